@@ -34,6 +34,14 @@ def saved_model() -> Path:
     return folder / "model"
 
 
+def save_two_versions(folder: Path) -> Path:
+    """A registry at `folder`: `fitted_model()` serves, `fitted_model(1)` lies beside it."""
+    shutil.copytree(saved_model(), folder)
+    challenger = fitted_model(1)
+    challenger.save(folder / "versions" / challenger.version)
+    return folder
+
+
 @functools.cache
 def context_model() -> Recommender:
     """A tiny model of the world with friends, places, moods and searches."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+# Attacks use the tests' own servers and clusters, which are found from here on.
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,22 +18,18 @@ import tarfile
 import tempfile
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests"))
+from bounds import Check, arguments, conclude
+from service import KEY, call
 
-# The tests' own server, found once its folder is on the path (hence E402).
-from bounds import Check, arguments, conclude  # noqa: E402
-from service import KEY  # noqa: E402
-
-from feedback.cluster import Cluster, binaries, private_cluster  # noqa: E402
-from journeys.kills_amid import MARK, held_bytes, held_users  # noqa: E402
-from journeys.running import free_port  # noqa: E402
-from worlds import told_model  # noqa: E402
+from feedback.cluster import Cluster, binaries, private_cluster
+from journeys.kills_amid import MARK, held_bytes, held_users
+from journeys.running import free_port
+from worlds import told_model
 
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 LEAVES = f"u3{MARK}"
@@ -89,14 +85,7 @@ class Deployment:
         raise SystemExit("the service did not become ready")
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
-            None if body is None else json.dumps(body).encode(),
-            {"content-type": "application/json", "x-api-key": KEY},
-            method=method,
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+        return call(self.port, method, path, body)
 
     def is_known(self, user: str) -> bool:
         try:

@@ -19,20 +19,16 @@ import tempfile
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests"))
+from bounds import Check, arguments, conclude, none_of
+from service import call, serving
 
-# The tests' own server, found once its folder is on the path (hence E402).
-from bounds import Check, arguments, conclude, none_of  # noqa: E402
-from service import KEY, serving  # noqa: E402
-
-from feedback.cluster import private_cluster  # noqa: E402
-from journeys.kills_amid import MARK, held_bytes, held_users  # noqa: E402
-from worlds import told_model  # noqa: E402
+from feedback.cluster import private_cluster
+from journeys.kills_amid import MARK, held_bytes, held_users
+from worlds import told_model
 
 PLACES = (
     "event store, table events",
@@ -47,17 +43,6 @@ PLACES = (
     "backups and copies",
 )
 """What every receipt must speak of."""
-
-
-def ask(port: int, method: str, path: str, body: Any = None) -> Any:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}",
-        None if body is None else json.dumps(body).encode(),
-        {"content-type": "application/json", "x-api-key": KEY},
-        method=method,
-    )
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.load(answer)
 
 
 def calls_of(user: str) -> list[tuple[str, str, Any]]:
@@ -80,9 +65,9 @@ def calls_of(user: str) -> list[tuple[str, str, Any]]:
 
 def send_until(stop: threading.Event, port: int, calls: list[tuple[str, str, Any]]) -> None:
     while not stop.is_set():
-        for call in calls:
+        for said in calls:
             with contextlib.suppress(OSError):
-                ask(port, *call)
+                call(port, *said)
             if stop.is_set():
                 return
 
@@ -91,8 +76,8 @@ def race(port: int, number: int) -> tuple[list[str], list[str], dict[str, Any]]:
     """Forget one user amid what is sent of them; the ids, what is left of them, and the receipt."""
     user = f"u{number}{MARK}" if number % 3 == 0 else f"race-{number}{MARK}"
     visitor = f"anonymous-{number}{MARK}"
-    ask(port, "POST", "/v1/events", {"events": [{"user_id": visitor, "item_id": "i1"}]})
-    ask(port, "POST", f"/v1/users/{visitor}/merge", {"into": user})
+    call(port, "POST", "/v1/events", {"events": [{"user_id": visitor, "item_id": "i1"}]})
+    call(port, "POST", f"/v1/users/{visitor}/merge", {"into": user})
     stop = threading.Event()
     senders = [
         threading.Thread(target=send_until, args=(stop, port, calls_of(name)))
@@ -102,13 +87,13 @@ def race(port: int, number: int) -> tuple[list[str], list[str], dict[str, Any]]:
         sender.start()
     time.sleep(0.3)
     threading.Timer(0.01, stop.set).start()
-    receipt = ask(port, "DELETE", f"/v1/users/{user if number % 2 else visitor}")
+    receipt = call(port, "DELETE", f"/v1/users/{user if number % 2 else visitor}")
     for sender in senders:
         sender.join()
     left = []
     for name in (user, visitor):
         with contextlib.suppress(urllib.error.HTTPError):
-            kept = ask(port, "GET", f"/v1/users/{name}")
+            kept = call(port, "GET", f"/v1/users/{name}")
             left.append(f"{name}: {json.dumps(kept)[:200]}")
     if any(one["friend_id"] == user for one in friends_of_many(port)):
         left.append(f"{user} is still somebody's friend")
@@ -116,7 +101,7 @@ def race(port: int, number: int) -> tuple[list[str], list[str], dict[str, Any]]:
 
 
 def friends_of_many(port: int) -> list[dict[str, Any]]:
-    return ask(port, "GET", "/v1/users/friend-of-many/friends")["friends"]
+    return call(port, "GET", "/v1/users/friend-of-many/friends")["friends"]
 
 
 @contextlib.contextmanager
@@ -178,7 +163,7 @@ def attacked(
         model, log=log, store=store, mcp=True, requests_per_second=0, log_level="debug"
     ) as (port, _):
         events = [{"user_id": f"new{n % 60}", "item_id": f"i{n % 90}"} for n in range(900)]
-        ask(port, "POST", "/v1/events", {"events": events})
+        call(port, "POST", "/v1/events", {"events": events})
         with retraining(model, store):
             for number in range(rounds):
                 names, found, receipt = race(port, number)

@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 FILES, OWN_FILES = 1_024, 4_096
 Attack = Callable[..., None]
@@ -87,6 +88,18 @@ def _until_ready(port: int, process: subprocess.Popen, seconds: float = 120.0) -
                 return
         time.sleep(0.2)
     raise SystemExit("the service did not become ready")
+
+
+def call(port: int, method: str, path: str, body: Any = None) -> Any:
+    """The answer to one request with the key."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}",
+        None if body is None else json.dumps(body).encode(),
+        {"content-type": "application/json", "x-api-key": KEY},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.load(answer)
 
 
 def ask(port: int, path: str = "/v1/recommendations", body: dict | None = None) -> float:

@@ -12,21 +12,17 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests"))
+from bounds import arguments, conclude, none_of
 
-# The tests' own ways, found once their folder is on the path (hence E402).
-from bounds import arguments, conclude, none_of  # noqa: E402
-
-from metarec.app.cli import main as command_line  # noqa: E402
-from metarec.recommender import Recommender  # noqa: E402
-from metarec.runtime.artefacts import BrokenArtefact  # noqa: E402
-from runtime.test_tampering import BROKEN  # noqa: E402
-from served_model import saved_model  # noqa: E402
+from metarec.app.cli import main as command_line
+from metarec.recommender import Recommender
+from metarec.runtime.artefacts import BrokenArtefact
+from runtime.test_tampering import BROKEN
+from served_model import saved_model
 
 
 def loaded(model: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,14 @@ import pytest
 pytest.importorskip("sqlalchemy")
 
 from metarec.feedback.registry import Registry  # noqa: E402
-from served_model import fitted_model, saved_model  # noqa: E402
+from served_model import fitted_model, save_two_versions  # noqa: E402
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "ab-testing.md"
 
 
 @pytest.fixture
 def model(tmp_path):
-    folder = shutil.copytree(saved_model(), tmp_path / "model")
-    challenger = fitted_model(1)
-    challenger.save(folder / "versions" / challenger.version)
-    return folder
+    return save_two_versions(tmp_path / "model")
 
 
 @pytest.fixture
@@ -76,13 +72,13 @@ def test_as_json(ab):
     [
         ("start MODEL x --arm a=0.5 --arm b=0.5,model=old", "no model version 'old'; there are:"),
         ("start MODEL x --arm a=0.5 --arm b=0.6", "shares come to 1.1; they may be 1 together"),
-        ("start MODEL x --arm a=0.5 --arm b=half", "share takes a number, got 'half'"),
-        ("start MODEL x --arm a=0.5 --arm b", "--arm takes NAME=NUMBER, got 'b'"),
+        ("start MODEL x --arm a=0.5 --arm b=half", "--arm b: share: 'half' is not a number"),
+        ("start MODEL x --arm a=0.5 --arm b", "--arm takes NAME=SHARE,SETTING=VALUE,..., got 'b'"),
         ("start MODEL x --arm a=0.5 --arm b=0.5,k=3", "an arm sets model, diversity"),
         ("start MODEL x --arm a=0.5 --arm b=0.5 --guardrail luck=1", "no guardrail luck"),
         (
             "start MODEL x --arm a=0.5 --arm b=0.5 --guardrail max_refusals=few",
-            "max_refusals takes a number, got 'few'",
+            "--guardrail max_refusals: 'few' is not a number",
         ),
         ("start MODEL x --arm a=0.5 --arm b=0.5,filter=hue=1", "hue"),
         ("stop MODEL x", "there is no experiment 'x'"),

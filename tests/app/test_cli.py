@@ -595,3 +595,22 @@ def test_tuning_is_bounded_told_and_refused_where_it_cannot_be(
         assert (code, told in said) == (2, True)
     code, _, said = run(*words, "--plan", "--tune", "3")
     assert (code, "give one of them" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("--overfitting --support 2", "--overfitting is a comparison of its own"),
+        ("--overfitting --item-template {title}", "--overfitting is a comparison of its own"),
+        ("--overfitting --gains strength", "goes without --gains"),
+        ("--folds 3 --support 2", "--support chooses numbers of events"),
+        ("--protocol leave-last-out --support 2", "--support chooses numbers of events"),
+        ("--scenario domain-cold --prior MODEL --kind like", "--item-template and --kind"),
+        ("--scenario domain-cold --prior MODEL --overfitting", "--overfitting is a comparison"),
+    ],
+)
+def test_no_option_of_evaluate_is_passed_over(
+    run: Run, folder: Path, given: str, told: str
+) -> None:
+    code, _, said = run("evaluate", str(folder), *given.split())
+    assert (code, told in said) == (2, True), said

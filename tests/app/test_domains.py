@@ -15,7 +15,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from metarec.app import cli
 from metarec.data.domains import DomainPack, domain, domains
 from metarec.data.read import read
 from metarec.recommendation.slate import Request
@@ -26,19 +25,10 @@ Row = dict[str, Any]
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in this process, from the root of the repository."""
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of the pages are run from the root of the repository."""
     monkeypatch.chdir(ROOT)
-
-    def run_words(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main(words)
-        shown = capsys.readouterr()
-        return int(end.value.code or 0), shown.out, shown.err
-
-    return run_words
 
 
 @pytest.fixture(scope="module", params=domains())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 
 import pytest
@@ -16,18 +15,14 @@ from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
-from served_model import fitted_model, saved_model  # noqa: E402
+from served_model import save_two_versions  # noqa: E402
 
 USERS = [f"user{n}" for n in range(40)]
 
 
 @pytest.fixture
 def model(tmp_path):
-    """A registry with two versions: the first serves."""
-    folder = shutil.copytree(saved_model(), tmp_path / "model")
-    challenger = fitted_model(1)
-    challenger.save(folder / "versions" / challenger.version)
-    return folder
+    return save_two_versions(tmp_path / "model")
 
 
 @pytest.fixture

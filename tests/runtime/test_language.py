@@ -105,7 +105,8 @@ def test_a_translation_fills_every_hole_and_no_other(area):
 def test_holes_are_taken_over_as_they_are():
     title = "although you like it, got because {} $1 \\1"
     assert translated(f"because you liked {title}", "zh", SAID) == f"因为你喜欢“{title}”"
-    assert translated("k must be 1 or more, got 0", "zh", ERRORS) == "k 必须不小于 1，实际为 0"
+    told = translated("k must be 1 or more, got 0", "zh", ERRORS)
+    assert told == "k 必须不小于 1，实际为 0"
 
 
 def test_what_no_table_has_stays_english():
@@ -130,9 +131,8 @@ def test_answers_are_walked_to_the_sentences():
 
 def test_lines_keep_their_indentation():
     text = "  - it was seen before\n\n1. Dune"
-    assert (
-        translated_lines("  it was seen before\n\n1. Dune", "zh", SAID) == "  以前看过\n\n1. Dune"
-    )
+    told = translated_lines("  it was seen before\n\n1. Dune", "zh", SAID)
+    assert told == "  以前看过\n\n1. Dune"
     assert translated_lines(text, "en", SAID) == text
 
 
@@ -145,9 +145,10 @@ def test_titles_of_a_slate_stay_and_columns_stay_under_each_other():
 def test_what_wraps_a_sentence_is_taken_off_first():
     note = "note: not wanted: 'gore'; 2 items that name it come after all others"
     told = translated_lines(note, "zh", OUTPUT, SAID)
-    assert told == "提示：不想要：'gore'；有 2 个物品提到它，排在所有其他物品之后"
-    error = "body.k: must be a number, got null (and 2 more)"
-    assert translated(error, "zh", ERRORS) == "body.k：必须是数字，实际为null（另有 2 处错误）"
+    expected = "有 2 个物品提到它，排在所有其他物品之后"
+    assert told == f"提示：不想要：'gore'；{expected}"
+    told = translated("body.k: must be a number, got null (and 2 more)", "zh", ERRORS)
+    assert told == "body.k：必须是数字，实际为null（另有 2 处错误）"
 
 
 def test_a_page_says_its_language_and_keeps_what_is_no_sentence():

@@ -115,6 +115,13 @@ class LearnerInputs:
 
         return ItemColumns.fit(self.behaviour, np.random.default_rng(self.seed))
 
+    def batch(self, requests: Sequence[Request]) -> UserBatch:
+        """Requests as models read them."""
+        support, profiles = self.read(requests)
+        return UserBatch(
+            support=support, profiles=profiles, attributes=[request.profile for request in requests]
+        )
+
     def read(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
         """Requests as histories and profile columns."""
         histories = self.reader.accepted([r.history for r in requests], self.vocabulary)
@@ -259,9 +266,7 @@ class TextTowers:
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`, logits of r."""
-        support, profiles = fitted(self.name, self.inputs).read(requests)
-        stated = [request.profile for request in requests]
-        users = UserBatch(support=support, profiles=profiles, attributes=stated)
+        users = fitted(self.name, self.inputs).batch(requests)
         model = replace(fitted(self.name, self.model), adapts=self.adapts)
         return model.scores(users)
 

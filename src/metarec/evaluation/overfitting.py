@@ -24,7 +24,6 @@ from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import interval, resample
 from metarec.features.items import tags_by_item
-from metarec.features.users import UserBatch
 from metarec.models.transformer.scorer import Transformer, TransformerConfig
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
@@ -62,9 +61,7 @@ class PlainTransformer:
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`, chances."""
-        support, profiles = fitted(self.name, self.inputs).read(requests)
-        stated = [request.profile for request in requests]
-        users = UserBatch(support=support, profiles=profiles, attributes=stated)
+        users = fitted(self.name, self.inputs).batch(requests)
         return fitted(self.name, self.model).evidence(users)
 
 

@@ -83,6 +83,11 @@ class Study:
                     raise BadInput(f"{name} of a study may be {', '.join(allowed)}; got {one!r}")
         if self.scenario not in SCENARIOS:
             raise BadInput(f"scenario must be one of {', '.join(SCENARIOS)}, got {self.scenario!r}")
+        for name in ("data", "presets", "encoders", "seeds", "learners", "metrics"):
+            given = getattr(self, name)
+            twice = next((one for one in given if given.count(one) > 1), None)
+            if twice is not None:
+                raise BadInput(f"{name} of a study name {twice!r} twice; once is enough")
         if not (self.presets and self.encoders and self.seeds and self.metrics):
             raise BadInput(
                 "presets, encoders, seeds and metrics of a study hold one value at least"
@@ -172,8 +177,12 @@ def _kept(file: Path, study: Study, data: str, encoder: str) -> dict[str, Any] |
     """A cell that is done, if it is one of the same recommenders on the same data."""
     if not file.exists():
         return None
-    cell: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return cell if cell["asked"] == _asked(study, data, encoder) else None
+    try:
+        cell: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:  # damaged: done anew
+        return None
+    is_same = isinstance(cell, dict) and cell.get("asked") == _asked(study, data, encoder)
+    return cell if is_same else None
 
 
 def _asked(study: Study, data: str, encoder: str) -> dict[str, Any]:

@@ -11,9 +11,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from metarec.feedback import tables
-from metarec.feedback.tombstones import digest_of, read_key
-
-_ASKED_AT_ONCE = 500
+from metarec.feedback.tombstones import digest_of, read_key, rows_of_digests
 
 
 def ids_now(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, str]:
@@ -23,13 +21,9 @@ def ids_now(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, str
         return {}
     key = read_key(connection)
     user_of = {digest_of(key, user_id): user_id for user_id in set(user_ids)}
-    found: dict[str, str] = {}
-    every = list(user_of)
-    for start in range(0, len(every), _ASKED_AT_ONCE):
-        digests = every[start : start + _ASKED_AT_ONCE]
-        query = sa.select(merges.digest, merges.user_id).where(merges.digest.in_(digests))
-        found |= {user_of[digest]: str(now) for digest, now in connection.execute(query)}
-    return found
+    query = sa.select(merges.digest, merges.user_id)
+    rows = rows_of_digests(connection, query, merges.digest, user_of)
+    return {user_of[digest]: str(now) for digest, now in rows}
 
 
 def id_now(connection: sa.Connection, user_id: str) -> str:

@@ -8,7 +8,7 @@ is written before the deletion, which takes it, or after the tombstone, which dr
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,17 +54,25 @@ def asked_at(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, fl
         return {}
     key = read_key(connection)
     user_of = {digest_of(key, user_id): user_id for user_id in set(user_ids)}
-    found: dict[str, float] = {}
-    every = list(user_of)
+    query: sa.Select[Any] = sa.select(asked.digest, sa.func.max(asked.timestamp)).group_by(
+        asked.digest
+    )
+    rows = rows_of_digests(connection, query, asked.digest, user_of)
+    return {user_of[digest]: float(at) for digest, at in rows}
+
+
+def rows_of_digests(
+    connection: sa.Connection,
+    query: sa.Select[Any],
+    column: sa.ColumnElement[str],
+    digests: Iterable[str],
+) -> Iterator[Any]:
+    """Rows of a query whose `column` is one of any number of digests, asked in pieces."""
+    every = list(digests)
     for start in range(0, len(every), _ASKED_AT_ONCE):
-        digests = every[start : start + _ASKED_AT_ONCE]
-        query: sa.Select[Any] = (
-            sa.select(asked.digest, sa.func.max(asked.timestamp))
-            .where(asked.digest.in_(digests))
-            .group_by(asked.digest)
+        yield from connection.execute(
+            query.where(column.in_(every[start : start + _ASKED_AT_ONCE]))
         )
-        found |= {user_of[digest]: float(at) for digest, at in connection.execute(query)}
-    return found
 
 
 def all_asked(connection: sa.Connection) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Json, Model, show, table
+from metarec.app.commands.options import Json, Model, number_of, pairs_of, show, table
 
 if TYPE_CHECKING:
     from metarec.app.service.settings import ServiceSettings
@@ -86,8 +86,8 @@ def start(
     from metarec.feedback.experiments import Experiment, Guardrails
     from metarec.feedback.registry import Registry
 
-    said = [_pair(text, "guardrail") for text in guardrail or ()]
-    rails = {key: _number(key, value) for key, value in said}
+    said = pairs_of(guardrail, "--guardrail", "NAME=NUMBER")
+    rails = {key.strip(): number_of(value, f"--guardrail {key}") for key, value in said}
     try:
         guardrails = Guardrails(**rails)  # type: ignore[arg-type]
     except TypeError as error:
@@ -229,36 +229,20 @@ def _arm(text: str) -> Arm:
     from metarec.feedback.experiments import Arm, ArmSettings
 
     text, _, only = text.partition(",filter=")
-    first, *others = text.split(",")
-    name, share = _pair(first, "arm")
-    said = dict(_pair(other, "arm") for other in others)
+    (name, share), *others = pairs_of(text.split(","), "--arm", "NAME=SHARE,SETTING=VALUE,...")
+    name, said = name.strip(), {key.strip(): value.strip() for key, value in others}
     version = said.pop("model", "")
     known = ("diversity", "explore", "cold_share")
     if unknown := [key for key in said if key not in known]:
         raise BadInput(
             f"--arm {name}: an arm sets model, {', '.join(known)} and filter, not {unknown[0]!r}"
         )
-    numbers = {key: _number(key, value) for key, value in said.items()}
+    option = f"--arm {name}"
+    numbers = {key: number_of(value, f"{option}: {key}") for key, value in said.items()}
     settings = ArmSettings(**numbers, filter=only or None)
-    return Arm(name=name, share=_number("share", share), model=version, settings=settings)
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    from metarec.data.schema import BadInput
-
-    name, is_there, value = text.partition("=")
-    if not is_there or not name:
-        raise BadInput(f"--{option} takes NAME=NUMBER, got {text!r}")
-    return name.strip(), value.strip()
-
-
-def _number(name: str, text: str) -> float:
-    from metarec.data.schema import BadInput
-
-    try:
-        return float(text)
-    except ValueError as error:
-        raise BadInput(f"{name} takes a number, got {text!r}") from error
+    return Arm(
+        name=name, share=number_of(share, f"{option}: share"), model=version, settings=settings
+    )
 
 
 def _date(seconds: float) -> str:

@@ -192,25 +192,31 @@ def evaluate(
         )
     if protocol not in (None, "leave-last-out") and baseline:
         raise BadInput("--baseline goes with --protocol leave-last-out, not with the other ones")
+    if support and (folds or protocol or model):
+        raise BadInput(
+            "--support chooses numbers of events for a fit of its own: it goes without --folds, "
+            "--protocol and --model"
+        )
+    own = (folds, protocol, model, learner, every, pictures, out, user_text, item_template)
+    if overfitting and (any((*own, prior, baseline, support)) or scenario != "user-cold"):
+        raise BadInput(
+            "--overfitting is a comparison of its own: it goes with --preset, --encoder, "
+            "--kind, --seed and --json alone"
+        )
+    if overfitting and gains != "binary":
+        raise BadInput("--overfitting compares by binary gains: it goes without --gains")
     if prior is not None:
-        refused = (folds, protocol, model, learner, every, pictures, out, user_text)
-        if any(refused):
+        if any((*own, kind)):
             raise BadInput(
                 f"--scenario {DOMAIN_COLD} compares fits with and without a prior: it goes without "
-                "--folds, --protocol, --model, --learner, --all, --pictures, --out and "
-                "--user-text"
+                "--folds, --protocol, --model, --learner, --all, --pictures, --out, --user-text, "
+                "--item-template and --kind"
             )
         _domain_cold(
             data, prior, users, preset, encoder, baseline, _horizon(support), seed, as_json
         )
         return
     if overfitting:
-        others = (folds, protocol, model, learner, every, baseline, pictures, out, user_text)
-        if any(others) or scenario != "user-cold":
-            raise BadInput(
-                "--overfitting is a comparison of its own: it goes with --preset, --encoder, "
-                "--kind, --seed and --json alone"
-            )
         _overfitting(data, kind, preset, encoder, seed, as_json)
         return
     table, report = read_clean(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -167,6 +168,38 @@ def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
 def note(line: str) -> None:
     """Tell on stderr what is going on, so that stdout holds the result alone."""
     typer.echo(translated_lines(line, spoken(), OUTPUT, SAID), err=True)
+
+
+def pairs_of(
+    texts: Iterable[str] | None, option: str, form: str = "NAME=VALUE"
+) -> list[tuple[str, str]]:
+    """The two sides of each `=`: its last one, but of `KIND=ID` the first, as an id may hold one.
+
+    Raises:
+        BadInput: saying what the option takes, if there is none.
+    """
+    from metarec.data.schema import BadInput
+
+    given = list(texts or ())
+    for text in given:
+        if "=" not in text:
+            raise BadInput(f"{option} takes {form}, got {text!r}")
+    cut = str.partition if form == "KIND=ID" else str.rpartition
+    return [(left, right) for left, _, right in (cut(text, "=") for text in given)]
+
+
+def number_of(text: str, option: str) -> float:
+    """The number that an option was given.
+
+    Raises:
+        BadInput: if it is none.
+    """
+    from metarec.data.schema import BadInput
+
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BadInput(f"{option}: {text!r} is not a number") from error
 
 
 def spoken() -> str:

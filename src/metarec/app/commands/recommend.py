@@ -26,6 +26,8 @@ from metarec.app.commands.options import (
     Wish,
     WithinKm,
     Workers,
+    number_of,
+    pairs_of,
     show,
     table,
 )
@@ -113,7 +115,7 @@ def recommend(
     rules = Rules(
         pin=pin or (),
         ban=ban or (),
-        quota={name: int(_number(most, "--quota")) for name, most in _pairs(quota, "--quota")},
+        quota={name: int(number_of(most, "--quota")) for name, most in pairs_of(quota, "--quota")},
     )
     slate = loaded.recommend(
         [request],
@@ -235,14 +237,14 @@ def request_of(
     given = (("like", like), ("purchase", bought), ("view", viewed), ("dislike", dislike))
     history = [_event(text, kind, model) for kind, texts in given for text in texts or ()]
     history += [
-        _event(text, _kind(kind, model), model) for kind, text in _pairs(did, "--did", "KIND=ID")
+        _event(text, _kind(kind, model), model) for kind, text in pairs_of(did, "--did", "KIND=ID")
     ]
     for item_id, *_ in history:
         if item_id not in model.vocabulary:
             raise BadInput(
                 f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)"
             )
-    stated = {name: _read(value) for name, value in _pairs(profile, "--profile")}
+    stated = {name: _read(value) for name, value in pairs_of(profile, "--profile")}
     model.policy_check.refuse_misspelled(stated)
     return Request(history=history, wish=wish, profile=stated)
 
@@ -266,7 +268,7 @@ def with_context(
     from metarec.data.places import location_of
     from metarec.recommendation.notes import refuse_unknown_context
 
-    told = {name: _read(value) for name, value in _pairs(context, "--context")}
+    told = {name: _read(value) for name, value in pairs_of(context, "--context")}
     refuse_unknown_context(model.context_columns, told, model.policy_check.heeds(told))
     return replace(
         request,
@@ -290,7 +292,7 @@ def _event(text: str, kind: str, model: Recommender) -> tuple[str, float | None,
     """
     item_id, sign, stated = text.rpartition("=")
     if sign and text not in model.vocabulary:
-        return item_id, _number(stated, f"--{kind}"), "rating" if kind == "like" else kind
+        return item_id, number_of(stated, f"--{kind}"), "rating" if kind == "like" else kind
     if kind == "like" and model.has_values:
         return text, model.value_range[1], "rating"
     return text, None, kind
@@ -310,30 +312,6 @@ def _kind(name: str, model: Recommender) -> str:
         hint = f"; did you mean {near!r}?" if near else ""
         raise BadInput(f"--did: kind {name!r} is not known{hint}")
     return name
-
-
-def _pairs(texts: list[str] | None, option: str, form: str = "NAME=VALUE") -> list[tuple[str, str]]:
-    """The two sides of each `=`: its last one, but of `KIND=ID` the first, as an id may hold one.
-
-    Raises:
-        BadInput: saying what the option takes, if there is none.
-    """
-    from metarec.data.schema import BadInput
-
-    for text in texts or ():
-        if "=" not in text:
-            raise BadInput(f"{option} takes {form}, got {text!r}")
-    cut = str.partition if form == "KIND=ID" else str.rpartition
-    return [(left, right) for left, _, right in (cut(text, "=") for text in texts or ())]
-
-
-def _number(text: str, option: str) -> float:
-    from metarec.data.schema import BadInput
-
-    try:
-        return float(text)
-    except ValueError as error:
-        raise BadInput(f"{option}: {text!r} is not a number") from error
 
 
 def _read(text: str) -> Any:
