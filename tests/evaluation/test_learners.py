@@ -13,6 +13,8 @@ from metarec.evaluation.adapters import UNADAPTED, learners_for
 from metarec.evaluation.interface import Evaluated, Rates
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
+from metarec.models.registry import BEHAVIOR_ENCODERS
+from metarec.models.transformer.scorer import TransformerConfig
 from metarec.recommendation.slate import Request
 
 
@@ -86,7 +88,7 @@ def test_the_unadapted_one_answers_everyone_alike(rated_world, monkeypatch):
         monkeypatch.delitem(LEARNERS, name)
     split = split_cold_users(rated_world.data, rng=np.random.default_rng(0))
     models = learners_for(None, encoder="none")
-    assert [m.name for m in models] == ["bayesian_ridge", "r2d2", UNADAPTED]
+    assert [m.name for m in models] == ["bayesian_ridge", "r2d2", *BEHAVIOR_ENCODERS, UNADAPTED]
     for model in (models[0], models[-1]):
         model.fit(split.train, split.validation, np.random.default_rng(0))
     assert models[0].inputs is models[-1].inputs
@@ -97,5 +99,18 @@ def test_the_unadapted_one_answers_everyone_alike(rated_world, monkeypatch):
 
 
 def test_a_name_that_is_none_is_told_before_fitting():
-    with pytest.raises(BadInput, match="no meta-learner 'protonet'"):
+    with pytest.raises(BadInput, match="no meta-learner 'protonet'.*there are .*maml.*gru4rec"):
         learners_for(["protonet"])
+    with pytest.raises(BadInput, match=r"no meta-learner 'gru4rek' .did you mean 'gru4rec'"):
+        learners_for(["gru4rek"])
+
+
+def test_a_behavior_encoder_stands_alone_and_orders_by_taste(rated_world):
+    split = split_cold_users(rated_world.data, rng=np.random.default_rng(0))
+    [model] = learners_for(["gru4rec"], encoder="none")
+    model.config = TransformerConfig(steps=80, users_per_step=24, learning_rate=1e-2)
+    model.fit(split.train, split.validation, np.random.default_rng(0))
+    assert isinstance(model, Evaluated)
+    own = model.vocabulary.indexes(rated_world.items_of_taste["garden"])
+    score = model.score([Request(history=rated_world.history("garden", 4))])[0]
+    assert score[own].mean() > np.delete(score, own).mean()
