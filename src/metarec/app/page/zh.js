@@ -418,7 +418,6 @@ export const chinese = {
   "nothing to do": "无事可做",
   "failed": "失败",
   "its process has gone": "它的进程已不在",
-  "None yet. Retrainings and imports are listed here, whoever started them.": "还没有。重新训练和导入都列在这里，不论由谁启动。",
   "Retrain now…": "立即重新训练…",
   ", {} s": "，{1} 秒",
   ", {} min": "，{1} 分钟",
@@ -431,4 +430,10 @@ export const chinese = {
   "since {}": "自 {1} 起",
   "Jobs": "任务",
   "mark {}": "界限 {1}",
+  "Slates for all users": "所有用户的推荐列表",
+  "None yet. Retrainings, imports and slates for all users are listed here, whoever started them.": "还没有。重新训练、导入和所有用户的推荐列表都列在这里，不论由谁启动。",
+  "Settings in effect": "生效的设置",
+  "This key may not look at settings.": "此密钥不能查看设置。",
+  "All as they come.": "均为默认值。",
+  "As they come ({})": "默认值（{1}）",
 };
