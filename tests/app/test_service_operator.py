@@ -218,6 +218,8 @@ def test_a_retraining_is_started_over_http_and_told(start, folder):
     assert jobs[0]["state"] == "skipped"  # nobody did anything yet
     assert "the store holds no events to learn from" in jobs[0]["outcome"]
     assert client.post("/v1/jobs", json={"kind": "cleaning"}).status_code == 422
+    [spoken] = client.get("/v1/jobs", headers={"accept-language": "zh"}).json()["jobs"]
+    assert spoken["outcome"] == "事件存储中没有可供学习的事件；请先提供服务，或检查事件存储的地址"
     assert raised(client) == {}
 
 

@@ -7,7 +7,7 @@ import { t } from "./language.js";
 
 const SHOWN = 6;
 const NAMES = () => ({ retraining: t`Retraining`, import: t`Import`, batch: t`Slates for all users` });
-const STATES = () => ({ running: t`running`, done: t`done`, skipped: t`nothing to do`, failed: t`failed`, lost: t`its process has gone` });
+const STATES = () => ({ running: t`running`, done: t`done`, skipped: t`not done`, failed: t`failed`, lost: t`its process has gone` });
 let drawn = "";
 
 export async function drawJobs() {

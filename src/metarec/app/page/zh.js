@@ -415,7 +415,7 @@ export const chinese = {
   "Import": "导入",
   "running": "进行中",
   "done": "完成",
-  "nothing to do": "无事可做",
+  "not done": "未执行",
   "failed": "失败",
   "its process has gone": "它的进程已不在",
   "Retrain now…": "立即重新训练…",
