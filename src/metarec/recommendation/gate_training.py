@@ -170,7 +170,7 @@ def able_longer(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:
     """Those of the `users` who have events enough to be asked after the longest of
     `longer_shots`.
     """
-    return users[behaviour.histories.lengths[users] >= MEDIUM.min_events]
+    return np.asarray(users[behaviour.histories.lengths[users] >= MEDIUM.min_events])
 
 
 def as_longer(behaviour: Behaviour) -> Behaviour:
