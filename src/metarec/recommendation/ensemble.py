@@ -157,6 +157,7 @@ class Ensemble:
                 refusing = None if refusing is None else _without_taste(names * 2, [refusing])[0]
                 prior, joined, names = None, _without_taste(names, joined), _others(names)
         gate, context_gate = _gates(behaviour, names, joined, users, seed, prior)
+        del tasks, joined  # what follows needs their memory
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
