@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Json, note, show
+from metarec.app.commands.options import Backend, Json, Workers, note, show, spoken
+from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
@@ -24,15 +26,22 @@ def study(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="For the cells, table.csv and differences.csv.")
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="For the cells, table.csv, differences.csv and report.html."
+        ),
     ],
+    workers: Workers = 1,
+    backend: Backend = "here",
     as_json: Json = False,
 ) -> None:
     """Compare recommenders on data sets, encoders and seeds in one table; a study that was killed
     goes on where it stopped.
     """
     from metarec.data.schema import BadInput
+    from metarec.evaluation.report.study_page import study_page
     from metarec.evaluation.study import Study, run_study
+    from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
 
     try:
@@ -40,10 +49,20 @@ def study(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{file} is no TOML file: {error}") from error
     asked = Study.of(given)
+    check_backend(workers, backend)
     with on_terminal(show=not as_json) as progress:
-        found = run_study(asked, lambda name: _read(file, name), out, progress=progress)
+        found = run_study(
+            asked,
+            partial(_read, file),
+            out,
+            workers=workers,
+            backend=backend,
+            progress=progress,
+        )
+    page = out / "report.html"
+    page.write_text(translated_page(study_page(asked, found), spoken()), encoding="utf-8")
     result = {"table": found.table.to_dicts(), "differences": found.differences.to_dicts()}
-    show(result, f"{found.text()}\n{out / 'table.csv'}", as_json=as_json)
+    show(result, f"{found.text()}\n{out / 'table.csv'}\n{page}", as_json=as_json)
 
 
 def _read(file: Path, name: str) -> Dataset:
