@@ -160,6 +160,7 @@ class Ensemble:
                 prior, joined, names = None, _without_taste(names, joined), _others(names)
         weights = _task_weights(behaviour, names, folds)
         gate, context_gate = _gates(behaviour, names, joined, weights, seed, prior)
+        del tasks, joined  # what follows needs their memory
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
