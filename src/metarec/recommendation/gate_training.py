@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metarec.features.behaviour import Behaviour
+from metarec.data.cold_users import MEDIUM
+from metarec.features.behaviour import Behaviour, pools_of
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate, log_scores
 from metarec.runtime.device import one_thread
@@ -37,6 +38,10 @@ SMOOTHNESS = 0.003
 REACH = 100
 """Places of the current order within which pairs are compared."""
 SLATE = 10
+MIN_LONGER, MIN_LONGER_SHARE = 300, 0.2
+"""Users, and their share of all, with events enough for more support sizes than those of a short
+horizon, at least.
+"""
 MAX_AT_ONCE, SCORES_AT_ONCE = 64, 4_000_000
 """Users of whom models are asked at a time, and scores that each gives at a time: bounds memory
 where the catalog is large.
@@ -85,8 +90,15 @@ class GateTasks:
 
     def rows(self, chosen: np.ndarray) -> GateTasks:
         """Some of the tasks."""
-        which = torch.from_numpy(chosen)
-        return GateTasks(**{name: getattr(self, name)[which] for name in self.__dataclass_fields__})
+        return self.drawn(torch.from_numpy(chosen))
+
+    def drawn(self, rows: Tensor | tuple[Tensor, Tensor]) -> GateTasks:
+        """The tasks of these rows, or these candidates of these rows."""
+        return GateTasks(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+    def at(self, index: Tensor) -> GateTasks:
+        """Of each task the candidates `index` [T, K]."""
+        return self.drawn((torch.arange(len(index))[:, None], index))
 
     def without(self, models: int) -> GateTasks:
         """The same tasks without what the last `models` models say."""
@@ -111,6 +123,12 @@ Ask = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """(support size, users) -> shares [B, N, M], popularity [N], item statistics [N, S] from what has
 not seen these users.
 """
+AskOf = Callable[[Behaviour, int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""The same of users as a behaviour cuts their histories."""
+
+
+Score = Callable[[GateTasks], Tensor]
+"""Tasks -> [T, C] log-scores of their candidates."""
 
 
 def gather_tasks(
@@ -135,6 +153,42 @@ def gather_tasks(
         ]
         tasks.append(_joined(parts))
     return tasks
+
+
+def longer_tasks(
+    behaviour: Behaviour, users: np.ndarray, ask: AskOf, rng: np.random.Generator
+) -> list[GateTasks]:
+    """Tasks of those of the held-out `users` who have events enough at each of `longer_shots`."""
+    if not longer_shots(behaviour):
+        return []
+    longer = as_longer(behaviour)
+    return gather_tasks(longer, able_longer(behaviour, users), partial(ask, longer), rng)
+
+
+def longer_shots(behaviour: Behaviour) -> tuple[int, ...]:
+    """Support sizes beyond a short horizon at which enough users can teach the gate: between its
+    last one and that of a user known for long there is else nothing but interpolation.
+    """
+    if behaviour.horizon.pool >= MEDIUM.pool:
+        return ()
+    is_able = behaviour.histories.lengths >= MEDIUM.min_events
+    if is_able.sum() < max(MIN_LONGER, MIN_LONGER_SHARE * len(is_able)):
+        return ()
+    return tuple(shots for shots in MEDIUM.shots if shots > behaviour.horizon.pool)
+
+
+def able_longer(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:
+    """Those of the `users` who have events enough to be asked after the longest of
+    `longer_shots`.
+    """
+    return np.asarray(users[behaviour.histories.lengths[users] >= MEDIUM.min_events])
+
+
+def as_longer(behaviour: Behaviour) -> Behaviour:
+    """The same users with a longer pool."""
+    pools = np.maximum(pools_of(behaviour.histories.lengths, MEDIUM), behaviour.pools)
+    horizon = replace(MEDIUM, shots=longer_shots(behaviour))
+    return replace(behaviour, horizon=horizon, cut=pools)
 
 
 def known_tasks(
@@ -173,7 +227,8 @@ def known_length(behaviour: Behaviour) -> int:
     """
     pools = as_known(behaviour).pools
     longer = pools[pools > behaviour.horizon.pool]
-    return int(max(np.median(longer) if len(longer) else 0, behaviour.horizon.pool + 1))
+    last = max(behaviour.horizon.pool, *longer_shots(behaviour), 0)
+    return int(max(np.median(longer) if len(longer) else 0, last + 1))
 
 
 def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
@@ -294,59 +349,57 @@ def _mean_loss(
     raw: dict[str, Tensor],
     tasks: list[GateTasks],
     rows: list[Tensor],
-    measure: Callable[[Tensor, GateTasks, Tensor], Tensor],
+    measure: Callable[[Score, GateTasks], Tensor],
 ) -> Tensor:
     """Mean over support sizes of the loss on some of their tasks."""
     drawn = enumerate(zip(tasks, rows, strict=True))
     return torch.stack(
         [
-            measure(_scores(raw, point, some, chosen), some, chosen)
+            measure(partial(_scores, raw, point), some.drawn(chosen))
             for point, (some, chosen) in drawn
         ]
     ).mean()
 
 
-def _scores(raw: dict[str, Tensor], point: int, tasks: GateTasks, rows: Tensor) -> Tensor:
-    """[rows, C] log-scores of candidates, far below all others where there is none."""
+def _scores(raw: dict[str, Tensor], point: int, tasks: GateTasks) -> Tensor:
+    """[T, C] log-scores of candidates, far below all others where there is none."""
     scores = log_scores(
         raw["popularity_weight"][point],
         raw["statistics_weight"][point],
         functional.softplus(raw["weight"][point]),
         raw["smoothing"][point].exp(),
-        shares=tasks.shares[rows],
-        popularity=tasks.popularity[rows],
-        item_statistics=tasks.item_statistics[rows],
+        shares=tasks.shares,
+        popularity=tasks.popularity,
+        item_statistics=tasks.item_statistics,
     )
-    return scores.masked_fill(~tasks.is_real[rows], -1e9)
+    return scores.masked_fill(~tasks.is_real, -1e9)
 
 
-def _likelihood_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
+def _likelihood_loss(score: Score, tasks: GateTasks) -> Tensor:
     """Softmax likelihood of every relevant item, each user counting by how much they liked."""
-    relevant = tasks.is_relevant[rows]
-    return -torch.log_softmax(scores + tasks.log_weight[rows], 1)[relevant].mean()
+    relevant = tasks.is_relevant
+    return -torch.log_softmax(score(tasks) + tasks.log_weight, 1)[relevant].mean()
 
 
-def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
+def _ranking_loss(score: Score, tasks: GateTasks) -> Tensor:
     """LambdaLoss of NDCG@10: each wrongly ordered pair costs what swapping it would gain.
 
     A sampled candidate takes as many places, and makes as many pairs, as the items it stands for:
     unweighed, the popular items (all of them candidates) would look worse than they are, and a gate
     without scorers learned to distrust them.
     """
-    relevant = tasks.is_relevant[rows]
-    top, index = scores.topk(min(REACH, scores.shape[1]), 1)
-    gain, stands_for = (
-        relevant.gather(1, index).float(),
-        tasks.log_weight[rows].gather(1, index).exp(),
-    )
+    with torch.no_grad():  # what is out of reach has no part in the loss, and needs no gradient
+        index = score(tasks).topk(min(REACH, tasks.popularity.shape[1]), 1).indices
+    near = tasks.at(index)
+    top, gain, stands_for = score(near), near.is_relevant, near.log_weight.exp()
     place = stands_for.cumsum(1) - stands_for
     discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
-    best = torch.from_numpy(ideal_gains(relevant.sum(1).numpy(), SLATE)).float()
-    swap = (discount[:, :, None] - discount[:, None, :]).abs() / best[:, None, None]
-    pairs = gain[:, :, None] * ((1 - gain) * stands_for)[:, None, :]
-    return (
-        (swap * pairs * functional.softplus(top[:, None, :] - top[:, :, None])).sum((1, 2)).mean()
-    )
+    best = torch.from_numpy(ideal_gains(tasks.is_relevant.sum(1).numpy(), SLATE)).float()
+    # Only pairs of a relevant candidate and another one count: a row for each relevant one.
+    task, at = gain.nonzero(as_tuple=True)
+    swap = (discount[task, at, None] - discount[task]).abs() / best[task, None]
+    pairs = torch.where(gain, 0.0, stands_for)[task]
+    return (swap * pairs * functional.softplus(top[task] - top[task, at, None])).sum() / len(gain)
 
 
 def _roughness(raw: dict[str, Tensor]) -> Tensor:
@@ -455,6 +508,8 @@ def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _joined(parts: list[GateTasks]) -> GateTasks:
     """One table of tasks from several, padded to the widest."""
+    if len(parts) == 1:
+        return parts[0]
     width = max(part.shares.shape[1] for part in parts)
 
     def padded(name: str, value: float) -> Tensor:

@@ -21,8 +21,10 @@ ENVIRONMENT = "METAREC_LANG"
 ENGLISH = "en"
 LANGUAGES = (ENGLISH, "zh")
 TABLES = Path(__file__).parent / "translations"
-ERRORS, SAID, OUTPUT, WORDS = "errors", "said", "output", "words"
-"""Areas: refusals; reasons, notes and notices; what commands and reports print; parts of these."""
+ERRORS, SAID, OUTPUT, WORDS, HELP = "errors", "said", "output", "words", "help"
+"""Areas: refusals; reasons, notes and notices; what commands and reports print; parts of these;
+what `--help` says.
+"""
 HOLE = "{}"
 MAX_LENGTH = 4_000
 """Longer texts are no messages and stay as they are."""
@@ -36,6 +38,7 @@ _GAP = re.compile(r" {2,}")
 _TEXT = re.compile(r"(<(script|style|pre|svg)\b.*?</\2>)|>([^<>]+)<", re.DOTALL)
 SENTENCES = {
     "error": (ERRORS, SAID),
+    "outcome": (ERRORS, SAID, OUTPUT),
     **dict.fromkeys(
         "about advice facts in_model message notes notice problem reason reasons "
         "retraining_advised sentence shows verdict warnings why".split(),
