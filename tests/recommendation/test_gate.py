@@ -177,6 +177,22 @@ def test_a_sampled_candidate_costs_what_all_it_stands_for_would_cost() -> None:
     assert loss(1, 1.0) < 0.99 * loss(3, 1.0)
 
 
+def test_what_is_just_below_the_first_twenty_places_is_pulled_into_them() -> None:
+    """NDCG@10 alone, with ten relevant items in the slate, left the eleventh where it was."""
+    scores = torch.linspace(3.0, 0.0, 40)[None].requires_grad_()
+    names = ("shares", "popularity", "item_statistics", "is_real")
+    relevant = torch.zeros(scores.shape, dtype=torch.bool)
+    relevant[0, [*range(10), 25]] = True
+    task = GateTasks(
+        **dict.fromkeys(names, scores), log_weight=torch.zeros(scores.shape), is_relevant=relevant
+    )
+
+    _ranking_loss(scores, task, torch.tensor([0])).backward()
+
+    assert scores.grad is not None
+    assert scores.grad[0, 25] < 0.0
+
+
 def test_a_wrong_shape_is_refused_where_shapes_are_types() -> None:
     """One name for one size, also where a shape is a single word (a formatter once took its quotes
     away, and with them the check).

@@ -2,10 +2,10 @@
 
 Scorers are fitted on some training users and asked about others (cross-fitting: what was fitted on
 a user must not be trusted about that user). The gate first maximises the likelihood of what
-they liked afterwards, then the NDCG@10 of the slate by LambdaLoss (Wang et al. 2018, "The
-LambdaLoss framework for ranking metric optimization"; here only pairs in reach of the first ten
-places count). Measured on validation new users, the second step is what made the gate better than
-the best of its parts; likelihood alone was not (docs/experiments).
+they liked afterwards, then the mean of NDCG@10 and Recall@20 of the slate by LambdaLoss (Wang et
+al. 2018, "The LambdaLoss framework for ranking metric optimization"; here only pairs in reach of
+the first places count). Measured on validation new users, the second step is what made the gate
+better than the best of its parts; likelihood alone was not (docs/experiments).
 """
 
 from __future__ import annotations
@@ -29,19 +29,30 @@ TOP = 100
 """Best items of each scorer that become candidates while the gate learns."""
 SAMPLED = 150
 """Further candidates, drawn at random and weighed for all they stand for."""
-BATCH = 128
-LIKELIHOOD_STEPS, RANKING_STEPS = 60, 120
 LEARNING_RATE = 0.05
 SMOOTHNESS = 0.003
 """Pull between neighboring support sizes."""
 REACH = 100
 """Places of the current order within which pairs are compared."""
-SLATE = 10
+SLATE, RECALLED = 10, 20
+"""Places of the two measures that the ranking loss takes the mean of, NDCG and Recall."""
 MAX_AT_ONCE, SCORES_AT_ONCE = 64, 4_000_000
 """Users of whom models are asked at a time, and scores that each gives at a time: bounds memory
 where the catalog is large.
 """
 _ASKED = "is_asked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long a gate learns."""
+
+    likelihood: int = 60
+    """Steps of the first loss."""
+    ranking: int = 120
+    """Steps of the second."""
+    batch: int = 128
+    """Tasks of each support size in a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +99,11 @@ class GateTasks:
         which = torch.from_numpy(chosen)
         return GateTasks(**{name: getattr(self, name)[which] for name in self.__dataclass_fields__})
 
+    def deciding(self) -> GateTasks:
+        """Tasks whose candidates hold both what is relevant and what is not."""
+        other = self.is_real & ~self.is_relevant
+        return self.rows((self.is_relevant.any(1) & other.any(1)).numpy())
+
     def without(self, models: int) -> GateTasks:
         """The same tasks without what the last `models` models say."""
         return replace(self, shares=self.shares[..., : self.shares.shape[2] - models])
@@ -113,6 +129,10 @@ not seen these users.
 """
 
 
+Rate = Callable[[int, np.ndarray, Histories], np.ndarray]
+"""(support size, users, items asked of each) -> [E] predicted ratings, in steps from the mean."""
+
+
 def gather_tasks(
     behaviour: Behaviour,
     users: np.ndarray,
@@ -126,15 +146,36 @@ def gather_tasks(
     Args:
         with_repeats: items of the support are candidates too, wanted where they were taken again.
     """
-    tasks, batch = [], users_at_once(behaviour.n_items)
+    return gather_all(behaviour, users, ask, rng, with_repeats=with_repeats)[0]
+
+
+def gather_all(
+    behaviour: Behaviour,
+    users: np.ndarray,
+    ask: Ask,
+    rng: np.random.Generator,
+    *,
+    with_repeats: bool = False,
+    rate: Rate | None = None,
+) -> tuple[list[GateTasks], list[GateTasks], list[GateTasks]]:
+    """`gather_tasks`, and from the same answers those between few given candidates: drawn from the
+    catalog, and, where `rate` says what they would be rated, chosen by the users themselves.
+    """
+    made: tuple[list[GateTasks], list[GateTasks], list[GateTasks]] = ([], [], [])
+    batch, aside = users_at_once(behaviour.n_items), rng.spawn(1)[0]
     for shots in behaviour.horizon.shots:
         shown = shots if with_repeats else 0
-        parts = [
-            candidates(behaviour, some, *ask(shots, some), rng, shown)
-            for some in (users[start : start + batch] for start in range(0, len(users), batch))
-        ]
-        tasks.append(_joined(parts))
-    return tasks
+        parts: list[list[GateTasks]] = [[], [], []]
+        for some in (users[start : start + batch] for start in range(0, len(users), batch)):
+            answers = ask(shots, some)
+            parts[0].append(candidates(behaviour, some, *answers, rng, shown))
+            parts[1].append(drawn_candidates(behaviour, some, *answers, aside))
+            if rate is not None:
+                rated = partial(rate, shots, some)
+                parts[2].append(chosen_candidates(behaviour, some, *answers, aside, rated))
+        for tasks, found in zip(made, parts, strict=True):
+            tasks += [_joined(found)] if found else []
+    return made
 
 
 def known_tasks(
@@ -190,6 +231,7 @@ def train_gate(
     weights: Sequence[np.ndarray] | None = None,
     start: Gate | None = None,
     pull: float = 0.0,
+    schedule: Schedule = Schedule(),  # noqa: B008  # frozen
 ) -> Gate:
     """Learn trust, weight and ease at each support size.
 
@@ -199,6 +241,7 @@ def train_gate(
             others; None: all alike.
         start: a gate between some of `names`, to go on from.
         pull: how strongly to stay near `start`.
+        schedule: how long to learn.
     """
     sizes = (len(shots), len(names))
     raw = {
@@ -212,9 +255,9 @@ def train_gate(
     anchor = {name: tensor.clone() for name, tensor in raw.items()}
     for tensor in raw.values():
         tensor.requires_grad_()
-    total = LIKELIHOOD_STEPS + RANKING_STEPS
+    total = schedule.likelihood + schedule.ranking
     with one_thread():
-        for done, (lr, loss) in enumerate(_schedule(raw, tasks, rng, weights)):
+        for done, (lr, loss) in enumerate(_losses(raw, tasks, rng, weights, schedule)):
             if lr == LEARNING_RATE:
                 optimizer = torch.optim.Adam(raw.values(), lr=lr)
             for group in optimizer.param_groups:
@@ -260,20 +303,29 @@ def _go_on_from(
     raw["smoothing"][:, here] = torch.from_numpy(np.log(at["smoothing"]))
 
 
-def _schedule(
+def _losses(
     raw: dict[str, Tensor],
     tasks: list[GateTasks],
     rng: np.random.Generator,
     weights: Sequence[np.ndarray] | None,
+    schedule: Schedule,
 ) -> Iterator[tuple[float, Callable[[], Tensor]]]:
     """(learning rate, loss) of each step: first likelihood, then ranking, each decaying to a
     tenth.
     """
-    for steps, measure in ((LIKELIHOOD_STEPS, _likelihood_loss), (RANKING_STEPS, _ranking_loss)):
+    for steps, measure in (
+        (schedule.likelihood, _likelihood_loss),
+        (schedule.ranking, _ranking_loss),
+    ):
         for step in range(steps):
             rows = [
                 torch.from_numpy(
-                    _drawn(len(t.shares), rng, None if weights is None else weights[point])
+                    _drawn(
+                        len(t.shares),
+                        rng,
+                        schedule.batch,
+                        None if weights is None else weights[point],
+                    )
                 )
                 for point, t in enumerate(tasks)
             ]
@@ -283,11 +335,13 @@ def _schedule(
             )
 
 
-def _drawn(tasks: int, rng: np.random.Generator, weights: np.ndarray | None) -> np.ndarray:
+def _drawn(
+    tasks: int, rng: np.random.Generator, batch: int, weights: np.ndarray | None
+) -> np.ndarray:
     """The tasks of one step."""
     if weights is None:
-        return rng.integers(0, tasks, min(BATCH, tasks))
-    return rng.choice(tasks, min(BATCH, tasks), p=weights / weights.sum())
+        return rng.integers(0, tasks, min(batch, tasks))
+    return rng.choice(tasks, min(batch, tasks), p=weights / weights.sum())
 
 
 def _mean_loss(
@@ -327,7 +381,8 @@ def _likelihood_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
 
 
 def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
-    """LambdaLoss of NDCG@10: each wrongly ordered pair costs what swapping it would gain.
+    """LambdaLoss of the mean of NDCG@10 and Recall@20: each wrongly ordered pair costs what
+    swapping it would gain.
 
     A sampled candidate takes as many places, and makes as many pairs, as the items it stands for:
     unweighed, the popular items (all of them candidates) would look worse than they are, and a gate
@@ -339,14 +394,24 @@ def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
         relevant.gather(1, index).float(),
         tasks.log_weight[rows].gather(1, index).exp(),
     )
-    place = stands_for.cumsum(1) - stands_for
-    discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
-    best = torch.from_numpy(ideal_gains(relevant.sum(1).numpy(), SLATE)).float()
-    swap = (discount[:, :, None] - discount[:, None, :]).abs() / best[:, None, None]
+    worth = _worth(stands_for.cumsum(1) - stands_for, relevant.sum(1))
+    swap = (worth[:, :, None] - worth[:, None, :]).abs()
     pairs = gain[:, :, None] * ((1 - gain) * stands_for)[:, None, :]
     return (
         (swap * pairs * functional.softplus(top[:, None, :] - top[:, :, None])).sum((1, 2)).mean()
     )
+
+
+def _worth(place: Tensor, relevant: Tensor) -> Tensor:
+    """[T, P] what a hit at each place, from 0, adds to the mean of NDCG@10 and Recall@20.
+
+    Args:
+        relevant: [T] relevant items of each task.
+    """
+    discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
+    best = torch.from_numpy(ideal_gains(relevant.numpy(), SLATE)).float()
+    share = (place < RECALLED) / relevant.clamp(min=1)[:, None]
+    return 0.5 * (discount / best[:, None] + share)
 
 
 def _roughness(raw: dict[str, Tensor]) -> Tensor:
@@ -413,20 +478,94 @@ def candidates(
     sampled = drawn[None, :] & ~chosen & allowed
     rest = (~chosen & allowed).sum(1, keepdims=True)
     stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
-    index, is_real = _compressed(chosen | sampled)
+    answers = shares, popularity, item_statistics
+    log_weight = np.where(sampled, stands_for, 0.0)
+    return _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)[0]
+
+
+def drawn_candidates(
+    behaviour: Behaviour,
+    users: np.ndarray,
+    shares: np.ndarray,
+    popularity: np.ndarray,
+    item_statistics: np.ndarray,
+    rng: np.random.Generator,
+) -> GateTasks:
+    """Candidates of some users as others give them: what is relevant beside `SAMPLED` items drawn
+    from the catalog, each of which stands for itself alone.
+    """
+    is_relevant, asked, drawn = _drawn_beside(behaviour, users, rng)
+    answers = shares, popularity, item_statistics
+    return _at((drawn & ~asked) | is_relevant, answers, is_relevant)[0]
+
+
+def chosen_candidates(
+    behaviour: Behaviour,
+    users: np.ndarray,
+    shares: np.ndarray,
+    popularity: np.ndarray,
+    item_statistics: np.ndarray,
+    rng: np.random.Generator,
+    rate: Callable[[Histories], np.ndarray],
+) -> GateTasks:
+    """Candidates of some users as they chose them: all that they rated after the pool, the items
+    drawn for `drawn_candidates` beside it; predicted ratings follow the item statistics.
+    """
+    is_relevant, asked, drawn = _drawn_beside(behaviour, users, rng)
+    answers = shares, popularity, item_statistics
+    tasks, index = _at(asked | drawn, answers, is_relevant)
+    rated = rate(Histories.of_indexes(list(index))).reshape(index.shape).astype(np.float32)
+    columns = (tasks.item_statistics, torch.from_numpy(rated)[..., None])
+    return replace(tasks, item_statistics=torch.cat(columns, 2))
+
+
+def _drawn_beside(
+    behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[B, N] each: what is relevant of what is asked, all that is asked, and items drawn from the
+    catalog that were not shown.
+    """
+    shape = (len(users), behaviour.n_items)
+    histories, targets = behaviour.histories.users(users), behaviour.targets.users(users)
+    pools = behaviour.pools[users]
+    is_relevant, asked, drawn = (np.zeros(shape, bool) for _ in range(3))
+    is_relevant[targets.owners, targets.items] = True
+    after, pool = histories.after(pools), histories.first(pools)
+    asked[after.owners, after.items] = True
+    drawn[:, rng.choice(shape[1], min(SAMPLED, shape[1]), replace=False)] = True
+    drawn[pool.owners, pool.items] = False
+    return is_relevant, asked, drawn
+
+
+def _at(
+    chosen: np.ndarray,
+    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    is_relevant: np.ndarray,
+    is_asked: np.ndarray | None = None,
+    log_weight: np.ndarray | None = None,
+) -> tuple[GateTasks, np.ndarray]:
+    """The tasks of `chosen` [B, N] candidates, and their items [B, C].
+
+    Args:
+        answers: shares, popularity and item statistics, as `Ask` gives them.
+        log_weight: [B, N] log of the number of items each stands for; one each unless given.
+    """
+    shares, popularity, item_statistics = answers
+    index, is_real = _compressed(chosen)
 
     def at(values: np.ndarray) -> np.ndarray:
         return np.take_along_axis(values, index, axis=1)
 
+    weights = np.zeros(index.shape) if log_weight is None else at(log_weight)
     return GateTasks(
         shares=torch.from_numpy(np.take_along_axis(shares, index[..., None], axis=1)),
         popularity=torch.from_numpy(np.where(is_real, popularity[index], 1.0).astype(np.float32)),
         item_statistics=torch.from_numpy(item_statistics[index]),
-        log_weight=torch.from_numpy(np.where(at(sampled), stands_for, 0.0).astype(np.float32)),
+        log_weight=torch.from_numpy(weights.astype(np.float32)),
         is_real=torch.from_numpy(is_real),
         is_relevant=torch.from_numpy(at(is_relevant) & is_real),
-        is_asked=torch.from_numpy(at(is_asked) & is_real),
-    )
+        is_asked=torch.from_numpy(at(is_relevant if is_asked is None else is_asked) & is_real),
+    ), index
 
 
 def _taken_then(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:
