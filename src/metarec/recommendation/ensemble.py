@@ -218,6 +218,8 @@ class Ensemble:
         """[B] what one step of the predicted rating adds to a score; 0 for whom it does not take
         part.
         """
+        if self.given.chosen is None or not users.given.lengths.any():
+            return np.zeros(len(users))
         shares = [s for gate, s in self._shares_of_gates(users) if gate is self.given.chosen]
         if not shares:
             return np.zeros(len(users))
