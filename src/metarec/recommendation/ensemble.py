@@ -32,7 +32,7 @@ from metarec.recommendation.gate_training import (
     Rate,
     as_known,
     candidates,
-    gather_all,
+    gather_tasks,
     join_tasks,
     known_length,
     known_tasks,
@@ -716,7 +716,7 @@ def _ask_held_out(
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
     fitted = _Fitted.of(behaviour.users(rest), configs, rng, behaviour)
-    tasks, drawn, chosen = gather_all(
+    tasks, drawn, chosen = gather_tasks(
         behaviour,
         held_out,
         partial(fitted.ask, behaviour),

@@ -140,26 +140,14 @@ def gather_tasks(
     rng: np.random.Generator,
     *,
     with_repeats: bool = False,
-) -> list[GateTasks]:
-    """Tasks of the held-out `users` at each support size of the horizon.
+    rate: Rate | None = None,
+) -> tuple[list[GateTasks], list[GateTasks], list[GateTasks]]:
+    """Tasks of the held-out `users` at each support size of the horizon: over the whole catalog,
+    and from the same answers between few given candidates, drawn from it, and, where `rate`
+    says what they would be rated, chosen by the users themselves.
 
     Args:
         with_repeats: items of the support are candidates too, wanted where they were taken again.
-    """
-    return gather_all(behaviour, users, ask, rng, with_repeats=with_repeats)[0]
-
-
-def gather_all(
-    behaviour: Behaviour,
-    users: np.ndarray,
-    ask: Ask,
-    rng: np.random.Generator,
-    *,
-    with_repeats: bool = False,
-    rate: Rate | None = None,
-) -> tuple[list[GateTasks], list[GateTasks], list[GateTasks]]:
-    """`gather_tasks`, and from the same answers those between few given candidates: drawn from the
-    catalog, and, where `rate` says what they would be rated, chosen by the users themselves.
     """
     made: tuple[list[GateTasks], list[GateTasks], list[GateTasks]] = ([], [], [])
     batch, aside = users_at_once(behaviour.n_items), rng.spawn(1)[0]
@@ -172,7 +160,7 @@ def gather_all(
             parts[1].append(drawn_candidates(behaviour, some, *answers, aside))
             if rate is not None:
                 rated = partial(rate, shots, some)
-                parts[2].append(chosen_candidates(behaviour, some, *answers, aside, rated))
+                parts[2].append(chosen_candidates(behaviour, some, *answers, rated))
         for tasks, found in zip(made, parts, strict=True):
             tasks += [_joined(found)] if found else []
     return made
@@ -494,7 +482,10 @@ def drawn_candidates(
     """Candidates of some users as others give them: what is relevant beside `SAMPLED` items drawn
     from the catalog, each of which stands for itself alone.
     """
-    is_relevant, asked, drawn = _drawn_beside(behaviour, users, rng)
+    is_relevant, asked = _asked_of(behaviour, users)
+    drawn, pool = np.zeros(asked.shape, bool), behaviour.pool.users(users)
+    drawn[:, rng.choice(asked.shape[1], min(SAMPLED, asked.shape[1]), replace=False)] = True
+    drawn[pool.owners, pool.items] = False
     answers = shares, popularity, item_statistics
     return _at((drawn & ~asked) | is_relevant, answers, is_relevant)[0]
 
@@ -505,36 +496,27 @@ def chosen_candidates(
     shares: np.ndarray,
     popularity: np.ndarray,
     item_statistics: np.ndarray,
-    rng: np.random.Generator,
     rate: Callable[[Histories], np.ndarray],
 ) -> GateTasks:
-    """Candidates of some users as they chose them: all that they rated after the pool, the items
-    drawn for `drawn_candidates` beside it; predicted ratings follow the item statistics.
+    """Candidates of some users as they chose them: all that they took after the pool; predicted
+    ratings follow the item statistics.
     """
-    is_relevant, asked, drawn = _drawn_beside(behaviour, users, rng)
+    is_relevant, asked = _asked_of(behaviour, users)
     answers = shares, popularity, item_statistics
-    tasks, index = _at(asked | drawn, answers, is_relevant)
+    tasks, index = _at(asked, answers, is_relevant)
     rated = rate(Histories.of_indexes(list(index))).reshape(index.shape).astype(np.float32)
     columns = (tasks.item_statistics, torch.from_numpy(rated)[..., None])
     return replace(tasks, item_statistics=torch.cat(columns, 2))
 
 
-def _drawn_beside(
-    behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[B, N] each: what is relevant of what is asked, all that is asked, and items drawn from the
-    catalog that were not shown.
-    """
-    shape = (len(users), behaviour.n_items)
-    histories, targets = behaviour.histories.users(users), behaviour.targets.users(users)
-    pools = behaviour.pools[users]
-    is_relevant, asked, drawn = (np.zeros(shape, bool) for _ in range(3))
+def _asked_of(behaviour: Behaviour, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[B, N] each: what is relevant of what some users are asked, and all of that."""
+    is_relevant, asked = (np.zeros((len(users), behaviour.n_items), bool) for _ in range(2))
+    targets = behaviour.targets.users(users)
+    after = behaviour.histories.users(users).after(behaviour.pools[users])
     is_relevant[targets.owners, targets.items] = True
-    after, pool = histories.after(pools), histories.first(pools)
     asked[after.owners, after.items] = True
-    drawn[:, rng.choice(shape[1], min(SAMPLED, shape[1]), replace=False)] = True
-    drawn[pool.owners, pool.items] = False
-    return is_relevant, asked, drawn
+    return is_relevant, asked
 
 
 def _at(
