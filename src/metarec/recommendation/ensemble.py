@@ -30,12 +30,15 @@ from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
     GateTasks,
     Rate,
+    able_longer,
     as_known,
     candidates,
     gather_tasks,
     join_tasks,
     known_length,
     known_tasks,
+    longer_shots,
+    longer_tasks,
     train_gate,
     users_at_once,
 )
@@ -154,13 +157,13 @@ class Ensemble:
             tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
         )
         fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
-        users = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         lessons, trial = _Lessons.of(join_tasks(tasks), behaviour, names), None
         if prior is not None:
             trial = _tried(_support_sizes(behaviour, names), names, lessons.whole, prior, seed)
             if not trial.helps:
                 prior, lessons, names = None, lessons.without_taste(names), _others(names)
-        gate, context_gate = _gates(behaviour, names, lessons.whole, users, seed, prior)
+        weights = _task_weights(behaviour, names, folds)
+        gate, context_gate = _gates(behaviour, names, lessons.whole, weights, seed, prior)
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
@@ -259,24 +262,18 @@ class Ensemble:
         by more than history and profile is ranked by the gate for them, who asks between few items
         by one of those, everyone else by the gate of the whole catalog.
         """
-        told = self._are_told(users)
-        context = np.where(told, self._context_share(users.support.lengths), 0.0)
-        lists = self.given.lists(users.given, self.popularity)
-        gates = [(gate, (own & (context == 0.0)).astype(np.float32)) for gate, own in lists]
-        rest = 1.0 - context - sum(share for _, share in gates)
-        gates += [(self.gate, rest)]
-        gates += [(self.context_gate, context)] if self.context_gate is not None else []
-        found = [(gate, share.astype(np.float32)) for gate, share in gates if share.any()]
-        return found or [(self.gate, context.astype(np.float32))]
-
-    def _context_share(self, lengths: np.ndarray) -> np.ndarray:
-        """[B] share of the gate for users of whom more is known: all of it up to the most events it
-        learned from, then less and less, since nothing taught it what context is worth there.
-        """
-        if self.context_gate is None:
-            return np.zeros(len(lengths))
-        last = 1.0 + self.context_gate.points[-1]
-        return np.asarray(np.minimum(last / (1.0 + lengths), 1.0))
+        told, lengths = self._are_told(users), users.support.lengths
+        gates = [
+            (gate, np.where(own & ~told, _share_within(gate, lengths), 0.0))
+            for gate, own in self.given.lists(users.given, self.popularity)
+        ]
+        if self.context_gate is not None:
+            gates += [
+                (self.context_gate, np.where(told, _share_within(self.context_gate, lengths), 0.0))
+            ]
+        rest = np.ones(len(users)) - sum(share for _, share in gates)
+        found = [(gate, share.astype(np.float32)) for gate, share in [(self.gate, rest), *gates]]
+        return [(gate, share) for gate, share in found if share.any()] or found[:1]
 
     def _are_told(self, users: UserBatch) -> np.ndarray:
         """[B] whether any model of `READ_CONTEXT` knows something of each user."""
@@ -444,6 +441,13 @@ def _knows(model: Model, users: UserBatch) -> np.ndarray:
     )
 
 
+def _share_within(gate: Gate, lengths: np.ndarray) -> np.ndarray:
+    """[B] share of a gate for a part of the requests: all of it up to the most events it learned
+    from, then less and less, since nothing taught it what to trust there.
+    """
+    return np.asarray(np.minimum((1.0 + gate.points[-1]) / (1.0 + lengths), 1.0))
+
+
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {
         key[len(prefix) + 1 :]: array
@@ -579,7 +583,7 @@ def _gates(
     behaviour: Behaviour,
     names: tuple[str, ...],
     tasks: list[GateTasks],
-    users: np.ndarray | None,
+    weights: list[np.ndarray] | None,
     seed: int,
     prior: Prior | None,
 ) -> tuple[Gate, Gate | None]:
@@ -587,7 +591,6 @@ def _gates(
     shots = _support_sizes(behaviour, names)
     own = tuple(name for name in names if name not in READ_CONTEXT)
     more = len(names) - len(own)
-    weights = None if users is None else [users] * len(shots)
     plain = [some.without(more) for some in tasks] if more else tasks
     gate = train_gate(
         own, shots, plain, derive(seed, "gate"), weights=weights, **_from(prior, plain)
@@ -603,7 +606,7 @@ def _gates(
         tuple(shots[point] for point in enough),
         known,
         derive(seed, "context gate"),
-        weights=None if users is None else [users[told[point][1]] for point in enough],
+        weights=None if weights is None else [weights[point][told[point][1]] for point in enough],
         start=gate,
     )
     return gate, tuned(context_gate, known, len(own))
@@ -635,7 +638,9 @@ def _tried(
 ) -> Trial:
     """The prior on each half of the held-out users, with gates learned on the other half."""
     own = tuple(name for name in names if name not in READ_CONTEXT)
-    plain = [some.without(len(names) - len(own)) for some in tasks]
+    asked = [point for point, some in enumerate(tasks) if len(some.shares) == len(tasks[0].shares)]
+    shots = tuple(shots[point] for point in asked)  # those at which all users have tasks
+    plain = [tasks[point].without(len(names) - len(own)) for point in asked]
     found: dict[bool, list[np.ndarray]] = {True: [], False: []}
     for half in range(2):
         rows = np.arange(len(plain[0].shares)) % 2 == half
@@ -725,6 +730,7 @@ def _ask_held_out(
         rate=_rated_by_others(behaviour, rest, rng.spawn(1)[0]) if _is_rated(behaviour) else None,
     )
     if REPEAT not in configs:
+        tasks += longer_tasks(behaviour, held_out, fitted.ask, rng)
         tasks.append(
             known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
         )
@@ -804,7 +810,24 @@ def _support_sizes(behaviour: Behaviour, names: tuple[str, ...]) -> tuple[int, .
     are learned, of which each user's last event alone tells too little.
     """
     shots = behaviour.horizon.shots
-    return shots if REPEAT in names else (*shots, known_length(behaviour))
+    if REPEAT in names:
+        return shots
+    return (*shots, *longer_shots(behaviour), known_length(behaviour))
+
+
+def _task_weights(
+    behaviour: Behaviour, names: tuple[str, ...], folds: list[np.ndarray]
+) -> list[np.ndarray] | None:
+    """For each support size [T] weights of the users of the tasks; None: all alike."""
+    if behaviour.weights is None:
+        return None
+    users = np.concatenate(folds)
+    longer = () if REPEAT in names else longer_shots(behaviour)
+    asked = [
+        able_longer(behaviour, users) if shots in longer else users
+        for shots in _support_sizes(behaviour, names)
+    ]
+    return [behaviour.weights[some] for some in asked]
 
 
 @dataclass(frozen=True, kw_only=True)
