@@ -145,18 +145,20 @@ class Ensemble:
             configs: hyper-parameters by model, where they are not the defaults.
             prior: where the gate starts, if that helps held-out users.
         """
-        steps, given = steps or Steps(), {name: (configs or {}).get(name) for name in names}
+        steps, configured = steps or Steps(), {name: (configs or {}).get(name) for name in names}
         folds = _folds(behaviour, derive(seed, "folds"))
         jobs = len(folds) + 1
         progress(STAGE, 0.0, f"{jobs} steps")
         *tasks, scorers = run_jobs(
-            partial(_step, behaviour, given, seed, steps),
+            partial(_step, behaviour, configured, seed, steps),
             [*enumerate(folds), (-1, None)],
             steps.workers,
             backend=steps.backend,
             tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
         )
-        fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
+        fitted = (
+            scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(configured, scorers)
+        )
         lessons, trial = _Lessons.of(join_tasks(tasks), behaviour, names), None
         if prior is not None:
             trial = _tried(_support_sizes(behaviour, names), names, lessons.whole, prior, seed)
@@ -164,6 +166,16 @@ class Ensemble:
                 prior, lessons, names = None, lessons.without_taste(names), _others(names)
         weights = _task_weights(behaviour, names, folds)
         gate, context_gate = _gates(behaviour, names, lessons.whole, weights, seed, prior)
+        given = train_given(
+            gate,
+            behaviour.horizon.shots,
+            lessons.own(lessons.drawn, gate),
+            lessons.own(lessons.chosen, gate),
+            _own_lists(behaviour, fitted.popularity),
+            seed,
+        )
+        refusal = _refusal(behaviour, gate, lessons.refusing, folds)
+        del tasks, lessons  # what follows needs their memory
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
@@ -174,15 +186,8 @@ class Ensemble:
             scorers={name: fitted.scorers[name] for name in names},
             gate=gate,
             context_gate=context_gate,
-            given=train_given(
-                gate,
-                behaviour.horizon.shots,
-                lessons.own(lessons.drawn, gate),
-                lessons.own(lessons.chosen, gate),
-                _own_lists(behaviour, fitted.popularity),
-                seed,
-            ),
-            refusal=_refusal(behaviour, gate, lessons.refusing, folds),
+            given=given,
+            refusal=refusal,
             trend=Trend.fit(behaviour, derive(seed, "trend")),
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in

@@ -101,8 +101,15 @@ class GateTasks:
 
     def rows(self, chosen: np.ndarray) -> GateTasks:
         """Some of the tasks."""
-        which = torch.from_numpy(chosen)
-        return GateTasks(**{name: getattr(self, name)[which] for name in self.__dataclass_fields__})
+        return self.drawn(torch.from_numpy(chosen))
+
+    def drawn(self, rows: Tensor | tuple[Tensor, Tensor]) -> GateTasks:
+        """The tasks of these rows, or these candidates of these rows."""
+        return GateTasks(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+    def at(self, index: Tensor) -> GateTasks:
+        """Of each task the candidates `index` [T, K]."""
+        return self.drawn((torch.arange(len(index))[:, None], index))
 
     def deciding(self) -> GateTasks:
         """Tasks whose candidates hold both what is relevant and what is not."""
@@ -138,6 +145,8 @@ AskOf = Callable[[Behaviour, int, np.ndarray], tuple[np.ndarray, np.ndarray, np.
 
 Rate = Callable[[int, np.ndarray, Histories], np.ndarray]
 """(support size, users, items asked of each) -> [E] predicted ratings, in steps from the mean."""
+Score = Callable[[GateTasks], Tensor]
+"""Tasks -> [T, C] log-scores of their candidates."""
 
 
 def gather_tasks(
@@ -380,39 +389,39 @@ def _mean_loss(
     raw: dict[str, Tensor],
     tasks: list[GateTasks],
     rows: list[Tensor],
-    measure: Callable[[Tensor, GateTasks, Tensor], Tensor],
+    measure: Callable[[Score, GateTasks], Tensor],
 ) -> Tensor:
     """Mean over support sizes of the loss on some of their tasks."""
     drawn = enumerate(zip(tasks, rows, strict=True))
     return torch.stack(
         [
-            measure(_scores(raw, point, some, chosen), some, chosen)
+            measure(partial(_scores, raw, point), some.drawn(chosen))
             for point, (some, chosen) in drawn
         ]
     ).mean()
 
 
-def _scores(raw: dict[str, Tensor], point: int, tasks: GateTasks, rows: Tensor) -> Tensor:
-    """[rows, C] log-scores of candidates, far below all others where there is none."""
+def _scores(raw: dict[str, Tensor], point: int, tasks: GateTasks) -> Tensor:
+    """[T, C] log-scores of candidates, far below all others where there is none."""
     scores = log_scores(
         raw["popularity_weight"][point],
         raw["statistics_weight"][point],
         functional.softplus(raw["weight"][point]),
         raw["smoothing"][point].exp(),
-        shares=tasks.shares[rows],
-        popularity=tasks.popularity[rows],
-        item_statistics=tasks.item_statistics[rows],
+        shares=tasks.shares,
+        popularity=tasks.popularity,
+        item_statistics=tasks.item_statistics,
     )
-    return scores.masked_fill(~tasks.is_real[rows], -1e9)
+    return scores.masked_fill(~tasks.is_real, -1e9)
 
 
-def _likelihood_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
+def _likelihood_loss(score: Score, tasks: GateTasks) -> Tensor:
     """Softmax likelihood of every relevant item, each user counting by how much they liked."""
-    relevant = tasks.is_relevant[rows]
-    return -torch.log_softmax(scores + tasks.log_weight[rows], 1)[relevant].mean()
+    relevant = tasks.is_relevant
+    return -torch.log_softmax(score(tasks) + tasks.log_weight, 1)[relevant].mean()
 
 
-def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
+def _ranking_loss(score: Score, tasks: GateTasks) -> Tensor:
     """LambdaLoss of the mean of NDCG@10 and Recall@20: each wrongly ordered pair costs what
     swapping it would gain.
 
@@ -420,18 +429,16 @@ def _ranking_loss(scores: Tensor, tasks: GateTasks, rows: Tensor) -> Tensor:
     unweighed, the popular items (all of them candidates) would look worse than they are, and a gate
     without scorers learned to distrust them.
     """
-    relevant = tasks.is_relevant[rows]
-    top, index = scores.topk(min(REACH, scores.shape[1]), 1)
-    gain, stands_for = (
-        relevant.gather(1, index).float(),
-        tasks.log_weight[rows].gather(1, index).exp(),
-    )
-    worth = _worth(stands_for.cumsum(1) - stands_for, relevant.sum(1))
-    swap = (worth[:, :, None] - worth[:, None, :]).abs()
-    pairs = gain[:, :, None] * ((1 - gain) * stands_for)[:, None, :]
-    return (
-        (swap * pairs * functional.softplus(top[:, None, :] - top[:, :, None])).sum((1, 2)).mean()
-    )
+    with torch.no_grad():  # what is out of reach has no part in the loss, and needs no gradient
+        index = score(tasks).topk(min(REACH, tasks.popularity.shape[1]), 1).indices
+    near = tasks.at(index)
+    top, gain, stands_for = score(near), near.is_relevant, near.log_weight.exp()
+    worth = _worth(stands_for.cumsum(1) - stands_for, tasks.is_relevant.sum(1))
+    # Only pairs of a relevant candidate and another one count: a row for each relevant one.
+    task, at = gain.nonzero(as_tuple=True)
+    swap = (worth[task, at, None] - worth[task]).abs()
+    pairs = torch.where(gain, 0.0, stands_for)[task]
+    return (swap * pairs * functional.softplus(top[task] - top[task, at, None])).sum() / len(gain)
 
 
 def _worth(place: Tensor, relevant: Tensor) -> Tensor:
@@ -620,6 +627,8 @@ def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _joined(parts: list[GateTasks]) -> GateTasks:
     """One table of tasks from several, padded to the widest."""
+    if len(parts) == 1:
+        return parts[0]
     width = max(part.shares.shape[1] for part in parts)
 
     def padded(name: str, value: float) -> Tensor:
