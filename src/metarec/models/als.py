@@ -21,7 +21,7 @@ from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import ridge
-from metarec.models.ridge_rows import ridge_of_few, ridge_rows
+from metarec.models.ridge_rows import ridge_of_few, ridge_rows, through_gram
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
 
@@ -123,9 +123,7 @@ class Als:
     @cached_property
     def _through_gram(self) -> np.ndarray:
         """[N, D] factors times the inverse of their Gram matrix."""
-        return np.linalg.solve(self.gram.astype(np.float64), self.items.T).T.astype(
-            np.float32, order="C"
-        )
+        return through_gram(self.items, self.gram)
 
     @cached_property
     def _columns(self) -> np.ndarray:
