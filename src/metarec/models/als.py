@@ -13,12 +13,12 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, event_weights
+from metarec.models.base import EVENTS, LARGE, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
@@ -106,6 +106,10 @@ class Als:
         """[B, D] factors of users from their support alone."""
         weights = self.config.confidence * event_weights(support, self.relevant_from)
         if support.lengths.max(initial=0) < len(self.gram) // 2:
+            if len(self.items) >= LARGE:
+                met, place = np.unique(support.items, return_inverse=True)
+                some, own = replace(support, items=place), self.items[met]
+                return ridge_of_few(some, weights, 1.0 + weights, own, self._through(own))
             return ridge_of_few(support, weights, 1.0 + weights, self.items, self._through_gram)
         return ridge_rows(support, weights, 1.0 + weights, self.items, self.gram)
 
@@ -120,10 +124,23 @@ class Als:
             cut_at_zero(product(factors, self._columns[:, piece]), out[:, piece])
         return out
 
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items."""
+        return np.maximum(self.fold_in(users.support) @ self.items[items].T, 0.0)
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, D] factors."""
+        return self.items[items]
+
     @cached_property
     def _through_gram(self) -> np.ndarray:
         """[N, D] factors times the inverse of their Gram matrix."""
-        return np.linalg.solve(self.gram.astype(np.float64), self.items.T).T.astype(
+        return self._through(self.items)
+
+    def _through(self, items: np.ndarray) -> np.ndarray:
+        return np.linalg.solve(self.gram.astype(np.float64), items.T).T.astype(
             np.float32, order="C"
         )
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
@@ -70,6 +70,20 @@ class Content:
             evidence *= self.popularity[piece]
         out[norms[:, 0] <= 1e-6] = 0.0
         return out
+
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items."""
+        taste, norms = self._taste(users)
+        wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
+        found = np.exp(wanted @ self.directions[items].T) * self.popularity[items]
+        found[norms[:, 0] <= 1e-6] = 0.0
+        return np.asarray(found, np.float32)
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, C] directions."""
+        return self.directions[items]
 
     def fit_of(self, users: UserBatch, items: np.ndarray) -> np.ndarray:
         """[B, I] how well some items fit each user, on the scale of log-scores and whatever their

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.utils.extmath import randomized_svd
 
 from metarec.features.behaviour import Behaviour
@@ -146,6 +147,39 @@ class SupportRidge:
             evidence += self.mean[piece]
             cut_at_zero(evidence, out[:, piece])
         return out
+
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items."""
+        compressed = self._compressed(users.support, users.profiles)
+        found = compressed @ self._rows[self._row_of[items]].T + self.mean[items]
+        return np.maximum(found, 0.0)
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, R] directions."""
+        return self._rows[self._row_of[items]]
+
+    @cached_property
+    def _asked(self) -> np.ndarray:
+        """Items that any target of training names; the directions of all others are 0."""
+        return np.flatnonzero(self.directions.any(axis=0))
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """[A + 1, R] the directions of those, and 0 for all others: read by items, they should lie
+        by items.
+        """
+        rows = np.zeros((len(self._asked) + 1, len(self.directions)), np.float32)
+        rows[:-1] = self.directions[:, self._asked].T
+        return rows
+
+    @cached_property
+    def _row_of(self) -> np.ndarray:
+        """[N] int32 place of each item among the rows."""
+        row_of = np.full(len(self.mean), len(self._asked), np.int32)
+        row_of[self._asked] = np.arange(len(self._asked), dtype=np.int32)
+        return row_of
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, R] what the regression for each support's size makes of its features."""

@@ -197,7 +197,7 @@ class Ensemble:
         if self.context_gate is None:
             return parts
         told = np.any([evidence[name].any(1) for name in self._context_models], axis=0)
-        share = np.where(told, self._context_share(lengths), 0.0)[:, None].astype(np.float32)
+        share = np.where(told, self.context_share(lengths), 0.0)[:, None].astype(np.float32)
         others = self.context_gate.parts(self.popularity, self.item_statistics, evidence, lengths)
         return {
             name: share * part + (1.0 - share) * parts.get(name, np.float32(0.0))
@@ -209,14 +209,14 @@ class Ensemble:
         shape = (len(users), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
         self._score_told(users, out)
-        if self._is_refused:
+        if self.is_refused:
             out += REFUSED_ITEM * self.acceptance
         if self.trend is not None:
             out += self.trend.part(users.asked_at)
         if len(users.refused.items):
             rows = np.flatnonzero(users.refused.lengths)
             lifts = np.empty((len(rows), shape[1]), np.float32)
-            self._score(users.refusing().rows(rows), np.zeros_like(self._base), lifts)
+            self._score(users.refusing().rows(rows), np.zeros_like(self.base), lifts)
             out[rows] -= self.refusal * lifts
         return out
 
@@ -224,21 +224,21 @@ class Ensemble:
         """Users of whom more is known than history and profile by the gate for them, the others by
         the other.
         """
-        told = self._are_told(users)
-        share = np.where(told, self._context_share(users.support.lengths), 0.0).astype(np.float32)
+        told = self.are_told(users)
+        share = np.where(told, self.context_share(users.support.lengths), 0.0).astype(np.float32)
         if not share.any():
-            self._score(users, self._base, out, self.gate)
+            self._score(users, self.base, out, self.gate)
         elif (share == 1.0).all():
-            self._score(users, self._base, out, self.context_gate)
+            self._score(users, self.base, out, self.context_gate)
         else:
             out[:] = 0.0
             for gate, part in ((self.gate, 1.0 - share), (self.context_gate, share)):
                 rows = np.flatnonzero(part)
                 some = np.empty((len(rows), out.shape[1]), np.float32)
-                self._score(users.rows(rows), self._base, some, gate)
+                self._score(users.rows(rows), self.base, some, gate)
                 out[rows] += part[rows, None] * some
 
-    def _context_share(self, lengths: np.ndarray) -> np.ndarray:
+    def context_share(self, lengths: np.ndarray) -> np.ndarray:
         """[B] share of the gate for users of whom more is known: all of it up to the most events it
         learned from, then less and less, since nothing taught it what context is worth there.
         """
@@ -247,7 +247,7 @@ class Ensemble:
         last = 1.0 + self.context_gate.points[-1]
         return np.asarray(np.minimum(last / (1.0 + lengths), 1.0))
 
-    def _are_told(self, users: UserBatch) -> np.ndarray:
+    def are_told(self, users: UserBatch) -> np.ndarray:
         """[B] whether any model of `READ_CONTEXT` knows something of each user."""
         told = np.zeros(len(users), bool)
         for name in self._context_models if self.context_gate is not None else ():
@@ -267,11 +267,12 @@ class Ensemble:
         gate.score(self.popularity, base, evidence, users.support.lengths, out=out)
 
     @cached_property
-    def _is_refused(self) -> bool:
+    def is_refused(self) -> bool:
+        """Whether anybody refused anything."""
         return bool(self.acceptance.any())
 
     @cached_property
-    def _base(self) -> np.ndarray:
+    def base(self) -> np.ndarray:
         """[1 + S, N] what is known of each item in general: the log of its popularity, and its
         item statistics.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Self
 
@@ -16,19 +16,22 @@ from metarec.data.domains import Policy
 from metarec.data.schema import Catalog, Dataset, Vocabulary
 from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
+from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
+from metarec.models.base import LARGE
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
-from metarec.recommendation.exploration import directions_of
+from metarec.recommendation.exploration import directions_of, posterior_std
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.prior import Prior
 from metarec.recommendation.refusals import weight_note
+from metarec.recommendation.retrieval import Retrieval
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import Request
 from metarec.recommendation.users import RequestReader
@@ -67,6 +70,8 @@ class FittedModel:
     """
     prior: Prior | None = None
     """What it started from; None where it started from nothing, or the prior did not help."""
+    retrieval: Retrieval | None = None
+    """Candidates of a large catalog; None where the whole catalog is scored."""
     transfer: tuple[str, ...] = ()
     """What was found about the prior that was offered."""
 
@@ -93,7 +98,7 @@ class FittedModel:
     @property
     def notes(self) -> list[str]:
         """What scorers say of how they learned, such as whom they left out."""
-        parts = [*self.ensemble.scorers.values(), self.ensemble.trend]
+        parts = [*self.ensemble.scorers.values(), self.ensemble.trend, self.retrieval]
         said = [getattr(part, "note", "") for part in parts] + [weight_note(self.ensemble.refusal)]
         return [*self.transfer, *(str(note) for note in said if note)]
 
@@ -135,6 +140,15 @@ class FittedModel:
     def item_directions(self) -> np.ndarray:
         """[N, D] float32: the embeddings at length 1."""
         return directions_of(self.item_embeddings)
+
+    def posterior_std(self, support: Histories, items: np.ndarray) -> np.ndarray:
+        """[B, K] standard deviation of the score of `items` [B, K] after each user's events."""
+        if len(self.catalog) < LARGE:
+            return posterior_std(self.item_directions, support, items)
+        met = np.unique(np.concatenate([support.items, items.ravel()]))
+        some = replace(support, items=np.searchsorted(met, support.items))
+        directions = directions_of(self.item_embeddings[met])
+        return posterior_std(directions, some, np.searchsorted(met, items))
 
     @cached_property
     def popularity_uncertainty(self) -> np.ndarray:

@@ -7,11 +7,12 @@ copy of a model. What a process writes to such an array stays its own: the file 
 from __future__ import annotations
 
 import json
-import mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from metarec.runtime.rows import FilePages
 
 DTYPES = {
     "BOOL": "?",
@@ -35,12 +36,12 @@ def mapped_arrays(path: Path) -> dict[str, np.ndarray]:
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(start - 8))
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    pages = FilePages.of(path)
     header.pop("__metadata__", None)
     return {name: _array(pages, start, said) for name, said in header.items()}
 
 
-def _array(pages: mmap.mmap, start: int, said: dict[str, Any]) -> np.ndarray:
+def _array(pages: FilePages, start: int, said: dict[str, Any]) -> np.ndarray:
     first, last = said["data_offsets"]
     dtype = np.dtype(DTYPES[said["dtype"]])
     count, place = (last - first) // dtype.itemsize, start + first
