@@ -5,10 +5,12 @@ Ids are text outside and indexes inside; `Vocabulary` is the one place that tran
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import polars as pl
@@ -33,6 +35,10 @@ EARLIEST_MOMENT = 315_532_800
 """1980 in seconds since 1970: an attribute of users that is nowhere less is taken for a moment in
 time.
 """
+
+
+MAX_SPLICED, MAX_CHUNKS = 64, 400
+"""Rows of a catalog that are changed one by one, and pieces that it may then lie in."""
 
 
 def as_polars(frame: Any, what: str) -> pl.DataFrame:
@@ -358,14 +364,41 @@ class Catalog:
         """Item id <-> row of `frame`."""
         return Vocabulary(self.frame["item_id"].to_list())
 
-    def titles(self) -> list[str]:
-        """What to call each item on a page: its title, else its name, else its id."""
+    def titles(self, rows: Sequence[int] | None = None) -> list[str]:
+        """What to call each item on a page, or those at some rows: its title, else its name, else
+        its id.
+        """
+        return self.title_column(rows).to_list()
+
+    def title_column(self, rows: Sequence[int] | None = None) -> pl.Series:
+        """The same as a column."""
         column = next(c for c in ("title", "name", "item_id") if c in self.frame.columns)
-        return (
-            self.frame.select(pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id")))
-            .to_series()
-            .to_list()
-        )
+        named = self.frame.select(column, **{} if column == "item_id" else {"item_id": "item_id"})
+        named = named if rows is None else named[rows]
+        return named.select(
+            pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id")).alias(column)
+        ).to_series()
+
+    def with_rows(self, given: pl.DataFrame, rows: np.ndarray) -> Catalog:
+        """The same catalog with what `given` says over its items at `rows`, those of row -1 behind
+        it; an empty cell changes nothing.
+        """
+        known, fresh = rows[rows >= 0], given.filter(pl.Series(rows < 0))
+        table = self.frame
+        if len(known) > MAX_SPLICED:
+            table = table.update(given, on="item_id", how="left")
+        elif len(known):
+            known = np.sort(known)
+            told = table[known].update(given, on="item_id", how="left")
+            ends = [*known.tolist(), table.height]
+            pieces = [table[: ends[0]]]
+            for place, row in enumerate(known.tolist()):
+                pieces += [told[place : place + 1], table[row + 1 : ends[place + 1]]]
+            table = pl.concat(pieces)
+        table = pl.concat([table, fresh], how="diagonal")
+        grown = Catalog(frame=table.rechunk() if table.n_chunks() > MAX_CHUNKS else table)
+        vars(grown)["vocabulary"] = self.vocabulary.joined_by(fresh["item_id"].to_list())
+        return grown
 
     def __len__(self) -> int:
         return self.frame.height
@@ -444,12 +477,38 @@ def _side_table(frame: Any, key: str, what: str) -> pl.DataFrame:
     )
 
 
+class _Joined(Sequence[str]):
+    """Ids, and late ones behind them."""
+
+    def __init__(self, first: Sequence[str], late: Sequence[str]) -> None:
+        self.first, self.late = first, late
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.late)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
+        if isinstance(place, slice):
+            return [self[row] for row in range(*place.indices(len(self)))]
+        place = range(len(self))[place]
+        count = len(self.first)
+        return self.first[place] if place < count else self.late[place - count]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.first, self.late)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Ids outside, indexes inside: `ids[index]` one way, `indexes(ids)` the other."""
 
     ids: Sequence[str]
-    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+    _index: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {name: row for row, name in enumerate(self.ids)})
@@ -457,6 +516,18 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def joined_by(self, ids: Sequence[str]) -> Vocabulary:
+        """The same with further ids behind them; a table of millions is shared, not made anew."""
+        whole = isinstance(self.ids, _Joined)
+        first, late = (self.ids.first, self.ids.late) if whole else (self.ids, [])
+        known = self._index.maps[-1] if isinstance(self._index, ChainMap) else self._index
+        late = [*late, *ids]
+        found = object.__new__(Vocabulary)
+        object.__setattr__(found, "ids", _Joined(first, late))
+        index = {name: row for row, name in enumerate(late, len(first))}
+        object.__setattr__(found, "_index", ChainMap(index, known))
+        return found
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._index

@@ -22,6 +22,7 @@ from metarec.models.base import EVENTS, LARGE, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
+from metarec.runtime.rows import with_rows
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
 
@@ -157,6 +158,18 @@ class Als:
         """New items take the factors that their content predicts."""
         return replace(
             self, items=np.concatenate([self.items, content[len(self.items) :] @ self.from_content])
+        )
+
+    def with_rows(
+        self,
+        content: Float[np.ndarray, "items columns"],
+        popularity: Float[np.ndarray, "items"],
+        rows: Int[np.ndarray, "changed"],
+    ) -> Als:
+        """Only new items are looked at."""
+        new = rows[rows >= len(self.items)]
+        return replace(
+            self, items=with_rows(self.items, new, content[new] @ self.from_content, len(content))
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:

@@ -113,6 +113,20 @@ class ReadsWords(Model, Protocol):
 
 
 @runtime_checkable
+class GrowsByRows(Model, Protocol):
+    """A model that looks only at what changed of a catalog."""
+
+    def with_rows(
+        self,
+        content: Float[np.ndarray, "items columns"],
+        popularity: Float[np.ndarray, "items"],
+        rows: Int[np.ndarray, "changed"],
+    ) -> Self:
+        """`with_content` where only these `rows` are new or have other content than before."""
+        ...
+
+
+@runtime_checkable
 class ScoresSome(Model, Protocol):
     """A model that can be asked about some items without being asked about all of them."""
 

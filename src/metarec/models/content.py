@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
+from metarec.runtime.rows import with_rows
 from metarec.runtime.scratch import column_pieces, product
 
 
@@ -115,6 +116,17 @@ class Content:
     ) -> Content:
         """New and changed items count like all others."""
         return replace(self, directions=directions_of(content), popularity=popularity)
+
+    def with_rows(
+        self,
+        content: Float[np.ndarray, "items columns"],
+        popularity: Float[np.ndarray, "items"],
+        rows: Int[np.ndarray, "changed"],
+    ) -> Content:
+        """Only these rows are looked at."""
+        told = directions_of(content[rows])
+        directions = with_rows(self.directions, rows, told, len(content))
+        return replace(self, directions=directions, popularity=popularity)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Directions, popularity and the liking threshold."""

@@ -151,6 +151,9 @@ def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
     """The same matrix with empty rows and columns up to `n_items`."""
     if matrix.shape == (n_items, n_items):
         return matrix
+    if n_items >= LARGE:  # what is known of others is shared
+        ends = np.append(matrix.indptr, np.repeat(matrix.indptr[-1:], n_items - matrix.shape[0]))
+        return sp.csr_matrix((matrix.data, matrix.indices, ends), shape=(n_items, n_items))
     larger = matrix.copy()
     larger.resize((n_items, n_items))
     return larger

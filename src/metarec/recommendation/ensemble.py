@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
-from metarec.models.base import Model, ReadsWords, dense
+from metarec.models.base import LARGE, GrowsByRows, Model, ReadsWords, dense
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
@@ -328,9 +328,13 @@ class Ensemble:
                 scorers[name] = model.with_taste(taste)
         return replace(self, scorers=scorers)
 
-    def with_content(self, content: np.ndarray) -> Ensemble:
+    def with_content(self, content: np.ndarray, touched: np.ndarray | None = None) -> Ensemble:
         """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as
         popular as their content predicts.
+
+        Args:
+            touched: the items that are new or changed, all others being as they were; None where
+                that is not known.
         """
         new = content[len(self.popularity) :]
         log_share = with_one(new) @ self.popularity_from_content
@@ -340,7 +344,8 @@ class Ensemble:
         item_statistics = np.pad(self.item_statistics, ((0, len(new)), (0, 0)))
         acceptance = np.pad(self.acceptance, (0, len(new)))
         scorers = {
-            name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()
+            name: _grown(scorer, content, popularity, touched)
+            for name, scorer in self.scorers.items()
         }
         return replace(
             self,
@@ -411,6 +416,17 @@ def _knows(model: Model, users: UserBatch) -> np.ndarray:
     return np.asarray(
         np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
     )
+
+
+def _grown(
+    model: Model, content: np.ndarray, popularity: np.ndarray, touched: np.ndarray | None
+) -> Model:
+    """A model of a larger catalog; of a large one only the rows that changed are looked at, where
+    the model can.
+    """
+    if touched is not None and len(content) >= LARGE and isinstance(model, GrowsByRows):
+        return model.with_rows(content, popularity, touched)
+    return model.with_content(content, popularity)
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -168,6 +168,15 @@ class FittedModel:
         rows = self.vocabulary.indexes(self.trained_on["item_id"])
         return np.bincount(rows, minlength=len(self.catalog))
 
+    def know_as(self, before: FittedModel) -> None:
+        """Take over what a model of fewer items has found out of users and events already."""
+        known = vars(before)
+        if "request_reader" in known:
+            vars(self)["request_reader"] = before.request_reader.with_catalog(self.catalog)
+        if "n_events" in known:
+            more = len(self.catalog) - len(before.catalog)
+            vars(self)["n_events"] = np.pad(before.n_events, (0, more))
+
     @property
     def trained_on(self) -> pl.DataFrame:
         """The training events."""
@@ -187,12 +196,14 @@ class FittedModel:
     @cached_property
     def policy_check(self) -> PolicyCheck:
         """The policy over the catalog; whatever shows items goes through it."""
-        return PolicyCheck(
+        check = PolicyCheck(
             self.policy,
             self.catalog.frame,
             users=self.training.users.frame,
             kinds=self.training.interactions.kinds,
         )
+        vars(check)["vocabulary"] = self.vocabulary
+        return check
 
     def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:
         """What the policy could not check for one user and the items (indexes) they are shown, and

@@ -128,6 +128,8 @@ def from_artefact(artefact: Artefact) -> FittedModel:
             f"metarec wrote it; "
             "fit again"
         ) from error
+    if not model.reads_users:
+        return model
     words = users_in_words(model.catalog, model.item_inputs, model.relevant_from, model.settings)
     return replace(model, ensemble=model.ensemble.with_words(words))
 

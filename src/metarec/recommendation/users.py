@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,6 +45,14 @@ class RequestReader:
             attributes=profiles,
             context=self._context(requests, support),
         ), unknown
+
+    def with_catalog(self, catalog: Catalog) -> RequestReader:
+        """The same reader for a catalog that was joined by items."""
+        grown = replace(self, catalog=catalog)
+        for name in ("events", "context_columns", "_user_vocabulary"):
+            if name in vars(self):
+                vars(grown)[name] = vars(self)[name]
+        return grown
 
     @cached_property
     def events(self) -> EventReader:
