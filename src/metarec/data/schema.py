@@ -5,12 +5,10 @@ Ids are text outside and indexes inside; `Vocabulary` is the one place that tran
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +18,7 @@ from metarec.data.errors import DataWarning as DataWarning
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, as_seconds
 from metarec.data.relations import Relations
+from metarec.data.vocabulary import Vocabulary as Vocabulary
 
 if TYPE_CHECKING:
     from metarec.data.domains import Policy
@@ -362,7 +361,7 @@ class Catalog:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Item id <-> row of `frame`."""
-        return Vocabulary(self.frame["item_id"].to_list())
+        return Vocabulary.of(self.frame["item_id"])
 
     def titles(self, rows: Sequence[int] | None = None) -> list[str]:
         """What to call each item on a page, or those at some rows: its title, else its name, else
@@ -475,70 +474,6 @@ def _side_table(frame: Any, key: str, what: str) -> pl.DataFrame:
         .drop_nulls(key)
         .unique(key, keep="first", maintain_order=True)
     )
-
-
-class _Joined(Sequence[str]):
-    """Ids, and late ones behind them."""
-
-    def __init__(self, first: Sequence[str], late: Sequence[str]) -> None:
-        self.first, self.late = first, late
-
-    def __len__(self) -> int:
-        return len(self.first) + len(self.late)
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[str]: ...
-
-    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
-        if isinstance(place, slice):
-            return [self[row] for row in range(*place.indices(len(self)))]
-        place = range(len(self))[place]
-        count = len(self.first)
-        return self.first[place] if place < count else self.late[place - count]
-
-    def __iter__(self) -> Iterator[str]:
-        return chain(self.first, self.late)
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """Ids outside, indexes inside: `ids[index]` one way, `indexes(ids)` the other."""
-
-    ids: Sequence[str]
-    _index: Mapping[str, int] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_index", {name: row for row, name in enumerate(self.ids)})
-        assert len(self._index) == len(self.ids), "a vocabulary holds each id once"
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def joined_by(self, ids: Sequence[str]) -> Vocabulary:
-        """The same with further ids behind them; a table of millions is shared, not made anew."""
-        whole = isinstance(self.ids, _Joined)
-        first, late = (self.ids.first, self.ids.late) if whole else (self.ids, [])
-        known = self._index.maps[-1] if isinstance(self._index, ChainMap) else self._index
-        late = [*late, *ids]
-        found = object.__new__(Vocabulary)
-        object.__setattr__(found, "ids", _Joined(first, late))
-        index = {name: row for row, name in enumerate(late, len(first))}
-        object.__setattr__(found, "_index", ChainMap(index, known))
-        return found
-
-    def __contains__(self, item_id: str) -> bool:
-        return item_id in self._index
-
-    def indexes(self, ids: Iterable[str]) -> np.ndarray:
-        """Index of each id, int64; -1 for an id it does not hold."""
-        return np.fromiter((self._index.get(i, -1) for i in ids), dtype=np.int64)
-
-    def names(self, indexes: Iterable[int]) -> list[str]:
-        """Id at each index."""
-        return [self.ids[i] for i in indexes]
 
 
 @dataclass(frozen=True, kw_only=True, init=False)

@@ -87,7 +87,7 @@ class Cells:
         """So many members from each of these places on."""
         before = np.repeat(np.cumsum(sizes) - sizes, sizes)
         at = np.repeat(starts, sizes) + np.arange(len(before)) - before
-        return self.members[at].astype(np.int64)
+        return np.asarray(self.members[at], np.int64)
 
     def among(self, allowed: np.ndarray) -> Cells:
         """The same cells without the members that are not `allowed` [N]; some may be empty."""

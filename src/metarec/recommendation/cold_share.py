@@ -33,8 +33,9 @@ def reserve(
     is_ruled = options.rules.quota or options.rules.pin or options.diversity or options.reranker
     if not options.cold_share or is_ruled:
         return ranking
-    cold = model.cold_items
-    if model.retrieval is not None:  # of a large catalog most items are no candidates
+    if model.retrieval is None:
+        cold = model.cold_items
+    else:  # of a large catalog most items are no candidates
         shown = np.flatnonzero(np.isfinite(ranking.scores).any(axis=0))
         cold = shown[model.n_events[shown] < COLD_BELOW]
     if not len(cold):

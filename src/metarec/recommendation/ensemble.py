@@ -356,6 +356,19 @@ class Ensemble:
             trend=None if self.trend is None else self.trend.with_content(content),
         )
 
+    def know_as(self, before: Ensemble) -> None:
+        """Take over `base` from the ensemble of fewer items: shares change by one factor, so the
+        logarithms of a large catalog, which cost more than all the rest, need not be found again.
+        """
+        n_before, n_items = len(before.popularity), len(self.popularity)
+        if n_items < LARGE or "base" not in vars(before):
+            return
+        base = np.zeros((len(before.base), n_items), np.float32)
+        base[:, :n_before] = before.base
+        base[0, :n_before] += np.log(self.popularity[0] / before.popularity[0])
+        base[0, n_before:] = np.log(self.popularity[n_before:])
+        vars(self)["base"] = base
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, `scorer/array` by name."""
         own = {name: getattr(self, name) for name in OWN}

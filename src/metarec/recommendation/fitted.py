@@ -170,6 +170,7 @@ class FittedModel:
 
     def know_as(self, before: FittedModel) -> None:
         """Take over what a model of fewer items has found out of users and events already."""
+        self.ensemble.know_as(before.ensemble)
         known = vars(before)
         if "request_reader" in known:
             vars(self)["request_reader"] = before.request_reader.with_catalog(self.catalog)

@@ -23,15 +23,15 @@ SIZES = (2_000, 4_000, 8_000, 16_000, 32_000)
 """Members of cells that are asked about, tried in this order."""
 SPOKEN_FOR = 1_000
 """Items that models of few items offer."""
-ALWAYS = 300
+ALWAYS = 2_000
 """Most popular items, and those most on the rise, that are always asked about; of popularity as
 many at each support size of the gate.
 """
-SHARE = 1 / 40
+SHARE = 1 / 100
 """Of the members asked about, those of one cell at most."""
 COLD_CELLS, COLD_EACH = 50, 20
 """Cells of which the least popular members are asked about too, and so many of each."""
-BEST, DEEPER = 20, 1_000
+BEST, DEEPER = 20, 300
 """The cells of the best items found are looked into again, up to so many members of each."""
 MIN_OVERLAP = 0.98
 """Share of the ten best items that must be the exact ones; else the whole catalog is scored."""

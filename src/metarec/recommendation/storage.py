@@ -183,16 +183,19 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays))
     )
     events = _interactions(tables["interactions"], facts)
+    catalog, items = Catalog(frame=tables["catalog"]), Catalog(frame=tables["items"])
+    if items.frame.equals(catalog.frame):  # as where events name no other items
+        items = catalog
     policy = Policy.of_json(config["policy"])
     rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
     retrieval_arrays = _below("retrieval", arrays)
     return {
         "settings": _settings(config["settings"]),
         "version": config["version"],
-        "catalog": Catalog(frame=tables["catalog"]),
+        "catalog": catalog,
         "training": Dataset(
             interactions=events,
-            items=Catalog(frame=tables["items"]),
+            items=items,
             users=Profiles(frame=tables["users"]),
             name=facts["name"],
             policy=policy,

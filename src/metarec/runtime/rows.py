@@ -109,13 +109,15 @@ def _mapped(table: np.ndarray, source: _Source, n_rows: int) -> np.ndarray:
     _map(address, in_file, _PRIVATE | _FIXED, source.file.number, source.offset - before)
     memory.source = source  # type: ignore[attr-defined]  # for the next table made of this one
     count = n_rows * (stride // table.itemsize)
-    grown = np.frombuffer(memory, table.dtype, count, before).reshape(n_rows, *table.shape[1:])
+    grown = np.frombuffer(memoryview(memory), table.dtype, count, before).reshape(
+        n_rows, *table.shape[1:]
+    )
     # The last page of the file's rows holds the start of what lies behind them there.
-    rest = np.frombuffer(memory, np.uint8)[in_file : -(-in_file // page) * page]
+    rest = np.frombuffer(memoryview(memory), np.uint8)[in_file : -(-in_file // page) * page]
     rest[...] = 0
     rows = np.fromiter(source.changed, np.int64)
     grown[rows] = np.stack([*source.changed.values()])
-    return grown
+    return np.asarray(grown)
 
 
 def _map(address: int | None, size: int, flags: int, file: int, offset: int) -> int:
