@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from metarec.app.service.batching import Batcher  # noqa: E402
+from metarec.app.service.request_cost import pieces
 
 
 def run(asks, *, in_thread, most=64):
@@ -107,3 +108,13 @@ def test_someone_who_went_away_is_not_missed():
         return await asyncio.wait_for(stays, 5)
 
     assert asyncio.run(main()) == "stays"
+
+
+def test_a_batch_is_cut_so_that_others_need_not_wait_for_the_whole():
+    assert pieces([2.0, 2.0, 2.0, 2.0, 9.0, 1.0]) == [
+        slice(0, 3),
+        slice(3, 4),
+        slice(4, 5),
+        slice(5, 6),
+    ]
+    assert pieces([1.0]) == [slice(0, 1)]

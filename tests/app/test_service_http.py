@@ -480,6 +480,8 @@ CALLS = {
         ("GET", "/v1/experiments"),
         ("GET", "/v1/experiments/x"),
         ("GET", "/v1/status"),
+        ("GET", "/v1/item-statistics"),
+        ("GET", "/v1/jobs"),
         ("GET", "/metrics"),
         ("GET", "/v1/reports/x"),
     ],
@@ -494,6 +496,7 @@ CALLS = {
         ("DELETE", "/v1/items/new"),
     ],
     "admin": [
+        ("POST", "/v1/jobs"),
         ("DELETE", "/v1/users/ann"),
         ("POST", "/v1/models/x/promote"),
         ("POST", "/v1/experiments"),

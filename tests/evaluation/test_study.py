@@ -75,6 +75,28 @@ def test_cells_of_another_study_are_done_anew(place: Path, tmp_path: Path) -> No
         assert table["model"].n_unique() == others + 1
 
 
+@pytest.mark.parametrize("backend", ["here", pytest.param("ray", marks=pytest.mark.ray)])
+def test_workers_give_the_same_study(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str
+) -> None:
+    words = ("study", str(place / "study.toml"), "--json", "--out")
+    tables = []
+    for out, how in (("one", ()), ("two", ("--workers", "2", "--backend", backend))):
+        assert run(*words, str(tmp_path / out), *how) == 0
+        found = json.loads(capsys.readouterr().out)
+        tables.append(pl.DataFrame(found["table"]).drop("fit_cpu_seconds"))
+    assert tables[0].equals(tables[1])
+
+
+def test_workers_out_of_range_are_refused(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("study", str(place / "study.toml"), "--out", str(tmp_path))
+    assert run(*words, "--workers", "0") == 2
+    assert run(*words, "--backend", "moon") == 2
+    assert "'moon'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -720,6 +720,49 @@ def test_the_operator_looks_at_a_user_as_they_are_served(visit, fitted, tmp_path
         page.close()
 
 
+def test_the_operator_browses_items_and_takes_one_out_of_stock(visit, fitted, tmp_path):
+    with Running(fitted, str(tmp_path / "events.db")) as service:
+        fresh = {"attributes": {"title": "A brand new thing"}}
+        assert service.ask("PUT", "/v1/items/fresh", fresh)[0] == 200
+        shown = service.ask("POST", "/v1/recommendations", {"user_id": "ann", "k": 3})[1]["items"]
+        page = visit("#operator", at=service)
+        items = page.locator("#items")
+        expect(items.locator("#items-summary")).to_contain_text("1 slate since")
+        expect(items.locator("tbody tr").first.locator("td").nth(1)).to_have_text("1")
+        items.get_by_label("Which").select_option("New: few events")
+        items.get_by_label("Order").select_option("Newest")
+        expect(items.locator("tbody tr").first).to_contain_text("A brand new thing")
+        items.get_by_label("Which").select_option("All items")
+        items.get_by_label("Words of the title, or the id").fill(shown[0]["item_id"])
+        items.get_by_role("button", name="Find").click()
+        items.get_by_role("button", name=shown[0]["title"]).click()
+        expect(items.locator(".item-card")).to_contain_text("Most like it")
+        items.get_by_role("button", name="Take out of stock").click()
+        expect(items.get_by_role("button", name="Back in stock")).to_be_visible()
+        expect(items.locator("tbody tr").first).to_contain_text("out of stock")
+        told = service.ask("POST", "/v1/recommendations", {"k": 50})[1]["items"]
+        assert shown[0]["item_id"] not in {one["item_id"] for one in told}
+        items.get_by_role("button", name="Remove…").click()
+        page.locator("#ask").get_by_role("button", name="Remove").click()
+        expect(items.locator("#item-table")).to_contain_text("No item is like that.")
+        page.close()
+
+
+def test_the_operator_sees_alerts_and_starts_a_retraining(visit, fitted, tmp_path):
+    folder = shutil.copytree(fitted, tmp_path / "model")
+    for file in folder.glob("*.safetensors"):
+        os.utime(file, (0.0, 0.0))
+    with Running(folder, str(tmp_path / "events.db")) as service:
+        page = visit("#operator", at=service)
+        expect(page.locator("#alerts li")).to_contain_text("the serving model was made")
+        jobs = page.locator("#jobs")
+        jobs.get_by_role("button", name="Retrain now…").click()
+        page.locator("#ask").get_by_role("button", name="Retrain", exact=True).click()
+        expect(jobs.locator("li").first).to_contain_text("the store holds no events to learn from")
+        expect(jobs.locator("li .badge").first).to_have_text("nothing to do")
+        page.close()
+
+
 @pytest.mark.parametrize("has_policy", [True, False])
 def test_the_policy_stops_a_script_that_got_in(visit, has_policy):
     """The script runs where the browser is told to pass the policy over, so it is the policy that

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -19,6 +19,7 @@ from metarec.feedback.forgetting import without_forgotten
 from metarec.feedback.forgotten_rows import edges_without_forgotten
 from metarec.feedback.merging import with_merges
 from metarec.feedback.store import Store
+from metarec.runtime.progress import Progress, silent
 
 T = TypeVar("T")
 AT_ONCE = 2_000
@@ -48,12 +49,15 @@ class Imported:
         return asdict(self)
 
 
-def import_data(store: Store, data: Dataset, vocabulary: Vocabulary) -> Imported:
+def import_data(
+    store: Store, data: Dataset, vocabulary: Vocabulary, *, progress: Progress = silent
+) -> Imported:
     """Put everything that a data set says of users into a store; done twice, it changes nothing
     more.
 
     Args:
         vocabulary: items of the model that the store serves.
+        progress: told how many of the events are stored.
 
     Raises:
         StoreUnavailable: if the store cannot write; run it again, nothing is stored twice.
@@ -62,7 +66,9 @@ def import_data(store: Store, data: Dataset, vocabulary: Vocabulary) -> Imported
     whole = data.interactions.frame
     living = without_forgotten(store, whole)
     fresh = without_known(without_copies(living), store.as_frame())
-    stored = _stored(store, (_event(row) for row in fresh.iter_rows(named=True)))
+    events = (_event(row) for row in fresh.iter_rows(named=True))
+    stored = _stored(store, events, lambda number: progress("events", number / fresh.height))
+    progress("attributes, friends and searches", 0.0)
     return Imported(
         events=stored,
         known=living.height - stored,
@@ -98,8 +104,15 @@ def _id_of(told: Sequence[Any]) -> str:
     return "import-" + hashlib.blake2b(repr(list(told)).encode(), digest_size=12).hexdigest()
 
 
-def _stored(store: Store, events: Iterable[Event]) -> int:
-    return sum(store.append(batch).result().accepted for batch in _batches(events))
+def _stored(
+    store: Store, events: Iterable[Event], told: Callable[[int], None] = lambda _number: None
+) -> int:
+    stored = handed = 0
+    for batch in _batches(events):
+        stored += store.append(batch).result().accepted
+        handed += len(batch)
+        told(handed)
+    return stored
 
 
 def _profiles(store: Store, data: Dataset) -> int:

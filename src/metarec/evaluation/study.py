@@ -26,6 +26,7 @@ from metarec.evaluation.measure import METRICS
 from metarec.evaluation.scenarios import SCENARIOS
 from metarec.evaluation.significance import holm, interval, paired_difference, resample
 from metarec.recommendation.settings import PRESETS
+from metarec.runtime.jobs import run_jobs
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -140,37 +141,79 @@ def run_study(
     read: Callable[[str], Dataset],
     out: Path,
     *,
+    workers: int = 1,
+    backend: str = "here",
     progress: Progress = silent,
 ) -> Results:
     """Do what is not done yet, and tabulate everything.
 
     Args:
         study: what to compare.
-        read: from a name in `study.data` to clean data.
+        read: from a name in `study.data` to clean data; picklable where there are workers.
         out: a folder for the cells and the tables; cells of the same study are taken as they are.
+        workers: cells at once; the results are the same, the fits' CPU seconds apart.
+        backend: where they run, as for `runtime.jobs.run_jobs`. On several machines all of them
+            must see `out`.
+        progress: told after each cell.
 
     Raises:
-        BadInput: if a data set cannot be read or evaluated.
+        BadInput: if a data set cannot be read or evaluated, or a worker wrote its cell elsewhere.
+        ValueError: if `workers` or `backend` is out of range.
     """
     cells = [(d, e, s) for d in study.data for e in study.encoders for s in study.seeds]
     (out / "cells").mkdir(parents=True, exist_ok=True)
-    kept: dict[str, Dataset] = {}
-    found = []
-    for number, (data, encoder, seed) in enumerate(cells):
-        progress(STAGE, number / len(cells), f"{data}, {encoder}, seed {seed}")
-        file = out / "cells" / f"{study.data.index(data)}-{_plain(encoder)}-{seed}.json"
-        cell = _kept(file, study, data, encoder)
-        if cell is None:
-            if data not in kept:
-                kept = {data: read(data)}  # one at a time: data may be large
-            cell = _cell(study, kept[data], data, encoder, seed)
-            _write(file, json.dumps(cell))
-        found.append(cell)
-    progress(STAGE, 1.0, f"{len(cells)} cells")
-    results = _results(study, found)
+    do = _Cells(study, read, out.resolve())
+    missing = [cell for cell in cells if do.kept(cell) is None]
+    done = len(cells) - len(missing)
+
+    def tell(more: int) -> None:
+        progress(STAGE, (done + more) / len(cells), f"{done + more} of {len(cells)} cells")
+
+    tell(0)
+    run_jobs(do, missing, workers, backend=backend, tell=tell)
+    results = _results(study, [do.done(cell) for cell in cells])
     _write(out / "table.csv", results.table.write_csv())
     _write(out / "differences.csv", results.differences.write_csv())
     return results
+
+
+Place = tuple[str, str, int]
+"""Data, encoder and seed of a cell."""
+
+
+class _Cells:
+    """The cells of a study, each in a file of its own."""
+
+    def __init__(self, study: Study, read: Callable[[str], Dataset], out: Path) -> None:
+        self._study, self._read, self._out = study, read, out
+        self._data: tuple[str, Dataset] | None = None
+
+    def __call__(self, cell: Place) -> None:
+        """Do a cell and write it."""
+        name, encoder, seed = cell
+        if self._data is None or self._data[0] != name:
+            self._data = name, self._read(name)  # one at a time: data may be large
+        done = _cell(self._study, self._data[1], name, encoder, seed)
+        _write(self._file(cell), json.dumps(done))
+
+    def kept(self, cell: Place) -> dict[str, Any] | None:
+        """A cell that is done."""
+        return _kept(self._file(cell), self._study, cell[0], cell[1])
+
+    def done(self, cell: Place) -> dict[str, Any]:
+        """A cell that was done a moment ago."""
+        found = self.kept(cell)
+        if found is None:
+            raise BadInput(
+                f"a worker wrote {self._file(cell).name} where this machine does not see it; give "
+                f"an --out that all machines share"
+            )
+        return found
+
+    def _file(self, cell: Place) -> Path:
+        data, encoder, seed = cell
+        number = self._study.data.index(data)
+        return self._out / "cells" / f"{number}-{_plain(encoder)}-{seed}.json"
 
 
 def _kept(file: Path, study: Study, data: str, encoder: str) -> dict[str, Any] | None:

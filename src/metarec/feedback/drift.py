@@ -126,6 +126,61 @@ class RetrainRule:
     enough: int = 300
     """Events below which drift is not believed."""
 
+    @property
+    def marks(self) -> dict[str, float]:
+        """Signal of `Drift` -> the value from which it counts."""
+        return {
+            "popularity_psi": self.psi_above,
+            "cold_item_share": self.cold_items_above,
+            "value_shift": self.value_shift_above,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crossed:
+    """A signal of drift beyond its mark."""
+
+    signal: str
+    """Field of `Drift`."""
+    value: float
+    mark: float
+    sentence: str
+
+
+def crossed_marks(drift: Drift, rule: RetrainRule) -> list[Crossed]:
+    """Signals beyond their marks, where enough events say so; a mark of 0 is never crossed."""
+    signals = [
+        (
+            "popularity_psi",
+            drift.unprompted,
+            drift.popularity_psi,
+            "what users choose has moved (popularity index {:.2f}, mark {:.2f})",
+        ),
+        (
+            "cold_item_share",
+            drift.events,
+            drift.cold_item_share,
+            "{:.0%} of new events are on items not trained on (mark {:.0%})",
+        ),
+        (
+            "value_shift",
+            drift.unprompted,
+            abs(drift.value_shift),
+            "values have moved by {:.2f} standard deviations (mark {:.2f})",
+        ),
+    ]
+    marks = rule.marks
+    return [
+        Crossed(
+            signal=signal,
+            value=value,
+            mark=marks[signal],
+            sentence=sentence.format(value, marks[signal]),
+        )
+        for signal, events, value, sentence in signals
+        if events >= rule.enough and 0.0 < marks[signal] < value
+    ]
+
 
 def advise_retraining(
     drift: Drift, *, trained_events: int, forgotten: int, rule: RetrainRule
@@ -141,31 +196,7 @@ def advise_retraining(
     reasons = []
     if drift.events >= max(rule.new_events, rule.new_share * trained_events):
         reasons.append(f"{drift.events:,} new events since training on {trained_events:,}")
-    marks = [
-        (
-            drift.unprompted,
-            drift.popularity_psi,
-            rule.psi_above,
-            "what users choose has moved (popularity index {:.2f}, mark {:.2f})",
-        ),
-        (
-            drift.events,
-            drift.cold_item_share,
-            rule.cold_items_above,
-            "{:.0%} of new events are on items not trained on (mark {:.0%})",
-        ),
-        (
-            drift.unprompted,
-            abs(drift.value_shift),
-            rule.value_shift_above,
-            "values have moved by {:.2f} standard deviations (mark {:.2f})",
-        ),
-    ]
-    reasons += [
-        sentence.format(value, mark)
-        for events, value, mark, sentence in marks
-        if events >= rule.enough and value > mark
-    ]
+    reasons += [one.sentence for one in crossed_marks(drift, rule)]
     if forgotten:
         reasons.append(
             f"{forgotten} forgotten {'user' if forgotten == 1 else 'users'} may still be in "

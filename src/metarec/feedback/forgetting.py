@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -264,15 +265,22 @@ def _unclean(problem: str) -> str:
 
 
 def _in_reports(models: Registry, user_id: str) -> Place:
-    """Reports are written without users; whether the id stands in one all the same."""
-    holding = [
-        path.name
-        for folder in models.folders().values()
-        for path in sorted(folder.glob("reports/*.json"))
-        if f'"{user_id}"' in path.read_text(encoding="utf-8", errors="replace")
-    ]
+    """Reports, and what jobs logged, are written without users; whether the id stands in one all
+    the same.
+    """
+    kept = [sorted(folder.glob("reports/*.json")) for folder in models.folders().values()]
+    paths = [*chain.from_iterable(kept), *sorted(models.folder.glob("jobs/*.json"))]
+    holding = [path.name for path in paths if _names_text(path, user_id)]
     said = f"the text of the id, in {', '.join(dict.fromkeys(holding))}; see whether it is theirs"
     return Place(place="reports kept with models", still_holds=said if holding else "")
+
+
+def _names_text(path: Path, user_id: str) -> bool:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # old jobs go while one looks
+        return False
+    return f'"{user_id}"' in text or f"'{user_id}'" in text
 
 
 def _in_data(data: str, user_ids: Collection[str]) -> Place:

@@ -163,6 +163,11 @@ class PolicyCheck:
     def _fulfilled(self, request: Request) -> list[str]:
         return fulfilled_items(request.history, self.kinds, self.policy.fulfilled_by)
 
+    @property
+    def unavailable(self) -> np.ndarray:
+        """Indexes of items that cannot be had."""
+        return np.zeros(0, np.int64) if self._unavailable is None else self._unavailable
+
     # What is said about it
 
     def reasons(self, request: Request, item_id: str) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Json, note, show
+from metarec.app.commands.options import Backend, Json, Workers, note, show
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
@@ -26,6 +27,8 @@ def study(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="For the cells, table.csv and differences.csv.")
     ],
+    workers: Workers = 1,
+    backend: Backend = "here",
     as_json: Json = False,
 ) -> None:
     """Compare recommenders on data sets, encoders and seeds in one table; a study that was killed
@@ -33,6 +36,7 @@ def study(
     """
     from metarec.data.schema import BadInput
     from metarec.evaluation.study import Study, run_study
+    from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
 
     try:
@@ -40,8 +44,16 @@ def study(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{file} is no TOML file: {error}") from error
     asked = Study.of(given)
+    check_backend(workers, backend)
     with on_terminal(show=not as_json) as progress:
-        found = run_study(asked, lambda name: _read(file, name), out, progress=progress)
+        found = run_study(
+            asked,
+            partial(_read, file),
+            out,
+            workers=workers,
+            backend=backend,
+            progress=progress,
+        )
     result = {"table": found.table.to_dicts(), "differences": found.differences.to_dicts()}
     show(result, f"{found.text()}\n{out / 'table.csv'}", as_json=as_json)
 

@@ -1,10 +1,12 @@
 // The operator's view: is it well, is it used, does it work, may the next model serve?
 
 import { ask, text } from "./api.js";
+import { drawItems } from "./catalog.js";
 import { columns, spark } from "./charts.js";
 import { askIn, byId, count, el, toast, when } from "./dom.js";
 import { drawExperiments } from "./experiments.js";
 import { askKey, tellFailure, wantsKey } from "./failures.js";
+import { drawJobs } from "./jobs.js";
 import { failures, parse, quantile, total } from "./metrics.js";
 import { drawUsers } from "./users.js";
 import { drawReport, placeOf } from "./reports.js";
@@ -13,7 +15,7 @@ import { t } from "./language.js";
 const EVERY = 2000;
 const KEPT = 90;
 const ENOUGH = 300; // events; below, drift is noise
-const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "/v1/users", "none"]);
+const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "/v1/users", "/v1/jobs", "/v1/item-statistics", "none"]);
 
 let timer = null;
 let history = [];
@@ -34,6 +36,7 @@ export function hideOperator() {
 function lay() {
   byId("view-operator").replaceChildren(
     el("div", { class: "operator-head" }, el("h1", {}, t`Service`), el("p", { class: "health", id: "health", role: "status" })),
+    el("div", { id: "alerts", role: "status" }),
     el("div", { class: "tiles", id: "live" }),
     el("div", { class: "columns even" },
       el("section", { class: "panel", "aria-labelledby": "hour-title" }, el("h2", { id: "hour-title" }, t`Events, last hour`), el("div", { id: "hour" })),
@@ -41,7 +44,9 @@ function lay() {
     el("div", { class: "columns even" },
       el("section", { class: "panel", "aria-labelledby": "users-title" }, el("h2", { id: "users-title" }, t`Users`), el("div", { id: "users" })),
       el("section", { class: "panel", "aria-labelledby": "drift-title" }, el("h2", { id: "drift-title" }, t`Drift`), el("div", { id: "drift" }))),
+    el("section", { class: "panel", "aria-labelledby": "items-title" }, el("h2", { id: "items-title" }, t`Items`), el("div", { id: "items" })),
     el("section", { class: "panel", "aria-labelledby": "experiments-title" }, el("h2", { id: "experiments-title" }, t`A/B experiments`), el("div", { id: "experiments" })),
+    el("section", { class: "panel", "aria-labelledby": "jobs-title" }, el("h2", { id: "jobs-title" }, t`Jobs`), el("div", { id: "jobs" })),
     el("section", { class: "panel", "aria-labelledby": "models-title" }, el("h2", { id: "models-title" }, t`Models and promotions`), el("div", { id: "models" })),
     el("div", { id: "reports" }));
 }
@@ -61,11 +66,20 @@ async function look() {
   history = history.slice(-KEPT);
   byId("health").className = "health good";
   byId("health").textContent = t`Serving ${status.model_version} · ${count(status.items, "item")} · this worker up ${span(Date.now() / 1000 - status.started)}`;
+  drawAlerts(status.alerts);
   drawTiles(status, samples);
   drawHour(status);
   drawDays(status.days);
   drawDrift(status);
-  await Promise.all([drawModels(status), drawExperiments(), drawUsers(), drawReports(status)]);
+  await Promise.all([drawModels(status), drawExperiments(), drawUsers(), drawItems(), drawJobs(), drawReports(status)]);
+}
+
+function drawAlerts(alerts) {
+  const now = JSON.stringify(alerts.map((one) => [one.name, one.sentence]));
+  if (byId("alerts").dataset.shown === now) return; // said once by screen readers, not every two seconds
+  byId("alerts").dataset.shown = now;
+  byId("alerts").replaceChildren(...(alerts.length ? [el("div", { class: "notice" }, el("strong", {}, t`Alerts`),
+    el("ul", { class: "lines" }, alerts.map((one) => el("li", {}, one.sentence, " ", el("span", { class: "alert-since" }, t`since ${when(one.since)}`)))))] : []));
 }
 
 /** Growth a second between looks; a counter that fell back was started anew. */
@@ -112,18 +126,18 @@ function drawDays(days) {
     el("p", { class: "axis quiet" }, el("span", {}, t`${days.length} days ago`), el("span", {}, t`today`)));
 }
 
-// Value from which each signal is drawn as high, and the events it is measured on; the service's own advice decides, this only
-// colours a bar.
-const SIGNALS = [["popularity_psi", t`What is popular has moved`, 0.2, 1, "unprompted"], ["value_shift", t`Values have shifted`, 0.5, 2, "unprompted"],
-  ["cold_item_share", t`Events on items new to the model`, 0.2, 1, "events"], ["cold_user_share", t`Events by users new to it`, null, 1, "events"]];
+// Signal, words, the value at the end of its bar, and the events it is measured on.
+const SIGNALS = [["popularity_psi", t`What is popular has moved`, 1, "unprompted"], ["value_shift", t`Values have shifted`, 2, "unprompted"],
+  ["cold_item_share", t`Events on items new to the model`, 1, "events"], ["cold_user_share", t`Events by users new to it`, 1, "events"]];
 
 function drawDrift(status) {
-  const { drift, retraining_advised: advised } = status;
+  const { drift, drift_marks: marks, retraining_advised: advised } = status;
   byId("drift").replaceChildren(
     drift === null ? el("p", { class: "quiet" }, t`Nothing to compare yet: no events since the model was trained.`)
-      : el("dl", { class: "signals" }, SIGNALS.map(([name, words, high, full, of]) => [el("dt", {}, words),
-        el("dd", {}, el("span", { class: `meter ${high !== null && drift[of] >= ENOUGH && Math.abs(drift[name]) >= high ? "high" : ""}`, vars: { share: `${Math.min(100, (100 * Math.abs(drift[name])) / full)}%` } }),
-          el("span", { class: "number" }, drift[name].toFixed(2)))])),
+      : el("dl", { class: "signals" }, SIGNALS.map(([name, words, full, of]) => [el("dt", {}, words),
+        el("dd", {}, el("span", { class: `meter ${marks[name] && drift[of] >= ENOUGH && Math.abs(drift[name]) > marks[name] ? "high" : ""}`, vars: { share: `${Math.min(100, (100 * Math.abs(drift[name])) / full)}%` } },
+          marks[name] ? el("i", { class: "mark", vars: { at: `${Math.min(100, (100 * marks[name]) / full)}%` } }) : null),
+          el("span", { class: "number" }, drift[name].toFixed(2)), el("span", { class: "quiet" }, marks[name] ? t`mark ${marks[name]}` : ""))])),
     drift === null ? "" : el("p", { class: "quiet" }, t`From ${count(drift.events, "event")}${drift.events < ENOUGH ? t`: too few to mean much` : ""}; the first two from the ${drift.unprompted} that answered no slate.`),
     advised.length ? el("div", { class: "callout" }, el("strong", {}, t`Retraining is advised:`), el("ul", { class: "lines" }, advised.map((reason) => el("li", {}, reason))), el("p", {}, el("code", {}, "metarec retrain MODEL")))
       : el("p", { class: "quiet" }, t`No reason to retrain.`));

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from metarec.app.items import items_frame, upserted
+from metarec.app.jobs import RETRAINING, recorded
 from metarec.app.probe import can_serve
 from metarec.app.reports import DATA, keep_report
 from metarec.app.retraining.beside import known_relations, with_circumstances
@@ -120,8 +121,11 @@ def retrain(
         opened = open_store(store)
         try:
             tidy(opened, registry)
-            done = _round(registry, opened, data, fit, seed, rails or Guardrails(), force)
-            _put_away(registry, opened, keep)
+            with recorded(registry.folder, RETRAINING) as job:
+                done = _round(registry, opened, data, fit, seed, rails or Guardrails(), force)
+                said = "promoted" if done.promoted else "refused"
+                job.outcome = f"{done.challenger} {said}: {done.decision.reason}"
+                _put_away(registry, opened, keep)
             return done
         finally:
             opened.close()

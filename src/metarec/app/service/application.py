@@ -29,6 +29,8 @@ from metarec.app.service.http import (
     refuse_unknown_parameters,
 )
 from metarec.app.service.item_rankings import item_rankings_routes
+from metarec.app.service.item_statistics import item_statistics_routes
+from metarec.app.service.jobs import job_routes
 from metarec.app.service.live_model import LiveModel, warm_text
 from metarec.app.service.mcp import mcp_routes
 from metarec.app.service.metrics import Metrics
@@ -37,6 +39,7 @@ from metarec.app.service.monitoring import DAY, Monitor
 from metarec.app.service.operations import operations_routes
 from metarec.app.service.request_conversion import ScoreRequest, answer_all
 from metarec.app.service.request_inputs import request_inputs_routes
+from metarec.app.service.schedule import StartedHere
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.thread_pools import Pools
 from metarec.app.service.translation import Translation
@@ -85,8 +88,9 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         keys=ApiKeys(settings.keys),
         scorer=scorer,
         pools=Pools(settings),
-        monitor=Monitor(store, live, metrics),
+        monitor=Monitor(settings, store, live, metrics),
         arms=Arms(store, live, settings),
+        started_here=StartedHere(settings),
     )
     service.arms.refresh()
 
@@ -104,6 +108,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
             task.cancel()
         scorer.close()
         service.pools.close()
+        await asyncio.to_thread(service.started_here.stop)
         if owned:
             await asyncio.to_thread(service.store.close)  # writes what waits
         log.info("stopped")
@@ -129,7 +134,9 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
             user_routes(service),
             item_rankings_routes(service),
             catalog_routes(service),
+            item_statistics_routes(service),
             operations_routes(service),
+            job_routes(service),
             experiment_routes(service),
         )
         for route in router.routes

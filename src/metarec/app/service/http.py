@@ -33,6 +33,7 @@ from metarec.app.service.live_model import LiveModel
 from metarec.app.service.metrics import Metrics
 from metarec.app.service.monitoring import Monitor
 from metarec.app.service.request_conversion import ScoreRequest
+from metarec.app.service.schedule import StartedHere
 from metarec.app.service.schemas import Problem
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.thread_pools import Pools
@@ -62,6 +63,7 @@ class Service:
     pools: Pools
     monitor: Monitor
     arms: Arms
+    started_here: StartedHere
     forgotten_at: dict[str, float] = field(default_factory=dict)
     """Users forgotten here a moment ago, and when: slates asked for before are not remembered."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -149,11 +150,12 @@ class Served:
         return passes
 
     @cached_property
-    def _is_there(self) -> pl.Series:
+    def is_there(self) -> np.ndarray:
+        """[N] False for items that were deleted."""
         there = np.ones(len(self.model.vocabulary), bool)
         gone = self.model.vocabulary.indexes(self.deleted)
         there[gone[gone >= 0]] = False
-        return pl.Series(there)
+        return there
 
     @cached_property
     def trained_counts(self) -> np.ndarray:
@@ -169,7 +171,7 @@ class Served:
         catalog order.
         """
         lowered = words.lower().split()
-        holds = self._is_there
+        holds = pl.Series(self.is_there)
         for word in lowered:
             holds = holds & self._lower_titles.str.contains(word, literal=True)
         found = holds.arg_true()
@@ -341,6 +343,19 @@ class LiveModel:
         loaded.
         """
         return self._version
+
+    @property
+    def refused(self) -> str:
+        """Version that was promoted and could not be loaded; empty where there is none."""
+        return self._refused
+
+    @property
+    def made_at(self) -> float:
+        """When the model that serves was saved, seconds since 1970. The oldest of its files says
+        so: who is forgotten later is taken out of some of them.
+        """
+        times = [path.stat().st_mtime for path in self.folder.glob("*.safetensors")]
+        return min(times, default=time.time())
 
     @property
     def folder(self) -> Path:

@@ -5,6 +5,7 @@ workers start.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,7 +20,21 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable of the library: each worker writes its numbers there and any worker answers
 for all.
 """
+PROBES = {"/healthz", "/readyz"}
+"""Routes of supervisors, whose "not yet" is no failure."""
+SLATES = "/v1/recommendations"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Counts since the service started."""
+
+    answers: int = 0
+    failures: int = 0
+    """Answers of 500 and more."""
+    slates_within: dict[float, int] = field(default_factory=dict)
+    """Seconds -> slates answered within them."""
 
 
 class Metrics:
@@ -66,6 +81,13 @@ class Metrics:
             registry=r,
             multiprocess_mode="mostrecent",
         )
+        self.alerts = Gauge(
+            "metarec_alert",
+            "1 where an alert is raised, as /v1/status tells it.",
+            ["alert"],
+            registry=r,
+            multiprocess_mode="livemax",
+        )
         self._of_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, route: str, status: int, seconds: float) -> None:
@@ -81,8 +103,24 @@ class Metrics:
 
     def page(self) -> bytes:
         """All metrics as Prometheus reads them."""
+        return generate_latest(self._of_all_workers())
+
+    def counted(self) -> Counted:
+        """Answers so far, of all workers where they share a folder."""
+        answers = failures = 0
+        buckets: dict[float, int] = {}
+        for family in self._of_all_workers().collect():
+            for name, labels, value, *_ in family.samples:
+                if name == "metarec_requests_total" and labels["route"] not in PROBES:
+                    answers += int(value)
+                    failures += int(value) if labels["status"].startswith("5") else 0
+                elif name == "metarec_request_seconds_bucket" and labels["route"] == SLATES:
+                    buckets[float(labels["le"])] = int(value)
+        return Counted(answers=answers, failures=failures, slates_within=buckets)
+
+    def _of_all_workers(self) -> CollectorRegistry:
         if SHARED_FOLDER not in os.environ:
-            return generate_latest(self._registry)
+            return self._registry
         together = CollectorRegistry()
         multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
+        return together

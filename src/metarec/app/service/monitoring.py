@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass, field, replace
 
 import polars as pl
 
+from metarec.app.service.alerts import Alert, Alerts, rule_of
 from metarec.app.service.live_model import LiveModel
 from metarec.app.service.metrics import Metrics
+from metarec.app.service.settings import ServiceSettings
 from metarec.feedback import tables
 from metarec.feedback.daily import Day, by_day
-from metarec.feedback.drift import Drift, RetrainRule, advise_retraining, measure_drift
+from metarec.feedback.drift import Drift, advise_retraining, measure_drift
+from metarec.feedback.exposure import Exposure, measure_exposure
 from metarec.feedback.forgetting import waiting_in_model
 from metarec.feedback.outcomes import as_training_rows, join_outcomes
 from metarec.feedback.store import Store
@@ -41,26 +44,28 @@ class Measured:
     outcomes: dict[str, float] = field(default_factory=dict)
     days: list[Day] = field(default_factory=list)
     """Slates of the last two weeks."""
+    alerts: list[Alert] = field(default_factory=list)
 
 
 class Monitor:
     """Looks at the store now and then, the more seldom the longer a look takes."""
 
     def __init__(
-        self, store: Store, live: LiveModel, metrics: Metrics, rule: RetrainRule | None = None
+        self, settings: ServiceSettings, store: Store, live: LiveModel, metrics: Metrics
     ) -> None:
-        self._store, self._live, self._metrics, self._rule = (
-            store,
-            live,
-            metrics,
-            rule or RetrainRule(),
-        )
+        self._store, self._live, self._metrics = store, live, metrics
+        self.rule = rule_of(settings)
+        """Marks of drift."""
+        self._alerts = Alerts(settings, store, live, metrics)
         self._lock = threading.Lock()
         self._last = Measured()
         self._next = 0.0
         """When to look again, on the monotonic clock."""
         self._days: list[Day] = []
         self._next_days = 0.0
+        self._exposing = threading.Lock()
+        self._exposed: Exposure | None = None
+        self._next_exposed = 0.0
 
     def look(self, now: float | None = None) -> Measured:
         """The last look, or a new one if that is too old, or one as of the moment `now`."""
@@ -79,7 +84,7 @@ class Monitor:
         forgotten = waiting_in_model(self._store)
         reasons = (
             advise_retraining(
-                drift, trained_events=trained.height, forgotten=forgotten, rule=self._rule
+                drift, trained_events=trained.height, forgotten=forgotten, rule=self.rule
             )
             if drift
             else []
@@ -92,7 +97,23 @@ class Monitor:
             reasons=reasons,
             outcomes=self._outcomes(now),
             days=self._by_day(now),
+            alerts=self._alerts.look(drift, now),
         )
+
+    def exposure(self) -> Exposure:
+        """How often items were shown lately; counted when asked for, and again after a while.
+
+        Raises:
+            StoreUnavailable: if the store does not answer.
+        """
+        with self._exposing:
+            began = time.monotonic()
+            if self._exposed is None or self._next_exposed <= began:
+                scale = self._live.served.scale
+                self._exposed = measure_exposure(self._store, scale, time.time())
+                took = time.monotonic() - began
+                self._next_exposed = began + max(EVERY_SECONDS, took / MAX_TIME)
+            return self._exposed
 
     def _by_day(self, now: float) -> list[Day]:
         """Counted more seldom: two weeks of slates are many."""

@@ -95,6 +95,8 @@ def operations_routes(service: Service) -> APIRouter:
             "events_by_minute": by_minute,
             "rows_waiting": store.waiting,
             "drift": asdict(looked.drift) if looked.drift else None,
+            "drift_marks": service.monitor.rule.marks,
+            "alerts": [asdict(alert) for alert in looked.alerts],
             "retraining_advised": looked.reasons,
             "outcomes": looked.outcomes,
             "days": [asdict(day) for day in looked.days],

@@ -7,7 +7,8 @@ wish named.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import pairwise
 
 from fastapi import HTTPException
 
@@ -19,6 +20,10 @@ IN_LOOP = 3.0
 PER_EVENT = 0.02
 """Plain slates that each event of a history adds where models look at all of them, as those of
 places do.
+"""
+PIECE = 6.0
+"""A batch is answered in pieces of at most so many plain slates, so that others need not wait for
+the whole.
 """
 BATCHES = 5.0
 """A batch may cost so many of the dearest requests."""
@@ -65,22 +70,40 @@ def cost_of(body: RecommendationRequest, explore: float, most: float) -> float:
     return cost
 
 
-def check_batch(asked: Iterable[tuple[float, int]], most: float) -> None:
+def weight_of(cost: float, events: int) -> float:
+    """Plain slates that a request of a batch counts for, with so many events in its history, stored
+    ones too.
+    """
+    return max(cost, 1.0 + PER_EVENT * events)
+
+
+def pieces(weights: Sequence[float]) -> list[slice]:
+    """Cut a batch into neighbours that cost at most `PIECE` plain slates together, or are one
+    request.
+    """
+    cuts, filled = [0], 0.0
+    for place, weight in enumerate(weights):
+        if place > cuts[-1] and filled + weight > PIECE:
+            cuts.append(place)
+            filled = 0.0
+        filled += weight
+    return [slice(*ends) for ends in pairwise([*cuts, len(weights)])]
+
+
+def check_batch(weights: Sequence[float], most: float) -> None:
     """Refuse a batch that costs too much together.
 
     Args:
-        asked: of each request the plain slates that it costs, and the events of its history, stored
-            ones too.
+        weights: plain slates that each request counts for.
         most: plain slates that one request may cost.
 
     Raises:
         HTTPException: 422, if so.
     """
-    costs = [max(cost, 1.0 + PER_EVENT * events) for cost, events in asked]
-    if sum(costs) > BATCHES * most:
-        fits = max(1, int(len(costs) * BATCHES * most / sum(costs)))
+    if sum(weights) > BATCHES * most:
+        fits = max(1, int(len(weights) * BATCHES * most / sum(weights)))
         raise HTTPException(
             422,
-            f"body.requests: together they cost as much as {sum(costs):.0f} plain slates, "
+            f"body.requests: together they cost as much as {sum(weights):.0f} plain slates, "
             f"{BATCHES * most:g} are allowed; send about {fits} at once",
         )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import closing
 from functools import partial
+from typing import TYPE_CHECKING
 
 from metarec.app.retraining.loop import retrain
 from metarec.app.service.parent_process import end_with_parent
@@ -14,6 +16,9 @@ from metarec.data.schema import BadInput
 from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.runtime.artefacts import BrokenArtefact
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 log = logging.getLogger("metarec.retrain")
 
@@ -25,18 +30,12 @@ def retrain_periodically(settings: ServiceSettings, stop: threading.Event) -> No
     Where nothing has been stored since the last round nothing is trained: the same data would give
     the same model.
     """
-    import multiprocessing
-
     learned_from: dict[str, int] | None = None
     while not stop.wait(settings.retrain_hours * 3600.0):
         stored = _what_is_stored(settings.store_url)
         if stored == learned_from:
             continue
-        place = (settings.model, settings.store_url, settings.data or None)
-        job = multiprocessing.get_context("spawn").Process(
-            target=partial(_scheduled, keep=settings.keep_versions), args=place
-        )
-        job.start()
+        job = start_retraining(settings)
         joining = threading.Thread(target=job.join, daemon=True)
         joining.start()
         while joining.is_alive() and not stop.is_set():
@@ -46,6 +45,42 @@ def retrain_periodically(settings: ServiceSettings, stop: threading.Event) -> No
             job.kill()
         joining.join()
         learned_from = stored if job.exitcode == 0 else None  # failed rounds are retried
+
+
+def start_retraining(settings: ServiceSettings) -> BaseProcess:
+    """One round in a process of its own, which ends with this one."""
+    import multiprocessing
+
+    place = (settings.model, settings.store_url, settings.data or None)
+    job = multiprocessing.get_context("spawn").Process(
+        target=partial(_scheduled, keep=settings.keep_versions), args=place
+    )
+    job.start()
+    return job
+
+
+class StartedHere:
+    """Retrainings that this worker was asked for: one at a time, and none once it stops."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._process: BaseProcess | None = None
+
+    def start(self) -> bool:
+        """Begin a round; False where one of this worker runs."""
+        with self._lock:
+            if self._process is not None and self._process.is_alive():
+                return False
+            self._process = start_retraining(self._settings)
+            return True
+
+    def stop(self) -> None:
+        """End what runs: what is half trained serves nobody."""
+        with self._lock:
+            if self._process is not None and self._process.is_alive():
+                self._process.kill()
+                self._process.join()
 
 
 def _what_is_stored(url: str) -> dict[str, int] | None:
@@ -65,6 +100,8 @@ def _scheduled(model: str, store: str, data: str | None, *, keep: int) -> None:
     from metarec.runtime.logs import setup_logs
 
     end_with_parent()
+    if hasattr(os, "nice"):
+        os.nice(10)  # whoever is served goes first
     setup_logs(as_json=True)
     try:
         retrain(model, store, data=data, keep=keep)

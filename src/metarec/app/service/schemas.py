@@ -5,7 +5,7 @@ from these.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -783,6 +783,77 @@ class RecentUsers(Shape):
     users: list[RecentUser]
 
 
+class RaisedAlert(Shape):
+    """A signal beyond the mark that the settings give it."""
+
+    name: str = Field(description="Which signal; the label of the metric `metarec_alert`.")
+    sentence: str
+    value: float
+    mark: float
+    since: float = Field(description="When this worker saw it first, seconds since 1970.")
+
+
+class BackgroundJob(Shape):
+    """A retraining or an import, whoever started it."""
+
+    job_id: str
+    kind: Literal["retraining", "import"]
+    state: Literal["running", "done", "skipped", "failed", "lost"] = Field(
+        description="skipped: there was nothing to do; lost: its process has gone."
+    )
+    started: float = Field(description="Seconds since 1970.")
+    ended: float | None
+    stage: str = Field(description="What is being done.")
+    done: float = Field(description="Share of the stage that is done, in [0, 1].")
+    outcome: str = Field(description="What came of it.")
+    lines: list[str] = Field(description="The last lines of its log.")
+
+
+class BackgroundJobs(Shape):
+    """The latest, the newest first."""
+
+    jobs: list[BackgroundJob]
+
+
+class JobToStart(Shape):
+    """What to do in the background."""
+
+    kind: Literal["retraining"] = "retraining"
+
+
+class JobStarted(Shape):
+    """It runs in a process of its own; GET /v1/jobs tells how far it is."""
+
+    kind: Literal["retraining"]
+
+
+class ItemStatistics(Shape):
+    """One item as its operator looks at it."""
+
+    item_id: str
+    title: str
+    is_available: bool = Field(description="False where it cannot be had, so nobody is shown it.")
+    is_filtered: bool = Field(description="True where the service's own filter leaves it out.")
+    is_cold: bool = Field(description="True where it has fewer than 5 training events.")
+    training_events: int
+    shown: int = Field(description="Places it held in the slates counted.")
+    taken: int = Field(description="How many of these were answered as recommendations should be.")
+
+
+class ItemsStatistics(Shape):
+    """Items with what is in stock, new and shown."""
+
+    items: list[ItemStatistics]
+    matching: int = Field(description="Items that the question is about, on all pages.")
+    catalog: int
+    unavailable: int
+    cold: int
+    items_shown: int = Field(description="Different items in the slates counted.")
+    cold_places: float = Field(description="Share of all places that cold items held, in [0, 1].")
+    slates: int = Field(description="Slates counted: the latest of the last 14 days.")
+    since: float | None = Field(description="Time of the oldest of them, seconds since 1970.")
+
+
 class Status(Shape):
     """What an operator looks at."""
 
@@ -800,6 +871,10 @@ class Status(Shape):
         description="How recent events differ from those trained on, measured on the latest; "
         "null before both are there."
     )
+    drift_marks: dict[str, float] = Field(
+        description="Values from which signals of drift count; 0 where one never does."
+    )
+    alerts: list[RaisedAlert] = Field(description="Signals beyond their marks, see the settings.")
     retraining_advised: list[str] = Field(description="Reasons to retrain, in sentences.")
     outcomes: dict[str, float] = Field(
         description="Slates shown over the last day, and the share with something liked among "

@@ -137,6 +137,26 @@ class ServiceSettings:
     """The data the first model was fitted on, to retrain on old plus new; asked of the model where
     not given.
     """
+    alert_errors: float = 0.01
+    """Alert where a larger share of the answers of the last 10 minutes failed; 0 never, as with the
+    marks below.
+    """
+    alert_slate_seconds: float = 0.25
+    """Alert where one slate in a hundred took longer."""
+    alert_rows_waiting: int = 5_000
+    """Alert where more rows wait to be written."""
+    alert_quiet_hours: float = 24.0
+    """Alert where no event came for so long, though some came before."""
+    alert_model_days: float = 30.0
+    """Alert where the serving model was made longer ago."""
+    alert_psi: float = 0.2
+    """Alert, and advise retraining, where the population stability index of what users choose is
+    higher.
+    """
+    alert_cold_items: float = 0.1
+    """The same for the share of new events on items not trained on."""
+    alert_value_shift: float = 0.3
+    """The same for how far values have moved, in standard deviations."""
     log_level: str = "info"
     log_json: bool = True
 
@@ -167,6 +187,14 @@ class ServiceSettings:
             ("keep_events_days", 0),
             ("keep_slates_days", 0),
             ("keep_versions", 1),
+            ("alert_errors", 0),
+            ("alert_slate_seconds", 0),
+            ("alert_rows_waiting", 0),
+            ("alert_quiet_hours", 0),
+            ("alert_model_days", 0),
+            ("alert_psi", 0),
+            ("alert_cold_items", 0),
+            ("alert_value_shift", 0),
         ):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")

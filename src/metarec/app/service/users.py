@@ -30,7 +30,7 @@ from metarec.app.service.request_conversion import (
     request_of,
     stated_user,
 )
-from metarec.app.service.request_cost import IN_LOOP, check_batch, cost_of
+from metarec.app.service.request_cost import IN_LOOP, check_batch, cost_of, pieces, weight_of
 from metarec.feedback.events import EventConflict, Exposure, Impression, StoreUnavailable
 from metarec.feedback.forgetting import forget
 from metarec.recommendation.notes import words_asked
@@ -120,14 +120,18 @@ def user_routes(service: Service) -> APIRouter:
             without_store=without_store,
         )
 
-    async def aside(asked: Sequence[_Prepared]) -> list[Slate]:
-        asks = [one.ask for one in asked]
-        return await service.pools.heavy.run(answer_all, asks, np.random.default_rng())
-
     async def scored(asked: _Prepared) -> Slate:
         if asked.cost <= IN_LOOP:
             return await service.scorer.ask(asked.ask)
-        return (await aside([asked]))[0]
+        rng = np.random.default_rng()
+        return (await service.pools.heavy.run(answer_all, [asked.ask], rng))[0]
+
+    async def in_pieces(asked: Sequence[_Prepared]) -> list[Slate]:
+        """Slates of a batch; between its pieces others have theirs."""
+        slates: list[Slate] = []
+        for piece in pieces([one.weight for one in asked]):
+            slates += await asyncio.gather(*(scored(one) for one in asked[piece]))
+        return slates
 
     async def slate_for(asked: _Prepared, slate: Awaitable[Slate]) -> dict[str, Any]:
         started = time.perf_counter()
@@ -194,8 +198,8 @@ def user_routes(service: Service) -> APIRouter:
     )
     async def batch(body: schemas.RecommendationBatch) -> Json:
         asked = [await prepared(one) for one in body.requests]
-        check_batch([(one.cost, len(one.ask.request.history)) for one in asked], settings.max_cost)
-        slates = asyncio.ensure_future(aside(asked))
+        check_batch([one.weight for one in asked], settings.max_cost)
+        slates = asyncio.ensure_future(in_pieces(asked))
         answers = (slate_for(one, _at(slates, place)) for place, one in enumerate(asked))
         return Json({"slates": await asyncio.gather(*answers)})
 
@@ -357,6 +361,11 @@ class _Prepared:
     began: float
     """When it was asked, seconds since 1970."""
     without_store: bool
+
+    @property
+    def weight(self) -> float:
+        """Plain slates that it counts for in a batch."""
+        return weight_of(self.cost, len(self.ask.request.history))
 
 
 async def _at(slates: Awaitable[list[Slate]], place: int) -> Slate:

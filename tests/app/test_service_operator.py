@@ -1,0 +1,314 @@
+"""What an operator is told: alerts by the marks of the settings, jobs, and the items' stock and
+exposure.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from contextlib import closing
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("httpx")
+
+from starlette.testclient import TestClient  # noqa: E402
+
+from metarec.app.jobs import IMPORT, KEPT, RETRAINING, jobs_of, recorded  # noqa: E402
+from metarec.app.service import monitoring  # noqa: E402
+from metarec.app.service.alerts import Alerts, slow_end  # noqa: E402
+from metarec.app.service.application import create_app  # noqa: E402
+from metarec.app.service.live_model import LiveModel  # noqa: E402
+from metarec.app.service.metrics import Counted, Metrics  # noqa: E402
+from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from metarec.data.schema import BadInput  # noqa: E402
+from metarec.feedback import open_store  # noqa: E402
+from metarec.feedback.registry import Registry  # noqa: E402
+from served_model import saved_model  # noqa: E402
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(saved_model(), tmp_path / "model")
+
+
+@pytest.fixture
+def start(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(monitoring, "EVERY_SECONDS", 0.0)  # each look is a new one
+    monkeypatch.setattr(monitoring, "MAX_TIME", 1e9)
+
+    def starting(**settings):
+        where = {"model": str(folder), "store": str(tmp_path / "events.db"), **settings}
+        client = TestClient(create_app(ServiceSettings(**where)), base_url="http://127.0.0.1")
+        client.__enter__()
+        running.append(client)
+        return client
+
+    running: list[TestClient] = []
+    yield starting
+    for client in running:
+        client.__exit__(None, None, None)
+
+
+def answer(response):
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def looked(client):
+    return answer(client.get("/v1/status"))
+
+
+def raised(client):
+    return {alert["name"]: alert for alert in looked(client)["alerts"]}
+
+
+# alerts
+
+
+def test_nothing_is_raised_where_all_is_well(start):
+    client = start()
+    assert raised(client) == {}
+    assert 'metarec_alert{alert="errors"} 0.0' in client.get("/metrics").text
+
+
+def test_an_old_model_is_told_with_its_mark_and_since_when(start, folder):
+    month_ago = time.time() - 31 * 86_400
+    for file in folder.glob("*.safetensors"):
+        os.utime(file, (month_ago, month_ago))
+    client = start(alert_model_days=30.0)
+    alert = raised(client)["old_model"]
+    assert alert["sentence"] == "the serving model was made 31 days ago (mark 30)"
+    assert alert["value"] == pytest.approx(31.0, abs=0.1)
+    assert alert["mark"] == 30.0
+    assert raised(client)["old_model"]["since"] == alert["since"] <= time.time()
+    assert 'metarec_alert{alert="old_model"} 1.0' in client.get("/metrics").text
+    spoken = client.get("/v1/status", headers={"accept-language": "zh"}).json()["alerts"]
+    assert spoken[0]["sentence"] == "正在服务的模型是 31 天前生成的（界限 30）"
+
+
+def test_a_mark_of_zero_raises_nothing(start, folder):
+    for file in folder.glob("*.safetensors"):
+        os.utime(file, (0.0, 0.0))
+    assert raised(start(alert_model_days=0.0)) == {}
+
+
+def test_a_share_of_failed_answers_is_told(folder, tmp_path):
+    settings = ServiceSettings(model=str(folder), alert_errors=0.05)
+    metrics = Metrics()
+    with closing(open_store(str(tmp_path / "events.db"))) as store:
+        alerts = Alerts(settings, store, LiveModel(Registry(folder), store), metrics)
+        for number in range(200):
+            metrics.answered("/v1/events", 503 if number % 10 == 0 else 200, 0.001)
+            metrics.answered("/readyz", 503, 0.001)  # says "not yet", as it is there to
+        [alert] = alerts.look(None, time.time())
+    assert (alert.name, alert.value) == ("errors", pytest.approx(0.1))
+    said = "10.0% of the answers of the last 10 minutes failed (mark 5.0%)"
+    assert alert.sentence == said
+
+
+def test_the_slow_end_is_read_from_the_buckets():
+    inf = float("inf")
+    before = Counted(slates_within={0.1: 500, 0.5: 500, inf: 500})
+    now = Counted(slates_within={0.1: 650, 0.5: 698, inf: 700})
+    assert slow_end(before, now) == 0.1  # 150 of 200 within .1, 198 within .5
+    assert slow_end(Counted(), Counted(slates_within={0.1: 50, inf: 99})) == 0.0  # too few
+    now = Counted(slates_within={0.1: 650, 0.5: 690, inf: 700})
+    assert slow_end(before, now) == 0.5
+
+
+def test_events_that_ceased_are_told_and_a_new_service_is_left_in_peace(start):
+    client = start(alert_quiet_hours=24.0)
+    assert raised(client) == {}
+    old = {"user_id": "ann", "item_id": "s01", "kind": "like"}
+    two_days = time.time() - 2 * 86_400
+    answer(client.post("/v1/events", json={"events": [{**old, "timestamp": two_days}]}))
+    assert raised(client)["no_events"]["sentence"] == "no event came in the last 24 hours"
+    answer(client.post("/v1/events", json={"events": [old]}))
+    assert raised(client) == {}
+
+
+def test_drift_is_told_beyond_the_marks_of_the_settings_and_advises(start):
+    likes = [{"user_id": f"new-{n}", "item_id": "s01", "kind": "like"} for n in range(400)]
+    client = start(alert_psi=0.5, alert_cold_items=0.2)
+    answer(client.post("/v1/events", json={"events": likes}))
+    status = looked(client)
+    assert status["drift_marks"]["popularity_psi"] == 0.5
+    alert = {one["name"]: one for one in status["alerts"]}["popularity_psi"]
+    assert alert["value"] == pytest.approx(status["drift"]["popularity_psi"])
+    assert alert["sentence"] in status["retraining_advised"]
+    assert "popularity_psi" not in raised(start(alert_psi=1_000.0))
+
+
+@pytest.mark.parametrize("name", ["alert_errors", "alert_model_days", "alert_psi"])
+def test_a_mark_below_zero_is_refused(name):
+    with pytest.raises(BadInput, match=f"{name} must be 0 or more, got -1"):
+        ServiceSettings(model="m", **{name: -1.0})
+
+
+# jobs
+
+
+def test_a_job_tells_its_stage_its_log_and_how_it_ended(tmp_path):
+    logger = logging.getLogger("metarec.retrain")
+    logging.getLogger("metarec").setLevel(logging.INFO)
+    with recorded(tmp_path, RETRAINING) as job:
+        [now] = jobs_of(tmp_path)
+        assert (now.state, now.kind, now.ended) == ("running", "retraining", None)
+        job("training", 0.25)
+        logger.info("events read", extra={"new": 12})
+        job.outcome = "abc promoted"
+    [now] = jobs_of(tmp_path)
+    assert (now.state, now.outcome, now.done) == ("done", "abc promoted", 1.0)
+    assert now.stage == "training"
+    assert [line.split(" ", 1)[1] for line in now.lines] == ["training", "events read new=12"]
+    assert now.ended >= now.started
+    assert not list((tmp_path / "jobs").glob("*.lock"))
+
+
+def test_how_a_job_failed_is_told_and_a_refusal_is_none(tmp_path):
+    with pytest.raises(BadInput), recorded(tmp_path, IMPORT):
+        raise BadInput("nothing new")
+    with pytest.raises(OSError, match="disk"), recorded(tmp_path, RETRAINING):
+        raise OSError("the disk\nis full")
+    with pytest.raises(KeyboardInterrupt), recorded(tmp_path, RETRAINING):
+        raise KeyboardInterrupt
+    told = [(job.state, job.outcome) for job in jobs_of(tmp_path)]
+    assert told == [
+        ("failed", "KeyboardInterrupt"),
+        ("failed", "the disk is full"),
+        ("skipped", "nothing new"),
+    ]
+
+
+def test_a_job_whose_process_has_gone_is_lost_and_files_that_are_none_are_passed_over(tmp_path):
+    facts = {"kind": "import", "state": "running", "started": 1.0, "lines": []}
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "1.json").write_text(json.dumps(facts))
+    (tmp_path / "jobs" / "1.lock").write_text("")
+    (tmp_path / "jobs" / "2.json").write_text('{"kind": "imp')
+    (tmp_path / "jobs" / "3.json").write_text('{"kind": "import", "lines": 3}')
+    [job] = jobs_of(tmp_path)
+    assert (job.job_id, job.state) == ("1", "lost")
+
+
+def test_only_the_latest_jobs_stay(tmp_path):
+    for _ in range(KEPT + 3):
+        with recorded(tmp_path, IMPORT):
+            pass
+    assert len(list((tmp_path / "jobs").iterdir())) == KEPT
+
+
+def test_a_retraining_is_started_over_http_and_told(start, folder):
+    client = start()
+    assert answer(client.get("/v1/jobs")) == {"jobs": []}
+    assert answer(client.post("/v1/jobs", json={"kind": "retraining"})) == {"kind": "retraining"}
+    again = client.post("/v1/jobs", json={"kind": "retraining"})
+    assert again.status_code == 409
+    assert "a retraining runs already" in again.text
+    until = time.monotonic() + 120
+    while not (jobs := answer(client.get("/v1/jobs"))["jobs"]) or jobs[0]["state"] == "running":
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert jobs[0]["state"] == "skipped"  # nobody did anything yet
+    assert "the store holds no events to learn from" in jobs[0]["outcome"]
+    assert client.post("/v1/jobs", json={"kind": "cleaning"}).status_code == 422
+    assert raised(client) == {}
+
+
+def test_a_failed_retraining_is_an_alert_until_one_ends_well(start, folder):
+    with pytest.raises(OSError, match="full"), recorded(folder, RETRAINING):
+        raise OSError("the disk is full")
+    client = start()
+    said = raised(client)["retraining_failed"]["sentence"]
+    assert said == "the last retraining did not end well: the disk is full"
+    with recorded(folder, RETRAINING):
+        pass
+    assert raised(client) == {}
+
+
+def test_a_reader_may_look_at_jobs_and_not_start_them(start):
+    client = start(keys={"r" * 20: "read", "a" * 20: "admin"})
+    key = {"authorization": f"Bearer {'r' * 20}"}
+    assert client.get("/v1/jobs", headers=key).status_code == 200
+    assert client.post("/v1/jobs", headers=key).status_code == 403
+    assert client.get("/v1/item-statistics", headers=key).status_code == 200
+    assert client.get("/v1/item-statistics").status_code == 401
+
+
+def test_an_id_that_stands_in_the_log_of_a_job_is_told_when_its_user_is_forgotten(start, folder):
+    with pytest.raises(BadInput), recorded(folder, IMPORT):
+        raise BadInput("user 'ann' has no age")
+    client = start()
+    event = {"user_id": "ann", "item_id": "s01", "kind": "like"}
+    answer(client.post("/v1/events", json={"events": [event]}))
+    places = answer(client.delete("/v1/users/ann"))["places"]
+    kept = {place["place"]: place["still_holds"] for place in places}
+    assert "the text of the id, in " in kept["reports kept with models"]
+
+
+# items
+
+
+def statistics(client, **asked):
+    return answer(client.get("/v1/item-statistics", params=asked))
+
+
+def test_items_are_counted_where_they_were_shown_and_taken(start):
+    client = start(cold_share=0.0)
+    empty = statistics(client)
+    assert (empty["slates"], empty["items_shown"], empty["since"]) == (0, 0, None)
+    slates = [
+        answer(client.post("/v1/recommendations", json={"user_id": f"u{n}", "k": 5}))
+        for n in range(3)
+    ]
+    ids = [[item["item_id"] for item in slate["items"]] for slate in slates]
+    taken = {"user_id": "u0", "item_id": ids[0][1], "kind": "like", "value": 5}
+    taken["slate_id"] = slates[0]["slate_id"]
+    answer(client.post("/v1/events", json={"events": [taken]}))
+    told = statistics(client, order="taken", k=100)
+    assert told["slates"] == 3
+    assert told["items_shown"] == len({one for slate in ids for one in slate})
+    by_id = {item["item_id"]: item for item in told["items"]}
+    for item_id, item in by_id.items():
+        assert item["shown"] == sum(item_id in slate for slate in ids)
+    assert told["items"][0]["item_id"] == ids[0][1]
+    assert told["items"][0]["taken"] == 1
+    assert sum(item["taken"] for item in told["items"]) == 1
+    unshown = statistics(client, only="unshown", k=100)
+    assert unshown["matching"] == told["matching"] - told["items_shown"]
+
+
+def test_items_are_found_by_stock_newness_and_words(start):
+    client = start(filter="")
+    title = client.get("/v1/items/s05").json()["title"]
+    answer(client.put("/v1/items/fresh", json={"attributes": {"title": "A brand new thing"}}))
+    answer(client.patch("/v1/items/s05", json={"attributes": {"available": False}}))
+    gone = statistics(client, only="unavailable")
+    assert [item["item_id"] for item in gone["items"]] == ["s05"]
+    assert gone["unavailable"] == gone["matching"] == 1
+    cold = statistics(client, only="cold", order="newest")
+    assert cold["items"][0]["item_id"] == "fresh"
+    assert cold["items"][0]["training_events"] == 0
+    assert cold["matching"] == cold["cold"]
+    assert statistics(client, q=title)["items"][0]["item_id"] == "s05"
+    assert statistics(client, q="s05")["items"][0]["title"] == title
+    assert statistics(client, q="BRAND thing")["items"][0]["item_id"] == "fresh"
+    whole = statistics(client, k=100)
+    assert whole["matching"] == whole["catalog"]
+    first, rest = statistics(client, k=3), statistics(client, k=100, offset=3)
+    assert [*first["items"], *rest["items"]] == whole["items"]
+    answer(client.delete("/v1/items/fresh"))
+    assert statistics(client, q="fresh")["items"] == []
+    assert statistics(client)["catalog"] == whole["catalog"] - 1
+    assert client.get("/v1/item-statistics?only=odd").status_code == 422
+
+
+def test_items_that_the_services_own_filter_leaves_out_are_told(start):
+    client = start(filter="title != 'no such title'")
+    assert statistics(client, only="filtered")["matching"] == 0
