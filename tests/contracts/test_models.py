@@ -19,7 +19,7 @@ from metarec import Dataset, Recommender, Request
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import READABLE, Model, ScoresSome, dense
+from metarec.models.base import READABLE, GrowsByRows, Model, ScoresSome, dense
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.registry import MODELS, USER_TEXT, config_of
 from metarec.recommendation.fitting import behaviour_of
@@ -172,6 +172,20 @@ def test_some_items_get_what_they_get_among_all(
     in_turn = [model.evidence_of(asked, part) for part in np.split(items, [3])]
     np.testing.assert_allclose(np.concatenate(in_turn, axis=1), some, rtol=1e-3, atol=1e-9)
     assert model.vectors_of(items).shape[0] == len(items)
+
+
+def test_rows_that_changed_are_as_in_the_whole_catalog(
+    fitted: tuple[str, Model], asked: UserBatch, behaviour: Behaviour
+) -> None:
+    model = fitted[1]
+    if not isinstance(model, GrowsByRows):
+        return
+    content = np.concatenate([behaviour.content, behaviour.content[:2]])
+    content[5] = content[30]
+    popularity = np.random.default_rng(0).dirichlet(np.ones(50)).astype(np.float32)
+    rows = model.with_rows(content, popularity, np.array([5, 48, 49]))
+    whole = model.with_content(content, popularity)
+    np.testing.assert_allclose(evidence(rows, asked), evidence(whole, asked), rtol=1e-5)
 
 
 def test_saved_and_loaded_it_is_the_same(

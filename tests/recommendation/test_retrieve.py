@@ -11,10 +11,11 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.models.base import LARGE
-from metarec.recommendation import retrieve
+from metarec.recommendation import retrieval, retrieve
 from metarec.recommendation.cells import Cells
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.fitting import behaviour_of
+from metarec.recommendation.retrieval import Retrieval
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.rules import Rules
 
@@ -200,3 +201,68 @@ def test_cells_hold_every_item_once_the_popular_first() -> None:
     assert sorted(fewer.members.tolist()) == np.flatnonzero(some).tolist()
     every = fewer.first_of(np.arange(len(fewer)), 900)
     np.testing.assert_array_equal(every, fewer.members)
+
+
+@pytest.fixture(scope="module")
+def large(exact: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
+    """The same model with as many items as make a catalog large, most of them cold, loaded."""
+    n = np.arange(LARGE - N_ITEMS)
+    more = {
+        "item_id": [f"m{i}" for i in n],
+        "categories": [f"g{i % GROUPS}" for i in n],
+        "price": n % 997,
+    }
+    grown = exact.with_items(pl.DataFrame(more))
+    found = Retrieval.of(grown.ensemble, np.random.default_rng(0))
+    place = tmp_path_factory.mktemp("large") / "model"
+    replace(grown, retrieval=replace(found, overlap=1.0)).save(place)
+    return Recommender.load(place)
+
+
+def test_a_large_catalog_is_joined_by_items_while_the_model_before_stays(
+    large: Recommender, tmp_path: Path
+) -> None:
+    before = [slate.item_ids for slate in large.recommend(requests(3), cold_share=0.1)]
+    told = {"item_id": ["fresh", "i7"], "categories": ["g3", "g9"], "price": [5, 6]}
+    grown = large.with_items(pl.DataFrame(told))
+    assert large.vocabulary.indexes(["fresh"])[0] == -1
+    again = [slate.item_ids for slate in large.recommend(requests(3), cold_share=0.1)]
+    assert again == before
+    user = Request(history=["i3", "i43"], allow=["fresh", "i7"])
+    assert set(grown.recommend([user])[0].item_ids) == {"fresh", "i7"}
+    assert grown.retrieval is not None and "fresh" in grown.vocabulary
+    assert grown.vocabulary.names(grown.retrieval.late.tolist()) == ["i7", "fresh"]
+    assert grown.catalog.titles([LARGE]) == ["fresh"]
+    shown = grown.recommend([Request(history=["fresh", "i3"])])[0]
+    assert "fresh" not in shown.item_ids and len(shown.item_ids) == 10
+    grown.save(tmp_path / "model")
+    loaded = Recommender.load(tmp_path / "model")
+    for slate, other in zip(
+        loaded.recommend(requests(3)), grown.recommend(requests(3)), strict=True
+    ):
+        assert slate.item_ids == other.item_ids
+        np.testing.assert_allclose(slate.scores, other.scores, atol=1e-4)
+
+
+def test_what_joins_by_rows_scores_as_what_is_made_anew(large: Recommender) -> None:
+    told = {"item_id": ["fresh", "i7"], "categories": ["g3", "g9"], "price": [5, 6]}
+    large.recommend([Request()])  # which finds out what is taken over
+    grown = large.with_items(pl.DataFrame(told)).with_items(pl.DataFrame({"item_id": ["last"]}))
+    anew = replace(grown, ensemble=large.ensemble.with_content(grown.content))
+    asked = [*requests(2), Request(history=["fresh", "i3"])]
+    np.testing.assert_allclose(grown.score(asked), anew.score(asked), atol=2e-4)
+    parts, whole = grown.score_parts(asked[:1]), grown.score(asked[:1])
+    np.testing.assert_allclose(sum(parts.values()), whole, atol=1e-3)
+
+
+def test_cells_are_found_anew_where_many_items_joined(
+    model: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieval, "MAX_LATE", 3)
+    told = pl.DataFrame({"item_id": [f"f{i}" for i in range(3)], "categories": ["g1"] * 3})
+    grown = model.with_items(told)
+    assert grown.retrieval is not None and grown.retrieval.late.tolist() == [12000, 12001, 12002]
+    more = grown.with_items(pl.DataFrame({"item_id": ["f3"], "categories": ["g1"]}))
+    assert more.retrieval is not None and not len(more.retrieval.late)
+    assert more.retrieval.cells.n_items == N_ITEMS + 4
+    assert len(more.recommend(requests(1))[0].item_ids) == 10

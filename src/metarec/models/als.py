@@ -129,11 +129,11 @@ class Als:
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] of some items."""
-        return np.maximum(self.fold_in(users.support) @ self.items[items].T, 0.0)
+        return np.asarray(np.maximum(self.fold_in(users.support) @ self.items[items].T, 0.0))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, D] factors."""
-        return self.items[items]
+        return np.asarray(self.items[items])
 
     @cached_property
     def _through_gram(self) -> np.ndarray:

@@ -84,7 +84,7 @@ class Content:
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, C] directions."""
-        return self.directions[items]
+        return np.asarray(self.directions[items])
 
     def fit_of(self, users: UserBatch, items: np.ndarray) -> np.ndarray:
         """[B, I] how well some items fit each user, on the scale of log-scores and whatever their

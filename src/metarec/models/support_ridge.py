@@ -158,11 +158,11 @@ class SupportRidge:
         """[B, I] of some items."""
         compressed = self._compressed(users.support, users.profiles)
         found = compressed @ self._rows[self._row_of[items]].T + self.mean[items]
-        return np.maximum(found, 0.0)
+        return np.asarray(np.maximum(found, 0.0))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, R] directions."""
-        return self._rows[self._row_of[items]]
+        return np.asarray(self._rows[self._row_of[items]])
 
     @cached_property
     def _asked(self) -> np.ndarray:

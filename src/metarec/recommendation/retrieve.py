@@ -60,8 +60,8 @@ def candidates(
     user: UserBatch,
     allowed: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Items for one user, ascending, and their log-scores; new items whose scores are dealt anew
-    are among them, allowed or not.
+    """Items for one user, ascending, and their log-scores; new items that are reordered are
+    among them, allowed or not.
     """
     asking = Asking.of(ensemble, user, retrieval.stand_ins)
     if np.count_nonzero(allowed) <= FEW:
@@ -105,7 +105,7 @@ def _scores_of_all(model: FittedModel, user: UserBatch) -> np.ndarray:
     if model.new_items is not None:
         model.new_items.deal(scores, user.support)
     scores[0, user.support.items] = -np.inf
-    return scores[0]
+    return np.asarray(scores[0])
 
 
 def _share_of_best(scores: np.ndarray, items: np.ndarray) -> float:

@@ -98,7 +98,7 @@ class Asking:
         known[0] = base[0]
         at = ensemble.gate.at(self.users.support.lengths)["popularity_weight"]
         found = ensemble.gate.score_some(known, told, self.users.support.lengths)
-        return found - at[:, None] * base[0]
+        return np.asarray(found - at[:, None] * base[0])
 
     @cached_property
     def spoken_for(self) -> dict[str, sp.csr_matrix]:

@@ -134,7 +134,7 @@ class NewItemPlaces:
 
     @cached_property
     def reordered(self) -> np.ndarray:
-        """[at most `MAX_ROWS`] new items whose scores are dealt anew, ascending."""
+        """[at most `MAX_ROWS`] new items that are reordered, ascending."""
         expected = self.learners[0].expected_of(self.content[self.rows], self._text_of(self.rows))
         return np.sort(self.rows[np.argsort(-expected, kind="stable")[:MAX_ROWS]])
 
