@@ -19,12 +19,12 @@ from metarec.recommendation.retrieval import Retrieval
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.rules import Rules
 
-N_ITEMS, GROUPS, USERS = 12_000, 40, 160
+N_ITEMS, GROUPS, USERS = 12_000, 40, 80
 
 
 def events(rng: np.random.Generator) -> pl.DataFrame:
     """Users who keep to their group, popular items first; a tenth is disliked."""
-    users = np.repeat(np.arange(USERS), 20)
+    users = np.repeat(np.arange(USERS), 14)
     ranks = np.minimum(rng.pareto(0.7, len(users)) * 4, N_ITEMS // GROUPS - 1).astype(int)
     group = np.where(
         rng.random(len(users)) < 0.8, users % GROUPS, rng.integers(0, GROUPS, len(users))
