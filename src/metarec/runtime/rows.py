@@ -105,7 +105,7 @@ def _mapped(table: np.ndarray, source: _Source, n_rows: int) -> np.ndarray:
     size = before + max(n_rows, source.n_rows + ROOM) * stride
     address = _map(None, size, _PRIVATE | _ANONYMOUS | _NO_RESERVE, -1, 0)
     memory = (ctypes.c_char * size).from_address(address)
-    weakref.finalize(memory, _unmap, address, size)
+    weakref.finalize(memory, _unmap, address, size).atexit = False  # others may still read it
     _map(address, in_file, _PRIVATE | _FIXED, source.file.number, source.offset - before)
     memory.source = source  # type: ignore[attr-defined]  # for the next table made of this one
     count = n_rows * (stride // table.itemsize)
