@@ -145,7 +145,7 @@ def test_allowed_and_excluded_items_are_heeded(model: Recommender, exact: Recomm
     for slate, other in zip(slates, wanted, strict=True):
         assert slate.item_ids == other.item_ids
         np.testing.assert_allclose(slate.scores, other.scores, atol=0.1)  # sums are estimated
-        np.testing.assert_allclose(np.diff(slate.scores), np.diff(other.scores), atol=0.01)
+        np.testing.assert_allclose(np.diff(slate.scores), np.diff(other.scores), atol=0.05)
         np.testing.assert_allclose(slate.uncertainty, other.uncertainty, atol=1e-5)
 
 

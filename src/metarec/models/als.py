@@ -21,7 +21,7 @@ from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, LARGE, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import ridge
-from metarec.models.ridge_rows import ridge_of_few, ridge_rows
+from metarec.models.ridge_rows import ridge_of_few, ridge_rows, through_gram
 from metarec.runtime.rows import with_rows
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
@@ -110,7 +110,7 @@ class Als:
             if len(self.items) >= LARGE:
                 met, place = np.unique(support.items, return_inverse=True)
                 some, own = replace(support, items=place), self.items[met]
-                return ridge_of_few(some, weights, 1.0 + weights, own, self._through(own))
+                return ridge_of_few(some, weights, 1.0 + weights, own, through_gram(own, self.gram))
             return ridge_of_few(support, weights, 1.0 + weights, self.items, self._through_gram)
         return ridge_rows(support, weights, 1.0 + weights, self.items, self.gram)
 
@@ -138,12 +138,7 @@ class Als:
     @cached_property
     def _through_gram(self) -> np.ndarray:
         """[N, D] factors times the inverse of their Gram matrix."""
-        return self._through(self.items)
-
-    def _through(self, items: np.ndarray) -> np.ndarray:
-        return np.linalg.solve(self.gram.astype(np.float64), items.T).T.astype(
-            np.float32, order="C"
-        )
+        return through_gram(self.items, self.gram)
 
     @cached_property
     def _columns(self) -> np.ndarray:

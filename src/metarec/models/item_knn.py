@@ -62,9 +62,12 @@ class ItemKnn:
         most = kept_of(config.neighbors, int((norms > 0).sum()))
         blocks = []
         for start, together in gram_blocks(choices.compared):
-            rows = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
-            together.data /= norms[rows] * norms[together.indices] + config.shrinkage
-            together.data[rows == together.indices] = 0.0
+            rows, lengths = np.arange(start, start + together.shape[0]), np.diff(together.indptr)
+            scale = norms[together.indices]
+            scale *= np.repeat(norms[rows], lengths)
+            scale += config.shrinkage
+            together.data /= scale
+            together.data[together.indices == np.repeat(rows, lengths)] = 0.0
             together.eliminate_zeros()
             blocks.append(strongest(together, most))
         return cls(
@@ -130,16 +133,22 @@ def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -
 
 
 def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
-    """Keep the `most` largest entries by size of each row, of equal ones the first."""
+    """Keep the `most` largest entries by size of each row, of equal ones those of the first
+    columns.
+    """
     lengths = np.diff(matrix.indptr)
     if lengths.max(initial=0) <= most:
         return matrix.astype(np.float32)
     size, kept = np.abs(matrix.data), np.ones(matrix.nnz, bool)
     for row in np.flatnonzero(lengths > most):
         inside = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        least = np.partition(size[inside], lengths[row] - most)[lengths[row] - most]
-        larger, equal = size[inside] > least, np.flatnonzero(size[inside] == least)
-        larger[equal[: most - int(larger.sum())]] = True
+        own = size[inside]
+        least = np.partition(own, len(own) - most)[len(own) - most]
+        larger, equal = own > least, np.flatnonzero(own == least)
+        wanted = most - int(larger.sum())
+        if len(equal) > wanted:
+            equal = equal[np.argsort(matrix.indices[inside][equal])[:wanted]]
+        larger[equal] = True
         kept[inside] = larger
     ends = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
     return sp.csr_matrix(

@@ -160,7 +160,7 @@ def _lifts(
     total = np.bincount(events.items, weights, behaviour.n_items)
     faded = np.stack(
         [
-            np.bincount(events.items, weights * _left(events.times, at, half_life), len(total))
+            np.bincount(events.items, _left(weights, events.times, at, half_life), len(total))
             for at in moments
         ]
     )
@@ -173,9 +173,15 @@ def _lifts(
     return lifts.astype(np.float32), from_content.astype(np.float32)
 
 
-def _left(times: np.ndarray, at: float, half_life: float) -> np.ndarray:
-    """[E] what is left of each event at a moment; nothing is known of later ones."""
-    return np.where(times < at, 0.5 ** (np.maximum(at - times, 0.0) / half_life), 0.0)
+def _left(weights: np.ndarray, times: np.ndarray, at: float, half_life: float) -> np.ndarray:
+    """[E] what is left of the weight of each event at a moment; nothing is known of later ones."""
+    left = at - times
+    is_later = left <= 0
+    left /= -half_life
+    np.exp2(left, out=left)
+    left[is_later] = 0.0
+    left *= weights
+    return np.asarray(left)
 
 
 def _chosen(behaviour: Behaviour, rng: np.random.Generator) -> tuple[float, float, float] | None:

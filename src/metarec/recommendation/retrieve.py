@@ -20,7 +20,7 @@ from metarec.recommendation.notes import words_asked
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.restrict import restrict
 from metarec.recommendation.retrieval import SIZES, Retrieval, joined
-from metarec.recommendation.score import score
+from metarec.recommendation.score import predicted_of_given, score
 from metarec.recommendation.slate import Request
 from metarec.recommendation.some_items import Asking
 from metarec.runtime.scratch import Scratch
@@ -47,7 +47,10 @@ def retrieve(model: FittedModel, requests: Sequence[Request], options: SlateOpti
     for row in range(len(requests)):
         allowed = np.isfinite(scores[row])
         asking = users.rows(np.array([row]))
-        items, found = candidates(model.ensemble, model.new_items, model.retrieval, asking, allowed)
+        predicted = predicted_of_given(model, asking)
+        items, found = candidates(
+            model.ensemble, model.new_items, model.retrieval, asking, allowed, predicted
+        )
         scores[row] = -np.inf
         scores[row, items] = np.where(allowed[items], found, -np.inf)
     return ranking
@@ -59,9 +62,13 @@ def candidates(
     retrieval: Retrieval,
     user: UserBatch,
     allowed: np.ndarray,
+    predicted: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Items for one user, ascending, and their log-scores; new items that are reordered are
     among them, allowed or not.
+
+    Args:
+        predicted: what predicted ratings add to each item of `user.given`.
     """
     asking = Asking.of(ensemble, user, retrieval.stand_ins)
     if np.count_nonzero(allowed) <= FEW:
@@ -69,6 +76,10 @@ def candidates(
         scores = asking.scores(items)[0]
     else:
         items, scores = retrieval.candidates(asking, allowed)
+    if predicted is not None:
+        at = np.minimum(np.searchsorted(items, user.given.items), max(len(items) - 1, 0))
+        is_there = items[at] == user.given.items if len(items) else np.zeros(len(at), bool)
+        scores[at[is_there]] += predicted[is_there]
     if new_items is None or not new_items.is_needed:
         return items, scores
     more = np.setdiff1d(new_items.reordered, items)

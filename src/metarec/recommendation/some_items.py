@@ -17,9 +17,9 @@ from jaxtyping import Float, Int
 
 from metarec.features.users import UserBatch
 from metarec.models.base import Evidence, ScoresSome
-from metarec.models.registry import READ_CONTEXT
 from metarec.recommendation.cells import Cells
 from metarec.recommendation.ensemble import REFUSED_ITEM, Ensemble
+from metarec.recommendation.gate import Gate
 
 HEAD, SAMPLED = 2048, 2048
 """Most popular items that stand for themselves, and about how many stand for all the rest."""
@@ -59,24 +59,29 @@ class Asking:
     stand_ins: StandIns
     names: tuple[str, ...]
     """Models that are asked."""
+    gates: tuple[tuple[Gate, np.ndarray], ...] = ()
+    """Gates between them, each with its share [B] in the score of each user."""
 
     @classmethod
     def of(cls, ensemble: Ensemble, users: UserBatch, stand_ins: StandIns) -> Asking:
-        """All models that may know something of these users."""
-        names = tuple(ensemble.scorers)
-        if not ensemble.context_share(users.support.lengths)[ensemble.are_told(users)].any():
-            names = tuple(name for name in names if name not in READ_CONTEXT)
-        return cls(ensemble=ensemble, users=users, stand_ins=stand_ins, names=names)
+        """The models of the gates that rank these users."""
+        gates = ensemble.shares_of_gates(users)
+        names = dict.fromkeys(name for gate, _ in gates for name in gate.names)
+        return cls(
+            ensemble=ensemble,
+            users=users,
+            stand_ins=stand_ins,
+            names=tuple(names),
+            gates=tuple(gates),
+        )
 
     def scores(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "users some"]:
         """[B, I] log-scores of `items`, which ascend."""
         ensemble, users, lengths = self.ensemble, self.users, self.users.support.lengths
         base, shares = ensemble.base[:, items], self._shares(items)
-        out = ensemble.gate.score_some(base, shares, lengths)
-        told = self._told_share
-        if told.any() and ensemble.context_gate is not None:
-            others = ensemble.context_gate.score_some(base, shares, lengths)
-            out = told[:, None] * others + (1.0 - told[:, None]) * out
+        out = np.zeros((len(users), len(items)), np.float32)
+        for gate, share in self.gates:
+            out += share[:, None] * gate.score_some(base, shares, lengths)
         if ensemble.is_refused:
             out += REFUSED_ITEM * ensemble.acceptance[items]
         if ensemble.trend is not None:
@@ -140,15 +145,6 @@ class Asking:
                 total = self._evidence(name, self.stand_ins.items) @ self.stand_ins.weights
             found[name] = np.where(total > 0, total, 1.0)
         return found
-
-    @cached_property
-    def _told_share(self) -> np.ndarray:
-        """[B] float32 share of the gate for users of whom more is known."""
-        if not set(self.names) & set(READ_CONTEXT):
-            return np.zeros(len(self.users), np.float32)
-        told = self.ensemble.are_told(self.users)
-        share = self.ensemble.context_share(self.users.support.lengths)
-        return np.where(told, share, 0.0).astype(np.float32)
 
     @cached_property
     def _refusing(self) -> Asking | None:

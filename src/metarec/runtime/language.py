@@ -38,6 +38,7 @@ _GAP = re.compile(r" {2,}")
 _TEXT = re.compile(r"(<(script|style|pre|svg)\b.*?</\2>)|>([^<>]+)<", re.DOTALL)
 SENTENCES = {
     "error": (ERRORS, SAID),
+    "outcome": (ERRORS, SAID, OUTPUT),
     **dict.fromkeys(
         "about advice facts in_model message notes notice problem reason reasons "
         "retraining_advised sentence shows verdict warnings why".split(),

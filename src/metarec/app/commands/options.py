@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -168,6 +168,13 @@ def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
 def note(line: str) -> None:
     """Tell on stderr what is going on, so that stdout holds the result alone."""
     typer.echo(translated_lines(line, spoken(), OUTPUT, SAID), err=True)
+
+
+def colored(text: str, color: str, stream: TextIO) -> str:
+    """The text in a color where the stream is a terminal and NO_COLOR is not set."""
+    if os.environ.get("NO_COLOR") or not stream.isatty():
+        return text
+    return typer.style(text, fg=color, bold=True)
 
 
 def pairs_of(
