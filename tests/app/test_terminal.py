@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from metarec.app.commands.options import colored
+from metarec.app.commands.options import colored, fitted
 
 
 class Terminal(io.StringIO):
@@ -23,3 +23,12 @@ def test_colors_are_for_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None
 def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert colored("metarec:", "red", Terminal()) == "metarec:"
+
+
+def test_notes_fit_a_terminal_and_are_one_line_for_programs() -> None:
+    said = "a note " * 20 + "--with-a-long-option"
+    lines = fitted(said, Terminal()).split("\n")
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines) == said
+    assert fitted("one\n\ntwo", Terminal()) == "one\n\ntwo"
+    assert fitted(said, io.StringIO()) == said

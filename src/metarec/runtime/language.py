@@ -190,6 +190,19 @@ def display_width(text: str) -> int:
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
+def broken(text: str, width: int) -> list[str]:
+    """A text in lines of so many places at most; words of letters, as options, stay whole."""
+    lines, line = [], ""
+    for piece in re.findall(r"[!-~]+ ?|[^!-~]", text):
+        # What ends a sentence or a clause stands at no line's begin
+        if display_width(line + piece.rstrip()) > width and piece not in "，。；：、）”":
+            lines.append(line.rstrip())
+            line = piece.lstrip()
+        else:
+            line += piece
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
 @lru_cache(maxsize=4096)
 def _translated(text: str, language: str, areas: tuple[str, ...], depth: int) -> str | None:
     for area in areas if depth == MAX_DEPTH else (*areas, WORDS):

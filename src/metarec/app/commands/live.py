@@ -130,6 +130,7 @@ def import_(
             if done.unknown_items
             else []
         ),
+        f"next: metarec serve {where.model}",
     ]
     show(done.as_dict(), "\n".join(lines), as_json=as_json)
 
