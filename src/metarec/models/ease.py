@@ -31,7 +31,13 @@ from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
-from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
+from metarec.models.item_knn import (
+    grown,
+    sparse_arrays,
+    sparse_from,
+    spoken_for,
+    strongest,
+)
 from metarec.models.item_regression import (
     among_few_users,
     among_head,
@@ -153,13 +159,13 @@ class Ease:
         """For each point that some user is near: how near each is [B], and what the regression says
         of each item [B, N], before it is cut at zero.
         """
-        given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
+        given = event_weights(support, self.relevant_from)
         nearness_BK = Interpolation.between(
             self.points, np.eye(len(self.points), dtype=np.float32)
         ).after(support.lengths)
         for nearness, weights in zip(nearness_BK.T, self.weights, strict=True):
             if nearness.any():
-                yield nearness, given @ weights
+                yield nearness, spoken_for(support, given, weights)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""

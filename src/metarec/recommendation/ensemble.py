@@ -15,7 +15,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
-from metarec.models.base import Model, ReadsWords, dense
+from metarec.models.base import LARGE, GrowsByRows, Model, ReadsWords, dense
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
@@ -214,7 +214,7 @@ class Ensemble:
         evidence = {name: dense(model.evidence(users)) for name, model in self.scorers.items()}
         known, lengths = (self.popularity, self.item_statistics), users.support.lengths
         parts: dict[str, np.ndarray] = {}
-        for gate, share in self._shares_of_gates(users):
+        for gate, share in self.shares_of_gates(users):
             found = gate.parts(*known, evidence, lengths)
             for name in dict.fromkeys([*parts, *found]):
                 nothing = np.zeros((len(users), len(self.popularity)), np.float32)
@@ -228,7 +228,7 @@ class Ensemble:
         """
         if self.given.chosen is None or not users.given.lengths.any():
             return np.zeros(len(users))
-        shares = [s for gate, s in self._shares_of_gates(users) if gate is self.given.chosen]
+        shares = [s for gate, s in self.shares_of_gates(users) if gate is self.given.chosen]
         if not shares:
             return np.zeros(len(users))
         return np.asarray(shares[0] * self.given.rating_weights(users.support.lengths))
@@ -238,31 +238,31 @@ class Ensemble:
         shape = (len(users), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
         self._score_told(users, out)
-        if self._is_refused:
+        if self.is_refused:
             out += REFUSED_ITEM * self.acceptance
         if self.trend is not None:
             out += self.trend.part(users.asked_at)
         if len(users.refused.items):
             rows = np.flatnonzero(users.refused.lengths)
             lifts = np.empty((len(rows), shape[1]), np.float32)
-            self._score(users.refusing().rows(rows), np.zeros_like(self._base), lifts)
+            self._score(users.refusing().rows(rows), np.zeros_like(self.base), lifts)
             out[rows] -= self.refusal * lifts
         return out
 
     def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
         """Everyone by the gates for what is known of them and for what they ask."""
-        gates = self._shares_of_gates(users)
+        gates = self.shares_of_gates(users)
         if len(gates) == 1:
-            self._score(users, self._base, out, gates[0][0])
+            self._score(users, self.base, out, gates[0][0])
             return
         out[:] = 0.0
         for gate, share in gates:
             rows = np.flatnonzero(share)
             some = np.empty((len(rows), out.shape[1]), np.float32)
-            self._score(users.rows(rows), self._base, some, gate)
+            self._score(users.rows(rows), self.base, some, gate)
             out[rows] += share[rows, None] * some
 
-    def _shares_of_gates(self, users: UserBatch) -> list[tuple[Gate, np.ndarray]]:
+    def shares_of_gates(self, users: UserBatch) -> list[tuple[Gate, np.ndarray]]:
         """Each gate that says something, and its share [B] in the score of each user: who is known
         by more than history and profile is ranked by the gate for them, who asks between few items
         by one of those, everyone else by the gate of the whole catalog.
@@ -300,11 +300,12 @@ class Ensemble:
         gate.score(self.popularity, base, evidence, users.support.lengths, out=out)
 
     @cached_property
-    def _is_refused(self) -> bool:
+    def is_refused(self) -> bool:
+        """Whether anybody refused anything."""
         return bool(self.acceptance.any())
 
     @cached_property
-    def _base(self) -> np.ndarray:
+    def base(self) -> np.ndarray:
         """[1 + S, N] what is known of each item in general: the log of its popularity, and its
         item statistics.
         """
@@ -360,9 +361,13 @@ class Ensemble:
                 scorers[name] = model.with_taste(taste)
         return replace(self, scorers=scorers)
 
-    def with_content(self, content: np.ndarray) -> Ensemble:
+    def with_content(self, content: np.ndarray, touched: np.ndarray | None = None) -> Ensemble:
         """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as
         popular as their content predicts.
+
+        Args:
+            touched: the items that are new or changed, all others being as they were; None where
+                that is not known.
         """
         new = content[len(self.popularity) :]
         log_share = with_one(new) @ self.popularity_from_content
@@ -372,7 +377,8 @@ class Ensemble:
         item_statistics = np.pad(self.item_statistics, ((0, len(new)), (0, 0)))
         acceptance = np.pad(self.acceptance, (0, len(new)))
         scorers = {
-            name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()
+            name: _grown(scorer, content, popularity, touched)
+            for name, scorer in self.scorers.items()
         }
         return replace(
             self,
@@ -382,6 +388,19 @@ class Ensemble:
             scorers=scorers,
             trend=None if self.trend is None else self.trend.with_content(content),
         )
+
+    def know_as(self, before: Ensemble) -> None:
+        """Take over `base` from the ensemble of fewer items: shares change by one factor, so the
+        logarithms of a large catalog, which cost more than all the rest, need not be found again.
+        """
+        n_before, n_items = len(before.popularity), len(self.popularity)
+        if n_items < LARGE or "base" not in vars(before):
+            return
+        base = np.zeros((len(before.base), n_items), np.float32)
+        base[:, :n_before] = before.base
+        base[0, :n_before] += np.log(self.popularity[0] / before.popularity[0])
+        base[0, n_before:] = np.log(self.popularity[n_before:])
+        vars(self)["base"] = base
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, `scorer/array` by name."""
@@ -444,6 +463,17 @@ def _knows(model: Model, users: UserBatch) -> np.ndarray:
     return np.asarray(
         np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
     )
+
+
+def _grown(
+    model: Model, content: np.ndarray, popularity: np.ndarray, touched: np.ndarray | None
+) -> Model:
+    """A model of a larger catalog; of a large one only the rows that changed are looked at, where
+    the model can.
+    """
+    if touched is not None and len(content) >= LARGE and isinstance(model, GrowsByRows):
+        return model.with_rows(content, popularity, touched)
+    return model.with_content(content, popularity)
 
 
 def _share_within(gate: Gate, lengths: np.ndarray) -> np.ndarray:

@@ -72,13 +72,21 @@ def _predicted(model: FittedModel, users: UserBatch) -> np.ndarray | None:
     """[B, N] what predicted ratings add where few chosen items are asked about; 0 for all other
     items, None for nobody.
     """
+    found = predicted_of_given(model, users)
+    if found is None:
+        return None
+    part, asked = np.zeros((len(users), len(model.catalog)), np.float32), users.given
+    part[asked.owners, asked.items] = found
+    return part
+
+
+def predicted_of_given(model: FittedModel, users: UserBatch) -> np.ndarray | None:
+    """[E] the same of each item of `users.given`."""
     weights = model.ensemble.rating_weights(users)
     if model.ratings is None or not weights.any():
         return None
-    part, asked = np.zeros((len(users), len(model.catalog)), np.float32), users.given
-    steps, _ = model.ratings.steps(users.support, asked)
-    part[asked.owners, asked.items] = weights[asked.owners] * steps
-    return part
+    steps, _ = model.ratings.steps(users.support, users.given)
+    return np.asarray(weights[users.given.owners] * steps)
 
 
 def _fit_to_words(model: FittedModel, words: str | None) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +47,14 @@ class RequestReader:
             context=self._context(requests, support),
             given=self._given(requests),
         ), unknown
+
+    def with_catalog(self, catalog: Catalog) -> RequestReader:
+        """The same reader for a catalog that was joined by items."""
+        grown = replace(self, catalog=catalog)
+        for name in ("events", "context_columns", "_user_vocabulary"):
+            if name in vars(self):
+                vars(grown)[name] = vars(self)[name]
+        return grown
 
     def _given(self, requests: Sequence[Request]) -> Histories:
         """The items that each request allows, where they are few."""
