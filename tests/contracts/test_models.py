@@ -21,14 +21,21 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import READABLE, GrowsByRows, Model, ScoresSome, dense
 from metarec.models.few_shot.learners import LEARNERS
-from metarec.models.registry import MODELS, USER_TEXT, config_of
+from metarec.models.registry import (
+    ADAPTIVE_DECODERS,
+    BEHAVIOR_ENCODERS,
+    MODELS,
+    USER_TEXT,
+    config_of,
+)
 from metarec.recommendation.fitting import behaviour_of
 
 TWO_TOWER = "bert_two_tower"
 """Reads users by a pretrained encoder; tests of its own give it one."""
 QUICK: Mapping[str, Mapping[str, Any]] = {
     "deep_set": {"steps": 8},
-    **dict.fromkeys(("decoder", "encoder", "encoder_decoder"), {"steps": 8}),
+    **dict.fromkeys(BEHAVIOR_ENCODERS, {"steps": 8}),
+    **dict.fromkeys(ADAPTIVE_DECODERS, {"steps": 8, "outer_steps": 2}),
 }
 
 

@@ -113,6 +113,33 @@ class ReadsWords(Model, Protocol):
 
 
 @runtime_checkable
+class TakesInnerSteps(Model, Protocol):
+    """A model whose parameters take gradient steps on a user's events when it is asked."""
+
+    @property
+    def inner_steps(self) -> int:
+        """How many steps it takes; 0 serves what meta-training learned to everyone."""
+        ...
+
+    def after_steps(self, steps: int) -> Self:
+        """The same model when it takes so many steps, at most `inner_steps`."""
+        ...
+
+    def support_losses(self, users: UserBatch) -> Float[np.ndarray, "users"]:
+        """What the inner loop lowers, for each user, where its steps end."""
+        ...
+
+    def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
+        """Parameters that moved, each [B, ...], where the steps of each user end."""
+        ...
+
+
+def takes_inner_steps(model: type[Model]) -> bool:
+    """Whether models of this class take inner steps."""
+    return hasattr(model, "after_steps")
+
+
+@runtime_checkable
 class GrowsByRows(Model, Protocol):
     """A model that looks only at what changed of a catalog."""
 

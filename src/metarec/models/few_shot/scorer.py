@@ -18,9 +18,11 @@ from torch import Tensor
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
+from metarec.models.few_shot.adapt import stacked
 from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures, ValueScale, ViewName
 from metarec.models.few_shot.learner import Learner, Objective, Prior
 from metarec.models.few_shot.learners import Method, get_learner, get_method
+from metarec.models.few_shot.learners.gradient import GradientLearner
 from metarec.models.few_shot.tasks import FewShotTasks, NobodyToAsk, Support, padded_support
 from metarec.models.few_shot.towers import TOWER, embed
 from metarec.models.few_shot.training import Training, meta_train
@@ -46,6 +48,8 @@ class FittedLearner:
     scale: ValueScale
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the learner, where they are not the default."""
+    steps: int | None = None
+    """Inner steps to take, where other than the learner's own; not kept in files."""
 
     @classmethod
     def fit(
@@ -139,7 +143,10 @@ class FittedLearner:
     @property
     def learner(self) -> Learner:
         """The learner's settings as an object."""
-        return get_learner(self.name, objective=self.objective, **self.settings)
+        learner = get_learner(self.name, objective=self.objective, **self.settings)
+        if self.steps is not None and isinstance(learner, GradientLearner):
+            return learner.with_steps(self.steps)
+        return learner
 
     @property
     def method(self) -> Method:
@@ -181,6 +188,20 @@ class FittedLearner:
         out = scores if out is None else out
         torch.softmax(torch.from_numpy(scores), dim=-1, out=torch.from_numpy(out))
         return out
+
+    def adapted(self, support: Support) -> dict[str, Tensor]:
+        """What moved for each user, [B, ...], under the prior's names."""
+        with torch.no_grad():
+            params = self.learner.adapt(self.prior, support, self._served)
+            return stacked(self.prior, params)
+
+    def support_losses(self, support: Support) -> Tensor:
+        """[B] what the inner loop lowers, where its steps end."""
+        learner = self.learner
+        assert isinstance(learner, GradientLearner), "only these have an inner loop"
+        with torch.no_grad():
+            params = learner.adapt(self.prior, support, self._served)
+            return learner.support_loss({**self.prior, **params}, support, self._served)
 
     def with_items(self, content: np.ndarray) -> FittedLearner:
         """The same learner over a grown catalog: `content` [N or more, C] of all its items, the
@@ -336,11 +357,36 @@ class Learned:
         return cls(learner=FittedLearner.from_arrays(arrays), config=config or cls.config)
 
 
+class LearnedBySteps(Learned):
+    """The same for a learner that takes gradient steps on the support."""
+
+    @property
+    def inner_steps(self) -> int:
+        """Gradient steps on a user's events."""
+        learner = self.learner.learner
+        assert isinstance(learner, GradientLearner), "see `learned`"
+        return learner.adaptation.inner_steps
+
+    def after_steps(self, steps: int) -> LearnedBySteps:
+        """The same model with so many inner steps."""
+        return replace(self, learner=replace(self.learner, steps=steps))
+
+    def support_losses(self, users: UserBatch) -> np.ndarray:
+        """[B] what the inner loop lowers, where its steps end."""
+        support = self.learner.support(users.support, users.profiles)
+        return self.learner.support_losses(support).numpy()
+
+    def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
+        """What moved, each [B, ...]."""
+        support = self.learner.support(users.support, users.profiles)
+        return {name: value.numpy() for name, value in self.learner.adapted(support).items()}
+
+
 def learned(name: str) -> type[Learned]:
     """The scorer that meta-trains the learner called `name`."""
-    defaults = {
-        "method": name,
-        "config": LearnedConfig.of_method(name),
-        "reads": get_method(name).reads,
-    }
-    return type(f"Learned[{name}]", (Learned,), defaults)
+    method = get_method(name)
+    objective: Objective = "ranking" if method.ranks else "rating"
+    steps = isinstance(method.make(objective=objective), GradientLearner)
+    defaults = {"method": name, "config": LearnedConfig.of_method(name), "reads": method.reads}
+    base = LearnedBySteps if steps else Learned
+    return type(f"Learned[{name}]", (base,), defaults)
