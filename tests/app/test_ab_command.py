@@ -57,6 +57,19 @@ def test_the_guides_commands_run(ab, model):
     ]
 
 
+def test_an_experiment_is_a_page_of_the_reports_family(ab, tmp_path):
+    first = next(
+        line for line in GUIDE.read_text("utf-8").splitlines() if "metarec ab start" in line
+    )
+    assert ab(first.strip())[0] == 0
+    code, _, _ = ab(f"metarec ab show MODEL new-model --out {tmp_path / 'ab.html'}")
+    page = (tmp_path / "ab.html").read_text("utf-8")
+    assert code == 0
+    assert "<h1>Experiment new-model</h1>" in page
+    assert "too few to say" in page
+    assert '<td class="text">control</td>' in page
+
+
 def test_as_json(ab):
     ab("metarec ab start MODEL x --arm a=0.5 --arm b=0.5,explore=2,filter='title = 1, 2'")
     ab("metarec ab start MODEL x --arm a=0.5 --arm b=0.5,explore=2")

@@ -4,7 +4,9 @@ in review.
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import typer
 from typer.testing import CliRunner
 
 from metarec.app.cli import app
+from metarec.app.help_language import broken, speak, translated_help
+from metarec.runtime.language import display_width
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cli_help.txt"
 
@@ -63,3 +67,42 @@ def test_every_option_is_explained() -> None:
             assert getattr(parameter, "help", None), (
                 f"metarec {' '.join(words)}: {parameter.name} says nothing of itself"
             )
+
+
+def test_help_is_chinese_where_that_is_asked_for() -> None:
+    """Every text of every command; lines fit a terminal, but for words that cannot be broken."""
+    root = typer.main.get_command(app)
+    missing = {
+        text
+        for words in paths(root)
+        for text in texts_of(command_at(root, words))
+        if translated_help(text, "zh") == " ".join(text.split())
+    }
+    assert not missing, "add them to translations/zh/help.toml"
+    speak(root, "zh")
+    for words in paths(root):
+        page = command_at(root, words).get_help(
+            typer.Context(command_at(root, words), info_name="metarec", terminal_width=80)
+        )
+        assert "用法：" in page
+        assert not re.search(r"Options:|Arguments:|Usage:|\[default|\[required|Show this", page)
+        for line in page.split("\n"):
+            cut = max(map(len, line.split()), default=0)
+            assert display_width(line) <= 82 or cut > 40, line
+
+
+def texts_of(command: Any) -> set[str]:
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    own = {*paragraphs, command.short_help, command.epilog}
+    return {text for text in {*own, *(getattr(p, "help", None) for p in command.params)} if text}
+
+
+def command_at(root: Any, words: tuple[str, ...]) -> Any:
+    for word in words:
+        root = root.commands[word]
+    return root
+
+
+def test_chinese_lines_break_by_places_and_keep_words_whole() -> None:
+    assert broken("用户喜欢过的物品，按 --near 排", 12) == ["用户喜欢过的", "物品，按", "--near 排"]
+    assert broken("一二三。四", 6) == ["一二三。", "四"]

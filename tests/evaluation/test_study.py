@@ -127,3 +127,11 @@ def test_a_file_that_is_no_toml_is_told(tmp_path: Path, capsys: pytest.CaptureFi
     assert run("study", str(tmp_path / "study.toml"), "--out", str(tmp_path)) == 2
     assert "is no TOML file" in capsys.readouterr().err
     assert run("study", str(tmp_path / "none.toml"), "--out", str(tmp_path)) == 2
+
+
+def test_the_page_of_a_study_carries_its_tables(place: Path, tmp_path: Path) -> None:
+    assert run("study", str(place / "study.toml"), "--out", str(place / "out")) == 0
+    page = (place / "out" / "report.html").read_text(encoding="utf-8")
+    assert "What does it come to?" in page
+    assert "ndcg@10, " in page
+    assert page.count("data:text/csv;base64,") == 2

@@ -27,6 +27,7 @@ from metarec.app.commands import (
     study,
 )
 from metarec.app.commands.options import note, spoken
+from metarec.app.help_language import speak
 from metarec.runtime.language import ENGLISH, ERRORS, SAID, UnknownLanguage, translated
 from metarec.runtime.old_names import current_option
 
@@ -81,8 +82,9 @@ def main(args: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = _with_current_options(sys.argv[1:] if args is None else args)
     try:
-        spoken()  # an unknown language is refused before anything is done
-        code = app(args=words, standalone_mode=False)
+        command = typer.main.get_command(app)
+        speak(command, spoken())  # an unknown language is refused before anything is done
+        code = command(args=words, standalone_mode=False)
     except (
         BaseException
     ) as error:  # the last resort of a program: nobody is shown a traceback they did not ask for

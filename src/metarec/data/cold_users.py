@@ -31,6 +31,8 @@ class Horizon:
 
 LONG = Horizon(shots=(0, 1, 3, 5, 10, 20), pool=20, min_events=30)
 SHORT = Horizon(shots=(0, 1, 2, 3), pool=3, min_events=5)
+MEDIUM = Horizon(shots=(5, 10), pool=10, min_events=15)
+"""What the gate learns of beside SHORT where enough users have that many events."""
 
 
 def choose_horizon(events_per_user: np.ndarray) -> Horizon:

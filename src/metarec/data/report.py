@@ -16,6 +16,7 @@ from metarec.data.findings import Finding, removed
 from metarec.data.policies import facts_lines, policy_facts
 from metarec.data.schema import Dataset
 from metarec.data.statistics import statistics
+from metarec.runtime.report_page import html_table, report_page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,46 +88,34 @@ class DataReport:
     def to_html(self) -> str:
         """A page of its own, without scripts or anything from elsewhere."""
         safe = html.escape
-        found = "".join(
-            f"<tr><td>{safe(f.rule)}</td><td>{f.action}</td><td "
-            f"class=n>{f.rows:,}</td><td>{safe(f.why)}</td>"
-            f"<td>{'<br>'.join(map(safe, f.examples))}</td></tr>"
-            for f in self.findings
+        found = [
+            [f.rule, f.action, f"{f.rows:,}", f.why, "; ".join(f.examples)] for f in self.findings
+        ]
+        head = ["rule", "what happened", "rows", "why", "examples"]
+        cleaning = (
+            html_table(head, found, words=(0, 1, 3, 4)) if found else "<p>Nothing to clean.</p>"
         )
-        head = (
-            "<tr><th>rule</th><th>what happened</th><th>rows</th><th>why</th><th>examples</th></tr>"
-        )
-        table = f"<table>{head}{found}</table>" if found else "<p>Nothing to clean.</p>"
-        facts = "".join(
-            f"<tr><th>{safe(name)}</th><td>{safe(value)}</td></tr>"
-            for name, value in fact_lines(self.facts)
-        )
+        facts = html_table(["fact", "found"], fact_lines(self.facts), words=(0, 1))
         kinds = "\n".join(kind_lines(self.facts["kind_use"]))
-        advice = (
-            "".join(f"<li>{safe(line)}</li>" for line in self.advice)
-            or "<li>Nothing stands in the way.</li>"
-        )
-        heeded = "".join(f"<li>{safe(line)}</li>" for line in self._policy_lines())
-        policy = f"<h2>Policy</h2><ul>{heeded}</ul>" if heeded else ""
-        return (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Data report: '
-            f"{safe(self.name)}</title><style>{STYLE}</style>"
-            f"<h1>Data report: {safe(self.name)}</h1><p>{self.events_read:,} events read, "
-            f"{self.removed:,} removed, "
-            f"{self.facts['events']:,} kept.</p><h2>Cleaning</h2>{table}<h2>What is "
-            f"there</h2><table>{facts}</table>{policy}"
-            f"<h2>Kinds</h2><pre>{safe(kinds)}</pre>"
-            f"<h2>Advice</h2><ul>{advice}</ul></html>\n"
+        advice = self.advice or ["Nothing stands in the way."]
+        policy = [f"<h2>Policy</h2>{_listed(self._policy_lines())}"] if self._policy_lines() else []
+        body = [
+            f"<h2>Advice</h2>{_listed(advice)}",
+            f"<h2>Cleaning</h2>{cleaning}",
+            f"<h2>What is there</h2>{facts}",
+            *policy,
+            f"<h2>Kinds</h2><pre>{safe(kinds)}</pre>",
+        ]
+        return report_page(
+            f"Data report: {self.name}",
+            f"{self.events_read:,} events read, {self.removed:,} removed, "
+            f"{self.facts['events']:,} kept.",
+            "\n".join(body),
         )
 
 
-STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 "
-    "1rem;color:#222}"
-    "table{border-collapse:collapse}td,th{border-bottom:1px solid #ddd;padding:.3rem "
-    ".8rem;text-align:left;vertical-align:top}"
-    ".n{text-align:right}"
-)
+def _listed(lines: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>"
 
 
 def report_on(data: Dataset, findings: Sequence[Finding], config: CleaningConfig) -> DataReport:

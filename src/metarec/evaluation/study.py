@@ -127,13 +127,16 @@ class Results:
             for name, *values in means.iter_rows():
                 lines.append(f"{name:<26}" + "".join(f"{value:>8.3f}" for value in values))
             blocks.append("\n".join(lines))
+        return "\n\n".join([*blocks, self.summary()])
+
+    def summary(self) -> str:
+        """What the study comes to, in a sentence."""
         clear = self.differences.filter("is_clear")
         better, worse = (clear.filter(pl.col("mean") > 0), clear.filter(pl.col("mean") < 0))
-        told = (
+        return (
             f"{better.height} of {self.differences.height} differences are clearly for the first "
             f"model and {worse.height} clearly against it, after Holm over the study"
         )
-        return "\n\n".join([*blocks, told])
 
 
 def run_study(

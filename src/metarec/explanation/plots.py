@@ -6,7 +6,7 @@ import numpy as np
 
 from metarec.explanation.decomposition import Ablation
 from metarec.explanation.faithfulness import GRID, Faithfulness
-from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
+from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, themed
 
 FAR = 4.0
 """A part that reaches this many times as far as half of the parts do gets a scale of its own."""
@@ -61,7 +61,7 @@ def draw_ablation(found: Ablation) -> str:
         axes.set_visible(False)
     figure.supxlabel("events seen", fontsize=8)
     figure.supylabel(f"NDCG@{found.k} lost without it", fontsize=8)
-    return to_svg(figure)
+    return themed(figure)
 
 
 def draw_faithfulness(found: Faithfulness) -> str:
@@ -105,4 +105,4 @@ def draw_faithfulness(found: Faithfulness) -> str:
         axes.legend(fontsize=7, frameon=False)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    return to_svg(figure)
+    return themed(figure)

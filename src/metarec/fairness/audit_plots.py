@@ -7,7 +7,7 @@ import math
 from metarec.fairness.audit import Audit
 from metarec.fairness.disparity import GroupValue
 from metarec.fairness.groups import NOT_STATED
-from metarec.runtime.drawing import QUIET, color, new_figure, ramp, to_svg
+from metarec.runtime.drawing import QUIET, color, new_figure, ramp, themed
 
 MAX_LINES = 6
 """Groups drawn as lines at most, the largest ones (bands of numbers: all); all stand in the panel
@@ -82,7 +82,7 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
     for axes in (curve, forest):
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    return to_svg(figure)
+    return themed(figure)
 
 
 def _label(row: GroupValue) -> str:
@@ -127,7 +127,7 @@ def draw_exposure(audit: Audit, by: str) -> str:
         ha="center" if len(groups) < 8 else "right",
     )
     axes.set_title(f"Who gets the attention, by {by}: share", fontsize=9, loc="left")
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    return to_svg(figure)
+    return themed(figure)

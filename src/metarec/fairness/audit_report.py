@@ -4,30 +4,18 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict
 from html import escape
 from math import isnan
+
+import polars as pl
 
 from metarec.fairness.audit import Audit
 from metarec.fairness.audit_plots import draw_exposure, draw_groups
 from metarec.fairness.mitigation.trade_off import TradeOffTable
 from metarec.fairness.mitigation.trade_off_plot import draw_trade_offs
-
-STYLE = """
-body {
-  font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
-  color: #222
-}
-table { border-collapse: collapse; margin: 1rem 0 }
-th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: left }
-td.n { text-align: right; font-variant-numeric: tabular-nums }
-.clear { font-weight: 600 }
-.small { color: #888 }
-.caution { background: #fff6e0; padding: .5rem 1rem; border-left: 4px solid #e69f00 }
-svg { max-width: 100%; height: auto }
-pre { overflow-x: auto } summary { cursor: pointer }
-@media (prefers-color-scheme: dark) { svg { background: #fff } }
-"""
+from metarec.runtime.report_page import figure, html_table, report_page
 
 
 def to_html(
@@ -46,11 +34,8 @@ def to_html(
     """
     metrics = list(dict.fromkeys(row.metric for row in audit.groups))
     parts = [
-        f"<h1>For whom it works</h1><p>{escape(audit.summary())}</p>",
-        f"<p>{audit.users:,} new users the model never "
-        f"met{f', model {escape(audit.model_version)}' if audit.model_version else ''}; "
-        "intervals are 95% bootstrap over users; a gap is clear if Welch's test holds after "
-        "Holm's correction over every pair.</p>",
+        f'<p class="comparison{" no" if audit.largest_clear_gap else ""}">'
+        f"<b>For whom does it work less well?</b>{escape(audit.summary())}</p>",
         *(f'<p class="caution">{escape(warning)}</p>' for warning in audit.warnings),
         "<h2>Gaps</h2>",
         *_gaps(audit),
@@ -58,13 +43,16 @@ def to_html(
     for by in dict.fromkeys(row.by for row in audit.groups):
         parts += [
             f"<h2>By {escape(by)}</h2>",
-            *(draw_groups(audit, by, metric) for metric in metrics),
+            *(figure(draw_groups(audit, by, metric)) for metric in metrics),
         ]
     if audit.exposure:
         parts += [
             "<h2>What it does to items</h2>",
-            *(draw_exposure(audit, by) for by in dict.fromkeys(r.by for r in audit.exposure)),
-            _table(
+            *(
+                figure(draw_exposure(audit, by))
+                for by in dict.fromkeys(r.by for r in audit.exposure)
+            ),
+            html_table(
                 ["events seen", "share of the catalog shown to anyone"],
                 [[s, f"{c:.3f}"] for s, c in audit.coverage.items()],
             ),
@@ -73,18 +61,25 @@ def to_html(
         parts += [
             "<h2>What mending would cost</h2>",
             f"<p>{escape(trade_offs.summary())}</p>",
-            draw_trade_offs(trade_offs),
+            figure(draw_trade_offs(trade_offs)),
             f"<pre>{escape(trade_offs.to_text())}</pre>",
         ]
     for title, section in (further or {}).items():
         parts += [f"<h2>{escape(title)}</h2>", section]
     parts += ["<h2>Every number</h2>", _folded(f"{len(audit.groups):,} rows", _groups(audit))]
-    return (
-        f'<!doctype html><html lang="en"><meta '
-        f'charset="utf-8"><title>Audit</title><style>{STYLE}</style>'
-        + "\n".join(parts)
-        + "</html>\n"
+    of_model = f", model {audit.model_version}" if audit.model_version else ""
+    return report_page(
+        "For whom it works",
+        f"{audit.users:,} new users the model never met{of_model}; intervals are 95% bootstrap "
+        "over users; a gap is clear if Welch's test holds after Holm's correction over every pair.",
+        "\n".join(parts),
+        downloads={"groups.csv": _csv(audit)},
     )
+
+
+def _csv(audit: Audit) -> str:
+    rows = [asdict(row) for row in audit.groups]
+    return pl.DataFrame(rows, infer_schema_length=None).write_csv()
 
 
 def _gaps(audit: Audit) -> list[str]:
@@ -117,7 +112,11 @@ def _gaps(audit: Audit) -> list[str]:
     whole, single = (
         [row for row in rows if (row[1] == "whole curve") == is_whole] for is_whole in (True, False)
     )
-    return [_table(head, whole), _folded("after each number of events", _table(head, single))]
+    words = (0, 2, 3, 7)
+    return [
+        html_table(head, whole, words=words),
+        _folded("after each number of events", html_table(head, single, words=words)),
+    ]
 
 
 def _folded(title: str, content: str) -> str:
@@ -125,7 +124,7 @@ def _folded(title: str, content: str) -> str:
 
 
 def _groups(audit: Audit) -> str:
-    return _table(
+    return html_table(
         ["by", "group", "users", "metric", "events", "mean", "95% interval"],
         [
             [
@@ -139,11 +138,5 @@ def _groups(audit: Audit) -> str:
             ]
             for r in audit.groups
         ],
+        words=(0, 1, 3),
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{body}</table>"

@@ -23,7 +23,6 @@ from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
@@ -33,6 +32,16 @@ from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
 from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
+from metarec.models.item_regression import (
+    among_few_users,
+    among_head,
+    among_places,
+    energy,
+    inverse_of,
+    inverse_of_few_users,
+    surroundings,
+)
+from metarec.runtime.gains import ndcg_of_scores
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
@@ -44,6 +53,12 @@ MIN_SHOWN = 1.5
 """One event has no pair to learn from; it is taken as this many, where the regression is nearly a
 cosine.
 """
+MIN_CHOOSING, MAX_CHOOSING, CHOOSING_ITEMS, CHOOSING_PLACES = 20, 400, 2000, 10
+"""Users and items on whom it is tried whether items share weights with those around, and the places
+of a slate that count.
+"""
+CHOOSING_T = 1.5
+"""Standard errors that the mean gain must exceed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +83,16 @@ class EaseConfig(ModelConfig):
     """
     kept: int = setting(500, least=1)
     """Weights kept for each item (1 or more), the largest."""
+    place_scales: tuple[float, ...] = setting((0.5, 2.0, 8.0, 32.0), above=0)
+    """Kilometers (each above 0) at which two items clearly share less of their weights, where
+    items have places; the mean of as many kernels.
+    """
+    place_shares: tuple[float, ...] = setting((0.02, 0.05, 0.15), above=0)
+    """Variances of what is shared that are tried (each above 0), beside 1 of what an item has
+    alone; none unless training users are clearly better recommended to.
+    """
+    landmarks: int = setting(500, least=1)
+    """Items by the distances to which it is told how near two items are (1 or more)."""
     whole_histories: bool = setting(False)
     """Learn from whole histories, as published (Steck 2019), instead of from as many events as a
     new user has.
@@ -89,6 +114,8 @@ class Ease:
     """Oldest events of the longest histories that were compared with no others, see
     `gram.newest`.
     """
+    shared: float = 0.0
+    """Variance of what items share with those around, beside 1 of what they have alone."""
 
     @property
     def note(self) -> str:
@@ -106,18 +133,20 @@ class Ease:
         ridge = config.regularization or (
             ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
         )
+        near = None
         if config.whole_histories:
-            points, diagonals = np.ones(1, np.int64), [_energy(choices.events) + ridge]
+            points, diagonals = np.ones(1, np.int64), [energy(choices.events) + ridge]
         else:
             points = _points(behaviour.horizon.pool)
             diagonals = [_diagonal(choices.events, behaviour, int(k)) + ridge for k in points]
-        weights = _weights(choices.compared, diagonals, config)
+            near = _near(behaviour, choices, ridge, config, rng)
         return cls(
             points=points,
-            weights=weights,
+            weights=_weights(choices.compared, diagonals, config, near),
             relevant_from=behaviour.relevant_from,
             config=config,
             left_out=choices.left_out,
+            shared=0.0 if near is None else near.share,
         )
 
     def answers(self, support: Histories) -> Iterator[tuple[np.ndarray, sp.csr_matrix]]:
@@ -164,6 +193,7 @@ class Ease:
             "points": self.points,
             "relevant_from": np.array([self.relevant_from], np.float32),
             **({"left_out": np.array([self.left_out], np.int64)} if self.left_out else {}),
+            **({"shared": np.array([self.shared])} if self.shared else {}),
         }
 
     @classmethod
@@ -188,17 +218,13 @@ class Ease:
             relevant_from=float(arrays["relevant_from"][0]),
             config=config or cls.config,
             left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
+            shared=float(arrays["shared"][0]) if "shared" in arrays else 0.0,
         )
 
 
 def _points(pool: int) -> np.ndarray:
     """One event, all of the pool, and the middle of the two on a log scale."""
     return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
-
-
-def _energy(events: sp.csr_matrix) -> np.ndarray:
-    """[N] diagonal of the Gram matrix."""
-    return np.asarray(events.power(2).sum(0)).ravel()
 
 
 def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.ndarray:
@@ -210,14 +236,83 @@ def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.nda
     return np.asarray(events.power(2).T @ chance)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Near:
+    """How items share weights with those around."""
+
+    surroundings: np.ndarray
+    """[N, R] of `item_regression.surroundings`."""
+    share: float
+    ridge: float
+
+    def among(self, inverse: np.ndarray, diagonal: np.ndarray, head: np.ndarray) -> np.ndarray:
+        """[H, H] weights between the items of the head; overwrites `inverse`."""
+        return among_places(inverse, diagonal, self.ridge, self.surroundings[head], self.share)
+
+
+def _near(
+    behaviour: Behaviour,
+    choices: Choices,
+    ridge: float,
+    config: EaseConfig,
+    rng: np.random.Generator,
+) -> _Near | None:
+    """How items share their weights with those around; None where they have no places, or where
+    that is not clearly better for training users whose events were not learned from.
+
+    Tried on the most popular items, after as many events as the middle point.
+    """
+    if behaviour.context is None or not behaviour.context.has_places:
+        return None
+    able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
+    asked = np.sort(able[: min(MAX_CHOOSING, len(able) // 5)])
+    if len(asked) < MIN_CHOOSING:
+        return None
+    counts = np.bincount(choices.events.indices, minlength=behaviour.n_items)
+    places = behaviour.context.places
+    near = surroundings(places, counts, config.place_scales, config.landmarks, rng)
+    head = np.sort(np.argsort(-counts, kind="stable")[:CHOOSING_ITEMS])
+    others = np.setdiff1d(np.arange(len(behaviour.histories)), asked)
+    rest, shown = behaviour.users(others), _points(behaviour.horizon.pool)[:2][-1]
+    events = choices.events[others]
+    diagonal = (_diagonal(events, rest, int(shown)) + ridge)[head]
+    inverse = _inverse(events[:, head], diagonal)
+    known = behaviour.histories.users(asked).first(np.minimum(shown, behaviour.pools[asked]))
+    support = known.matrix(behaviour.n_items)[:, head].toarray()
+    wanted = behaviour.targets.users(asked).matrix(behaviour.n_items)[:, head].toarray() > 0
+
+    def quality(share: float) -> np.ndarray:
+        tried = _Near(surroundings=near, share=share, ridge=ridge)
+        scores = support @ tried.among(inverse.copy(), diagonal, head)
+        return ndcg_of_scores(np.where(support > 0, -np.inf, scores), wanted, CHOOSING_PLACES)
+
+    plain = quality(0.0)
+    gains = {share: quality(share) - plain for share in config.place_shares}
+    best = max(gains, key=lambda share: float(gains[share].mean()))
+    error = gains[best].std() / np.sqrt(len(plain))
+    if gains[best].mean() <= CHOOSING_T * error + 1e-6:
+        return None
+    return _Near(surroundings=near, share=best, ridge=ridge)
+
+
+def _inverse(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
+    """[H, H] of the Gram matrix of `events` [B, H] with another diagonal."""
+    if events.shape[0] < events.shape[1] / 2:
+        return inverse_of_few_users(events, diagonal)
+    return inverse_of((events.T @ events).toarray().astype(np.float32), diagonal)
+
+
 def _weights(
-    events: sp.csr_matrix, diagonals: Sequence[np.ndarray], config: EaseConfig
+    events: sp.csr_matrix,
+    diagonals: Sequence[np.ndarray],
+    config: EaseConfig,
+    near: _Near | None = None,
 ) -> tuple[sp.csr_matrix, ...]:
     """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
     counts = np.bincount(events.indices, minlength=events.shape[1])
     by_count = np.argsort(-counts, kind="stable")
     is_able = counts >= config.min_events
-    if not config.whole_histories:
+    if not config.whole_histories and near is None:  # with places rare items learn from the others
         is_able &= _coupling(events) >= config.min_coupling * np.min(diagonals, axis=0)
     able = by_count[is_able[by_count]]
     head = np.sort((able if len(able) > 1 else by_count[:2])[: config.max_items])
@@ -238,18 +333,16 @@ def _weights(
             alone = together.data[tail] / diagonal[row[tail]]
             block = sp.csr_matrix((alone, (row[tail] - start, column[tail])), together.shape)
             blocks.append(strongest(block, most))
+
+    def dense(diagonal: np.ndarray) -> np.ndarray:
+        if near is None:
+            few = among_few_users(events[:, head], diagonal) if few_users else None
+            return among_head(gram, diagonal) if few is None else few
+        few = inverse_of_few_users(events[:, head], diagonal) if few_users else None
+        return near.among(inverse_of(gram, diagonal) if few is None else few, diagonal, head)
+
     return tuple(
-        (
-            _placed(
-                _among_few_users(events[:, head], diagonal[head])
-                if few_users
-                else _among_head(gram, diagonal[head]),
-                head,
-                len(counts),
-                most,
-            )
-            + sp.vstack(blocks, format="csr")
-        )
+        (_placed(dense(diagonal[head]), head, len(counts), most) + sp.vstack(blocks, format="csr"))
         .tocsr()
         .astype(np.float32)
         for diagonal, blocks in zip(diagonals, tails, strict=True)
@@ -260,33 +353,6 @@ def _coupling(events: sp.csr_matrix) -> np.ndarray:
     """[N] the sum of each row of the Gram matrix of `events` [B, N] off its diagonal."""
     whole = events.T @ np.asarray(events.sum(1)).ravel()
     return np.asarray(whole - np.asarray(events.power(2).sum(0)).ravel())
-
-
-def _among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
-    """[H, H] weights of the regression of each item of the head on all the others."""
-    whole = torch.from_numpy(gram.copy())
-    whole.diagonal().copy_(torch.from_numpy(diagonal))
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(whole)).numpy()
-    among_head = inverse / -np.diag(inverse)[None, :]
-    np.fill_diagonal(among_head, 0.0)
-    return np.asarray(among_head)
-
-
-def _among_few_users(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
-    """[H, H] the same from fewer users than items: `events` [B, H] stand for the Gram matrix, and
-    a matrix of B rows is inverted (Woodbury's identity).
-
-    With E what `diagonal` has beyond the Gram matrix's own, and Z = X E^-1/2, the inverse is
-    E^-1/2 (I - W'W) E^-1/2, where W = L^-1 Z and LL' = I + ZZ'.
-    """
-    root = np.sqrt(diagonal - _energy(events)).astype(np.float32)
-    scaled = torch.from_numpy((events.toarray() / root).astype(np.float32))
-    lower = torch.linalg.cholesky(scaled @ scaled.T + torch.eye(len(scaled)))
-    shared = torch.linalg.solve_triangular(lower, scaled, upper=False)
-    among = (shared.T @ shared).numpy()  # off the diagonal, minus the scaled inverse
-    among /= (1.0 - np.diag(among))[None, :] * root[:, None] / root[None, :]
-    np.fill_diagonal(among, 0.0)
-    return np.asarray(among)
 
 
 def _placed(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:

@@ -27,12 +27,15 @@ from metarec.models.trend import Trend
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
     GateTasks,
+    able_longer,
     as_known,
     candidates,
     gather_tasks,
     join_tasks,
     known_length,
     known_tasks,
+    longer_shots,
+    longer_tasks,
     train_gate,
     users_at_once,
 )
@@ -148,7 +151,6 @@ class Ensemble:
             tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
         )
         fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
-        users = None if behaviour.weights is None else behaviour.weights[np.concatenate(folds)]
         joined, trial = join_tasks(tasks), None
         refusing = joined.pop() if _has_refusals(behaviour) else None
         if prior is not None:
@@ -156,7 +158,8 @@ class Ensemble:
             if not trial.helps:
                 refusing = None if refusing is None else _without_taste(names * 2, [refusing])[0]
                 prior, joined, names = None, _without_taste(names, joined), _others(names)
-        gate, context_gate = _gates(behaviour, names, joined, users, seed, prior)
+        weights = _task_weights(behaviour, names, folds)
+        gate, context_gate = _gates(behaviour, names, joined, weights, seed, prior)
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
@@ -547,7 +550,7 @@ def _gates(
     behaviour: Behaviour,
     names: tuple[str, ...],
     tasks: list[GateTasks],
-    users: np.ndarray | None,
+    weights: list[np.ndarray] | None,
     seed: int,
     prior: Prior | None,
 ) -> tuple[Gate, Gate | None]:
@@ -555,7 +558,6 @@ def _gates(
     shots = _support_sizes(behaviour, names)
     own = tuple(name for name in names if name not in READ_CONTEXT)
     more = len(names) - len(own)
-    weights = None if users is None else [users] * len(shots)
     plain = [some.without(more) for some in tasks] if more else tasks
     gate = train_gate(
         own, shots, plain, derive(seed, "gate"), weights=weights, **_from(prior, plain)
@@ -571,7 +573,7 @@ def _gates(
         tuple(shots[point] for point in enough),
         known,
         derive(seed, "context gate"),
-        weights=None if users is None else [users[told[point][1]] for point in enough],
+        weights=None if weights is None else [weights[point][told[point][1]] for point in enough],
         start=gate,
     )
     return gate, tuned(context_gate, known, len(own))
@@ -603,7 +605,9 @@ def _tried(
 ) -> Trial:
     """The prior on each half of the held-out users, with gates learned on the other half."""
     own = tuple(name for name in names if name not in READ_CONTEXT)
-    plain = [some.without(len(names) - len(own)) for some in tasks]
+    asked = [point for point, some in enumerate(tasks) if len(some.shares) == len(tasks[0].shares)]
+    shots = tuple(shots[point] for point in asked)  # those at which all users have tasks
+    plain = [tasks[point].without(len(names) - len(own)) for point in asked]
     found: dict[bool, list[np.ndarray]] = {True: [], False: []}
     for half in range(2):
         rows = np.arange(len(plain[0].shares)) % 2 == half
@@ -692,6 +696,7 @@ def _ask_held_out(
         with_repeats=REPEAT in configs,
     )
     if REPEAT not in configs:
+        tasks += longer_tasks(behaviour, held_out, fitted.ask, rng)
         tasks.append(
             known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
         )
@@ -707,7 +712,24 @@ def _support_sizes(behaviour: Behaviour, names: tuple[str, ...]) -> tuple[int, .
     are learned, of which each user's last event alone tells too little.
     """
     shots = behaviour.horizon.shots
-    return shots if REPEAT in names else (*shots, known_length(behaviour))
+    if REPEAT in names:
+        return shots
+    return (*shots, *longer_shots(behaviour), known_length(behaviour))
+
+
+def _task_weights(
+    behaviour: Behaviour, names: tuple[str, ...], folds: list[np.ndarray]
+) -> list[np.ndarray] | None:
+    """For each support size [T] weights of the users of the tasks; None: all alike."""
+    if behaviour.weights is None:
+        return None
+    users = np.concatenate(folds)
+    longer = () if REPEAT in names else longer_shots(behaviour)
+    asked = [
+        able_longer(behaviour, users) if shots in longer else users
+        for shots in _support_sizes(behaviour, names)
+    ]
+    return [behaviour.weights[some] for some in asked]
 
 
 @dataclass(frozen=True, kw_only=True)

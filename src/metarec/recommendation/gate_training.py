@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metarec.features.behaviour import Behaviour
+from metarec.data.cold_users import MEDIUM
+from metarec.features.behaviour import Behaviour, pools_of
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate, log_scores
 from metarec.runtime.device import one_thread
@@ -37,6 +38,10 @@ SMOOTHNESS = 0.003
 REACH = 100
 """Places of the current order within which pairs are compared."""
 SLATE = 10
+MIN_LONGER, MIN_LONGER_SHARE = 300, 0.2
+"""Users, and their share of all, with events enough for more support sizes than those of a short
+horizon, at least.
+"""
 MAX_AT_ONCE, SCORES_AT_ONCE = 64, 4_000_000
 """Users of whom models are asked at a time, and scores that each gives at a time: bounds memory
 where the catalog is large.
@@ -111,6 +116,8 @@ Ask = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """(support size, users) -> shares [B, N, M], popularity [N], item statistics [N, S] from what has
 not seen these users.
 """
+AskOf = Callable[[Behaviour, int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""The same of users as a behaviour cuts their histories."""
 
 
 def gather_tasks(
@@ -135,6 +142,42 @@ def gather_tasks(
         ]
         tasks.append(_joined(parts))
     return tasks
+
+
+def longer_tasks(
+    behaviour: Behaviour, users: np.ndarray, ask: AskOf, rng: np.random.Generator
+) -> list[GateTasks]:
+    """Tasks of those of the held-out `users` who have events enough at each of `longer_shots`."""
+    if not longer_shots(behaviour):
+        return []
+    longer = as_longer(behaviour)
+    return gather_tasks(longer, able_longer(behaviour, users), partial(ask, longer), rng)
+
+
+def longer_shots(behaviour: Behaviour) -> tuple[int, ...]:
+    """Support sizes beyond a short horizon at which enough users can teach the gate: between its
+    last one and that of a user known for long there is else nothing but interpolation.
+    """
+    if behaviour.horizon.pool >= MEDIUM.pool:
+        return ()
+    is_able = behaviour.histories.lengths >= MEDIUM.min_events
+    if is_able.sum() < max(MIN_LONGER, MIN_LONGER_SHARE * len(is_able)):
+        return ()
+    return tuple(shots for shots in MEDIUM.shots if shots > behaviour.horizon.pool)
+
+
+def able_longer(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:
+    """Those of the `users` who have events enough to be asked after the longest of
+    `longer_shots`.
+    """
+    return np.asarray(users[behaviour.histories.lengths[users] >= MEDIUM.min_events])
+
+
+def as_longer(behaviour: Behaviour) -> Behaviour:
+    """The same users with a longer pool."""
+    pools = np.maximum(pools_of(behaviour.histories.lengths, MEDIUM), behaviour.pools)
+    horizon = replace(MEDIUM, shots=longer_shots(behaviour))
+    return replace(behaviour, horizon=horizon, cut=pools)
 
 
 def known_tasks(
@@ -173,7 +216,8 @@ def known_length(behaviour: Behaviour) -> int:
     """
     pools = as_known(behaviour).pools
     longer = pools[pools > behaviour.horizon.pool]
-    return int(max(np.median(longer) if len(longer) else 0, behaviour.horizon.pool + 1))
+    last = max(behaviour.horizon.pool, *longer_shots(behaviour), 0)
+    return int(max(np.median(longer) if len(longer) else 0, last + 1))
 
 
 def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:

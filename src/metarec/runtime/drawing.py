@@ -58,3 +58,12 @@ def to_svg(figure: Figure) -> str:
         figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
     text = page.getvalue()
     return text[text.index("<svg") :]
+
+
+def themed(figure: Figure) -> str:
+    """The figure as SVG for a report's page: its black and dark gray follow the color of the page's
+    text, its first color the page's own, and its background is the page's.
+    """
+    svg = to_svg(figure).replace("fill: #ffffff", "fill: none")
+    svg = svg.replace("#000000", "currentColor").replace("#444444", "currentColor")
+    return svg.replace(COLORS[0].lower(), "var(--ours)").replace("<svg ", '<svg role="img" ', 1)

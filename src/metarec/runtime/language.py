@@ -21,8 +21,10 @@ ENVIRONMENT = "METAREC_LANG"
 ENGLISH = "en"
 LANGUAGES = (ENGLISH, "zh")
 TABLES = Path(__file__).parent / "translations"
-ERRORS, SAID, OUTPUT, WORDS = "errors", "said", "output", "words"
-"""Areas: refusals; reasons, notes and notices; what commands and reports print; parts of these."""
+ERRORS, SAID, OUTPUT, WORDS, HELP = "errors", "said", "output", "words", "help"
+"""Areas: refusals; reasons, notes and notices; what commands and reports print; parts of these;
+what `--help` says.
+"""
 HOLE = "{}"
 MAX_LENGTH = 4_000
 """Longer texts are no messages and stay as they are."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Json, Model, number_of, pairs_of, show, table
+from metarec.app.commands.options import Json, Model, number_of, pairs_of, show, spoken, table
+from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
     from metarec.app.service.settings import ServiceSettings
@@ -129,6 +130,9 @@ def every(
 def one(
     model: Model,
     name: Name,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the page of a report here.")
+    ] = None,
     store: Url = None,
     settings: SettingsFile = None,
     as_json: Json = False,
@@ -145,6 +149,8 @@ def one(
         if known is None:
             raise ExperimentConflict(f"there is no experiment {name!r}; `metarec ab list` has all")
         found = results(opened, known, time.time())
+    if out is not None:
+        out.write_text(translated_page(_page(known, found), spoken()), encoding="utf-8")
     show(
         {"experiment": known.as_dict(), "results": found.as_dict()},
         _told(known, found),
@@ -249,9 +255,25 @@ def _date(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
+ARM_COLUMNS = ["arm", "users", "closed", "slates", "clicks", "conversions", "refusals", "errors"]
+
+
 def _told(experiment: Experiment, found: Results) -> str:
-    head = f"{experiment.name}: {experiment.status}, compared by {experiment.measure}"
-    arms: list[list[Any]] = [
+    lines = [
+        _head(experiment),
+        table([*ARM_COLUMNS, "p99 ms"], _arm_rows(found)),
+        *_sentences(experiment, found),
+        *(f"NOTE: {warning}" for warning in found.warnings),
+    ]
+    return "\n".join(lines)
+
+
+def _head(experiment: Experiment) -> str:
+    return f"{experiment.name}: {experiment.status}, compared by {experiment.measure}"
+
+
+def _arm_rows(found: Results) -> list[list[Any]]:
+    return [
         [
             arm.name,
             f"{arm.users:,}",
@@ -265,17 +287,43 @@ def _told(experiment: Experiment, found: Results) -> str:
         ]
         for arm in found.arms
     ]
-    names = ["arm", "users", "closed", "slates", "clicks", "conversions", "refusals", "errors"]
+
+
+def _sentences(experiment: Experiment, found: Results) -> list[str]:
     own = [one for one in found.comparisons if one.measure == experiment.measure]
-    lines = [
-        head,
-        table([*names, "p99 ms"], arms),
-        *(_sentence(one) for one in own),
+    return [
+        *map(_sentence, own),
         *(f"{arm} was stopped: {why}" for arm, why in experiment.stopped.items()),
         f"outside: {found.anonymous:,} slates for nobody in particular",
-        *(f"NOTE: {warning}" for warning in found.warnings),
     ]
-    return "\n".join(lines)
+
+
+def _page(experiment: Experiment, found: Results) -> str:
+    """The same as a page of the reports' family."""
+    from html import escape
+
+    from metarec.runtime.report_page import html_table, report_page
+
+    lines = "".join(f"<li>{escape(line)}</li>" for line in _sentences(experiment, found))
+    others = [
+        [one.measure, one.arm, one.group, f"{one.users:,}", _numbers(one)]
+        for one in found.comparisons
+    ]
+    body = [
+        *(f'<p class="caution">{escape(warning)}</p>' for warning in found.warnings),
+        f"<h2>Against the control</h2><ul>{lines}</ul>",
+        f"<h2>Arms</h2>{html_table([*ARM_COLUMNS, 'p99 ms'], _arm_rows(found))}",
+        "<h2>Every measure</h2>",
+        html_table(["measure", "arm", "group", "users", "difference"], others, words=(0, 1, 2)),
+    ]
+    head = f"{experiment.status}, compared by {experiment.measure}; intervals hold at all times."
+    return report_page(f"Experiment {experiment.name}", head, "\n".join(body))
+
+
+def _numbers(one: Comparison) -> str:
+    if one.low is None or one.high is None:
+        return "too few to say"
+    return f"{one.difference:+.4g} [{one.low:+.4g}, {one.high:+.4g}]"
 
 
 def _sentence(one: Comparison) -> str:

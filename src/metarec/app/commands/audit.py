@@ -244,8 +244,9 @@ def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
 
 def _faithful_html(faithful: Any) -> str:
     from metarec.explanation.plots import draw_faithfulness
+    from metarec.runtime.report_page import figure
 
-    return f"{draw_faithfulness(faithful)}<pre>{escape(faithful.to_text())}</pre>"
+    return f"{figure(draw_faithfulness(faithful))}<pre>{escape(faithful.to_text())}</pre>"
 
 
 def _ablation(model: Recommender, trial: Trial, shots: tuple[int, ...], seed: int) -> Any:
@@ -257,8 +258,9 @@ def _ablation(model: Recommender, trial: Trial, shots: tuple[int, ...], seed: in
 
 def _ablation_html(ablation: Any) -> str:
     from metarec.explanation.plots import draw_ablation
+    from metarec.runtime.report_page import figure
 
-    return f"{draw_ablation(ablation)}<pre>{escape(ablation.to_text())}</pre>"
+    return f"{figure(draw_ablation(ablation))}<pre>{escape(ablation.to_text())}</pre>"
 
 
 def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:

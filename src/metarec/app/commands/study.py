@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Backend, Json, Workers, note, show
+from metarec.app.commands.options import Backend, Json, Workers, note, show, spoken
+from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
     from metarec.data.schema import Dataset
@@ -25,7 +26,10 @@ def study(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="For the cells, table.csv and differences.csv.")
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="For the cells, table.csv, differences.csv and report.html."
+        ),
     ],
     workers: Workers = 1,
     backend: Backend = "here",
@@ -35,6 +39,7 @@ def study(
     goes on where it stopped.
     """
     from metarec.data.schema import BadInput
+    from metarec.evaluation.report.study_page import study_page
     from metarec.evaluation.study import Study, run_study
     from metarec.runtime.jobs import check_backend
     from metarec.runtime.progress import on_terminal
@@ -54,8 +59,10 @@ def study(
             backend=backend,
             progress=progress,
         )
+    page = out / "report.html"
+    page.write_text(translated_page(study_page(asked, found), spoken()), encoding="utf-8")
     result = {"table": found.table.to_dicts(), "differences": found.differences.to_dicts()}
-    show(result, f"{found.text()}\n{out / 'table.csv'}", as_json=as_json)
+    show(result, f"{found.text()}\n{out / 'table.csv'}\n{page}", as_json=as_json)
 
 
 def _read(file: Path, name: str) -> Dataset:

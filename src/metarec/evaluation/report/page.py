@@ -15,6 +15,7 @@ from metarec.evaluation.report.plots import (
 from metarec.evaluation.report.text import head
 from metarec.runtime.extras import require
 from metarec.runtime.language import ENGLISH, translated_page
+from metarec.runtime.report_page import report_page
 
 if TYPE_CHECKING:
     from metarec.data.report import DataReport
@@ -71,9 +72,8 @@ def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) ->
         for m in ("ndcg@10", "mae")
         if (v := evaluation.comparison(m)) is not None
     ]
-    page: str = template.render(
+    body: str = template.render(
         e=evaluation,
-        head=head(evaluation),
         comparisons=comparisons,
         curve=curve,
         metrics=METRICS,
@@ -89,7 +89,12 @@ def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) ->
         data=_data(data_report),
         pairs=_pairs(evaluation),
     )
-    return page
+    return report_page(
+        f"New users of {evaluation.data}",
+        f"{head(evaluation)}.",
+        body,
+        downloads={"curve.csv": evaluation.frame().write_csv()},
+    )
 
 
 def _plots(evaluation: Evaluation) -> list[str]:

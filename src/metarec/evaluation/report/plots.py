@@ -9,7 +9,7 @@ import numpy as np
 
 from metarec.evaluation.curve import CurveTable
 from metarec.evaluation.measure import METRICS
-from metarec.runtime.drawing import COLORS, QUIET, new_figure, to_svg
+from metarec.runtime.drawing import COLORS, QUIET, new_figure, themed
 
 if TYPE_CHECKING:
     from metarec.evaluation.evaluate import Evaluation
@@ -21,15 +21,6 @@ MAX_NAMED = 16
 OURS = COLORS[0]
 OTHERS = (COLORS[1], COLORS[2], COLORS[3], COLORS[4])
 BETTER, WORSE = COLORS[0], COLORS[1]
-
-
-def themed(figure: Any) -> str:
-    """The figure as SVG whose black follows the color of the page's text and whose background is
-    the page's.
-    """
-    svg = to_svg(figure)
-    svg = svg.replace("#000000", "currentColor").replace("fill: #ffffff", "fill: none")
-    return svg.replace(OURS.lower(), "var(--ours)").replace("<svg ", '<svg role="img" ', 1)
 
 
 def draw_curve(evaluation: Evaluation, metric: str) -> str | None:

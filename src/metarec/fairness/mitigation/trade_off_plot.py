@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from metarec.fairness.disparity import more_is_better
 from metarec.fairness.mitigation.trade_off import AS_IS, MAX_COST, TradeOffTable
-from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
+from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, themed
 
 
 def draw_trade_offs(table: TradeOffTable) -> str:
@@ -44,4 +44,4 @@ def draw_trade_offs(table: TradeOffTable) -> str:
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    return to_svg(figure)
+    return themed(figure)

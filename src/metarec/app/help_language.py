@@ -1,0 +1,98 @@
+"""`--help` in the reader's language: texts of commands and options from a table, lines broken by
+the places that letters take on a terminal.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from functools import partial
+from typing import Any
+
+from metarec.runtime.language import ENGLISH, HELP, display_width, translated
+
+AS_IT_IS = "\b"
+"""Keeps the lines of a paragraph as they are."""
+OF_OPTION, OF_COMMAND, OF_TERMINAL = 44, 74, 80
+"""Places of a line: beside the names of options, of a text of its own, of all."""
+SHOW_AND_EXIT = "Show this message and exit."
+HEADINGS = ("Usage:", "Options:", "Commands:", "Arguments:", "[OPTIONS]", "COMMAND [ARGS]...")
+_EXTRA = re.compile(r"\s*\[(required|default: [^\]]*)\]$")
+
+
+def speak(command: Any, language: str) -> None:
+    """Let a command, and those below it, give their help in this language."""
+    if language == ENGLISH:
+        return
+    say = partial(translated_help, language=language)
+    first = inspect.cleandoc(command.help or "").split("\n\n")[0]
+    command.short_help = say(command.short_help) if command.short_help else _begin(say(first))
+    command.help = _paragraphs(command.help, say)
+    command.epilog = _paragraphs(command.epilog, say)
+    for parameter in command.params:
+        if getattr(parameter, "help", None):
+            parameter.help = _lines(say(parameter.help), OF_OPTION)
+    command.get_help = partial(_with_headings, command.get_help, language=language)
+    for inner in getattr(command, "commands", {}).values():
+        speak(inner, language)
+
+
+def translated_help(text: str, language: str) -> str:
+    """A text of help in the language, whatever its line breaks."""
+    return translated(" ".join(text.split()), language, HELP)
+
+
+def _begin(text: str) -> str:
+    """What stands before the first stop: enough for a list of commands."""
+    return re.split("[：；。]", text, maxsplit=1)[0]
+
+
+def _paragraphs(text: str | None, say: Any) -> str | None:
+    if not text:
+        return text
+    given = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(_lines(say(one), OF_COMMAND) for one in given)
+
+
+def _lines(text: str, width: int) -> str:
+    return "\n".join([AS_IT_IS, *broken(text, width)])
+
+
+def broken(text: str, width: int) -> list[str]:
+    """A text in lines of so many places at most; words of letters, as options, stay whole."""
+    lines, line = [], ""
+    for piece in re.findall(r"[!-~]+ ?|[^!-~]", text):
+        # What ends a sentence or a clause stands at no line's begin
+        if display_width(line + piece.rstrip()) > width and piece not in "，。；：、）”":
+            lines.append(line.rstrip())
+            line = piece.lstrip()
+        else:
+            line += piece
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def _with_headings(get_help: Any, context: Any, *, language: str) -> str:
+    """The whole page: headings translated, and marks such as the default on a line of their own
+    where they would not fit.
+    """
+    page = get_help(context)
+    for heading in HEADINGS:
+        page = page.replace(heading, translated(heading, language, HELP))
+    page = page.replace(SHOW_AND_EXIT, translated(SHOW_AND_EXIT, language, HELP))
+    return "\n".join(_marked(line, language) for line in page.split("\n"))
+
+
+def _marked(line: str, language: str) -> str:
+    found = _EXTRA.search(line)
+    if found is None:
+        return line
+    mark = "[required]" if found[1] == "required" else f"[{found[1]}]"
+    said = translated("[required]", language, HELP)
+    if mark != "[required]":
+        said = mark.replace("default: ", translated("default: ", language, HELP))
+    before = line[: found.start()]
+    if display_width(f"{before}  {said}") <= OF_TERMINAL:
+        return f"{before}  {said}"
+    names = re.match(r"\s*(?:-\S+(?: / -\S+)?(?: \S+)?|\S+ \S+)\s{2,}|\s*", before)
+    indent = len(names[0]) if names else 0
+    return f"{before}\n{' ' * indent}{said}"

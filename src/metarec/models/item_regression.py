@@ -1,0 +1,134 @@
+"""The regression of items on each other, from its Gram matrix or from the users behind it; with
+places, items that stand near each other share a part of their weights.
+
+Without places, every weight is pulled towards zero alone. With them the prior covariance of the
+weights out of two items is K = I + share x F F', where F F' approximates a mean of kernels
+exp(-km / scale) of the distance between the two (Nystroem: by their distances to a sample of
+items, the landmarks). The weights are B = (S + ridge K^-1)^-1 G with S the Gram matrix with its
+scaled diagonal and G the one without any; by Woodbury's identity a correction of the plain ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from metarec.models.distance import km_table, on_sphere
+
+MIN_EIGENVALUE = 1e-3
+"""Directions of the landmarks' kernel that carry less than this share of the largest are left out:
+landmarks in one street tell the same.
+"""
+
+
+def among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+    """[H, H] weights of the regression of each item of the head on all the others."""
+    inverse = inverse_of(gram, diagonal)
+    among = inverse / -np.diag(inverse)[None, :]
+    np.fill_diagonal(among, 0.0)
+    return np.asarray(among)
+
+
+def inverse_of(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+    """[H, H] inverse of the Gram matrix with another diagonal."""
+    whole = torch.from_numpy(gram.copy())
+    whole.diagonal().copy_(torch.from_numpy(diagonal))
+    return np.asarray(torch.cholesky_inverse(torch.linalg.cholesky(whole)).numpy())
+
+
+def among_few_users(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
+    """[H, H] the same from fewer users than items: `events` [B, H] stand for the Gram matrix, and
+    a matrix of B rows is inverted (Woodbury's identity).
+
+    With E what `diagonal` has beyond the Gram matrix's own, and Z = X E^-1/2, the inverse is
+    E^-1/2 (I - W'W) E^-1/2, where W = L^-1 Z and LL' = I + ZZ'.
+    """
+    among, root = _shared(events, diagonal)  # off the diagonal, minus the scaled inverse
+    among /= (1.0 - np.diag(among))[None, :] * root[:, None] / root[None, :]
+    np.fill_diagonal(among, 0.0)
+    return among
+
+
+def inverse_of_few_users(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
+    """[H, H] the inverse itself, from fewer users than items."""
+    inverse, root = _shared(events, diagonal)
+    np.negative(inverse, out=inverse)
+    inverse[np.diag_indices(len(root))] += 1.0
+    inverse /= root[:, None] * root[None, :]
+    return inverse
+
+
+def energy(events: sp.csr_matrix) -> np.ndarray:
+    """[N] diagonal of the Gram matrix."""
+    return np.asarray(events.power(2).sum(0)).ravel()
+
+
+def _shared(events: sp.csr_matrix, diagonal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """W'W [H, H] and E^1/2 [H] of `among_few_users`."""
+    root = np.sqrt(diagonal - energy(events)).astype(np.float32)
+    scaled = torch.from_numpy((events.toarray() / root).astype(np.float32))
+    lower = torch.linalg.cholesky(scaled @ scaled.T + torch.eye(len(scaled)))
+    shared = torch.linalg.solve_triangular(lower, scaled, upper=False)
+    return (shared.T @ shared).numpy(), root
+
+
+def among_places(
+    inverse: np.ndarray, diagonal: np.ndarray, ridge: float, surroundings: np.ndarray, share: float
+) -> np.ndarray:
+    """[H, H] weights where items share a part of them with those around; overwrites `inverse`.
+
+    Args:
+        inverse: [H, H] of the Gram matrix with its scaled `diagonal` [H], the ridge included.
+        surroundings: [H, R] of `surroundings`.
+        share: prior variance of what is shared, beside 1 of what an item has alone.
+    """
+    near = (np.float32(np.sqrt(share)) * surroundings).astype(np.float32)
+    left = np.float32(ridge) * (inverse @ near)
+    inner = near.T @ near - near.T @ left
+    inner[np.diag_indices(len(inner))] += 1.0
+    weights = inverse
+    weights *= -diagonal[None, :].astype(np.float32)
+    weights[np.diag_indices(len(weights))] += 1.0
+    weights += left @ np.linalg.solve(inner, near.T @ weights).astype(np.float32)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def surroundings(
+    places: np.ndarray,
+    counts: np.ndarray,
+    scales: Sequence[float],
+    landmarks: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """[N, R] float32 features whose products are about the mean kernel of the distance between two
+    items; 0 where an item has no place.
+
+    Args:
+        places: [N, 2] degrees, NaN where unknown.
+        counts: [N] events of each item: landmarks are drawn where there are many.
+        scales: kilometers at which kernels have clearly fallen.
+        landmarks: how many are drawn at most.
+    """
+    able = np.flatnonzero(~np.isnan(places[:, 0]) & (counts > 0))
+    if len(able) > landmarks:
+        able = rng.choice(able, landmarks, replace=False, p=counts[able] / counts[able].sum())
+    if not len(able):
+        return np.zeros((len(places), 0), np.float32)
+    points = on_sphere(np.nan_to_num(places))
+    kernel = _mean_kernel(km_table(points, points[np.sort(able)]), scales)
+    value, vector = np.linalg.eigh(kernel[np.sort(able)].astype(np.float64))
+    kept = value > MIN_EIGENVALUE * value[-1]
+    found = kernel @ (vector[:, kept] / np.sqrt(value[kept])).astype(np.float32)
+    found[np.isnan(places[:, 0])] = 0.0
+    return np.asarray(found, np.float32)
+
+
+def _mean_kernel(km: np.ndarray, scales: Sequence[float]) -> np.ndarray:
+    found = np.zeros_like(km)
+    for scale in scales:
+        found += np.exp(-km / np.float32(scale))
+    return np.asarray(found / np.float32(len(scales)))

@@ -1,0 +1,98 @@
+"""Where a short horizon is learned for, but many users have more events, the gate learns what each
+model is worth after five and ten as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from metarec.data.cold_users import LONG, SHORT
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.gate_training import (
+    GateTasks,
+    as_longer,
+    known_length,
+    longer_shots,
+    longer_tasks,
+)
+
+ITEMS = 60
+
+
+def behaviour_of(lengths: list[int]) -> Behaviour:
+    rng = np.random.default_rng(0)
+    return Behaviour(
+        histories=Histories.of_indexes([rng.permutation(ITEMS)[:length] for length in lengths]),
+        profiles=np.zeros((len(lengths), 0), np.float32),
+        content=np.zeros((ITEMS, 0), np.float32),
+        relevant_from=0.0,
+        horizon=SHORT,
+    )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "shots"),
+    [
+        ([16] * 300 + [6] * 900, (5, 10)),
+        ([16] * 299 + [6] * 500, ()),
+        ([16] * 300 + [6] * 1300, ()),
+        ([14] * 600, ()),
+    ],
+)
+def test_three_hundred_users_and_a_fifth_must_have_fifteen_events(
+    lengths: list[int], shots: tuple[int, ...]
+) -> None:
+    assert longer_shots(behaviour_of(lengths)) == shots
+
+
+def test_a_long_horizon_has_these_support_sizes_already() -> None:
+    behaviour = behaviour_of([40] * 400)
+
+    assert longer_shots(replace(behaviour, horizon=LONG)) == ()
+
+
+def test_tasks_show_ten_events_and_ask_for_what_came_after() -> None:
+    behaviour = behaviour_of([16] * 300 + [6] * 100)
+    seen: list[tuple[int, int]] = []
+
+    def ask(
+        longer: Behaviour, shots: int, users: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        seen.extend((shots, int(longer.pools[user])) for user in users)
+        return (
+            np.zeros((len(users), ITEMS, 1), np.float32),
+            np.full(ITEMS, 1 / ITEMS, np.float32),
+            np.zeros((ITEMS, 1), np.float32),
+        )
+
+    tasks = longer_tasks(behaviour, np.array([0, 1, 350]), ask, np.random.default_rng(0))
+
+    assert seen == [(5, 10), (5, 10), (10, 10), (10, 10)]  # who has six events is not asked
+    for some in tasks:
+        assert isinstance(some, GateTasks)
+        assert some.is_relevant.sum(1).tolist() == [6, 6]
+        assert some.is_real.sum(1).tolist() == [ITEMS - 10] * 2
+    assert as_longer(behaviour).targets.users(np.array([0])).items.tolist() == (
+        behaviour.histories.users(np.array([0])).items[10:].tolist()
+    )
+
+
+def test_the_gate_has_them_between_the_pool_and_users_known_for_long() -> None:
+    """Also where users count differently, and not all are asked at each size."""
+    weights = np.random.default_rng(1).random(360) + 0.5
+    behaviour = replace(behaviour_of([16] * 300 + [6] * 60), weights=weights / weights.mean())
+
+    gate = Ensemble.fit(behaviour, ("item_knn", "markov"), 0).gate
+
+    assert gate.points.tolist() == [0, 1, 2, 3, 5, 10, known_length(behaviour)]
+
+
+def test_users_known_for_long_come_after_the_longest() -> None:
+    behaviour = behaviour_of([16] * 300 + [8] * 900)  # the middle of what is known is 7
+
+    assert known_length(behaviour) == 11
