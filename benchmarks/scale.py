@@ -13,6 +13,7 @@ installed, and the row says so.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +78,48 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def high_water() -> float:
+    """MiB this process held at most since the mark was last lowered, where the kernel says so."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return peak()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def lower_mark() -> None:
+    """Let `high_water` count from now on (Linux only; elsewhere it is the peak so far)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 class Steps:
-    """Processor seconds and peak so far of named steps."""
+    """Processor seconds and peak of named steps, which may stand within each other."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
+        self._open: list[float] = []
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
+        if self._open:
+            self._open[-1] = max(self._open[-1], high_water())
+        lower_mark()
+        self._open.append(0.0)
         started = time.process_time()
         yield
         cpu = time.process_time() - started
-        self.rows.append({"step": name, "cpu": round(cpu, 2), "peak": round(peak())})
-        print(f"  {name:<32} {cpu:8.1f} s {peak():8.0f} MiB", file=sys.stderr, flush=True)
+        own = max(self._open.pop(), high_water())
+        lower_mark()
+        if self._open:
+            self._open[-1] = max(self._open[-1], own)
+        depth = len(self._open)
+        self.rows.append({"step": name, "depth": depth, "cpu": round(cpu, 2), "peak": round(own)})
+        print(
+            f"{'  ' * (depth + 1) + name:<44} {cpu:8.2f} s {own:8.0f} MiB",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def around(self, name: str, made: Callable[..., Any]) -> Callable[..., Any]:
         """`made`, timed under `name` at every call."""
@@ -101,29 +131,45 @@ class Steps:
         return timed
 
 
+WITHIN = {
+    "metarec.recommendation.ensemble": (
+        "_ask_held_out gather_tasks known_tasks train_gate _gates _popularity _item_statistics "
+        "_acceptance"
+    ),
+    "metarec.recommendation.fitting": "_read_items _digest cut_histories _whole_catalog fit",
+}
+"""Functions of a fit that are timed, by the module that calls them."""
+
+
 def fit_row(folder: Path, preset: str) -> dict[str, Any]:
     """Read, fit and save `preset`, step by step."""
     import metarec
     from metarec.models.registry import MODELS
-    from metarec.recommendation import ensemble
+    from metarec.models.trend import Trend
+    from metarec.recommendation.fitting import Past
 
     steps = Steps()
     for name, model in list(MODELS.items()):
         timed = type(model.__name__, (model,), {"fit": steps.around(f"fit {name}", model.fit)})
         timed.from_arrays = model.from_arrays  # what is read back is the model itself
         MODELS[name] = timed
-    for name in ("gather_tasks", "known_tasks", "train_gate"):
-        setattr(ensemble, name, steps.around(name, getattr(ensemble, name)))
+    for place, names in WITHIN.items():
+        module = importlib.import_module(place)
+        for name in names.split():
+            setattr(module, name, steps.around(name.strip("_"), getattr(module, name)))
+    Past.of = steps.around("events", Past.of)  # type: ignore[method-assign]
+    Trend.fit = steps.around("trend", Trend.fit)  # type: ignore[method-assign]
     with steps.step("read"):
         data = metarec.read(str(folder))
-    with steps.step("fit"):
+    with steps.step("fit, whole"):
         model = metarec.Recommender.fit(data, preset, encoder="none")
+    fitted = {"cpu_fitted": time.process_time(), "peak_fitted": max(r["peak"] for r in steps.rows)}
     with steps.step("save"):
         model.save(folder / f"model-{preset}")
     with steps.step("100 slates"):
         for number in range(100):
             model.recommend([metarec.Request(history=[f"i{number}", f"i{number + CLUSTERS}"])])
-    return summary(steps)
+    return {**summary(steps), **fitted}
 
 
 def implicit_row(folder: Path, name: str) -> dict[str, Any]:
@@ -153,7 +199,8 @@ def implicit_row(folder: Path, name: str) -> dict[str, Any]:
 
 def summary(steps: Steps) -> dict[str, Any]:
     """Processor seconds and peak of the whole process."""
-    return {"cpu": time.process_time(), "peak": peak(), "steps": steps.rows}
+    highest = max([peak(), *(row["peak"] for row in steps.rows)])
+    return {"cpu": time.process_time(), "peak": highest, "steps": steps.rows}
 
 
 def ran(*given: str, limit: float | None) -> dict[str, Any]:

@@ -112,11 +112,11 @@ def test_groups_of_similar_lengths_fill_the_room_and_hold_every_row_once(
     order = np.concatenate(groups)
     start = 0
     for group in groups:
-        width = np.maximum(lengths[group].max(), 8)
+        width = lengths[group].max()
         assert len(group) == 1 or len(group) * width * 8 <= 400
         following = order[start + len(group) : start + len(group) + 1]
         if len(following):
-            assert (len(group) + 1) * max(lengths[following[0]], 8) * 8 > 400
+            assert (len(group) + 1) * lengths[following[0]] * 8 > 400
         start += len(group)
 
 

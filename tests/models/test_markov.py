@@ -154,3 +154,12 @@ def test_a_saved_chain_is_the_same_and_older_files_have_the_default_recency() ->
     assert (model.evidence(users) != Markov.from_arrays(arrays).evidence(users)).nnz == 0
     del arrays["recency"]
     assert Markov.from_arrays(arrays).recency == Chain().recency
+
+
+def test_pairs_counted_a_few_items_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    behaviour = behaviour_of([rng.permutation(40)[: rng.integers(2, 15)] for _ in range(80)], 40)
+    whole = Markov.fit(behaviour, np.random.default_rng(0)).arrays()
+    monkeypatch.setattr(markov, "PAIRS_AT_ONCE", 900)
+    for name, array in Markov.fit(behaviour, np.random.default_rng(0)).arrays().items():
+        np.testing.assert_array_equal(array, whole[name])

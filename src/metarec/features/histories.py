@@ -120,6 +120,8 @@ class Histories:
 
     def where(self, keep: np.ndarray) -> Histories:
         """Only the events where `keep` [E] is True; every user stays, perhaps with nothing."""
+        if keep.all():
+            return self
         counts = np.bincount(self.owners[keep], minlength=len(self))
         return self.taken(keep, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 

@@ -86,14 +86,14 @@ def newest(histories: Histories, events: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def gram_blocks(events: sp.csr_matrix) -> Iterator[tuple[int, sp.csr_matrix]]:
-    """(first item, [block, N] rows of `events.T @ events`), all items in order."""
+    """(first item, [block, N] rows of `events.T @ events`), all items in order; the columns of a
+    row in any order, since to sort them all would take longer than to count them.
+    """
     by_item = events.T.tocsr()
     pairs = np.concatenate([[0], np.cumsum(by_item.astype(bool) @ np.diff(events.indptr))])
     start, n_items = 0, events.shape[1]
     while start < n_items:
         end = int(np.searchsorted(pairs, pairs[start] + BLOCK_PAIRS, side="right")) - 1
         end = min(max(end, start + 1), n_items)
-        block = (by_item[start:end] @ events).tocsr()
-        block.sort_indices()
-        yield start, block
+        yield start, (by_item[start:end] @ events).tocsr()
         start = end

@@ -15,8 +15,9 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, event_weights
+from metarec.models.base import EVENTS, LARGE, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
 
@@ -61,9 +62,12 @@ class ItemKnn:
         most = kept_of(config.neighbors, int((norms > 0).sum()))
         blocks = []
         for start, together in gram_blocks(choices.compared):
-            rows = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
-            together.data /= norms[rows] * norms[together.indices] + config.shrinkage
-            together.data[rows == together.indices] = 0.0
+            rows, lengths = np.arange(start, start + together.shape[0]), np.diff(together.indptr)
+            scale = norms[together.indices]
+            scale *= np.repeat(norms[rows], lengths)
+            scale += config.shrinkage
+            together.data /= scale
+            together.data[together.indices == np.repeat(rows, lengths)] = 0.0
             together.eliminate_zeros()
             blocks.append(strongest(together, most))
         return cls(
@@ -80,11 +84,8 @@ class ItemKnn:
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
-        support = users.support
-        return (
-            support.matrix(self.similarity.shape[0], event_weights(support, self.relevant_from))
-            @ self.similarity
-        )
+        weights = event_weights(users.support, self.relevant_from)
+        return spoken_for(users.support, weights, self.similarity)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -113,17 +114,41 @@ class ItemKnn:
         )
 
 
+def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """[B, N] the rows of `matrix` [N, N] of each user's events, times the `weights` [E], summed up.
+
+    SciPy's product clears an array as wide as the catalog first, which of a large one costs more
+    than the sum.
+    """
+    n_items = matrix.shape[1]
+    if n_items < LARGE:
+        return support.matrix(n_items, weights) @ matrix
+    first = matrix.indptr[support.items]
+    lengths = matrix.indptr[support.items + 1] - first
+    before = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    at = np.repeat(first, lengths) + np.arange(len(before)) - before
+    data = np.repeat(weights.astype(np.float32), lengths) * matrix.data[at]
+    owners = np.repeat(support.owners, lengths)
+    return sp.csr_matrix((data, (owners, matrix.indices[at])), shape=(len(support), n_items))
+
+
 def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
-    """Keep the `most` largest entries by size of each row, of equal ones the first."""
+    """Keep the `most` largest entries by size of each row, of equal ones those of the first
+    columns.
+    """
     lengths = np.diff(matrix.indptr)
     if lengths.max(initial=0) <= most:
         return matrix.astype(np.float32)
     size, kept = np.abs(matrix.data), np.ones(matrix.nnz, bool)
     for row in np.flatnonzero(lengths > most):
         inside = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        least = np.partition(size[inside], lengths[row] - most)[lengths[row] - most]
-        larger, equal = size[inside] > least, np.flatnonzero(size[inside] == least)
-        larger[equal[: most - int(larger.sum())]] = True
+        own = size[inside]
+        least = np.partition(own, len(own) - most)[len(own) - most]
+        larger, equal = own > least, np.flatnonzero(own == least)
+        wanted = most - int(larger.sum())
+        if len(equal) > wanted:
+            equal = equal[np.argsort(matrix.indices[inside][equal])[:wanted]]
+        larger[equal] = True
         kept[inside] = larger
     ends = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
     return sp.csr_matrix(
@@ -135,6 +160,9 @@ def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
     """The same matrix with empty rows and columns up to `n_items`."""
     if matrix.shape == (n_items, n_items):
         return matrix
+    if n_items >= LARGE:  # what is known of others is shared
+        ends = np.append(matrix.indptr, np.repeat(matrix.indptr[-1:], n_items - matrix.shape[0]))
+        return sp.csr_matrix((matrix.data, matrix.indices, ends), shape=(n_items, n_items))
     larger = matrix.copy()
     larger.resize((n_items, n_items))
     return larger

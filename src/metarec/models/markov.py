@@ -27,11 +27,19 @@ from metarec.features.users import UserBatch
 from metarec.models.alike import Alike
 from metarec.models.base import EVENTS, event_weights, training_weights
 from metarec.models.config import ModelConfig, setting
-from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
+from metarec.models.item_knn import (
+    grown,
+    sparse_arrays,
+    sparse_from,
+    spoken_for,
+    strongest,
+)
 from metarec.runtime.gains import ndcg_of_hits
 
 MAX_PAIRS = 40_000_000
 """Pairs of events counted; with more events each speaks for fewer of those that follow it."""
+PAIRS_AT_ONCE = 10_000_000
+"""Pairs of events counted at a time: bounds memory."""
 MAX_CELLS = 20_000_000
 """Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
 PLACES = 10
@@ -133,7 +141,7 @@ class Markov:
         """[B, N], sparse."""
         support = users.support
         weights = event_weights(support, self.relevant_from) * self.recency ** _ages(support)
-        return support.matrix(self.following.shape[0], weights) @ self.following
+        return spoken_for(support, weights, self.following)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -244,8 +252,17 @@ class _Counts:
         return replace(self, recency=recency, following=following, energy=energy)
 
     def weights(self, chain: Chain) -> sp.csr_matrix:
-        """[N, N] float32."""
-        return self.after(sp.eye(len(self.energy), format="csr", dtype=np.float32), chain)
+        """[N, N] float32; what was counted becomes them, so that it is held once."""
+        found = self.following if not chain.alike else self.following.copy()
+        pulled = (1.0 / (self.energy + chain.pull)).astype(np.float32)
+        found.data *= np.repeat(pulled, np.diff(found.indptr))
+        rareness = self.rareness(chain)
+        found.data *= rareness[found.indices]
+        return (
+            found
+            if not chain.alike
+            else self._with_alike(found, sp.csr_matrix(sp.diags(pulled)), chain)
+        )
 
     def after(self, pasts: sp.csr_matrix, chain: Chain) -> sp.csr_matrix:
         """[B, N] float32 what follows these `pasts` [B, N]."""
@@ -253,8 +270,13 @@ class _Counts:
         pulled.data = (pulled.data / (self.energy + chain.pull)[pulled.indices]).astype(np.float32)
         found, rareness = pulled @ self.following, self.rareness(chain)
         found.data *= rareness[found.indices]
-        if not chain.alike:
-            return found
+        return self._with_alike(found, pulled, chain) if chain.alike else found
+
+    def _with_alike(
+        self, found: sp.csr_matrix, pulled: sp.csr_matrix, chain: Chain
+    ) -> sp.csr_matrix:
+        """What follows these pasts, and what reads like it."""
+        rareness = self.rareness(chain)
         # As rare as targets are on average, so that rarity leaves the proportion as it is
         typical = np.average(rareness, weights=np.maximum(self.total, 1e-9))
         return found + (pulled @ self.alike) * np.float32(chain.alike * typical)
@@ -285,23 +307,34 @@ def _alike(behaviour: Behaviour, config: MarkovConfig) -> Alike | None:
 
 
 def _following(behaviour: Behaviour, recency: float, window: int) -> sp.csr_matrix:
-    """[N, N] see `_Counts.following`."""
+    """[N, N] see `_Counts.following`; as many items of the past at a time as `PAIRS_AT_ONCE`
+    allow.
+    """
     histories, n_items = behaviour.whole, behaviour.n_items
-    weights = training_weights(behaviour)
-    following = sp.csr_matrix((n_items, n_items), dtype=np.float32)
-    for step in range(1, window + 1):
-        same = histories.owners[:-step] == histories.owners[step:]
-        pairs = histories.items[:-step][same], histories.items[step:][same]
-        data = (recency ** (step - 1) * weights[step:][same]).astype(np.float32)
-        following = following + sp.csr_matrix((data, pairs), shape=following.shape)
-    return following
+    weights, counts = training_weights(behaviour), np.bincount(histories.items, minlength=n_items)
+    left = _ages(histories)
+    group = np.cumsum(counts) * window // PAIRS_AT_ONCE
+    blocks, start = [], 0
+    while start < n_items:
+        end = int(np.searchsorted(group, group[start], side="right"))
+        inside = np.flatnonzero((histories.items >= start) & (histories.items < end))
+        block = sp.csr_matrix((end - start, n_items), dtype=np.float32)
+        for step in range(1, window + 1):
+            inside = inside[left[inside] >= step]
+            data = (recency ** (step - 1) * weights[inside + step]).astype(np.float32)
+            pairs = histories.items[inside] - start, histories.items[inside + step]
+            block = block + sp.csr_matrix((data, pairs), shape=block.shape)
+        blocks.append(block)
+        start = end
+    return sp.vstack(blocks, format="csr")
 
 
 def _energy(behaviour: Behaviour, recency: float) -> np.ndarray:
     """[N] see `_Counts.energy`."""
     histories = behaviour.whole
     users = behaviour.weights_of(histories.owners)
-    later = (1.0 - recency ** (2.0 * _ages(histories))) / (1.0 - recency**2)
+    ages = np.arange(histories.lengths.max(initial=0))
+    later = ((1.0 - recency ** (2.0 * ages)) / (1.0 - recency**2))[_ages(histories)]
     return np.bincount(histories.items, users * later, behaviour.n_items).astype(np.float32)
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-import torch
 from jaxtyping import Float
+from scipy.linalg import blas, lapack
 
 from metarec.features.histories import Histories
 
-BATCH_NUMBERS = 4_000_000
-"""Numbers gathered at a time while solving: bounds memory."""
+BATCH_NUMBERS = 500_000
+"""Numbers gathered at a time while solving: what a core's nearest caches hold."""
 
 
 def ridge_rows(
@@ -27,6 +27,9 @@ def ridge_rows(
     """[B, D] float32: for each row the x that minimises sum_j weight_j (x . f_j)^2 - 2 target_j (x
     . f_j) + x' gram x.
 
+    Rows of less than half as many events as there are dimensions have an equation for each event
+    (see `ridge_of_few`), the others one for each dimension.
+
     Args:
         rows: which factors each of B rows meets; empty rows give 0.
         weights: [E] weight of each event, at least 0.
@@ -34,33 +37,69 @@ def ridge_rows(
         factors: [N, D].
         gram: [D, D] positive definite: the ridge, and what absent events say.
     """
-    solved = np.zeros((len(rows), factors.shape[1]), np.float32)
-    table, base = torch.from_numpy(factors), torch.from_numpy(gram)
-    for chunk in similar_lengths(rows.lengths, factors.shape[1]):
-        part = rows.users(chunk)
-        source = np.arange(part.offsets[-1]) - np.repeat(
-            part.offsets[:-1] - rows.offsets[chunk], part.lengths
+    dim = factors.shape[1]
+    solved = np.zeros((len(rows), dim), np.float32)
+    is_short = 2 * rows.lengths < dim
+    through = through_gram(factors, gram) if is_short.any() else factors
+    for chunk in similar_lengths(np.where(is_short, rows.lengths, 0), dim):
+        index, weight_BL, target_BL = _rectangles(rows, chunk, weights, targets)
+        solved[chunk] = _of_few(
+            factors.take(index, axis=0), through.take(index, axis=0), weight_BL, target_BL
         )
-        shape = (len(chunk), int(part.lengths.max()))
-        index, weight_BL, target_BL = (
-            np.zeros(shape, np.int64),
-            np.zeros(shape, np.float32),
-            np.zeros(shape, np.float32),
-        )
-        index[part.owners, part.positions] = part.items
-        weight_BL[part.owners, part.positions], target_BL[part.owners, part.positions] = (
-            weights[source],
-            targets[source],
-        )
-        factors_BLD = table[torch.from_numpy(index)]
-        matrix = base + torch.einsum(
-            "bld,ble->bde", factors_BLD * torch.from_numpy(weight_BL)[..., None], factors_BLD
-        )
-        wanted = torch.einsum("bl,bld->bd", torch.from_numpy(target_BL), factors_BLD)
-        solved[chunk] = torch.cholesky_solve(wanted[..., None], torch.linalg.cholesky(matrix))[
-            ..., 0
-        ].numpy()
+    for row in np.flatnonzero(2 * rows.lengths >= dim):
+        events = slice(rows.offsets[row], rows.offsets[row + 1])
+        met = factors.take(rows.items[events], axis=0)
+        solved[row] = _of_many(met, gram, weights[events], targets[events])
     return solved
+
+
+def through_gram(
+    factors: Float[np.ndarray, "items dim"], gram: Float[np.ndarray, "dim dim"]
+) -> Float[np.ndarray, "items dim"]:
+    """[N, D] float32 factors times the inverse of their `gram`."""
+    inverse = np.linalg.inv(gram.astype(np.float64)).astype(np.float32)
+    return np.ascontiguousarray(factors @ inverse)
+
+
+def _rectangles(
+    rows: Histories, chunk: np.ndarray, weights: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[B, L] factors, weights and targets of the rows of a chunk; an event that is not there weighs
+    nothing.
+    """
+    lengths = rows.lengths[chunk, None]
+    place = np.arange(int(lengths.max()))
+    is_real = place < lengths
+    event = rows.offsets[chunk, None] + np.where(is_real, place, 0)
+    weight_BL, target_BL = (
+        np.where(is_real, numbers[event], 0.0).astype(np.float32) for numbers in (weights, targets)
+    )
+    return rows.items[event], weight_BL, target_BL
+
+
+def _of_many(
+    factors_LD: np.ndarray, gram: np.ndarray, weight_L: np.ndarray, target_L: np.ndarray
+) -> np.ndarray:
+    """[D] by an equation for each dimension: one row at a time, since LAPACK solves one in half the
+    time that torch takes for each of many.
+    """
+    wanted = target_L @ factors_LD
+    factors_LD *= np.sqrt(weight_L)[:, None]
+    matrix = blas.ssyrk(1.0, factors_LD.T, 1.0, gram, lower=1)
+    _, solved, failed = lapack.sposv(matrix, wanted, lower=1, overwrite_a=1, overwrite_b=1)
+    if failed:
+        raise np.linalg.LinAlgError("the matrix of a ridge regression is not positive definite")
+    return np.asarray(solved)
+
+
+def _of_few(
+    factors_BLD: np.ndarray, through_BLD: np.ndarray, weight_BL: np.ndarray, target_BL: np.ndarray
+) -> np.ndarray:
+    """[B, D] by an equation for each event."""
+    kernel_BLL = factors_BLD @ through_BLD.transpose(0, 2, 1)
+    system = np.eye(target_BL.shape[1], dtype=np.float32) + weight_BL[..., None] * kernel_BLL
+    share = np.linalg.solve(system, target_BL[..., None])
+    return np.asarray((share.transpose(0, 2, 1) @ through_BLD)[:, 0])
 
 
 def ridge_of_few(
@@ -84,11 +123,7 @@ def ridge_of_few(
         rows, values=np.asarray(weights, np.float32)
     ).padded()  # an event that is not there weighs nothing
     target_BL = replace(rows, values=np.asarray(targets, np.float32)).padded().values
-    through_BLD = through[filled.items]
-    kernel_BLL = factors[filled.items] @ through_BLD.transpose(0, 2, 1)
-    system = np.eye(target_BL.shape[1], dtype=np.float32) + filled.values[..., None] * kernel_BLL
-    share = np.linalg.solve(system, target_BL[..., None])
-    return np.asarray((share.transpose(0, 2, 1) @ through_BLD)[:, 0])
+    return _of_few(factors[filled.items], through[filled.items], filled.values, target_BL)
 
 
 def similar_lengths(lengths: np.ndarray, dim: int) -> Iterator[np.ndarray]:
@@ -97,7 +132,7 @@ def similar_lengths(lengths: np.ndarray, dim: int) -> Iterator[np.ndarray]:
     """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
-    width, start = np.maximum(lengths[order], dim), 0
+    width, start = lengths[order], 0
     while start < len(order):
         # No row is narrower than the first, so no more than these can fit.
         most = BATCH_NUMBERS // int(width[start] * dim)

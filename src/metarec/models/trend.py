@@ -20,7 +20,7 @@ from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.data.validity import MIN_EPOCH
 from metarec.features.behaviour import Behaviour
@@ -99,9 +99,22 @@ class Trend:
         """[B, N] float32 addends for users who ask at these seconds; 0 where that is unknown or
         before the first moment.
         """
-        known = np.concatenate([self.lifts, np.zeros((1, self.lifts.shape[1]), np.float32)])
-        moment = np.searchsorted(self.moments, np.where(np.isnan(at), -np.inf, at), "right") - 1
-        return np.asarray(np.float32(self.weight) * known[moment])
+        found, moment = np.zeros((len(at), self.lifts.shape[1]), np.float32), self._moment(at)
+        found[moment >= 0] = np.float32(self.weight) * self.lifts[moment[moment >= 0]]
+        return found
+
+    def part_of(
+        self, at: Float[np.ndarray, "users"], items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] the same of some items."""
+        found, moment = np.zeros((len(at), len(items)), np.float32), self._moment(at)
+        rows = np.flatnonzero(moment >= 0)
+        found[rows] = np.float32(self.weight) * self.lifts[moment[rows, None], items]
+        return found
+
+    def _moment(self, at: np.ndarray) -> np.ndarray:
+        """[B] place of the last moment before each user asks; -1 where there is none."""
+        return np.searchsorted(self.moments, np.where(np.isnan(at), -np.inf, at), "right") - 1
 
     def with_content(self, content: Float[np.ndarray, "items columns"]) -> Trend:
         """New items rise as their content does."""
@@ -147,7 +160,7 @@ def _lifts(
     total = np.bincount(events.items, weights, behaviour.n_items)
     faded = np.stack(
         [
-            np.bincount(events.items, weights * _left(events.times, at, half_life), len(total))
+            np.bincount(events.items, _left(weights, events.times, at, half_life), len(total))
             for at in moments
         ]
     )
@@ -160,9 +173,15 @@ def _lifts(
     return lifts.astype(np.float32), from_content.astype(np.float32)
 
 
-def _left(times: np.ndarray, at: float, half_life: float) -> np.ndarray:
-    """[E] what is left of each event at a moment; nothing is known of later ones."""
-    return np.where(times < at, 0.5 ** (np.maximum(at - times, 0.0) / half_life), 0.0)
+def _left(weights: np.ndarray, times: np.ndarray, at: float, half_life: float) -> np.ndarray:
+    """[E] what is left of the weight of each event at a moment; nothing is known of later ones."""
+    left = at - times
+    is_later = left <= 0
+    left /= -half_life
+    np.exp2(left, out=left)
+    left[is_later] = 0.0
+    left *= weights
+    return np.asarray(left)
 
 
 def _chosen(behaviour: Behaviour, rng: np.random.Generator) -> tuple[float, float, float] | None:

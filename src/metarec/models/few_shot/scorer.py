@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
@@ -156,11 +157,13 @@ class FittedLearner:
             self.scale.seen(histories, self.view), profiles if profiles.shape[1] else None
         )
 
-    def scores(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
+    def scores(
+        self, histories: Histories, profiles: np.ndarray, items: np.ndarray | None = None
+    ) -> np.ndarray:
         """[B, N] float32: log-scores (ranking), or answers on the learner's scale of values
-        (rating).
+        (rating); [B, I] of some `items` [I].
         """
-        return self._in_parts(histories, profiles, self.learner.score)
+        return self._in_parts(histories, profiles, self.learner.score, items)
 
     def values(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, N] float32 predicted values on the data's own scale; needs the objective "rating"."""
@@ -238,20 +241,20 @@ class FittedLearner:
         histories: Histories,
         profiles: np.ndarray,
         answer: Callable[[Prior, dict[str, Tensor], ItemFeatures], Tensor],
+        items: np.ndarray | None = None,
     ) -> np.ndarray:
-        support, learner = self.support(histories, profiles), self.learner
-        step = max(1, CELLS // len(self.items))
+        support, learner, served = self.support(histories, profiles), self.learner, self._served
+        asked = served if items is None else served.take(torch.from_numpy(items))
+        step = max(1, CELLS // len(asked))
         parts = []
         with torch.no_grad():
             for start in range(0, len(support), step):
-                params = learner.adapt(
-                    self.prior, support.part(slice(start, start + step)), self._served
-                )
-                parts.append(answer(self.prior, params, self._served))
+                params = learner.adapt(self.prior, support.part(slice(start, start + step)), served)
+                parts.append(answer(self.prior, params, asked))
         return (
             (torch.cat(parts) if len(parts) > 1 else parts[0]).numpy()
             if parts
-            else np.zeros((0, len(self.items)), np.float32)
+            else np.zeros((0, len(asked)), np.float32)
         )
 
 
@@ -302,6 +305,17 @@ class Learned:
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N]."""
         return self.learner.chances(users.support, users.profiles, out)
+
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items: float64, since it is not known which is the largest of all."""
+        scores = self.learner.scores(users.support, users.profiles, items)
+        return np.asarray(np.exp(scores.astype(np.float64)))
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, D] columns of the items."""
+        return np.asarray(self.learner.items.columns[torch.from_numpy(items)].numpy())
 
     # It predicts popularity itself
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:
