@@ -137,7 +137,7 @@ def few_items(data, most: int):
     """
     import polars as pl
 
-    from metarec.data.schema import Dataset
+    from metarec.data.dataset import Dataset
 
     counts = (
         data.interactions.frame.group_by("item_id")
@@ -160,7 +160,7 @@ def one(
     data, name: str, encoder: str, scenario: str, seed: int, options: argparse.Namespace
 ) -> dict:
     """Fit and evaluate one encoder in one scenario."""
-    from metarec.data.schema import Dataset
+    from metarec.data.dataset import Dataset
     from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.evaluate import evaluate
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from metarec.data.cleaning import read_clean
 from metarec.data.cold_users import ColdUser, Horizon, cold_users_of
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.evaluation import metrics
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender

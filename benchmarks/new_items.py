@@ -21,8 +21,9 @@ import polars as pl
 import torch
 
 from metarec.data.cold_users import LONG, SHORT, ColdUser
+from metarec.data.dataset import Dataset
 from metarec.data.read import read
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.schema import Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.interface import requests_at
 from metarec.evaluation.measure import Trial

@@ -20,7 +20,7 @@ import polars as pl
 
 from metarec.data.cleaning import read_clean
 from metarec.data.cold_users import cold_users_of
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.evaluation import metrics
 from metarec.models.registry import REPEAT
 from metarec.recommendation.ensemble import Ensemble

@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
-from metarec.data.schema import Dataset
 
 GROUPS = ("tea", "rope", "ink", "oak")
 PER_GROUP = 12

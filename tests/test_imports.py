@@ -72,7 +72,7 @@ def test_help_is_quick() -> None:
 
 def test_names_at_the_root_are_the_stages_own() -> None:
     import metarec
-    from metarec.data.schema import Dataset
+    from metarec.data.dataset import Dataset
 
     assert metarec.Dataset is Dataset
     assert set(metarec.__all__) <= set(dir(metarec))

@@ -42,7 +42,7 @@ def test_type_checkers_see_the_types_of_readmes_code(tmp_path: Path) -> None:
     code += "    reveal_type(wrong)\nmodel.recomend([user])\n"
     said = mypy(code, tmp_path)
     assert re.findall(r'Revealed type is "([^"]+)"', said) == [
-        "metarec.data.schema.Dataset",
+        "metarec.data.dataset.Dataset",
         "metarec.recommender.Recommender",
         "metarec.recommendation.slate.Slate",
         "list[str]",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.features.events import EventReader
 from metarec.features.users import UserBatch
 from metarec.models.base import dense

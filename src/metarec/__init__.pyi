@@ -1,10 +1,10 @@
 # The public names of metarec, each with its home: the one list of them.
 # Editors and type checkers read it as it stands; `__init__.py` loads each name from it when used.
+from metarec.data.dataset import Dataset as Dataset
 from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
 from metarec.data.read import read as read
 from metarec.data.schema import Catalog as Catalog
-from metarec.data.schema import Dataset as Dataset
 from metarec.data.schema import Interactions as Interactions
 from metarec.data.schema import Profiles as Profiles
 from metarec.evaluation.baselines import register_baseline as register_baseline

@@ -11,8 +11,8 @@ import numpy as np
 
 import metarec
 from metarec.data.cold_users import Horizon
+from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
-from metarec.data.schema import Dataset
 from metarec.features.behaviour import Behaviour
 from metarec.models.config import Models
 from metarec.recommendation import fitting, growing, pipeline, questions, rating, score, storage

@@ -12,8 +12,9 @@ import pytest
 import metarec
 from metarec.app import batch, cli
 from metarec.app.batch import BatchConfig, recommend_all
+from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.schema import BadInput
 from metarec.recommender import Recommender
 from world import World
 

@@ -19,9 +19,9 @@ from starlette.testclient import TestClient  # noqa: E402
 from metarec.app.retraining.loop import retrain  # noqa: E402
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy, domain  # noqa: E402
 from metarec.data.read import read  # noqa: E402
-from metarec.data.schema import Dataset  # noqa: E402
 from metarec.explanation.reasons import explain  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.events import Event  # noqa: E402

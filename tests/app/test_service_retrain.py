@@ -27,7 +27,8 @@ from metarec.app.retraining.loop import (
 from metarec.app.service.schedule import retrain_periodically
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.cold_users import ColdUser, choose_horizon
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.feedback import open_store
 from metarec.feedback.events import Event, Impression
 from metarec.feedback.forgetting import forget, user_digest, waiting_in_model

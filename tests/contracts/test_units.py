@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.schema import Catalog, Dataset, Profiles
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Catalog, Profiles
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 from world import World

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from data.folders import DAY, START, events
 from metarec.data.cleaning import OFF, CleaningConfig, clean
-from metarec.data.schema import BadInput, Dataset, DataWarning
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, DataWarning
 
 
 def act(rows: list[tuple[str, str, float, str]]) -> pl.DataFrame:

@@ -16,10 +16,11 @@ import pytest
 
 import metarec
 from metarec.data.cleaning import check, read_clean
+from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding
 from metarec.data.ingest import ingest
-from metarec.data.read import open_tables
-from metarec.data.schema import BadInput, Dataset, DataWarning, Interactions
+from metarec.data.opening import open_tables
+from metarec.data.schema import BadInput, DataWarning, Interactions
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 

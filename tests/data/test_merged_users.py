@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 import metarec
-from metarec.data.read import open_tables
+from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from data.folders import DAY, START, events, item_table, user_table
 from metarec.data.cleaning import clean
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.data.statistics import drift, gini, top_share
 
 

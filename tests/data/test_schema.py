@@ -9,7 +9,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from data.folders import events, item_table
-from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Catalog, Interactions, Profiles, Vocabulary
 
 
 def test_aliases_and_defaults() -> None:

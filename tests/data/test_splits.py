@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from data.folders import START, events
 from metarec.data.cold_users import ColdUser, ColdUserSplit, Horizon, split_cold_users
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.data.splits import split_by_time, split_folds
 
 SMALL = Horizon(shots=(0, 1), pool=2, min_events=4)

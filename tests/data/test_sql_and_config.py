@@ -10,9 +10,10 @@ from polars.testing import assert_frame_equal
 
 from data.folders import START, digest, events, item_table, user_table, write
 from metarec.data.cleaning import check, read_clean
+from metarec.data.dataset import Dataset
 from metarec.data.domains import domain, domains
 from metarec.data.read import read
-from metarec.data.schema import BadInput, Dataset, DataWarning
+from metarec.data.schema import BadInput, DataWarning
 from metarec.data.sources.config import EXAMPLE
 
 sa = pytest.importorskip("sqlalchemy")

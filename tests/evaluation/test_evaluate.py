@@ -97,7 +97,7 @@ def test_new_users_are_shown_with_titles_and_true_hits(evaluation, big_world):
 def test_an_attribute_unlike_for_all_is_not_shown(evaluation, big_world):
     from dataclasses import replace
 
-    from metarec.data.schema import Dataset
+    from metarec.data.dataset import Dataset
     from metarec.evaluation.scenarios import prepare
 
     users = big_world.data.users.frame

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from metarec.data.cold_users import Horizon, split_cold_users
-from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.report import to_text

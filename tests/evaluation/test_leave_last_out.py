@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation.baselines.transitions import TransitionsAndCosine
 from metarec.evaluation.leave_last_out import (
     evaluate_last_out,

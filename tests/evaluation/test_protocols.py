@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation.paper_protocols import (
     PROTOCOLS,
     Chance,

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from evaluation.worlds import SHORT_WORLD, Oracle
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation.baselines import BASELINES
 from metarec.evaluation.curve import learning_curve
 from metarec.evaluation.scenarios import SCENARIOS, hide_items, prepare

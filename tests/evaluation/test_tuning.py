@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.tuning import tune
 from metarec.models.config import ModelConfig
 from metarec.models.item_knn import ItemKnnConfig

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import Catalog, Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Catalog, Vocabulary
 from metarec.recommendation.slate import Request, Slate
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 
 ITEMS = 30
 """Per taste."""

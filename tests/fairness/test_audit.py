@@ -128,7 +128,8 @@ def test_one_user_groups_are_cautioned_not_compared(blind, data):
 def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, data, trial):
     from dataclasses import replace
 
-    from metarec.data.schema import Catalog, Dataset
+    from metarec.data.dataset import Dataset
+    from metarec.data.schema import Catalog
 
     bare = Dataset(
         interactions=data.interactions,

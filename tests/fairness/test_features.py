@@ -11,7 +11,7 @@ import pytest
 
 from metarec.app import cli
 from metarec.data.cold_users import split_cold_users
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.evaluation.measure import Trial
 from metarec.fairness.features import _shuffled, audit_features
 from metarec.recommendation.slate import Request

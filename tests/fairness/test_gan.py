@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fairness.biased_world import biased_data
-from metarec.data.schema import BadInput, Dataset, Profiles
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Profiles
 from metarec.fairness.mitigation.augment import augment_with_gan, interaction_vectors
 from metarec.fairness.mitigation.gan import GanConfig, make_up, train_gan
 from metarec.fairness.mitigation.gan_checks import check, membership_advantage, nearest_distance

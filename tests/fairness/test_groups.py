@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Catalog, Vocabulary
 from metarec.fairness.groups import (
     NOT_STATED,
     are_times,

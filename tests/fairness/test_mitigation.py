@@ -9,7 +9,8 @@ import pytest
 from explanation.closed_form import ClosedForm
 from fairness.biased_world import biased_cold_users
 from fairness.conftest import Blind
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.fairness.disparity import Matched
 from metarec.fairness.exposure import divergence, item_attention
 from metarec.fairness.groups import category_matrix, group_items_by_popularity

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.schema import BadInput, Catalog, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Catalog
 from metarec.features.pictures import PictureColumns, with_pictures
 
 Image = pytest.importorskip("PIL.Image")

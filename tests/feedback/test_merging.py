@@ -9,7 +9,8 @@ import time
 import polars as pl
 import pytest
 
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.feedback.copies import without_copies, without_known
 from metarec.feedback.events import Appended, Event, EventConflict, Impression
 from metarec.feedback.forgetting import forget, without_forgotten

@@ -74,7 +74,8 @@ IMPORT = """
 import sys
 import polars as pl
 from metarec.app.importing import import_data
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary
 from metarec.feedback import open_store
 data = Dataset(interactions=pl.read_parquet(sys.argv[2]))
 store = open_store(sys.argv[1])

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from metarec.data.dataset import Dataset
 from metarec.data.read import read
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import learners_for
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender

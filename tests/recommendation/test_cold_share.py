@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.recommendation.cold_share import CANDIDATES, reserved
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender

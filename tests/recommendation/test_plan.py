@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.models import gram, markov
 from metarec.models.item_knn import ItemKnn
 from metarec.recommendation import ensemble

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from metarec.app import cli
+from metarec.data.dataset import Dataset
 from metarec.data.read import read
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.schema import BadInput
 from metarec.recommendation.fitting import fit
 from metarec.recommendation.prior import Prior, Trial
 from metarec.recommendation.settings import Settings

@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 
 from context_world import CITIES, context_world, group_of
+from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.schema import BadInput
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 

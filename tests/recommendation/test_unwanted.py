@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.recommendation.slate import Request
 from metarec.recommendation.unwanted import named, unwanted_in, unwanted_notes
 from metarec.recommender import Recommender

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import polars as pl
 
+from metarec.data.dataset import Dataset
 from metarec.data.errors import BadInput
-from metarec.data.schema import Dataset
 from metarec.recommendation.slate import Request
 from metarec.runtime.folders import write_text
 from metarec.runtime.jobs import check_backend, run_jobs

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary
 from metarec.feedback.copies import without_copies, without_known
 from metarec.feedback.events import Event
 from metarec.feedback.forgetting import without_forgotten

@@ -14,11 +14,12 @@ import polars as pl
 from metarec.data import rules
 from metarec.data.bots import bots
 from metarec.data.cleaning_config import OFF, CleaningConfig
+from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding
-from metarec.data.read import open_tables
+from metarec.data.opening import open_tables
 from metarec.data.report import DataReport, report_on
 from metarec.data.rules import Coded, RuleResult, coded
-from metarec.data.schema import BadInput, Catalog, Dataset, id_order, in_order
+from metarec.data.schema import BadInput, Catalog, id_order, in_order
 from metarec.data.validity import Place, valid_events
 
 MAX_ZEROS = 0.2
@@ -48,7 +49,7 @@ def read_clean(
     `metarec.read`.
     """
     tables = open_tables(source, rules=config, domain=domain)
-    return clean(tables.dataset(), config or tables.rules, findings=tables.findings)
+    return clean(Dataset.of(tables), config or tables.rules, findings=tables.findings)
 
 
 def clean(

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import BadInput, Dataset, Interactions, id_order
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Interactions, id_order
 
 
 @dataclass(frozen=True, kw_only=True)

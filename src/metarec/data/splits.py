@@ -15,7 +15,8 @@ from metarec.data.cold_users import (
     cold_users_of,
     items_of_users,
 )
-from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, id_order
 from metarec.data.validity import MIN_EPOCH
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.dataset import Dataset
 from metarec.data.kind_names import plain_kind
 from metarec.data.kinds import Kinds
-from metarec.data.schema import Dataset
 from metarec.data.validity import MIN_EPOCH
 
 TINY = 1e-4

@@ -16,7 +16,7 @@ from metarec.data.domains import Policy
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.relations import Relations
-from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
+from metarec.data.schema import BadInput
 from metarec.data.validity import UNTIMED
 
 
@@ -41,18 +41,6 @@ class Tables:
     """What slates must heed, where a domain or a TOML file says so."""
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Hyper-parameters of models, where a TOML file sets some."""
-
-    def dataset(self) -> Dataset:
-        """The nouns of stage 1."""
-        return Dataset(
-            interactions=Interactions.of(self.interactions, self.kinds),
-            items=None if self.items is None else Catalog.of(self.items),
-            users=None if self.users is None else Profiles.of(self.users),
-            name=self.name,
-            policy=self.policy,
-            relations=self.relations,
-            models=self.models,
-        )
 
     def named(self, name: str) -> Tables:
         """The same tables under another name."""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarec.data.cold_users import LONG, SHORT, ColdUser, Horizon
-from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.baselines.tuned import PRIOR_WEIGHTS, Validation, fitted, prepare
 from metarec.features.behaviour import Behaviour
 from metarec.features.events import EventReader

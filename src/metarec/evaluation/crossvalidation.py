@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from metarec.data.cold_users import Horizon
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.data.splits import split_folds
 from metarec.evaluation.curve import CurveTable, learning_curve
 from metarec.evaluation.interface import Evaluated

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUserSplit, Horizon, split_cold_users
-from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, id_order
 from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.curve import CurveTable, learning_curve

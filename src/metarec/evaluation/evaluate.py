@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import Horizon
+from metarec.data.dataset import Dataset
 from metarec.data.domains import domain
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import UNADAPTED, LearnerRecommender, OwnRecommender
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.baselines.content import describe_items

@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary
 from metarec.recommendation.slate import Request
 
 

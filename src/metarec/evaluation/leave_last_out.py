@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser, as_cold_users, telling_acts
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines import BASELINES, registered_baselines
 from metarec.evaluation.baselines.transitions import TransitionsAndCosine

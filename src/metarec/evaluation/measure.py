@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Vocabulary, id_order
 from metarec.evaluation import metrics
 from metarec.evaluation.interface import KnowsItsUncertainty, Rates, Scores, requests_at
 from metarec.evaluation.metrics.slates import popularity_share

@@ -18,7 +18,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser, ColdUserSplit, cold_users_of, split_cold_users
-from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, id_order
 from metarec.evaluation.adapters import LearnerInputs, ModelAlone, OwnRecommender
 from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import Trial, measure

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import BadInput, Dataset, Interactions, Vocabulary, id_order
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Interactions, Vocabulary, id_order
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines.ratings import offsets_of
 from metarec.evaluation.baselines.table import TrainingTable

@@ -14,8 +14,9 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cold_users import ColdUser
+from metarec.data.dataset import Dataset
 from metarec.data.read import read
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation import leave_last_out as last_out
 from metarec.evaluation.baselines import BASELINES
 from metarec.evaluation.interface import Evaluated, Rates

@@ -32,7 +32,8 @@ from metarec.data.cold_users import (
     split_cold_users,
     telling_acts,
 )
-from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, id_order
 from metarec.data.splits import split_by_time
 from metarec.evaluation.measure import Trial
 from metarec.runtime.rng import derive

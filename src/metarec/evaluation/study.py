@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import OwnRecommender, learners_for
 from metarec.evaluation.baselines import BASELINES
 from metarec.evaluation.evaluate import Evaluation, evaluate

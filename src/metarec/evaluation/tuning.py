@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from metarec.data.cold_users import ColdUser, ColdUserSplit, split_cold_users
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import Difference, paired_difference, resample

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.baselines.tuned import fitted
 from metarec.evaluation.interface import requests_at

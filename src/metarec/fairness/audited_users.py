@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import Horizon, choose_horizon, cold_users_of, items_of_users
-from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, id_order
 from metarec.evaluation.measure import Trial
 
 SEEN = (

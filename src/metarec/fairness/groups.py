@@ -18,7 +18,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import BadInput, Catalog, Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Catalog, Vocabulary
 
 NOT_STATED = "not stated"
 ACTIVITY = "activity"

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import BadInput, Catalog, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders.base import EncoderState
 from metarec.features.encoders.images import (
     EncodedImages,

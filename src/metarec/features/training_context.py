@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
+from metarec.data.dataset import Dataset
 from metarec.data.places import LATITUDE, degrees_of
 from metarec.data.regions import Regions
-from metarec.data.schema import Catalog, Dataset
+from metarec.data.schema import Catalog
 from metarec.features.context_columns import ContextColumns, with_clock
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext

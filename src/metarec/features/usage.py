@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import polars as pl
 
+from metarec.data.dataset import Dataset
 from metarec.data.places import LATITUDE, LONGITUDE
-from metarec.data.schema import Dataset
 from metarec.features.items import SKIPPED, tag_columns, tags_of
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import TEXT_COLUMNS

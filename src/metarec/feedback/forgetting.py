@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from metarec.data.read import open_tables
+from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
 from metarec.feedback import tables
 from metarec.feedback.aliases import id_now

@@ -15,9 +15,10 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
+from metarec.data.dataset import Dataset
 from metarec.data.merged_users import one_row_each, related, renamed
 from metarec.data.relations import Relations
-from metarec.data.schema import BadInput, Dataset, Profiles
+from metarec.data.schema import BadInput, Profiles
 from metarec.feedback import tables
 from metarec.feedback.aliases import id_now, ids_now_among
 from metarec.feedback.copies import without_copies

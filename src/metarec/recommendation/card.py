@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metarec.data.policies import facts_lines, policy_facts
+from metarec.data.policy_facts import facts_lines, policy_facts
 from metarec.models.config import config_line
 from metarec.recommendation.fitted import FittedModel
 

@@ -12,8 +12,9 @@ import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.cold_users import Horizon
+from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
-from metarec.data.schema import Catalog, Dataset, Vocabulary
+from metarec.data.schema import Catalog, Vocabulary
 from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories

@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import Horizon, choose_horizon
+from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.errors import DataWarning
-from metarec.data.schema import BadInput, Catalog, Dataset, id_order
+from metarec.data.schema import BadInput, Catalog, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.encoders.item_reader import item_reader
 from metarec.features.events import EventReader, Events

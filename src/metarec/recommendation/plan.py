@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import Horizon, choose_horizon, items_of_users
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.features.behaviour import pools_of
 from metarec.models import gram
 from metarec.models.alike import MAX_COMPARED

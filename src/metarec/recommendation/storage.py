@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metarec.data.cold_users import Horizon
+from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
 from metarec.data.kinds import Kinds
 from metarec.data.relations import Relations
-from metarec.data.schema import Catalog, Dataset, Interactions, Profiles
+from metarec.data.schema import Catalog, Interactions, Profiles
 from metarec.features.encoders.base import EncoderState
 from metarec.features.encoders.encode import encoder_from_state
 from metarec.features.items import ItemInputs

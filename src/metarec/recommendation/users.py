@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from metarec.data.dataset import Dataset
 from metarec.data.places import degrees_of, location_of
 from metarec.data.regions import Regions
-from metarec.data.schema import Catalog, Dataset, Vocabulary
+from metarec.data.schema import Catalog, Vocabulary
 from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories

@@ -15,7 +15,7 @@ from metarec.app.commands.options import note as tell
 from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
-    from metarec.data.schema import Dataset
+    from metarec.data.dataset import Dataset
     from metarec.evaluation.measure import Trial
     from metarec.fairness.audit import Audit
     from metarec.recommender import Recommender

@@ -28,7 +28,7 @@ from metarec.app.commands.options import (
 DOMAIN_COLD = "domain-cold"
 
 if TYPE_CHECKING:
-    from metarec.data.schema import Dataset
+    from metarec.data.dataset import Dataset
     from metarec.evaluation.evaluate import Evaluation, Gains
     from metarec.evaluation.interface import Evaluated
     from metarec.evaluation.scenarios import Scenario

@@ -29,7 +29,7 @@ from metarec.app.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from metarec.data.schema import Dataset
+    from metarec.data.dataset import Dataset
     from metarec.evaluation.tuning import Tuned
     from metarec.recommendation.settings import Settings
     from metarec.recommender import Recommender
@@ -122,7 +122,7 @@ def fit(
     """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
     from metarec.app.reports import DATA, keep_report
     from metarec.data.cleaning import OFF, read_clean
-    from metarec.data.policies import facts_lines, policy_facts
+    from metarec.data.policy_facts import facts_lines, policy_facts
     from metarec.data.schema import BadInput
     from metarec.features.pictures import with_pictures
     from metarec.models.registry import USER_TEXT

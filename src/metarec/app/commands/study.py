@@ -13,7 +13,7 @@ from metarec.app.commands.options import Backend, Json, Workers, note, show, spo
 from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
-    from metarec.data.schema import Dataset
+    from metarec.data.dataset import Dataset
 
 
 def study(

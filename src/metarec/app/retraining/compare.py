@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser, Horizon, as_cold_users, telling_acts
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import interval, resample
 from metarec.feedback.promotion import Comparison

@@ -22,9 +22,10 @@ from metarec.app.retraining.compare import as_holdout_users, compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.data.cleaning import clean
 from metarec.data.cold_users import Horizon, choose_horizon
-from metarec.data.read import open_tables
+from metarec.data.dataset import Dataset
+from metarec.data.opening import open_tables
 from metarec.data.relations import Relations
-from metarec.data.schema import BadInput, Catalog, Dataset, Interactions, Profiles
+from metarec.data.schema import BadInput, Catalog, Interactions, Profiles
 from metarec.feedback import open_store
 from metarec.feedback.copies import without_known
 from metarec.feedback.erasing import free_space
@@ -155,7 +156,7 @@ def _round(
     old = (
         data
         if isinstance(data, Dataset)
-        else tables.dataset()
+        else Dataset.of(tables)
         if tables
         else champion.training_data()
     )

@@ -80,7 +80,7 @@ SOURCE_KEYS = {
 
 
 class ReadSource(Protocol):
-    """How a source named by its path is read: `metarec.data.read.read_source`."""
+    """How a source named by its path is read: `metarec.data.opening.read_source`."""
 
     def __call__(self, source: Path, rules: CleaningConfig | None, reading: Reading, /) -> Tables:
         """Read a folder or a file, whatever its layout."""

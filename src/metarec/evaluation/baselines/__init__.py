@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from metarec.data.dataset import Dataset
 from metarec.data.extensions import Extensions
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation.baselines.ease import ease
 from metarec.evaluation.baselines.factors import ials
 from metarec.evaluation.baselines.knn import item_knn

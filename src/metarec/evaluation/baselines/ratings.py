@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import Dataset
+from metarec.data.dataset import Dataset
 from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.baselines.tuned import (
     ScoreAll,

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.factors import folding_into
 from metarec.evaluation.baselines.ratings import TunedRater, offsets_of

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import TunedRanker, Validation, Variant, fitted, prepare
 from metarec.recommendation.slate import Request

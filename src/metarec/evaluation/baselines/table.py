@@ -14,7 +14,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from metarec.data.cold_users import Horizon
-from metarec.data.schema import Dataset, Vocabulary, id_order
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary, id_order
 from metarec.features.behaviour import Behaviour
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories

@@ -18,7 +18,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.baselines.tuned import fitted
 from metarec.models.item_knn import ItemKnn, ItemKnnConfig

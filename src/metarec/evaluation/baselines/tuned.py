@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from metarec.data.cold_users import LONG, SHORT, ColdUser
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.interface import requests_at

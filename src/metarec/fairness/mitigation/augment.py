@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from metarec.data.schema import EVENT_COLUMNS, BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import EVENT_COLUMNS, BadInput
 from metarec.fairness.groups import NOT_STATED, Groups
 from metarec.fairness.mitigation.gan import GanConfig, make_up, train_gan
 from metarec.fairness.mitigation.gan_checks import GanReport, check

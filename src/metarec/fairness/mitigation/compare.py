@@ -12,7 +12,8 @@ import numpy as np
 
 from metarec.data.cleaning import clean
 from metarec.data.cold_users import ColdUserSplit
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import (

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.metrics import find_hits, ndcg, rank

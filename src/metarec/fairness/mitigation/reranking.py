@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import BadInput, Dataset, Vocabulary
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.interface import Scores
 from metarec.fairness.exposure import SMOOTHING
 from metarec.features.events import parts_of

@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.fairness.groups import ACTIVITY, NOT_STATED, Groups, group_activity, group_profiles
 
 MAX_WEIGHT = 20.0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.data.schema import BadInput, Dataset
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
 from metarec.fairness.mitigation.augment import augment_with_gan
 from metarec.fairness.mitigation.reweighting import inverse_propensity, reweigh
 from metarec.fairness.mitigation.upsampling import upsample

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from metarec.data.schema import Dataset, Profiles
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Profiles
 from metarec.fairness.groups import NOT_STATED, Groups
 from metarec.fairness.mitigation.reweighting import training_groups
 

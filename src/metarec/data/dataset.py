@@ -1,0 +1,121 @@
+"""What everything starts from: events, items and users that belong together."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from metarec.data.domains import Policy
+from metarec.data.kinds import Kinds
+from metarec.data.opening import open_tables
+from metarec.data.relations import Relations
+from metarec.data.schema import Catalog, DataWarning, Interactions, Profiles, id_order
+from metarec.data.sources.folder import Reading
+from metarec.data.tables import Tables
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
+class Dataset:
+    """Events, items and users that belong together; items or users may be left out and are then
+    taken from the events.
+    """
+
+    interactions: Interactions
+    items: Catalog
+    users: Profiles
+    name: str
+    policy: Policy | None = None
+    """What slates must heed, where the data's TOML file or a domain says so."""
+    relations: Relations
+    """Friends and searches of users."""
+    models: Mapping[str, Mapping[str, Any]]
+    """Hyper-parameters of models, where the data's TOML file sets some (`[models.ease]`)."""
+
+    def __init__(
+        self,
+        *,
+        interactions: Any,
+        items: Any = None,
+        users: Any = None,
+        name: str = "data",
+        policy: Policy | None = None,
+        kinds: Kinds | None = None,
+        relations: Relations | None = None,
+        models: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        if not isinstance(interactions, Interactions):
+            found = _checked(interactions, items, users, kinds)
+            interactions, items, users = found.interactions, found.items, found.users
+        elif kinds is not None:
+            interactions = Interactions.of(interactions.frame, kinds)
+        events = interactions
+        catalog = (
+            items
+            if isinstance(items, Catalog)
+            else Catalog.of(
+                events.frame.select("item_id").unique().sort(id_order("item_id"))
+                if items is None
+                else items
+            )
+        )
+        profiles = (
+            users
+            if isinstance(users, Profiles)
+            else Profiles.of(
+                events.frame.select("user_id").unique().sort(id_order("user_id"))
+                if users is None
+                else users
+            )
+        )
+        object.__setattr__(self, "interactions", events)
+        object.__setattr__(self, "items", catalog)
+        object.__setattr__(self, "users", profiles)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "policy", policy)
+        object.__setattr__(self, "relations", relations or Relations())
+        object.__setattr__(self, "models", models or {})
+
+    def __repr__(self) -> str:
+        events, items, users = (
+            len(part.frame) for part in (self.interactions, self.items, self.users)
+        )
+        return f"Dataset({self.name}: {events:,} events, {users:,} users, {items:,} items)"
+
+    @classmethod
+    def of(cls, tables: Tables) -> Dataset:
+        """The data that tables hold."""
+        return cls(
+            interactions=Interactions.of(tables.interactions, tables.kinds),
+            items=None if tables.items is None else Catalog.of(tables.items),
+            users=None if tables.users is None else Profiles.of(tables.users),
+            name=tables.name,
+            policy=tables.policy,
+            relations=tables.relations,
+            models=tables.models,
+        )
+
+    def with_interactions(self, frame: pl.DataFrame) -> Dataset:
+        """The same items and users with other events."""
+        return replace(self, interactions=self.interactions.keep(frame))
+
+
+def _checked(interactions: Any, items: Any, users: Any, kinds: Kinds | None) -> Dataset:
+    """Frames as a data set, as through `metarec.read`; what was left out is warned of."""
+    sides = {"items": items, "users": users}
+    ready = {n: s for n, s in sides.items() if isinstance(s, Catalog | Profiles)}
+    frames = {"interactions": interactions} | {
+        n: s.frame if isinstance(s, Catalog | Profiles) else s for n, s in sides.items()
+    }
+    tables = open_tables(frames, reading=Reading(kinds=kinds or Kinds.default()))
+    for finding in tables.findings:
+        warnings.warn(finding.line(), DataWarning, stacklevel=4)
+    data = Dataset.of(tables)
+    return Dataset(
+        interactions=data.interactions,
+        items=ready.get("items", data.items),
+        users=ready.get("users", data.users),
+    )

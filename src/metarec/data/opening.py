@@ -1,0 +1,109 @@
+"""Tables from wherever they lie: folders, files, databases, frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.domains import NO_DOMAIN, pack_kinds
+from metarec.data.domains import domain as pack_of
+from metarec.data.merged_users import with_merged_users
+from metarec.data.schema import BadInput
+from metarec.data.sources.files import SUFFIXES, suffix_of
+from metarec.data.sources.folder import Reading, read_event_file, read_folder, table_file
+from metarec.data.sources.joins import loose_tables
+from metarec.data.sources.movielens import LAYOUTS, read_movielens
+from metarec.data.sources.recbole import read_recbole
+from metarec.data.tables import Tables, unknown_kinds
+
+CONFIG_NAME = "metarec.toml"
+
+
+def open_tables(
+    source: str | PathLike[str] | Any,
+    *,
+    rules: CleaningConfig | None = None,
+    reading: Reading | None = None,
+    domain: str | None = None,
+) -> Tables:
+    """Read a source as tables that say themselves what was left out or assumed."""
+    pack = NO_DOMAIN if domain is None else pack_of(domain)
+    reading = reading or Reading(
+        rules=rules or CleaningConfig(), synonyms=pack.synonyms, kinds=pack_kinds(pack)
+    )
+    tables = read_source(source, rules, reading, domain)
+    tables = with_merged_users(tables)
+    named = tables.policy if domain is None else tables.policy or pack.policy
+    loose = loose_tables(tables.interactions, tables.items, tables.users)
+    found = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]
+    return replace(tables, policy=named, findings=found)
+
+
+def read_source(
+    source: str | PathLike[str] | Any,
+    rules: CleaningConfig | None,
+    reading: Reading,
+    domain: str | None = None,
+) -> Tables:
+    """Read one source, which may be one of several."""
+    if isinstance(source, str) and "://" in source:
+        from metarec.data.sources.sql import read_sql
+
+        return read_sql(source, reading)
+    if not isinstance(source, str | PathLike):
+        from metarec.data.sources.frames import read_frames
+
+        return read_frames(source, reading)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _open_folder(path, reading, rules, domain)
+    if not path.exists():
+        raise BadInput(
+            f"{path} does not exist; give a data folder, a file of events, a TOML file or a "
+            f"database URL"
+        )
+    return _open_file(path, reading, rules, domain)
+
+
+def _open_folder(
+    folder: Path, reading: Reading, rules: CleaningConfig | None, domain: str | None
+) -> Tables:
+    if (folder / CONFIG_NAME).is_file():
+        from metarec.data.sources.config import read_config
+
+        return read_config(folder / CONFIG_NAME, rules, domain, open_path=read_source)
+    if table_file(folder, "interactions") is not None:
+        return read_folder(folder, reading)
+    if any(folder.glob("*.inter")):
+        return read_recbole(folder, reading)
+    if any((folder / name).is_file() for name in LAYOUTS):
+        return read_movielens(folder, reading)
+    return read_folder(folder, reading)  # which says what is missing
+
+
+def _open_file(
+    path: Path, reading: Reading, rules: CleaningConfig | None, domain: str | None
+) -> Tables:
+    suffix = suffix_of(path)
+    if suffix == ".toml":
+        from metarec.data.sources.config import read_config
+
+        return read_config(path, rules, domain, open_path=read_source)
+    if suffix in (".db", ".sqlite", ".sqlite3"):
+        from metarec.data.sources.sql import read_sql
+
+        return read_sql(f"sqlite:///{path}", reading)
+    if suffix == ".inter":
+        return read_recbole(path.parent, reading)
+    if path.name in LAYOUTS:
+        return read_movielens(path.parent, reading)
+    if suffix in SUFFIXES:
+        return read_event_file(path, reading)
+    raise BadInput(
+        f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in "
+        f"{', '.join(SUFFIXES)}, "
+        ".inter, .db or .toml"
+    )

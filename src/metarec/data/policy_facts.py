@@ -1,0 +1,45 @@
+"""A policy as plain values, with which of its columns the data have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from metarec.data.dataset import Dataset
+from metarec.data.domains import DEFAULT_POLICY, Policy
+from metarec.data.policies import Needed, bare, column_of, policy_lines
+
+
+def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
+    """The policy of data (or another) as plain values: in words, and which of its columns are
+    there.
+    """
+    policy = policy or data.policy or DEFAULT_POLICY
+    needed, items = Needed.by(policy), data.items.frame.columns
+    stated = {bare(name) for name in data.users.attributes}
+    there = {name: column_of(name, items, policy) is not None for name in needed.items}
+    known = {name: bare(name) in stated for name in needed.users}
+    return {
+        "policy": asdict(policy),
+        "words": policy_lines(policy),
+        "items": {"found": _where(there, True), "missing": _where(there, False)},
+        "users": {"found": _where(known, True), "missing": _where(known, False)},
+    }
+
+
+def facts_lines(facts: Mapping[str, Any]) -> list[str]:
+    """`policy_facts` for a terminal, one sentence a line."""
+    lines = list(facts["words"])
+    for table in ("items", "users"):
+        found, missing = facts[table]["found"], facts[table]["missing"]
+        if found:
+            lines.append(f"found in {table}: {', '.join(found)}")
+        if missing:
+            why = "not checked" if table == "items" else "state them with each request"
+            lines.append(f"NOT found in {table}: {', '.join(missing)} ({why})")
+    return lines
+
+
+def _where(there: Mapping[str, bool], wanted: bool) -> list[str]:
+    return [name for name, found in there.items() if found is wanted]
