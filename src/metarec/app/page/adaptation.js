@@ -1,4 +1,5 @@
-// What clicks changed: two lists side by side with a line for every item in both, and how uncertainty shrank.
+// What clicks changed: two lists side by side with a line for every item in both, and how
+// uncertainty shrank.
 
 import { count, el, svg } from "./dom.js";
 import { sureWords } from "./items.js";
@@ -22,33 +23,67 @@ export function drawMoves(place, base, slate, name, now = t`You`) {
     return [svg("path", { class: kind, d: `M0 ${from} C 50 ${from} 50 ${to} 100 ${to}` })];
   });
   place.replaceChildren(
-    el("p", { class: "quiet" }, stayed === right.length && right.every((one, row) => was.get(one.item_id) === row)
-      ? t`The same list so far.` : t`${count(right.length - stayed, "item")} of ${right.length} new, ${stayed} still there.`),
-    el("div", { class: "moves" },
+    el(
+      "p",
+      { class: "quiet" },
+      stayed === right.length && right.every((one, row) => was.get(one.item_id) === row)
+        ? t`The same list so far.`
+        : t`${count(right.length - stayed, "item")} of ${right.length} new, ${stayed} still there.`,
+    ),
+    el(
+      "div",
+      { class: "moves" },
       side(name, left, (one) => (is.has(one.item_id) ? "" : "left")),
-      svg("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true", height }, lines),
-      side(now, right, (one) => (was.has(one.item_id) ? "" : "entered"))));
+      svg(
+        "svg",
+        {
+          viewBox: `0 0 100 ${height}`,
+          preserveAspectRatio: "none",
+          "aria-hidden": "true",
+          height,
+        },
+        lines,
+      ),
+      side(now, right, (one) => (was.has(one.item_id) ? "" : "entered")),
+    ),
+  );
 }
 
 function side(name, items, kind) {
-  return el("div", { class: "side" }, el("h3", {}, name),
-    el("ol", {}, items.map((one) => el("li", { class: kind(one), title: one.title }, el("span", {}, one.title)))));
+  return el(
+    "div",
+    { class: "side" },
+    el("h3", {}, name),
+    el(
+      "ol",
+      {},
+      items.map((one) =>
+        el("li", { class: kind(one), title: one.title }, el("span", {}, one.title)),
+      ),
+    ),
+  );
 }
 
 /** Mean spread of the predictions on the list after each number of events seen in this visit. */
 export function drawUncertainty(place, trail) {
   const points = trail.filter((one) => one.uncertainty !== null);
   if (!points.length) {
-    place.replaceChildren(el("p", { class: "quiet" }, t`This model says nothing about how sure it is.`));
+    place.replaceChildren(
+      el("p", { class: "quiet" }, t`This model says nothing about how sure it is.`),
+    );
     return;
   }
   const [first, last] = [points[0], points.at(-1)];
   const change = (last.uncertainty - first.uncertainty) / first.uncertainty;
-  const words = points.length === 1 ? t`Nothing is known of you yet.` : t`${Math.abs(Math.round(100 * change))}% ${change < 0 ? t`less` : t`more`} uncertain than for a new user, on average over the list.`;
+  const words =
+    points.length === 1
+      ? t`Nothing is known of you yet.`
+      : t`${Math.abs(Math.round(100 * change))}% ${change < 0 ? t`less` : t`more`} uncertain than for a new user, on average over the list.`;
   place.replaceChildren(
     el("p", { class: "big-number" }, sureWords(last.uncertainty / first.uncertainty)),
     el("p", { class: "quiet" }, words),
-    ...trailChart(points));
+    ...trailChart(points),
+  );
 }
 
 function trailChart(points) {
@@ -60,9 +95,26 @@ function trailChart(points) {
   const x = (p) => pad + (width - 2 * pad) * (p.shots / longest);
   const y = (p) => pad + (height - 2 * pad) * (1 - (p.uncertainty - least) / (most - least || 1));
   const label = points.map((p) => t`${p.uncertainty.toFixed(2)} after ${p.shots}`).join(", ");
-  return [el("figure", { class: "trail" },
-    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t`Uncertainty: ${label} events` },
-      svg("polyline", { points: points.map((p) => `${x(p)},${y(p)}`).join(" ") }),
-      points.map((p) => svg("circle", { cx: x(p), cy: y(p), r: 3.5 }))),
-    el("figcaption", { class: "quiet" }, el("span", {}, t`a new user`), el("span", {}, t`after ${count(longest, "event")}`)))];
+  return [
+    el(
+      "figure",
+      { class: "trail" },
+      svg(
+        "svg",
+        {
+          viewBox: `0 0 ${width} ${height}`,
+          role: "img",
+          "aria-label": t`Uncertainty: ${label} events`,
+        },
+        svg("polyline", { points: points.map((p) => `${x(p)},${y(p)}`).join(" ") }),
+        points.map((p) => svg("circle", { cx: x(p), cy: y(p), r: 3.5 })),
+      ),
+      el(
+        "figcaption",
+        { class: "quiet" },
+        el("span", {}, t`a new user`),
+        el("span", {}, t`after ${count(longest, "event")}`),
+      ),
+    ),
+  ];
 }

@@ -8,7 +8,8 @@ export { ApiError, randomName };
 const KEY = "metarec.key";
 
 export const hasKey = () => Boolean(sessionStorage.getItem(KEY));
-export const setKey = (key) => (key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY));
+export const setKey = (key) =>
+  key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY);
 
 const service = new Metarec(document.baseURI, { key: () => sessionStorage.getItem(KEY), language });
 
@@ -16,7 +17,10 @@ export const ask = (method, path, body) => service.ask(method, path, body);
 /** The same, and the milliseconds that the service itself took. */
 export async function timed(method, path, body) {
   const answer = await service.call(method, path, body);
-  return [await answer.json(), Number(/dur=([\d.]+)/.exec(answer.headers.get("server-timing"))?.[1])];
+  return [
+    await answer.json(),
+    Number(/dur=([\d.]+)/.exec(answer.headers.get("server-timing"))?.[1]),
+  ];
 }
 export const text = async (path) => (await service.call("GET", path)).text();
 
@@ -32,4 +36,5 @@ export function item(itemId) {
   return known.get(itemId);
 }
 
-export const remember = (found) => found.forEach((one) => known.set(one.item_id, Promise.resolve(one)));
+export const remember = (found) =>
+  found.forEach((one) => known.set(one.item_id, Promise.resolve(one)));

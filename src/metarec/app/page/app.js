@@ -46,13 +46,35 @@ async function becomeNew() {
 }
 
 async function forgetMe() {
-  const body = el("p", {}, t`Everything kept under your id is deleted, and the next retraining leaves it out. This cannot be undone.`);
-  if (!await askIn(t`Forget me?`, body, [{ text: t`Keep it`, means: false }, { text: t`Forget me`, means: true, kind: "danger" }])) return;
+  const body = el(
+    "p",
+    {},
+    t`Everything kept under your id is deleted, and the next retraining leaves it out. This cannot be undone.`,
+  );
+  if (
+    !(await askIn(t`Forget me?`, body, [
+      { text: t`Keep it`, means: false },
+      { text: t`Forget me`, means: true, kind: "danger" },
+    ]))
+  )
+    return;
   try {
     const receipt = await forget();
-    const rows = Object.entries(receipt.rows_deleted).map(([table, n]) => el("li", {}, `${n.toLocaleString("en")} × ${table}`));
-    await askIn(t`Forgotten`, el("div", {}, el("p", {}, t`Deleted:`), el("ul", {}, rows), el("p", {}, receipt.in_model),
-      el("p", { class: "quiet" }, t`Receipt `, el("code", {}, receipt.receipt_id))), [{ text: t`Close`, means: true, kind: "primary" }]);
+    const rows = Object.entries(receipt.rows_deleted).map(([table, n]) =>
+      el("li", {}, `${n.toLocaleString("en")} × ${table}`),
+    );
+    await askIn(
+      t`Forgotten`,
+      el(
+        "div",
+        {},
+        el("p", {}, t`Deleted:`),
+        el("ul", {}, rows),
+        el("p", {}, receipt.in_model),
+        el("p", { class: "quiet" }, t`Receipt `, el("code", {}, receipt.receipt_id)),
+      ),
+      [{ text: t`Close`, means: true, kind: "primary" }],
+    );
     await becomeNew();
   } catch (error) {
     await failed(error, forgetMe);
@@ -64,15 +86,30 @@ function whoAmI() {
   byId("avatar").style.setProperty("--hue", String(parseInt(user.userId.slice(-4), 16) % 360));
 }
 
-const KEYS = [["/", t`find something`], [t`↓ ↑ or j k`, t`next, previous item`], ["l", t`like it`], ["d", t`not for me`], ["w", t`why is it here?`],
-  ["Esc", t`close`], ["?", t`this list`]];
+const KEYS = [
+  ["/", t`find something`],
+  [t`↓ ↑ or j k`, t`next, previous item`],
+  ["l", t`like it`],
+  ["d", t`not for me`],
+  ["w", t`why is it here?`],
+  ["Esc", t`close`],
+  ["?", t`this list`],
+];
 
-const showKeys = () => askIn(t`Keyboard shortcuts`,
-  el("dl", { class: "keys" }, KEYS.map(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)])),
-  [{ text: t`Close`, means: true, kind: "primary" }]);
+const showKeys = () =>
+  askIn(
+    t`Keyboard shortcuts`,
+    el(
+      "dl",
+      { class: "keys" },
+      KEYS.map(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)]),
+    ),
+    [{ text: t`Close`, means: true, kind: "primary" }],
+  );
 
 function closeMenus(event) {
-  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  for (const menu of document.querySelectorAll("details.menu[open]"))
+    if (!menu.contains(event.target)) menu.open = false;
 }
 
 document.addEventListener("click", closeMenus);
@@ -83,20 +120,40 @@ document.addEventListener("keydown", (event) => {
       menu.querySelector("summary").focus();
     }
   }
-  const typing = event.target.closest("input, textarea, select, dialog") || event.ctrlKey || event.metaKey || event.altKey;
+  const typing =
+    event.target.closest("input, textarea, select, dialog") ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey;
   if (typing) return;
   if (event.key === "?") showKeys();
   else if (current === "you") onKey(event);
 });
-byId("start-over").addEventListener("click", () => { byId("menu").open = false; becomeNew(); });
-byId("forget").addEventListener("click", () => { byId("menu").open = false; forgetMe(); });
-byId("change-key").addEventListener("click", () => { byId("menu").open = false; askKey("", begin); });
-byId("menu").addEventListener("toggle", () => { byId("change-key").hidden = !hasKey(); });
+byId("start-over").addEventListener("click", () => {
+  byId("menu").open = false;
+  becomeNew();
+});
+byId("forget").addEventListener("click", () => {
+  byId("menu").open = false;
+  forgetMe();
+});
+byId("change-key").addEventListener("click", () => {
+  byId("menu").open = false;
+  askKey("", begin);
+});
+byId("menu").addEventListener("toggle", () => {
+  byId("change-key").hidden = !hasKey();
+});
 byId("speak").textContent = otherLanguage === "zh" ? "中文" : "English";
 byId("speak").lang = otherLanguage;
 byId("speak").addEventListener("click", () => speak(otherLanguage));
-byId("show-keys").addEventListener("click", () => { byId("menu").open = false; showKeys(); });
-addEventListener("hashchange", () => { if (Object.hasOwn(VIEWS, location.hash.slice(1))) show(); });
+byId("show-keys").addEventListener("click", () => {
+  byId("menu").open = false;
+  showKeys();
+});
+addEventListener("hashchange", () => {
+  if (Object.hasOwn(VIEWS, location.hash.slice(1))) show();
+});
 
 async function begin() {
   whoAmI();

@@ -1,4 +1,5 @@
-// The page in the language of the reader. Code says English sentences with t`...`; a table says them in another, what it lacks stays English.
+// The page in the language of the reader. Code says English sentences with t`...`; a table says
+// them in another, what it lacks stays English.
 
 import { chinese } from "./zh.js";
 
@@ -6,8 +7,15 @@ const PLACE = "metarec.language";
 const LANGUAGES = ["en", "zh"];
 
 function chosen() {
-  const names = [new URLSearchParams(location.search).get("lang"), kept(), ...navigator.languages, "en"];
-  return names.map((name) => String(name).toLowerCase().split(/[-_]/)[0]).find((name) => LANGUAGES.includes(name));
+  const names = [
+    new URLSearchParams(location.search).get("lang"),
+    kept(),
+    ...navigator.languages,
+    "en",
+  ];
+  return names
+    .map((name) => String(name).toLowerCase().split(/[-_]/)[0])
+    .find((name) => LANGUAGES.includes(name));
 }
 
 function kept() {
@@ -25,7 +33,9 @@ export const otherLanguage = LANGUAGES.find((name) => name !== language);
 export function speak(name) {
   try {
     localStorage.setItem(PLACE, name);
-  } catch { /* then only until the next visit, by the address */ }
+  } catch {
+    /* then only until the next visit, by the address */
+  }
   const address = new URL(location.href);
   address.searchParams.set("lang", name);
   location.replace(address);
@@ -33,7 +43,10 @@ export function speak(name) {
 
 const table = language === "zh" ? chinese : {};
 
-/** A sentence, t`like ${this}`: in the table with {1} where something is filled in, which is filled in as it is. */
+/**
+ * A sentence, t`like ${this}`: in the table with {1} where something is filled in, which is
+ * filled in as it is.
+ */
 export function t(strings, ...values) {
   const said = table[strings.join("{}")];
   if (said === undefined) return String.raw({ raw: strings }, ...values);
@@ -52,6 +65,7 @@ export function sayMarkup() {
     if (said) texts.currentNode.data = said;
   }
   for (const name of ["aria-label", "placeholder"]) {
-    for (const node of document.querySelectorAll(`[${name}]`)) node.setAttribute(name, phrase(node.getAttribute(name)) || node.getAttribute(name));
+    for (const node of document.querySelectorAll(`[${name}]`))
+      node.setAttribute(name, phrase(node.getAttribute(name)) || node.getAttribute(name));
   }
 }

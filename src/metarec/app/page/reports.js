@@ -1,15 +1,29 @@
-// Reports kept with the model: the learning curve, for whom it works, what cleaning took out. Known by what they hold.
+// Reports kept with the model: the learning curve, for whom it works, what cleaning took out.
+// Known by what they hold.
 
 import { curve, intervals } from "./charts.js";
 import { count, el, when } from "./dom.js";
 import { phrase, t } from "./language.js";
 
-/** Where a report stands on the page: the curve first, then for whom it works, then the data, then whatever else. */
-export const placeOf = (report) => [report.curves, report.gaps, report.findings, true].findIndex(Boolean);
+/**
+ * Where a report stands on the page: the curve first, then for whom it works, then the data,
+ * then whatever else.
+ */
+export const placeOf = (report) =>
+  [report.curves, report.gaps, report.findings, true].findIndex(Boolean);
 
 export function drawReport(name, report) {
   const drawn = draw(name, report);
-  if (report.kept) drawn.append(el("p", { class: "quiet" }, t`From `, el("code", {}, report.kept.by), `, ${when(report.kept.timestamp)}.`));
+  if (report.kept)
+    drawn.append(
+      el(
+        "p",
+        { class: "quiet" },
+        t`From `,
+        el("code", {}, report.kept.by),
+        `, ${when(report.kept.timestamp)}.`,
+      ),
+    );
   return drawn;
 }
 
@@ -17,16 +31,35 @@ function draw(name, report) {
   if (report.curves) return learningCurve(name, report);
   if (report.gaps && report.groups) return fairness(name, report);
   if (report.findings) return cleaning(name, report);
-  return panel(name, name, el("details", {}, el("summary", {}, t`As it is`), el("pre", {}, JSON.stringify(report, null, 1).slice(0, 20_000))));
+  return panel(
+    name,
+    name,
+    el(
+      "details",
+      {},
+      el("summary", {}, t`As it is`),
+      el("pre", {}, JSON.stringify(report, null, 1).slice(0, 20_000)),
+    ),
+  );
 }
 
-const panel = (name, title, ...inside) => el("section", { class: "panel", "aria-label": title, "data-report": name }, el("h2", {}, title), inside);
+const panel = (name, title, ...inside) =>
+  el(
+    "section",
+    { class: "panel", "aria-label": title, "data-report": name },
+    el("h2", {}, title),
+    inside,
+  );
 
 /** A choice that redraws what is below it. */
 function chooser(name, label, options, draw) {
   const place = el("div", {});
   const id = `choose-${name}-${label.replaceAll(" ", "-")}`;
-  const select = el("select", { id, onchange: () => place.replaceChildren(...draw(select.value)) }, options.map((one) => el("option", { value: one }, one)));
+  const select = el(
+    "select",
+    { id, onchange: () => place.replaceChildren(...draw(select.value)) },
+    options.map((one) => el("option", { value: one }, one)),
+  );
   place.replaceChildren(...draw(options[0]));
   return [el("p", { class: "chooser" }, el("label", { for: id }, label), select), place];
 }
@@ -38,51 +71,213 @@ const number = (x, digits = 3) => (Number.isFinite(x) ? x.toFixed(digits) : "–
 function learningCurve(name, report) {
   const table = (report.curves.cold || report.curves.all).table;
   const metrics = [...new Set(table.map((row) => row.metric))];
-  const sentences = Object.values(report.comparisons || {}).map((one) => el("p", { class: "callout" }, one.sentence));
-  return panel(name, t`Learning curve: ${report.data}`,
-    el("p", { class: "quiet" }, t`${count(report.facts.test_users, "user")} unseen in training, evaluated after each number of events; the band is a 95% interval.`),
-    sentences, chooser(name, t`Measure`, metrics, (metric) => curveOf(report, table.filter((row) => row.metric === metric), metric)));
+  const sentences = Object.values(report.comparisons || {}).map((one) =>
+    el("p", { class: "callout" }, one.sentence),
+  );
+  return panel(
+    name,
+    t`Learning curve: ${report.data}`,
+    el(
+      "p",
+      { class: "quiet" },
+      t`${count(report.facts.test_users, "user")} unseen in training, evaluated after each number of events; the band is a 95% interval.`,
+    ),
+    sentences,
+    chooser(name, t`Measure`, metrics, (metric) =>
+      curveOf(
+        report,
+        table.filter((row) => row.metric === metric),
+        metric,
+      ),
+    ),
+  );
 }
 
 function curveOf(report, rows, metric) {
   const names = [...new Set(rows.map((row) => row.model))];
-  const series = names.map((model) => ({ name: model, ours: report.models.includes(model),
-    points: rows.filter((row) => row.model === model && Number.isFinite(row.mean)) })).filter((one) => one.points.length);
+  const series = names
+    .map((model) => ({
+      name: model,
+      ours: report.models.includes(model),
+      points: rows.filter((row) => row.model === model && Number.isFinite(row.mean)),
+    }))
+    .filter((one) => one.points.length);
   const shots = [...new Set(rows.map((row) => row.events))].sort((a, b) => a - b);
-  const cell = (model, events) => number(rows.find((row) => row.model === model && row.events === events)?.mean);
-  return [el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t`Chart of ${metric}` }, curve(series, metric)), el("details", {}, el("summary", {}, t`Numbers`), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t`${metric} by model and events` },
-    el("table", { class: "plain" }, el("thead", {}, el("tr", {}, el("th", {}, metric), shots.map((n) => el("th", { scope: "col", class: "number" }, String(n))))),
-      el("tbody", {}, series.map((one) => el("tr", { class: one.ours ? "current" : "" }, el("th", { scope: "row" }, one.name),
-        shots.map((n) => el("td", { class: "number" }, cell(one.name, n)))))))))];
+  const cell = (model, events) =>
+    number(rows.find((row) => row.model === model && row.events === events)?.mean);
+  return [
+    el(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": t`Chart of ${metric}` },
+      curve(series, metric),
+    ),
+    el(
+      "details",
+      {},
+      el("summary", {}, t`Numbers`),
+      el(
+        "div",
+        {
+          class: "scroll",
+          tabindex: "0",
+          role: "region",
+          "aria-label": t`${metric} by model and events`,
+        },
+        el(
+          "table",
+          { class: "plain" },
+          el(
+            "thead",
+            {},
+            el(
+              "tr",
+              {},
+              el("th", {}, metric),
+              shots.map((n) => el("th", { scope: "col", class: "number" }, String(n))),
+            ),
+          ),
+          el(
+            "tbody",
+            {},
+            series.map((one) =>
+              el(
+                "tr",
+                { class: one.ours ? "current" : "" },
+                el("th", { scope: "row" }, one.name),
+                shots.map((n) => el("td", { class: "number" }, cell(one.name, n))),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  ];
 }
 
 // ---------------------------------------------------------------- fairness
 
 function fairness(name, report) {
   const attributes = [...new Set(report.groups.map((row) => row.by))];
-  const clear = report.gaps.filter((gap) => gap.shots === null && gap.p_corrected < 0.05).sort((a, b) => b.size - a.size);
-  const verdict = clear.length ? clear.map((gap) => el("p", { class: "callout" },
-    t`By ${gap.by}, ${gap.best} is served ${number(gap.size)} better than ${gap.worst} in ${gap.metric} (95% interval ${number(gap.low)} to ${number(gap.high)}).`))
-    : el("p", { class: "callout" }, t`No gap between groups is clear of chance with ${count(report.users, "user")}; small ones may still be there.`);
-  return panel(name, t`For whom it works`, verdict,
-    attributes.length ? chooser(name, t`Groups by`, attributes, (by) => [
-      el("p", { class: "quiet" }, t`${report.metric}, over the whole curve, with 95% intervals; small groups are pale.`),
-      intervals(report.groups.filter((row) => row.by === by && row.metric === report.metric && row.shots === null && Number.isFinite(row.value)))]) : null,
-    report.warnings?.length ? el("ul", { class: "notes" }, report.warnings.map((warning) => el("li", {}, warning))) : null);
+  const clear = report.gaps
+    .filter((gap) => gap.shots === null && gap.p_corrected < 0.05)
+    .sort((a, b) => b.size - a.size);
+  const verdict = clear.length
+    ? clear.map((gap) =>
+        el(
+          "p",
+          { class: "callout" },
+          t`By ${gap.by}, ${gap.best} is served ${number(gap.size)} better than ${gap.worst} in ${gap.metric} (95% interval ${number(gap.low)} to ${number(gap.high)}).`,
+        ),
+      )
+    : el(
+        "p",
+        { class: "callout" },
+        t`No gap between groups is clear of chance with ${count(report.users, "user")}; small ones may still be there.`,
+      );
+  return panel(
+    name,
+    t`For whom it works`,
+    verdict,
+    attributes.length
+      ? chooser(name, t`Groups by`, attributes, (by) => [
+          el(
+            "p",
+            { class: "quiet" },
+            t`${report.metric}, over the whole curve, with 95% intervals; small groups are pale.`,
+          ),
+          intervals(
+            report.groups.filter(
+              (row) =>
+                row.by === by &&
+                row.metric === report.metric &&
+                row.shots === null &&
+                Number.isFinite(row.value),
+            ),
+          ),
+        ])
+      : null,
+    report.warnings?.length
+      ? el(
+          "ul",
+          { class: "notes" },
+          report.warnings.map((warning) => el("li", {}, warning)),
+        )
+      : null,
+  );
 }
 
 // ---------------------------------------------------------------- cleaning
 
 function cleaning(name, report) {
   const share = report.events_read ? (100 * report.events_removed) / report.events_read : 0;
-  const facts = Object.entries(report.facts || {}).filter(([, value]) => ["number", "string"].includes(typeof value)).slice(0, 12);
-  return panel(name, t`Data: ${report.name}`,
-    el("p", {}, t`${count(report.events_read, "event")} read, ${report.events_removed.toLocaleString("en")} (${share.toFixed(1)}%) removed.`),
-    report.findings.length ? el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t`What cleaning found` }, el("table", { class: "plain" },
-      el("thead", {}, el("tr", {}, [t`Rule`, t`Rows`, t`What happened`, t`Why`].map((head) => el("th", { scope: "col" }, head)))),
-      el("tbody", {}, report.findings.map((one) => el("tr", {}, el("th", { scope: "row" }, one.rule.replaceAll("_", " ")),
-        el("td", { class: "number" }, one.rows.toLocaleString("en")), el("td", {}, `${phrase(one.action) || one.action} (${phrase(one.table) || one.table})`), el("td", {}, one.why))))))
+  const facts = Object.entries(report.facts || {})
+    .filter(([, value]) => ["number", "string"].includes(typeof value))
+    .slice(0, 12);
+  return panel(
+    name,
+    t`Data: ${report.name}`,
+    el(
+      "p",
+      {},
+      t`${count(report.events_read, "event")} read, ${report.events_removed.toLocaleString("en")} (${share.toFixed(1)}%) removed.`,
+    ),
+    report.findings.length
+      ? el(
+          "div",
+          { class: "scroll", tabindex: "0", role: "region", "aria-label": t`What cleaning found` },
+          el(
+            "table",
+            { class: "plain" },
+            el(
+              "thead",
+              {},
+              el(
+                "tr",
+                {},
+                [t`Rule`, t`Rows`, t`What happened`, t`Why`].map((head) =>
+                  el("th", { scope: "col" }, head),
+                ),
+              ),
+            ),
+            el(
+              "tbody",
+              {},
+              report.findings.map((one) =>
+                el(
+                  "tr",
+                  {},
+                  el("th", { scope: "row" }, one.rule.replaceAll("_", " ")),
+                  el("td", { class: "number" }, one.rows.toLocaleString("en")),
+                  el(
+                    "td",
+                    {},
+                    `${phrase(one.action) || one.action} (${phrase(one.table) || one.table})`,
+                  ),
+                  el("td", {}, one.why),
+                ),
+              ),
+            ),
+          ),
+        )
       : el("p", { class: "quiet" }, t`Nothing to clean.`),
-    el("dl", { class: "all-facts wide" }, facts.map(([fact, value]) => [el("dt", {}, fact.replaceAll("_", " ")), el("dd", {}, typeof value === "number" ? Number(value.toPrecision(4)).toLocaleString("en") : value)])),
-    report.advice?.length ? el("ul", { class: "notes" }, report.advice.map((line) => el("li", {}, line))) : null);
+    el(
+      "dl",
+      { class: "all-facts wide" },
+      facts.map(([fact, value]) => [
+        el("dt", {}, fact.replaceAll("_", " ")),
+        el(
+          "dd",
+          {},
+          typeof value === "number" ? Number(value.toPrecision(4)).toLocaleString("en") : value,
+        ),
+      ]),
+    ),
+    report.advice?.length
+      ? el(
+          "ul",
+          { class: "notes" },
+          report.advice.map((line) => el("li", {}, line)),
+        )
+      : null,
+  );
 }

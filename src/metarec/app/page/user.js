@@ -4,7 +4,16 @@ import { ask, randomName } from "./api.js";
 
 const PLACE = "metarec.person"; // as it was called before: a browser keeps its user
 
-const blank = () => ({ userId: `web-${randomName()}`, skipped: [], wish: "", filter: "", diversity: 0, context: {}, location: null, withinKm: null });
+const blank = () => ({
+  userId: `web-${randomName()}`,
+  skipped: [],
+  wish: "",
+  filter: "",
+  diversity: 0,
+  context: {},
+  location: null,
+  withinKm: null,
+});
 
 function read() {
   try {
@@ -23,8 +32,22 @@ export function keep(changes = {}) {
   Object.assign(user, changes);
   const { userId, skipped, wish, filter, diversity, context, location, withinKm } = user;
   try {
-    localStorage.setItem(PLACE, JSON.stringify({ userId, skipped: skipped.slice(-500), wish, filter, diversity, context, location, withinKm }));
-  } catch { /* a browser that keeps nothing: the visit lasts as long as the page */ }
+    localStorage.setItem(
+      PLACE,
+      JSON.stringify({
+        userId,
+        skipped: skipped.slice(-500),
+        wish,
+        filter,
+        diversity,
+        context,
+        location,
+        withinKm,
+      }),
+    );
+  } catch {
+    /* a browser that keeps nothing: the visit lasts as long as the page */
+  }
 }
 
 /** What the service knows of this user; a user it has not met has no events. */
@@ -34,7 +57,8 @@ export async function load() {
   try {
     const kept = await ask("GET", `v1/users/${encodeURIComponent(user.userId)}?last=200`);
     Object.assign(user, { events: kept.events, profile: kept.profile, friends: [] });
-    if (kept.friends) user.friends = (await ask("GET", friendsAt())).friends.map((friend) => friend.friend_id);
+    if (kept.friends)
+      user.friends = (await ask("GET", friendsAt())).friends.map((friend) => friend.friend_id);
   } catch (error) {
     if (error.status !== 404) throw error;
     Object.assign(user, { events: [], profile: {}, friends: [] });
@@ -46,7 +70,11 @@ const friendsAt = () => `v1/users/${encodeURIComponent(user.userId)}/friends`;
 export const saveFriends = (friends) => ask("PUT", friendsAt(), { friends });
 
 /** Queries, the newest first. */
-export const searched = () => user.events.filter((event) => event.query).map((event) => event.query).reverse();
+export const searched = () =>
+  user.events
+    .filter((event) => event.query)
+    .map((event) => event.query)
+    .reverse();
 
 export async function storeSearch(query) {
   const event = { event_id: randomName(), kind: "search", query };
@@ -54,9 +82,19 @@ export async function storeSearch(query) {
   user.events.push({ ...event, item_id: null, timestamp: Date.now() / 1000 });
 }
 
-/** Tell the service what was done. The id is chosen first, so that trying again stores nothing twice. */
+/**
+ * Tell the service what was done. The id is chosen first, so that trying again stores nothing
+ * twice.
+ */
 export function newEvent(itemId, title, kind, slateId) {
-  return { event_id: randomName(), item_id: itemId, title, kind, value: null, slate_id: slateId || null };
+  return {
+    event_id: randomName(),
+    item_id: itemId,
+    title,
+    kind,
+    value: null,
+    slate_id: slateId || null,
+  };
 }
 
 /** An act that takes back what was said of an item. */
@@ -66,7 +104,9 @@ export const takesBack = (event) => event.kind === "undo";
 
 export async function store(event) {
   const { event_id, item_id, kind, value, slate_id } = event;
-  await ask("POST", "v1/events", { events: [{ event_id, user_id: user.userId, item_id, kind, value, slate_id }] });
+  await ask("POST", "v1/events", {
+    events: [{ event_id, user_id: user.userId, item_id, kind, value, slate_id }],
+  });
   user.events.push({ ...event, timestamp: Date.now() / 1000 });
 }
 
@@ -84,7 +124,8 @@ export function startOver() {
 /** The last word on each item that was not taken back, latest first: [{item_id, title, kind}]. */
 export function opinions() {
   const last = new Map();
-  for (const event of [...user.events].reverse()) if (event.item_id && !last.has(event.item_id)) last.set(event.item_id, event);
+  for (const event of [...user.events].reverse())
+    if (event.item_id && !last.has(event.item_id)) last.set(event.item_id, event);
   return [...last.values()].filter((event) => !takesBack(event));
 }
 
@@ -93,4 +134,9 @@ export const opinionOf = (itemId) => opinions().find((one) => one.item_id === it
 const degrees = () => user.location && { lat: user.location.lat, lon: user.location.lon };
 
 /** The body of every question about this user. */
-export const asking = () => ({ user_id: user.userId, wish: user.wish || null, context: user.context, location: degrees() });
+export const asking = () => ({
+  user_id: user.userId,
+  wish: user.wish || null,
+  context: user.context,
+  location: degrees(),
+});

@@ -1,4 +1,5 @@
-// What the page says, in Chinese. A sentence of language.js with {} for each thing filled in -> the same with {1}, {2}, ...
+// What the page says, in Chinese. A sentence of language.js with {} for each thing filled in ->
+// the same with {1}, {2}, ...
 
 export const chinese = {
   "You": "你",
@@ -6,7 +7,8 @@ export const chinese = {
   "{} of {} new, {} still there.": "{2} 个中有 {1}是新的，{3} 个还在。",
   "This model says nothing about how sure it is.": "该模型不给出不确定性。",
   "Nothing is known of you yet.": "还不了解你。",
-  "{}% {} uncertain than for a new user, on average over the list.": "平均来看，整个列表的不确定性比新用户{2} {1}%。",
+  "{}% {} uncertain than for a new user, on average over the list.":
+    "平均来看，整个列表的不确定性比新用户{2} {1}%。",
   "less": "低",
   "more": "高",
   "{} after {}": "{2} 个之后 {1}",
@@ -17,7 +19,8 @@ export const chinese = {
   "{} event": "{1} 个事件",
   "metarec: for you": "metarec：为你推荐",
   "metarec: operator": "metarec：运维",
-  "Everything kept under your id is deleted, and the next retraining leaves it out. This cannot be undone.": "以你的 id 保存的所有内容都会被删除，下一次重新训练也会把它排除在外。此操作无法撤销。",
+  "Everything kept under your id is deleted, and the next retraining leaves it out. This cannot be undone.":
+    "以你的 id 保存的所有内容都会被删除，下一次重新训练也会把它排除在外。此操作无法撤销。",
   "Forget me?": "要遗忘我吗？",
   "Keep it": "保留",
   "Forget me": "遗忘我",
@@ -34,7 +37,8 @@ export const chinese = {
   "close": "关闭",
   "this list": "这份列表",
   "Keyboard shortcuts": "键盘快捷键",
-  "{} against the number of events; the numbers are in the table below": "{1} 随事件数的变化；数字见下表",
+  "{} against the number of events; the numbers are in the table below":
+    "{1} 随事件数的变化；数字见下表",
   "events known of a new user": "新用户的已知事件数",
   "Group": "组",
   "Users": "用户数",
@@ -61,7 +65,8 @@ export const chinese = {
   "The service does not answer. Is it running?": "服务没有应答。它在运行吗？",
   "Enter another key": "换一个密钥",
   "Try again": "再试一次",
-  "We guess you would rate it {} of {}; usually between {}.": "我们猜你会给它 {1} 分（满分 {2}），通常在 {3} 之间。",
+  "We guess you would rate it {} of {}; usually between {}.":
+    "我们猜你会给它 {1} 分（满分 {2}），通常在 {3} 之间。",
   " and ": " 和 ",
   "a guess": "只是猜测",
   "some idea": "有些把握",
@@ -77,11 +82,14 @@ export const chinese = {
   "Tell us one thing you like.": "告诉我们一件你喜欢的东西。",
   "We are getting to know you.": "我们正在了解你。",
   "This is your list now.": "现在这是你的列表了。",
-  "The list below changes with every click. No account, no form.": "每次点击都会改变下面的列表。无需账号，无需填表。",
-  "Made from {} you told us. Every further click moves it.": "由你告诉我们的 {1}得出。每再点击一次都会改变它。",
+  "The list below changes with every click. No account, no form.":
+    "每次点击都会改变下面的列表。无需账号，无需填表。",
+  "Made from {} you told us. Every further click moves it.":
+    "由你告诉我们的 {1}得出。每再点击一次都会改变它。",
   "In the mood for ": "你想要的是 ",
   "Clear": "清除",
-  "Nothing fits. Loosen the filter or clear the wish.": "没有符合的物品。请放宽过滤条件或清除查询。",
+  "Nothing fits. Loosen the filter or clear the wish.":
+    "没有符合的物品。请放宽过滤条件或清除查询。",
   "{} · ranked in {} ms ": "{1} · 排序用时 {2} 毫秒 ",
   "{} known": "已知 {1}",
   "What a new user is shown": "展示给新用户的列表",
@@ -94,7 +102,8 @@ export const chinese = {
   " of {}": " / {1}",
   "A new user": "新用户",
   "Before": "之前",
-  "Like something first: then there is something to replay.": "请先喜欢点什么：然后才有可以重放的内容。",
+  "Like something first: then there is something to replay.":
+    "请先喜欢点什么：然后才有可以重放的内容。",
   "Before any event": "没有任何事件时",
   "After {}": "{1}之后",
   "Not for you": "不适合你",
@@ -140,7 +149,8 @@ export const chinese = {
   "{} ms": "{1} 毫秒",
   "{} h {} min": "{1} 小时 {2} 分",
   "{} min": "{1} 分",
-  "Events of each of the last {} minutes; the busiest had {}": "最近 {1} 分钟每分钟的事件数；最多的一分钟有 {2} 个",
+  "Events of each of the last {} minutes; the busiest had {}":
+    "最近 {1} 分钟每分钟的事件数；最多的一分钟有 {2} 个",
   "{} min ago": "{1} 分钟前",
   "{} in all": "共 {1}",
   "now": "现在",
@@ -148,8 +158,10 @@ export const chinese = {
   "Values have shifted": "值偏移了",
   "Events on items new to the model": "模型没有见过的物品的事件",
   "Events by users new to it": "模型没有见过的用户的事件",
-  "Nothing to compare yet: no events since the model was trained.": "还没有可比较的：模型训练以来没有事件。",
-  "From {}{}; the first two from the {} that answered no slate.": "来自 {1}{2}；前两项来自其中 {3} 个不是回应推荐列表的事件。",
+  "Nothing to compare yet: no events since the model was trained.":
+    "还没有可比较的：模型训练以来没有事件。",
+  "From {}{}; the first two from the {} that answered no slate.":
+    "来自 {1}{2}；前两项来自其中 {3} 个不是回应推荐列表的事件。",
   ": too few to mean much": "：太少，说明不了什么",
   "Retraining is advised:": "建议重新训练：",
   "No reason to retrain.": "没有重新训练的理由。",
@@ -160,7 +172,8 @@ export const chinese = {
   "Decision": "决定",
   "Promotions": "上线记录",
   "None yet: the first model serves. ": "还没有：提供服务的是第一个模型。",
-  " trains a challenger and lets it serve only if it is not worse.": " 训练一个挑战者，只有在不更差时才让它上线。",
+  " trains a challenger and lets it serve only if it is not worse.":
+    " 训练一个挑战者，只有在不更差时才让它上线。",
   "serving": "正在服务",
   "not worse": "不更差",
   "refused": "被拒绝",
@@ -168,7 +181,8 @@ export const chinese = {
   "Let it serve": "让它上线",
   "asked on the page": "在页面上要求",
   "It was refused: {}": "它曾被拒绝：{1}",
-  "Every worker takes it up within seconds; no request is dropped. The model that serves now stays, so that there is a way back.": "各个进程会在几秒内换上它；不会丢失请求。现在提供服务的模型会保留，因此可以退回。",
+  "Every worker takes it up within seconds; no request is dropped. The model that serves now stays, so that there is a way back.":
+    "各个进程会在几秒内换上它；不会丢失请求。现在提供服务的模型会保留，因此可以退回。",
   "Why": "原因",
   "Let {} serve?": "让 {1} 上线？",
   "{} serves now.": "{1} 现在提供服务。",
@@ -182,16 +196,20 @@ export const chinese = {
   "From ": "来自 ",
   "As it is": "原样",
   "Learning curve: {}": "学习曲线：{1}",
-  "{} unseen in training, evaluated after each number of events; the band is a 95% interval.": "{1}在训练中没有出现过，在各个事件数之后评估；色带是 95% 区间。",
+  "{} unseen in training, evaluated after each number of events; the band is a 95% interval.":
+    "{1}在训练中没有出现过，在各个事件数之后评估；色带是 95% 区间。",
   "Measure": "指标",
   "Chart of {}": "{1} 的图",
   "Numbers": "数字",
   "{} by model and events": "按模型和事件数的 {1}",
-  "By {}, {} is served {} better than {} in {} (95% interval {} to {}).": "按 {1}，{2} 在 {5} 上比 {4} 好 {3}（95% 区间 {6} 到 {7}）。",
-  "No gap between groups is clear of chance with {}; small ones may still be there.": "用 {1}，各组之间没有明显超出随机的差距；仍可能有较小的差距。",
+  "By {}, {} is served {} better than {} in {} (95% interval {} to {}).":
+    "按 {1}，{2} 在 {5} 上比 {4} 好 {3}（95% 区间 {6} 到 {7}）。",
+  "No gap between groups is clear of chance with {}; small ones may still be there.":
+    "用 {1}，各组之间没有明显超出随机的差距；仍可能有较小的差距。",
   "For whom it works": "对哪些用户有效",
   "Groups by": "分组依据",
-  "{}, over the whole curve, with 95% intervals; small groups are pale.": "{1}，整条曲线，带 95% 区间；较小的组颜色较浅。",
+  "{}, over the whole curve, with 95% intervals; small groups are pale.":
+    "{1}，整条曲线，带 95% 区间；较小的组颜色较浅。",
   "Data: {}": "数据：{1}",
   "{} read, {} ({}%) removed.": "读取了 {1}，去掉了 {2} 个（{3}%）。",
   "What cleaning found": "清洗发现了什么",
@@ -213,25 +231,30 @@ export const chinese = {
   "What it is about": "它的内容",
   "Your wish": "你的查询",
   "New here, and like you": "新物品，且与你相近",
-  "Leaving out each thing you told us, to see what it did…": "正在逐一去掉你告诉我们的事，看看各起了什么作用…",
+  "Leaving out each thing you told us, to see what it did…":
+    "正在逐一去掉你告诉我们的事，看看各起了什么作用…",
   ".": "。",
   "Place {} of everything you may be shown.": "在可以展示给你的所有物品中排第 {1}。",
   "It may not be shown to you.": "它不能展示给你。",
   "How sure we are: {}.": "我们有多确定：{1}。",
-  "Nothing about you moves it: it stands where it stands for everyone.": "关于你的信息都没有影响它：它的位置与对所有人一样。",
+  "Nothing about you moves it: it stands where it stands for everyone.":
+    "关于你的信息都没有影响它：它的位置与对所有人一样。",
   "What its score is made of": "分数由什么组成",
   "Part": "部分",
-  "Against the average of what an anonymous user is shown. Together {}.": "相对于展示给新用户的平均。合计 {1}。",
+  "Against the average of what an anonymous user is shown. Together {}.":
+    "相对于展示给新用户的平均。合计 {1}。",
   "What each thing you told us did": "你告诉我们的每件事起了什么作用",
   "Event": "事件",
-  "Each event's fair share of the change (Shapley value); they add up to what you changed.": "每个事件在变化中的公平份额（Shapley 值）；合起来就是你带来的变化。",
+  "Each event's fair share of the change (Shapley value); they add up to what you changed.":
+    "每个事件在变化中的公平份额（Shapley 值）；合起来就是你带来的变化。",
   "What about it, and about you": "与它有关和与你有关的",
   "Feature": "特征",
   "What it would lose without each.": "去掉各项它会失去多少。",
   "Most like it, of what you know": "你知道的物品中与它最相似的",
   "About it": "关于它",
   "Model ": "模型 ",
-  "It would be among the first {} even if you had told us nothing.": "即使你什么都没告诉我们，它也会在前 {1} 个之中。",
+  "It would be among the first {} even if you had told us nothing.":
+    "即使你什么都没告诉我们，它也会在前 {1} 个之中。",
   "Without {} it would leave the first {}.": "没有 {1}，它就会离开前 {2} 个。",
   "Effect": "作用",
   "Skip to the content": "跳到内容",
@@ -254,14 +277,16 @@ export const chinese = {
   "Do you know these?": "你知道这些吗？",
   "Chosen because your answer would tell us the most.": "选它们是因为你的回答能告诉我们最多。",
   "Right now": "此刻",
-  "Where you are, what is so, whom you know, what you look for: each changes the list.": "你在哪里，情况如何，认识谁，在找什么：每一项都会改变列表。",
+  "Where you are, what is so, whom you know, what you look for: each changes the list.":
+    "你在哪里，情况如何，认识谁，在找什么：每一项都会改变列表。",
   "What your clicks changed": "你的点击改变了什么",
   "A new user's slate": "新用户的推荐列表",
   "Before the last click": "最近一次点击之前",
   "Replay it click by click": "逐次点击重放",
   "How sure we are": "我们有多确定",
   "What you told us": "你告诉我们的事",
-  "Everything on this page comes from this service. Nothing is fetched from anywhere else.": "本页的一切都来自该服务，不从其他任何地方获取内容。",
+  "Everything on this page comes from this service. Nothing is fetched from anywhere else.":
+    "本页的一切都来自该服务，不从其他任何地方获取内容。",
   "metarec, to your list": "metarec，到你的列表",
   "Views": "视图",
   "Your visit": "你的访问",
@@ -273,7 +298,8 @@ export const chinese = {
   "interactions": "事件",
   "items": "物品",
   "users": "用户",
-  "Nothing to draw yet: an interval needs 100 counted users of each arm.": "还没有可画的内容：区间需要每个分组有 100 个已计数的用户。",
+  "Nothing to draw yet: an interval needs 100 counted users of each arm.":
+    "还没有可画的内容：区间需要每个分组有 100 个已计数的用户。",
   "{}, from {} to {}": "{1}，从 {2} 到 {3}",
   "Users who clicked": "有点击的用户",
   "Users who converted": "有转化的用户",
@@ -292,7 +318,8 @@ export const chinese = {
   "What it showed": "结果",
   " runs since {}, compared by: {}. ": " 从 {1} 开始运行，比较的是：{2}。",
   "Stop it…": "停止…",
-  "Outside: {} for nobody in particular, {} who saw two arms. A user counts once, {} h after their first slate.": "此外：{1}没有对应的用户，{2}看到过两个分组。每个用户在首个推荐列表之后 {3} 小时计数一次。",
+  "Outside: {} for nobody in particular, {} who saw two arms. A user counts once, {} h after their first slate.":
+    "此外：{1}没有对应的用户，{2}看到过两个分组。每个用户在首个推荐列表之后 {3} 小时计数一次。",
   "Arm": "分组",
   "Counted": "已计数",
   "Slates": "推荐列表",
@@ -311,20 +338,26 @@ export const chinese = {
   "Difference to {} in: {}": "与 {1} 的差异：{2}",
   "Difference to the control in": "与对照组的差异：",
   "{} to the control's {}": "{1}，对照组为 {2}",
-  "too few users to say ({} counted; 100 of each arm are needed).": "用户太少，无法判断（已计数 {1} 个；每个分组需要 100 个）。",
-  "more, {}: surely {} or more above it. You may stop here.": "更多，{1}：确定至少高出 {2}。可以就此停止。",
-  "less, {}: surely {} or more below it. You may stop here.": "更少，{1}：确定至少低 {2}。可以就此停止。",
+  "too few users to say ({} counted; 100 of each arm are needed).":
+    "用户太少，无法判断（已计数 {1} 个；每个分组需要 100 个）。",
+  "more, {}: surely {} or more above it. You may stop here.":
+    "更多，{1}：确定至少高出 {2}。可以就此停止。",
+  "less, {}: surely {} or more below it. You may stop here.":
+    "更少，{1}：确定至少低 {2}。可以就此停止。",
   "no difference shown yet, {} ({} to {}).": "还没有显示出差异，{1}（{2} 到 {3}）。",
   "Stop {}?": "停止 {1}？",
-  "Its users get what everybody gets, at once. It cannot be started again under this name.": "它的用户会立即得到与所有人相同的内容。不能再以这个名称开始。",
+  "Its users get what everybody gets, at once. It cannot be started again under this name.":
+    "它的用户会立即得到与所有人相同的内容。不能再以这个名称开始。",
   "Stop it": "停止",
   "{} is stopped.": "{1} 已停止。",
   "Promote {}?": "推广 {1}？",
-  "Everybody gets its model and settings within seconds, and the experiment ends. It can be rolled back.": "几秒之内所有人都会使用它的模型和设置，实验随之结束。可以回退。",
+  "Everybody gets its model and settings within seconds, and the experiment ends. It can be rolled back.":
+    "几秒之内所有人都会使用它的模型和设置，实验随之结束。可以回退。",
   "Promote": "推广",
   "{} serves everybody now.": "{1} 现在为所有人提供服务。",
   "Roll {} back?": "回退 {1}？",
-  "Everybody gets the model and settings of before within seconds.": "几秒之内所有人都会使用之前的模型和设置。",
+  "Everybody gets the model and settings of before within seconds.":
+    "几秒之内所有人都会使用之前的模型和设置。",
   "Roll back": "回退",
   "What served before serves again.": "之前的又恢复服务了。",
   "the serving model": "正在服务的模型",
@@ -345,8 +378,10 @@ export const chinese = {
   "A/B experiments": "A/B 实验",
   "Arm in {}": "在 {1} 中的分组",
   "Events kept": "保存的事件",
-  "Everything kept of them is deleted, and the next retraining leaves it out. This cannot be undone.": "保存的该用户的一切都会被删除，下次重新训练也不再使用。此操作无法撤销。",
-  "Everything kept of {} goes to another user, and what still comes under this id, too.": "{1} 的一切都归另一个用户所有，此后以这个 id 发来的也一样。",
+  "Everything kept of them is deleted, and the next retraining leaves it out. This cannot be undone.":
+    "保存的该用户的一切都会被删除，下次重新训练也不再使用。此操作无法撤销。",
+  "Everything kept of {} goes to another user, and what still comes under this id, too.":
+    "{1} 的一切都归另一个用户所有，此后以这个 id 发来的也一样。",
   "Forget": "删除",
   "Forget {}?": "删除 {1}？",
   "Forget…": "删除…",
@@ -359,7 +394,8 @@ export const chinese = {
   "Merge": "合并",
   "Merge into…": "合并到…",
   "Merge {}?": "合并 {1}？",
-  "Nothing about this user moves it: it stands where it stands for everyone.": "这个用户的任何信息都没有改变它：它的位置与对所有人一样。",
+  "Nothing about this user moves it: it stands where it stands for everyone.":
+    "这个用户的任何信息都没有改变它：它的位置与对所有人一样。",
   "Nothing is kept of {}.": "没有保存 {1} 的任何内容。",
   "See as this user": "以该用户的身份查看",
   "Slate of {}": "{1} 的推荐列表",
@@ -389,7 +425,8 @@ export const chinese = {
   "More: {} of {} are here": "更多：共 {2} 个，已列出 {1} 个",
   "{}, {} out of stock, {} new.": "{1}，{2} 个缺货，{3} 个新物品。",
   "No slate has been shown yet.": "还没有展示过推荐列表。",
-  "{} since {} showed {}% of the catalog; new items held {}% of the places.": "自 {2} 以来的{1}展示了目录的 {3}%；新物品占 {4}% 的位置。",
+  "{} since {} showed {}% of the catalog; new items held {}% of the places.":
+    "自 {2} 以来的{1}展示了目录的 {3}%；新物品占 {4}% 的位置。",
   "Words of the title, or the id": "标题中的词，或 id",
   "Find": "查找",
   "Which": "哪些",
@@ -407,7 +444,8 @@ export const chinese = {
   "Remove…": "移除…",
   "{} may be shown again.": "{1} 可以再次展示。",
   "{} is shown to nobody until it is back.": "{1} 在恢复供应之前不向任何人展示。",
-  "It is shown to nobody any more. What users did with it still teaches, and putting it again brings it back.": "它不再向任何人展示。用户与它的交互仍用于学习，重新添加即可恢复。",
+  "It is shown to nobody any more. What users did with it still teaches, and putting it again brings it back.":
+    "它不再向任何人展示。用户与它的交互仍用于学习，重新添加即可恢复。",
   "Remove {}?": "移除 {1}？",
   "Remove": "移除",
   "{} was removed.": "{1} 已移除。",
@@ -422,7 +460,8 @@ export const chinese = {
   ", {} s": "，{1} 秒",
   ", {} min": "，{1} 分钟",
   "Log": "日志",
-  "A challenger learns from old and new events in a process beside the service, at low priority. It serves only if it is not worse.": "挑战者模型在服务旁边的进程中以低优先级从新旧事件学习。只有不比现在的差才会上线。",
+  "A challenger learns from old and new events in a process beside the service, at low priority. It serves only if it is not worse.":
+    "挑战者模型在服务旁边的进程中以低优先级从新旧事件学习。只有不比现在的差才会上线。",
   "Retrain now?": "现在重新训练？",
   "Retrain": "重新训练",
   "A retraining begins.": "重新训练开始了。",
@@ -431,7 +470,8 @@ export const chinese = {
   "Jobs": "任务",
   "mark {}": "界限 {1}",
   "Slates for all users": "所有用户的推荐列表",
-  "None yet. Retrainings, imports and slates for all users are listed here, whoever started them.": "还没有。重新训练、导入和所有用户的推荐列表都列在这里，不论由谁启动。",
+  "None yet. Retrainings, imports and slates for all users are listed here, whoever started them.":
+    "还没有。重新训练、导入和所有用户的推荐列表都列在这里，不论由谁启动。",
   "Settings in effect": "生效的设置",
   "This key may not look at settings.": "此密钥不能查看设置。",
   "All as they come.": "均为默认值。",
