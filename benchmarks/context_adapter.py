@@ -2,7 +2,8 @@
 
     python judge.py --model context_adapter:Model --data lastfm-hetrec2011 foursquare-places
 
-(from the protocol's folder, this one on PYTHONPATH; `METAREC_PRESET` chooses the preset.)
+(from the protocol's folder, this one on PYTHONPATH; `METAREC_PRESET` chooses the preset, and
+`METAREC_PLACES` what is told of where items stand: `told`, `shuffled` among them, or `none`.)
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import polars as pl
 
 from metarec import Dataset, Recommender, Request
 from metarec.data.relations import Relations
@@ -31,7 +35,10 @@ class Model:
         # Items are those of the training events: what nobody took is never asked about.
         data = Dataset(
             interactions=train,
-            items=task.items.join(train.select("item_id").unique(), on="item_id", how="semi"),
+            items=standing(
+                task.items.join(train.select("item_id").unique(), on="item_id", how="semi"),
+                os.environ.get("METAREC_PLACES", "told"),
+            ),
             users=task.users,
             relations=Relations.of(friends=task.friends),
             name=task.name,
@@ -48,6 +55,19 @@ class Model:
             for start in range(0, len(asked), BATCH)
             for slate in self.model.recommend(asked[start : start + BATCH], k=k_top)
         ]
+
+
+def standing(items: pl.DataFrame, places: str) -> pl.DataFrame:
+    """Items where they stand (`told`), where another of them does (`shuffled`), or nowhere
+    (`none`).
+    """
+    columns = [name for name in ("latitude", "longitude") if name in items.columns]
+    if places == "none":
+        return items.drop(columns)
+    if places == "shuffled":
+        order = np.random.default_rng(0).permutation(len(items))
+        return items.with_columns(items.select(columns)[order])
+    return items
 
 
 def _request(request: dict[str, Any], exclude: Sequence[str]) -> Request:

@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from metarec.app import cli
+from metarec.recommender import Recommender
 from metarec.runtime.artefacts import Artefact, write_artefact
 from world import World
 
@@ -301,6 +302,32 @@ def test_explain_says_why_and_draws(run: Run, fitted: tuple[Path, Path], tmp_pat
     assert "<svg" in (tmp_path / "trace.svg").read_text()
 
 
+def test_explain_follows_inner_steps_and_maps_users(
+    run: Run, fitted: tuple[Path, Path], rated_world: World, tmp_path: Path
+) -> None:
+    asked = ["--item", "s05", "--like", "s01", "--trace", str(tmp_path / "t.svg")]
+    code, _, err = run("explain", str(fitted[1]), *asked, "--learner", "item_knn")
+    assert code == 2 and "item_knn takes no inner steps" in err and err.count("\n") == 1
+    for words in (["--map", "x.png"], ["--by", "home"]):
+        code, _, err = run("explain", str(fitted[1]), *asked, *words)
+        assert code == 2 and "--map FILE and --by COLUMN go together" in err
+    code, _, err = run("explain", str(fitted[1]), *asked[:4], "--learner", "item_knn")
+    assert code == 2 and "add --trace FILE or --map FILE" in err
+    quick = {"anil": {"outer_steps": 10}}
+    model = Recommender.fit(
+        rated_world.data, preset="tiny", encoder="none", learner="anil", models=quick
+    )
+    model.save(tmp_path / "m")
+    picture = tmp_path / "users.png"
+    code, out, err = run(
+        "explain", str(tmp_path / "m"), *asked, "--map", str(picture), "--by", "home"
+    )
+    assert code == 0, err
+    assert "inner steps of anil" in out and "training users by what anil moved" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "Inner loop of anil" in (tmp_path / "t.svg").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -546,7 +573,7 @@ def test_a_killed_fit_goes_on_at_the_next_same_words(
         assert run(*words)[0] == 130
     assert list(steps.iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr("torch.linalg.cholesky", stop)
+        patch.setattr("numpy.linalg.solve", stop)
         assert run(*words, "--no-resume")[0] == 130
     code, _, said = run(*words)
     assert code == 0

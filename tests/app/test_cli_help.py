@@ -15,8 +15,8 @@ import typer
 from typer.testing import CliRunner
 
 from metarec.app.cli import app
-from metarec.app.help_language import broken, speak, translated_help
-from metarec.runtime.language import display_width
+from metarec.app.help_language import speak, translated_help
+from metarec.runtime.language import broken, display_width
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cli_help.txt"
 

@@ -497,6 +497,7 @@ CALLS = {
     ],
     "admin": [
         ("POST", "/v1/jobs"),
+        ("GET", "/v1/settings"),
         ("DELETE", "/v1/users/ann"),
         ("POST", "/v1/models/x/promote"),
         ("POST", "/v1/experiments"),

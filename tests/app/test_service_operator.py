@@ -19,13 +19,13 @@ pytest.importorskip("httpx")
 
 from starlette.testclient import TestClient  # noqa: E402
 
-from metarec.app.jobs import IMPORT, KEPT, RETRAINING, jobs_of, recorded  # noqa: E402
+from metarec.app.jobs import BATCH, IMPORT, KEPT, RETRAINING, jobs_of, recorded  # noqa: E402
 from metarec.app.service import monitoring  # noqa: E402
 from metarec.app.service.alerts import Alerts, slow_end  # noqa: E402
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.live_model import LiveModel  # noqa: E402
 from metarec.app.service.metrics import Counted, Metrics  # noqa: E402
-from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from metarec.app.service.settings import ServiceSettings, without_password  # noqa: E402
 from metarec.data.schema import BadInput  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.registry import Registry  # noqa: E402
@@ -218,6 +218,8 @@ def test_a_retraining_is_started_over_http_and_told(start, folder):
     assert jobs[0]["state"] == "skipped"  # nobody did anything yet
     assert "the store holds no events to learn from" in jobs[0]["outcome"]
     assert client.post("/v1/jobs", json={"kind": "cleaning"}).status_code == 422
+    [spoken] = client.get("/v1/jobs", headers={"accept-language": "zh"}).json()["jobs"]
+    assert spoken["outcome"] == "事件存储中没有可供学习的事件；请先提供服务，或检查事件存储的地址"
     assert raised(client) == {}
 
 
@@ -250,6 +252,46 @@ def test_an_id_that_stands_in_the_log_of_a_job_is_told_when_its_user_is_forgotte
     places = answer(client.delete("/v1/users/ann"))["places"]
     kept = {place["place"]: place["still_holds"] for place in places}
     assert "the text of the id, in " in kept["reports kept with models"]
+
+
+def test_work_goes_on_untold_where_its_folder_cannot_be_written(tmp_path):
+    (tmp_path / "jobs").write_text("in the way")
+    with recorded(tmp_path, BATCH) as job:
+        job("slates", 0.5)
+    assert jobs_of(tmp_path) == []
+
+
+# settings
+
+
+def test_settings_in_effect_are_told_without_keys_and_passwords(start, tmp_path):
+    client = start(keys={"r" * 20: "read", "a" * 20: "admin"}, cold_share=0.0)
+    key = {"authorization": f"Bearer {'a' * 20}"}
+    answered = client.get("/v1/settings", headers=key)
+    told = {one["name"]: one for one in answer(answered)["settings"]}
+    assert told["keys"]["value"] == {"read": 1, "admin": 1}
+    assert told["cold_share"] == {"name": "cold_share", "value": 0.0, "is_default": False}
+    assert told["port"] == {"name": "port", "value": 8000, "is_default": True}
+    assert told["store"]["value"] == str(tmp_path / "events.db")
+    assert "r" * 20 not in answered.text
+    assert "a" * 20 not in answered.text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
+        (
+            "postgresql://me:p@ss:w@host:5432/db?schema=x",
+            "postgresql://me:***@host:5432/db?schema=x",
+        ),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("postgresql://host/db?password=x&schema=y", "postgresql://host/db?password=***&schema=y"),
+        ("/data/a:b@c/events.db", "/data/a:b@c/events.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url, shown):
+    assert without_password(url) == shown
 
 
 # items

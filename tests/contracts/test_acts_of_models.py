@@ -16,7 +16,7 @@ from contracts.shop_of_kinds import SHORT, TASTES, shop
 from metarec import Recommender, Request
 from metarec.models.base import Model, dense
 from metarec.models.few_shot.learners import LEARNERS
-from metarec.models.registry import MODELS, USER_TEXT, config_of
+from metarec.models.registry import ADAPTIVE_DECODERS, MODELS, USER_TEXT, config_of
 
 OTHERWISE = {
     *(USER_TEXT, "bert_two_tower", "repeat", "transferred"),
@@ -27,7 +27,10 @@ OF_EVENTS = [name for name, model in MODELS.items() if name not in OTHERWISE]
 QUICK: Mapping[str, Mapping[str, Any]] = {
     "decoder": {"steps": 120, "learning_rate": 5e-3, "patience": 9},
     "encoder": {"steps": 400, "learning_rate": 5e-3, "patience": 9},
+    "gru4rec": {"steps": 120, "learning_rate": 1e-2, "patience": 9},
+    "caser": {"steps": 120, "learning_rate": 5e-3, "patience": 9},
     "encoder_decoder": {"steps": 120, "learning_rate": 5e-3, "patience": 9},
+    **dict.fromkeys(ADAPTIVE_DECODERS, {"steps": 120, "learning_rate": 5e-3, "patience": 9}),
     **dict.fromkeys(LEARNERS, {"outer_steps": 80}),
 }
 

@@ -19,16 +19,23 @@ from metarec import Dataset, Recommender, Request
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import READABLE, Model, dense
+from metarec.models.base import READABLE, GrowsByRows, Model, ScoresSome, dense
 from metarec.models.few_shot.learners import LEARNERS
-from metarec.models.registry import MODELS, USER_TEXT, config_of
+from metarec.models.registry import (
+    ADAPTIVE_DECODERS,
+    BEHAVIOR_ENCODERS,
+    MODELS,
+    USER_TEXT,
+    config_of,
+)
 from metarec.recommendation.fitting import behaviour_of
 
 TWO_TOWER = "bert_two_tower"
 """Reads users by a pretrained encoder; tests of its own give it one."""
 QUICK: Mapping[str, Mapping[str, Any]] = {
     "deep_set": {"steps": 8},
-    **dict.fromkeys(("decoder", "encoder", "encoder_decoder"), {"steps": 8}),
+    **dict.fromkeys(BEHAVIOR_ENCODERS, {"steps": 8}),
+    **dict.fromkeys(ADAPTIVE_DECODERS, {"steps": 8, "outer_steps": 2}),
 }
 
 
@@ -158,6 +165,34 @@ def test_a_batch_is_its_users_one_by_one_and_is_left_as_it_was(
     for name in ("items", "values", "strengths"):
         np.testing.assert_array_equal(getattr(asked.support, name), getattr(kept.support, name))
     np.testing.assert_array_equal(asked.profiles, kept.profiles)
+
+
+def test_some_items_get_what_they_get_among_all(
+    fitted: tuple[str, Model], asked: UserBatch
+) -> None:
+    model, items = fitted[1], np.array([1, 5, 11, 20, 26, 30, 44, 47])
+    if not isinstance(model, ScoresSome):
+        return
+    whole, some = evidence(model, asked)[:, items], model.evidence_of(asked, items)
+    share, wanted = (of / np.maximum(of.sum(1, keepdims=True), 1e-12) for of in (some, whole))
+    np.testing.assert_allclose(share, wanted, rtol=1e-3, atol=1e-6)
+    in_turn = [model.evidence_of(asked, part) for part in np.split(items, [3])]
+    np.testing.assert_allclose(np.concatenate(in_turn, axis=1), some, rtol=1e-3, atol=1e-9)
+    assert model.vectors_of(items).shape[0] == len(items)
+
+
+def test_rows_that_changed_are_as_in_the_whole_catalog(
+    fitted: tuple[str, Model], asked: UserBatch, behaviour: Behaviour
+) -> None:
+    model = fitted[1]
+    if not isinstance(model, GrowsByRows):
+        return
+    content = np.concatenate([behaviour.content, behaviour.content[:2]])
+    content[5] = content[30]
+    popularity = np.random.default_rng(0).dirichlet(np.ones(50)).astype(np.float32)
+    rows = model.with_rows(content, popularity, np.array([5, 48, 49]))
+    whole = model.with_content(content, popularity)
+    np.testing.assert_allclose(evidence(rows, asked), evidence(whole, asked), rtol=1e-5)
 
 
 def test_saved_and_loaded_it_is_the_same(

@@ -13,6 +13,8 @@ from metarec.evaluation.adapters import UNADAPTED, learners_for
 from metarec.evaluation.interface import Evaluated, Rates
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
+from metarec.models.registry import ADAPTIVE_DECODERS, BEHAVIOR_ENCODERS
+from metarec.models.transformer.scorer import TransformerConfig
 from metarec.recommendation.slate import Request
 
 
@@ -86,7 +88,9 @@ def test_the_unadapted_one_answers_everyone_alike(rated_world, monkeypatch):
         monkeypatch.delitem(LEARNERS, name)
     split = split_cold_users(rated_world.data, rng=np.random.default_rng(0))
     models = learners_for(None, encoder="none")
-    assert [m.name for m in models] == ["bayesian_ridge", "r2d2", UNADAPTED]
+    both = [f"{name}{how}" for name in ADAPTIVE_DECODERS for how in ("", ", not adapted")]
+    alone = [*BEHAVIOR_ENCODERS, *both]
+    assert [m.name for m in models] == ["bayesian_ridge", "r2d2", *alone, UNADAPTED]
     for model in (models[0], models[-1]):
         model.fit(split.train, split.validation, np.random.default_rng(0))
     assert models[0].inputs is models[-1].inputs
@@ -97,5 +101,19 @@ def test_the_unadapted_one_answers_everyone_alike(rated_world, monkeypatch):
 
 
 def test_a_name_that_is_none_is_told_before_fitting():
-    with pytest.raises(BadInput, match="no meta-learner 'protonet'"):
+    with pytest.raises(BadInput, match="no meta-learner 'protonet'.*there are .*maml.*gru4rec"):
         learners_for(["protonet"])
+    with pytest.raises(BadInput, match=r"no meta-learner 'gru4rek' .did you mean 'gru4rec'"):
+        learners_for(["gru4rek"])
+
+
+def test_a_behavior_encoder_stands_alone(world):
+    split = split_cold_users(world.data, rng=np.random.default_rng(0))
+    [model] = learners_for(["gru4rec"], encoder="none")
+    model.config = TransformerConfig(steps=20, users_per_step=24)
+    model.fit(split.train, split.validation, np.random.default_rng(0))
+    assert isinstance(model, Evaluated)
+    score = model.score([Request(), Request(history=world.history("garden", 4))])
+    assert score.shape == (2, 24)
+    np.testing.assert_allclose(score.sum(1), 1.0, rtol=1e-5)
+    assert np.abs(score[0] - score[1]).max() > 1e-6

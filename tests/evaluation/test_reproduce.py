@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput
+from metarec.evaluation.adapters import OwnRecommender
+from metarec.evaluation.paper_protocols import Published
 from metarec.evaluation.reproduce import (
     TABLES,
     published_lines,
@@ -80,6 +82,50 @@ def test_baselines_stand_beside_and_beat_chance(episodes: Path) -> None:
     assert "TaNP" in published_lines("tanp-lastfm")
 
 
+@pytest.fixture(scope="module")
+def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small ml-1m: 60 users with 40 of 60 films, a taste for odd or even ones."""
+    folder, rng = tmp_path_factory.mktemp("ml-1m"), np.random.default_rng(0)
+    rows = [
+        f"{user}::{film}::{4 + int(rng.random() < 0.5) if film % 2 == user % 2 else 2}::{place}"
+        for user in range(1, 61)
+        for place, film in enumerate(rng.permutation(60)[:40] + 1)
+    ]
+    (folder / "ratings.dat").write_text("\n".join(rows))
+    films = [f"{film}::Film {film} ({1960 + film // 2})::Drama" for film in range(1, 61)]
+    (folder / "movies.dat").write_text("\n".join(films))
+    (folder / "users.dat").write_text("\n".join(f"{n}::F::25::3::55117" for n in range(1, 61)))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["melu", "tanp-ml1m"])
+def test_movielens_is_split_by_the_paper_s_rules_and_said_to_be_rebuilt(
+    movies: Path, name: str
+) -> None:
+    found = TABLES[name].read(movies)
+
+    assert isinstance(found, Published)
+    assert found.train.interactions.has_values
+    assert all(users for users in found.scenarios.values())
+    assert "rebuilt by the paper's rules" in published_lines(name)
+    (movies.parent / "acts").mkdir(exist_ok=True)
+    acts = movies.parent / "acts" / "interactions.csv"
+    acts.write_text("user_id,item_id\n" + "\n".join(f"{n},{n % 3}" for n in range(9)))
+    with pytest.raises(BadInput, match="holds no ratings; give the folder ml-1m"):
+        reproduce(name, acts, [])
+
+
+def test_what_recommend_orders_stands_beside_what_rate_orders(movies: Path) -> None:
+    ours = OwnRecommender(preset="tiny", encoder="none")
+
+    rows = {row.model: row for row in reproduce("tanp-ml1m", movies, [ours])}
+
+    by_rate, by_score = rows[ours.name], rows[f"{ours.name}, allow"]
+    assert "mae" in by_rate.means
+    assert "mae" not in by_score.means
+    assert by_score.means["ndcg@5"] > rows["chance"].means["ndcg@5"] + 0.1
+
+
 def test_sequences_are_read_in_their_order(tmp_path: Path) -> None:
     file = tmp_path / "Beauty.txt"
     file.write_text("1 7 3 9\n2 3 7\n")
@@ -92,7 +138,9 @@ def test_sequences_are_read_in_their_order(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="there is no table 'x'; there are tanp-lastfm"):
+    with pytest.raises(
+        BadInput, match="there is no table 'x'; there are melu, tanp-ml1m, tanp-lastfm"
+    ):
         reproduce("x", tmp_path, [])
     with pytest.raises(BadInput, match="is not there; beauty needs data/Beauty.txt of github"):
         reproduce("beauty", tmp_path / "no", [])

@@ -759,7 +759,7 @@ def test_the_operator_sees_alerts_and_starts_a_retraining(visit, fitted, tmp_pat
         jobs.get_by_role("button", name="Retrain now…").click()
         page.locator("#ask").get_by_role("button", name="Retrain", exact=True).click()
         expect(jobs.locator("li").first).to_contain_text("the store holds no events to learn from")
-        expect(jobs.locator("li .badge").first).to_have_text("nothing to do")
+        expect(jobs.locator("li .badge").first).to_have_text("not done")
         page.close()
 
 

@@ -12,7 +12,8 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.context_columns import ContextColumns
 from metarec.features.histories import Histories
 from metarec.features.training_context import Acts, TrainingContext
-from metarec.models.ease import Ease, EaseConfig
+from metarec.models.ease import Ease, EaseConfig, _near
+from metarec.models.gram import Choices
 from metarec.models.item_regression import (
     among_places,
     inverse_of,
@@ -133,6 +134,19 @@ def test_shuffled_coordinates_share_nothing(seed: int) -> None:
     fitted = Ease.fit(behaviour_at(rng.permutation(places), rows), np.random.default_rng(0))
 
     assert fitted.shared == 0.0
+
+
+def test_only_items_that_are_regressed_on_each_other_are_measured() -> None:
+    """However many items there are beside them."""
+    rng = np.random.default_rng(2)
+    behaviour = behaviour_at(places_of_towns(rng), town_users(rng, 200))
+    config, choices = EaseConfig(max_items=150), Choices.of(behaviour)
+
+    near = _near(behaviour, choices, 200.0, config, np.random.default_rng(0))
+
+    assert near is not None and len(near.surroundings) == len(near.items) == 150
+    counts = np.bincount(choices.events.indices, minlength=TOWNS * PER_TOWN)
+    assert counts[near.items].min() >= np.delete(counts, near.items).max()
 
 
 def test_what_is_shared_is_kept() -> None:

@@ -9,6 +9,7 @@ import torch
 from metarec.data.schema import BadInput
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
+from metarec.models.transformer.encoders import CAUSAL, WINDOW, CaserBlock
 from metarec.models.transformer.inputs import SequenceReader, log_gaps
 from metarec.models.transformer.network import (
     FORMS,
@@ -18,9 +19,9 @@ from metarec.models.transformer.network import (
     as_tensors,
 )
 from metarec.models.transformer.training import (
+    Objective,
     SequenceTraining,
     TrainingSet,
-    _Objective,
     _sampling_chance,
     train_sequence,
 )
@@ -96,11 +97,12 @@ def test_candidates_in_chunks_equal_all_at_once(world, monkeypatch):
     np.testing.assert_allclose(scores(model, reader, world, histories), whole, atol=1e-6)
 
 
-def test_order_matters_only_through_places(world):
-    """The causal form cannot see what follows a prefix: the tokens of a prefix stay as they are."""
+@pytest.mark.parametrize("form", CAUSAL)
+def test_order_matters_only_through_places(world, form):
+    """A causal form cannot see what follows a prefix: the tokens of a prefix stay as they are."""
     data, reader = training_set(world)
     torch.manual_seed(0)
-    model = SequenceTransformer(torch.zeros(24, 0), SIZES, form="decoder").eval()
+    model = SequenceTransformer(torch.zeros(24, 0), SIZES, form=form).eval()
     inputs = as_tensors(data.inputs.rows(np.arange(4)))
     changed = {**inputs, "items": inputs["items"].clone()}
     changed["items"][:, 5:] = (changed["items"][:, 5:] + 7) % 24
@@ -108,6 +110,29 @@ def test_order_matters_only_through_places(world):
         before, after = (model.read(given, model.items())[0] for given in (inputs, changed))
     torch.testing.assert_close(before[:, :6], after[:, :6])
     assert not torch.allclose(before[:, 6:], after[:, 6:])
+
+
+def test_caser_sees_its_window_and_the_first_token():
+    """As the paper's equations 3 to 8 have it, written out for one window."""
+    torch.manual_seed(0)
+    block, x = CaserBlock(6, 2).eval(), torch.randn(1, 9, 6)
+    window = x[0, 9 - WINDOW :]
+    found = [
+        torch.stack(
+            [
+                torch.relu((window[t : t + height].T * filters.weight).sum((1, 2)) + filters.bias)
+                for t in range(WINDOW - height + 1)
+            ]
+        ).amax(0)
+        for height, filters in enumerate(block.horizontal, start=1)
+    ]
+    vertical = window.T @ block.vertical.weight[:, 0].T + block.vertical.bias
+    whole = torch.cat([*found, vertical.flatten(), x[0, 0]])
+    expected = torch.relu(block.join(whole))
+    torch.testing.assert_close(block(x)[0, -1], expected)
+    changed = x.clone()
+    changed[:, 1 : 9 - WINDOW] += 1
+    torch.testing.assert_close(block(changed)[0, -1], block(x)[0, -1])
 
 
 @pytest.mark.parametrize("field", ["kinds", "values", "gaps", "circumstances"])
@@ -233,7 +258,7 @@ def test_sampling_changes_the_cost_of_the_loss_and_not_what_it_asks_for(world, f
     popularity = np.arange(1.0, 25)
     full, sampled = [
         float(
-            _Objective(
+            Objective(
                 data=few,
                 log_chance=_sampling_chance(popularity),
                 training=SequenceTraining(sampled=sampled, positives=500, prefixes=1),

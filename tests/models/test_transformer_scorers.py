@@ -13,6 +13,8 @@ from metarec.features.items import ItemInputs
 from metarec.models.transformer import scorer as transformers
 from metarec.models.transformer.scorer import (
     CandidateTransformer,
+    Caser,
+    Gru4Rec,
     MaskedTransformer,
     Transformer,
     TransformerConfig,
@@ -35,7 +37,7 @@ def behaviour(world):
 
 @pytest.fixture(
     scope="module",
-    params=[Transformer, MaskedTransformer, CandidateTransformer],
+    params=[Transformer, MaskedTransformer, CandidateTransformer, Gru4Rec, Caser],
     ids=lambda kind: kind.form,
 )
 def fitted(request, behaviour):

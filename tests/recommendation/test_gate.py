@@ -177,6 +177,22 @@ def test_a_sampled_candidate_costs_what_all_it_stands_for_would_cost() -> None:
     assert loss(1, 1.0) < 0.99 * loss(3, 1.0)
 
 
+def test_what_is_just_below_the_first_twenty_places_is_pulled_into_them() -> None:
+    """NDCG@10 alone, with ten relevant items in the slate, left the eleventh where it was."""
+    scores = torch.linspace(3.0, 0.0, 40)[None].requires_grad_()
+    names = ("shares", "popularity", "item_statistics", "is_real")
+    relevant = torch.zeros(scores.shape, dtype=torch.bool)
+    relevant[0, [*range(10), 25]] = True
+    task = GateTasks(
+        **dict.fromkeys(names, scores), log_weight=torch.zeros(scores.shape), is_relevant=relevant
+    )
+
+    _ranking_loss(lambda tasks: tasks.popularity, task).backward()
+
+    assert scores.grad is not None
+    assert scores.grad[0, 25] < 0.0
+
+
 def test_the_ranking_loss_is_the_sum_over_all_pairs_of_the_places_in_reach() -> None:
     drawn = torch.Generator().manual_seed(0)
     scores = torch.randn(3, 150, generator=drawn, requires_grad=True)
@@ -197,7 +213,8 @@ def test_the_ranking_loss_is_the_sum_over_all_pairs_of_the_places_in_reach() -> 
         discount = torch.where(place < 10, 1 / torch.log2(place + 2), 0.0)
         best = sum(1 / np.log2(n + 2) for n in range(min(10, int(relevant[row].sum()))))
         pairs = gain[:, None] * ((1 - gain) * stands_for)[None]
-        swap = (discount[:, None] - discount[None]).abs() / best
+        worth = (discount / best + (place < 20) / int(relevant[row].sum())) / 2
+        swap = (worth[:, None] - worth[None]).abs()
         lost = torch.nn.functional.softplus(top[None] - top[:, None])
         expected = expected + (swap * pairs * lost).sum() / 3
     expected.backward()

@@ -127,7 +127,7 @@ def test_item_offsets_of_ratings_count_a_weight_as_copies(
 def test_the_gate_draws_users_by_weight() -> None:
     rng = np.random.default_rng(0)
     drawn = np.concatenate(
-        [_drawn(50, rng, np.where(np.arange(50) < 25, 3.0, 1.0)) for _ in range(200)]
+        [_drawn(50, rng, 128, np.where(np.arange(50) < 25, 3.0, 1.0)) for _ in range(200)]
     )
 
     assert (drawn < 25).mean() == pytest.approx(0.75, abs=0.02)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from metarec.runtime.artefacts import (
     Artefact,
     BrokenArtefact,
     new_folder,
+    read_arrays,
     read_artefact,
     read_config,
     write_arrays,
@@ -41,6 +43,39 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
         "ids": np.int64,
     }
     assert np.array_equal(back.arrays["weights"], ONE.arrays["weights"])
+
+
+def test_arrays_lie_in_their_file_which_what_is_done_to_them_never_changes(tmp_path: Path) -> None:
+    wide = np.arange(200_000, dtype=np.float32).reshape(-1, 4)
+    model = write_artefact(
+        tmp_path / "model", replace(ONE, arrays={"wide": wide, "one": np.ones(1)})
+    )
+    before = (model / "model.safetensors").read_bytes()
+    first, second = (read_artefact(model).arrays["wide"] for _ in range(2))
+    assert not first.flags.owndata
+    first[:] = -1.0
+    assert np.array_equal(second, wide)
+    assert (model / "model.safetensors").read_bytes() == before
+    (model / "model.safetensors").unlink()  # as when a newer model takes its place
+    assert np.array_equal(second, wide)
+
+
+def test_arrays_that_another_writer_laid_unevenly_are_read(tmp_path: Path) -> None:
+    header = json.dumps(
+        {
+            "byte": {"dtype": "U8", "shape": [3], "data_offsets": [0, 3]},
+            "wide": {"dtype": "F32", "shape": [2, 1], "data_offsets": [3, 11]},
+            "none": {"dtype": "F32", "shape": [0, 7], "data_offsets": [11, 11]},
+        }
+    ).encode()
+    data = bytes([1, 2, 3]) + np.float32([1.5, -2.0]).tobytes()
+    place = tmp_path / "odd.safetensors"
+    place.write_bytes(len(header).to_bytes(8, "little") + header + data)
+    arrays, facts = read_arrays(place)
+    assert arrays["byte"].tolist() == [1, 2, 3]
+    assert arrays["wide"].tolist() == [[1.5], [-2.0]]
+    assert arrays["none"].shape == (0, 7)
+    assert facts == {}
 
 
 def test_every_file_may_be_read_by_whom_the_others_may(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from metarec.app.commands import (
     store,
     study,
 )
-from metarec.app.commands.options import note, spoken
+from metarec.app.commands.options import colored, fitted, note, spoken
 from metarec.app.help_language import speak
 from metarec.runtime.language import ENGLISH, ERRORS, SAID, UnknownLanguage, translated
 from metarec.runtime.old_names import current_option
@@ -90,7 +90,9 @@ def main(args: Sequence[str] | None = None) -> None:
     ) as error:  # the last resort of a program: nobody is shown a traceback they did not ask for
         code, line = explain_failure(error)
         if line:
-            typer.echo(f"metarec: {_in_language(line, error)}", err=True)
+            told = fitted(f"metarec: {_in_language(line, error)}", sys.stderr)
+            name = colored("metarec:", "red", sys.stderr)
+            typer.echo(told.replace("metarec:", name, 1), err=True)
         if os.environ.get(TRACEBACK):
             traceback.print_exception(error)
     raise SystemExit(code or 0)

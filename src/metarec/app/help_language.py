@@ -9,7 +9,7 @@ import re
 from functools import partial
 from typing import Any
 
-from metarec.runtime.language import ENGLISH, HELP, display_width, translated
+from metarec.runtime.language import ENGLISH, HELP, broken, display_width, translated
 
 AS_IT_IS = "\b"
 """Keeps the lines of a paragraph as they are."""
@@ -56,19 +56,6 @@ def _paragraphs(text: str | None, say: Any) -> str | None:
 
 def _lines(text: str, width: int) -> str:
     return "\n".join([AS_IT_IS, *broken(text, width)])
-
-
-def broken(text: str, width: int) -> list[str]:
-    """A text in lines of so many places at most; words of letters, as options, stay whole."""
-    lines, line = [], ""
-    for piece in re.findall(r"[!-~]+ ?|[^!-~]", text):
-        # What ends a sentence or a clause stands at no line's begin
-        if display_width(line + piece.rstrip()) > width and piece not in "，。；：、）”":
-            lines.append(line.rstrip())
-            line = piece.lstrip()
-        else:
-            line += piece
-    return [*lines, line.rstrip()] if line.strip() else lines
 
 
 def _with_headings(get_help: Any, context: Any, *, language: str) -> str:

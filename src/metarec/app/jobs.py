@@ -1,5 +1,5 @@
-"""Work that takes minutes, as an operator sees it: retraining and imports, each a small file beside
-the model, `MODEL/jobs/ID.json`, whoever started it.
+"""Work that takes minutes, as an operator sees it: retraining, imports and slates for all users,
+each a small file beside the model, `MODEL/jobs/ID.json`, whoever started it.
 
 A file says what is done, how far it is and what was logged last; it holds no user. A lock beside it
 is held while the work runs, so that work whose process was killed is told from work that goes on.
@@ -22,7 +22,7 @@ from typing import Any
 from metarec.data.schema import BadInput
 from metarec.runtime.folders import take_lock, write_text
 
-RETRAINING, IMPORT = "retraining", "import"
+RETRAINING, IMPORT, BATCH = "retraining", "import", "batch"
 RUNNING, DONE, SKIPPED, FAILED, LOST = "running", "done", "skipped", "failed", "lost"
 """States. Skipped: there was nothing to do, or it was refused. Lost: its process has gone."""
 KEPT, LINES = 20, 60
@@ -39,7 +39,7 @@ class Job:
 
     job_id: str
     kind: str
-    """`RETRAINING` or `IMPORT`."""
+    """`RETRAINING`, `IMPORT` or `BATCH`."""
     state: str
     started: float
     """Seconds since 1970."""
@@ -99,20 +99,24 @@ class JobRecord(logging.Handler):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Hold the lock that says the work goes on, and listen to the log."""
-        self._path.parent.mkdir(exist_ok=True)
-        lock = self._path.with_suffix(".lock")
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        """Hold the lock that says the work goes on, and listen to the log; where the folder cannot
+        be written the work goes on untold.
+        """
+        lock, handle = self._path.with_suffix(".lock"), None
         logger = logging.getLogger("metarec")
-        try:
+        with suppress(OSError):
+            self._path.parent.mkdir(exist_ok=True)
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
             take_lock(handle, wait=True)
+        try:
             self._write(at_once=True)
             logger.addHandler(self)
             yield
         finally:
             logger.removeHandler(self)
-            os.close(handle)
-            lock.unlink(missing_ok=True)
+            if handle is not None:
+                os.close(handle)
+                lock.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def location_of(place: Any) -> tuple[float, float]:
 def degrees_of(frame: pl.DataFrame) -> np.ndarray:
     """[rows, 2] float64 latitude and longitude; NaN in both where either is not known."""
     if LATITUDE not in frame.columns or LONGITUDE not in frame.columns:
-        return np.full((frame.height, 2), np.nan)
+        return np.broadcast_to(np.nan, (frame.height, 2))
     columns = [
         frame[name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
         for name in (LATITUDE, LONGITUDE)

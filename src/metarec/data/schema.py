@@ -18,6 +18,7 @@ from metarec.data.errors import DataWarning as DataWarning
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, as_seconds
 from metarec.data.relations import Relations
+from metarec.data.vocabulary import Vocabulary as Vocabulary
 
 if TYPE_CHECKING:
     from metarec.data.domains import Policy
@@ -33,6 +34,10 @@ EARLIEST_MOMENT = 315_532_800
 """1980 in seconds since 1970: an attribute of users that is nowhere less is taken for a moment in
 time.
 """
+
+
+MAX_SPLICED, MAX_CHUNKS = 64, 400
+"""Rows of a catalog that are changed one by one, and pieces that it may then lie in."""
 
 
 def as_polars(frame: Any, what: str) -> pl.DataFrame:
@@ -356,16 +361,43 @@ class Catalog:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Item id <-> row of `frame`."""
-        return Vocabulary(self.frame["item_id"].to_list())
+        return Vocabulary.of(self.frame["item_id"])
 
-    def titles(self) -> list[str]:
-        """What to call each item on a page: its title, else its name, else its id."""
+    def titles(self, rows: Sequence[int] | None = None) -> list[str]:
+        """What to call each item on a page, or those at some rows: its title, else its name, else
+        its id.
+        """
+        return self.title_column(rows).to_list()
+
+    def title_column(self, rows: Sequence[int] | None = None) -> pl.Series:
+        """The same as a column."""
         column = next(c for c in ("title", "name", "item_id") if c in self.frame.columns)
-        return (
-            self.frame.select(pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id")))
-            .to_series()
-            .to_list()
-        )
+        named = self.frame.select(column, **{} if column == "item_id" else {"item_id": "item_id"})
+        named = named if rows is None else named[rows]
+        return named.select(
+            pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id")).alias(column)
+        ).to_series()
+
+    def with_rows(self, given: pl.DataFrame, rows: np.ndarray) -> Catalog:
+        """The same catalog with what `given` says over its items at `rows`, those of row -1 behind
+        it; an empty cell changes nothing.
+        """
+        known, fresh = rows[rows >= 0], given.filter(pl.Series(rows < 0))
+        table = self.frame
+        if len(known) > MAX_SPLICED:
+            table = table.update(given, on="item_id", how="left")
+        elif len(known):
+            known = np.sort(known)
+            told = table[known].update(given, on="item_id", how="left")
+            ends = [*known.tolist(), table.height]
+            pieces = [table[: ends[0]]]
+            for place, row in enumerate(known.tolist()):
+                pieces += [told[place : place + 1], table[row + 1 : ends[place + 1]]]
+            table = pl.concat(pieces)
+        table = pl.concat([table, fresh], how="diagonal")
+        grown = Catalog(frame=table.rechunk() if table.n_chunks() > MAX_CHUNKS else table)
+        vars(grown)["vocabulary"] = self.vocabulary.joined_by(fresh["item_id"].to_list())
+        return grown
 
     def __len__(self) -> int:
         return self.frame.height
@@ -442,32 +474,6 @@ def _side_table(frame: Any, key: str, what: str) -> pl.DataFrame:
         .drop_nulls(key)
         .unique(key, keep="first", maintain_order=True)
     )
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """Ids outside, indexes inside: `ids[index]` one way, `indexes(ids)` the other."""
-
-    ids: Sequence[str]
-    _index: dict[str, int] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_index", {name: row for row, name in enumerate(self.ids)})
-        assert len(self._index) == len(self.ids), "a vocabulary holds each id once"
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __contains__(self, item_id: str) -> bool:
-        return item_id in self._index
-
-    def indexes(self, ids: Iterable[str]) -> np.ndarray:
-        """Index of each id, int64; -1 for an id it does not hold."""
-        return np.fromiter((self._index.get(i, -1) for i in ids), dtype=np.int64)
-
-    def names(self, indexes: Iterable[int]) -> list[str]:
-        """Id at each index."""
-        return [self.ids[i] for i in indexes]
 
 
 @dataclass(frozen=True, kw_only=True, init=False)

@@ -1,4 +1,4 @@
-"""Meta-learners as recommenders that can be evaluated beside all others.
+"""Meta-learners and single models as recommenders that can be evaluated beside all others.
 
 Each learner is given what makes recommenders strong: collaborative factors and content of items,
 popularity as the prior, profiles. Where values are ratings it is trained twice, once to rank and
@@ -25,11 +25,12 @@ from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
+from metarec.models.base import Model, TakesInnerSteps, dense, takes_inner_steps
+from metarec.models.config import ModelConfig
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from metarec.models.bert_two_tower import BertTwoTower
     from metarec.models.few_shot.inputs import ItemColumns
     from metarec.models.few_shot.scorer import FittedLearner
 
@@ -238,26 +239,36 @@ class LearnerRecommender:
 
 
 @dataclass(kw_only=True)
-class TextTowers:
-    """`bert_two_tower` alone, adapted to each user or not; both rows rest on one fit."""
+class ModelAlone:
+    """One model of the registry without the others and the gate; where it takes inner steps, its
+    rows adapted and not adapted rest on one fit.
+    """
 
     name: str
+    """Of the row."""
+    model: str
+    """Of the model."""
     adapts: bool = True
+    """False serves what meta-training learned without inner steps, so that what adapting adds can
+    be seen.
+    """
+    config: ModelConfig | None = None
+    """Hyper-parameters, where they are not the default."""
     read: Callable[[Dataset, list[ColdUser], np.random.Generator], LearnerInputs] = LearnerInputs.of
-    same: TextTowers | None = None
+    same: ModelAlone | None = None
     """Whose fit to use; None fits."""
     inputs: LearnerInputs | None = field(default=None, init=False)
-    model: BertTwoTower | None = field(default=None, init=False)
+    scorer: Model | None = field(default=None, init=False)
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Meta-train, or take what the other row learned."""
-        from metarec.models.bert_two_tower import BertTwoTower
+        """Learn, or take what the other row learned."""
+        from metarec.models.registry import model_class
 
         if self.same is not None:
-            self.inputs, self.model = self.same.inputs, self.same.model
+            self.inputs, self.scorer = self.same.inputs, self.same.scorer
             return
         self.inputs = self.read(train, validation, rng)
-        self.model = BertTwoTower.fit(self.inputs.behaviour, rng)
+        self.scorer = model_class(self.model).fit(self.inputs.behaviour, rng, self.config)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -265,30 +276,33 @@ class TextTowers:
         return fitted(self.name, self.inputs).vocabulary
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """float32 `[B, N]`, logits of r."""
+        """float32 `[B, N]`, the model's evidence."""
         users = fitted(self.name, self.inputs).batch(requests)
-        model = replace(fitted(self.name, self.model), adapts=self.adapts)
-        return model.scores(users)
+        model = fitted(self.name, self.scorer)
+        if not self.adapts:
+            assert isinstance(model, TakesInnerSteps), "only such a model has a row without steps"
+            model = model.after_steps(0)
+        return dense(model.evidence(users))
 
 
 UNADAPTED = "no_adaptation"
-TEXT_TOWERS = "bert_two_tower"
 
 
 def learners_for(
     names: Sequence[str] | None = None, *, encoder: str = "auto", progress: Progress = silent
-) -> list[LearnerRecommender | TextTowers]:
-    """Unfitted recommenders for the learners named, or all of them and one that does not adapt;
-    they share one reading of the data.
+) -> list[LearnerRecommender | ModelAlone]:
+    """Unfitted recommenders for the learners named, or all of them, the behavior encoders and one
+    that does not adapt; they share one reading of the data.
 
     Raises:
         BadInput: for a name that is no learner.
     """
-    from metarec.models.few_shot.learners import LEARNERS, get_method
+    from metarec.models.few_shot.learners import LEARNERS, is_learner
+    from metarec.models.names import current_ids
+    from metarec.models.registry import ADAPTIVE_DECODERS, BEHAVIOR_ENCODERS, check_learner
 
-    for name in names or ():
-        if name != TEXT_TOWERS:
-            get_method(name)
+    for name in (wanted := current_ids(names or ())):
+        check_learner(name)
     known: dict[int, tuple[Dataset, LearnerInputs]] = {}
 
     def read(train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> LearnerInputs:
@@ -299,17 +313,23 @@ def learners_for(
     unadapted = LearnerRecommender(
         name=UNADAPTED, learner="bayesian_ridge", adapts=False, read=read, progress=progress
     )
-    towers = TextTowers(name=TEXT_TOWERS, read=read)
-    plain = TextTowers(name=f"{TEXT_TOWERS}, not adapted", adapts=False, same=towers)
-    return [
-        *(
-            LearnerRecommender(name=name, read=read, progress=progress)
-            for name in names or LEARNERS
-            if name != TEXT_TOWERS
-        ),
-        *([towers, plain] if names and TEXT_TOWERS in names else []),
-        *([] if names else [unadapted]),
-    ]
+    rows: list[LearnerRecommender | ModelAlone] = []
+    for name in wanted or (*LEARNERS, *BEHAVIOR_ENCODERS, *ADAPTIVE_DECODERS):
+        if is_learner(name):
+            rows.append(LearnerRecommender(name=name, read=read, progress=progress))
+        else:
+            rows += _alone(name, read)
+    return [*rows, *([] if names else [unadapted])]
+
+
+def _alone(name: str, read: Any) -> list[ModelAlone]:
+    """A model of the registry, and where it takes inner steps the same without them."""
+    from metarec.models.registry import model_class
+
+    row = ModelAlone(name=name, model=name, read=read)
+    if not takes_inner_steps(model_class(name)):
+        return [row]
+    return [row, replace(row, name=f"{name}, not adapted", adapts=False, same=row)]
 
 
 if TYPE_CHECKING:

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from metarec.data.cold_users import ColdUser, ColdUserSplit, cold_users_of, split_cold_users
-from metarec.data.schema import BadInput, Dataset, Vocabulary, id_order
-from metarec.evaluation.adapters import LearnerInputs, OwnRecommender
-from metarec.evaluation.baselines.tuned import fitted
+from metarec.data.schema import BadInput, Dataset, id_order
+from metarec.evaluation.adapters import LearnerInputs, ModelAlone, OwnRecommender
 from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import interval, resample
 from metarec.features.items import tags_by_item
-from metarec.models.transformer.scorer import Transformer, TransformerConfig
-from metarec.recommendation.slate import Request
+from metarec.models.transformer.scorer import TransformerConfig
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -37,32 +36,6 @@ METRIC = "ndcg@10"
 TRAINING, NEW, ELSEWHERE = "training users", "new users", "new users, another category"
 PLAIN = TransformerConfig(id_dropout=0.0, dropout=0.1, held_out=0.0)
 """Its regularization as usual, every step taken, no user held out to stop by."""
-
-
-@dataclass(kw_only=True)
-class PlainTransformer:
-    """A causal Transformer over events, trained once and served as it is."""
-
-    name: str = "plain Transformer"
-    config: TransformerConfig = PLAIN
-    encoder: str = "auto"
-    inputs: LearnerInputs | None = field(default=None, init=False)
-    model: Transformer | None = field(default=None, init=False)
-
-    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Train to the last step."""
-        self.inputs = LearnerInputs.of(train, validation, rng, encoder=self.encoder)
-        self.model = Transformer.fit(self.inputs.behaviour, rng, self.config)
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Item of each column."""
-        return fitted(self.name, self.inputs).vocabulary
-
-    def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """float32 `[B, N]`, chances."""
-        users = fitted(self.name, self.inputs).batch(requests)
-        return fitted(self.name, self.model).evidence(users)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +119,12 @@ def measure_overfitting(
     for share, part in zip(SHARES, parts, strict=True):
         for model in (
             OwnRecommender(preset=preset, encoder=encoder),
-            PlainTransformer(encoder=encoder, config=plain),
+            ModelAlone(
+                name="plain Transformer",
+                model="decoder",
+                config=plain,
+                read=partial(LearnerInputs.of, encoder=encoder),
+            ),
         ):
             model.fit(part, split.validation, derive(seed, "fit", f"{share:g}"))
             each = {

@@ -271,6 +271,32 @@ class ItemMean:
         return [fitted(self.name, self.values)[self.vocabulary.indexes(ids)] for ids in item_ids]
 
 
+@dataclass(kw_only=True)
+class ByScore:
+    """A model that another row has fitted, ordering what is asked as `recommend(allow=...)` does
+    instead of by predicted values.
+    """
+
+    model: Evaluated
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.model.name}, allow"
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return self.model.vocabulary
+
+    # Nothing is learned anew
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
+        """Nothing: the model stands fitted in the row before."""
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`."""
+        return self.model.score(requests)
+
+
 def _row(
     scenario: str,
     model: Evaluated,
@@ -297,7 +323,7 @@ def measure_queries(
     model: Evaluated, cold_users: list[ColdUser], published: Published, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Metric -> [users], each user's query ranked among itself: by predicted value where the
-    training data are rated and the model predicts one, else by score.
+    training data are rated and the model predicts one, else by its score between given candidates.
     """
     requests = [Request(history=n.pool, profile=n.profile) for n in cold_users]
     asked = [[item_id for item_id, _ in n.rated] for n in cold_users]
@@ -310,7 +336,8 @@ def measure_queries(
         )
         found["mae"] = metrics.mae(predicted, actual, owner, len(cold_users))
     else:
-        scores = model.score(requests)
+        few = [replace(r, allow=ids) for r, ids in zip(requests, asked, strict=True)]
+        scores = model.score(few)
         columns = model.vocabulary.indexes(item_id for ids in asked for item_id in ids)
         predicted = np.where(columns >= 0, scores[owner, np.maximum(columns, 0)], -np.inf)
     if published.is_graded:

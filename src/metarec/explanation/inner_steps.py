@@ -1,109 +1,202 @@
-"""The inner loop made visible: where a gradient learner's parameters and scores stand after each
-event and each step.
+"""The inner loop made visible: what a learner's gradient steps on one user's events do to its loss
+and its slate, and where the users of the training data end.
 
-Adaptation is stateless, so "after step s" is the learner adapting again with s steps; all prefixes
-of the history are tasks of one batch. Step 0 is the prior itself.
+Adaptation is stateless, so "after step s" is the learner adapting again with s steps; step 0 reads
+the history, if the learner does, and moves nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from metarec.data.schema import BadInput
-from metarec.explanation.relative_score import relative_to_shown
-from metarec.models.few_shot.functional import Params
-from metarec.models.few_shot.inputs import ItemFeatures
-from metarec.models.few_shot.learner import Prior
-from metarec.models.few_shot.learners.gradient import GradientLearner
-from metarec.models.few_shot.tasks import Support
+from metarec.data.errors import BadInput
+from metarec.models.base import TakesInnerSteps, dense
+from metarec.recommendation.slate import Request
+
+if TYPE_CHECKING:
+    from metarec.recommendation.fitted import FittedModel
+
+MAX_USERS = 200
+"""Users on a map."""
+MAX_GROUPS = 8
+"""Groups told apart on a map; the users of smaller ones are `other`."""
+UNKNOWN, OTHER = "unknown", "other"
 
 
 @dataclass(frozen=True, kw_only=True)
 class InnerTrace:
-    """How one user was learned: first index events seen (0 .. L), second index inner steps taken
-    (0 .. S).
-    """
+    """How one learner moved to one user, step by step (0 .. S)."""
 
     learner: str
-    item: int
-    """Index of the item followed."""
-    relative_score: list[list[float]]
-    """[L+1, S+1] its score minus the mean over items, weighted by how popular they are."""
-    rank: list[list[int]]
-    """[L+1, S+1] its place among all items, from 1; seen items are not left out."""
-    moves: dict[str, list[list[float]]]
-    """Module -> [L+1, S+1] Euclidean distance of its parameters from the prior."""
+    losses: list[float]
+    """What the inner loop lowers, on the user's events."""
+    slates: list[list[str]]
+    """Titles of what the learner alone would show, best first, seen items left out."""
+    kept: list[float]
+    """Share of the slate of step 0 that is still on it."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
 
+    def to_text(self) -> str:
+        """One line a step."""
+        rows = zip(self.losses, self.kept, self.slates, strict=True)
+        return "\n".join(
+            [
+                f"inner steps of {self.learner}: loss, share kept of the first slate, slate",
+                *(
+                    f"  {step:>3} {loss:>8.4f} {kept:>5.0%}  {', '.join(slate[:3])}"
+                    for step, (loss, kept, slate) in enumerate(rows)
+                ),
+            ]
+        )
 
-@torch.no_grad()
-def follow_steps(
-    learner: GradientLearner, prior: Prior, support: Support, items: ItemFeatures, item: int
-) -> InnerTrace:
-    """Adapt to every prefix of one user's events with every number of inner steps.
 
-    Args:
-        support: one task, B = 1.
-        item: index of the item followed.
+@dataclass(frozen=True, kw_only=True)
+class UserMap:
+    """Where the parameters of training users end, in the two directions in which they differ
+    most.
+    """
+
+    learner: str
+    by: str
+    places: np.ndarray
+    """[U, 2]."""
+    groups: list[str]
+    """[U]."""
+    explained: tuple[float, float]
+    """Share of the variance in each direction."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Of each group: users, where its centre lies, and how far its users lie from it."""
+        found = []
+        for group in dict.fromkeys(sorted(self.groups)):
+            places = self.places[np.array(self.groups) == group]
+            centre = places.mean(0)
+            spread = float(np.sqrt(((places - centre) ** 2).sum(1).mean()))
+            at = {"x": float(centre[0]), "y": float(centre[1]), "spread": spread}
+            found.append({"group": group, "users": len(places)} | at)
+        return found
+
+    def to_text(self) -> str:
+        """A table of the groups."""
+        first, second = self.explained
+        head = (
+            f"{len(self.groups)} training users by what {self.learner} moved for them; the two "
+            f"directions hold {first:.0%} and {second:.0%} of the variance"
+        )
+        lines = [f"{self.by:<24}{'users':>7}{'x':>9}{'y':>9}{'spread':>9}"]
+        for row in self.rows():
+            numbers = f"{row['x']:>9.3f}{row['y']:>9.3f}{row['spread']:>9.3f}"
+            lines.append(f"{row['group']:<24.24}{row['users']:>7}{numbers}")
+        return "\n".join([head, *lines])
+
+
+def stepping_learner(model: FittedModel, name: str | None = None) -> tuple[str, TakesInnerSteps]:
+    """The model's learner of this name, or its only one that takes inner steps.
 
     Raises:
-        BadInput: if `support` holds more than one user, or `item` is no item.
+        BadInput: if there is none, or it takes no inner steps.
     """
-    if len(support) != 1:
-        raise BadInput(f"the inner loop is followed for one user at a time, got {len(support)}")
-    if not 0 <= item < len(items):
-        raise BadInput(f"item must be an index below {len(items)}, got {item}")
-    prefixes = _prefixes(support)
-    weights = torch.softmax(items.bias, dim=0).double().numpy()
-    relative_score, rank, moves = [], [], []
-    for steps in range(learner.adaptation.inner_steps + 1):
-        fewer = replace(learner, adaptation=replace(learner.adaptation, inner_steps=steps))
-        params = fewer.adapt(prior, prefixes, items)
-        scores = fewer.score(prior, params, items)
-        relative_score.append(relative_to_shown(scores.numpy(), weights)[:, item].tolist())
-        rank.append((1 + (scores > scores[:, item, None]).sum(dim=1)).tolist())
-        moves.append(_moved(prior, params))
+    scorers: Mapping[str, Any] = model.ensemble.scorers
+    found = {key: one for key, one in scorers.items() if isinstance(one, TakesInnerSteps)}
+    if name is None and found:
+        name = next(iter(found))
+    if name in found:
+        return str(name), found[str(name)]
+    if name in scorers:
+        raise BadInput(
+            f"{name} takes no inner steps, so there are none to follow; fit with a learner that "
+            "does, such as --learner decoder_lora"
+        )
+    if name is not None:
+        raise BadInput(f"the model has no learner {name!r}; it has {', '.join(scorers)}")
+    raise BadInput(
+        "no learner of the model takes inner steps; fit with one that does, such as "
+        "--learner decoder_lora"
+    )
+
+
+def follow_steps(
+    model: FittedModel, request: Request, learner: str | None = None, *, k: int = 10
+) -> InnerTrace:
+    """Adapt to one user with 0, 1, ... inner steps.
+
+    Args:
+        learner: id of the learner; the model's first that takes inner steps where None.
+        k: length of the slates kept.
+
+    Raises:
+        BadInput: if the model has no such learner, or it takes no inner steps.
+    """
+    name, scorer = stepping_learner(model, learner)
+    users = model.users([request])[0]
+    titles, seen = model.catalog.titles(), np.unique(users.support.items)
+    losses, slates = [], []
+    for steps in range(scorer.inner_steps + 1):
+        fewer = scorer.after_steps(steps)
+        losses.append(float(fewer.support_losses(users)[0]))
+        evidence = dense(fewer.evidence(users))[0].copy()
+        evidence[seen] = -np.inf
+        slates.append(np.argsort(-evidence, kind="stable")[: min(k, len(evidence) - len(seen))])
+    first = set(slates[0].tolist())
     return InnerTrace(
-        learner=learner.name,
-        item=item,
-        relative_score=_transposed(relative_score),
-        rank=_transposed(rank),
-        moves={module: _transposed([step[module] for step in moves]) for module in moves[-1]},
+        learner=name,
+        losses=losses,
+        slates=[[titles[item] for item in slate] for slate in slates],
+        kept=[len(first & set(slate.tolist())) / max(1, len(first)) for slate in slates],
     )
 
 
-def _prefixes(support: Support) -> Support:
-    """Tasks of the first 0, 1, ..., L real events."""
-    length = int(support.is_real.sum())
-    shown = torch.arange(support.items.shape[1])[None, :] < torch.arange(length + 1)[:, None]
-    profile = None if support.profile is None else support.profile.expand(length + 1, -1)
-    return Support(
-        items=support.items * shown,
-        values=support.values * shown,
-        is_real=support.is_real & shown,
-        profile=profile,
+def map_users(
+    model: FittedModel, by: str, learner: str | None = None, *, most: int = MAX_USERS
+) -> UserMap:
+    """Up to `most` training users by the parameters that a learner moved for them.
+
+    Args:
+        by: column of the users that names their group.
+        learner: as for `follow_steps`.
+
+    Raises:
+        BadInput: as `follow_steps`; or if users have no such column.
+    """
+    from metarec.recommendation.fitting import behaviour_of
+
+    name, scorer = stepping_learner(model, learner)
+    columns = [one for one in model.training.users.frame.columns if one != "user_id"]
+    if by not in columns:
+        raise BadInput(f"users have no column {by!r}; there are {', '.join(columns) or 'none'}")
+    behaviour = behaviour_of(model)
+    able = np.flatnonzero(behaviour.pools > 0)
+    some = able[:: max(1, -(-len(able) // most))]
+    batch = behaviour.batch_of(some, behaviour.pool.users(some))
+    moved = scorer.adapted(batch)
+    places, explained = _plane(
+        np.concatenate([v.reshape(len(some), -1) for v in moved.values()], 1)
     )
+    stated = [str(told.get(by) or UNKNOWN) for told in batch.attributes]
+    return UserMap(learner=name, by=by, places=places, groups=_groups(stated), explained=explained)
 
 
-def _moved(prior: Prior, params: Params) -> dict[str, list[float]]:
-    """Module (the name up to its last dot) -> distance from the prior of each task."""
-    squares: dict[str, Tensor] = {}
-    for name, value in params.items():
-        if name not in prior:
-            continue
-        module = name.rpartition(".")[0] or name
-        distance = (value - prior[name]).flatten(1).square().sum(dim=1)
-        squares[module] = squares[module] + distance if module in squares else distance
-    return {module: total.sqrt().tolist() for module, total in squares.items()}
+def _plane(params: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+    """Principal components: [U, 2] places, and the share of the variance in each direction."""
+    centred = params.astype(np.float64) - params.mean(0)
+    sides, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    places = np.zeros((len(params), 2))
+    found = min(2, len(lengths))
+    places[:, :found] = sides[:, :found] * lengths[:found]
+    shares = np.zeros(2)
+    shares[:found] = lengths[:found] ** 2 / max(float((lengths**2).sum()), 1e-30)
+    return places, (float(shares[0]), float(shares[1]))
 
 
-def _transposed(rows: list[list[Any]]) -> list[list[Any]]:
-    """[S+1][L+1] -> [L+1][S+1]."""
-    return [list(column) for column in zip(*rows, strict=True)]
+def _groups(stated: list[str]) -> list[str]:
+    """The largest groups; users of the others are together."""
+    names, counts = np.unique(stated, return_counts=True)
+    kept = set(names[np.argsort(-counts, kind="stable")][:MAX_GROUPS].tolist())
+    return [one if one in kept else OTHER for one in stated]

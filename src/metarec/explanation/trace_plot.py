@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from metarec.explanation.inner_steps import InnerTrace, UserMap
 from metarec.explanation.trace import Trace
-from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_svg
+from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_png, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,14 +17,18 @@ MIN_SHARE = 0.02
 """A part that never reaches this share of the largest one is not drawn."""
 
 
-def draw(trace: Trace) -> str:
-    """The trace as SVG.
+def draw(trace: Trace, inner: InnerTrace | None = None) -> str:
+    """The trace as SVG, with a row for the inner steps of a learner where there is one.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
     """
-    figure = new_figure(11.0, 7.5, extra="explain")
-    (left_top, right_top), (left_bottom, right_bottom) = figure.subplots(2, 2, sharex=True)
+    figure = new_figure(11.0, 7.5 if inner is None else 11.0, extra="explain")
+    panels = figure.subplots(2 if inner is None else 3, 2, sharex="row")
+    (left_top, right_top), (left_bottom, right_bottom) = panels[:2]
+    if inner is not None:
+        _draw_losses(panels[2, 0], inner)
+        _draw_movement(panels[2, 1], inner)
     figure.suptitle(f"How {trace.title} came to stand where it stands", fontsize=12)
     _draw_parts(left_top, trace)
     _draw_slates(right_top, trace)
@@ -42,10 +47,60 @@ def draw(trace: Trace) -> str:
         "Euclidean distance",
         [],
     )
+    for axes in (left_top, right_top):
+        axes.tick_params(labelbottom=False)
+    for axes in panels[:2].ravel():
+        axes.set_xticks([m.shots for m in trace.moments])
     for axes in (left_bottom, right_bottom):
         axes.set_xlabel("events seen", fontsize=8)
-        axes.set_xticks([m.shots for m in trace.moments])
     return to_svg(figure)
+
+
+def draw_map(found: UserMap) -> bytes:
+    """Users by their adapted parameters, colored by group, as PNG.
+
+    Raises:
+        MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
+    """
+    figure = new_figure(7.0, 5.5, extra="explain")
+    axes = figure.subplots()
+    for place, group in enumerate(dict.fromkeys(sorted(found.groups))):
+        at = found.places[[one == group for one in found.groups]]
+        axes.scatter(at[:, 0], at[:, 1], s=14, color=color(place), label=group)
+    axes.legend(fontsize=7, title=found.by, title_fontsize=8)
+    first, second = found.explained
+    axes.set_xlabel(f"first direction ({first:.0%} of the variance)", fontsize=8)
+    title = f"{len(found.groups)} users by what {found.learner} moved for them"
+    _finish(axes, title, f"second direction ({second:.0%})")
+    return to_png(figure)
+
+
+def _draw_losses(axes: Axes, inner: InnerTrace) -> None:
+    axes.plot(range(len(inner.losses)), inner.losses, **_style(0))
+    axes.set_xticks(range(len(inner.losses)))
+    axes.set_xlabel("inner steps", fontsize=8)
+    _finish(axes, f"Inner loop of {inner.learner}: loss on the user's events", "loss")
+
+
+def _draw_movement(axes: Axes, inner: InnerTrace) -> None:
+    """Places of the last slate's items after each step, by the learner alone."""
+    last, length = inner.slates[-1], max(map(len, inner.slates))
+    for title in last:
+        ranks = [s.index(title) + 1 if title in s else length + 1 for s in inner.slates]
+        axes.plot(range(len(ranks)), ranks, color=QUIET, marker="o", markersize=3)
+        axes.annotate(
+            _short(title),
+            (len(ranks) - 1, ranks[-1]),
+            xytext=(6, 0),
+            textcoords="offset points",
+            fontsize=7,
+            va="center",
+            annotation_clip=False,
+        )
+    axes.set_ylim(length + 1.5, 0.5)
+    axes.set_yticks([1, length, length + 1], ["1", str(length), "below"])
+    axes.set_xlabel("inner steps", fontsize=8)
+    _finish(axes, f"Places on the slate of {inner.learner} alone", "place on the slate")
 
 
 def _draw_parts(axes: Axes, trace: Trace) -> None:

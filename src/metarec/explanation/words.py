@@ -96,6 +96,7 @@ PARTS = {
     "cold_items": "of the items nobody has met yet it is one that suits you",
     "repeat": "you took it before, and such things are taken again",
     "trend": "it is chosen more lately",
+    "predicted_rating": "you would rate it high",
 }
 AGAINST = {
     "popularity": "few users know it",
@@ -121,6 +122,7 @@ AGAINST = {
     "refused": "it is like what you refused",
     "acceptance": "many who took it gave it back or refused it",
     "trend": "it was chosen more in the past than lately",
+    "predicted_rating": "you would rate it low",
 }
 """Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
 BY_THEMSELVES = {

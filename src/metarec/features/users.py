@@ -11,7 +11,7 @@ import numpy as np
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 
-_REFUSED, _CONTEXT = "refused", "context"
+_REFUSED, _CONTEXT, _GIVEN = "refused", "context", "given"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,14 @@ class UserBatch:
 
     context: RequestContext = None  # type: ignore[assignment]  # filled in below, never None
     """Friends, place, circumstances and searches."""
+    given: Histories = None  # type: ignore[assignment]  # filled in below, never None
+    """The few items between which each asks to choose; none: the whole catalog."""
 
     def __post_init__(self) -> None:
-        if getattr(self, _REFUSED) is None:
-            nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.support))
-            object.__setattr__(self, _REFUSED, nothing)
+        for name in (_REFUSED, _GIVEN):
+            if getattr(self, name) is None:
+                nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.support))
+                object.__setattr__(self, name, nothing)
         if getattr(self, _CONTEXT) is None:
             object.__setattr__(self, _CONTEXT, RequestContext.unknown(len(self.support)))
 
@@ -65,4 +68,5 @@ class UserBatch:
             refused=self.refused.users(indexes),
             attributes=[self.attributes[row] for row in indexes] if self.attributes else (),
             context=self.context.rows(indexes),
+            given=self.given.users(indexes),
         )

@@ -13,15 +13,16 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, event_weights
+from metarec.models.base import EVENTS, LARGE, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows, through_gram
+from metarec.runtime.rows import with_rows
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
 
@@ -106,6 +107,10 @@ class Als:
         """[B, D] factors of users from their support alone."""
         weights = self.config.confidence * event_weights(support, self.relevant_from)
         if support.lengths.max(initial=0) < len(self.gram) // 2:
+            if len(self.items) >= LARGE:
+                met, place = np.unique(support.items, return_inverse=True)
+                some, own = replace(support, items=place), self.items[met]
+                return ridge_of_few(some, weights, 1.0 + weights, own, through_gram(own, self.gram))
             return ridge_of_few(support, weights, 1.0 + weights, self.items, self._through_gram)
         return ridge_rows(support, weights, 1.0 + weights, self.items, self.gram)
 
@@ -119,6 +124,16 @@ class Als:
         for piece in column_pieces(*out.shape):
             cut_at_zero(product(factors, self._columns[:, piece]), out[:, piece])
         return out
+
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items."""
+        return np.asarray(np.maximum(self.fold_in(users.support) @ self.items[items].T, 0.0))
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, D] factors."""
+        return np.asarray(self.items[items])
 
     @cached_property
     def _through_gram(self) -> np.ndarray:
@@ -138,6 +153,18 @@ class Als:
         """New items take the factors that their content predicts."""
         return replace(
             self, items=np.concatenate([self.items, content[len(self.items) :] @ self.from_content])
+        )
+
+    def with_rows(
+        self,
+        content: Float[np.ndarray, "items columns"],
+        popularity: Float[np.ndarray, "items"],
+        rows: Int[np.ndarray, "changed"],
+    ) -> Als:
+        """Only new items are looked at."""
+        new = rows[rows >= len(self.items)]
+        return replace(
+            self, items=with_rows(self.items, new, content[new] @ self.from_content, len(content))
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:

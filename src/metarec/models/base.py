@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -19,6 +19,10 @@ from metarec.models.config import ModelConfig
 
 DISLIKED_WEIGHT = 0.3
 """A low rating still says what a user comes across: it counts this much beside a liked event."""
+LARGE = 200_000
+"""Items from which on a catalog is large: models keep no second copy of what they know of each
+item, and slates are ranked among candidates (docs/experiments, 2026-11-28).
+"""
 REPEAT_WEIGHT = 0.25
 """What e times as many acts on an item add to its weight."""
 
@@ -105,6 +109,64 @@ class ReadsWords(Model, Protocol):
 
     def with_words(self, words: UsersInWords) -> Model:
         """The same model, writing and reading users by `words`."""
+        ...
+
+
+@runtime_checkable
+class TakesInnerSteps(Model, Protocol):
+    """A model whose parameters take gradient steps on a user's events when it is asked."""
+
+    @property
+    def inner_steps(self) -> int:
+        """How many steps it takes; 0 serves what meta-training learned to everyone."""
+        ...
+
+    def after_steps(self, steps: int) -> Self:
+        """The same model when it takes so many steps, at most `inner_steps`."""
+        ...
+
+    def support_losses(self, users: UserBatch) -> Float[np.ndarray, "users"]:
+        """What the inner loop lowers, for each user, where its steps end."""
+        ...
+
+    def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
+        """Parameters that moved, each [B, ...], where the steps of each user end."""
+        ...
+
+
+def takes_inner_steps(model: type[Model]) -> bool:
+    """Whether models of this class take inner steps."""
+    return hasattr(model, "after_steps")
+
+
+@runtime_checkable
+class GrowsByRows(Model, Protocol):
+    """A model that looks only at what changed of a catalog."""
+
+    def with_rows(
+        self,
+        content: Float[np.ndarray, "items columns"],
+        popularity: Float[np.ndarray, "items"],
+        rows: Int[np.ndarray, "changed"],
+    ) -> Self:
+        """`with_content` where only these `rows` are new or have other content than before."""
+        ...
+
+
+@runtime_checkable
+class ScoresSome(Model, Protocol):
+    """A model that can be asked about some items without being asked about all of them."""
+
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] the columns `items` of `evidence`, up to a factor of each user's own, which is the
+        same at every call.
+        """
+        ...
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, D] what evidence is a product with: items alike here are alike to every user."""
         ...
 
 

@@ -9,14 +9,14 @@ once for everyone. Popularity joins the score, as in every ranking learner here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import grad, vmap
+from torch.func import vmap
 
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
@@ -24,6 +24,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.config import ModelConfig, setting
+from metarec.models.inner_loop import Params, descend
 from metarec.runtime.device import one_thread
 
 DIM = 32
@@ -31,8 +32,6 @@ OUTER_LR, TASKS = 5e-3, 32
 MAX_SUPPORT, MAX_QUERY = 20, 20
 MOVES = ("user_shift", "item_mix", "relation", "offset")
 """What adapts to a user; the adapters themselves and the weight of popularity are shared."""
-
-Params = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +87,6 @@ class BertTwoTower:
     """Who reads what users state; handed in by `with_words`."""
     config: BertTwoTowerConfig = BertTwoTowerConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "profile", "text"})
-    adapts: bool = True
-    """False serves the prior to everyone, so that what adapting adds can be seen."""
 
     @classmethod
     def fit(
@@ -137,16 +134,10 @@ class BertTwoTower:
 
     def scores(self, users: UserBatch) -> np.ndarray:
         """[B, N] logits of r."""
-        u = torch.from_numpy(self.read(users))
-        prior = {name: torch.from_numpy(value) for name, value in self.params.items()}
-        tasks = self.tasks(users.support)
+        prior, u, _, moved = self._moved(users)
         with one_thread():
-            moved = {name: prior[name].expand(len(u), *prior[name].shape) for name in MOVES}
-            if self.adapts:
-                moved = vmap(self._adapt, in_dims=(None, 0, 0, 0, 0))(prior, u, *tasks)
             whole = self._catalog(prior)
             popularity = torch.from_numpy(self.log_popularity)
-
             rows = [
                 logits(
                     prior | {name: value[row] for name, value in moved.items()},
@@ -157,6 +148,37 @@ class BertTwoTower:
                 for row in range(len(u))
             ]
         return np.asarray(torch.stack(rows).detach().numpy())
+
+    @property
+    def inner_steps(self) -> int:
+        """Gradient steps on a user's events."""
+        return self.config.inner_steps
+
+    def after_steps(self, steps: int) -> BertTwoTower:
+        """The same model with so many inner steps; 0 serves what was meta-learned to everyone."""
+        return replace(self, config=replace(self.config, inner_steps=steps))
+
+    def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
+        """What moved, each [B, ...]."""
+        *_, moved = self._moved(users)
+        return {name: value.detach().numpy() for name, value in moved.items()}
+
+    def support_losses(self, users: UserBatch) -> np.ndarray:
+        """[B] squared errors of the inner loop, where its steps end."""
+        prior, u, tasks, moved = self._moved(users)
+
+        def loss(own: Params, one: Tensor, *task: Tensor) -> Tensor:
+            return self._support_loss(prior, one, *task)(own)
+
+        with one_thread():
+            return np.asarray(vmap(loss)(moved, u, *tasks).detach().numpy())
+
+    def _moved(self, users: UserBatch) -> tuple[Params, Tensor, tuple[Tensor, ...], Params]:
+        """The prior, users as text [B, U], their tasks, and what moved [B, ...]."""
+        u, tasks = torch.from_numpy(self.read(users)), self.tasks(users.support)
+        prior = {name: torch.from_numpy(value) for name, value in self.params.items()}
+        with one_thread():
+            return prior, u, tasks, vmap(self._adapt, in_dims=(None, 0, 0, 0, 0))(prior, u, *tasks)
 
     def read(self, users: UserBatch) -> np.ndarray:
         """[B, U] what users state, as text, read by the encoder; zeros where nothing is stated."""
@@ -174,7 +196,18 @@ class BertTwoTower:
     def _adapt(
         self, prior: Params, u: Tensor, items: Tensor, liked: Tensor, real: Tensor
     ) -> Params:
-        """The inner loop: squared error on the support beside anchors that were not taken."""
+        """The inner loop."""
+        return descend(
+            self._support_loss(prior, u, items, liked, real),
+            {name: prior[name] for name in MOVES},
+            steps=self.config.inner_steps,
+            rate=lambda name, step: self.config.inner_lr,  # noqa: ARG005
+        )
+
+    def _support_loss(
+        self, prior: Params, u: Tensor, items: Tensor, liked: Tensor, real: Tensor
+    ) -> Callable[[Params], Tensor]:
+        """Squared error on the support beside anchors that were not taken."""
         asked = torch.cat([items, torch.from_numpy(self.anchors)])
         v = torch.from_numpy(self.text)[asked] @ prior["item"]
         known = torch.from_numpy(self.log_popularity)[asked]
@@ -186,11 +219,7 @@ class BertTwoTower:
             others = r[len(items) :].square().mean()
             return (errors.sum() / count.clamp(min=1) + others) * count / (count + 1)
 
-        own = {name: prior[name] for name in MOVES}
-        for _ in range(self.config.inner_steps):
-            slopes = grad(loss)(own)
-            own = {name: value - self.config.inner_lr * slopes[name] for name, value in own.items()}
-        return own
+        return loss
 
     def query_loss(
         self, prior: Params, u: Tensor, task: tuple[Tensor, Tensor, Tensor], asked: Tensor

@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
+from metarec.runtime.rows import with_rows
 from metarec.runtime.scratch import column_pieces, product
 
 
@@ -71,6 +72,20 @@ class Content:
         out[norms[:, 0] <= 1e-6] = 0.0
         return out
 
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items."""
+        taste, norms = self._taste(users)
+        wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
+        found = np.exp(wanted @ self.directions[items].T) * self.popularity[items]
+        found[norms[:, 0] <= 1e-6] = 0.0
+        return np.asarray(found, np.float32)
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, C] directions."""
+        return np.asarray(self.directions[items])
+
     def fit_of(self, users: UserBatch, items: np.ndarray) -> np.ndarray:
         """[B, I] how well some items fit each user, on the scale of log-scores and whatever their
         popularity; NaN for users without support.
@@ -101,6 +116,17 @@ class Content:
     ) -> Content:
         """New and changed items count like all others."""
         return replace(self, directions=directions_of(content), popularity=popularity)
+
+    def with_rows(
+        self,
+        content: Float[np.ndarray, "items columns"],
+        popularity: Float[np.ndarray, "items"],
+        rows: Int[np.ndarray, "changed"],
+    ) -> Content:
+        """Only these rows are looked at."""
+        told = directions_of(content[rows])
+        directions = with_rows(self.directions, rows, told, len(content))
+        return replace(self, directions=directions, popularity=popularity)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Directions, popularity and the liking threshold."""

@@ -31,7 +31,13 @@ from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
-from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
+from metarec.models.item_knn import (
+    grown,
+    sparse_arrays,
+    sparse_from,
+    spoken_for,
+    strongest,
+)
 from metarec.models.item_regression import (
     among_few_users,
     among_head,
@@ -153,13 +159,13 @@ class Ease:
         """For each point that some user is near: how near each is [B], and what the regression says
         of each item [B, N], before it is cut at zero.
         """
-        given = support.matrix(self.weights[0].shape[0], event_weights(support, self.relevant_from))
+        given = event_weights(support, self.relevant_from)
         nearness_BK = Interpolation.between(
             self.points, np.eye(len(self.points), dtype=np.float32)
         ).after(support.lengths)
         for nearness, weights in zip(nearness_BK.T, self.weights, strict=True):
             if nearness.any():
-                yield nearness, given @ weights
+                yield nearness, spoken_for(support, given, weights)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
@@ -240,14 +246,17 @@ def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.nda
 class _Near:
     """How items share weights with those around."""
 
+    items: np.ndarray
+    """[M] ascending: the most popular, at most those that are regressed on each other."""
     surroundings: np.ndarray
-    """[N, R] of `item_regression.surroundings`."""
+    """[M, R] of `item_regression.surroundings`."""
     share: float
     ridge: float
 
     def among(self, inverse: np.ndarray, diagonal: np.ndarray, head: np.ndarray) -> np.ndarray:
         """[H, H] weights between the items of the head; overwrites `inverse`."""
-        return among_places(inverse, diagonal, self.ridge, self.surroundings[head], self.share)
+        near = self.surroundings[np.searchsorted(self.items, head)]
+        return among_places(inverse, diagonal, self.ridge, near, self.share)
 
 
 def _near(
@@ -268,10 +277,18 @@ def _near(
     asked = np.sort(able[: min(MAX_CHOOSING, len(able) // 5)])
     if len(asked) < MIN_CHOOSING:
         return None
-    counts = np.bincount(choices.events.indices, minlength=behaviour.n_items)
-    places = behaviour.context.places
-    near = surroundings(places, counts, config.place_scales, config.landmarks, rng)
-    head = np.sort(np.argsort(-counts, kind="stable")[:CHOOSING_ITEMS])
+    counts = np.bincount(choices.compared.indices, minlength=behaviour.n_items)
+    by_count = np.argsort(-counts, kind="stable")[: config.max_items]
+    items, places = np.sort(by_count), behaviour.context.places
+    near = _Near(
+        items=items,
+        surroundings=surroundings(
+            places[items], counts[items], config.place_scales, config.landmarks, rng
+        ),
+        share=0.0,
+        ridge=ridge,
+    )
+    head = np.sort(by_count[:CHOOSING_ITEMS])
     others = np.setdiff1d(np.arange(len(behaviour.histories)), asked)
     rest, shown = behaviour.users(others), _points(behaviour.horizon.pool)[:2][-1]
     events = choices.events[others]
@@ -282,8 +299,7 @@ def _near(
     wanted = behaviour.targets.users(asked).matrix(behaviour.n_items)[:, head].toarray() > 0
 
     def quality(share: float) -> np.ndarray:
-        tried = _Near(surroundings=near, share=share, ridge=ridge)
-        scores = support @ tried.among(inverse.copy(), diagonal, head)
+        scores = support @ replace(near, share=share).among(inverse.copy(), diagonal, head)
         return ndcg_of_scores(np.where(support > 0, -np.inf, scores), wanted, CHOOSING_PLACES)
 
     plain = quality(0.0)
@@ -292,7 +308,7 @@ def _near(
     error = gains[best].std() / np.sqrt(len(plain))
     if gains[best].mean() <= CHOOSING_T * error + 1e-6:
         return None
-    return _Near(surroundings=near, share=best, ridge=ridge)
+    return replace(near, share=best)
 
 
 def _inverse(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:

@@ -15,8 +15,9 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, event_weights
+from metarec.models.base import EVENTS, LARGE, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
 
@@ -83,11 +84,8 @@ class ItemKnn:
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
-        support = users.support
-        return (
-            support.matrix(self.similarity.shape[0], event_weights(support, self.relevant_from))
-            @ self.similarity
-        )
+        weights = event_weights(users.support, self.relevant_from)
+        return spoken_for(users.support, weights, self.similarity)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -114,6 +112,24 @@ class ItemKnn:
             config=config or cls.config,
             left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,
         )
+
+
+def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """[B, N] the rows of `matrix` [N, N] of each user's events, times the `weights` [E], summed up.
+
+    SciPy's product clears an array as wide as the catalog first, which of a large one costs more
+    than the sum.
+    """
+    n_items = matrix.shape[1]
+    if n_items < LARGE:
+        return support.matrix(n_items, weights) @ matrix
+    first = matrix.indptr[support.items]
+    lengths = matrix.indptr[support.items + 1] - first
+    before = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    at = np.repeat(first, lengths) + np.arange(len(before)) - before
+    data = np.repeat(weights.astype(np.float32), lengths) * matrix.data[at]
+    owners = np.repeat(support.owners, lengths)
+    return sp.csr_matrix((data, (owners, matrix.indices[at])), shape=(len(support), n_items))
 
 
 def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
@@ -144,6 +160,9 @@ def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
     """The same matrix with empty rows and columns up to `n_items`."""
     if matrix.shape == (n_items, n_items):
         return matrix
+    if n_items >= LARGE:  # what is known of others is shared
+        ends = np.append(matrix.indptr, np.repeat(matrix.indptr[-1:], n_items - matrix.shape[0]))
+        return sp.csr_matrix((matrix.data, matrix.indices, ends), shape=(n_items, n_items))
     larger = matrix.copy()
     larger.resize((n_items, n_items))
     return larger

@@ -27,7 +27,13 @@ from metarec.features.users import UserBatch
 from metarec.models.alike import Alike
 from metarec.models.base import EVENTS, event_weights, training_weights
 from metarec.models.config import ModelConfig, setting
-from metarec.models.item_knn import grown, sparse_arrays, sparse_from, strongest
+from metarec.models.item_knn import (
+    grown,
+    sparse_arrays,
+    sparse_from,
+    spoken_for,
+    strongest,
+)
 from metarec.runtime.gains import ndcg_of_hits
 
 MAX_PAIRS = 40_000_000
@@ -135,7 +141,7 @@ class Markov:
         """[B, N], sparse."""
         support = users.support
         weights = event_weights(support, self.relevant_from) * self.recency ** _ages(support)
-        return support.matrix(self.following.shape[0], weights) @ self.following
+        return spoken_for(support, weights, self.following)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
@@ -85,6 +85,21 @@ class Profile:
         np.maximum(out, 0.0, out=out)
         out[~is_known] = 0.0
         return out
+
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items."""
+        found = np.zeros((len(users), len(items)), np.float32)
+        known = np.flatnonzero(users.profiles.any(axis=1))
+        if len(known):
+            centred = users.profiles[known] - self.middle
+            found[known] = np.maximum(centred @ self.weights[:, items] + self.mean[items], 0.0)
+        return found
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, P] weights."""
+        return self.weights[:, items].T
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

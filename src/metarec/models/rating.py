@@ -121,6 +121,13 @@ class RatingHead:
         return replace(fitted, points=points, shares=shares, noise=noise), rows.errors()
 
     @classmethod
+    def of_users(
+        cls, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
+    ) -> RatingHead:
+        """From these users alone, every addend counting in full: to be asked about the others."""
+        return cls._kernel(behaviour.rated(), users, ITEM_DAMPING[0], rng)
+
+    @classmethod
     def _kernel(
         cls, behaviour: Behaviour, users: np.ndarray, damping: float, rng: np.random.Generator
     ) -> RatingHead:
@@ -182,14 +189,19 @@ class RatingHead:
         """Predicted value and standard deviation of each asked event [E], user by user, in the
         order asked.
         """
+        steps, spread = self.steps(support, asked)
+        values = np.minimum(np.maximum(self.mean + self.unit * steps, self.low), self.high)
+        return values, self.unit * spread
+
+    def steps(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
+        """What `predict` says in steps from the mean, whatever the ends of the scale."""
         process, variance = self.process(support, asked)
         rated = np.bincount(support.owners[support.is_rated], minlength=len(support))
         of_event = self._by_events.after(rated)[asked.owners]
         steps = (
             of_event[:, 0] + of_event[:, 1] * self.item_bias[asked.items] + of_event[:, 2] * process
         )
-        values = np.minimum(np.maximum(self.mean + self.unit * steps, self.low), self.high)
-        return values, self.unit * np.sqrt(of_event[:, 3] ** 2 + variance)
+        return steps, np.sqrt(of_event[:, 3] ** 2 + variance)
 
     @cached_property
     def _by_events(self) -> Interpolation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, cast
 
 from metarec.data.errors import BadInput
@@ -30,8 +31,16 @@ from metarec.models.repeat import Repeat
 from metarec.models.search import Search
 from metarec.models.support_ridge import SupportRidge
 from metarec.models.transferred import Transferred
+from metarec.models.transformer.adaptive import (
+    DecoderAnil,
+    DecoderLora,
+    DecoderMaml,
+    DecoderReptile,
+)
 from metarec.models.transformer.scorer import (
     CandidateTransformer,
+    Caser,
+    Gru4Rec,
     MaskedTransformer,
     Transformer,
 )
@@ -64,6 +73,12 @@ MODELS: dict[str, type[Model]] = {
     "decoder": Transformer,
     "encoder": MaskedTransformer,
     "encoder_decoder": CandidateTransformer,
+    "gru4rec": Gru4Rec,
+    "caser": Caser,
+    "decoder_maml": DecoderMaml,
+    "decoder_anil": DecoderAnil,
+    "decoder_reptile": DecoderReptile,
+    "decoder_lora": DecoderLora,
     USER_TEXT: UserText,
     "bert_two_tower": BertTwoTower,
     **{name: learned(name) for name in LEARNERS},
@@ -71,7 +86,11 @@ MODELS: dict[str, type[Model]] = {
 """name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,
 under its own name.
 """
-
+BEHAVIOR_ENCODERS = ("decoder", "encoder", "encoder_decoder", "gru4rec", "caser")
+"""Models that read the events of a user in a row; `evaluate --all` fits each alone."""
+ADAPTIVE_DECODERS = ("decoder_maml", "decoder_anil", "decoder_reptile", "decoder_lora")
+"""The decoder, meta-learned: evaluated adapted and not adapted."""
+_ALONE = (*BEHAVIOR_ENCODERS, *ADAPTIVE_DECODERS, "bert_two_tower")
 
 OTHERS = ("gate", "context_gate", "popularity", "item_statistics", "acceptance", "refused", "wish")
 """Names of what else adds to a score or is saved beside models."""
@@ -114,6 +133,20 @@ def model_class(name: str) -> type[Model]:
     if not _MODELS.has(name) and is_learner(name):
         MODELS[name] = learned(name)
     return _MODELS.find(name)
+
+
+def check_learner(name: str) -> None:
+    """Refuse what cannot be evaluated alone as a learner.
+
+    Raises:
+        BadInput: if there is neither a meta-learner nor a behavior encoder of this name.
+    """
+    if name in _ALONE or is_learner(name):
+        return
+    there = (*LEARNERS, *_ALONE)
+    near = get_close_matches(name, there, 1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise BadInput(f"there is no meta-learner {name!r}{hint}; there are {', '.join(there)}")
 
 
 def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -> ModelConfig:

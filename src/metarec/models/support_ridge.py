@@ -12,17 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.utils.extmath import randomized_svd
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
+from metarec.models.base import LARGE
 from metarec.models.config import ModelConfig, setting
 from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
@@ -67,7 +69,9 @@ class SupportRidge:
     weights: np.ndarray
     """[K, F, R] float32: features to compressed targets."""
     directions: np.ndarray
-    """[R, N] float32 leading directions of the targets."""
+    """[R, N] float32 leading directions of the targets; fewer columns where a large catalog was
+    joined by items, which are no targets.
+    """
     mean: np.ndarray
     """[N] float32 share of training users who liked each item afterwards."""
     tastes: np.ndarray
@@ -141,11 +145,45 @@ class SupportRidge:
         support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
         compressed = self._compressed(support, profiles)
-        for piece in column_pieces(*out.shape):
+        out[:, self.directions.shape[1] :] = 0.0  # added to a large catalog: no targets
+        for piece in column_pieces(len(out), self.directions.shape[1]):
             evidence = product(compressed, self.directions[:, piece])
-            evidence += self.mean[piece]
-            cut_at_zero(evidence, out[:, piece])
+            evidence += self.mean[piece][: evidence.shape[1]]
+            cut_at_zero(evidence, out[:, piece][:, : evidence.shape[1]])
         return out
+
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items."""
+        compressed = self._compressed(users.support, users.profiles)
+        found = compressed @ self._rows[self._row_of[items]].T + self.mean[items]
+        return np.asarray(np.maximum(found, 0.0))
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, R] directions."""
+        return np.asarray(self._rows[self._row_of[items]])
+
+    @cached_property
+    def _asked(self) -> np.ndarray:
+        """Items that any target of training names; the directions of all others are 0."""
+        return np.flatnonzero(self.directions.any(axis=0))
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """[A + 1, R] the directions of those, and 0 for all others: read by items, they should lie
+        by items.
+        """
+        rows = np.zeros((len(self._asked) + 1, len(self.directions)), np.float32)
+        rows[:-1] = self.directions[:, self._asked].T
+        return rows
+
+    @cached_property
+    def _row_of(self) -> np.ndarray:
+        """[N] int32 place of each item among the rows."""
+        row_of = np.full(len(self.mean), len(self._asked), np.int32)
+        row_of[self._asked] = np.arange(len(self._asked), dtype=np.int32)
+        return row_of
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, R] what the regression for each support's size makes of its features."""
@@ -198,13 +236,18 @@ class SupportRidge:
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> SupportRidge:
         """New items are neither features nor targets yet."""
-        more = len(content) - len(self.mean)
-        return replace(
+        more, is_large = len(content) - len(self.mean), len(content) >= LARGE
+        grown = replace(
             self,
-            directions=np.pad(self.directions, ((0, 0), (0, more))),
+            directions=self.directions
+            if is_large
+            else np.pad(self.directions, ((0, 0), (0, more))),
             mean=np.pad(self.mean, (0, more)),
             place=np.pad(self.place, (0, more), constant_values=-1),
         )
+        if is_large:  # what was found of those that are targets holds
+            vars(grown).update({n: vars(self)[n] for n in ("_asked", "_rows") if n in vars(self)})
+        return grown
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """All parts."""

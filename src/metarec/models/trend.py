@@ -20,7 +20,7 @@ from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.data.validity import MIN_EPOCH
 from metarec.features.behaviour import Behaviour
@@ -99,9 +99,22 @@ class Trend:
         """[B, N] float32 addends for users who ask at these seconds; 0 where that is unknown or
         before the first moment.
         """
-        known = np.concatenate([self.lifts, np.zeros((1, self.lifts.shape[1]), np.float32)])
-        moment = np.searchsorted(self.moments, np.where(np.isnan(at), -np.inf, at), "right") - 1
-        return np.asarray(np.float32(self.weight) * known[moment])
+        found, moment = np.zeros((len(at), self.lifts.shape[1]), np.float32), self._moment(at)
+        found[moment >= 0] = np.float32(self.weight) * self.lifts[moment[moment >= 0]]
+        return found
+
+    def part_of(
+        self, at: Float[np.ndarray, "users"], items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] the same of some items."""
+        found, moment = np.zeros((len(at), len(items)), np.float32), self._moment(at)
+        rows = np.flatnonzero(moment >= 0)
+        found[rows] = np.float32(self.weight) * self.lifts[moment[rows, None], items]
+        return found
+
+    def _moment(self, at: np.ndarray) -> np.ndarray:
+        """[B] place of the last moment before each user asks; -1 where there is none."""
+        return np.searchsorted(self.moments, np.where(np.isnan(at), -np.inf, at), "right") - 1
 
     def with_content(self, content: Float[np.ndarray, "items columns"]) -> Trend:
         """New items rise as their content does."""

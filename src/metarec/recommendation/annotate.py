@@ -10,7 +10,6 @@ from metarec.features.histories import Histories
 from metarec.models.context import Context
 from metarec.models.registry import CONTEXT
 from metarec.recommendation.conformal import normal_interval
-from metarec.recommendation.exploration import posterior_std
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.nearby import tell_far
 from metarec.recommendation.notes import context_notes
@@ -64,7 +63,7 @@ def _columns(model: FittedModel, ranking: Ranking, shown: Histories) -> dict[str
     }
     if model.ratings is None:
         items = np.maximum(ranking.ordered.items, 0)
-        spread = posterior_std(model.item_directions, support, items)
+        spread = model.posterior_std(support, items)
         return {**columns, "uncertainty": spread[is_filled]}
     predicted, spread = predict_at(model, model.ratings, support, shown)
     ends = normal_interval(predicted, spread, LEVEL, model.value_range)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from metarec.models.content import Content
-from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.fitted import COLD_BELOW, FittedModel
 from metarec.recommendation.ranking import Ranking, SlateOptions
 
 KNOWN = 2.0
@@ -30,9 +30,15 @@ def reserve(
     """With cold items in reserved places; as it is where rules, diversity or a reranker decide what
     stands where.
     """
-    cold = model.cold_items
     is_ruled = options.rules.quota or options.rules.pin or options.diversity or options.reranker
-    if not options.cold_share or is_ruled or not len(cold):
+    if not options.cold_share or is_ruled:
+        return ranking
+    if model.retrieval is None:
+        cold = model.cold_items
+    else:  # of a large catalog most items are no candidates
+        shown = np.flatnonzero(np.isfinite(ranking.scores).any(axis=0))
+        cold = shown[model.n_events[shown] < COLD_BELOW]
+    if not len(cold):
         return ranking
     ordered = ranking.ordered
     items, propensity = ordered.items.copy(), ordered.propensity.copy()

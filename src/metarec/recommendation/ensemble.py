@@ -12,13 +12,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
-from metarec.models.base import Model, ReadsWords, dense
+from metarec.models.base import LARGE, GrowsByRows, Model, ReadsWords, dense
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
 from metarec.models.place import Place
+from metarec.models.rating import RatingHead
 from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class
 from metarec.models.ridge import from_content, with_one
 from metarec.models.search import Search
@@ -27,6 +29,7 @@ from metarec.models.trend import Trend
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_training import (
     GateTasks,
+    Rate,
     able_longer,
     as_known,
     candidates,
@@ -40,6 +43,7 @@ from metarec.recommendation.gate_training import (
     users_at_once,
 )
 from metarec.recommendation.gate_tuning import ndcg_of, tuned
+from metarec.recommendation.given import GivenGates, mean_lift, train_given
 from metarec.recommendation.prior import TRANSFERRED, Prior, Trial
 from metarec.recommendation.refusals import REFUSAL, Refusers, learned_weight
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
@@ -80,7 +84,7 @@ MIN_TOLD = 20
 """Tasks at a support size that can teach what friends, places and circumstances are worth."""
 ITEM_STATISTICS_DAMPING = 10.0
 """Events' worth of pull of an item's mean towards everyone's."""
-_LAYOUT = 2
+_LAYOUT = 3
 """Names of the arrays of a step; steps written under other names count as none."""
 _STEP = ".step.safetensors"
 """How the names of files of finished steps end."""
@@ -114,6 +118,8 @@ class Ensemble:
     """Between all, for users of whom a model of `READ_CONTEXT` knows something; everyone else is
     ranked as if there were none.
     """
+    given: GivenGates = GivenGates()
+    """For those who ask between few items."""
     refusal: float = REFUSAL
     """What a refusal takes away, beside what the same act as an acceptance would add."""
     trend: Trend | None = None
@@ -139,28 +145,37 @@ class Ensemble:
             configs: hyper-parameters by model, where they are not the defaults.
             prior: where the gate starts, if that helps held-out users.
         """
-        steps, given = steps or Steps(), {name: (configs or {}).get(name) for name in names}
+        steps, configured = steps or Steps(), {name: (configs or {}).get(name) for name in names}
         folds = _folds(behaviour, derive(seed, "folds"))
         jobs = len(folds) + 1
         progress(STAGE, 0.0, f"{jobs} steps")
         *tasks, scorers = run_jobs(
-            partial(_step, behaviour, given, seed, steps),
+            partial(_step, behaviour, configured, seed, steps),
             [*enumerate(folds), (-1, None)],
             steps.workers,
             backend=steps.backend,
             tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
         )
-        fitted = scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(given, scorers)
-        joined, trial = join_tasks(tasks), None
-        refusing = joined.pop() if _has_refusals(behaviour) else None
+        fitted = (
+            scorers if isinstance(scorers, _Fitted) else _Fitted.from_arrays(configured, scorers)
+        )
+        lessons, trial = _Lessons.of(join_tasks(tasks), behaviour, names), None
         if prior is not None:
-            trial = _tried(_support_sizes(behaviour, names), names, joined, prior, seed)
+            trial = _tried(_support_sizes(behaviour, names), names, lessons.whole, prior, seed)
             if not trial.helps:
-                refusing = None if refusing is None else _without_taste(names * 2, [refusing])[0]
-                prior, joined, names = None, _without_taste(names, joined), _others(names)
+                prior, lessons, names = None, lessons.without_taste(names), _others(names)
         weights = _task_weights(behaviour, names, folds)
-        gate, context_gate = _gates(behaviour, names, joined, weights, seed, prior)
-        del tasks, joined  # what follows needs their memory
+        gate, context_gate = _gates(behaviour, names, lessons.whole, weights, seed, prior)
+        given = train_given(
+            gate,
+            behaviour.horizon.shots,
+            lessons.own(lessons.drawn, gate),
+            lessons.own(lessons.chosen, gate),
+            _own_lists(behaviour, fitted.popularity),
+            seed,
+        )
+        refusal = _refusal(behaviour, gate, lessons.refusing, folds)
+        del tasks, lessons  # what follows needs their memory
         progress(STAGE, 1.0)
         steps.forget()
         whole = cls(
@@ -171,7 +186,8 @@ class Ensemble:
             scorers={name: fitted.scorers[name] for name in names},
             gate=gate,
             context_gate=context_gate,
-            refusal=_refusal(behaviour, gate, refusing, folds),
+            given=given,
+            refusal=refusal,
             trend=Trend.fit(behaviour, derive(seed, "trend")),
         )
         # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
@@ -196,60 +212,73 @@ class Ensemble:
 
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
         evidence = {name: dense(model.evidence(users)) for name, model in self.scorers.items()}
-        lengths = users.support.lengths
-        parts = self.gate.parts(self.popularity, self.item_statistics, evidence, lengths)
-        if self.context_gate is None:
-            return parts
-        told = np.any([evidence[name].any(1) for name in self._context_models], axis=0)
-        share = np.where(told, self._context_share(lengths), 0.0)[:, None].astype(np.float32)
-        others = self.context_gate.parts(self.popularity, self.item_statistics, evidence, lengths)
-        return {
-            name: share * part + (1.0 - share) * parts.get(name, np.float32(0.0))
-            for name, part in others.items()
-        }
+        known, lengths = (self.popularity, self.item_statistics), users.support.lengths
+        parts: dict[str, np.ndarray] = {}
+        for gate, share in self.shares_of_gates(users):
+            found = gate.parts(*known, evidence, lengths)
+            for name in dict.fromkeys([*parts, *found]):
+                nothing = np.zeros((len(users), len(self.popularity)), np.float32)
+                part = share[:, None] * found.get(name, nothing)
+                parts[name] = parts.get(name, nothing) + part
+        return parts
+
+    def rating_weights(self, users: UserBatch) -> np.ndarray:
+        """[B] what one step of the predicted rating adds to a score; 0 for whom it does not take
+        part.
+        """
+        if self.given.chosen is None or not users.given.lengths.any():
+            return np.zeros(len(users))
+        shares = [s for gate, s in self.shares_of_gates(users) if gate is self.given.chosen]
+        if not shares:
+            return np.zeros(len(users))
+        return np.asarray(shares[0] * self.given.rating_weights(users.support.lengths))
 
     def score(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32 log-scores, written into `out` where it is given."""
         shape = (len(users), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
         self._score_told(users, out)
-        if self._is_refused:
+        if self.is_refused:
             out += REFUSED_ITEM * self.acceptance
         if self.trend is not None:
             out += self.trend.part(users.asked_at)
         if len(users.refused.items):
             rows = np.flatnonzero(users.refused.lengths)
             lifts = np.empty((len(rows), shape[1]), np.float32)
-            self._score(users.refusing().rows(rows), np.zeros_like(self._base), lifts)
+            self._score(users.refusing().rows(rows), np.zeros_like(self.base), lifts)
             out[rows] -= self.refusal * lifts
         return out
 
     def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
-        """Users of whom more is known than history and profile by the gate for them, the others by
-        the other.
-        """
-        told = self._are_told(users)
-        share = np.where(told, self._context_share(users.support.lengths), 0.0).astype(np.float32)
-        if not share.any():
-            self._score(users, self._base, out, self.gate)
-        elif (share == 1.0).all():
-            self._score(users, self._base, out, self.context_gate)
-        else:
-            out[:] = 0.0
-            for gate, part in ((self.gate, 1.0 - share), (self.context_gate, share)):
-                rows = np.flatnonzero(part)
-                some = np.empty((len(rows), out.shape[1]), np.float32)
-                self._score(users.rows(rows), self._base, some, gate)
-                out[rows] += part[rows, None] * some
+        """Everyone by the gates for what is known of them and for what they ask."""
+        gates = self.shares_of_gates(users)
+        if len(gates) == 1:
+            self._score(users, self.base, out, gates[0][0])
+            return
+        out[:] = 0.0
+        for gate, share in gates:
+            rows = np.flatnonzero(share)
+            some = np.empty((len(rows), out.shape[1]), np.float32)
+            self._score(users.rows(rows), self.base, some, gate)
+            out[rows] += share[rows, None] * some
 
-    def _context_share(self, lengths: np.ndarray) -> np.ndarray:
-        """[B] share of the gate for users of whom more is known: all of it up to the most events it
-        learned from, then less and less, since nothing taught it what context is worth there.
+    def shares_of_gates(self, users: UserBatch) -> list[tuple[Gate, np.ndarray]]:
+        """Each gate that says something, and its share [B] in the score of each user: who is known
+        by more than history and profile is ranked by the gate for them, who asks between few items
+        by one of those, everyone else by the gate of the whole catalog.
         """
-        if self.context_gate is None:
-            return np.zeros(len(lengths))
-        last = 1.0 + self.context_gate.points[-1]
-        return np.asarray(np.minimum(last / (1.0 + lengths), 1.0))
+        told, lengths = self._are_told(users), users.support.lengths
+        gates = [
+            (gate, np.where(own & ~told, _share_within(gate, lengths), 0.0))
+            for gate, own in self.given.lists(users.given, self.popularity)
+        ]
+        if self.context_gate is not None:
+            gates += [
+                (self.context_gate, np.where(told, _share_within(self.context_gate, lengths), 0.0))
+            ]
+        rest = np.ones(len(users)) - sum(share for _, share in gates)
+        found = [(gate, share.astype(np.float32)) for gate, share in [(self.gate, rest), *gates]]
+        return [(gate, share) for gate, share in found if share.any()] or found[:1]
 
     def _are_told(self, users: UserBatch) -> np.ndarray:
         """[B] whether any model of `READ_CONTEXT` knows something of each user."""
@@ -271,11 +300,12 @@ class Ensemble:
         gate.score(self.popularity, base, evidence, users.support.lengths, out=out)
 
     @cached_property
-    def _is_refused(self) -> bool:
+    def is_refused(self) -> bool:
+        """Whether anybody refused anything."""
         return bool(self.acceptance.any())
 
     @cached_property
-    def _base(self) -> np.ndarray:
+    def base(self) -> np.ndarray:
         """[1 + S, N] what is known of each item in general: the log of its popularity, and its
         item statistics.
         """
@@ -331,9 +361,13 @@ class Ensemble:
                 scorers[name] = model.with_taste(taste)
         return replace(self, scorers=scorers)
 
-    def with_content(self, content: np.ndarray) -> Ensemble:
+    def with_content(self, content: np.ndarray, touched: np.ndarray | None = None) -> Ensemble:
         """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as
         popular as their content predicts.
+
+        Args:
+            touched: the items that are new or changed, all others being as they were; None where
+                that is not known.
         """
         new = content[len(self.popularity) :]
         log_share = with_one(new) @ self.popularity_from_content
@@ -343,7 +377,8 @@ class Ensemble:
         item_statistics = np.pad(self.item_statistics, ((0, len(new)), (0, 0)))
         acceptance = np.pad(self.acceptance, (0, len(new)))
         scorers = {
-            name: scorer.with_content(content, popularity) for name, scorer in self.scorers.items()
+            name: _grown(scorer, content, popularity, touched)
+            for name, scorer in self.scorers.items()
         }
         return replace(
             self,
@@ -354,6 +389,19 @@ class Ensemble:
             trend=None if self.trend is None else self.trend.with_content(content),
         )
 
+    def know_as(self, before: Ensemble) -> None:
+        """Take over `base` from the ensemble of fewer items: shares change by one factor, so the
+        logarithms of a large catalog, which cost more than all the rest, need not be found again.
+        """
+        n_before, n_items = len(before.popularity), len(self.popularity)
+        if n_items < LARGE or "base" not in vars(before):
+            return
+        base = np.zeros((len(before.base), n_items), np.float32)
+        base[:, :n_before] = before.base
+        base[0, :n_before] += np.log(self.popularity[0] / before.popularity[0])
+        base[0, n_before:] = np.log(self.popularity[n_before:])
+        vars(self)["base"] = base
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, `scorer/array` by name."""
         own = {name: getattr(self, name) for name in OWN}
@@ -362,6 +410,7 @@ class Ensemble:
             arrays = self.context_gate.arrays()
             gate |= {f"context_gate/{name}": array for name, array in arrays.items()}
         gate["refusal"] = np.array([self.refusal])
+        gate |= {f"given/{name}": array for name, array in self.given.arrays().items()}
         if self.trend is not None:
             gate |= {f"trend/{name}": array for name, array in self.trend.arrays().items()}
         scorers = {
@@ -387,15 +436,15 @@ class Ensemble:
         none.
         """
         arrays = with_current_names(arrays, ARRAYS)
+        own = tuple(name for name in names if name not in READ_CONTEXT)
         return cls(
             popularity=arrays["popularity"],
             item_statistics=arrays["item_statistics"],
             popularity_from_content=arrays["popularity_from_content"],
             acceptance=arrays["acceptance"],
             scorers=_scorers_of({name: configs.get(name) for name in names}, arrays),
-            gate=Gate.from_arrays(
-                tuple(name for name in names if name not in READ_CONTEXT), _under("gate", arrays)
-            ),
+            gate=Gate.from_arrays(own, _under("gate", arrays)),
+            given=GivenGates.from_arrays(own, _under("given", arrays)),
             context_gate=Gate.from_arrays(names, _under("context_gate", arrays))
             if any(name.startswith("context_gate/") for name in arrays)
             else None,
@@ -414,6 +463,24 @@ def _knows(model: Model, users: UserBatch) -> np.ndarray:
     return np.asarray(
         np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
     )
+
+
+def _grown(
+    model: Model, content: np.ndarray, popularity: np.ndarray, touched: np.ndarray | None
+) -> Model:
+    """A model of a larger catalog; of a large one only the rows that changed are looked at, where
+    the model can.
+    """
+    if touched is not None and len(content) >= LARGE and isinstance(model, GrowsByRows):
+        return model.with_rows(content, popularity, touched)
+    return model.with_content(content, popularity)
+
+
+def _share_within(gate: Gate, lengths: np.ndarray) -> np.ndarray:
+    """[B] share of a gate for a part of the requests: all of it up to the most events it learned
+    from, then less and less, since nothing taught it what to trust there.
+    """
+    return np.asarray(np.minimum((1.0 + gate.points[-1]) / (1.0 + lengths), 1.0))
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -689,23 +756,88 @@ def _ask_held_out(
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
     fitted = _Fitted.of(behaviour.users(rest), configs, rng, behaviour)
-    tasks = gather_tasks(
+    tasks, drawn, chosen = gather_tasks(
         behaviour,
         held_out,
         partial(fitted.ask, behaviour),
         rng,
         with_repeats=REPEAT in configs,
+        rate=_rated_by_others(behaviour, rest, rng.spawn(1)[0]) if _is_rated(behaviour) else None,
     )
     if REPEAT not in configs:
         tasks += longer_tasks(behaviour, held_out, fitted.ask, rng)
         tasks.append(
             known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
         )
+    tasks += [*drawn, *chosen]
     if _has_refusals(behaviour):
         refusers = _refusers(behaviour, held_out)
         answers = fitted.ask_refusing(behaviour, refusers)
         tasks.append(candidates(behaviour, refusers.users, *answers, rng, hidden=refusers.refused))
     return tasks
+
+
+def _is_rated(behaviour: Behaviour) -> bool:
+    """Whether events state ratings that differ."""
+    stated = behaviour.histories.values[behaviour.histories.is_rated]
+    return len(stated) > 0 and bool(stated.min() < stated.max())
+
+
+def _own_lists(behaviour: Behaviour, popularity: np.ndarray) -> np.ndarray:
+    """[U'] `mean_lift` of what each user chose after the pool, of those who did."""
+    after = behaviour.histories.after(behaviour.pools)
+    return mean_lift(after, popularity)[after.lengths > 0]
+
+
+def _rated_by_others(behaviour: Behaviour, rest: np.ndarray, rng: np.random.Generator) -> Rate:
+    """What a rating head of the users `rest` predicts of all others."""
+    head = RatingHead.of_users(behaviour, rest, rng)
+
+    def rate(shots: int, users: np.ndarray, asked: Histories) -> np.ndarray:
+        first = np.minimum(shots, behaviour.pools[users])
+        return head.steps(behaviour.histories.users(users).first(first), asked)[0]
+
+    return rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lessons:
+    """What held-out users teach: tasks of each kind, support size by support size."""
+
+    whole: list[GateTasks]
+    """Over the whole catalog."""
+    drawn: list[GateTasks]
+    """Between given candidates drawn from it."""
+    chosen: list[GateTasks]
+    """Between what users chose themselves; none without ratings."""
+    refusing: GateTasks | None
+    """Of users who refused something."""
+
+    @classmethod
+    def of(cls, joined: list[GateTasks], behaviour: Behaviour, names: tuple[str, ...]) -> _Lessons:
+        """From the tasks of all folds, in the order in which `_ask_held_out` lays them."""
+        joined = list(joined)
+        refusing = joined.pop() if _has_refusals(behaviour) else None
+        sizes = len(_support_sizes(behaviour, names))
+        given, shots = joined[sizes:], len(behaviour.horizon.shots)
+        return cls(
+            whole=joined[:sizes], drawn=given[:shots], chosen=given[shots:], refusing=refusing
+        )
+
+    def without_taste(self, names: tuple[str, ...]) -> _Lessons:
+        """Without what the prior's taste says, one of the models `names`."""
+        some = [] if self.refusing is None else _without_taste(names * 2, [self.refusing])
+        return _Lessons(
+            whole=_without_taste(names, self.whole),
+            drawn=_without_taste(names, self.drawn),
+            chosen=_without_taste(names, self.chosen),
+            refusing=some[0] if some else None,
+        )
+
+    def own(self, tasks: list[GateTasks], gate: Gate) -> list[GateTasks]:
+        """Tasks without what models that read context say."""
+        more = tasks[0].shares.shape[2] - len(gate.names) if tasks else 0
+        return [some.without(more) for some in tasks] if more else tasks
 
 
 def _support_sizes(behaviour: Behaviour, names: tuple[str, ...]) -> tuple[int, ...]:

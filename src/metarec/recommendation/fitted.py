@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Self
 
@@ -16,19 +16,22 @@ from metarec.data.domains import Policy
 from metarec.data.schema import Catalog, Dataset, Vocabulary
 from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
+from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
+from metarec.models.base import LARGE
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
-from metarec.recommendation.exploration import directions_of
+from metarec.recommendation.exploration import directions_of, posterior_std
 from metarec.recommendation.policy import PolicyCheck
 from metarec.recommendation.prior import Prior
 from metarec.recommendation.refusals import weight_note
+from metarec.recommendation.retrieval import Retrieval
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import Request
 from metarec.recommendation.users import RequestReader
@@ -67,6 +70,8 @@ class FittedModel:
     """
     prior: Prior | None = None
     """What it started from; None where it started from nothing, or the prior did not help."""
+    retrieval: Retrieval | None = None
+    """Candidates of a large catalog; None where the whole catalog is scored."""
     transfer: tuple[str, ...] = ()
     """What was found about the prior that was offered."""
 
@@ -93,7 +98,7 @@ class FittedModel:
     @property
     def notes(self) -> list[str]:
         """What scorers say of how they learned, such as whom they left out."""
-        parts = [*self.ensemble.scorers.values(), self.ensemble.trend]
+        parts = [*self.ensemble.scorers.values(), self.ensemble.trend, self.retrieval]
         said = [getattr(part, "note", "") for part in parts] + [weight_note(self.ensemble.refusal)]
         return [*self.transfer, *(str(note) for note in said if note)]
 
@@ -136,6 +141,15 @@ class FittedModel:
         """[N, D] float32: the embeddings at length 1."""
         return directions_of(self.item_embeddings)
 
+    def posterior_std(self, support: Histories, items: np.ndarray) -> np.ndarray:
+        """[B, K] standard deviation of the score of `items` [B, K] after each user's events."""
+        if len(self.catalog) < LARGE:
+            return posterior_std(self.item_directions, support, items)
+        met = np.unique(np.concatenate([support.items, items.ravel()]))
+        some = replace(support, items=np.searchsorted(met, support.items))
+        directions = directions_of(self.item_embeddings[met])
+        return posterior_std(directions, some, np.searchsorted(met, items))
+
     @cached_property
     def popularity_uncertainty(self) -> np.ndarray:
         """[N] standard deviation of the log popularity of cold items; 0 for the others."""
@@ -153,6 +167,16 @@ class FittedModel:
         """[N] training events of each item."""
         rows = self.vocabulary.indexes(self.trained_on["item_id"])
         return np.bincount(rows, minlength=len(self.catalog))
+
+    def know_as(self, before: FittedModel) -> None:
+        """Take over what a model of fewer items has found out of users and events already."""
+        self.ensemble.know_as(before.ensemble)
+        known = vars(before)
+        if "request_reader" in known:
+            vars(self)["request_reader"] = before.request_reader.with_catalog(self.catalog)
+        if "n_events" in known:
+            more = len(self.catalog) - len(before.catalog)
+            vars(self)["n_events"] = np.pad(before.n_events, (0, more))
 
     @property
     def trained_on(self) -> pl.DataFrame:
@@ -173,12 +197,14 @@ class FittedModel:
     @cached_property
     def policy_check(self) -> PolicyCheck:
         """The policy over the catalog; whatever shows items goes through it."""
-        return PolicyCheck(
+        check = PolicyCheck(
             self.policy,
             self.catalog.frame,
             users=self.training.users.frame,
             kinds=self.training.interactions.kinds,
         )
+        vars(check)["vocabulary"] = self.vocabulary
+        return check
 
     def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:
         """What the policy could not check for one user and the items (indexes) they are shown, and

@@ -26,6 +26,7 @@ from metarec.features.text import item_text
 from metarec.features.training_context import TrainingContext
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
+from metarec.models.base import LARGE
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.models.registry import REPEAT, configs_of, context_models
@@ -36,6 +37,7 @@ from metarec.recommendation.ensemble import Ensemble, Steps
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.policy import stock_columns
 from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
+from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
 from metarec.runtime.jobs import check_backend
 from metarec.runtime.progress import Progress, silent
@@ -161,7 +163,7 @@ def fit(
     ratings, intervals = (
         _rating_head(behaviour, settings.seed) if data.interactions.has_values else (None, None)
     )
-    return FittedModel(
+    model = FittedModel(
         settings=settings,
         catalog=catalog,
         training=data,
@@ -181,6 +183,10 @@ def fit(
         prior=prior,
         transfer=transfer,
     )
+    if len(catalog) < LARGE:
+        return model
+    retrieval = fit_retrieval(model, behaviour, derive(settings.seed, "retrieval"))
+    return replace(model, retrieval=retrieval)
 
 
 def fit_like(

@@ -172,6 +172,27 @@ class Gate:
             constant += weight * np.log(scale)
         out -= constant[:, None]
 
+    def score_some(
+        self,
+        base: Float[np.ndarray, "rows some"],
+        shares: Mapping[str, Float[np.ndarray, "users some"]],
+        lengths: Int[np.ndarray, "users"],
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] `score` of some items.
+
+        Args:
+            base: [1 + S, I] as for `score`.
+            shares: [B, I] of each scorer, its evidence over its sum in the whole catalog.
+            lengths: [B] events in each support.
+        """
+        at = self.at(lengths)
+        known = np.concatenate([at["popularity_weight"][:, None], at["statistics_weight"]], axis=1)
+        out, popularity = known @ base, np.exp(base[0])
+        for column, name in enumerate(self.names):
+            weight, smoothing = at["weight"][:, column, None], at["smoothing"][:, column, None]
+            out += weight * np.log1p(shares[name] / (smoothing * popularity))
+        return np.asarray(out, np.float32)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, as named arrays."""
         return {

@@ -2,10 +2,10 @@
 
 Scorers are fitted on some training users and asked about others (cross-fitting: what was fitted on
 a user must not be trusted about that user). The gate first maximises the likelihood of what
-they liked afterwards, then the NDCG@10 of the slate by LambdaLoss (Wang et al. 2018, "The
-LambdaLoss framework for ranking metric optimization"; here only pairs in reach of the first ten
-places count). Measured on validation new users, the second step is what made the gate better than
-the best of its parts; likelihood alone was not (docs/experiments).
+they liked afterwards, then the mean of NDCG@10 and Recall@20 of the slate by LambdaLoss (Wang et
+al. 2018, "The LambdaLoss framework for ranking metric optimization"; here only pairs in reach of
+the first places count). Measured on validation new users, the second step is what made the gate
+better than the best of its parts; likelihood alone was not (docs/experiments).
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ TOP = 100
 """Best items of each scorer that become candidates while the gate learns."""
 SAMPLED = 150
 """Further candidates, drawn at random and weighed for all they stand for."""
-BATCH = 128
-LIKELIHOOD_STEPS, RANKING_STEPS = 60, 120
 LEARNING_RATE = 0.05
 SMOOTHNESS = 0.003
 """Pull between neighboring support sizes."""
 REACH = 100
 """Places of the current order within which pairs are compared."""
-SLATE = 10
+SLATE, RECALLED = 10, 20
+"""Places of the two measures that the ranking loss takes the mean of, NDCG and Recall."""
 MIN_LONGER, MIN_LONGER_SHARE = 300, 0.2
 """Users, and their share of all, with events enough for more support sizes than those of a short
 horizon, at least.
@@ -47,6 +46,18 @@ MAX_AT_ONCE, SCORES_AT_ONCE = 64, 4_000_000
 where the catalog is large.
 """
 _ASKED = "is_asked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long a gate learns."""
+
+    likelihood: int = 60
+    """Steps of the first loss."""
+    ranking: int = 120
+    """Steps of the second."""
+    batch: int = 128
+    """Tasks of each support size in a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +111,11 @@ class GateTasks:
         """Of each task the candidates `index` [T, K]."""
         return self.drawn((torch.arange(len(index))[:, None], index))
 
+    def deciding(self) -> GateTasks:
+        """Tasks whose candidates hold both what is relevant and what is not."""
+        other = self.is_real & ~self.is_relevant
+        return self.rows((self.is_relevant.any(1) & other.any(1)).numpy())
+
     def without(self, models: int) -> GateTasks:
         """The same tasks without what the last `models` models say."""
         return replace(self, shares=self.shares[..., : self.shares.shape[2] - models])
@@ -127,6 +143,8 @@ AskOf = Callable[[Behaviour, int, np.ndarray], tuple[np.ndarray, np.ndarray, np.
 """The same of users as a behaviour cuts their histories."""
 
 
+Rate = Callable[[int, np.ndarray, Histories], np.ndarray]
+"""(support size, users, items asked of each) -> [E] predicted ratings, in steps from the mean."""
 Score = Callable[[GateTasks], Tensor]
 """Tasks -> [T, C] log-scores of their candidates."""
 
@@ -138,21 +156,30 @@ def gather_tasks(
     rng: np.random.Generator,
     *,
     with_repeats: bool = False,
-) -> list[GateTasks]:
-    """Tasks of the held-out `users` at each support size of the horizon.
+    rate: Rate | None = None,
+) -> tuple[list[GateTasks], list[GateTasks], list[GateTasks]]:
+    """Tasks of the held-out `users` at each support size of the horizon: over the whole catalog,
+    and from the same answers between few given candidates, drawn from it, and, where `rate`
+    says what they would be rated, chosen by the users themselves.
 
     Args:
         with_repeats: items of the support are candidates too, wanted where they were taken again.
     """
-    tasks, batch = [], users_at_once(behaviour.n_items)
+    made: tuple[list[GateTasks], list[GateTasks], list[GateTasks]] = ([], [], [])
+    batch, aside = users_at_once(behaviour.n_items), rng.spawn(1)[0]
     for shots in behaviour.horizon.shots:
         shown = shots if with_repeats else 0
-        parts = [
-            candidates(behaviour, some, *ask(shots, some), rng, shown)
-            for some in (users[start : start + batch] for start in range(0, len(users), batch))
-        ]
-        tasks.append(_joined(parts))
-    return tasks
+        parts: list[list[GateTasks]] = [[], [], []]
+        for some in (users[start : start + batch] for start in range(0, len(users), batch)):
+            answers = ask(shots, some)
+            parts[0].append(candidates(behaviour, some, *answers, rng, shown))
+            parts[1].append(drawn_candidates(behaviour, some, *answers, aside))
+            if rate is not None:
+                rated = partial(rate, shots, some)
+                parts[2].append(chosen_candidates(behaviour, some, *answers, rated))
+        for tasks, found in zip(made, parts, strict=True):
+            tasks += [_joined(found)] if found else []
+    return made
 
 
 def longer_tasks(
@@ -162,7 +189,7 @@ def longer_tasks(
     if not longer_shots(behaviour):
         return []
     longer = as_longer(behaviour)
-    return gather_tasks(longer, able_longer(behaviour, users), partial(ask, longer), rng)
+    return gather_tasks(longer, able_longer(behaviour, users), partial(ask, longer), rng)[0]
 
 
 def longer_shots(behaviour: Behaviour) -> tuple[int, ...]:
@@ -245,6 +272,7 @@ def train_gate(
     weights: Sequence[np.ndarray] | None = None,
     start: Gate | None = None,
     pull: float = 0.0,
+    schedule: Schedule = Schedule(),  # noqa: B008  # frozen
 ) -> Gate:
     """Learn trust, weight and ease at each support size.
 
@@ -254,6 +282,7 @@ def train_gate(
             others; None: all alike.
         start: a gate between some of `names`, to go on from.
         pull: how strongly to stay near `start`.
+        schedule: how long to learn.
     """
     sizes = (len(shots), len(names))
     raw = {
@@ -267,9 +296,9 @@ def train_gate(
     anchor = {name: tensor.clone() for name, tensor in raw.items()}
     for tensor in raw.values():
         tensor.requires_grad_()
-    total = LIKELIHOOD_STEPS + RANKING_STEPS
+    total = schedule.likelihood + schedule.ranking
     with one_thread():
-        for done, (lr, loss) in enumerate(_schedule(raw, tasks, rng, weights)):
+        for done, (lr, loss) in enumerate(_losses(raw, tasks, rng, weights, schedule)):
             if lr == LEARNING_RATE:
                 optimizer = torch.optim.Adam(raw.values(), lr=lr)
             for group in optimizer.param_groups:
@@ -315,20 +344,29 @@ def _go_on_from(
     raw["smoothing"][:, here] = torch.from_numpy(np.log(at["smoothing"]))
 
 
-def _schedule(
+def _losses(
     raw: dict[str, Tensor],
     tasks: list[GateTasks],
     rng: np.random.Generator,
     weights: Sequence[np.ndarray] | None,
+    schedule: Schedule,
 ) -> Iterator[tuple[float, Callable[[], Tensor]]]:
     """(learning rate, loss) of each step: first likelihood, then ranking, each decaying to a
     tenth.
     """
-    for steps, measure in ((LIKELIHOOD_STEPS, _likelihood_loss), (RANKING_STEPS, _ranking_loss)):
+    for steps, measure in (
+        (schedule.likelihood, _likelihood_loss),
+        (schedule.ranking, _ranking_loss),
+    ):
         for step in range(steps):
             rows = [
                 torch.from_numpy(
-                    _drawn(len(t.shares), rng, None if weights is None else weights[point])
+                    _drawn(
+                        len(t.shares),
+                        rng,
+                        schedule.batch,
+                        None if weights is None else weights[point],
+                    )
                 )
                 for point, t in enumerate(tasks)
             ]
@@ -338,11 +376,13 @@ def _schedule(
             )
 
 
-def _drawn(tasks: int, rng: np.random.Generator, weights: np.ndarray | None) -> np.ndarray:
+def _drawn(
+    tasks: int, rng: np.random.Generator, batch: int, weights: np.ndarray | None
+) -> np.ndarray:
     """The tasks of one step."""
     if weights is None:
-        return rng.integers(0, tasks, min(BATCH, tasks))
-    return rng.choice(tasks, min(BATCH, tasks), p=weights / weights.sum())
+        return rng.integers(0, tasks, min(batch, tasks))
+    return rng.choice(tasks, min(batch, tasks), p=weights / weights.sum())
 
 
 def _mean_loss(
@@ -382,7 +422,8 @@ def _likelihood_loss(score: Score, tasks: GateTasks) -> Tensor:
 
 
 def _ranking_loss(score: Score, tasks: GateTasks) -> Tensor:
-    """LambdaLoss of NDCG@10: each wrongly ordered pair costs what swapping it would gain.
+    """LambdaLoss of the mean of NDCG@10 and Recall@20: each wrongly ordered pair costs what
+    swapping it would gain.
 
     A sampled candidate takes as many places, and makes as many pairs, as the items it stands for:
     unweighed, the popular items (all of them candidates) would look worse than they are, and a gate
@@ -392,14 +433,24 @@ def _ranking_loss(score: Score, tasks: GateTasks) -> Tensor:
         index = score(tasks).topk(min(REACH, tasks.popularity.shape[1]), 1).indices
     near = tasks.at(index)
     top, gain, stands_for = score(near), near.is_relevant, near.log_weight.exp()
-    place = stands_for.cumsum(1) - stands_for
-    discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
-    best = torch.from_numpy(ideal_gains(tasks.is_relevant.sum(1).numpy(), SLATE)).float()
+    worth = _worth(stands_for.cumsum(1) - stands_for, tasks.is_relevant.sum(1))
     # Only pairs of a relevant candidate and another one count: a row for each relevant one.
     task, at = gain.nonzero(as_tuple=True)
-    swap = (discount[task, at, None] - discount[task]).abs() / best[task, None]
+    swap = (worth[task, at, None] - worth[task]).abs()
     pairs = torch.where(gain, 0.0, stands_for)[task]
     return (swap * pairs * functional.softplus(top[task] - top[task, at, None])).sum() / len(gain)
+
+
+def _worth(place: Tensor, relevant: Tensor) -> Tensor:
+    """[T, P] what a hit at each place, from 0, adds to the mean of NDCG@10 and Recall@20.
+
+    Args:
+        relevant: [T] relevant items of each task.
+    """
+    discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
+    best = torch.from_numpy(ideal_gains(relevant.numpy(), SLATE)).float()
+    share = (place < RECALLED) / relevant.clamp(min=1)[:, None]
+    return 0.5 * (discount / best[:, None] + share)
 
 
 def _roughness(raw: dict[str, Tensor]) -> Tensor:
@@ -466,20 +517,88 @@ def candidates(
     sampled = drawn[None, :] & ~chosen & allowed
     rest = (~chosen & allowed).sum(1, keepdims=True)
     stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
-    index, is_real = _compressed(chosen | sampled)
+    answers = shares, popularity, item_statistics
+    log_weight = np.where(sampled, stands_for, 0.0)
+    return _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)[0]
+
+
+def drawn_candidates(
+    behaviour: Behaviour,
+    users: np.ndarray,
+    shares: np.ndarray,
+    popularity: np.ndarray,
+    item_statistics: np.ndarray,
+    rng: np.random.Generator,
+) -> GateTasks:
+    """Candidates of some users as others give them: what is relevant beside `SAMPLED` items drawn
+    from the catalog, each of which stands for itself alone.
+    """
+    is_relevant, asked = _asked_of(behaviour, users)
+    drawn, pool = np.zeros(asked.shape, bool), behaviour.pool.users(users)
+    drawn[:, rng.choice(asked.shape[1], min(SAMPLED, asked.shape[1]), replace=False)] = True
+    drawn[pool.owners, pool.items] = False
+    answers = shares, popularity, item_statistics
+    return _at((drawn & ~asked) | is_relevant, answers, is_relevant)[0]
+
+
+def chosen_candidates(
+    behaviour: Behaviour,
+    users: np.ndarray,
+    shares: np.ndarray,
+    popularity: np.ndarray,
+    item_statistics: np.ndarray,
+    rate: Callable[[Histories], np.ndarray],
+) -> GateTasks:
+    """Candidates of some users as they chose them: all that they took after the pool; predicted
+    ratings follow the item statistics.
+    """
+    is_relevant, asked = _asked_of(behaviour, users)
+    answers = shares, popularity, item_statistics
+    tasks, index = _at(asked, answers, is_relevant)
+    rated = rate(Histories.of_indexes(list(index))).reshape(index.shape).astype(np.float32)
+    columns = (tasks.item_statistics, torch.from_numpy(rated)[..., None])
+    return replace(tasks, item_statistics=torch.cat(columns, 2))
+
+
+def _asked_of(behaviour: Behaviour, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[B, N] each: what is relevant of what some users are asked, and all of that."""
+    is_relevant, asked = (np.zeros((len(users), behaviour.n_items), bool) for _ in range(2))
+    targets = behaviour.targets.users(users)
+    after = behaviour.histories.users(users).after(behaviour.pools[users])
+    is_relevant[targets.owners, targets.items] = True
+    asked[after.owners, after.items] = True
+    return is_relevant, asked
+
+
+def _at(
+    chosen: np.ndarray,
+    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    is_relevant: np.ndarray,
+    is_asked: np.ndarray | None = None,
+    log_weight: np.ndarray | None = None,
+) -> tuple[GateTasks, np.ndarray]:
+    """The tasks of `chosen` [B, N] candidates, and their items [B, C].
+
+    Args:
+        answers: shares, popularity and item statistics, as `Ask` gives them.
+        log_weight: [B, N] log of the number of items each stands for; one each unless given.
+    """
+    shares, popularity, item_statistics = answers
+    index, is_real = _compressed(chosen)
 
     def at(values: np.ndarray) -> np.ndarray:
         return np.take_along_axis(values, index, axis=1)
 
+    weights = np.zeros(index.shape) if log_weight is None else at(log_weight)
     return GateTasks(
         shares=torch.from_numpy(np.take_along_axis(shares, index[..., None], axis=1)),
         popularity=torch.from_numpy(np.where(is_real, popularity[index], 1.0).astype(np.float32)),
         item_statistics=torch.from_numpy(item_statistics[index]),
-        log_weight=torch.from_numpy(np.where(at(sampled), stands_for, 0.0).astype(np.float32)),
+        log_weight=torch.from_numpy(weights.astype(np.float32)),
         is_real=torch.from_numpy(is_real),
         is_relevant=torch.from_numpy(at(is_relevant) & is_real),
-        is_asked=torch.from_numpy(at(is_asked) & is_real),
-    )
+        is_asked=torch.from_numpy(at(is_relevant if is_asked is None else is_asked) & is_real),
+    ), index
 
 
 def _taken_then(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:

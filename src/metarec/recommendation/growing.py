@@ -13,6 +13,8 @@ from metarec.data.schema import Catalog
 from metarec.features.text import item_text
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.policy import AVAILABLE
+from metarec.runtime.rng import derive
+from metarec.runtime.rows import with_rows
 
 M = TypeVar("M", bound=FittedModel)
 
@@ -28,24 +30,24 @@ def with_items(model: M, frame: Any) -> M:
     if AVAILABLE in given.columns and AVAILABLE not in before.columns:
         before = before.with_columns(pl.lit(None, given.schema[AVAILABLE]).alias(AVAILABLE))
     given = _in_columns_of(before, given)
-    table = before.update(given, on="item_id", how="left")
-    fresh = given.join(table, on="item_id", how="anti")
-    catalog = Catalog(frame=pl.concat([table, fresh], how="diagonal"))
+    rows = model.vocabulary.indexes(given["item_id"])
+    catalog = _catalog_of(model, before).with_rows(given, rows)
     touched = catalog.vocabulary.indexes(given["item_id"])
     changed = Catalog(frame=catalog.frame[touched])
     content, text = model.item_inputs.transform(changed)
-    more = ((0, len(fresh)), (0, 0))
-    grown_content, grown_text = np.pad(model.content, more), np.pad(model.text, more)
-    grown_content[touched], grown_text[touched] = content, text.astype(np.float16)
+    grown_content = with_rows(model.content, touched, content, len(catalog))
+    grown_text = with_rows(model.text, touched, text.astype(np.float16), len(catalog))
     ensemble = (
-        model.ensemble.with_content(grown_content)
-        .with_words(users_in_words(catalog, model.item_inputs, model.relevant_from, model.settings))
+        model.ensemble.with_content(grown_content, touched)
         .with_places(
             degrees_of(catalog.frame), touched, item_text(changed, model.settings.item_template)
         )
         .with_text(grown_text, None if model.prior is None else model.prior.taste(grown_text))
     )
-    return replace(
+    if model.reads_users:
+        words = users_in_words(catalog, model.item_inputs, model.relevant_from, model.settings)
+        ensemble = ensemble.with_words(words)
+    grown = replace(
         model,
         catalog=catalog,
         content=grown_content,
@@ -55,7 +57,21 @@ def with_items(model: M, frame: Any) -> M:
         if model.new_items is None
         else model.new_items.with_content(grown_content, grown_text),
         ratings=None if model.ratings is None else model.ratings.with_content(grown_content),
+        retrieval=None
+        if model.retrieval is None
+        else model.retrieval.with_items(
+            touched, ensemble, derive(model.settings.seed, "retrieval")
+        ),
     )
+    grown.know_as(model)
+    return grown
+
+
+def _catalog_of(model: FittedModel, frame: pl.DataFrame) -> Catalog:
+    """The model's catalog, perhaps with a further column."""
+    catalog = Catalog(frame=frame)
+    vars(catalog)["vocabulary"] = model.vocabulary
+    return catalog
 
 
 def with_each(model: M, rows: pl.DataFrame) -> list[M]:
@@ -68,8 +84,9 @@ def with_each(model: M, rows: pl.DataFrame) -> list[M]:
     texts, changed = texts.astype(np.float16), []
     for item_id, content, text in zip(given.frame["item_id"], contents, texts, strict=True):
         column = int(model.vocabulary.indexes([item_id])[0])
-        rows_of, words_of = model.content.copy(), model.text.copy()
-        rows_of[column], words_of[column] = content, text
+        row, n_items = np.array([column]), len(model.catalog)
+        rows_of = with_rows(model.content, row, content[None], n_items)
+        words_of = with_rows(model.text, row, text[None], n_items)
         new_items = model.new_items
         if new_items is not None and column in new_items.rows:
             new_items = new_items.with_content(rows_of, words_of)
@@ -77,7 +94,7 @@ def with_each(model: M, rows: pl.DataFrame) -> list[M]:
             model,
             content=rows_of,
             text=words_of,
-            ensemble=model.ensemble.with_content(rows_of),
+            ensemble=model.ensemble.with_content(rows_of, row),
             new_items=new_items,
         )
         # Requests are read as before, and the reader has looked at the catalog already.

@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 
 from metarec.data.schema import BadInput, Catalog, Vocabulary
-from metarec.features.histories import Histories
 from metarec.recommendation.diversity import Diversity
 from metarec.recommendation.exploration import explore, posterior_std
 from metarec.recommendation.fitted import FittedModel
@@ -31,19 +30,27 @@ def order(
         model.catalog,
         options,
         rng,
-        spread=_spread(model, ranking.users.support) if options.explore else None,
+        spread=_spread(model, ranking) if options.explore else None,
         embeddings=model.item_embeddings if options.diversity else None,
     )
     return replace(ranking, ordered=ordered)
 
 
-def _spread(model: FittedModel, support: Histories) -> np.ndarray:
+def _spread(model: FittedModel, ranking: Ranking) -> np.ndarray:
     """[B, N] standard deviation of the scores: of a user's preferences, and of how popular each
     cold item becomes.
     """
+    support = ranking.users.support
     popularity_weight = model.ensemble.gate.at(support.lengths)["popularity_weight"]
-    preferences = posterior_std(model.item_directions, support)
     uncertainty = model.popularity_uncertainty
+    if model.retrieval is None:
+        preferences = posterior_std(model.item_directions, support)
+    else:  # of a large catalog only candidates can be shown
+        preferences = np.zeros_like(ranking.scores)
+        for row in range(len(support)):
+            items = np.flatnonzero(np.isfinite(ranking.scores[row]))
+            known = support.users(np.array([row]))
+            preferences[row, items] = model.posterior_std(known, items[None])[0]
     return np.asarray(np.hypot(preferences, popularity_weight[:, None] * uncertainty), np.float32)
 
 

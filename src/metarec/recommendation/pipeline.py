@@ -1,4 +1,4 @@
-"""From requests to slates: score -> restrict -> order -> reserve -> annotate.
+"""From requests to slates: retrieve (score -> restrict) -> order -> reserve -> annotate.
 
 One value goes down through the stages; each returns it with what it found out, and none goes back.
 """
@@ -14,8 +14,7 @@ from metarec.recommendation.cold_share import reserve
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.order import order
 from metarec.recommendation.ranking import SlateOptions
-from metarec.recommendation.restrict import restrict
-from metarec.recommendation.score import score
+from metarec.recommendation.retrieve import retrieve
 from metarec.recommendation.slate import Request, Slate
 from metarec.runtime.rng import derive
 
@@ -30,8 +29,7 @@ def recommend(
     if not requests:
         return []
     rng = rng or derive(model.settings.seed, "slates")
-    ranking = score(model, requests)
-    ranking = restrict(model, ranking, options)
+    ranking = retrieve(model, requests, options)
     ranking = order(model, ranking, options, rng)
     ranking = reserve(model, ranking, options, rng)
     return annotate(model, ranking)

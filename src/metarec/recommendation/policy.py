@@ -474,8 +474,7 @@ class PolicyCheck:
         names = stock_columns(self.policy, self.items.columns)
         if not names:
             return None
-        says_no = [[_says_no(cell) for cell in self.items[name].to_list()] for name in names]
-        return np.flatnonzero(np.any(says_no, axis=0))
+        return np.flatnonzero(np.any([_saying_no(self.items[name]) for name in names], axis=0))
 
     @cached_property
     def _needed(self) -> list[list[str]] | None:
@@ -523,6 +522,14 @@ def _inverted(cells: Sequence[Any]) -> dict[str, np.ndarray]:
         for tag in tags_of(cell) or ():
             found.setdefault(tag, []).append(item)
     return {tag: np.array(items, np.int64) for tag, items in found.items()}
+
+
+def _saying_no(column: pl.Series) -> np.ndarray:
+    """[N] whether each cell of availability says no; equal cells are read once."""
+    if column.dtype.is_nested():
+        return np.array([_says_no(cell) for cell in column.to_list()], bool)
+    no = [cell for cell in column.unique().to_list() if _says_no(cell)]
+    return column.is_in(pl.Series(no, dtype=column.dtype).to_list()).fill_null(False).to_numpy()
 
 
 def _says_no(cell: Any) -> bool:

@@ -18,6 +18,8 @@ from metarec.recommendation.slate import Request
 from metarec.recommendation.unwanted import put_last
 from metarec.runtime.scratch import Scratch
 
+PREDICTED = "predicted_rating"
+"""Name of this addend of a score."""
 WISH_WEIGHT = 1.5
 """Log-score of fitting the query in words one standard deviation better."""
 _SCRATCH = Scratch()
@@ -39,6 +41,9 @@ def log_scores(
 ) -> np.ndarray:
     """[B, N] float32 log-scores of the whole catalog, seen items included."""
     scores = model.ensemble.score(users, out)
+    found = _predicted(model, users)
+    if found is not None:
+        scores += found
     if model.new_items is not None:
         model.new_items.deal(scores, users.support)
     for row, request in enumerate(requests):
@@ -52,12 +57,36 @@ def score_parts(model: FittedModel, requests: Sequence[Request]) -> dict[str, np
     """Addends of `log_scores` by name, each [B, N]."""
     users, _ = model.users(requests)
     parts = model.ensemble.parts(users)
+    predicted = _predicted(model, users)
+    if predicted is not None:
+        parts[PREDICTED] = predicted
     if model.new_items is not None and model.new_items.is_needed:
         parts[PART] = model.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
     words = [words_asked(request, model.ensemble.scorers) for request in requests]
     if any(words):
         parts["wish"] = WISH_WEIGHT * np.stack([_fit_to_words(model, said) for said in words])
     return parts
+
+
+def _predicted(model: FittedModel, users: UserBatch) -> np.ndarray | None:
+    """[B, N] what predicted ratings add where few chosen items are asked about; 0 for all other
+    items, None for nobody.
+    """
+    found = predicted_of_given(model, users)
+    if found is None:
+        return None
+    part, asked = np.zeros((len(users), len(model.catalog)), np.float32), users.given
+    part[asked.owners, asked.items] = found
+    return part
+
+
+def predicted_of_given(model: FittedModel, users: UserBatch) -> np.ndarray | None:
+    """[E] the same of each item of `users.given`."""
+    weights = model.ensemble.rating_weights(users)
+    if model.ratings is None or not weights.any():
+        return None
+    steps, _ = model.ratings.steps(users.support, users.given)
+    return np.asarray(weights[users.given.owners] * steps)
 
 
 def _fit_to_words(model: FittedModel, words: str | None) -> np.ndarray:

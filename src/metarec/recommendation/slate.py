@@ -48,7 +48,9 @@ class Request:
     exclude: Sequence[str] = ()
     """Item ids never to show."""
     allow: Sequence[str] | None = None
-    """If given, only these item ids may be shown."""
+    """If given, only these item ids may be shown; up to 150 are ranked as candidates that somebody
+    chose, see `given`.
+    """
 
     def __post_init__(self) -> None:
         history: Any = self.history

@@ -25,6 +25,7 @@ from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.prior import Prior
+from metarec.recommendation.retrieval import Retrieval
 from metarec.recommendation.settings import Settings
 from metarec.runtime.artefacts import (
     Artefact,
@@ -82,6 +83,7 @@ def to_artefact(model: FittedModel) -> Artefact:
         **(_under("new_items", model.new_items.arrays()) if model.new_items is not None else {}),
         **(_under("ratings", model.ratings.arrays()) if model.ratings is not None else {}),
         **(_under("prior", model.prior.arrays()) if model.prior is not None else {}),
+        **(_under("retrieval", model.retrieval.arrays()) if model.retrieval is not None else {}),
     }
     tables = {
         "catalog": model.catalog.frame,
@@ -126,6 +128,8 @@ def from_artefact(artefact: Artefact) -> FittedModel:
             f"metarec wrote it; "
             "fit again"
         ) from error
+    if not model.reads_users:
+        return model
     words = users_in_words(model.catalog, model.item_inputs, model.relevant_from, model.settings)
     return replace(model, ensemble=model.ensemble.with_words(words))
 
@@ -179,15 +183,19 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays))
     )
     events = _interactions(tables["interactions"], facts)
+    catalog, items = Catalog(frame=tables["catalog"]), Catalog(frame=tables["items"])
+    if items.frame.equals(catalog.frame):  # as where events name no other items
+        items = catalog
     policy = Policy.of_json(config["policy"])
     rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
+    retrieval_arrays = _below("retrieval", arrays)
     return {
         "settings": _settings(config["settings"]),
         "version": config["version"],
-        "catalog": Catalog(frame=tables["catalog"]),
+        "catalog": catalog,
         "training": Dataset(
             interactions=events,
-            items=Catalog(frame=tables["items"]),
+            items=items,
             users=Profiles(frame=tables["users"]),
             name=facts["name"],
             policy=policy,
@@ -220,6 +228,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "prior": Prior.from_parts(config["prior"], _below("prior", arrays))
         if config.get("prior")
         else None,
+        "retrieval": Retrieval.from_arrays(retrieval_arrays) if retrieval_arrays else None,
         "transfer": tuple(config.get("transfer", ())),
     }
 

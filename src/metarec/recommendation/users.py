@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.features.request_context import RequestContext
 from metarec.features.training_context import current_location, friend_matrix
 from metarec.features.users import UserBatch
+from metarec.recommendation.given import MAX_GIVEN
 from metarec.recommendation.slate import Request, friend_weights
 
 
@@ -44,7 +45,27 @@ class RequestReader:
             profiles=self.profile_inputs.transform(profiles),
             attributes=profiles,
             context=self._context(requests, support),
+            given=self._given(requests),
         ), unknown
+
+    def with_catalog(self, catalog: Catalog) -> RequestReader:
+        """The same reader for a catalog that was joined by items."""
+        grown = replace(self, catalog=catalog)
+        for name in ("events", "context_columns", "_user_vocabulary"):
+            if name in vars(self):
+                vars(grown)[name] = vars(self)[name]
+        return grown
+
+    def _given(self, requests: Sequence[Request]) -> Histories:
+        """The items that each request allows, where they are few."""
+        nothing, vocabulary = np.zeros(0, np.int64), self.catalog.vocabulary
+        rows = [nothing] * len(requests)
+        for row, request in enumerate(requests):
+            if request.allow is not None and request.allow:
+                items = np.unique(vocabulary.indexes(map(str, request.allow)))
+                items = items[items >= 0]
+                rows[row] = items if len(items) <= MAX_GIVEN else nothing
+        return Histories.of_indexes(rows)
 
     @cached_property
     def events(self) -> EventReader:

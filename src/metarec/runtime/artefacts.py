@@ -40,6 +40,7 @@ from metarec.runtime.manifest import (
     manifest_text,
     read_manifest,
 )
+from metarec.runtime.mapped import mapped_arrays
 
 __all__ = [
     "FORMAT",
@@ -330,7 +331,7 @@ def write_arrays(
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and facts of a safetensors file.
+    """Arrays and facts of a safetensors file; the arrays lie in the file, see `runtime.mapped`.
 
     Raises:
         BrokenArtefact: if the file cannot be read.
@@ -338,11 +339,10 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(path), framework="numpy") as file:
-            # The file is no dict
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return arrays, json.loads((file.metadata() or {}).get("facts", "{}"))
-    except (OSError, SafetensorError, ValueError) as error:
+        with safe_open(str(path), framework="numpy") as file:  # which checks the header
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+        return mapped_arrays(path), facts
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise BrokenArtefact(f"{path} cannot be read ({error})") from error
 
 

@@ -60,6 +60,13 @@ def to_svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file, without the clock in it."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=130, metadata={"Software": None})
+    return image.getvalue()
+
+
 def themed(figure: Figure) -> str:
     """The figure as SVG for a report's page: its black and dark gray follow the color of the page's
     text, its first color the page's own, and its background is the page's.

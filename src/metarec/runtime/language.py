@@ -38,6 +38,7 @@ _GAP = re.compile(r" {2,}")
 _TEXT = re.compile(r"(<(script|style|pre|svg)\b.*?</\2>)|>([^<>]+)<", re.DOTALL)
 SENTENCES = {
     "error": (ERRORS, SAID),
+    "outcome": (ERRORS, SAID, OUTPUT),
     **dict.fromkeys(
         "about advice facts in_model message notes notice problem reason reasons "
         "retraining_advised sentence shows verdict warnings why".split(),
@@ -187,6 +188,19 @@ def _line(line: str, language: str, areas: tuple[str, ...]) -> str:
 def display_width(text: str) -> int:
     """Places that a text takes on a terminal."""
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def broken(text: str, width: int) -> list[str]:
+    """A text in lines of so many places at most; words of letters, as options, stay whole."""
+    lines, line = [], ""
+    for piece in re.findall(r"[!-~]+ ?|[^!-~]", text):
+        # What ends a sentence or a clause stands at no line's begin
+        if display_width(line + piece.rstrip()) > width and piece not in "，。；：、）”":
+            lines.append(line.rstrip())
+            line = piece.lstrip()
+        else:
+            line += piece
+    return [*lines, line.rstrip()] if line.strip() else lines
 
 
 @lru_cache(maxsize=4096)

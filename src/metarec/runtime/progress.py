@@ -21,6 +21,16 @@ def silent(stage: str, done: float, note: str = "") -> None:  # noqa: ARG001
     """Listen to nothing."""
 
 
+def told_to(*listeners: Progress) -> Progress:
+    """One listener that tells all of these."""
+
+    def tell(stage: str, done: float, note: str = "") -> None:
+        for listener in listeners:
+            listener(stage, done, note)
+
+    return tell
+
+
 @contextmanager
 def on_terminal(*, show: bool = True) -> Iterator[Progress]:
     """Draw a bar for each stage on stderr, so that stdout stays clean for results."""

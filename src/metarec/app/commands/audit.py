@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from metarec.evaluation.measure import Trial
     from metarec.fairness.audit import Audit
     from metarec.recommender import Recommender
+    from metarec.runtime.progress import Progress
 
 MAX_EXPLAINED = 60
 """Users whose explanations are measured: each costs some hundred scores of the catalog."""
@@ -99,9 +100,11 @@ def audit(
     from metarec.fairness.audit_report import to_html
     from metarec.fairness.cold_exposure import cold_exposure
     from metarec.recommender import Recommender
+    from metarec.runtime.progress import on_terminal
 
     loaded, (table, _) = Recommender.load(model), read_clean(data)  # as `fit` cleans
-    evaluated, trial, shots, cautions = _whom(loaded, table, seed, as_is)
+    with on_terminal(show=not as_json) as progress:
+        evaluated, trial, shots, cautions = _whom(loaded, table, seed, as_is, progress)
     names = by or attributes_of(trial)
     found = look(
         evaluated,
@@ -162,7 +165,7 @@ def audit(
 
 
 def _whom(
-    model: Recommender, data: Dataset, seed: int, as_is: bool
+    model: Recommender, data: Dataset, seed: int, as_is: bool, progress: Progress
 ) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:
     """The model to evaluate and on which users, numbers of events, and what the reader must
     know of them.
@@ -184,7 +187,7 @@ def _whom(
         "(--as-is: go on with this one)"
     )
     return (
-        fit_like(model)(split.train, None),
+        fit_like(model, progress=progress)(split.train, None),
         Trial.of(split.test, split.train),
         split.horizon.shots,
         [
@@ -194,15 +197,25 @@ def _whom(
     )
 
 
-def fit_like(model: Recommender, *, seed: int | None = None) -> Any:
+def fit_like(
+    model: Recommender, *, seed: int | None = None, progress: Progress | None = None
+) -> Any:
     """(data, user weights or None) -> a recommender fitted with the same settings.
 
     Args:
         seed: another seed than the model's.
+        progress: told how far each fit is.
     """
+    from metarec.runtime.progress import silent
 
     def fit(data: Dataset, weights: dict[str, float] | None) -> Recommender:
-        return model.fit_like(data, seed=seed, horizon=model.horizon, user_weights=weights)
+        return model.fit_like(
+            data,
+            seed=seed,
+            horizon=model.horizon,
+            user_weights=weights,
+            progress=progress or silent,
+        )
 
     return fit
 

@@ -41,17 +41,20 @@ def to_all(
 ) -> None:
     """Write the slates of all users of a source and say what there is."""
     from metarec.app.batch import recommend_all
+    from metarec.app.jobs import BATCH, recorded
     from metarec.data.errors import BadInput
     from metarec.data.read import read
-    from metarec.runtime.progress import on_terminal
+    from metarec.runtime.progress import on_terminal, told_to
 
     if out is None:
         raise BadInput("--all-users needs --out DIR, the folder that the slates are written to")
     data = read(source)
-    with on_terminal(show=not as_json) as progress:
+    with recorded(model, BATCH) as job, on_terminal(show=not as_json) as bars:
+        both = told_to(job, bars)
         summary = recommend_all(
-            model, data, out, config, workers=workers, backend=backend, progress=progress
+            model, data, out, config, workers=workers, backend=backend, progress=both
         )
+        job.outcome = f"slates of {summary['users']:,} users in {out}"
     notes = [f"note: {many:,} slates: {note}" for note, many in summary["notes"].items()]
     again = f", {summary['parts_found']} of them were there" if summary["parts_found"] else ""
     files = "1 file" if summary["parts"] == 1 else f"{summary['parts']} files"

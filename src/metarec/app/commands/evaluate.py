@@ -37,10 +37,17 @@ if TYPE_CHECKING:
 def evaluate(
     data: Source,
     learner: Annotated[
-        list[str] | None, typer.Option(help="A meta-learner to compare with ours; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="A meta-learner, or an encoder of behavior such as gru4rec, to compare with ours; "
+            "may be repeated."
+        ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Evaluate every meta-learner; this takes a while.")
+        bool,
+        typer.Option(
+            "--all", help="Evaluate every meta-learner and behavior encoder; this takes a while."
+        ),
     ] = False,
     baseline: Annotated[
         list[str] | None,

@@ -52,8 +52,8 @@ def fit(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A meta-learner, a Transformer over events (decoder, encoder, "
-            "encoder_decoder), or user_text, that joins the model as a part of its own; see "
+            help="A meta-learner, an encoder of behavior (decoder, encoder, encoder_decoder, "
+            "gru4rec, caser), or user_text, that joins the model as a part of its own; see "
             "docs/guide/which-meta-learner.md.",
         ),
     ] = None,

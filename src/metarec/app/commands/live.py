@@ -11,10 +11,7 @@ import typer
 from metarec.app.commands.options import Json, Seed, show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from metarec.feedback.forgetting import ForgetReceipt
-    from metarec.runtime.progress import Progress
 
 Store = Annotated[
     str | None,
@@ -105,7 +102,6 @@ def import_(
     only what is new.
     """
     from contextlib import closing
-    from functools import partial
 
     from metarec.app.importing import import_data
     from metarec.app.jobs import IMPORT, recorded
@@ -114,7 +110,7 @@ def import_(
     from metarec.feedback import open_store
     from metarec.feedback.registry import Registry
     from metarec.recommender import Recommender
-    from metarec.runtime.progress import on_terminal
+    from metarec.runtime.progress import on_terminal, told_to
 
     where = load_settings(settings, model=_named(model), store=store)
     registry = Registry(where.model)
@@ -122,7 +118,7 @@ def import_(
     with recorded(registry.folder, IMPORT) as job, on_terminal(show=not as_json) as bars:
         table = loaded.training_data() if data is None else read_clean(data)[0]
         with closing(open_store(where.store_url)) as opened:
-            both = partial(_told_to, (job, bars))
+            both = told_to(job, bars)
             done = import_data(opened, table, loaded.vocabulary, progress=both)
         job.outcome = f"{done.events:,} events stored, {done.known:,} were known"
     lines = [
@@ -134,13 +130,9 @@ def import_(
             if done.unknown_items
             else []
         ),
+        f"next: metarec serve {where.model}",
     ]
     show(done.as_dict(), "\n".join(lines), as_json=as_json)
-
-
-def _told_to(listeners: Sequence[Progress], stage: str, done: float, note: str = "") -> None:
-    for listener in listeners:
-        listener(stage, done, note)
 
 
 def forget(

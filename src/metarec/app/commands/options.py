@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -13,12 +15,15 @@ from metarec.runtime.language import (
     ENVIRONMENT,
     OUTPUT,
     SAID,
+    broken,
     display_width,
     language_of,
     translated_answer,
     translated_lines,
 )
 
+MAX_WIDTH = 80
+"""Places of a line of notes on a terminal."""
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[
     int, typer.Option(help="Seed of everything random: the same seed gives the same result.")
@@ -167,7 +172,24 @@ def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 def note(line: str) -> None:
     """Tell on stderr what is going on, so that stdout holds the result alone."""
-    typer.echo(translated_lines(line, spoken(), OUTPUT, SAID), err=True)
+    typer.echo(fitted(translated_lines(line, spoken(), OUTPUT, SAID), sys.stderr), err=True)
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """The text in lines of 80 places at most where the stream is a terminal, else as it is:
+    programs read one line.
+    """
+    if not stream.isatty():
+        return text
+    width = min(MAX_WIDTH, shutil.get_terminal_size().columns)
+    return "\n".join(part for line in text.split("\n") for part in broken(line, width) or [""])
+
+
+def colored(text: str, color: str, stream: TextIO) -> str:
+    """The text in a color where the stream is a terminal and NO_COLOR is not set."""
+    if os.environ.get("NO_COLOR") or not stream.isatty():
+        return text
+    return typer.style(text, fg=color, bold=True)
 
 
 def pairs_of(

@@ -191,27 +191,83 @@ def explain(
     search: Search = None,
     trace: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also draw how the slate moved with each event (SVG)."),
+        typer.Option(
+            metavar="FILE",
+            help="Also draw how the slate moved with each event, and with each inner step of a "
+            "learner that takes some (SVG).",
+        ),
+    ] = None,
+    learner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --trace or --map: whose inner steps to follow; the model's first learner "
+            "that takes some unless given.",
+        ),
+    ] = None,
+    map_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Also draw up to 200 training users by the parameters a learner moved for them "
+            "(PNG); with --by.",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="With --map: column of users that names their group."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Say why an item stands where it stands for a user."""
+    from metarec.data.schema import BadInput
     from metarec.recommender import Recommender
 
+    if learner is not None and trace is None and map_file is None:
+        raise BadInput("--learner says whose inner steps to draw; add --trace FILE or --map FILE")
+    if (map_file is None) != (by is None):
+        raise BadInput("--map FILE and --by COLUMN go together")
     loaded = Recommender.load(model)
     who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
     request = with_context(loaded, who, friend, near, context, search)
+    drawn = {} if trace is None else _drawn_trace(loaded, request, item, learner, trace)
+    if map_file is not None and by is not None:
+        drawn |= _drawn_map(loaded, by, learner, map_file)
     why = loaded.explain(request, item_id=item)
-    result = why.to_json()
-    if trace is not None:
-        from metarec.explanation.trace import trace as trace_of
-        from metarec.explanation.trace_plot import draw
+    told = [why.to_text(), *(str(one.pop("text")) for one in drawn.values())]
+    show(why.to_json() | drawn, "\n".join(told), as_json=as_json)
 
-        moments = trace_of(loaded, request, item)
-        trace.parent.mkdir(parents=True, exist_ok=True)
-        trace.write_text(draw(moments), encoding="utf-8")
-        result["trace"] = str(trace)
-    show(result, why.to_text() + (f"\n{trace}" if trace is not None else ""), as_json=as_json)
+
+def _drawn_trace(
+    model: Recommender, request: Request, item: str, learner: str | None, file: Path
+) -> dict[str, dict[str, Any]]:
+    """The trace as a picture, and what to tell of it."""
+    from metarec.explanation.inner_steps import follow_steps
+    from metarec.explanation.trace import trace
+    from metarec.explanation.trace_plot import draw
+    from metarec.models.base import TakesInnerSteps
+
+    steps = [one for one in model.ensemble.scorers.values() if isinstance(one, TakesInnerSteps)]
+    inner = follow_steps(model, request, learner) if steps or learner is not None else None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(draw(trace(model, request, item), inner), encoding="utf-8")
+    told = str(file) if inner is None else f"{inner.to_text()}\n{file}"
+    return {"trace": {"file": str(file), "text": told, "inner": inner and inner.to_json()}}
+
+
+def _drawn_map(
+    model: Recommender, by: str, learner: str | None, file: Path
+) -> dict[str, dict[str, Any]]:
+    """The map of users as a picture, and what to tell of it."""
+    from metarec.explanation.inner_steps import map_users
+    from metarec.explanation.trace_plot import draw_map
+
+    found = map_users(model, by, learner)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(draw_map(found))
+    table = {"file": str(file), "groups": found.rows(), "explained": list(found.explained)}
+    return {"map": table | {"text": f"{found.to_text()}\n{file}"}}
 
 
 def request_of(

@@ -12,7 +12,10 @@ from metarec.app.commands.options import Encoder, Json, Preset, Seed, show
 
 def reproduce(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A table: tanp-lastfm, beauty or lastfm-loo.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="A table: melu, tanp-ml1m, tanp-lastfm, beauty or lastfm-loo."
+        ),
     ],
     path: Annotated[
         Path | None,

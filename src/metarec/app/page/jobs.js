@@ -6,8 +6,8 @@ import { tellFailure } from "./failures.js";
 import { t } from "./language.js";
 
 const SHOWN = 6;
-const NAMES = () => ({ retraining: t`Retraining`, import: t`Import` });
-const STATES = () => ({ running: t`running`, done: t`done`, skipped: t`nothing to do`, failed: t`failed`, lost: t`its process has gone` });
+const NAMES = () => ({ retraining: t`Retraining`, import: t`Import`, batch: t`Slates for all users` });
+const STATES = () => ({ running: t`running`, done: t`done`, skipped: t`not done`, failed: t`failed`, lost: t`its process has gone` });
 let drawn = "";
 
 export async function drawJobs() {
@@ -19,7 +19,7 @@ export async function drawJobs() {
   const isTraining = jobs.some((job) => job.kind === "retraining" && job.state === "running");
   byId("jobs").replaceChildren(
     jobs.length ? el("ol", { class: "timeline" }, jobs.slice(0, SHOWN).map((job) => row(job, open.has(job.job_id))))
-      : el("p", { class: "quiet" }, t`None yet. Retrainings and imports are listed here, whoever started them.`),
+      : el("p", { class: "quiet" }, t`None yet. Retrainings, imports and slates for all users are listed here, whoever started them.`),
     el("p", {}, el("button", { type: "button", disabled: isTraining, onclick: retrain }, t`Retrain now…`)));
 }
 

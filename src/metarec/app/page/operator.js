@@ -15,7 +15,7 @@ import { t } from "./language.js";
 const EVERY = 2000;
 const KEPT = 90;
 const ENOUGH = 300; // events; below, drift is noise
-const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "/v1/users", "/v1/jobs", "/v1/item-statistics", "none"]);
+const OWN = new Set(["/v1/status", "/metrics", "/v1/models", "/v1/experiments", "/v1/experiments/{experiment}", "/v1/users", "/v1/jobs", "/v1/item-statistics", "/v1/settings", "none"]);
 
 let timer = null;
 let history = [];
@@ -48,7 +48,9 @@ function lay() {
     el("section", { class: "panel", "aria-labelledby": "experiments-title" }, el("h2", { id: "experiments-title" }, t`A/B experiments`), el("div", { id: "experiments" })),
     el("section", { class: "panel", "aria-labelledby": "jobs-title" }, el("h2", { id: "jobs-title" }, t`Jobs`), el("div", { id: "jobs" })),
     el("section", { class: "panel", "aria-labelledby": "models-title" }, el("h2", { id: "models-title" }, t`Models and promotions`), el("div", { id: "models" })),
+    el("section", { class: "panel", "aria-labelledby": "settings-title" }, el("h2", { id: "settings-title" }, t`Settings in effect`), el("div", { id: "settings" })),
     el("div", { id: "reports" }));
+  drawSettings().catch(() => { /* told by what asks every two seconds */ });
 }
 
 function lost(error) {
@@ -142,6 +144,20 @@ function drawDrift(status) {
     advised.length ? el("div", { class: "callout" }, el("strong", {}, t`Retraining is advised:`), el("ul", { class: "lines" }, advised.map((reason) => el("li", {}, reason))), el("p", {}, el("code", {}, "metarec retrain MODEL")))
       : el("p", { class: "quiet" }, t`No reason to retrain.`));
 }
+
+// ---------------------------------------------------------------- settings
+
+/** Asked for once: they hold as long as the service runs. What was set comes first, defaults are folded away. */
+async function drawSettings() {
+  const { settings } = await ask("GET", "v1/settings").catch((error) => (error.status === 403 ? { settings: null } : Promise.reject(error)));
+  if (settings === null) { byId("settings").replaceChildren(el("p", { class: "quiet" }, t`This key may not look at settings.`)); return; }
+  const rows = (some) => el("dl", { class: "all-facts wide" }, some.map((one) => [el("dt", {}, el("code", {}, one.name)), el("dd", {}, worded(one.value))]));
+  const [own, plain] = [settings.filter((one) => !one.is_default), settings.filter((one) => one.is_default)];
+  byId("settings").replaceChildren(own.length ? rows(own) : el("p", { class: "quiet" }, t`All as they come.`),
+    el("details", {}, el("summary", {}, t`As they come (${plain.length})`), rows(plain)));
+}
+
+const worded = (value) => (value === "" || value === null || (typeof value === "object" && !Object.keys(value).length) ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
 // ---------------------------------------------------------------- models
 

@@ -124,7 +124,7 @@ def retrain(
             with recorded(registry.folder, RETRAINING) as job:
                 done = _round(registry, opened, data, fit, seed, rails or Guardrails(), force)
                 said = "promoted" if done.promoted else "refused"
-                job.outcome = f"{done.challenger} {said}: {done.decision.reason}"
+                job.outcome = f"model {done.challenger} was {said}: {done.decision.reason}"
                 _put_away(registry, opened, keep)
             return done
         finally:

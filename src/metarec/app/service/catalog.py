@@ -175,8 +175,10 @@ def described(served: Served, rows: list[int], fields: Sequence[str] = ()) -> li
     return [
         {
             "item_id": served.model.vocabulary.ids[row],
-            "title": served.titles[row],
+            "title": title,
             "attributes": attributes,
         }
-        for row, attributes in zip(rows, served.attributes_of(rows, fields), strict=True)
+        for row, title, attributes in zip(
+            rows, served.titles_at(rows), served.attributes_of(rows, fields), strict=True
+        )
     ]

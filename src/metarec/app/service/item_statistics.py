@@ -133,12 +133,13 @@ def _answer(
             named[row] = True
         chosen &= named
     rows = [int(row) for row in numbers.ordered(order) if chosen[row]]
+    shown = rows[offset : offset + k]
     items = [
         {
             "item_id": served.model.vocabulary.ids[row],
-            "title": served.titles[row],
+            "title": title,
             **numbers.of_row(row),
         }
-        for row in rows[offset : offset + k]
+        for row, title in zip(shown, served.titles_at(shown), strict=True)
     ]
     return {"items": items, "matching": len(rows), **numbers.totals(exposure)}

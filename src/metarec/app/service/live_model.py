@@ -29,6 +29,7 @@ from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
+from metarec.models.base import LARGE
 from metarec.models.registry import READ_CONTEXT
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.rules import category_matrix
@@ -59,15 +60,27 @@ class Served:
     only: str = ""
     """Filter that every slate heeds."""
 
+    def titles_at(self, rows: Sequence[int]) -> list[str]:
+        """What to call the items at these rows."""
+        if len(self.model.catalog) >= LARGE:
+            return self.model.catalog.titles(rows)
+        return [self._titles[row] for row in rows]
+
+    def titles_of(self, item_ids: Sequence[str]) -> list[str | None]:
+        """What to call items; None for one that is not in the catalog."""
+        if len(self.model.catalog) < LARGE:
+            return [self._title_by_id.get(item_id) for item_id in item_ids]
+        rows = self.model.vocabulary.indexes(item_ids).tolist()
+        known = iter(self.titles_at([row for row in rows if row >= 0]))
+        return [next(known) if row >= 0 else None for row in rows]
+
     @cached_property
-    def titles(self) -> list[str]:
-        """What to call each item, in vocabulary order."""
+    def _titles(self) -> list[str]:
         return self.model.catalog.titles()
 
     @cached_property
-    def title_by_id(self) -> dict[str, str]:
-        """What to call each item."""
-        return dict(zip(self.model.vocabulary.ids, self.titles, strict=True))
+    def _title_by_id(self) -> dict[str, str]:
+        return dict(zip(self.model.vocabulary.ids, self._titles, strict=True))
 
     def known(self, request: Request) -> int:
         """Events known of a user: items they accepted or refused, each once, without what was
@@ -90,7 +103,7 @@ class Served:
 
     @cached_property
     def _lower_titles(self) -> pl.Series:
-        return pl.Series(self.titles, dtype=pl.Utf8).str.to_lowercase()
+        return self.model.catalog.title_column().str.to_lowercase()
 
     @cached_property
     def _directions(self) -> np.ndarray:
@@ -98,7 +111,7 @@ class Served:
 
     def title_of(self, item_id: str) -> str | None:
         """What to call an item, or None if it is not in the catalog."""
-        return self.title_by_id.get(item_id)
+        return self.titles_of([item_id])[0]
 
     def absent(self, categories: Sequence[str]) -> list[str]:
         """Those of these categories that no item is of, as quotas understand them."""

@@ -15,6 +15,7 @@ from metarec.app.probe import can_serve
 from metarec.app.reports import read_report, report_names
 from metarec.app.service import schemas
 from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.settings import ServiceSettings
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import CannotServe
 
@@ -114,6 +115,21 @@ def operations_routes(service: Service) -> APIRouter:
             return Json(await asyncio.to_thread(read_report, live.folder, name))
         except BadInput as error:
             raise HTTPException(404, str(error)) from error
+
+    @router.get(
+        "/v1/settings",
+        dependencies=admin,
+        summary="The settings in effect, without keys and passwords",
+        **answers(schemas.SettingsInEffect),
+    )
+    async def settings() -> Json:
+        plain = ServiceSettings(model=service.settings.model).in_effect()
+        shown = service.settings.in_effect()
+        told = [
+            {"name": name, "value": value, "is_default": value == plain[name]}
+            for name, value in shown.items()
+        ]
+        return Json({"settings": told})
 
     @router.get(
         "/v1/models",

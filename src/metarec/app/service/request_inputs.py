@@ -76,9 +76,9 @@ def _places(served: Served) -> list[dict[str, Any]]:
         nearest = np.minimum(nearest, km_between(degrees[chosen[-1:]], degrees[rows]))
     return [
         {
-            "title": served.titles[row],
+            "title": title,
             "lat": float(degrees[row, 0]),
             "lon": float(degrees[row, 1]),
         }
-        for row in chosen
+        for row, title in zip(chosen, served.titles_at(chosen), strict=True)
     ]

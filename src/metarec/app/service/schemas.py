@@ -783,6 +783,20 @@ class RecentUsers(Shape):
     users: list[RecentUser]
 
 
+class SettingInEffect(Shape):
+    """One setting of the running service."""
+
+    name: str
+    value: Any = Field(description="Of keys how many there are of each role; of URLs no password.")
+    is_default: bool
+
+
+class SettingsInEffect(Shape):
+    """What the service runs with: defaults, file, environment and flags taken together."""
+
+    settings: list[SettingInEffect]
+
+
 class RaisedAlert(Shape):
     """A signal beyond the mark that the settings give it."""
 
@@ -794,10 +808,10 @@ class RaisedAlert(Shape):
 
 
 class BackgroundJob(Shape):
-    """A retraining or an import, whoever started it."""
+    """A retraining, an import or slates for all users, whoever started it."""
 
     job_id: str
-    kind: Literal["retraining", "import"]
+    kind: Literal["retraining", "import", "batch"]
     state: Literal["running", "done", "skipped", "failed", "lost"] = Field(
         description="skipped: there was nothing to do; lost: its process has gone."
     )

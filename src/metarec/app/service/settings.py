@@ -8,6 +8,7 @@ import json
 import os
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -251,6 +252,20 @@ class ServiceSettings:
 
         return with_schema(self.store, self.schema)
 
+    def in_effect(self) -> dict[str, Any]:
+        """Every setting by its name, fit to be shown: of keys how many there are of each role, of
+        URLs no password.
+        """
+        shown = asdict(self) | {
+            "keys": dict(Counter(self.keys.values())),
+            "store": without_password(self.store_url),
+            "data": without_password(self.data),
+        }
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in shown.items()
+        }
+
     def to_json(self) -> str:
         """All fields, to hand to worker processes."""
         return json.dumps(asdict(self))
@@ -263,6 +278,13 @@ class ServiceSettings:
             for name, value in json.loads(text).items()
         }
         return cls(**fields)
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown; a path stays as it is."""
+    return re.sub(
+        r"([?&]password=)[^&]*", r"\1***", re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
+    )
 
 
 def load_settings(

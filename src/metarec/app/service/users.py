@@ -511,13 +511,13 @@ def _shown(
     *,
     without_store: bool,
 ) -> dict[str, Any]:
-    title_of, nothing = served.title_by_id, [None] * len(slate.item_ids)
+    nothing = [None] * len(slate.item_ids)
     predicted = nothing if slate.predicted is None else slate.predicted.tolist()
     intervals = nothing if slate.interval is None else slate.interval.tolist()
     items: list[dict[str, Any]] = [
         {
             "item_id": item_id,
-            "title": title_of[item_id],
+            "title": title,
             "score": score,
             "uncertainty": uncertainty,
             "predicted": value,
@@ -525,8 +525,9 @@ def _shown(
             "propensity": chance,
             "reasons": None,
         }
-        for item_id, score, uncertainty, value, interval, chance in zip(
+        for item_id, title, score, uncertainty, value, interval, chance in zip(
             slate.item_ids,
+            served.titles_of(slate.item_ids),
             slate.scores.tolist(),
             slate.uncertainty.tolist(),
             predicted,

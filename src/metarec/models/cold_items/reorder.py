@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
@@ -92,7 +92,18 @@ class NewItemPlaces:
         would show them.
         """
         if self.is_needed:
-            scores[:, self._reordered] = self._anew(scores[:, self._reordered], support)
+            scores[:, self.reordered] = self._anew(scores[:, self.reordered], support)
+
+    def deal_among(
+        self,
+        scores: Float[np.ndarray, "users some"],
+        items: Int[np.ndarray, "some"],
+        support: Histories,
+    ) -> None:
+        """`deal` where only some `items` [I] have scores, ascending, `reordered` among them."""
+        if self.is_needed:
+            at = np.searchsorted(items, self.reordered)
+            scores[:, at] = self._anew(scores[:, at], support)
 
     def part(
         self, scores: Float[np.ndarray, "users items"], support: Histories
@@ -100,8 +111,8 @@ class NewItemPlaces:
         """[B, N] what `deal` adds to each score: 0 for items that users have met."""
         added = np.zeros_like(scores)
         if self.is_needed:
-            given = scores[:, self._reordered]
-            added[:, self._reordered] = self._anew(given, support) - given
+            given = scores[:, self.reordered]
+            added[:, self.reordered] = self._anew(given, support) - given
         return added
 
     def _anew(self, scores: np.ndarray, support: Histories) -> np.ndarray:
@@ -122,8 +133,8 @@ class NewItemPlaces:
         return reordered
 
     @cached_property
-    def _reordered(self) -> np.ndarray:
-        """[at most MOST] rows."""
+    def reordered(self) -> np.ndarray:
+        """[at most `MAX_ROWS`] new items that are reordered, ascending."""
         expected = self.learners[0].expected_of(self.content[self.rows], self._text_of(self.rows))
         return np.sort(self.rows[np.argsort(-expected, kind="stable")[:MAX_ROWS]])
 
@@ -133,7 +144,7 @@ class NewItemPlaces:
     @cached_property
     def _adapted(self) -> list[AdaptedItems]:
         return [
-            learner.unrated(self.content[self._reordered], self._text_of(self._reordered))
+            learner.unrated(self.content[self.reordered], self._text_of(self.reordered))
             for learner in self.learners
         ]
 

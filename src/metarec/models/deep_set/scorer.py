@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
@@ -44,19 +44,8 @@ class DeepSet:
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
         """[B, N]."""
-        support, profiles = users.support, users.profiles
-        served = self._served
-        with torch.inference_mode():
-            longest = min(
-                served.pool, int(support.lengths.max(initial=1))
-            )  # padding beyond it would be read for nothing
-            events = support.padded(longest)
-            lengths = np.minimum(support.lengths, longest)
-            wanted = served.wanted(
-                *map(torch.from_numpy, (events.items, events.values, lengths, profiles))
-            ).numpy()
-        bias = self.network.bias.detach().numpy()
-        out = np.empty((len(support), len(bias)), np.float32) if out is None else out
+        wanted, bias = self._wanted(users), self.network.bias.detach().numpy()
+        out = np.empty((len(users), len(bias)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
             np.add(product(wanted, self._columns[:, piece]), bias[piece], out=out[:, piece])
         out -= out.max(1, keepdims=True)
@@ -64,6 +53,30 @@ class DeepSet:
             out, out=out
         )  # a softmax but for the sum, which the gate brings to 1 as every scorer's
         return out
+
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items: float64, since it is not known which is the largest of all."""
+        logits = self._wanted(users) @ self.vectors_of(items).T
+        logits += self.network.bias.detach().numpy()[items]
+        return np.asarray(np.exp(logits.astype(np.float64)))
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, D] embedded items."""
+        return np.asarray(self._served.items.numpy()[items])
+
+    def _wanted(self, users: UserBatch) -> np.ndarray:
+        """[B, D] of which the products with items are the logits, but for the bias of each item."""
+        support, served = users.support, self._served
+        with torch.inference_mode():
+            longest = min(
+                served.pool, int(support.lengths.max(initial=1))
+            )  # padding beyond it would be read for nothing
+            events = support.padded(longest)
+            lengths = np.minimum(support.lengths, longest)
+            given = (events.items, events.values, lengths, users.profiles)
+            return np.asarray(served.wanted(*map(torch.from_numpy, given)).numpy())
 
     @cached_property
     def _served(self) -> ServedNetwork:

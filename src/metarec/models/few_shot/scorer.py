@@ -12,14 +12,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
+from metarec.models.few_shot.adapt import stacked
 from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures, ValueScale, ViewName
 from metarec.models.few_shot.learner import Learner, Objective, Prior
 from metarec.models.few_shot.learners import Method, get_learner, get_method
+from metarec.models.few_shot.learners.gradient import GradientLearner
 from metarec.models.few_shot.tasks import FewShotTasks, NobodyToAsk, Support, padded_support
 from metarec.models.few_shot.towers import TOWER, embed
 from metarec.models.few_shot.training import Training, meta_train
@@ -45,6 +48,8 @@ class FittedLearner:
     scale: ValueScale
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the learner, where they are not the default."""
+    steps: int | None = None
+    """Inner steps to take, where other than the learner's own; not kept in files."""
 
     @classmethod
     def fit(
@@ -138,7 +143,10 @@ class FittedLearner:
     @property
     def learner(self) -> Learner:
         """The learner's settings as an object."""
-        return get_learner(self.name, objective=self.objective, **self.settings)
+        learner = get_learner(self.name, objective=self.objective, **self.settings)
+        if self.steps is not None and isinstance(learner, GradientLearner):
+            return learner.with_steps(self.steps)
+        return learner
 
     @property
     def method(self) -> Method:
@@ -156,11 +164,13 @@ class FittedLearner:
             self.scale.seen(histories, self.view), profiles if profiles.shape[1] else None
         )
 
-    def scores(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
+    def scores(
+        self, histories: Histories, profiles: np.ndarray, items: np.ndarray | None = None
+    ) -> np.ndarray:
         """[B, N] float32: log-scores (ranking), or answers on the learner's scale of values
-        (rating).
+        (rating); [B, I] of some `items` [I].
         """
-        return self._in_parts(histories, profiles, self.learner.score)
+        return self._in_parts(histories, profiles, self.learner.score, items)
 
     def values(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, N] float32 predicted values on the data's own scale; needs the objective "rating"."""
@@ -178,6 +188,20 @@ class FittedLearner:
         out = scores if out is None else out
         torch.softmax(torch.from_numpy(scores), dim=-1, out=torch.from_numpy(out))
         return out
+
+    def adapted(self, support: Support) -> dict[str, Tensor]:
+        """What moved for each user, [B, ...], under the prior's names."""
+        with torch.no_grad():
+            params = self.learner.adapt(self.prior, support, self._served)
+            return stacked(self.prior, params)
+
+    def support_losses(self, support: Support) -> Tensor:
+        """[B] what the inner loop lowers, where its steps end."""
+        learner = self.learner
+        assert isinstance(learner, GradientLearner), "only these have an inner loop"
+        with torch.no_grad():
+            params = learner.adapt(self.prior, support, self._served)
+            return learner.support_loss({**self.prior, **params}, support, self._served)
 
     def with_items(self, content: np.ndarray) -> FittedLearner:
         """The same learner over a grown catalog: `content` [N or more, C] of all its items, the
@@ -238,20 +262,20 @@ class FittedLearner:
         histories: Histories,
         profiles: np.ndarray,
         answer: Callable[[Prior, dict[str, Tensor], ItemFeatures], Tensor],
+        items: np.ndarray | None = None,
     ) -> np.ndarray:
-        support, learner = self.support(histories, profiles), self.learner
-        step = max(1, CELLS // len(self.items))
+        support, learner, served = self.support(histories, profiles), self.learner, self._served
+        asked = served if items is None else served.take(torch.from_numpy(items))
+        step = max(1, CELLS // len(asked))
         parts = []
         with torch.no_grad():
             for start in range(0, len(support), step):
-                params = learner.adapt(
-                    self.prior, support.part(slice(start, start + step)), self._served
-                )
-                parts.append(answer(self.prior, params, self._served))
+                params = learner.adapt(self.prior, support.part(slice(start, start + step)), served)
+                parts.append(answer(self.prior, params, asked))
         return (
             (torch.cat(parts) if len(parts) > 1 else parts[0]).numpy()
             if parts
-            else np.zeros((0, len(self.items)), np.float32)
+            else np.zeros((0, len(asked)), np.float32)
         )
 
 
@@ -303,6 +327,17 @@ class Learned:
         """[B, N]."""
         return self.learner.chances(users.support, users.profiles, out)
 
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items: float64, since it is not known which is the largest of all."""
+        scores = self.learner.scores(users.support, users.profiles, items)
+        return np.asarray(np.exp(scores.astype(np.float64)))
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, D] columns of the items."""
+        return np.asarray(self.learner.items.columns[torch.from_numpy(items)].numpy())
+
     # It predicts popularity itself
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:
         """New items are their content, and the factors and popularity that such content
@@ -322,11 +357,36 @@ class Learned:
         return cls(learner=FittedLearner.from_arrays(arrays), config=config or cls.config)
 
 
+class LearnedBySteps(Learned):
+    """The same for a learner that takes gradient steps on the support."""
+
+    @property
+    def inner_steps(self) -> int:
+        """Gradient steps on a user's events."""
+        learner = self.learner.learner
+        assert isinstance(learner, GradientLearner), "see `learned`"
+        return learner.adaptation.inner_steps
+
+    def after_steps(self, steps: int) -> LearnedBySteps:
+        """The same model with so many inner steps."""
+        return replace(self, learner=replace(self.learner, steps=steps))
+
+    def support_losses(self, users: UserBatch) -> np.ndarray:
+        """[B] what the inner loop lowers, where its steps end."""
+        support = self.learner.support(users.support, users.profiles)
+        return self.learner.support_losses(support).numpy()
+
+    def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
+        """What moved, each [B, ...]."""
+        support = self.learner.support(users.support, users.profiles)
+        return {name: value.numpy() for name, value in self.learner.adapted(support).items()}
+
+
 def learned(name: str) -> type[Learned]:
     """The scorer that meta-trains the learner called `name`."""
-    defaults = {
-        "method": name,
-        "config": LearnedConfig.of_method(name),
-        "reads": get_method(name).reads,
-    }
-    return type(f"Learned[{name}]", (Learned,), defaults)
+    method = get_method(name)
+    objective: Objective = "ranking" if method.ranks else "rating"
+    steps = isinstance(method.make(objective=objective), GradientLearner)
+    defaults = {"method": name, "config": LearnedConfig.of_method(name), "reads": method.reads}
+    base = LearnedBySteps if steps else Learned
+    return type(f"Learned[{name}]", (base,), defaults)

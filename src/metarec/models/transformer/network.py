@@ -4,7 +4,9 @@ Three forms of one model. `decoder`: causal, each event predicts what comes next
 2018, SASRec, arXiv:1808.09781). `encoder`: sees both sides, trained to name masked items (Sun et
 al. 2019, BERT4Rec, arXiv:1904.06690). `encoder_decoder`: encodes the history, then each candidate
 looks it up by cross-attention, so that a user is read differently for different candidates (the
-idea of Zhou et al. 2018, DIN, arXiv:1706.06978). Where we differ from the papers: a token carries
+idea of Zhou et al. 2018, DIN, arXiv:1706.06978). `gru4rec` and `caser` are the decoder with a
+recurrent network or a convolution in place of attention (`transformer/encoders.py`); all else is
+shared. Where we differ from the papers: a token carries
 kind, value and time since the event before beside the item, an item is its content plus a
 collaborative residual that is dropped at random, and a first token holds the profile and the
 circumstances of the request, so that a user without events is scored too.
@@ -24,11 +26,12 @@ from torch.nn import functional as F
 
 from metarec.data.schema import BadInput
 from metarec.models.attention import Block, LayerNorm
+from metarec.models.transformer.encoders import BLOCKS, CAUSAL
 from metarec.models.transformer.inputs import SequenceInputs
 
 OF_USER = frozenset({"profile", "circumstances"})
 """Inputs of a user, not of each event."""
-FORMS = ("decoder", "encoder", "encoder_decoder")
+FORMS = tuple(BLOCKS)
 CANDIDATE_NUMBERS = 4_000_000
 """Numbers that the largest array of one step of the candidate decoder holds: its memory, whatever
 the size of the catalog.
@@ -73,10 +76,16 @@ class ItemVectors(nn.Module):
         )
         self.residual = nn.Parameter(torch.randn(len(content_NF), dim) * 0.02)
         if self.from_content is not None:
-            nn.init.normal_(self.from_content.weight, std=content_NF.shape[1] ** -0.5)
+            # A score of content is then of size 1 at the start: no louder than popularity.
+            nn.init.normal_(self.from_content.weight, std=(content_NF.shape[1] * dim) ** -0.5)
         else:
             id_dropout = 0.0  # without content the residual is all there is
         self.id_dropout = id_dropout
+
+    def start_at(self, factors_NK: np.ndarray) -> None:
+        """Let the residual be these numbers, and zeros beside them."""
+        self.residual.zero_()
+        self.residual[:, : factors_NK.shape[1]] = torch.from_numpy(factors_NK)
 
     def forward(self) -> Tensor:
         """[N, D]."""
@@ -124,7 +133,7 @@ class SequenceTransformer(nn.Module):
             nn.init.normal_(table.weight, std=0.02)
         self.dropout = nn.Dropout(sizes.dropout)
         self.blocks = nn.ModuleList(
-            Block(dim, sizes.heads, dropout=sizes.dropout) for _ in range(sizes.layers)
+            BLOCKS[form](dim, sizes.heads, dropout=sizes.dropout) for _ in range(sizes.layers)
         )
         self.norm = LayerNorm(dim)
         self.out = nn.Linear(dim, dim)
@@ -172,8 +181,12 @@ class SequenceTransformer(nn.Module):
         x_BLD = self.dropout(x_BLD + self.place(torch.arange(x_BLD.shape[1], device=x_BLD.device)))
         is_real_BL = torch.cat([torch.ones_like(is_real_BL[:, :1]), is_real_BL], dim=1)
         for block in self.blocks:
-            x_BLD = block(x_BLD, is_real_BL=is_real_BL, causal=self.form == "decoder")
+            x_BLD = block(x_BLD, is_real_BL=is_real_BL, causal=self.form in CAUSAL)
         return self.norm(x_BLD), is_real_BL
+
+    def forward(self, inputs: Mapping[str, Tensor], items_ND: Tensor) -> Tensor:
+        """What each token says of its user, `[B, 1 + L, D]`: causal forms are asked after any."""
+        return self.out(self.read(inputs, items_ND)[0])  # type: ignore[no-any-return]
 
     def score_vectors(self) -> Tensor:
         """[N, D] what users are compared with."""

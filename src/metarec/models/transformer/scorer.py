@@ -1,5 +1,5 @@
-"""The three forms of sequence Transformer as scorers of the evidence gate: what a network reads in
-a history.
+"""Sequence models (three forms of Transformer, GRU4Rec, Caser) as scorers of the evidence gate:
+what a network reads in a history.
 
 Trained like a new user is served: the first events of each training user are the history, what they
 liked after the pool is the target, the empty history included. Each is one name in `SCORERS`; the
@@ -9,7 +9,7 @@ gate learns what it is worth.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
@@ -45,6 +46,10 @@ class TransformerConfig(ModelConfig):
     """Dropout inside blocks and on tokens, in [0, 1)."""
     id_dropout: float = setting(0.5, least=0, below=1)
     """Chance that an item's collaborative part is left out of a step, in [0, 1)."""
+    factors: float = setting(0.0, least=0)
+    """Length of the collaborative factors at which items' own parts start (0 or more); 0 starts at
+    small noise.
+    """
     steps: int = setting(300, least=1)
     """Training steps at most (1 or more)."""
     users_per_step: int = setting(64, least=1)
@@ -93,6 +98,7 @@ class Transformer:
     """Causal: evidence = the softmax of what the token of the newest event predicts."""
 
     form: ClassVar[str] = "decoder"
+    at_once: ClassVar[int] = AT_ONCE
     network: SequenceTransformer
     reader: SequenceReader
     config: TransformerConfig = TransformerConfig()
@@ -109,12 +115,20 @@ class Transformer:
     ) -> Self:
         """Train on the tasks of the training users, stopping by those of a few held-out ones."""
         config, reader = config or cls.config, SequenceReader.fit(behaviour)
-        shuffled = rng.permutation(len(behaviour.histories))
-        evaluated, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
-        data = _training_set(behaviour, reader, learned)
-        asked = _training_set(
-            behaviour, reader, evaluated[behaviour.targets.lengths[evaluated] > 0]
-        )
+        data, asked = _split(behaviour, reader, config, rng)
+        return cls._trained(behaviour, reader, data, asked, rng, config)
+
+    @classmethod
+    def _trained(
+        cls,
+        behaviour: Behaviour,
+        reader: SequenceReader,
+        data: TrainingSet,
+        asked: TrainingSet,
+        rng: np.random.Generator,
+        config: TransformerConfig,
+    ) -> Self:
+        """The network learned from `data`, the best by `asked`."""
         network = train_sequence(
             data,
             behaviour.content,
@@ -122,6 +136,7 @@ class Transformer:
             form=cls.form,
             sizes=config.sizes(behaviour.horizon.pool),
             training=config.training(),
+            factors=config.factors,
             rng=rng,
             validate=_likelihood(asked, config.max_held_out) if asked.targets.nnz else None,
         )
@@ -131,23 +146,7 @@ class Transformer:
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
         """[B, N] chances that add up to 1."""
-        support, profiles = users.support, users.profiles
-        inputs = self.reader.read(
-            support, users.context.circumstances, self.network.sizes.max_events
-        )
-        has_profile = self.network.profile is not None
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(support), AT_ONCE):
-                rows = np.arange(start, min(start + AT_ONCE, len(support)))
-                parts.append(
-                    torch.softmax(
-                        self.network.score(
-                            as_tensors(inputs.rows(rows), profiles[rows] if has_profile else None)
-                        ),
-                        -1,
-                    )
-                )
+        parts = [torch.softmax(self.scores(shown), -1) for shown in self.shown(users)]
         evidence = (
             torch.cat(parts).numpy()
             if parts
@@ -157,6 +156,21 @@ class Transformer:
             return evidence
         out[...] = evidence
         return out
+
+    def scores(self, shown: Mapping[str, Tensor]) -> Tensor:
+        """[B, N] log-scores of users as the network reads them."""
+        with torch.inference_mode():
+            return self.network.score(shown)
+
+    def shown(self, users: UserBatch) -> Iterator[dict[str, Tensor]]:
+        """Users as the network reads them, `at_once` at a time."""
+        inputs = self.reader.read(
+            users.support, users.context.circumstances, self.network.sizes.max_events
+        )
+        has_profile = self.network.profile is not None
+        for start in range(0, len(users), self.at_once):
+            rows = np.arange(start, min(start + self.at_once, len(users)))
+            yield as_tensors(inputs.rows(rows), users.profiles[rows] if has_profile else None)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -229,6 +243,18 @@ class CandidateTransformer(Transformer):
     form: ClassVar[str] = "encoder_decoder"
 
 
+class Gru4Rec(Transformer):
+    """GRU4Rec (Hidasi et al. 2016, arXiv:1511.06939), trained as the decoder is."""
+
+    form: ClassVar[str] = "gru4rec"
+
+
+class Caser(Transformer):
+    """Caser (Tang & Wang 2018, arXiv:1809.07426), trained as the decoder is."""
+
+    form: ClassVar[str] = "caser"
+
+
 def _targets(behaviour: Behaviour) -> sp.csr_matrix:
     """[U, N] what each user liked after the pool, everyone counting the same in all, however much
     they liked; mean 1.
@@ -256,6 +282,19 @@ def _training_set(behaviour: Behaviour, reader: SequenceReader, users: np.ndarra
     profile = behaviour.profiles[users] if behaviour.profiles.shape[1] else None
     inputs = reader.read(behaviour.pool.users(users), codes, behaviour.horizon.pool)
     return TrainingSet(inputs=inputs, targets=targets, profile=profile)
+
+
+def _split(
+    behaviour: Behaviour,
+    reader: SequenceReader,
+    config: TransformerConfig,
+    rng: np.random.Generator,
+) -> tuple[TrainingSet, TrainingSet]:
+    """Users to learn from, and held-out ones who say when to stop."""
+    shuffled = rng.permutation(len(behaviour.histories))
+    evaluated, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
+    some = evaluated[behaviour.targets.lengths[evaluated] > 0]
+    return _training_set(behaviour, reader, learned), _training_set(behaviour, reader, some)
 
 
 def _taken_then(behaviour: Behaviour, users: np.ndarray, targets: sp.csr_matrix) -> sp.csr_matrix:

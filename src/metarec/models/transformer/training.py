@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metarec.data.schema import BadInput
+from metarec.models.few_shot.inputs import collaborative_factors, unit_scaled
+from metarec.models.transformer.encoders import CAUSAL
 from metarec.models.transformer.inputs import SequenceInputs, SequenceReader
 from metarec.models.transformer.losses import sampled_softmax_loss, samples_loss, softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
@@ -76,6 +78,21 @@ class TrainingSet:
     profile: np.ndarray | None = None
     """[U, P] profile features."""
 
+    @property
+    def usable(self) -> np.ndarray:
+        """Users who have something to predict."""
+        return np.flatnonzero(np.diff(self.targets.indptr) > 0)
+
+    @property
+    def popularity(self) -> np.ndarray:
+        """[N] weight of each item among the targets, a little more than it is."""
+        return np.asarray(self.targets.sum(axis=0)).ravel() + 0.5
+
+    def shown(self, users: np.ndarray) -> dict[str, Tensor]:
+        """The histories of these users as the network reads them."""
+        profile = None if self.profile is None else self.profile[users]
+        return as_tensors(self.inputs.rows(users), profile)
+
 
 def train_sequence(
     data: TrainingSet,
@@ -85,6 +102,7 @@ def train_sequence(
     form: str = "decoder",
     sizes: SequenceSizes | None = None,
     training: SequenceTraining | None = None,
+    factors: float = 0.0,
     rng: np.random.Generator,
     validate: Callable[[SequenceTransformer], float] | None = None,
     progress: Progress = silent,
@@ -93,12 +111,13 @@ def train_sequence(
 
     Args:
         content: [N, F] content features of items.
+        factors: length of the collaborative factors at which items' own parts start; 0: noise.
 
     Raises:
         BadInput: if there is nothing to predict.
     """
     training, sizes = training or SequenceTraining(), sizes or SequenceSizes()
-    usable = np.flatnonzero(np.diff(data.targets.indptr) > 0)
+    usable = data.usable
     if not len(usable):
         raise BadInput("no training user has an event left to predict; give more events per user")
     with torch.random.fork_rng(devices=[]):
@@ -111,40 +130,26 @@ def train_sequence(
             circumstances=reader.n_circumstances,
             profile=0 if data.profile is None else data.profile.shape[1],
         )
-        popularity = np.asarray(data.targets.sum(axis=0)).ravel() + 0.5
+        popularity = data.popularity
         with torch.no_grad():
             model.item_bias.copy_(torch.from_numpy(np.log(popularity / popularity.mean())))
-        objective = _Objective(
-            data=data, training=training, log_chance=_sampling_chance(popularity)
-        )
+            if factors:
+                model.items.start_at(_factors(data, sizes.dim // 2, rng) * factors)
+        objective = Objective.of(data, training)
         return _run(model, objective, usable, training, rng, validate, progress)
 
 
 def _run(
     model: SequenceTransformer,
-    objective: _Objective,
+    objective: Objective,
     usable: np.ndarray,
     training: SequenceTraining,
     rng: np.random.Generator,
     validate: Callable[[SequenceTransformer], float] | None,
     progress: Progress,
 ) -> SequenceTransformer:
-    """Warm-up, cosine, clipping, early stopping."""
-    plain = [p for name, p in model.named_parameters() if p.dim() < 2 or name.endswith("residual")]
-    decayed = [
-        p for name, p in model.named_parameters() if not (p.dim() < 2 or name.endswith("residual"))
-    ]
-    groups: list[dict[str, Any]] = [{"params": plain, "weight_decay": 0.0}, {"params": decayed}]
-    optimizer = torch.optim.AdamW(
-        groups, lr=training.learning_rate, weight_decay=training.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: (
-            min(1.0, (step + 1) / 30)
-            * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * min(1.0, step / training.steps))))
-        ),
-    )
+    """Clipping, early stopping."""
+    optimizer, schedule = optimized(model, training.steps, training)
 
     def loss(done: int) -> Tensor:  # noqa: ARG001
         users = rng.choice(usable, size=min(training.users_per_step, len(usable)), replace=False)
@@ -161,6 +166,27 @@ def _run(
     )
     model.load_state_dict(best.state or model.state_dict())
     return model.eval()
+
+
+def optimized(
+    model: nn.Module, steps: int, training: SequenceTraining
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW, which decays matrices other than residuals, warmed up and along a cosine."""
+    plain = [p for name, p in model.named_parameters() if p.dim() < 2 or name.endswith("residual")]
+    decayed = [
+        p for name, p in model.named_parameters() if not (p.dim() < 2 or name.endswith("residual"))
+    ]
+    groups: list[dict[str, Any]] = [{"params": plain, "weight_decay": 0.0}, {"params": decayed}]
+    optimizer = torch.optim.AdamW(
+        groups, lr=training.learning_rate, weight_decay=training.weight_decay
+    )
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: (
+            min(1.0, (step + 1) / 30)
+            * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * min(1.0, step / steps))))
+        ),
+    )
 
 
 def _watch(
@@ -181,22 +207,27 @@ def _watch(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Objective:
+class Objective:
     """The loss of a step, by form."""
 
     data: TrainingSet
     training: SequenceTraining
     log_chance: np.ndarray
 
+    @classmethod
+    def of(cls, data: TrainingSet, training: SequenceTraining) -> Objective:
+        """Items are sampled by how often they are targets."""
+        return cls(data=data, training=training, log_chance=_sampling_chance(data.popularity))
+
     def __call__(
         self, model: SequenceTransformer, users: np.ndarray, rng: np.random.Generator
     ) -> Tensor:
-        rows = self.data.inputs.rows(users)
-        inputs = as_tensors(rows, None if self.data.profile is None else self.data.profile[users])
-        lengths = rows.is_real.sum(axis=1)
+        """Of these users, at prefixes drawn anew."""
+        inputs = self.data.shown(users)
+        lengths = self.data.inputs.is_real[users].sum(axis=1)
         prefixes = rng.integers(0, lengths[:, None] + 1, size=(len(users), self.training.prefixes))
         prefixes[:, 0] = 0
-        if model.form == "decoder":
+        if model.form in CAUSAL:
             return self._after_prefixes(model, inputs, users, prefixes, rng)
         prefix = prefixes[
             np.arange(len(users)), rng.integers(self.training.prefixes, size=len(users))
@@ -256,7 +287,19 @@ class _Objective:
         """Bidirectional form: a mask after a prefix predicts what comes, as it will when it
         serves.
         """
-        users_BD = model.user_embeddings(_cut(inputs, prefix))
+        users_BD = model.user_embeddings(cut(inputs, prefix))
+        return self.of_users(model, users_BD, inputs, users, prefix, rng)
+
+    def of_users(
+        self,
+        model: SequenceTransformer,
+        users_BD: Tensor,
+        inputs: Mapping[str, Tensor],
+        users: np.ndarray,
+        prefix: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """How badly these users, read up to a prefix each, foretell what they like beyond it."""
         return self._softmax(
             model, users_BD, users, self._prefix_items(inputs, prefix[:, None]), rng
         )
@@ -275,12 +318,12 @@ class _Objective:
         seen_BN = self._prefix_items(inputs, prefix[:, None])
         targets = self._targets(users, seen_BN)
         if not self.training.sampled and len(self.log_chance) <= 2 * CANDIDATES:
-            return softmax_loss(model.score(_cut(inputs, prefix)), targets, allowed_BN=~seen_BN)
+            return softmax_loss(model.score(cut(inputs, prefix)), targets, allowed_BN=~seen_BN)
         some = targets.sum(1) > 0
         if not some.any():
             return model.item_bias.sum() * 0.0
         memory_BLD, is_real_BL = (
-            read[some] for read in model.read(_cut(inputs, prefix), model.items())
+            read[some] for read in model.read(cut(inputs, prefix), model.items())
         )
         positive_BP, sampled_K = (
             self._drawn(targets[some]),
@@ -351,10 +394,20 @@ class _Objective:
         return torch.from_numpy(rng.choice(len(chance), size=count, p=chance / chance.sum()))
 
 
-def _cut(inputs: Mapping[str, Tensor], prefix: np.ndarray) -> dict[str, Tensor]:
+def cut(inputs: Mapping[str, Tensor], prefix: np.ndarray) -> dict[str, Tensor]:
     """The same histories, of which only the first `prefix` events are real."""
     inside = torch.arange(inputs["is_real"].shape[1])[None, :] < torch.from_numpy(prefix)[:, None]
     return {**inputs, "is_real": inputs["is_real"] & inside}
+
+
+def _factors(data: TrainingSet, dim: int, rng: np.random.Generator) -> np.ndarray:
+    """[N, dim or fewer] factors of who was shown or wanted what, of mean square length 1."""
+    users, places = np.nonzero(data.inputs.is_real)
+    shown = sp.csr_matrix(
+        (np.ones(len(users), np.float32), (users, data.inputs.items[users, places])),
+        shape=data.targets.shape,
+    )
+    return unit_scaled(collaborative_factors((shown + data.targets) > 0, dim, rng=rng))
 
 
 def _sampling_chance(popularity: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -54,10 +54,14 @@ class GradientLearner:
         prior |= {"meta.strength": torch.tensor([0.5, 0.5]), "meta.kappa": torch.tensor(self.kappa)}
         return prior | new_rates(prior, self.adaptation)
 
+    def with_steps(self, steps: int) -> GradientLearner:
+        """The same learner with so many inner steps."""
+        return replace(self, adaptation=replace(self.adaptation, inner_steps=steps))
+
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """Gradient steps on the support, all tasks at once."""
         params = adapt(
-            lambda params: self._support_loss(params, support, items),
+            lambda params: self.support_loss(params, support, items),
             prior,
             self.adaptation,
             tasks=len(support),
@@ -93,7 +97,7 @@ class GradientLearner:
         )  # the inner loss is all Reptile learns from, and would learn a fixed sample by heart
         with torch.no_grad():
             adapted = adapt(
-                lambda params: self._support_loss(params, events, fresh),
+                lambda params: self.support_loss(params, events, fresh),
                 prior,
                 self.adaptation,
                 tasks=len(batch),
@@ -105,7 +109,8 @@ class GradientLearner:
             [(prior[name] - value.detach()).square().sum() for name, value in moved.items()]
         ).sum() / (2 * len(batch))
 
-    def _support_loss(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
+    def support_loss(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
+        """[B] what the inner loop lowers, under these parameters."""
         scores, anchor_scores = self.body.support_scores(params, support, items)
         confidence = support.counts / (support.counts + F.softplus(params["meta.kappa"]))
         if self.objective == "rating":

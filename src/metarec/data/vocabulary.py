@@ -1,0 +1,155 @@
+"""Ids outside, indexes inside.
+
+Up to `MANY` ids are found by a dictionary. Of more, a dictionary and the ids as Python's texts
+would take a worker of the service hundreds of bytes an id, so they stay the column that they are,
+and are found by sorted hashes of it. Ids that join later lie behind, in a dictionary of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import overload
+
+import numpy as np
+import polars as pl
+
+MANY = 200_000
+"""Ids from which on they stay a column."""
+
+
+class Column(Sequence[str]):
+    """Ids that are a column, found by their hashes."""
+
+    def __init__(self, ids: pl.Series) -> None:
+        """Sort the hashes of `ids`, which are texts."""
+        self._ids = ids.rechunk()
+        hashes = self._ids.hash().to_numpy()
+        self._order = np.argsort(hashes, kind="stable").astype(np.int32)
+        self._hashes = hashes[self._order]
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
+        found = self._ids[place]
+        return found.to_list() if isinstance(found, pl.Series) else str(found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids.to_list())
+
+    def at(self, rows: Sequence[int]) -> list[str]:
+        """The ids at these rows."""
+        return self._ids.gather(list(rows)).to_list()
+
+    def rows(self, ids: Sequence[str]) -> np.ndarray:
+        """[I] int64 the row of each id; -1 for one that is not there."""
+        asked = pl.Series([i if isinstance(i, str) else None for i in ids], dtype=pl.Utf8)
+        hashes = asked.hash().to_numpy()
+        place, found = np.searchsorted(self._hashes, hashes), np.full(len(ids), -1)
+        while len(open_ := np.flatnonzero((found < 0) & (place < len(self)))):
+            at = place[open_]
+            same = self._hashes[at] == hashes[open_]
+            rows = self._order[at].astype(np.int64)
+            equal = (self._ids.gather(rows) == asked.gather(open_)).fill_null(False).to_numpy()
+            found[open_[same & equal]] = rows[same & equal]
+            place[open_] = np.where(same, at + 1, len(self))  # of equal hashes the next
+        return found
+
+
+class Joined(Sequence[str]):
+    """Ids, and late ones behind them."""
+
+    def __init__(self, first: Sequence[str], late: Sequence[str]) -> None:
+        """First and late ids."""
+        self.first, self.late = first, late
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.late)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | Sequence[str]:
+        if isinstance(place, slice):
+            return [self[row] for row in range(*place.indices(len(self)))]
+        row, count = range(len(self))[place], len(self.first)
+        return self.first[row] if row < count else self.late[row - count]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.first, self.late)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Ids outside, indexes inside: `ids[index]` one way, `indexes(ids)` the other."""
+
+    ids: Sequence[str]
+    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+    """Row of each id, of those that joined late where the others are a column."""
+
+    def __post_init__(self) -> None:
+        first, late = self._first, self._late
+        object.__setattr__(self, "_index", {name: row for row, name in enumerate(late, len(first))})
+        assert len(self._index) == len(late), "a vocabulary holds each id once"
+
+    @classmethod
+    def of(cls, ids: pl.Series) -> Vocabulary:
+        """Of a column of ids, each once."""
+        if len(ids) < MANY:
+            return cls(ids.to_list())
+        assert ids.n_unique() == len(ids), "a vocabulary holds each id once"
+        return cls(Column(ids))
+
+    def joined_by(self, ids: Sequence[str]) -> Vocabulary:
+        """The same with further ids behind them; many are shared, not found anew."""
+        if not ids:
+            return self
+        if not isinstance(self._first, Column):
+            return Vocabulary([*self.ids, *ids])
+        return Vocabulary(Joined(self._first, [*self._late, *ids]))
+
+    @property
+    def _first(self) -> Sequence[str]:
+        """Ids that are a column."""
+        if isinstance(self.ids, Joined):
+            return self.ids.first
+        return self.ids if isinstance(self.ids, Column) else ()
+
+    @property
+    def _late(self) -> Sequence[str]:
+        """All others."""
+        if isinstance(self.ids, Joined):
+            return self.ids.late
+        return () if isinstance(self.ids, Column) else self.ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._index or bool(self.indexes([item_id])[0] >= 0)
+
+    def indexes(self, ids: Iterable[str]) -> np.ndarray:
+        """Index of each id, int64; -1 for an id it does not hold."""
+        first = self._first
+        if not isinstance(first, Column):
+            return np.fromiter((self._index.get(i, -1) for i in ids), dtype=np.int64)
+        asked = list(ids)
+        late = np.fromiter((self._index.get(i, -1) for i in asked), dtype=np.int64)
+        return np.where(late >= 0, late, first.rows(asked)) if asked else late
+
+    def names(self, indexes: Iterable[int]) -> list[str]:
+        """Id at each index."""
+        if isinstance(self.ids, Column):
+            return self.ids.at(list(indexes))
+        return [self.ids[i] for i in indexes]

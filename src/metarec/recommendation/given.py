@@ -1,0 +1,159 @@
+"""A second score, for those who ask between few given candidates.
+
+Whoever says `allow=[...]` has made a first choice: an editor's list, another system's slate, items
+drawn at random. The gate of the whole catalog learned which items come first of thousands, and
+looks at the first places alone; between few items each counts. So further gates go on from it, on
+candidates as they are given:
+
+- *drawn*: what held-out users liked beside items drawn from the catalog;
+- *chosen*, where events carry ratings: what they liked beside what they rated lower. There the
+  predicted rating takes part, as `Recommender.rate` gives it.
+
+Each is kept where it ranks those lists clearly better. Which of the two is asked, the list itself
+tells, by the mean of log N p over its items, p the popularity. Up to 0 draws from the catalog would
+give it more likely than choices by users. Above what nearly all users choose it is the beginning of
+another ranking, which the gate of the whole catalog orders best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from metarec.features.histories import Histories
+from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate_training import SAMPLED, GateTasks, Schedule, train_gate
+from metarec.recommendation.gate_tuning import ndcg_of
+from metarec.runtime.interpolation import Interpolation
+from metarec.runtime.rng import derive
+
+MAX_GIVEN = SAMPLED
+"""Items that count as few: as many as the gates here learn between."""
+_RATING, _MOST = "rating_weight", "most_popular"
+NEARLY_ALL = 0.95
+"""Share of users whose own lists are no more popular than a list of chosen items may be."""
+MIN_T = 2.0
+"""Standard errors by which lists must be ranked better."""
+MIN_TASKS = 50
+"""Tasks at each support size from which on they can tell whether a gate is better."""
+SCHEDULE = Schedule(likelihood=15, ranking=35, batch=64)
+"""They go on from the gate of the whole catalog, so a seventh of its work is enough."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenGates:
+    """Gates between few given candidates, of the models of history and profile."""
+
+    drawn: Gate | None = None
+    chosen: Gate | None = None
+    """Asked together with the predicted rating; None without ratings."""
+    rating_weight: np.ndarray | None = None
+    """[K] weight of the predicted rating beside `chosen`, for one step of the rating head's
+    scale.
+    """
+    most_popular: float = np.inf
+    """Mean of log N p over its items above which a list is no longer one of chosen items."""
+
+    def lists(self, given: Histories, popularity: np.ndarray) -> list[tuple[Gate, np.ndarray]]:
+        """Each gate here, and which lists [B] are its own."""
+        lift = mean_lift(given, popularity)
+        is_drawn, is_any = lift <= 0.0, given.lengths > 0
+        is_chosen = ~is_drawn & (lift <= self.most_popular)
+        asked = (self.drawn, is_drawn & is_any), (self.chosen, is_chosen & is_any)
+        return [(gate, lists) for gate, lists in asked if gate is not None]
+
+    @cached_property
+    def _rating_weight(self) -> Interpolation:
+        assert self.chosen is not None
+        assert self.rating_weight is not None
+        return Interpolation.between(self.chosen.points, self.rating_weight)
+
+    def rating_weights(self, lengths: np.ndarray) -> np.ndarray:
+        """[B] weight of the predicted rating beside `chosen` after so many events."""
+        return self._rating_weight.after(lengths)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, as named arrays."""
+        gates = {"drawn": self.drawn, "chosen": self.chosen}
+        found = {
+            f"{what}/{name}": array
+            for what, gate in gates.items()
+            if gate is not None
+            for name, array in gate.arrays().items()
+        }
+        if self.rating_weight is not None:
+            found |= {_RATING: self.rating_weight, _MOST: np.array([self.most_popular])}
+        return found
+
+    @classmethod
+    def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> GivenGates:
+        """From `arrays()` and the scorers' names."""
+
+        def gate(what: str) -> Gate | None:
+            start = f"{what}/"
+            under = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+            return Gate.from_arrays(names, under) if under else None
+
+        return cls(
+            drawn=gate("drawn"),
+            chosen=gate("chosen"),
+            rating_weight=arrays.get(_RATING),
+            most_popular=float(arrays[_MOST][0]) if _MOST in arrays else np.inf,
+        )
+
+
+def mean_lift(given: Histories, popularity: np.ndarray) -> np.ndarray:
+    """[B] mean of log N p over the items of each list; 0 of none."""
+    lift = np.log(len(popularity) * popularity[given.items])
+    return np.asarray(np.bincount(given.owners, lift, len(given)) / np.maximum(given.lengths, 1))
+
+
+def train_given(
+    gate: Gate,
+    shots: tuple[int, ...],
+    drawn: list[GateTasks],
+    chosen: list[GateTasks],
+    own_lists: np.ndarray,
+    seed: int,
+) -> GivenGates:
+    """Go on from `gate` on lists of given candidates.
+
+    Args:
+        drawn: tasks at each of the support sizes `shots`.
+        chosen: the same; the last column of their item statistics is the predicted rating.
+        own_lists: [U] `mean_lift` of what each user chose.
+    """
+    rated = _better(_with_column(gate), shots, chosen, derive(seed, "gate", "chosen"))
+    return GivenGates(
+        drawn=_better(gate, shots, drawn, derive(seed, "gate", "drawn")),
+        chosen=None if rated is None else _without_column(rated),
+        rating_weight=None if rated is None else rated.statistics_weight[:, -1],
+        most_popular=float(np.quantile(own_lists, NEARLY_ALL)) if len(own_lists) else np.inf,
+    )
+
+
+def _better(
+    start: Gate, shots: tuple[int, ...], tasks: list[GateTasks], rng: np.random.Generator
+) -> Gate | None:
+    """The gate learned from these lists, where there are enough and it ranks them clearly better
+    than `start`.
+    """
+    tasks = [some.deciding() for some in tasks]
+    if not tasks or min(len(some.shares) for some in tasks) < MIN_TASKS:
+        return None
+    found = train_gate(start.names, shots, tasks, rng, start=start, schedule=SCHEDULE)
+    before = Gate.from_arrays(start.names, {"points": np.array(shots), **start.at(np.array(shots))})
+    gain = ndcg_of(found, tasks) - ndcg_of(before, tasks)
+    return found if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)) + 1e-9 else None
+
+
+def _with_column(gate: Gate) -> Gate:
+    """With a weight of 0 for one more column of item statistics."""
+    return replace(gate, statistics_weight=np.pad(gate.statistics_weight, ((0, 0), (0, 1))))
+
+
+def _without_column(gate: Gate) -> Gate:
+    return replace(gate, statistics_weight=gate.statistics_weight[:, :-1])

@@ -1,0 +1,53 @@
+"""Arrays that lie in a safetensors file and are read page by page, when they are first looked at.
+
+Processes that map the same file share its pages, so a second worker of the service costs no second
+copy of a model. What a process writes to such an array stays its own: the file never changes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metarec.runtime.rows import FilePages
+
+DTYPES = {
+    "BOOL": "?",
+    "U8": "u1",
+    "I8": "i1",
+    "U16": "<u2",
+    "I16": "<i2",
+    "F16": "<f2",
+    "U32": "<u4",
+    "I32": "<i4",
+    "F32": "<f4",
+    "U64": "<u8",
+    "I64": "<i8",
+    "F64": "<f8",
+}
+"""Names of types in the file, those that NumPy has."""
+
+
+def mapped_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file whose header was seen to be right."""
+    with path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(start - 8))
+    pages = FilePages.of(path)
+    header.pop("__metadata__", None)
+    return {name: _array(pages, start, said) for name, said in header.items()}
+
+
+def _array(pages: FilePages, start: int, said: dict[str, Any]) -> np.ndarray:
+    first, last = said["data_offsets"]
+    dtype = np.dtype(DTYPES[said["dtype"]])
+    count, place = (last - first) // dtype.itemsize, start + first
+    if not count:
+        return np.zeros(said["shape"], dtype)
+    if place % dtype.itemsize:  # as other writers may lay it
+        copied = np.frombuffer(pages[place : start + last], np.uint8).copy()
+        return copied.view(dtype).reshape(said["shape"])
+    return np.frombuffer(pages, dtype, count, place).reshape(said["shape"])

@@ -1,0 +1,137 @@
+"""Tables of a million rows to which a row is added, or in which one is changed, without a copy.
+
+A table that lies in a file (`runtime.mapped`) is mapped a second time, with room behind it: pages
+that nobody writes to stay those of the file, which all processes share, and the table before stays
+as it was. A table in memory, or on a system that cannot do this, is copied.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LEAST = 1 << 25
+"""Bytes from which on a table is mapped again rather than copied."""
+ROOM = 1 << 14
+"""Rows that fit behind a table, at least; the room costs nothing until it is filled."""
+_PRIVATE, _FIXED, _ANONYMOUS, _NO_RESERVE = 0x02, 0x10, 0x20, 0x4000
+_CAN_MAP = sys.platform == "linux"
+
+
+class OpenFile:
+    """A file that stays open for as long as its pages may be mapped again."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it for reading."""
+        self.number = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self.number)
+
+
+class FilePages(mmap.mmap):
+    """The pages of a file, private to this process, that know which file they are of."""
+
+    file: OpenFile
+
+    @classmethod
+    def of(cls, path: Path) -> FilePages:
+        """All of a file."""
+        file = OpenFile(path)
+        pages = cls(file.number, 0, access=mmap.ACCESS_COPY)
+        pages.file = file
+        return pages
+
+    @property
+    def address(self) -> int:
+        """Where the first byte lies."""
+        return int(np.frombuffer(self, np.uint8).ctypes.data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """Rows of a file with changes to them."""
+
+    file: OpenFile
+    offset: int
+    """Of the first row in the file, bytes."""
+    n_rows: int
+    """Rows in the file."""
+    changed: dict[int, np.ndarray]
+    """Row -> what stands there now."""
+
+
+def with_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, n_rows: int) -> np.ndarray:
+    """The table [N, ...] with `values` at `rows`, of `n_rows` rows in all; it itself stays as it
+    is. Rows from N on that are not told are 0.
+    """
+    source = _source_of(table) if _CAN_MAP and table.nbytes >= LEAST else None
+    if source is None:
+        grown = np.zeros((n_rows, *table.shape[1:]), table.dtype)
+        grown[: len(table)] = table
+        grown[rows] = values
+        return grown
+    told = zip(rows.tolist(), values, strict=True)
+    changed = {**source.changed, **{row: np.array(value) for row, value in told}}
+    return _mapped(table, _Source(**{**vars(source), "changed": changed}), n_rows)
+
+
+def _source_of(table: np.ndarray) -> _Source | None:
+    """What a contiguous table lies in; None where that is no file."""
+    owner: Any = table
+    while isinstance(owner, np.ndarray) and owner.base is not None:
+        owner = owner.base
+    owner = owner.obj if isinstance(owner, memoryview) else owner
+    if not table.flags.c_contiguous:
+        return None
+    if isinstance(owner, FilePages):
+        offset = table.ctypes.data - owner.address
+        return _Source(file=owner.file, offset=offset, n_rows=len(table), changed={})
+    return getattr(owner, "source", None) if isinstance(owner, ctypes.Array) else None
+
+
+def _mapped(table: np.ndarray, source: _Source, n_rows: int) -> np.ndarray:
+    """The rows of a file and room behind them, with all changes written."""
+    stride = table.nbytes // len(table)
+    page = mmap.ALLOCATIONGRANULARITY
+    before = source.offset % page
+    in_file = before + source.n_rows * stride
+    size = before + max(n_rows, source.n_rows + ROOM) * stride
+    address = _map(None, size, _PRIVATE | _ANONYMOUS | _NO_RESERVE, -1, 0)
+    memory = (ctypes.c_char * size).from_address(address)
+    weakref.finalize(memory, _unmap, address, size).atexit = False  # others may still read it
+    _map(address, in_file, _PRIVATE | _FIXED, source.file.number, source.offset - before)
+    memory.source = source  # type: ignore[attr-defined]  # for the next table made of this one
+    count = n_rows * (stride // table.itemsize)
+    grown = np.frombuffer(memoryview(memory), table.dtype, count, before).reshape(
+        n_rows, *table.shape[1:]
+    )
+    # The last page of the file's rows holds the start of what lies behind them there.
+    rest = np.frombuffer(memoryview(memory), np.uint8)[in_file : -(-in_file // page) * page]
+    rest[...] = 0
+    rows = np.fromiter(source.changed, np.int64)
+    grown[rows] = np.stack([*source.changed.values()])
+    return np.asarray(grown)
+
+
+def _map(address: int | None, size: int, flags: int, file: int, offset: int) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *3 * [ctypes.c_int], ctypes.c_long]
+    found = libc.mmap(address, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, file, offset)
+    if found in (None, ctypes.c_void_p(-1).value):
+        error = ctypes.get_errno()
+        raise OSError(error, "memory cannot be mapped")
+    return int(found)
+
+
+def _unmap(address: int, size: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    libc.munmap(address, size)
