@@ -208,6 +208,7 @@ def choose_chain(
             gain = found - reached
             if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)):
                 best, reached, counts = tried, found, told
+            del told  # the counts of the next recency need its memory
     return best
 
 
