@@ -38,7 +38,7 @@ from metarec.runtime.gains import ndcg_of_hits
 
 MAX_PAIRS = 40_000_000
 """Pairs of events counted; with more events each speaks for fewer of those that follow it."""
-PAIRS_AT_ONCE = 10_000_000
+PAIRS_AT_ONCE = 2_000_000
 """Pairs of events counted at a time: bounds memory."""
 MAX_CELLS = 20_000_000
 """Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
@@ -208,6 +208,7 @@ def choose_chain(
             gain = found - reached
             if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)):
                 best, reached, counts = tried, found, told
+            del told  # the counts of the next recency need its memory
     return best
 
 
@@ -312,21 +313,38 @@ def _following(behaviour: Behaviour, recency: float, window: int) -> sp.csr_matr
     """
     histories, n_items = behaviour.whole, behaviour.n_items
     weights, counts = training_weights(behaviour), np.bincount(histories.items, minlength=n_items)
-    left = _ages(histories)
-    group = np.cumsum(counts) * window // PAIRS_AT_ONCE
-    blocks, start = [], 0
+    left, by_item = _ages(histories), np.argsort(histories.items, kind="stable")
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    steps, decay = np.arange(1, window + 1), recency ** np.arange(window)
+    # Room for all pairs, of which only what differs is ever touched.
+    pairs = int(np.minimum(left, window).sum())
+    data, items = np.empty(pairs, np.float32), np.empty(pairs, np.int32)
+    found, start = [0], 0
     while start < n_items:
-        end = int(np.searchsorted(group, group[start], side="right"))
-        inside = np.flatnonzero((histories.items >= start) & (histories.items < end))
-        block = sp.csr_matrix((end - start, n_items), dtype=np.float32)
-        for step in range(1, window + 1):
-            inside = inside[left[inside] >= step]
-            data = (recency ** (step - 1) * weights[inside + step]).astype(np.float32)
-            pairs = histories.items[inside] - start, histories.items[inside + step]
-            block = block + sp.csr_matrix((data, pairs), shape=block.shape)
-        blocks.append(block)
+        most = ends[start] + max(1, PAIRS_AT_ONCE // window)
+        end = max(start + 1, int(np.searchsorted(ends, most, side="right")) - 1)
+        event = by_item[ends[start] : ends[end]]
+        follows = steps <= left[event, None]
+        later = (event[:, None] + steps)[follows]
+        told = (np.broadcast_to(decay, follows.shape)[follows] * weights[later]).astype(np.float32)
+        followers = sp.csr_matrix(
+            (told, histories.items[later], np.append(0, np.cumsum(follows.sum(1)))),
+            shape=(len(event), n_items),
+        )
+        owned = sp.csr_matrix(
+            (
+                np.ones(len(event), np.float32),
+                np.arange(len(event)),
+                ends[start : end + 1] - ends[start],
+            ),
+            shape=(end - start, len(event)),
+        )
+        block = owned @ followers
+        inside = slice(found[-1], found[-1] + block.nnz)
+        data[inside], items[inside] = block.data, block.indices
+        found.extend(found[-1] + block.indptr[1:])
         start = end
-    return sp.vstack(blocks, format="csr")
+    return sp.csr_matrix((data[: found[-1]], items[: found[-1]], found), shape=(n_items, n_items))
 
 
 def _energy(behaviour: Behaviour, recency: float) -> np.ndarray:
@@ -363,12 +381,15 @@ def _ndcg(chain: Chain, counts: _Counts, support: Histories, wanted: Histories) 
     """[B] NDCG@10 of `wanted` among all items outside of `support`."""
     n_items = len(counts.total)
     newest = support.where(_ages(support) < counts.config.window)
-    found = counts.after(newest.matrix(n_items, chain.recency ** _ages(newest)), chain).tocoo()
-    keys = found.row.astype(np.int64) * n_items + found.col
-    keep = ~np.isin(keys, _keys(support, n_items)) & (found.data > 0)
-    row, keys, data = found.row[keep], keys[keep], found.data[keep]
-    order = np.lexsort((keys, -data, row))
-    row, keys = row[order], keys[order]
+    pasts = newest.matrix(n_items, chain.recency ** _ages(newest))
+    found = counts.after(pasts, chain)
+    shown = np.zeros(found.shape, bool)
+    shown[support.owners, support.items] = True
+    found.data[shown[np.repeat(np.arange(len(support)), np.diff(found.indptr)), found.indices]] = 0
+    found.eliminate_zeros()
+    top = strongest(found, PLACES).tocoo()
+    order = np.lexsort((top.col, -top.data, top.row))
+    row, keys = top.row[order], (top.row.astype(np.int64) * n_items + top.col)[order]
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(support)))])
     place = np.arange(len(row)) - starts[row]
     is_hit = (place < PLACES) & np.isin(keys, _keys(wanted, n_items))

@@ -28,17 +28,21 @@ from metarec.recommendation.settings import Settings
 
 COUNTED = frozenset({"profile", "item_knn", "markov", "content", "support_ridge"})
 """Models whose work is known beforehand."""
-BASE_MIB, EVENT_BYTES, ITEM_BYTES = 420.0, 280.0, 2200.0
+BASE_MIB, EVENT_BYTES, ITEM_BYTES = 420.0, 220.0, 2200.0
 """Memory of the program itself, of an event while histories are cut, and of an item's columns."""
-TASK_BYTES = 120_000.0
+TASK_BYTES = 45_000.0
 """Memory of a task of the gate: its candidates, and what training keeps of them for a moment."""
-EVENT_SECONDS, PAIR_SECONDS, ITEM_SECONDS = 1.2e-6, 2.5e-8, 1e-4
+EVENT_SECONDS, PAIR_SECONDS, ITEM_SECONDS = 2.6e-6, 2.5e-8, 3e-5
 """To read an event, to compare a pair of events, to choose an item's neighbors."""
-FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 3e-7, 3e-8, 6e-3
+FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 3e-7, 3e-8, 1e-3
 """To count a pair of events that follow each other, to compare the texts of two items, and to ask a
 held-out user for the constants of the Markov chain.
 """
-SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 1.5e-8, 5e-4, 1.0
+TREND_EVENT_SECONDS, TREND_SECONDS = 2.2e-6, 1.3
+"""To ask what is on the rise: for each event, and for the users who are asked."""
+ENTRY_BYTES = 12.0
+"""Memory of an entry of what items are chosen with, while the model is put together."""
+SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 2e-8, 3e-4, 0.55
 """A score while the gate learns, a task of the ridge, and the gate at one support size with one
 model."""
 
@@ -101,7 +105,15 @@ def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
         users=len(lengths),
         items=n_items,
         seconds=_seconds(
-            len(data.interactions), lengths, horizon, n_items, models, most_tasks, followers
+            len(data.interactions),
+            lengths,
+            horizon,
+            n_items,
+            models,
+            most_tasks,
+            followers,
+            reads_text=settings.encoder != "none",
+            has_time=data.interactions.has_time,
         ),
         uncounted=[name for name in settings.parts if name not in COUNTED],
         memory_mib=_memory(len(data.interactions), lengths, n_items, entries, models)
@@ -140,6 +152,9 @@ def _seconds(
     models: list[str],
     most_tasks: int,
     followers: int,
+    *,
+    reads_text: bool,
+    has_time: bool,
 ) -> dict[str, float]:
     """CPU seconds of each step; every model is fitted once a fold and once more."""
     teachers, folds = _teachers(lengths, horizon, n_items)
@@ -149,7 +164,7 @@ def _seconds(
         pairs = float((_compared(lengths).astype(np.float64) ** 2).sum())
         seconds["item_knn"] = (1 + folds) * (PAIR_SECONDS * pairs + ITEM_SECONDS * n_items)
     if "markov" in models:
-        compared = float(min(n_items, MAX_COMPARED) ** 2)
+        compared = float(min(n_items, MAX_COMPARED) ** 2) if reads_text else 0.0
         asked = choosing(len(lengths), n_items, MarkovConfig())
         seconds["markov"] = (1 + folds) * (
             FOLLOWER_SECONDS * followers + ALIKE_SECONDS * compared + CHOICE_SECONDS * asked
@@ -160,6 +175,8 @@ def _seconds(
     seconds["gate"] = SCORE_SECONDS * teachers * sizes * n_items * len(
         models
     ) + GATE_SECONDS * sizes * len(models)
+    if has_time:
+        seconds["trend"] = TREND_EVENT_SECONDS * events + TREND_SECONDS
     return {name: round(cpu, 1) for name, cpu in seconds.items()}
 
 
@@ -183,7 +200,7 @@ def _memory(
     held = (
         events * EVENT_BYTES
         + n_items * ITEM_BYTES
-        + 16.0 * entries
+        + ENTRY_BYTES * entries
         + 4.0 * scores * (len(models) + 8)
     )
     return BASE_MIB + held / 2**20
