@@ -75,7 +75,7 @@ def results(client, name="new-model"):
     return client.get(f"/v1/experiments/{name}").json()["results"]
 
 
-def eventually(condition, seconds=10.0):
+def eventually(condition, seconds=60.0):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
