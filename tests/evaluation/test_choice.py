@@ -65,6 +65,7 @@ def test_fewer_errors_are_better():
 def test_evaluate_tells_which_to_choose(rated_world, monkeypatch):
     from dataclasses import replace
 
+    from metarec.models import registry
     from metarec.models.few_shot.learners import LEARNERS
     from metarec.models.few_shot.training import Training
 
@@ -74,6 +75,8 @@ def test_evaluate_tells_which_to_choose(rated_world, monkeypatch):
         monkeypatch.setitem(
             LEARNERS, name, replace(method, training=Training(outer_steps=10, tasks_per_step=8))
         )
+    for others in ("BEHAVIOR_ENCODERS", "ADAPTIVE_DECODERS"):
+        monkeypatch.setattr(registry, others, ())
     own = OwnRecommender(preset="tiny", encoder="none")
     found = evaluate(
         rated_world.data, models=[own, *learners_for(None, encoder="none")], baselines=["Popular"]

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from metarec.feedback import open_store
+from metarec.feedback import erasing, open_store
 from metarec.feedback.erasing import erase_server, waiting_for_erasure
 from metarec.feedback.events import Event, Impression, StoreUnavailable
 from metarec.feedback.forgetting import (
@@ -411,6 +411,29 @@ def test_a_long_reader_on_a_server_stops_nobody(cluster):
         with pytest.raises(StoreUnavailable, match="lock timeout"):
             erase_server(store)
     assert waiting_for_erasure(store) == 1
+    erase_server(store)
+    assert waiting_for_erasure(store) == 0
+    store.close()
+
+
+@pytest.mark.postgres
+def test_rows_that_an_older_transaction_may_still_see_are_not_said_to_be_erased(
+    cluster, monkeypatch
+):
+    """VACUUM FULL copies them, and says nothing."""
+    import psycopg
+
+    monkeypatch.setattr(erasing, "ERASE_SECONDS", 0.5)
+    url = cluster.new_database("older")
+    store = open_store(url)
+    fill(store, ["ann-q7Zk", "bob"], events=20)
+    with psycopg.connect(url) as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM pg_class").fetchall()
+        forget(store, "ann-q7Zk")
+        with pytest.raises(StoreUnavailable, match="older than"):
+            erase_server(store)
+        assert waiting_for_erasure(store) == 1
     erase_server(store)
     assert waiting_for_erasure(store) == 0
     store.close()

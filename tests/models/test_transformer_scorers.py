@@ -42,7 +42,7 @@ def behaviour(world):
 )
 def fitted(request, behaviour):
     config = TransformerConfig(
-        steps=60,
+        steps=150 if request.param is CandidateTransformer else 60,
         learning_rate=1e-2,
         check_every=50,
         patience=4,

@@ -58,11 +58,35 @@ def erase_server(store: Store) -> None:
     written, which readers and writers wait for: at night.
 
     Raises:
-        StoreUnavailable: if a table is in use for longer than a lock may be waited for; nothing is
-            changed of that table then.
+        StoreUnavailable: if a table is in use for longer than a lock may be waited for (nothing is
+            changed of that table then), or a transaction of somebody else stays open that may still
+            see what was deleted: rewriting would copy it.
     """
+    _await_older(store)
     _vacuum(store, "VACUUM FULL")
     _note_erased(store)
+
+
+OLDER = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+AND (age(backend_xid) > age(CAST(:now AS xid)) OR age(backend_xmin) > age(CAST(:now AS xid)))
+"""
+"""Sessions whose transaction, or what it sees, is older than a transaction of this moment."""
+
+
+def _await_older(store: Store) -> None:
+    """Wait until nobody can see rows that are deleted by now, for at most `ERASE_SECONDS`."""
+    until = time.monotonic() + ERASE_SECONDS
+    with store.reading() as connection:
+        now = connection.execute(sa.text("SELECT CAST(pg_current_xact_id() AS xid)")).scalar_one()
+        while found := connection.execute(sa.text(OLDER), {"now": str(now)}).scalar_one():
+            if time.monotonic() > until:
+                raise StoreUnavailable(
+                    f"{found} transactions older than the deletions stay open, so that the rows "
+                    "could not be left out; end them (pg_stat_activity), then erase again"
+                )
+            time.sleep(0.2)
 
 
 def free_space(store: Store) -> None:
