@@ -75,8 +75,8 @@ def test_evaluate_tells_which_to_choose(rated_world, monkeypatch):
         monkeypatch.setitem(
             LEARNERS, name, replace(method, training=Training(outer_steps=10, tasks_per_step=8))
         )
-    for others in ("BEHAVIOR_ENCODERS", "ADAPTIVE_DECODERS"):
-        monkeypatch.setattr(registry, others, ())
+    monkeypatch.setattr(registry, "BEHAVIOR_ENCODERS", ())
+    monkeypatch.setattr(registry, "ADAPTIVE_DECODERS", ())
     own = OwnRecommender(preset="tiny", encoder="none")
     found = evaluate(
         rated_world.data, models=[own, *learners_for(None, encoder="none")], baselines=["Popular"]
