@@ -12,7 +12,7 @@ import torch
 from metarec import Recommender, Request
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_training import GateTasks
+from metarec.recommendation.gate_training import SAMPLED, GateTasks, _at_most
 from metarec.recommendation.given import GivenGates, train_given
 from served_model import saved_model
 
@@ -160,3 +160,11 @@ def test_it_is_learned_where_it_ranks_lists_better_and_left_out_where_it_does_no
     assert found.most_popular == pytest.approx(0.95)
     few = [unknown.rows(np.arange(USERS) < 40)] * 2
     assert train_given(gate, (0, 3), few, few, OWN_LISTS, 0).chosen is None
+
+
+def test_given_candidates_are_at_most_as_many_as_lists_may_hold():
+    chosen = np.zeros((3, 400), bool)
+    chosen[0, :300] = chosen[1, :5] = True
+    kept = _at_most(SAMPLED, chosen, np.random.default_rng(0))
+    assert kept.sum(1).tolist() == [SAMPLED, 5, 0]
+    assert not (kept & ~chosen).any()

@@ -176,7 +176,7 @@ def gather_tasks(
             parts[1].append(drawn_candidates(behaviour, some, *answers, aside))
             if rate is not None:
                 rated = partial(rate, shots, some)
-                parts[2].append(chosen_candidates(behaviour, some, *answers, rated))
+                parts[2].append(chosen_candidates(behaviour, some, *answers, rated, aside))
         for tasks, found in zip(made, parts, strict=True):
             tasks += [_joined(found)] if found else []
     return made
@@ -534,6 +534,7 @@ def drawn_candidates(
     from the catalog, each of which stands for itself alone.
     """
     is_relevant, asked = _asked_of(behaviour, users)
+    is_relevant = _at_most(SAMPLED, is_relevant, rng)
     drawn, pool = np.zeros(asked.shape, bool), behaviour.pool.users(users)
     drawn[:, rng.choice(asked.shape[1], min(SAMPLED, asked.shape[1]), replace=False)] = True
     drawn[pool.owners, pool.items] = False
@@ -548,11 +549,14 @@ def chosen_candidates(
     popularity: np.ndarray,
     item_statistics: np.ndarray,
     rate: Callable[[Histories], np.ndarray],
+    rng: np.random.Generator,
 ) -> GateTasks:
-    """Candidates of some users as they chose them: all that they took after the pool; predicted
-    ratings follow the item statistics.
+    """Candidates of some users as they chose them: what they took after the pool, at most `SAMPLED`
+    of it; predicted ratings follow the item statistics.
     """
     is_relevant, asked = _asked_of(behaviour, users)
+    asked = _at_most(SAMPLED, asked, rng)
+    is_relevant &= asked
     answers = shares, popularity, item_statistics
     tasks, index = _at(asked, answers, is_relevant)
     rated = rate(Histories.of_indexes(list(index))).reshape(index.shape).astype(np.float32)
@@ -568,6 +572,21 @@ def _asked_of(behaviour: Behaviour, users: np.ndarray) -> tuple[np.ndarray, np.n
     is_relevant[targets.owners, targets.items] = True
     asked[after.owners, after.items] = True
     return is_relevant, asked
+
+
+def _at_most(most: int, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """[B, N] `chosen` with at most so many of each row, drawn: one user of thousands of items would
+    else make the tasks of all as wide.
+    """
+    many = np.flatnonzero(chosen.sum(1) > most)
+    if not len(many):
+        return chosen
+    places = np.where(chosen[many], rng.random((len(many), chosen.shape[1])), 2.0)
+    kept = np.zeros_like(places, bool)
+    np.put_along_axis(kept, places.argpartition(most - 1, axis=1)[:, :most], values=True, axis=1)
+    found = chosen.copy()
+    found[many] = kept
+    return found
 
 
 def _at(
