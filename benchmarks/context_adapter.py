@@ -3,7 +3,7 @@
     python judge.py --model context_adapter:Model --data lastfm-hetrec2011 foursquare-places
 
 (from the protocol's folder, this one on PYTHONPATH; `METAREC_PRESET` chooses the preset, and
-`METAREC_PLACES` what is told of where items stand: `told`, `shuffled` among them, or `none`.)
+`METAREC_PLACES` the coordinates of items: `true`, `shuffled` among items, or `none`.)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Model:
             interactions=train,
             items=standing(
                 task.items.join(train.select("item_id").unique(), on="item_id", how="semi"),
-                os.environ.get("METAREC_PLACES", "told"),
+                os.environ.get("METAREC_PLACES", "true"),
             ),
             users=task.users,
             relations=Relations.of(friends=task.friends),
@@ -58,9 +58,11 @@ class Model:
 
 
 def standing(items: pl.DataFrame, places: str) -> pl.DataFrame:
-    """Items where they stand (`told`), where another of them does (`shuffled`), or nowhere
+    """Items where they stand (`true`), where another of them does (`shuffled`), or nowhere
     (`none`).
     """
+    if places not in ("true", "shuffled", "none"):
+        raise SystemExit(f"METAREC_PLACES must be true, shuffled or none, got {places!r}")
     columns = [name for name in ("latitude", "longitude") if name in items.columns]
     if places == "none":
         return items.drop(columns)

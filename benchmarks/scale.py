@@ -157,8 +157,8 @@ def fit_row(folder: Path, preset: str) -> dict[str, Any]:
         module = importlib.import_module(place)
         for name in names.split():
             setattr(module, name, steps.around(name.strip("_"), getattr(module, name)))
-    Past.of = steps.around("events", Past.of)  # type: ignore[method-assign]
-    Trend.fit = steps.around("trend", Trend.fit)  # type: ignore[method-assign]
+    for owner, name, told in ((Past, "of", "events"), (Trend, "fit", "trend")):
+        setattr(owner, name, steps.around(told, getattr(owner, name)))
     with steps.step("read"):
         data = metarec.read(str(folder))
     with steps.step("fit, whole"):

@@ -104,5 +104,6 @@ def command_at(root: Any, words: tuple[str, ...]) -> Any:
 
 
 def test_chinese_lines_break_by_places_and_keep_words_whole() -> None:
-    assert broken("用户喜欢过的物品，按 --near 排", 12) == ["用户喜欢过的", "物品，按", "--near 排"]
+    lines = broken("用户喜欢过的物品，按 --near 排", 12)
+    assert lines == ["用户喜欢过的", "物品，按", "--near 排"]
     assert broken("一二三。四", 6) == ["一二三。", "四"]

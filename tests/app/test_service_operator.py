@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -17,12 +18,10 @@ pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("httpx")
 
-from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.jobs import BATCH, IMPORT, KEPT, RETRAINING, jobs_of, recorded  # noqa: E402
 from metarec.app.service import monitoring  # noqa: E402
 from metarec.app.service.alerts import Alerts, slow_end  # noqa: E402
-from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.live_model import LiveModel  # noqa: E402
 from metarec.app.service.metrics import Counted, Metrics  # noqa: E402
 from metarec.app.service.settings import ServiceSettings, without_password  # noqa: E402
@@ -38,21 +37,10 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def start(folder, tmp_path, monkeypatch):
+def start(folder, tmp_path, monkeypatch, clients):
     monkeypatch.setattr(monitoring, "EVERY_SECONDS", 0.0)  # each look is a new one
     monkeypatch.setattr(monitoring, "MAX_TIME", 1e9)
-
-    def starting(**settings):
-        where = {"model": str(folder), "store": str(tmp_path / "events.db"), **settings}
-        client = TestClient(create_app(ServiceSettings(**where)), base_url="http://127.0.0.1")
-        client.__enter__()
-        running.append(client)
-        return client
-
-    running: list[TestClient] = []
-    yield starting
-    for client in running:
-        client.__exit__(None, None, None)
+    return partial(clients, model=str(folder), store=str(tmp_path / "events.db"))
 
 
 def answer(response):
@@ -219,7 +207,7 @@ def test_a_retraining_is_started_over_http_and_told(start, folder):
     assert "the store holds no events to learn from" in jobs[0]["outcome"]
     assert client.post("/v1/jobs", json={"kind": "cleaning"}).status_code == 422
     [spoken] = client.get("/v1/jobs", headers={"accept-language": "zh"}).json()["jobs"]
-    assert spoken["outcome"] == "事件存储中没有可供学习的事件；请先提供服务，或检查事件存储的地址"
+    assert spoken["outcome"] == ("事件存储中没有可供学习的事件；请先提供服务，或检查事件存储的地址")
     assert raised(client) == {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from functools import partial
 
 import pytest
 
@@ -12,10 +13,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("httpx")
 
-from starlette.testclient import TestClient  # noqa: E402
 
-from metarec.app.service.application import create_app  # noqa: E402
-from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from metarec.data.schema import BadInput  # noqa: E402
 from served_model import saved_model  # noqa: E402
 
@@ -28,18 +26,8 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def start(model, tmp_path):
-    def starting(**settings):
-        where = {"model": str(model), "store": str(tmp_path / "events.db"), **settings}
-        client = TestClient(create_app(ServiceSettings(**where)), base_url="http://127.0.0.1")
-        client.__enter__()
-        running.append(client)
-        return client
-
-    running: list[TestClient] = []
-    yield starting
-    for client in running:
-        client.__exit__(None, None, None)
+def start(model, tmp_path, clients):
+    return partial(clients, model=str(model), store=str(tmp_path / "events.db"))
 
 
 @pytest.fixture

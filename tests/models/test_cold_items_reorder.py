@@ -59,7 +59,7 @@ def test_who_likes_a_group_is_given_its_new_items_first_and_nothing_else_moves(p
         np.random.default_rng(1).standard_normal((GROUPS, N_MET + GROUPS * NEW)).astype(np.float32)
     )
     after = before.copy()
-    places.deal(after, users_of(*range(GROUPS)))
+    places.reorder(after, users_of(*range(GROUPS)))
     np.testing.assert_array_equal(after[:, :N_MET], before[:, :N_MET])
     np.testing.assert_array_equal(
         np.sort(after[:, N_MET:], axis=1), np.sort(before[:, N_MET:], axis=1)
@@ -71,7 +71,7 @@ def test_who_likes_a_group_is_given_its_new_items_first_and_nothing_else_moves(p
 def test_the_part_is_what_dealing_adds(places):
     before = np.random.default_rng(2).standard_normal((2, N_MET + GROUPS * NEW)).astype(np.float32)
     after = before.copy()
-    places.deal(after, users_of(0, 3))
+    places.reorder(after, users_of(0, 3))
     added = places.part(before, users_of(0, 3))
     np.testing.assert_allclose(before + added, after, atol=1e-6)
     assert np.abs(added[:, N_MET:]).max() > 0.0
@@ -86,7 +86,7 @@ def test_items_added_later_are_given_places_too_and_a_file_keeps_all_of_it(place
     known = Histories.of_indexes(
         [np.array([EACH, EACH + 1, len(content) - 1])]
     )  # one of them has been met already
-    grown.deal(reordered, known)
+    grown.reorder(reordered, known)
     assert set(np.argsort(-reordered[0, N_MET:])[: NEW + 2]) == {
         NEW,
         NEW + 1,
@@ -94,7 +94,7 @@ def test_items_added_later_are_given_places_too_and_a_file_keeps_all_of_it(place
         GROUPS * NEW,
         GROUPS * NEW + 1,
     }
-    NewItemPlaces.from_arrays(grown.arrays(), content, text).deal(again, known)
+    NewItemPlaces.from_arrays(grown.arrays(), content, text).reorder(again, known)
     np.testing.assert_array_equal(again, reordered)
 
 
@@ -109,6 +109,6 @@ def test_a_catalog_without_new_items_is_left_as_it_is(places):
     )
     scores = np.random.default_rng(4).standard_normal((1, len(places.content))).astype(np.float32)
     reordered = scores.copy()
-    met.deal(reordered, users_of(2))
+    met.reorder(reordered, users_of(2))
     np.testing.assert_array_equal(reordered, scores)
     assert not met.is_needed

@@ -201,7 +201,7 @@ class BertTwoTower:
             self._support_loss(prior, u, items, liked, real),
             {name: prior[name] for name in MOVES},
             steps=self.config.inner_steps,
-            rate=lambda name, step: self.config.inner_lr,  # noqa: ARG005
+            rate=lambda _name, _step: self.config.inner_lr,
         )
 
     def _support_loss(

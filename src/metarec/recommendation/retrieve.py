@@ -84,7 +84,7 @@ def candidates(
         return items, scores
     more = np.setdiff1d(new_items.reordered, items)
     items, scores = joined(items, scores, more, asking.scores(more)[0])
-    new_items.deal_among(scores[None, :], items, user.support)
+    new_items.reorder_among(scores[None, :], items, user.support)
     return items, scores
 
 
@@ -114,7 +114,7 @@ def _some_users(behaviour: Behaviour, rng: np.random.Generator) -> UserBatch:
 def _scores_of_all(model: FittedModel, user: UserBatch) -> np.ndarray:
     scores = model.ensemble.score(user)
     if model.new_items is not None:
-        model.new_items.deal(scores, user.support)
+        model.new_items.reorder(scores, user.support)
     scores[0, user.support.items] = -np.inf
     return np.asarray(scores[0])
 

@@ -45,7 +45,7 @@ def log_scores(
     if found is not None:
         scores += found
     if model.new_items is not None:
-        model.new_items.deal(scores, users.support)
+        model.new_items.reorder(scores, users.support)
     for row, request in enumerate(requests):
         words = words_asked(request, model.ensemble.scorers)
         if words:

@@ -2,7 +2,7 @@
 // looked at, taken out of stock, removed.
 
 import { ask } from "./api.js";
-import { askIn, byId, count, el, toast, when } from "./dom.js";
+import { askIn, byId, count, el, plainTable, toast, when } from "./dom.js";
 import { tellFailure } from "./failures.js";
 import { allFacts } from "./items.js";
 import { t } from "./language.js";
@@ -111,50 +111,33 @@ async function again(changes) {
 }
 
 const table = (items) =>
-  el(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": t`Items` },
-    el(
-      "table",
-      { class: "plain" },
+  plainTable(
+    t`Items`,
+    [t`Item`, t`Training events`, t`Shown`, t`Taken`].map((name, at) =>
+      el("th", { scope: "col", class: at ? "number" : "" }, name),
+    ),
+    items.map((one) =>
       el(
-        "thead",
+        "tr",
         {},
         el(
-          "tr",
-          {},
-          [t`Item`, t`Training events`, t`Shown`, t`Taken`].map((name, at) =>
-            el("th", { scope: "col", class: at ? "number" : "" }, name),
-          ),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        items.map((one) =>
+          "th",
+          { scope: "row", class: "item-name" },
           el(
-            "tr",
-            {},
-            el(
-              "th",
-              { scope: "row", class: "item-name" },
-              el(
-                "button",
-                { type: "button", class: "link", onclick: () => look(one) },
-                one.title || one.item_id,
-              ),
-              badges(one),
-            ),
-            el("td", { class: "number" }, one.training_events.toLocaleString("en")),
-            el("td", { class: "number" }, one.shown.toLocaleString("en")),
-            el(
-              "td",
-              { class: "number" },
-              one.shown
-                ? `${one.taken.toLocaleString("en")} (${((100 * one.taken) / one.shown).toFixed(0)}%)`
-                : "–",
-            ),
+            "button",
+            { type: "button", class: "link", onclick: () => look(one) },
+            one.title || one.item_id,
           ),
+          badges(one),
+        ),
+        el("td", { class: "number" }, one.training_events.toLocaleString("en")),
+        el("td", { class: "number" }, one.shown.toLocaleString("en")),
+        el(
+          "td",
+          { class: "number" },
+          one.shown
+            ? `${one.taken.toLocaleString("en")} (${((100 * one.taken) / one.shown).toFixed(0)}%)`
+            : "–",
         ),
       ),
     ),

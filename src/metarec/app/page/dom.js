@@ -26,6 +26,14 @@ export const svg = (tag, attributes, ...children) =>
   fill(document.createElementNS(SVG, tag), attributes, children);
 export const byId = (id) => document.getElementById(id);
 
+/** A table that scrolls within itself; `heads` are cells of its first line, `rows` its others. */
+export const plainTable = (label, heads, rows) =>
+  el(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
+    el("table", { class: "plain" }, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows)),
+  );
+
 const ICONS = {
   like: "M7 11v9H4v-9zm0 0 4-8c1.7 0 2.6 1 2.4 2.6L13 9h5.4c1.4 0 2.3 1.2 2 2.5l-1.5 6.4c-.3 1.2-1.2 2.1-2.5 2.1H7",
   dislike:
@@ -126,4 +134,26 @@ export const when = (seconds) =>
 export function count(n, one, many = `${one}s`) {
   const [number, said] = [n.toLocaleString("en"), phrase(`{} ${one}`)];
   return said ? said.replace("{1}", number) : `${number} ${n === 1 ? one : many}`;
+}
+
+/** Ask whether, and why; the reason, or null. `words` say what comes of it. */
+export async function askWhy(title, words, button) {
+  const reason = el("input", {
+    id: "reason",
+    type: "text",
+    maxlength: "500",
+    value: t`asked on the page`,
+  });
+  const body = el(
+    "div",
+    { class: "field" },
+    [words].flat().map((part) => (typeof part === "string" ? el("p", {}, part) : part)),
+    el("label", { for: "reason" }, t`Why`),
+    reason,
+  );
+  const yes = await askIn(title, body, [
+    { text: t`Cancel`, means: false },
+    { text: button, means: true, kind: "primary" },
+  ]);
+  return yes ? reason.value || t`asked on the page` : null;
 }

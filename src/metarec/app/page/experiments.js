@@ -3,7 +3,7 @@
 
 import { ask } from "./api.js";
 import { bandOverTime, intervals } from "./charts.js";
-import { askIn, byId, count, el, toast, when } from "./dom.js";
+import { askIn, askWhy, byId, count, el, toast, when } from "./dom.js";
 import { tellFailure } from "./failures.js";
 import { t } from "./language.js";
 
@@ -310,29 +310,8 @@ async function done(path, body, sentence, again) {
   }
 }
 
-async function why(title, words, button) {
-  const reason = el("input", {
-    id: "reason",
-    type: "text",
-    maxlength: "500",
-    value: t`asked on the page`,
-  });
-  const body = el(
-    "div",
-    { class: "field" },
-    el("p", {}, words),
-    el("label", { for: "reason" }, t`Why`),
-    reason,
-  );
-  const yes = await askIn(title, body, [
-    { text: t`Cancel`, means: false },
-    { text: button, means: true, kind: "primary" },
-  ]);
-  return yes ? reason.value || t`asked on the page` : null;
-}
-
 async function stop(experiment, arm = null) {
-  const reason = await why(
+  const reason = await askWhy(
     t`Stop ${arm ?? experiment.name}?`,
     t`Its users get what everybody gets, at once. It cannot be started again under this name.`,
     t`Stop it`,
@@ -347,7 +326,7 @@ async function stop(experiment, arm = null) {
 }
 
 async function promote(experiment, arm) {
-  const reason = await why(
+  const reason = await askWhy(
     t`Promote ${arm}?`,
     t`Everybody gets its model and settings within seconds, and the experiment ends. It can be rolled back.`,
     t`Promote`,
@@ -362,7 +341,7 @@ async function promote(experiment, arm) {
 }
 
 async function rollBack(experiment) {
-  const reason = await why(
+  const reason = await askWhy(
     t`Roll ${experiment.name} back?`,
     t`Everybody gets the model and settings of before within seconds.`,
     t`Roll back`,

@@ -3,7 +3,7 @@
 import { ask, text } from "./api.js";
 import { drawItems } from "./catalog.js";
 import { columns, spark } from "./charts.js";
-import { askIn, byId, count, el, toast, when } from "./dom.js";
+import { askWhy, byId, count, el, toast, when } from "./dom.js";
 import { drawExperiments } from "./experiments.js";
 import { askKey, tellFailure, wantsKey } from "./failures.js";
 import { drawJobs } from "./jobs.js";
@@ -558,34 +558,15 @@ function decisionTable(decision) {
 
 async function promote(model) {
   const refused = model.decision && model.decision.promote === false;
-  const reason = el("input", {
-    id: "reason",
-    type: "text",
-    maxlength: "500",
-    value: t`asked on the page`,
-  });
-  const body = el(
-    "div",
-    { class: "field" },
+  const words = [
     refused ? el("p", { class: "callout" }, t`It was refused: ${model.decision.reason}`) : null,
-    el(
-      "p",
-      {},
-      t`Every worker takes it up within seconds; no request is dropped. The model that serves now stays, so that there is a way back.`,
-    ),
-    el("label", { for: "reason" }, t`Why`),
-    reason,
-  );
-  if (
-    !(await askIn(t`Let ${model.version} serve?`, body, [
-      { text: t`Cancel`, means: false },
-      { text: t`Let it serve`, means: true, kind: "primary" },
-    ]))
-  )
-    return;
+    t`Every worker takes it up within seconds; no request is dropped. The model that serves now stays, so that there is a way back.`,
+  ];
+  const reason = await askWhy(t`Let ${model.version} serve?`, words, t`Let it serve`);
+  if (!reason) return;
   try {
     const done = await ask("POST", `v1/models/${encodeURIComponent(model.version)}/promote`, {
-      reason: reason.value || t`asked on the page`,
+      reason,
     });
     toast(t`${done.current} serves now.`);
     await look();

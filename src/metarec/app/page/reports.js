@@ -2,7 +2,7 @@
 // Known by what they hold.
 
 import { curve, intervals } from "./charts.js";
-import { count, el, when } from "./dom.js";
+import { count, el, plainTable, when } from "./dom.js";
 import { phrase, t } from "./language.js";
 
 /**
@@ -115,38 +115,18 @@ function curveOf(report, rows, metric) {
       "details",
       {},
       el("summary", {}, t`Numbers`),
-      el(
-        "div",
-        {
-          class: "scroll",
-          tabindex: "0",
-          role: "region",
-          "aria-label": t`${metric} by model and events`,
-        },
-        el(
-          "table",
-          { class: "plain" },
+      plainTable(
+        t`${metric} by model and events`,
+        [
+          el("th", {}, metric),
+          shots.map((n) => el("th", { scope: "col", class: "number" }, String(n))),
+        ],
+        series.map((one) =>
           el(
-            "thead",
-            {},
-            el(
-              "tr",
-              {},
-              el("th", {}, metric),
-              shots.map((n) => el("th", { scope: "col", class: "number" }, String(n))),
-            ),
-          ),
-          el(
-            "tbody",
-            {},
-            series.map((one) =>
-              el(
-                "tr",
-                { class: one.ours ? "current" : "" },
-                el("th", { scope: "row" }, one.name),
-                shots.map((n) => el("td", { class: "number" }, cell(one.name, n))),
-              ),
-            ),
+            "tr",
+            { class: one.ours ? "current" : "" },
+            el("th", { scope: "row" }, one.name),
+            shots.map((n) => el("td", { class: "number" }, cell(one.name, n))),
           ),
         ),
       ),
@@ -222,40 +202,23 @@ function cleaning(name, report) {
       t`${count(report.events_read, "event")} read, ${report.events_removed.toLocaleString("en")} (${share.toFixed(1)}%) removed.`,
     ),
     report.findings.length
-      ? el(
-          "div",
-          { class: "scroll", tabindex: "0", role: "region", "aria-label": t`What cleaning found` },
-          el(
-            "table",
-            { class: "plain" },
+      ? plainTable(
+          t`What cleaning found`,
+          [t`Rule`, t`Rows`, t`What happened`, t`Why`].map((head) =>
+            el("th", { scope: "col" }, head),
+          ),
+          report.findings.map((one) =>
             el(
-              "thead",
+              "tr",
               {},
+              el("th", { scope: "row" }, one.rule.replaceAll("_", " ")),
+              el("td", { class: "number" }, one.rows.toLocaleString("en")),
               el(
-                "tr",
+                "td",
                 {},
-                [t`Rule`, t`Rows`, t`What happened`, t`Why`].map((head) =>
-                  el("th", { scope: "col" }, head),
-                ),
+                `${phrase(one.action) || one.action} (${phrase(one.table) || one.table})`,
               ),
-            ),
-            el(
-              "tbody",
-              {},
-              report.findings.map((one) =>
-                el(
-                  "tr",
-                  {},
-                  el("th", { scope: "row" }, one.rule.replaceAll("_", " ")),
-                  el("td", { class: "number" }, one.rows.toLocaleString("en")),
-                  el(
-                    "td",
-                    {},
-                    `${phrase(one.action) || one.action} (${phrase(one.table) || one.table})`,
-                  ),
-                  el("td", {}, one.why),
-                ),
-              ),
+              el("td", {}, one.why),
             ),
           ),
         )

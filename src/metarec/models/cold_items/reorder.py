@@ -87,20 +87,20 @@ class NewItemPlaces:
         """Whether there are new items to choose between."""
         return len(self.rows) > 1
 
-    def deal(self, scores: Float[np.ndarray, "users items"], support: Histories) -> None:
-        """Deal the scores of new items anew, in place, to each user in the order that the learner
-        would show them.
+    def reorder(self, scores: Float[np.ndarray, "users items"], support: Histories) -> None:
+        """Reorder new items among themselves, in place, as the learner orders them for each user;
+        the set of their scores does not change.
         """
         if self.is_needed:
             scores[:, self.reordered] = self._anew(scores[:, self.reordered], support)
 
-    def deal_among(
+    def reorder_among(
         self,
         scores: Float[np.ndarray, "users some"],
         items: Int[np.ndarray, "some"],
         support: Histories,
     ) -> None:
-        """`deal` where only some `items` [I] have scores, ascending, `reordered` among them."""
+        """`reorder` where only some `items` [I] have scores, ascending, `reordered` among them."""
         if self.is_needed:
             at = np.searchsorted(items, self.reordered)
             scores[:, at] = self._anew(scores[:, at], support)
@@ -108,7 +108,7 @@ class NewItemPlaces:
     def part(
         self, scores: Float[np.ndarray, "users items"], support: Histories
     ) -> Float[np.ndarray, "users items"]:
-        """[B, N] what `deal` adds to each score: 0 for items that users have met."""
+        """[B, N] what `reorder` adds to each score: 0 for items that users have met."""
         added = np.zeros_like(scores)
         if self.is_needed:
             given = scores[:, self.reordered]

@@ -245,7 +245,7 @@ class _MetaTraining:
         before, first = self._quality(), weights_of(both)
         best = train(
             config.outer_steps,
-            one_of(lambda done: make()),  # noqa: ARG005
+            one_of(lambda _done: make()),
             optimizer,
             schedule=schedule,
             clip=list(both.parameters()),

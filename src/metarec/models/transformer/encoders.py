@@ -2,7 +2,8 @@
 Transformer, a recurrent network and a convolution.
 
 A block takes tokens [B, L, D] and gives as many back; token l of a causal one has read the tokens
-up to l. Padding stands at the end, where no causal block sees it from a real token.
+up to l. Padding stands at the end, where no causal block sees it from a real token, so what attends
+to nothing needs neither heads nor masks.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class GruBlock(nn.Module):
     sampling are those of our Transformers, not session-parallel batches with TOP1 or BPR.
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:  # noqa: ARG002
+    def __init__(self, dim: int, _heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.recurrent = nn.GRU(dim, dim, batch_first=True)
         self.dropout = nn.Dropout(dropout)
@@ -37,12 +38,11 @@ class GruBlock(nn.Module):
     def forward(
         self,
         x_BLD: Float[Tensor, "B L D"],
-        *,
-        is_real_BL: Bool[Tensor, "B L"] | None = None,  # noqa: ARG002  # the interface of blocks
-        causal: bool = True,  # noqa: ARG002
+        **_attention: Bool[Tensor, "B L"] | bool | None,
     ) -> Float[Tensor, "B L D"]:
         """The state after each token."""
-        return self.dropout(self.recurrent(x_BLD)[0])  # type: ignore[no-any-return]
+        states_BLD: Tensor = self.dropout(self.recurrent(x_BLD)[0])
+        return states_BLD
 
 
 class CaserBlock(nn.Module):
@@ -55,7 +55,7 @@ class CaserBlock(nn.Module):
     loss and sampling are those of our Transformers.
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:  # noqa: ARG002
+    def __init__(self, dim: int, _heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.horizontal = nn.ModuleList(
             nn.Conv1d(dim, HORIZONTAL, height) for height in range(1, WINDOW + 1)
@@ -67,9 +67,7 @@ class CaserBlock(nn.Module):
     def forward(
         self,
         x_BLD: Float[Tensor, "B L D"],
-        *,
-        is_real_BL: Bool[Tensor, "B L"] | None = None,  # noqa: ARG002  # the interface of blocks
-        causal: bool = True,  # noqa: ARG002
+        **_attention: Bool[Tensor, "B L"] | bool | None,
     ) -> Float[Tensor, "B L D"]:
         """What the window that ends with each token holds, beside the first token."""
         users, length, dim = x_BLD.shape
@@ -83,7 +81,8 @@ class CaserBlock(nn.Module):
         found.append(over_time.view(users, dim * VERTICAL, length))
         first_BLD = x_BLD[:, :1].expand(-1, length, -1)
         whole = torch.cat([torch.cat(found, dim=1).transpose(1, 2), first_BLD], dim=-1)
-        return self.dropout(F.relu(self.join(whole)))  # type: ignore[no-any-return]
+        read_BLD: Tensor = self.dropout(F.relu(self.join(whole)))
+        return read_BLD
 
 
 BLOCKS: dict[str, Callable[..., nn.Module]] = {

@@ -197,9 +197,11 @@ class InnerLoop(nn.Module):
         params = self._merged(network, own)
         if "states" in row:
             head = {name.removeprefix(HEAD): value for name, value in params.items()}
-            return functional_call(network.out, head, (row["states"],))  # type: ignore[no-any-return]
+            said: Tensor = functional_call(network.out, head, (row["states"],))
+            return said
         one = {name: value[None] for name, value in row.items()}
-        return functional_call(network, params, (one, vectors.read_ND))[0]  # type: ignore[no-any-return]
+        whole: Tensor = functional_call(network, params, (one, vectors.read_ND))
+        return whole[0]
 
     def _merged(self, network: SequenceTransformer, own: Params) -> Params:
         """Parameters under the network's names: matrices plus the products of their factors."""
