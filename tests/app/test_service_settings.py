@@ -131,3 +131,16 @@ def test_a_digest_can_come_from_the_environment():
     digest = "sha256:" + "ab" * 32
     read = load_settings(None, {"METAREC_KEYS": f"{digest}:admin"}, model="m")
     assert read.keys == {digest: "admin"}
+
+
+def test_a_variable_that_is_nearly_a_setting_s_is_refused():
+    with pytest.raises(BadInput, match="METAREC_PROT is no setting; did you mean METAREC_PORT"):
+        load_settings(None, {"METAREC_PROT": "9000"}, model="m")
+    others = {"METAREC_ONLINE": "1", "METAREC_SERVICE": "{}", "METAREC_PRESET": "tiny"}
+    assert load_settings(None, others, model="m").port == ServiceSettings(model="m").port
+
+
+@pytest.mark.parametrize("name", ["alert_psi", "explore", "heavy_seconds"])
+def test_what_is_no_number_is_no_limit(name):
+    with pytest.raises(BadInput, match=f"{name} must be .* or more, got nan"):
+        load_settings(None, {f"METAREC_{name.upper()}": "nan"}, model="m")

@@ -138,6 +138,18 @@ def test_unknown_items_are_ignored_and_counted(model: Recommender, rated_world: 
     assert strange.notes == ["1 events named items that are not in the catalog and were ignored"]
 
 
+def test_allowed_items_that_are_unknown_are_counted(model: Recommender, rated_world: World) -> None:
+    known = rated_world.items_of_taste["space"][5]
+
+    some, none = model.recommend(
+        [Request(allow=[known, "nobody's", "nobody's"]), Request(allow=["a", "b"])]
+    )
+
+    assert some.item_ids == [known] and none.item_ids == []
+    assert some.notes == ["1 of the allowed items are not in the catalog and were ignored"]
+    assert none.notes == ["2 of the allowed items are not in the catalog and were ignored"]
+
+
 def test_exclude_allow_and_filter_decide_what_may_be_shown(
     model: Recommender, rated_world: World
 ) -> None:

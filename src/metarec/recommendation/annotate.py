@@ -81,11 +81,19 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
     notes = [*ranking.ordered.notes]
     if unknown:
         notes.append(f"{unknown} events named items that are not in the catalog and were ignored")
+    if unlisted := _unlisted(model, request):
+        notes.append(f"{unlisted} of the allowed items are not in the catalog and were ignored")
     if request.wish and not model.text.shape[1]:
         notes.append("this catalog has no text, so the wish was ignored")
     if request.wish:
         notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)
     return [*notes, *_context_notes(model, request), *model.policy_notes(request, shown)]
+
+
+def _unlisted(model: FittedModel, request: Request) -> int:
+    """Allowed items that the catalog does not have."""
+    allowed = {str(item_id) for item_id in request.allow or ()}
+    return int((model.vocabulary.indexes(allowed) < 0).sum()) if allowed else 0
 
 
 def _context_notes(model: FittedModel, request: Request) -> list[str]:

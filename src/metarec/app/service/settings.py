@@ -9,11 +9,12 @@ import os
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from metarec.data.policies import nearest
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import KEEP_VERSIONS
 from metarec.runtime.language import ENGLISH, UnknownLanguage, language_of
@@ -22,6 +23,8 @@ PREFIX = "METAREC_"
 SCHEMA = "metarec"
 ROLES = ("read", "write", "admin")
 """Each role may do what those before it may."""
+NEAR = 0.75
+"""How alike a variable's name must be to a setting's to be taken for a slip of the pen."""
 DIGEST = "sha256:"
 _HEX = re.compile("[0-9a-fA-F]{64}")
 
@@ -197,7 +200,7 @@ class ServiceSettings:
             ("alert_cold_items", 0),
             ("alert_value_shift", 0),
         ):
-            if getattr(self, name) < low:
+            if not getattr(self, name) >= low:  # NaN is no number either
                 raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")
         try:
             language_of(self.lang, asked_by="lang")
@@ -309,6 +312,7 @@ def load_settings(
             raise BadInput(f"cannot read the settings {str(file)!r}: {error}") from error
         values |= document.get("service", document)
     env = os.environ if environment is None else environment
+    _refuse_misspelled(env, known)
     values |= {name: env[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in env}
     values |= {name: value for name, value in flags.items() if value is not None}
     for name in values:
@@ -319,6 +323,16 @@ def load_settings(
     return ServiceSettings(
         **{name: _read(name, str(known[name].type), value) for name, value in values.items()}
     )
+
+
+def _refuse_misspelled(env: Mapping[str, str], known: Collection[str]) -> None:
+    """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed."""
+    for name in sorted(env):
+        word = name.removeprefix(PREFIX).lower()
+        if not name.startswith(PREFIX) or word in known:
+            continue
+        if near := nearest(word, known, NEAR):
+            raise BadInput(f"{name} is no setting; did you mean {PREFIX}{near.upper()}?")
 
 
 def _read(name: str, kind: str, value: Any) -> Any:
