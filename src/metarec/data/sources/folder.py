@@ -23,6 +23,7 @@ from metarec.data.sources.acts import with_kind
 from metarec.data.sources.cells import flat, with_tags, with_types
 from metarec.data.sources.files import SUFFIXES, read_table
 from metarec.data.sources.joins import better_key
+from metarec.data.sources.moments import with_moment
 from metarec.data.tables import Tables, side_findings
 from metarec.data.validity import Place, refuse_if_unreadable, valid_events
 
@@ -234,6 +235,9 @@ def _events(
         frame, said = with_kind(frame, reading.kinds, place.name, reading.context or ())
         findings = [*findings, *said]
     given = {canonical: column for column, canonical in names.items()}
+    if "timestamp" not in reading.columns:
+        frame, moments = with_moment(frame, place.name, reading.context or (), given)
+        findings = [*findings, *moments]
     frame, amounts = _with_amounts(frame, given, place)
     findings = [*findings, *amounts]
     if reading.context is not None:
