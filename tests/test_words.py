@@ -56,7 +56,6 @@ EXCEPTIONS = {
     "src/metarec/models/names.py": "ids that models had before",
     "src/metarec/recommender.py": "`person_template` of earlier programs is still taken",
     "src/metarec/data/columns.py": "names that columns have in the data of others",
-    "src/metarec/data/units.py": "units that the data of others have",
     "src/metarec/data/domains/health.toml": "names that columns have in the data of others",
     "docs/guide/policies.md": "names that columns have in the data of others",
     "src/metarec/app/page/user.js": "the key under which browsers keep the user since before",

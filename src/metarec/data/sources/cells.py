@@ -16,7 +16,7 @@ PROSE = ("title", "text", "name", "description")
 """Columns whose cells are never taken for anything but words."""
 TAG_NAMES = ("categories", "category", "genres", "genre", "tags", "keywords", "topics")
 """Columns of tags, several in a cell."""
-MOSTLY = 0.8
+MOSTLY = 0.95
 """From this share of numbers on, a cell that is none is worth a word."""
 BY_COMMA = r"\s*[,，、]\s*"
 
