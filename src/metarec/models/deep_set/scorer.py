@@ -30,9 +30,7 @@ class DeepSet:
 
     network: DeepSetNetwork
     config: DeepSetConfig = DeepSetConfig()
-    reads: ClassVar[frozenset[str]] = frozenset(
-        {"item", "order", "rating", "strength", "profile"}
-    )
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "strength", "profile"})
 
     @classmethod
     def fit(
