@@ -34,12 +34,13 @@ from metarec.models.registry import REPEAT, configs_of, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, cold_users_needed
-from metarec.recommendation.ensemble import Ensemble, Steps
+from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.policy import stock_columns
 from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
+from metarec.recommendation.steps import Steps
 from metarec.runtime.jobs import check_backend
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -154,7 +155,7 @@ def fit(
             behaviour, names = replace(behaviour, taste=taught), (TRANSFERRED, *names)
     steps = Steps.of(checkpoint, version, workers, backend)
     _tell_untaught(settings, names)
-    ensemble = Ensemble.fit(
+    ensemble = fit_ensemble(
         behaviour, names, settings.seed, progress, steps, settings.models, prior
     ).with_words(words)
     if prior is not None and ensemble.trial is not None:
