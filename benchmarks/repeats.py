@@ -23,7 +23,7 @@ from metarec.data.cold_users import cold_users_of
 from metarec.data.dataset import Dataset
 from metarec.evaluation import metrics
 from metarec.models.registry import REPEAT
-from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 
@@ -69,7 +69,7 @@ def without_repeats(model: Recommender, seed: int) -> Recommender:
     """The same models and a gate that knows no repeats."""
     names = tuple(name for name in model.ensemble.scorers if name != REPEAT)
     behaviour = replace(model.behaviour(), words=None)
-    return replace(model, ensemble=Ensemble.fit(behaviour, names, seed))
+    return replace(model, ensemble=fit_ensemble(behaviour, names, seed))
 
 
 def without_habits(model: Recommender, seed: int) -> Recommender:
@@ -77,7 +77,7 @@ def without_habits(model: Recommender, seed: int) -> Recommender:
     behaviour = replace(model.behaviour(), words=None)
     configs = {REPEAT: replace(model.ensemble.scorers[REPEAT].config, item_damping=1e9)}
     names = tuple(model.ensemble.scorers)
-    return replace(model, ensemble=Ensemble.fit(behaviour, names, seed, configs=configs))
+    return replace(model, ensemble=fit_ensemble(behaviour, names, seed, configs=configs))
 
 
 def evaluated(

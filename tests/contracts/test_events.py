@@ -15,7 +15,7 @@ from metarec import Dataset, Recommender, Request
 from metarec.models.base import Model, dense
 from metarec.models.registry import MODELS, USER_TEXT
 from metarec.models.transformer.scorer import TransformerConfig
-from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.settings import PRESETS
 
 BLEND = "blend"
@@ -36,7 +36,7 @@ def model(request: pytest.FixtureRequest, fitted: Recommender) -> Recommender:
         return fitted
     assert request.param in MODELS
     behaviour = replace(fitted.behaviour(), words=None)
-    return replace(fitted, ensemble=Ensemble.fit(behaviour, (request.param,), 0))
+    return replace(fitted, ensemble=fit_ensemble(behaviour, (request.param,), 0))
 
 
 def lead(model: Recommender, history: list[tuple[object, ...]]) -> float:

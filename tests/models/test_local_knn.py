@@ -14,8 +14,8 @@ from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.users import UserBatch
 from metarec.models.local_knn import LocalKnn, LocalKnnConfig
-from metarec.recommendation.ensemble import _told
 from metarec.recommendation.fitting import behaviour_of
+from metarec.recommendation.lessons import told_to
 from metarec.recommender import Recommender
 
 HERE, CLOSE, FAR, FARTHER = (52.52, 13.405), (52.521, 13.41), (48.137, 11.575), (48.15, 11.6)
@@ -156,12 +156,12 @@ def test_a_fit_finds_the_city(world: Recommender) -> None:
 def test_models_that_read_the_same_are_told_the_same() -> None:
     users = np.arange(200)
 
-    heard = _told(("item_knn", "friends", "place", "local_knn"), users)
+    heard = told_to(("item_knn", "friends", "place", "local_knn"), users)
 
     np.testing.assert_array_equal(heard["place"], heard["local_knn"])
     assert (heard["friends"] != heard["place"]).any()
     assert (heard["friends"] | heard["place"]).all()
-    assert _told(("place", "local_knn"), users) == {}
+    assert told_to(("place", "local_knn"), users) == {}
 
 
 def test_where_no_item_has_a_place_nothing_is_said(model: LocalKnn) -> None:

@@ -7,9 +7,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from metarec.recommendation import ensemble, gate_training
+from metarec.recommendation import gate_tasks, held_out_tasks, lessons
 from metarec.recommendation.gate import Gate, log_scores
-from metarec.recommendation.gate_training import GateTasks, _ranking_loss, train_gate
+from metarec.recommendation.gate_tasks import GateTasks
+from metarec.recommendation.gate_training import _ranking_loss, train_gate
 
 
 @pytest.fixture
@@ -245,18 +246,18 @@ def test_chosen_items_come_first_in_order_and_the_rest_is_filled_with_what_was_n
     for share in (0.05, 0.3, 0.9):
         chosen = rng.random((20, 30)) < share
         chosen[0] = True
-        index, is_real = gate_training._compressed(chosen)
+        index, is_real = gate_tasks._compressed(chosen)
         slow = np.argsort(~chosen, axis=1, kind="stable")[:, : chosen.sum(1).max()]
         np.testing.assert_array_equal(index, slow)
         np.testing.assert_array_equal(is_real.sum(1), chosen.sum(1))
-    index, is_real = gate_training._compressed(np.eye(5, 100, dtype=bool))
+    index, is_real = gate_tasks._compressed(np.eye(5, 100, dtype=bool))
     np.testing.assert_array_equal(index[:, 0], np.arange(5))
 
 
 def test_a_large_catalog_is_asked_about_by_fewer_users_at_a_time_and_fewer_teach_the_gate() -> None:
-    assert gate_training.users_at_once(60_000) == 64
-    assert gate_training.users_at_once(1_000_000) == 4
-    assert gate_training.users_at_once(100_000_000) == 1
-    assert ensemble.held_out_of(200_000) == ensemble.HELD_OUT
-    assert ensemble.held_out_of(400_000) == ensemble.HELD_OUT // 2
-    assert ensemble.held_out_of(10_000_000) == ensemble.MIN_HELD_OUT
+    assert held_out_tasks.users_at_once(60_000) == 64
+    assert held_out_tasks.users_at_once(1_000_000) == 4
+    assert held_out_tasks.users_at_once(100_000_000) == 1
+    assert lessons.held_out_of(200_000) == lessons.HELD_OUT
+    assert lessons.held_out_of(400_000) == lessons.HELD_OUT // 2
+    assert lessons.held_out_of(10_000_000) == lessons.MIN_HELD_OUT

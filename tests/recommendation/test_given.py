@@ -12,7 +12,7 @@ import torch
 from metarec import Recommender, Request
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_training import SAMPLED, GateTasks, _at_most
+from metarec.recommendation.gate_tasks import SAMPLED, GateTasks, _at_most
 from metarec.recommendation.given import GivenGates, train_given
 from served_model import saved_model
 

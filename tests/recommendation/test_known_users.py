@@ -7,8 +7,8 @@ import numpy as np
 from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.ensemble import Ensemble
-from metarec.recommendation.gate_training import as_known, known_length, known_tasks
+from metarec.recommendation.ensemble_fit import fit_ensemble
+from metarec.recommendation.held_out_tasks import as_known, known_length, known_tasks
 
 
 def walks(users: int = 300, items: int = 40, length: int = 10) -> Behaviour:
@@ -45,7 +45,7 @@ def test_a_known_user_is_asked_for_the_last_thing_they_wanted() -> None:
 
 def test_the_gate_has_a_support_size_beyond_the_pool_and_the_tasks_leave_the_history_out() -> None:
     behaviour = walks()
-    ensemble = Ensemble.fit(behaviour, ("item_knn", "markov"), 0)
+    ensemble = fit_ensemble(behaviour, ("item_knn", "markov"), 0)
     assert ensemble.gate.points.tolist() == [0, 1, 2, 3, known_length(behaviour)]
     users = np.arange(20)
     seen = []
@@ -67,7 +67,7 @@ def test_the_gate_has_a_support_size_beyond_the_pool_and_the_tasks_leave_the_his
 
 
 def test_order_is_trusted_for_known_users_where_only_it_tells_what_comes() -> None:
-    gate = Ensemble.fit(walks(), ("item_knn", "markov"), 0).gate
+    gate = fit_ensemble(walks(), ("item_knn", "markov"), 0).gate
     sequence = gate.weight[-1, 1]
     assert sequence > gate.weight[-1, 0]
     assert sequence > gate.weight[-2, 1]

@@ -12,8 +12,8 @@ import pytest
 from metarec.data.cold_users import LONG, SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.ensemble import Ensemble
-from metarec.recommendation.gate_training import (
+from metarec.recommendation.ensemble_fit import fit_ensemble
+from metarec.recommendation.held_out_tasks import (
     GateTasks,
     as_longer,
     known_length,
@@ -87,7 +87,7 @@ def test_the_gate_has_them_between_the_pool_and_users_known_for_long() -> None:
     weights = np.random.default_rng(1).random(360) + 0.5
     behaviour = replace(behaviour_of([16] * 300 + [6] * 60), weights=weights / weights.mean())
 
-    gate = Ensemble.fit(behaviour, ("item_knn", "markov"), 0).gate
+    gate = fit_ensemble(behaviour, ("item_knn", "markov"), 0).gate
 
     assert gate.points.tolist() == [0, 1, 2, 3, 5, 10, known_length(behaviour)]
 

@@ -23,8 +23,8 @@ from metarec.models.markov import Markov
 from metarec.models.profile import Profile
 from metarec.models.rating import RatingHead
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
-from metarec.recommendation.ensemble import _item_statistics, _popularity
 from metarec.recommendation.gate_training import _drawn
+from metarec.recommendation.item_statistics import item_statistics_of, popularity_of
 from world import World, evidence_of, popular_first
 
 N_ITEMS, USERS = 12, 30
@@ -109,8 +109,8 @@ def test_the_episodic_ridge_counts_a_weight_as_copies(
 def test_popularity_and_statistics_count_a_weight_as_copies(
     copied: Behaviour, weighed: Behaviour
 ) -> None:
-    np.testing.assert_allclose(_popularity(weighed)[0], _popularity(copied)[0], atol=1e-6)
-    np.testing.assert_allclose(_item_statistics(weighed), _item_statistics(copied), atol=1e-5)
+    np.testing.assert_allclose(popularity_of(weighed)[0], popularity_of(copied)[0], atol=1e-6)
+    np.testing.assert_allclose(item_statistics_of(weighed), item_statistics_of(copied), atol=1e-5)
 
 
 def test_item_offsets_of_ratings_count_a_weight_as_copies(
@@ -195,7 +195,7 @@ def test_what_brief_anonymous_users_like_counts_for_little(
     )
     assert behaviour.is_ordered == is_ordered
 
-    shares, _ = _popularity(behaviour)
+    shares, _ = popularity_of(behaviour)
 
     brief = [0] if is_ordered else [0, 1]  # the second of two events comes after half of them
     assert shares[popular].min() > shares[brief].max()

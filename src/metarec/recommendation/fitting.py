@@ -16,6 +16,7 @@ from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.errors import DataWarning
+from metarec.data.places import LATITUDE, LONGITUDE, degrees_of, stands_somewhere
 from metarec.data.schema import BadInput, Catalog, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.encoders.item_reader import item_reader
@@ -34,12 +35,13 @@ from metarec.models.registry import REPEAT, configs_of, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, cold_users_needed
-from metarec.recommendation.ensemble import Ensemble, Steps
+from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.policy import stock_columns
 from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
+from metarec.recommendation.steps import Steps
 from metarec.runtime.jobs import check_backend
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -154,7 +156,7 @@ def fit(
             behaviour, names = replace(behaviour, taste=taught), (TRANSFERRED, *names)
     steps = Steps.of(checkpoint, version, workers, backend)
     _tell_untaught(settings, names)
-    ensemble = Ensemble.fit(
+    ensemble = fit_ensemble(
         behaviour, names, settings.seed, progress, steps, settings.models, prior
     ).with_words(words)
     if prior is not None and ensemble.trial is not None:
@@ -256,11 +258,13 @@ def _read_items(
         seed=settings.seed,
         progress=progress,
     )
-    stock = stock_columns(past.data.policy or DEFAULT_POLICY, past.catalog.frame.columns)
+    frame = past.catalog.frame
+    stock = stock_columns(past.data.policy or DEFAULT_POLICY, frame.columns)
+    degrees = (LATITUDE, LONGITUDE) if stands_somewhere(degrees_of(frame)) else ()
     return ItemInputs.fit(
-        Catalog(
-            frame=past.catalog.frame.drop(stock)
-        ),  # what can be had today says nothing of taste
+        # What can be had today says nothing of taste; of degrees models of places know more than
+        # a straight line over the map.
+        Catalog(frame=frame.drop(stock, *degrees)),
         reader=reader,
         template=settings.item_template,
         fit_on=seen,

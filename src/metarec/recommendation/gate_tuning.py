@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from metarec.recommendation.gate import Gate, lifts
-from metarec.recommendation.gate_training import SLATE, GateTasks
+from metarec.recommendation.gate_tasks import GateTasks
+from metarec.recommendation.gate_training import SLATE
 from metarec.runtime.device import one_thread
 from metarec.runtime.gains import ndcg_of_hits
 

@@ -25,7 +25,8 @@ import numpy as np
 
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_training import SAMPLED, GateTasks, Schedule, train_gate
+from metarec.recommendation.gate_tasks import SAMPLED, GateTasks
+from metarec.recommendation.gate_training import Schedule, train_gate
 from metarec.recommendation.gate_tuning import ndcg_of
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.rng import derive

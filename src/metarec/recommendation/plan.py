@@ -22,8 +22,8 @@ from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.markov import MarkovConfig, choosing, window_of
 from metarec.models.registry import config_of
 from metarec.models.support_ridge import SupportRidgeConfig
-from metarec.recommendation.ensemble import FOLDS, HELD_OUT, MANY, held_out_of
-from metarec.recommendation.gate_training import SCORES_AT_ONCE, users_at_once
+from metarec.recommendation.held_out_tasks import SCORES_AT_ONCE, users_at_once
+from metarec.recommendation.lessons import FOLDS, HELD_OUT, MANY, held_out_of
 from metarec.recommendation.settings import Settings
 
 COUNTED = frozenset({"profile", "item_knn", "markov", "content", "support_ridge"})

@@ -14,7 +14,8 @@ import numpy as np
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_training import SLATE, GateTasks
+from metarec.recommendation.gate_tasks import GateTasks
+from metarec.recommendation.gate_training import SLATE
 from metarec.runtime.gains import ndcg_of_scores
 
 REFUSAL = 1.0
