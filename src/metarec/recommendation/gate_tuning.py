@@ -92,11 +92,15 @@ class _Sums:
             return replace(self, weight=_lifts_of(point, tasks, read_context))
         return replace(self, **{what: getattr(self, what) * factor})
 
+    @property
+    def total(self) -> Tensor:
+        """[T, C] the log-scores."""
+        return self.popularity_weight + self.statistics_weight + self.others + self.weight
+
     def ndcg(self, tasks: GateTasks) -> np.ndarray:
         """[T] NDCG@10 of each task among its candidates."""
-        scores = self.popularity_weight + self.statistics_weight + self.others + self.weight
+        scores = self.total.masked_fill_(~tasks.is_real, -1e9)
         reach = min(SLATE, scores.shape[1])
-        scores.masked_fill_(~tasks.is_real, -1e9)
         hits = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices)
         return ndcg_of_hits(hits.numpy(), tasks.is_relevant.sum(1).numpy())
 
