@@ -57,12 +57,10 @@ def _said(node: ast.AST) -> Iterator[str]:
 
 
 def templates(node: ast.expr) -> list[str]:
-    """All that a string expression may say."""
-    return [
-        re.sub(r"(\{\})+", "{}", " ".join(text.split()))
-        for text in dict.fromkeys(_choices(node))
-        if text != "{}"
-    ]
+    """All that a string expression may say, line by line, as it is translated."""
+    lines = dict.fromkeys(line for text in _choices(node) for line in text.split("\n"))
+    said_ = (re.sub(r"(\{\})+", "{}", " ".join(line.split())) for line in lines)
+    return [text for text in said_ if text not in ("", "{}")]
 
 
 def _choices(node: ast.expr) -> list[str]:

@@ -57,6 +57,13 @@ def test_the_guides_commands_run(ab, model):
     ]
 
 
+def test_it_speaks_chinese(ab, monkeypatch):
+    monkeypatch.setenv("METAREC_LANG", "zh")
+    started = ab("metarec ab start MODEL front --arm control=0.5 --arm new=0.5,explore=1")[1]
+    assert started.startswith("front 正在运行：control 50% (")
+    assert ab("metarec ab stop MODEL front")[1] == "front 已停止：由命令行要求\n"
+
+
 def test_an_experiment_is_a_page_of_the_reports_family(ab, tmp_path):
     first = next(
         line for line in GUIDE.read_text("utf-8").splitlines() if "metarec ab start" in line

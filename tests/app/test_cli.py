@@ -5,11 +5,13 @@ from __future__ import annotations
 import _thread
 import contextlib
 import json
+import re
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ import pytest
 from metarec.app import cli
 from metarec.recommender import Recommender
 from metarec.runtime.artefacts import Artefact, write_artefact
+from metarec.runtime.report_page import STYLE
 from world import World
 
 Run = Callable[..., tuple[int, str, str]]
@@ -312,20 +315,40 @@ def test_explain_follows_inner_steps_and_maps_users(
         code, _, err = run("explain", str(fitted[1]), *asked, *words)
         assert code == 2 and "--map FILE and --by COLUMN go together" in err
     code, _, err = run("explain", str(fitted[1]), *asked[:4], "--learner", "item_knn")
-    assert code == 2 and "add --trace FILE or --map FILE" in err
+    assert code == 2 and "add --trace FILE, --map FILE or --out FILE" in err
     quick = {"anil": {"outer_steps": 10}}
     model = Recommender.fit(
         rated_world.data, preset="tiny", encoder="none", learner="anil", models=quick
     )
     model.save(tmp_path / "m")
-    picture = tmp_path / "users.png"
-    code, out, err = run(
-        "explain", str(tmp_path / "m"), *asked, "--map", str(picture), "--by", "home"
-    )
+    picture, page = tmp_path / "users.png", tmp_path / "why.html"
+    asked += ["--out", str(page), "--map", str(picture), "--by", "home"]
+    code, out, err = run("explain", str(tmp_path / "m"), *asked)
     assert code == 0, err
     assert "inner steps of anil" in out and "training users by what anil moved" in out
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "Inner loop of anil" in (tmp_path / "t.svg").read_text()
+    assert ">Inner steps of anil</h2>" in page.read_text("utf-8")
+
+
+def test_an_explanation_is_a_page_of_the_reports_family(
+    run: Run, fitted: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("explain", str(fitted[1]), "--item", "s05", "--like", "s01", "--like", "s02")
+    code, out, _ = run(*asked, "--out", str(tmp_path / "new" / "why.html"))
+    page = (tmp_path / "new" / "why.html").read_text("utf-8")
+    assert code == 0 and out.rstrip().endswith("why.html")
+    assert STYLE in page and page.count("<figure>") == 2
+    assert "lost without it" in page and 'download="trace.csv"' in page
+    told = {line.strip() for line in out.splitlines() if line.startswith("  because")}
+    assert told and all(escape(line, quote=False) in page for line in told)
+    assert not re.findall(r"<script|(?:src|href)=.https?:", page)
+    monkeypatch.setenv("METAREC_LANG", "zh")
+    assert run(*asked, "--out", str(tmp_path / "zh.html"))[0] == 0
+    page = re.sub(
+        r"<(style|svg)\b.*?</\1>", "", (tmp_path / "zh.html").read_text("utf-8"), flags=re.DOTALL
+    )
+    assert "每个组成部分的作用" in page and "lost without it" not in page and "because" not in page
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,12 @@ _NAMES_A_MOMENT = re.compile(r"(_at|_time|_date|_ts|[a-z](At|Time|Date)|时间|�
 """Names such as `played_at` and `pickup_time`: the time of an event, where a table has but one."""
 
 
+def names_a_moment(name: str) -> bool:
+    """Whether a column is called as if it said when an event was."""
+    known = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"], "day")}
+    return plain(name) in known or _NAMES_A_MOMENT.search(name) is not None
+
+
 def plain(name: str) -> str:
     """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and
     `customerId` are one.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metarec.explanation.inner_steps import InnerTrace, UserMap
 from metarec.explanation.trace import Trace
-from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, to_png, to_svg
+from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, themed, to_png, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,35 +26,75 @@ def draw(trace: Trace, inner: InnerTrace | None = None) -> str:
     """
     figure = new_figure(11.0, 7.5 if inner is None else 11.0, extra="explain")
     panels = figure.subplots(2 if inner is None else 3, 2, sharex="row")
-    (left_top, right_top), (left_bottom, right_bottom) = panels[:2]
-    if inner is not None:
-        _draw_losses(panels[2, 0], inner)
-        _draw_movement(panels[2, 1], inner)
     figure.suptitle(f"How {trace.title} came to stand where it stands", fontsize=12)
-    _draw_parts(left_top, trace)
-    _draw_slates(right_top, trace)
-    parts = list(trace.moments[0].parts)
+    _draw_panels(panels.ravel(), trace, inner)
+    for axes in panels[0]:
+        axes.tick_params(labelbottom=False)
+    return to_svg(figure)
+
+
+def draw_for_page(trace: Trace, inner: InnerTrace | None = None) -> str:
+    """The same as one column of panels, in the colors of a report's page, so that it can be read on
+    a phone.
+
+    Raises:
+        MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
+    """
+    rows = 4 if inner is None else 6
+    figure = new_figure(7.0, 2.9 * rows, extra="explain")
+    _draw_panels(figure.subplots(rows, 1), trace, inner)
+    return themed(figure)
+
+
+def draw_effects(effects: Mapping[str, float]) -> str:
+    """Named effects as bars, the strongest first, for a report's page.
+
+    Raises:
+        MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
+    """
+    reach = max((abs(value) for value in effects.values()), default=0.0)
+    kept = [name for name, value in effects.items() if abs(value) >= MIN_SHARE * reach]
+    kept.sort(key=lambda name: abs(effects[name]))
+    figure = new_figure(7.0, 0.7 + 0.28 * len(kept), extra="explain")
+    axes = figure.subplots()
+    values = [effects[name] for name in kept]
+    bars = axes.barh(kept, values, color=[COLORS[0] if v > 0 else COLORS[1] for v in values])
+    axes.bar_label(bars, fmt="%+.2f", padding=3, fontsize=8)
+    axes.margins(x=0.15)
+    axes.axvline(0, color=QUIET, linewidth=0.8)
+    axes.set_xlabel("log-score above what a new user is shown", fontsize=8)
+    _finish(axes, "", "")
+    return themed(figure)
+
+
+def _draw_panels(panels: Sequence[Axes], trace: Trace, inner: InnerTrace | None) -> None:
+    """Parts, slates, and how far each event moved parts and parameters; below them the inner
+    steps.
+    """
+    parts, slates, shifts, moves = panels[:4]
+    _draw_parts(parts, trace)
+    _draw_slates(slates, trace)
     _draw_lines(
-        left_bottom,
+        shifts,
         "How far each event moved each part",
         [m.shifts for m in trace.moments],
         "root mean square",
-        parts,
+        list(trace.moments[0].parts),
     )
     _draw_lines(
-        right_bottom,
+        moves,
         "How far each event moved each parameter",
         [m.moves for m in trace.moments],
         "Euclidean distance",
         [],
     )
-    for axes in (left_top, right_top):
-        axes.tick_params(labelbottom=False)
-    for axes in panels[:2].ravel():
+    for axes in panels[:4]:
         axes.set_xticks([m.shots for m in trace.moments])
-    for axes in (left_bottom, right_bottom):
+    for axes in (shifts, moves):
         axes.set_xlabel("events seen", fontsize=8)
-    return to_svg(figure)
+    if inner is not None:
+        _draw_losses(panels[4], inner)
+        _draw_movement(panels[5], inner)
 
 
 def draw_map(found: UserMap) -> bytes:

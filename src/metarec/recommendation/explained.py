@@ -20,7 +20,7 @@ class EventEffect:
     value: float | None
     kind: str
     effect: float
-    """Standing lost had the event never happened; negative: the event speaks against the item."""
+    """Relative score lost had the event never happened; negative: it speaks against the item."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +125,11 @@ class Explanation:
                 "most like, of what you know: "
                 + "; ".join(f"{title} ({cosine:.2f})" for _, title, cosine in self.nearest)
             )
-        lines += self._counterfactual_lines()
+        lines += self.counterfactual_lines()
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
-    def _counterfactual_lines(self) -> list[str]:
+    def counterfactual_lines(self) -> list[str]:
+        """What would take the item off the slate, in a sentence; nothing where it is not on it."""
         found = self.counterfactual
         if found is None:
             return []

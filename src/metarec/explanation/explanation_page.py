@@ -1,0 +1,123 @@
+"""An explanation as a page of the reports' family: why the item stands where it stands, what each
+part, event and feature adds, and how the slate moved with each event and inner step.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from itertools import zip_longest
+
+import polars as pl
+
+from metarec.explanation.inner_steps import InnerTrace
+from metarec.explanation.trace import Moment, Trace
+from metarec.explanation.trace_plot import draw_effects, draw_for_page
+from metarec.recommendation.explained import Explanation
+from metarec.runtime.report_page import figure, html_table, report_page
+
+LEAD = (
+    "Effects are differences of log-score; the relative score is the item's score less the mean "
+    "score, for this user, of what a new user is shown."
+)
+
+
+def explanation_page(why: Explanation, trace: Trace, inner: InnerTrace | None = None) -> str:
+    """The page of one item and one user.
+
+    Args:
+        inner: a learner's inner steps on the user's events, where it takes some.
+
+    Raises:
+        MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
+    """
+    body = [
+        _answer(why),
+        *(f'<p class="caution">{escape(note)}</p>' for note in why.notes),
+        f"<h2>What each part adds</h2>{figure(draw_effects(why.parts))}",
+        *_events(why),
+        *_features(why),
+        *_nearest(why),
+        "<h2>How the slate moved with each event</h2>",
+        figure(draw_for_page(trace, inner)),
+        _moments(trace),
+        *([] if inner is None else _steps(inner)),
+    ]
+    return report_page(f"Why {why.title}?", LEAD, "\n".join(body), downloads=_files(why, trace))
+
+
+def _answer(why: Explanation) -> str:
+    place = f"place {why.rank}" if why.rank else "not to be shown"
+    said = [*why.reasons, *why.facts] or [
+        "nothing about you moves it: it stands where it stands for everyone"
+    ]
+    lines = [*said, *why.counterfactual_lines()]
+    listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return (
+        f'<div class="comparison"><b>Why is it there?</b><span>{place}</span>'
+        f"<span>, relative score {why.relative_score:+.2f}</span><ul>{listed}</ul></div>"
+    )
+
+
+def _events(why: Explanation) -> list[str]:
+    rows = [
+        [e.title, e.kind, _stated(e.value), f"{e.effect:+.3f}", _share(share)]
+        for e, share in zip_longest(why.events, why.shares[: len(why.events)])
+    ]
+    head = ["event", "kind", "value", "lost without it", "share (Shapley value)"]
+    return [f"<h2>What each event adds</h2>{html_table(head, rows, words=(0, 1))}"] if rows else []
+
+
+def _features(why: Explanation) -> list[str]:
+    rows = [[f.about, f.name, f.value, f"{f.effect:+.3f}"] for f in why.features]
+    head = ["of", "feature", "value", "lost without it"]
+    table = html_table(head, rows, words=(0, 1, 2))
+    return [f"<h2>What each feature adds</h2>{table}"] if rows else []
+
+
+def _nearest(why: Explanation) -> list[str]:
+    rows = [[title, item_id, f"{cosine:.2f}"] for item_id, title, cosine in why.nearest]
+    table = html_table(["item", "id", "cosine"], rows, words=(0, 1))
+    return [f"<h2>Most like it, of the user's own items</h2>{table}"] if rows else []
+
+
+def _moments(trace: Trace) -> str:
+    rows = [_moment(one) for one in trace.moments]
+    head = ["events", "newest event", "place", "relative score", "moved most", "first three"]
+    return html_table(head, rows, words=(1, 4, 5))
+
+
+def _moment(one: Moment) -> list[str]:
+    moved = max(one.shifts, key=lambda name: one.shifts[name], default="") if one.shots else ""
+    place = "seen" if one.rank is None else str(one.rank)
+    first = ", ".join(one.titles[:3])
+    return [str(one.shots), one.event, place, f"{one.relative_score:+.2f}", moved, first]
+
+
+def _steps(inner: InnerTrace) -> list[str]:
+    rows = [
+        [str(step), f"{loss:.4f}", f"{kept:.0%}", ", ".join(slate[:3])]
+        for step, (loss, kept, slate) in enumerate(
+            zip(inner.losses, inner.kept, inner.slates, strict=True)
+        )
+    ]
+    head = ["step", "loss", "kept of the first slate", "first three"]
+    return [f"<h2>Inner steps of {escape(inner.learner)}</h2>{html_table(head, rows, words=(3,))}"]
+
+
+def _files(why: Explanation, trace: Trace) -> dict[str, str]:
+    moments = [
+        {"events": one.shots, "newest_event": one.event, "place": one.rank}
+        | {"relative_score": one.relative_score, **one.parts}
+        for one in trace.moments
+    ]
+    parts = [{"part": name, "adds": adds} for name, adds in why.parts.items()]
+    files = {"parts.csv": parts, "trace.csv": moments}
+    return {name: pl.DataFrame(rows).write_csv() for name, rows in files.items()}
+
+
+def _stated(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:+.3f}"
