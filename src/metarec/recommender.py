@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.rerank import Reranker
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.settings import Settings
-from metarec.recommendation.slate import ItemIds, Request, Slate
+from metarec.recommendation.slate import ItemIds, Request, Slate, observed
 from metarec.runtime.progress import Progress, silent
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Recommender(FittedModel):
     """Recommends well to users and items with few events or none, many requests at once."""
 
@@ -179,7 +179,7 @@ class Recommender(FittedModel):
 
     def observe(self, request: Request, events: Sequence[tuple[Any, ...]]) -> Request:
         """The same user after further events; recommending to the result is adaptation."""
-        return replace(request, history=[*request.history, *events])
+        return observed(request, events)
 
     def with_items(self, frame: Any) -> Recommender:
         """The same model with items added or changed: rows of `item_id` and catalog columns."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Interactions, Vocabulary
 from metarec.features.histories import PER_EVENT, Histories
@@ -279,5 +280,11 @@ def parts_of(event: Any) -> tuple[Any, float | None, str | None, float | None]:
     """Item, value, kind and time of an event of a request, which may be a bare item id."""
     if isinstance(event, str | int):
         return event, None, None, None
+    if not 1 <= len(event) <= 4:
+        raise BadInput(f"an event is (item_id, value, kind, timestamp) or less, got {event!r}")
     item, value, kind, at = [*event, None, None, None][:4]
-    return item, None if value is None else float(value), kind, at
+    try:
+        number = None if value is None or value != value else float(value)
+        return item, number, kind, None if at is None else float(at)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"value and timestamp of an event must be numbers, got {event!r}") from error

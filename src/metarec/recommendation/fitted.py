@@ -41,7 +41,7 @@ COLD_BELOW = CleaningConfig.cold_below
 """Items with fewer training events are cold."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FittedModel:
     """Everything learned, with what follows from it at once."""
 
@@ -231,6 +231,13 @@ class FittedModel:
     def context_columns(self) -> ContextColumns:
         """Circumstances that training events tell of."""
         return self.request_reader.context_columns
+
+    def __repr__(self) -> str:
+        users = self.trained_on["user_id"].n_unique()
+        return (
+            f"{type(self).__name__}({self.settings.preset}: {len(self.catalog):,} items, {users:,} "
+            f"users, version {self.version})"
+        )
 
     def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
         """What is known of the users who ask, and for each how many events named unknown items."""

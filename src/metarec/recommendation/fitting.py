@@ -121,6 +121,8 @@ def fit(
 ) -> FittedModel:
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
     check_backend(workers, backend)
+    if not isinstance(data, Dataset):
+        raise BadInput(f"data is a Dataset (metarec.read reads one), got {data!r}")
     _check_size(data)
     settings = replace(settings, models={**configs_of(data.models), **settings.models})
     named = policy or data.policy

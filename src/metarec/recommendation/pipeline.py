@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metarec.data.errors import BadInput
 from metarec.recommendation.annotate import annotate
 from metarec.recommendation.cold_share import reserve
 from metarec.recommendation.fitted import FittedModel
@@ -17,7 +18,7 @@ from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.restrict import restrict
 from metarec.recommendation.retrieve import retrieve
 from metarec.recommendation.score import score
-from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.slate import Request, Slate, checked_requests
 from metarec.runtime.rng import derive
 
 
@@ -28,6 +29,9 @@ def recommend(
     rng: np.random.Generator | None = None,
 ) -> list[Slate]:
     """One slate for each request; unless `rng` is given, chance is seeded by the model's seed."""
+    checked_requests(requests)
+    if not isinstance(rng, np.random.Generator | None):
+        raise BadInput(f"rng is a numpy Generator (np.random.default_rng(5)), got {rng!r}")
     return recommend_each(model, requests, [options] * len(requests), rng)
 
 

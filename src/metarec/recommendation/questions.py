@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metarec.data.errors import BadInput
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.recommendation.fitted import FittedModel
@@ -29,6 +30,10 @@ def ask(
     exclude: Sequence[Sequence[str]] = (),
 ) -> Questions:
     """Up to `k` questions for each user, as many for each; `exclude`: items not to ask about."""
+    if k < 1:
+        raise BadInput(f"k must be 1 or more, got {k}")
+    if any(isinstance(ids, str) for ids in exclude):
+        raise BadInput(f"exclude holds a list of items for each request, got {exclude!r}")
     knows = chance_known(
         np.bincount(
             model.vocabulary.indexes(model.trained_on["item_id"]), minlength=len(model.catalog)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any, cast
 
 import numpy as np
 
@@ -32,18 +34,33 @@ class SlateOptions:
     """Reorders for another aim (exposure, calibration); instead of `diversity`."""
 
     def __post_init__(self) -> None:
+        self._check_types()
         if self.k < 1:
             raise BadInput(f"k must be 1 or more, got {self.k}")
         if not 0.0 <= self.diversity <= 1.0:
             raise BadInput(f"diversity must lie in [0, 1], got {self.diversity}")
         if not 0.0 <= self.cold_share <= 0.5:
             raise BadInput(f"cold_share must lie in [0, 0.5], got {self.cold_share}")
-        if self.explore < 0.0:
+        if not 0.0 <= self.explore < np.inf:
             raise BadInput(f"explore must be 0 or more, got {self.explore}")
         if self.diversity and self.reranker is not None:
             raise BadInput(
                 "a slate is reordered for one aim: give diversity or a reranker, not both"
             )
+
+    def _check_types(self) -> None:
+        k, words, rules = (cast("Any", given) for given in (self.k, self.filter, self.rules))
+        if isinstance(k, bool) or not isinstance(k, Integral):
+            raise BadInput(f"k must be a whole number, got {self.k!r}")
+        for name in ("diversity", "cold_share", "explore"):
+            if not isinstance(getattr(self, name), Real):
+                raise BadInput(f"{name} must be a number, got {getattr(self, name)!r}")
+        if not isinstance(words, str | None):
+            raise BadInput(f"filter is a text such as 'year > 1990', got {self.filter!r}")
+        if not isinstance(rules, Rules):
+            raise BadInput(f"rules must be Rules, got {self.rules!r}")
+        if self.reranker is not None and not hasattr(self.reranker, "rerank"):
+            raise BadInput(f"a reranker has the method rerank, got {self.reranker!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,11 @@ def predict_ratings(
             "this model was trained on events without ratings, so it ranks but does not rate"
         )
     support = model.users(requests)[0].support
+    if len(item_ids) != len(requests) or any(isinstance(ids, str) for ids in item_ids):
+        raise BadInput(
+            f"item_ids holds a list of items for each request ({len(requests)} here), such as "
+            f"[['item1', 'item2']]; got {item_ids!r}"
+        )
     index = [model.vocabulary.indexes(map(str, ids)) for ids in item_ids]
     values, spread = predict_at(model, model.ratings, support, Histories.of_indexes(index))
     cuts = np.cumsum([len(row) for row in index])[:-1]

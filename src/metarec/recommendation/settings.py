@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
 
 from metarec.data.schema import BadInput
 from metarec.features.text import check_user_template
@@ -62,6 +64,9 @@ class Settings:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        seed: Any = self.seed
+        if not isinstance(seed, Integral):
+            raise BadInput(f"seed must be a whole number, got {self.seed!r}")
         object.__setattr__(self, "models", configs_of(self.models))
         if self.learner is not None:
             object.__setattr__(self, "learner", current_id(self.learner))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -54,14 +56,53 @@ class Request:
 
     def __post_init__(self) -> None:
         history: Any = self.history
-        if isinstance(history, str):
+        if isinstance(history, str | bytes | Mapping) or not isinstance(history, Iterable):
             raise BadInput(f"history is a list of events or item ids, got {history!r}")
+        self._check_fields()
         if not all(isinstance(event, tuple | list) for event in self.history):
             events = [e if isinstance(e, tuple | list) else (str(e), None) for e in self.history]
             object.__setattr__(self, "history", events)
         km = self.within_km
         if km is not None and not (isinstance(km, int | float) and 0.0 < km < np.inf):
             raise BadInput(f"within_km must be a number of kilometres above 0, got {km!r}")
+
+    def _check_fields(self) -> None:
+        """A text where a list is meant would be read letter by letter."""
+        for name in ("friends", "searches", "exclude", "allow"):
+            given: Any = getattr(self, name)
+            if isinstance(given, str | bytes) or not isinstance(given, Iterable | None):
+                raise BadInput(f"{name} is a list, got {given!r}; write [{given!r}] for one")
+        if (odd := next((q for q in self.searches if not isinstance(q, str)), None)) is not None:
+            raise BadInput(f"searches is a list of texts, and {odd!r} is none")
+        for name in ("profile", "context"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise BadInput(f"{name} maps names to values, got {getattr(self, name)!r}")
+        if not isinstance(self.wish, str | None):
+            raise BadInput(f"wish is a text, got {self.wish!r}")
+        at: Any = self.at
+        if at is not None and not (isinstance(at, Real) and isfinite(at)):
+            raise BadInput(f"at is a time in seconds since 1970, got {at!r}")
+
+
+def observed(request: Request, events: Sequence[tuple[Any, ...]]) -> Request:
+    """The same user after further events.
+
+    Raises:
+        BadInput: if `events` is no list of events.
+    """
+    return replace(request, history=[*request.history, *Request(history=events).history])
+
+
+def checked_requests(requests: Sequence[Request]) -> None:
+    """Refuse what is no list of requests.
+
+    Raises:
+        BadInput: if it is one request, or holds anything else.
+    """
+    if isinstance(requests, Request | str | bytes) or not isinstance(requests, Iterable):
+        raise BadInput(f"requests is a list of Request, got {requests!r}; write [Request(...)]")
+    if (odd := next((r for r in requests if not isinstance(r, Request)), None)) is not None:
+        raise BadInput(f"requests is a list of Request, and {odd!r} is none")
 
 
 def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:

@@ -22,7 +22,7 @@ from metarec.features.request_context import RequestContext
 from metarec.features.training_context import current_location, friend_matrix
 from metarec.features.users import UserBatch
 from metarec.recommendation.given import MAX_GIVEN
-from metarec.recommendation.slate import Request, friend_weights
+from metarec.recommendation.slate import Request, checked_requests, friend_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class RequestReader:
 
     def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
         """What is known of the users who ask, and for each how many events named unknown items."""
+        checked_requests(requests)
         events, unknown = self.events.of_requests(
             [request.history for request in requests], self.catalog.vocabulary
         )

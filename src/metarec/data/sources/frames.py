@@ -24,6 +24,8 @@ def read_frames(frames: Any, reading: Reading) -> Tables:
     odd = [n for n in given if n not in NAMES]
     if odd or "interactions" not in given:
         raise BadInput(f"frames are named {', '.join(NAMES)}, got {', '.join(map(str, given))}")
+    if given["interactions"] is None:
+        raise BadInput("interactions must be a polars or pandas frame, got NoneType")
     raw: dict[str, RawTable] = {
         name: (as_polars(frame, name), Place(name), [])
         for name, frame in given.items()
