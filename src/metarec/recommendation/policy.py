@@ -189,6 +189,8 @@ class PolicyCheck:
 
     def notes(self, request: Request, shown: Sequence[int]) -> list[str]:
         """What could not be checked for one user and the items (indexes) of their slate."""
+        if not (self.policy.exclusions or self._rules or self._unlisted):
+            return self._missing_columns
         return [
             *self._missing_columns,
             *self._not_stated(request),
