@@ -12,7 +12,8 @@ from metarec.data.schema import BadInput
 def test_flags_win_over_environment_over_file_over_defaults(tmp_path):
     file = tmp_path / "service.toml"
     file.write_text(
-        '[service]\nmodel = "from-file"\nport = 1\nworkers = 3\nburst = 7\ncors_origins = ["http://a"]\n'
+        '[service]\nmodel = "from-file"\nport = 1\nworkers = 3\nburst = 7\n'
+        'cors_origins = ["http://a"]\n'
     )
     settings = load_settings(
         file, {"METAREC_PORT": "2", "METAREC_WORKERS": "4", "UNRELATED": "x"}, port=5, workers=None
