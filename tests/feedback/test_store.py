@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from metarec.data.schema import BadInput
 from metarec.feedback import open_store, tables
+from metarec.feedback.engines import with_schema
 from metarec.feedback.events import Appended, Event, EventConflict, Impression, StoreUnavailable
 from metarec.feedback.migrations import MIGRATIONS, migrate
 
@@ -492,3 +493,11 @@ def test_what_a_user_acted_on_is_told_once_by_kind_of_their_latest(store):
     store.append([*rows, event("d", user="bob", item="jam")]).result()
     assert sorted(store.acted_on("ann", 9)) == [("rice", "view"), ("tea", "like"), ("tea", "view")]
     assert store.acted_on("nobody", 9) == []
+
+
+@pytest.mark.parametrize("secret", ["s3cret:x/y", "s3cret:d+e", "s3cret:a@b:c"])
+def test_a_url_whose_password_ends_it_is_refused_without_being_shown(secret):
+    for asked in (open_store, lambda url: with_schema(url, "shop")):
+        with pytest.raises(BadInput, match="written %2F, .* given as PGPASSWORD") as caught:
+            asked(f"postgresql://metarec:{secret}@db:{secret}/metarec")
+        assert "s3cret" not in str(caught.value)
