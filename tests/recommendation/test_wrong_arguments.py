@@ -58,7 +58,7 @@ def test_an_event_of_wrong_parts(model: Recommender, event: tuple[Any, ...]) -> 
         (lambda m: m.recommend([Request()], k=1.5), "k must be a whole number"),
         (lambda m: m.recommend([Request()], k=True), "k must be a whole number"),
         (lambda m: m.recommend([Request()], filter=5), "filter is a text"),
-        (lambda m: m.recommend([Request()], diversity=None), "diversity must be a number"),
+        (lambda m: m.recommend([Request()], diversity=None), "diversity takes a number"),
         (lambda m: m.recommend([Request()], explore=float("nan")), "explore must be 0 or more"),
         (lambda m: m.recommend([Request()], rules={"pin": ["B1"]}), "rules must be Rules"),
         (lambda m: m.recommend([Request()], reranker="fair"), "reranker has the method"),

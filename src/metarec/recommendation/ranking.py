@@ -54,7 +54,7 @@ class SlateOptions:
             raise BadInput(f"k must be a whole number, got {self.k!r}")
         for name in ("diversity", "cold_share", "explore"):
             if not isinstance(getattr(self, name), Real):
-                raise BadInput(f"{name} must be a number, got {getattr(self, name)!r}")
+                raise BadInput(f"{name} takes a number, got {getattr(self, name)!r}")
         if not isinstance(words, str | None):
             raise BadInput(f"filter is a text such as 'year > 1990', got {self.filter!r}")
         if not isinstance(rules, Rules):
