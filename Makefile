@@ -16,10 +16,10 @@ PARALLEL ?= -n 2 --dist loadfile
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 
-.PHONY: help setup demo test test-fast slow ray browser lint golden serve bench docs notebooks release clean
+.PHONY: help setup demo test test-fast slow ray browser lint golden serve bench docs notebooks leaderboard release clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; install one or set PYTHON=/path/to/python" >&2; exit 1; }
@@ -91,6 +91,12 @@ docs: $(VENV)/.docs  ## the documentation site in build/site; a broken link is a
 
 notebooks: $(VENV)/.docs  ## run the tutorials anew and keep what they print
 	$(BIN)/python docs/_site/notebooks.py
+
+BOARD := docs/experiments/2026-11-28-leaderboard
+leaderboard: $(VENV)/.run  ## README's table anew, from data folders in DATA=FOLDER (about half an hour of CPU)
+	$(BIN)/metarec study $(BOARD)/study.toml --data $(DATA) --out out/leaderboard
+	cp out/leaderboard/table.csv out/leaderboard/differences.csv $(BOARD)/
+	$(BIN)/python docs/_site/leaderboard.py
 
 # The wheel is tried where nothing of this folder is seen: an empty environment, another folder.
 release: $(VENV)/.all  ## build the wheel and try it in an empty environment (PYTHON=python3.13)

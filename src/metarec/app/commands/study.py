@@ -31,6 +31,12 @@ def study(
             metavar="FOLDER", help="For the cells, table.csv, differences.csv and report.html."
         ),
     ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where the data sets lie that the file names; beside it first."
+        ),
+    ] = None,
     workers: Workers = 1,
     backend: Backend = "here",
     as_json: Json = False,
@@ -53,7 +59,7 @@ def study(
     with on_terminal(show=not as_json) as progress:
         found = run_study(
             asked,
-            partial(_read, file),
+            partial(_read, (file.parent, *([] if data is None else [data]))),
             out,
             workers=workers,
             backend=backend,
@@ -65,11 +71,13 @@ def study(
     show(result, f"{found.text()}\n{out / 'table.csv'}\n{page}", as_json=as_json)
 
 
-def _read(file: Path, name: str) -> Dataset:
-    """A data set by its name: beside the file first, else as `metarec fit` takes it."""
+def _read(folders: tuple[Path, ...], name: str) -> Dataset:
+    """A data set by its name: in the first of the folders that has it, else as `metarec fit` takes
+    it.
+    """
     from metarec.data.cleaning import read_clean
 
-    beside = file.parent / name
-    data, report = read_clean(str(beside) if beside.exists() else name)
+    found = next((place for one in folders if (place := one / name).exists()), name)
+    data, report = read_clean(str(found))
     note(f"{name}: {report.events_read:,} events read, {report.removed:,} removed by cleaning")
     return data
