@@ -35,12 +35,35 @@ NOTHING = (
     "(null)",
     "[null]",
     "undefined",
+    "—",
+    "–",
+    "——",
+    "n.a.",
+    "N.A.",
+    "nil",
+    "NIL",
+    "#VALUE!",
+    "#DIV/0!",
+    "#REF!",
+    "unknown",
+    "Unknown",
+    "UNKNOWN",
+    "missing",
+    "not available",
+    "not rated",
+    "unrated",
+    "无",
+    "暂无",
+    "未知",
+    "不详",
+    "未评分",
+    "未评价",
 )
 """What stands for a missing number or time."""
 NO_TEXT = ("", "NULL", "null", "\\N", "<NA>", "nan", "NaN", "NaT", "(null)", "[null]")
 """What nobody writes as a word: a missing text (`None` and `NA` may be words)."""
 BLANK = (
-    " \t\r\n\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\x00 \t\r\n\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff\u200e\u200f"
 )
 """What nobody sees at the ends of a cell, zero-width characters included."""
@@ -198,7 +221,12 @@ def _day_pattern(numbers: pl.Series) -> str | None:
     known = numbers.drop_nulls().drop_nans()
     if not len(known) or not bool((known == known.floor()).all()):
         return None
-    for digits, pattern in ((8, "%Y%m%d"), (12, "%Y%m%d%H%M"), (14, "%Y%m%d%H%M%S")):
+    for digits, pattern in (
+        (6, "%Y%m"),
+        (8, "%Y%m%d"),
+        (12, "%Y%m%d%H%M"),
+        (14, "%Y%m%d%H%M%S"),
+    ):
         if not known.is_between(10 ** (digits - 1), 10**digits - 1).all():
             continue
         text = known.cast(pl.Int64).cast(pl.Utf8)
@@ -209,7 +237,15 @@ def _day_pattern(numbers: pl.Series) -> str | None:
 
 
 def _moments(text: pl.Series, pattern: str) -> pl.Series:
-    """Seconds since 1970 by a format of dates, null where a cell does not fit."""
+    """Seconds since 1970 by a format of dates, null where a cell does not fit; a month or a week
+    without a day begins with its first.
+    """
+    if "%d" not in pattern and "%j" not in pattern and "%u" not in pattern and "%D" not in pattern:
+        is_week = "%V" in pattern or "%W" in pattern or "%U" in pattern
+        if is_week or "%m" in pattern or "%b" in pattern or "%B" in pattern:
+            text, pattern = text + " 1", pattern + (" %u" if is_week else " %d")
+    if ("%H" in pattern or "%I" in pattern) and "%M" not in pattern:
+        text, pattern = text + ":00", pattern + ":%M"
     if "%H" not in pattern and "%I" not in pattern and "%T" not in pattern and "%R" not in pattern:
         days = text.str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
         return days.dt.epoch("us").cast(pl.Float64) / 1e6
@@ -238,21 +274,82 @@ PATTERNS = (
     "%Y/%m/%dT%H:%M",
     "%Y/%m/%d",
     "%Y%m%dT%H%M%S",
+    "%Y%m%dT%H:%M:%S",
+    "%Y%m%dT%H:%M",
     "%d.%m.%YT%H:%M:%S",
     "%d.%m.%YT%H:%M",
     "%d.%m.%Y",
-    "%Y年%m月%d日",
+    "%Y-%m-%dT%H",
+    "%Y-%m-%dT%I:%M:%ST%p",
+    "%Y-%m-%dT%I:%MT%p",
+    "%Y.%m.%dT%H:%M:%S",
+    "%Y.%m.%dT%H:%M",
+    "%Y.%m.%d",
+    "%Y-%m",
+    "%Y/%m",
+    "%G-W%V-%u",
+    "%G-W%V",
+    *(
+        day + tail
+        for day in ("%d-%b-%Y",)
+        for tail in ("", "T%H:%M:%S", "T%H:%M", "T%I:%M:%ST%p", "T%I:%MT%p")
+    ),
 )
-"""Dates that can be read in one way only."""
+"""Dates that can be read in one way only, as `_plain_dates` leaves them."""
+AMBIGUOUS = tuple(
+    day.replace("/", mark) + tail
+    for tail in ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+    for mark in "/-"
+    for day in ("%d/%m/%Y", "%m/%d/%Y")
+)
+"""Dates that can be read in two ways, unless some day of the column is above 12."""
+SAMPLE = 200
+"""Cells that a format is tried on before all of them."""
+
+
+def fitting_formats(column: pl.Series) -> list[str]:
+    """The formats, of those that can be mistaken for each other, that every stated cell fits."""
+    if column.dtype != pl.Utf8:
+        return []
+    text = nothing(column).drop_nulls().unique().sort()
+    if not len(text) or not _is(text.head(1), r"^\d{1,2}[/-]\d{1,2}[/-]\d{4}\b").any():
+        return []
+    tried = text.gather_every(max(len(text) // SAMPLE, 1))
+    near = [f for f in AMBIGUOUS if not _moments(tried, f).null_count()]
+    return [f for f in near if not _moments(text, f).null_count()]
+
+
+_MONTH = r"([A-Za-z]{3})[a-z]*\.?"
+_DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
+_SPELLINGS: tuple[tuple[str, str], ...] = (
+    (r"\s*([zZ]|UTC|GMT)$", "+00:00"),
+    (r"(\d)\s+([+-]\d\d:?\d\d)$", "$1$2"),
+    (r"\s*\[[\w/+-]+\]$", ""),
+    (r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?,?\s+", ""),
+    (r"^(\d{4})年(\d{1,2})月(\d{1,2})日\s*", "$1-$2-$3 "),
+    (r"^(\d{4})年(\d{1,2})月$", "$1-$2"),
+    (r"(\d)[时点](\d{1,2})分(\d{1,2})秒$", "$1:$2:$3"),
+    (r"(\d)[时点](\d{1,2})分$", "$1:$2"),
+    (r"(\d)[时点]$", "$1"),
+    (rf"^{_MONTH}\s+(\d{{1,2}})\s+([\d:]+)\s+(\d{{4}})$", "$2-$1-$4 $3"),
+    (rf"^{_MONTH}[ -]{_DAY},?[ -](\d{{4}})", "$2-$1-$3"),
+    (rf"^{_DAY}[ -]{_MONTH},?[ -](\d{{4}})", "$1-$2-$3"),
+    (r"(\d)\s*([AaPp])\.?[Mm]\.?$", "$1 ${2}M"),
+)
+"""Spellings of dates and what they are written as before they are read."""
+
+
+def _plain_dates(column: pl.Series) -> pl.Series:
+    """Dates without names of days and zones in brackets, with a `T` before the time of day."""
+    text = column.str.strip_chars()
+    for found, instead in _SPELLINGS if _is(text, r"[^\d:.+TZ /-]").any() else _SPELLINGS[:2]:
+        text = text.str.replace(found, instead)
+    return text.str.strip_chars_end().str.replace_all(r",?\s+", "T")
 
 
 def _iso_seconds(column: pl.Series) -> pl.Series:
     """ISO 8601 dates and times, with or without an offset (without: UTC), as seconds since 1970."""
-    text = (
-        column.str.strip_chars()
-        .str.replace(r"\s*([zZ]|UTC|GMT)$", "+00:00")
-        .str.replace(" ", "T", literal=True)
-    )
+    text = _plain_dates(column)
     local = text.str.replace(r"[+-]\d\d(:?\d\d)?$", "")
     local = local.zip_with(_is(text, r"T.*[+-]\d\d(:?\d\d)?$"), text)
     local = local.zip_with(

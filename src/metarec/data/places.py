@@ -51,9 +51,20 @@ def degrees_of(frame: pl.DataFrame) -> np.ndarray:
         frame[name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
         for name in (LATITUDE, LONGITUDE)
     ]
-    places = np.stack(columns, axis=1)
+    return _possible(np.stack(columns, axis=1))
+
+
+def _possible(places: np.ndarray) -> np.ndarray:
+    """Places [rows, 2], NaN in both degrees where either cannot be."""
     good = (np.abs(places[:, 0]) <= 90.0) & (np.abs(places[:, 1]) <= 180.0)
     return np.where(good[:, None], places, np.nan)
+
+
+def stands_somewhere(places: np.ndarray) -> bool:
+    """Whether at least two of some items [N, 2] have coordinates, so that distance tells them
+    apart.
+    """
+    return int((~np.isnan(places[:, 0])).sum()) >= 2
 
 
 def km_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -69,12 +80,8 @@ def km_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 def home_of(profiles: Sequence[Any]) -> np.ndarray:
     """[B, 2] float64 coordinates among users' attributes; NaN where they state none."""
-    rows = [(p.get(LATITUDE), p.get(LONGITUDE)) for p in profiles]
-    frame = pl.DataFrame(
-        {LATITUDE: [_number(a) for a, _ in rows], LONGITUDE: [_number(b) for _, b in rows]},
-        schema={LATITUDE: pl.Float64, LONGITUDE: pl.Float64},
-    )
-    return degrees_of(frame)
+    rows = [(_number(p.get(LATITUDE)), _number(p.get(LONGITUDE))) for p in profiles]
+    return _possible(np.array(rows, np.float64).reshape(-1, 2))
 
 
 def checked_degrees(
@@ -116,8 +123,8 @@ def _found(action: Any, rows: int, why: str, table: str) -> Finding:
     return Finding(rule="degrees", rows=rows, action=action, why=why, table=table)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any) -> float:
     try:
-        return None if value is None else float(value)
+        return np.nan if value is None else float(value)
     except (TypeError, ValueError):
-        return None
+        return np.nan

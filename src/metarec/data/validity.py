@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -17,17 +18,21 @@ from metarec.data.parsing import (
     as_numbers,
     as_seconds,
     as_truth,
+    fitting_formats,
     has_float_ids,
     id_text,
     nothing,
     odd_number,
     written_as_days,
 )
+from metarec.data.units import measured
 
 MIN_EPOCH = 1e7
 """Seconds; a clock whose median is smaller (spring of 1970) counts something else than seconds
 since 1970.
 """
+FIRST_LIKELY = 4.7e8
+"""Late 1984 in seconds: a clock that is earlier as a whole hardly counts seconds since 1970."""
 MAX_UNTIMED = 0.05
 """Up to this share of events without a time, at or before 1970 or from the future are removed."""
 MAX_NEVER = 0.5
@@ -164,9 +169,16 @@ def _with_values(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> p
         given = truth.cast(pl.Float64)
         rows.note("number_form", "values of true and false were read as 1 and 0")
     values = as_numbers(given)
+    if values.null_count() > given.null_count():
+        values = _measured(rows, given, values)
     unread = values.is_null() & given.is_not_null()
-    rows.drop("unreadable_rows", unread, "value", "the value is not a number")
-    if (odd := odd_number(given.filter(~unread))) is not None:
+    why = (
+        "the value is not a number (words for what was done or how it was liked are kinds: map the "
+        "column to `kind`, and say what each means in [kinds])"
+    )
+    rows.drop("unreadable_rows", unread, "value", why)
+    odd = odd_number(given.filter(~unread & as_numbers(given).is_not_null()))
+    if odd is not None:
         read = float(values.filter((given == odd).fill_null(False))[0])
         rows.note("number_form", f"values such as {odd!r} were read as {read:.15g}")
     values = values.cast(pl.Float32)
@@ -190,18 +202,38 @@ def _with_values(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> p
     return events.with_columns(values.alias("value"))
 
 
+def _measured(rows: _Rows, given: pl.Series, values: pl.Series) -> pl.Series:
+    """Values that are numbers with a unit, such as `4/5` or stars; as they are where not all of
+    them are, or units differ.
+    """
+    found = measured(given, is_rating=True) if given.dtype == pl.Utf8 else None
+    if found is None or len(found[1]) > 1:
+        return values
+    shown, read = given.drop_nulls()[0], float(found[0].drop_nulls()[0])
+    rows.note("number_form", f"values such as {shown!r} were read as {read:.15g}")
+    return found[0]
+
+
 def _with_times(rows: _Rows, events: pl.DataFrame, time_format: str | None) -> pl.DataFrame:
     given = nothing(events["timestamp"])
     if given.dtype.is_float():
         given = given.fill_nan(None)
+    fitting = [] if time_format else fitting_formats(given)
+    if len(fitting) == 1:
+        (time_format,) = fitting
+        why = (
+            f"times such as {given.drop_nulls()[0]!r} were read as {time_format}, which alone fits"
+        )
+        rows.note("dates", why)
     times = as_seconds(given, time_format)
+    forms = " or ".join(fitting) or "%d/%m/%Y"
     form = "an ISO date" if time_format is None else f"a date as {time_format!r} says"
     rows.drop(
         "unreadable_rows",
         times.is_null() & given.is_not_null(),
         "timestamp",
         f"the time is neither seconds since 1970 nor {form} (a TOML file can say how dates are "
-        f'written: time_format = "%d/%m/%Y")',
+        f'written: time_format = "{forms}")',
     )
     if time_format is None and written_as_days(given):
         rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
@@ -266,12 +298,32 @@ def _possible_times(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -
     if config.impossible_times:
         for mask, why in _impossible_times(stamps.filter(~rows.bad), stamps, config):
             rows.drop("impossible_times", mask, "timestamp", why)
+        _note_odd_clock(rows, stamps.filter(~rows.bad), config)
     if config.impossible_times and _counts_seconds(stamps):  # many zeros are no 1970
         stamps = stamps.zip_with((stamps != 0).fill_null(True), pl.Series([None], dtype=pl.Float64))
     untimed = stamps.is_null() & ~rows.bad
     if int((~untimed & ~rows.bad).sum()):
         rows.change("untimed", untimed, "timestamp", UNTIMED)
     return events.with_columns(stamps.alias("timestamp"))
+
+
+def _note_odd_clock(rows: _Rows, stamps: pl.Series, config: CleaningConfig) -> None:
+    """Say that times are hardly seconds since 1970, or many lie in the future."""
+    median = stamps.median()
+    # Polars types median() as any literal
+    if median is None or float(median) < MIN_EPOCH:  # type: ignore[arg-type]
+        return
+    day = datetime.fromtimestamp(float(median), UTC).date()  # type: ignore[arg-type]
+    if float(median) < FIRST_LIKELY:  # type: ignore[arg-type]
+        why = (
+            f"times lie about {day}, read as seconds since 1970; if they count minutes or days, "
+            f"convert them: only their order is right"
+        )
+        rows.note("odd_times", why)
+    now = time.time() + 86_400 if config.now is None else config.now
+    if late := int((stamps > now).sum()):
+        why = f"{late:,} of {len(stamps):,} times lie in the future; they are kept, being many"
+        rows.note("odd_times", why)
 
 
 def _counts_seconds(stamps: pl.Series) -> bool:

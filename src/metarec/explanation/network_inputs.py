@@ -37,6 +37,8 @@ class Asked:
     """[L] int64 indexes of the events' items, at most the network's pool."""
     values: Tensor
     """[L] their values."""
+    strengths: Tensor
+    """[L] their strengths."""
     profile: Tensor
     """[P] profile columns."""
     item: int
@@ -45,13 +47,16 @@ class Asked:
     @cached_property
     def catalog(self) -> Tensor:
         """[N, D] vectors of the items."""
-        return self.network.items().detach()  # type: ignore[no-any-return]  # torch leaves it untyped
+        # torch leaves it untyped
+        return self.network.items().detach()  # type: ignore[no-any-return]
 
     def known(self, items_BL: Tensor, profile_BP: Tensor, vectors_ND: Tensor) -> Tensor:
-        """[B, D] what is known of users with these events, valued as here, and these profiles."""
-        values = self.values.repeat(len(items_BL), 1)
+        """[B, D] what is known of users with these events, as valued and strong as here, and these
+        profiles.
+        """
+        values, strengths = (t.repeat(len(items_BL), 1) for t in (self.values, self.strengths))
         is_real = torch.ones(items_BL.shape, dtype=torch.bool)
-        known = self.network.users(items_BL, values, is_real, profile_BP, vectors_ND)
+        known = self.network.users(items_BL, values, strengths, is_real, profile_BP, vectors_ND)
         return known[:, -1]
 
     def share(self, known_BD: Tensor) -> Tensor:
@@ -145,14 +150,24 @@ def through_network(
         MissingExtra: if captum is not installed (`pip install 'metarec[explain]'`).
     """
     # This scorer has one
-    network: DeepSetNetwork = model.ensemble.scorers["deep_set"].network  # type: ignore[attr-defined]
+    scorer = model.ensemble.scorers["deep_set"]
+    network: DeepSetNetwork = scorer.network  # type: ignore[attr-defined]
     support = model.users([request])[0].support
     read = slice(max(0, len(support.items) - network.pool), None)
     titles = model.catalog.titles()
-    items, values = torch.from_numpy(support.items[read]), torch.from_numpy(support.values[read])
+    items, values, strengths = (
+        torch.from_numpy(said[read]) for said in (support.items, support.values, support.strengths)
+    )
     profile = torch.from_numpy(model.profile_inputs.transform([request.profile])[0])
     item = int(columns_of(model, [item_id])[0])
-    asked = Asked(network=network, items=items, values=values, profile=profile, item=item)
+    asked = Asked(
+        network=network,
+        items=items,
+        values=values,
+        strengths=strengths,
+        profile=profile,
+        item=item,
+    )
     inputs: dict[str, AttributionInput] = {}
     if len(items):
         inputs["events"] = event_input(asked, [titles[column] for column in items.tolist()])

@@ -13,7 +13,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from metarec.data.dataset import Dataset
-from metarec.data.places import LATITUDE, degrees_of
+from metarec.data.places import LATITUDE, degrees_of, stands_somewhere
 from metarec.data.regions import Regions
 from metarec.data.schema import Catalog
 from metarec.features.context_columns import ContextColumns, with_clock
@@ -88,7 +88,7 @@ class TrainingContext:
     @property
     def has_places(self) -> bool:
         """Whether at least two items stand somewhere."""
-        return int((~np.isnan(self.places[:, 0])).sum()) >= 2
+        return stands_somewhere(self.places)
 
     @property
     def has_circumstances(self) -> bool:
@@ -177,7 +177,10 @@ class TrainingContext:
 
 def current_location(homes: np.ndarray, places: np.ndarray, support: Histories) -> np.ndarray:
     """[B, 2] where users are taken to be: at home, else at the newest place they took."""
-    located = support.where(~np.isnan(places[support.items, 0]))
+    is_placed = ~np.isnan(places[support.items, 0])
+    if not is_placed.any():
+        return homes
+    located = support.where(is_placed)
     last = located.offsets[1:] - 1
     found = homes.copy()
     rows = np.flatnonzero((located.lengths > 0) & np.isnan(homes[:, 0]))
@@ -204,6 +207,8 @@ def friend_matrix(
 ) -> sp.csr_matrix:
     """Sparse float32 of the edges whose ends are both known."""
     known = (rows >= 0) & (columns >= 0)
+    if not known.any():
+        return sp.csr_matrix(shape, dtype=np.float32)
     return sp.csr_matrix(
         (weights[known].astype(np.float32), (rows[known], columns[known])), shape=shape
     )

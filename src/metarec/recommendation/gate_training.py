@@ -45,6 +45,12 @@ class Schedule:
     """Tasks of each support size in a step."""
 
 
+GOES_ON = Schedule(likelihood=0, ranking=60)
+"""How long a gate learns that goes on from one learned on the same users: a third of the steps,
+measured no worse (docs/experiments).
+"""
+
+
 Score = Callable[[GateTasks], Tensor]
 """Tasks -> [T, C] log-scores of their candidates."""
 
@@ -91,7 +97,8 @@ def train_gate(
                 group["lr"] = lr
             optimizer.zero_grad()
             # Torch leaves it untyped
-            (loss() + _roughness(raw) + pull * _distance(raw, anchor)).backward()  # type: ignore[no-untyped-call]
+            whole = loss() + _roughness(raw) + pull * _distance(raw, anchor)
+            whole.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if tell is not None:
                 tell((done + 1) / total)

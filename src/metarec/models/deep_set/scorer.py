@@ -30,7 +30,7 @@ class DeepSet:
 
     network: DeepSetNetwork
     config: DeepSetConfig = DeepSetConfig()
-    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "profile"})
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "strength", "profile"})
 
     @classmethod
     def fit(
@@ -75,7 +75,7 @@ class DeepSet:
             )  # padding beyond it would be read for nothing
             events = support.padded(longest)
             lengths = np.minimum(support.lengths, longest)
-            given = (events.items, events.values, lengths, users.profiles)
+            given = (events.items, events.values, events.strengths, lengths, users.profiles)
             return np.asarray(served.wanted(*map(torch.from_numpy, given)).numpy())
 
     @cached_property

@@ -1,0 +1,70 @@
+"""When events were, where a table says it in two columns: a day and a time of day."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from metarec.data.columns import CANONICAL, names_a_moment, plain
+from metarec.data.findings import Finding
+from metarec.data.parsing import nothing
+
+CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
+"""A time of day."""
+DAY = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{8}|\d{4}年\d+月\d+日)$"
+"""A date without a time of day."""
+
+
+def with_moment(
+    frame: pl.DataFrame, place: str, context: Sequence[str], named: Mapping[str, str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """A day and a time of day as one `timestamp`; where no column is the time and several may be,
+    they are named.
+
+    Args:
+        context: columns that are circumstances, as the user says.
+        named: column in the file by its canonical name.
+    """
+    own = set(CANONICAL["interactions"]) - {"timestamp"}
+    free = [c for c in frame.columns if c not in (*own, *context) and names_a_moment(c)]
+    clocks = [c for c in free if _all_are(frame[c], CLOCK)]
+    days = [c for c in free if _all_are(frame[c], DAY)]
+    called = {c: named.get(c, c) for c in free}
+    pairs = [(d, c) for d in days for c in clocks if _about(called[d]) == _about(called[c])]
+    if len(pairs) == 1 and ("timestamp" not in frame.columns or "timestamp" in pairs[0]):
+        day, clock = pairs[0]
+        both = pl.concat_str(_text(day), _text(clock), separator=" ").alias("timestamp")
+        why = (
+            f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
+        )
+        return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [_noted(why)]
+    if "timestamp" in frame.columns or len(free) < 2:
+        return frame, []
+    listed = ", ".join(map(repr, free))
+    why = (
+        f"columns {listed} of {place} may say when events were, and none of them is taken; say "
+        f"which in a TOML file ([columns] timestamp = {free[0]!r})"
+    )
+    return frame, [_noted(why)]
+
+
+def _about(name: str) -> str:
+    """A name without what says that it is a time: `order` of `order_date` and `order_time`."""
+    return re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
+
+
+def _all_are(column: pl.Series, pattern: str) -> bool:
+    if column.dtype.is_nested() or column.dtype.is_float() or column.dtype == pl.Object:
+        return False
+    cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls()
+    return len(cells) > 0 and bool(cells.str.contains(pattern).all())
+
+
+def _text(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.Utf8).str.strip_chars()
+
+
+def _noted(why: str) -> Finding:
+    return Finding(rule="columns", rows=0, action="noted", why=why)

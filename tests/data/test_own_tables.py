@@ -1,0 +1,343 @@
+"""Tables that newcomers bring: dates, units, tags, kinds and ids in the forms of shops,
+feeds, courses, clinics, banks, fleets and travel; each is read as meant, or what is not is told.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from metarec.data.cleaning import read_clean
+from metarec.data.dataset import Dataset
+from metarec.data.findings import Finding
+from metarec.data.ingest import ingest
+from metarec.data.kinds import Kinds
+from metarec.data.schema import BadInput
+
+pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
+
+
+def read(source: Any) -> tuple[Dataset, list[Finding]]:
+    data, report = read_clean(source)
+    return data, report.findings
+
+
+def dated(*times: str, **columns: list[str]) -> pl.DataFrame:
+    table = pl.DataFrame(
+        {"user_id": [f"u{n}" for n in range(len(times))], "item_id": ["x"] * len(times)}
+    )
+    further = [pl.Series(name, cells) for name, cells in columns.items()]
+    return table.with_columns(pl.Series("time", times, dtype=pl.Utf8), *further)
+
+
+def moments(data: Dataset) -> list[str]:
+    times = data.interactions.frame["timestamp"]
+    return [datetime.fromtimestamp(t, UTC).isoformat(" ")[:19] for t in times]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2023-09-11 03:51:38 +0800", "2023-09-10 19:51:38"),
+        ("2023-09-11T03:51:38+02:00[Europe/Paris]", "2023-09-11 01:51:38"),
+        ("2023.09.11", "2023-09-11 00:00:00"),
+        ("2023-09", "2023-09-01 00:00:00"),
+        ("202309", "2023-09-01 00:00:00"),
+        ("2023-W37-2", "2023-09-12 00:00:00"),
+        ("2023-W37", "2023-09-11 00:00:00"),
+        ("2023-09-11 03", "2023-09-11 03:00:00"),
+        ("20230911 03:51", "2023-09-11 03:51:00"),
+        ("2023-09-11 3:51 PM", "2023-09-11 15:51:00"),
+        ("2023年9月11日 3时51分", "2023-09-11 03:51:00"),
+        ("2023年09月11日 03:51:38", "2023-09-11 03:51:38"),
+        ("Sep 11, 2023", "2023-09-11 00:00:00"),
+        ("September 11, 2023 3:51:02 pm", "2023-09-11 15:51:02"),
+        ("11-Sep-2023", "2023-09-11 00:00:00"),
+        ("Mon, 11 Sep 2023 03:51:38 GMT", "2023-09-11 03:51:38"),
+        ("Mon Sep 11 03:51:38 2023", "2023-09-11 03:51:38"),
+    ],
+)
+def test_dates_that_can_be_read_in_one_way(written: str, meant: str) -> None:
+    data, _ = read(dated(written, "2023-01-01" if not written.isdigit() else "202301"))
+    assert moments(data)[0] == meant
+
+
+def test_days_and_months_are_told_apart_where_some_day_is_above_12() -> None:
+    data, found = read(dated("11/09/2023", "25/09/2023"))
+    assert moments(data) == ["2023-09-11 00:00:00", "2023-09-25 00:00:00"]
+    assert "%d/%m/%Y, which alone fits" in found[0].why
+    data, _ = read(dated("09/11/2023 03:51 PM", "09/25/2023 03:51 AM"))
+    assert moments(data) == ["2023-09-11 15:51:00", "2023-09-25 03:51:00"]
+    with pytest.raises(BadInput, match="%d/%m/%Y or %m/%d/%Y"):
+        read(dated("11/09/2023", "02/09/2023"))
+
+
+@pytest.mark.parametrize(
+    "names", [("date", "time"), ("order_date", "order_time"), ("日期", "时间")]
+)
+def test_a_day_and_a_time_of_day_are_one_moment(names: tuple[str, str]) -> None:
+    table = dated("x", "y").drop("time")
+    table = table.with_columns(
+        pl.Series(names[0], ["2023-01-31", "2023-02-01"]), pl.Series(names[1], ["10:00", "23:00"])
+    )
+    data, found = read(table)
+    assert moments(data) == ["2023-01-31 10:00:00", "2023-02-01 23:00:00"]
+    assert repr(names[0]) in found[0].why and not data.interactions.context_columns
+
+
+def test_the_time_of_something_else_stays_with_it() -> None:
+    data, _ = read(dated("2023-01-31", "2023-02-01", delivery_time=["10:00", "11:00"]))
+    assert moments(data)[0] == "2023-01-31 00:00:00"
+    assert data.interactions.context_columns == ["delivery_time"]
+
+
+def test_several_times_of_which_none_is_taken_are_named() -> None:
+    table = dated("2023-01-31", "2023-02-01", shipped_at=["2023-02-02", "2023-02-03"])
+    data, found = read(table.rename({"time": "packed_at"}))
+    assert not data.interactions.has_time
+    assert "'packed_at', 'shipped_at'" in found[0].why and "[columns] timestamp" in found[0].why
+
+
+def test_clocks_that_hardly_count_seconds_and_times_to_come_are_told() -> None:
+    minutes = dated("28007364", "28318119")
+    assert "only their order is right" in read(minutes)[1][0].why
+    late = dated("2023-01-01", "2150-01-01")
+    assert "1 of 2 times lie in the future" in read(late)[1][0].why
+
+
+def test_words_for_nothing_among_numbers_are_gaps(tmp_path: Path) -> None:
+    rows = "".join(f"u{n},x{n},{'无暂—'[n % 3] if n % 3 != 1 else '暂无'}\n" for n in range(3))
+    (tmp_path / "interactions.csv").write_text(
+        f"用户,商品,评分\n{rows}u3,x3,4\nu4,x4,not rated\nu5,x5,2\n"
+    )
+    data, found = read(tmp_path)
+    assert data.interactions.frame["value"].drop_nulls().to_list() == [4, 2]
+    assert data.interactions.frame.height == 6 and not [f for f in found if f.action == "removed"]
+
+
+def shop(cells: dict[str, list[str]]) -> dict[str, pl.DataFrame]:
+    """Events on as many items as the columns have cells."""
+    count = len(next(iter(cells.values())))
+    ids = [f"i{n}" for n in range(count)]
+    events = pl.DataFrame({"user_id": [f"u{n % 3}" for n in range(count)], "item_id": ids})
+    return {"interactions": events, "items": pl.DataFrame({"item_id": ids, **cells})}
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["$1,299.00", "$5.50", "-$2"], [1299, 5.5, -2]),
+        (["1.299,00 €", "5,50 €", "2.000,10 €"], [1299, 5.5, 2000.1]),
+        (["¥1,299", "¥ 30", "￥7"], None),
+        (["12 kg", "3.5kg", "—"], [12, 3.5, None]),
+        (["1.2k", "950", "3M"], [1200, 950, 3e6]),
+        (["1.2万", "3万", "9千"], [12000, 30000, 9000]),
+        (["30分钟", "5分钟", "120 分钟"], [30, 5, 120]),
+        (["12,5 %", "3 %", "n/a"], [12.5, 3, None]),
+    ],
+)
+def test_numbers_with_one_unit_are_numbers(cells: list[str], numbers: list[float] | None) -> None:
+    data, found = read(shop({"how_much": cells}))
+    if numbers is not None:
+        assert data.items.frame["how_much"].to_list() == numbers
+        assert repr(cells[0]) in next(f.why for f in found if f.rule == "number_form")
+
+
+@pytest.mark.parametrize("cells", [["500 g", "1 kg", "2 kg"], ["$5", "5 €", "$7"]])
+def test_numbers_of_several_units_stay_text_and_are_told(cells: list[str]) -> None:
+    data, found = read(shop({"how_much": cells}))
+    assert data.items.frame["how_much"].to_list() == cells
+    assert "several units" in next(f.why for f in found if f.rule == "mixed_columns")
+
+
+@pytest.mark.parametrize(
+    "cells", [["A1", "A2", "A3"], ["18-25", "26-35", "36+"], ["3a", "4b", "5"]]
+)
+def test_codes_with_digits_are_no_numbers(cells: list[str]) -> None:
+    assert read(shop({"code": cells}))[0].items.frame["code"].to_list() == cells
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "4/5 2/5 5/5",
+        "★★★★☆ ★★☆☆☆ ★★★★★",
+        "4分 2分 5分",
+        "四星 二星 五星",
+        "⭐⭐⭐⭐ ⭐⭐ ⭐⭐⭐⭐⭐",
+    ],
+)
+def test_ratings_in_any_writing(cells: str) -> None:
+    table = dated("1", "2", "3").rename({"time": "rank"})
+    data, found = read(table.with_columns(pl.Series("rating", cells.split())))
+    assert data.interactions.has_values and data.interactions.frame["value"].to_list() == [4, 2, 5]
+    assert repr(cells.split()[0]) in next(f.why for f in found if f.rule == "number_form")
+
+
+def test_ratings_on_several_scales_are_refused() -> None:
+    table = dated("1", "2", "3").rename({"time": "rank"})
+    with pytest.raises(BadInput, match="not a number"):
+        read(table.with_columns(rating=pl.Series(["4/5", "8/10", "3/5"])))
+
+
+TAGS = ["red big", "blue big", "red small", "blue small", "green big", "green small", "red old"]
+
+
+@pytest.mark.parametrize("mark", ["/", " // ", " > ", "+", " ", " & ", "#"])
+def test_tags_are_parted_where_the_parts_come_again(mark: str) -> None:
+    cells = [mark.join(cell.split()) for cell in TAGS]
+    data, found = read(shop({"tags": ["#" + c if mark == "#" else c for c in cells]}))
+    assert data.items.frame["tags"].to_list() == [cell.replace(" ", "|") for cell in TAGS]
+    assert "tags" in {f.rule for f in found}
+
+
+def test_names_that_hold_such_marks_stay_whole() -> None:
+    cells = ["Science Fiction", "Film Noir", "Sci-Fi", "AC/DC", "Rhythm & Blues", "New Age", "C++"]
+    assert read(shop({"genres": cells}))[0].items.frame["categories"].to_list() == cells
+    assert read(shop({"genres": TAGS}))[0].items.frame["categories"].to_list() == TAGS
+
+
+def test_columns_of_any_name_hold_tags_where_these_come_again() -> None:
+    cells = [cell.replace(" ", "、") for cell in TAGS]
+    data, _ = read(shop({"主题": cells, "city": [f"Town{n}, TX" for n in range(len(TAGS))]}))
+    assert data.items.frame["主题"].to_list() == [cell.replace(" ", "|") for cell in TAGS]
+    assert data.items.frame["city"][0] == "Town0, TX"
+
+
+def test_codes_for_no_number_are_gaps_and_told() -> None:
+    cells = {
+        "depth": ["-999", "3", "4", "-999", "7"],
+        "year": ["0", "1999", "2003", "0", "2010"],
+        "score": ["-1", "0", "1", "-1", "1"],
+        "stock": ["-1", "3", "4", "-1", "7"],
+        "width": ["9999", "3", "4", "9999", "7"],
+    }
+    data, found = read(shop(cells))
+    assert [data.items.frame[n].null_count() for n in cells] == [2, 2, 0, 0, 0]
+    told = {f.why.split()[0]: (f.action, f.rows) for f in found if f.rule == "codes"}
+    assert told == {"depth": ("changed", 2), "year": ("changed", 2), "width": ("noted", 2)}
+
+
+def test_lists_of_ids_become_rows(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {"user_id": ["a", "b"], "item_id": [["x", "y"], ["z"]], "time": [[5, 6], [7]]}
+    )
+    data, found = read(table)
+    rows = data.interactions.frame.select("user_id", "item_id", "timestamp").rows()
+    assert rows == [("a", "x", 5.0), ("a", "y", 6.0), ("b", "z", 7.0)]
+    assert [(f.rule, f.rows) for f in found] == [("lists", 2)]
+    whole = tmp_path / "interactions.json"
+    whole.write_text('{"user_id": ["a", "a", "b"], "item_id": ["x", "y", "z"]}')
+    assert read(tmp_path)[0].interactions.frame.height == 3
+
+
+def test_objects_and_texts_in_place_of_ids(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="item_id holds List"):
+        read(pl.DataFrame({"user_id": ["a"], "item_id": [[["x"]]]}))
+    baskets = pl.DataFrame({"user_id": ["a", "b", "c"], "item_id": ["x|y", "y|x|z", "z|x"]})
+    assert "looks like a list of ids" in read(baskets)[1][0].why
+    composed = pl.DataFrame({"user_id": ["a", "b", "c"], "item_id": ["de|1", "de|2", "fr|1"]})
+    assert not read(composed)[1]
+
+
+@pytest.mark.parametrize("name", ["is_returned", "returned", "was_cancelled", "是否退货"])
+def test_acts_that_a_column_says_were_refused_say_no(name: str) -> None:
+    table = dated("1", "2", "3").with_columns(pl.Series(name, ["Y", "N", "N"]))
+    data, found = read(table.rename({"time": "rank"}))
+    assert sorted(data.interactions.acts()["sign"]) == [-1, 1, 1]
+    assert [(f.rule, f.rows) for f in found] == [("kinds", 1)] and repr(name) in found[0].why
+    data, _ = read(table.with_columns(kind=pl.lit("purchase")).rename({"time": "rank"}))
+    assert sorted(data.interactions.acts()["sign"]) == [-1, 1, 1]
+
+
+def test_words_of_liking_in_place_of_ratings_are_kinds() -> None:
+    table = dated("1", "2", "3").rename({"time": "rank"})
+    data, found = read(table.with_columns(rating=pl.Series(["like", "dislike", "like"])))
+    assert sorted(data.interactions.acts()["sign"]) == [-1, 1, 1] and "'dislike'" in found[0].why
+    with pytest.raises(BadInput, match="say what each means in \\[kinds\\]"):
+        read(table.with_columns(rating=pl.Series(["A", "B", "F"])))
+
+
+def test_sums_below_zero_are_told() -> None:
+    table = dated("2023-01-31", "2023-02-01", amount=["-19.90", "5"])
+    _, found = read(table)
+    assert [(f.rule, f.rows) for f in found] == [("amounts", 1)]
+    assert "value = 'amount'" in found[0].why
+
+
+def test_a_column_with_some_refusals_among_unknown_words_is_asked_about() -> None:
+    words = ["dropped", "completed", "audit", "waitlisted", "graded"]
+    table = dated(*[str(n) for n in range(5)]).rename({"time": "rank"})
+    _, found = read(table.with_columns(status=pl.Series(words)))
+    assert "[columns] kind = 'status'" in found[0].why
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("UNDO_LIKE", "undo"),
+        ("report_abuse", "negative"),
+        ("discontinued", "negative"),
+        ("cancelled_by_patient", "negative"),
+        ("不想看", "negative"),
+        ("弃购", "neutral"),
+        ("立即购买", "positive"),
+    ],
+)
+def test_further_kinds(name: str, sign: str) -> None:
+    assert Kinds.default().known(name) and Kinds.default().of(name).sign == sign
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["student_id,video_id", "patient_id,treatment_id", "driver_id,load_id", "account,isin"],
+)
+def test_names_of_many_fields(names: str) -> None:
+    user, item = names.split(",")
+    events = pl.DataFrame({user: ["a"], item: ["x"]})
+    items = pl.DataFrame({"id": ["x"], "name": ["A"], "hotel_id": ["h"]})
+    data, _ = read({"interactions": events, "items": items})
+    assert data.items.frame.height == 1 and data.items.frame["title"].to_list() == ["A"]
+
+
+def test_what_a_spreadsheet_writes(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text("sep=;\nuser;item;rating\na;x;4,5\nb;x;3\n")
+    assert read(tmp_path)[0].interactions.frame["value"].to_list() == [4.5, 3]
+    (tmp_path / "interactions.csv").write_bytes(b"user,item,rating\ra,x,4\rb,x,3\r")
+    assert read(tmp_path)[0].interactions.frame["value"].to_list() == [4, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("user," + ",".join(f"p{n}" for n in range(9)) + "\na" + ",5" * 9, "a row of each cell"),
+        ("user^item\na^x\n", "parted by commas"),
+        ("PAR1\x15\x04,\n", "no text table"),
+    ],
+)
+def test_tables_of_another_shape_are_refused_with_what_to_do(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "interactions.csv").write_text(text)
+    with pytest.raises(BadInput, match=said):
+        read(tmp_path)
+
+
+def test_a_refusal_says_what_was_assumed_of_the_letters(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_bytes("用戶,商品\na,x\n".encode("big5"))
+    with pytest.raises(BadInput, match="was read as .*encoding = "):
+        read(tmp_path)
+
+
+def test_cleaned_data_say_no_more_than_what_they_were_made_of(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 3},{-1 if n == 7 else 1 + n}\n" for n in range(15))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "interactions.csv").write_text("user_id,item_id,Quantity\n" + rows)
+    ingest(tmp_path / "in", tmp_path / "out", rows_at_once=6)
+    data, _ = read(tmp_path / "out")
+    assert not data.interactions.has_time
+    assert sorted(data.interactions.acts()["sign"])[:2] == [-1, 1]
