@@ -93,7 +93,7 @@ notebooks: $(VENV)/.docs  ## run the tutorials anew and keep what they print
 	$(BIN)/python docs/_site/notebooks.py
 
 BOARD := docs/experiments/2026-11-28-leaderboard
-leaderboard: $(VENV)/.run  ## README's table anew, from data folders in DATA=FOLDER (about half an hour of CPU)
+leaderboard: $(VENV)/.run  ## README's table anew, from data folders in DATA=FOLDER (about ten minutes of CPU)
 	$(BIN)/metarec study $(BOARD)/study.toml --data $(DATA) --out out/leaderboard
 	cp out/leaderboard/table.csv out/leaderboard/differences.csv $(BOARD)/
 	$(BIN)/python docs/_site/leaderboard.py
