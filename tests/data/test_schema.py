@@ -175,7 +175,7 @@ def test_moments_in_time_are_no_attributes_to_learn_from() -> None:
         ("$1, The", "The $1"),
     ],
 )
-def test_a_title_is_told_as_people_write_it(written: str, told: str) -> None:
+def test_an_article_at_the_end_of_a_title_is_told_first(written: str, told: str) -> None:
     catalog = Catalog.of(pl.DataFrame({"item_id": ["7"], "title": [written]}))
     assert catalog.titles() == [told]
     assert Catalog.of(pl.DataFrame({"item_id": [written]})).titles() == [written]

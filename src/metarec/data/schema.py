@@ -371,7 +371,7 @@ class Catalog:
 
     def titles(self, rows: Sequence[int] | None = None) -> list[str]:
         """What to call each item on a page, or those at some rows: its title, else its name, else
-        its id; "Shining, The" as people write it.
+        its id; "Shining, The" as "The Shining".
         """
         return self.title_column(rows).to_list()
 

@@ -52,7 +52,10 @@ figure svg { max-width: 100%; height: auto; min-width: 34rem }
 figure.narrow svg { min-width: 0 }
 svg text { fill: currentColor } svg text[style*="fill: #"] { fill: revert-layer }
 .scroll { overflow-x: auto }
-table { overflow-wrap: normal; border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem }
+table {
+  overflow-wrap: normal; border-collapse: collapse; font-variant-numeric: tabular-nums;
+  font-size: .88rem
+}
 th, td {
   padding: .28rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; vertical-align: top
