@@ -23,6 +23,7 @@ from metarec.explanation.relative_score import columns_of
 from metarec.features.events import parts_of
 from metarec.models.deep_set.network import DeepSetNetwork
 from metarec.recommendation.slate import Request
+from metarec.runtime.device import on_device
 
 if TYPE_CHECKING:
     from metarec.recommender import Recommender
@@ -50,7 +51,7 @@ class Asked:
     def known(self, items_BL: Tensor, profile_BP: Tensor, vectors_ND: Tensor) -> Tensor:
         """[B, D] what is known of users with these events, valued as here, and these profiles."""
         values = self.values.repeat(len(items_BL), 1)
-        is_real = torch.ones(items_BL.shape, dtype=torch.bool)
+        is_real = torch.ones_like(items_BL, dtype=torch.bool)
         known = self.network.users(items_BL, values, is_real, profile_BP, vectors_ND)
         return known[:, -1]
 
@@ -149,8 +150,8 @@ def through_network(
     support = model.users([request])[0].support
     read = slice(max(0, len(support.items) - network.pool), None)
     titles = model.catalog.titles()
-    items, values = torch.from_numpy(support.items[read]), torch.from_numpy(support.values[read])
-    profile = torch.from_numpy(model.profile_inputs.transform([request.profile])[0])
+    items, values = on_device(support.items[read]), on_device(support.values[read])
+    profile = on_device(model.profile_inputs.transform([request.profile])[0])
     item = int(columns_of(model, [item_id])[0])
     asked = Asked(network=network, items=items, values=values, profile=profile, item=item)
     inputs: dict[str, AttributionInput] = {}

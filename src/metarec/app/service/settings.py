@@ -17,6 +17,7 @@ from typing import Any
 from metarec.data.policies import nearest
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import KEEP_VERSIONS
+from metarec.runtime.device import DEVICES
 from metarec.runtime.language import ENGLISH, UnknownLanguage, language_of
 
 PREFIX = "METAREC_"
@@ -117,6 +118,10 @@ class ServiceSettings:
     """
     mcp: bool = False
     """Answer agents by the Model Context Protocol at `/mcp`, with tools that only read."""
+    device: str = "cpu"
+    """Where networks and encoders are computed: cpu, cuda, mps, or auto for the first accelerator
+    there is.
+    """
     inline_items: int = 100_000
     """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the
     loop is not held up for longer than
@@ -202,6 +207,8 @@ class ServiceSettings:
         ):
             if not getattr(self, name) >= low:  # NaN is no number either
                 raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")
+        if self.device not in DEVICES:
+            raise BadInput(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
         try:
             language_of(self.lang, asked_by="lang")
         except UnknownLanguage as error:

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from metarec.models.attention import Attention, Block, LayerNorm
 from metarec.models.deep_set.network import DeepSetNetwork
+from metarec.runtime.device import up_to
 
 Layer = tuple[Tensor, Tensor]
 """Weight [out, in] and bias [out]."""
@@ -77,7 +78,7 @@ class ServedNetwork:
         first_BD = profile_BP @ self._profile.T
         events_BLD = functional.embedding(items_BL, self.items) + self._places[1 : longest + 1]
         events_BLD += functional.embedding(torch.bucketize(values_BL, self._edges), self._values)
-        is_real_BL1 = (torch.arange(longest) < lengths_B[:, None])[..., None]
+        is_real_BL1 = (up_to(longest, lengths_B) < lengths_B[:, None])[..., None]
         gathered_BD = (_read(self._element, events_BLD) * is_real_BL1).sum(1) / (
             lengths_B + 1
         ).sqrt()[:, None]
@@ -89,7 +90,7 @@ class ServedNetwork:
             block
         ) in self._blocks:  # causal: the token of the last event sees all events and no padding
             tokens_BTD = block(tokens_BTD)
-        last_BD = tokens_BTD[torch.arange(len(tokens_BTD)), lengths_B]
+        last_BD = tokens_BTD[up_to(len(tokens_BTD), lengths_B), lengths_B]
         return wanted_BD + functional.linear(_normalised(last_BD), *self._attended)
 
 

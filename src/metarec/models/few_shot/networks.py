@@ -27,6 +27,7 @@ from metarec.models.few_shot.functional import (
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import by_task, dot, embed, first_user, new_trunk
+from metarec.runtime.device import up_to
 
 
 @runtime_checkable
@@ -202,7 +203,7 @@ class HistoryBody:
         start = first_user(params, support).unsqueeze(1)
         x_BTD = torch.cat([start, events * support.is_real.unsqueeze(-1)], dim=1)
         tokens = x_BTD.shape[1]
-        past = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+        past = torch.ones(tokens, tokens, dtype=torch.bool, device=support.items.device).tril()
         for layer in range(self.layers):
             x_BTD = block(
                 params, f"block.{layer}", x_BTD, tokens=tokens, heads=self.heads, is_visible=past
@@ -221,7 +222,7 @@ class HistoryBody:
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
         """The state after the last event."""
         last = support.is_real.sum(-1)
-        return {"user": self.states(params, support, items)[torch.arange(len(support)), last]}
+        return {"user": self.states(params, support, items)[up_to(len(support), last), last]}
 
     def score(self, params: Params, items: ItemFeatures) -> Tensor:
         """Products of the last state with the item tower."""
