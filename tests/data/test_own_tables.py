@@ -114,3 +114,128 @@ def test_words_for_nothing_among_numbers_are_gaps(tmp_path: Path) -> None:
     data, found = read(tmp_path)
     assert data.interactions.frame["value"].drop_nulls().to_list() == [4, 2]
     assert data.interactions.frame.height == 6 and not [f for f in found if f.action == "removed"]
+
+
+def shop(cells: dict[str, list[str]]) -> dict[str, pl.DataFrame]:
+    """Events on as many items as the columns have cells."""
+    count = len(next(iter(cells.values())))
+    ids = [f"i{n}" for n in range(count)]
+    events = pl.DataFrame({"user_id": [f"u{n % 3}" for n in range(count)], "item_id": ids})
+    return {"interactions": events, "items": pl.DataFrame({"item_id": ids, **cells})}
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["$1,299.00", "$5.50", "-$2"], [1299, 5.5, -2]),
+        (["1.299,00 €", "5,50 €", "2.000,10 €"], [1299, 5.5, 2000.1]),
+        (["¥1,299", "¥ 30", "￥7"], None),
+        (["12 kg", "3.5kg", "—"], [12, 3.5, None]),
+        (["1.2k", "950", "3M"], [1200, 950, 3e6]),
+        (["1.2万", "3万", "9千"], [12000, 30000, 9000]),
+        (["30分钟", "5分钟", "120 分钟"], [30, 5, 120]),
+        (["12,5 %", "3 %", "n/a"], [12.5, 3, None]),
+    ],
+)
+def test_numbers_with_one_unit_are_numbers(cells: list[str], numbers: list[float] | None) -> None:
+    data, found = read(shop({"how_much": cells}))
+    if numbers is not None:
+        assert data.items.frame["how_much"].to_list() == numbers
+        assert repr(cells[0]) in next(f.why for f in found if f.rule == "number_form")
+
+
+@pytest.mark.parametrize("cells", [["500 g", "1 kg", "2 kg"], ["$5", "5 €", "$7"]])
+def test_numbers_of_several_units_stay_text_and_are_told(cells: list[str]) -> None:
+    data, found = read(shop({"how_much": cells}))
+    assert data.items.frame["how_much"].to_list() == cells
+    assert "several units" in next(f.why for f in found if f.rule == "mixed_columns")
+
+
+@pytest.mark.parametrize(
+    "cells", [["A1", "A2", "A3"], ["18-25", "26-35", "36+"], ["3a", "4b", "5"]]
+)
+def test_codes_with_digits_are_no_numbers(cells: list[str]) -> None:
+    assert read(shop({"code": cells}))[0].items.frame["code"].to_list() == cells
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "4/5 2/5 5/5",
+        "★★★★☆ ★★☆☆☆ ★★★★★",
+        "4分 2分 5分",
+        "四星 二星 五星",
+        "⭐⭐⭐⭐ ⭐⭐ ⭐⭐⭐⭐⭐",
+    ],
+)
+def test_ratings_in_any_writing(cells: str) -> None:
+    table = dated("1", "2", "3").rename({"time": "rank"})
+    data, found = read(table.with_columns(pl.Series("rating", cells.split())))
+    assert data.interactions.has_values and data.interactions.frame["value"].to_list() == [4, 2, 5]
+    assert repr(cells.split()[0]) in next(f.why for f in found if f.rule == "number_form")
+
+
+def test_ratings_on_several_scales_are_refused() -> None:
+    table = dated("1", "2", "3").rename({"time": "rank"})
+    with pytest.raises(BadInput, match="not a number"):
+        read(table.with_columns(rating=pl.Series(["4/5", "8/10", "3/5"])))
+
+
+TAGS = ["red big", "blue big", "red small", "blue small", "green big", "green small", "red old"]
+
+
+@pytest.mark.parametrize("mark", ["/", " // ", " > ", "+", " ", " & ", "#"])
+def test_tags_are_parted_where_the_parts_come_again(mark: str) -> None:
+    cells = [mark.join(cell.split()) for cell in TAGS]
+    data, found = read(shop({"tags": ["#" + c if mark == "#" else c for c in cells]}))
+    assert data.items.frame["tags"].to_list() == [cell.replace(" ", "|") for cell in TAGS]
+    assert "tags" in {f.rule for f in found}
+
+
+def test_names_that_hold_such_marks_stay_whole() -> None:
+    cells = ["Science Fiction", "Film Noir", "Sci-Fi", "AC/DC", "Rhythm & Blues", "New Age", "C++"]
+    assert read(shop({"genres": cells}))[0].items.frame["categories"].to_list() == cells
+    assert read(shop({"genres": TAGS}))[0].items.frame["categories"].to_list() == TAGS
+
+
+def test_columns_of_any_name_hold_tags_where_these_come_again() -> None:
+    cells = [cell.replace(" ", "、") for cell in TAGS]
+    data, _ = read(shop({"主题": cells, "city": [f"Town{n}, TX" for n in range(len(TAGS))]}))
+    assert data.items.frame["主题"].to_list() == [cell.replace(" ", "|") for cell in TAGS]
+    assert data.items.frame["city"][0] == "Town0, TX"
+
+
+def test_codes_for_no_number_are_gaps_and_told() -> None:
+    cells = {
+        "depth": ["-999", "3", "4", "-999", "7"],
+        "year": ["0", "1999", "2003", "0", "2010"],
+        "score": ["-1", "0", "1", "-1", "1"],
+        "stock": ["-1", "3", "4", "-1", "7"],
+        "width": ["9999", "3", "4", "9999", "7"],
+    }
+    data, found = read(shop(cells))
+    assert [data.items.frame[n].null_count() for n in cells] == [2, 2, 0, 0, 0]
+    told = {f.why.split()[0]: (f.action, f.rows) for f in found if f.rule == "codes"}
+    assert told == {"depth": ("changed", 2), "year": ("changed", 2), "width": ("noted", 2)}
+
+
+def test_lists_of_ids_become_rows(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {"user_id": ["a", "b"], "item_id": [["x", "y"], ["z"]], "time": [[5, 6], [7]]}
+    )
+    data, found = read(table)
+    rows = data.interactions.frame.select("user_id", "item_id", "timestamp").rows()
+    assert rows == [("a", "x", 5.0), ("a", "y", 6.0), ("b", "z", 7.0)]
+    assert [(f.rule, f.rows) for f in found] == [("lists", 2)]
+    whole = tmp_path / "interactions.json"
+    whole.write_text('{"user_id": ["a", "a", "b"], "item_id": ["x", "y", "z"]}')
+    assert read(tmp_path)[0].interactions.frame.height == 3
+
+
+def test_objects_and_texts_in_place_of_ids(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="item_id holds List"):
+        read(pl.DataFrame({"user_id": ["a"], "item_id": [[["x"]]]}))
+    baskets = pl.DataFrame({"user_id": ["a", "b", "c"], "item_id": ["x|y", "y|x|z", "z|x"]})
+    assert "looks like a list of ids" in read(baskets)[1][0].why
+    composed = pl.DataFrame({"user_id": ["a", "b", "c"], "item_id": ["de|1", "de|2", "fr|1"]})
+    assert not read(composed)[1]

@@ -39,6 +39,7 @@ def asked():
         network=network,
         items=torch.tensor([1, 7, 9]),
         values=torch.tensor([5.0, 1.0, 3.0]),
+        strengths=torch.tensor([1.0, 0.5, 0.2]),
         profile=torch.tensor([1.0, 0.0, 1.0]),
         item=ITEM,
     )
@@ -50,6 +51,7 @@ def served(asked):
         known = asked.network.users(
             asked.items[None],
             asked.values[None],
+            asked.strengths[None],
             torch.ones(1, len(asked.items), dtype=torch.bool),
             asked.profile[None],
             table,
@@ -85,6 +87,7 @@ def test_a_network_without_content_is_explained_by_events_only():
                 network=network,
                 items=torch.tensor([0]),
                 values=torch.tensor([1.0]),
+                strengths=torch.ones(1),
                 profile=torch.zeros(1),
                 item=0,
             ),

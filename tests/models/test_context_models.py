@@ -87,6 +87,16 @@ def test_the_date_line_is_no_wall(place: Place) -> None:
     assert islands.km_to(np.array([0.0, -179.9]), 0) == pytest.approx(22.2, abs=0.1)
 
 
+def test_decays_are_chosen_by_the_likelihood_of_the_evidence(place: Place) -> None:
+    users, asked = _users(location=np.array([BERLIN])), Histories.of_indexes([np.array([1, 2])])
+    for tried in (place, place.with_settings(2.0, 0.0, None, 0.5)):
+        share = tried.evidence(users)[0] / tried.evidence(users)[0].sum()
+
+        found = tried.likelihoods(users, asked, tried.distances(np.array([BERLIN])))
+
+        np.testing.assert_allclose(found, [np.log(share[[1, 2]]).mean()], rtol=1e-5)
+
+
 def test_columns_that_tell_nothing_and_unknown_values_say_nothing() -> None:
     context = Context(
         lifts=np.array([[0, 0], [1, -1], [0, 0], [5, -5]], np.float32),

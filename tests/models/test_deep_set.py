@@ -4,6 +4,8 @@ says.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,40 @@ def test_one_event_tells_the_taste(network: DeepSetNetwork) -> None:
     assert scores[1, 10:].mean() > scores[1, :10].mean() + 0.5
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_strong_act_outweighs_a_weak_one_in_either_order(order: int) -> None:
+    """Users take strongly of their own taste and weakly of both, at any moment."""
+    rng, acts = np.random.default_rng(0), []
+    for user in range(120):
+        own, other = 10 * (user % 2), 10 * (1 - user % 2)
+        items = np.concatenate([own + rng.permutation(10), other + rng.permutation(10)[:6]])
+        strengths = np.repeat([1.0, 0.2], [5, 11])
+        acts.append((items, strengths, rng.permutation(len(items))))
+    histories = of_acts([(items[at], strengths[at]) for items, strengths, at in acts])
+    behaviour = Behaviour(
+        histories=histories,
+        profiles=np.zeros((len(acts), 2), np.float32),
+        content=np.eye(20, 4, dtype=np.float32),
+        relevant_from=-np.inf,
+        horizon=SHORT,
+    )
+    network = train_network(behaviour, DeepSetConfig(dim=16, steps=100), np.random.default_rng(0))
+    pairs = [(np.array([n, 10 + n])[::order], np.array([1.0, 0.2])[::order]) for n in range(10)]
+
+    with torch.inference_mode():
+        scores = network.score(read(network, of_acts(pairs))[:, 2], network.items())
+
+    leads = scores[:, :10].mean(1) - scores[:, 10:].mean(1)
+    assert leads.min() > 0.1
+
+
+def of_acts(acts: list[tuple[np.ndarray, np.ndarray]]) -> Histories:
+    """Users by the items and strengths of their acts; strong ones are targets."""
+    items = Histories.of_indexes([items for items, _ in acts])
+    strengths = np.concatenate([strengths for _, strengths in acts]).astype(np.float32)
+    return replace(items, values=strengths, strengths=strengths, is_target=strengths == 1.0)
+
+
 def test_served_it_wants_what_the_network_does_after_each_whole_support(
     network: DeepSetNetwork,
 ) -> None:
@@ -81,6 +117,7 @@ def test_served_it_wants_what_the_network_does_after_each_whole_support(
         offsets=np.array([0, 0, 1, 4]),
         items=np.array([3, 14, 5, 2]),
         values=np.array([1.0, 1.0, 5.0, 3.0], np.float32),
+        strengths=np.array([1.0, 0.2, 1.0, 0.6], np.float32),
     )
     profile = torch.from_numpy(rng.normal(size=(3, 2)).astype(np.float32))
     strange = DeepSetNetwork(
@@ -98,11 +135,12 @@ def test_served_it_wants_what_the_network_does_after_each_whole_support(
             weights.copy_(torch.from_numpy(rng.normal(0.3, 0.4, weights.shape)))
     for one in (network, strange):
         with torch.inference_mode():
-            items, values, is_real = padded_support(support, 3)
-            known = one.users(items, values, is_real, profile, one.items())[
+            items, values, strengths, is_real = padded_support(support, 3)
+            known = one.users(items, values, strengths, is_real, profile, one.items())[
                 torch.arange(3), torch.tensor([0, 1, 3])
             ]
-            wanted = ServedNetwork(one).wanted(items, values, torch.tensor([0, 1, 3]), profile)
+            lengths = torch.tensor([0, 1, 3])
+            wanted = ServedNetwork(one).wanted(items, values, strengths, lengths, profile)
             torch.testing.assert_close(wanted, one.out(known), rtol=1e-4, atol=1e-5)
 
 

@@ -11,6 +11,7 @@ from metarec.recommendation import gate_tasks, held_out_tasks, lessons
 from metarec.recommendation.gate import Gate, log_scores
 from metarec.recommendation.gate_tasks import GateTasks
 from metarec.recommendation.gate_training import _ranking_loss, train_gate
+from metarec.recommendation.gate_tuning import FACTORS, _at, _Sums
 
 
 @pytest.fixture
@@ -82,6 +83,37 @@ def test_training_follows_the_same_formula(gate: Gate) -> None:
         item_statistics=torch.from_numpy(statistics).expand(3, -1, -1),
     )
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+
+
+def test_the_last_step_follows_the_same_formula(gate: Gate) -> None:
+    """What it adds up by parts, before and after any of them is scaled, is the whole formula."""
+    draw = torch.Generator().manual_seed(0)
+    shares = torch.rand(5, 20, 2, generator=draw)
+    tasks = GateTasks(
+        shares=shares / shares.sum(1, keepdim=True),
+        popularity=torch.rand(5, 20, generator=draw),
+        item_statistics=torch.randn(5, 20, 1, generator=draw),
+        log_weight=torch.zeros(5, 20),
+        is_real=torch.ones(5, 20, dtype=torch.bool),
+        is_relevant=torch.rand(5, 20, generator=draw) < 0.3,
+    )
+    point = _at(gate, 1, models=1)
+    for what in FACTORS:
+        scaled = point.scaled(what, 0.5)
+        found = _Sums.of(point, tasks).scaled(what, 0.5, scaled, tasks)
+        numbers = (
+            scaled.popularity_weight,
+            scaled.statistics_weight,
+            scaled.weight,
+            scaled.smoothing,
+        )
+        whole = log_scores(
+            *(torch.from_numpy(np.asarray(number, np.float32)) for number in numbers),
+            shares=tasks.shares,
+            popularity=tasks.popularity,
+            item_statistics=tasks.item_statistics,
+        )
+        np.testing.assert_allclose(found.total, whole, rtol=1e-4, atol=1e-5)
 
 
 def test_between_points_weight_is_interpolated_in_log_events_and_held_beyond(gate: Gate) -> None:

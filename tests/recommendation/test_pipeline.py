@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 from metarec import Recommender, Request
 from metarec.recommendation.annotate import annotate
 from metarec.recommendation.order import order
+from metarec.recommendation.pipeline import recommend, recommend_each
 from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.restrict import restrict
 from metarec.recommendation.rules import Rules
@@ -55,3 +58,36 @@ def test_each_stage_adds_to_what_came_down(model: Recommender, requests: list[Re
         assert (one.item_ids, one.notes) == (other.item_ids, other.notes)
         np.testing.assert_array_equal(one.scores, other.scores)
         np.testing.assert_array_equal(one.uncertainty, other.uncertainty)
+
+
+def test_requests_with_options_of_their_own_get_the_slates_of_each_alone(
+    model: Recommender, requests: list[Request]
+) -> None:
+    plain, short = SlateOptions(k=6), SlateOptions(k=2, filter="year > 1984")
+    diverse, pinned = SlateOptions(k=4, diversity=0.4), SlateOptions(rules=Rules(pin=["g03"]))
+    asked, each = [*requests, *requests[:2]], [plain, short, diverse, plain, pinned]
+    for one, own, slate in zip(asked, each, recommend_each(model, asked, each), strict=True):
+        alone = recommend(model, [one], own)[0]
+        assert (slate.item_ids, slate.notes) == (alone.item_ids, alone.notes)
+        np.testing.assert_allclose(slate.scores, alone.scores, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(slate.uncertainty, alone.uncertainty, rtol=1e-5)
+    assert recommend_each(model, [], []) == []
+
+
+def test_an_option_that_differs_costs_no_scoring_of_its_own(model: Recommender) -> None:
+    requests = [Request(history=[item_id]) for item_id in model.vocabulary.ids[:12]]
+    lengths = [SlateOptions(k=1 + row) for row in range(len(requests))]
+
+    def seconds(options: list[SlateOptions]) -> float:
+        began = time.process_time()
+        recommend_each(model, requests, options)
+        return time.process_time() - began
+
+    def one_by_one() -> float:
+        began = time.process_time()
+        for request, own in zip(requests, lengths, strict=True):
+            recommend(model, [request], own)
+        return time.process_time() - began
+
+    together = min(seconds(lengths) for _ in range(5))
+    assert together < 0.7 * min(one_by_one() for _ in range(5))

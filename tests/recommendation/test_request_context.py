@@ -39,6 +39,25 @@ def test_each_alone_brings_items_of_the_right_group(model: Recommender, what: st
     assert slate.notes == []
 
 
+def test_degrees_speak_by_distance_and_not_as_numbers(model: Recommender) -> None:
+    """Nobody took these places; those in the town of a user come first among them."""
+    towns = range(len(CITIES))
+    new = pl.DataFrame(
+        {
+            "item_id": [f"new{town}" for town in towns],
+            "title": ["a new thing"] * len(CITIES),
+            "latitude": [CITIES[town][0] for town in towns],
+            "longitude": [CITIES[town][1] for town in towns],
+        }
+    )
+    grown = model.with_items(new)
+    asked = [Request(history=[(f"i{12 * town}",)]) for town in towns]
+    scores = grown.score(asked)[:, grown.vocabulary.indexes(new["item_id"])]
+
+    assert model.item_inputs.columns == []
+    assert scores.argmax(1).tolist() == list(towns)
+
+
 def test_whoever_tells_nothing_is_ranked_as_by_a_model_without_context(
     model: Recommender,
 ) -> None:

@@ -25,6 +25,7 @@ from metarec.data.parsing import (
     odd_number,
     written_as_days,
 )
+from metarec.data.units import measured
 
 MIN_EPOCH = 1e7
 """Seconds; a clock whose median is smaller (spring of 1970) counts something else than seconds
@@ -168,9 +169,12 @@ def _with_values(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> p
         given = truth.cast(pl.Float64)
         rows.note("number_form", "values of true and false were read as 1 and 0")
     values = as_numbers(given)
+    if values.null_count() > given.null_count():
+        values = _measured(rows, given, values)
     unread = values.is_null() & given.is_not_null()
     rows.drop("unreadable_rows", unread, "value", "the value is not a number")
-    if (odd := odd_number(given.filter(~unread))) is not None:
+    odd = odd_number(given.filter(~unread & as_numbers(given).is_not_null()))
+    if odd is not None:
         read = float(values.filter((given == odd).fill_null(False))[0])
         rows.note("number_form", f"values such as {odd!r} were read as {read:.15g}")
     values = values.cast(pl.Float32)
@@ -192,6 +196,18 @@ def _with_values(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> p
         rows.change("implicit_values", unrated, "value", why)
         values = values.zip_with(~unrated, pl.Series([None], dtype=pl.Float32))
     return events.with_columns(values.alias("value"))
+
+
+def _measured(rows: _Rows, given: pl.Series, values: pl.Series) -> pl.Series:
+    """Values that are numbers with a unit, such as `4/5` or stars; as they are where not all of
+    them are, or units differ.
+    """
+    found = measured(given, is_rating=True) if given.dtype == pl.Utf8 else None
+    if found is None or len(found[1]) > 1:
+        return values
+    shown, read = given.drop_nulls()[0], float(found[0].drop_nulls()[0])
+    rows.note("number_form", f"values such as {shown!r} were read as {read:.15g}")
+    return found[0]
 
 
 def _with_times(rows: _Rows, events: pl.DataFrame, time_format: str | None) -> pl.DataFrame:

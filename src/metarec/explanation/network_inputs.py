@@ -38,6 +38,8 @@ class Asked:
     """[L] int64 indexes of the events' items, at most the network's pool."""
     values: Tensor
     """[L] their values."""
+    strengths: Tensor
+    """[L] their strengths."""
     profile: Tensor
     """[P] profile columns."""
     item: int
@@ -49,10 +51,12 @@ class Asked:
         return self.network.items().detach()  # type: ignore[no-any-return]  # torch leaves it untyped
 
     def known(self, items_BL: Tensor, profile_BP: Tensor, vectors_ND: Tensor) -> Tensor:
-        """[B, D] what is known of users with these events, valued as here, and these profiles."""
-        values = self.values.repeat(len(items_BL), 1)
+        """[B, D] what is known of users with these events, as valued and strong as here, and these
+        profiles.
+        """
+        values, strengths = (t.repeat(len(items_BL), 1) for t in (self.values, self.strengths))
         is_real = torch.ones_like(items_BL, dtype=torch.bool)
-        known = self.network.users(items_BL, values, is_real, profile_BP, vectors_ND)
+        known = self.network.users(items_BL, values, strengths, is_real, profile_BP, vectors_ND)
         return known[:, -1]
 
     def share(self, known_BD: Tensor) -> Tensor:
@@ -150,10 +154,19 @@ def through_network(
     support = model.users([request])[0].support
     read = slice(max(0, len(support.items) - network.pool), None)
     titles = model.catalog.titles()
-    items, values = on_device(support.items[read]), on_device(support.values[read])
+    items, values, strengths = (
+        on_device(said[read]) for said in (support.items, support.values, support.strengths)
+    )
     profile = on_device(model.profile_inputs.transform([request.profile])[0])
     item = int(columns_of(model, [item_id])[0])
-    asked = Asked(network=network, items=items, values=values, profile=profile, item=item)
+    asked = Asked(
+        network=network,
+        items=items,
+        values=values,
+        strengths=strengths,
+        profile=profile,
+        item=item,
+    )
     inputs: dict[str, AttributionInput] = {}
     if len(items):
         inputs["events"] = event_input(asked, [titles[column] for column in items.tolist()])

@@ -18,6 +18,8 @@ class PaddedHistories:
     """[B, L] int64 item indexes, 0 where padded."""
     values: np.ndarray
     """[B, L] float32."""
+    strengths: np.ndarray
+    """[B, L] float32, 0 where padded."""
     is_real: np.ndarray
     """[B, L] bool, False where padded."""
 
@@ -187,20 +189,22 @@ class Histories:
             return PaddedHistories(
                 items=self.items.reshape(shape),
                 values=self.values.reshape(shape),
+                strengths=self.strengths.reshape(shape),
                 is_real=np.ones(shape, bool),
             )
         start = np.maximum(self.lengths - width, 0)
         column = self.positions - np.repeat(start, self.lengths)
         inside = column >= 0
         rows, columns = self.owners[inside], column[inside]
-        items, values = (
-            np.zeros((len(self), width), np.int64),
-            np.zeros((len(self), width), np.float32),
+
+        def rectangle(events: np.ndarray) -> np.ndarray:
+            found = np.zeros((len(self), width), events.dtype)
+            found[rows, columns] = events[inside]
+            return found
+
+        return PaddedHistories(
+            items=rectangle(self.items),
+            values=rectangle(self.values),
+            strengths=rectangle(self.strengths),
+            is_real=rectangle(np.ones(len(self.items), bool)),
         )
-        is_real = np.zeros((len(self), width), bool)
-        items[rows, columns], values[rows, columns], is_real[rows, columns] = (
-            self.items[inside],
-            self.values[inside],
-            True,
-        )
-        return PaddedHistories(items=items, values=values, is_real=is_real)

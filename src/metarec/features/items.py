@@ -150,6 +150,10 @@ def _leading(vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     return center.astype(np.float32), (TEXT_SHARE * leading / scale).astype(np.float32)
 
 
+BARRED = 0.3
+"""From this share of cells with a bar on, a column of many different texts is one of tags."""
+
+
 def tag_columns(frame: pl.DataFrame) -> list[str]:
     """Columns of tags and categories: known names, lists, and texts with few different values."""
     chosen = []
@@ -158,11 +162,17 @@ def tag_columns(frame: pl.DataFrame) -> list[str]:
             continue
         if name in TAG_COLUMNS or dtype == pl.List(pl.Utf8) or dtype == pl.Boolean:
             chosen.append(name)
-        elif dtype in (pl.Utf8, pl.Categorical) and frame[name].n_unique() <= max(
-            20, frame.height // 10
+        elif dtype in (pl.Utf8, pl.Categorical) and (
+            frame[name].n_unique() <= max(20, frame.height // 10) or _are_barred(frame[name])
         ):
             chosen.append(name)
     return chosen
+
+
+def _are_barred(column: pl.Series) -> bool:
+    """Whether cells are several tags, `a|b`, as reading leaves them."""
+    cells = column.cast(pl.Utf8).drop_nulls()
+    return len(cells) > 0 and cells.str.contains("|", literal=True).sum() >= BARRED * len(cells)
 
 
 def _tag_rows(frame: pl.DataFrame, name: str) -> pl.DataFrame:

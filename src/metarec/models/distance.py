@@ -36,6 +36,8 @@ def decay(km: np.ndarray, scale: float, power: float) -> np.ndarray:
     if power == 0.0:
         return np.asarray(np.exp(-km / np.float32(scale)))
     far = 1.0 + km / np.float32(scale)
-    if power == 2.0:  # a square costs a fifth of a power
+    if power == 1.0:  # neither is worth a power, which costs several times as much
+        return np.asarray(1.0 / far)
+    if power == 2.0:
         return np.asarray(1.0 / (far * far))
     return np.asarray(far ** np.float32(-power))

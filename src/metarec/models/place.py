@@ -106,9 +106,12 @@ class Place:
         """[B] whether any place is known of each user."""
         return knows_places(users, self.places)
 
-    def _near(self, users: UserBatch) -> np.ndarray:
+    def _near(self, users: UserBatch, km: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] evidence; `km` [E, N] from their known places to every item, where it is found
+        already.
+        """
         known, weights = known_places(users, self.places, self.location)
-        kernel = self.kernel(self.distances(known.values_of))
+        kernel = self.kernel(self.distances(known.values_of) if km is None else km)
         sums = known.histories.sums(kernel * weights[:, None])
         sums += self.config.floor * sums.max(1, keepdims=True)
         return np.asarray(sums * self.popularity**self.exponent * self._is_placed, np.float32)
@@ -118,17 +121,30 @@ class Place:
         """Scale, power, weight of the current place, exponent of popularity."""
         return self.scale, self.power, self.location, self.exponent
 
+    def with_settings(
+        self,
+        scale: float | None,
+        power: float | None,
+        location: float | None,
+        exponent: float | None,
+    ) -> Place:
+        """The same places under other settings; None keeps one."""
+        given = zip((scale, power, location, exponent), self.settings, strict=True)
+        new = [before if value is None else value for value, before in given]
+        return replace(self, scale=new[0], power=new[1], location=new[2], exponent=new[3])
+
     def km_to(self, location: np.ndarray, item: int) -> float:
         """Kilometres from a location [2] to an item; NaN where either is unknown."""
         return float(km_between(location[None], self.places[item][None])[0])
 
-    def likelihood(self, batch: UserBatch, asked: Histories) -> float:
-        """Mean over users of the mean log-likelihood of what they took."""
-        shares = self.evidence(batch)
+    def likelihoods(self, users: UserBatch, asked: Histories, km: np.ndarray) -> np.ndarray:
+        """[B] the mean log-likelihood of what each user took, by kilometers as for `_near`."""
+        shares = self._near(users, km)
         shares /= np.maximum(shares.sum(1, keepdims=True), 1e-30)
         told = np.log(np.maximum(shares[asked.owners, asked.items], 1e-9))
-        sums = np.bincount(asked.owners, told, len(asked))
-        return float((sums / np.maximum(asked.lengths, 1)).mean())
+        return np.asarray(
+            np.bincount(asked.owners, told, len(asked)) / np.maximum(asked.lengths, 1)
+        )
 
     def distances(self, known: np.ndarray) -> np.ndarray:
         """[E, N] kilometres from known places [E, 2] to every item; 0 where it has no place."""
@@ -225,24 +241,35 @@ def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
     """
     support = behaviour.histories.users(users).first(np.minimum(3, behaviour.pools[users]))
     batch, asked = behaviour.batch_of(users, support), behaviour.targets.users(users)
-    best, chosen, tries = -np.inf, start, start.config
+    chosen, tries = start, start.config
+    found: dict[tuple[float, ...], float] = {}
     for scales, powers, locations, exponents in 2 * (
         (tries.scales, tries.powers, (None,), (None,)),
         ((None,), (None,), tries.locations, (None,)),
         ((None,), (None,), (None,), tries.exponents),
     ):
-        for tried in product(scales, powers, locations, exponents):
-            scale, power, location, exponent = (
-                before if value is None else value
-                for value, before in zip(tried, chosen.settings, strict=True)
-            )
-            setting = replace(
-                chosen, scale=scale, power=power, location=location, exponent=exponent
-            )
-            likelihood = setting.likelihood(batch, asked)
-            if likelihood > best:
-                best, chosen = likelihood, setting
+        settings = [
+            chosen.with_settings(*tried) for tried in product(scales, powers, locations, exponents)
+        ]
+        new = [setting for setting in settings if setting.settings not in found]
+        likely = _likelihoods(new, batch, asked)
+        found |= {setting.settings: told for setting, told in zip(new, likely, strict=True)}
+        likeliest = max(settings, key=lambda setting: found[setting.settings])
+        if found[likeliest.settings] > found.get(chosen.settings, -np.inf):
+            chosen = likeliest
     return chosen
+
+
+def _likelihoods(settings: list[Place], batch: UserBatch, asked: Histories) -> list[float]:
+    """Of each setting; distances, which are the same to all of them, are found once."""
+    found = np.zeros(len(settings))
+    for start in range(0, len(batch) if settings else 0, ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(batch)))
+        users, wanted = batch.rows(rows), asked.users(rows)
+        known, _ = known_places(users, settings[0].places, 1.0)
+        km = settings[0].distances(known.values_of)
+        found += [setting.likelihoods(users, wanted, km).sum() for setting in settings]
+    return [float(total) / len(batch) for total in found]
 
 
 def _second(tried: tuple[float, ...]) -> float:

@@ -16,7 +16,7 @@ from metarec.models.trend import Trend
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_tasks import GateTasks, join_tasks
-from metarec.recommendation.gate_training import train_gate
+from metarec.recommendation.gate_training import GOES_ON, train_gate
 from metarec.recommendation.gate_tuning import ndcg_of, tuned
 from metarec.recommendation.given import mean_lift, train_given
 from metarec.recommendation.item_statistics import acceptance_of
@@ -153,6 +153,7 @@ def _gates(
         derive(seed, "context gate"),
         weights=None if weights is None else [weights[point][told[point][1]] for point in enough],
         start=gate,
+        schedule=GOES_ON,
     )
     return gate, tuned(context_gate, known, len(own))
 

@@ -16,6 +16,7 @@ from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.errors import DataWarning
+from metarec.data.places import LATITUDE, LONGITUDE, degrees_of, stands_somewhere
 from metarec.data.schema import BadInput, Catalog, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.encoders.item_reader import item_reader
@@ -257,11 +258,13 @@ def _read_items(
         seed=settings.seed,
         progress=progress,
     )
-    stock = stock_columns(past.data.policy or DEFAULT_POLICY, past.catalog.frame.columns)
+    frame = past.catalog.frame
+    stock = stock_columns(past.data.policy or DEFAULT_POLICY, frame.columns)
+    degrees = (LATITUDE, LONGITUDE) if stands_somewhere(degrees_of(frame)) else ()
     return ItemInputs.fit(
-        Catalog(
-            frame=past.catalog.frame.drop(stock)
-        ),  # what can be had today says nothing of taste
+        # What can be had today says nothing of taste; of degrees models of places know more than
+        # a straight line over the map.
+        Catalog(frame=frame.drop(stock, *degrees)),
         reader=reader,
         template=settings.item_template,
         fit_on=seen,

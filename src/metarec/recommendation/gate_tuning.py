@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarec.recommendation.gate import Gate, log_scores
+from metarec.recommendation.gate import Gate, lifts
 from metarec.recommendation.gate_tasks import GateTasks
 from metarec.recommendation.gate_training import SLATE
 from metarec.runtime.device import one_thread
@@ -43,10 +43,12 @@ class _Point:
     statistics_weight: np.ndarray
     weight: np.ndarray
     smoothing: np.ndarray
+    models: int
+    """How many of its models read history and profile; the others read context."""
 
-    def scaled(self, what: str, factor: float, models: int) -> _Point:
-        """With one of them times `factor`; of `models` others come the models that read context."""
-        others = np.arange(len(self.weight)) < models
+    def scaled(self, what: str, factor: float) -> _Point:
+        """With one of them times `factor`."""
+        others = np.arange(len(self.weight)) < self.models
         if what == "popularity_weight":
             return replace(self, popularity_weight=self.popularity_weight * factor)
         if what == "statistics_weight":
@@ -59,6 +61,50 @@ class _Point:
         return replace(self, weight=np.where(changed, self.weight * factor, self.weight))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Sums:
+    """Log-scores [T, C] of the candidates of some tasks, by what adds to them: of what only one
+    number changes, the rest need not be worked out again.
+    """
+
+    popularity_weight: Tensor
+    statistics_weight: Tensor
+    others: Tensor
+    """What models of history and profile add."""
+    weight: Tensor
+    """What models of context add."""
+
+    @classmethod
+    def of(cls, point: _Point, tasks: GateTasks) -> _Sums:
+        """By the gate's numbers at one support size."""
+        places = np.arange(len(point.weight))
+        return cls(
+            popularity_weight=point.popularity_weight * tasks.popularity.log(),
+            statistics_weight=tasks.item_statistics @ _tensor(point.statistics_weight),
+            others=_lifts_of(point, tasks, places[: point.models]),
+            weight=_lifts_of(point, tasks, places[point.models :]),
+        )
+
+    def scaled(self, what: str, factor: float, point: _Point, tasks: GateTasks) -> _Sums:
+        """The same with `what` times `factor`, which gave `point`."""
+        if what == "smoothing":
+            read_context = np.arange(point.models, len(point.weight))
+            return replace(self, weight=_lifts_of(point, tasks, read_context))
+        return replace(self, **{what: getattr(self, what) * factor})
+
+    @property
+    def total(self) -> Tensor:
+        """[T, C] the log-scores."""
+        return self.popularity_weight + self.statistics_weight + self.others + self.weight
+
+    def ndcg(self, tasks: GateTasks) -> np.ndarray:
+        """[T] NDCG@10 of each task among its candidates."""
+        scores = self.total.masked_fill_(~tasks.is_real, -1e9)
+        reach = min(SLATE, scores.shape[1])
+        hits = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices)
+        return ndcg_of_hits(hits.numpy(), tasks.is_relevant.sum(1).numpy())
+
+
 def tuned(gate: Gate, tasks: list[GateTasks], models: int) -> Gate:
     """The gate with its numbers scaled, support size by support size.
 
@@ -67,7 +113,7 @@ def tuned(gate: Gate, tasks: list[GateTasks], models: int) -> Gate:
         models: how many of its models read history and profile; the others read context.
     """
     with one_thread():
-        points = [_tuned(_at(gate, point), some, models) for point, some in enumerate(tasks)]
+        points = [_tuned(_at(gate, point, models), some) for point, some in enumerate(tasks)]
     return replace(
         gate,
         popularity_weight=np.array([point.popularity_weight for point in points]),
@@ -79,59 +125,52 @@ def tuned(gate: Gate, tasks: list[GateTasks], models: int) -> Gate:
 
 def ndcg_of(gate: Gate, tasks: list[GateTasks]) -> np.ndarray:
     """[T] NDCG@10 of each user, the mean over support sizes."""
+    models = len(gate.names)
     with one_thread():
-        found = [_ndcg(_at(gate, point), some) for point, some in enumerate(tasks)]
+        found = [
+            _Sums.of(_at(gate, point, models), some).ndcg(some) for point, some in enumerate(tasks)
+        ]
     return np.asarray(np.mean(found, axis=0))
 
 
-def _at(gate: Gate, point: int) -> _Point:
+def _at(gate: Gate, point: int, models: int) -> _Point:
     return _Point(
         popularity_weight=float(gate.popularity_weight[point]),
         statistics_weight=gate.statistics_weight[point],
         weight=gate.weight[point],
         smoothing=gate.smoothing[point],
+        models=models,
     )
 
 
-def _tuned(point: _Point, tasks: GateTasks, models: int) -> _Point:
-    best = _ndcg(point, tasks)
+def _tuned(point: _Point, tasks: GateTasks) -> _Point:
+    sums = _Sums.of(point, tasks)
+    best = sums.ndcg(tasks)
     for _ in range(ROUNDS):
+        before = point
         for what, factors in FACTORS.items():
             for factor in factors:
-                tried = point.scaled(what, factor, models)
-                found = _ndcg(tried, tasks)
+                tried = point.scaled(what, factor)
+                scaled = sums.scaled(what, factor, tried, tasks)
+                found = scaled.ndcg(tasks)
                 gain = found - best
                 if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)) + 1e-6:
-                    point, best = tried, found
+                    point, sums, best = tried, scaled, found
+        if point is before:  # another round would try the same again
+            break
     return point
 
 
-def _ndcg(point: _Point, tasks: GateTasks) -> np.ndarray:
-    """[T] NDCG@10 of each task among its candidates."""
-    scores = _scores(point, tasks).masked_fill(~tasks.is_real, -1e9)
-    reach = min(SLATE, scores.shape[1])
-    hits = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices)
-    return ndcg_of_hits(hits.numpy(), tasks.is_relevant.sum(1).numpy())
-
-
-def _scores(point: _Point, tasks: GateTasks) -> Tensor:
-    """[T, C] log-scores."""
-    popularity_weight, statistics_weight, weight, smoothing = (
-        torch.from_numpy(np.asarray(learned, np.float32))
-        for learned in (
-            point.popularity_weight,
-            point.statistics_weight,
-            point.weight,
-            point.smoothing,
+def _lifts_of(point: _Point, tasks: GateTasks, models: np.ndarray) -> Tensor:
+    """[T, C] what some models add."""
+    found = torch.zeros_like(tasks.popularity)
+    for model in models[point.weight[models] > 0]:  # what is not weighed is not worked out
+        smoothing = torch.tensor(point.smoothing[model], dtype=torch.float32)
+        found += float(point.weight[model]) * lifts(
+            tasks.shares[..., model], tasks.popularity, smoothing
         )
-    )
-    used = weight > 0  # what is not weighed is not worked out
-    return log_scores(
-        popularity_weight,
-        statistics_weight,
-        weight[used],
-        smoothing[used],
-        shares=tasks.shares[..., used],
-        popularity=tasks.popularity,
-        item_statistics=tasks.item_statistics,
-    )
+    return found
+
+
+def _tensor(learned: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.asarray(learned, np.float32))

@@ -13,8 +13,10 @@ from metarec.recommendation.annotate import annotate
 from metarec.recommendation.cold_share import reserve
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.order import order
-from metarec.recommendation.ranking import SlateOptions
+from metarec.recommendation.ranking import Ranking, SlateOptions
+from metarec.recommendation.restrict import restrict
 from metarec.recommendation.retrieve import retrieve
+from metarec.recommendation.score import score
 from metarec.recommendation.slate import Request, Slate
 from metarec.runtime.rng import derive
 
@@ -26,10 +28,39 @@ def recommend(
     rng: np.random.Generator | None = None,
 ) -> list[Slate]:
     """One slate for each request; unless `rng` is given, chance is seeded by the model's seed."""
-    if not requests:
-        return []
+    return recommend_each(model, requests, [options] * len(requests), rng)
+
+
+def recommend_each(
+    model: FittedModel,
+    requests: Sequence[Request],
+    options: Sequence[SlateOptions],
+    rng: np.random.Generator | None = None,
+) -> list[Slate]:
+    """One slate for each request by options of its own. A catalog of which every item is scored is
+    scored for all of them at once; those that share one object of options are ordered together.
+    """
     rng = rng or derive(model.settings.seed, "slates")
-    ranking = retrieve(model, requests, options)
+    groups: dict[int, list[int]] = {}
+    for row, own in enumerate(options):
+        groups.setdefault(id(own), []).append(row)
+    is_whole = model.retrieval is None or not model.retrieval.is_near
+    scored = score(model, requests) if is_whole and len(groups) > 1 else None
+    slates: dict[int, Slate] = {}
+    for rows in groups.values():
+        own = options[rows[0]]
+        ranking = (
+            retrieve(model, [requests[row] for row in rows], own)
+            if scored is None
+            else restrict(model, scored.rows(rows), own)
+        )
+        slates.update(zip(rows, _finished(model, ranking, own, rng), strict=True))
+    return [slates[row] for row in range(len(requests))]
+
+
+def _finished(
+    model: FittedModel, ranking: Ranking, options: SlateOptions, rng: np.random.Generator
+) -> list[Slate]:
     ranking = order(model, ranking, options, rng)
     ranking = reserve(model, ranking, options, rng)
     return annotate(model, ranking)

@@ -74,3 +74,13 @@ class Ranking:
     """[B, N] log-scores; -inf from `restrict` on where an item may not be shown."""
     ordered: Ordered = field(default_factory=lambda: _NOTHING)
     """From `order`: the slates as indexes."""
+
+    def rows(self, rows: Sequence[int]) -> Ranking:
+        """Some of the requests before they are ordered, with scores of their own memory."""
+        chosen = np.asarray(rows)
+        return Ranking(
+            requests=[self.requests[row] for row in rows],
+            users=self.users.rows(chosen),
+            unknown=self.unknown[chosen],
+            scores=self.scores[chosen],
+        )

@@ -22,6 +22,8 @@ from metarec.feedback.experiments import ArmSettings
 from metarec.feedback.outcomes import as_history
 from metarec.feedback.store import Store
 from metarec.recommendation.notes import refuse_unknown_context
+from metarec.recommendation.pipeline import recommend_each
+from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request, Slate
 
@@ -31,7 +33,7 @@ MAX_OLDER = 20_000
 
 @dataclass(frozen=True)
 class Options:
-    """What, beside the user, shapes a slate; requests with equal options are answered together."""
+    """What, beside the user, shapes a slate; requests with equal options are ordered together."""
 
     k: int
     filter: str | None = None
@@ -40,6 +42,17 @@ class Options:
     diversity: float = 0.0
     explore: float = 0.0
     cold_share: float = 0.0
+
+    def as_slate_options(self) -> SlateOptions:
+        """The same in the recommender's words."""
+        return SlateOptions(
+            k=self.k,
+            filter=self.filter,
+            rules=Rules(pin=self.pin, quota=dict(self.quota)),
+            diversity=self.diversity,
+            explore=self.explore,
+            cold_share=self.cold_share,
+        )
 
 
 @dataclass(frozen=True)
@@ -162,28 +175,19 @@ def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:
 
 
 def answer_all(requests: Sequence[ScoreRequest], rng: np.random.Generator) -> list[Slate]:
-    """A slate for each ask; those that share a model and options are scored in one go."""
-    groups: dict[tuple[int, Options], list[int]] = {}
+    """A slate for each ask; those that share a model are scored in one go."""
+    groups: dict[int, list[int]] = {}
     for row, ask in enumerate(requests):
-        groups.setdefault((id(ask.served), ask.options), []).append(row)
-    slates: list[Slate | None] = [None] * len(requests)
-    for (_, options), rows in groups.items():
-        model = requests[rows[0]].served.model
-        rules = (
-            Rules(pin=options.pin, quota=dict(options.quota))
-            if options.pin or options.quota
-            else None
+        groups.setdefault(id(ask.served), []).append(row)
+    shared = {options: options.as_slate_options() for options in {r.options for r in requests}}
+    slates: dict[int, Slate] = {}
+    for rows in groups.values():
+        asked = [requests[row] for row in rows]
+        answers = recommend_each(
+            asked[0].served.model,
+            [one.request for one in asked],
+            [shared[one.options] for one in asked],
+            rng,
         )
-        answers = model.recommend(
-            [requests[row].request for row in rows],
-            k=options.k,
-            filter=options.filter,
-            rules=rules,
-            diversity=options.diversity,
-            explore=options.explore,
-            cold_share=options.cold_share,
-            rng=rng,
-        )
-        for row, slate in zip(rows, answers, strict=True):
-            slates[row] = slate
-    return [slate for slate in slates if slate is not None]
+        slates.update(zip(rows, answers, strict=True))
+    return [slates[row] for row in range(len(requests))]

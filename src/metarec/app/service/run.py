@@ -27,7 +27,7 @@ HANDED_DOWN = "METAREC_SERVICE"
 """Environment variable that carries the settings to worker processes."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Where one of these is set, its owner has said how many threads a worker may use."""
-TURN_SECONDS = 0.0005
+TURN_SECONDS = 0.0001
 """Python lets a thread that computes keep the interpreter for 5 ms whenever another asks for it. A
 slate asks some tens of times, so a batch of events being written would hold it up by a quarter of a
 second.

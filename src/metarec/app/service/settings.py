@@ -83,7 +83,7 @@ class ServiceSettings:
     idle_seconds: float = 30.0
     """How long a connection is kept open between requests."""
     max_cost: float = 20.0
-    """Requests that cost more plain slates than this are refused; see `costs`."""
+    """Requests that cost more plain slates than this are refused; see `request_cost`."""
     heavy_threads: int = 1
     """Threads of each worker for costly requests: explanations, exploration, long slates."""
     heavy_waiting: int = 16

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from metarec.data.findings import Finding
 from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing, odd_number
+from metarec.data.units import measured
 
 PROSE = ("title", "text", "name", "description")
 """Columns whose cells are never taken for anything but words."""
@@ -66,6 +67,8 @@ def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
         return nothing(column, NO_TEXT), None
     numbers = as_numbers(text)
     read = len(numbers) - numbers.null_count()
+    if read < stated and (found := measured(text)) is not None:
+        return _with_unit(column, text, *found, what)
     if read < stated or not numbers.is_finite().all():
         finding = (
             _nearly_numbers(column.name, text, numbers, what) if read >= MOSTLY * stated else None
@@ -77,8 +80,29 @@ def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
         finding = _noted(
             "number_form", f"{column.name} such as {odd!r} was read as {first:.15g}", what
         )
+    return _whole(numbers), finding
+
+
+def _whole(numbers: pl.Series) -> pl.Series:
+    """Numbers as whole ones where all of them are."""
     whole = bool((numbers == numbers.round()).all()) and bool((numbers.abs() < 2**53).all())
-    return numbers.cast(pl.Int64) if whole else numbers, finding
+    return numbers.cast(pl.Int64) if whole else numbers
+
+
+def _with_unit(
+    column: pl.Series, text: pl.Series, numbers: pl.Series, units: Sequence[str], what: str
+) -> tuple[pl.Series, Finding]:
+    """Numbers with one unit as numbers; with several they cannot be compared and stay text."""
+    name = column.name
+    if len(units) > 1:
+        listed = ", ".join(repr(unit) for unit in units[:4])
+        why = f"{name} is read as text: its numbers are of several units ({listed}); use one"
+        return nothing(column, NO_TEXT), _noted("mixed_columns", why, what)
+    shown = str(text.drop_nulls()[0])
+    first = float(numbers.drop_nulls()[0])
+    return _whole(numbers), _noted(
+        "number_form", f"{name} such as {shown!r} was read as {first:.15g}", what
+    )
 
 
 def _nearly_numbers(name: str, text: pl.Series, numbers: pl.Series, what: str) -> Finding | None:
@@ -96,22 +120,83 @@ def _noted(rule: str, why: str, table: str) -> Finding:
     return Finding(rule=rule, rows=0, action="noted", why=why, table=table)
 
 
-def with_tags(table: pl.DataFrame, singular: Collection[str] = ()) -> pl.DataFrame:
-    """Columns of tags as `a|b`, whatever parts them: a bar, a semicolon, a comma, or JSON.
+def with_tags(table: pl.DataFrame, given: Mapping[str, str]) -> tuple[pl.DataFrame, list[Finding]]:
+    """Columns of tags as `a|b`, whatever parts them: a bar, a semicolon, a comma, JSON, and where
+    it tells more than it takes apart a slash, an arrow, a plus, a hash or a space; the same for
+    other columns of few words that come again.
 
     Args:
-        singular: columns that are called as if a cell held one (`category`).
+        given: column in the file by its name here; one without an `s` at its end is called as if
+            a cell held one (`category`).
     """
     columns: dict[str, pl.Series] = {}
+    findings: list[Finding] = []
     for name, dtype in table.schema.items():
         if isinstance(dtype, pl.List) and not dtype.inner.is_nested():
             columns[name] = table[name].cast(pl.List(pl.Utf8))
-        elif dtype == pl.Utf8 and name not in PROSE:
+        elif dtype == pl.Utf8 and name not in PROSE and not name.endswith("_id"):
             if _are_lists(table[name]):
                 columns[name] = table[name].map_elements(_listed, return_dtype=pl.Utf8)
-            elif name in TAG_NAMES:
-                columns[name] = _by_bars(table[name], name in singular)
-    return table.with_columns(**columns) if columns else table
+                continue
+            called = given.get(name, name).lower()
+            is_named = name in TAG_NAMES
+            bars = _by_bars(table[name], not called.endswith("s")) if is_named else table[name]
+            if is_named and not bars.equals(table[name]):
+                columns[name] = bars
+                continue
+            weak = {**WEAK, **WEAKEST} if called in WORDS else WEAK
+            parted, mark = _by_what_recurs(bars, weak if is_named else STRONG)
+            if mark is not None:
+                columns[name] = parted
+                findings += [_parted(name, mark)] if mark != "|" else []
+    return table.with_columns(**columns) if columns else table, findings
+
+
+def _parted(name: str, mark: str) -> Finding:
+    why = f"cells of {name} are tags, parted by {mark!r}, since the parts come again in other cells"
+    return _noted("tags", why, "items")
+
+
+STRONG = {"|": r"\s*\|\s*", ";": r"\s*[;；]\s*", ",": BY_COMMA}
+"""Marks between tags, in columns of any name."""
+WEAK = {
+    "/": r"\s*/+\s*",
+    ">": r"\s*[>→»]\s*",
+    "><": r"\s*>\s*<\s*",
+    "+": r"\s*\+\s*",
+    "#": r"\s*#\s*",
+}
+"""Marks that may be part of a tag, in columns that are called as if they held several."""
+WEAKEST = {"&": r"\s*&\s*", " ": r"\s+"}
+"""Marks that names of categories have, too."""
+WORDS = ("tags", "tag", "keywords", "keyword", "标签", "关键词")
+"""Columns of single words, as their files call them."""
+MAX_TAG = 30
+"""Letters of a tag, at most, in a column that is not called so."""
+MIN_RECURS = 2.0
+"""In how many different cells a part stands, on average."""
+MIN_PARTED = 0.3
+"""Share of cells with more than one tag."""
+
+
+def _by_what_recurs(column: pl.Series, marks: Mapping[str, str]) -> tuple[pl.Series, str | None]:
+    """Cells as `a|b` by the first mark whose parts stand in two cells on average; None for the mark
+    where there is none.
+    """
+    cells = column.drop_nulls().unique()
+    for mark, pattern in marks.items():
+        held = cells.str.strip_chars("<># ").str.contains(pattern)
+        if len(cells) < 4 or held.sum() < MIN_PARTED * len(cells):
+            continue
+        parts = _bars(cells, pattern).str.split("|").explode()
+        is_short = bool((parts.str.len_chars() <= MAX_TAG).all())
+        if is_short and len(parts) >= MIN_RECURS * parts.n_unique():
+            return _bars(column, pattern), mark
+    return column, None
+
+
+def _bars(column: pl.Series, pattern: str) -> pl.Series:
+    return column.str.strip_chars("<># ").str.replace_all(pattern, "|").str.strip_chars("|")
 
 
 def _are_lists(column: pl.Series) -> bool:

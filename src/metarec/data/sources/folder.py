@@ -21,8 +21,10 @@ from metarec.data.places import checked_degrees
 from metarec.data.relations import Relations
 from metarec.data.sources.acts import with_kind
 from metarec.data.sources.cells import flat, with_tags, with_types
+from metarec.data.sources.codes import without_codes
 from metarec.data.sources.files import SUFFIXES, read_table
 from metarec.data.sources.joins import better_key
+from metarec.data.sources.lists import looks_like_lists, one_row_each
 from metarec.data.sources.moments import with_moment
 from metarec.data.tables import Tables, side_findings
 from metarec.data.validity import Place, refuse_if_unreadable, valid_events
@@ -224,7 +226,10 @@ def _events(
     names, guessed = renamed(
         frame.columns, "interactions", place.name, reading.columns, reading.synonyms
     )
-    frame = frame.rename(names)
+    frame, place, lists = one_row_each(
+        frame.rename(names), place, ("item_id", "user_id"), "interactions"
+    )
+    findings = [*findings, *lists, *looks_like_lists(frame["item_id"], place.name)]
     if reading.kind is not None:
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
     elif "kind" not in frame.columns and (kind := _called(reading)) is not None:
@@ -302,14 +307,17 @@ def _side(
     key = "item_id" if table == "items" else "user_id"
     mapping = reading.item_columns if table == "items" else reading.user_columns
     names, guessed = renamed(frame.columns, table, place.name, mapping, reading.synonyms)
-    frame = frame.rename(names)
+    frame, place, lists = one_row_each(frame.rename(names), place, (key,), table)
     frame, odd = with_types(frame.with_columns(id_text(frame[key])), table)
     if table == "items":
         given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
-        frame = with_tags(frame, {n for n, c in given.items() if not c.lower().endswith("s")})
+        frame, tags = with_tags(frame, given)
+        odd = [*odd, *tags]
+    frame, codes = without_codes(frame, table, (key, "latitude", "longitude"))
+    odd = [*odd, *codes]
     frame, more = side_findings(frame, key, place.name)
     frame, outside = checked_degrees(frame, table, place.name)
-    found = [replace(f, table=table) for f in [*findings, *guessed]]
+    found = [replace(f, table=table) for f in [*findings, *guessed, *lists]]
     return frame, [*found, *odd, *more, *outside]
 
 

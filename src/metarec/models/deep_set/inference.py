@@ -62,6 +62,7 @@ class ServedNetwork:
         self,
         items_BL: Int[Tensor, "B L"],
         values_BL: Float[Tensor, "B L"],
+        strengths_BL: Float[Tensor, "B L"],
         lengths_B: Int[Tensor, "B"],
         profile_BP: Float[Tensor, "B P"],
     ) -> Float[Tensor, "B D"]:
@@ -71,15 +72,16 @@ class ServedNetwork:
             items_BL: the events of each user from the left, oldest first; what stands beyond them
                 is not looked at.
             values_BL: their values.
+            strengths_BL: their strengths, 0 beyond them.
             lengths_B: how many events each user has, at most L.
             profile_BP: columns of what users stated of themselves.
         """
         longest = items_BL.shape[1]
         first_BD = profile_BP @ self._profile.T
-        events_BLD = functional.embedding(items_BL, self.items) + self._places[1 : longest + 1]
+        events_BLD = functional.embedding(items_BL, self.items) * strengths_BL[..., None]
+        events_BLD += self._places[1 : longest + 1]
         events_BLD += functional.embedding(torch.bucketize(values_BL, self._edges), self._values)
-        is_real_BL1 = (up_to(longest, lengths_B) < lengths_B[:, None])[..., None]
-        gathered_BD = (_read(self._element, events_BLD) * is_real_BL1).sum(1) / (
+        gathered_BD = (_read(self._element, events_BLD) * strengths_BL[..., None]).sum(1) / (
             lengths_B + 1
         ).sqrt()[:, None]
         wanted_BD = _read(

@@ -115,18 +115,22 @@ class DeepSetNetwork(nn.Module):
         self,
         items_BL: Int[Tensor, "B L"],
         values_BL: Float[Tensor, "B L"],
+        strengths_BL: Float[Tensor, "B L"],
         is_real_BL: Bool[Tensor, "B L"],
         profile_BP: Float[Tensor, "B P"],
         items_ND: Float[Tensor, "N D"],
     ) -> Float[Tensor, "B L+1 D"]:
-        """[B, L + 1, D] what is known of each user after 0, 1, ... L events."""
+        """[B, L + 1, D] what is known of each user after 0, 1, ... L events; a weak act says less
+        than a strong one. Strengths are 0 where padded.
+        """
         place = self.place.weight[: items_BL.shape[1] + 1]
         first = (
             functional.dropout(profile_BP, self.sizes.profile_dropout, self.training)
             @ self.profile.weight.T
         )
-        events = items_ND[items_BL] + self.value(torch.bucketize(values_BL, self.edges)) + place[1:]
-        parts = self.element(events) * is_real_BL[..., None]
+        events = items_ND[items_BL] * strengths_BL[..., None]
+        events = events + self.value(torch.bucketize(values_BL, self.edges)) + place[1:]
+        parts = self.element(events) * strengths_BL[..., None]
         counts = torch.arange(1, items_BL.shape[1] + 2, device=parts.device)[:, None]
         gathered = functional.pad(parts.cumsum(1), (0, 0, 1, 0)) / counts.sqrt()
         start = first[:, None, :] + place
@@ -281,11 +285,12 @@ def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple
     return on_device(shown), on_device(log_weight)
 
 
-def padded_support(support: Histories, pool: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Items, values and is_real, each [B, pool]: the newest `pool` events."""
+def padded_support(support: Histories, pool: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Items, values, strengths and is_real, each [B, pool]: the newest `pool` events."""
     padded: PaddedHistories = support.padded(pool)
     return (
         on_device(padded.items),
         on_device(padded.values),
+        on_device(padded.strengths),
         on_device(padded.is_real),
     )

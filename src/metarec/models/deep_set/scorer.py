@@ -31,7 +31,7 @@ class DeepSet:
 
     network: DeepSetNetwork
     config: DeepSetConfig = DeepSetConfig()
-    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "profile"})
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "strength", "profile"})
 
     @classmethod
     def fit(
@@ -76,7 +76,7 @@ class DeepSet:
             )  # padding beyond it would be read for nothing
             events = support.padded(longest)
             lengths = np.minimum(support.lengths, longest)
-            given = (events.items, events.values, lengths, users.profiles)
+            given = (events.items, events.values, events.strengths, lengths, users.profiles)
             return in_memory(served.wanted(*map(on_device, given)))
 
     @cached_property

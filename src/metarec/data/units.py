@@ -1,0 +1,72 @@
+"""Numbers with what they are numbers of: `$1,299.00`, `1.299,00 €`, `12 kg`, `1.2k`, `4/5`, `★★★☆`;
+one unit in all cells of a column, else they cannot be compared.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metarec.data.parsing import WIDE, as_numbers, nothing
+
+CURRENCIES = (
+    r"US\$|CA\$|A\$|HK\$|NT\$|R\$|[$€£¥￥₹₽₩₺₫฿]|USD|EUR|GBP|CNY|RMB|JPY|INR|CHF|SEK|NOK|DKK|PLN|"
+    r"AUD|CAD|HKD|SGD|KRW|BRL|MXN|TRY|Rs\.?"
+)
+UNITS = (
+    r"kg|g|mg|µg|lbs?|oz|t|km|m|cm|mm|mi|miles?|ft|in|km²|m²|l|L|ml|mL|cl|mins?|minutes?|h|hrs?|"
+    r"hours?|s|secs?|seconds?|ms|d|days?|weeks?|wks?|months?|years?|yrs?|kcal|cal|kJ|[kMGT]B|[kM]?W|"
+    r"kWh|mAh|mmHg|bpm|mg/dL|mg/dl|mmol/L|°C|°F|km/h|mph|pages?|pcs?|pieces?|"
+    r"stars?|points?|pts|%|℃|元|块|美元|欧元|日元|公斤|千克|斤|克|毫克|公里|千米|米|厘米|毫米|分钟|"
+    r"小时|天|秒|周|个月|月|年|岁|升|毫升|人|个|件|次|页|星|分|颗星"
+)
+TIMES = {"k": 1e3, "K": 1e3, "M": 1e6, "千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8}
+"""Letters that stand for so many."""
+CELL = (
+    rf"^(?P<sign>[+-]?)(?P<before>{CURRENCIES})?\s*(?P<number>[+-]?\d[\d.,  '’]*|[+-]?[.,]\d+)\s*"
+    rf"(?:(?P<unit>{UNITS}|{CURRENCIES})|(?P<times>[kKM千万萬亿])\s*(?P<of>{UNITS}|{CURRENCIES})?)?$"
+)
+RATED = r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|von|sur)\s*(?P<unit>\d+)\s*(?:stars?|分)?$"
+"""A rating with the best one behind it."""
+STARS = r"^[★☆⭐✩✭🌟]+$"
+CHINESE = {n: str(v) for v, n in enumerate("零一二三四五六七八九")}
+"""Chinese digits."""
+
+
+def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, list[str]] | None:
+    """Numbers of a text column and the units that its cells name; None where some stated cell is no
+    number with a unit, or none has one.
+
+    Args:
+        is_rating: `4/5`, stars and Chinese digits are ratings.
+    """
+    text = nothing(column).str.replace_many(list(WIDE), list(WIDE.values()))
+    if is_rating and (rated := _rated(text)) is not None:
+        return rated
+    parts = text.str.extract_groups(CELL).struct.unnest()
+    if not _are_all(parts["number"], text):
+        return None
+    times = parts["times"].replace_strict(TIMES, default=1.0, return_dtype=pl.Float64)
+    numbers = as_numbers((parts["sign"] + parts["number"].str.strip_chars()).alias(column.name))
+    units = [parts[name].fill_null("") for name in ("before", "unit", "of")]
+    named = sorted((units[0] + units[1] + units[2]).filter(text.is_not_null()).unique().to_list())
+    if named == [""] and not (times != 1.0).any():
+        return None
+    return (numbers * times).alias(column.name), named
+
+
+def _rated(text: pl.Series) -> tuple[pl.Series, list[str]] | None:
+    stated = text.drop_nulls()
+    if len(stated) and bool(stated.str.contains(STARS).all()):
+        return text.str.count_matches("[★⭐🌟]").cast(pl.Float64), ["★"]
+    parts = text.str.extract_groups(RATED).struct.unnest()
+    if _are_all(parts["number"], text):
+        return as_numbers(parts["number"]), parts["unit"].drop_nulls().unique().sort().to_list()
+    digits = text.str.extract(r"^([零一二三四五六七八九])(?:颗?星|分)?$", 1)
+    if _are_all(digits, text):
+        return digits.replace_strict(CHINESE, default=None).cast(pl.Float64), ["星"]
+    return None
+
+
+def _are_all(found: pl.Series, text: pl.Series) -> bool:
+    """Whether every stated cell was understood, and there is one."""
+    return found.null_count() == text.null_count() < len(text)
