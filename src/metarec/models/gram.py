@@ -1,4 +1,4 @@
-"""Which items the same users chose, up_to a block of items at a time: what item-to-item models
+"""Which items the same users chose, counted a block of items at a time: what item-to-item models
 learn from, in memory that does not grow with the square of the catalog.
 
 The work is one step for each pair of events of a user, so the longest histories cost most and say
@@ -19,9 +19,9 @@ from metarec.features.histories import Histories
 from metarec.models.base import root_weights
 
 BLOCK_PAIRS = 10_000_000
-"""Pairs up_to at a time: at most 12 bytes each are held, mostly much less."""
+"""Pairs counted at a time: at most 12 bytes each are held, mostly much less."""
 MAX_PAIRS = 2_000_000_000
-"""Pairs up_to in all, some 20 seconds of one core; a million ratings of 6,000 users have 0.3
+"""Pairs counted in all, some 20 seconds of one core; a million ratings of 6,000 users have 0.3
 billion."""
 MAX_ENTRIES = 40_000_000
 """Entries kept of all items together: 320 MB."""

@@ -33,7 +33,7 @@ from metarec.models.place import known_places, knows_places
 ROWS_AT_ONCE = 64
 """Users scored at a time."""
 ITEMS_AT_ONCE, USERS_AT_ONCE = 2_000, 2_000
-"""Items whose surroundings, and users whose own agreement is up_to at a time."""
+"""Items whose surroundings, and users whose own agreement is counted at a time."""
 MAX_SHARPNESS = 2.0
 
 
@@ -62,9 +62,9 @@ class LocalKnnConfig(ModelConfig):
     """How much less an event says where there are many: the exponent of their number (0 or more).
     """
     sampled: int = setting(1_000, least=1)
-    """Training events that stand for all where it is up_to how many there are (1 or more)."""
+    """Training events that stand for all where it is counted how many there are (1 or more)."""
     compared: int = setting(30, least=1)
-    """Events of a training user by which it is up_to how much they agree with themselves (1 or
+    """Events of a training user by which it is counted how much they agree with themselves (1 or
     more).
     """
     max_users: int = setting(20_000, least=1)
@@ -178,7 +178,7 @@ class LocalKnn:
         return self.scale, self.power, self.location
 
     def with_decay(self, scale: float, power: float, sample: np.ndarray) -> LocalKnn:
-        """The same users under another decay; crowds are up_to by `sample`, items of events."""
+        """The same users under another decay; crowds are counted by `sample`, items of events."""
         blank = replace(self, scale=scale, power=power)
         says = blank._crowds(sample) ** np.float32(-self.config.crowding)
         blank = replace(blank, rarity=np.where(self._is_placed, says, np.float32(0.0)))

@@ -37,9 +37,9 @@ from metarec.models.item_knn import (
 from metarec.runtime.gains import ndcg_of_hits
 
 MAX_PAIRS = 40_000_000
-"""Pairs of events up_to; with more events each speaks for fewer of those that follow it."""
+"""Pairs of events counted; with more events each speaks for fewer of those that follow it."""
 PAIRS_AT_ONCE = 2_000_000
-"""Pairs of events up_to at a time: bounds memory."""
+"""Pairs of events counted at a time: bounds memory."""
 MAX_CELLS = 20_000_000
 """Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
 PLACES = 10
@@ -253,7 +253,7 @@ class _Counts:
         return replace(self, recency=recency, following=following, energy=energy)
 
     def weights(self, chain: Chain) -> sp.csr_matrix:
-        """[N, N] float32; what was up_to becomes them, so that it is held once."""
+        """[N, N] float32; what was counted becomes them, so that it is held once."""
         found = self.following if not chain.alike else self.following.copy()
         pulled = (1.0 / (self.energy + chain.pull)).astype(np.float32)
         found.data *= np.repeat(pulled, np.diff(found.indptr))

@@ -1,6 +1,6 @@
 """What a user took before, wanted again: how often items of a history become targets once more.
 
-Kept as shares up_to over training users: an item of the pool is put in a cell by how strong the
+Kept as shares counted over training users: an item of the pool is put in a cell by how strong the
 act was, how often it was done and how recently, and the share of such items that became a target
 after the cut is its evidence (Anderson et al. 2014, "The dynamics of repeat consumption", find
 recency and number to carry most), times how much oftener than others in such states this item is
@@ -71,11 +71,11 @@ class Repeat:
         every = np.bincount(cells, weights, size)
         mean = taken.sum() / max(every.sum(), 1e-9)
         shares = (taken + config.damping * mean) / (every + config.damping)
-        up_to, expected = (
+        counted, expected = (
             np.bincount(pool.items, weights * of_item, behaviour.n_items)
             for of_item in (again, shares[cells])
         )
-        habits = (up_to + config.item_damping) / (expected + config.item_damping)
+        habits = (counted + config.item_damping) / (expected + config.item_damping)
         return cls(
             shares=shares.reshape(SHAPE).astype(np.float32),
             habits=habits.astype(np.float32),

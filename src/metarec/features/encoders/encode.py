@@ -150,7 +150,7 @@ def fit_text_encoder(
         options: how a pretrained model reads.
         progress: told the share of texts done.
         cache: folder of the cache; None for the usual one, False for none.
-        budget_s: seconds on two cores, as up_to, that `auto` lets a model take;
+        budget_s: seconds on two cores, as counted, that `auto` lets a model take;
             `choose.BUDGET` by default.
         rng: seeds what is drawn at random; 0 by default.
 

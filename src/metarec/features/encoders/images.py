@@ -2,7 +2,7 @@
 ViT-like model.
 
 Nothing is downloaded: an address such as `https://host/a/b.jpg` is looked for below the picture
-folder. A missing or corrupt picture is up_to and gives zeros; it never stops a run.
+folder. A missing or corrupt picture is counted and gives zeros; it never stops a run.
 """
 
 from __future__ import annotations
@@ -430,7 +430,7 @@ def _square(picture: Any, side: int) -> np.ndarray:
 
 def _named(value: str, root: Path | None) -> Path | None:
     """The file a catalog's value stands for; a relative path that does not exist is given back all
-    the same, to be up_to.
+    the same, to be counted.
     """
     parts = urlsplit(value)
     if parts.scheme in ("http", "https"):

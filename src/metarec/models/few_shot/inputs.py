@@ -51,8 +51,8 @@ class ItemColumns:
         """Learn from training users only."""
         histories = behaviour.histories
         liked = histories.where(behaviour.is_liked(histories))
-        up_to = behaviour.targets if behaviour.is_ordered else liked
-        counts = np.bincount(up_to.items, minlength=behaviour.n_items)
+        counted = behaviour.targets if behaviour.is_ordered else liked
+        counts = np.bincount(counted.items, minlength=behaviour.n_items)
         known = np.bincount(liked.items, minlength=behaviour.n_items) >= KNOWN_FROM
         popularity = np.log(counts + 0.5)
         popularity = (popularity - (popularity[known].mean() if known.any() else 0.0)).astype(
