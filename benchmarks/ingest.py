@@ -113,7 +113,8 @@ def main() -> None:
             ratio = f"{took['seconds'] / scan:.1f}" if scan else "-"
             speed = rows / took["seconds"]
             print(
-                f"{step:<20}{took['seconds']:>9.1f}{took['cpu']:>8.1f}{speed:>14,.0f}{ratio:>8}{took['peak_mib']:>10,.0f}"
+                f"{step:<20}{took['seconds']:>9.1f}{took['cpu']:>8.1f}{speed:>14,.0f}{ratio:>8}"
+                f"{took['peak_mib']:>10,.0f}"
             )
 
 

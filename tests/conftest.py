@@ -12,15 +12,30 @@ check_all()  # before anything of metarec is imported
 
 from world import World, tiny_world  # noqa: E402
 
-FULL_ONLY = Path(__file__).parent / "full_only.txt"
+TESTS = Path(__file__).parent
+LISTED = frozenset((TESTS / "full_only.txt").read_text(encoding="utf-8").split("\n"))
+"""Folders, files and tests that `make test-fast` leaves out."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is listed whole is not even imported by `make test-fast`."""
+    leaves_out = "not full" in config.option.markexpr
+    return True if leaves_out and _places(collection_path) & LISTED else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark `full` what `full_only.txt` lists, which `make test-fast` leaves out."""
-    listed = set(FULL_ONLY.read_text(encoding="utf-8").split("\n"))
+    """Mark `full` what `full_only.txt` lists."""
     for item in items:
-        if {item.nodeid.split("[")[0], item.nodeid.split("::")[0]} & listed:
+        if (_places(item.path) | {item.nodeid.split("[")[0]}) & LISTED:
             item.add_marker("full")
+
+
+def _places(path: Path) -> set[str]:
+    """A file and the folders it lies in, as `full_only.txt` names them."""
+    if not path.is_relative_to(TESTS):
+        return set()
+    inside = path.relative_to(TESTS.parent)
+    return {place.as_posix() for place in (inside, *inside.parents)}
 
 
 @pytest.fixture(scope="session")

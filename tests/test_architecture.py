@@ -55,3 +55,15 @@ def test_every_question_is_asked_once() -> None:
 def test_the_recommender_is_only_wiring() -> None:
     source = (ROOT / "src" / "metarec" / "recommender.py").read_text("utf-8")
     assert source.count("\n") < 200
+
+
+def test_no_line_of_code_is_longer_than_100_columns() -> None:
+    """The formatter lets lines with a remark to a checker be longer; they need not be."""
+    long = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for folder in ("src", "tests", "benchmarks", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text("utf-8").split("\n"), 1)
+        if len(line) > 100
+    ]
+    assert long == []

@@ -92,6 +92,11 @@ def tool(name: str, given: dict[str, Any]) -> Call:
     )
 
 
+def batch_of(bodies: list[dict[str, Any]]) -> Call:
+    """Several slates in one request."""
+    return Call("POST", f"{SLATES}/batch", {"requests": bodies}, len(bodies))
+
+
 def kinds(ids: list[str]) -> dict[str, Call]:
     """Every kind of request that costs."""
     bodies = slates(ids)
@@ -112,19 +117,19 @@ def kinds(ids: list[str]) -> dict[str, Call]:
         "popular": Call("GET", "/v1/items/popular?k=100&category=c3"),
         "trending": Call("GET", "/v1/items/trending?k=100&days=3000"),
         "newest": Call("GET", "/v1/items/newest?k=100"),
-        "batch of 50": Call("POST", f"{SLATES}/batch", {"requests": [few] * 50}, 50),
-        "batch of 50 that differ": Call(
-            "POST",
-            f"{SLATES}/batch",
-            {"requests": [{**few, "k": 11 + n, "explore": 0.0} for n in range(50)]},
-            50,
+        "batch of 50": batch_of([few] * 50),
+        "batch of 50 that differ": batch_of(
+            [{**few, "k": 11 + n, "explore": 0.0} for n in range(50)]
         ),
-        "batch of 50 long histories": Call(
-            "POST", f"{SLATES}/batch", {"requests": [{"history": known[:200]}] * 50}, 50
+        "batch of 50 long histories": batch_of([{"history": known[:200]}] * 50),
+        "batch of 5 long histories": batch_of([{"history": known[n : 199 + n]} for n in range(5)]),
+        "batch of 10 filters": batch_of(
+            [{**few, "filter": f"year > {1950 + n}"} for n in range(10)]
         ),
-        "batch of 50 dear ones": Call(
-            "POST", f"{SLATES}/batch", {"requests": [bodies["explored"]] * 50}, 50
+        "batch of 3 with reasons": batch_of(
+            [{**few, "explain": True, "k": 10 + n} for n in range(3)]
         ),
+        "batch of 50 dear ones": batch_of([bodies["explored"]] * 50),
         "agent: recommend": tool("recommend", {**few, "k": 200}),
         "agent: everything": tool("recommend", bodies["everything"]),
         "agent: explain": tool("explain", {"history": known, **explain}),

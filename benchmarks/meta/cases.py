@@ -8,17 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from benchmarks.meta.blocks import block, layer_norm, new_block
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metarec.models.few_shot.functional import (
-    Params,
-    block,
-    layer_norm,
-    linear,
-    new_block,
-    new_linear,
-)
+from metarec.models.few_shot.functional import Params, linear, new_linear
 from metarec.models.few_shot.networks import MLPHead
 
 TASKS, SUPPORT, QUERY, WIDTH, TOKENS, HEADS = 32, 10, 10, 64, 9, 2
@@ -100,13 +94,12 @@ class TransformerHead:
     heads: int = 2
     hidden: int = 128
     layers: int = 1
-    lora: int = 0
 
     def init(self, draw: torch.Generator) -> Params:
         """Fresh weights."""
         params: Params = {}
         for layer in range(self.layers):
-            params |= new_block(f"block.{layer}", self.width, self.hidden, draw, lora=self.lora)
+            params |= new_block(f"block.{layer}", self.width, self.hidden, draw)
         norm = {"norm.weight": torch.ones(self.width), "norm.bias": torch.zeros(self.width)}
         return params | norm | new_linear("out", self.width, 1, draw)
 

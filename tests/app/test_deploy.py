@@ -82,8 +82,22 @@ def test_manifests_run_without_root_and_are_probed():
     services = documents("compose.yaml")[0]["services"]
     assert {"db", "service", "retrain"} == set(services)
     assert services["service"]["command"][0] in COMMANDS
+    told = services["service"]["environment"]
+    # A password may hold what ends it within an address
+    assert "PASSWORD" not in told["METAREC_STORE"]
+    assert "POSTGRES_PASSWORD" in told["PGPASSWORD"]
+    # The image's check asks a service, which the others are not
+    assert services["retrain"]["healthcheck"] == {"disable": True}
     docker = (DEPLOY / "Dockerfile").read_text("utf-8")
     assert re.search(r"^USER (?!0|root)", docker, re.MULTILINE)
+
+
+def test_the_builder_is_sent_what_is_copied_and_nothing_else():
+    said = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
+    docker = (DEPLOY / "Dockerfile").read_text("utf-8")
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", docker, re.MULTILINE)
+    assert said[1] == "*"
+    assert sorted(said[2:]) == sorted(f"!{name}" for line in copied for name in line.split())
 
 
 def test_dashboard_and_alerts_have_an_expression_each():

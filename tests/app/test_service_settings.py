@@ -12,7 +12,8 @@ from metarec.data.schema import BadInput
 def test_flags_win_over_environment_over_file_over_defaults(tmp_path):
     file = tmp_path / "service.toml"
     file.write_text(
-        '[service]\nmodel = "from-file"\nport = 1\nworkers = 3\nburst = 7\ncors_origins = ["http://a"]\n'
+        '[service]\nmodel = "from-file"\nport = 1\nworkers = 3\nburst = 7\n'
+        'cors_origins = ["http://a"]\n'
     )
     settings = load_settings(
         file, {"METAREC_PORT": "2", "METAREC_WORKERS": "4", "UNRELATED": "x"}, port=5, workers=None
@@ -52,6 +53,13 @@ def test_text_of_the_environment_is_read_as_its_type():
         ({"model": "m", "port": "eighty"}, "setting port: cannot read 'eighty' as int"),
         ({"model": "m", "port": 99999}, "port must be 65535 or less, got 99999"),
         ({"model": "m", "workers": 0}, "workers must be 1 or more, got 0"),
+        ({"model": "m", "workers": 2.5}, "setting workers: cannot read 2.5 as int"),
+        ({"model": "m", "retrain_hours": True}, "setting retrain_hours: cannot read True as float"),
+        ({"model": "m", "watch_seconds": 0}, "watch_seconds must be 0.01 or more, got 0.0"),
+        ({"model": "m", "shutdown_seconds": -3}, "shutdown_seconds must be 0 or more, got -3"),
+        ({"model": "m", "inline_items": -1}, "inline_items must be 0 or more, got -1"),
+        ({"model": "m", "idle_seconds": "inf"}, "idle_seconds must be 0.1 or more, got inf"),
+        ({"model": "m", "keys": "one:admin,one:read"}, "setting keys: cannot read"),
         (
             {"model": "m", "log_slates": "perhaps"},
             "setting log_slates: cannot read 'perhaps' as bool",

@@ -77,7 +77,8 @@ def test_the_repeat_policy(policy: str, kept: float | None) -> None:
             "kind": "rating",
         }
     )
-    frame, counts = found(pl.concat([events(), again]), CleaningConfig(repeats=policy))  # type: ignore[arg-type]
+    config = CleaningConfig(repeats=policy)  # type: ignore[arg-type]
+    frame, counts = found(pl.concat([events(), again]), config)
     values = frame.filter(pl.col("item_id") == "i99")["value"].to_list()
     assert (values, counts) == (([kept], {"repeats": 1}) if kept else ([1.0, 5.0], {}))
 

@@ -14,6 +14,8 @@ import pytest
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding
+from metarec.data.ingest import ingest
+from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
@@ -28,7 +30,8 @@ def dated(*times: str, **columns: list[str]) -> pl.DataFrame:
     table = pl.DataFrame(
         {"user_id": [f"u{n}" for n in range(len(times))], "item_id": ["x"] * len(times)}
     )
-    return table.with_columns(pl.Series("time", times, dtype=pl.Utf8), **columns)
+    further = [pl.Series(name, cells) for name, cells in columns.items()]
+    return table.with_columns(pl.Series("time", times, dtype=pl.Utf8), *further)
 
 
 def moments(data: Dataset) -> list[str]:
@@ -239,3 +242,102 @@ def test_objects_and_texts_in_place_of_ids(tmp_path: Path) -> None:
     assert "looks like a list of ids" in read(baskets)[1][0].why
     composed = pl.DataFrame({"user_id": ["a", "b", "c"], "item_id": ["de|1", "de|2", "fr|1"]})
     assert not read(composed)[1]
+
+
+@pytest.mark.parametrize("name", ["is_returned", "returned", "was_cancelled", "是否退货"])
+def test_acts_that_a_column_says_were_refused_say_no(name: str) -> None:
+    table = dated("1", "2", "3").with_columns(pl.Series(name, ["Y", "N", "N"]))
+    data, found = read(table.rename({"time": "rank"}))
+    assert sorted(data.interactions.acts()["sign"]) == [-1, 1, 1]
+    assert [(f.rule, f.rows) for f in found] == [("kinds", 1)] and repr(name) in found[0].why
+    data, _ = read(table.with_columns(kind=pl.lit("purchase")).rename({"time": "rank"}))
+    assert sorted(data.interactions.acts()["sign"]) == [-1, 1, 1]
+
+
+def test_words_of_liking_in_place_of_ratings_are_kinds() -> None:
+    table = dated("1", "2", "3").rename({"time": "rank"})
+    data, found = read(table.with_columns(rating=pl.Series(["like", "dislike", "like"])))
+    assert sorted(data.interactions.acts()["sign"]) == [-1, 1, 1] and "'dislike'" in found[0].why
+    with pytest.raises(BadInput, match="say what each means in \\[kinds\\]"):
+        read(table.with_columns(rating=pl.Series(["A", "B", "F"])))
+
+
+def test_sums_below_zero_are_told() -> None:
+    table = dated("2023-01-31", "2023-02-01", amount=["-19.90", "5"])
+    _, found = read(table)
+    assert [(f.rule, f.rows) for f in found] == [("amounts", 1)]
+    assert "value = 'amount'" in found[0].why
+
+
+def test_a_column_with_some_refusals_among_unknown_words_is_asked_about() -> None:
+    words = ["dropped", "completed", "audit", "waitlisted", "graded"]
+    table = dated(*[str(n) for n in range(5)]).rename({"time": "rank"})
+    _, found = read(table.with_columns(status=pl.Series(words)))
+    assert "[columns] kind = 'status'" in found[0].why
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("UNDO_LIKE", "undo"),
+        ("report_abuse", "negative"),
+        ("discontinued", "negative"),
+        ("cancelled_by_patient", "negative"),
+        ("不想看", "negative"),
+        ("弃购", "neutral"),
+        ("立即购买", "positive"),
+    ],
+)
+def test_further_kinds(name: str, sign: str) -> None:
+    assert Kinds.default().known(name) and Kinds.default().of(name).sign == sign
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["student_id,video_id", "patient_id,treatment_id", "driver_id,load_id", "account,isin"],
+)
+def test_names_of_many_fields(names: str) -> None:
+    user, item = names.split(",")
+    events = pl.DataFrame({user: ["a"], item: ["x"]})
+    items = pl.DataFrame({"id": ["x"], "name": ["A"], "hotel_id": ["h"]})
+    data, _ = read({"interactions": events, "items": items})
+    assert data.items.frame.height == 1 and data.items.frame["title"].to_list() == ["A"]
+
+
+def test_what_a_spreadsheet_writes(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text("sep=;\nuser;item;rating\na;x;4,5\nb;x;3\n")
+    assert read(tmp_path)[0].interactions.frame["value"].to_list() == [4.5, 3]
+    (tmp_path / "interactions.csv").write_bytes(b"user,item,rating\ra,x,4\rb,x,3\r")
+    assert read(tmp_path)[0].interactions.frame["value"].to_list() == [4, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("user," + ",".join(f"p{n}" for n in range(9)) + "\na" + ",5" * 9, "a row of each cell"),
+        ("user^item\na^x\n", "parted by commas"),
+        ("PAR1\x15\x04,\n", "no text table"),
+    ],
+)
+def test_tables_of_another_shape_are_refused_with_what_to_do(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "interactions.csv").write_text(text)
+    with pytest.raises(BadInput, match=said):
+        read(tmp_path)
+
+
+def test_a_refusal_says_what_was_assumed_of_the_letters(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_bytes("用戶,商品\na,x\n".encode("big5"))
+    with pytest.raises(BadInput, match="was read as .*encoding = "):
+        read(tmp_path)
+
+
+def test_cleaned_data_say_no_more_than_what_they_were_made_of(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 3},{-1 if n == 7 else 1 + n}\n" for n in range(15))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "interactions.csv").write_text("user_id,item_id,Quantity\n" + rows)
+    ingest(tmp_path / "in", tmp_path / "out", rows_at_once=6)
+    data, _ = read(tmp_path / "out")
+    assert not data.interactions.has_time
+    assert sorted(data.interactions.acts()["sign"])[:2] == [-1, 1]

@@ -177,8 +177,9 @@ def test_a_failure_while_writing_leaves_no_folder(
             path.write_bytes(b"half")
             raise OSError("disk full")
 
+    broken = Tables(interactions=Broken())  # type: ignore[arg-type]
     with pytest.raises(OSError, match="disk full"):
-        public.write_folder(Tables(interactions=Broken()), tmp_path / "toy")  # type: ignore[arg-type]
+        public.write_folder(broken, tmp_path / "toy")
     assert list(tmp_path.iterdir()) == []
 
 

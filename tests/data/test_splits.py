@@ -58,7 +58,8 @@ def no_cold_user_in_training(train: Dataset, cold_users: list[ColdUser], horizon
 def test_a_cut_in_time_lets_nothing_back(data: Dataset, share: float) -> None:
     split = split_by_time(data, share=share, horizon=SMALL)
     before, after = split.train.interactions.frame, split.later.interactions.frame
-    assert before["timestamp"].max() < split.cut <= after["timestamp"].min()  # type: ignore[operator]
+    last, first = before["timestamp"].max(), after["timestamp"].min()
+    assert last < split.cut <= first  # type: ignore[operator]
     assert before.height + after.height == len(data.interactions)
     no_cold_user_in_training(split.train, split.cold_users, SMALL)
     first_seen = data.interactions.frame.group_by("user_id").agg(pl.col("timestamp").min())

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from metarec.data.schema import BadInput
 from metarec.feedback import open_store, tables
+from metarec.feedback.engines import with_schema
 from metarec.feedback.events import Appended, Event, EventConflict, Impression, StoreUnavailable
 from metarec.feedback.migrations import MIGRATIONS, migrate
 
@@ -484,3 +485,19 @@ def test_a_recent_event_says_where_its_user_is(store):
     assert store.known_beside("ann").location is None
     store.append([event("new", at=time.time(), context=here)]).result()
     assert store.known_beside("ann").location == (52.5, 13.4)
+
+
+def test_what_a_user_acted_on_is_told_once_by_kind_of_their_latest(store):
+    rows = [event(f"a{n}", item=("tea", "rice")[n % 2], kind="view", at=n) for n in range(8)]
+    rows += [event("b", item="old", at=-1.0), event("c", item="tea", kind="like", at=9.0)]
+    store.append([*rows, event("d", user="bob", item="jam")]).result()
+    assert sorted(store.acted_on("ann", 9)) == [("rice", "view"), ("tea", "like"), ("tea", "view")]
+    assert store.acted_on("nobody", 9) == []
+
+
+@pytest.mark.parametrize("secret", ["s3cret:x/y", "s3cret:d+e", "s3cret:a@b:c"])
+def test_a_url_whose_password_ends_it_is_refused_without_being_shown(secret):
+    for asked in (open_store, lambda url: with_schema(url, "shop")):
+        with pytest.raises(BadInput, match="written %2F, .* given as PGPASSWORD") as caught:
+            asked(f"postgresql://metarec:{secret}@db:{secret}/metarec")
+        assert "s3cret" not in str(caught.value)

@@ -176,7 +176,7 @@ def test_acts_without_values_are_all_liked():
     assert (ValueScale.fit(acts).seen(acts.histories, "liking").values == 1.0).all()
 
 
-@pytest.mark.parametrize("name", ["r2d2", "deep_kernel", "siamese", "anil", "history_maml"])
+@pytest.mark.parametrize("name", ["r2d2", "deep_kernel", "siamese", "anil"])
 def test_items_embedded_once_score_as_items_embedded_anew(name, behaviour):
     learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name=name)
     assert learner._served.embedded is not None
@@ -189,10 +189,5 @@ def test_items_embedded_once_score_as_items_embedded_anew(name, behaviour):
 
 
 def test_a_tower_that_adapts_is_not_embedded_beforehand(behaviour):
-    learner = FittedLearner.fit(
-        behaviour, np.random.default_rng(0), name="history_maml", settings={"adapts": ("*",)}
-    )
+    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="maml")
     assert learner._served.embedded is None
-    assert (
-        FittedLearner.fit(behaviour, np.random.default_rng(0), name="maml")._served.embedded is None
-    )

@@ -14,10 +14,9 @@ from metarec.models.few_shot.adapt import AdaptConfig, stacked
 from metarec.models.few_shot.learner import ask
 from metarec.models.few_shot.learners import LEARNERS, get_learner
 from metarec.models.few_shot.learners.gradient import GradientLearner
-from metarec.models.few_shot.networks import HistoryBody, TwoTowerBody
+from metarec.models.few_shot.networks import TwoTowerBody
 
 CASES = [(name, objective) for name in LEARNERS for objective in ("ranking", "rating")]
-ORDER_MATTERS = {"history_maml"}
 
 
 @pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
@@ -73,10 +72,7 @@ def test_the_order_of_a_support_means_nothing(case):
     support = some_support([4, 4])
     turned = replace(support, items=support.items.flip(1), values=support.values.flip(1))
     ours, theirs = answers(learner, prior, support, items), answers(learner, prior, turned, items)
-    if learner.name in ORDER_MATTERS:
-        assert (ours - theirs).abs().max() > 1e-6
-    else:
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
 
 
 def test_values_matter(case):
@@ -198,11 +194,11 @@ def test_metric_learners_tend_to_the_evidence(name):
     assert (after(5000) - after(500)).norm() < 0.2 * (after(50) - after(1)).norm()
 
 
-@pytest.mark.parametrize("adapts", [("*",), ("block.0.*",), ("*.down", "*.up"), ("user_0",)])
-def test_which_part_of_a_transformer_adapts_is_a_choice(adapts):
+@pytest.mark.parametrize("adapts", [("*",), ("item.*",), ("relation", "offset"), ("user_0",)])
+def test_which_part_adapts_is_a_choice(adapts):
     learner = GradientLearner(
         name="chosen",
-        body=HistoryBody(lora=2, dim=8),
+        body=TwoTowerBody(dim=8),
         adaptation=AdaptConfig(inner_steps=2, adapts=adapts),
     )
     items = some_items()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import metarec
-from metarec.data.errors import DataWarning
+from metarec.data.errors import BadInput, DataWarning
 from metarec.models.names import RENAMED
+from metarec.models.registry import MODELS
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.storage import from_artefact
 from metarec.recommender import Recommender
@@ -60,3 +61,15 @@ def test_a_model_saved_under_old_ids_loads_with_one_note(tmp_path: Path) -> None
 def test_an_old_id_of_a_model_is_accepted_with_a_note() -> None:
     with pytest.warns(DataWarning, match="'people-as-text' is now 'user_text'"):
         assert Settings(learner="people-as-text").learner == "user_text"
+
+
+def test_what_is_no_more_is_refused_and_says_what_to_take() -> None:
+    whole = read_artefact(saved_model())
+    config = {**whole.config, "scorers": [*whole.config["scorers"], "history_maml"]}
+    said = "'history_maml' was removed; fit again with 'decoder_lora' in its place"
+    with pytest.raises(BadInput, match=said):
+        from_artefact(replace(whole, config=config))
+    with pytest.raises(BadInput, match=said):
+        Settings(learner="history_maml")
+    assert "history_maml" not in MODELS
+    assert "decoder_lora" in MODELS

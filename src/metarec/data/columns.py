@@ -69,13 +69,17 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "value": ("rating", "ratings", "score", "stars", "overall", "评分", "打分", "星级"),
     "kind": (
         "event",
+        "txn_type",
+        "transaction_type",
+        "interaction_type",
+        "activity_type",
         "event_type",
         "action",
         "behavior",
         "behaviour",
         "behavior_type",
         "event_name",
-        *"行为 行为类型 操作 操作类型 动作 事件 事件类型 交易类型".split(),
+        *"行为 行为类型 行为名称 操作 操作类型 动作 事件 事件类型 交易类型".split(),
     ),
     "title": (
         "name",
@@ -127,8 +131,31 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 """Names understood without a mapping, whatever their case, spaces and underscores."""
 
+LESS_LIKELY: dict[str, tuple[str, ...]] = {
+    "user_id": tuple(
+        (
+            "client_id student_id learner_id patient_id reader_id viewer_id listener_id "
+            "subscriber_id passenger_id traveler_id traveller_id guest_id driver_id "
+            "carrier_id buyer_id shopper_id employee_id profile_id cust_id account "
+            "client student learner patient member "
+        ).split()
+    ),
+    "item_id": tuple(
+        (
+            "video_id show_id game_id app_id news_id post_id recipe_id restaurant_id "
+            "hotel_id property_id listing_id venue_id poi_id destination_id "
+            "treatment_id medication_id load_id job_id fund_id isin artist_id album_id "
+            "podcast_id episode_id prod_id "
+        ).split()
+    ),
+}
+"""Further names, where no better one is there."""
 AMOUNTS = ("quantity", "qty", "数量")
 """Names of columns that say how much was bought; below 0, what came back."""
+SUMS = ("amount", "total", "totalprice", "revenue", "sales", "lineamount", "金额", "总价", "销售额")
+"""Names of columns that say how much was paid, as `plain` has them."""
+MATRIX = 8
+"""Columns from which on a table without ids of items may have one for each item."""
 NEEDED = {
     "interactions": ("user_id", "item_id"),
     "items": ("item_id",),
@@ -204,7 +231,14 @@ def rename(
     for name in CANONICAL[table]:
         if name in mapping or name in columns:
             continue
-        for synonym in (*(synonyms or {}).get(name, ()), *SYNONYMS.get(name, ()), name):
+        own_id = ("id",) if {"items": "item_id", "users": "user_id"}.get(table) == name else ()
+        further = (*own_id, *LESS_LIKELY.get(name, ()))
+        for synonym in (
+            *(synonyms or {}).get(name, ()),
+            *SYNONYMS.get(name, ()),
+            *further,
+            name,
+        ):
             found = by_plain.get(plain(synonym))
             if found is not None and found not in names and found not in CANONICAL[table]:
                 names[found] = name
@@ -219,7 +253,7 @@ def rename(
             raise BadInput(
                 f"{place}: no column {name!r} among {_listed(columns)}; rename one, or map it in "
                 f"a TOML file "
-                f'([columns] {name} = "...")' + _no_names(columns, table)
+                f'([columns] {name} = "...")' + _no_names(columns, table) + _shape(columns, table)
             )
     # A canonical name that is mapped from elsewhere must not appear twice.
     names.update(
@@ -296,6 +330,20 @@ def _no_names(columns: Sequence[str], table: str) -> str:
         "; the first line looks like a row, not like names: add a line of names, or say them in a "
         f'TOML file ({setting} = ["user_id", "item_id", ...])'
     )
+
+
+def _shape(columns: Sequence[str], table: str) -> str:
+    """What to do where a table has another shape than a row each."""
+    if len(columns) == 1:
+        return "; cells are parted by commas, tabs, semicolons or bars"
+    known = {plain(s) for s in ("user_id", *SYNONYMS["user_id"], "item_id", *SYNONYMS["item_id"])}
+    if table == "interactions" and len(columns) > MATRIX:
+        if not columns[0] or plain(columns[0]) in known:
+            return (
+                "; if each column is an item and each cell what a user said of it, make a row of "
+                "each cell first (melt in pandas, unpivot in polars)"
+            )
+    return ""
 
 
 def _listed(columns: Sequence[Any], most: int = 12) -> str:

@@ -114,7 +114,16 @@ def _ingest(
         parts.append(tally(data))
     if first is None:
         raise BadInput(f"{path.name} has no rows; it needs at least one event")
-    return _written(half, source, sides, first, parts, findings, config)
+    invented = _invented(scan.collect_schema().names(), first.interactions)
+    return _written(half, source, sides, first, parts, findings, config, invented)
+
+
+def _invented(columns: Sequence[str], events: Interactions) -> list[str]:
+    """Columns that the source does not have: whoever reads what is written must not take them for
+    said.
+    """
+    added = [c for c in ("kind", "value", "timestamp") if c not in columns]
+    return added if events.has_time else [*{*added, "timestamp"}]
 
 
 def _lazy(path: Path, scratch: Path) -> tuple[pl.LazyFrame, Place, list[Finding]]:
@@ -208,8 +217,10 @@ def _written(
     parts: Sequence[Tally],
     findings: Sequence[Finding],
     config: CleaningConfig,
+    invented: Sequence[str],
 ) -> DataReport:
-    pl.scan_parquet(half / "parts" / "clean-*.parquet").sink_parquet(half / "interactions.parquet")
+    events = pl.scan_parquet(half / "parts" / "clean-*.parquet").drop(invented)
+    events.sink_parquet(half / "interactions.parquet")
     items = sides.items
     if items is None:
         items = pl.concat([p.per_item.select("item_id") for p in parts]).unique()

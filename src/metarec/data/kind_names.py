@@ -44,10 +44,10 @@ _OBJECTS = frozenset(
     "film post article page content ad listing job load fund offer recommendation suggestion "
     "candidate game app recipe deal story photo image place restaurant hotel shop store user "
     "customer client member anonymous user event action act type the a an this my by from in on of "
-    "partial full new first web mobile goods".split()
+    "partial full new first web mobile goods abuse patient".split()
 )
 """Words that say what an act is on or who acts, not what it is."""
-_BEFORE = "已 用户 商品 主动 申请 发起".split()
+_BEFORE = "已 用户 商品 主动 申请 发起 立即 确认 马上 一键".split()
 _AFTER = "了 过 商品 行为 操作 成功".split()
 """What may stand before and after a Chinese verb."""
 

@@ -63,7 +63,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         0.4: ("listen stream scrobble 收听 听", ""),
         0.5: (
             "watch watchlist wishlist add_to_wishlist wish save bookmark collect download "
-            "收藏 心愿单 加入心愿单 想要 下载 观看 看",
+            "收藏 收藏夹 加入收藏 加入收藏夹 心愿单 加入心愿单 想要 下载 观看 看",
             "",
         ),
         0.6: (
@@ -113,21 +113,24 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "decline declined reject rejected refuse block mute report spam not_interested "
             "uninterested dismiss complain complaint ban uninstall thumb_down swipe_left unmatch "
             "nope see_less show_less less_like_this 👎 踩 不喜欢 讨厌 负反馈 "
-            "不感兴趣 没兴趣 隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 拒签 拒单 投诉 差评 卸载",
+            "discontinue discontinued side_effect adverse_event "
+            "不感兴趣 没兴趣 不想看 不想要 不想买 点踩 停药 副作用 弃课 "
+            "隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 拒签 拒单 投诉 差评 卸载",
             "",
         ),
     },
     "neutral": {
         0.05: (
             "impression impressions seen exposure exposed shown show displayed served abandon "
-            "曝光 展示 展现",
+            "曝光 展示 展现 弃购 放弃 中评",
             "",
         )
     },
     "undo": {
         1.0: (
             "undo unlike undislike unbookmark unfavorite unfavourite unsave unhide unblock "
-            "un_upvote 撤销 取消点赞 取消收藏 取消踩 取消屏蔽",
+            "un_upvote undo_like undo_dislike undo_hide undo_save undo_follow remove_like "
+            "remove_dislike unstar unpin 撤销 取消点赞 取消收藏 取消踩 取消屏蔽",
             "",
         )
     },

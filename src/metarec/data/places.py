@@ -51,7 +51,11 @@ def degrees_of(frame: pl.DataFrame) -> np.ndarray:
         frame[name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
         for name in (LATITUDE, LONGITUDE)
     ]
-    places = np.stack(columns, axis=1)
+    return _possible(np.stack(columns, axis=1))
+
+
+def _possible(places: np.ndarray) -> np.ndarray:
+    """Places [rows, 2], NaN in both degrees where either cannot be."""
     good = (np.abs(places[:, 0]) <= 90.0) & (np.abs(places[:, 1]) <= 180.0)
     return np.where(good[:, None], places, np.nan)
 
@@ -76,12 +80,8 @@ def km_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 def home_of(profiles: Sequence[Any]) -> np.ndarray:
     """[B, 2] float64 coordinates among users' attributes; NaN where they state none."""
-    rows = [(p.get(LATITUDE), p.get(LONGITUDE)) for p in profiles]
-    frame = pl.DataFrame(
-        {LATITUDE: [_number(a) for a, _ in rows], LONGITUDE: [_number(b) for _, b in rows]},
-        schema={LATITUDE: pl.Float64, LONGITUDE: pl.Float64},
-    )
-    return degrees_of(frame)
+    rows = [(_number(p.get(LATITUDE)), _number(p.get(LONGITUDE))) for p in profiles]
+    return _possible(np.array(rows, np.float64).reshape(-1, 2))
 
 
 def checked_degrees(
@@ -123,8 +123,8 @@ def _found(action: Any, rows: int, why: str, table: str) -> Finding:
     return Finding(rule="degrees", rows=rows, action=action, why=why, table=table)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any) -> float:
     try:
-        return None if value is None else float(value)
+        return np.nan if value is None else float(value)
     except (TypeError, ValueError):
-        return None
+        return np.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -53,7 +54,8 @@ def split_by_time(
     """
     events = data.interactions.frame
     # Polars types median() as any literal
-    if not data.interactions.has_time or float(events["timestamp"].median()) < MIN_EPOCH:  # type: ignore[arg-type]
+    middle: Any = events["timestamp"].median()
+    if not data.interactions.has_time or float(middle) < MIN_EPOCH:
         raise BadInput(
             f"{data.name} has no clock common to all users, so it cannot be cut at a moment; "
             f"split by new users instead"

@@ -14,7 +14,8 @@ CURRENCIES = (
 )
 UNITS = (
     r"kg|g|mg|µg|lbs?|oz|t|km|m|cm|mm|mi|miles?|ft|in|km²|m²|l|L|ml|mL|cl|mins?|minutes?|h|hrs?|"
-    r"hours?|s|secs?|seconds?|ms|d|days?|weeks?|wks?|months?|years?|yrs?|kcal|cal|kJ|[kMGT]B|[kM]?W|"
+    r"hours?|s|secs?|seconds?|ms|d|days?|weeks?|wks?|months?|years?|yrs?|"
+    r"kcal|cal|kJ|[kMGT]B|[kM]?W|"
     r"kWh|mAh|mmHg|bpm|mg/dL|mg/dl|mmol/L|°C|°F|km/h|mph|pages?|pcs?|pieces?|"
     r"stars?|points?|pts|%|℃|元|块|美元|欧元|日元|公斤|千克|斤|克|毫克|公里|千米|米|厘米|毫米|分钟|"
     r"小时|天|秒|周|个月|月|年|岁|升|毫升|人|个|件|次|页|星|分|颗星"

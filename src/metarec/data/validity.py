@@ -172,7 +172,11 @@ def _with_values(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> p
     if values.null_count() > given.null_count():
         values = _measured(rows, given, values)
     unread = values.is_null() & given.is_not_null()
-    rows.drop("unreadable_rows", unread, "value", "the value is not a number")
+    why = (
+        "the value is not a number (words for what was done or how it was liked are kinds: map the "
+        "column to `kind`, and say what each means in [kinds])"
+    )
+    rows.drop("unreadable_rows", unread, "value", why)
     odd = odd_number(given.filter(~unread & as_numbers(given).is_not_null()))
     if odd is not None:
         read = float(values.filter((given == odd).fill_null(False))[0])

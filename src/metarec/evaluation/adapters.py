@@ -355,7 +355,12 @@ class OwnRecommender:
     model: Recommender | None = field(default=None, init=False)
 
     # It sets new users of its own aside
-    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(
+        self,
+        train: Dataset,
+        validation: list[ColdUser],  # noqa: ARG002
+        rng: np.random.Generator,
+    ) -> None:
         """Learn from `train` alone: `Recommender.fit` chooses its settings by training users of
         its own.
         """

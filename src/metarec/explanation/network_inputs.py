@@ -48,7 +48,8 @@ class Asked:
     @cached_property
     def catalog(self) -> Tensor:
         """[N, D] vectors of the items."""
-        return self.network.items().detach()  # type: ignore[no-any-return]  # torch leaves it untyped
+        # torch leaves it untyped
+        return self.network.items().detach()  # type: ignore[no-any-return]
 
     def known(self, items_BL: Tensor, profile_BP: Tensor, vectors_ND: Tensor) -> Tensor:
         """[B, D] what is known of users with these events, as valued and strong as here, and these
@@ -150,7 +151,8 @@ def through_network(
         MissingExtra: if captum is not installed (`pip install 'metarec[explain]'`).
     """
     # This scorer has one
-    network: DeepSetNetwork = model.ensemble.scorers["deep_set"].network  # type: ignore[attr-defined]
+    scorer = model.ensemble.scorers["deep_set"]
+    network: DeepSetNetwork = scorer.network  # type: ignore[attr-defined]
     support = model.users([request])[0].support
     read = slice(max(0, len(support.items) - network.pool), None)
     titles = model.catalog.titles()

@@ -90,7 +90,8 @@ def explain(
     events = _events(model, request, item_id, titles)
     features = _features(model, request, item_id, weights, words, n_content, notes)
     # Asked for just now
-    closest = nearest(model, request, item_id) if hasattr(model, "item_embeddings") else []  # type: ignore[arg-type]
+    has_embeddings = hasattr(model, "item_embeddings")
+    closest = nearest(model, request, item_id) if has_embeddings else []  # type: ignore[arg-type]
     found = (
         _counterfactual(model, request, item_id, k, events, scored) if rank and rank <= k else None
     )

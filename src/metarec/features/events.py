@@ -217,7 +217,9 @@ class EventReader:
         events = [parts_of(event) for history in histories for event in history]
         items = vocabulary.indexes(str(event[0]) for event in events)
         unknown = np.bincount(owners[items < 0], minlength=len(histories))
-        acts = [self._act(value, kind) for _, value, kind, _ in events]
+        said = [(value, kind) for _, value, kind, _ in events]
+        meaning = {one: self._act(*one) for one in set(said)}
+        acts = [meaning[one] for one in said]
         sign = np.array([act[0] for act in acts], np.int64)
         is_undo = np.array([act[1] for act in acts], bool)
         arrays = Events(
@@ -230,7 +232,7 @@ class EventReader:
             strengths=np.array([act[3] for act in acts], np.float32),
             is_rated=np.array([act[4] for act in acts], bool),
             is_target=np.array([act[5] for act in acts], bool),
-            kinds=np.array([self._code(kind) for _, _, kind, _ in events], np.int16),
+            kinds=np.array([act[6] for act in acts], np.int16),
             times=np.array([np.nan if at is None else float(at) for *_, at in events], np.float64),
         )
         return arrays.where((items >= 0) & ((sign != 0) | is_undo)), unknown
@@ -241,20 +243,21 @@ class EventReader:
 
     def _act(
         self, value: float | None, kind: str | None
-    ) -> tuple[int, bool, float, float, bool, bool]:
-        """Sign, whether it is an undo, value, strength, whether rated, whether a target."""
-        name = kind or "event"
+    ) -> tuple[int, bool, float, float, bool, bool, int]:
+        """Sign, whether it is an undo, value, strength, whether rated, whether a target, code."""
+        name, code = kind or "event", self._code(kind)
         known = self.kinds.of(name)
         sign = {"positive": 1, "negative": -1}.get(known.sign, 0)
         if value is not None and self.has_ratings and self.kinds.is_rating(name):
-            return 1, False, float(value), min(known.strength / self.strongest, 1.0), True, True
+            strength = min(known.strength / self.strongest, 1.0)
+            return 1, False, float(value), strength, True, True, code
         if value is not None and not self.has_ratings and value <= 0 < sign:
             sign = -1
         strength = min(known.strength / self.strongest, 1.0)
         amount = np.array([np.nan if value is None else value], np.float32)
         level = float(self._level(amount, np.array([strength], np.float32))[0])
         is_target = self.kinds.key(name) in self.targets
-        return sign, known.sign == "undo", level, strength, False, is_target
+        return sign, known.sign == "undo", level, strength, False, is_target, code
 
     def _level(self, amounts: np.ndarray, strengths: np.ndarray) -> np.ndarray:
         """[E] where acts without a rating stand among values: on a rating scale in its liked part,

@@ -177,7 +177,10 @@ class TrainingContext:
 
 def current_location(homes: np.ndarray, places: np.ndarray, support: Histories) -> np.ndarray:
     """[B, 2] where users are taken to be: at home, else at the newest place they took."""
-    located = support.where(~np.isnan(places[support.items, 0]))
+    is_placed = ~np.isnan(places[support.items, 0])
+    if not is_placed.any():
+        return homes
+    located = support.where(is_placed)
     last = located.offsets[1:] - 1
     found = homes.copy()
     rows = np.flatnonzero((located.lengths > 0) & np.isnan(homes[:, 0]))
@@ -204,6 +207,8 @@ def friend_matrix(
 ) -> sp.csr_matrix:
     """Sparse float32 of the edges whose ends are both known."""
     known = (rows >= 0) & (columns >= 0)
+    if not known.any():
+        return sp.csr_matrix(shape, dtype=np.float32)
     return sp.csr_matrix(
         (weights[known].astype(np.float32), (rows[known], columns[known])), shape=shape
     )

@@ -41,10 +41,7 @@ def known_url(url: str) -> tuple[sa.URL, str]:
     """
     if "://" not in url:
         return sa.URL.create("sqlite", database=str(Path(url))), ""
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise BadInput(f"cannot read the store's url {url!r}; {_FORMS}") from error
+    parsed = _parsed(url)
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "postgresql+psycopg":
@@ -52,6 +49,17 @@ def known_url(url: str) -> tuple[sa.URL, str]:
     if parsed.drivername == "sqlite" and parsed.database:
         return parsed, ""
     raise BadInput(f"no event store of kind {parsed.drivername!r}; {_FORMS}")
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):  # a port that is none is a ValueError; neither it
+        # nor the url is shown, for both may hold the password
+        raise BadInput(
+            f"cannot read the store's url; {_FORMS}; `/`, `@`, `:` and `%` of a password are "
+            f"written %2F, %40, %3A and %25, or the password is left out and given as PGPASSWORD"
+        ) from None
 
 
 def _schema(url: sa.URL) -> str:
@@ -86,7 +94,7 @@ def with_schema(url: str, schema: str) -> str:
     """
     if not url.startswith("postgres"):
         return url
-    parsed = sa.make_url(url)
+    parsed = _parsed(url)
     known = parsed if "schema" in parsed.query else parsed.update_query_dict({"schema": schema})
     _schema(known)
     return known.render_as_string(hide_password=False)

@@ -321,7 +321,8 @@ class Registry:
         `changing()`. Gives what was removed.
         """
         swept = sweep_drafts(self.folder / _VERSIONS)
-        swept += sweep_drafts(Path(os.path.abspath(self.folder)).parent, self.folder.name)  # noqa: PTH100
+        beside = Path(os.path.abspath(self.folder)).parent  # noqa: PTH100
+        swept += sweep_drafts(beside, self.folder.name)
         texts = [
             *self.folder.glob(f".{_CURRENT}.*.draft"),
             *(self.folder / _DECISIONS).glob(".*.draft"),

@@ -255,6 +255,12 @@ class Store:
             profile
         ) if profile else {}
 
+    def acted_on(self, user_id: str, latest: int) -> list[tuple[str, str]]:
+        """Items of the `latest` events of a user, each with the kinds of these once."""
+        asked = self._named(user_id) | {"last": latest}
+        with self.reading() as connection:
+            return [(item, kind) for item, kind in connection.execute(_ACTED_ON, asked)]
+
     def recent_users(self, most: int, latest: int = 5_000) -> list[tuple[str, int, float]]:
         """Users of the `latest` events: id, how many of these are theirs, and the time of their
         newest, seconds since 1970; the newest first.
@@ -357,19 +363,20 @@ class Store:
                 connection.execute(sa.select(items.item_id).where(items.is_deleted == 1)).scalars()
             )
 
-    def acts_by_item(self, since: float, until: float = math.inf) -> list[tuple[str, str, int]]:
-        """How often each kind of event happened to each item from `since` to before `until`
-        (seconds since 1970): `(item_id, kind, number)`.
+    def acts(self, after: int, latest: int) -> pl.DataFrame:
+        """When each item was acted on, and how: `sequence, item_id, kind, timestamp` of the events
+        on items that arrived after the one of number `after`, and of these of the `latest`, in
+        order of arrival.
         """
         events = tables.events.c
         query = (
-            sa.select(events.item_id, events.kind, sa.func.count())
-            .where(events.timestamp >= since, events.query.is_(None))
-            .group_by(events.item_id, events.kind)
+            sa.select(events.sequence, events.item_id, events.kind, events.timestamp)
+            .where(events.sequence > after, events.query.is_(None))
+            .order_by(events.sequence.desc())
+            .limit(latest)
         )
-        query = query if until == math.inf else query.where(events.timestamp < until)
-        with self.reading() as connection:
-            return [(item, kind, int(n)) for item, kind, n in connection.execute(query)]
+        names = {"sequence": pl.Int64, "item_id": pl.Utf8, "kind": pl.Utf8}
+        return self.frame(query, {**names, "timestamp": pl.Float64}).reverse()
 
     def frame(self, query: sa.Select[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
         """A query's rows as a table, read in pieces so that ten million rows do not pass through
@@ -693,6 +700,10 @@ _NOW = "COALESCE((SELECT user_id FROM merges WHERE digest = :digest), :user_id)"
 _HISTORY = sa.text(
     f"SELECT item_id, value, kind, timestamp FROM events WHERE user_id = {_NOW} "
     "AND query IS NULL ORDER BY timestamp DESC, sequence DESC LIMIT :last"
+)
+_ACTED_ON = sa.text(
+    f"SELECT DISTINCT item_id, kind FROM (SELECT item_id, kind FROM events WHERE user_id = {_NOW} "
+    "AND query IS NULL ORDER BY timestamp DESC, sequence DESC LIMIT :last) AS latest"
 )
 _FRIENDS = sa.text(
     f"SELECT friend_id, weight FROM friends WHERE user_id = {_NOW} ORDER BY friend_id"

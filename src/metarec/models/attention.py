@@ -194,4 +194,5 @@ class Block(nn.Module):
             )
             x_BLD = x_BLD + self.dropout(looked_up)
         # Nn.Module calls are untyped
-        return x_BLD + self.dropout(self.feed_forward(self.norm_feed(x_BLD)))  # type: ignore[no-any-return]
+        fed_BLD = self.feed_forward(self.norm_feed(x_BLD))
+        return x_BLD + self.dropout(fed_BLD)  # type: ignore[no-any-return]

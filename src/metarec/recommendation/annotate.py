@@ -97,6 +97,9 @@ def _unlisted(model: FittedModel, request: Request) -> int:
 
 
 def _context_notes(model: FittedModel, request: Request) -> list[str]:
+    told = request.context, request.friends, request.searches
+    if request.location is None and not any(map(len, told)):
+        return []
     scorer = model.ensemble.scorers.get(CONTEXT)
     read = scorer.read_columns if isinstance(scorer, Context) else []
     heeded = model.policy_check.heeds(request.context)

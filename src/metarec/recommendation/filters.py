@@ -206,7 +206,8 @@ class _Parser:
         if isinstance(value, str):
             if sign not in ("=", "!="):
                 # Polars compares text too
-                return _COMPARE[sign](_text(self.items, name), value.lower())  # type: ignore[arg-type]
+                said = _text(self.items, name)
+                return _COMPARE[sign](said, value.lower())  # type: ignore[arg-type]
             same = _is_text(self.items, name, value)
             return same if sign == "=" else ~same
         return _COMPARE[sign](_number(self.items, name), value)

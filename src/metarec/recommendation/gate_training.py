@@ -97,7 +97,8 @@ def train_gate(
                 group["lr"] = lr
             optimizer.zero_grad()
             # Torch leaves it untyped
-            (loss() + _roughness(raw) + pull * _distance(raw, anchor)).backward()  # type: ignore[no-untyped-call]
+            whole = loss() + _roughness(raw) + pull * _distance(raw, anchor)
+            whole.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if tell is not None:
                 tell((done + 1) / total)

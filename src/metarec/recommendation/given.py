@@ -60,6 +60,8 @@ class GivenGates:
 
     def lists(self, given: Histories, popularity: np.ndarray) -> list[tuple[Gate, np.ndarray]]:
         """Each gate here, and which lists [B] are its own."""
+        if not len(given.items):
+            return []
         lift = mean_lift(given, popularity)
         is_drawn, is_any = lift <= 0.0, given.lengths > 0
         is_chosen = ~is_drawn & (lift <= self.most_popular)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from metarec.app.service import schemas
 from metarec.app.service.catalog import Fields, Most, Offset, described, names_in
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live_model import Served
-from metarec.feedback.store import Store
+from metarec.feedback.recent_acts import RecentActs
 from metarec.recommendation.rules import category_matrix
 from metarec.recommendation.slate import Request
 
@@ -29,13 +29,13 @@ Category = Annotated[str | None, Query(max_length=200, description="Only items o
 def item_rankings_routes(service: Service) -> APIRouter:
     """Routes of this file; they go before those whose addresses end with an id."""
     router = APIRouter(tags=["items"])
-    read = service.keys.needs("read")
+    read, acts = service.keys.needs("read"), RecentActs(service.store)
 
     async def listed(
         order: Order, days: float | None, category: str | None, k: int, offset: int, fields: str
     ) -> Json:
         served = service.live.served
-        numbers = await asyncio.to_thread(_numbers, order, served, service.store, days)
+        numbers = await service.pools.heavy.run(_numbers, order, served, acts, days)
         rows = best(served, numbers, category)[offset : offset + k]
         items = described(served, rows, names_in(fields))
         told = [
@@ -98,29 +98,18 @@ def best(served: Served, numbers: np.ndarray, category: str | None) -> list[int]
     return [int(row) for row in order if may[row]]
 
 
-def _numbers(order: Order, served: Served, store: Store, days: float | None) -> np.ndarray:
-    now = time.time()
+def _numbers(order: Order, served: Served, acts: RecentActs, days: float | None) -> np.ndarray:
     if order == "newest":
         return _dates(served)
+    now = time.time()
+    counts = partial(acts.counts, served.model.vocabulary, served.scale.kinds)
     if order == "trending":
         span = (days or 7.0) * DAY
-        late = _counts(served, store, now - span, np.inf)
-        early = _counts(served, store, now - 2 * span, now - span)
+        late, early = counts(now - span), counts(now - 2 * span, now - span)
         return np.asarray((late - early) / np.sqrt(np.maximum(late + early, 1.0)))
     if days is not None:
-        return _counts(served, store, now - days * DAY, np.inf)
-    later = _counts(served, store, served.model.trained_until or 0.0, np.inf)
-    return np.asarray(served.trained_counts + later)
-
-
-def _counts(served: Served, store: Store, since: float, until: float) -> np.ndarray:
-    """[N] acts in favour of each item."""
-    counts = np.zeros(len(served.model.vocabulary))
-    for item_id, kind, number in store.acts_by_item(since, until):
-        row = served.row_of(item_id)
-        if row >= 0 and served.scale.kinds.of(kind).sign == "positive":
-            counts[row] += number
-    return counts
+        return counts(now - days * DAY)
+    return np.asarray(served.trained_counts + counts(served.model.trained_until or 0.0))
 
 
 def _dates(served: Served) -> np.ndarray:

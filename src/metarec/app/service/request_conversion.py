@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -84,10 +84,63 @@ def options_of(body: RecommendationRequest, defaults: ArmSettings) -> Options:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is stored of the user who asks."""
+
+    events: Sequence[tuple[str, float | None, str, float]] = ()
+    """The latest, oldest first: `(item_id, value, kind, timestamp)`."""
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    beside: KnownBeside = field(default_factory=KnownBeside)
+
+    @classmethod
+    def of(cls, body: UserInput, served: Served, store: Store | None, last: int) -> Known:
+        """With the `last` events; nothing without a user id or a store."""
+        if store is None or body.user_id is None:
+            return cls()
+        events, profile = store.user(body.user_id, last)
+        beside = store.known_beside(body.user_id) if served.reads_beside else KnownBeside()
+        return cls(events=events, profile=profile, beside=beside)
+
+    def has_older(self, body: UserInput, served: Served, last: int) -> bool:
+        """Whether items of events before the `last` must be looked for, so that none comes
+        again.
+        """
+        sent = len(body.events)
+        is_cut = len(self.events) == last or len(self.events) + sent > last
+        return is_cut and not served.model.policy.repeats_allowed
+
+
+def older_items(body: UserInput, served: Served, store: Store | None) -> set[str]:
+    """Items that a user acted on by what is stored, as far as is looked."""
+    if store is None or body.user_id is None:
+        return set()
+    acted_on = store.acted_on(body.user_id, MAX_OLDER)
+    says = {kind: served.scale.says(kind) for kind in {kind for _, kind in acted_on}}
+    return {item_id for item_id, kind in acted_on if says[kind]}
+
+
 def request_of(
+    body: UserInput, served: Served, store: Store | None, last: int, **more: Any
+) -> Request:
+    """The recommender's request for a user: what is stored of them (if `store` is given), then
+    what they sent along; `more` as in `request_from`.
+
+    Raises:
+        BadInput: if an attribute sent along looks like one of the policy's, misspelled, or the
+            model knows no such context column.
+    """
+    known = Known.of(body, served, store, last)
+    is_long = known.has_older(body, served, last)
+    older = older_items(body, served, store) if is_long else None
+    return request_from(body, served, known, older, last, **more)
+
+
+def request_from(
     body: UserInput,
     served: Served,
-    store: Store | None,
+    known: Known,
+    older: Collection[str] | None,
     last: int,
     *,
     exclude: Sequence[str] = (),
@@ -95,48 +148,34 @@ def request_of(
     within_km: float | None = None,
     basket: Sequence[str] = (),
 ) -> Request:
-    """The recommender's request for a user: what is stored of them (if `store` is given), then
-    what they sent along.
+    """The same from what was read.
+
+    Args:
+        older: items that the user acted on, where their history is longer than the `last` events.
 
     Raises:
-        BadInput: if an attribute sent along looks like one of the policy's, misspelled, or the
-            model knows no such context column.
+        BadInput: as `request_of`.
     """
     served.model.policy_check.refuse_misspelled(body.profile)
     model = served.model
     refuse_unknown_context(
         model.context_columns, body.context, model.policy_check.heeds(body.context)
     )
-    stored, profile = (
-        store.user(body.user_id, last)
-        if store is not None and body.user_id is not None
-        else ([], {})
-    )
     sent = [_sent(event) for event in body.events]
     sent += [(item_id, None, "add_to_cart", time.time()) for item_id in basket]
-    history = as_history([*stored, *sent][-last:], served.scale)
-    is_cut = len(stored) == last or len(stored) + len(sent) > last
-    older: list[str] = []
-    if is_cut and not served.model.policy.repeats_allowed:
-        known = (
-            [] if store is None or body.user_id is None else store.user(body.user_id, MAX_OLDER)[0]
-        )
-        older = _seen_before([*known, *sent], history, served)
-    beside = (
-        store.known_beside(body.user_id)
-        if store is not None and body.user_id is not None and served.reads_beside
-        else KnownBeside()
-    )
+    history = as_history([*known.events, *sent][-last:], served.scale)
+    hidden = [*basket] if older is None else [*basket, *_seen_before(older, sent, history, served)]
+    beside = known.beside
     return Request(
         history=history,
-        profile={**profile, **body.profile},
+        profile={**known.profile, **body.profile},
         wish=body.wish,
         context=body.context,
         location=beside.location if body.location is None else body.location.degrees,
         within_km=within_km,
         friends={**beside.friends, **weights_of(body.friends)},
         searches=[*beside.searches, *body.searches],
-        exclude=[*exclude, *older, *basket] if older or basket else exclude,
+        exclude=[*exclude, *hidden] if hidden else exclude,
         allow=allow,
     )
 
@@ -150,11 +189,15 @@ def weights_of(friends: Sequence[str | Friend]) -> dict[str, float]:
 
 
 def _seen_before(
-    everything: Sequence[Any], history: Sequence[tuple[Any, ...]], served: Served
+    older: Collection[str],
+    sent: Sequence[tuple[str, float | None, str, float]],
+    history: Sequence[tuple[Any, ...]],
+    served: Served,
 ) -> list[str]:
     """Items seen before the events that a slate is made from."""
     recent = {event[0] for event in history}
-    return [event[0] for event in as_history(everything, served.scale) if event[0] not in recent]
+    told = (event[0] for event in as_history(sent, served.scale))
+    return [item_id for item_id in dict.fromkeys([*older, *told]) if item_id not in recent]
 
 
 def stated_user(user_id: str | None, profile: Sequence[str], **more: Any) -> UserInput:

@@ -17,16 +17,16 @@ from metarec.recommendation.filters import comparisons
 
 IN_LOOP = 3.0
 """Requests that cost more are answered in a thread for costly ones."""
-PER_EVENT = 0.02
+SHARED = 0.5
+"""Share of a plain slate that requests of a batch pay together."""
+PER_EVENT = 0.016
 """Plain slates that each event of a history adds where models look at all of them, as those of
 places do.
 """
-PIECE = 6.0
+PIECE = 3.0
 """A batch is answered in pieces of at most so many plain slates, so that others need not wait for
 the whole.
 """
-BATCHES = 5.0
-"""A batch may cost so many of the dearest requests."""
 
 
 def parts_of(body: RecommendationRequest, explore: float) -> dict[str, float]:
@@ -40,7 +40,7 @@ def parts_of(body: RecommendationRequest, explore: float) -> dict[str, float]:
         "location and context": 0.5 if body.location or body.context else 0.0,
         "within_km": 1.0 if body.within_km is not None else 0.0,
         "exclude and allow": 0.0002 * (len(body.exclude) + len(body.allow or ())),
-        "filter": 2.0 + 1.1 * comparisons(body.filter) if body.filter else 0.0,
+        "filter": 1.0 + 0.5 * comparisons(body.filter) if body.filter else 0.0,
         "quota": 3.0 + 1.3 * len(body.quota) if body.quota else 0.0,
         "pin": 0.1 * len(body.pin),
         "diversity": 1.0 + 0.035 * body.k if body.diversity else 0.0,
@@ -74,7 +74,7 @@ def weight_of(cost: float, events: int) -> float:
     """Plain slates that a request of a batch counts for, with so many events in its history, stored
     ones too.
     """
-    return max(cost, 1.0 + PER_EVENT * events)
+    return max(cost, 1.0 + PER_EVENT * events) - SHARED
 
 
 def pieces(weights: Sequence[float]) -> list[slice]:
@@ -91,7 +91,8 @@ def pieces(weights: Sequence[float]) -> list[slice]:
 
 
 def check_batch(weights: Sequence[float], most: float) -> None:
-    """Refuse a batch that costs too much together.
+    """Refuse a batch that costs more together than one request may, or than a plain slate for each
+    of its requests.
 
     Args:
         weights: plain slates that each request counts for.
@@ -100,10 +101,11 @@ def check_batch(weights: Sequence[float], most: float) -> None:
     Raises:
         HTTPException: 422, if so.
     """
-    if sum(weights) > BATCHES * most:
-        fits = max(1, int(len(weights) * BATCHES * most / sum(weights)))
+    total, number = sum(weights), len(weights)
+    allowed = max(most, number)
+    if total > allowed:
         raise HTTPException(
             422,
-            f"body.requests: together they cost as much as {sum(weights):.0f} plain slates, "
-            f"{BATCHES * most:g} are allowed; send about {fits} at once",
+            f"body.requests: together they cost as much as {total:.0f} plain slates, "
+            f"{allowed:g} are allowed; send about {max(1, int(number * most / total))} at once",
         )

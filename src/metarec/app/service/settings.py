@@ -5,6 +5,7 @@ the later wins.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tomllib
@@ -204,9 +205,13 @@ class ServiceSettings:
             ("alert_psi", 0),
             ("alert_cold_items", 0),
             ("alert_value_shift", 0),
+            ("inline_items", 0),
+            ("watch_seconds", 0.01),
+            ("shutdown_seconds", 0),
         ):
-            if not getattr(self, name) >= low:  # NaN is no number either
-                raise BadInput(f"{name} must be {low} or more, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not low <= value < math.inf:  # NaN is no number either
+                raise BadInput(f"{name} must be {low} or more, got {value}")
         if self.device not in DEVICES:
             raise BadInput(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
         try:
@@ -359,6 +364,8 @@ def _read(name: str, kind: str, value: Any) -> Any:
                     "": False,
                 }[str(value).lower()]
             )
+        if kind in ("int", "float") and not _is_number(value, whole=kind == "int"):
+            raise ValueError  # int(2.5) is 2, float(True) is 1
         if kind in ("int", "float", "str"):
             return {"int": int, "float": float, "str": str}[kind](value)
         if kind == "tuple[str, ...]":
@@ -368,8 +375,20 @@ def _read(name: str, kind: str, value: Any) -> Any:
                 else tuple(map(str, value))
             )
         if isinstance(value, str):
-            return dict(pair.strip().rsplit(":", 1) for pair in value.split(",") if pair.strip())
+            pairs = [pair.strip().rsplit(":", 1) for pair in value.split(",") if pair.strip()]
+            if len({key for key, _ in pairs}) < len(pairs):
+                raise ValueError  # the last role of a key would win
+            return dict(pairs)
         return {str(key): str(role) for key, role in dict(value).items()}
     except (KeyError, TypeError, ValueError) as error:
         shown = "(not shown)" if name == "keys" else repr(value)
         raise BadInput(f"setting {name}: cannot read {shown} as {kind}") from error
+
+
+def _is_number(value: Any, *, whole: bool) -> bool:
+    """Whether a value is a number or a text, which is read later."""
+    if isinstance(value, str):
+        return True
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return not whole or float(value).is_integer()

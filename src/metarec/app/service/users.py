@@ -24,9 +24,12 @@ from metarec.app.service.http import IdRoute, Json, Service, answers
 from metarec.app.service.live_model import Served
 from metarec.app.service.reasons import explain_one, short_reasons
 from metarec.app.service.request_conversion import (
+    Known,
     ScoreRequest,
     answer_all,
+    older_items,
     options_of,
+    request_from,
     request_of,
     stated_user,
 )
@@ -57,11 +60,13 @@ def user_routes(service: Service) -> APIRouter:
     asked_again_at = 0.0
 
     async def as_request(body: schemas.UserInput, served: Served, **more: Any) -> Request:
+        last = settings.history_length
         if body.user_id is None:
-            return request_of(body, served, None, settings.history_length, **more)
-        return await service.read(
-            lambda: request_of(body, served, store, settings.history_length, **more)
-        )
+            return request_of(body, served, None, last, **more)
+        known = await service.read(lambda: Known.of(body, served, store, last))
+        is_long = known.has_older(body, served, last)
+        older = await asyncio.to_thread(older_items, body, served, store) if is_long else None
+        return request_from(body, served, known, older, last, **more)
 
     async def known_or_not(
         body: schemas.UserInput, served: Served, **more: Any

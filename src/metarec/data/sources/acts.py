@@ -4,13 +4,13 @@ name whose cells are kinds, or columns such as `click` and `purchase` that say y
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
 from metarec.data.columns import CANONICAL
 from metarec.data.findings import Finding
-from metarec.data.kind_names import plain_kind
+from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, as_truth, nothing
 
@@ -23,6 +23,13 @@ FLAGS = frozenset(
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.
 """
+REFUSALS = frozenset(
+    "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
+    "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
+)
+"""Kinds by which a column of yes and no says what became of an act: `is_returned`."""
+NO_KIND = "event"
+"""The kind of events that say none."""
 SHOWN = "impression"
 """What a row is in which every such column says no."""
 
@@ -30,13 +37,30 @@ SHOWN = "impression"
 def with_kind(
     frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Give events without a `kind` one where other columns say it.
+    """Give events a `kind` where other columns say it: one of kinds, or several of yes and no; and
+    where a column says that an act was refused afterwards, that kind.
 
     Args:
         context: columns that are circumstances, as the user says.
     """
+    frame, found = (frame, []) if "kind" in frame.columns else _said(frame, kinds, place, context)
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
-    flags = _flags(frame, free, kinds) if "value" not in frame.columns else {}
+    refusals = _flags(frame, free, kinds, REFUSALS)
+    if not refusals:
+        return frame, found
+    frame, refused = _refused(frame, refusals, kinds, place)
+    return frame, [*found, refused]
+
+
+def _said(
+    frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
+    if "value" in frame.columns and _are_known(frame["value"], kinds):
+        listed = _listed(_kinds_in(frame["value"], kinds))
+        why = f"values of {place} were read as kinds: they say {listed}"
+        return frame.rename({"value": "kind"}), [_noted(why)]
+    flags = _flags(frame, free, kinds, FLAGS) if "value" not in frame.columns else {}
     if flags:
         return _by_flags(frame, flags, kinds, place)
     found = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}
@@ -54,15 +78,40 @@ def with_kind(
     ]
 
 
-def _flags(frame: pl.DataFrame, free: Sequence[str], kinds: Kinds) -> dict[str, pl.Series]:
-    """Columns that say yes or no to a kind, by kind."""
+def _are_known(column: pl.Series, kinds: Kinds) -> bool:
+    """Whether all cells are names of kinds."""
+    names = _kinds_in(column, kinds)
+    return bool(names) and not kinds.unknown(names)
+
+
+def _refused(
+    frame: pl.DataFrame, refusals: dict[str, pl.Series], kinds: Kinds, place: str
+) -> tuple[pl.DataFrame, Finding]:
+    """Acts that a column says were refused afterwards are of that kind."""
+    kind = frame["kind"] if "kind" in frame.columns else pl.Series("kind", [NO_KIND] * frame.height)
+    refused = pl.Series([False] * frame.height)
+    for name in sorted(refusals, key=lambda name: kinds.of(name).strength):
+        said = refusals[name].fill_null(False)
+        kind, refused = pl.Series("kind", [name]).zip_with(said, kind), refused | said
+    listed = ", ".join(repr(truth.name) for truth in refusals.values())
+    why = f"{listed} of {place} says that these acts were refused afterwards: they say no"
+    note = Finding(rule="kinds", rows=int(refused.sum()), action="noted", why=why)
+    answers = [truth.name for truth in refusals.values()]
+    return frame.drop(answers).with_columns(kind.alias("kind")), note
+
+
+def _flags(
+    frame: pl.DataFrame, free: Sequence[str], kinds: Kinds, wanted: Collection[str]
+) -> dict[str, pl.Series]:
+    """Columns that say yes or no to a wanted kind, by kind."""
     found = {}
     for column in free:
         name = plain_kind(column)
-        for start in ("is", "has", "did"):
+        for start in ("is", "has", "did", "was", "是否"):
             name = name.removeprefix(start) if not kinds.known(name) else name
         key = kinds.key(name)
-        if key in FLAGS and (truth := _truth(frame[column])) is not None:
+        key = next((k for k in (key, *forms(key)) if k in wanted), key)
+        if key in wanted and (truth := _truth(frame[column])) is not None:
             found[key] = truth.alias(column)
     varied = any(truth.drop_nulls().n_unique() == 2 for truth in found.values())
     return found if varied else {}
@@ -97,16 +146,17 @@ def _by_flags(
 
 
 def _kinds_in(column: pl.Series, kinds: Kinds) -> list[str]:
-    """The names in a column's cells; none where fewer than half of them are kinds, or all are the
-    same.
+    """The names in a column's cells; none where fewer than half of them are kinds and none of these
+    is a refusal, or all are the same.
     """
     if column.dtype not in (pl.Utf8, pl.Categorical):
         return []
     names = nothing(column.cast(pl.Utf8)).drop_nulls().unique().sort().to_list()
     if not 2 <= len(names) <= MAX_KINDS:
         return []
-    known = sum(kinds.known(name) for name in names)
-    return names if known >= 2 and known >= len(names) / 2 else []
+    known = [name for name in names if kinds.known(name)]
+    says_no = any(kinds.of(name).sign == "negative" for name in known)
+    return names if len(known) >= 2 and (says_no or len(known) >= len(names) / 2) else []
 
 
 def _are_acts(names: Sequence[str], kinds: Kinds) -> bool:

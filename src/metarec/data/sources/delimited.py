@@ -28,6 +28,8 @@ MAX_QUOTED_LINES = 1000
 """Lines that one quoted cell may go over."""
 MAX_ROWS_IN_A_CELL = 20
 """Lines in a row that are rows by themselves: a quoted cell holds no more of them."""
+OTHER_FORMS = (b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"SQLite format 3", b"%PDF")
+"""How Parquet, spreadsheets, archives, databases and documents begin."""
 SEPARATORS = ("\t", ",", ";", "|")
 
 
@@ -46,6 +48,8 @@ def read_delimited(
         encoding: what the file is written in; None finds it out.
     """
     source, findings = as_utf8(path, encoding)
+    source, said = _prepared(source, path.name)
+    separator = separator or said
     header = _first_line(source)
     separator = separator or separator_of(header)
     place = Place(path.name, "line", 2 if columns is None else 1)
@@ -56,6 +60,32 @@ def read_delimited(
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, _unique(names), strict=True)))
     return table.select(_bare(pl.col(c)) for c in table.columns), place, findings
+
+
+def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None]:
+    """A text table without what a spreadsheet writes before it (`sep=;`) and with ends of lines
+    as elsewhere; and the separator that it says.
+
+    Raises:
+        BadInput: if the file is no text.
+    """
+    start = source[:4096] if isinstance(source, bytes) else _start(source)
+    if start.startswith(OTHER_FORMS):
+        raise BadInput(
+            f"{name} is no text table (it begins with {start[:4]!r}); name it by its form"
+        )
+    if b"\r" in start and b"\n" not in start:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        source = start = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if (said := re.match(rb'"?sep=(.)"?[;,\t]*\r?\n', start)) is None:
+        return source, None
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    return content[said.end() :], said[1].decode()
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4096)
 
 
 def separator_of(header: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import AMOUNTS, plain, rename, renamed
+from metarec.data.columns import AMOUNTS, SUMS, plain, rename, renamed
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
@@ -75,7 +75,9 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     events = table_file(folder, "interactions")
     if events is None:
         raise BadInput(
-            f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds {_listing(folder)})"
+            f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds "
+            f"{_listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
+            f"file which is which"
         )
     sides = _side_tables(folder, reading)
     return tables_of(
@@ -223,9 +225,7 @@ def _events(
     frame, place, findings = flat(raw[0]), raw[1], raw[2]
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
-    names, guessed = renamed(
-        frame.columns, "interactions", place.name, reading.columns, reading.synonyms
-    )
+    names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
@@ -236,9 +236,8 @@ def _events(
         frame = frame.with_columns(pl.lit(kind).alias("kind"))
         why = f"events of {place.name} are taken as of kind {kind!r}, by its name"
         findings = [*findings, Finding(rule="kinds", rows=0, action="noted", why=why)]
-    elif "kind" not in frame.columns:
-        frame, said = with_kind(frame, reading.kinds, place.name, reading.context or ())
-        findings = [*findings, *said]
+    frame, said = with_kind(frame, reading.kinds, place.name, reading.context or ())
+    findings = [*findings, *said]
     given = {canonical: column for column, canonical in names.items()}
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
@@ -250,6 +249,22 @@ def _events(
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
     frame, odd = with_types(frame, keep_text=("kind",))
     return frame, [*findings, *guessed, *invalid, *odd], given
+
+
+def _renamed(
+    frame: pl.DataFrame,
+    table: str,
+    place: Place,
+    reading: Reading,
+    mapping: Mapping[str, str],
+    findings: Sequence[Finding],
+) -> tuple[dict[str, str], list[Finding]]:
+    """As `renamed`; where names are not found, what was assumed of the file's letters is said."""
+    try:
+        return renamed(frame.columns, table, place.name, mapping, reading.synonyms)
+    except BadInput as error:
+        assumed = [f.why for f in findings if f.rule == "encoding"]
+        raise BadInput("; ".join([str(error), *assumed])) from error
 
 
 def _with_amounts(
@@ -269,12 +284,29 @@ def _with_amounts(
     elif plain(given.get("value", "")) in AMOUNTS:
         findings = []
     else:
-        return frame, []
+        return frame, [] if "value" in frame.columns else _sums(frame, place)
     if "kind" in frame.columns:
         return frame, findings
     why = f"events of {place.name} are taken as of kind 'purchase', since they have a quantity"
     note = Finding(rule="kinds", rows=0, action="noted", why=why)
     return frame.with_columns(pl.lit("purchase").alias("kind")), [*findings, note]
+
+
+def _sums(frame: pl.DataFrame, place: Place) -> list[Finding]:
+    """What to say where sums of money are below 0 in some rows: only the user knows what those
+    are.
+    """
+    findings = []
+    for column in (c for c in frame.columns if plain(c) in SUMS):
+        below = int((as_numbers(frame[column]) < 0).sum())
+        if 0 < below < frame.height:
+            why = (
+                f"{column} of {place.name} is below 0 there and is kept as context; if such rows "
+                f"came back, say so in a TOML file (kind = 'purchase', columns = {{ value = "
+                f"{column!r} }})"
+            )
+            findings.append(Finding(rule="amounts", rows=below, action="noted", why=why))
+    return findings
 
 
 def _called(reading: Reading) -> str | None:
@@ -306,7 +338,7 @@ def _side(
     frame, place, findings = flat(raw[0]), raw[1], raw[2]
     key = "item_id" if table == "items" else "user_id"
     mapping = reading.item_columns if table == "items" else reading.user_columns
-    names, guessed = renamed(frame.columns, table, place.name, mapping, reading.synonyms)
+    names, guessed = _renamed(frame, table, place, reading, mapping, findings)
     frame, place, lists = one_row_each(frame.rename(names), place, (key,), table)
     frame, odd = with_types(frame.with_columns(id_text(frame[key])), table)
     if table == "items":

@@ -80,8 +80,8 @@ def _engine(sqlalchemy: Any, url: str) -> tuple[str, sa.Engine]:
     forms = "give sqlite:///file or postgresql://user:password@host/name"
     try:
         parsed = sqlalchemy.make_url(url)
-    except sqlalchemy.exc.ArgumentError as error:
-        raise BadInput(f"cannot read the database URL; {forms}") from error
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # which may hold the password
+        raise BadInput(f"cannot read the database URL; {forms}") from None
     shown = parsed.render_as_string(hide_password=True)
     if parsed.get_backend_name() == "sqlite":
         file = Path(parsed.database or "")

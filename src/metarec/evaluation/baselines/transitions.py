@@ -38,7 +38,12 @@ class TransitionsAndCosine:
     """[N, N], row = the item seen, column = the item it speaks for."""
 
     # Nothing is chosen
-    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:  # noqa: ARG002
+    def fit(
+        self,
+        train: Dataset,
+        validation: list[ColdUser],  # noqa: ARG002
+        rng: np.random.Generator,
+    ) -> None:
         """Count."""
         self.table = TrainingTable.of(train, 0)
         config = ItemKnnConfig(

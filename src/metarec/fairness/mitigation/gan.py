@@ -74,7 +74,8 @@ class Generator(nn.Module):
         """[B, N] unnormalised log-chances; `group` is one-hot [B, G], `length` [B] a number of
         events.
         """
-        return self.out(self.body(torch.cat([noise, group, length.log()[:, None]], dim=1)))  # type: ignore[no-any-return]
+        known = torch.cat([noise, group, length.log()[:, None]], dim=1)
+        return self.out(self.body(known))  # type: ignore[no-any-return]
 
     def forward(self, noise: Tensor, group: Tensor, length: Tensor, rng: torch.Generator) -> Tensor:
         """A drawn 0/1 vector [B, N] per user; gradients pass as if it were the chances

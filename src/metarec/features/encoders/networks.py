@@ -78,4 +78,5 @@ class GruNetwork(nn.Module):
         real = is_real_BL[..., None]
         largest = said_BLW.masked_fill(~real, torch.finfo(said_BLW.dtype).min).amax(dim=1)
         mean = (said_BLW * real).sum(dim=1) / lengths[:, None]
-        return self.out(self.dropout(torch.cat([mean, largest], dim=1)))  # type: ignore[no-any-return]
+        both = self.dropout(torch.cat([mean, largest], dim=1))
+        return self.out(both)  # type: ignore[no-any-return]

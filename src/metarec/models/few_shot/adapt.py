@@ -35,8 +35,8 @@ class AdaptConfig:
     first_order: bool = False
     """Keep no second derivatives (FOMAML)."""
     adapts: tuple[str, ...] = ("*",)
-    """Which parameters move, as patterns of their names: `*` all of them, `out.*` the last layer,
-    `*.down` LoRA factors.
+    """Which parameters move, as patterns of their names: `*` all of them, `out.*` the last
+    layer.
     """
     rates: Literal["fixed", "per_step", "per_weight"] = "fixed"
     """Step sizes: given; learned for each tensor and step (arXiv:1810.09502); learned for each

@@ -36,7 +36,9 @@ def solve(kernel: Tensor, targets: Tensor, noise: Tensor, is_real: Tensor) -> Ri
     pair = is_real.unsqueeze(-1) & is_real.unsqueeze(-2)
     matrix = kernel * pair + noise * _eye(kernel)
     factor = torch.linalg.cholesky(matrix)
-    weights = _Solve.apply(matrix, (targets * is_real).unsqueeze(-1), factor.detach()).squeeze(-1)  # type: ignore[no-untyped-call]
+    known = (targets * is_real).unsqueeze(-1)
+    solved = _Solve.apply(matrix, known, factor.detach())  # type: ignore[no-untyped-call]
+    weights = solved.squeeze(-1)
     return Ridge(weights=weights, factor=factor)
 
 
@@ -75,7 +77,12 @@ class _Solve(torch.autograd.Function):
 
     @staticmethod
     # The slope goes to `matrix`
-    def forward(ctx: Any, matrix: Tensor, targets: Tensor, factor: Tensor) -> Tensor:  # noqa: ARG004
+    def forward(
+        ctx: Any,
+        matrix: Tensor,  # noqa: ARG004
+        targets: Tensor,
+        factor: Tensor,
+    ) -> Tensor:
         weights = torch.cholesky_solve(targets, factor)
         ctx.save_for_backward(weights, factor)
         return weights

@@ -233,12 +233,11 @@ def support_ranking_loss(
 
     Args:
         scores: [B, S] of the support.
-        anchor_scores: [B, M], or [B, S, M] where each event was expected by a state of its own.
+        anchor_scores: [B, M].
         anchor_weights: [M] log of how many items each stands for.
         strength: [B, S], 0 or more.
     """
-    whole = torch.logsumexp(anchor_scores + anchor_weights, dim=-1)
-    whole = whole if whole.ndim == 2 else whole.unsqueeze(-1)
+    whole = torch.logsumexp(anchor_scores + anchor_weights, dim=-1, keepdim=True)
     # The event itself joins the anchors, so that its chance stays below 1.
     return task_mean((torch.logaddexp(whole, scores) - scores) * strength, support.is_real)
 

@@ -14,20 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metarec.models.few_shot.functional import (
-    Params,
-    block,
-    layer_norm,
-    linear,
-    new_block,
-    new_linear,
-    row,
-    weight_of,
-)
+from metarec.models.few_shot.functional import Params, linear, new_linear, row, weight_of
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import by_task, dot, embed, first_user, new_trunk
-from metarec.runtime.device import up_to
 
 
 @runtime_checkable
@@ -41,9 +31,7 @@ class Body(Protocol):
     def support_scores(
         self, params: Params, support: Support, items: ItemFeatures
     ) -> tuple[Tensor, Tensor]:
-        """Scores of the support [B, S] and of the anchors [B, M] (or [B, S, M]: expected event by
-        event).
-        """
+        """Scores of the support [B, S] and of the anchors [B, M]."""
         ...
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
@@ -165,68 +153,6 @@ class TwoTowerBody:
         """Weighted products, plus the task's own level."""
         score = dot(params["user"] * params["relation"], embed(params, items)) + params["offset"]
         return torch.sigmoid(score) if self.sigmoid else score
-
-
-@dataclass(frozen=True, kw_only=True)
-class HistoryBody:
-    """A causal Transformer over the events so far gives the user vector; each event is to be
-    expected from those before.
-
-    The support is both the model's input and, event by event, its inner loss, so the tower itself
-    can adapt: all of it, named blocks, or low-rank factors beside its attention (LoRA).
-    """
-
-    dim: int = 32
-    layers: int = 1
-    heads: int = 2
-    lora: int = 0
-
-    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
-        """An item tower, blocks, and small read-out."""
-        params = new_trunk(items, profile, self.dim, draw) | {
-            "value": torch.randn(self.dim, generator=draw) * 0.1
-        }
-        for layer in range(self.layers):
-            params |= new_block(f"block.{layer}", self.dim, 2 * self.dim, draw, lora=self.lora)
-        return params | {
-            "norm.weight": torch.ones(self.dim),
-            "norm.bias": torch.zeros(self.dim),
-            "read.weight": torch.eye(self.dim) * 0.1,
-            "offset": torch.zeros(1),
-        }
-
-    def states(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
-        """[B, S + 1, dim] the user vector after each number of events."""
-        events = embed(params, items.take(support.items)) + support.values.unsqueeze(-1) * row(
-            params["value"]
-        )
-        start = first_user(params, support).unsqueeze(1)
-        x_BTD = torch.cat([start, events * support.is_real.unsqueeze(-1)], dim=1)
-        tokens = x_BTD.shape[1]
-        past = torch.ones(tokens, tokens, dtype=torch.bool, device=support.items.device).tril()
-        for layer in range(self.layers):
-            x_BTD = block(
-                params, f"block.{layer}", x_BTD, tokens=tokens, heads=self.heads, is_visible=past
-            )
-        return start + linear(params, "read", layer_norm(params, "norm", x_BTD))
-
-    def support_scores(
-        self, params: Params, support: Support, items: ItemFeatures
-    ) -> tuple[Tensor, Tensor]:
-        """Each event, and the anchors, scored by the state before it."""
-        before = self.states(params, support, items)[:, :-1]
-        v = embed(params, items.take(items.anchors))
-        own = (embed(params, items.take(support.items)) * before).sum(-1)
-        return own + params["offset"], before @ v.transpose(-1, -2) + params["offset"].unsqueeze(-1)
-
-    def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
-        """The state after the last event."""
-        last = support.is_real.sum(-1)
-        return {"user": self.states(params, support, items)[up_to(len(support), last), last]}
-
-    def score(self, params: Params, items: ItemFeatures) -> Tensor:
-        """Products of the last state with the item tower."""
-        return dot(params["user"], embed(params, items)) + params["offset"]
 
 
 @dataclass(frozen=True, kw_only=True)

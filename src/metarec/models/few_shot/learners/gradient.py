@@ -22,7 +22,7 @@ from metarec.models.few_shot.learner import (
     support_ranking_loss,
     support_rating_loss,
 )
-from metarec.models.few_shot.networks import Body, HistoryBody, MLPBody, TwoTowerBody
+from metarec.models.few_shot.networks import Body, MLPBody, TwoTowerBody
 from metarec.models.few_shot.tasks import Support, TaskBatch
 from metarec.models.few_shot.towers import prior_score
 
@@ -116,11 +116,6 @@ class GradientLearner:
         if self.objective == "rating":
             return confidence * support_rating_loss(scores, support)
         known = prior_score(params, items.take(items.anchors), self.objective)
-        known = (
-            known.unsqueeze(-2)
-            if isinstance(known, Tensor) and known.ndim < anchor_scores.ndim
-            else known
-        )
         scores = scores + prior_score(params, items.take(support.items), self.objective)
         strength = F.relu(params["meta.strength"][0] + params["meta.strength"][1] * support.values)
         return confidence * support_ranking_loss(
@@ -267,28 +262,5 @@ def two_tower(
             inner_lr=inner_lr,
             rates="per_step",
             adapts=("user_0", "relation", "offset"),
-        ),
-    )
-
-
-def history_maml(
-    *,
-    objective: Objective = "ranking",
-    inner_steps: int = 1,
-    inner_lr: float = 0.1,
-    adapts: tuple[str, ...] = ("*.down", "*.up", "user_0", "offset"),
-) -> GradientLearner:
-    """A causal Transformer reads the history; its low-rank factors (LoRA, arXiv:2106.09685) adapt
-    to the user.
-
-    Finn et al. 2017, arXiv:1703.03400, over parameters chosen by `adapts`: `("*",)` is everything,
-    `("block.0.*",)` one block.
-    """
-    return GradientLearner(
-        name="history_maml",
-        objective=objective,
-        body=HistoryBody(lora=4),
-        adaptation=AdaptConfig(
-            inner_steps=inner_steps, inner_lr=inner_lr, rates="per_step", adapts=adapts
         ),
     )

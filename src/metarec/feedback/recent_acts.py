@@ -1,0 +1,107 @@
+"""When each item was acted on, kept in memory and brought up to date: lists for everybody are asked
+for by any window of time, and reading a large store for each would cost a hundred slates.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from metarec.data.kinds import Kinds
+from metarec.data.schema import Vocabulary
+from metarec.feedback.store import Store
+
+MAX_EVENTS = 1_000_000
+"""The latest that are counted, in 24 bytes each."""
+OVERLAP = 1_000
+"""Of the rows read last so many are read again: a server may show a row after a later one."""
+RELOAD_SECONDS = 3_600.0
+"""After which all are read again, without those that were deleted meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Codes:
+    """Texts as numbers, in the order in which they came."""
+
+    names: list[str] = field(default_factory=list)
+    known: dict[str, int] = field(default_factory=dict)
+
+    def of(self, texts: Sequence[str]) -> np.ndarray:
+        for text in texts:
+            if text not in self.known:
+                self.known[text] = len(self.names)
+                self.names.append(text)
+        return np.array([self.known[text] for text in texts], np.int32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Acts:
+    """Events on items, in order of arrival; no users."""
+
+    sequence: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    at: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """Seconds since 1970."""
+    item: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    kind: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    items: _Codes = field(default_factory=_Codes)
+    kinds: _Codes = field(default_factory=_Codes)
+
+    def renewed(self, store: Store) -> _Acts:
+        """With what was stored since; the columns of text only grow."""
+        known = self.sequence[:-OVERLAP]
+        after = int(known[-1]) if len(known) else -1
+        read = store.acts(after, MAX_EVENTS)
+        sequence = read["sequence"].to_numpy()
+        if np.array_equal(sequence, self.sequence[len(known) :]):
+            return self
+        columns = {
+            "sequence": sequence,
+            "at": read["timestamp"].to_numpy(),
+            "item": self.items.of(read["item_id"].to_list()),
+            "kind": self.kinds.of(read["kind"].to_list()),
+        }
+        joined = {
+            name: np.concatenate([getattr(self, name)[: len(known)], new])[-MAX_EVENTS:]
+            for name, new in columns.items()
+        }
+        return _Acts(**joined, items=self.items, kinds=self.kinds)
+
+
+class RecentActs:
+    """The latest acts of a store, for one service."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._lock = store, threading.Lock()
+        self._acts, self._reload_at = _Acts(), 0.0
+
+    def counts(
+        self, vocabulary: Vocabulary, kinds: Kinds, since: float, until: float = np.inf
+    ) -> np.ndarray:
+        """[N] acts in favour of each item, in vocabulary order, from `since` to before `until`
+        (seconds since 1970).
+
+        Raises:
+            StoreUnavailable: if the store does not answer.
+        """
+        with self._lock:
+            self._renew()
+            acts, names = self._acts, list(self._acts.items.names)
+        favours = np.array([kinds.of(kind).sign == "positive" for kind in acts.kinds.names], bool)
+        chosen = acts.item[(acts.at >= since) & (acts.at < until) & favours[acts.kind]]
+        found = np.bincount(chosen, minlength=len(names))
+        rows = vocabulary.indexes(names)
+        counts = np.zeros(len(vocabulary))
+        counts[rows[rows >= 0]] = found[rows >= 0]
+        return counts
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        if now < self._reload_at:
+            self._acts = self._acts.renewed(self._store)
+            return
+        self._acts = _Acts().renewed(self._store)
+        self._reload_at = now + RELOAD_SECONDS
