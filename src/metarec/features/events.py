@@ -218,21 +218,25 @@ class EventReader:
         items = vocabulary.indexes(str(event[0]) for event in events)
         unknown = np.bincount(owners[items < 0], minlength=len(histories))
         said = [(value, kind) for _, value, kind, _ in events]
-        meaning = {one: self._act(*one) for one in set(said)}
-        acts = [meaning[one] for one in said]
-        sign = np.array([act[0] for act in acts], np.int64)
-        is_undo = np.array([act[1] for act in acts], bool)
+        places = {one: place for place, one in enumerate(dict.fromkeys(said))}
+        acts = [self._act(*one) for one in places]  # few: most events say one of few things
+        of = np.array([places[one] for one in said], np.int64)
+
+        def column(part: int, dtype: type) -> np.ndarray:
+            return np.array([act[part] for act in acts], dtype)[of]
+
+        sign, is_undo = column(0, np.int64), column(1, bool)
         arrays = Events(
             n_users=len(histories),
             owners=owners.astype(np.int64),
             items=items,
             is_refusal=sign < 0,
             is_undo=is_undo,
-            values=np.array([act[2] for act in acts], np.float32),
-            strengths=np.array([act[3] for act in acts], np.float32),
-            is_rated=np.array([act[4] for act in acts], bool),
-            is_target=np.array([act[5] for act in acts], bool),
-            kinds=np.array([act[6] for act in acts], np.int16),
+            values=column(2, np.float32),
+            strengths=column(3, np.float32),
+            is_rated=column(4, bool),
+            is_target=column(5, bool),
+            kinds=column(6, np.int16),
             times=np.array([np.nan if at is None else float(at) for *_, at in events], np.float64),
         )
         return arrays.where((items >= 0) & ((sign != 0) | is_undo)), unknown

@@ -13,7 +13,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from metarec.data.dataset import Dataset
-from metarec.data.places import LATITUDE, degrees_of, stands_somewhere
+from metarec.data.places import LATITUDE, degrees_of
 from metarec.data.regions import Regions
 from metarec.data.schema import Catalog
 from metarec.features.context_columns import ContextColumns, with_clock
@@ -88,7 +88,7 @@ class TrainingContext:
     @property
     def has_places(self) -> bool:
         """Whether at least two items stand somewhere."""
-        return stands_somewhere(self.places)
+        return int((~np.isnan(self.places[:, 0])).sum()) >= 2
 
     @property
     def has_circumstances(self) -> bool:
@@ -139,7 +139,7 @@ class TrainingContext:
 
     def asked_acts(self, asked: Histories) -> np.ndarray:
         """[U] for each user one of the acts on `asked`, drawn by chance; -1 where there is none."""
-        rows = self._acts_on(asked)
+        rows = self._acts_on(asked, np.arange(len(self.members)))
         found = np.full(len(self.members), -1)
         shuffled = np.random.default_rng(0).permutation(rows)
         found[self.acts.owners[shuffled]] = shuffled
@@ -149,11 +149,10 @@ class TrainingContext:
         """[B, N] bool: what of `asked` [U users] each of `users` took under the circumstances of
         their act of `acts` [U].
         """
-        rows = self._acts_on(asked)
-        same = (self.acts.codes[rows] == self.acts.codes[acts[self.acts.owners[rows]]]).all(1)
+        rows = self._acts_on(asked, users)
+        rows = rows[(self.acts.codes[rows] == self.acts.codes[acts[self.acts.owners[rows]]]).all(1)]
         place = np.full(len(self.members), -1)
         place[users] = np.arange(len(users))
-        rows = rows[same & (place[self.acts.owners[rows]] >= 0)]
         taken = np.zeros((len(users), len(self.places)), bool)
         taken[place[self.acts.owners[rows]], self.acts.items[rows]] = True
         return taken
@@ -163,11 +162,15 @@ class TrainingContext:
         padded = np.concatenate([values, np.full((1, *values.shape[1:]), otherwise, values.dtype)])
         return np.asarray(padded[acts])
 
-    def _acts_on(self, asked: Histories) -> np.ndarray:
-        """Acts on the items of `asked` [U users]."""
-        n_items = len(self.places)
-        pairs = self.acts.owners * n_items + self.acts.items
-        return np.flatnonzero(np.isin(pairs, asked.owners * n_items + asked.items))
+    def _acts_on(self, asked: Histories, users: np.ndarray) -> np.ndarray:
+        """Acts of these users on their items of `asked` [U users]."""
+        is_one = np.zeros(len(self.members), bool)
+        is_one[users] = True
+        rows = np.flatnonzero(is_one[self.acts.owners])
+        theirs, n_items = is_one[asked.owners], len(self.places)
+        pairs = self.acts.owners[rows] * n_items + self.acts.items[rows]
+        wanted = asked.owners[theirs] * n_items + asked.items[theirs]
+        return rows[np.isin(pairs, wanted)]
 
     @cached_property
     def n_members(self) -> int:

@@ -103,7 +103,7 @@ class FittedModel:
         said = [getattr(part, "note", "") for part in parts] + [weight_note(self.ensemble.refusal)]
         return [*self.transfer, *(str(note) for note in said if note)]
 
-    @property
+    @cached_property
     def reads_users(self) -> bool:
         """Whether a scorer reads users as text, so that whatever they state may count."""
         return any("text" in scorer.reads for scorer in self.ensemble.scorers.values())

@@ -189,6 +189,9 @@ class PolicyCheck:
 
     def notes(self, request: Request, shown: Sequence[int]) -> list[str]:
         """What could not be checked for one user and the items (indexes) of their slate."""
+        policy = self.policy
+        if not (policy.exclusions or self._rules or policy.available or self._unlisted):
+            return [*self._missing_columns]
         return [
             *self._missing_columns,
             *self._not_stated(request),

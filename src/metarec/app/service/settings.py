@@ -22,6 +22,8 @@ from metarec.runtime.device import DEVICES
 from metarec.runtime.language import ENGLISH, UnknownLanguage, language_of
 
 PREFIX = "METAREC_"
+NO_SETTINGS = ("service", "home", "online", "traceback")
+"""Variables of other uses, which are no misspelled settings."""
 SCHEMA = "metarec"
 ROLES = ("read", "write", "admin")
 """Each role may do what those before it may."""
@@ -341,7 +343,7 @@ def _refuse_misspelled(env: Mapping[str, str], known: Collection[str]) -> None:
     """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed."""
     for name in sorted(env):
         word = name.removeprefix(PREFIX).lower()
-        if not name.startswith(PREFIX) or word in known:
+        if not name.startswith(PREFIX) or word in known or word in NO_SETTINGS:
             continue
         if near := nearest(word, known, NEAR):
             raise BadInput(f"{name} is no setting; did you mean {PREFIX}{near.upper()}?")
