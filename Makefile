@@ -16,7 +16,7 @@ PARALLEL ?= -n 2 --dist loadfile
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 
-.PHONY: help setup demo test test-fast slow ray browser lint golden serve bench docs notebooks release clean
+.PHONY: help setup demo test test-fast slow gpu ray browser lint golden serve bench docs notebooks release clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,10 @@ test-fast: $(VENV)/.all  ## the tests for every save: under 90 seconds on two id
 
 slow: $(VENV)/.all  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+gpu: $(VENV)/.all  ## for whoever has an accelerator: the tests that need one, and what it gains (about ten minutes)
+	$(BIN)/python -m pytest -m gpu $(ARGS)
+	$(BIN)/python benchmarks/device.py
 
 ray: $(VENV)/.all  ## the same slates and models from a local Ray cluster
 	$(PIP) -e '.[ray]'

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Backend, Json, Workers, note, show, spoken
+from metarec.app.commands.options import (
+    Backend,
+    Device,
+    Json,
+    Workers,
+    choose_device,
+    note,
+    show,
+    spoken,
+)
 from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
@@ -32,12 +41,14 @@ def study(
         ),
     ],
     workers: Workers = 1,
+    device: Device = None,
     backend: Backend = "here",
     as_json: Json = False,
 ) -> None:
     """Compare recommenders on data sets, encoders and seeds in one table; a study that was killed
     goes on where it stopped.
     """
+    choose_device(device)
     from metarec.data.schema import BadInput
     from metarec.evaluation.report.study_page import study_page
     from metarec.evaluation.study import Study, run_study
