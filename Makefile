@@ -49,7 +49,7 @@ test: $(VENV)/.all  ## the quick tests: no network, two processes, about ten min
 
 # Each part's core tests; what is left out, and why, is listed in tests/full_only.txt.
 test-fast: $(VENV)/.all  ## the tests for every save: under 90 seconds on two idle cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) --durations=8 --durations-min=2 $(ARGS) -m "not full and not slow and not gpu and not ray and not browser and not postgres"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -p no:schemathesis --durations=8 --durations-min=2 $(ARGS) -m "not full and not slow and not gpu and not ray and not browser and not postgres"
 
 slow: $(VENV)/.all  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
