@@ -4,6 +4,7 @@ nobody else.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from context_world import CITIES, context_world, group_of
 from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput
+from metarec.recommendation.fitting import learns_cold_items
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 
@@ -39,8 +41,10 @@ def test_each_alone_brings_items_of_the_right_group(model: Recommender, what: st
     assert slate.notes == []
 
 
-def test_degrees_speak_by_distance_and_not_as_numbers(model: Recommender) -> None:
-    """Nobody took these places; those in the town of a user come first among them."""
+def test_cold_places_are_ordered_by_distance(model: Recommender) -> None:
+    """Nobody took these places; those in the town of a user come first among them, and where
+    nothing but degrees is known of items, no dedicated model orders them anew.
+    """
     towns = range(len(CITIES))
     new = pl.DataFrame(
         {
@@ -54,7 +58,10 @@ def test_degrees_speak_by_distance_and_not_as_numbers(model: Recommender) -> Non
     asked = [Request(history=[(f"i{12 * town}",)]) for town in towns]
     scores = grown.score(asked)[:, grown.vocabulary.indexes(new["item_id"])]
 
-    assert model.item_inputs.columns == []
+    small, inputs = replace(model.settings, preset="small"), model.item_inputs
+    assert not learns_cold_items(small, inputs, ("place",))
+    assert learns_cold_items(small, inputs, ())
+    assert learns_cold_items(small, replace(inputs, tags=["kind=bar"]), ("place",))
     assert scores.argmax(1).tolist() == list(towns)
 
 

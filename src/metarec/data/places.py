@@ -60,13 +60,6 @@ def _possible(places: np.ndarray) -> np.ndarray:
     return np.where(good[:, None], places, np.nan)
 
 
-def stands_somewhere(places: np.ndarray) -> bool:
-    """Whether at least two of some items [N, 2] have coordinates, so that distance tells them
-    apart.
-    """
-    return int((~np.isnan(places[:, 0])).sum()) >= 2
-
-
 def km_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
     """[rows] kilometres between places [rows, 2] in degrees, row by row; NaN where either is
     unknown.

@@ -13,7 +13,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from metarec.data.dataset import Dataset
-from metarec.data.places import LATITUDE, degrees_of, stands_somewhere
+from metarec.data.places import LATITUDE, degrees_of
 from metarec.data.regions import Regions
 from metarec.data.schema import Catalog
 from metarec.features.context_columns import ContextColumns, with_clock
@@ -88,7 +88,7 @@ class TrainingContext:
     @property
     def has_places(self) -> bool:
         """Whether at least two items stand somewhere."""
-        return stands_somewhere(self.places)
+        return int((~np.isnan(self.places[:, 0])).sum()) >= 2
 
     @property
     def has_circumstances(self) -> bool:

@@ -16,7 +16,7 @@ from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.errors import DataWarning
-from metarec.data.places import LATITUDE, LONGITUDE, degrees_of, stands_somewhere
+from metarec.data.places import LATITUDE, LONGITUDE
 from metarec.data.schema import BadInput, Catalog, id_order
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.encoders.item_reader import item_reader
@@ -31,7 +31,7 @@ from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
-from metarec.models.registry import REPEAT, configs_of, context_models
+from metarec.models.registry import PLACE, REPEAT, configs_of, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, cold_users_needed
@@ -180,7 +180,7 @@ def fit(
         text=text,
         ensemble=ensemble,
         new_items=NewItemPlaces.fit(behaviour, text, derive(settings.seed, "new items"), progress)
-        if settings.preset in LEARNS_COLD_ITEMS
+        if learns_cold_items(settings, item_inputs, names)
         else None,
         ratings=ratings,
         version=version,
@@ -192,6 +192,14 @@ def fit(
         return model
     retrieval = fit_retrieval(model, behaviour, derive(settings.seed, "retrieval"))
     return replace(model, retrieval=retrieval)
+
+
+def learns_cold_items(settings: Settings, inputs: ItemInputs, names: Sequence[str]) -> bool:
+    """Whether a dedicated model orders cold items among themselves: not where all that is known of
+    them is where they stand, of which the models of places know more.
+    """
+    is_placed_only = PLACE in names and set(inputs.columns) <= {LATITUDE, LONGITUDE}
+    return settings.preset in LEARNS_COLD_ITEMS and not is_placed_only
 
 
 def fit_like(
@@ -262,11 +270,8 @@ def _read_items(
     )
     frame = past.catalog.frame
     stock = stock_columns(past.data.policy or DEFAULT_POLICY, frame.columns)
-    degrees = (LATITUDE, LONGITUDE) if stands_somewhere(degrees_of(frame)) else ()
     return ItemInputs.fit(
-        # What can be had today says nothing of taste; of degrees models of places know more than
-        # a straight line over the map.
-        Catalog(frame=frame.drop(stock, *degrees)),
+        Catalog(frame=frame.drop(stock)),  # what can be had today says nothing of taste
         reader=reader,
         template=settings.item_template,
         fit_on=seen,
