@@ -70,8 +70,8 @@ def catalog_routes(service: Service) -> APIRouter:
     ) -> Json:
         served = service.live.served
         row, user = _row(served, item_id), stated_user(user_id, profile)
-        request = await service.read(
-            lambda: request_of(user, served, service.store, service.settings.history_length)
+        request = await asyncio.to_thread(  # a user may have thousands of events
+            request_of, user, served, service.store, service.settings.history_length
         )
         rows, closeness = await asyncio.to_thread(served.similar, row, k, request, by)
         return Json(
