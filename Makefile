@@ -16,10 +16,10 @@ PARALLEL ?= -n 2 --dist loadfile
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 
-.PHONY: help setup demo test test-fast slow ray browser lint golden serve bench docs notebooks release clean
+.PHONY: help setup demo test test-fast slow gpu ray browser lint golden serve bench docs notebooks leaderboard release clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 found; install one or set PYTHON=/path/to/python" >&2; exit 1; }
@@ -49,10 +49,14 @@ test: $(VENV)/.all  ## the quick tests: no network, two processes, about ten min
 
 # Each part's core tests; what is left out, and why, is listed in tests/full_only.txt.
 test-fast: $(VENV)/.all  ## the tests for every save: under 90 seconds on two idle cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) --durations=8 --durations-min=2 $(ARGS) -m "not full and not slow and not gpu and not ray and not browser and not postgres"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -p no:schemathesis --durations=8 --durations-min=2 $(ARGS) -m "not full and not slow and not gpu and not ray and not browser and not postgres"
 
 slow: $(VENV)/.all  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+gpu: $(VENV)/.all  ## for whoever has an accelerator: the tests that need one, and what it gains (about ten minutes)
+	$(BIN)/python -m pytest -m gpu $(ARGS)
+	$(BIN)/python benchmarks/device.py
 
 ray: $(VENV)/.all  ## the same slates and models from a local Ray cluster
 	$(PIP) -e '.[ray]'
@@ -92,6 +96,12 @@ docs: $(VENV)/.docs  ## the documentation site in build/site; a broken link is a
 
 notebooks: $(VENV)/.docs  ## run the tutorials anew and keep what they print
 	$(BIN)/python docs/_site/notebooks.py
+
+BOARD := docs/experiments/2026-11-28-leaderboard
+leaderboard: $(VENV)/.run  ## README's table anew, from data folders in DATA=FOLDER (about ten minutes of CPU)
+	$(BIN)/metarec study $(BOARD)/study.toml --data $(DATA) --out out/leaderboard
+	cp out/leaderboard/table.csv out/leaderboard/differences.csv $(BOARD)/
+	$(BIN)/python docs/_site/leaderboard.py
 
 # The wheel is tried where nothing of this folder is seen: an empty environment, another folder.
 release: $(VENV)/.all  ## build the wheel and try it in an empty environment (PYTHON=python3.13)

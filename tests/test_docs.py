@@ -120,6 +120,19 @@ def test_the_chinese_readme_has_the_same_commands_and_code() -> None:
     assert ours == theirs != []
 
 
+@pytest.mark.parametrize("name", ["your-data", "ab-testing", "settings"])
+def test_a_chinese_guide_says_what_the_english_one_says(name: str) -> None:
+    english, chinese = (ROOT / "docs" / "guide" / f"{name}{end}" for end in (".md", ".zh-CN.md"))
+    assert commands(english) == commands(chinese) != []
+    texts = [page.read_text(encoding="utf-8") for page in (english, chinese)]
+    for part in (r"^```toml\n(.*?)^```", r"^##", r"^\|", r"^\| (`[^`]+`) \|"):
+        found = [re.findall(part, text, re.MULTILINE | re.DOTALL) for text in texts]
+        ours, theirs = (
+            [tomllib.loads(one) for one in each] if "toml" in part else each for each in found
+        )
+        assert ours == theirs, part
+
+
 def test_names_the_readme_uses_are_public() -> None:
     import metarec
 

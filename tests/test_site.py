@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,16 @@ def test_docs_name_no_machine_and_no_registry() -> None:
     pages = [*ROOT.glob("docs/**/*.md"), *TUTORIALS]
     told = {page.name: page.read_text("utf-8") for page in pages}
     assert [name for name, text in told.items() if re.search(r"/(tmp|root|work)/", text)] == []
+
+
+def test_the_tables_of_readme_and_leaderboard_are_what_the_study_found():
+    place = ROOT / "docs" / "_site" / "leaderboard.py"
+    spec = importlib.util.spec_from_file_location("leaderboard", place)
+    leaderboard = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(leaderboard)
+    made = leaderboard.made()
+    assert len(made) == 3
+    assert [path.name for path, text in made.items() if path.read_text("utf-8") != text] == []
+    study = tomllib.loads((leaderboard.PLACE / "study.toml").read_text("utf-8"))
+    assert study["data"] == list(leaderboard.NAMES)
+    assert f"metarec {study['presets'][0]}" == leaderboard.FIRST

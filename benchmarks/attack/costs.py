@@ -122,7 +122,7 @@ def kinds(ids: list[str]) -> dict[str, Call]:
             [{**few, "k": 11 + n, "explore": 0.0} for n in range(50)]
         ),
         "batch of 50 long histories": batch_of([{"history": known[:200]}] * 50),
-        "batch of 4 long histories": batch_of([{"history": known[n : 199 + n]} for n in range(4)]),
+        "batch of 3 long histories": batch_of([{"history": known[n : 199 + n]} for n in range(3)]),
         "batch of 9 filters": batch_of([{**few, "filter": f"year > {1950 + n}"} for n in range(9)]),
         "batch of 3 with reasons": batch_of(
             [{**few, "explain": True, "k": 10 + n} for n in range(3)]

@@ -20,5 +20,6 @@ from metarec.recommendation.explained import Explanation as Explanation
 from metarec.recommendation.slate import Request as Request
 from metarec.recommendation.slate import Slate as Slate
 from metarec.recommender import Recommender as Recommender
+from metarec.runtime.device import use_device as use_device
 
 __version__: str

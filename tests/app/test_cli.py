@@ -334,11 +334,11 @@ def test_explain_follows_inner_steps_and_maps_users(
 def test_an_explanation_is_a_page_of_the_reports_family(
     run: Run, fitted: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ("explain", str(fitted[1]), "--item", "s05", "--like", "s01", "--like", "s02")
+    asked = ("explain", str(fitted[1]), "--item", "s05", "--like", "s01", "--bought", "s02")
     code, out, _ = run(*asked, "--out", str(tmp_path / "new" / "why.html"))
     page = (tmp_path / "new" / "why.html").read_text("utf-8")
     assert code == 0 and out.rstrip().endswith("why.html")
-    assert STYLE in page and page.count("<figure>") == 2
+    assert STYLE in page and page.count('<figure class="narrow">') == 2
     assert "lost without it" in page and 'download="trace.csv"' in page
     told = {line.strip() for line in out.splitlines() if line.startswith("  because")}
     assert told and all(escape(line, quote=False) in page for line in told)

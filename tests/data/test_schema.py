@@ -159,3 +159,23 @@ def test_moments_in_time_are_no_attributes_to_learn_from() -> None:
     assert users.attributes == ["age", "income", "unknown"]
     assert users.moments == ["last_seen", "signed_up"]
     assert users.of_users(["a", "c"]) == [{"age": 30, "income": 9e8}, {}]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("Empire Strikes Back, The", "The Empire Strikes Back"),
+        ("Empire Strikes Back, The (1980)", "The Empire Strikes Back (1980)"),
+        ("Good, the Bad and the Ugly, The", "The Good, the Bad and the Ugly"),
+        ("Bug's Life, A (1998)", "A Bug's Life (1998)"),
+        ("Boot, Das", "Das Boot"),
+        ("Lamp, white", "Lamp, white"),
+        ("The Wall", "The Wall"),
+        ("I, Robot", "I, Robot"),
+        ("$1, The", "The $1"),
+    ],
+)
+def test_an_article_at_the_end_of_a_title_is_told_first(written: str, told: str) -> None:
+    catalog = Catalog.of(pl.DataFrame({"item_id": ["7"], "title": [written]}))
+    assert catalog.titles() == [told]
+    assert Catalog.of(pl.DataFrame({"item_id": [written]})).titles() == [written]

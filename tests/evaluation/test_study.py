@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -63,6 +64,14 @@ def test_a_study_is_done_once_and_goes_on(place: Path, capsys: pytest.CaptureFix
     for row in (*found["table"], *again["table"]):
         del row["fit_cpu_seconds"]
     assert again == found
+
+
+def test_data_sets_may_lie_in_another_folder(place: Path, tmp_path: Path) -> None:
+    shutil.copy(place / "study.toml", tmp_path)
+    words = ("study", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out"))
+    assert run(*words) == 2  # there is no `shop` here
+    assert run(*words, "--data", str(place)) == 0
+    assert set(pl.read_csv(tmp_path / "out" / "table.csv")["data"]) == {"shop"}
 
 
 def test_cells_of_another_study_are_done_anew(place: Path, tmp_path: Path) -> None:

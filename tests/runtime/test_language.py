@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from messages import raised, said, sources, templates
+from metarec.explanation.words import AGAINST, PARTS
 from metarec.runtime import language
 from metarec.runtime.language import (
     ERRORS,
@@ -224,3 +225,11 @@ def test_templates_of_expressions():
     assert of('f\'a{"s" if b else ""}\'') == ["as", "a"]
     assert of("'a' + b + 'c'") == ["a{}c"]
     assert of("x(1)") == []
+
+
+@pytest.mark.parametrize(("joint", "phrases"), [("because", PARTS), ("although", AGAINST)])
+def test_what_a_part_says_is_chinese_as_a_whole(joint, phrases):
+    told = {
+        one: translated(f"{joint} {one}", "zh", SAID, OUTPUT, WORDS) for one in phrases.values()
+    }
+    assert [one for one, said in told.items() if re.search("[a-z]", said)] == []

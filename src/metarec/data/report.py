@@ -48,6 +48,9 @@ class DataReport:
             "events_removed": self.removed,
             "findings": [asdict(f) | {"examples": list(f.examples)} for f in self.findings],
             "facts": self.facts,
+            "in_words": [
+                {"about": name, "sentence": words} for name, words in fact_lines(self.facts)
+            ],
             "advice": self.advice,
             "policy": self.policy,
         }

@@ -340,6 +340,13 @@ def _amounts() -> pl.Expr:
     )
 
 
+LATE_ARTICLE = (
+    r"^(?P<title>[^,]+(?:,[^,]+)*), (?P<article>The|A|An|Les|Le|La|Der|Die|Das|El|Los|Las|Il)"
+    r"(?P<rest> \(.*\))?$"
+)
+"""A title as catalogs sort it: its article last, before a year."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
     """Items and their content: `item_id` and any of `title, text, tags/categories/genres, image`,
@@ -364,7 +371,7 @@ class Catalog:
 
     def titles(self, rows: Sequence[int] | None = None) -> list[str]:
         """What to call each item on a page, or those at some rows: its title, else its name, else
-        its id.
+        its id; "Shining, The" as "The Shining".
         """
         return self.title_column(rows).to_list()
 
@@ -373,9 +380,12 @@ class Catalog:
         column = next(c for c in ("title", "name", "item_id") if c in self.frame.columns)
         named = self.frame.select(column, **{} if column == "item_id" else {"item_id": "item_id"})
         named = named if rows is None else named[rows]
-        return named.select(
-            pl.coalesce(pl.col(column).cast(pl.Utf8), pl.col("item_id")).alias(column)
-        ).to_series()
+        told = pl.col(column).cast(pl.Utf8)
+        if column != "item_id":
+            told = pl.coalesce(
+                told.str.replace(LATE_ARTICLE, "${article} ${title}${rest}"), "item_id"
+            )
+        return named.select(told.alias(column)).to_series()
 
     def with_rows(self, given: pl.DataFrame, rows: np.ndarray) -> Catalog:
         """The same catalog with what `given` says over its items at `rows`, those of row -1 behind

@@ -33,12 +33,12 @@ def explanation_page(why: Explanation, trace: Trace, inner: InnerTrace | None = 
     body = [
         _answer(why),
         *(f'<p class="caution">{escape(note)}</p>' for note in why.notes),
-        f"<h2>What each part adds</h2>{figure(draw_effects(why.parts))}",
+        f"<h2>What each part adds</h2>{figure(draw_effects(why.parts), narrow=True)}",
         *_events(why),
         *_features(why),
         *_nearest(why),
         "<h2>How the slate moved with each event</h2>",
-        figure(draw_for_page(trace, inner)),
+        figure(draw_for_page(trace, inner), narrow=True),
         _moments(trace),
         *([] if inner is None else _steps(inner)),
     ]

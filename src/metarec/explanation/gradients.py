@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metarec.runtime.device import in_memory
 from metarec.runtime.extras import require
 
 if TYPE_CHECKING:
@@ -58,5 +59,5 @@ def integrated_gradients(input: AttributionInput, *, steps: int = 64) -> Attribu
         n_steps=steps,
         return_convergence_delta=True,
     )
-    effects = found[0].detach().reshape(len(input.names), -1).sum(dim=1).numpy()
+    effects = in_memory(found[0].reshape(len(input.names), -1).sum(dim=1))
     return Attribution(names=list(input.names), effects=effects, remainder=-float(remainder[0]))

@@ -23,6 +23,7 @@ from metarec.explanation.relative_score import columns_of
 from metarec.features.events import parts_of
 from metarec.models.deep_set.network import DeepSetNetwork
 from metarec.recommendation.slate import Request
+from metarec.runtime.device import on_device
 
 if TYPE_CHECKING:
     from metarec.recommender import Recommender
@@ -55,7 +56,7 @@ class Asked:
         profiles.
         """
         values, strengths = (t.repeat(len(items_BL), 1) for t in (self.values, self.strengths))
-        is_real = torch.ones(items_BL.shape, dtype=torch.bool)
+        is_real = torch.ones_like(items_BL, dtype=torch.bool)
         known = self.network.users(items_BL, values, strengths, is_real, profile_BP, vectors_ND)
         return known[:, -1]
 
@@ -156,9 +157,9 @@ def through_network(
     read = slice(max(0, len(support.items) - network.pool), None)
     titles = model.catalog.titles()
     items, values, strengths = (
-        torch.from_numpy(said[read]) for said in (support.items, support.values, support.strengths)
+        on_device(said[read]) for said in (support.items, support.values, support.strengths)
     )
-    profile = torch.from_numpy(model.profile_inputs.transform([request.profile])[0])
+    profile = on_device(model.profile_inputs.transform([request.profile])[0])
     item = int(columns_of(model, [item_id])[0])
     asked = Asked(
         network=network,

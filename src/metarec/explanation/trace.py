@@ -119,7 +119,7 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
             Moment(
                 shots=shots,
                 event=titles[model.vocabulary.indexes([str(last[0])])[0]] if shots else "",
-                value=float(last[1]) if len(last) > 1 else None,
+                value=None if len(last) < 2 or last[1] is None else float(last[1]),
                 slate=model.vocabulary.names(shown),
                 titles=[titles[c] for c in shown],
                 relative_scores=[float(relative_scores[shots, c]) for c in shown],

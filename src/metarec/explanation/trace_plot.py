@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MAX_LINES = 8
 """Parameters drawn at most, the ones that moved most; more would be a tangle."""
+NARROW = 5.0
+"""Inches of a picture that can be read on a phone."""
 MIN_SHARE = 0.02
 """A part that never reaches this share of the largest one is not drawn."""
 
@@ -41,7 +43,7 @@ def draw_for_page(trace: Trace, inner: InnerTrace | None = None) -> str:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
     """
     rows = 4 if inner is None else 6
-    figure = new_figure(7.0, 2.9 * rows, extra="explain")
+    figure = new_figure(NARROW, 2.6 * rows, extra="explain")
     _draw_panels(figure.subplots(rows, 1), trace, inner)
     return themed(figure)
 
@@ -55,7 +57,7 @@ def draw_effects(effects: Mapping[str, float]) -> str:
     reach = max((abs(value) for value in effects.values()), default=0.0)
     kept = [name for name, value in effects.items() if abs(value) >= MIN_SHARE * reach]
     kept.sort(key=lambda name: abs(effects[name]))
-    figure = new_figure(7.0, 0.7 + 0.28 * len(kept), extra="explain")
+    figure = new_figure(NARROW, 0.7 + 0.28 * len(kept), extra="explain")
     axes = figure.subplots()
     values = [effects[name] for name in kept]
     bars = axes.barh(kept, values, color=[COLORS[0] if v > 0 else COLORS[1] for v in values])

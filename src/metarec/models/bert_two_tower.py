@@ -25,7 +25,7 @@ from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.config import ModelConfig, setting
 from metarec.models.inner_loop import Params, descend
-from metarec.runtime.device import one_thread
+from metarec.runtime.device import in_memory, on_device, one_thread
 
 DIM = 32
 OUTER_LR, TASKS = 5e-3, 32
@@ -137,7 +137,7 @@ class BertTwoTower:
         prior, u, _, moved = self._moved(users)
         with one_thread():
             whole = self._catalog(prior)
-            popularity = torch.from_numpy(self.log_popularity)
+            popularity = on_device(self.log_popularity)
             rows = [
                 logits(
                     prior | {name: value[row] for name, value in moved.items()},
@@ -147,7 +147,7 @@ class BertTwoTower:
                 )
                 for row in range(len(u))
             ]
-        return np.asarray(torch.stack(rows).detach().numpy())
+        return in_memory(torch.stack(rows))
 
     @property
     def inner_steps(self) -> int:
@@ -161,7 +161,7 @@ class BertTwoTower:
     def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
         """What moved, each [B, ...]."""
         *_, moved = self._moved(users)
-        return {name: value.detach().numpy() for name, value in moved.items()}
+        return {name: in_memory(value) for name, value in moved.items()}
 
     def support_losses(self, users: UserBatch) -> np.ndarray:
         """[B] squared errors of the inner loop, where its steps end."""
@@ -171,12 +171,12 @@ class BertTwoTower:
             return self._support_loss(prior, one, *task)(own)
 
         with one_thread():
-            return np.asarray(vmap(loss)(moved, u, *tasks).detach().numpy())
+            return in_memory(vmap(loss)(moved, u, *tasks))
 
     def _moved(self, users: UserBatch) -> tuple[Params, Tensor, tuple[Tensor, ...], Params]:
         """The prior, users as text [B, U], their tasks, and what moved [B, ...]."""
-        u, tasks = torch.from_numpy(self.read(users)), self.tasks(users.support)
-        prior = {name: torch.from_numpy(value) for name, value in self.params.items()}
+        u, tasks = on_device(self.read(users)), self.tasks(users.support)
+        prior = {name: on_device(value) for name, value in self.params.items()}
         with one_thread():
             return prior, u, tasks, vmap(self._adapt, in_dims=(None, 0, 0, 0, 0))(prior, u, *tasks)
 
@@ -208,9 +208,9 @@ class BertTwoTower:
         self, prior: Params, u: Tensor, items: Tensor, liked: Tensor, real: Tensor
     ) -> Callable[[Params], Tensor]:
         """Squared error on the support beside anchors that were not taken."""
-        asked = torch.cat([items, torch.from_numpy(self.anchors)])
-        v = torch.from_numpy(self.text)[asked] @ prior["item"]
-        known = torch.from_numpy(self.log_popularity)[asked]
+        asked = torch.cat([items, on_device(self.anchors)])
+        v = on_device(self.text)[asked] @ prior["item"]
+        known = on_device(self.log_popularity)[asked]
         count = real.sum()
 
         def loss(own: Params) -> Tensor:
@@ -229,14 +229,14 @@ class BertTwoTower:
         taken, others = asked[:MAX_QUERY], asked[MAX_QUERY:]
         real = (taken >= 0).float()
         items = torch.cat([taken.clamp(min=0), others])
-        v = torch.from_numpy(self.text)[items] @ prior["item"]
-        known = torch.from_numpy(self.log_popularity)[items]
+        v = on_device(self.text)[items] @ prior["item"]
+        known = on_device(self.log_popularity)[items]
         r = torch.sigmoid(logits({**prior, **own}, u, v, known))
         errors = (r[: len(taken)] - 1).square() * real
         return errors.sum() / real.sum().clamp(min=1) + r[len(taken) :].square().mean()
 
     def _catalog(self, prior: Params) -> Tensor:
-        return torch.from_numpy(self.text) @ prior["item"]
+        return on_device(self.text) @ prior["item"]
 
     def with_words(self, words: UsersInWords) -> BertTwoTower:
         """The same model with this reader."""
@@ -289,22 +289,21 @@ def _meta_train(
     """The outer loop: the prior moves against the query loss after adapting."""
     able = np.flatnonzero(behaviour.targets.lengths > 0)
     first = behaviour.histories.users(able).first(0)
-    stated = torch.from_numpy(model.read(behaviour.batch_of(able, first)))
+    stated = on_device(model.read(behaviour.batch_of(able, first)))
     with one_thread():
         draw = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        prior = untrained(stated.shape[1], model.text.shape[1], draw)
-        for value in prior.values():
-            value.requires_grad_()
+        start = untrained(stated.shape[1], model.text.shape[1], draw)
+        prior = {name: on_device(value).requires_grad_() for name, value in start.items()}
         optimiser = torch.optim.Adam(prior.values(), lr=OUTER_LR)
         each = vmap(model.query_loss, in_dims=(None, 0, 0, 0))
         for _ in range(model.config.outer_steps if len(able) else 0):
             rows = rng.integers(0, len(able), TASKS)
             task, asked = _drawn(model, behaviour, able[rows], rng)
-            loss = each(prior, stated[rows], task, asked).mean()
+            loss = each(prior, stated[on_device(rows)], task, asked).mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-    return {name: value.detach().numpy() for name, value in prior.items()}
+    return {name: in_memory(value) for name, value in prior.items()}
 
 
 def _drawn(
@@ -316,9 +315,7 @@ def _drawn(
     targets = behaviour.targets.users(users)
     items, _, real = _padded(targets, np.ones(len(targets.items), bool), MAX_QUERY)
     taken = torch.where(real > 0, items, -1)
-    others = torch.from_numpy(
-        rng.integers(0, behaviour.n_items, (len(users), model.config.anchors))
-    )
+    others = on_device(rng.integers(0, behaviour.n_items, (len(users), model.config.anchors)))
     return model.tasks(support), torch.cat([taken, others], dim=1)
 
 
@@ -329,4 +326,4 @@ def _padded(histories: Histories, marks: np.ndarray, width: int) -> tuple[Tensor
     items = np.zeros((len(histories), width), np.int64)
     mark, real = np.zeros((2, len(histories), width), np.float32)
     items[at], mark[at], real[at] = histories.items[keep], marks[keep], 1.0
-    return torch.from_numpy(items), torch.from_numpy(mark), torch.from_numpy(real)
+    return on_device(items), on_device(mark), on_device(real)

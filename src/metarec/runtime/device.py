@@ -1,9 +1,101 @@
-"""How many threads torch computes on."""
+"""Where networks are computed, and on how many threads.
+
+Networks, meta-learners and encoders train and answer on one device of the process: their weights
+lie there, and what they read goes there through `on_device` and comes back through `in_memory`.
+Closed forms and the gate stay on the CPU, where they are fast. Random numbers are drawn on the CPU,
+so a network starts from the same weights everywhere.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+DEVICES = ("cpu", "auto", "cuda", "mps")
+"""Names that `use_device` takes."""
+ENVIRONMENT = "METAREC_DEVICE"
+"""What a process starts with, and what processes started by it inherit."""
+_CHOSEN: list[str] = []
+"""The device, once somebody asked."""
+
+
+class UnknownDevice(ValueError):
+    """Nothing here computes under that name."""
+
+
+def use_device(name: str) -> str:
+    """Compute networks on a device from now on; gives back which one.
+
+    It is `cpu` at first, or what the environment says as `METAREC_DEVICE`.
+
+    Models that are loaded or fitted already stay where they are, so choose first.
+
+    Args:
+        name: `cpu`, `cuda` (NVIDIA and AMD), `mps` (Apple), or `auto`: the first of `cuda` and
+            `mps` that is there, else `cpu`.
+
+    Raises:
+        UnknownDevice: if the name is none of these, or the machine has no such device.
+    """
+    if name not in DEVICES:
+        raise UnknownDevice(f"device {name!r}: choose one of {', '.join(DEVICES)}")
+    there = {"cpu", *_accelerators()} if name != "cpu" else {"cpu"}
+    if name == "auto":
+        name = next((one for one in ("cuda", "mps") if one in there), "cpu")
+    if name not in there:
+        raise UnknownDevice(
+            f"device {name!r}: torch finds none on this machine; choose cpu or auto"
+        )
+    _CHOSEN[:] = [name]
+    os.environ[ENVIRONMENT] = name
+    return name
+
+
+def device() -> torch.device:
+    """The device of this process."""
+    import torch
+
+    return torch.device(_chosen())
+
+
+def _chosen() -> str:
+    return _CHOSEN[0] if _CHOSEN else use_device(os.environ.get(ENVIRONMENT, "cpu"))
+
+
+def on_device(array: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """An array or a tensor where networks are computed; on the CPU it shares the array's memory."""
+    import torch
+
+    tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(array)
+    if (name := _chosen()) == "cpu":
+        return tensor
+    halved = name == "mps" and tensor.dtype == torch.float64  # which it does not know
+    return (tensor.float() if halved else tensor).to(name)
+
+
+def up_to(count: int, like: torch.Tensor) -> torch.Tensor:
+    """0 to `count` - 1, where `like` lies."""
+    import torch
+
+    return torch.arange(count, device=like.device)
+
+
+def in_memory(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """A tensor as an array, without its gradient."""
+    return tensor.detach().cpu().numpy()
+
+
+def _accelerators() -> list[str]:
+    import torch
+
+    seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [name for name, is_there in seen.items() if is_there]
 
 
 @contextmanager

@@ -49,9 +49,13 @@ nav ul {
 }
 figure { margin: 1rem 0; overflow-x: auto }
 figure svg { max-width: 100%; height: auto; min-width: 34rem }
+figure.narrow svg { min-width: 0 }
 svg text { fill: currentColor } svg text[style*="fill: #"] { fill: revert-layer }
 .scroll { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem }
+table {
+  overflow-wrap: normal; border-collapse: collapse; font-variant-numeric: tabular-nums;
+  font-size: .88rem
+}
 th, td {
   padding: .28rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; vertical-align: top
@@ -152,6 +156,8 @@ def html_table(
     )
 
 
-def figure(svg: str) -> str:
-    """A picture that scrolls within itself where the screen is narrow."""
-    return f"<figure>{svg}</figure>"
+def figure(svg: str, *, narrow: bool = False) -> str:
+    """A picture that scrolls within itself where the screen is narrow, unless it was drawn so
+    `narrow` that it can be read there as a whole.
+    """
+    return f'<figure class="narrow">{svg}</figure>' if narrow else f"<figure>{svg}</figure>"

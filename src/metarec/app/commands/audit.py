@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Json, Model, Seed, Source, show, spoken
+from metarec.app.commands.options import (
+    Device,
+    Json,
+    Model,
+    Seed,
+    Source,
+    choose_device,
+    show,
+    spoken,
+)
 from metarec.app.commands.options import note as tell
 from metarec.runtime.language import translated_page
 
@@ -87,6 +96,7 @@ def audit(
         ),
     ] = False,
     seed: Seed = 0,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Say for whom a model works: quality by group as events arrive, what items are shown, and
@@ -94,6 +104,7 @@ def audit(
 
     The result is kept with the model and shown on the operator's page.
     """
+    choose_device(device)
     from metarec.app.reports import AUDIT, keep_report
     from metarec.data.cleaning import read_clean
     from metarec.fairness.audit import audit as look

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from metarec.app.commands.options import (
+    Device,
     Encoder,
     ItemTemplate,
     Json,
@@ -20,6 +21,7 @@ from metarec.app.commands.options import (
     Seed,
     Source,
     UserTemplate,
+    choose_device,
     note,
     show,
     spoken,
@@ -140,11 +142,13 @@ def evaluate(
         ),
     ] = None,
     seed: Seed = 0,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate recommenders on users unseen in training: quality against the number of events, and
     whether the large model is worth it.
     """
+    choose_device(device)
     from metarec.app.reports import LEARNING_CURVE, keep_report
     from metarec.data.cleaning import read_clean
     from metarec.data.schema import BadInput

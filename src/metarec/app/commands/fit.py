@@ -12,6 +12,7 @@ import typer
 
 from metarec.app.commands.options import (
     Backend,
+    Device,
     Domain,
     Encoder,
     ItemTemplate,
@@ -24,6 +25,7 @@ from metarec.app.commands.options import (
     Source,
     UserTemplate,
     Workers,
+    choose_device,
     note,
     show,
 )
@@ -94,6 +96,7 @@ def fit(
         typer.Option(help="Clean the data first; `metarec data check` says what that takes out."),
     ] = True,
     seed: Seed = 0,
+    device: Device = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -120,6 +123,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
+    choose_device(device)
     from metarec.app.reports import DATA, keep_report
     from metarec.data.cleaning import OFF, read_clean
     from metarec.data.policy_facts import facts_lines, policy_facts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Json, Seed, show
+from metarec.app.commands.options import Json, Seed, choose_device, show
 
 if TYPE_CHECKING:
     from metarec.feedback.forgetting import ForgetReceipt
@@ -210,6 +210,7 @@ def retrain(
 
     where = load_settings(settings, model=_named(model), store=store, data=data)
     setup_logs(where.log_level, as_json=where.log_json and not sys.stderr.isatty())
+    choose_device(where.device)
     done = run(
         where.model,
         where.store_url,

@@ -104,6 +104,15 @@ Encoder = Annotated[
     ),
 ]
 
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where networks and encoders are computed: cpu, cuda, mps, or auto for the first "
+        "accelerator there is; METAREC_DEVICE says it for all commands.",
+    ),
+]
+
 Domain = Annotated[
     str | None,
     typer.Option(
@@ -227,6 +236,14 @@ def number_of(text: str, option: str) -> float:
 def spoken() -> str:
     """The language that commands speak: METAREC_LANG."""
     return language_of(os.environ.get(ENVIRONMENT, ""))
+
+
+def choose_device(name: str | None) -> None:
+    """Compute networks where `--device` says, if it was given."""
+    from metarec.runtime.device import use_device
+
+    if name is not None:
+        use_device(name)
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

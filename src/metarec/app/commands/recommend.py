@@ -12,6 +12,7 @@ from metarec.app.commands.options import (
     Backend,
     Bought,
     Context,
+    Device,
     Did,
     Dislike,
     Friend,
@@ -26,6 +27,7 @@ from metarec.app.commands.options import (
     Wish,
     WithinKm,
     Workers,
+    choose_device,
     number_of,
     pairs_of,
     show,
@@ -84,6 +86,7 @@ def recommend(
         float, typer.Option(help="Share of places for items with few or no events, in [0, 0.5].")
     ] = 0.0,
     seed: Seed = 0,
+    device: Device = None,
     all_users: AllUsers = None,
     out: Out = None,
     users_a_part: UsersAPart = 5_000,
@@ -92,6 +95,7 @@ def recommend(
     as_json: Json = False,
 ) -> None:
     """Recommend to one user: what they liked, who they are, what they wish for; or to all users."""
+    choose_device(device)
     import numpy as np
 
     from metarec.data.errors import BadInput

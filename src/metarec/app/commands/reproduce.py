@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from metarec.app.commands.options import Encoder, Json, Preset, Seed, show
+from metarec.app.commands.options import Device, Encoder, Json, Preset, Seed, choose_device, show
 
 
 def reproduce(
@@ -24,11 +24,13 @@ def reproduce(
     preset: Preset = "small",
     encoder: Encoder = "auto",
     seed: Seed = 0,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Reproduce a published table: metarec and simple baselines on the files of its authors, with
     their split and their scorer, beside what the papers say.
     """
+    choose_device(device)
     from metarec.data.schema import BadInput
     from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.paper_protocols import as_json as plain

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarec.app.commands.options import Backend, Json, Workers, note, show, spoken
+from metarec.app.commands.options import (
+    Backend,
+    Device,
+    Json,
+    Workers,
+    choose_device,
+    note,
+    show,
+    spoken,
+)
 from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
@@ -31,13 +40,21 @@ def study(
             metavar="FOLDER", help="For the cells, table.csv, differences.csv and report.html."
         ),
     ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where the data sets lie that the file names; beside it first."
+        ),
+    ] = None,
     workers: Workers = 1,
+    device: Device = None,
     backend: Backend = "here",
     as_json: Json = False,
 ) -> None:
     """Compare recommenders on data sets, encoders and seeds in one table; a study that was killed
     goes on where it stopped.
     """
+    choose_device(device)
     from metarec.data.schema import BadInput
     from metarec.evaluation.report.study_page import study_page
     from metarec.evaluation.study import Study, run_study
@@ -53,7 +70,7 @@ def study(
     with on_terminal(show=not as_json) as progress:
         found = run_study(
             asked,
-            partial(_read, file),
+            partial(_read, (file.parent, *([] if data is None else [data]))),
             out,
             workers=workers,
             backend=backend,
@@ -65,11 +82,13 @@ def study(
     show(result, f"{found.text()}\n{out / 'table.csv'}\n{page}", as_json=as_json)
 
 
-def _read(file: Path, name: str) -> Dataset:
-    """A data set by its name: beside the file first, else as `metarec fit` takes it."""
+def _read(folders: tuple[Path, ...], name: str) -> Dataset:
+    """A data set by its name: in the first of the folders that has it, else as `metarec fit` takes
+    it.
+    """
     from metarec.data.cleaning import read_clean
 
-    beside = file.parent / name
-    data, report = read_clean(str(beside) if beside.exists() else name)
+    found = next((place for one in folders if (place := one / name).exists()), name)
+    data, report = read_clean(str(found))
     note(f"{name}: {report.events_read:,} events read, {report.removed:,} removed by cleaning")
     return data

@@ -65,14 +65,22 @@ async function sayExamples(itemIds) {
   const facts = (await Promise.all(itemIds.slice(0, 4).map(item))).map(
     (one) => one.attributes || {},
   );
-  const [first, second] = [...new Set(facts.flatMap((one) => words(one.categories).slice(0, 1)))];
+  const [first, second] = shortest(facts.flatMap((one) => words(one.categories)));
   byId("wish").placeholder = first
     ? `${first.toLowerCase()}${second ? t`, no ${second.toLowerCase()}` : ""}`
     : t`in your own words`;
   byId("filter").placeholder = first ? `categories = "${first}"` : "";
 }
 
-const words = (value) => (Array.isArray(value) ? value : value ? [value] : []).map(String);
+const words = (value) =>
+  (Array.isArray(value) ? value : value ? String(value).split("|") : []).map(String);
+
+/** Two short categories that have no word in common. */
+function shortest(names) {
+  const [first, ...others] = [...new Set(names)].sort((a, b) => a.length - b.length);
+  const taken = new Set(first?.split(" "));
+  return [first, others.find((name) => !name.split(" ").some((word) => taken.has(word)))];
+}
 
 function fillFields() {
   byId("wish").value = user.wish;

@@ -237,7 +237,7 @@ function drawTiles(status, samples) {
       (outcomes.slates ?? 0).toLocaleString("en"),
       !outcomes.slates
         ? t`none shown yet`
-        : t`something liked in ${share("liked_share")}; of new users' ${share("liked_share_of_new_users")}`,
+        : t`${share("liked_share")} converted; of new users' ${share("liked_share_of_new_users")}`,
     ),
     stat(
       t`Kept`,

@@ -190,9 +190,7 @@ function fairness(name, report) {
 
 function cleaning(name, report) {
   const share = report.events_read ? (100 * report.events_removed) / report.events_read : 0;
-  const facts = Object.entries(report.facts || {})
-    .filter(([, value]) => ["number", "string"].includes(typeof value))
-    .slice(0, 12);
+  const facts = report.in_words?.map((one) => [one.about, one.sentence]) ?? plainFacts(report);
   return panel(
     name,
     t`Data: ${report.name}`,
@@ -226,14 +224,7 @@ function cleaning(name, report) {
     el(
       "dl",
       { class: "all-facts wide" },
-      facts.map(([fact, value]) => [
-        el("dt", {}, fact.replaceAll("_", " ")),
-        el(
-          "dd",
-          {},
-          typeof value === "number" ? Number(value.toPrecision(4)).toLocaleString("en") : value,
-        ),
-      ]),
+      facts.map(([fact, value]) => [el("dt", {}, fact), el("dd", {}, value)]),
     ),
     report.advice?.length
       ? el(
@@ -244,3 +235,13 @@ function cleaning(name, report) {
       : null,
   );
 }
+
+/** Facts of a report that was kept before reports said them in words. */
+const plainFacts = (report) =>
+  Object.entries(report.facts || {})
+    .filter(([, value]) => ["number", "string"].includes(typeof value))
+    .slice(0, 12)
+    .map(([fact, value]) => [
+      fact.replaceAll("_", " "),
+      typeof value === "number" ? Number(value.toPrecision(4)).toLocaleString("en") : value,
+    ]);

@@ -143,7 +143,7 @@ export const chinese = {
   "half are faster; 99 in 100 within {}": "一半更快；99% 在 {1} 之内",
   "Slates, last day": "最近一天的推荐列表",
   "none shown yet": "还没有展示过",
-  "something liked in {}; of new users' {}": "有喜欢的占 {1}；新用户占 {2}",
+  "{} converted; of new users' {}": "{1} 带来转化；新用户为 {2}",
   "Kept": "已保存",
   "{}, {} added, {} waiting to be written": "{1}，添加了 {2}，{3} 行等待写入",
   "{} ms": "{1} 毫秒",

@@ -19,7 +19,7 @@ IN_LOOP = 3.0
 """Requests that cost more are answered in a thread for costly ones."""
 SHARED = 0.5
 """Share of a plain slate that requests of a batch pay together."""
-PER_EVENT = 0.02
+PER_EVENT = 0.025
 """Plain slates that each event of a history adds where models look at all of them, as those of
 places do.
 """

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from metarec.app.service.metrics_folder import metrics_folder
 from metarec.app.service.settings import ServiceSettings, load_settings
 from metarec.data.schema import BadInput
+from metarec.runtime.device import use_device
 from metarec.runtime.extras import require
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def serve(
             settings_file, model=model, store=store, host=host, port=port, workers=workers, **more
         )
         settings.check_keys()
+        use_device(settings.device)
         with metrics_folder(settings.workers):  # prometheus_client looks once, when imported
             require("prometheus_client", "serve")
             _check(settings)
@@ -229,6 +231,7 @@ def worker() -> FastAPI:
     from metarec.runtime.logs import setup_logs
 
     settings = ServiceSettings.from_json(os.environ[HANDED_DOWN])
+    use_device(settings.device)
     setup_logs(settings.log_level, as_json=settings.log_json)
     if not any(name in os.environ for name in THREADS):
         one_thread()

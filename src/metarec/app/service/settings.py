@@ -18,9 +18,12 @@ from typing import Any
 from metarec.data.policies import nearest
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import KEEP_VERSIONS
+from metarec.runtime.device import DEVICES
 from metarec.runtime.language import ENGLISH, UnknownLanguage, language_of
 
 PREFIX = "METAREC_"
+NO_SETTINGS = ("service", "home", "online", "traceback")
+"""Variables of other uses, which are no misspelled settings."""
 SCHEMA = "metarec"
 ROLES = ("read", "write", "admin")
 """Each role may do what those before it may."""
@@ -118,6 +121,10 @@ class ServiceSettings:
     """
     mcp: bool = False
     """Answer agents by the Model Context Protocol at `/mcp`, with tools that only read."""
+    device: str = "cpu"
+    """Where networks and encoders are computed: cpu, cuda, mps, or auto for the first accelerator
+    there is.
+    """
     inline_items: int = 100_000
     """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the
     loop is not held up for longer than
@@ -207,6 +214,8 @@ class ServiceSettings:
             value = getattr(self, name)
             if not low <= value < math.inf:  # NaN is no number either
                 raise BadInput(f"{name} must be {low} or more, got {value}")
+        if self.device not in DEVICES:
+            raise BadInput(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
         try:
             language_of(self.lang, asked_by="lang")
         except UnknownLanguage as error:
@@ -334,7 +343,7 @@ def _refuse_misspelled(env: Mapping[str, str], known: Collection[str]) -> None:
     """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed."""
     for name in sorted(env):
         word = name.removeprefix(PREFIX).lower()
-        if not name.startswith(PREFIX) or word in known:
+        if not name.startswith(PREFIX) or word in known or word in NO_SETTINGS:
             continue
         if near := nearest(word, known, NEAR):
             raise BadInput(f"{name} is no setting; did you mean {PREFIX}{near.upper()}?")

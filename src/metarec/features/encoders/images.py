@@ -23,6 +23,7 @@ from metarec.features.encoders.base import EncoderState, unit_rows
 from metarec.features.encoders.cache import EncodingCache, content_key
 from metarec.features.encoders.locate import Located, locate
 from metarec.features.encoders.pretrained import fingerprint, quiet_transformers
+from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 
@@ -295,14 +296,11 @@ class CnnEncoder:
 
         network: Any = (
             self._network if self._network is not None else efficientnet.load(self._weights)
-        )
+        ).to(device())
         self._network = network
         pixels = np.stack([_square(picture, efficientnet.SIDE) for picture in pictures])
         with torch.inference_mode():
-            seen: np.ndarray = network(
-                torch.from_numpy((pixels - 127) / 128).permute(0, 3, 1, 2)
-            ).numpy()
-        return seen
+            return in_memory(network(on_device((pixels - 127) / 128).permute(0, 3, 1, 2)))
 
     def state(self) -> EncoderState:
         """Its name; the weights stay where they are."""
@@ -323,7 +321,7 @@ class PretrainedImageEncoder:
         import torch
 
         processor, model = self._model()
-        pixels = processor(images=list(pictures), return_tensors="pt")
+        pixels = processor(images=list(pictures), return_tensors="pt").to(device())
         with torch.inference_mode():
             if hasattr(model, "get_image_features"):
                 out = model.get_image_features(**pixels)
@@ -339,8 +337,7 @@ class PretrainedImageEncoder:
                     if pooled is not None
                     else hidden.mean(dim=(2, 3))
                 )
-        vectors: np.ndarray = out.float().flatten(1).numpy()
-        return vectors
+        return in_memory(out.float().flatten(1))
 
     def state(self) -> EncoderState:
         """The model's name; its weights stay where they are."""
@@ -382,7 +379,7 @@ def _load_image_model(located: Located) -> Any:
             f"are missing "
             f"(the first is {synthetic[0]!r})"
         )
-    return processor, model.eval()
+    return processor, model.eval().to(device())
 
 
 def _encoded(

@@ -27,6 +27,7 @@ from metarec.features.encoders.pretrained import (
     pool,
     prompted_texts,
 )
+from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.extras import require
 from metarec.runtime.gains import ndcg_of_scores
 from metarec.runtime.progress import Progress, silent
@@ -217,7 +218,7 @@ class _Tuner:
             warnings.simplefilter(
                 "ignore", FutureWarning
             )  # peft asks transformers by an older name
-            model = peft.get_peft_model(base, lora)
+            model = peft.get_peft_model(base, lora).to(device())
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate)
         warm = max(1, options.steps // 10)
@@ -227,7 +228,7 @@ class _Tuner:
                 (step + 1) / warm, max(0.0, (options.steps - step) / max(1, options.steps - warm))
             ),
         )
-        popularity = torch.from_numpy(
+        popularity = on_device(
             np.log(np.asarray((self.liked > 0).sum(axis=0)).ravel() + 1.0).astype(np.float32)
         )
 
@@ -235,7 +236,8 @@ class _Tuner:
             model.train()
             count = min(options.items_per_step, len(self.learned))
             items = np.sort(rng.choice(self.learned, size=count, replace=False))
-            return self._loss(self._read(model, tokenizer, items), items, popularity[items], rng)
+            read, known = self._read(model, tokenizer, items), popularity[on_device(items)]
+            return self._loss(read, items, known, rng)
 
         def tell(done: int, loss: float | None) -> None:
             said = "" if loss is None else f"loss {loss:.3f}"
@@ -274,8 +276,8 @@ class _Tuner:
         )
         given = tokenizer(
             texts, truncation=True, max_length=most, padding=True, return_tensors="pt"
-        )
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.in_16_bits):
+        ).to(device())
+        with torch.autocast(device().type, torch.bfloat16, enabled=self.in_16_bits):
             hidden = model(
                 input_ids=given["input_ids"], attention_mask=given["attention_mask"]
             ).last_hidden_state.float()
@@ -295,7 +297,7 @@ class _Tuner:
             return None
         if len(users) > self.options.most_users:
             users = rng.choice(users, size=self.options.most_users, replace=False)
-        taken_UI = torch.from_numpy(taken[users].toarray().astype(np.float32))
+        taken_UI = on_device(taken[users].toarray().astype(np.float32))
         users_UD, alike_II = taken_UI @ vectors_ID, vectors_ID @ vectors_ID.T
         others_U = (taken_UI.sum(dim=1, keepdim=True) - 1).clamp(min=1).sqrt()
         # Leaving item i out of a user's sum changes the score of j by alike[i, j]; positives lose
@@ -312,7 +314,7 @@ class _Tuner:
         )
         scores = torch.cat([positive_UI[rows, places][:, None], negative_PI], dim=1)
         losses_P = torch.nn.functional.cross_entropy(
-            scores, torch.zeros(len(rows), dtype=torch.long), reduction="none"
+            scores, torch.zeros_like(rows), reduction="none"
         )
         weights_P = (
             1 / taken_UI.sum(dim=1)[rows]
@@ -331,11 +333,11 @@ def _adapter(model: Any, scale: float) -> Adapter:
     return Adapter(
         scale=scale,
         down={
-            name: module.lora_A["default"].weight.detach().numpy().copy()
+            name: in_memory(module.lora_A["default"].weight).copy()
             for name, module in layers.items()
         },
         up={
-            name: module.lora_B["default"].weight.detach().numpy().copy()
+            name: in_memory(module.lora_B["default"].weight).copy()
             for name, module in layers.items()
         },
     )

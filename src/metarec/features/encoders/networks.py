@@ -23,7 +23,9 @@ class _Words(nn.Module):
     def forward(self, tokens_BL: Tensor) -> tuple[Tensor, Tensor]:
         is_real_BL = tokens_BL > 0
         if self.training and self.dropout:
-            tokens_BL = tokens_BL.masked_fill(torch.rand(tokens_BL.shape) < self.dropout / 2, 0)
+            tokens_BL = tokens_BL.masked_fill(
+                torch.rand(tokens_BL.shape, device=tokens_BL.device) < self.dropout / 2, 0
+            )
         return self.table(tokens_BL), is_real_BL
 
 

@@ -27,6 +27,7 @@ from metarec.features.encoders.base import STAGE, EncoderState, unit_rows
 from metarec.features.encoders.cache import EncodingCache, content_key
 from metarec.features.encoders.locate import Located, locate
 from metarec.features.encoders.onnx import OnnxModel
+from metarec.runtime.device import device, in_memory, on_device, up_to
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 
@@ -153,7 +154,7 @@ class Adapter:
         modules = dict(model.named_modules())
         with torch.no_grad():
             for name, down in self.down.items():
-                change = torch.from_numpy(self.scale * (self.up[name] @ down))
+                change = on_device(self.scale * (self.up[name] @ down))
                 weight, is_turned = (
                     modules[name].weight,
                     type(modules[name]).__name__ == "Conv1D",
@@ -402,22 +403,32 @@ class PretrainedEncoder:
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         ids = torch.tensor([row + [pad] * (longest - len(row)) for row in tokens])
         lengths = torch.tensor([len(row) for row in tokens])
-        is_real = torch.arange(longest)[None, :] < lengths[:, None]
+        if self._leaves_the_cpu:
+            ids, lengths = on_device(ids), on_device(lengths)
+        is_real = up_to(longest, lengths)[None, :] < lengths[:, None]
         if self.options.engine == "onnx":
-            hidden = torch.from_numpy(self._onnx().hidden(ids.numpy(), is_real.numpy()))
+            hidden = torch.from_numpy(self._onnx().hidden(in_memory(ids), in_memory(is_real)))
         else:
             with torch.inference_mode():
                 hidden = model(
                     input_ids=ids, attention_mask=is_real.long()
                 ).last_hidden_state.float()
-        return unit_rows(pool(hidden, is_real, self.pooling).numpy())
+        return unit_rows(in_memory(pool(hidden, is_real, self.pooling)))
 
     def _model(self) -> tuple[Any, Any]:
         """Tokenizer and model, loaded at first need; who needs them meanwhile waits."""
         with _LOADING:
             if self._loaded is None:
-                self._loaded = load_model(self.located, self.options.precision, self.adapter)
+                tokenizer, model = load_model(self.located, self.options.precision, self.adapter)
+                self._loaded = tokenizer, model.to(device()) if self._leaves_the_cpu else model
             return self._loaded
+
+    @property
+    def _leaves_the_cpu(self) -> bool:
+        """Whether the model is computed on the device of the process: 8 bits and ONNX know the CPU
+        alone.
+        """
+        return self.options.engine == "torch" and self.options.precision != "int8"
 
     def _onnx(self) -> OnnxModel:
         """The exported model, made at first need."""

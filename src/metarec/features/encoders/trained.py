@@ -20,6 +20,7 @@ import numpy as np
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncoderState, Targets, unit_rows
 from metarec.features.encoders.counts import UNSPACED
+from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.training import Watch, train, weights_of
 
@@ -89,10 +90,8 @@ class TrainedEncoder:
         self._places = {word: place + FIRST_WORD for place, word in enumerate(words)}
         self._network = _network(kind, len(words) + FIRST_WORD, options, dim)
         if weights is not None:
-            import torch
-
             self._network.load_state_dict(
-                {name: torch.from_numpy(value) for name, value in weights.items()}
+                {name: on_device(value) for name, value in weights.items()}
             )
         self._network.eval()
 
@@ -165,7 +164,7 @@ class TrainedEncoder:
         with torch.inference_mode():
             for start in range(0, len(order), 256):
                 rows = order[start : start + 256]
-                vectors[rows] = self._network(_padded([tokens[row] for row in rows])).numpy()
+                vectors[rows] = in_memory(self._network(_padded([tokens[row] for row in rows])))
                 progress(STAGE, (start + len(rows)) / len(order))
         return unit_rows(vectors)
 
@@ -180,7 +179,7 @@ class TrainedEncoder:
                 "dim": self.dim,
                 "options": asdict(self.options),
             },
-            arrays={name: value.numpy() for name, value in self._network.state_dict().items()},
+            arrays={name: in_memory(value) for name, value in self._network.state_dict().items()},
         )
 
     @classmethod
@@ -215,12 +214,12 @@ class TrainedEncoder:
             self._network.train()
             for rows in _steps(rng.permutation(learned), tokens, self.options.batch):
                 cosine = self._cosine(tokens, targets, rows)
-                yield ((1 - cosine) * torch.from_numpy(weights[rows]).float()).mean()
+                yield ((1 - cosine) * on_device(weights[rows]).float()).mean()
             self._network.eval()
 
         def quality() -> float:
             with torch.no_grad():
-                cosine = self._cosine(tokens, targets, evaluated).numpy()
+                cosine = in_memory(self._cosine(tokens, targets, evaluated))
             return float(np.average(cosine, weights=weights[evaluated]))
 
         best = train(
@@ -245,7 +244,7 @@ class TrainedEncoder:
         import torch
 
         given = self._network(_padded([tokens[row] for row in rows]))
-        return torch.nn.functional.cosine_similarity(given, torch.from_numpy(targets[rows]), dim=1)
+        return torch.nn.functional.cosine_similarity(given, on_device(targets[rows]), dim=1)
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Word indexes of each text; empty where it has no words."""
@@ -316,7 +315,7 @@ def _padded(tokens: list[list[int]]) -> Any:
     import torch
 
     longest = max(map(len, tokens))
-    return torch.tensor([row + [PAD] * (longest - len(row)) for row in tokens])
+    return on_device(torch.tensor([row + [PAD] * (longest - len(row)) for row in tokens]))
 
 
 def _network(kind: str, words: int, options: TrainedOptions, dim: int) -> Any:
@@ -324,4 +323,4 @@ def _network(kind: str, words: int, options: TrainedOptions, dim: int) -> Any:
 
     return {"textcnn": TextCnnNetwork, "gru": GruNetwork}[kind](
         words, options.width, dim, options.dropout
-    )
+    ).to(device())

@@ -32,6 +32,7 @@ from metarec.models.few_shot.learner import Learner, Objective, Prior, Question
 from metarec.models.few_shot.learners import get_learner
 from metarec.models.few_shot.tasks import Query, Support, TaskBatch, by_item, padded_support
 from metarec.models.few_shot.training import Training, meta_train
+from metarec.runtime.device import in_memory, on_device, up_to
 from metarec.runtime.progress import Progress, silent
 
 FOLDS = 8
@@ -189,7 +190,9 @@ class NewItems:
         shown = replace(self.scale.seen(raters, "liking"), items=raters.items + len(asked))
         items = self._adapted(content, texts, shown, everyone)
         return self._scores(
-            items, everyone.take(torch.arange(len(asked))), self.likeness(items.texts, users)
+            items,
+            everyone.take(up_to(len(asked), asked)),
+            self.likeness(items.texts, users),
         )
 
     def unrated(self, content: np.ndarray, texts: np.ndarray | None = None) -> AdaptedItems:
@@ -238,15 +241,15 @@ class NewItems:
             params = self.learner.adapt(self.prior, padded_support(raters, profile), everyone)
         return AdaptedItems(
             params=params,
-            raters=torch.from_numpy(raters.lengths),
+            raters=on_device(raters.lengths),
             texts=self.placed(content if texts is None else texts),
         )
 
     def _scores(self, items: AdaptedItems, asked: ItemFeatures, likeness: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             scores = self.learner.score(self.prior, items.params, asked)
-        parts = scores, items.params["expected"], *torch.from_numpy(likeness)
-        return np.asarray(_weighed(parts, items.raters, torch.from_numpy(self.weights)).T.numpy())
+        parts = scores, items.params["expected"], *on_device(likeness)
+        return in_memory(_weighed(parts, items.raters, on_device(self.weights)).T)
 
     def expected_of(self, content: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
         """[items] log of how often items of such content are liked."""
@@ -257,7 +260,7 @@ class NewItems:
         as JSON bytes.
         """
         facts = json.dumps({"name": self.name, "settings": self.settings}).encode()
-        parts = {f"prior.{name}": value.numpy() for name, value in self.prior.items()}
+        parts = {f"prior.{name}": in_memory(value) for name, value in self.prior.items()}
         parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
         own = {name: getattr(self, name) for name in ("factors", "expected", "center", "weights")}
         return parts | own | {"facts": np.frombuffer(facts, np.uint8)}
@@ -278,7 +281,7 @@ class NewItems:
         own: dict[str, Any] = {
             name: arrays[name] for name in ("factors", "expected", "center", "weights")
         }
-        prior = {name: torch.from_numpy(np.array(value)) for name, value in part("prior.").items()}
+        prior = {name: on_device(np.array(value)) for name, value in part("prior.").items()}
         return cls(
             **json.loads(arrays["facts"].tobytes()),
             prior=prior,
@@ -324,7 +327,7 @@ class NewItems:
         they did.
         """
         signed, extra = self.met(users) if met is None else met
-        return torch.from_numpy(np.concatenate([signed @ self.factors, extra], axis=1))
+        return on_device(np.concatenate([signed @ self.factors, extra], axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -453,7 +456,7 @@ def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
         .sqrt()
         .clamp(min=1e-6)
     )
-    start = torch.from_numpy(LEARNER_ALONE).to(parts.dtype) * scale[0, 0, 0]
+    start = on_device(LEARNER_ALONE).to(parts.dtype) * scale[0, 0, 0]
     weights = start.clone().requires_grad_()
     search = torch.optim.LBFGS([weights], max_iter=50, line_search_fn="strong_wolfe")
 
@@ -467,7 +470,7 @@ def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
         return lost
 
     search.step(loss)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return np.asarray((weights.detach() / scale.squeeze()).numpy(), np.float32)
+    return in_memory(weights / scale.squeeze()).astype(np.float32)
 
 
 def between_items_loss(scores: Tensor, query: Query) -> Tensor:
@@ -574,19 +577,19 @@ class _ItemTasks:
         """
         items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:TEST_USERS])
         batch = self._batch(HELD_OUT, items, rng)
-        likers = np.unique(batch.query.items[batch.query.is_real].numpy())
+        likers = np.unique(in_memory(batch.query.items[batch.query.is_real]))
         if len(items) < 2 or not len(likers):
             return None
         test_users = rng.permutation(likers)[:TEST_USERS]
         place = np.full(len(self.behaviour.histories), -1)
         place[test_users] = np.arange(len(test_users))
-        at = torch.from_numpy(place)[batch.query.items]
+        at = on_device(place)[batch.query.items]
         assert batch.query.is_candidate is not None, "raters shown are no candidates"
         query = Query(
             items=at.clamp(min=0),
             values=batch.query.values,
             is_real=batch.query.is_real & (at >= 0),
-            is_candidate=batch.query.is_candidate[:, test_users],
+            is_candidate=batch.query.is_candidate[:, on_device(test_users)],
         )
         histories = self.behaviour.histories.users(test_users)
         shown = histories.where(self.folds[histories.items] != HELD_OUT)
@@ -595,8 +598,8 @@ class _ItemTasks:
             support=batch.support,
             query=query,
             users=self.users[HELD_OUT],
-            test_users=torch.from_numpy(test_users),
-            likeness=torch.from_numpy(likeness),
+            test_users=on_device(test_users),
+            likeness=on_device(likeness),
         )
 
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
@@ -623,10 +626,10 @@ class _ItemTasks:
         is_candidate[shown.owners, shown.items] = False
         rows = asked.padded()
         query = Query(
-            items=torch.from_numpy(rows.items),
-            values=torch.from_numpy(rows.values),
-            is_real=torch.from_numpy(rows.is_real),
-            is_candidate=torch.from_numpy(is_candidate),
+            items=on_device(rows.items),
+            values=on_device(rows.values),
+            is_real=on_device(rows.is_real),
+            is_candidate=on_device(is_candidate),
         )
         profile = with_expected(self.behaviour.content[items], self.expected[fold])
         return TaskBatch(

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from metarec.models.attention import Attention, Block, LayerNorm
 from metarec.models.deep_set.network import DeepSetNetwork
+from metarec.runtime.device import up_to
 
 Layer = tuple[Tensor, Tensor]
 """Weight [out, in] and bias [out]."""
@@ -91,7 +92,7 @@ class ServedNetwork:
             block
         ) in self._blocks:  # causal: the token of the last event sees all events and no padding
             tokens_BTD = block(tokens_BTD)
-        last_BD = tokens_BTD[torch.arange(len(tokens_BTD)), lengths_B]
+        last_BD = tokens_BTD[up_to(len(tokens_BTD), lengths_B), lengths_B]
         return wanted_BD + functional.linear(_normalised(last_BD), *self._attended)
 
 

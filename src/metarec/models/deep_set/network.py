@@ -27,7 +27,7 @@ from metarec.models.attention import Block, LayerNorm
 from metarec.models.config import ModelConfig, setting
 from metarec.models.sampling import stand_ins
 from metarec.models.transformer.network import ItemVectors
-from metarec.runtime.device import one_thread
+from metarec.runtime.device import device, on_device, one_thread
 from metarec.runtime.training import Watch, one_of, train, weights_of
 
 VALUE_LEVELS = 5
@@ -226,18 +226,18 @@ def train_network(
 
 def _new_network(behaviour: Behaviour, sizes: DeepSetConfig) -> DeepSetNetwork:
     counts = np.bincount(behaviour.targets.items, minlength=behaviour.n_items) + 0.5
-    log_popularity = torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32))
+    log_popularity = on_device(np.log(counts / counts.sum()).astype(np.float32))
     edges = np.unique(
         np.quantile(behaviour.histories.values, np.linspace(0, 1, VALUE_LEVELS + 1)[1:-1])
     )
     return DeepSetNetwork(
-        torch.from_numpy(behaviour.content),
+        on_device(behaviour.content),
         behaviour.profiles.shape[1],
         behaviour.horizon.pool,
         log_popularity,
-        torch.from_numpy(edges.astype(np.float32)),
+        on_device(edges.astype(np.float32)),
         sizes,
-    )
+    ).to(device())
 
 
 def _episode_loss(
@@ -253,7 +253,7 @@ def _episode_loss(
     liked = asked.where(behaviour.is_wanted(asked))
     items_ND = network.items()
     embedded = network.users(
-        *padded_support(pool, network.pool), torch.from_numpy(behaviour.profiles[users]), items_ND
+        *padded_support(pool, network.pool), on_device(behaviour.profiles[users]), items_ND
     )
     drawn = rng.integers(
         1, np.maximum(pools, 1)[:, None] + 1, (len(users), network.sizes.prefixes - 1)
@@ -261,15 +261,13 @@ def _episode_loss(
     prefixes = np.concatenate(
         [np.zeros((len(users), 1), np.int64), np.minimum(drawn, pools[:, None])], axis=1
     )
-    chosen = embedded.gather(
-        1, torch.from_numpy(prefixes)[..., None].expand(-1, -1, embedded.shape[-1])
-    )
+    chosen = embedded.gather(1, on_device(prefixes)[..., None].expand(-1, -1, embedded.shape[-1]))
     columns, log_weight = _columns(behaviour.n_items, liked.items, rng)
     scores = network.score(chosen, items_ND, columns) + log_weight
-    banned = torch.zeros(len(users), behaviour.n_items, dtype=torch.bool)
-    banned[pool.owners, pool.items] = True
-    wanted = torch.zeros(len(users), behaviour.n_items)
-    wanted[liked.owners, liked.items] = 1.0
+    shape = (len(users), behaviour.n_items)
+    is_shown, is_liked = np.zeros(shape, bool), np.zeros(shape, np.float32)
+    is_shown[pool.owners, pool.items], is_liked[liked.owners, liked.items] = True, 1.0
+    banned, wanted = on_device(is_shown), on_device(is_liked)
     logs = torch.log_softmax(scores.masked_fill(banned[:, None, columns], -1e9), -1)
     loss: Tensor = -torch.einsum("bpn,bn->", logs, wanted[:, columns]) / (
         wanted.sum() * prefixes.shape[1] + 1e-9
@@ -282,17 +280,17 @@ def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple
     else the liked and a sample.
     """
     if n_items <= MAX_LOGITS:
-        return torch.arange(n_items), torch.zeros(n_items)
+        return torch.arange(n_items, device=device()), torch.zeros(n_items, device=device())
     shown, log_weight = stand_ins(n_items, np.unique(liked), SAMPLED, rng)
-    return torch.from_numpy(shown), torch.from_numpy(log_weight)
+    return on_device(shown), on_device(log_weight)
 
 
 def padded_support(support: Histories, pool: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Items, values, strengths and is_real, each [B, pool]: the newest `pool` events."""
     padded: PaddedHistories = support.padded(pool)
     return (
-        torch.from_numpy(padded.items),
-        torch.from_numpy(padded.values),
-        torch.from_numpy(padded.strengths),
-        torch.from_numpy(padded.is_real),
+        on_device(padded.items),
+        on_device(padded.values),
+        on_device(padded.strengths),
+        on_device(padded.is_real),
     )

@@ -21,6 +21,7 @@ from metarec.models.deep_set.network import (
     DeepSetNetwork,
     train_network,
 )
+from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.scratch import column_pieces, product
 
 
@@ -44,7 +45,7 @@ class DeepSet:
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
         """[B, N]."""
-        wanted, bias = self._wanted(users), self.network.bias.detach().numpy()
+        wanted, bias = self._wanted(users), in_memory(self.network.bias)
         out = np.empty((len(users), len(bias)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
             np.add(product(wanted, self._columns[:, piece]), bias[piece], out=out[:, piece])
@@ -59,12 +60,12 @@ class DeepSet:
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] of some items: float64, since it is not known which is the largest of all."""
         logits = self._wanted(users) @ self.vectors_of(items).T
-        logits += self.network.bias.detach().numpy()[items]
+        logits += in_memory(self.network.bias)[items]
         return np.asarray(np.exp(logits.astype(np.float64)))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, D] embedded items."""
-        return np.asarray(self._served.items.numpy()[items])
+        return np.asarray(in_memory(self._served.items)[items])
 
     def _wanted(self, users: UserBatch) -> np.ndarray:
         """[B, D] of which the products with items are the logits, but for the bias of each item."""
@@ -76,7 +77,7 @@ class DeepSet:
             events = support.padded(longest)
             lengths = np.minimum(support.lengths, longest)
             given = (events.items, events.values, events.strengths, lengths, users.profiles)
-            return np.asarray(served.wanted(*map(torch.from_numpy, given)).numpy())
+            return in_memory(served.wanted(*map(on_device, given)))
 
     @cached_property
     def _served(self) -> ServedNetwork:
@@ -87,7 +88,7 @@ class DeepSet:
         """[D, N]: products for few users at once are much faster over this order than over the
         other.
         """
-        return np.ascontiguousarray(self._served.items.numpy().T)
+        return np.ascontiguousarray(in_memory(self._served.items).T)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -107,11 +108,13 @@ class DeepSet:
         more = len(content) - len(self.network.bias)
         for name, value in state.items():
             same = fresh[name].shape == value.shape
-            fresh[name] = value if same else torch.cat([value, torch.zeros(more, *value.shape[1:])])
-        fresh["items.content"] = torch.from_numpy(content)
+            fresh[name] = (
+                value if same else torch.cat([value, value.new_zeros(more, *value.shape[1:])])
+            )
+        fresh["items.content"] = on_device(content)
         if more:
-            shift = (self.network.bias - torch.from_numpy(np.log(popularity[:-more]))).mean()
-            fresh["bias"][-more:] = torch.from_numpy(np.log(popularity[-more:])) + shift
+            shift = (self.network.bias - on_device(np.log(popularity[:-more]))).mean()
+            fresh["bias"][-more:] = on_device(np.log(popularity[-more:])) + shift
         grown.load_state_dict(fresh)
         return DeepSet(network=grown.eval(), config=self.config)
 
@@ -120,7 +123,10 @@ class DeepSet:
         sizes = [value or 0 for value in asdict(self.network.sizes).values()]
         facts = np.array([*sizes, self.network.pool], np.float64)
         return {
-            **{f"state.{name}": value.numpy() for name, value in self.network.state_dict().items()},
+            **{
+                f"state.{name}": in_memory(value)
+                for name, value in self.network.state_dict().items()
+            },
             "sizes": facts,
         }
 
@@ -133,7 +139,7 @@ class DeepSet:
         given = dict(zip(asdict(DeepSetConfig()), values, strict=True))
         sizes = configured("deep_set", DeepSetConfig(), {**given, "steps": given["steps"] or None})
         state = {
-            name.removeprefix("state."): torch.from_numpy(value)
+            name.removeprefix("state."): on_device(value)
             for name, value in arrays.items()
             if name.startswith("state.")
         }
@@ -154,10 +160,10 @@ def _blank(
     assert edges < VALUE_LEVELS, "there are fewer edges than levels"
     with torch.random.fork_rng(devices=[]):
         return DeepSetNetwork(
-            torch.from_numpy(content),
+            on_device(content),
             profile_columns,
             pool,
             torch.zeros(len(content)),
             torch.zeros(edges),
             sizes,
-        )
+        ).to(device())

@@ -81,7 +81,7 @@ def new_rates(prior: Params, config: AdaptConfig) -> Params:
         {}
         if shape is None
         else {
-            RATE + name: torch.full(shape(value), config.inner_lr, dtype=value.dtype)
+            RATE + name: value.new_full(shape(value), config.inner_lr)
             for name, value in moving.items()
         }
     )

@@ -104,4 +104,4 @@ def _refuse_second_order() -> None:
 
 
 def _eye(like: Tensor) -> Tensor:
-    return torch.eye(like.shape[-1], dtype=like.dtype)
+    return torch.eye(like.shape[-1], dtype=like.dtype, device=like.device)

@@ -21,6 +21,7 @@ from metarec.features.histories import Histories
 from metarec.models.offsets import Offsets
 from metarec.models.ridge import from_content, with_one
 from metarec.models.sampling import stand_ins
+from metarec.runtime.device import on_device
 
 FACTORS, CONTENT = 32, 32
 SMALL_MATRIX = 256
@@ -103,10 +104,10 @@ class ItemColumns:
             if content_only
             else np.concatenate([factors, projected], axis=1).astype(np.float32)
         )
-        known = ItemFeatures.of(torch.from_numpy(columns[: len(self.factors)]), rng=rng)
+        known = ItemFeatures.of(on_device(columns[: len(self.factors)]), rng=rng)
         return ItemFeatures(
-            columns=torch.from_numpy(columns),
-            bias=torch.from_numpy(popularity),
+            columns=on_device(columns),
+            bias=on_device(popularity),
             anchors=known.anchors,
             anchor_weights=known.anchor_weights,
         )
@@ -192,8 +193,8 @@ class ItemFeatures:
         return cls(
             columns=columns,
             bias=columns.new_zeros(len(columns)) if bias is None else bias.to(columns.dtype),
-            anchors=torch.from_numpy(drawn),
-            anchor_weights=torch.from_numpy(log_weights).to(columns.dtype),
+            anchors=on_device(drawn),
+            anchor_weights=on_device(log_weights).to(columns.dtype),
         )
 
     @classmethod
@@ -204,7 +205,7 @@ class ItemFeatures:
         return cls(
             columns=columns,
             bias=columns.new_zeros(len(columns)),
-            anchors=torch.zeros(0, dtype=torch.int64),
+            anchors=columns.new_zeros(0, dtype=torch.int64),
             anchor_weights=columns.new_zeros(0),
         )
 
@@ -230,13 +231,15 @@ class ItemFeatures:
 
     def with_new_anchors(self, draw: torch.Generator) -> ItemFeatures:
         """The same items with anchors drawn afresh, as many as there were."""
-        return replace(self, anchors=torch.randperm(len(self), generator=draw)[: len(self.anchors)])
+        drawn = torch.randperm(len(self), generator=draw)[: len(self.anchors)]
+        return replace(self, anchors=on_device(drawn))
 
     def with_noise(self, dropout: float, draw: torch.Generator) -> ItemFeatures:
         """A training view: each entry dropped with chance `dropout` and the rest scaled up."""
         if not dropout:
             return self
-        kept = torch.empty_like(self.columns).bernoulli_(1.0 - dropout, generator=draw)
+        kept = torch.empty(self.columns.shape, dtype=self.columns.dtype)
+        kept = on_device(kept.bernoulli_(1.0 - dropout, generator=draw))
         return replace(self, columns=self.columns * kept / (1.0 - dropout))
 
 

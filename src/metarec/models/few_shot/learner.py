@@ -16,6 +16,7 @@ from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.tasks import Query, Support, TaskBatch
 from metarec.models.sampling import stand_ins
+from metarec.runtime.device import in_memory, on_device, up_to
 
 Prior = Params
 """What meta-training learns: where every task starts."""
@@ -109,11 +110,11 @@ def ask(
         return Question(items=items.take(query.items), query=query)
     if len(items) <= candidates_most:
         return Question(items=items, query=query)
-    liked = torch.unique(query.items[query.is_real]).numpy()
+    liked = in_memory(torch.unique(query.items[query.is_real]))
     others = max(candidates_most - len(liked), MIN_OTHERS)
-    shown, log_weights = map(torch.from_numpy, stand_ins(len(items), liked, others, rng))
-    place = torch.zeros(len(items), dtype=torch.int64)
-    place[shown] = torch.arange(len(shown))
+    shown, log_weights = map(on_device, stand_ins(len(items), liked, others, rng))
+    place = shown.new_zeros(len(items))
+    place[shown] = up_to(len(shown), shown)
     is_candidate = None if query.is_candidate is None else query.is_candidate[:, shown]
     return Question(
         items=items.take(shown),

@@ -26,6 +26,7 @@ from metarec.models.few_shot.learners.gradient import GradientLearner
 from metarec.models.few_shot.tasks import FewShotTasks, NobodyToAsk, Support, padded_support
 from metarec.models.few_shot.towers import TOWER, embed
 from metarec.models.few_shot.training import Training, meta_train
+from metarec.runtime.device import in_memory, on_device
 from metarec.runtime.progress import Progress, silent
 
 CELLS = 200_000
@@ -117,9 +118,8 @@ class FittedLearner:
         """The learner as it starts, for behaviour too scant to make tasks of."""
         draft = cls._draft(behaviour, ItemColumns.fit(behaviour, rng), name, objective, settings)
         draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        return replace(
-            draft, prior=draft.learner.init(draft.items, behaviour.profiles.shape[1], draw)
-        )
+        prior = draft.learner.init(draft.items, behaviour.profiles.shape[1], draw)
+        return replace(draft, prior={name: on_device(value) for name, value in prior.items()})
 
     @classmethod
     def _draft(
@@ -214,11 +214,11 @@ class FittedLearner:
         facts = json.dumps(
             {"name": self.name, "objective": self.objective, "settings": self.settings}
         ).encode()
-        parts = {f"prior.{name}": value.numpy() for name, value in self.prior.items()}
+        parts = {f"prior.{name}": in_memory(value) for name, value in self.prior.items()}
         parts |= {f"columns.{name}": value for name, value in self.columns.arrays().items()}
         parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
         parts |= {
-            f"items.{name}": getattr(self.items, name).numpy()
+            f"items.{name}": in_memory(getattr(self.items, name))
             for name in ("columns", "bias", "anchors", "anchor_weights")
         }
         return parts | {"facts": np.frombuffer(facts, np.uint8)}
@@ -234,13 +234,11 @@ class FittedLearner:
                 if name.startswith(prefix)
             }
 
-        items = {name: torch.from_numpy(np.array(value)) for name, value in part("items.").items()}
+        items = {name: on_device(np.array(value)) for name, value in part("items.").items()}
         return cls(
             **json.loads(arrays["facts"].tobytes()),
             columns=ItemColumns.from_arrays(part("columns.")),
-            prior={
-                name: torch.from_numpy(np.array(value)) for name, value in part("prior.").items()
-            },
+            prior={name: on_device(np.array(value)) for name, value in part("prior.").items()},
             scale=ValueScale.from_arrays(part("scale.")),
             items=ItemFeatures(**items),
         )
@@ -265,7 +263,7 @@ class FittedLearner:
         items: np.ndarray | None = None,
     ) -> np.ndarray:
         support, learner, served = self.support(histories, profiles), self.learner, self._served
-        asked = served if items is None else served.take(torch.from_numpy(items))
+        asked = served if items is None else served.take(on_device(items))
         step = max(1, CELLS // len(asked))
         parts = []
         with torch.no_grad():
@@ -273,7 +271,7 @@ class FittedLearner:
                 params = learner.adapt(self.prior, support.part(slice(start, start + step)), served)
                 parts.append(answer(self.prior, params, asked))
         return (
-            (torch.cat(parts) if len(parts) > 1 else parts[0]).numpy()
+            in_memory(torch.cat(parts) if len(parts) > 1 else parts[0])
             if parts
             else np.zeros((0, len(asked)), np.float32)
         )
@@ -336,7 +334,7 @@ class Learned:
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, D] columns of the items."""
-        return np.asarray(self.learner.items.columns[torch.from_numpy(items)].numpy())
+        return np.asarray(in_memory(self.learner.items.columns[on_device(items)]))
 
     # It predicts popularity itself
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:
@@ -374,12 +372,12 @@ class LearnedBySteps(Learned):
     def support_losses(self, users: UserBatch) -> np.ndarray:
         """[B] what the inner loop lowers, where its steps end."""
         support = self.learner.support(users.support, users.profiles)
-        return self.learner.support_losses(support).numpy()
+        return in_memory(self.learner.support_losses(support))
 
     def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
         """What moved, each [B, ...]."""
         support = self.learner.support(users.support, users.profiles)
-        return {name: value.numpy() for name, value in self.learner.adapted(support).items()}
+        return {name: in_memory(value) for name, value in self.learner.adapted(support).items()}
 
 
 def learned(name: str) -> type[Learned]:

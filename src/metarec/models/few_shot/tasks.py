@@ -20,6 +20,7 @@ from torch import Tensor
 from metarec.data.schema import BadInput
 from metarec.features.histories import Histories
 from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.runtime.device import on_device
 
 NO_SHOTS = 0.15
 """Share of tasks that show nothing, so that the prior alone is trained too."""
@@ -192,10 +193,10 @@ def _query(
         asked = asked.shuffled(rng).first(tasks.query_most)
     rows = asked.padded()
     return Query(
-        items=torch.from_numpy(rows.items),
-        values=torch.from_numpy(rows.values),
-        is_real=torch.from_numpy(rows.is_real),
-        is_candidate=torch.from_numpy(is_candidate),
+        items=on_device(rows.items),
+        values=on_device(rows.values),
+        is_real=on_device(rows.is_real),
+        is_candidate=on_device(is_candidate),
     )
 
 
@@ -205,12 +206,12 @@ def padded_support(
     """Histories as a support; of longer ones than `length` the newest events stay."""
     rows = histories.padded(length)
     return Support(
-        items=torch.from_numpy(rows.items),
-        values=torch.from_numpy(rows.values),
-        is_real=torch.from_numpy(rows.is_real),
+        items=on_device(rows.items),
+        values=on_device(rows.values),
+        is_real=on_device(rows.is_real),
         profile=None
         if profiles is None
-        else torch.from_numpy(np.ascontiguousarray(profiles, dtype=np.float32)),
+        else on_device(np.ascontiguousarray(profiles, dtype=np.float32)),
     )
 
 

@@ -96,7 +96,7 @@ def shrunk_mean(values: Tensor, is_real: Tensor, kappa: Tensor) -> Tensor:
 def level_of(support: Support, kappa: Tensor, objective: Objective) -> Tensor:
     """[B, 1] how high a task rates; 0 where it is about ranking."""
     if objective == "ranking":
-        return torch.zeros(len(support), 1, dtype=support.values.dtype)
+        return support.values.new_zeros(len(support), 1)
     return shrunk_mean(support.values, support.is_real, kappa)
 
 

@@ -13,6 +13,7 @@ from metarec.models.config import ModelConfig, setting
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Learner, Prior, ask
 from metarec.models.few_shot.tasks import Tasks
+from metarec.runtime.device import on_device
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.training import Watch, one_of, train
 
@@ -69,7 +70,8 @@ def meta_train(
     """
     draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
     prior = {
-        name: value.requires_grad_() for name, value in learner.init(items, profile, draw).items()
+        name: on_device(value).requires_grad_()
+        for name, value in learner.init(items, profile, draw).items()
     }
     matrices, others = (
         [value for value in prior.values() if (value.ndim >= 2) == wide] for wide in (True, False)

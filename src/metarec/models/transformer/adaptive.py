@@ -40,7 +40,7 @@ from metarec.models.transformer.inputs import SequenceReader
 from metarec.models.transformer.losses import softmax_loss
 from metarec.models.transformer.scorer import Transformer, TransformerConfig
 from metarec.models.transformer.training import Objective, TrainingSet, cut, optimized
-from metarec.runtime.device import one_thread
+from metarec.runtime.device import device, in_memory, on_device, one_thread
 from metarec.runtime.training import Watch, one_of, train, weights_of
 
 INNER = "inner."
@@ -137,7 +137,7 @@ class AdaptiveDecoder(Transformer):
         with torch.no_grad(), one_thread():
             vectors = Vectors.of(self.network)
             parts = [self._moved(shown, vectors) for shown in self.shown(users)]
-        return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+        return {name: in_memory(torch.cat([part[name] for part in parts])) for name in parts[0]}
 
     def support_losses(self, users: UserBatch) -> np.ndarray:
         """[B] the inner loss, in nats, where the steps of each user end."""
@@ -147,7 +147,7 @@ class AdaptiveDecoder(Transformer):
                 self.inner.losses(self.network, shown, vectors, self._moved(shown, vectors))
                 for shown in self.shown(users)
             ]
-            return torch.cat(parts).numpy()
+            return in_memory(torch.cat(parts))
 
     def _moved(self, shown: Mapping[str, Tensor], vectors: Vectors) -> Params:
         return self.inner.adapt(
@@ -166,7 +166,7 @@ class AdaptiveDecoder(Transformer):
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The decoder's, and those of the inner loop."""
-        inner = {INNER + name: value.numpy() for name, value in self.inner.state_dict().items()}
+        inner = {INNER + name: in_memory(value) for name, value in self.inner.state_dict().items()}
         return {**super().arrays(), **inner}
 
     @classmethod
@@ -177,7 +177,7 @@ class AdaptiveDecoder(Transformer):
         own, rest = {}, {}
         for name, array in arrays.items():
             if name.startswith(INNER):
-                own[name.removeprefix(INNER)] = torch.from_numpy(np.array(array))
+                own[name.removeprefix(INNER)] = on_device(np.array(array))
             else:
                 rest[name] = array
         plain = Transformer.from_arrays(rest, config or cls.config)
@@ -195,7 +195,7 @@ class AdaptiveDecoder(Transformer):
                 liked_from=0.0,
                 early=own["early"],
             )
-        inner.load_state_dict(own)
+        inner.to(device()).load_state_dict(own)
         given = config if isinstance(config, AdaptiveConfig) else cls.config
         return cls(network=plain.network, reader=plain.reader, inner=inner, config=given)
 
@@ -308,9 +308,9 @@ class _MetaTraining:
         lengths = self.asked.inputs.is_real[rows].sum(axis=1)
         shares = np.resize([0.0, 0.25, 0.5, 1.0], len(rows))
         shown = cut(self.asked.shown(rows), np.ceil(shares * lengths).astype(np.int64))
-        wanted = torch.from_numpy(self.asked.targets[rows].toarray().astype(np.float32))
+        wanted = on_device(self.asked.targets[rows].toarray().astype(np.float32))
         parts = [
-            self.model.scores({name: value[at] for name, value in shown.items()})
+            self.model.scores({name: value[on_device(at)] for name, value in shown.items()})
             for at in np.array_split(np.arange(len(rows)), -(-len(rows) // self.model.at_once))
         ]
         return -float(softmax_loss(torch.cat(parts), wanted)) if parts else 0.0
@@ -320,4 +320,4 @@ def _popularity_of_shown(data: TrainingSet) -> Tensor:
     """[N] log of how often each item is among the events shown, mean 0."""
     shown = data.inputs.items[data.inputs.is_real]
     log = np.log(np.bincount(shown, minlength=data.targets.shape[1]) + 0.5)
-    return torch.from_numpy((log - log.mean()).astype(np.float32))
+    return on_device((log - log.mean()).astype(np.float32))

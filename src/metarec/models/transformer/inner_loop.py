@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from metarec.models.inner_loop import Params, descend
 from metarec.models.sampling import stand_ins
 from metarec.models.transformer.network import SequenceTransformer
+from metarec.runtime.device import device, on_device, up_to
 
 MOVES = {
     "maml": ("blocks.*", "norm.*", "out.*"),
@@ -120,10 +121,10 @@ class InnerLoop(nn.Module):
             rate=rate,
             kappa=kappa,
             rank=rank if method == "lora" else 0,
-            anchors=(torch.from_numpy(items), torch.from_numpy(weights)),
+            anchors=(on_device(items), on_device(weights)),
             liked_from=liked_from,
             early=early,
-        )
+        ).to(device())
 
     def start(self, network: SequenceTransformer) -> Params:
         """Where every user starts."""
@@ -168,7 +169,7 @@ class InnerLoop(nn.Module):
             moved, self._rows(network, inputs, vectors)
         )
         last_B = inputs["is_real"].long().sum(dim=1)
-        return said_BLD[torch.arange(len(last_B)), last_B]
+        return said_BLD[up_to(len(last_B), last_B), last_B]
 
     def losses(
         self,

@@ -52,7 +52,7 @@ def sampled_softmax_loss(
         left_out_BN: True where an item takes no part (already seen).
         weights_B: as for `samples_loss`.
     """
-    bias_N = torch.zeros(len(items_ND), dtype=users_BD.dtype) if bias_N is None else bias_N
+    bias_N = users_BD.new_zeros(len(items_ND)) if bias_N is None else bias_N
     targets_BP = targets if targets.dim() == 2 else targets[:, None]
     positive_BP = (items_ND[targets_BP] @ users_BD[:, :, None])[..., 0] + bias_N[targets_BP]
     negative_BK = users_BD @ items_ND[sampled_K].T + bias_N[sampled_K]

@@ -28,6 +28,7 @@ from metarec.data.schema import BadInput
 from metarec.models.attention import Block, LayerNorm
 from metarec.models.transformer.encoders import BLOCKS, CAUSAL
 from metarec.models.transformer.inputs import SequenceInputs
+from metarec.runtime.device import on_device, up_to
 
 OF_USER = frozenset({"profile", "circumstances"})
 """Inputs of a user, not of each event."""
@@ -85,13 +86,13 @@ class ItemVectors(nn.Module):
     def start_at(self, factors_NK: np.ndarray) -> None:
         """Let the residual be these numbers, and zeros beside them."""
         self.residual.zero_()
-        self.residual[:, : factors_NK.shape[1]] = torch.from_numpy(factors_NK)
+        self.residual[:, : factors_NK.shape[1]] = on_device(factors_NK)
 
     def forward(self) -> Tensor:
         """[N, D]."""
         residual: Tensor = self.residual
         if self.training and self.id_dropout:
-            kept = torch.rand(len(residual), 1) >= self.id_dropout
+            kept = torch.rand(len(residual), 1, device=residual.device) >= self.id_dropout
             residual = residual * kept / (1 - self.id_dropout)
         return residual if self.from_content is None else residual + self.from_content(self.content)
 
@@ -178,7 +179,7 @@ class SequenceTransformer(nn.Module):
         if self.circumstances is not None:
             start_BD = start_BD + self.circumstances(inputs["circumstances"])
         x_BLD = torch.cat([start_BD[:, None], events_BLD], dim=1)
-        x_BLD = self.dropout(x_BLD + self.place(torch.arange(x_BLD.shape[1], device=x_BLD.device)))
+        x_BLD = self.dropout(x_BLD + self.place(up_to(x_BLD.shape[1], x_BLD)))
         is_real_BL = torch.cat([torch.ones_like(is_real_BL[:, :1]), is_real_BL], dim=1)
         for block in self.blocks:
             x_BLD = block(x_BLD, is_real_BL=is_real_BL, causal=self.form in CAUSAL)
@@ -202,7 +203,7 @@ class SequenceTransformer(nn.Module):
             inputs, masked_BL = with_mask_at_end(inputs)
         read_BLD, is_real_BL = self.read(inputs, items_ND, masked_BL=masked_BL)
         last_B = is_real_BL.long().sum(dim=1) - 1
-        return self.out(read_BLD[torch.arange(len(last_B)), last_B])  # type: ignore[no-any-return]
+        return self.out(read_BLD[up_to(len(last_B), last_B), last_B])  # type: ignore[no-any-return]
 
     def score(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Scores of the whole catalog, `[B, N]`; only differences within a row mean something."""
@@ -247,17 +248,15 @@ def with_mask_at_end(inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], T
         for name, rows in inputs.items()
     }
     masked_BL = torch.zeros_like(grown["is_real"])
-    masked_BL[torch.arange(len(is_real_BL)), is_real_BL.long().sum(dim=1)] = True
+    masked_BL[up_to(len(is_real_BL), is_real_BL), is_real_BL.long().sum(dim=1)] = True
     return {**grown, "is_real": grown["is_real"] | masked_BL}, masked_BL
 
 
 def as_tensors(inputs: SequenceInputs, profile: np.ndarray | None = None) -> dict[str, Tensor]:
     """Feature arrays as what `SequenceTransformer` reads; `profile` [B, P]."""
-    tensors = {
-        name: torch.from_numpy(getattr(inputs, name)) for name in inputs.__dataclass_fields__
-    }
+    tensors = {name: on_device(getattr(inputs, name)) for name in inputs.__dataclass_fields__}
     return (
         tensors
         if profile is None
-        else {**tensors, "profile": torch.from_numpy(profile.astype(np.float32))}
+        else {**tensors, "profile": on_device(profile.astype(np.float32))}
     )

@@ -26,6 +26,7 @@ from metarec.models.transformer.inputs import SequenceReader
 from metarec.models.transformer.losses import softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
 from metarec.models.transformer.training import SequenceTraining, TrainingSet, train_sequence
+from metarec.runtime.device import device, in_memory, on_device
 
 AT_ONCE = 256
 """Users scored together."""
@@ -148,7 +149,7 @@ class Transformer:
         """[B, N] chances that add up to 1."""
         parts = [torch.softmax(self.scores(shown), -1) for shown in self.shown(users)]
         evidence = (
-            torch.cat(parts).numpy()
+            in_memory(torch.cat(parts))
             if parts
             else np.zeros((0, len(self.network.item_bias)), np.float32)
         )
@@ -200,7 +201,7 @@ class Transformer:
             "profile": 0 if profile is None else profile.in_features,
         }
         return {
-            **{name: value.detach().numpy() for name, value in self.network.state_dict().items()},
+            **{name: in_memory(value) for name, value in self.network.state_dict().items()},
             SETTINGS: np.frombuffer(json.dumps(settings).encode(), np.uint8),
         }
 
@@ -211,9 +212,7 @@ class Transformer:
         """From `arrays()`."""
         settings: dict[str, Any] = json.loads(arrays[SETTINGS].tobytes())
         weights = {
-            name: torch.from_numpy(np.array(value))
-            for name, value in arrays.items()
-            if name != SETTINGS
+            name: on_device(np.array(value)) for name, value in arrays.items() if name != SETTINGS
         }
         reader = SequenceReader.from_dict(settings["reader"])
         with torch.random.fork_rng(devices=[]):  # the random start is overwritten at once
@@ -225,7 +224,7 @@ class Transformer:
                 circumstances=reader.n_circumstances,
                 profile=settings["profile"],
             )
-        network.load_state_dict(weights)
+        network.to(device()).load_state_dict(weights)
         return cls(network=network.eval(), reader=reader, config=config or cls.config)
 
 
@@ -314,7 +313,7 @@ def _likelihood(asked: TrainingSet, most: int) -> Callable[[SequenceTransformer]
     """How likely the network finds what at most `most` of these users wanted."""
     rows = np.arange(asked.targets.shape[0])
     rows = rows[:: max(1, len(rows) // most)][:most]
-    wanted = torch.from_numpy(asked.targets[rows].toarray().astype(np.float32))
+    wanted = on_device(asked.targets[rows].toarray().astype(np.float32))
     profile = None if asked.profile is None else asked.profile[rows]
     shown = as_tensors(asked.inputs.rows(rows), profile)
     return lambda network: -float(softmax_loss(network.score(shown), wanted))

@@ -19,6 +19,7 @@ from metarec.models.transformer.encoders import CAUSAL
 from metarec.models.transformer.inputs import SequenceInputs, SequenceReader
 from metarec.models.transformer.losses import sampled_softmax_loss, samples_loss, softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
+from metarec.runtime.device import device, on_device, up_to
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.training import Watch, one_of, train, weights_of
 
@@ -123,16 +124,16 @@ def train_sequence(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         model = SequenceTransformer(
-            torch.from_numpy(content.astype(np.float32)),
+            on_device(content.astype(np.float32)),
             sizes,
             form=form,
             kinds=reader.n_kinds,
             circumstances=reader.n_circumstances,
             profile=0 if data.profile is None else data.profile.shape[1],
-        )
+        ).to(device())
         popularity = data.popularity
         with torch.no_grad():
-            model.item_bias.copy_(torch.from_numpy(np.log(popularity / popularity.mean())))
+            model.item_bias.copy_(on_device(np.log(popularity / popularity.mean())))
             if factors:
                 model.items.start_at(_factors(data, sizes.dim // 2, rng) * factors)
         objective = Objective.of(data, training)
@@ -248,9 +249,9 @@ class Objective:
     ) -> Tensor:
         """Causal form: the token of each prefix predicts what its user likes beyond it."""
         read_BLD, _ = model.read(inputs, model.items())
-        who = torch.arange(len(users))[:, None]
+        who = up_to(len(users), read_BLD)[:, None]
         users_BPD = model.out(
-            read_BLD[who, torch.from_numpy(prefixes)]
+            read_BLD[who, on_device(prefixes)]
         )  # token k has read the first k events
         return self._softmax(
             model,
@@ -265,7 +266,7 @@ class Objective:
     ) -> Tensor:
         """Bidirectional form: name the hidden items."""
         hidden = (
-            torch.from_numpy(rng.random(tuple(inputs["items"].shape)) < self.training.masked)
+            on_device(rng.random(tuple(inputs["items"].shape)) < self.training.masked)
             & inputs["is_real"]
         )
         if not hidden.any():
@@ -338,7 +339,7 @@ class Objective:
         return samples_loss(
             scores_BP,
             scores_BK,
-            torch.from_numpy(self.log_chance)[sampled_K],
+            on_device(self.log_chance)[sampled_K],
             left_out_BPK,
             targets[some].sum(1),
         )
@@ -364,25 +365,25 @@ class Objective:
             model.score_vectors(),
             self._drawn(targets[some]),
             self._sampled(self.training.sampled, rng),
-            torch.from_numpy(self.log_chance),
+            on_device(self.log_chance),
             bias_N=model.item_bias,
             left_out_BN=seen_MN[some],
             weights_B=targets[some].sum(1),
         )
 
     def _targets(self, users: np.ndarray, seen_MN: Tensor) -> Tensor:
-        dense = torch.from_numpy(self.data.targets[users].toarray().astype(np.float32))
+        dense = on_device(self.data.targets[users].toarray().astype(np.float32))
         return dense.masked_fill(seen_MN, 0.0)
 
     def _prefix_items(self, inputs: Mapping[str, Tensor], prefixes: np.ndarray) -> Tensor:
         """[B * P, N] True where an item lies in the prefix."""
         n_items = self.data.targets.shape[1]
         inside = (
-            torch.arange(inputs["items"].shape[1])[None, None, :]
-            < torch.from_numpy(prefixes)[..., None]
+            up_to(inputs["items"].shape[1], inputs["items"])[None, None, :]
+            < on_device(prefixes)[..., None]
         )
         items = torch.where(inside, inputs["items"][:, None, :], n_items).flatten(0, 1)
-        seen = torch.zeros(len(items), n_items + 1, dtype=torch.bool)
+        seen = torch.zeros(len(items), n_items + 1, dtype=torch.bool, device=items.device)
         return seen.scatter_(1, items, torch.ones_like(items, dtype=torch.bool))[:, :n_items]
 
     def _drawn(self, targets_BN: Tensor) -> Tensor:
@@ -391,12 +392,13 @@ class Objective:
 
     def _sampled(self, count: int, rng: np.random.Generator) -> Tensor:
         chance = np.exp(self.log_chance.astype(np.float64))
-        return torch.from_numpy(rng.choice(len(chance), size=count, p=chance / chance.sum()))
+        return on_device(rng.choice(len(chance), size=count, p=chance / chance.sum()))
 
 
 def cut(inputs: Mapping[str, Tensor], prefix: np.ndarray) -> dict[str, Tensor]:
     """The same histories, of which only the first `prefix` events are real."""
-    inside = torch.arange(inputs["is_real"].shape[1])[None, :] < torch.from_numpy(prefix)[:, None]
+    places = up_to(inputs["is_real"].shape[1], inputs["is_real"])
+    inside = places[None, :] < on_device(prefix)[:, None]
     return {**inputs, "is_real": inputs["is_real"] & inside}
 
 

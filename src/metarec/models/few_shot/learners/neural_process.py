@@ -13,6 +13,7 @@ from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Objective, Prior, Question, question_loss, task_mean
 from metarec.models.few_shot.tasks import Support, TaskBatch, joined
 from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, prior_score
+from metarec.runtime.device import on_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ class NeuralProcess:
         """
         params = self.adapt(prior, batch.support, items)
         noise = torch.randn(params["user"].shape, generator=draw, dtype=params["user"].dtype)
-        drawn = params | {"user": params["user"] + noise * params["spread"]}
+        drawn = params | {"user": params["user"] + on_device(noise) * params["spread"]}
         informed = self.adapt(prior, joined(batch.support, batch.query), items)
         apart = gaussian_divergence(
             informed["user"], informed["spread"], params["user"], params["spread"]

@@ -14,6 +14,7 @@ from metarec.models.few_shot.learner import Objective, Prior, Question, question
 from metarec.models.few_shot.learners.neural_process import gaussian_divergence
 from metarec.models.few_shot.tasks import Support, TaskBatch, joined
 from metarec.models.few_shot.towers import by_task, prior_score
+from metarec.runtime.device import on_device
 
 SAMPLES = 16
 
@@ -114,7 +115,7 @@ class TaNP:
         )
         draws = [
             self._decode(prior, params | {"latent": params["latent"] + e * params["spread"]}, items)
-            for e in noise
+            for e in on_device(noise)
         ]
         return torch.stack(draws).std(dim=0)
 
@@ -134,7 +135,7 @@ class TaNP:
         noise = torch.randn(
             informed["latent"].shape, generator=draw, dtype=informed["latent"].dtype
         )
-        drawn = params | {"latent": informed["latent"] + noise * informed["spread"]}
+        drawn = params | {"latent": informed["latent"] + on_device(noise) * informed["spread"]}
         apart = gaussian_divergence(
             informed["latent"], informed["spread"], params["latent"], params["spread"]
         ).mean()
