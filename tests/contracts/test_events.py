@@ -92,7 +92,7 @@ def test_what_everybody_returned_comes_last() -> None:
         {
             "user_id": [f"u{user}" for user in range(60)],
             "item_id": ["tent3"] * 60,
-            "timestamp": [1.8e9] * 60,
+            "timestamp": [1.79e9] * 60,
             "kind": ["return"] * 60,
         }
     )
