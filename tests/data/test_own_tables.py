@@ -142,9 +142,12 @@ def shop(cells: dict[str, list[str]]) -> dict[str, pl.DataFrame]:
 )
 def test_numbers_with_one_unit_are_numbers(cells: list[str], numbers: list[float] | None) -> None:
     data, found = read(shop({"how_much": cells}))
-    if numbers is not None:
-        assert data.items.frame["how_much"].to_list() == numbers
-        assert repr(cells[0]) in next(f.why for f in found if f.rule == "number_form")
+    if numbers is None:
+        return
+    assert data.items.frame["how_much"].to_list() == numbers
+    told = [f.why for f in found if f.rule == "number_form"]
+    is_plain = cells[0] in ("12 kg", "30分钟")  # which can be read in one way only
+    assert [repr(cells[0]) in why for why in told] == ([] if is_plain else [True])
 
 
 @pytest.mark.parametrize("cells", [["500 g", "1 kg", "2 kg"], ["$5", "5 €", "$7"]])

@@ -91,13 +91,17 @@ def _whole(numbers: pl.Series) -> pl.Series:
 
 def _with_unit(
     column: pl.Series, text: pl.Series, numbers: pl.Series, units: Sequence[str], what: str
-) -> tuple[pl.Series, Finding]:
-    """Numbers with one unit as numbers; with several they cannot be compared and stay text."""
+) -> tuple[pl.Series, Finding | None]:
+    """Numbers with one unit as numbers; with several they cannot be compared and stay text. A plain
+    number before its unit (`149 mmHg`) can be read in one way only, so nothing is said of it.
+    """
     name = column.name
     if len(units) > 1:
         listed = ", ".join(repr(unit) for unit in units[:4])
         why = f"{name} is read as text: its numbers are of several units ({listed}); use one"
         return nothing(column, NO_TEXT), _noted("mixed_columns", why, what)
+    if text.drop_nulls().str.contains(rf"^\d+(\.\d+)? ?{re.escape(units[0])}$").all():
+        return _whole(numbers), None
     shown = str(text.drop_nulls()[0])
     first = float(numbers.drop_nulls()[0])
     return _whole(numbers), _noted(
