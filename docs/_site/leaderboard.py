@@ -99,7 +99,7 @@ def _of_data(table: pl.DataFrame, differences: pl.DataFrame, data: str) -> list[
         parts.append(_full(str(metric[0]), rows))
     others = _best(table, data)
     lines = ["| events known | best other | metarec minus it, 95% interval |", "|---|---|---|"]
-    for k, (who, _) in others.items():
+    for k, (who, _) in sorted(others.items()):
         mean, low, high = _difference(differences, data, k, who)
         lines.append(f"| {k} | {who} | {mean:+.3f} [{low:+.3f}, {high:+.3f}] |")
     return [*parts, "\n".join(lines)]
