@@ -559,9 +559,9 @@ def test_a_column_of_kinds_is_found_by_what_it_says(tmp_path: Path, column: str)
 def test_a_column_that_may_say_where_from_stays_and_is_asked_about(tmp_path: Path) -> None:
     table(tmp_path, "user,item,source\na,x,search\na,y,share\nb,x,search\n")
     assert "source" in events(tmp_path).columns
-    assert "[columns] kind = 'source'" in of_rule(tmp_path, "kinds")[0].why
+    assert "columns = { kind = 'source' }" in of_rule(tmp_path, "kinds")[0].why
     table(tmp_path, "user,item,how\na,x,hide\na,y,zapped\nb,x,view\n")  # one is no known kind
-    assert "[columns] kind = 'how'" in of_rule(tmp_path, "kinds")[0].why
+    assert "columns = { kind = 'how' }" in of_rule(tmp_path, "kinds")[0].why
 
 
 def test_columns_of_yes_and_no_say_what_was_done(tmp_path: Path) -> None:

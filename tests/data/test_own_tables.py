@@ -99,7 +99,7 @@ def test_several_times_of_which_none_is_taken_are_named() -> None:
     table = dated("2023-01-31", "2023-02-01", shipped_at=["2023-02-02", "2023-02-03"])
     data, found = read(table.rename({"time": "packed_at"}))
     assert not data.interactions.has_time
-    assert "'packed_at', 'shipped_at'" in found[0].why and "[columns] timestamp" in found[0].why
+    assert "'packed_at', 'shipped_at'" in found[0].why and "columns = { timestamp" in found[0].why
 
 
 def test_clocks_that_hardly_count_seconds_and_times_to_come_are_told() -> None:
@@ -148,6 +148,29 @@ def test_numbers_with_one_unit_are_numbers(cells: list[str], numbers: list[float
     told = [f.why for f in found if f.rule == "number_form"]
     is_plain = cells[0] in ("12 kg", "30分钟")  # which can be read in one way only
     assert [repr(cells[0]) in why for why in told] == ([] if is_plain else [True])
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["2026-01-03", "2026-01-01", "2026-01-02"],
+        ["25.01.2026 08:10", "1.2.2026 9:00", "3.1.2026 23:59"],
+    ],
+)
+def test_the_one_column_of_dates_is_the_time_whatever_it_is_called(cells: list[str]) -> None:
+    events = {"user_id": ["a", "a", "b"], "item_id": ["x", "y", "z"], "when": cells}
+    data, found = read({"interactions": pl.DataFrame(events)})
+    assert data.interactions.frame["timestamp"].n_unique() == 3
+    assert "'when'" in next(f.why for f in found if "read as timestamp" in f.why)
+    two, told = read({"interactions": pl.DataFrame({**events, "until": cells})})
+    assert not two.interactions.has_time
+    assert "'when', 'until'" in next(f.why for f in told if "may say when" in f.why)
+
+
+@pytest.mark.parametrize("article", ["article", "movie", "Book"])
+def test_a_thing_is_the_item_where_no_better_name_is_there(article: str) -> None:
+    events = pl.DataFrame({"customer": ["a", "b"], article: ["x", "y"]})
+    assert read({"interactions": events})[0].interactions.frame["item_id"].to_list() == ["x", "y"]
 
 
 @pytest.mark.parametrize("cells", [["500 g", "1 kg", "2 kg"], ["$5", "5 €", "$7"]])
@@ -276,7 +299,7 @@ def test_a_column_with_some_refusals_among_unknown_words_is_asked_about() -> Non
     words = ["dropped", "completed", "audit", "waitlisted", "graded"]
     table = dated(*[str(n) for n in range(5)]).rename({"time": "rank"})
     _, found = read(table.with_columns(status=pl.Series(words)))
-    assert "[columns] kind = 'status'" in found[0].why
+    assert "columns = { kind = 'status' }" in found[0].why
 
 
 @pytest.mark.parametrize(

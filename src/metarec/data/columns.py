@@ -145,7 +145,8 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
             "video_id show_id game_id app_id news_id post_id recipe_id restaurant_id "
             "hotel_id property_id listing_id venue_id poi_id destination_id "
             "treatment_id medication_id load_id job_id fund_id isin artist_id album_id "
-            "podcast_id episode_id prod_id "
+            "podcast_id episode_id prod_id sku_id offer_id "
+            "article movie book song track course video recipe game hotel restaurant "
         ).split()
     ),
 }
@@ -163,6 +164,12 @@ NEEDED = {
     "friends": ("user_id", "friend_id"),
     "searches": ("user_id", "query"),
 }
+MAPPED = {
+    "interactions": "columns",
+    "items": "item_columns",
+    "users": "user_columns",
+}
+"""What maps the columns of a table in a TOML file."""
 CANONICAL = {
     "interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
     "items": (
@@ -249,11 +256,15 @@ def rename(
             names[moments[0]] = "timestamp"
     present = {names.get(c, c) for c in columns}
     for name in NEEDED[table]:
+        if name not in present and table not in MAPPED:
+            listed = _listed(columns)
+            raise BadInput(f"{place}: no column {name!r} among {listed}; rename the one that is")
         if name not in present:
             raise BadInput(
                 f"{place}: no column {name!r} among {_listed(columns)}; rename one, or map it in "
-                f"a TOML file "
-                f'([columns] {name} = "...")' + _no_names(columns, table) + _shape(columns, table)
+                f'a TOML file, under [[sources]]: {MAPPED[table]} = {{ {name} = "..." }}'
+                + _no_names(columns, table)
+                + _shape(columns, table)
             )
     # A canonical name that is mapped from elsewhere must not appear twice.
     names.update(

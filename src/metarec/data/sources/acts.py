@@ -72,7 +72,7 @@ def _said(
     return frame, [
         _noted(
             f"column {column!r} of {place} says {_listed(names)} and is kept as context; if it is "
-            f"what was done, say so in a TOML file ([columns] kind = {column!r})"
+            f"what was done, say so in a TOML file (columns = {{ kind = {column!r} }})"
         )
         for column, names in found.items()
     ]

@@ -1,4 +1,6 @@
-"""When events were, where a table says it in two columns: a day and a time of day."""
+"""When events were, where a table says it in two columns, a day and a time of day, or under a name
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,18 @@ CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
 DAY = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{8}|\d{4}年\d+月\d+日)$"
 """A date without a time of day."""
 
+DATED = (
+    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日)"
+    r"([ T]+\d{1,2}:\d\d.*)?$"
+)
+"""A date that is no number, with a time of day or without."""
+
 
 def with_moment(
     frame: pl.DataFrame, place: str, context: Sequence[str], named: Mapping[str, str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """A day and a time of day as one `timestamp`; where no column is the time and several may be,
-    they are named.
+    """A day and a time of day as one `timestamp`, or the one column of dates whatever it is called;
+    where no column is the time and several may be, they are named.
 
     Args:
         context: columns that are circumstances, as the user says.
@@ -40,12 +48,19 @@ def with_moment(
             f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
         )
         return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [_noted(why)]
-    if "timestamp" in frame.columns or len(free) < 2:
+    if "timestamp" in frame.columns:
+        return frame, []
+    if not free:
+        free = [c for c in frame.columns if c not in (*own, *context) and _all_are(frame[c], DATED)]
+        if len(free) == 1 and frame[free[0]].n_unique() > 1:
+            why = f"column {free[0]!r} of {place} was read as timestamp: its cells are dates"
+            return frame.rename({free[0]: "timestamp"}), [_noted(why)]
+    if len(free) < 2:
         return frame, []
     listed = ", ".join(map(repr, free))
     why = (
         f"columns {listed} of {place} may say when events were, and none of them is taken; say "
-        f"which in a TOML file ([columns] timestamp = {free[0]!r})"
+        f"which in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
     )
     return frame, [_noted(why)]
 
