@@ -23,6 +23,11 @@ DATED = (
     r"([ T]+\d{1,2}:\d\d.*)?$"
 )
 """A date that is no number, with a time of day or without."""
+_OTHER_DATES = re.compile(
+    r"birth|born|expir|until|due|valid|deadline|releas|publish|出生|生日|到期|有效|截止|发布|出版",
+    re.IGNORECASE,
+)
+"""Names of dates that are none of events."""
 
 
 def with_moment(
@@ -52,9 +57,8 @@ def with_moment(
         return frame, []
     if not free:
         free = [c for c in frame.columns if c not in (*own, *context) and _all_are(frame[c], DATED)]
-        if len(free) == 1 and frame[free[0]].n_unique() > 1:
-            why = f"column {free[0]!r} of {place} was read as timestamp: its cells are dates"
-            return frame.rename({free[0]: "timestamp"}), [_noted(why)]
+        if len(free) == 1:
+            return _only_dates(frame, free[0], place)
     if len(free) < 2:
         return frame, []
     listed = ", ".join(map(repr, free))
@@ -63,6 +67,27 @@ def with_moment(
         f"which in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
     )
     return frame, [_noted(why)]
+
+
+def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """The one column of dates as the time, unless it belongs to users or items (a birthday) or its
+    name says otherwise.
+    """
+    ids = [key for key in ("user_id", "item_id") if key in frame.columns]
+    if any(_belongs_to(frame, key, name) for key in ids) or _OTHER_DATES.search(name):
+        why = (
+            f"column {name!r} of {place} holds dates, but not when events were, as it seems; if "
+            f"it does, say so in a TOML file (columns = {{ timestamp = {name!r} }})"
+        )
+        return frame, [_noted(why)]
+    why = f"column {name!r} of {place} was read as timestamp: its cells are dates"
+    return frame.rename({name: "timestamp"}), [_noted(why)]
+
+
+def _belongs_to(frame: pl.DataFrame, key: str, name: str) -> bool:
+    """Whether all events of each user or item say the same, and some have several events."""
+    owners = frame[key].n_unique()
+    return owners < frame.height and frame.select(key, name).n_unique() == owners
 
 
 def _about(name: str) -> str:
