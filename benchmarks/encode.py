@@ -174,7 +174,7 @@ def main() -> None:
         single = []
         for number in range(60):
             started = time.perf_counter()
-            cached.encode([f"a new item, number {number}, that nobody has met"])
+            cached.encode([f"a new item, number {number}, without events"])
             single.append(time.perf_counter() - started)
         median, high = 1000 * np.quantile(single, [0.5, 0.95])
         result["one_new_item_ms"] = {

@@ -174,9 +174,9 @@ def melu_ours(case: MeLUCase, steps: int) -> Params:
     decision = {name: value for name, value in leaves.items() if not name.startswith("embed.")}
     width = len(ITEM_FIELDS) * EMBEDDING
     column = torch.arange(case.items.shape[1])
-    is_met = (column < case.counts[:, None]) | (column >= len(column) - ASKED)
-    films, found = torch.unique(case.items[is_met], return_inverse=True)
-    place = torch.zeros_like(case.items).masked_scatter_(is_met, found)
+    is_used = (column < case.counts[:, None]) | (column >= len(column) - ASKED)
+    films, found = torch.unique(case.items[is_used], return_inverse=True)
+    place = torch.zeros_like(case.items).masked_scatter_(is_used, found)
     embedded = torch.cat(
         [_embedded(case.attributes[name][films], tables[name]) for name in ITEM_FIELDS], 1
     )

@@ -207,7 +207,8 @@ def test_a_retraining_is_started_over_http_and_told(start, folder):
     assert "the store holds no events to learn from" in jobs[0]["outcome"]
     assert client.post("/v1/jobs", json={"kind": "cleaning"}).status_code == 422
     [spoken] = client.get("/v1/jobs", headers={"accept-language": "zh"}).json()["jobs"]
-    assert spoken["outcome"] == ("事件存储中没有可供学习的事件；请先提供服务，或检查事件存储的地址")
+    said = "事件存储中没有可供学习的事件；"
+    assert spoken["outcome"] == f"{said}请先提供服务，或检查事件存储的地址"
     assert raised(client) == {}
 
 

@@ -110,7 +110,8 @@ def test_clocks_that_hardly_count_seconds_and_times_to_come_are_told() -> None:
 
 
 def test_words_for_nothing_among_numbers_are_gaps(tmp_path: Path) -> None:
-    rows = "".join(f"u{n},x{n},{'无暂—'[n % 3] if n % 3 != 1 else '暂无'}\n" for n in range(3))
+    gaps = ("无", "暂无", "—")
+    rows = "".join(f"u{n},x{n},{gap}\n" for n, gap in enumerate(gaps))
     (tmp_path / "interactions.csv").write_text(
         f"用户,商品,评分\n{rows}u3,x3,4\nu4,x4,not rated\nu5,x5,2\n"
     )
@@ -165,6 +166,22 @@ def test_the_one_column_of_dates_is_the_time_whatever_it_is_called(cells: list[s
     two, told = read({"interactions": pl.DataFrame({**events, "until": cells})})
     assert not two.interactions.has_time
     assert "'when', 'until'" in next(f.why for f in told if "may say when" in f.why)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("when", ["1990-01-02", "1990-01-02", "1985-03-04"]),  # the same in all events of a user
+        ("birthday", ["1990-01-02", "1991-01-02", "1985-03-04"]),
+        ("expires", ["2026-01-02", "2026-02-02", "2026-03-04"]),
+        ("有效期至", ["2026-01-02", "2026-02-02", "2026-03-04"]),
+    ],
+)
+def test_dates_of_something_else_are_no_times_and_that_is_told(name: str, cells: list[str]) -> None:
+    events = {"user_id": ["a", "a", "b"], "item_id": ["x", "y", "z"], name: cells}
+    data, found = read({"interactions": pl.DataFrame(events)})
+    assert not data.interactions.has_time
+    assert repr(name) in next(f.why for f in found if "not when events were" in f.why)
 
 
 @pytest.mark.parametrize("article", ["article", "movie", "Book"])

@@ -63,7 +63,7 @@ def _catalog() -> pl.DataFrame:
 
 
 def biased_cold_users(*, many: int = 60, few: int = 40, seed: int = 9) -> list[ColdUser]:
-    """Users of the same world nobody has met: the first 4 events are the pool, the rest is
+    """New users of the same world: the first 4 events are the pool, the rest is
     liked.
     """
     rng = np.random.default_rng(seed)

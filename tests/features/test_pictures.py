@@ -1,5 +1,5 @@
 """Pictures as columns: learned from training items, null where nothing can be read, enough to place
-an item nobody has met.
+a cold item.
 """
 
 import numpy as np

@@ -1,5 +1,5 @@
-"""Numbers with what they are numbers of: `$1,299.00`, `1.299,00 €`, `12 kg`, `1.2k`, `4/5`, `★★★☆`;
-one unit in all cells of a column, else they cannot be compared.
+"""Numbers with what they are numbers of: `$1,299.00`, `1.299,00 €`, `12 kg`, `1.2k`, `4/5`,
+`★★★☆`; one unit in all cells of a column, else they cannot be compared.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import polars as pl
 from metarec.data.parsing import WIDE, as_numbers, nothing
 
 CURRENCIES = (
-    r"US\$|CA\$|A\$|HK\$|NT\$|R\$|[$€£¥￥₹₽₩₺₫฿]|USD|EUR|GBP|CNY|RMB|JPY|INR|CHF|SEK|NOK|DKK|PLN|"
+    r"US\$|CA\$|A\$|HK\$|NT\$|R\$|[$€£¥￥₹₽₩₺₫฿]|"
+    r"USD|EUR|GBP|CNY|RMB|JPY|INR|CHF|SEK|NOK|DKK|PLN|"
     r"AUD|CAD|HKD|SGD|KRW|BRL|MXN|TRY|Rs\.?"
 )
 UNITS = (
@@ -17,14 +18,16 @@ UNITS = (
     r"hours?|s|secs?|seconds?|ms|d|days?|weeks?|wks?|months?|years?|yrs?|"
     r"kcal|cal|kJ|[kMGT]B|[kM]?W|"
     r"kWh|mAh|mmHg|bpm|mg/dL|mg/dl|mmol/L|°C|°F|km/h|mph|pages?|pcs?|pieces?|"
-    r"stars?|points?|pts|%|℃|元|块|美元|欧元|日元|公斤|千克|斤|克|毫克|公里|千米|米|厘米|毫米|分钟|"
+    r"stars?|points?|pts|%|℃|元|块|美元|欧元|日元|"
+    r"公斤|千克|斤|克|毫克|公里|千米|米|厘米|毫米|分钟|"
     r"小时|天|秒|周|个月|月|年|岁|升|毫升|人|个|件|次|页|星|分|颗星"
 )
 TIMES = {"k": 1e3, "K": 1e3, "M": 1e6, "千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8}
 """Letters that stand for so many."""
 CELL = (
     rf"^(?P<sign>[+-]?)(?P<before>{CURRENCIES})?\s*(?P<number>[+-]?\d[\d.,  '’]*|[+-]?[.,]\d+)\s*"
-    rf"(?:(?P<unit>{UNITS}|{CURRENCIES})|(?P<times>[kKM千万萬亿])\s*(?P<of>{UNITS}|{CURRENCIES})?)?$"
+    rf"(?:(?P<unit>{UNITS}|{CURRENCIES})|"
+    rf"(?P<times>[kKM千万萬亿])\s*(?P<of>{UNITS}|{CURRENCIES})?)?$"
 )
 RATED = r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|von|sur)\s*(?P<unit>\d+)\s*(?:stars?|分)?$"
 """A rating with the best one behind it."""

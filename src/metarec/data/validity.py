@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
@@ -259,8 +260,7 @@ def _to_seconds(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> pl
         .then(finer / 1e6)
         .otherwise(finer / 1e9)
     )
-    # Polars types median() as any literal
-    median = float(stamps.filter(fine).median())  # type: ignore[arg-type]
+    median = _median(stamps.filter(fine)) or 0.0
     unit = "milliseconds" if median < 1e14 else "microseconds" if median < 1e17 else "nanoseconds"
     rows.change("time_units", fine, "timestamp", f"times in {unit} were converted to seconds")
     return events.with_columns(seconds.alias("timestamp"))
@@ -309,12 +309,11 @@ def _possible_times(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -
 
 def _note_odd_clock(rows: _Rows, stamps: pl.Series, config: CleaningConfig) -> None:
     """Say that times are hardly seconds since 1970, or many lie in the future."""
-    median = stamps.median()
-    # Polars types median() as any literal
-    if median is None or float(median) < MIN_EPOCH:  # type: ignore[arg-type]
+    median = _median(stamps)
+    if median is None or median < MIN_EPOCH:
         return
-    day = datetime.fromtimestamp(float(median), UTC).date()  # type: ignore[arg-type]
-    if float(median) < FIRST_LIKELY:  # type: ignore[arg-type]
+    day = datetime.fromtimestamp(median, UTC).date()
+    if median < FIRST_LIKELY:
         why = (
             f"times lie about {day}, read as seconds since 1970; if they count minutes or days, "
             f"convert them: only their order is right"
@@ -327,22 +326,26 @@ def _note_odd_clock(rows: _Rows, stamps: pl.Series, config: CleaningConfig) -> N
 
 
 def _counts_seconds(stamps: pl.Series) -> bool:
-    median = stamps.filter((stamps != 0).fill_null(False)).median()
-    # Polars types median() as any literal
-    return median is not None and float(median) >= MIN_EPOCH  # type: ignore[arg-type]
+    median = _median(stamps.filter((stamps != 0).fill_null(False)))
+    return median is not None and median >= MIN_EPOCH
+
+
+def _median(numbers: pl.Series) -> float | None:
+    """Of those that are stated; None without any."""
+    found: Any = numbers.median()
+    return None if found is None else float(found)
 
 
 def _impossible_times(
     readable: pl.Series, stamps: pl.Series, config: CleaningConfig
 ) -> Iterable[tuple[pl.Series, str]]:
     """Masks of missing, zero and future times, each only where it is rare."""
-    median = readable.median()
+    median = _median(readable)
     if median is None:
         return
     if readable.null_count() <= MAX_UNTIMED * len(readable):
         yield stamps.is_null(), "no time, while most events have one"
-    # Polars types median() as any literal
-    if float(median) < MIN_EPOCH:  # type: ignore[arg-type]
+    if median < MIN_EPOCH:
         return
     now = time.time() + 86_400 if config.now is None else config.now
     for mask, why in (

@@ -354,11 +354,10 @@ class OwnRecommender:
     progress: Progress = silent
     model: Recommender | None = field(default=None, init=False)
 
-    # It sets new users of its own aside
     def fit(
         self,
         train: Dataset,
-        validation: list[ColdUser],  # noqa: ARG002
+        validation: list[ColdUser],  # noqa: ARG002  # the interface's; new users of its own choose
         rng: np.random.Generator,
     ) -> None:
         """Learn from `train` alone: `Recommender.fit` chooses its settings by training users of

@@ -113,7 +113,7 @@ def content_effects(
     Args:
         words: how many words of its text to try, the longest first.
         most: how many features to try.
-        is_new: nobody has met the item, so its content also decides where behaviour would put it:
+        is_new: the item is cold, so its content also decides where behaviour would put it:
             it is added once more as it is and once without each feature, and those are compared.
         weights: `anonymous_weights` of the model, where they are known.
     """
@@ -163,7 +163,7 @@ def _each(model: Growable, request: Request, rows: pl.DataFrame) -> Iterator[Exp
 def _as_new(
     model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]
 ) -> np.ndarray:
-    """Effect [F] of each feature of an item nobody has met: twins added to one grown model, whole
+    """Effect [F] of each feature of a cold item: twins added to one grown model, whole
     and without each.
     """
     twins = [

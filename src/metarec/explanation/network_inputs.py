@@ -22,6 +22,7 @@ from metarec.explanation.gradients import Attribution, AttributionInput, integra
 from metarec.explanation.relative_score import columns_of
 from metarec.features.events import parts_of
 from metarec.models.deep_set.network import DeepSetNetwork
+from metarec.models.deep_set.scorer import DeepSet
 from metarec.recommendation.slate import Request
 from metarec.runtime.device import on_device
 
@@ -48,8 +49,8 @@ class Asked:
     @cached_property
     def catalog(self) -> Tensor:
         """[N, D] vectors of the items."""
-        # torch leaves it untyped
-        return self.network.items().detach()  # type: ignore[no-any-return]
+        found: Tensor = self.network.items().detach()
+        return found
 
     def known(self, items_BL: Tensor, profile_BP: Tensor, vectors_ND: Tensor) -> Tensor:
         """[B, D] what is known of users with these events, as valued and strong as here, and these
@@ -150,9 +151,9 @@ def through_network(
         BadInput: if the item is not in the catalog.
         MissingExtra: if captum is not installed (`pip install 'metarec[explain]'`).
     """
-    # This scorer has one
     scorer = model.ensemble.scorers["deep_set"]
-    network: DeepSetNetwork = scorer.network  # type: ignore[attr-defined]
+    assert isinstance(scorer, DeepSet), "its name says so"
+    network = scorer.network
     support = model.users([request])[0].support
     read = slice(max(0, len(support.items) - network.pool), None)
     titles = model.catalog.titles()

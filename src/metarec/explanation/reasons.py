@@ -4,6 +4,8 @@ JSON.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 
 from metarec.explanation.context_facts import context_facts
@@ -37,6 +39,9 @@ from metarec.recommendation.explained import (
     FeatureEffect,
 )
 from metarec.recommendation.slate import Request
+
+if TYPE_CHECKING:
+    from metarec.recommender import Recommender
 
 SCORED = 128
 """Shortened histories that an explanation asks about unless told; see `explain`."""
@@ -89,9 +94,11 @@ def explain(
     notes += [f"the policy does not show it to this user: {why}." for why in forbidden]
     events = _events(model, request, item_id, titles)
     features = _features(model, request, item_id, weights, words, n_content, notes)
-    # Asked for just now
-    has_embeddings = hasattr(model, "item_embeddings")
-    closest = nearest(model, request, item_id) if has_embeddings else []  # type: ignore[arg-type]
+    closest = (
+        nearest(cast("Recommender", model), request, item_id)
+        if hasattr(model, "item_embeddings")
+        else []
+    )
     found = (
         _counterfactual(model, request, item_id, k, events, scored) if rank and rank <= k else None
     )
@@ -189,9 +196,8 @@ def _features(
     if hasattr(model, "with_items"):
         trained_on = getattr(model, "trained_on", None)
         is_new = trained_on is not None and item_id not in trained_on["item_id"]
-        # Asked for just now
         found += content_effects(
-            model,  # type: ignore[arg-type]
+            cast("Recommender", model),
             request,
             item_id,
             words=words,

@@ -321,6 +321,7 @@ class Registry:
         `changing()`. Gives what was removed.
         """
         swept = sweep_drafts(self.folder / _VERSIONS)
+        # `Path.resolve` would follow a link to where no draft is
         beside = Path(os.path.abspath(self.folder)).parent  # noqa: PTH100
         swept += sweep_drafts(beside, self.folder.name)
         texts = [

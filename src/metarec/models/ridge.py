@@ -1,4 +1,4 @@
-"""One ridge regression of many targets, and what content tells of items that nobody met by it.
+"""One ridge regression of many targets, and what content tells of cold items by it.
 
 Regressions of each user's own events are in `ridge_rows`.
 """

@@ -187,17 +187,17 @@ class Ensemble:
         """
         return np.concatenate([np.log(self.popularity)[None, :], self.item_statistics.T])
 
-    def popularity_uncertainty(self, content: np.ndarray, is_met: np.ndarray) -> np.ndarray:
-        """[N] standard deviation of the log popularity of items nobody has met, as content leaves
+    def popularity_uncertainty(self, content: np.ndarray, has_events: np.ndarray) -> np.ndarray:
+        """[N] standard deviation of the log popularity of cold items, as content leaves
         it open among the others; 0 for those.
 
         Args:
             content: [N, C] of the catalog.
-            is_met: [N] whether anybody had to do with an item in training.
+            has_events: [N] whether anybody had to do with an item in training.
         """
-        told = with_one(content[is_met]) @ self.popularity_from_content
-        left = np.log(self.popularity[is_met]) - told
-        return np.where(is_met, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
+        told = with_one(content[has_events]) @ self.popularity_from_content
+        left = np.log(self.popularity[has_events]) - told
+        return np.where(has_events, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
     def with_words(self, words: UsersInWords) -> Ensemble:
         """The same ensemble, in which users are written and read by `words` where they are read as

@@ -154,9 +154,9 @@ class FittedModel:
     @cached_property
     def popularity_uncertainty(self) -> np.ndarray:
         """[N] standard deviation of the log popularity of cold items; 0 for the others."""
-        is_met = np.zeros(len(self.catalog), bool)
-        is_met[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
-        return self.ensemble.popularity_uncertainty(self.content, is_met)
+        has_events = np.zeros(len(self.catalog), bool)
+        has_events[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
+        return self.ensemble.popularity_uncertainty(self.content, has_events)
 
     @cached_property
     def cold_items(self) -> np.ndarray:

@@ -20,6 +20,10 @@ SAMPLED = 150
 _ASKED = "is_asked"
 
 
+Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""What scorers say of some users: shares [B, N, M], popularity [N], item statistics [N, S]."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GateTasks:
     """T held-out users at one support size, each with C candidates and the M scorers' shares for
@@ -103,9 +107,7 @@ def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
 def candidates(
     behaviour: Behaviour,
     users: np.ndarray,
-    shares: np.ndarray,
-    popularity: np.ndarray,
-    item_statistics: np.ndarray,
+    answers: Answers,
     rng: np.random.Generator,
     shown: int = 0,
     hidden: Histories | None = None,
@@ -113,6 +115,7 @@ def candidates(
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
     weighed sample of the rest; of the pool only the first `shown` items, and nothing `hidden`.
     """
+    shares, popularity, _ = answers
     n_users, n_items = len(users), behaviour.n_items
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
     pool, target = histories.first(pools), behaviour.targets.users(users)
@@ -141,7 +144,6 @@ def candidates(
     sampled = drawn[None, :] & ~chosen & allowed
     rest = (~chosen & allowed).sum(1, keepdims=True)
     stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
-    answers = shares, popularity, item_statistics
     log_weight = np.where(sampled, stands_for, 0.0)
     return _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)[0]
 
@@ -149,9 +151,7 @@ def candidates(
 def drawn_candidates(
     behaviour: Behaviour,
     users: np.ndarray,
-    shares: np.ndarray,
-    popularity: np.ndarray,
-    item_statistics: np.ndarray,
+    answers: Answers,
     rng: np.random.Generator,
 ) -> GateTasks:
     """Candidates of some users as others give them: what is relevant beside `SAMPLED` items drawn
@@ -162,16 +162,13 @@ def drawn_candidates(
     drawn, pool = np.zeros(asked.shape, bool), behaviour.pool.users(users)
     drawn[:, rng.choice(asked.shape[1], min(SAMPLED, asked.shape[1]), replace=False)] = True
     drawn[pool.owners, pool.items] = False
-    answers = shares, popularity, item_statistics
     return _at((drawn & ~asked) | is_relevant, answers, is_relevant)[0]
 
 
 def chosen_candidates(
     behaviour: Behaviour,
     users: np.ndarray,
-    shares: np.ndarray,
-    popularity: np.ndarray,
-    item_statistics: np.ndarray,
+    answers: Answers,
     rate: Callable[[Histories], np.ndarray],
     rng: np.random.Generator,
 ) -> GateTasks:
@@ -181,7 +178,6 @@ def chosen_candidates(
     is_relevant, asked = _asked_of(behaviour, users)
     asked = _at_most(SAMPLED, asked, rng)
     is_relevant &= asked
-    answers = shares, popularity, item_statistics
     tasks, index = _at(asked, answers, is_relevant)
     rated = rate(Histories.of_indexes(list(index))).reshape(index.shape).astype(np.float32)
     columns = (tasks.item_statistics, torch.from_numpy(rated)[..., None])
@@ -215,7 +211,7 @@ def _at_most(most: int, chosen: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 def _at(
     chosen: np.ndarray,
-    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    answers: Answers,
     is_relevant: np.ndarray,
     is_asked: np.ndarray | None = None,
     log_weight: np.ndarray | None = None,
@@ -223,7 +219,6 @@ def _at(
     """The tasks of `chosen` [B, N] candidates, and their items [B, C].
 
     Args:
-        answers: shares, popularity and item statistics, as `Ask` gives them.
         log_weight: [B, N] log of the number of items each stands for; one each unless given.
     """
     shares, popularity, item_statistics = answers

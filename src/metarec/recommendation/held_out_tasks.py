@@ -12,6 +12,7 @@ from metarec.data.cold_users import MEDIUM
 from metarec.features.behaviour import Behaviour, pools_of
 from metarec.features.histories import Histories
 from metarec.recommendation.gate_tasks import (
+    Answers,
     GateTasks,
     candidates,
     chosen_candidates,
@@ -29,13 +30,11 @@ where the catalog is large.
 """
 
 
-Ask = Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""(support size, users) -> shares [B, N, M], popularity [N], item statistics [N, S] from what has
-not seen these users.
-"""
+Ask = Callable[[int, np.ndarray], Answers]
+"""(support size, users) -> answers of what has not seen these users."""
 
 
-AskOf = Callable[[Behaviour, int, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+AskOf = Callable[[Behaviour, int, np.ndarray], Answers]
 """The same of users as a behaviour cuts their histories."""
 
 
@@ -66,11 +65,11 @@ def gather_tasks(
         parts: list[list[GateTasks]] = [[], [], []]
         for some in (users[start : start + batch] for start in range(0, len(users), batch)):
             answers = ask(shots, some)
-            parts[0].append(candidates(behaviour, some, *answers, rng, shown))
-            parts[1].append(drawn_candidates(behaviour, some, *answers, aside))
+            parts[0].append(candidates(behaviour, some, answers, rng, shown))
+            parts[1].append(drawn_candidates(behaviour, some, answers, aside))
             if rate is not None:
                 rated = partial(rate, shots, some)
-                parts[2].append(chosen_candidates(behaviour, some, *answers, rated, aside))
+                parts[2].append(chosen_candidates(behaviour, some, answers, rated, aside))
         for tasks, found in zip(made, parts, strict=True):
             tasks += [joined(found)] if found else []
     return made
@@ -123,7 +122,7 @@ def known_tasks(
     starts = range(0, len(users), batch)
     return joined(
         [
-            candidates(longer, some, *ask(most, some), rng, 0)
+            candidates(longer, some, ask(most, some), rng, 0)
             for some in (users[start : start + batch] for start in starts)
         ]
     )

@@ -17,7 +17,7 @@ from metarec.models.rating import RatingHead
 from metarec.models.registry import READ_CONTEXT, REPEAT, model_class
 from metarec.recommendation.ensemble import scorers_of
 from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_tasks import GateTasks, candidates
+from metarec.recommendation.gate_tasks import Answers, GateTasks, candidates
 from metarec.recommendation.held_out_tasks import (
     Rate,
     able_longer,
@@ -102,9 +102,7 @@ class Fitted:
         own = {name: arrays[name] for name in _FITTED}
         return cls(**own, scorers=scorers_of(configs, arrays))
 
-    def ask(
-        self, behaviour: Behaviour, shots: int, users: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def ask(self, behaviour: Behaviour, shots: int, users: np.ndarray) -> Answers:
         """What the scorers say of `users` after `shots` events, see `held_out_tasks.Ask`."""
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
         asked, told = behaviour.batch_of(users, support), told_to(tuple(self.scorers), users)
@@ -117,9 +115,7 @@ class Fitted:
             shares[:, :, place] = evidence / np.where(total > 0, total, 1.0)
         return shares, self.popularity, self.item_statistics
 
-    def ask_refusing(
-        self, behaviour: Behaviour, refusers: Refusers
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def ask_refusing(self, behaviour: Behaviour, refusers: Refusers) -> Answers:
         """As `ask` at the end of the pool, shares by what was refused after those by what was
         accepted.
         """
@@ -211,7 +207,7 @@ def ask_held_out(
     if has_refusals(behaviour):
         refusers = refusers_of(behaviour, held_out)
         answers = fitted.ask_refusing(behaviour, refusers)
-        tasks.append(candidates(behaviour, refusers.users, *answers, rng, hidden=refusers.refused))
+        tasks.append(candidates(behaviour, refusers.users, answers, rng, hidden=refusers.refused))
     return tasks
 
 

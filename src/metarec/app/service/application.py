@@ -120,7 +120,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,  # they would fetch scripts from elsewhere; the page has its own
-        summary="Recommends well to users and items it has just met.",
+        summary="Recommends well to users and items with few events or none.",
         description="Send what a user did, get what they may like; each event changes the next "
         "slate.",
     )

@@ -63,8 +63,8 @@ def _is_code(column: pl.Series, code: int, *, is_low: bool) -> bool:
     others = others.filter(~_are(others, LOW)) if is_low else others
     if int((column == code).sum()) < MIN_CELLS or others.n_unique() < MIN_OTHERS:
         return False
-    # Polars types min() as any literal
-    low, high = float(others.min()), float(others.max())  # type: ignore[arg-type]
+    numbers = others.to_numpy()
+    low, high = float(numbers.min()), float(numbers.max())
     if not is_low:
         return 0 <= high < code / MUCH
     return low >= 1000 if code == 0 else low >= 0

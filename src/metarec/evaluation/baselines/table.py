@@ -91,7 +91,7 @@ class TrainingTable:
 
     data: Dataset
     vocabulary: Vocabulary
-    """The whole catalog: an item nobody has met has a column too."""
+    """The whole catalog: a cold item has a column too."""
     user_ids: list[str]
     events: Events
     reader: EventReader

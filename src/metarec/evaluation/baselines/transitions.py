@@ -37,11 +37,10 @@ class TransitionsAndCosine:
     votes: sp.csr_matrix | None = field(default=None, init=False)
     """[N, N], row = the item seen, column = the item it speaks for."""
 
-    # Nothing is chosen
     def fit(
         self,
         train: Dataset,
-        validation: list[ColdUser],  # noqa: ARG002
+        validation: list[ColdUser],  # noqa: ARG002  # the interface's; nothing is chosen
         rng: np.random.Generator,
     ) -> None:
         """Count."""

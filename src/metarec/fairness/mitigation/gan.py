@@ -75,7 +75,8 @@ class Generator(nn.Module):
         events.
         """
         known = torch.cat([noise, group, length.log()[:, None]], dim=1)
-        return self.out(self.body(known))  # type: ignore[no-any-return]
+        found: Tensor = self.out(self.body(known))
+        return found
 
     def forward(self, noise: Tensor, group: Tensor, length: Tensor, rng: torch.Generator) -> Tensor:
         """A drawn 0/1 vector [B, N] per user; gradients pass as if it were the chances
@@ -107,7 +108,8 @@ class Discriminator(nn.Module):
         gives nothing away.
         """
         joined = torch.cat([vectors / length.sqrt()[:, None], group, length.log()[:, None]], dim=1)
-        return self.body(joined)  # type: ignore[no-any-return]
+        found: Tensor = self.body(joined)
+        return found
 
     def forward(self, vectors: Tensor, group: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Logit [B] and features [B, width]."""

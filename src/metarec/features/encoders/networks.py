@@ -50,7 +50,8 @@ class TextCnnNetwork(nn.Module):
             strongest.append(
                 (answers_BWL * is_real_BL[:, None]).amax(dim=2)
             )  # a window counts where its first word is real
-        return self.out(self.dropout(torch.cat(strongest, dim=1)))  # type: ignore[no-any-return]
+        found: Tensor = self.out(self.dropout(torch.cat(strongest, dim=1)))
+        return found
 
 
 class GruNetwork(nn.Module):
@@ -79,4 +80,5 @@ class GruNetwork(nn.Module):
         largest = said_BLW.masked_fill(~real, torch.finfo(said_BLW.dtype).min).amax(dim=1)
         mean = (said_BLW * real).sum(dim=1) / lengths[:, None]
         both = self.dropout(torch.cat([mean, largest], dim=1))
-        return self.out(both)  # type: ignore[no-any-return]
+        found: Tensor = self.out(both)
+        return found

@@ -1,4 +1,4 @@
-"""Items nobody has met: which of them takes which of the places that the gate gives to them all.
+"""Cold items: which of them takes which of the places that the gate gives to them all.
 
 The gate learns from items that users have met, whose popularity and companions it knows. Of items
 without a single event it knows neither; hidden items ranked among themselves by the gate alone

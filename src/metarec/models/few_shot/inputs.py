@@ -1,6 +1,6 @@
 """Items as learners see them: who liked them, what they are about, how often they are liked.
 
-An item nobody has met has no collaborative factors; its content says which it should have, by a
+A cold item has no collaborative factors; its content says which it should have, by a
 ridge regression over the items that do. So learners can score it, and a prior trained before it
 existed serves it.
 """
@@ -92,7 +92,7 @@ class ItemColumns:
         """The training catalog's items, and after them any new ones, by the content of all of them.
 
         Args:
-            content: [N or more, C]; rows beyond the training catalog are items nobody has met.
+            content: [N or more, C]; rows beyond the training catalog are cold items.
             content_only: leave the collaborative factors out.
         """
         projected = self.content(content)

@@ -65,7 +65,7 @@ class ItemVectors(nn.Module):
     """An item is what its content says plus a collaborative residual: [N, D].
 
     The residual starts near zero and is dropped whole with probability `id_dropout`, rescaled
-    otherwise (as DropoutNet, Volkovs et al. 2017), so an item nobody has met keeps a meaningful
+    otherwise (as DropoutNet, Volkovs et al. 2017), so a cold item keeps a meaningful
     vector: its content's.
     """
 
@@ -187,11 +187,13 @@ class SequenceTransformer(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor], items_ND: Tensor) -> Tensor:
         """What each token says of its user, `[B, 1 + L, D]`: causal forms are asked after any."""
-        return self.out(self.read(inputs, items_ND)[0])  # type: ignore[no-any-return]
+        found: Tensor = self.out(self.read(inputs, items_ND)[0])
+        return found
 
     def score_vectors(self) -> Tensor:
         """[N, D] what users are compared with."""
-        return self.items() if self.scored is None else self.scored()  # type: ignore[no-any-return]
+        found: Tensor = self.items() if self.scored is None else self.scored()
+        return found
 
     def user_embeddings(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """One vector for each history, `[B, D]`: the last token's, or (encoder form) that of a mask
@@ -203,7 +205,8 @@ class SequenceTransformer(nn.Module):
             inputs, masked_BL = with_mask_at_end(inputs)
         read_BLD, is_real_BL = self.read(inputs, items_ND, masked_BL=masked_BL)
         last_B = is_real_BL.long().sum(dim=1) - 1
-        return self.out(read_BLD[up_to(len(last_B), last_B), last_B])  # type: ignore[no-any-return]
+        found: Tensor = self.out(read_BLD[up_to(len(last_B), last_B), last_B])
+        return found
 
     def score(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Scores of the whole catalog, `[B, N]`; only differences within a row mean something."""
