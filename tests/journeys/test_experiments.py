@@ -84,7 +84,12 @@ def test_two_workers_agree_lose_nothing_and_end_it_together(tmp_path):
             found = service.ask("GET", "/v1/experiments/two")[1]["results"]["arms"]
             return sum(arm["users"] for arm in found), sum(arm["clicks"] for arm in found)
 
-        eventually(lambda: counted() == (kept_slates(store), 30))
+        def all_that_is_kept():
+            kept = kept_slates(store)
+            return len(kept), len(kept & set(shown))  # a like of a lost slate is of none
+
+        eventually(lambda: counted() == all_that_is_kept())
+        assert liked(store, shown) == set(shown)
         assert ab("promote", model, "two", "new", "--store", store)["status"] == "promoted"
 
         def everybody_has_it():
@@ -103,6 +108,15 @@ def kept_slates(url):
     """Users with a slate on disk: slates are told before they are kept, so a kill may lose some."""
     opened = open_store(url)
     try:
-        return opened.slates()["user_id"].n_unique()
+        return set(opened.slates()["user_id"])
+    finally:
+        opened.close()
+
+
+def liked(url, users):
+    """Those whose like is on disk: what was accepted is never lost."""
+    opened = open_store(url)
+    try:
+        return {user for user in users if [e.kind for e in opened.events_of(user)] == ["like"]}
     finally:
         opened.close()
