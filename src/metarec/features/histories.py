@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import scipy.sparse as sp
@@ -69,6 +69,12 @@ class Histories:
         for name, (dtype, default) in OPTIONAL.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.full(len(self.items), default, dtype))
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def nothing(users: int) -> Histories:
+        """So many users without events, made once: most requests refuse nothing, name no items."""
+        return Histories.of_indexes([np.zeros(0, np.int64)] * users)
 
     @classmethod
     def of_indexes(cls, items: Sequence[np.ndarray]) -> Histories:

@@ -35,8 +35,7 @@ class UserBatch:
     def __post_init__(self) -> None:
         for name in (_REFUSED, _GIVEN):
             if getattr(self, name) is None:
-                nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.support))
-                object.__setattr__(self, name, nothing)
+                object.__setattr__(self, name, Histories.nothing(len(self.support)))
         if getattr(self, _CONTEXT) is None:
             object.__setattr__(self, _CONTEXT, RequestContext.unknown(len(self.support)))
 

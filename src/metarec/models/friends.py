@@ -19,7 +19,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import training_weights
 from metarec.models.config import ModelConfig, setting
-from metarec.models.item_knn import sparse_arrays, sparse_from, strongest
+from metarec.models.sparse_rows import sparse_arrays, sparse_from, strongest
 
 
 @dataclass(frozen=True, kw_only=True)

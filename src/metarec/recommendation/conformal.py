@@ -11,7 +11,7 @@ counts new users (hierarchical conformal prediction, Lee et al. 2023, arXiv:2306
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Conformal:
                 f"{level:.0%} intervals need at least {needed} new users with values to check, got "
                 f"{errors.users}; hold more users out or ask for a lower level"
             )
-        unit = float(ndtri(0.5 + level / 2))
+        unit = _standard_half(level)
         stretch = tuple(
             _user_quantile(ratio, errors.owners, errors.users, level) / unit
             for ratio in errors.ratios
@@ -118,11 +118,17 @@ def normal_interval(
     value_range: tuple[float, float] = (-np.inf, np.inf),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the `level` interval of a normal distribution, inside the scale of values."""
-    half = ndtri(0.5 + level / 2) * spread
+    half = _standard_half(level) * spread
     low, high = value_range
     return np.minimum(np.maximum(predicted - half, low), high), np.minimum(
         np.maximum(predicted + half, low), high
     )
+
+
+@lru_cache
+def _standard_half(level: float) -> float:
+    """Half the width of the interval of a standard normal distribution."""
+    return float(ndtri(0.5 + level / 2))
 
 
 def cold_users_needed(level: float) -> int:
