@@ -250,7 +250,7 @@ class EventReader:
         unknown = np.bincount(owners[items < 0], minlength=len(histories))
         said = [(value, kind) for _, value, kind, _ in events]
         places = {one: place for place, one in enumerate(dict.fromkeys(said))}
-        kinds = {kind: self._meaning(kind) for _, kind in places}
+        kinds = {kind: self._meaning(kind) for kind in {kind for _, kind in places}}
         acts = [self._act(value, kinds[kind]) for value, kind in places]  # most say one of few
         table = np.array(acts, _ACT)[[places[one] for one in said]]
         arrays = Events(

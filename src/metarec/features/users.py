@@ -45,8 +45,10 @@ class UserBatch:
     @property
     def asked_at(self) -> np.ndarray:
         """[B] float64 seconds at which they ask, else of their newest event; NaN where unknown."""
-        newest = np.full(len(self), -np.inf)
         known = ~np.isnan(self.support.times)
+        if not known.any():
+            return self.context.at
+        newest = np.full(len(self), -np.inf)
         np.maximum.at(newest, self.support.owners[known], self.support.times[known])
         told = np.where(np.isneginf(newest), np.nan, newest)
         return np.asarray(np.where(np.isnan(self.context.at), told, self.context.at))

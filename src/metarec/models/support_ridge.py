@@ -210,7 +210,7 @@ class SupportRidge:
             ],
             axis=1,
         ).astype(np.float32)
-        for index in np.unique(point):
+        for index in set(point.tolist()):
             rows = point == index
             compressed[rows] += dense[rows] @ self.weights[index, : dense.shape[1]]
         return compressed

@@ -143,6 +143,8 @@ class Ensemble:
         by more than history and profile is ranked by the gate for them, who asks between few items
         by one of those, everyone else by the gate of the whole catalog.
         """
+        if self.context_gate is None and not len(users.given.items):
+            return [(self.gate, np.ones(len(users), np.float32))]
         told, lengths = self._are_told(users), users.support.lengths
         gates = [
             (gate, np.where(own & ~told, _share_within(gate, lengths), 0.0))
