@@ -19,7 +19,7 @@ import polars as pl
 from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Interactions, Vocabulary
-from metarec.features.histories import PER_EVENT, Histories
+from metarec.features.histories import PER_EVENT, Histories, offsets_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class Events:
     def _histories(self, arrays: Mapping[str, np.ndarray], chosen: np.ndarray | slice) -> Histories:
         lengths = np.bincount(arrays["owners"][chosen], minlength=self.n_users)
         return Histories(
-            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            offsets=offsets_of(lengths),
             **{name: arrays[name][chosen] for name in PER_EVENT},
         )
 

@@ -77,6 +77,12 @@ class Friends:
         reached = _shares(self._agreeing(friends, users)) + self.config.second_step * beyond
         return (reached @ self.taken).astype(np.float32).tocsr()
 
+    def knows(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any friend took anything."""
+        if not users.context.friends.nnz:
+            return np.zeros(len(users), bool)
+        return np.asarray(np.diff(self.evidence(users).indptr) > 0)
+
     def who_took(self, friends: np.ndarray, item: int) -> int:
         """How many of these users took an item."""
         return int((self.taken[friends][:, item] > 0).sum())

@@ -91,6 +91,12 @@ class Search:
         told = self.config.text_share * _shares(queries @ self.texts)
         return (_shares(queries @ self.taken) + told).tocsr()
 
+    def knows(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any item answers what each user searched for."""
+        if not any(users.context.searches):
+            return np.zeros(len(users), bool)
+        return np.asarray(np.diff(self.evidence(users).indptr) > 0)
+
     def _queries(self, searches: Sequence[Sequence[str]]) -> sp.csr_matrix:
         rows, columns, data = [], [], []
         for row, own in enumerate(searches):

@@ -29,7 +29,7 @@ def is_plain(support: Histories, *matrices: sp.csr_matrix) -> bool:
     n_items = int(matrices[0].shape[1])
     if n_items >= LARGE:
         return False
-    entries = max(int(_lengths(support, matrix).sum()) for matrix in matrices)
+    entries = max(_count(support, matrix) for matrix in matrices)
     return len(support) * n_items <= SPARSE_COSTS + ENTRY_COSTS * entries
 
 
@@ -58,7 +58,7 @@ def plain_answers(
     """The same as a float32 array."""
     n_items = matrix.shape[1]
     found = np.empty((len(support), n_items), np.float32) if out is None else out
-    if _lengths(support, matrix).sum() > FEW_ENTRIES:
+    if _count(support, matrix) > FEW_ENTRIES:
         return np.asarray((support.matrix(n_items, weights) @ matrix).toarray(out=found))
     found[...] = 0.0
     lengths, items, data = _rows(support.items, matrix)
@@ -82,9 +82,9 @@ def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -
     return sp.csr_matrix((data, (owners, items)), shape=(len(support), n_items))
 
 
-def _lengths(support: Histories, matrix: sp.csr_matrix) -> np.ndarray:
-    """[E] entries of each event's row."""
-    return np.asarray(matrix.indptr[support.items + 1] - matrix.indptr[support.items])
+def _count(support: Histories, matrix: sp.csr_matrix) -> int:
+    """Entries of all events' rows."""
+    return int((matrix.indptr[support.items + 1] - matrix.indptr[support.items]).sum())
 
 
 def _rows(items: np.ndarray, matrix: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

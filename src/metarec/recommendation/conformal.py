@@ -93,7 +93,8 @@ class Conformal:
         value_range: tuple[float, float] = (-np.inf, np.inf),
     ) -> tuple[np.ndarray, np.ndarray]:
         """Ends of the `level` interval, inside the scale of values."""
-        return normal_interval(predicted, self.widen(spread, shots), self.level, value_range)
+        ends = normal_interval(predicted, self.widen(spread, shots), self.level, value_range)
+        return ends[..., 0], ends[..., 1]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, read back by `Conformal(**...)`."""
@@ -116,13 +117,12 @@ def normal_interval(
     spread: np.ndarray,
     level: float,
     value_range: tuple[float, float] = (-np.inf, np.inf),
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the `level` interval of a normal distribution, inside the scale of values."""
-    half = _standard_half(level) * spread
+) -> np.ndarray:
+    """[..., 2] ends of the `level` interval of normal distributions, inside the scale of values."""
+    half = _standard_half(level) * np.array([-1.0, 1.0])
     low, high = value_range
-    return np.minimum(np.maximum(predicted - half, low), high), np.minimum(
-        np.maximum(predicted + half, low), high
-    )
+    ends = predicted[..., None] + spread[..., None] * half
+    return np.asarray(np.minimum(np.maximum(ends, low), high))
 
 
 @lru_cache

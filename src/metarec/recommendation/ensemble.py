@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
-from metarec.models.base import LARGE, Evidence, GrowsByRows, Model, ReadsWords, dense
+from metarec.models.base import LARGE, Evidence, GrowsByRows, KnowsSome, Model, ReadsWords, dense
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
@@ -365,7 +365,7 @@ def _knows(model: Model, users: UserBatch) -> np.ndarray:
     """[B] whether a model of `READ_CONTEXT` knows something of each user; asked for its evidence
     only where it cannot say so without.
     """
-    if isinstance(model, Place | LocalKnn):
+    if isinstance(model, KnowsSome):
         return model.knows(users)
     found = model.evidence(users)
     return np.asarray(
