@@ -19,37 +19,52 @@ import numpy as np
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.config import ModelConfig, setting
 from metarec.models.offsets import Offsets
 from metarec.models.ridge_rows import ridge_rows
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
-DIM = 12
-ITEM_DAMPING = (4.0, 2.0, 8.0, 16.0)
-"""Events' worth of pull of an item's offset towards zero; the one of least error on users held out
-is taken, the first where nobody can be.
-"""
-USER_DAMPING = 8.0
-ROUNDS = 5
-"""Times item and user offsets are found in turn."""
 SPREAD = 1.12
-"""Standard deviation of ratings at which the constants below were set (that of MovieLens, 1 to 5):
+"""Standard deviation of ratings at which the defaults below were set (that of MovieLens, 1 to 5):
 ratings are brought to it, so that their unit changes nothing.
 """
-FACTOR_RIDGE = 3.0
-SWEEPS = 8
-NOISE = 0.75
-"""Variance of a rating around its expectation."""
-OFFSET_VARIANCE = (0.1, 0.3)
-"""Variance of users' offsets; the one of least error on users held out is taken."""
-CONTENT_SCALE = 0.3
-NEWEST = 200
-"""Support events that the process sees, the newest: bounds the solve."""
-HELD_OUT = 1500
-FOLDS, FEW_EVENTS = 5, 100_000
-"""Parts of the users that are held out in turn, up to so many events; above, the kernel is fitted
-twice only, and a third of the users is held out once.
-"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatingConfig(ModelConfig):
+    """Hyper-parameters of predicted ratings (`models.rating`)."""
+
+    dim: int = setting(12, least=1)
+    """Factors of everyone's residuals (1 or more)."""
+    item_damping: tuple[float, ...] = setting((4.0, 2.0, 8.0, 16.0), least=0)
+    """Events' worth of pull of an item's offset towards zero (0 or more): the one of least error on
+    users held out is taken, the first where nobody can be.
+    """
+    user_damping: float = setting(8.0, least=0)
+    """The same of users' offsets (0 or more)."""
+    rounds: int = setting(5, least=1)
+    """Times item and user offsets are found in turn (1 or more)."""
+    factor_regularization: float = setting(3.0, above=0)
+    """Pull of the factors towards zero (above 0)."""
+    sweeps: int = setting(8, least=1)
+    """Times factors of users and of items are found in turn (1 or more)."""
+    noise: float = setting(0.75, above=0)
+    """Variance of a rating around its expectation (above 0)."""
+    offset_variance: tuple[float, ...] = setting((0.1, 0.3), above=0)
+    """Variance of users' offsets (above 0); the one of least error on users held out is taken."""
+    content_scale: float = setting(0.3, least=0)
+    """Weight of an item's content beside its factors (0 or more)."""
+    newest: int = setting(200, least=1)
+    """Support events that the process sees, the newest (1 or more): bounds the solve."""
+    held_out: int = setting(1500, least=1)
+    """Users held out at once at most (1 or more)."""
+    folds: int = setting(5, least=2)
+    """Parts of the users that are held out in turn (2 or more), where events are few."""
+    few_events: int = setting(100_000, least=0)
+    """Events up to which they are few (0 or more); above, the kernel is fitted twice only, and a
+    third of the users is held out once.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,73 +108,86 @@ class RatingHead:
     noise: np.ndarray
     """[K] standard deviation left over at each support size, beside the process's own uncertainty.
     """
+    config: RatingConfig = RatingConfig()
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> RatingHead:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: RatingConfig | None = None
+    ) -> RatingHead:
         """Fit the kernel on everyone; fit the shares on users held out of other kernels."""
-        return cls.fit_checked(behaviour, rng)[0]
+        return cls.fit_checked(behaviour, rng, config)[0]
 
     @classmethod
     def fit_checked(
-        cls, behaviour: Behaviour, rng: np.random.Generator
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: RatingConfig | None = None
     ) -> tuple[RatingHead, HeldOutErrors]:
         """`fit`, and its errors on the users held out: shares of one half of them are checked on
         the other.
         """
-        behaviour = behaviour.rated()
-        folds = _folds(behaviour, rng)
-        damping = _choose_damping(behaviour, folds)
-        heads = [cls._kernel(behaviour, rest, damping, rng) for rest, _ in folds]
+        behaviour, config = behaviour.rated(), config or cls.config
+        folds = _folds(behaviour, rng, config)
+        damping = _choose_damping(behaviour, folds, config)
+        heads = [cls._kernel(behaviour, rest, damping, rng, config) for rest, _ in folds]
         rows = min(
-            (_Rehearsal.of(behaviour, folds, heads, offset) for offset in OFFSET_VARIANCE),
+            (_Rehearsal.of(behaviour, folds, heads, offset) for offset in config.offset_variance),
             key=_Rehearsal.loss,
         )
         shares, noise = rows.shares(np.ones(rows.users, bool))
-        fitted = cls._kernel(behaviour, np.arange(len(behaviour.histories)), damping, rng)
+        everyone = np.arange(len(behaviour.histories))
+        fitted = cls._kernel(behaviour, everyone, damping, rng, config)
         points = np.array(behaviour.horizon.shots, np.int64)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
         return replace(fitted, points=points, shares=shares, noise=noise), rows.errors()
 
     @classmethod
     def of_users(
-        cls, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
+        cls,
+        behaviour: Behaviour,
+        users: np.ndarray,
+        rng: np.random.Generator,
+        config: RatingConfig | None = None,
     ) -> RatingHead:
         """From these users alone, every addend counting in full: to be asked about the others."""
-        return cls._kernel(behaviour.rated(), users, ITEM_DAMPING[0], rng)
+        config = config or cls.config
+        return cls._kernel(behaviour.rated(), users, config.item_damping[0], rng, config)
 
     @classmethod
     def _kernel(
-        cls, behaviour: Behaviour, users: np.ndarray, damping: float, rng: np.random.Generator
+        cls,
+        behaviour: Behaviour,
+        users: np.ndarray,
+        damping: float,
+        rng: np.random.Generator,
+        config: RatingConfig,
     ) -> RatingHead:
         """From these users."""
         values, unit = behaviour.histories.values, _unit(behaviour)
         behaviour = behaviour.users(users)
         histories = behaviour.histories
-        offsets = _offsets(behaviour, damping, unit)
-        factors = _factors(histories, offsets.residuals(histories), behaviour.n_items, rng)
-        features = np.concatenate([factors, CONTENT_SCALE * behaviour.content], axis=1).astype(
-            np.float32
-        )
+        offsets = _offsets(behaviour, damping, unit, config)
+        residuals = offsets.residuals(histories)
+        factors = _factors(histories, residuals, behaviour.n_items, rng, config)
+        features = np.concatenate([factors, config.content_scale * behaviour.content], axis=1)
         return cls(
             mean=offsets.mean,
             low=float(values.min()),
             high=float(values.max()),
             unit=unit,
-            offset_variance=OFFSET_VARIANCE[0],
+            offset_variance=config.offset_variance[0],
             item_bias=offsets.items.astype(np.float32),
-            features=features,
+            features=features.astype(np.float32),
             points=np.zeros(1, np.int64),
             shares=np.array([[0.0, 1.0, 1.0]]),
-            noise=np.full(1, NOISE**0.5),
+            noise=np.full(1, config.noise**0.5),
+            config=config,
         )
 
     def process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the process at each asked event [E], from each user's support."""
         support = support if support.is_rated.all() else support.where(support.is_rated)
-        if support.lengths.max(initial=0) > NEWEST:
-            support = support.where(
-                support.positions >= np.repeat(support.lengths - NEWEST, support.lengths)
-            )
+        if support.lengths.max(initial=0) > self.config.newest:
+            first = np.repeat(support.lengths - self.config.newest, support.lengths)
+            support = support.where(support.positions >= first)
         newest, query = support.padded(), asked.padded()
         is_real = newest.is_real.astype(np.float32)
         seen_BSF = self.features[newest.items] * is_real[..., None]
@@ -170,7 +198,7 @@ class RatingHead:
         turned = seen_BSF.transpose(0, 2, 1)
         kernel = seen_BSF @ turned
         kernel += self.offset_variance * is_real[:, :, None] * is_real[:, None, :]
-        np.einsum("bss->bs", kernel)[...] += NOISE
+        np.einsum("bss->bs", kernel)[...] += self.config.noise
         cross = asked_BQF @ turned
         cross += self.offset_variance * is_real[:, None, :]
         # One solve for both: the first column gives the mean, the others what the support explains
@@ -220,7 +248,9 @@ class RatingHead:
         return replace(
             self,
             item_bias=np.pad(self.item_bias, (0, more)),
-            features=np.concatenate([learned, CONTENT_SCALE * content], axis=1).astype(np.float32),
+            features=np.concatenate([learned, self.config.content_scale * content], axis=1).astype(
+                np.float32
+            ),
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -235,13 +265,15 @@ class RatingHead:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> RatingHead:
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: RatingConfig | None = None
+    ) -> RatingHead:
         """From `arrays()`."""
-        arrays = with_current_names(arrays, ARRAYS)
+        arrays, config = with_current_names(arrays, ARRAYS), config or cls.config
         scale = [float(x) for x in arrays["scale"]]
         # Heads saved before ratings were brought to one spread name no unit.
         mean, low, high, unit, offset_variance = (
-            scale if scale[3:] else [*scale, 1.0, OFFSET_VARIANCE[0]]
+            scale if scale[3:] else [*scale, 1.0, config.offset_variance[0]]
         )
         return cls(
             mean=mean,
@@ -249,6 +281,7 @@ class RatingHead:
             high=high,
             unit=unit,
             offset_variance=offset_variance,
+            config=config,
             **{
                 name: arrays[name]
                 for name in ("item_bias", "features", "points", "shares", "noise")
@@ -256,7 +289,9 @@ class RatingHead:
         )
 
 
-def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+def _folds(
+    behaviour: Behaviour, rng: np.random.Generator, config: RatingConfig
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Users learned from and users held out who have something to be asked; one fold of them where
     they are many.
     """
@@ -264,10 +299,11 @@ def _folds(behaviour: Behaviour, rng: np.random.Generator) -> list[tuple[np.ndar
     users = np.flatnonzero((lengths > behaviour.pools) & (lengths >= behaviour.horizon.min_events))
     rng.shuffle(users)
     everyone = np.arange(len(lengths))
-    if len(behaviour.histories.items) > FEW_EVENTS:
-        parts = [users[: min(HELD_OUT, max(1, len(users) // 3))]] if len(users) else []
+    if len(behaviour.histories.items) > config.few_events:
+        most = min(config.held_out, max(1, len(users) // 3))
+        parts = [users[:most]] if len(users) else []
     else:
-        parts = [part for part in np.array_split(users, FOLDS) if len(part)]
+        parts = [part for part in np.array_split(users, config.folds) if len(part)]
     folds = [(np.setdiff1d(everyone, part), part) for part in parts or [everyone[:1]]]
     return [(rest if len(rest) else everyone, part) for rest, part in folds]
 
@@ -280,53 +316,59 @@ def _unit(behaviour: Behaviour) -> float:
     return float(np.sqrt(np.average((values - mean) ** 2, weights=weights))) / SPREAD or 1.0
 
 
-def _choose_damping(behaviour: Behaviour, folds: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Of `ITEM_DAMPING` the one whose item offsets are nearest to what users held out rate, beside
+def _choose_damping(
+    behaviour: Behaviour, folds: list[tuple[np.ndarray, np.ndarray]], config: RatingConfig
+) -> float:
+    """Of `item_damping` the one whose item offsets are nearest to what users held out rate, beside
     offsets of their own.
     """
-    unit = _unit(behaviour)
-    errors = np.zeros(len(ITEM_DAMPING))
+    unit, tried = _unit(behaviour), config.item_damping
+    errors = np.zeros(len(tried))
     for rest, part in folds:
         known = behaviour.users(rest)
         asked = behaviour.histories.users(part).after(behaviour.pools[part])
         if not len(asked.items):
-            return ITEM_DAMPING[0]
-        for place, damping in enumerate(ITEM_DAMPING):
-            left = _offsets(known, damping, unit).residuals(asked)
+            return tried[0]
+        for place, damping in enumerate(tried):
+            left = _offsets(known, damping, unit, config).residuals(asked)
             size = np.abs(left) / np.maximum(asked.lengths, 1)[asked.owners]
             errors[place] += float(behaviour.weights_of(part)[asked.owners] @ size)
-    return ITEM_DAMPING[int(errors.argmin())]
+    return tried[int(errors.argmin())]
 
 
-def _offsets(behaviour: Behaviour, damping: float, unit: float) -> Offsets:
+def _offsets(behaviour: Behaviour, damping: float, unit: float, config: RatingConfig) -> Offsets:
     """Of the training users, by their weights."""
     histories = behaviour.histories
     return Offsets.of(
         histories,
         behaviour.n_items,
         item_damping=damping,
-        user_damping=USER_DAMPING,
-        rounds=ROUNDS,
+        user_damping=config.user_damping,
+        rounds=config.rounds,
         weights=behaviour.weights_of(histories.owners),
         unit=unit,
     )
 
 
 def _factors(
-    histories: Histories, residual: np.ndarray, n_items: int, rng: np.random.Generator
+    histories: Histories,
+    residual: np.ndarray,
+    n_items: int,
+    rng: np.random.Generator,
+    config: RatingConfig,
 ) -> np.ndarray:
-    """[N, DIM] item factors of the residuals, users' factors drawn to unit variance, by alternating
+    """[N, dim] item factors of the residuals, users' factors drawn to unit variance, by alternating
     ridge solves.
     """
     by_item, order = histories.transposed(n_items)
-    items = rng.normal(0.0, 0.1, (n_items, DIM)).astype(np.float32)
+    items = rng.normal(0.0, 0.1, (n_items, config.dim)).astype(np.float32)
     ones = np.ones(len(residual), np.float32)
-    ridge = FACTOR_RIDGE * np.eye(DIM, dtype=np.float32)
+    ridge = config.factor_regularization * np.eye(config.dim, dtype=np.float32)
     users = items
-    for _ in range(SWEEPS):
+    for _ in range(config.sweeps):
         users = ridge_rows(histories, ones, residual, items, ridge)
         items = ridge_rows(by_item, ones, residual[order], users, ridge)
-    _, spread = np.linalg.eigh(np.cov(users, rowvar=False) + 1e-9 * np.eye(DIM))
+    _, spread = np.linalg.eigh(np.cov(users, rowvar=False) + 1e-9 * np.eye(config.dim))
     rotated = items @ spread
     return np.asarray(rotated * (users @ spread).std(0), np.float32)
 

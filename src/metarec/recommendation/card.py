@@ -28,6 +28,11 @@ def model_card(model: FittedModel) -> str:
                 f"reads {', '.join(sorted(scorer.reads)) or 'nothing of a request'}"
                 for name, scorer in model.ensemble.scorers.items()
             ),
+            *(
+                []
+                if model.ratings is None
+                else [f"- {config_line('rating', model.ratings.config)}"]
+            ),
             *(f"- {line}" for line in model.notes),
             f"- learned for new users with {', '.join(map(str, model.horizon.shots))} events",
             f"- values: {values}",

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -30,8 +31,8 @@ from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.reorder import NewItemPlaces
-from metarec.models.rating import RatingHead
-from metarec.models.registry import PLACE, REPEAT, configs_of, context_models
+from metarec.models.rating import RatingConfig, RatingHead
+from metarec.models.registry import BESIDE, PLACE, RATING, REPEAT, configs_of, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, cold_users_needed
@@ -157,7 +158,7 @@ def fit(
         else:
             behaviour, names = replace(behaviour, taste=taught), (TRANSFERRED, *names)
     steps = Steps.of(checkpoint, version, workers, backend)
-    _tell_untaught(settings, names)
+    _tell_untaught(settings, (*names, *BESIDE))
     ensemble = fit_ensemble(
         behaviour, names, settings.seed, progress, steps, settings.models, prior
     ).with_words(words)
@@ -166,7 +167,7 @@ def fit(
         prior = prior if ensemble.trial.helps else None
     text = text.astype(np.float16)
     ratings, intervals = (
-        _rating_head(behaviour, settings.seed) if data.interactions.has_values else (None, None)
+        _rating_head(behaviour, settings) if data.interactions.has_values else (None, None)
     )
     model = FittedModel(
         settings=settings,
@@ -280,11 +281,13 @@ def _read_items(
     )
 
 
-def _rating_head(behaviour: Behaviour, seed: int) -> tuple[RatingHead, Conformal | None]:
+def _rating_head(behaviour: Behaviour, settings: Settings) -> tuple[RatingHead, Conformal | None]:
     """The head, and how far its spreads must be stretched; None where too few users could be held
     out to say.
     """
-    head, errors = RatingHead.fit_checked(behaviour, derive(seed, "ratings"))
+    config = cast("RatingConfig | None", settings.models.get(RATING))
+    rng = derive(settings.seed, "ratings")
+    head, errors = RatingHead.fit_checked(behaviour, rng, config)
     return head, Conformal.of_errors(errors, LEVEL) if errors.users >= cold_users_needed(
         LEVEL
     ) else None
