@@ -38,7 +38,7 @@ from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
-from metarec.recommendation.policy import stock_columns
+from metarec.recommendation.policy_columns import stock_columns
 from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
