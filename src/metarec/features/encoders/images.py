@@ -22,7 +22,8 @@ from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders.base import EncoderState, unit_rows
 from metarec.features.encoders.cache import EncodingCache, content_key
 from metarec.features.encoders.locate import Located, locate
-from metarec.features.encoders.pretrained import fingerprint, quiet_transformers
+from metarec.features.encoders.model_files import fingerprint
+from metarec.features.encoders.text_model import quiet_transformers
 from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
