@@ -8,14 +8,8 @@ import torch
 
 from episodes import histories_of
 from metarec.models.cold_items import model as new_items
-from metarec.models.cold_items.model import (
-    CONFIDENT_AT,
-    NewItems,
-    _ItemTasks,
-    _weighed,
-    best_weights,
-    between_items_loss,
-)
+from metarec.models.cold_items.model import NewItems, _ItemTasks, _weighed
+from metarec.models.cold_items.weighing import CONFIDENT_AT, best_weights, between_items_loss
 from metarec.models.few_shot.tasks import Query
 from metarec.models.few_shot.training import Training
 from models.tastes import TASTE, likes, two_tastes

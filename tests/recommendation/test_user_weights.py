@@ -20,7 +20,8 @@ from metarec.models.ease import Ease
 from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import Markov
 from metarec.models.profile import Profile
-from metarec.models.rating import RatingConfig, RatingHead
+from metarec.models.rating import RatingHead
+from metarec.models.rating_kernel import RatingConfig
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from metarec.recommendation.gate_training import _drawn
 from metarec.recommendation.item_statistics import item_statistics_of, popularity_of

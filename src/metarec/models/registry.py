@@ -27,7 +27,7 @@ from metarec.models.markov import Markov
 from metarec.models.names import RENAMED, current_id
 from metarec.models.place import Place
 from metarec.models.profile import Profile
-from metarec.models.rating import RatingConfig
+from metarec.models.rating_kernel import RatingConfig
 from metarec.models.repeat import Repeat
 from metarec.models.search import Search
 from metarec.models.support_ridge import SupportRidge

@@ -11,7 +11,7 @@ import numpy as np
 
 from metarec.features.behaviour import Behaviour
 from metarec.models.config import ModelConfig
-from metarec.models.rating import RatingConfig
+from metarec.models.rating_kernel import RatingConfig
 from metarec.models.registry import CONTEXT, RATING, READ_CONTEXT, TREND
 from metarec.models.trend import Trend, TrendConfig
 from metarec.recommendation.ensemble import Ensemble

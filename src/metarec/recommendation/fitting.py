@@ -31,7 +31,8 @@ from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.reorder import NewItemPlaces
-from metarec.models.rating import RatingConfig, RatingHead
+from metarec.models.rating import RatingHead
+from metarec.models.rating_kernel import RatingConfig
 from metarec.models.registry import BESIDE, PLACE, RATING, REPEAT, configs_of, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL

@@ -13,7 +13,8 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, dense
 from metarec.models.config import ModelConfig
-from metarec.models.rating import RatingConfig, RatingHead
+from metarec.models.rating import RatingHead
+from metarec.models.rating_kernel import RatingConfig
 from metarec.models.registry import READ_CONTEXT, REPEAT, model_class
 from metarec.recommendation.ensemble import scorers_of
 from metarec.recommendation.gate import Gate

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from metarec.models.config import ModelConfig
-    from metarec.models.rating import RatingConfig
+    from metarec.models.rating_kernel import RatingConfig
 
 
 def to_artefact(model: FittedModel) -> Artefact:

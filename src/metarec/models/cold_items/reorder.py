@@ -20,7 +20,8 @@ from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models.cold_items.model import FOLDS, AdaptedItems, NewItems, placed
+from metarec.models.cold_items.content import placed
+from metarec.models.cold_items.model import FOLDS, AdaptedItems, NewItems
 from metarec.runtime.progress import Progress, silent
 
 PART = "cold_items"
