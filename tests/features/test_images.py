@@ -90,7 +90,7 @@ def test_damage_is_counted_not_fatal(tmp_path, monkeypatch):
         f"1 pictures are missing, such as {paths[4]}",
         f"3 pictures cannot be read, such as {paths[1]}",
     ]
-    monkeypatch.setattr("metarec.features.encoders.images.MAX_PIXELS", 100)
+    monkeypatch.setattr("metarec.features.encoders.image_files.MAX_PIXELS", 100)
     assert read_image(good) is None
 
 

@@ -8,8 +8,13 @@ import torch
 
 from episodes import histories_of
 from metarec.models.cold_items import model as new_items
-from metarec.models.cold_items.model import NewItems, _ItemTasks, _weighed
-from metarec.models.cold_items.weighing import CONFIDENT_AT, best_weights, between_items_loss
+from metarec.models.cold_items.model import NewItems, _ItemTasks
+from metarec.models.cold_items.weighing import (
+    CONFIDENT_AT,
+    best_weights,
+    between_items_loss,
+    weighed,
+)
 from metarec.models.few_shot.tasks import Query
 from metarec.models.few_shot.training import Training
 from models.tastes import TASTE, likes, two_tastes
@@ -153,5 +158,5 @@ def test_raters_move_weights_and_without_them_the_first_row_speaks(raters):
         )
         for item, count in enumerate(raters)
     ]
-    found = _weighed(torch.from_numpy(parts), torch.tensor(raters), torch.from_numpy(weights))
+    found = weighed(torch.from_numpy(parts), torch.tensor(raters), torch.from_numpy(weights))
     np.testing.assert_allclose(found, by_hand, atol=1e-12)

@@ -19,6 +19,7 @@ from metarec.data.cold_users import LONG, SHORT, ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.baselines.tuned import PRIOR_WEIGHTS, Validation, fitted, prepare
+from metarec.evaluation.own_recommender import OwnRecommender as OwnRecommender  # documented here
 from metarec.features.behaviour import Behaviour
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
