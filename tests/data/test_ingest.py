@@ -65,21 +65,31 @@ def test_in_parts_as_at_once(tmp_path: Path, form: str, rows_at_once: int) -> No
     ]
 
 
-def test_what_the_first_share_decides_holds_for_the_rest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", ["u04", "u12"])
+def test_what_the_first_share_decides_holds_for_the_rest(tmp_path: Path, user: str) -> None:
     """A user of a later share rates far off the scale, often enough to stretch it if that share
-    were asked alone.
+    were asked alone; the share of the second user holds nobody else.
     """
     users = events(users=40)
-    share = users.select(
-        "user_id", (pl.col("user_id").hash(HASH_SEED) % 11).alias("share")
-    ).unique()
-    user = share.filter(pl.col("share") > 0)["user_id"][0]
+    share = users.select("user_id", (pl.col("user_id").hash(HASH_SEED) % 11).alias("share")).unique(
+        "user_id"
+    )
+    of_user = share.filter(pl.col("user_id") == user)["share"].item()
+    assert of_user > 0
+    assert (len(share.filter(pl.col("share") == of_user)) == 1) == (user == "u12")
     wild = users.with_columns(
         value=pl.when(pl.col("user_id") == user).then(99.0).otherwise("value")
     )
     source = write(tmp_path / "raw", "parquet", interactions=wild)
     report = ingest(source, tmp_path / "clean", rows_at_once=30)
     assert [(f.rule, f.rows) for f in report.findings] == [("stray_values", 8)]
+    assert read(tmp_path / "clean").interactions.frame.height == wild.height - 8
+
+
+def test_if_nothing_is_left_of_any_share_that_is_said(tmp_path: Path) -> None:
+    source = write(tmp_path / "raw", "parquet", interactions=events(users=40))
+    with pytest.raises(BadInput, match="no events are left after the rules stray_values"):
+        ingest(source, tmp_path / "clean", CleaningConfig(value_scale=(80, 99)), rows_at_once=30)
 
 
 def test_items_that_the_catalog_lacks_are_added_in_every_part(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 import metarec
 from data.folders import events, item_table, user_table, write
+from metarec.data.cleaning import read_clean
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.read import read
 from metarec.data.schema import BadInput, DataWarning
@@ -184,3 +185,29 @@ def test_reading_clean_data_warns_of_nothing(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read(tmp_path / "d")
+
+
+@pytest.mark.parametrize("width", ["Int8", "UInt16", "UInt64"])
+def test_whole_numbers_of_any_width_are_read_alike(tmp_path: Path, width: str) -> None:
+    narrow = getattr(pl, width)
+    events = pl.DataFrame(
+        {"user_id": [1, 1, 2, 3, 3], "item_id": [1, 2, 2, 1, 2], "rating": [5, 4, 3, 2, 1]}
+    )
+    ages = pl.DataFrame({"user_id": [1, 2, 3], "age": [20, 30, 40]})
+    prices = pl.DataFrame({"item_id": [1, 2], "price": [5, 100]})
+    for name, table in (("interactions", events), ("users", ages), ("items", prices)):
+        table.cast(dict.fromkeys(table.columns, narrow)).write_parquet(tmp_path / f"{name}.parquet")
+    data, _ = read_clean(tmp_path)
+    assert data.interactions.frame.height == 5
+    assert data.users.of_users(["2"]) == [{"age": 30}]
+    assert data.items.frame["price"].to_list() == [5, 100]
+    own = metarec.Dataset(interactions=events.cast(narrow), users=ages.cast(narrow))
+    assert own.users.of_users(["2"]) == [{"age": 30}]
+    assert "1" in own.interactions.frame["user_id"].to_list()
+
+
+def test_a_span_of_time_is_read_in_seconds(tmp_path: Path) -> None:
+    table = {"user_id": ["a", "b"], "item_id": ["x", "y"], "timestamp": [60_000, 120_000]}
+    frame = pl.DataFrame(table).with_columns(pl.col("timestamp").cast(pl.Duration("ms")))
+    frame.write_parquet(tmp_path / "interactions.parquet")
+    assert read(tmp_path).interactions.frame["timestamp"].to_list() == [60.0, 120.0]

@@ -68,8 +68,17 @@ def clean(
     return data, report_on(data, found, config)
 
 
-def apply_rules(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
-    """Clean without a report; what was found is added to `found`."""
+def apply_rules(
+    data: Dataset, config: CleaningConfig, found: list[Finding], *, is_part: bool = False
+) -> Dataset:
+    """Clean without a report; what was found is added to `found`.
+
+    Args:
+        is_part: the data are a part of more, of which nothing need be left.
+
+    Raises:
+        BadInput: if nothing is left of all there is.
+    """
     data = _known_items(_valid(data, config, found), config, found)
     events = coded(data)
     found += _zeros(events)
@@ -77,7 +86,7 @@ def apply_rules(data: Dataset, config: CleaningConfig, found: list[Finding]) -> 
         for result in rule(events):
             fewer = events.without(result.rows) if result.rows.len() else events
             count = events.frame.height - fewer.frame.height
-            if not fewer.frame.height:
+            if not fewer.frame.height and not is_part:
                 raise BadInput(
                     f"{data.name}: no events are left after the rule {name} ({result.why}); "
                     f"relax it"
@@ -93,6 +102,8 @@ def apply_rules(data: Dataset, config: CleaningConfig, found: list[Finding]) -> 
                     )
                 )
             events = fewer
+            if not events.frame.height:
+                return data.with_interactions(data.interactions.frame.clear())
     if events.frame.height < len(data.interactions):
         data = data.with_interactions(data.interactions.frame[events.frame["row"]])
     return data

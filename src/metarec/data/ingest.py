@@ -106,6 +106,8 @@ def _ingest(
         if progress:
             progress(f"part {number + 1}: {rows.height:,} events")
         data = _cleaned(rows, where, sides, first, config, findings)
+        if not len(data.interactions):
+            continue  # the findings say why
         if first is None:
             first, config = data, _settled(data, config, findings)
         if sides.items is not None:
@@ -113,7 +115,12 @@ def _ingest(
         data.interactions.frame.write_parquet(scratch / f"clean-{number:05d}.parquet")
         parts.append(tally(data))
     if first is None:
-        raise BadInput(f"{path.name} has no rows; it needs at least one event")
+        why = ", ".join(dict.fromkeys(f"{f.rule} ({f.why})" for f in findings if f.rows))
+        raise BadInput(
+            f"{path.name}: no events are left after the rules {why}; relax them"
+            if why
+            else f"{path.name} has no rows; it needs at least one event"
+        )
     invented = _invented(scan.collect_schema().names(), first.interactions)
     return _written(half, source, sides, first, parts, findings, config, invented)
 
@@ -196,6 +203,7 @@ def _cleaned(
         ),
         config,
         findings,
+        is_part=True,
     )
 
 

@@ -47,17 +47,32 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
         BadInput: if `frame` is not a table.
     """
     if isinstance(frame, pl.DataFrame):
-        return frame
+        return widened(frame)
     if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
+        return widened(frame.collect())
     if type(frame).__module__.split(".")[0] == "pandas":
-        return _of_pandas(frame)
+        return widened(_of_pandas(frame))
     try:
-        return pl.DataFrame(frame)
+        return widened(pl.DataFrame(frame))
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise BadInput(
             f"{what} must be a polars or pandas frame, got {type(frame).__name__}"
         ) from error
+
+
+def widened(table: pl.DataFrame) -> pl.DataFrame:
+    """Whole numbers of any width as 64 bits, so that they compare with any other; spans of time as
+    seconds.
+    """
+    found = []
+    for name, dtype in table.schema.items():
+        if isinstance(dtype, pl.Duration):
+            found.append(pl.col(name).dt.total_microseconds() / 1e6)
+        elif dtype.is_integer() and dtype != pl.Int64:
+            largest = table[name].max()
+            if not isinstance(largest, int) or largest < 2**63:  # an id may be larger
+                found.append(pl.col(name).cast(pl.Int64))
+    return table.with_columns(found)
 
 
 def _of_pandas(frame: Any) -> pl.DataFrame:

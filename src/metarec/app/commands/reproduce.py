@@ -14,7 +14,8 @@ def reproduce(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A table: melu, tanp-ml1m, tanp-lastfm, beauty or lastfm-loo."
+            metavar="NAME",
+            help="A table: melu, tanp-ml1m, tanp-lastfm, beauty, toys, sports or lastfm-loo.",
         ),
     ],
     path: Annotated[

@@ -10,6 +10,7 @@ import polars as pl
 
 from metarec.data.findings import Finding
 from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing, odd_number
+from metarec.data.schema import widened
 from metarec.data.units import measured
 
 PROSE = ("title", "text", "name", "description")
@@ -22,14 +23,16 @@ BY_COMMA = r"\s*[,，、]\s*"
 
 
 def flat(table: pl.DataFrame) -> pl.DataFrame:
-    """Objects in cells as columns of their own: `{"user": {"id": 7}}` has a column `user_id`."""
+    """Objects in cells as columns of their own: `{"user": {"id": 7}}` has a column `user_id`;
+    numbers as `widened`.
+    """
     while nested := [name for name, dtype in table.schema.items() if dtype == pl.Struct]:
         name, taken = nested[0], set(table.columns)
         fields = table[name].struct.unnest()
         renamed = {field: f"{name}_{field}" for field in fields.columns}
         kept = [field for field, new in renamed.items() if new not in taken]
         table = table.drop(name).hstack(fields.select(kept).rename({f: renamed[f] for f in kept}))
-    return table
+    return widened(table)
 
 
 def with_types(

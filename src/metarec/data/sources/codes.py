@@ -33,7 +33,7 @@ def without_codes(
     for name, dtype in table.schema.items():
         if name in keep or not dtype.is_numeric() or any(w in name.lower() for w in COUNTED):
             continue
-        column = table[name]
+        column = table[name].cast(pl.Float64)  # whatever its width, it is compared with -99999
         low = [c for c in (*LOW, *_no_year(name)) if _is_code(column, c, is_low=True)]
         if low:
             gaps = _are(column, low)
@@ -55,7 +55,7 @@ def _no_year(name: str) -> tuple[int, ...]:
 
 
 def _are(column: pl.Series, codes: Sequence[int]) -> pl.Series:
-    return column.cast(pl.Float64).is_in([float(code) for code in codes]).fill_null(False)
+    return column.is_in([float(code) for code in codes]).fill_null(False)
 
 
 def _is_code(column: pl.Series, code: int, *, is_low: bool) -> bool:
