@@ -15,6 +15,7 @@ from metarec.evaluation.baselines.ratings import offset_values, offsets_of, resi
 from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.interface import Evaluated, Rates
 from metarec.models.als import Als, AlsConfig
+from metarec.models.base import dense
 from metarec.models.ease import Ease, EaseConfig
 from metarec.models.item_knn import ItemKnn, ItemKnnConfig
 from metarec.recommendation.slate import Request
@@ -202,12 +203,12 @@ def test_a_baseline_is_a_model_with_the_settings_chosen(fitted, rated_world, nam
         neighbors = len(table.vocabulary) if chosen["neighbors"] == "all" else chosen["neighbors"]
         knn = ItemKnnConfig(shrinkage=chosen["shrinkage"], neighbors=neighbors)
         users = support.users(only_liked=chosen["voters"] == "liked")
-        scores = ItemKnn.fit(table.behaviour, rng, knn).evidence(users).toarray()
+        scores = dense(ItemKnn.fit(table.behaviour, rng, knn).evidence(users))
     elif name == "EASE":
         penalty = chosen["regularization"]
         published = EaseConfig(regularization=penalty, whole_histories=True, min_events=1)
         ((_, answer),) = Ease.fit(table.behaviour, rng, published).answers(support.plain())
-        scores = answer.toarray()
+        scores = dense(answer)
     else:
         shared = {key: chosen[key] for key in ("dim", "regularization", "confidence")}
         als = AlsConfig(**shared, sweeps=8, start=0.1 / float(np.sqrt(chosen["dim"])))

@@ -13,7 +13,8 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models import gram, ridge_rows, support_ridge
 from metarec.models.ease import Ease
-from metarec.models.item_knn import ItemKnn, strongest
+from metarec.models.item_knn import ItemKnn
+from metarec.models.sparse_rows import strongest
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 
 USERS, ITEMS = 60, 40

@@ -58,8 +58,10 @@ def test_the_score_is_the_sum_of_the_parts_whether_evidence_is_full_or_sparse(ga
 
     for second in (few.copy(), sp.csr_matrix(few)):
         found = np.empty((users, items), np.float32)
-        gate.score(popularity, base, [full.copy(), second], lengths, out=found)
+        gate.score(1 / popularity, base, [full.copy(), second], lengths, out=found)
         np.testing.assert_allclose(found, expected, atol=1e-5)
+    gate.score(1 / popularity, base, [np.stack([full, few])], lengths, out=found)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_training_follows_the_same_formula(gate: Gate) -> None:

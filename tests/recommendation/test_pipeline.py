@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from metarec import Recommender, Request
 from metarec.recommendation.annotate import annotate
@@ -91,3 +93,22 @@ def test_an_option_that_differs_costs_no_scoring_of_its_own(model: Recommender) 
 
     together = min(seconds(lengths) for _ in range(5))
     assert together < 0.7 * min(one_by_one() for _ in range(5))
+
+
+def test_a_request_that_tells_nothing_odd_makes_no_sparse_matrix(
+    model: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of SciPy's costs a slate as much as a model does."""
+    requests = [Request(history=list(model.vocabulary.ids[:4])), Request()]
+    for request in requests:
+        model.recommend([request])
+    made, plain = [], sp.csr_matrix.__init__
+
+    def counted(self: sp.csr_matrix, *args: Any, **settings: Any) -> None:
+        made.append(args)
+        plain(self, *args, **settings)
+
+    monkeypatch.setattr(sp.csr_matrix, "__init__", counted)
+    for request in requests:
+        model.recommend([request])
+    assert not made

@@ -74,6 +74,8 @@ class ContextColumns:
     def of_requests(self, told: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """[B, C] int64 codes of what requests say."""
         found = np.zeros((len(told), len(self.names)), np.int64)
+        if not any(told):
+            return found
         for place, name in enumerate(self.names):
             said = [_text(row.get(name)) for row in told]
             if any(value is not None for value in said):

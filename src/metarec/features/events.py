@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -21,7 +21,7 @@ from metarec.data.arguments import id_text, shown
 from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Interactions, Vocabulary
-from metarec.features.histories import PER_EVENT, Histories
+from metarec.features.histories import PER_EVENT, Histories, offsets_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,8 @@ class Events:
 
     def where(self, keep: np.ndarray) -> Events:
         """Only the events where `keep` [E] is True."""
+        if keep.all():
+            return self
         arrays = {name: getattr(self, name)[keep] for name in _ARRAYS}
         return Events(n_users=self.n_users, **arrays)
 
@@ -62,7 +64,10 @@ class Events:
         """
         joined = self._joined()
         if joined is None:  # nothing is repeated, and nothing taken back
-            return self._alone(~self.is_refusal), self._alone(self.is_refusal)
+            refused = self.is_refusal
+            if not refused.any():
+                return self._alone(~refused), Histories.nothing(self.n_users)
+            return self._alone(~refused), self._alone(refused)
         arrays, rank, refused = joined
         order = np.argsort(rank["last" if newest_last else "first"], kind="stable")
         return self._histories(arrays, order[~refused[order]]), self._histories(
@@ -112,7 +117,7 @@ class Events:
     def _histories(self, arrays: Mapping[str, np.ndarray], chosen: np.ndarray | slice) -> Histories:
         lengths = np.bincount(arrays["owners"][chosen], minlength=self.n_users)
         return Histories(
-            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            offsets=offsets_of(lengths),
             **{name: arrays[name][chosen] for name in PER_EVENT},
         )
 
@@ -130,6 +135,31 @@ class Events:
 
 _ARRAYS = tuple(name for name in Events.__dataclass_fields__ if name != "n_users")
 _OWN = ("owners", *(name for name in PER_EVENT if name != "counts"))
+_ACT = np.dtype(
+    [
+        ("sign", np.int64),
+        ("is_undo", bool),
+        ("values", np.float32),
+        ("strengths", np.float32),
+        ("is_rated", bool),
+        ("is_target", bool),
+        ("kinds", np.int16),
+    ]
+)
+"""What an event of a request says, in the order of `EventReader._act`."""
+_SAID = tuple(name for name in _ACT.names or () if name != "sign")
+"""What of it is kept as it is."""
+
+
+class _Meaning(NamedTuple):
+    """What acts of one kind say, whatever their value."""
+
+    sign: int
+    is_undo: bool
+    strength: float
+    is_rating: bool
+    is_target: bool
+    code: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,51 +252,53 @@ class EventReader:
         unknown = np.bincount(owners[items < 0], minlength=len(histories))
         said = [(value, kind) for _, value, kind, _ in events]
         places = {one: place for place, one in enumerate(dict.fromkeys(said))}
-        acts = [self._act(*one) for one in places]  # few: most events say one of few things
-        of = np.array([places[one] for one in said], np.int64)
-
-        def column(part: int, dtype: type) -> np.ndarray:
-            return np.array([act[part] for act in acts], dtype)[of]
-
-        sign, is_undo = column(0, np.int64), column(1, bool)
+        kinds = {kind: self._meaning(kind) for kind in {kind for _, kind in places}}
+        acts = [self._act(value, kinds[kind]) for value, kind in places]  # most say one of few
+        table = np.array(acts, _ACT)[[places[one] for one in said]]
         arrays = Events(
             n_users=len(histories),
-            owners=owners.astype(np.int64),
+            owners=owners,
             items=items,
-            is_refusal=sign < 0,
-            is_undo=is_undo,
-            values=column(2, np.float32),
-            strengths=column(3, np.float32),
-            is_rated=column(4, bool),
-            is_target=column(5, bool),
-            kinds=column(6, np.int16),
-            times=np.array([np.nan if at is None else float(at) for *_, at in events], np.float64),
+            is_refusal=table["sign"] < 0,
+            times=np.array([np.nan if at is None else at for *_, at in events], np.float64),
+            **{name: np.ascontiguousarray(table[name]) for name in _SAID},
         )
-        return arrays.where((items >= 0) & ((sign != 0) | is_undo)), unknown
+        tells = (table["sign"] != 0) | table["is_undo"]
+        return arrays.where((items >= 0) & tells), unknown
 
     def accepted(self, histories: Sequence[Sequence[Any]], vocabulary: Vocabulary) -> Histories:
         """What users of requests accepted, the newest last; unknown items are left out."""
         return self.of_requests(histories, vocabulary)[0].joined(newest_last=True)[0]
 
+    def _meaning(self, kind: str | None) -> _Meaning:
+        """What acts of one kind say, whatever their value."""
+        name = kind or "event"
+        known = self.kinds.of(name)
+        return _Meaning(
+            sign={"positive": 1, "negative": -1}.get(known.sign, 0),
+            is_undo=known.sign == "undo",
+            strength=min(known.strength / self.strongest, 1.0),
+            is_rating=self.has_ratings and self.kinds.is_rating(name),
+            is_target=self.kinds.key(name) in self.targets,
+            code=self._code(kind),
+        )
+
     def _act(
-        self, value: float | None, kind: str | None
+        self, value: float | None, kind: _Meaning
     ) -> tuple[int, bool, float, float, bool, bool, int]:
         """Sign, whether it is an undo, value, strength, whether rated, whether a target, code."""
-        name, code = kind or "event", self._code(kind)
-        known = self.kinds.of(name)
-        sign = {"positive": 1, "negative": -1}.get(known.sign, 0)
-        if value is not None and self.has_ratings and self.kinds.is_rating(name):
-            strength = min(known.strength / self.strongest, 1.0)
-            return 1, False, float(value), strength, True, True, code
+        sign, strength = kind.sign, kind.strength
+        if value is not None and kind.is_rating:
+            return 1, False, float(value), strength, True, True, kind.code
         if value is not None and not self.has_ratings and value <= 0 < sign:
             sign = -1
-        strength = min(known.strength / self.strongest, 1.0)
-        amount = np.array([np.nan if value is None else value], np.float32)
-        level = float(self._level(amount, np.array([strength], np.float32))[0])
-        is_target = self.kinds.key(name) in self.targets
-        return sign, known.sign == "undo", level, strength, False, is_target, code
+        amount = np.float32("nan" if value is None else value)
+        level = float(self._level(amount, np.float32(strength)))
+        return sign, kind.is_undo, level, strength, False, kind.is_target, kind.code
 
-    def _level(self, amounts: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    def _level(
+        self, amounts: np.ndarray | np.float32, strengths: np.ndarray | np.float32
+    ) -> np.ndarray:
         """[E] where acts without a rating stand among values: on a rating scale in its liked part,
         the higher the stronger; otherwise the stated amount (1 if none) times the strength.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,6 +22,13 @@ class PaddedHistories:
     """[B, L] float32, 0 where padded."""
     is_real: np.ndarray
     """[B, L] bool, False where padded."""
+
+
+def offsets_of(lengths: np.ndarray | Sequence[int]) -> np.ndarray:
+    """[B + 1] int64: where the events of each user begin, and where the last end."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 OPTIONAL = {
@@ -70,10 +77,16 @@ class Histories:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.full(len(self.items), default, dtype))
 
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def nothing(users: int) -> Histories:
+        """So many users without events, made once: most requests refuse nothing, name no items."""
+        return Histories.of_indexes([np.zeros(0, np.int64)] * users)
+
     @classmethod
     def of_indexes(cls, items: Sequence[np.ndarray]) -> Histories:
         """Histories of item indexes alone, every value 1."""
-        offsets = np.concatenate([[0], np.cumsum([len(row) for row in items])]).astype(np.int64)
+        offsets = offsets_of([len(row) for row in items])
         joined = np.concatenate([*items, np.zeros(0, np.int64)]).astype(np.int64)
         return cls(offsets=offsets, items=joined, values=np.ones(len(joined), np.float32))
 
@@ -82,7 +95,7 @@ class Histories:
         """The users of each part, one part after the other."""
         lengths = np.concatenate([part.lengths for part in parts])
         return cls(
-            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            offsets=offsets_of(lengths),
             **{name: np.concatenate([getattr(p, name) for p in parts]) for name in PER_EVENT},
         )
 
@@ -125,7 +138,7 @@ class Histories:
         if keep.all():
             return self
         counts = np.bincount(self.owners[keep], minlength=len(self))
-        return self.taken(keep, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+        return self.taken(keep, offsets_of(counts))
 
     def first(self, shots: int | np.ndarray) -> Histories:
         """The first `shots` events of each user (one number, or [B])."""
@@ -140,7 +153,7 @@ class Histories:
     def users(self, indexes: np.ndarray) -> Histories:
         """The histories of these users, in this order."""
         lengths = self.lengths[indexes]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        offsets = offsets_of(lengths)
         take = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[indexes], lengths)
         return self.taken(take, offsets)
 

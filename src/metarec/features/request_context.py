@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.sparse as sp
@@ -51,8 +52,14 @@ class RequestContext:
     def unknown(cls, users: int) -> RequestContext:
         """Nothing is known of any of them."""
         return cls(
-            friends=sp.csr_matrix((users, 0), dtype=np.float32),
+            friends=no_friends(users, 0),
             location=np.full((users, 2), np.nan),
             circumstances=np.zeros((users, 0), np.int64),
             searches=[()] * users,
         )
+
+
+@lru_cache(maxsize=64)
+def no_friends(users: int, members: int) -> sp.csr_matrix:
+    """[B, V] without an entry, made once: most requests name no friends."""
+    return sp.csr_matrix((users, members), dtype=np.float32)

@@ -35,8 +35,7 @@ class UserBatch:
     def __post_init__(self) -> None:
         for name in (_REFUSED, _GIVEN):
             if getattr(self, name) is None:
-                nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.support))
-                object.__setattr__(self, name, nothing)
+                object.__setattr__(self, name, Histories.nothing(len(self.support)))
         if getattr(self, _CONTEXT) is None:
             object.__setattr__(self, _CONTEXT, RequestContext.unknown(len(self.support)))
 
@@ -46,8 +45,10 @@ class UserBatch:
     @property
     def asked_at(self) -> np.ndarray:
         """[B] float64 seconds at which they ask, else of their newest event; NaN where unknown."""
-        newest = np.full(len(self), -np.inf)
         known = ~np.isnan(self.support.times)
+        if not known.any():
+            return self.context.at
+        newest = np.full(len(self), -np.inf)
         np.maximum.at(newest, self.support.owners[known], self.support.times[known])
         told = np.where(np.isneginf(newest), np.nan, newest)
         return np.asarray(np.where(np.isnan(self.context.at), told, self.context.at))

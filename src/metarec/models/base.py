@@ -140,6 +140,17 @@ def takes_inner_steps(model: type[Model]) -> bool:
 
 
 @runtime_checkable
+class KnowsSome(Model, Protocol):
+    """A model of what only some users tell: it says of whom it knows something, which costs less
+    than its evidence.
+    """
+
+    def knows(self, users: UserBatch) -> np.ndarray:
+        """[B] whether it has any evidence for each user."""
+        ...
+
+
+@runtime_checkable
 class GrowsByRows(Model, Protocol):
     """A model that looks only at what changed of a catalog."""
 

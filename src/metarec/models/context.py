@@ -106,7 +106,7 @@ class Context:
         found[:] = 0.0
         if not codes.shape[1]:
             return found
-        told = np.asarray((codes > 0) & self.is_read)
+        told = self._told(users)
         for column in np.flatnonzero(told.any(0)):
             rows = np.where(told[:, column], codes[:, column], 0)
             found += self.lifts[self.starts[column] + rows]
@@ -115,6 +115,15 @@ class Context:
         found *= self.popularity
         found[~told.any(1)] = 0.0
         return np.asarray(found)
+
+    def knows(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any circumstance that is read is known of each user."""
+        return np.asarray(self._told(users).any(1))
+
+    def _told(self, users: UserBatch) -> np.ndarray:
+        """[B, C] whether a column that is read is known of each user; no columns: nothing is."""
+        codes = users.context.circumstances
+        return np.asarray((codes > 0) & self.is_read) if codes.shape[1] else codes > 0
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

@@ -28,16 +28,9 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, event_weights
+from metarec.models.base import EVENTS, Evidence, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
-from metarec.models.item_knn import (
-    grown,
-    sparse_arrays,
-    sparse_from,
-    spoken_for,
-    strongest,
-)
 from metarec.models.item_regression import (
     among_few_users,
     among_head,
@@ -46,6 +39,14 @@ from metarec.models.item_regression import (
     inverse_of,
     inverse_of_few_users,
     surroundings,
+)
+from metarec.models.sparse_rows import (
+    answers,
+    grown,
+    is_plain,
+    sparse_arrays,
+    sparse_from,
+    strongest,
 )
 from metarec.runtime.gains import ndcg_of_scores
 from metarec.runtime.interpolation import Interpolation
@@ -155,7 +156,7 @@ class Ease:
             shared=0.0 if near is None else near.share,
         )
 
-    def answers(self, support: Histories) -> Iterator[tuple[np.ndarray, sp.csr_matrix]]:
+    def answers(self, support: Histories) -> Iterator[tuple[np.ndarray, Evidence]]:
         """For each point that some user is near: how near each is [B], and what the regression says
         of each item [B, N], before it is cut at zero.
         """
@@ -163,21 +164,23 @@ class Ease:
         nearness_BK = Interpolation.between(
             self.points, np.eye(len(self.points), dtype=np.float32)
         ).after(support.lengths)
-        for nearness, weights in zip(nearness_BK.T, self.weights, strict=True):
-            if nearness.any():
-                yield nearness, spoken_for(support, given, weights)
+        near = [point for point in zip(nearness_BK.T, self.weights, strict=True) if point[0].any()]
+        plain = bool(near) and is_plain(support, *(weights for _, weights in near))
+        for nearness, weights in near:
+            yield nearness, answers(support, given, weights, plain=plain)
 
-    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
-        """[B, N], sparse."""
-        support = users.support
-        total = sp.csr_matrix((len(support), self.weights[0].shape[0]), dtype=np.float32)
-        for nearness, scores in self.answers(support):
-            np.maximum(scores.data, 0.0, out=scores.data)
-            owners = np.repeat(np.arange(len(support)), np.diff(scores.indptr))
-            whole = np.bincount(owners, scores.data, len(support))
-            scores.data *= (nearness / np.maximum(whole, 1e-20)).astype(np.float32)[owners]
-            total = scores if not total.nnz else total + scores
-        return total
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
+        """[B, N], sparse where few items are named."""
+        shares = [_share(scores, nearness) for nearness, scores in self.answers(users.support)]
+        if not shares:
+            return sp.csr_matrix((len(users), self.weights[0].shape[0]), dtype=np.float32)
+        total = shares[0]
+        for share in shares[1:]:
+            total = total + share
+        if out is None or not isinstance(total, np.ndarray):
+            return total
+        np.copyto(out, total)
+        return out
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -231,6 +234,19 @@ class Ease:
 def _points(pool: int) -> np.ndarray:
     """One event, all of the pool, and the middle of the two on a log scale."""
     return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
+
+
+def _share(scores: Evidence, size: np.ndarray) -> Evidence:
+    """Scores cut at zero, in place, and brought to the sum `size` [B] in each row that has any."""
+    if isinstance(scores, np.ndarray):
+        np.maximum(scores, 0.0, out=scores)
+        scores *= (size / np.maximum(scores.sum(1), 1e-20)).astype(np.float32)[:, None]
+        return scores
+    np.maximum(scores.data, 0.0, out=scores.data)
+    owners = np.repeat(np.arange(len(size)), np.diff(scores.indptr))
+    whole = np.bincount(owners, scores.data, len(size))
+    scores.data *= (size / np.maximum(whole, 1e-20)).astype(np.float32)[owners]
+    return scores
 
 
 def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.base import training_weights
 from metarec.models.config import ModelConfig, setting
-from metarec.models.item_knn import sparse_arrays, sparse_from, strongest
+from metarec.models.sparse_rows import sparse_arrays, sparse_from, strongest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,12 @@ class Friends:
         beyond = _shares(self._agreeing(second, users))
         reached = _shares(self._agreeing(friends, users)) + self.config.second_step * beyond
         return (reached @ self.taken).astype(np.float32).tocsr()
+
+    def knows(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any friend took anything."""
+        if not users.context.friends.nnz:
+            return np.zeros(len(users), bool)
+        return np.asarray(np.diff(self.evidence(users).indptr) > 0)
 
     def who_took(self, friends: np.ndarray, item: int) -> int:
         """How many of these users took an item."""

@@ -27,8 +27,8 @@ from metarec.features.users import UserBatch
 from metarec.models.base import training_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.distance import decay, km_pairs, km_table, on_sphere
-from metarec.models.item_knn import sparse_arrays, sparse_from
 from metarec.models.place import known_places, knows_places
+from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
 ROWS_AT_ONCE = 64
 """Users scored at a time."""

@@ -25,15 +25,9 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.alike import Alike
-from metarec.models.base import EVENTS, event_weights, training_weights
+from metarec.models.base import EVENTS, Evidence, event_weights, training_weights
 from metarec.models.config import ModelConfig, setting
-from metarec.models.item_knn import (
-    grown,
-    sparse_arrays,
-    sparse_from,
-    spoken_for,
-    strongest,
-)
+from metarec.models.sparse_rows import answers, grown, sparse_arrays, sparse_from, strongest
 from metarec.runtime.gains import ndcg_of_hits
 
 MAX_PAIRS = 40_000_000
@@ -137,11 +131,11 @@ class Markov:
             recency=chain.recency,
         )
 
-    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
-        """[B, N], sparse."""
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
+        """[B, N], sparse where few items are named."""
         support = users.support
         weights = event_weights(support, self.relevant_from) * self.recency ** _ages(support)
-        return spoken_for(support, weights, self.following)
+        return answers(support, weights, self.following, out)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

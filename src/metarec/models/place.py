@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from metarec.data.places import km_between
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
+from metarec.features.histories import Histories, offsets_of
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 from metarec.models.distance import decay, km_table, on_sphere
@@ -226,7 +226,7 @@ def known_places(
     order = np.argsort(owners, kind="stable")
     lengths = np.bincount(owners, minlength=len(users))
     histories = Histories(
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        offsets=offsets_of(lengths),
         items=np.zeros(len(owners), np.int64),
         values=np.ones(len(owners), np.float32),
     )

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
-from metarec.models.item_knn import sparse_arrays, sparse_from
+from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
@@ -90,6 +90,12 @@ class Search:
         )
         told = self.config.text_share * _shares(queries @ self.texts)
         return (_shares(queries @ self.taken) + told).tocsr()
+
+    def knows(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any item answers what each user searched for."""
+        if not any(users.context.searches):
+            return np.zeros(len(users), bool)
+        return np.asarray(np.diff(self.evidence(users).indptr) > 0)
 
     def _queries(self, searches: Sequence[Sequence[str]]) -> sp.csr_matrix:
         rows, columns, data = [], [], []

@@ -126,7 +126,8 @@ class SupportRidge:
         """[B, G] dense (1, profile, liked and disliked in terms of tastes) and [B, 2 M] sparse
         (liked and disliked items).
         """
-        known, scale = self._known(support)
+        known, places, scale = self._known(support)
+        known = replace(known, items=places)
         is_liked = known.values >= self.relevant_from
         items = [known.matrix(len(self.tastes), side * scale) for side in (is_liked, ~is_liked)]
         dense = [
@@ -187,7 +188,7 @@ class SupportRidge:
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, R] what the regression for each support's size makes of its features."""
-        known, scale = self._known(support)
+        known, places, scale = self._known(support)
         is_liked = known.values >= self.relevant_from
         items, tastes, width = len(self.tastes), self.tastes.shape[1], 1 + profiles.shape[1]
         point = np.searchsorted(self.points, support.lengths, side="right") - 1
@@ -195,16 +196,11 @@ class SupportRidge:
         # tastes.
         own = self.weights[
             np.repeat(point, known.lengths),
-            width + 2 * tastes + np.where(is_liked, 0, items) + known.items,
+            width + 2 * tastes + np.where(is_liked, 0, items) + places,
         ]
-        felt = np.zeros((len(known.items), 2 * tastes), np.float32)
-        felt[is_liked, :tastes], felt[~is_liked, tastes:] = (
-            self.tastes[known.items[is_liked]],
-            self.tastes[known.items[~is_liked]],
-        )
-        summed = known.sums(
-            scale[:, None] * np.concatenate([own, self.config.factor_scale * felt], axis=1)
-        )
+        felt = self.config.factor_scale * self.tastes[places]
+        sides = [np.where(side, scale, 0.0)[:, None] * felt for side in (is_liked, ~is_liked)]
+        summed = known.sums(np.concatenate([scale[:, None] * own, *sides], axis=1))
         compressed, felt = summed[:, : own.shape[1]], summed[:, own.shape[1] :]
         dense = np.concatenate(
             [
@@ -214,13 +210,13 @@ class SupportRidge:
             ],
             axis=1,
         ).astype(np.float32)
-        for index in np.unique(point):
+        for index in set(point.tolist()):
             rows = point == index
             compressed[rows] += dense[rows] @ self.weights[index, : dense.shape[1]]
         return compressed
 
-    def _known(self, support: Histories) -> tuple[Histories, np.ndarray]:
-        """The events on feature items, by their place, and how much each counts [E].
+    def _known(self, support: Histories) -> tuple[Histories, np.ndarray, np.ndarray]:
+        """The events on feature items, their places and how much each counts [E].
 
         A support longer than any trained on counts as a mean of the longest one's size, not as more
         evidence than was ever seen.
@@ -230,7 +226,7 @@ class SupportRidge:
         lengths = known.lengths
         scale = np.repeat(np.minimum(1.0, self.points[-1] / np.maximum(lengths, 1)), lengths)
         weighted = (scale * known.strengths).astype(np.float32)
-        return replace(known, items=self.place[known.items]), weighted
+        return known, self.place[known.items], weighted
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

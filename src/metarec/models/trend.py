@@ -99,9 +99,16 @@ class Trend:
         """[B, N] float32 addends for users who ask at these seconds; 0 where that is unknown or
         before the first moment.
         """
-        found, moment = np.zeros((len(at), self.lifts.shape[1]), np.float32), self._moment(at)
-        found[moment >= 0] = np.float32(self.weight) * self.lifts[moment[moment >= 0]]
+        found = np.zeros((len(at), self.lifts.shape[1]), np.float32)
+        self.add(at, found)
         return found
+
+    def add(self, at: Float[np.ndarray, "users"], out: Float[np.ndarray, "users items"]) -> None:
+        """Add `part` to scores."""
+        moment = self._moment(at)
+        rows = np.flatnonzero(moment >= 0)
+        if len(rows):
+            out[rows] += np.float32(self.weight) * self.lifts[moment[rows]]
 
     def part_of(
         self, at: Float[np.ndarray, "users"], items: Int[np.ndarray, "some"]

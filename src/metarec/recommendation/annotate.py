@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from metarec.features.histories import Histories
+from metarec.features.histories import Histories, offsets_of
 from metarec.models.context import Context
 from metarec.models.registry import CONTEXT
 from metarec.recommendation.conformal import normal_interval
@@ -48,7 +48,7 @@ def _shown(ranking: Ranking) -> Histories:
     """The places that are filled, in one line, user by user."""
     is_filled = ranking.ordered.items >= 0
     return Histories(
-        offsets=np.concatenate([[0], np.cumsum(is_filled.sum(1))]),
+        offsets=offsets_of(is_filled.sum(1)),
         items=ranking.ordered.items[is_filled],
         values=np.ones(int(is_filled.sum()), np.float32),
     )
@@ -66,12 +66,11 @@ def _columns(model: FittedModel, ranking: Ranking, shown: Histories) -> dict[str
         spread = model.posterior_std(support, items)
         return {**columns, "uncertainty": spread[is_filled]}
     predicted, spread = predict_at(model, model.ratings, support, shown)
-    ends = normal_interval(predicted, spread, LEVEL, model.value_range)
     return {
         **columns,
         "uncertainty": spread,
         "predicted": predicted,
-        "interval": np.stack(ends, axis=1),
+        "interval": normal_interval(predicted, spread, LEVEL, model.value_range),
     }
 
 

@@ -11,7 +11,7 @@ counts new users (hierarchical conformal prediction, Lee et al. 2023, arXiv:2306
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Conformal:
                 f"{level:.0%} intervals need at least {needed} new users with values to check, got "
                 f"{errors.users}; hold more users out or ask for a lower level"
             )
-        unit = float(ndtri(0.5 + level / 2))
+        unit = _standard_half(level)
         stretch = tuple(
             _user_quantile(ratio, errors.owners, errors.users, level) / unit
             for ratio in errors.ratios
@@ -93,7 +93,8 @@ class Conformal:
         value_range: tuple[float, float] = (-np.inf, np.inf),
     ) -> tuple[np.ndarray, np.ndarray]:
         """Ends of the `level` interval, inside the scale of values."""
-        return normal_interval(predicted, self.widen(spread, shots), self.level, value_range)
+        ends = normal_interval(predicted, self.widen(spread, shots), self.level, value_range)
+        return ends[..., 0], ends[..., 1]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, read back by `Conformal(**...)`."""
@@ -116,13 +117,18 @@ def normal_interval(
     spread: np.ndarray,
     level: float,
     value_range: tuple[float, float] = (-np.inf, np.inf),
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the `level` interval of a normal distribution, inside the scale of values."""
-    half = ndtri(0.5 + level / 2) * spread
+) -> np.ndarray:
+    """[..., 2] ends of the `level` interval of normal distributions, inside the scale of values."""
+    half = _standard_half(level) * np.array([-1.0, 1.0])
     low, high = value_range
-    return np.minimum(np.maximum(predicted - half, low), high), np.minimum(
-        np.maximum(predicted + half, low), high
-    )
+    ends = predicted[..., None] + spread[..., None] * half
+    return np.asarray(np.minimum(np.maximum(ends, low), high))
+
+
+@lru_cache
+def _standard_half(level: float) -> float:
+    """Half the width of the interval of a standard normal distribution."""
+    return float(ndtri(0.5 + level / 2))
 
 
 def cold_users_needed(level: float) -> int:

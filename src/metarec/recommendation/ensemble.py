@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
-from metarec.models.base import LARGE, GrowsByRows, Model, ReadsWords, dense
+from metarec.models.base import LARGE, Evidence, GrowsByRows, KnowsSome, Model, ReadsWords, dense
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
@@ -27,7 +27,7 @@ from metarec.recommendation.given import GivenGates
 from metarec.recommendation.prior import Trial
 from metarec.recommendation.refusals import REFUSAL
 from metarec.runtime.old_names import ARRAYS, with_current_names
-from metarec.runtime.scratch import Scratch
+from metarec.runtime.scratch import PIECE, Scratch
 
 OWN = ("popularity", "item_statistics", "popularity_from_content", "acceptance")
 """Arrays of the ensemble itself, beside those of its scorers and its gate."""
@@ -117,7 +117,7 @@ class Ensemble:
         if self.is_refused:
             out += REFUSED_ITEM * self.acceptance
         if self.trend is not None:
-            out += self.trend.part(users.asked_at)
+            self.trend.add(users.asked_at, out)
         if len(users.refused.items):
             rows = np.flatnonzero(users.refused.lengths)
             lifts = np.empty((len(rows), shape[1]), np.float32)
@@ -143,6 +143,8 @@ class Ensemble:
         by more than history and profile is ranked by the gate for them, who asks between few items
         by one of those, everyone else by the gate of the whole catalog.
         """
+        if self.context_gate is None and not len(users.given.items):
+            return [(self.gate, np.ones(len(users), np.float32))]
         told, lengths = self._are_told(users), users.support.lengths
         gates = [
             (gate, np.where(own & ~told, _share_within(gate, lengths), 0.0))
@@ -170,10 +172,40 @@ class Ensemble:
     def _score(
         self, users: UserBatch, base: np.ndarray, out: np.ndarray, gate: Gate | None = None
     ) -> None:
-        # One after the other: the gate is done with each answer before the next is written there.
-        room, gate = _SCRATCH.array("evidence", out.shape), gate or self.gate
-        evidence = (self.scorers[name].evidence(users, room) for name in gate.names)
-        gate.score(self.popularity, base, evidence, users.support.lengths, out=out)
+        gate = gate or self.gate
+        together = min(max(PIECE // max(out.size, 1), 1), len(gate.names))
+        room = _SCRATCH.array("evidence", (together, *out.shape))
+        evidence = self._evidence(gate.names, users, room)
+        gate.score(self.rarity, base, evidence, users.support.lengths, out=out)
+
+    def _evidence(
+        self, names: Sequence[str], users: UserBatch, room: np.ndarray
+    ) -> Iterator[Evidence]:
+        """What each model says in turn: as many plain answers at once as there is room for, since
+        of few numbers most of the time goes into starting. The gate is done with them before the
+        next are written there.
+        """
+        filled = 0
+        for name in names:
+            own = room[filled]
+            found = self.scorers[name].evidence(users, own)
+            is_plain = isinstance(found, np.ndarray)
+            if is_plain:
+                if found is not own:
+                    own[...] = found
+                filled += 1
+            if filled and (filled == len(room) or not is_plain):
+                yield room[:filled]
+                filled = 0
+            if not is_plain:
+                yield found
+        if filled:
+            yield room[:filled]
+
+    @cached_property
+    def rarity(self) -> np.ndarray:
+        """[N] float32: 1 over the popularity."""
+        return np.asarray(np.divide(np.float32(1.0), self.popularity, dtype=np.float32))
 
     @cached_property
     def is_refused(self) -> bool:
@@ -333,7 +365,7 @@ def _knows(model: Model, users: UserBatch) -> np.ndarray:
     """[B] whether a model of `READ_CONTEXT` knows something of each user; asked for its evidence
     only where it cannot say so without.
     """
-    if isinstance(model, Place | LocalKnn):
+    if isinstance(model, KnowsSome):
         return model.knows(users)
     found = model.evidence(users)
     return np.asarray(

@@ -56,18 +56,20 @@ class Gate:
         """`popularity_weight` [B], `statistics_weight` [B, S], `weight` [B, M] and `smoothing` [B,
         M] for supports of these lengths.
         """
-        found = self._by_events.after(lengths).astype(np.float32)
-        columns, scorers = self.statistics_weight.shape[1], self.weight.shape[1]
-        weight, log_smoothing = (
-            found[:, 1 + columns : 1 + columns + scorers],
-            found[:, 1 + columns + scorers :],
-        )
+        general, weight, smoothing = self._at(lengths)
         return {
-            "popularity_weight": found[:, 0],
-            "statistics_weight": found[:, 1 : 1 + columns],
+            "popularity_weight": general[:, 0],
+            "statistics_weight": general[:, 1:],
             "weight": weight,
-            "smoothing": np.exp(log_smoothing),
+            "smoothing": smoothing,
         }
+
+    def _at(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """[B, 1 + S] weights of what is known of items in general, `weight` and `smoothing`."""
+        found = self._by_events.after(lengths).astype(np.float32)
+        general = 1 + self.statistics_weight.shape[1]
+        scorers = general + self.weight.shape[1]
+        return found[:, :general], found[:, general:scorers], np.exp(found[:, scorers:])
 
     @cached_property
     def _by_events(self) -> Interpolation:
@@ -116,9 +118,9 @@ class Gate:
 
     def score(
         self,
-        popularity: Float[np.ndarray, "items"],
+        rarity: Float[np.ndarray, "items"],
         base: Float[np.ndarray, "rows items"],
-        evidence: Iterable[Float[np.ndarray, "users items"] | sp.csr_matrix],
+        evidence: Iterable[Float[np.ndarray, "*scorers users items"] | sp.csr_matrix],
         lengths: Int[np.ndarray, "users"],
         *,
         out: Float[np.ndarray, "users items"],
@@ -127,49 +129,24 @@ class Gate:
         there can be.
 
         Args:
-            popularity: [N] shares, above 0, summing to 1.
-            base: [1 + S, N] log of them, and each column of the item statistics.
-            evidence: [B, N] of each scorer in turn, at least 0; sparse where most is 0. Dense
-                evidence is overwritten.
+            rarity: [N] 1 over the popularity.
+            base: [1 + S, N] log of the popularity, and each column of the item statistics.
+            evidence: [B, N] of each scorer in turn, at least 0, or [G, B, N] of the next G of them;
+                sparse where most is 0. Dense evidence is overwritten.
             lengths: [B] events in each support.
         """
-        at = self.at(lengths)
-        np.matmul(
-            np.concatenate([at["popularity_weight"][:, None], at["statistics_weight"]], axis=1),
-            base,
-            out=out,
-        )
-        rarity = np.divide(np.float32(1.0), popularity, dtype=np.float32)
-        pieces = column_pieces(*out.shape)
-        # log(1 + x / c) = log(x + c) - log c: the last is one number a user, added up here and
-        # taken away at the end.
-        constant, ones = np.zeros(len(lengths), np.float32), np.ones(out.shape[1], np.float32)
-        for column, found in enumerate(evidence):
-            weight = at["weight"][:, column]
+        general, weight, smoothing = self._at(lengths)
+        np.matmul(general, base, out=out)
+        constant, column = np.zeros(len(lengths), np.float32), 0
+        for found in evidence:
             if isinstance(found, sp.csr_matrix):
-                owners = np.repeat(np.arange(len(lengths)), np.diff(found.indptr))
-                scale = _scale(
-                    np.bincount(owners, found.data, len(lengths)), at["smoothing"][:, column]
-                )
-                lifts = weight[owners] * np.log1p(
-                    found.data * rarity[found.indices] / scale[owners]
-                )
-                out.reshape(-1)[owners * out.shape[1] + found.indices] += (
-                    lifts  # each item stands once in a row
-                )
+                _add_few(found, weight[:, column], smoothing[:, column], rarity, out)
+                column += 1
                 continue
-            total = found @ ones  # three times faster than sum()
-            if not total.any():
-                continue
-            scale = _scale(total, at["smoothing"][:, column])
-            for piece in pieces:  # five steps over what lies in the nearest cache
-                lifts = found[:, piece]
-                lifts *= rarity[piece]
-                lifts += scale[:, None]
-                np.log(lifts, out=lifts)
-                lifts *= weight[:, None]
-                out[:, piece] += lifts
-            constant += weight * np.log(scale)
+            block = found.reshape(-1, *out.shape)
+            some = slice(column, column + len(block))
+            constant += _add_many(block, weight[:, some].T, smoothing[:, some].T, rarity, out)
+            column += len(block)
         out -= constant[:, None]
 
     def score_some(
@@ -251,8 +228,45 @@ def log_scores(
     return base + (lift - smoothing.log() @ weight)
 
 
+def _add_few(
+    found: sp.csr_matrix,
+    weight: np.ndarray,
+    smoothing: np.ndarray,
+    rarity: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Add what one scorer [B, N] lifts, of which each item stands once in a row."""
+    owners = np.repeat(np.arange(len(weight)), np.diff(found.indptr))
+    scale = _scale(np.bincount(owners, found.data, len(weight)), smoothing)
+    lifts = weight[owners] * np.log1p(found.data * rarity[found.indices] / scale[owners])
+    out.reshape(-1)[owners * out.shape[1] + found.indices] += lifts
+
+
+def _add_many(
+    block: np.ndarray,
+    weight: np.ndarray,
+    smoothing: np.ndarray,
+    rarity: np.ndarray,
+    out: np.ndarray,
+) -> np.ndarray:
+    """Add what G scorers [G, B, N] lift; what is to be taken away again from each row [B] is left:
+    log(1 + x / c) = log(x + c) - log c, and the last is one number a user.
+    """
+    total = block @ np.ones(block.shape[2], np.float32)  # three times faster than sum()
+    if not total.any():
+        return np.zeros(len(out), np.float32)
+    scale = _scale(total, smoothing)
+    for piece in column_pieces(total.size, block.shape[2]):
+        lifts = block[..., piece]  # each step over what lies in the nearest cache
+        lifts *= rarity[piece]
+        lifts += scale[..., None]
+        np.log(lifts, out=lifts)
+        out[:, piece] += np.einsum("gb,gbn->bn", weight, lifts)
+    return np.asarray((weight * np.log(scale)).sum(0))
+
+
 def _scale(total: np.ndarray, smoothing: np.ndarray) -> np.ndarray:
-    """[B] float32 by which evidence over popularity is divided: its sum (1 where there is none)
+    """float32 by which evidence over popularity is divided: its sum (1 where there is none)
     times the ease.
     """
     return np.asarray(np.where(total > 0, total, 1.0) * smoothing, np.float32)

@@ -14,6 +14,7 @@ MANY_BLOCKS = 8
 """Where more blocks than this times `k` reach the border, equal scores are drawn before they are
 sorted.
 """
+_LARGEST = np.iinfo(np.uint64).max
 
 
 def rank(
@@ -38,7 +39,7 @@ def rank(
         raise ValueError(f"k must be 1 or more, got {k}")
     rows = np.atleast_2d(scores)
     k = min(k, rows.shape[1])
-    salt = rng.integers(np.iinfo(np.uint64).max, size=len(rows), dtype=np.uint64)
+    salt = rng.integers(_LARGEST, size=len(rows), dtype=np.uint64)
     owner, items = _candidates(rows, k, salt)
     values = rows[owner, items]
     order = np.lexsort((_chunks(items, salt[owner]), -values, owner))
@@ -101,9 +102,7 @@ def _drawn(rows: np.ndarray, border: np.ndarray, k: int, salt: np.ndarray) -> np
     """Which items [R, N] are above the border [R, 1], or on it and among the first `k` there by
     lot.
     """
-    chunks = np.where(
-        rows == border, _chunks(np.arange(rows.shape[1])[None, :], salt), np.iinfo(np.uint64).max
-    )
+    chunks = np.where(rows == border, _chunks(np.arange(rows.shape[1])[None, :], salt), _LARGEST)
     return np.asarray(
         (rows > border)
         | ((rows == border) & (chunks <= np.partition(chunks, k - 1, axis=1)[:, k - 1, None]))
@@ -114,8 +113,7 @@ def _chunks(indexes: np.ndarray, salt: np.ndarray) -> np.ndarray:
     """A random-looking number for each (row, item): splitmix64 of item and salt, cheap where only a
     few are needed.
     """
-    with np.errstate(over="ignore"):
-        mixed = (indexes.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + salt
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed = (indexes.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + salt
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(mixed ^ (mixed >> np.uint64(31)))

@@ -49,7 +49,8 @@ def predict_at(
     item, which gets the mean.
     """
     unknown = asked.items < 0
-    values, spread = ratings.predict(support, replace(asked, items=np.maximum(asked.items, 0)))
+    known = replace(asked, items=np.maximum(asked.items, 0)) if unknown.any() else asked
+    values, spread = ratings.predict(support, known)
     values[unknown], spread[unknown] = ratings.mean, ratings.noise[0]
     if model.intervals is not None:
         spread = spread * model.intervals.factor(support.lengths)[asked.owners]

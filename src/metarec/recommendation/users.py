@@ -18,7 +18,7 @@ from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.profiles import ProfileInputs
-from metarec.features.request_context import RequestContext
+from metarec.features.request_context import RequestContext, no_friends
 from metarec.features.training_context import current_location, friend_matrix
 from metarec.features.users import UserBatch
 from metarec.recommendation.given import MAX_GIVEN
@@ -60,10 +60,12 @@ class RequestReader:
 
     def _given(self, requests: Sequence[Request]) -> Histories:
         """The items that each request allows, where they are few."""
+        if not any(request.allow for request in requests):
+            return Histories.nothing(len(requests))
         nothing, vocabulary = np.zeros(0, np.int64), self.catalog.vocabulary
         rows = [nothing] * len(requests)
         for row, request in enumerate(requests):
-            if request.allow is not None and request.allow:
+            if request.allow:
                 items = np.unique(vocabulary.indexes(map(str, request.allow)))
                 items = items[items >= 0]
                 rows[row] = items if len(items) <= MAX_GIVEN else nothing
@@ -98,6 +100,8 @@ class RequestReader:
         )
 
     def _friends(self, named: Sequence[Sequence[str] | Mapping[str, float]]) -> sp.csr_matrix:
+        if not any(named):
+            return no_friends(len(named), len(self._user_vocabulary))
         friends = self._user_vocabulary.indexes(str(friend) for own in named for friend in own)
         return friend_matrix(
             np.repeat(np.arange(len(named)), [len(own) for own in named]),
@@ -107,8 +111,12 @@ class RequestReader:
         )
 
     def _locations(self, requests: Sequence[Request], support: Histories) -> np.ndarray:
-        """[B, 2] as stated, else home, else the newest place of the history."""
+        """[B, 2] as stated, else home, else the newest place of the history; as stated alone where
+        no item lies anywhere.
+        """
         stated = np.array([location_of(request.location) for request in requests]).reshape(-1, 2)
+        if not self._has_places:
+            return stated
         home = self._regions.homes([request.profile for request in requests])
         return np.where(np.isnan(stated), current_location(home, self.places, support), stated)
 
@@ -128,6 +136,10 @@ class RequestReader:
     def places(self) -> np.ndarray:
         """[N, 2] degrees of the items; NaN where unknown."""
         return degrees_of(self.catalog.frame)
+
+    @cached_property
+    def _has_places(self) -> bool:
+        return not np.isnan(self.places[:, 0]).all()
 
     @cached_property
     def context_columns(self) -> ContextColumns:

@@ -13,6 +13,7 @@ import numpy as np
 
 from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
+from metarec.models.base import dense
 from metarec.models.ease import Ease, EaseConfig
 
 PENALTIES = (1600.0, 400.0, 6400.0, 100.0)
@@ -42,6 +43,6 @@ def _variants(table: TrainingTable) -> Iterator[Variant]:
 def _answering(model: Ease) -> ScoreAll:
     def score_all(support: Events) -> np.ndarray:
         ((_, scores),) = model.answers(support.plain())
-        return np.asarray(scores.toarray(), np.float32)
+        return dense(scores)
 
     return score_all

@@ -10,6 +10,7 @@ import numpy as np
 
 from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
+from metarec.models.base import dense
 from metarec.models.item_knn import ItemKnn, ItemKnnConfig
 
 
@@ -38,6 +39,6 @@ def _variants(table: TrainingTable) -> Iterator[Variant]:
 
 def _voting(model: ItemKnn, *, only_liked: bool) -> ScoreAll:
     def score_all(support: Events) -> np.ndarray:
-        return np.asarray(model.evidence(support.users(only_liked=only_liked)).toarray())
+        return dense(model.evidence(support.users(only_liked=only_liked)))
 
     return score_all

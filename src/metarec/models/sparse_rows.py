@@ -1,0 +1,152 @@
+"""Sparse matrices over items: what each item says of others, and what a user's items say together.
+
+Item k-NN, EASE and the Markov chain answer with such rows; friends, searches and co-visits keep
+theirs the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import scipy.sparse as sp
+
+from metarec.features.histories import Histories
+from metarec.models.base import LARGE, Evidence
+
+SPARSE_COSTS = 32_768
+"""Cells of a plain array that cost as much as making one sparse matrix."""
+ENTRY_COSTS = 8
+"""Cells of a plain array that cost as much as one entry of a sparse matrix."""
+FEW_ENTRIES = 20_000
+"""Entries that are added before SciPy's product of sparse matrices has started."""
+
+
+def is_plain(support: Histories, *matrices: sp.csr_matrix) -> bool:
+    """Whether these users' rows of a matrix name so many of few items that a plain array of answers
+    costs less than a sparse one.
+    """
+    n_items = int(matrices[0].shape[1])
+    if n_items >= LARGE:
+        return False
+    entries = max(_count(support, matrix) for matrix in matrices)
+    return len(support) * n_items <= SPARSE_COSTS + ENTRY_COSTS * entries
+
+
+def answers(
+    support: Histories,
+    weights: np.ndarray,
+    matrix: sp.csr_matrix,
+    out: np.ndarray | None = None,
+    *,
+    plain: bool | None = None,
+) -> Evidence:
+    """[B, N] the rows of `matrix` [N, N] of each user's events, times the `weights` [E], summed up.
+
+    Args:
+        out: memory for a plain array.
+        plain: whether it is one; by default where `is_plain` says so.
+    """
+    if is_plain(support, matrix) if plain is None else plain:
+        return plain_answers(support, weights, matrix, out)
+    return spoken_for(support, weights, matrix)
+
+
+def plain_answers(
+    support: Histories, weights: np.ndarray, matrix: sp.csr_matrix, out: np.ndarray | None = None
+) -> np.ndarray:
+    """The same as a float32 array."""
+    n_items = matrix.shape[1]
+    found = np.empty((len(support), n_items), np.float32) if out is None else out
+    if _count(support, matrix) > FEW_ENTRIES:
+        return np.asarray((support.matrix(n_items, weights) @ matrix).toarray(out=found))
+    found[...] = 0.0
+    lengths, items, data = _rows(support.items, matrix)
+    data *= np.repeat(weights.astype(np.float32), lengths)
+    np.add.at(found.reshape(-1), np.repeat(support.owners * n_items, lengths) + items, data)
+    return found
+
+
+def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """The same as a sparse matrix.
+
+    SciPy's product clears an array as wide as the catalog first, which of a large one costs more
+    than the sum.
+    """
+    n_items = matrix.shape[1]
+    if n_items < LARGE:
+        return support.matrix(n_items, weights) @ matrix
+    lengths, items, data = _rows(support.items, matrix)
+    data *= np.repeat(weights.astype(np.float32), lengths)
+    owners = np.repeat(support.owners, lengths)
+    return sp.csr_matrix((data, (owners, items)), shape=(len(support), n_items))
+
+
+def _count(support: Histories, matrix: sp.csr_matrix) -> int:
+    """Entries of all events' rows."""
+    return int((matrix.indptr[support.items + 1] - matrix.indptr[support.items]).sum())
+
+
+def _rows(items: np.ndarray, matrix: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[E] entries of each item's row; the items and the numbers in them, row after row."""
+    first, last = matrix.indptr[items], matrix.indptr[items + 1]
+    rows = [slice(*ends) for ends in zip(first.tolist(), last.tolist(), strict=True)]
+    return (
+        last - first,
+        np.concatenate([matrix.indices[:0], *(matrix.indices[row] for row in rows)]),
+        np.concatenate([matrix.data[:0], *(matrix.data[row] for row in rows)]),
+    )
+
+
+def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
+    """Keep the `most` largest entries by size of each row, of equal ones those of the first
+    columns.
+    """
+    lengths = np.diff(matrix.indptr)
+    if lengths.max(initial=0) <= most:
+        return matrix.astype(np.float32)
+    size, kept = np.abs(matrix.data), np.ones(matrix.nnz, bool)
+    for row in np.flatnonzero(lengths > most):
+        inside = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        own = size[inside]
+        least = np.partition(own, len(own) - most)[len(own) - most]
+        larger, equal = own > least, np.flatnonzero(own == least)
+        wanted = most - int(larger.sum())
+        if len(equal) > wanted:
+            equal = equal[np.argsort(matrix.indices[inside][equal])[:wanted]]
+        larger[equal] = True
+        kept[inside] = larger
+    ends = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
+    return sp.csr_matrix(
+        (matrix.data[kept].astype(np.float32), matrix.indices[kept], ends), shape=matrix.shape
+    )
+
+
+def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
+    """The same matrix with empty rows and columns up to `n_items`."""
+    if matrix.shape == (n_items, n_items):
+        return matrix
+    if n_items >= LARGE:  # what is known of others is shared
+        ends = np.append(matrix.indptr, np.repeat(matrix.indptr[-1:], n_items - matrix.shape[0]))
+        return sp.csr_matrix((matrix.data, matrix.indices, ends), shape=(n_items, n_items))
+    larger = matrix.copy()
+    larger.resize((n_items, n_items))
+    return larger
+
+
+def sparse_arrays(matrix: sp.csr_matrix) -> dict[str, np.ndarray]:
+    """A sparse matrix as plain arrays."""
+    return {
+        "data": matrix.data.astype(np.float32),
+        "indices": matrix.indices.astype(np.int32),
+        "indptr": matrix.indptr.astype(np.int64),
+        "shape": np.int64(matrix.shape),
+    }
+
+
+def sparse_from(arrays: Mapping[str, np.ndarray]) -> sp.csr_matrix:
+    """The matrix that `sparse_arrays` described."""
+    rows, columns = (int(n) for n in arrays["shape"])
+    return sp.csr_matrix(
+        (arrays["data"], arrays["indices"], arrays["indptr"]), shape=(rows, columns)
+    )
