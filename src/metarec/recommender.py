@@ -47,7 +47,7 @@ class Recommender(FittedModel):
         item_template: str | None = None,
         user_template: str | None = None,
         person_template: str | None = None,
-        policy: Policy | None = None,
+        policy: Policy | str | None = None,
         horizon: Horizon | None = None,
         user_weights: Mapping[str, float] | None = None,
         models: Models | None = None,
@@ -64,7 +64,7 @@ class Recommender(FittedModel):
             preset, seed, encoder, learner, item_template, user_template, models: as in `Settings`
                 (`models` over those of the data's file); same data and settings, same model.
             person_template: what `user_template` was called before.
-            policy: of slates; that of the data by default, else seen items are not shown again.
+            policy: or a domain's name; that of the data by default, else no seen item is shown.
             horizon: support sizes to learn for; chosen from the data by default.
             user_weights: by user id, above 0, scaled to mean 1; who is not named counts 1.
             checkpoint: folder of finished steps, from which a fit that was killed goes on.
@@ -78,8 +78,8 @@ class Recommender(FittedModel):
             encoder=encoder,
             learner=learner,
             item_template=item_template,
-            user_template=user_template or person_template,
-            models=models or {},  # type: ignore[arg-type]  # Settings makes configs of them
+            user_template=person_template if user_template is None else user_template,
+            models={} if models is None else models,  # type: ignore[arg-type]
         )
         model = fitting.fit(
             data,
@@ -90,7 +90,7 @@ class Recommender(FittedModel):
             checkpoint=checkpoint,
             workers=workers,
             backend=backend,
-            prior=None if prior is None else prior.as_prior(),
+            prior=None if prior is None else Recommender.as_prior(prior),
             progress=progress,
         )
         return cls.of(model)
@@ -159,7 +159,7 @@ class Recommender(FittedModel):
         options = SlateOptions(
             k=k,
             filter=filter,
-            rules=rules or Rules(),
+            rules=Rules() if rules is None else rules,
             diversity=diversity,
             explore=explore,
             cold_share=cold_share,
@@ -171,7 +171,7 @@ class Recommender(FittedModel):
         self, requests: Sequence[Request], k: int = 5, *, exclude: ItemIds | None = None
     ) -> Questions:
         """Which items, of those the policy allows, to ask each user about first."""
-        return questions.ask(self, requests, k, exclude or ())
+        return questions.ask(self, requests, k, () if exclude is None else exclude)
 
     def explain(self, request: Request, item_id: str) -> Explanation:
         """Why this item: score components, influence of each event, nearest liked items."""

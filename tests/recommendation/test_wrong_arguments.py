@@ -8,11 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
-from metarec import BadInput, Dataset, Recommender, Request
-from metarec.recommendation.settings import Settings
+import metarec
+from metarec import BadInput, Catalog, Dataset, Profiles, Recommender, Request
+from metarec.data.domains import domain
 from served_model import saved_model
+from world import World
+
+TABLE = pl.DataFrame({"a": [1]})
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,20 @@ def model() -> Recommender:
         ({"wish": 5}, "wish is a text"),
         ({"at": "now"}, "at is a time"),
         ({"at": float("nan")}, "at is a time"),
+        ({"friends": None}, "friends is a list, got None"),
+        ({"searches": None}, "searches is a list, got None"),
+        ({"searches": {"tent": 1}}, "searches is a list"),
+        ({"exclude": {"B1": 1}}, "exclude is a list"),
+        ({"exclude": [None]}, "exclude: an id is a text or a whole number, got None"),
+        ({"allow": [["B1"]]}, "allow: an id is a text"),
+        ({"allow": TABLE}, "allow is a list"),
+        ({"friends": [True]}, "friends: an id is a text"),
+        ({"friends": {"u1": None}}, "weight of a friend must be above 0, got None"),
+        ({"history": TABLE}, r"history is a list of events or item ids, got shape: \(1, 1\)"),
+        ({"history": [None]}, "history: an id is a text"),
+        ({"profile": {"age": TABLE}}, "profile 'age' takes a text, a number"),
+        ({"profile": {5: "x"}}, "profile maps names to values, and 5 is no name"),
+        ({"context": {"hour": object()}}, "context 'hour' takes a text, a number"),
     ],
 )
 def test_a_request_of_wrong_types(given: dict[str, Any], said: str) -> None:
@@ -42,7 +61,11 @@ def test_a_request_of_wrong_types(given: dict[str, Any], said: str) -> None:
         Request(**given)
 
 
-@pytest.mark.parametrize("event", [(), ("B1", "good"), ("B1", 1.0, "view", "now"), ("B1",) * 5])
+@pytest.mark.parametrize(
+    "event",
+    [(), ("B1", "good"), ("B1", 1.0, "view", "now"), ("B1",) * 5]
+    + [("B1", 1.0, 1_700_000_000), ("B1", 1.0, ["view"]), ("B1", float("inf")), ("B1", 10**400)],
+)
 def test_an_event_of_wrong_parts(model: Recommender, event: tuple[Any, ...]) -> None:
     with pytest.raises(BadInput, match="event"):
         model.recommend([Request(history=[event])])
@@ -68,6 +91,25 @@ def test_an_event_of_wrong_parts(model: Recommender, event: tuple[Any, ...]) -> 
         (lambda m: m.observe(Request(), "B1"), "history is a list"),
         (lambda m: m.questions([Request()], k=0), "k must be 1 or more"),
         (lambda m: m.questions([Request()], exclude="B1"), "exclude holds a list"),
+        (lambda m: m.questions([Request()], exclude=5), "exclude holds a list"),
+        (lambda m: m.questions([Request()], exclude=[["B1"]] * 2), "exclude holds a list"),
+        (lambda m: m.questions([Request()], k="5"), "k must be a whole number"),
+        (lambda m: m.questions(Request()), "requests is a list of Request"),
+        (lambda m: m.recommend({"u1": Request()}), "requests is a list of Request"),
+        (lambda m: m.recommend([Request()], rules=TABLE), "rules must be Rules"),
+        (lambda m: m.recommend([Request()], rules=[]), "rules must be Rules"),
+        (lambda m: m.observe(None, ["B1"]), "request takes one Request, such as"),
+        (lambda m: m.explain([Request()], "B1"), "request takes one Request, such as"),
+        (lambda m: m.explain(Request(), ["B1"]), "item_id: an id is a text"),
+        (lambda m: m.explain(Request(), None), "item_id: an id is a text"),
+        (lambda m: metarec.explain("model/", Request(), "B1"), "model takes a Recommender"),
+        (lambda m: metarec.explain([m], Request(), "B1"), "model takes a Recommender"),
+        (lambda m: metarec.explain(m, Request(), "B1", k=0), "k must be 1 or more"),
+        (lambda m: m.save(None), "folder takes the folder of a model, got None"),
+        (lambda m: Recommender.load(m), "folder takes the folder of a model"),
+        (lambda m: m.fit_like("shop"), "data takes a Dataset"),
+        (lambda m: m.recommend([Request()])[0].after(-1), "offset must be 0 or more"),
+        (lambda m: m.recommend([Request()])[0].after("2"), "offset must be a whole number"),
     ],
 )
 def test_calls_of_wrong_types(
@@ -77,13 +119,113 @@ def test_calls_of_wrong_types(
         call(model)
 
 
-def test_fit_wants_data_and_a_seed() -> None:
-    with pytest.raises(BadInput, match="data is a Dataset"):
-        Recommender.fit("folder")  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="seed must be a whole number"):
-        Settings(seed="x")  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="got NoneType"):
-        Dataset(interactions=None)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"data": "folder"}, r"data takes a Dataset \(metarec.read reads one\), got 'folder'"),
+        ({"data": None}, "data takes a Dataset"),
+        ({"seed": "x"}, "seed must be a whole number"),
+        ({"preset": ["tiny"]}, "preset must be one of tiny, small, got"),
+        ({"encoder": None}, "encoder takes the name of a text encoder"),
+        ({"learner": 5}, "learner takes a text"),
+        ({"item_template": []}, "item_template takes a text"),
+        ({"item_template": "x"}, "item template 'x' says the same of every item"),
+        ({"policy": "helth"}, "no domain 'helth'; there are e-commerce"),
+        ({"policy": {"domain": "health"}}, "policy takes a Policy or the name of a domain"),
+        ({"horizon": 5}, "horizon takes a Horizon"),
+        ({"user_weights": ["u1"]}, "user_weights takes weights by user id"),
+        ({"user_weights": {"u1": "much"}}, "weight of a user must be above 0"),
+        ({"models": "ease"}, "models takes settings by the ids of models"),
+        ({"checkpoint": 5}, "checkpoint takes a folder"),
+        ({"workers": 0}, "workers must be 1 or more"),
+        ({"workers": 10**30}, "workers must be 4096 or less"),
+        ({"backend": None}, "backend must be one of here, ray"),
+        ({"prior": "model/"}, "prior takes a Recommender"),
+        ({"progress": None}, "progress takes a function"),
+    ],
+)
+def test_a_fit_of_wrong_types(world: World, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        Recommender.fit(**{"data": world.data, "preset": "tiny", "encoder": "none"} | given)
+
+
+def test_a_policy_is_named_by_its_domain(world: World) -> None:
+    policy = Recommender.fit(world.data, "tiny", encoder="none", policy="travel").policy
+    assert policy == domain("travel").policy
+    assert Dataset(interactions=world.data.interactions, policy="travel").policy == policy
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"interactions": None}, "got NoneType"),
+        ({"name": 5}, "name takes a text"),
+        ({"policy": 5}, "policy takes a Policy"),
+        ({"kinds": {"buy": "positive"}}, "kinds takes Kinds"),
+        ({"relations": [1]}, "relations takes Relations"),
+        ({"models": "ease"}, "models takes settings by the ids of models"),
+    ],
+)
+def test_a_data_set_of_wrong_types(world: World, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        Dataset(**{"interactions": world.data.interactions} | given)
+
+
+@pytest.mark.parametrize("table", [Catalog, Profiles])
+def test_a_table_is_a_polars_frame(table: Any) -> None:
+    with pytest.raises(BadInput, match=rf"{table.__name__}.frame takes a polars frame"):
+        table(frame=[{"item_id": "B1"}])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"domain": 5}, "no domain 5; there are"),
+        ({"rules": {"repeats": "keep"}}, "rules takes CleaningConfig"),
+        ({"source": None}, "got NoneType"),
+        ({"source": 5}, "got int"),
+    ],
+)
+def test_reading_wrong_types(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        metarec.read(**{"source": TABLE} | given)
+
+
+@pytest.mark.parametrize(
+    ("register", "said"),
+    [
+        (lambda: metarec.register_model(["mine"], int), "name of a model has letters"),
+        (
+            lambda: metarec.register_model("mine", "Mine"),
+            "the model .mine. lacks reads, config, fit",
+        ),
+        (
+            lambda: metarec.register_baseline("Mine", "Mine"),
+            "make takes a class or a function without arguments",
+        ),
+        (
+            lambda: metarec.register_baseline("Mine", None),
+            "make takes a class or a function without arguments",
+        ),
+    ],
+)
+def test_registering_what_is_none(register: Callable[[], Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        register()
+
+
+def test_ids_that_are_numbers_name_the_items_they_name(model: Recommender) -> None:
+    """pandas writes whole numbers beside gaps with a point."""
+    asked = Request(history=np.array([5, 7]), exclude=np.array([3.0]), allow=pl.Series([1, 2]))
+    assert asked.history == [("5", None), ("7", None)]
+    assert (asked.exclude, asked.allow) == (["3"], ["1", "2"])
+    assert model.questions([]).items.shape[0] == 0
+
+
+def test_a_wrong_value_is_told_in_one_short_line() -> None:
+    with pytest.raises(BadInput) as told:
+        Recommender.fit(pl.DataFrame({"a": range(1000)}))  # type: ignore[arg-type]
+    assert "\n" not in str(told.value) and len(str(told.value)) < 200
 
 
 def test_a_rating_that_is_no_number_is_none(model: Recommender) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.arguments import check_type
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Interactions, id_order
 
@@ -40,6 +41,16 @@ def choose_horizon(events_per_user: np.ndarray) -> Horizon:
     """LONG where at least 2,000 users, or a fifth of them, have 30 events or more; else SHORT."""
     rich = int((events_per_user >= LONG.min_events).sum())
     return LONG if rich >= 2000 or (rich and rich >= 0.2 * len(events_per_user)) else SHORT
+
+
+def check_horizon(horizon: Horizon | None) -> None:
+    """Refuse what is no horizon.
+
+    Raises:
+        BadInput: naming what was given.
+    """
+    wanted = "a Horizon (metarec.data.cold_users.SHORT, LONG or one of your own)"
+    check_type("horizon", horizon, Horizon | None, wanted)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data.domains import Policy
+from metarec.data.arguments import check_type
+from metarec.data.domains import Policy, policy_of
 from metarec.data.kinds import Kinds
 from metarec.data.opening import open_tables
 from metarec.data.relations import Relations
@@ -42,11 +43,15 @@ class Dataset:
         items: Any = None,
         users: Any = None,
         name: str = "data",
-        policy: Policy | None = None,
+        policy: Policy | str | None = None,
         kinds: Kinds | None = None,
         relations: Relations | None = None,
         models: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
+        check_type("name", name, str, "a text")
+        check_type("kinds", kinds, Kinds | None, "Kinds (metarec.data.kinds.Kinds.default())")
+        check_type("relations", relations, Relations | None, "Relations (metarec.data.relations)")
+        check_type("models", models, Mapping | None, "settings by the ids of models")
         if not isinstance(interactions, Interactions):
             found = _checked(interactions, items, users, kinds)
             interactions, items, users = found.interactions, found.items, found.users
@@ -75,7 +80,7 @@ class Dataset:
         object.__setattr__(self, "items", catalog)
         object.__setattr__(self, "users", profiles)
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "policy", policy)
+        object.__setattr__(self, "policy", policy_of(policy))
         object.__setattr__(self, "relations", relations or Relations())
         object.__setattr__(self, "models", models or {})
 
@@ -101,6 +106,15 @@ class Dataset:
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:
         """The same items and users with other events."""
         return replace(self, interactions=self.interactions.keep(frame))
+
+
+def check_data(data: Dataset) -> None:
+    """Refuse what is no data set, such as the path of one.
+
+    Raises:
+        BadInput: naming what was given.
+    """
+    check_type("data", data, Dataset, "a Dataset (metarec.read reads one)")
 
 
 def _checked(interactions: Any, items: Any, users: Any, kinds: Kinds | None) -> Dataset:

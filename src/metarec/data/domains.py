@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+from metarec.data.arguments import check_type, shown
 from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
 from metarec.data.policy_rules import read_rule
@@ -163,8 +164,8 @@ def domain(name: str) -> DomainPack:
     Raises:
         BadInput: if there is none of that name.
     """
-    if name not in domains():
-        raise BadInput(f"no domain {name!r}; there are {', '.join(domains())}")
+    if not isinstance(name, str) or name not in domains():
+        raise BadInput(f"no domain {shown(name)}; there are {', '.join(domains())}")
     content = tomllib.loads(
         (files("metarec.data") / "domains" / f"{name}.toml").read_text(encoding="utf-8")
     )
@@ -181,6 +182,16 @@ def domain(name: str) -> DomainPack:
         says=tuple(Saying(**one) for one in content.get("says", ())),
         example=_example(content["example"], f"examples/domains/{name}"),
     )
+
+
+def policy_of(given: Policy | str | None) -> Policy | None:
+    """A policy as it is, or that of the domain of this name.
+
+    Raises:
+        BadInput: if it is neither.
+    """
+    check_type("policy", given, Policy | str | None, "a Policy or the name of a domain")
+    return domain(given).policy if isinstance(given, str) else given
 
 
 def _example(said: Mapping[str, Any], folder: str) -> Example:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
+from metarec.data.arguments import shown
 from metarec.data.errors import BadInput
 
 T = TypeVar("T")
@@ -42,7 +43,9 @@ class Extensions(Generic[T]):
             BadInput: if the name is taken or no name, or the part lacks a method.
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise BadInput(f"the name of a {self.kind} has letters, digits and _, got {name!r}")
+            raise BadInput(
+                f"the name of a {self.kind} has letters, digits and _, got {shown(name)}"
+            )
         if name in self.table or name in self.reserved:
             raise BadInput(f"the name {name!r} is taken; choose another one for the {self.kind}")
         offered = self.made(part)

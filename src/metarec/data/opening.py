@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from metarec.data.arguments import check_type
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import NO_DOMAIN, pack_kinds
 from metarec.data.domains import domain as pack_of
@@ -30,6 +31,9 @@ def open_tables(
     domain: str | None = None,
 ) -> Tables:
     """Read a source as tables that say themselves what was left out or assumed."""
+    check_type(
+        "rules", rules, CleaningConfig | None, "CleaningConfig (metarec.data.cleaning_config)"
+    )
     pack = NO_DOMAIN if domain is None else pack_of(domain)
     reading = reading or Reading(
         rules=rules or CleaningConfig(), synonyms=pack.synonyms, kinds=pack_kinds(pack)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from metarec.data.arguments import check_type
 from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
 from metarec.data.kinds import Kinds
@@ -145,6 +146,14 @@ class Interactions:
     that occur, else every positive kind that does. Decided on the data as a whole, so that a part
     of them without purchases does not take views for targets.
     """
+
+    def __post_init__(self) -> None:
+        check_type(
+            "Interactions.frame",
+            self.frame,
+            pl.DataFrame,
+            "a polars frame (Interactions.of reads others)",
+        )
 
     @classmethod
     def of(cls, frame: Any, kinds: Kinds | None = None) -> Interactions:
@@ -370,6 +379,11 @@ class Catalog:
 
     frame: pl.DataFrame
 
+    def __post_init__(self) -> None:
+        check_type(
+            "Catalog.frame", self.frame, pl.DataFrame, "a polars frame (Catalog.of reads others)"
+        )
+
     @classmethod
     def of(cls, frame: Any) -> Catalog:
         """Check a table of items; repeated ids keep their first row.
@@ -432,6 +446,11 @@ class Profiles:
     """Users and their attributes: `user_id` and any columns; every attribute may be missing."""
 
     frame: pl.DataFrame
+
+    def __post_init__(self) -> None:
+        check_type(
+            "Profiles.frame", self.frame, pl.DataFrame, "a polars frame (Profiles.of reads others)"
+        )
 
     @classmethod
     def of(cls, frame: Any) -> Profiles:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.arguments import check_type, ids_of, shown
 from metarec.data.cold_users import ColdUserSplit
 from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Evaluated
-from metarec.evaluation.measure import METRICS, Measured, Trial, measure
+from metarec.evaluation.measure import METRICS, Measured, Trial, check_metric, measure
 from metarec.evaluation.significance import Difference, holm, interval, paired_difference, resample
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -60,7 +61,8 @@ class CurveTable:
 
     def has(self, model: str, metric: str) -> bool:
         """Whether `model` was measured by `metric`."""
-        return metric == "coverage@10" or metric in self.per_user[model]
+        _check_name(metric)
+        return metric == "coverage@10" or metric in self.per_user[self.known(model)]
 
     def mean(self, model: str, metric: str) -> np.ndarray:
         """Mean over users at each number of events, `[shots]`.
@@ -68,20 +70,21 @@ class CurveTable:
         Raises:
             BadInput: for a recommender or metric that is not in the table.
         """
-        if metric == "coverage@10":
-            return self.coverage[self._known(model)]
+        if _check_name(metric) == "coverage@10":
+            return self.coverage[self.known(model)]
         return np.asarray(np.nanmean(self._values(model, metric), axis=1))
 
     def interval(self, model: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """95% bootstrap interval over users at each number of events, two `[shots]`; of coverage,
         which has no users, none.
         """
-        if metric == "coverage@10":
-            return self.coverage[self._known(model)], self.coverage[model]
+        if _check_name(metric) == "coverage@10":
+            return self.coverage[self.known(model)], self.coverage[model]
         return interval(self._values(model, metric), self.weights)
 
     def differences(self, model: str, other: str, metric: str) -> list[Difference]:
         """`model` against `other` on the same users, one difference for each number of events."""
+        check_metric(metric)
         higher = METRICS[metric].higher_is_better
         if higher is None:
             raise BadInput(f"{metric} has no better end, so recommenders cannot be compared by it")
@@ -93,7 +96,7 @@ class CurveTable:
 
     def best(self, metric: str, among: Iterable[str]) -> list[str]:
         """Which of `among` is best at each number of events, chosen with hindsight."""
-        able = [m for m in among if self.has(m, metric)]
+        able = [m for m in ids_of("among", among) if self.has(m, metric)]
         if not able:
             raise BadInput(f"none of the recommenders was measured by {metric}")
         means = np.stack([self.mean(m, metric) for m in able])
@@ -108,6 +111,7 @@ class CurveTable:
         """`model` against every other one at every number of events; `p_holm` is corrected over all
         rows.
         """
+        self.known(model)
         rows = [
             {
                 "other": other,
@@ -161,16 +165,29 @@ class CurveTable:
             },
         }
 
-    def _known(self, model: str) -> str:
-        if model not in self.per_user:
-            raise BadInput(f"{model!r} was not evaluated; the table has {', '.join(self.models)}")
+    def known(self, model: str) -> str:
+        """The name itself.
+
+        Raises:
+            BadInput: if no recommender of this name was evaluated.
+        """
+        if not isinstance(model, str) or model not in self.per_user:
+            raise BadInput(
+                f"{shown(model)} was not evaluated; the table has {', '.join(self.models)}"
+            )
         return model
 
     def _values(self, model: str, metric: str) -> np.ndarray:
-        values = self.per_user[self._known(model)]
+        _check_name(metric)
+        values = self.per_user[self.known(model)]
         if metric not in values:
             raise BadInput(f"{model} was not measured by {metric!r}; it has {', '.join(values)}")
         return values[metric]
+
+
+def _check_name(metric: str) -> str:
+    check_type("metric", metric, str, "the name of a metric such as 'ndcg@10'")
+    return metric
 
 
 def learning_curve(

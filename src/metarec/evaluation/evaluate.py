@@ -7,15 +7,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
 
+from metarec.data.arguments import check_call, check_type, check_whole, ids_of, refused
 from metarec.data.cold_users import Horizon
-from metarec.data.dataset import Dataset
+from metarec.data.dataset import Dataset, check_data
 from metarec.data.domains import domain
 from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import UNADAPTED, LearnerRecommender
@@ -26,8 +27,8 @@ from metarec.evaluation.choice import Choice, choose
 from metarec.evaluation.comparison import BaselineComparison, compare_with_baselines
 from metarec.evaluation.curve import CurveTable, learning_curve
 from metarec.evaluation.examples import ShownUser, show_cold_users
-from metarec.evaluation.interface import Evaluated, requests_at
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.interface import Evaluated, check_unfitted, requests_at
+from metarec.evaluation.measure import Trial, check_metric
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
 from metarec.evaluation.tables import html, latex
@@ -129,7 +130,8 @@ class Evaluation:
         """Whether a model (the first unless named) is worth it here; None where there is nothing to
         compare or it was not measured.
         """
-        model = model or next(iter(self.models), None)
+        check_metric(metric)
+        model = next(iter(self.models), None) if model is None else self.curve.known(model)
         bars = [b for b in self.baselines if self.curve.has(b, metric)]
         if model is None or not bars or not self.curve.has(model, metric):
             return None
@@ -139,6 +141,7 @@ class Evaluation:
         """Whether the evidence supports the first model or a single meta-learner; None where only
         one kind was evaluated.
         """
+        check_metric(metric)
         model = next((m for m in self.models if m not in self.learners), None)
         if (
             model is None
@@ -216,15 +219,15 @@ def evaluate(
         BadInput: if there is nobody to evaluate, nothing to evaluate, or two recommenders share a
             name.
     """
+    _check(data, models, seed, most, setting, gains, progress)
+    names = None if baselines is None else ids_of("baselines", baselines)
     setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
     if gains != "binary" and not all(trial.has_gains for trial in setting.trials.values()):
         raise BadInput(
             f"gains by strength need targets of several strengths, and those of {data.name} have "
             "one; say others in [kinds] of a TOML file, or evaluate with binary gains"
         )
-    bars = (
-        baselines_for(setting.split.train, baselines) if baselines is None or len(baselines) else []
-    )
+    bars = baselines_for(setting.split.train, names) if names is None or names else []
     evaluated = [*models, *bars]
     if not evaluated:
         raise BadInput("there is nothing to evaluate; give models or baselines")
@@ -265,6 +268,29 @@ def evaluate(
         ],
         is_default=bool(models) and isinstance(models[0], OwnRecommender) and models[0].is_default,
     )
+
+
+def _check(
+    data: Any,
+    models: Any,
+    seed: Any,
+    most: Any,
+    setting: Any,
+    gains: Any,
+    progress: Any,
+) -> None:
+    """Refuse arguments of wrong types before anything is fitted."""
+    check_data(data)
+    if isinstance(models, str | bytes | Mapping) or not isinstance(models, Iterable):
+        raise refused("models", models, "a list of unfitted recommenders")
+    for model in models:
+        check_unfitted(model)
+    check_whole("seed", seed, 0)
+    check_whole("most", most, 1)
+    check_type("setting", setting, Setting | None, "a Setting (evaluation.scenarios.prepare)")
+    if not isinstance(gains, str) or gains not in get_args(Gains):
+        raise refused("gains", gains, " or ".join(get_args(Gains)))
+    check_call("progress", progress, "a function of (stage, done, note)")
 
 
 def _fit(model: Evaluated, setting: Setting, seed: int, progress: Progress, done: float) -> Cost:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from metarec.data.arguments import shown
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
-from metarec.data.schema import Vocabulary
+from metarec.data.schema import BadInput, Vocabulary
+from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.slate import Request
 
 
@@ -43,6 +45,27 @@ class Evaluated(Scores, Protocol):
         `train`.
         """
         ...
+
+
+def check_unfitted(model: Any) -> None:
+    """Refuse what cannot be evaluated: a class, or a model that is fitted already and may know the
+    users it would be asked about.
+
+    Raises:
+        BadInput: with what to give instead.
+    """
+    if isinstance(model, FittedModel):
+        raise BadInput(
+            f"models takes unfitted recommenders, and {shown(model)} is fitted, perhaps on the "
+            "users to evaluate; give metarec.evaluation.adapters.OwnRecommender(preset='tiny'), "
+            "or run `metarec evaluate DATA --model FOLDER` for users it never met"
+        )
+    lacking = [n for n in ("name", "fit", "score") if not hasattr(model, n)]
+    if lacking or isinstance(model, type):
+        raise BadInput(
+            f"models takes recommenders with name, fit and score, and {shown(model)} is none; "
+            "see docs/guide/extending.md"
+        )
 
 
 @runtime_checkable

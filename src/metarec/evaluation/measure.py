@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from metarec.data.arguments import shown
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Vocabulary, id_order
@@ -141,6 +142,16 @@ METRICS = {
         ),
     )
 }
+
+
+def check_metric(metric: str) -> None:
+    """Refuse what is no metric.
+
+    Raises:
+        BadInput: with those there are.
+    """
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise BadInput(f"there is no metric {shown(metric)}; there are {', '.join(METRICS)}")
 
 
 @dataclass(frozen=True, kw_only=True)

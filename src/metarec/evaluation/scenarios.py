@@ -20,12 +20,14 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
+from metarec.data.arguments import shown
 from metarec.data.cold_users import (
     ColdUser,
     ColdUserSplit,
     Horizon,
     accepted_items,
     as_cold_users,
+    check_horizon,
     choose_horizon,
     cold_users_of,
     items_of_users,
@@ -83,6 +85,9 @@ def prepare(
     Raises:
         BadInput: for an unknown scenario, or data that leave nobody to evaluate in it.
     """
+    check_horizon(horizon)
+    if not isinstance(scenario, str) or scenario not in SCENARIOS:
+        raise BadInput(f"there is no scenario {shown(scenario)}; there are {', '.join(SCENARIOS)}")
     rng = derive(seed, "scenario")
     if scenario == "user-cold":
         split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
@@ -95,9 +100,7 @@ def prepare(
         return _item_cold(data, rng, seed, horizon, most)
     if scenario == "time":
         return _time(data, rng, horizon, most)
-    if scenario == "warm":
-        return _warm(data, rng, seed, horizon, most)
-    raise BadInput(f"there is no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
+    return _warm(data, rng, seed, horizon, most)
 
 
 def prepare_unmet(

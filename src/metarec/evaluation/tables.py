@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
+from metarec.data.arguments import check_whole
 from metarec.evaluation.curve import CurveTable
-from metarec.evaluation.measure import METRICS
+from metarec.evaluation.measure import METRICS, check_metric
 
 ESCAPED = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
 
@@ -21,6 +22,8 @@ def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
     Raises:
         BadInput: for a metric that was not measured.
     """
+    check_metric(metric)
+    check_whole("digits", digits, 1, at_most=15)
     lines = [
         rf"\begin{{tabular}}{{l{'r' * len(curve.shots)}}}",
         r"\toprule",

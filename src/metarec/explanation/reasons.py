@@ -4,10 +4,11 @@ JSON.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from metarec.data.arguments import check_type, check_whole, refused
 from metarec.explanation.context_facts import context_facts
 from metarec.explanation.counterfactual import counterfactual
 from metarec.explanation.field_facts import field_facts, labels_of
@@ -38,7 +39,7 @@ from metarec.recommendation.explained import (
     Explanation,
     FeatureEffect,
 )
-from metarec.recommendation.slate import Request
+from metarec.recommendation.slate import Request, check_request
 
 if TYPE_CHECKING:
     from metarec.recommender import Recommender
@@ -76,6 +77,7 @@ def explain(
     Raises:
         BadInput: if the item is not in the catalog.
     """
+    _check(model, request, k, words, scored, n_content, rng)
     request, notes = known_history(model, request)
     column = columns_of(model, [item_id])
     titles = model.catalog.titles()
@@ -124,6 +126,18 @@ def explain(
         facts=field_facts(model, request, int(column[0])),
         notes=notes,
         model_version=str(getattr(model, "version", "")),
+    )
+
+
+def _check(model: Any, request: Any, k: Any, words: Any, scored: Any, n: Any, rng: Any) -> None:
+    if not all(hasattr(model, name) for name in ("vocabulary", "catalog", "score", "score_parts")):
+        raise refused("model", model, "a Recommender (Recommender.load reads one)")
+    check_request(request)
+    check_whole("k", k, 1)
+    for name, value in (("words", words), ("scored", scored), ("n_content", n)):
+        check_whole(name, value, 0)
+    check_type(
+        "rng", rng, np.random.Generator | None, "a numpy Generator (np.random.default_rng(5))"
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from metarec.data.arguments import ids_of
 from metarec.data.domains import DEFAULT_POLICY
 from metarec.data.schema import BadInput, Catalog, Vocabulary
 from metarec.recommendation.policy import PolicyCheck
@@ -121,6 +122,7 @@ def columns_of(model: Explained, item_ids: Sequence[str]) -> np.ndarray:
     Raises:
         BadInput: if an item is not in the catalog.
     """
+    item_ids = ids_of("item_id", item_ids)
     columns = model.vocabulary.indexes(item_ids)
     if (columns < 0).any():
         missing = item_ids[int(np.argmax(columns < 0))]

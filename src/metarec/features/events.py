@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from metarec.data.arguments import id_text, shown
 from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Interactions, Vocabulary
@@ -317,10 +319,21 @@ def parts_of(event: Any) -> tuple[Any, float | None, str | None, float | None]:
     if isinstance(event, str | int):
         return event, None, None, None
     if not 1 <= len(event) <= 4:
-        raise BadInput(f"an event is (item_id, value, kind, timestamp) or less, got {event!r}")
+        raise BadInput(f"an event is (item_id, value, kind, timestamp) or less, got {shown(event)}")
     item, value, kind, at = [*event, None, None, None][:4]
+    if not isinstance(kind, str | None):
+        raise BadInput(f"the kind of an event is a text such as 'view', got {shown(event)}")
+    if not isinstance(item, str):
+        item = id_text("history", item)
     try:
         number = None if value is None or value != value else float(value)
-        return item, number, kind, None if at is None else float(at)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"value and timestamp of an event must be numbers, got {event!r}") from error
+        moment = None if at is None else float(at)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _no_numbers(event) from error
+    if number is not None and not isfinite(number):
+        raise _no_numbers(event)
+    return item, number, kind, moment
+
+
+def _no_numbers(event: Any) -> BadInput:
+    return BadInput(f"value and timestamp of an event must be numbers, got {shown(event)}")

@@ -165,7 +165,13 @@ def _said(name: str, dtype: pl.DataType) -> pl.Expr:
 def _filled(template: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
     """A template as one expression, empty where a value is missing."""
     written: list[pl.Expr] = []
-    for literal, name, _, _ in _pieces(template, "item"):
+    pieces = _pieces(template, "item")
+    if all(name is None for _, name, _, _ in pieces):
+        raise BadInput(
+            f"item template {template!r} says the same of every item; let it hold some of "
+            f"{', '.join(f'{{{name}}}' for name in columns)}"
+        )
+    for literal, name, _, _ in pieces:
         if literal:
             written.append(pl.lit(literal))
         if name is not None and name not in columns:

@@ -119,7 +119,7 @@ def register_model(name: str, model: type[Model]) -> None:
     Raises:
         BadInput: if the name is taken, or the class lacks a method.
     """
-    if name in LEARNERS:
+    if isinstance(name, str) and name in LEARNERS:
         raise BadInput(f"the name {name!r} is taken; choose another one for the model")
     _MODELS.register(name, model)
 

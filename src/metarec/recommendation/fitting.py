@@ -7,15 +7,18 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
+from os import PathLike
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 
-from metarec.data.cold_users import Horizon, choose_horizon
-from metarec.data.dataset import Dataset
-from metarec.data.domains import DEFAULT_POLICY, Policy
+from metarec.data.arguments import check_call, check_type, check_whole, shown
+from metarec.data.cold_users import Horizon, check_horizon, choose_horizon
+from metarec.data.dataset import Dataset, check_data
+from metarec.data.domains import DEFAULT_POLICY, Policy, policy_of
 from metarec.data.errors import DataWarning
 from metarec.data.places import LATITUDE, LONGITUDE
 from metarec.data.schema import BadInput, Catalog, id_order
@@ -44,9 +47,12 @@ from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
 from metarec.recommendation.steps import Steps
-from metarec.runtime.jobs import check_backend
+from metarec.runtime.jobs import BACKENDS
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
+
+MAX_WORKERS = 4096
+"""Processes of a fit: more is a slip of the hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +118,7 @@ def fit(
     data: Dataset,
     settings: Settings,
     *,
-    policy: Policy | None = None,
+    policy: Policy | str | None = None,
     horizon: Horizon | None = None,
     user_weights: Mapping[str, float] | None = None,
     checkpoint: str | Path | None = None,
@@ -122,12 +128,16 @@ def fit(
     progress: Progress = silent,
 ) -> FittedModel:
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
-    check_backend(workers, backend)
-    if not isinstance(data, Dataset):
-        raise BadInput(f"data is a Dataset (metarec.read reads one), got {data!r}")
+    check_whole("workers", workers, 1, at_most=MAX_WORKERS)
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        raise BadInput(f"backend must be one of {', '.join(BACKENDS)}, got {shown(backend)}")
+    check_data(data)
+    check_horizon(horizon)
+    check_type("checkpoint", checkpoint, str | PathLike | None, "a folder")
+    check_call("progress", progress, "a function of (stage, done, note)")
     _check_size(data)
     settings = replace(settings, models={**configs_of(data.models), **settings.models})
-    named = policy or data.policy
+    named = policy_of(policy) or data.policy
     data = replace(data, policy=named or DEFAULT_POLICY)
     past = Past.of(data, _whole_catalog(data))
     item_inputs, content, text = _read_items(past, settings, progress)
@@ -213,6 +223,7 @@ def fit_like(
     progress: Progress,
 ) -> FittedModel:
     """A model's settings and prior, and its policy where `data` have none, fitted on other data."""
+    check_data(data)
     return fit(
         data,
         model.settings if seed is None else replace(model.settings, seed=seed),
@@ -238,6 +249,7 @@ def behaviour_of(model: FittedModel) -> Behaviour:
 
 def prior_of(model: FittedModel) -> Prior:
     """What of a model holds on other data too."""
+    check_type("prior", model, FittedModel, "a Recommender (Recommender.load reads one)")
     seen = np.zeros(len(model.catalog), bool)
     seen[model.vocabulary.indexes(model.trained_on["item_id"].unique())] = True
     encoder = model.item_inputs.encoder
@@ -329,13 +341,19 @@ def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) ->
     """[U] float64 of mean 1."""
     if weights is None:
         return None
+    check_type("user_weights", weights, Mapping, "weights by user id, such as {'u1': 2.0}")
     wrong = next(
-        ((user, weight) for user, weight in weights.items() if not 0.0 < weight < np.inf), None
+        (
+            (user, weight)
+            for user, weight in weights.items()
+            if not isinstance(cast("Any", weight), Real) or not 0.0 < weight < np.inf
+        ),
+        None,
     )
     if wrong is not None:
         raise BadInput(
-            f"the weight of a user must be above 0 and finite, got {wrong[1]} for {wrong[0]!r}; "
-            "to leave a user out, take them out of the data"
+            f"the weight of a user must be above 0 and finite, got {shown(wrong[1])} for "
+            f"{wrong[0]!r}; to leave a user out, take them out of the data"
         )
     given = np.array([weights.get(user, np.nan) for user in user_ids], np.float64)
     if np.isnan(given).all():

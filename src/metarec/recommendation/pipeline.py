@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metarec.data.arguments import shown
 from metarec.data.errors import BadInput
 from metarec.recommendation.annotate import annotate
 from metarec.recommendation.cold_share import reserve
@@ -31,7 +32,7 @@ def recommend(
     """One slate for each request; unless `rng` is given, chance is seeded by the model's seed."""
     checked_requests(requests)
     if not isinstance(rng, np.random.Generator | None):
-        raise BadInput(f"rng is a numpy Generator (np.random.default_rng(5)), got {rng!r}")
+        raise BadInput(f"rng is a numpy Generator (np.random.default_rng(5)), got {shown(rng)}")
     return recommend_each(model, requests, [options] * len(requests), rng)
 
 

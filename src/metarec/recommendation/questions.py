@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from metarec.data.arguments import check_whole, ids_of, shown
 from metarec.data.errors import BadInput
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
@@ -17,7 +19,7 @@ from metarec.recommendation.onboarding import (
     choose_questions,
 )
 from metarec.recommendation.score import log_scores
-from metarec.recommendation.slate import Request
+from metarec.recommendation.slate import Request, checked_requests
 
 N_COMMON = 500
 """Items that may be asked about, the best known; the rest would slow the search for nothing."""
@@ -30,10 +32,12 @@ def ask(
     exclude: Sequence[Sequence[str]] = (),
 ) -> Questions:
     """Up to `k` questions for each user, as many for each; `exclude`: items not to ask about."""
-    if k < 1:
-        raise BadInput(f"k must be 1 or more, got {k}")
-    if any(isinstance(ids, str) for ids in exclude):
-        raise BadInput(f"exclude holds a list of items for each request, got {exclude!r}")
+    checked_requests(requests)
+    check_whole("k", k, 1)
+    exclude = _excluded(requests, exclude)
+    k = min(k, len(model.catalog))
+    if not requests:
+        return Questions(items=np.zeros((0, k), np.int64), worth=np.zeros((0, k)))
     knows = chance_known(
         np.bincount(
             model.vocabulary.indexes(model.trained_on["item_id"]), minlength=len(model.catalog)
@@ -51,10 +55,21 @@ def ask(
         _covariances(vectors, common, users.support),
         1.0,
         chance_known_to(knows, scores[0], scores[1:])[:, common],
-        min(k, int(may_ask.sum(1).min())),  # who knows all but two items can be asked about two
+        min(
+            k, int(may_ask.sum(1).min(initial=k))
+        ),  # who knows all but two items can be asked about two
         may_ask=may_ask,
     )
     return Questions(items=common[found.items], worth=found.worth)
+
+
+def _excluded(requests: Sequence[Request], exclude: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Ids not to ask about for each request; none for those that it does not reach."""
+    given: Any = exclude
+    is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+    if not is_list or len(exclude) > len(requests) or any(isinstance(i, str) for i in exclude):
+        raise BadInput(f"exclude holds a list of items for each request, got {shown(exclude)}")
+    return [ids_of("exclude", ids) for ids in exclude]
 
 
 def _may_ask(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, cast
 
 import numpy as np
 
+from metarec.data.arguments import check_whole, shown
 from metarec.data.schema import BadInput
 from metarec.features.users import UserBatch
 from metarec.recommendation.rerank import Reranker
@@ -35,8 +36,6 @@ class SlateOptions:
 
     def __post_init__(self) -> None:
         self._check_types()
-        if self.k < 1:
-            raise BadInput(f"k must be 1 or more, got {self.k}")
         if not 0.0 <= self.diversity <= 1.0:
             raise BadInput(f"diversity must lie in [0, 1], got {self.diversity}")
         if not 0.0 <= self.cold_share <= 0.5:
@@ -49,18 +48,17 @@ class SlateOptions:
             )
 
     def _check_types(self) -> None:
-        k, words, rules = (cast("Any", given) for given in (self.k, self.filter, self.rules))
-        if isinstance(k, bool) or not isinstance(k, Integral):
-            raise BadInput(f"k must be a whole number, got {self.k!r}")
+        check_whole("k", self.k, 1)
+        words, rules = (cast("Any", given) for given in (self.filter, self.rules))
         for name in ("diversity", "cold_share", "explore"):
             if not isinstance(getattr(self, name), Real):
-                raise BadInput(f"{name} takes a number, got {getattr(self, name)!r}")
+                raise BadInput(f"{name} takes a number, got {shown(getattr(self, name))}")
         if not isinstance(words, str | None):
-            raise BadInput(f"filter is a text such as 'year > 1990', got {self.filter!r}")
+            raise BadInput(f"filter is a text such as 'year > 1990', got {shown(words)}")
         if not isinstance(rules, Rules):
-            raise BadInput(f"rules must be Rules, got {self.rules!r}")
+            raise BadInput(f"rules must be Rules, got {shown(rules)}")
         if self.reranker is not None and not hasattr(self.reranker, "rerank"):
-            raise BadInput(f"a reranker has the method rerank, got {self.reranker!r}")
+            raise BadInput(f"a reranker has the method rerank, got {shown(self.reranker)}")
 
 
 @dataclass(frozen=True, kw_only=True)

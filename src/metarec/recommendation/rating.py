@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from metarec.data.arguments import ids_of, shown
 from metarec.data.schema import BadInput
 from metarec.features.histories import Histories
 from metarec.models.rating import RatingHead
@@ -27,12 +29,14 @@ def predict_ratings(
             "this model was trained on events without ratings, so it ranks but does not rate"
         )
     support = model.users(requests)[0].support
-    if len(item_ids) != len(requests) or any(isinstance(ids, str) for ids in item_ids):
+    given: Any = item_ids
+    is_list = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str | bytes)
+    if not is_list or len(given) != len(requests) or any(isinstance(i, str) for i in given):
         raise BadInput(
             f"item_ids holds a list of items for each request ({len(requests)} here), such as "
-            f"[['item1', 'item2']]; got {item_ids!r}"
+            f"[['item1', 'item2']]; got {shown(item_ids)}"
         )
-    index = [model.vocabulary.indexes(map(str, ids)) for ids in item_ids]
+    index = [model.vocabulary.indexes(ids_of("item_ids", ids)) for ids in item_ids]
     values, spread = predict_at(model, model.ratings, support, Histories.of_indexes(index))
     cuts = np.cumsum([len(row) for row in index])[:-1]
     return list(zip(np.split(values, cuts), np.split(spread, cuts), strict=True))

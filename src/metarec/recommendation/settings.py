@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
+from metarec.data.arguments import check_type, shown
 from metarec.data.schema import BadInput
 from metarec.features.text import check_user_template
 from metarec.models.config import ModelConfig
@@ -63,11 +64,16 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {self.preset!r}")
+        preset: Any = self.preset
+        if not isinstance(preset, str) or preset not in PRESETS:
+            raise BadInput(f"preset must be one of {', '.join(PRESETS)}, got {shown(preset)}")
         seed: Any = self.seed
-        if not isinstance(seed, Integral):
-            raise BadInput(f"seed must be a whole number, got {self.seed!r}")
+        if isinstance(seed, bool) or not isinstance(seed, Integral):
+            raise BadInput(f"seed must be a whole number, got {shown(seed)}")
+        check_type("encoder", self.encoder, str, "the name of a text encoder, such as 'auto'")
+        for name in ("learner", "item_template", "user_template"):
+            check_type(name, getattr(self, name), str | None, "a text")
+        check_type("models", self.models, Mapping, "settings by the ids of models")
         object.__setattr__(self, "models", configs_of(self.models))
         if self.learner is not None:
             object.__setattr__(self, "learner", current_id(self.learner))

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 
+from metarec.data.arguments import check_plain, check_type, check_whole, id_text, ids_of, shown
 from metarec.data.errors import BadInput
 
 ItemIds: TypeAlias = Sequence[Sequence[str]]
@@ -56,32 +57,45 @@ class Request:
 
     def __post_init__(self) -> None:
         history: Any = self.history
-        if isinstance(history, str | bytes | Mapping) or not isinstance(history, Iterable):
-            raise BadInput(f"history is a list of events or item ids, got {history!r}")
+        no_list = isinstance(history, str | bytes | Mapping | pl.DataFrame)
+        if no_list or not isinstance(history, Iterable):
+            raise BadInput(f"history is a list of events or item ids, got {shown(history)}")
         self._check_fields()
         if not all(isinstance(event, tuple | list) for event in self.history):
-            events = [e if isinstance(e, tuple | list) else (str(e), None) for e in self.history]
+            events = [
+                e if isinstance(e, tuple | list) else (id_text("history", e), None)
+                for e in self.history
+            ]
             object.__setattr__(self, "history", events)
         km = self.within_km
         if km is not None and not (isinstance(km, int | float) and 0.0 < km < np.inf):
-            raise BadInput(f"within_km must be a number of kilometres above 0, got {km!r}")
+            raise BadInput(f"within_km must be a number of kilometres above 0, got {shown(km)}")
 
     def _check_fields(self) -> None:
         """A text where a list is meant would be read letter by letter."""
-        for name in ("friends", "searches", "exclude", "allow"):
+        for name in ("friends", "exclude", "allow"):
             given: Any = getattr(self, name)
-            if isinstance(given, str | bytes) or not isinstance(given, Iterable | None):
-                raise BadInput(f"{name} is a list, got {given!r}; write [{given!r}] for one")
-        if (odd := next((q for q in self.searches if not isinstance(q, str)), None)) is not None:
-            raise BadInput(f"searches is a list of texts, and {odd!r} is none")
+            if given is None and name == "allow":
+                continue
+            if name == "friends" and isinstance(given, Mapping):
+                friend_weights(given)
+            else:
+                object.__setattr__(self, name, ids_of(name, given))
+        searches: Any = self.searches
+        if isinstance(searches, str | bytes | Mapping) or not isinstance(searches, Iterable):
+            text = shown(searches)
+            raise BadInput(f"searches is a list, got {text}; write [{text}] for one")
+        if (odd := next((q for q in searches if not isinstance(q, str)), self)) is not self:
+            raise BadInput(f"searches is a list of texts, and {shown(odd)} is none")
         for name in ("profile", "context"):
             if not isinstance(getattr(self, name), Mapping):
-                raise BadInput(f"{name} maps names to values, got {getattr(self, name)!r}")
+                raise BadInput(f"{name} maps names to values, got {shown(getattr(self, name))}")
+            check_plain(name, getattr(self, name))
         if not isinstance(self.wish, str | None):
-            raise BadInput(f"wish is a text, got {self.wish!r}")
+            raise BadInput(f"wish is a text, got {shown(self.wish)}")
         at: Any = self.at
         if at is not None and not (isinstance(at, Real) and isfinite(at)):
-            raise BadInput(f"at is a time in seconds since 1970, got {at!r}")
+            raise BadInput(f"at is a time in seconds since 1970, got {shown(at)}")
 
 
 def observed(request: Request, events: Sequence[tuple[Any, ...]]) -> Request:
@@ -90,6 +104,7 @@ def observed(request: Request, events: Sequence[tuple[Any, ...]]) -> Request:
     Raises:
         BadInput: if `events` is no list of events.
     """
+    check_request(request)
     return replace(request, history=[*request.history, *Request(history=events).history])
 
 
@@ -100,9 +115,22 @@ def checked_requests(requests: Sequence[Request]) -> None:
         BadInput: if it is one request, or holds anything else.
     """
     if isinstance(requests, Request | str | bytes) or not isinstance(requests, Iterable):
-        raise BadInput(f"requests is a list of Request, got {requests!r}; write [Request(...)]")
-    if (odd := next((r for r in requests if not isinstance(r, Request)), None)) is not None:
-        raise BadInput(f"requests is a list of Request, and {odd!r} is none")
+        text = shown(requests)
+        raise BadInput(f"requests is a list of Request, got {text}; write [Request(...)]")
+    if isinstance(requests, Mapping):
+        raise BadInput(f"requests is a list of Request, and {shown(requests)} is none")
+    for one in requests:
+        if not isinstance(one, Request):
+            raise BadInput(f"requests is a list of Request, and {shown(one)} is none")
+
+
+def check_request(request: Request) -> None:
+    """Refuse what is no request.
+
+    Raises:
+        BadInput: naming what was given.
+    """
+    check_type("request", request, Request, "one Request, such as metarec.Request(history=[...])")
 
 
 def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:
@@ -114,8 +142,10 @@ def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:
     if not isinstance(friends, Mapping):
         return [1.0] * len(friends)
     for friend, weight in friends.items():
-        if not 0.0 < weight < np.inf:
-            raise BadInput(f"the weight of a friend must be above 0, got {weight} for {friend!r}")
+        given: Any = weight
+        if not isinstance(given, Real) or not 0.0 < weight < np.inf:
+            text = shown(weight)
+            raise BadInput(f"the weight of a friend must be above 0, got {text} for {friend!r}")
     return list(friends.values())
 
 
@@ -144,6 +174,7 @@ class Slate:
 
     def after(self, offset: int) -> Slate:
         """Its places after the first `offset`."""
+        check_whole("offset", offset, 0)
         arrays = ("scores", "uncertainty", "propensity", "predicted", "interval")
         cut: dict[str, Any] = {
             n: None if (a := getattr(self, n)) is None else a[offset:] for n in arrays

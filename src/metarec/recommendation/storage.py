@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from metarec.data.arguments import check_type
 from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
@@ -102,6 +104,7 @@ def to_artefact(model: FittedModel) -> Artefact:
 
 def save(model: FittedModel, folder: str | Path) -> None:
     """Write a model, whole or not at all."""
+    _check_folder(folder)
     write_artefact(folder, to_artefact(model))
 
 
@@ -112,9 +115,14 @@ def load(folder: str | Path) -> FittedModel:
         FileNotFoundError: if there is none.
         BrokenArtefact: if it cannot be read.
     """
+    _check_folder(folder)
     artefact = read_artefact(folder)
     with reading_whole(folder):
         return from_artefact(artefact)
+
+
+def _check_folder(folder: Any) -> None:
+    check_type("folder", folder, str | PathLike, "the folder of a model")
 
 
 def from_artefact(artefact: Artefact) -> FittedModel:

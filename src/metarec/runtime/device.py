@@ -43,8 +43,10 @@ def use_device(name: str) -> str:
     Raises:
         UnknownDevice: if the name is none of these, or the machine has no such device.
     """
-    if name not in DEVICES:
-        raise UnknownDevice(f"device {name!r}: choose one of {', '.join(DEVICES)}")
+    if not isinstance(name, str) or name not in DEVICES:
+        raise UnknownDevice(
+            f"device {' '.join(repr(name).split())}: choose one of {', '.join(DEVICES)}"
+        )
     there = {"cpu", *_accelerators()} if name != "cpu" else {"cpu"}
     if name == "auto":
         name = next((one for one in ("cuda", "mps") if one in there), "cpu")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from metarec.data.arguments import check_call
 from metarec.data.dataset import Dataset
 from metarec.data.extensions import Extensions
 from metarec.data.schema import BadInput
@@ -32,8 +33,15 @@ BASELINES: dict[str, Callable[[], Evaluated]] = {
 NEED_VALUES = ("RatedPopular", "ItemMean+UserOffset", "RatingKNN")
 """Baselines that mean something only where users state values."""
 OURS = tuple(BASELINES)
+
+
+def _made(make: Callable[[], Evaluated]) -> Evaluated:
+    check_call("make", make, "a class or a function without arguments that makes a baseline")
+    return make()
+
+
 _BASELINES: Extensions[Callable[[], Evaluated]] = Extensions(
-    kind="baseline", table=BASELINES, needs=("name", "fit", "score"), made=lambda make: make()
+    kind="baseline", table=BASELINES, needs=("name", "fit", "score"), made=_made
 )
 
 

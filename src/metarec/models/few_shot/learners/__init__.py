@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from metarec.data.arguments import shown
 from metarec.data.extensions import Extensions
 from metarec.data.schema import BadInput
 from metarec.models.few_shot.learner import Learner
@@ -77,7 +78,7 @@ LEARNERS: dict[str, Method] = {
 
 def _made(method: Method) -> object:
     if not isinstance(method, Method):
-        raise BadInput(f"a meta-learner is registered as a Method, got {method!r}")
+        raise BadInput(f"a meta-learner is registered as a Method, got {shown(method)}")
     return method.make(objective="ranking" if method.ranks else "rating")
 
 
