@@ -12,6 +12,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.models.als import Als
 from metarec.models.base import Model
 from metarec.models.bert_two_tower import BertTwoTower
+from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import PART
 from metarec.models.config import ModelConfig, configured
 from metarec.models.content import Content
@@ -88,8 +89,12 @@ MODELS: dict[str, type[Model]] = {
 """name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,
 under its own name.
 """
-RATING, TREND = "rating", "trend"
-BESIDE: dict[str, ModelConfig] = {RATING: RatingConfig(), TREND: TrendConfig()}
+RATING, TREND, COLD_ITEMS = "rating", "trend", PART
+BESIDE: dict[str, ModelConfig] = {
+    RATING: RatingConfig(),
+    TREND: TrendConfig(),
+    COLD_ITEMS: ColdItemsConfig(),
+}
 """Defaults of what is fitted beside the models wherever data can teach it, and is set like them."""
 BEHAVIOR_ENCODERS = ("decoder", "encoder", "encoder_decoder", "gru4rec", "caser")
 """Models that read the events of a user in a row; `evaluate --all` fits each alone."""

@@ -33,10 +33,19 @@ from metarec.features.training_context import TrainingContext
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
 from metarec.models.base import LARGE
+from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.models.rating_kernel import RatingConfig
-from metarec.models.registry import BESIDE, PLACE, RATING, REPEAT, configs_of, context_models
+from metarec.models.registry import (
+    COLD_ITEMS,
+    PLACE,
+    RATING,
+    REPEAT,
+    TREND,
+    configs_of,
+    context_models,
+)
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, cold_users_needed
@@ -169,7 +178,9 @@ def fit(
         else:
             behaviour, names = replace(behaviour, taste=taught), (TRANSFERRED, *names)
     steps = Steps.of(checkpoint, version, workers, backend)
-    _tell_untaught(settings, (*names, *BESIDE))
+    has_cold = learns_cold_items(settings, item_inputs, names)
+    beside = {TREND: True, RATING: data.interactions.has_values, COLD_ITEMS: has_cold}
+    _tell_untaught(settings, (*names, *(name for name, is_fitted in beside.items() if is_fitted)))
     ensemble = fit_ensemble(
         behaviour, names, settings.seed, progress, steps, settings.models, prior
     ).with_words(words)
@@ -191,9 +202,7 @@ def fit(
         content=content,
         text=text,
         ensemble=ensemble,
-        new_items=NewItemPlaces.fit(behaviour, text, derive(settings.seed, "new items"), progress)
-        if learns_cold_items(settings, item_inputs, names)
-        else None,
+        new_items=_new_items(behaviour, text, settings, progress) if has_cold else None,
         ratings=ratings,
         version=version,
         intervals=intervals,
@@ -292,6 +301,14 @@ def _read_items(
         seed=settings.seed,
         progress=progress,
     )
+
+
+def _new_items(
+    behaviour: Behaviour, text: np.ndarray, settings: Settings, progress: Progress
+) -> NewItemPlaces | None:
+    config = cast("ColdItemsConfig | None", settings.models.get(COLD_ITEMS))
+    rng = derive(settings.seed, "new items")
+    return NewItemPlaces.fit(behaviour, text, rng, progress, config)
 
 
 def _rating_head(behaviour: Behaviour, settings: Settings) -> tuple[RatingHead, Conformal | None]:

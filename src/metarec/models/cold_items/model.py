@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.content import (
     expected_likes,
     placed,
@@ -43,23 +44,10 @@ from metarec.models.few_shot.training import Training, meta_train
 from metarec.runtime.device import in_memory, on_device, up_to
 from metarec.runtime.progress import Progress, silent
 
-FOLDS = 8
-"""Users are described without the items of the fold a meta-batch is drawn from, as a new item's
-raters will be.
-"""
-MAX_RATERS = 10
-NO_RATERS = 0.4
-"""Share of tasks that show no rater."""
-EVIDENCE = 5.0
-"""Events of a user that count half: a short history says less of them."""
-DISLIKED = -0.3
-"""Weight of a disliked event in the description of a user."""
 HELD_OUT = 0
 """The fold no meta-batch is drawn from: on it learning stops, and what speaks for an item is
 weighed.
 """
-TEST_USERS = 2000
-"""Held-out items, and users asked about them, at most."""
 BLOCK = 20_000_000
 """Cosines held at a time."""
 TRAINING = Training(outer_steps=400, tasks_per_step=96, dropout=0.1, evaluate_every=100)
@@ -91,6 +79,7 @@ class NewItems:
     """[2, 4] float32 of the learner's score, expected likes and both kinds of likeness: without
     raters, and what many raters add.
     """
+    config: ColdItemsConfig = ColdItemsConfig()
 
     @classmethod
     def fit(
@@ -103,6 +92,7 @@ class NewItems:
         texts: np.ndarray | None = None,
         columns: ItemColumns | None = None,
         training: Training = TRAINING,
+        config: ColdItemsConfig | None = None,
         progress: Progress = silent,
     ) -> NewItems:
         """Meta-train on the items of `behaviour`, each made new in turn.
@@ -111,6 +101,7 @@ class NewItems:
             texts: [N, E] the items' text embeddings in full, which are read beside their content,
                 and likeness is told by; likeness of content if None.
         """
+        config = config or cls.config
         lengthened = unit_rows(behaviour.content if texts is None else texts)
         center = lengthened[
             np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
@@ -128,9 +119,12 @@ class NewItems:
             center=center,
             texts=unit_rows(lengthened - center),
             weights=LEARNER_ALONE,
+            config=config,
         )
         tasks = _ItemTasks(
-            new_items=draft, behaviour=behaviour, folds=rng.integers(0, FOLDS, behaviour.n_items)
+            new_items=draft,
+            behaviour=behaviour,
+            folds=rng.integers(0, config.folds, behaviour.n_items),
         )
         held_out = tasks.held_out(np.random.default_rng(0))
         if held_out is None:
@@ -253,7 +247,8 @@ class NewItems:
         with torch.no_grad():
             scores = self.learner.score(self.prior, items.params, asked)
         parts = scores, items.params["expected"], *on_device(likeness)
-        return in_memory(weighed(parts, items.raters, on_device(self.weights)).T)
+        weights, confident_at = on_device(self.weights), self.config.confident_at
+        return in_memory(weighed(parts, items.raters, weights, confident_at).T)
 
     def expected_of(self, content: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
         """[items] log of how often items of such content are liked."""
@@ -263,7 +258,8 @@ class NewItems:
         """Everything learned, as named arrays, without the texts of known items; name and settings
         as JSON bytes.
         """
-        facts = json.dumps({"name": self.name, "settings": self.settings}).encode()
+        told = {"name": self.name, "settings": self.settings, "config": asdict(self.config)}
+        facts = json.dumps(told).encode()
         parts = {f"prior.{name}": in_memory(value) for name, value in self.prior.items()}
         parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
         own = {name: getattr(self, name) for name in ("factors", "expected", "center", "weights")}
@@ -286,8 +282,11 @@ class NewItems:
             name: arrays[name] for name in ("factors", "expected", "center", "weights")
         }
         prior = {name: on_device(np.array(value)) for name, value in part("prior.").items()}
+        told = json.loads(arrays["facts"].tobytes())
+        config = ColdItemsConfig(**told.pop("config", {}))  # models saved before have none
         return cls(
-            **json.loads(arrays["facts"].tobytes()),
+            **told,
+            config=config,
             prior=prior,
             scale=ValueScale.from_arrays(part("scale.")),
             texts=texts,
@@ -321,8 +320,10 @@ class NewItems:
         same to all learners of a scale.
         """
         liking = self.scale.seen(users, "liking").values
-        signs = np.where(liking > 0, np.float32(1.0), np.float32(DISLIKED)) * np.float32(3.0)
-        signs /= np.repeat(users.lengths + np.float32(EVIDENCE), users.lengths)
+        signs = np.where(
+            liking > 0, np.float32(1.0), np.float32(self.config.disliked)
+        ) * np.float32(3.0)
+        signs /= np.repeat(users.lengths + np.float32(self.config.evidence), users.lengths)
         extra = np.stack([np.ones(len(users)), np.log1p(users.lengths) / 5.0], axis=1)
         return users.matrix(len(self.factors), signs), extra.astype(np.float32)
 
@@ -363,13 +364,16 @@ class _ItemTasks:
                 self.new_items.describe(histories.where(self.folds[histories.items] != fold)),
                 rng=rng,
             )
-            for fold in range(FOLDS)
+            for fold in range(self.new_items.config.folds)
         ]
 
     @cached_property
     def expected(self) -> list[np.ndarray]:
         """For each fold, the likes that content is expected to get by the items of all others."""
-        return [expected_likes(self.behaviour, self.folds != fold) for fold in range(FOLDS)]
+        return [
+            expected_likes(self.behaviour, self.folds != fold)
+            for fold in range(self.new_items.config.folds)
+        ]
 
     @cached_property
     def raters(self) -> Histories:
@@ -383,18 +387,22 @@ class _ItemTasks:
         liked = (
             np.bincount(self.raters.owners[self.raters.values > 0], minlength=len(self.raters)) > 0
         )
-        return [np.flatnonzero(liked & (self.folds == fold)) for fold in range(FOLDS)]
+        return [
+            np.flatnonzero(liked & (self.folds == fold))
+            for fold in range(self.new_items.config.folds)
+        ]
 
     def held_out(self, rng: np.random.Generator) -> HeldOut | None:
         """All items of the fold kept out; None where nobody liked two of them, so that there is
         nothing to compare.
         """
-        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:TEST_USERS])
+        most = self.new_items.config.max_held_out
+        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:most])
         batch = self._batch(HELD_OUT, items, rng)
         likers = np.unique(in_memory(batch.query.items[batch.query.is_real]))
         if len(items) < 2 or not len(likers):
             return None
-        test_users = rng.permutation(likers)[:TEST_USERS]
+        test_users = rng.permutation(likers)[:most]
         place = np.full(len(self.behaviour.histories), -1)
         place[test_users] = np.arange(len(test_users))
         at = on_device(place)[batch.query.items]
@@ -414,6 +422,7 @@ class _ItemTasks:
             users=self.users[HELD_OUT],
             test_users=on_device(test_users),
             likeness=on_device(likeness),
+            config=self.new_items.config,
         )
 
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
@@ -429,9 +438,11 @@ class _ItemTasks:
         )
 
     def _batch(self, fold: int, items: np.ndarray, rng: np.random.Generator) -> TaskBatch:
-        raters = self.raters.users(items).shuffled(rng)
+        raters, config = self.raters.users(items).shuffled(rng), self.new_items.config
         shots = np.where(
-            rng.random(len(items)) < NO_RATERS, 0, rng.integers(1, MAX_RATERS + 1, len(items))
+            rng.random(len(items)) < config.no_raters,
+            0,
+            rng.integers(1, config.max_raters + 1, len(items)),
         )
         shots = np.minimum(shots, raters.lengths // 2)
         shown, asked = raters.first(shots), raters.after(shots)
@@ -447,7 +458,7 @@ class _ItemTasks:
         )
         profile = with_expected(self.behaviour.content[items], self.expected[fold])
         return TaskBatch(
-            support=padded_support(shown, profile, MAX_RATERS),
+            support=padded_support(shown, profile, config.max_raters),
             query=query,
             items=self.users[fold],
         )

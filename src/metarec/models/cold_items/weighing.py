@@ -9,16 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Learner, Objective, Prior, Question
 from metarec.models.few_shot.tasks import Query, Support, TaskBatch
 from metarec.runtime.device import in_memory, on_device
-
-CONFIDENT_AT = 2.0
-"""Raters of an item that move its weights half way from those of none to those of many."""
-SHRINKAGE = 1e-3
-"""Of the weights towards the learner alone, beside a loss in nats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +64,15 @@ class ComparesItems:
 LEARNER_ALONE = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
 
 
-def weighed(parts: Sequence[Tensor], raters: Tensor, weights: Tensor) -> Tensor:
+def weighed(
+    parts: Sequence[Tensor], raters: Tensor, weights: Tensor, confident_at: float
+) -> Tensor:
     """[items, users] sum of four parts, each [items, users] or [items, 1], weighed by how many
-    raters each item [items] has.
+    raters each item [items] has; `confident_at` of them move it half way.
     """
     weight_PI1 = weights[0, :, None, None]  # the same for all items
     if raters.any():
-        confidence = (raters / (raters + CONFIDENT_AT)).to(weights.dtype)
+        confidence = (raters / (raters + confident_at)).to(weights.dtype)
         weight_PI1 = weight_PI1 + weights[1, :, None, None] * confidence[:, None]
     total = weight_PI1[0] * parts[0]
     for weight, part in zip(weight_PI1[1:], parts[1:], strict=True):
@@ -94,6 +92,7 @@ class HeldOut:
     """[J] rows of `users`."""
     likeness: Tensor
     """[2, items, J]"""
+    config: ColdItemsConfig
 
     def loss(self, learner: Learner, prior: Prior) -> Tensor:
         """The outer loss of the learner alone, in nats."""
@@ -101,7 +100,8 @@ class HeldOut:
 
     def weigh(self, learner: Learner, prior: Prior) -> np.ndarray:
         """The weights that lose least on these items."""
-        return best_weights(self._parts(learner, prior), self.support.is_real.sum(-1), self.query)
+        raters = self.support.is_real.sum(-1)
+        return best_weights(self._parts(learner, prior), raters, self.query, self.config)
 
     def _parts(self, learner: Learner, prior: Prior) -> Tensor:
         with torch.no_grad():
@@ -112,7 +112,9 @@ class HeldOut:
         )
 
 
-def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
+def best_weights(
+    parts: Tensor, raters: Tensor, query: Query, config: ColdItemsConfig
+) -> np.ndarray:
     """[2, 4] weights of parts [4, items, users] that lose least by `between_items_loss`, which is
     convex in them.
     """
@@ -130,8 +132,10 @@ def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
     def loss() -> Tensor:
         search.zero_grad()
         lost = (
-            between_items_loss(weighed([*(parts / scale)], raters, weights), query)
-            + SHRINKAGE * (weights - start).square().sum()
+            between_items_loss(
+                weighed([*(parts / scale)], raters, weights, config.confident_at), query
+            )
+            + config.shrinkage * (weights - start).square().sum()
         )
         lost.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return lost
