@@ -130,6 +130,18 @@ def test_the_rating_process_equals_an_exact_posterior(behaviour: Behaviour) -> N
     )
 
 
+def test_users_asked_a_few_at_a_time_get_the_same(
+    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+    whole = head.process(support, asked)
+    for numbers in (1, 5000):
+        monkeypatch.setattr("metarec.models.rating.NUMBERS_AT_ONCE", numbers)
+        for one, other in zip(head.process(support, asked), whole, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 def test_no_support_predicts_the_item_mean_and_more_support_is_surer(behaviour: Behaviour) -> None:
     head = RatingHead.fit(behaviour, np.random.default_rng(0))
     asked = behaviour.histories.after(4)

@@ -31,6 +31,9 @@ from metarec.models.rating_rehearsal import HeldOutErrors, Rehearsal
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
+NUMBERS_AT_ONCE = 2_000_000
+"""Numbers that users are asked with at a time: bounds memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RatingHead:
@@ -139,6 +142,18 @@ class RatingHead:
 
     def process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the process at each asked event [E], from each user's support."""
+        longest = min(int(support.lengths.max(initial=1)), self.config.newest)
+        numbers = (self.features.shape[1] + 2 * longest) * int(asked.lengths.max(initial=1))
+        step = max(1, NUMBERS_AT_ONCE // max(numbers, 1))
+        if step >= len(support):
+            return self._process(support, asked)
+        rows = np.arange(len(support))
+        some = np.split(rows, range(step, len(rows), step))
+        parts = [self._process(support.users(part), asked.users(part)) for part in some]
+        means, variances = zip(*parts, strict=True)
+        return np.concatenate(means), np.concatenate(variances)
+
+    def _process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
         support = support if support.is_rated.all() else support.where(support.is_rated)
         if support.lengths.max(initial=0) > self.config.newest:
             first = np.repeat(support.lengths - self.config.newest, support.lengths)

@@ -94,7 +94,7 @@ def fit_ensemble(
         seed,
     )
     refusal = _refusal(behaviour, gate, lessons.refusing, folds)
-    del tasks, lessons  # what follows needs their memory
+    del lessons  # what follows needs its memory
     progress(STAGE, 1.0)
     steps.forget()
     whole = Ensemble(
