@@ -302,6 +302,7 @@ def test_new_events_are_cleaned_as_the_old_ones_were(model, url, fitted):
 
 def test_nothing_to_learn_from_is_said(model, tmp_path):
     with pytest.raises(BadInput, match="holds no events to learn from"):
+        open_store(str(tmp_path / "empty.db")).close()
         retrain(model, str(tmp_path / "empty.db"))
 
 

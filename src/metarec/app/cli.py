@@ -135,7 +135,7 @@ def explain_failure(error: BaseException) -> tuple[int, str]:
         | IsADirectoryError
         | PermissionError,
     ):
-        return 2, text
+        return 2, _of_a_place(error) or text
     if isinstance(error, ValueError) and _is_ours(error):
         return 2, text
     if isinstance(error, OSError | MemoryError):
@@ -145,6 +145,21 @@ def explain_failure(error: BaseException) -> tuple[int, str]:
         f"unexpected {type(error).__name__}: {text}; set {TRACEBACK}=1 to see where, and please "
         f"report it",
     )
+
+
+def _of_a_place(error: OSError) -> str:
+    """What the system says of a path, with the way out; empty where metarec said it."""
+    if error.errno is None or error.filename is None:
+        return ""
+    name = str(error.filename)
+    told = {
+        FileNotFoundError: f"there is nothing at {name!r}; check the path",
+        IsADirectoryError: f"{name!r} is a folder; name a file",
+        NotADirectoryError: f"{name!r} lies in what is a file, not a folder; name another place",
+        FileExistsError: f"{name!r} exists and is no folder; name another place",
+        PermissionError: f"{name!r} may not be read or written by this user",
+    }
+    return told.get(type(error), "")
 
 
 def _in_language(line: str, error: BaseException) -> str:

@@ -248,6 +248,8 @@ def _json(file: Path) -> dict[str, list[str]]:
 
 
 def _text(file: Path) -> str:
+    if file.is_dir():
+        raise BadInput(f"{file} is a folder; name the file in it")
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Scores
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import METRICS, Trial
 from metarec.evaluation.significance import interval, resample
 from metarec.fairness.disparity import SMALL, Gap, GroupValue, find_gaps, values_by_group
 from metarec.fairness.exposure import (
@@ -23,6 +24,8 @@ from metarec.fairness.exposure import (
 from metarec.fairness.groups import (
     Groups,
     category_matrix,
+    check_attribute,
+    check_item_column,
     group_items,
     group_items_by_popularity,
     group_users,
@@ -187,6 +190,22 @@ def audit(
         warnings=warnings,
         model_version=str(getattr(model, "version", "")),
     )
+
+
+def check_asked(data: Dataset, by: Sequence[str], items_by: Sequence[str], metric: str) -> None:
+    """Whether an audit can be made, before a model is fitted for it.
+
+    Raises:
+        BadInput: for an attribute or column that is not there, or no metric.
+    """
+    if metric not in (*METRICS, *BESIDE):
+        known = ", ".join(dict.fromkeys([*METRICS, *BESIDE]))
+        raise BadInput(f"metric {metric!r} was not measured; there are: {known}")
+    for name in by:
+        check_attribute(sorted(data.users.attributes), name)
+    for name in items_by:
+        if name != POPULARITY:
+            check_item_column(data.items, name)
 
 
 def audit_outcomes(

@@ -199,11 +199,7 @@ def grouping_of(profiles: Sequence[Mapping[str, Any]], by: str) -> Grouping:
     """
     values = [profile.get(by) for profile in profiles]
     if not any(value is not None for value in values):
-        known = sorted({name for profile in profiles for name in profile})
-        raise BadInput(
-            f"no user states {by!r}, so users cannot be grouped by it; "
-            f"there are: {', '.join([*known, ACTIVITY])}"
-        )
+        check_attribute(sorted({name for profile in profiles for name in profile} - {by}), by)
     return Grouping.of(by, values)
 
 
@@ -222,6 +218,32 @@ def group_items_by_popularity(train: Dataset, vocabulary: Vocabulary) -> Groups:
     return Groups(name="popularity", labels=labels, order=("popular", "middle", "rare"))
 
 
+def check_item_column(catalog: Catalog, by: str) -> None:
+    """Whether items have a column to group by.
+
+    Raises:
+        BadInput: if not.
+    """
+    if by not in catalog.frame.columns:
+        raise BadInput(
+            f"items have no column {by!r} to group by; there are: "
+            f"{', '.join(catalog.frame.columns)}, or popularity"
+        )
+
+
+def check_attribute(known: Sequence[str], by: str) -> None:
+    """Whether users may be grouped by an attribute.
+
+    Raises:
+        BadInput: if it is none of those known, nor `activity`.
+    """
+    if by not in (*known, ACTIVITY):
+        raise BadInput(
+            f"no user states {by!r}, so users cannot be grouped by it; "
+            f"there are: {', '.join([*known, ACTIVITY])}"
+        )
+
+
 def group_items(catalog: Catalog, vocabulary: Vocabulary, by: str, *, most: int = 20) -> Groups:
     """Items by a column of the catalog (a provider, a brand, a kind): the `most` frequent values,
     the rest together.
@@ -229,11 +251,7 @@ def group_items(catalog: Catalog, vocabulary: Vocabulary, by: str, *, most: int 
     Raises:
         BadInput: if the catalog has no such column.
     """
-    if by not in catalog.frame.columns:
-        raise BadInput(
-            f"items have no column {by!r} to group by; there are: "
-            f"{', '.join(catalog.frame.columns)}, or popularity"
-        )
+    check_item_column(catalog, by)
     values = dict(
         zip(
             catalog.frame["item_id"].to_list(),

@@ -6,12 +6,18 @@ them.
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from metarec.data.errors import BadInput
 
 if TYPE_CHECKING:
     from metarec.feedback.store import Store
 
 __all__ = ["open_store"]
+SQLITE = b"SQLite format 3\0"
+"""How a SQLite file begins."""
 
 
 def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Store:
@@ -25,6 +31,7 @@ def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Stor
         as_it_is: neither create nor migrate tables, as to look at a store.
 
     Raises:
+        metarec.data.schema.BadInput: if it is a file that cannot be a store.
         FileNotFoundError: if it is a file that is not there and is not to be made.
         MissingExtra: without the extra that reads such a store; the message names it.
         metarec.data.schema.BadInput: if the url names a store that metarec does not know.
@@ -37,8 +44,37 @@ def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Stor
     from metarec.feedback.store import Store, file_of
 
     file = file_of(url)
+    _check_place(file)
     if not create and file is not None and not file.is_file():
         raise FileNotFoundError(
             f"there is no event store at {str(file)!r}; name yours with --store"
         )
     return Store(url, as_it_is=as_it_is)
+
+
+def _check_place(file: Path | None) -> None:
+    """Whether a SQLite file may lie there; what is no store is told before anything is tried."""
+    if file is None:
+        return
+    if file.is_dir():
+        raise BadInput(
+            f"the event store {str(file)!r} is a folder; name a file in it, such as "
+            f"{str(file / 'events.db')!r}"
+        )
+    if not file.absolute().parent.is_dir():
+        raise BadInput(
+            f"there is no folder {str(file.parent)!r} for the event store; make it, or name "
+            "another file with --store"
+        )
+    with contextlib.suppress(OSError):  # what may not be read is told when it is opened
+        begins = _first_bytes(file)
+        if begins and begins != SQLITE:
+            raise BadInput(
+                f"{str(file)!r}: the store is damaged (file is not a database); restore a backup, "
+                "or name another file with --store"
+            )
+
+
+def _first_bytes(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(len(SQLITE))

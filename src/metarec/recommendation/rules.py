@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 import polars as pl
 
+from metarec.data.arguments import check_type, ids_of
 from metarec.data.schema import BadInput, Vocabulary
 
 
@@ -29,7 +31,11 @@ class Rules:
     """The catalog's column of tags that `quota` counts."""
 
     def __post_init__(self) -> None:
+        for name in ("pin", "ban"):
+            object.__setattr__(self, name, ids_of(name, getattr(self, name)))
+        check_type("quota", self.quota, Mapping, "numbers by category")
         for category, most in self.quota.items():
+            check_type("quota", most, Real, "a number for each category")
             if most < 0:
                 raise BadInput(f"the quota of {category!r} must be 0 or more, got {most}")
 

@@ -102,7 +102,7 @@ def start(
         new_below=new_below,
         guardrails=guardrails,
     )
-    with _opened(model, store, settings) as (opened, where):
+    with _opened(model, store, settings, create=True) as (opened, where):
         if not where.log_slates:
             raise BadInput("slates are not kept (log_slates), so nothing can be counted")
         done = begin(
@@ -144,7 +144,7 @@ def one(
     from metarec.feedback.experiment_results import results
     from metarec.feedback.experiments import ExperimentConflict, experiment_named
 
-    with _opened(model, store, settings) as (opened, _):
+    with _opened(model, store, settings, name) as (opened, _):
         known = experiment_named(opened, name)
         if known is None:
             raise ExperimentConflict(f"there is no experiment {name!r}; `metarec ab list` has all")
@@ -171,7 +171,7 @@ def stop(
     """Stop an experiment, or one arm of it: its users get what everybody gets."""
     from metarec.feedback.experiments import stop as end
 
-    with _opened(model, store, settings) as (opened, _):
+    with _opened(model, store, settings, name) as (opened, _):
         _say(end(opened, name, reason, arm=arm), as_json=as_json)
 
 
@@ -189,7 +189,7 @@ def promote(
     from metarec.app.experiments import promote_arm
     from metarec.feedback.registry import Registry
 
-    with _opened(model, store, settings) as (opened, where):
+    with _opened(model, store, settings, name) as (opened, where):
         _say(promote_arm(opened, Registry(where.model), name, arm, reason), as_json=as_json)
 
 
@@ -206,21 +206,34 @@ def back(
     from metarec.app.experiments import roll_back
     from metarec.feedback.registry import Registry
 
-    with _opened(model, store, settings) as (opened, where):
+    with _opened(model, store, settings, name) as (opened, where):
         _say(roll_back(opened, Registry(where.model), name, reason), as_json=as_json)
 
 
 @contextmanager
 def _opened(
-    model: Path, store: str | None, settings: Path | None
+    model: Path,
+    store: str | None,
+    settings: Path | None,
+    name: str | None = None,
+    *,
+    create: bool = False,
 ) -> Iterator[tuple[Store, ServiceSettings]]:
+    """The store, and the settings in effect; `name` of an experiment that must be in it."""
     from contextlib import closing
 
     from metarec.app.service.settings import load_settings
+    from metarec.data.schema import BadInput
     from metarec.feedback import open_store
 
     where = load_settings(settings, model=str(model), store=store)
-    with closing(open_store(where.store_url)) as opened:
+    try:
+        found = open_store(where.store_url, create=create)
+    except FileNotFoundError as error:
+        if name is None:
+            raise
+        raise BadInput(f"there is no experiment {name!r}: {error}") from error
+    with closing(found) as opened:
         yield opened, where
 
 

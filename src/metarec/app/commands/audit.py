@@ -4,6 +4,8 @@ would cost.
 
 from __future__ import annotations
 
+import errno
+import os
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -108,12 +110,16 @@ def audit(
     from metarec.app.reports import AUDIT, keep_report
     from metarec.data.cleaning import read_clean
     from metarec.fairness.audit import audit as look
+    from metarec.fairness.audit import check_asked
     from metarec.fairness.audit_report import to_html
     from metarec.fairness.cold_exposure import cold_exposure
     from metarec.recommender import Recommender
     from metarec.runtime.progress import on_terminal
 
+    if out is not None and out.exists() and not out.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(out))
     loaded, (table, _) = Recommender.load(model), read_clean(data)  # as `fit` cleans
+    check_asked(table, by or (), items_by or (), metric)
     with on_terminal(show=not as_json) as progress:
         evaluated, trial, shots, cautions = _whom(loaded, table, seed, as_is, progress)
     names = by or attributes_of(trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,8 +122,8 @@ def recommend(
     who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
     request = with_context(loaded, who, friend, near, context, search, within_km)
     rules = Rules(
-        pin=pin or (),
-        ban=ban or (),
+        pin=known_items(loaded, pin or ()),
+        ban=known_items(loaded, ban or ()),
         quota={name: int(number_of(most, "--quota")) for name, most in pairs_of(quota, "--quota")},
     )
     slate = loaded.recommend(
@@ -322,7 +323,6 @@ def request_of(
         BadInput: if an item is not in the catalog, a value cannot be read, or an attribute looks
             like one of the policy's, misspelled.
     """
-    from metarec.data.schema import BadInput
     from metarec.recommendation.slate import Request
 
     given = (("like", like), ("purchase", bought), ("view", viewed), ("dislike", dislike))
@@ -330,14 +330,27 @@ def request_of(
     history += [
         _event(text, _kind(kind, model), model) for kind, text in pairs_of(did, "--did", "KIND=ID")
     ]
-    for item_id, *_ in history:
+    known_items(model, [item_id for item_id, *_ in history])
+    stated = {name: _read(value) for name, value in pairs_of(profile, "--profile")}
+    model.policy_check.refuse_misspelled(stated)
+    return Request(history=history, wish=wish, profile=stated)
+
+
+def known_items(model: Recommender, item_ids: Sequence[str]) -> Sequence[str]:
+    """The ids as they are: one that is no item's is a slip of the pen, and a ban of it would ban
+    nothing.
+
+    Raises:
+        BadInput: naming the first that is not in the catalog.
+    """
+    from metarec.data.schema import BadInput
+
+    for item_id in item_ids:
         if item_id not in model.vocabulary:
             raise BadInput(
                 f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)"
             )
-    stated = {name: _read(value) for name, value in pairs_of(profile, "--profile")}
-    model.policy_check.refuse_misspelled(stated)
-    return Request(history=history, wish=wish, profile=stated)
+    return item_ids
 
 
 def with_context(

@@ -67,10 +67,18 @@ def study(
         raise BadInput(f"{file} is no TOML file: {error}") from error
     asked = Study.of(given)
     check_backend(workers, backend)
+    folders = (file.parent, *([] if data is None else [data]))
+    for name in asked.data:  # before the folder of results is made
+        place = _place(folders, name)
+        if "://" not in place and not Path(place).exists():
+            raise BadInput(
+                f"{place} does not exist; give a data folder, a file of events, a TOML file or a "
+                "database URL"
+            )
     with on_terminal(show=not as_json) as progress:
         found = run_study(
             asked,
-            partial(_read, (file.parent, *([] if data is None else [data]))),
+            partial(_read, folders),
             out,
             workers=workers,
             backend=backend,
@@ -82,13 +90,16 @@ def study(
     show(result, f"{found.text()}\n{out / 'table.csv'}\n{page}", as_json=as_json)
 
 
+def _place(folders: tuple[Path, ...], name: str) -> str:
+    return str(next((place for one in folders if (place := one / name).exists()), name))
+
+
 def _read(folders: tuple[Path, ...], name: str) -> Dataset:
     """A data set by its name: in the first of the folders that has it, else as `metarec fit` takes
     it.
     """
     from metarec.data.cleaning import read_clean
 
-    found = next((place for one in folders if (place := one / name).exists()), name)
-    data, report = read_clean(str(found))
+    data, report = read_clean(_place(folders, name))
     note(f"{name}: {report.events_read:,} events read, {report.removed:,} removed by cleaning")
     return data

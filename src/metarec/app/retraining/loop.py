@@ -119,7 +119,7 @@ def retrain(
     """
     registry = Registry(model)
     with registry.retraining():
-        opened = open_store(store)
+        opened = open_store(store, create=False)
         try:
             tidy(opened, registry)
             with recorded(registry.folder, RETRAINING) as job:

@@ -22,6 +22,8 @@ from metarec.runtime.device import DEVICES
 from metarec.runtime.language import ENGLISH, UnknownLanguage, language_of
 
 PREFIX = "METAREC_"
+MAX_WORKERS = 1024
+"""Processes that serve: more is a slip of the hand, and would take the machine."""
 NO_SETTINGS = ("service", "home", "online", "traceback")
 """Variables of other uses, which are no misspelled settings."""
 SCHEMA = "metarec"
@@ -220,8 +222,9 @@ class ServiceSettings:
             language_of(self.lang, asked_by="lang")
         except UnknownLanguage as error:
             raise BadInput(str(error)) from error
-        if self.port > 65_535:
-            raise BadInput(f"port must be 65535 or less, got {self.port}")
+        for name, high in (("port", 65_535), ("workers", MAX_WORKERS)):
+            if getattr(self, name) > high:
+                raise BadInput(f"{name} must be {high} or less, got {getattr(self, name)}")
         for key, role in self.keys.items():
             if key.startswith(DIGEST) and not _HEX.fullmatch(key[len(DIGEST) :]):
                 raise BadInput(
@@ -323,7 +326,8 @@ def load_settings(
         try:
             document = tomllib.loads(Path(file).read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError) as error:
-            raise BadInput(f"cannot read the settings {str(file)!r}: {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise BadInput(f"cannot read the settings {str(file)!r}: {why}") from error
         values |= document.get("service", document)
     env = os.environ if environment is None else environment
     _refuse_misspelled(env, known)

@@ -1,0 +1,147 @@
+"""What a stranger types wrong: one line, exit code 2, and nothing on disk has changed."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from served_model import saved_model
+from world import World
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def place(tmp_path: Path, rated_world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a model, its data, and things that are neither."""
+    shutil.copytree(saved_model(), tmp_path / "model")
+    (tmp_path / "data").mkdir()
+    rated_world.data.interactions.frame.write_csv(tmp_path / "data" / "interactions.csv")
+    rated_world.data.items.frame.write_csv(tmp_path / "data" / "items.csv")
+    (tmp_path / "text.txt").write_text("hello\n")
+    (tmp_path / "notes.db").write_text("this is not a database " * 90)
+    (tmp_path / "odd.toml").write_text("portt = 5\n")
+    (tmp_path / "open.toml").write_text("a = [\n")
+    (tmp_path / "study.toml").write_text('data = ["nowhere"]\npresets = ["tiny"]\n')
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def files(place: Path) -> dict[str, bytes]:
+    """What lies there, but for locks and the records of jobs that failed."""
+    return {
+        str(path.relative_to(place)): path.read_bytes() if path.is_file() else b""
+        for path in place.rglob("*")
+        if path.suffix != ".lock" and "jobs" not in path.parts
+    }
+
+
+ITEM = "--item s00"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("serve nowhere", "no model folder 'nowhere'"),
+        ("serve data", "'data' is no metarec model"),
+        ("serve old", "is not the configuration of a metarec model"),
+        ("serve model --port -1", "port must be 0 or more, got -1"),
+        ("serve model --port 99999999", "port must be 65535 or less"),
+        ("serve model --workers 0", "workers must be 1 or more"),
+        ("serve model --workers 99999999", "workers must be 1024 or less, got 99999999"),
+        ("serve model --store data", "the event store 'data' is a folder; name a file in it"),
+        ("serve model --store notes.db", "'notes.db': the store is damaged (file is not a"),
+        ("serve model --store no/where/e.db", "there is no folder 'no/where' for the event store"),
+        ("serve model --store ftp://x/y", "no event store of kind 'ftp'"),
+        ("serve model --settings nowhere.toml", "'nowhere.toml': No such file or directory"),
+        ("serve model --settings data", "cannot read the settings 'data': Is a directory"),
+        ("serve model --settings open.toml", "cannot read the settings 'open.toml'"),
+        ("serve model --settings odd.toml", "no setting 'portt'; there are"),
+        ("import model nowhere", "nowhere does not exist; give a data folder"),
+        ("import model text.txt", "no column 'user_id' among 'hello'"),
+        ("import nowhere data", "no model folder 'nowhere'"),
+        ("import model data --store data", "the event store 'data' is a folder"),
+        ("import model data --store notes.db", "the store is damaged"),
+        ("import model data --store no/e.db", "there is no folder 'no' for the event store"),
+        ("import model data --store mysql://x/y", "no event store of kind 'mysql'"),
+        ("retrain model", "there is no event store at 'model/events.db'; name yours"),
+        ("retrain model --store missing.db", "there is no event store at 'missing.db'"),
+        ("retrain model --store data", "the event store 'data' is a folder"),
+        ("retrain nowhere", "no model folder 'nowhere'"),
+        ("retrain model --seed x", "Invalid value for '--seed'"),
+        ("ab list nowhere", "there is no folder 'nowhere' for the event store"),
+        ("ab list data", "there is no event store at 'data/events.db'"),
+        ("ab show model nope", "there is no experiment 'nope': there is no event store at"),
+        ("ab stop model nope --store notes.db", "the store is damaged"),
+        ("ab start model e --arm a", "--arm takes NAME=SHARE,SETTING=VALUE"),
+        ("ab start model e --arm a=x --arm b=.5", "--arm a: share: 'x' is not a number"),
+        ("ab start nowhere e --arm a=.5 --arm b=.5", "there is no folder 'nowhere'"),
+        ("store check data", "the event store 'data' is a folder"),
+        ("store check notes.db", "the store is damaged"),
+        ("store migrate nowhere.db", "there is no event store at 'nowhere.db'"),
+        ("store erase notes.db", "the store is damaged"),
+        (f"explain data {ITEM}", "'data' is no metarec model"),
+        (f"explain old {ITEM}", "is not the configuration of a metarec model"),
+        ("explain model --item nope", "item 'nope' is not in the catalog"),
+        (f"explain model {ITEM} --like nope", "item 'nope' is not in the catalog"),
+        (f"explain model {ITEM} --near 999,999", "is out of range"),
+        (f"explain model {ITEM} --out data", "'data' is a folder; name a file"),
+        (f"explain model {ITEM} --trace data", "'data' is a folder; name a file"),
+        ("audit model nowhere", "nowhere does not exist; give a data folder"),
+        ("audit data model", "'data' is no metarec model"),
+        ("audit model data --by nope", "no user states 'nope'"),
+        ("audit model data --metric nope", "metric 'nope' was not measured; there are: ndcg@10"),
+        ("audit model data --items-by nope", "items have no column 'nope' to group by"),
+        ("audit model data --out text.txt", "'text.txt' exists and is no folder"),
+        ("study nowhere.toml --out o", "there is nothing at 'nowhere.toml'; check the path"),
+        ("study data --out o", "'data' is a folder; name a file"),
+        ("study open.toml --out o", "open.toml is no TOML file"),
+        ("study study.toml --out o", "nowhere does not exist; give a data folder"),
+        ("study study.toml --out o --data model", "nowhere does not exist; give a data folder"),
+        ("study study.toml --out o --workers -2", "workers must be 1 or more"),
+        ("domains nope", "no domain 'nope'; there are e-commerce"),
+        ("reproduce nope", "there is no table 'nope'; there are melu"),
+        ("reproduce beauty nowhere", "nowhere is not there; beauty needs"),
+        ("reproduce beauty text.txt", "text.txt holds no sequences"),
+        ("reproduce beauty data", "data is a folder; name the file in it"),
+        ("reproduce tanp-lastfm data", "is not the file of that name"),
+        ("forget model --user u1 --store data", "the event store 'data' is a folder"),
+        ("recommend model --pin nope", "item 'nope' is not in the catalog"),
+        ("recommend model --ban nope", "item 'nope' is not in the catalog"),
+        ("recommend model --quota camping", "--quota takes NAME=VALUE"),
+        ("recommend model -k -5", "k must be 1 or more, got -5"),
+        ("data check old/none.csv", "does not exist; give a data folder"),
+        ("fit data --out text.txt", "'text.txt' exists and is no metarec model"),
+        ("fit data --out o --domain nope", "no domain 'nope'; there are"),
+    ],
+)
+def test_it_is_told_in_one_line_and_nothing_changes(
+    run: Run, place: Path, line: str, said: str
+) -> None:
+    before = files(place)
+    code, out, err = run(*line.split())
+    assert said in err
+    assert (code, out, len(err.strip().splitlines())) == (2, "", 1)
+    assert files(place) == before
+
+
+def test_rules_take_lists_of_ids() -> None:
+    from metarec import BadInput
+    from metarec.recommendation.rules import Rules
+
+    for wrong in ({"pin": "B1"}, {"ban": "B1"}, {"ban": [None]}, {"quota": ["a"]}):
+        with pytest.raises(BadInput):
+            Rules(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_database_that_is_empty_is_a_store_to_be(run: Run, place: Path) -> None:
+    sqlite3.connect(place / "new.db").close()
+    (place / "empty.db").touch()
+    for name in ("new.db", "empty.db"):
+        assert run("import", "model", "data", "--store", name)[0] == 0
