@@ -8,6 +8,7 @@ import torch
 
 from episodes import histories_of
 from metarec.models.cold_items import model as new_items
+from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.model import NewItems, _ItemTasks
 from metarec.models.cold_items.weighing import best_weights, between_items_loss, weighed
 from metarec.models.few_shot.tasks import Query
