@@ -137,14 +137,7 @@ def fit(
     progress: Progress = silent,
 ) -> FittedModel:
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
-    check_whole("workers", workers, 1, at_most=MAX_WORKERS)
-    if not isinstance(backend, str) or backend not in BACKENDS:
-        raise BadInput(f"backend must be one of {', '.join(BACKENDS)}, got {shown(backend)}")
-    check_data(data)
-    check_horizon(horizon)
-    check_type("checkpoint", checkpoint, str | PathLike | None, "a folder")
-    check_call("progress", progress, "a function of (stage, done, note)")
-    _check_size(data)
+    _check_arguments(data, horizon, checkpoint, workers, backend, progress)
     settings = replace(settings, models={**configs_of(data.models), **settings.models})
     named = policy_of(policy) or data.policy
     data = replace(data, policy=named or DEFAULT_POLICY)
@@ -172,11 +165,7 @@ def fit(
     if prior is not None:
         prior.check_shares(names)
         version = hashlib.sha256(f"{version} after {prior.version}".encode()).hexdigest()[:12]
-        taught = prior.taste_of(item_inputs.encoder, text)
-        if isinstance(taught, str):
-            transfer = (taught,)
-        else:
-            behaviour, names = replace(behaviour, taste=taught), (TRANSFERRED, *names)
+        behaviour, names, transfer = _taught_by(prior, behaviour, names, item_inputs, text)
     steps = Steps.of(checkpoint, version, workers, backend)
     has_cold = learns_cold_items(settings, item_inputs, names)
     beside = {TREND: True, RATING: data.interactions.has_values, COLD_ITEMS: has_cold}
@@ -213,6 +202,45 @@ def fit(
         return model
     retrieval = fit_retrieval(model, behaviour, derive(settings.seed, "retrieval"))
     return replace(model, retrieval=retrieval)
+
+
+def _check_arguments(
+    data: Dataset,
+    horizon: Horizon | None,
+    checkpoint: str | Path | None,
+    workers: int,
+    backend: str,
+    progress: Progress,
+) -> None:
+    """Refuse what cannot be fitted, or not so.
+
+    Raises:
+        BadInput: naming the argument.
+    """
+    check_whole("workers", workers, 1, at_most=MAX_WORKERS)
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        raise BadInput(f"backend must be one of {', '.join(BACKENDS)}, got {shown(backend)}")
+    check_data(data)
+    check_horizon(horizon)
+    check_type("checkpoint", checkpoint, str | PathLike | None, "a folder")
+    check_call("progress", progress, "a function of (stage, done, note)")
+    _check_size(data)
+
+
+def _taught_by(
+    prior: Prior,
+    behaviour: Behaviour,
+    names: tuple[str, ...],
+    inputs: ItemInputs,
+    text: np.ndarray,
+) -> tuple[Behaviour, tuple[str, ...], tuple[str, ...]]:
+    """What is learned from and by which models, with the taste of a prior where its texts are read
+    alike; else with a sentence on why not.
+    """
+    taught = prior.taste_of(inputs.encoder, text)
+    if isinstance(taught, str):
+        return behaviour, names, (taught,)
+    return replace(behaviour, taste=taught), (TRANSFERRED, *names), ()
 
 
 def learns_cold_items(settings: Settings, inputs: ItemInputs, names: Sequence[str]) -> bool:
