@@ -253,7 +253,8 @@ class EventReader:
         said = [(value, kind) for _, value, kind, _ in events]
         places = {one: place for place, one in enumerate(dict.fromkeys(said))}
         named = {kind for _, kind in places if kind is not None}
-        kinds = {None: self._unnamed, **{kind: self._meaning(kind) for kind in named}}
+        kinds: dict[str | None, _Meaning] = {kind: self._meaning(kind) for kind in named}
+        kinds[None] = self._unnamed
         acts = [self._act(value, kinds[kind]) for value, kind in places]  # most say one of few
         table = np.array(acts, _ACT)[[places[one] for one in said]]
         arrays = Events(
