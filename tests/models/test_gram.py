@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models import gram, ridge_rows, support_ridge
+from metarec.models import dual_ridge, gram, ridge_rows, support_ridge
 from metarec.models.ease import Ease
 from metarec.models.item_knn import ItemKnn
 from metarec.models.sparse_rows import strongest
@@ -145,6 +145,6 @@ def test_sparse_targets_heed_the_weights_of_users(monkeypatch: pytest.MonkeyPatc
     roots = np.sqrt(rng.uniform(0.5, 2.0, 30))
     mean = support_ridge._mean(targets, roots)
     monkeypatch.setattr(dual_ridge, "MAX_DENSE", 0)
-    left, strength, right = support_ridge._leading(targets, mean, roots, 40, 0)
+    left, strength, right = dual_ridge.leading(targets, mean, roots, 40, 0)
     centred = roots[:, None] * (targets.toarray() - mean)
     assert np.linalg.norm(left * strength @ right - centred) < 0.05 * np.linalg.norm(centred)
