@@ -161,8 +161,8 @@ def one(
 ) -> dict:
     """Fit and evaluate one encoder in one scenario."""
     from metarec.data.dataset import Dataset
-    from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.evaluate import evaluate
+    from metarec.evaluation.own_recommender import OwnRecommender
 
     if encoder == "ids":
         data = Dataset(

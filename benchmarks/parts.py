@@ -36,9 +36,9 @@ def main() -> None:
 
     import metarec
     from metarec.data.cold_users import split_cold_users
-    from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.curve import learning_curve
     from metarec.evaluation.measure import Trial
+    from metarec.evaluation.own_recommender import OwnRecommender
     from metarec.recommendation.settings import PRESETS
     from metarec.runtime.rng import derive
 

@@ -1044,9 +1044,9 @@ def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, t
 
 def test_slates_of_known_users_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
     """The store is a file; it is taken away and brought back under the running service."""
-    from metarec.app.service import users
+    from metarec.app.service import slate_answers
 
-    monkeypatch.setattr(users, "LOOK_AGAIN", 0.3)
+    monkeypatch.setattr(slate_answers, "LOOK_AGAIN", 0.3)
     client = start()
     like(client, "ann", "s00", "s01")
     known = slate(client, user_id="ann", k=3)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.folders import DAY, START, events
-from metarec.data.cleaning import OFF, CleaningConfig, clean
+from metarec.data.cleaning import OFF, CleaningConfig, check, clean, read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, DataWarning
 
@@ -323,3 +323,44 @@ def test_cleaning_only_takes_rows_out_counts_them_and_is_done_after_once(
         shuffled.select(pl.struct("user_id", "item_id", "timestamp").n_unique()).item()
         == once.select(pl.struct("user_id", "item_id", "timestamp").n_unique()).item()
     )
+
+
+def shared_table(users: int, of_one: float) -> pl.DataFrame:
+    """`users` with ten events each, and `tester` with a share of all."""
+    rows = [
+        (f"u{n}", f"i{(7 * n + k) % 30}", 60.0 * (n + 97 * k))
+        for n in range(users)
+        for k in range(10)
+    ]
+    extra = round(len(rows) * of_one / (1 - of_one))
+    rows += [("tester", f"i{k % 30}", 60.0 * (k * 7 + (k % 5) * 13)) for k in range(extra)]
+    return pl.DataFrame(
+        rows, schema=["user_id", "item_id", "timestamp"], orient="row"
+    ).with_columns(pl.col("timestamp") + 1.7e9)
+
+
+@pytest.mark.parametrize(
+    ("users", "share", "is_told"),
+    [(60, 0.34, True), (20, 0.34, True)] + [(300, 0.12, True), (300, 0.05, False), (3, 0.3, False)],
+)
+def test_a_user_with_much_of_all_events_is_told_and_kept(
+    users: int, share: float, is_told: bool
+) -> None:
+    table = shared_table(users, share)
+    report = check(table)
+    told = [f for f in report.findings if f.rule == "heavy_users"]
+    assert bool(told) == is_told
+    if told:
+        assert (told[0].action, told[0].table) == ("noted", "interactions")
+        assert told[0].rows == table.filter(pl.col("user_id") == "tester").height
+        assert "user 'tester' has" in told[0].why
+        assert told[0].why.endswith('without_users = ["tester"]')
+
+
+def test_users_are_left_out_by_name() -> None:
+    table = shared_table(60, 0.34)
+    data, report = read_clean(table, CleaningConfig(without_users=("tester",)))
+    assert "tester" not in data.interactions.frame["user_id"]
+    assert [f.rule for f in report.findings] == ["without_users"]
+    with pytest.raises(BadInput, match="without_users is a list, got 'tester'"):
+        CleaningConfig(without_users="tester")  # type: ignore[arg-type]

@@ -4,9 +4,10 @@ import pytest
 
 from evaluation.worlds import curve_of
 from metarec.data.schema import BadInput
-from metarec.evaluation.adapters import UNADAPTED, OwnRecommender, learners_for
+from metarec.evaluation.adapters import UNADAPTED, learners_for
 from metarec.evaluation.choice import choose
 from metarec.evaluation.evaluate import evaluate
+from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.report import to_text
 
 

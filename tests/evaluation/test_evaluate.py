@@ -208,7 +208,7 @@ def test_mistakes_are_told(big_world):
 
 
 def test_metarec_itself_can_be_evaluated(big_world):
-    from metarec.evaluation.adapters import OwnRecommender
+    from metarec.evaluation.own_recommender import OwnRecommender
 
     found = evaluate(
         big_world.data,

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput
-from metarec.evaluation.adapters import OwnRecommender
-from metarec.evaluation.paper_protocols import Published
+from metarec.evaluation.own_recommender import OwnRecommender
+from metarec.evaluation.paper_splits import Published
 from metarec.evaluation.reproduce import (
     TABLES,
     published_lines,

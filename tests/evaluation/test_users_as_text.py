@@ -5,8 +5,8 @@ import pytest
 
 from metarec.data.cold_users import split_cold_users
 from metarec.data.schema import BadInput
-from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.evaluate import evaluate
+from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.report import to_text
 from metarec.evaluation.users_as_text import WEIGHTS, what_helped, with_user_text
 from metarec.recommendation.slate import Request

@@ -12,8 +12,9 @@ import pytest
 from features.reading import encode_texts
 from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders import choose
-from metarec.features.encoders.choose import advise, choose_text_encoder, guess_language
+from metarec.features.encoders.choose import advise, choose_text_encoder
 from metarec.features.encoders.locate import MINILM, PACKAGES, SMOLLM
+from metarec.features.encoders.survey import guess_language
 
 ENGLISH = ["the story of a toy and his owner", "a film about the fall of an empire"] * 4
 GERMAN = [

@@ -7,14 +7,13 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Catalog
-from metarec.features.encoders.images import (
-    encode_images,
+from metarec.features.encoders.image_encoders import (
     image_encoder_from_state,
     image_weights_at_hand,
-    item_images,
     load_image_encoder,
-    read_image,
 )
+from metarec.features.encoders.image_files import item_images, read_image
+from metarec.features.encoders.images import encode_images
 
 Image = pytest.importorskip("PIL.Image")
 needs_weights = pytest.mark.skipif(
@@ -91,7 +90,7 @@ def test_damage_is_counted_not_fatal(tmp_path, monkeypatch):
         f"1 pictures are missing, such as {paths[4]}",
         f"3 pictures cannot be read, such as {paths[1]}",
     ]
-    monkeypatch.setattr("metarec.features.encoders.images.MAX_PIXELS", 100)
+    monkeypatch.setattr("metarec.features.encoders.image_files.MAX_PIXELS", 100)
     assert read_image(good) is None
 
 
@@ -237,7 +236,7 @@ def test_the_cnn_names_what_is_in_real_pictures():
     from metarec.features.encoders import efficientnet
 
     network = efficientnet.load(efficientnet.weights_file())
-    from metarec.features.encoders.images import _square
+    from metarec.features.encoders.image_encoders import _square
 
     pixels = np.stack(
         [_square(Image.fromarray(pixels), 224) for pixels in load_sample_images().images]

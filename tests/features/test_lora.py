@@ -18,12 +18,9 @@ from metarec.features.encoders.lora import (
     cold_ndcg,
     fine_tune,
 )
-from metarec.features.encoders.pretrained import (
-    PretrainedEncoder,
-    PretrainedOptions,
-    load_model,
-    pool,
-)
+from metarec.features.encoders.pretrained import PretrainedEncoder, pool
+from metarec.features.encoders.pretrained_options import PretrainedOptions
+from metarec.features.encoders.text_model import load_model
 from tiny_models import build_model
 
 pytest.importorskip("peft")

@@ -8,14 +8,9 @@ import torch
 
 from episodes import histories_of
 from metarec.models.cold_items import model as new_items
-from metarec.models.cold_items.model import (
-    CONFIDENT_AT,
-    NewItems,
-    _ItemTasks,
-    _weighed,
-    best_weights,
-    between_items_loss,
-)
+from metarec.models.cold_items.config import ColdItemsConfig
+from metarec.models.cold_items.model import NewItems, _ItemTasks
+from metarec.models.cold_items.weighing import best_weights, between_items_loss, weighed
 from metarec.models.few_shot.tasks import Query
 from metarec.models.few_shot.training import Training
 from models.tastes import TASTE, likes, two_tastes
@@ -135,7 +130,10 @@ def test_weights_find_the_part_that_speaks_for_an_item():
     )
     noise = torch.from_numpy(rng.normal(size=(6, 40)))
     weights = best_weights(
-        torch.stack([noise, 0 * noise, 0.01 * truth, 0 * truth]), torch.zeros(6), query
+        torch.stack([noise, 0 * noise, 0.01 * truth, 0 * truth]),
+        torch.zeros(6),
+        query,
+        ColdItemsConfig(),
     )
     assert 0.01 * weights[0, 2] > 10 * abs(weights[0, 0])
 
@@ -153,11 +151,10 @@ def test_raters_move_weights_and_without_them_the_first_row_speaks(raters):
     parts, weights = rng.standard_normal((4, 3, 2)), rng.standard_normal((2, 4))
     by_hand = [
         sum(
-            (weights[0, part] + weights[1, part] * count / (count + CONFIDENT_AT))
-            * parts[part, item]
+            (weights[0, part] + weights[1, part] * count / (count + 2.0)) * parts[part, item]
             for part in range(4)
         )
         for item, count in enumerate(raters)
     ]
-    found = _weighed(torch.from_numpy(parts), torch.tensor(raters), torch.from_numpy(weights))
+    found = weighed(torch.from_numpy(parts), torch.tensor(raters), torch.from_numpy(weights), 2.0)
     np.testing.assert_allclose(found, by_hand, atol=1e-12)

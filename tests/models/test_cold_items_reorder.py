@@ -99,7 +99,7 @@ def test_items_added_later_are_given_places_too_and_a_file_keeps_all_of_it(place
 
 
 def test_too_few_items_teach_nothing():
-    behaviour, text = world(each=MIN_LIKERS // GROUPS - 1)
+    behaviour, text = world(each=8 * MIN_LIKERS // GROUPS - 1)
     assert NewItemPlaces.fit(behaviour, text, np.random.default_rng(0)) is None
 
 

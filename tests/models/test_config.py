@@ -47,6 +47,8 @@ def test_every_model_has_a_config_whose_fields_are_told(name: str) -> None:
         ("markov", {"recencies": 0.5}, "MarkovConfig.recencies must be a list of numbers, got 0.5"),
         ("markov", {"recencies": []}, "MarkovConfig.recencies must be a list of numbers"),
         ("markov", {"recencies": [0.5, 1]}, "MarkovConfig.recencies must be below 1, got 1.0"),
+        ("rating", {"nois": 1.0}, "models.rating has no setting 'nois'; did you mean 'noise'"),
+        ("trend", {"cuts": [0.5, 1.0]}, "TrendConfig.cuts must be below 1, got 1.0"),
         ("eas", {}, "there is no model 'eas' .did you mean 'ease'"),
     ],
 )
@@ -73,6 +75,27 @@ def test_a_config_is_read_saved_and_printed(rated_world: World, tmp_path: Path) 
     assert again.ensemble.configs == other.ensemble.configs
     assert again.settings == other.settings and again.settings.models["ease"] == EaseConfig(kept=7)
     np.testing.assert_array_equal(again.score(request), other.score(request))
+
+
+def test_predicted_ratings_and_the_trend_are_set_like_models(
+    rated_world: World, tmp_path: Path
+) -> None:
+    given = {"rating": {"noise": 9.0, "dim": 3}, "trend": {"moments": 2}}
+    plain, other = (
+        Recommender.fit(rated_world.data, "tiny", encoder="none", models=models)
+        for models in ({}, given)
+    )
+    assert "rating" not in other.ensemble.scorers and "trend" not in other.ensemble.scorers
+    request = [metarec.Request(history=rated_world.history("space", 3))]
+    asked = [list(plain.vocabulary.ids[:5])]
+    assert not np.array_equal(plain.rate(request, asked)[0], other.rate(request, asked)[0])
+    assert "rating: dim 3," in other.card() and "rating: dim 12," in plain.card()
+    other.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model")
+    assert again.ratings is not None and again.ratings.config.noise == 9.0
+    with pytest.warns(DataWarning, match="cannot teach cold_items: it takes no part"):
+        Recommender.fit(rated_world.data, "tiny", encoder="none", models={"cold_items": {}})
+    np.testing.assert_array_equal(again.rate(request, asked)[0], other.rate(request, asked)[0])
 
 
 def test_a_toml_file_sets_models_and_arguments_go_before_it(tmp_path: Path) -> None:

@@ -122,10 +122,10 @@ def test_a_pull_towards_what_reads_alike_adds_its_chances() -> None:
         for pull in (5.0, 0.0)
     )
     counts = np.bincount(np.concatenate(rows), minlength=9)
-    near = Alike.of(behaviour.text, counts)
+    near = Alike.of(behaviour.text, counts, 100)
     added = (told.following - plain.following).toarray()
     scale = added.sum(1, keepdims=True)
-    assert added / scale == pytest.approx(near.chances(counts).toarray(), abs=1e-5)
+    assert added / scale == pytest.approx(near.chances(counts, 10.0, 0.5).toarray(), abs=1e-5)
     assert scale[:, 0] == pytest.approx(5.0 * plain_scale(rows, 9), rel=1e-4)
 
 

@@ -10,7 +10,7 @@ import pytest
 from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models.rating import NOISE, RatingHead
+from metarec.models.rating import RatingHead
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from world import evidence_of, popular_first
@@ -118,7 +118,7 @@ def test_the_rating_process_equals_an_exact_posterior(behaviour: Behaviour) -> N
         head.features[support.items[met]].astype(float),
         head.features[asked.items[wanted]].astype(float),
     )
-    kernel = seen @ seen.T + head.offset_variance + NOISE * np.eye(len(seen))
+    kernel = seen @ seen.T + head.offset_variance + head.config.noise * np.eye(len(seen))
     cross = query @ seen.T + head.offset_variance
     residual = (support.values[met] - head.mean) / head.unit - head.item_bias[support.items[met]]
     np.testing.assert_allclose(mean[wanted], cross @ np.linalg.solve(kernel, residual), atol=1e-4)
@@ -128,6 +128,18 @@ def test_the_rating_process_equals_an_exact_posterior(behaviour: Behaviour) -> N
         prior - np.einsum("qs,sq->q", cross, np.linalg.solve(kernel, cross.T)),
         atol=1e-4,
     )
+
+
+def test_users_asked_a_few_at_a_time_get_the_same(
+    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+    whole = head.process(support, asked)
+    for numbers in (1, 5000):
+        monkeypatch.setattr("metarec.models.rating.NUMBERS_AT_ONCE", numbers)
+        for one, other in zip(head.process(support, asked), whole, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_no_support_predicts_the_item_mean_and_more_support_is_surer(behaviour: Behaviour) -> None:

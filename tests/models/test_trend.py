@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from metarec import Dataset, Recommender, Request
-from metarec.models.trend import Trend, has_clock
+from metarec.models.trend import Trend, TrendConfig, has_clock
 
 DAY, START, SPAN = 86_400.0, 1.6e9, 100
 ITEMS = 60
@@ -115,6 +115,15 @@ def test_there_is_none_where_nothing_drifts_or_times_are_places_in_an_order(
     order = replace(behaviour.whole, times=np.arange(len(behaviour.whole.times), dtype=np.float64))
     assert not has_clock(order)
     assert Trend.fit(replace(behaviour, whole=order), np.random.default_rng(0)) is None
+
+
+def test_its_settings_decide_what_is_tried_and_what_is_worth_keeping(drifting: Recommender) -> None:
+    behaviour = drifting.behaviour()
+    kept = TrendConfig(weights=(0.25,), moments=3)
+    found = Trend.fit(behaviour, np.random.default_rng(0), kept)
+    assert found is not None and found.weight == 0.25 and len(found.moments) <= 3
+    strict = TrendConfig(min_t=1e6)
+    assert Trend.fit(behaviour, np.random.default_rng(0), strict) is None
 
 
 def test_new_items_rise_as_their_content_does() -> None:

@@ -14,7 +14,6 @@ from metarec.data.cold_users import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models import rating
 from metarec.models.als import Als
 from metarec.models.content import Content
 from metarec.models.ease import Ease
@@ -22,6 +21,7 @@ from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import Markov
 from metarec.models.profile import Profile
 from metarec.models.rating import RatingHead
+from metarec.models.rating_kernel import RatingConfig
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from metarec.recommendation.gate_training import _drawn
 from metarec.recommendation.item_statistics import item_statistics_of, popularity_of
@@ -114,11 +114,10 @@ def test_popularity_and_statistics_count_a_weight_as_copies(
 
 
 def test_item_offsets_of_ratings_count_a_weight_as_copies(
-    copied: Behaviour, weighed: Behaviour, monkeypatch: pytest.MonkeyPatch
+    copied: Behaviour, weighed: Behaviour
 ) -> None:
-    monkeypatch.setattr(rating, "ITEM_DAMPING", (4.0,))  # else chosen on a draw of users
-
-    twice, heavy = (RatingHead.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
+    config = RatingConfig(item_damping=(4.0,))  # else chosen on a draw of users
+    twice, heavy = (RatingHead.fit(b, np.random.default_rng(0), config) for b in (copied, weighed))
 
     np.testing.assert_allclose(heavy.item_bias, twice.item_bias, atol=1e-5)
     assert heavy.mean == pytest.approx(twice.mean)

@@ -4,6 +4,7 @@ are.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -24,6 +25,10 @@ from metarec.data.validity import Place, valid_events
 
 MAX_ZEROS = 0.2
 """From this share of ratings on, zeros are worth a word."""
+HEAVY_SHARE, HEAVY_TIMES, MIN_HEAVY = 0.1, 5, 30
+"""A user has much of a table from this share of all events on, where it is so many times the mean
+user's, and so many events.
+"""
 MAX_UNKNOWN = 0.1
 """Above this share of events on unlisted items the item table is taken to be incomplete."""
 
@@ -104,6 +109,7 @@ def apply_rules(
             events = fewer
             if not events.frame.height:
                 return data.with_interactions(data.interactions.frame.clear())
+    found += [] if is_part else _heavy_users(data, events)
     if events.frame.height < len(data.interactions):
         data = data.with_interactions(data.interactions.frame[events.frame["row"]])
     return data
@@ -117,6 +123,7 @@ def _rules(data: Dataset, config: CleaningConfig) -> list[tuple[str, Rule]]:
     user.
     """
     return [
+        ("without_users", lambda e: rules.without_users(e, data, config)),
         ("stray_values", lambda e: rules.stray_values(e, config)),
         ("duplicates", lambda e: rules.duplicates(e, data, config)),
         ("cancelled", lambda e: rules.cancelled(e, config)),
@@ -160,6 +167,24 @@ def _zeros(events: Coded) -> list[Finding]:
         "without a rating, say so in [cleaning]: implicit_values = [0]"
     )
     return [Finding(rule="zero_ratings", rows=zeros, action="noted", why=why)]
+
+
+def _heavy_users(data: Dataset, events: Coded) -> list[Finding]:
+    """Users with so much of all events that what is learned of everyone leans on them."""
+    counts = events.frame.group_by("user").agg(pl.len(), pl.col("row").first())
+    least = events.frame.height * max(HEAVY_SHARE, HEAVY_TIMES / max(counts.height, 1))
+    heavy = counts.filter(pl.col("len") >= max(least, MIN_HEAVY)).sort("len", descending=True)
+    found = []
+    for _, rows, row in heavy.iter_rows():
+        user = data.interactions.frame["user_id"][row]
+        share = f"{rows / events.frame.height:.0%}"
+        why = (
+            f"user {user!r} has {share} of all events; popularity and what goes with what lean on "
+            "one user: if it is a bot, a test or a shared account, leave it out in [cleaning]: "
+            f"without_users = [{json.dumps(user, ensure_ascii=False)}]"
+        )
+        found.append(Finding(rule="heavy_users", rows=rows, action="noted", why=why))
+    return found
 
 
 def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
 
+from metarec.data.arguments import ids_of
 from metarec.data.errors import BadInput
 
 CANCELLING = {
@@ -34,6 +35,8 @@ CANCELLING = {
 class CleaningConfig:
     """The rules of cleaning. The defaults take out only what no human can have meant."""
 
+    without_users: tuple[str, ...] = ()
+    """Ids of users to leave out, such as bots and test accounts."""
     most_unreadable: float = 0.2
     """Above this share of rows that cannot be read as events, in [0, 1], the file is refused rather
     than cleaned.
@@ -142,6 +145,9 @@ class CleaningConfig:
         for name in ("not_rated", "implicit_values"):
             if not all(isinstance(v, int | float) for v in getattr(self, name)):
                 raise BadInput(f"{name} lists numbers, got {getattr(self, name)}")
+        object.__setattr__(
+            self, "without_users", tuple(ids_of("without_users", self.without_users))
+        )
         if self.value_scale is not None and not self.value_scale[0] < self.value_scale[1]:
             raise BadInput(f"value_scale must be (smallest, largest), got {self.value_scale}")
 

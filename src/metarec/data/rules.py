@@ -80,6 +80,14 @@ class RuleResult:
     why: str
 
 
+def without_users(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator[RuleResult]:
+    """Events of users whom the owner of the data leaves out."""
+    if config.without_users:
+        users = data.interactions.frame["user_id"].gather(events.frame["row"])
+        gone = users.is_in(list(config.without_users))
+        yield RuleResult(events.rows(gone), "users left out by name")
+
+
 def coded(data: Dataset) -> Coded:
     """Number users, items and kinds; users lie together, so their codes are run lengths."""
     events = data.interactions.frame

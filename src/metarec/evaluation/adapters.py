@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarec.data.cold_users import LONG, SHORT, ColdUser, Horizon
+from metarec.data.cold_users import LONG, SHORT, ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.baselines.tuned import PRIOR_WEIGHTS, Validation, fitted, prepare
+from metarec.evaluation.own_recommender import OwnRecommender as OwnRecommender  # documented here
 from metarec.features.behaviour import Behaviour
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
@@ -34,6 +35,10 @@ from metarec.runtime.progress import Progress, silent
 if TYPE_CHECKING:
     from metarec.models.few_shot.inputs import ItemColumns
     from metarec.models.few_shot.scorer import FittedLearner
+
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,100 +336,3 @@ def _alone(name: str, read: Any) -> list[ModelAlone]:
     if not takes_inner_steps(model_class(name)):
         return [row]
     return [row, replace(row, name=f"{name}, not adapted", adapts=False, same=row)]
-
-
-if TYPE_CHECKING:
-    from metarec.recommender import Recommender
-
-
-@dataclass(kw_only=True)
-class OwnRecommender:
-    """`Recommender.fit` in the shape that evaluation evaluates."""
-
-    name: str = "metarec"
-    preset: str = "small"
-    encoder: str = "auto"
-    learner: str | None = None
-    item_template: str | None = None
-    user_template: str | None = None
-    horizon: Horizon | None = None
-    """Numbers of events to learn for; chosen from the training data where None."""
-    prior: Recommender | None = None
-    """A model fitted on other data, where this one starts."""
-    progress: Progress = silent
-    model: Recommender | None = field(default=None, init=False)
-
-    def fit(
-        self,
-        train: Dataset,
-        validation: list[ColdUser],  # noqa: ARG002  # the interface's; new users of its own choose
-        rng: np.random.Generator,
-    ) -> None:
-        """Learn from `train` alone: `Recommender.fit` chooses its settings by training users of
-        its own.
-        """
-        from metarec.recommender import Recommender
-
-        self.model = Recommender.fit(
-            train,
-            preset=self.preset,
-            seed=int(rng.integers(2**31)),
-            encoder=self.encoder,
-            learner=self.learner,
-            item_template=self.item_template,
-            user_template=self.user_template,
-            horizon=self.horizon,
-            prior=self.prior,
-            progress=self.progress,
-        )
-
-    @property
-    def is_default(self) -> bool:
-        """Whether this is what `fit` makes when it is told nothing."""
-        from metarec.recommendation.settings import Settings
-
-        ours = (self.preset, self.encoder, self.learner, self.item_template)
-        return ours == (Settings.preset, Settings.encoder, Settings.learner, Settings.item_template)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """How it was fitted."""
-        inputs = fitted(self.name, self.model).item_inputs
-        return {
-            "preset": self.preset,
-            "encoder": inputs.encoder.name,
-            "encoder_reason": inputs.reason,
-        }
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Item of each column."""
-        return fitted(self.name, self.model).vocabulary
-
-    def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """float32 `[B, N]`, log-scores."""
-        return fitted(self.name, self.model).score(requests)
-
-    def rate(
-        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
-    ) -> list[np.ndarray]:
-        """Predicted values on the data's scale."""
-        return fitted(self.name, self.model).rate(requests, item_ids)
-
-    def rate_std(
-        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
-    ) -> list[np.ndarray]:
-        """Predictive standard deviations."""
-        return fitted(self.name, self.model).rate_std(requests, item_ids)
-
-
-@dataclass(kw_only=True)
-class SavedRecommender(OwnRecommender):
-    """A recommender fitted earlier, evaluated as it is; the training users given must be those it
-    learned from.
-    """
-
-    model: Recommender | None
-
-    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Nothing: it has learned what it will."""

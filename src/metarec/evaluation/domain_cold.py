@@ -17,10 +17,10 @@ import polars as pl
 from metarec.data.cold_users import ColdUserSplit, Horizon, split_cold_users
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, id_order
-from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.curve import CurveTable, learning_curve
 from metarec.evaluation.measure import Trial
+from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.significance import Difference
 from metarec.recommender import Recommender
 from metarec.runtime.progress import Progress, silent

@@ -19,7 +19,7 @@ from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset, check_data
 from metarec.data.domains import domain
 from metarec.data.schema import BadInput
-from metarec.evaluation.adapters import UNADAPTED, LearnerRecommender, OwnRecommender
+from metarec.evaluation.adapters import UNADAPTED, LearnerRecommender
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.baselines.content import describe_items
 from metarec.evaluation.baselines.table import TrainingTable
@@ -29,6 +29,7 @@ from metarec.evaluation.curve import CurveTable, learning_curve
 from metarec.evaluation.examples import ShownUser, show_cold_users
 from metarec.evaluation.interface import Evaluated, check_unfitted, requests_at
 from metarec.evaluation.measure import Trial, check_metric
+from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
 from metarec.evaluation.tables import html, latex
 from metarec.runtime.progress import Progress, silent

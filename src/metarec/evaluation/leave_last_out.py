@@ -21,7 +21,8 @@ from metarec.evaluation import metrics
 from metarec.evaluation.baselines import BASELINES, registered_baselines
 from metarec.evaluation.baselines.transitions import TransitionsAndCosine
 from metarec.evaluation.interface import Evaluated
-from metarec.evaluation.paper_protocols import ProtocolRow, Published
+from metarec.evaluation.paper_protocols import ProtocolRow
+from metarec.evaluation.paper_splits import Published
 from metarec.evaluation.significance import interval, resample
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent

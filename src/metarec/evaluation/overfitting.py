@@ -20,9 +20,10 @@ import polars as pl
 from metarec.data.cold_users import ColdUser, ColdUserSplit, cold_users_of, split_cold_users
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, id_order
-from metarec.evaluation.adapters import LearnerInputs, ModelAlone, OwnRecommender
+from metarec.evaluation.adapters import LearnerInputs, ModelAlone
 from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import Trial, measure
+from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.significance import interval, resample
 from metarec.features.items import tags_by_item
 from metarec.models.transformer.scorer import TransformerConfig

@@ -20,14 +20,9 @@ from metarec.data.schema import BadInput
 from metarec.evaluation import leave_last_out as last_out
 from metarec.evaluation.baselines import BASELINES
 from metarec.evaluation.interface import Evaluated, Rates
-from metarec.evaluation.paper_protocols import (
-    ByScore,
-    ProtocolRow,
-    Published,
-    evaluate_by_protocol,
-    melu_split,
-    tanp_split,
-)
+from metarec.evaluation.paper_baselines import ByScore
+from metarec.evaluation.paper_protocols import ProtocolRow, evaluate_by_protocol
+from metarec.evaluation.paper_splits import Published, melu_split, tanp_split
 from metarec.runtime.progress import Progress, silent
 
 

@@ -19,11 +19,12 @@ import polars as pl
 
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
-from metarec.evaluation.adapters import OwnRecommender, learners_for
+from metarec.evaluation.adapters import learners_for
 from metarec.evaluation.baselines import BASELINES
 from metarec.evaluation.evaluate import Evaluation, evaluate
 from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import METRICS
+from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.scenarios import SCENARIOS
 from metarec.evaluation.significance import holm, interval, paired_difference, resample
 from metarec.recommendation.settings import PRESETS

@@ -16,10 +16,10 @@ import numpy as np
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Vocabulary
-from metarec.evaluation.adapters import OwnRecommender
 from metarec.evaluation.baselines.tuned import fitted
 from metarec.evaluation.interface import requests_at
 from metarec.evaluation.metrics import find_hits, ndcg, rank
+from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.significance import interval
 from metarec.models.user_text import UserText
 from metarec.recommendation.slate import Request

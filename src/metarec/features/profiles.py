@@ -84,7 +84,8 @@ class ProfileInputs:
                 if column is not None:
                     rows.append(row)
                     columns.append(column)
-        out[rows, columns] = 1.0
+        if rows:
+            out[rows, columns] = 1.0
         return out
 
     @cached_property

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from metarec.feedback import tables
 from metarec.feedback.experiments import Experiment
 from metarec.feedback.outcomes import ValueScale, join_outcomes
-from metarec.feedback.store import SLATE_COLUMNS, SLATE_SCHEMA, Store, slates_of_rows
+from metarec.feedback.store import Store
+from metarec.feedback.store_rows import SLATE_COLUMNS, SLATE_SCHEMA, slates_of_rows
 
 AT_ONCE = 300
 """Users counted in one transaction, so that events to be written do not wait long."""

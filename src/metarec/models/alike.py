@@ -8,12 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int, Num
 
-NEIGHBORS = 100
-"""Items kept for each item."""
-SHARPNESS = 10.0
-"""A chance grows as exp(sharpness x cosine)."""
-POPULARITY = 0.5
-"""Exponent of an item's count in its chance."""
 MAX_COMPARED = 20_000
 """Of a larger catalog only so many items, those with the most events, are compared: comparing is
 quadratic, and these take some 15 seconds of one core.
@@ -35,10 +29,13 @@ class Alike:
 
     @classmethod
     def of(
-        cls, text: Float[np.ndarray, "items dimensions"], counts: Int[np.ndarray, "items"]
+        cls,
+        text: Float[np.ndarray, "items dimensions"],
+        counts: Int[np.ndarray, "items"],
+        neighbors: int,
     ) -> Alike | None:
-        """Compare the items of `text` that have `counts` of events above 0; None where fewer than
-        two of them have a text.
+        """Compare the items of `text` that have `counts` of events above 0, and keep so many
+        `neighbors` of each; None where fewer than two of them have a text.
         """
         lengths = np.linalg.norm(text, axis=1)
         compared = np.flatnonzero((lengths > 0) & (counts > 0))
@@ -48,14 +45,20 @@ class Alike:
         if len(compared) < 2:
             return None
         directions = (text[compared] / lengths[compared, None]).astype(np.float32)
-        near, cosines = _nearest(directions, min(NEIGHBORS, len(compared) - 1))
+        near, cosines = _nearest(directions, min(neighbors, len(compared) - 1))
         return cls(compared=compared, near=compared[near], cosines=cosines)
 
-    def chances(self, counts: Num[np.ndarray, "items"]) -> sp.csr_matrix:
+    def chances(
+        self, counts: Num[np.ndarray, "items"], sharpness: float, popularity: float
+    ) -> sp.csr_matrix:
         """[N, N] float32, rows of sum 1 or 0: the nearer and the more popular by `counts` [N] the
         likelier.
+
+        Args:
+            sharpness: a chance grows as exp(sharpness x cosine).
+            popularity: exponent of an item's count in its chance.
         """
-        chances = np.exp(SHARPNESS * (self.cosines - 1.0)) * counts[self.near] ** POPULARITY
+        chances = np.exp(sharpness * (self.cosines - 1.0)) * counts[self.near] ** popularity
         chances /= np.maximum(chances.sum(1, keepdims=True), 1e-20)
         rows = np.repeat(self.compared, self.near.shape[1])
         shape = (len(counts), len(counts))

@@ -2,8 +2,8 @@
 [u* . v*]), squared error, and MAML over W_r and the adapters.
 
 Finn et al. 2017, arXiv:1703.03400. The encoder is frozen: u* reads what a user states, v* what an
-item says. Two adapters take both to `DIM` numbers; what moves with a user's events is W_r, the
-user's adapter vector and a `DIM` x `DIM` adapter behind the item's, so that a catalog is projected
+item says. Two adapters take both to `dim` numbers; what moves with a user's events is W_r, the
+user's adapter vector and a `dim` x `dim` adapter behind the item's, so that a catalog is projected
 once for everyone. Popularity joins the score, as in every ranking learner here.
 """
 
@@ -27,9 +27,6 @@ from metarec.models.config import ModelConfig, setting
 from metarec.models.inner_loop import Params, descend
 from metarec.runtime.device import in_memory, on_device, one_thread
 
-DIM = 32
-OUTER_LR, TASKS = 5e-3, 32
-MAX_SUPPORT, MAX_QUERY = 20, 20
 MOVES = ("user_shift", "item_mix", "relation", "offset")
 """What adapts to a user; the adapters themselves and the weight of popularity are shared."""
 
@@ -43,26 +40,36 @@ class BertTwoTowerConfig(ModelConfig):
     inner_lr: float = setting(1.0, above=0)
     """Step size of the inner loop; above 0."""
     outer_steps: int = setting(120, least=0)
-    """Updates of the prior, 32 users each."""
+    """Updates of the prior (0 or more)."""
+    outer_lr: float = setting(5e-3, above=0)
+    """Step size of these updates; above 0."""
+    tasks_per_step: int = setting(32, least=1)
+    """Users of each update; 1 or more."""
+    dim: int = setting(32, least=1)
+    """Numbers that both adapters go to; 1 or more."""
+    max_support: int = setting(20, least=1)
+    """Events that are learned from, the newest; 1 or more."""
+    max_query: int = setting(20, least=1)
+    """Items taken later that are asked about in an update; 1 or more."""
     anchors: int = setting(64, least=1)
     """Items drawn by the root of their popularity that stand for what was not taken."""
 
 
-def untrained(user_dim: int, item_dim: int, draw: torch.Generator) -> Params:
+def untrained(user_dim: int, item_dim: int, dim: int, draw: torch.Generator) -> Params:
     """Small random adapters; what moves with a user begins at nothing, popularity at 1."""
     return {
-        "user": torch.randn(user_dim, DIM, generator=draw) / max(user_dim, 1) ** 0.5,
-        "item": torch.randn(item_dim, DIM, generator=draw) / max(item_dim, 1) ** 0.5,
-        "user_shift": torch.zeros(DIM),
-        "item_mix": torch.zeros(DIM, DIM),
-        "relation": torch.randn(2 * DIM, generator=draw) / DIM**0.5,
+        "user": torch.randn(user_dim, dim, generator=draw) / max(user_dim, 1) ** 0.5,
+        "item": torch.randn(item_dim, dim, generator=draw) / max(item_dim, 1) ** 0.5,
+        "user_shift": torch.zeros(dim),
+        "item_mix": torch.zeros(dim, dim),
+        "relation": torch.randn(2 * dim, generator=draw) / dim**0.5,
         "offset": torch.zeros(1),
         "popularity": torch.ones(1),
     }
 
 
 def logits(params: Params, u: Tensor, v: Tensor, log_popularity: Tensor) -> Tensor:
-    """[Q] of r = sigma(W_r [u* . v*]) for one user `u` [U], items `v` [Q, DIM] that the shared
+    """[Q] of r = sigma(W_r [u* . v*]) for one user `u` [U], items `v` [Q, D] that the shared
     adapter took, and their log popularity [Q].
     """
     item = torch.tanh(v + v @ params["item_mix"])
@@ -189,9 +196,9 @@ class BertTwoTower:
 
     def tasks(self, support: Histories) -> tuple[Tensor, Tensor, Tensor]:
         """Items [B, S], 1 where liked and 0 where not [B, S], and what is real [B, S]."""
-        latest = support.after(np.maximum(support.lengths - MAX_SUPPORT, 0))
+        latest = support.after(np.maximum(support.lengths - self.config.max_support, 0))
         liked = latest.values >= self.relevant_from
-        return _padded(latest, liked, MAX_SUPPORT)
+        return _padded(latest, liked, self.config.max_support)
 
     def _adapt(
         self, prior: Params, u: Tensor, items: Tensor, liked: Tensor, real: Tensor
@@ -226,7 +233,8 @@ class BertTwoTower:
     ) -> Tensor:
         """Squared error after adapting, on items taken later [Q] and others; -1 pads."""
         own = self._adapt(prior, u, *task)
-        taken, others = asked[:MAX_QUERY], asked[MAX_QUERY:]
+        most = self.config.max_query
+        taken, others = asked[:most], asked[most:]
         real = (taken >= 0).float()
         items = torch.cat([taken.clamp(min=0), others])
         v = on_device(self.text)[items] @ prior["item"]
@@ -292,12 +300,12 @@ def _meta_train(
     stated = on_device(model.read(behaviour.batch_of(able, first)))
     with one_thread():
         draw = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        start = untrained(stated.shape[1], model.text.shape[1], draw)
+        start = untrained(stated.shape[1], model.text.shape[1], model.config.dim, draw)
         prior = {name: on_device(value).requires_grad_() for name, value in start.items()}
-        optimiser = torch.optim.Adam(prior.values(), lr=OUTER_LR)
+        optimiser = torch.optim.Adam(prior.values(), lr=model.config.outer_lr)
         each = vmap(model.query_loss, in_dims=(None, 0, 0, 0))
         for _ in range(model.config.outer_steps if len(able) else 0):
-            rows = rng.integers(0, len(able), TASKS)
+            rows = rng.integers(0, len(able), model.config.tasks_per_step)
             task, asked = _drawn(model, behaviour, able[rows], rng)
             loss = each(prior, stated[on_device(rows)], task, asked).mean()
             optimiser.zero_grad()
@@ -313,7 +321,7 @@ def _drawn(
     shots = rng.choice(behaviour.horizon.shots, len(users))
     support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
     targets = behaviour.targets.users(users)
-    items, _, real = _padded(targets, np.ones(len(targets.items), bool), MAX_QUERY)
+    items, _, real = _padded(targets, np.ones(len(targets.items), bool), model.config.max_query)
     taken = torch.where(real > 0, items, -1)
     others = on_device(rng.integers(0, behaviour.n_items, (len(users), model.config.anchors)))
     return model.tasks(support), torch.cat([taken, others], dim=1)

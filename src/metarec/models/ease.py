@@ -60,12 +60,8 @@ MIN_SHOWN = 1.5
 """One event has no pair to learn from; it is taken as this many, where the regression is nearly a
 cosine.
 """
-MIN_CHOOSING, MAX_CHOOSING, CHOOSING_ITEMS, CHOOSING_PLACES = 20, 400, 2000, 10
-"""Users and items on whom it is tried whether items share weights with those around, and the places
-of a slate that count.
-"""
-CHOOSING_T = 1.5
-"""Standard errors that the mean gain must exceed."""
+CHOOSING_PLACES = 10
+"""Places of a slate that count where it is tried whether items share weights with those around."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +94,14 @@ class EaseConfig(ModelConfig):
     """Variances of what is shared that are tried (each above 0), beside 1 of what an item has
     alone; none unless training users are clearly better recommended to.
     """
+    max_choosing: int = setting(400, least=1)
+    """Users on whom that is tried at most (1 or more)."""
+    min_choosing: int = setting(20, least=2)
+    """With fewer users (2 or more) it is not tried."""
+    choosing_items: int = setting(2000, least=2)
+    """Most popular items on which it is tried (2 or more)."""
+    choosing_t: float = setting(1.5, least=0)
+    """Standard errors that the mean gain must exceed (0 or more)."""
     landmarks: int = setting(500, least=1)
     """Items by the distances to which it is told how near two items are (1 or more)."""
     whole_histories: bool = setting(False)
@@ -290,8 +294,8 @@ def _near(
     if behaviour.context is None or not behaviour.context.has_places:
         return None
     able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
-    asked = np.sort(able[: min(MAX_CHOOSING, len(able) // 5)])
-    if len(asked) < MIN_CHOOSING:
+    asked = np.sort(able[: min(config.max_choosing, len(able) // 5)])
+    if len(asked) < config.min_choosing:
         return None
     counts = np.bincount(choices.compared.indices, minlength=behaviour.n_items)
     by_count = np.argsort(-counts, kind="stable")[: config.max_items]
@@ -304,7 +308,7 @@ def _near(
         share=0.0,
         ridge=ridge,
     )
-    head = np.sort(by_count[:CHOOSING_ITEMS])
+    head = np.sort(by_count[: config.choosing_items])
     others = np.setdiff1d(np.arange(len(behaviour.histories)), asked)
     rest, shown = behaviour.users(others), _points(behaviour.horizon.pool)[:2][-1]
     events = choices.events[others]
@@ -322,7 +326,7 @@ def _near(
     gains = {share: quality(share) - plain for share in config.place_shares}
     best = max(gains, key=lambda share: float(gains[share].mean()))
     error = gains[best].std() / np.sqrt(len(plain))
-    if gains[best].mean() <= CHOOSING_T * error + 1e-6:
+    if gains[best].mean() <= config.choosing_t * error + 1e-6:
         return None
     return replace(near, share=best)
 

@@ -59,6 +59,12 @@ class MarkovConfig(ModelConfig):
     """
     alikes: tuple[float, ...] = setting((0.0, 10.0, 30.0, 100.0), least=0)
     """Events' worth of what reads like an item, beside what followed it (each 0 or more)."""
+    alike_neighbors: int = setting(100, least=1)
+    """Items that read like an item, the nearest (1 or more)."""
+    alike_sharpness: float = setting(10.0, least=0)
+    """How much likelier a nearer one is chosen instead: exp(sharpness x cosine) (0 or more)."""
+    alike_popularity: float = setting(0.5, least=0)
+    """Exponent of an item's count in its chance to be chosen instead (0 or more)."""
     rarity_damping: float = setting(5.0, above=0)
     """Added to that count (above 0)."""
     kept: int = setting(500, least=1)
@@ -235,7 +241,7 @@ class _Counts:
             total=total,
             alike=sp.csr_matrix((n_items, n_items), dtype=np.float32)
             if near is None
-            else near.chances(total),
+            else near.chances(total, config.alike_sharpness, config.alike_popularity),
             config=config,
         )
 
@@ -298,7 +304,7 @@ def _alike(behaviour: Behaviour, config: MarkovConfig) -> Alike | None:
     if behaviour.text is None or not any(config.alikes):
         return None
     counts = np.bincount(behaviour.whole.items, minlength=behaviour.n_items)
-    return Alike.of(behaviour.text, counts)
+    return Alike.of(behaviour.text, counts, config.alike_neighbors)
 
 
 def _following(behaviour: Behaviour, recency: float, window: int) -> sp.csr_matrix:

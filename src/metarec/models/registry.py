@@ -12,6 +12,7 @@ from metarec.features.behaviour import Behaviour
 from metarec.models.als import Als
 from metarec.models.base import Model
 from metarec.models.bert_two_tower import BertTwoTower
+from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import PART
 from metarec.models.config import ModelConfig, configured
 from metarec.models.content import Content
@@ -27,6 +28,7 @@ from metarec.models.markov import Markov
 from metarec.models.names import RENAMED, current_id
 from metarec.models.place import Place
 from metarec.models.profile import Profile
+from metarec.models.rating_kernel import RatingConfig
 from metarec.models.repeat import Repeat
 from metarec.models.search import Search
 from metarec.models.support_ridge import SupportRidge
@@ -44,6 +46,7 @@ from metarec.models.transformer.scorer import (
     MaskedTransformer,
     Transformer,
 )
+from metarec.models.trend import TrendConfig
 from metarec.models.user_text import UserText
 
 USER_TEXT, REPEAT = "user_text", "repeat"
@@ -86,6 +89,13 @@ MODELS: dict[str, type[Model]] = {
 """name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,
 under its own name.
 """
+RATING, TREND, COLD_ITEMS = "rating", "trend", PART
+BESIDE: dict[str, ModelConfig] = {
+    RATING: RatingConfig(),
+    TREND: TrendConfig(),
+    COLD_ITEMS: ColdItemsConfig(),
+}
+"""Defaults of what is fitted beside the models wherever data can teach it, and is set like them."""
 BEHAVIOR_ENCODERS = ("decoder", "encoder", "encoder_decoder", "gru4rec", "caser")
 """Models that read the events of a user in a row; `evaluate --all` fits each alone."""
 ADAPTIVE_DECODERS = ("decoder_maml", "decoder_anil", "decoder_reptile", "decoder_lora")
@@ -98,7 +108,7 @@ _MODELS: Extensions[type[Model]] = Extensions(
     kind="model",
     table=MODELS,
     needs=("reads", "config", "fit", "evidence", "with_content", "arrays", "from_arrays"),
-    reserved=frozenset([*OTHERS, PART, *RENAMED]),
+    reserved=frozenset([*OTHERS, *BESIDE, PART, *RENAMED]),
 )
 
 
@@ -150,12 +160,13 @@ def check_learner(name: str) -> None:
 
 
 def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -> ModelConfig:
-    """The config of a model: the default's values, those `given` over them.
+    """The config of a model, or of what is fitted beside them: the default's values, those `given`
+    over them.
 
     Raises:
         BadInput: if there is no such model, or it has no such setting.
     """
-    default = cast(ModelConfig, model_class(name).config)
+    default = BESIDE[name] if name in BESIDE else cast(ModelConfig, model_class(name).config)
     return default if given is None else configured(name, default, given)
 
 

@@ -26,31 +26,52 @@ from metarec.data.validity import MIN_EPOCH
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.base import event_weights
+from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import ridge, with_one
 from metarec.runtime.gains import ndcg_of_scores
 
-HALF_LIVES = (1 / 400, 1 / 100, 1 / 25, 1 / 8)
-"""Half-lives that are tried, as shares of the time that the events span."""
-DAMPINGS = (3.0, 0.3)
-"""Faded events' worth of pull towards what content says that are tried."""
-WEIGHTS = (0.5, 1.0, 2.0)
-"""Weights that are tried; at 1 faded popularity takes the place of popularity."""
-MOMENTS = 24
-"""Moments at which the trend is kept, with the same number of events between them."""
-CONTENT_RIDGE = 30.0
-CUTS = (0.6, 0.8)
-"""Shares of the events before the moments after which users are asked."""
-MAX_USERS, MIN_USERS = 200, 30
-"""Users asked after each moment at most, and in all at least."""
 MAX_CELLS = 10_000_000
 """Scores held while choosing, over users and items."""
-MIN_T = 3.0
-"""A trend is kept from this t statistic of its gain in NDCG@10 over held-out users on."""
 PLACES, SECONDS_A_DAY = 10, 86_400.0
 SHRINK = 4.0
 """Added to the norm of an item's events in item k-NN while choosing."""
 EASE = 0.3
 """Share of popularity at which item k-NN starts to count while choosing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrendConfig(ModelConfig):
+    """Hyper-parameters of the trend (`models.trend`)."""
+
+    half_lives: tuple[float, ...] = setting((1 / 400, 1 / 100, 1 / 25, 1 / 8), above=0)
+    """Half-lives that are tried, as shares of the time that the events span (above 0)."""
+    dampings: tuple[float, ...] = setting((3.0, 0.3), above=0)
+    """Faded events' worth of pull towards what content says that are tried (above 0)."""
+    weights: tuple[float, ...] = setting((0.5, 1.0, 2.0), above=0)
+    """Weights that are tried (above 0); at 1 faded popularity takes the place of popularity."""
+    moments: int = setting(24, least=1)
+    """Moments at which the trend is kept, with the same number of events between them (1 or
+    more).
+    """
+    content_regularization: float = setting(30.0, above=0)
+    """Pull of what content says of a trend towards nothing (above 0)."""
+    cuts: tuple[float, ...] = setting((0.6, 0.8), above=0, below=1)
+    """Shares of the events before the moments after which users are asked (between 0 and 1),
+    ascending.
+    """
+    max_users: int = setting(200, least=1)
+    """Users asked after each moment at most (1 or more)."""
+    min_users: int = setting(30, least=2)
+    """Users asked in all at least (2 or more)."""
+    min_t: float = setting(3.0, least=0)
+    """A trend is kept from this t statistic of its gain in NDCG@10 over held-out users on (0 or
+    more).
+    """
+
+    @property
+    def tried(self) -> list[tuple[float, float, float]]:
+        """Half-lives, dampings and weights with each other."""
+        return [*product(self.half_lives, self.dampings, self.weights)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +89,22 @@ class Trend:
     weight: float
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> Trend | None:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: TrendConfig | None = None
+    ) -> Trend | None:
         """The trend at several moments; None where none is found or worth anything."""
         if not has_clock(behaviour.whole):
             return None
-        chosen = _chosen(behaviour, rng)
+        config = config or TrendConfig()
+        chosen = _chosen(behaviour, rng, config)
         if chosen is None:
             return None
         half_life, damping, weight = chosen
         times = np.sort(behaviour.whole.times)
-        moments = np.unique(np.quantile(times, np.linspace(0, 1, MOMENTS + 1)[1:]))
-        if not _pays_within(behaviour, moments, chosen, rng):
+        moments = np.unique(np.quantile(times, np.linspace(0, 1, config.moments + 1)[1:]))
+        if not _pays_within(behaviour, moments, chosen, rng, config):
             moments = moments[-1:]
-        lifts, from_content = _lifts(behaviour, moments, half_life, damping)
+        lifts, from_content = _lifts(behaviour, moments, half_life, damping, config)
         return cls(
             moments=moments,
             lifts=lifts,
@@ -159,7 +183,11 @@ def has_clock(histories: Histories) -> bool:
 
 
 def _lifts(
-    behaviour: Behaviour, moments: np.ndarray, half_life: float, damping: float
+    behaviour: Behaviour,
+    moments: np.ndarray,
+    half_life: float,
+    damping: float,
+    config: TrendConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
     """[G, N] log lifts at each moment, and [C + 1, G] what content says of them."""
     events = behaviour.whole.where(behaviour.is_wanted(behaviour.whole))
@@ -174,7 +202,7 @@ def _lifts(
     even = faded.sum(1, keepdims=True) * total / max(total.sum(), 1e-9)
     rough = np.log((faded + damping) / (even + damping))
     columns, seen = with_one(behaviour.content.astype(np.float64)), total > 0
-    from_content = ridge(columns[seen], rough[:, seen].T, CONTENT_RIDGE)
+    from_content = ridge(columns[seen], rough[:, seen].T, config.content_regularization)
     told = np.exp(columns @ from_content).T
     lifts = np.log((faded + damping * told) / (even + damping))
     return lifts.astype(np.float32), from_content.astype(np.float32)
@@ -191,24 +219,28 @@ def _left(weights: np.ndarray, times: np.ndarray, at: float, half_life: float) -
     return np.asarray(left)
 
 
-def _chosen(behaviour: Behaviour, rng: np.random.Generator) -> tuple[float, float, float] | None:
+def _chosen(
+    behaviour: Behaviour, rng: np.random.Generator, config: TrendConfig
+) -> tuple[float, float, float] | None:
     """Half-life in seconds, damping and weight; None where no trend gains."""
     whole = behaviour.whole
     span = float(whole.times.max() - whole.times.min())
-    cuts = np.quantile(whole.times, CUTS)
+    cuts = np.quantile(whole.times, config.cuts)
     ends = [*cuts[1:], np.inf]
-    gains = [_gains(behaviour, cut, end, span, rng) for cut, end in zip(cuts, ends, strict=True)]
+    gains = [
+        _gains(behaviour, cut, end, span, rng, config) for cut, end in zip(cuts, ends, strict=True)
+    ]
     found = np.concatenate(gains, axis=1)  # [settings, users]
-    if found.shape[1] < MIN_USERS:
+    if found.shape[1] < config.min_users:
         return None
     means = found.mean(1)
     best = int(means.argmax())
-    least = MIN_T * found[best].std() / np.sqrt(found.shape[1])
+    least = config.min_t * found[best].std() / np.sqrt(found.shape[1])
     if means[best] <= max(least, 1e-9) or any(g.size and g[best].mean() < 0 for g in gains):
         return None
     behind = found[best] - found
     close = behind.mean(1) <= behind.std(1) / np.sqrt(found.shape[1]) + 1e-9
-    settings = [*product(HALF_LIVES, DAMPINGS, WEIGHTS)]
+    settings = config.tried
     # Of settings that chance alone may set apart, the one that changes least.
     least_change = min(np.flatnonzero(close), key=lambda row: (settings[row][2], -means[row]))
     share, damping, weight = settings[least_change]
@@ -216,7 +248,12 @@ def _chosen(behaviour: Behaviour, rng: np.random.Generator) -> tuple[float, floa
 
 
 def _gains(
-    behaviour: Behaviour, cut: float, end: float, span: float, rng: np.random.Generator
+    behaviour: Behaviour,
+    cut: float,
+    end: float,
+    span: float,
+    rng: np.random.Generator,
+    config: TrendConfig,
 ) -> np.ndarray:
     """[settings, users] what each trend gains in NDCG@10 of what users took between two moments,
     by what was known before them.
@@ -227,14 +264,15 @@ def _gains(
     met = np.bincount(before.items, minlength=n_items) > 0
     is_asked = (whole.times >= cut) & (whole.times < end) & behaviour.is_wanted(whole)
     asked = whole.where(is_asked & met[whole.items])
-    able = rng.permutation(np.flatnonzero(asked.lengths))[: min(MAX_USERS, MAX_CELLS // n_items)]
+    most = min(config.max_users, MAX_CELLS // n_items)
+    able = rng.permutation(np.flatnonzero(asked.lengths))[:most]
     if not len(able):
-        return np.zeros((len(HALF_LIVES) * len(DAMPINGS) * len(WEIGHTS), 0))
+        return np.zeros((len(config.tried), 0))
     base, wanted, gains = _base(past, past.whole.users(able), met), asked.users(able), []
     plain = _ndcg(base, wanted)
-    for share, damping in product(HALF_LIVES, DAMPINGS):
-        lifts, _ = _lifts(past, np.array([cut]), share * span, damping)
-        gains += [_ndcg(base + np.float32(w) * lifts, wanted) - plain for w in WEIGHTS]
+    for share, damping in product(config.half_lives, config.dampings):
+        lifts, _ = _lifts(past, np.array([cut]), share * span, damping, config)
+        gains += [_ndcg(base + np.float32(w) * lifts, wanted) - plain for w in config.weights]
     return np.stack(gains)
 
 
@@ -243,12 +281,13 @@ def _pays_within(
     moments: np.ndarray,
     chosen: tuple[float, float, float],
     rng: np.random.Generator,
+    config: TrendConfig,
 ) -> bool:
     """Whether users within training gain by the trend of their moment: asked for the second half of
     their items, with everything that other users did known, later acts too.
     """
     (half_life, damping, weight), whole = chosen, behaviour.whole
-    most = min(MAX_USERS, MAX_CELLS // behaviour.n_items)
+    most = min(config.max_users, MAX_CELLS // behaviour.n_items)
     able = rng.permutation(np.flatnonzero(whole.lengths >= 2))[:most]
     is_asked = np.isin(whole.owners, able)
     place = np.arange(len(whole.items)) - whole.offsets[whole.owners]
@@ -259,15 +298,15 @@ def _pays_within(
     is_wanted = is_asked & ~is_shown & behaviour.is_wanted(whole) & met[whole.items]
     support, wanted = whole.where(is_shown).users(able), whole.where(is_wanted).users(able)
     told = np.flatnonzero(wanted.lengths)
-    if len(told) < MIN_USERS:
+    if len(told) < config.min_users:
         return False
     support, wanted = support.users(told), wanted.users(told)
     base, at = _base(past, support, met), support.times[support.offsets[1:] - 1]
-    lifts, _ = _lifts(past, moments, half_life, damping)
+    lifts, _ = _lifts(past, moments, half_life, damping, config)
     lifts = np.concatenate([lifts, np.zeros((1, lifts.shape[1]), np.float32)])
     told_lifts = lifts[np.searchsorted(moments, at, "right") - 1]
     gains = _ndcg(base + np.float32(weight) * told_lifts, wanted) - _ndcg(base, wanted)
-    return bool(gains.mean() > max(MIN_T * gains.std() / np.sqrt(len(gains)), 1e-9))
+    return bool(gains.mean() > max(config.min_t * gains.std() / np.sqrt(len(gains)), 1e-9))
 
 
 def _base(past: Behaviour, support: Histories, met: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ def model_card(model: FittedModel) -> str:
     events, inputs = model.training.interactions, model.item_inputs
     low, high = model.value_range
     values = f"ratings of {low:g} to {high:g}" if model.has_values else "none (implicit feedback)"
+    rating = [] if model.ratings is None else [f"- {config_line('rating', model.ratings.config)}"]
     return "\n".join(
         [
             f"# metarec model {model.version}",
@@ -28,6 +29,7 @@ def model_card(model: FittedModel) -> str:
                 f"reads {', '.join(sorted(scorer.reads)) or 'nothing of a request'}"
                 for name, scorer in model.ensemble.scorers.items()
             ),
+            *rating,
             *(f"- {line}" for line in model.notes),
             f"- learned for new users with {', '.join(map(str, model.horizon.shots))} events",
             f"- values: {values}",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from metarec.features.behaviour import Behaviour
 from metarec.models.config import ModelConfig
-from metarec.models.registry import CONTEXT, READ_CONTEXT
-from metarec.models.trend import Trend
+from metarec.models.rating_kernel import RatingConfig
+from metarec.models.registry import CONTEXT, RATING, READ_CONTEXT, TREND
+from metarec.models.trend import Trend, TrendConfig
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_tasks import GateTasks, join_tasks
@@ -62,12 +63,15 @@ def fit_ensemble(
         configs: hyper-parameters by model, where they are not the defaults.
         prior: where the gate starts, if that helps held-out users.
     """
-    steps, configured = steps or Steps(), {name: (configs or {}).get(name) for name in names}
+    given_for = (configs or {}).get
+    steps, configured = steps or Steps(), {name: given_for(name) for name in names}
+    rating = cast("RatingConfig | None", given_for(RATING))
+    trend = cast("TrendConfig | None", given_for(TREND))
     folds = folds_of(behaviour, derive(seed, "folds"))
     jobs = len(folds) + 1
     progress(STAGE, 0.0, f"{jobs} steps")
     *tasks, scorers = run_jobs(
-        partial(_step, behaviour, configured, seed, steps),
+        partial(_step, behaviour, configured, seed, steps, rating),
         [*enumerate(folds), (-1, None)],
         steps.workers,
         backend=steps.backend,
@@ -90,7 +94,7 @@ def fit_ensemble(
         seed,
     )
     refusal = _refusal(behaviour, gate, lessons.refusing, folds)
-    del tasks, lessons  # what follows needs their memory
+    del lessons  # what follows needs its memory
     progress(STAGE, 1.0)
     steps.forget()
     whole = Ensemble(
@@ -103,7 +107,7 @@ def fit_ensemble(
         context_gate=context_gate,
         given=given,
         refusal=refusal,
-        trend=Trend.fit(behaviour, derive(seed, "trend")),
+        trend=Trend.fit(behaviour, derive(seed, "trend"), trend),
     )
     # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
     # the same order.
@@ -201,6 +205,7 @@ def _step(
     configs: Mapping[str, ModelConfig | None],
     seed: int,
     steps: Steps,
+    rating: RatingConfig | None,
     job: tuple[int, np.ndarray | None],
 ) -> Any:
     """One step of a fit: the tasks of the users held out in a fold, or the scorers of all users, as
@@ -217,7 +222,7 @@ def _step(
         return fitted.arrays() if steps.workers > 1 or steps.backend != "here" else fitted
     return steps.remember(
         f"fold-{fold}",
-        partial(ask_held_out, behaviour, configs, held_out, derive(seed, "fold", fold)),
+        partial(ask_held_out, behaviour, configs, held_out, derive(seed, "fold", fold), rating),
         task_arrays,
         tasks_of,
     )

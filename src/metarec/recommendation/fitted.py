@@ -204,7 +204,7 @@ class FittedModel:
             users=self.training.users.frame,
             kinds=self.training.interactions.kinds,
         )
-        vars(check)["vocabulary"] = self.vocabulary
+        vars(check.columns)["vocabulary"] = self.vocabulary
         return check
 
     def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:

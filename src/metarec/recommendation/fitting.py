@@ -33,15 +33,25 @@ from metarec.features.training_context import TrainingContext
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
 from metarec.models.base import LARGE
+from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
-from metarec.models.registry import PLACE, REPEAT, configs_of, context_models
+from metarec.models.rating_kernel import RatingConfig
+from metarec.models.registry import (
+    COLD_ITEMS,
+    PLACE,
+    RATING,
+    REPEAT,
+    TREND,
+    configs_of,
+    context_models,
+)
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
-from metarec.recommendation.policy import stock_columns
+from metarec.recommendation.policy_columns import stock_columns
 from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
@@ -127,14 +137,7 @@ def fit(
     progress: Progress = silent,
 ) -> FittedModel:
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
-    check_whole("workers", workers, 1, at_most=MAX_WORKERS)
-    if not isinstance(backend, str) or backend not in BACKENDS:
-        raise BadInput(f"backend must be one of {', '.join(BACKENDS)}, got {shown(backend)}")
-    check_data(data)
-    check_horizon(horizon)
-    check_type("checkpoint", checkpoint, str | PathLike | None, "a folder")
-    check_call("progress", progress, "a function of (stage, done, note)")
-    _check_size(data)
+    _check_arguments(data, horizon, checkpoint, workers, backend, progress)
     settings = replace(settings, models={**configs_of(data.models), **settings.models})
     named = policy_of(policy) or data.policy
     data = replace(data, policy=named or DEFAULT_POLICY)
@@ -162,13 +165,11 @@ def fit(
     if prior is not None:
         prior.check_shares(names)
         version = hashlib.sha256(f"{version} after {prior.version}".encode()).hexdigest()[:12]
-        taught = prior.taste_of(item_inputs.encoder, text)
-        if isinstance(taught, str):
-            transfer = (taught,)
-        else:
-            behaviour, names = replace(behaviour, taste=taught), (TRANSFERRED, *names)
+        behaviour, names, transfer = _taught_by(prior, behaviour, names, item_inputs, text)
     steps = Steps.of(checkpoint, version, workers, backend)
-    _tell_untaught(settings, names)
+    has_cold = learns_cold_items(settings, item_inputs, names)
+    beside = {TREND: True, RATING: data.interactions.has_values, COLD_ITEMS: has_cold}
+    _tell_untaught(settings, (*names, *(name for name, is_fitted in beside.items() if is_fitted)))
     ensemble = fit_ensemble(
         behaviour, names, settings.seed, progress, steps, settings.models, prior
     ).with_words(words)
@@ -177,7 +178,7 @@ def fit(
         prior = prior if ensemble.trial.helps else None
     text = text.astype(np.float16)
     ratings, intervals = (
-        _rating_head(behaviour, settings.seed) if data.interactions.has_values else (None, None)
+        _rating_head(behaviour, settings) if data.interactions.has_values else (None, None)
     )
     model = FittedModel(
         settings=settings,
@@ -190,9 +191,7 @@ def fit(
         content=content,
         text=text,
         ensemble=ensemble,
-        new_items=NewItemPlaces.fit(behaviour, text, derive(settings.seed, "new items"), progress)
-        if learns_cold_items(settings, item_inputs, names)
-        else None,
+        new_items=_new_items(behaviour, text, settings, progress) if has_cold else None,
         ratings=ratings,
         version=version,
         intervals=intervals,
@@ -203,6 +202,45 @@ def fit(
         return model
     retrieval = fit_retrieval(model, behaviour, derive(settings.seed, "retrieval"))
     return replace(model, retrieval=retrieval)
+
+
+def _check_arguments(
+    data: Dataset,
+    horizon: Horizon | None,
+    checkpoint: str | Path | None,
+    workers: int,
+    backend: str,
+    progress: Progress,
+) -> None:
+    """Refuse what cannot be fitted, or not so.
+
+    Raises:
+        BadInput: naming the argument.
+    """
+    check_whole("workers", workers, 1, at_most=MAX_WORKERS)
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        raise BadInput(f"backend must be one of {', '.join(BACKENDS)}, got {shown(backend)}")
+    check_data(data)
+    check_horizon(horizon)
+    check_type("checkpoint", checkpoint, str | PathLike | None, "a folder")
+    check_call("progress", progress, "a function of (stage, done, note)")
+    _check_size(data)
+
+
+def _taught_by(
+    prior: Prior,
+    behaviour: Behaviour,
+    names: tuple[str, ...],
+    inputs: ItemInputs,
+    text: np.ndarray,
+) -> tuple[Behaviour, tuple[str, ...], tuple[str, ...]]:
+    """What is learned from and by which models, with the taste of a prior where its texts are read
+    alike; else with a sentence on why not.
+    """
+    taught = prior.taste_of(inputs.encoder, text)
+    if isinstance(taught, str):
+        return behaviour, names, (taught,)
+    return replace(behaviour, taste=taught), (TRANSFERRED, *names), ()
 
 
 def learns_cold_items(settings: Settings, inputs: ItemInputs, names: Sequence[str]) -> bool:
@@ -293,11 +331,21 @@ def _read_items(
     )
 
 
-def _rating_head(behaviour: Behaviour, seed: int) -> tuple[RatingHead, Conformal | None]:
+def _new_items(
+    behaviour: Behaviour, text: np.ndarray, settings: Settings, progress: Progress
+) -> NewItemPlaces | None:
+    config = cast("ColdItemsConfig | None", settings.models.get(COLD_ITEMS))
+    rng = derive(settings.seed, "new items")
+    return NewItemPlaces.fit(behaviour, text, rng, progress, config)
+
+
+def _rating_head(behaviour: Behaviour, settings: Settings) -> tuple[RatingHead, Conformal | None]:
     """The head, and how far its spreads must be stretched; None where too few users could be held
     out to say.
     """
-    head, errors = RatingHead.fit_checked(behaviour, derive(seed, "ratings"))
+    config = cast("RatingConfig | None", settings.models.get(RATING))
+    rng = derive(settings.seed, "ratings")
+    head, errors = RatingHead.fit_checked(behaviour, rng, config)
     return head, Conformal.of_errors(errors, LEVEL) if errors.users >= cold_users_needed(
         LEVEL
     ) else None

@@ -100,8 +100,11 @@ class GateTasks:
 
 
 def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
-    """Tasks of several folds, support size by support size."""
-    return [joined(list(parts)) for parts in zip(*folds, strict=True)]
+    """Tasks of several folds, support size by support size. The folds are emptied on the way: whole
+    and joined at once, they would take twice the memory.
+    """
+    assert len({len(fold) for fold in folds}) == 1, "each fold has tasks of each support size"
+    return [joined([fold.pop(0) for fold in folds]) for _ in range(len(folds[0]))]
 
 
 def candidates(

@@ -12,7 +12,7 @@ from metarec.data.places import degrees_of
 from metarec.data.schema import Catalog
 from metarec.features.text import item_text
 from metarec.recommendation.fitted import FittedModel, users_in_words
-from metarec.recommendation.policy import AVAILABLE
+from metarec.recommendation.policy_columns import AVAILABLE
 from metarec.runtime.rng import derive
 from metarec.runtime.rows import with_rows
 

@@ -14,6 +14,7 @@ from metarec.features.users import UserBatch
 from metarec.models.base import Model, dense
 from metarec.models.config import ModelConfig
 from metarec.models.rating import RatingHead
+from metarec.models.rating_kernel import RatingConfig
 from metarec.models.registry import READ_CONTEXT, REPEAT, model_class
 from metarec.recommendation.ensemble import scorers_of
 from metarec.recommendation.gate import Gate
@@ -186,6 +187,7 @@ def ask_held_out(
     configs: Mapping[str, ModelConfig | None],
     held_out: np.ndarray,
     rng: np.random.Generator,
+    rating: RatingConfig | None = None,
 ) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
@@ -196,7 +198,9 @@ def ask_held_out(
         partial(fitted.ask, behaviour),
         rng,
         with_repeats=REPEAT in configs,
-        rate=_rated_by_others(behaviour, rest, rng.spawn(1)[0]) if _is_rated(behaviour) else None,
+        rate=_rated_by_others(behaviour, rest, rng.spawn(1)[0], rating)
+        if _is_rated(behaviour)
+        else None,
     )
     if REPEAT not in configs:
         tasks += longer_tasks(behaviour, held_out, fitted.ask, rng)
@@ -217,9 +221,14 @@ def _is_rated(behaviour: Behaviour) -> bool:
     return len(stated) > 0 and bool(stated.min() < stated.max())
 
 
-def _rated_by_others(behaviour: Behaviour, rest: np.ndarray, rng: np.random.Generator) -> Rate:
+def _rated_by_others(
+    behaviour: Behaviour,
+    rest: np.ndarray,
+    rng: np.random.Generator,
+    config: RatingConfig | None,
+) -> Rate:
     """What a rating head of the users `rest` predicts of all others."""
-    head = RatingHead.of_users(behaviour, rest, rng)
+    head = RatingHead.of_users(behaviour, rest, rng, config)
 
     def rate(shots: int, users: np.ndarray, asked: Histories) -> np.ndarray:
         first = np.minimum(shots, behaviour.pools[users])

@@ -74,16 +74,7 @@ def order_slates(
     Raises:
         BadInput: if exploration or diversity is asked for without what it needs.
     """
-    if options.explore and spread is None:
-        raise BadInput(
-            "this model does not say how sure its scores are, so it cannot explore; ask with "
-            "explore=0"
-        )
-    if options.diversity and embeddings is None:
-        raise BadInput(
-            "this model has no item embeddings, so its slates cannot be made more diverse; ask "
-            "with diversity=0"
-        )
+    _check_asked(options, spread, embeddings)
     reranker = options.reranker
     if options.diversity and embeddings is not None:
         reranker = Diversity(embeddings=embeddings, weight=options.diversity)
@@ -101,25 +92,43 @@ def order_slates(
             ),
         )
     if options.rules.quota or options.rules.pin:
-        has = (
-            category_matrix(catalog.frame, list(options.rules.quota), options.rules.quota_column)
-            if options.rules.quota
-            else np.zeros((len(catalog), 0), dtype=bool)
-        )
-        items = apply_rules(
-            items,
-            ~np.isneginf(scores),
-            options.k,
-            options.rules,
-            vocabulary=catalog.vocabulary,
-            has_category=has,
-        )
+        items = _ruled(items, scores, catalog, options)
     notes = (
         ["not explored: diversity and quotas would make the logged probabilities untrue"]
         if options.explore
         else []
     )
     return Ordered(items=items, propensity=np.ones(items.shape), notes=notes)
+
+
+def _check_asked(
+    options: SlateOptions, spread: np.ndarray | None, embeddings: np.ndarray | None
+) -> None:
+    if options.explore and spread is None:
+        raise BadInput(
+            "this model does not say how sure its scores are, so it cannot explore; ask with "
+            "explore=0"
+        )
+    if options.diversity and embeddings is None:
+        raise BadInput(
+            "this model has no item embeddings, so its slates cannot be made more diverse; ask "
+            "with diversity=0"
+        )
+
+
+def _ruled(
+    items: np.ndarray, scores: np.ndarray, catalog: Catalog, options: SlateOptions
+) -> np.ndarray:
+    """[B, K] with pins in front and no more of a category than its quota."""
+    rules = options.rules
+    has = (
+        category_matrix(catalog.frame, list(rules.quota), rules.quota_column)
+        if rules.quota
+        else np.zeros((len(catalog), 0), dtype=bool)
+    )
+    may = ~np.isneginf(scores)
+    vocabulary = catalog.vocabulary
+    return apply_rules(items, may, options.k, rules, vocabulary=vocabulary, has_category=has)
 
 
 def _explored(

@@ -13,7 +13,7 @@ from metarec.features.text import check_user_template
 from metarec.models.config import ModelConfig
 from metarec.models.few_shot.learners import get_method
 from metarec.models.names import current_id
-from metarec.models.registry import JOIN_BY_DATA, configs_of, is_model
+from metarec.models.registry import BESIDE, JOIN_BY_DATA, configs_of, is_model
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "tiny": ("profile", "item_knn", "markov", "content", "support_ridge"),
@@ -59,7 +59,8 @@ class Settings:
     """
     models: Mapping[str, ModelConfig] = field(default_factory=dict)
     """Hyper-parameters of models by their ids, configs or mappings of some of their fields:
-    `{"ease": EaseConfig(regularization=50)}`. A model of no preset that is named here takes part.
+    `{"ease": EaseConfig(regularization=50)}`; `rating` and `trend` are set here too. A model of no
+    preset that is named here takes part.
     """
 
     def __post_init__(self) -> None:
@@ -85,5 +86,5 @@ class Settings:
     def parts(self) -> tuple[str, ...]:
         """Names of the scorers."""
         named = [self.learner] if self.learner is not None else []
-        named += [name for name in self.models if name not in JOIN_BY_DATA]
+        named += [name for name in self.models if name not in (*JOIN_BY_DATA, *BESIDE)]
         return tuple(dict.fromkeys([*PRESETS[self.preset], *named]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
-from metarec.models.registry import configs_of, is_model
+from metarec.models.registry import RATING, configs_of, is_model
 from metarec.recommendation.card import model_card
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from metarec.models.config import ModelConfig
+    from metarec.models.rating_kernel import RatingConfig
+
 
 def to_artefact(model: FittedModel) -> Artefact:
     """Everything a recommender holds, sorted into JSON, arrays and tables."""
@@ -55,7 +58,7 @@ def to_artefact(model: FittedModel) -> Artefact:
         "horizon": asdict(model.horizon),
         "policy": asdict(model.policy),
         "scorers": list(model.ensemble.scorers),
-        "models": {name: asdict(config) for name, config in model.ensemble.configs.items()},
+        "models": {name: asdict(config) for name, config in _configs(model).items()},
         "data": {
             "name": training.name,
             "has_values": training.interactions.has_values,
@@ -198,6 +201,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
     policy = Policy.of_json(config["policy"])
     rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
     retrieval_arrays = _below("retrieval", arrays)
+    configs = configs_of(config.get("models", {}))
     return {
         "settings": _settings(config["settings"]),
         "version": config["version"],
@@ -227,12 +231,16 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "ensemble": Ensemble.from_arrays(
             names,
             under_current_ids(_below("ensemble", arrays)),
-            configs_of(config.get("models", {})),
+            configs,
         ),
         "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"])
         if new_item_arrays
         else None,
-        "ratings": RatingHead.from_arrays(rating_arrays) if rating_arrays else None,
+        "ratings": RatingHead.from_arrays(
+            rating_arrays, cast("RatingConfig | None", configs.get(RATING))
+        )
+        if rating_arrays
+        else None,
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
         "prior": Prior.from_parts(config["prior"], _below("prior", arrays))
         if config.get("prior")
@@ -240,6 +248,12 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "retrieval": Retrieval.from_arrays(retrieval_arrays) if retrieval_arrays else None,
         "transfer": tuple(config.get("transfer", ())),
     }
+
+
+def _configs(model: FittedModel) -> dict[str, ModelConfig]:
+    """Hyper-parameters by name, of the models and of predicted ratings."""
+    rating = {} if model.ratings is None else {RATING: model.ratings.config}
+    return {**model.ensemble.configs, **rating}
 
 
 def _settings(saved: Mapping[str, Any]) -> Settings:

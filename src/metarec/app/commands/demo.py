@@ -13,8 +13,8 @@ import typer
 from metarec.app.commands.options import Encoder, Json, Preset, Seed, note, show, spoken
 
 if TYPE_CHECKING:
-    from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.evaluate import Evaluation
+    from metarec.evaluation.own_recommender import OwnRecommender
 
 SETS = ("ml-100k", "groceries")
 MAX_EVALUATED = 500
@@ -45,8 +45,8 @@ def demo(
     """
     from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
     from metarec.data.cleaning import read_clean
-    from metarec.evaluation.adapters import OwnRecommender
     from metarec.evaluation.evaluate import evaluate
+    from metarec.evaluation.own_recommender import OwnRecommender
     from metarec.evaluation.report import write_report
     from metarec.runtime.artefacts import check_place
     from metarec.runtime.extras import require

@@ -373,9 +373,9 @@ def _saved(
     data: Dataset, model: Path, baseline: list[str] | None, seed: int, progress: Any
 ) -> Evaluation:
     """A saved model beside baselines fitted on what it was fitted on."""
-    from metarec.evaluation.adapters import SavedRecommender
     from metarec.evaluation.evaluate import MAX_EVALUATED
     from metarec.evaluation.evaluate import evaluate as evaluate
+    from metarec.evaluation.own_recommender import SavedRecommender
     from metarec.evaluation.scenarios import prepare_unmet
     from metarec.recommender import Recommender
 
@@ -395,7 +395,8 @@ def _models(
     names: list[str] | None, every: bool, progress: Any, *, encoder: str, **ours: Any
 ) -> Any:
     """Makes unfitted recommenders: ours first, then the meta-learners asked for."""
-    from metarec.evaluation.adapters import OwnRecommender, learners_for
+    from metarec.evaluation.adapters import learners_for
+    from metarec.evaluation.own_recommender import OwnRecommender
 
     def make() -> list[Evaluated]:
         learners = (

@@ -158,6 +158,9 @@ def fit(
         )
     table, report = read_clean(data, None if clean else OFF, domain=domain)
     note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
+    for finding in report.findings:
+        if finding.action == "noted":
+            note(f"metarec: note: {finding.line()}")
     if pictures is not None:
         table, missed = with_pictures(table, pictures, encoder=picture_encoder)
         note("; ".join(["pictures read", *missed]))

@@ -33,7 +33,7 @@ def reproduce(
     """
     choose_device(device)
     from metarec.data.schema import BadInput
-    from metarec.evaluation.adapters import OwnRecommender
+    from metarec.evaluation.own_recommender import OwnRecommender
     from metarec.evaluation.paper_protocols import as_json as plain
     from metarec.evaluation.paper_protocols import describe_rows
     from metarec.evaluation.reproduce import published_lines, table_of

@@ -19,6 +19,7 @@ from metarec.app.service.arms import Arms
 from metarec.app.service.authentication import ApiKeys
 from metarec.app.service.batching import Batcher
 from metarec.app.service.catalog import catalog_routes
+from metarec.app.service.events import event_routes
 from metarec.app.service.experiments import experiment_routes
 from metarec.app.service.friends import friends_routes
 from metarec.app.service.http import (
@@ -41,6 +42,7 @@ from metarec.app.service.request_conversion import ScoreRequest, answer_all
 from metarec.app.service.request_inputs import request_inputs_routes
 from metarec.app.service.schedule import StartedHere
 from metarec.app.service.settings import ServiceSettings
+from metarec.app.service.slates import slate_routes
 from metarec.app.service.thread_pools import Pools
 from metarec.app.service.translation import Translation
 from metarec.app.service.user_merging import merge_routes
@@ -131,6 +133,8 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
             friends_routes(service),
             merge_routes(service),
             request_inputs_routes(service),
+            slate_routes(service),
+            event_routes(service),
             user_routes(service),
             item_rankings_routes(service),
             catalog_routes(service),

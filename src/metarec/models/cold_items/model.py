@@ -14,8 +14,8 @@ The weights are learned on items kept out of meta-training.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,38 +26,30 @@ from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.cold_items.config import ColdItemsConfig
+from metarec.models.cold_items.content import (
+    expected_likes,
+    placed,
+    read_content,
+    unit_rows,
+    with_expected,
+)
+from metarec.models.cold_items.weighing import LEARNER_ALONE, ComparesItems, HeldOut, weighed
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures, ValueScale
-from metarec.models.few_shot.learner import Learner, Objective, Prior, Question
+from metarec.models.few_shot.learner import Learner, Prior
 from metarec.models.few_shot.learners import get_learner
-from metarec.models.few_shot.tasks import Query, Support, TaskBatch, by_item, padded_support
+from metarec.models.few_shot.tasks import Query, TaskBatch, by_item, padded_support
 from metarec.models.few_shot.training import Training, meta_train
 from metarec.runtime.device import in_memory, on_device, up_to
 from metarec.runtime.progress import Progress, silent
 
-FOLDS = 8
-"""Users are described without the items of the fold a meta-batch is drawn from, as a new item's
-raters will be.
-"""
-MAX_RATERS = 10
-NO_RATERS = 0.4
-"""Share of tasks that show no rater."""
-EVIDENCE = 5.0
-"""Events of a user that count half: a short history says less of them."""
-DISLIKED = -0.3
-"""Weight of a disliked event in the description of a user."""
 HELD_OUT = 0
 """The fold no meta-batch is drawn from: on it learning stops, and what speaks for an item is
 weighed.
 """
-TEST_USERS = 2000
-"""Held-out items, and users asked about them, at most."""
-CONFIDENT_AT = 2.0
-"""Raters of an item that move its weights half way from those of none to those of many."""
 BLOCK = 20_000_000
 """Cosines held at a time."""
-SHRINKAGE = 1e-3
-"""Of the weights towards the learner alone, beside a loss in nats."""
 TRAINING = Training(outer_steps=400, tasks_per_step=96, dropout=0.1, evaluate_every=100)
 
 
@@ -87,6 +79,7 @@ class NewItems:
     """[2, 4] float32 of the learner's score, expected likes and both kinds of likeness: without
     raters, and what many raters add.
     """
+    config: ColdItemsConfig = ColdItemsConfig()
 
     @classmethod
     def fit(
@@ -99,6 +92,7 @@ class NewItems:
         texts: np.ndarray | None = None,
         columns: ItemColumns | None = None,
         training: Training = TRAINING,
+        config: ColdItemsConfig | None = None,
         progress: Progress = silent,
     ) -> NewItems:
         """Meta-train on the items of `behaviour`, each made new in turn.
@@ -107,11 +101,12 @@ class NewItems:
             texts: [N, E] the items' text embeddings in full, which are read beside their content,
                 and likeness is told by; likeness of content if None.
         """
-        lengthened = _unit(behaviour.content if texts is None else texts)
+        config = config or cls.config
+        lengthened = unit_rows(behaviour.content if texts is None else texts)
         center = lengthened[
             np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
         ].mean(0)
-        behaviour = replace(behaviour, content=_read(behaviour.content, texts, center))
+        behaviour = replace(behaviour, content=read_content(behaviour.content, texts, center))
         columns = columns or ItemColumns.fit(behaviour, rng)
         factors = np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1)
         draft = cls(
@@ -122,11 +117,14 @@ class NewItems:
             settings=settings or {},
             expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)),
             center=center,
-            texts=_unit(lengthened - center),
+            texts=unit_rows(lengthened - center),
             weights=LEARNER_ALONE,
+            config=config,
         )
         tasks = _ItemTasks(
-            new_items=draft, behaviour=behaviour, folds=rng.integers(0, FOLDS, behaviour.n_items)
+            new_items=draft,
+            behaviour=behaviour,
+            folds=rng.integers(0, config.folds, behaviour.n_items),
         )
         held_out = tasks.held_out(np.random.default_rng(0))
         if held_out is None:
@@ -163,7 +161,7 @@ class NewItems:
     @property
     def learner(self) -> Learner:
         """The learner, with the loss of new items."""
-        return _ComparesItems(inner=get_learner(self.name, objective="ranking", **self.settings))
+        return ComparesItems(inner=get_learner(self.name, objective="ranking", **self.settings))
 
     def scores(
         self,
@@ -236,7 +234,7 @@ class NewItems:
         raters: Histories,
         everyone: ItemFeatures,
     ) -> AdaptedItems:
-        profile = with_expected(_read(content, texts, self.center), self.expected)
+        profile = with_expected(read_content(content, texts, self.center), self.expected)
         with torch.no_grad():
             params = self.learner.adapt(self.prior, padded_support(raters, profile), everyone)
         return AdaptedItems(
@@ -249,17 +247,19 @@ class NewItems:
         with torch.no_grad():
             scores = self.learner.score(self.prior, items.params, asked)
         parts = scores, items.params["expected"], *on_device(likeness)
-        return in_memory(_weighed(parts, items.raters, on_device(self.weights)).T)
+        weights, confident_at = on_device(self.weights), self.config.confident_at
+        return in_memory(weighed(parts, items.raters, weights, confident_at).T)
 
     def expected_of(self, content: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
         """[items] log of how often items of such content are liked."""
-        return with_expected(_read(content, texts, self.center), self.expected)[:, -1]
+        return with_expected(read_content(content, texts, self.center), self.expected)[:, -1]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, as named arrays, without the texts of known items; name and settings
         as JSON bytes.
         """
-        facts = json.dumps({"name": self.name, "settings": self.settings}).encode()
+        told = {"name": self.name, "settings": self.settings, "config": asdict(self.config)}
+        facts = json.dumps(told).encode()
         parts = {f"prior.{name}": in_memory(value) for name, value in self.prior.items()}
         parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
         own = {name: getattr(self, name) for name in ("factors", "expected", "center", "weights")}
@@ -282,8 +282,11 @@ class NewItems:
             name: arrays[name] for name in ("factors", "expected", "center", "weights")
         }
         prior = {name: on_device(np.array(value)) for name, value in part("prior.").items()}
+        told = json.loads(arrays["facts"].tobytes())
+        config = ColdItemsConfig(**told.pop("config", {}))  # models saved before have none
         return cls(
-            **json.loads(arrays["facts"].tobytes()),
+            **told,
+            config=config,
             prior=prior,
             scale=ValueScale.from_arrays(part("scale.")),
             texts=texts,
@@ -299,7 +302,7 @@ class NewItems:
         and to the nearest of it; 0 without.
         """
         liked = users.where(self.scale.seen(users, "liking").values > 0)
-        to_mean = texts @ _unit(liked.matrix(len(self.texts)) @ self.texts).T
+        to_mean = texts @ unit_rows(liked.matrix(len(self.texts)) @ self.texts).T
         nearest = np.zeros_like(to_mean)
         for block in np.array_split(
             np.flatnonzero(liked.lengths), 1 + len(liked.items) * len(texts) // BLOCK
@@ -317,8 +320,10 @@ class NewItems:
         same to all learners of a scale.
         """
         liking = self.scale.seen(users, "liking").values
-        signs = np.where(liking > 0, np.float32(1.0), np.float32(DISLIKED)) * np.float32(3.0)
-        signs /= np.repeat(users.lengths + np.float32(EVIDENCE), users.lengths)
+        signs = np.where(
+            liking > 0, np.float32(1.0), np.float32(self.config.disliked)
+        ) * np.float32(3.0)
+        signs /= np.repeat(users.lengths + np.float32(self.config.evidence), users.lengths)
         extra = np.stack([np.ones(len(users)), np.log1p(users.lengths) / 5.0], axis=1)
         return users.matrix(len(self.factors), signs), extra.astype(np.float32)
 
@@ -342,196 +347,6 @@ class AdaptedItems:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ComparesItems:
-    """A learner whose tasks are items: its loss is a softmax over the batch's items for each
-    user.
-    """
-
-    inner: Learner
-
-    @property
-    def name(self) -> str:
-        return f"new items, {self.inner.name}"
-
-    @property
-    def objective(self) -> Objective:
-        return "ranking"
-
-    def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        return self.inner.init(items, profile, draw) | {"trust": torch.tensor(0.5)}
-
-    def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        assert support.profile is not None, "an item's content is its profile"
-        return self.inner.adapt(prior, support, items) | {"expected": support.profile[:, -1:]}
-
-    def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        return self.inner.score(prior, params, items) + prior["trust"] * params["expected"]
-
-    def loss(
-        self,
-        prior: Prior,
-        batch: TaskBatch,
-        question: Question,
-        items: ItemFeatures,
-        draw: torch.Generator,
-    ) -> Tensor:
-        scores = self.score(prior, self.adapt(prior, batch.support, items), question.items)
-        return between_items_loss(scores, question.query)
-
-
-LEARNER_ALONE = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
-
-
-def _read(content: np.ndarray, texts: np.ndarray | None, center: np.ndarray) -> np.ndarray:
-    """[items, C or C + E] all that is told of each item: its content, and beside it what its text
-    differs by from the middle.
-    """
-    return content if texts is None else np.concatenate([content, _unit(texts) - center], axis=1)
-
-
-def placed(texts: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """[items, E] text embeddings seen from `center`, at length 1."""
-    return _unit(_unit(texts) - center)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Each row at length 1; a row of zeros stays."""
-    return np.asarray(
-        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32
-    )
-
-
-def _weighed(parts: Sequence[Tensor], raters: Tensor, weights: Tensor) -> Tensor:
-    """[items, users] sum of four parts, each [items, users] or [items, 1], weighed by how many
-    raters each item [items] has.
-    """
-    weight_PI1 = weights[0, :, None, None]  # the same for all items
-    if raters.any():
-        confidence = (raters / (raters + CONFIDENT_AT)).to(weights.dtype)
-        weight_PI1 = weight_PI1 + weights[1, :, None, None] * confidence[:, None]
-    total = weight_PI1[0] * parts[0]
-    for weight, part in zip(weight_PI1[1:], parts[1:], strict=True):
-        total = torch.addcmul(total, weight, part)
-    return total
-
-
-@dataclass(frozen=True, kw_only=True)
-class _HeldOut:
-    """Items no meta-batch holds, each with the raters it shows, and some users who liked one."""
-
-    support: Support
-    query: Query
-    users: ItemFeatures
-    """Described without these items."""
-    test_users: Tensor
-    """[J] rows of `users`."""
-    likeness: Tensor
-    """[2, items, J]"""
-
-    def loss(self, learner: Learner, prior: Prior) -> Tensor:
-        """The outer loss of the learner alone, in nats."""
-        return between_items_loss(self._parts(learner, prior)[0], self.query)
-
-    def weigh(self, learner: Learner, prior: Prior) -> np.ndarray:
-        """The weights that lose least on these items."""
-        return best_weights(self._parts(learner, prior), self.support.is_real.sum(-1), self.query)
-
-    def _parts(self, learner: Learner, prior: Prior) -> Tensor:
-        with torch.no_grad():
-            params = learner.adapt(prior, self.support, self.users)
-            scores = learner.score(prior, params, self.users.take(self.test_users))
-        return torch.cat(
-            [torch.stack([scores, params["expected"].expand_as(scores)]), self.likeness]
-        )
-
-
-def best_weights(parts: Tensor, raters: Tensor, query: Query) -> np.ndarray:
-    """[2, 4] weights of parts [4, items, users] that lose least by `between_items_loss`, which is
-    convex in them.
-    """
-    scale = (
-        (parts - parts.mean(1, keepdim=True))
-        .square()
-        .mean((1, 2), keepdim=True)
-        .sqrt()
-        .clamp(min=1e-6)
-    )
-    start = on_device(LEARNER_ALONE).to(parts.dtype) * scale[0, 0, 0]
-    weights = start.clone().requires_grad_()
-    search = torch.optim.LBFGS([weights], max_iter=50, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        search.zero_grad()
-        lost = (
-            between_items_loss(_weighed([*(parts / scale)], raters, weights), query)
-            + SHRINKAGE * (weights - start).square().sum()
-        )
-        lost.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return lost
-
-    search.step(loss)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return in_memory(weights / scale.squeeze()).astype(np.float32)
-
-
-def between_items_loss(scores: Tensor, query: Query) -> Tensor:
-    """Softmax over the items of a batch for each user, a mean over all (item, user) pairs that
-    were liked, in nats.
-
-    Args:
-        scores: [items, users].
-        query: for each item, who liked it; a pair that is no candidate (a rater shown) takes no
-            part.
-    """
-    shown = (
-        scores
-        if query.is_candidate is None
-        else scores.masked_fill(~query.is_candidate, -torch.inf)
-    )
-    surprise = torch.logsumexp(shown, dim=0)[query.items] - scores.gather(1, query.items)
-    return torch.where(
-        query.is_real, surprise, torch.zeros_like(surprise)
-    ).sum() / query.is_real.sum().clamp(min=1)
-
-
-def expected_likes(behaviour: Behaviour, known: np.ndarray) -> np.ndarray:
-    """[C + 1] ridge regression from content to log likes over the items of `known`; the penalty by
-    generalised cross-validation.
-    """
-    likes = np.bincount(
-        behaviour.histories.items[behaviour.is_liked(behaviour.histories)],
-        minlength=behaviour.n_items,
-    )
-    rows = known & (np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0)
-    x, y = behaviour.content[rows].astype(np.float64), np.log(likes[rows] + 0.5)
-    mean_x, mean_y = x.mean(0), y.mean()
-    x -= mean_x
-    squares, turn = np.linalg.eigh(
-        x.T @ x
-    )  # as from a singular value decomposition of x, which takes many times as long
-    squares = np.maximum(squares, 0.0)
-    turned = x @ turn
-    along = turned.T @ (y - mean_y)
-
-    def misfit(penalty: float) -> float:
-        rest = y - mean_y - turned @ (along / (squares + penalty))
-        return float(
-            (rest**2).mean()
-            / (1 - ((squares / (squares + penalty)).sum() + 1) / max(len(y), 2)) ** 2
-        )
-
-    best = min(np.geomspace(0.1, 1000.0, 13), key=misfit)
-    weights = turn @ (along / (squares + best))
-    return np.append(weights, mean_y - mean_x @ weights).astype(np.float32)
-
-
-def with_expected(content: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """[items, C + 1] content, and last how much the item is expected to be liked (in log)."""
-    return np.concatenate([content, content @ expected[:-1, None] + expected[-1]], axis=1).astype(
-        np.float32
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class _ItemTasks:
     """Items of one fold at a time, with a few raters shown and all who liked them asked."""
 
@@ -549,13 +364,16 @@ class _ItemTasks:
                 self.new_items.describe(histories.where(self.folds[histories.items] != fold)),
                 rng=rng,
             )
-            for fold in range(FOLDS)
+            for fold in range(self.new_items.config.folds)
         ]
 
     @cached_property
     def expected(self) -> list[np.ndarray]:
         """For each fold, the likes that content is expected to get by the items of all others."""
-        return [expected_likes(self.behaviour, self.folds != fold) for fold in range(FOLDS)]
+        return [
+            expected_likes(self.behaviour, self.folds != fold)
+            for fold in range(self.new_items.config.folds)
+        ]
 
     @cached_property
     def raters(self) -> Histories:
@@ -569,18 +387,22 @@ class _ItemTasks:
         liked = (
             np.bincount(self.raters.owners[self.raters.values > 0], minlength=len(self.raters)) > 0
         )
-        return [np.flatnonzero(liked & (self.folds == fold)) for fold in range(FOLDS)]
+        return [
+            np.flatnonzero(liked & (self.folds == fold))
+            for fold in range(self.new_items.config.folds)
+        ]
 
-    def held_out(self, rng: np.random.Generator) -> _HeldOut | None:
+    def held_out(self, rng: np.random.Generator) -> HeldOut | None:
         """All items of the fold kept out; None where nobody liked two of them, so that there is
         nothing to compare.
         """
-        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:TEST_USERS])
+        most = self.new_items.config.max_held_out
+        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:most])
         batch = self._batch(HELD_OUT, items, rng)
         likers = np.unique(in_memory(batch.query.items[batch.query.is_real]))
         if len(items) < 2 or not len(likers):
             return None
-        test_users = rng.permutation(likers)[:TEST_USERS]
+        test_users = rng.permutation(likers)[:most]
         place = np.full(len(self.behaviour.histories), -1)
         place[test_users] = np.arange(len(test_users))
         at = on_device(place)[batch.query.items]
@@ -594,12 +416,13 @@ class _ItemTasks:
         histories = self.behaviour.histories.users(test_users)
         shown = histories.where(self.folds[histories.items] != HELD_OUT)
         likeness = self.new_items.likeness(self.new_items.texts[items], shown)
-        return _HeldOut(
+        return HeldOut(
             support=batch.support,
             query=query,
             users=self.users[HELD_OUT],
             test_users=on_device(test_users),
             likeness=on_device(likeness),
+            config=self.new_items.config,
         )
 
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
@@ -615,9 +438,11 @@ class _ItemTasks:
         )
 
     def _batch(self, fold: int, items: np.ndarray, rng: np.random.Generator) -> TaskBatch:
-        raters = self.raters.users(items).shuffled(rng)
+        raters, config = self.raters.users(items).shuffled(rng), self.new_items.config
         shots = np.where(
-            rng.random(len(items)) < NO_RATERS, 0, rng.integers(1, MAX_RATERS + 1, len(items))
+            rng.random(len(items)) < config.no_raters,
+            0,
+            rng.integers(1, config.max_raters + 1, len(items)),
         )
         shots = np.minimum(shots, raters.lengths // 2)
         shown, asked = raters.first(shots), raters.after(shots)
@@ -633,7 +458,7 @@ class _ItemTasks:
         )
         profile = with_expected(self.behaviour.content[items], self.expected[fold])
         return TaskBatch(
-            support=padded_support(shown, profile, MAX_RATERS),
+            support=padded_support(shown, profile, config.max_raters),
             query=query,
             items=self.users[fold],
         )

@@ -20,7 +20,9 @@ from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models.cold_items.model import FOLDS, AdaptedItems, NewItems, placed
+from metarec.models.cold_items.config import ColdItemsConfig
+from metarec.models.cold_items.content import placed
+from metarec.models.cold_items.model import AdaptedItems, NewItems
 from metarec.runtime.progress import Progress, silent
 
 PART = "cold_items"
@@ -29,14 +31,8 @@ MAX_ROWS = 1_000
 """New items that are given places, those with the most expected likes; a longer tail stays where
 the gate put it.
 """
-LEARNERS = 3
-"""Learners whose scores are added up: which items they are kept from, to learn when to stop and
-what to trust, is drawn by lot.
-"""
-MAX_USERS = 10_000
-"""Training users that the learner learns from."""
-MIN_LIKERS = 8 * FOLDS
-"""Items with likes from which on there is something to learn of items."""
+MIN_LIKERS = 8
+"""Items with likes in each fold from which on there is something to learn of items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +54,22 @@ class NewItemPlaces:
         text: np.ndarray,
         rng: np.random.Generator,
         progress: Progress = silent,
+        config: ColdItemsConfig | None = None,
     ) -> NewItemPlaces | None:
         """Learn from the items of `behaviour`, each made new in turn; None where they are too few
         or nothing is known of what they are.
         """
-        histories = behaviour.histories
+        histories, config = behaviour.histories, config or ColdItemsConfig()
         liked = np.unique(histories.items[behaviour.is_liked(histories)])
-        if len(liked) < MIN_LIKERS or not behaviour.content.shape[1]:
+        if len(liked) < MIN_LIKERS * config.folds or not behaviour.content.shape[1]:
             return None
-        if len(histories) > MAX_USERS:
-            behaviour = behaviour.users(np.sort(rng.permutation(len(histories))[:MAX_USERS]))
+        if len(histories) > config.max_users:
+            some = rng.permutation(len(histories))[: config.max_users]
+            behaviour = behaviour.users(np.sort(some))
         texts = text.astype(np.float32) if text.shape[1] else None
         learners = [
-            NewItems.fit(behaviour, rng, texts=texts, progress=progress) for _ in range(LEARNERS)
+            NewItems.fit(behaviour, rng, texts=texts, progress=progress, config=config)
+            for _ in range(config.learners)
         ]
         met = np.bincount(histories.items, minlength=behaviour.n_items) > 0
         return cls.from_arrays(_arrays(learners, np.flatnonzero(~met)), behaviour.content, text)
@@ -163,7 +162,7 @@ class NewItemPlaces:
                 for name, array in arrays.items()
                 if name.startswith(f"{number}.")
             }
-            for number in range(LEARNERS)
+            for number in range(sum(name.endswith(".facts") for name in arrays))
         ]
         told = (text if text.shape[1] else content)[: len(each[0]["factors"])].astype(np.float32)
         texts = placed(told, each[0]["center"])

@@ -1,0 +1,162 @@
+"""Fields that bodies share, with their bounds: ids, kinds, moments, attributes, places, friends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from metarec.data.places import location_of
+
+MAX_ID, MAX_HISTORY, MAX_BATCH, MAX_K = 256, 1_000, 1_000, 200
+MAX_FRIENDS = 5_000
+MAX_OFFSET, MAX_SLATES, MAX_FEED = 2_000, 50, 10_000
+
+_ISO = r"^(19[7-9]|20[01])\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$"
+_NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
+
+
+def _id_text(given: Any) -> Any:
+    """A whole number as text; JSON knows no difference between 5 and 5.0. Larger ones, which not
+    every reader of JSON tells apart, are refused and go as text.
+    """
+    if isinstance(given, float) and given.is_integer() and abs(given) < 2**53:
+        given = int(given)
+    is_number = isinstance(given, int) and not isinstance(given, bool) and abs(given) < 2**53
+    return str(given) if is_number else given
+
+
+IdText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL)]
+"""An id in an address or a query, where all is text."""
+Id = Annotated[
+    IdText,
+    BeforeValidator(_id_text),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_ID,
+                    "pattern": _NO_CONTROL,
+                },
+                {"type": "integer", "minimum": -(2**53) + 1, "maximum": 2**53 - 1},
+            ]
+        }
+    ),
+]
+"""An id as its owner writes it: 1 to 256 characters without control characters, or a whole number.
+"""
+Kind = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=100, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+]
+"""What was done, in any words; what a model does not know counts as positive."""
+Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+
+
+def _seconds(given: Any) -> Any:
+    """A time written as ISO 8601 has it, as seconds; without a zone it is UTC."""
+    if not isinstance(given, str):
+        return given
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        return given
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+Seconds = Annotated[
+    float,
+    Field(
+        allow_inf_nan=False,
+        ge=0.0,
+        le=1e11,
+        description="Seconds since 1970, or a time as ISO 8601 has it.",
+    ),
+    BeforeValidator(_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0.0, "maximum": 1e11},
+                {"type": "string", "pattern": _ISO},
+            ]
+        }
+    ),
+]
+_EXACT = 2**53 - 1
+"""Whole numbers up to here are told apart by every reader of JSON; one more, and a larger one
+rounds to an allowed one.
+"""
+Scalar = (
+    bool
+    | Annotated[int, Field(ge=-_EXACT, le=_EXACT)]
+    | Annotated[float, Field(allow_inf_nan=False, ge=-_EXACT, le=_EXACT)]
+    | Annotated[str, StringConstraints(max_length=10_000)]
+    | None
+)
+Whole = Annotated[
+    int,
+    BeforeValidator(
+        lambda given: int(given) if isinstance(given, float) and given.is_integer() else given
+    ),
+]
+"""A whole number; JSON knows no difference between 5 and 5.0."""
+Attributes = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=80)],
+        Scalar | Annotated[list[Scalar], Field(max_length=100)],
+    ],
+    Field(max_length=100, json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 80}}),
+]
+
+
+class Shape(BaseModel):
+    """Unknown fields are refused, so that a misspelled one is noticed, and a text is not taken for
+    a number.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Location(Shape):
+    """A place on the map, in degrees."""
+
+    lat: Annotated[float, Field(json_schema_extra={"minimum": -90, "maximum": 90})]
+    lon: Annotated[float, Field(json_schema_extra={"minimum": -180, "maximum": 180})]
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Location:
+        location_of((self.lat, self.lon))
+        return self
+
+    @property
+    def degrees(self) -> tuple[float, float]:
+        """Latitude and longitude."""
+        return self.lat, self.lon
+
+
+class Friend(Shape):
+    """A user whom another knows."""
+
+    friend_id: Id
+    weight: float = Field(1.0, gt=0.0, le=1e6, description="How well they know each other.")
+
+
+Friends = Annotated[list[Id | Friend], Field(max_length=MAX_FRIENDS)]
+"""Ids, or ids with weights."""
+Query = Annotated[
+    str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True, pattern=r"\S")
+]
+"""What was typed into a search box."""

@@ -1,0 +1,107 @@
+"""What published protocols are compared with here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from metarec.data.cold_users import ColdUser
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Vocabulary
+from metarec.evaluation.baselines.ratings import offsets_of
+from metarec.evaluation.baselines.table import TrainingTable
+from metarec.evaluation.baselines.tuned import fitted
+from metarec.evaluation.interface import Evaluated
+from metarec.recommendation.slate import Request
+
+
+@dataclass(kw_only=True)
+class Chance:
+    """A random order, and values drawn from the training values."""
+
+    name: str = "chance"
+    table: TrainingTable | None = field(default=None, init=False)
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), init=False)
+
+    # Nothing is chosen
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
+        """Remember the values there are."""
+        self.table, self.rng = TrainingTable.of(train, 0), rng
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.table).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`, uniform."""
+        return self.rng.random((len(requests), len(self.vocabulary)), dtype=np.float32)
+
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:  # whoever asks
+        """Random training values."""
+        values = fitted(self.name, self.table).events.values
+        return [self.rng.choice(values, size=len(ids)) for ids in item_ids]
+
+
+@dataclass(kw_only=True)
+class ItemMean:
+    """The mean value of each item, the same for everyone; an item nobody rated has the mean of
+    all.
+    """
+
+    name: str = "item mean"
+    table: TrainingTable | None = field(default=None, init=False)
+    values: np.ndarray | None = field(default=None, init=False)
+    """[N]"""
+
+    # Nothing is chosen
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
+        """Average, pulled towards the mean of all by two values."""
+        self.table = TrainingTable.of(train, 0)
+        offsets = offsets_of(self.table, 2.0, 10.0)
+        self.values = (offsets.mean + offsets.items).astype(np.float32)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return fitted(self.name, self.table).vocabulary
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`."""
+        return np.tile(fitted(self.name, self.values), (len(requests), 1))
+
+    def rate(
+        self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+    ) -> list[np.ndarray]:  # whoever asks
+        """The means."""
+        return [fitted(self.name, self.values)[self.vocabulary.indexes(ids)] for ids in item_ids]
+
+
+@dataclass(kw_only=True)
+class ByScore:
+    """A model that another row has fitted, ordering what is asked as `recommend(allow=...)` does
+    instead of by predicted values.
+    """
+
+    model: Evaluated
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.model.name}, allow"
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Item of each column."""
+        return self.model.vocabulary
+
+    # Nothing is learned anew
+    def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
+        """Nothing: the model stands fitted in the row before."""
+
+    def score(self, requests: Sequence[Request]) -> np.ndarray:
+        """float32 `[B, N]`."""
+        return self.model.score(requests)

@@ -1,0 +1,66 @@
+"""What content says of a cold item: where its text lies, and how many likes are expected."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metarec.features.behaviour import Behaviour
+
+
+def read_content(content: np.ndarray, texts: np.ndarray | None, center: np.ndarray) -> np.ndarray:
+    """[items, C or C + E] all that is told of each item: its content, and beside it what its text
+    differs by from the middle.
+    """
+    return (
+        content if texts is None else np.concatenate([content, unit_rows(texts) - center], axis=1)
+    )
+
+
+def placed(texts: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """[items, E] text embeddings seen from `center`, at length 1."""
+    return unit_rows(unit_rows(texts) - center)
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Each row at length 1; a row of zeros stays."""
+    return np.asarray(
+        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32
+    )
+
+
+def expected_likes(behaviour: Behaviour, known: np.ndarray) -> np.ndarray:
+    """[C + 1] ridge regression from content to log likes over the items of `known`; the penalty by
+    generalised cross-validation.
+    """
+    likes = np.bincount(
+        behaviour.histories.items[behaviour.is_liked(behaviour.histories)],
+        minlength=behaviour.n_items,
+    )
+    rows = known & (np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0)
+    x, y = behaviour.content[rows].astype(np.float64), np.log(likes[rows] + 0.5)
+    mean_x, mean_y = x.mean(0), y.mean()
+    x -= mean_x
+    squares, turn = np.linalg.eigh(
+        x.T @ x
+    )  # as from a singular value decomposition of x, which takes many times as long
+    squares = np.maximum(squares, 0.0)
+    turned = x @ turn
+    along = turned.T @ (y - mean_y)
+
+    def misfit(penalty: float) -> float:
+        rest = y - mean_y - turned @ (along / (squares + penalty))
+        return float(
+            (rest**2).mean()
+            / (1 - ((squares / (squares + penalty)).sum() + 1) / max(len(y), 2)) ** 2
+        )
+
+    best = min(np.geomspace(0.1, 1000.0, 13), key=misfit)
+    weights = turn @ (along / (squares + best))
+    return np.append(weights, mean_y - mean_x @ weights).astype(np.float32)
+
+
+def with_expected(content: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """[items, C + 1] content, and last how much the item is expected to be liked (in log)."""
+    return np.concatenate([content, content @ expected[:-1, None] + expected[-1]], axis=1).astype(
+        np.float32
+    )
