@@ -269,6 +269,7 @@ def _read_source(
         item_names=source.get("item_names"),
         user_names=source.get("user_names"),
         rules=rules,
+        is_whole=not is_one_of_several,
     )
     parts = {name: str(source[name]) for name in TABLES if name in source}
     if "database" in source:

@@ -66,6 +66,8 @@ class Reading:
     """The same for users."""
     rules: CleaningConfig = field(default_factory=CleaningConfig)
     """How strictly rows are read."""
+    is_whole: bool = True
+    """Whether no other source brings items or users: columns of events may then be theirs."""
 
 
 def read_folder(folder: Path, reading: Reading) -> Tables:
@@ -130,7 +132,7 @@ def tables_of(
     if events is not None and searches is None and _are_searches(events, reading):
         events, searches = None, events
     frame, findings, named = _events(events, reading)
-    if events is not None and reading.context is None:
+    if events is not None and reading.is_whole and reading.context is None:
         frame, items, users = _unflattened(frame, items, users, events[1])
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
