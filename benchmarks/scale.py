@@ -144,7 +144,7 @@ def fit_row(folder: Path, preset: str) -> dict[str, Any]:
     import metarec
     from metarec.models.registry import MODELS
     from metarec.models.trend import Trend
-    from metarec.recommendation.fitting import Past
+    from metarec.recommendation.past import Past
 
     steps = Steps()
     for name, model in list(MODELS.items()):

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models import gram, ridge_rows, support_ridge
+from metarec.models import dual_ridge, gram, ridge_rows, support_ridge
 from metarec.models.ease import Ease
 from metarec.models.item_knn import ItemKnn
 from metarec.models.sparse_rows import strongest
@@ -126,13 +126,13 @@ def test_the_ridge_solved_by_steps_without_a_dense_table_is_the_ridge_solved_at_
 ) -> None:
     behaviour = world(longest=30)
     whole = SupportRidge.fit(behaviour, np.random.default_rng(0))
-    monkeypatch.setattr(support_ridge, "MAX_SOLVED", 0)
+    monkeypatch.setattr(dual_ridge, "MAX_SOLVED", 0)
     steps = SupportRidge.fit(behaviour, np.random.default_rng(0))
     np.testing.assert_allclose(steps.weights, whole.weights, atol=1e-5)
-    monkeypatch.setattr(support_ridge, "MAX_DENSE", 0)
+    monkeypatch.setattr(dual_ridge, "MAX_DENSE", 0)
     config = SupportRidgeConfig(rank=3)
     sparse = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
-    monkeypatch.setattr(support_ridge, "MAX_DENSE", 10**9)
+    monkeypatch.setattr(dual_ridge, "MAX_DENSE", 10**9)
     dense = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
     np.testing.assert_allclose(
         sparse.weights[-1] @ sparse.directions, dense.weights[-1] @ dense.directions, atol=2e-3
@@ -144,7 +144,7 @@ def test_sparse_targets_heed_the_weights_of_users(monkeypatch: pytest.MonkeyPatc
     targets = sp.random(30, 50, density=0.2, random_state=0, format="csr", dtype=np.float32)
     roots = np.sqrt(rng.uniform(0.5, 2.0, 30))
     mean = support_ridge._mean(targets, roots)
-    monkeypatch.setattr(support_ridge, "MAX_DENSE", 0)
-    left, strength, right = support_ridge._leading(targets, mean, roots, 40, 0)
+    monkeypatch.setattr(dual_ridge, "MAX_DENSE", 0)
+    left, strength, right = dual_ridge.leading(targets, mean, roots, 40, 0)
     centred = roots[:, None] * (targets.toarray() - mean)
     assert np.linalg.norm(left * strength @ right - centred) < 0.05 * np.linalg.norm(centred)

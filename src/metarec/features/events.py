@@ -252,7 +252,9 @@ class EventReader:
         unknown = np.bincount(owners[items < 0], minlength=len(histories))
         said = [(value, kind) for _, value, kind, _ in events]
         places = {one: place for place, one in enumerate(dict.fromkeys(said))}
-        kinds = {kind: self._meaning(kind) for kind in {kind for _, kind in places}}
+        named = {kind for _, kind in places if kind is not None}
+        kinds: dict[str | None, _Meaning] = {kind: self._meaning(kind) for kind in named}
+        kinds[None] = self._unnamed
         acts = [self._act(value, kinds[kind]) for value, kind in places]  # most say one of few
         table = np.array(acts, _ACT)[[places[one] for one in said]]
         arrays = Events(
@@ -269,6 +271,11 @@ class EventReader:
     def accepted(self, histories: Sequence[Sequence[Any]], vocabulary: Vocabulary) -> Histories:
         """What users of requests accepted, the newest last; unknown items are left out."""
         return self.of_requests(histories, vocabulary)[0].joined(newest_last=True)[0]
+
+    @cached_property
+    def _unnamed(self) -> _Meaning:
+        """What acts say of which no kind is told."""
+        return self._meaning(None)
 
     def _meaning(self, kind: str | None) -> _Meaning:
         """What acts of one kind say, whatever their value."""

@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 from sklearn.utils.extmath import randomized_svd
@@ -26,16 +25,9 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import LARGE
 from metarec.models.config import ModelConfig, setting
+from metarec.models.dual_ridge import dual_ridge, leading
 from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
-
-MAX_DENSE = 30_000_000
-"""Numbers of a table of tasks by items that is held whole; a larger one stays sparse."""
-MAX_SOLVED = 2000
-"""Tasks whose equations are solved at one blow, which is cubic in them; more by steps."""
-TOLERANCE, MAX_STEPS = 1e-7, 500
-"""The steps end where what is left is this share of the targets, far below float32's own error."""
-OVERSAMPLED, POWER_ITERATIONS = 10, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +86,7 @@ class SupportRidge:
         place, tastes = _feature_items(behaviour, rng, config)
         histories, profiles, targets, pools, roots = _tasks(behaviour, rng, config.max_tasks)
         mean = _mean(targets, roots)
-        left, strength, directions = _leading(
+        left, strength, directions = leading(
             targets, mean, roots, config.rank, int(rng.integers(2**31))
         )
         compressed = (left * strength).astype(np.float32)
@@ -110,7 +102,7 @@ class SupportRidge:
             config=config,
         )
         weights = [
-            _dual_ridge(
+            dual_ridge(
                 *blank.features(histories.first(np.minimum(point, pools)), profiles),
                 compressed,
                 roots,
@@ -338,87 +330,3 @@ def _mean(targets: sp.csr_matrix, roots: np.ndarray | None) -> np.ndarray:
     if roots is None:
         return np.asarray(targets.mean(0), np.float32).ravel()
     return np.asarray(targets.T @ roots**2 / (roots**2).sum(), np.float32).ravel()
-
-
-def _leading(
-    targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, most: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Leading singular vectors [T, R], values [R] and directions [R, N] of the targets less their
-    mean, times the roots of the weights.
-    """
-    rank = max(1, min(most, min(targets.shape) - 1))
-    if targets.shape[0] * targets.shape[1] > MAX_DENSE:
-        return _leading_sparse(targets, mean, roots, rank, seed)
-    centred = np.asarray(targets.toarray() - mean)
-    if roots is not None:
-        centred = np.asarray(roots[:, None] * centred)
-    left, strength, directions = randomized_svd(centred, rank, random_state=seed, n_iter=3)
-    return left, strength, directions
-
-
-def _leading_sparse(
-    targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, rank: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same without the dense matrix: (targets - 1 mean') V = targets V - 1 (mean' V) (Halko,
-    Martinsson and Tropp 2011, "Finding structure with randomness", algorithm 4.4).
-    """
-    scale = np.ones(targets.shape[0]) if roots is None else np.asarray(roots, np.float64)
-    asked = np.flatnonzero(np.diff(targets.tocsc().indptr))  # nobody is asked about the others
-    rows = sp.csr_matrix(sp.diags_array(scale) @ targets[:, asked]).astype(np.float32)
-    middle, scale = mean[asked], scale.astype(np.float32)
-    drawn = np.random.default_rng(seed).normal(size=(len(asked), rank + OVERSAMPLED))
-    basis = drawn.astype(np.float32)
-    for _ in range(1 + POWER_ITERATIONS):
-        left = np.linalg.qr(rows @ basis - np.outer(scale, middle @ basis))[0]
-        basis = rows.T @ left - np.outer(middle, scale @ left)
-    along, strength, small = np.linalg.svd(basis.T, full_matrices=False)
-    directions = np.zeros((rank, len(mean)), np.float32)
-    directions[:, asked] = small[:rank]
-    return (left @ along)[:, :rank], strength[:rank], directions
-
-
-def _dual_ridge(
-    dense: np.ndarray,
-    items: sp.csr_matrix,
-    targets: np.ndarray,
-    roots: np.ndarray | None,
-    ridge: float,
-) -> np.ndarray:
-    """[F, R]: X' (X X' + lambda I)^-1 Y for X = [dense, items], times the `roots` of the tasks'
-    weights (Y holds them already).
-
-    The two are kept apart because one is full and one nearly empty.
-    """
-    if roots is not None:
-        dense, items = roots[:, None] * dense, sp.csr_matrix(sp.diags_array(roots) @ items)
-    if len(dense) > MAX_SOLVED:
-        solved = _solved_by_steps(dense, items, targets, ridge)
-        return np.concatenate([dense.T @ solved, items.T @ solved]).astype(np.float32)
-    kernel = (items @ items.T).toarray().astype(np.float32) + dense @ dense.T
-    kernel[np.diag_indices_from(kernel)] += ridge
-    solved = scipy.linalg.solve(kernel, targets, assume_a="pos", overwrite_a=True)
-    return np.concatenate([dense.T @ solved, items.T @ solved]).astype(np.float32)
-
-
-def _solved_by_steps(
-    dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray, ridge: float
-) -> Float[np.ndarray, "tasks columns"]:
-    """(X X' + lambda I)^-1 Y by conjugate gradients, all columns of Y at once: X is so empty that a
-    step costs a thousandth of the matrix X X', and no matrix is ever held.
-    """
-    full, sparse = dense.astype(np.float64), items.astype(np.float64)
-    transposed = sparse.T.tocsr()
-    solved = np.zeros(targets.shape)
-    rest = targets.astype(np.float64)
-    along, size = rest.copy(), (rest**2).sum(0)
-    enough = TOLERANCE**2 * np.maximum(size, 1e-30)
-    for _ in range(MAX_STEPS):
-        image = full @ (full.T @ along) + sparse @ (transposed @ along) + ridge * along
-        step = size / np.maximum((along * image).sum(0), 1e-300)
-        solved += step * along
-        rest -= step * image
-        before, size = size, (rest**2).sum(0)
-        if (size <= enough).all():
-            break
-        along = rest + size / np.maximum(before, 1e-300) * along
-    return solved

@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -22,15 +22,11 @@ from metarec.data.domains import DEFAULT_POLICY, Policy, policy_of
 from metarec.data.errors import DataWarning
 from metarec.data.places import LATITUDE, LONGITUDE
 from metarec.data.schema import BadInput, Catalog, id_order
-from metarec.features.behaviour import Behaviour, cut_histories
+from metarec.features.behaviour import Behaviour
 from metarec.features.encoders.item_reader import item_reader
-from metarec.features.events import EventReader, Events
-from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import item_text
-from metarec.features.training_context import TrainingContext
-from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.config import ColdItemsConfig
@@ -51,6 +47,7 @@ from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.past import Past
 from metarec.recommendation.policy_columns import stock_columns
 from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
 from metarec.recommendation.retrieve import fit_retrieval
@@ -62,65 +59,6 @@ from metarec.runtime.rng import derive
 
 MAX_WORKERS = 4096
 """Processes of a fit: more is a slip of the hand."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Past:
-    """Training events as arrays over the whole catalog."""
-
-    data: Dataset
-    catalog: Catalog
-    events: Events
-    whole: Histories
-    """What each user accepted."""
-    refused: Histories
-    user_ids: list[str]
-
-    @classmethod
-    def of(cls, data: Dataset, catalog: Catalog) -> Past:
-        """Read the events of `data` by the items of `catalog`."""
-        events, user_ids = EventReader.of(data.interactions).of_interactions(
-            data.interactions, catalog.vocabulary
-        )
-        whole, refused = events.joined()
-        return cls(
-            data=data,
-            catalog=catalog,
-            events=events,
-            whole=whole,
-            refused=refused,
-            user_ids=user_ids,
-        )
-
-    def behaviour(
-        self,
-        horizon: Horizon,
-        content: np.ndarray,
-        profile_inputs: ProfileInputs,
-        words: UsersInWords,
-        *,
-        item_template: str | None,
-        text: np.ndarray,
-        weights: np.ndarray | None = None,
-    ) -> Behaviour:
-        """What scorers learn from."""
-        data, stated = self.data, self.data.users.of_users(self.user_ids)
-        has_clock = data.interactions.has_time
-        return Behaviour(
-            **cut_histories(self.events, self.whole, horizon, has_clock=has_clock),
-            refused=self.refused,
-            profiles=profile_inputs.transform(stated),
-            content=content,
-            relevant_from=data.interactions.relevant_from,
-            horizon=horizon,
-            weights=weights,
-            told=stated,
-            words=replace(words, keeps=True),
-            text=text,
-            context=TrainingContext.of(
-                data, self.catalog, self.user_ids, item_text(self.catalog, item_template)
-            ),
-        )
 
 
 def fit(

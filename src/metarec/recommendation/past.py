@@ -1,0 +1,77 @@
+"""Training events as arrays over the whole catalog, and what models learn from of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from metarec.data.cold_users import Horizon
+from metarec.data.dataset import Dataset
+from metarec.data.schema import Catalog
+from metarec.features.behaviour import Behaviour, cut_histories
+from metarec.features.events import EventReader, Events
+from metarec.features.histories import Histories
+from metarec.features.profiles import ProfileInputs
+from metarec.features.text import item_text
+from metarec.features.training_context import TrainingContext
+from metarec.features.users_in_words import UsersInWords
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """Training events as arrays over the whole catalog."""
+
+    data: Dataset
+    catalog: Catalog
+    events: Events
+    whole: Histories
+    """What each user accepted."""
+    refused: Histories
+    user_ids: list[str]
+
+    @classmethod
+    def of(cls, data: Dataset, catalog: Catalog) -> Past:
+        """Read the events of `data` by the items of `catalog`."""
+        events, user_ids = EventReader.of(data.interactions).of_interactions(
+            data.interactions, catalog.vocabulary
+        )
+        whole, refused = events.joined()
+        return cls(
+            data=data,
+            catalog=catalog,
+            events=events,
+            whole=whole,
+            refused=refused,
+            user_ids=user_ids,
+        )
+
+    def behaviour(
+        self,
+        horizon: Horizon,
+        content: np.ndarray,
+        profile_inputs: ProfileInputs,
+        words: UsersInWords,
+        *,
+        item_template: str | None,
+        text: np.ndarray,
+        weights: np.ndarray | None = None,
+    ) -> Behaviour:
+        """What scorers learn from."""
+        data, stated = self.data, self.data.users.of_users(self.user_ids)
+        has_clock = data.interactions.has_time
+        return Behaviour(
+            **cut_histories(self.events, self.whole, horizon, has_clock=has_clock),
+            refused=self.refused,
+            profiles=profile_inputs.transform(stated),
+            content=content,
+            relevant_from=data.interactions.relevant_from,
+            horizon=horizon,
+            weights=weights,
+            told=stated,
+            words=replace(words, keeps=True),
+            text=text,
+            context=TrainingContext.of(
+                data, self.catalog, self.user_ids, item_text(self.catalog, item_template)
+            ),
+        )
