@@ -103,15 +103,17 @@ leaderboard: $(VENV)/.run  ## README's table anew, from data folders in DATA=FOL
 	cp out/leaderboard/table.csv out/leaderboard/differences.csv $(BOARD)/
 	$(BIN)/python docs/_site/leaderboard.py
 
-# The wheel is tried where nothing of this folder is seen: an empty environment, another folder.
-release: $(VENV)/.all  ## build the wheel and try it in an empty environment (PYTHON=python3.13)
-	rm -rf build/release && mkdir -p build/release
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w build/release .
-	$(PYTHON) -m venv build/release/env
-	build/release/env/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/ci.txt build/release/metarec-*.whl
-	$(BIN)/python docs/tutorials/shop.py build/release/shop
-	cd build/release && env/bin/metarec fit shop --out model --preset tiny --encoder tfidf \
-	  && env/bin/metarec recommend model --bought tent-1 -k 3 && env/bin/metarec --version
+# The wheel is tried where nothing of this folder is seen: empty environments, another folder.
+RELEASE := build/release
+TRIED_WITH ?= $(shell for python in python3.11 python3.13; do $$python -c '' >/dev/null 2>&1 && echo $$python; done)
+release:  ## build and check the packages, and try the wheel with Python 3.11 and 3.13 (TRIED_WITH=python3.12)
+	@test -n "$(TRIED_WITH)" || { echo "make: neither python3.11 nor python3.13 starts; name others: make release TRIED_WITH=python3.12" >&2; exit 1; }
+	rm -rf $(RELEASE) && mkdir -p $(RELEASE)
+	$(PYTHON) -m venv $(RELEASE)/tools
+	$(RELEASE)/tools/bin/python -m pip install --quiet --disable-pip-version-check build twine
+	$(RELEASE)/tools/bin/python -m build --outdir $(RELEASE)/dist .
+	$(RELEASE)/tools/bin/python -m twine check --strict $(RELEASE)/dist/*
+	set -e; for python in $(TRIED_WITH); do deploy/try_wheel.sh $$python $(RELEASE); done
 
 clean:  ## remove caches and outputs, keep .venv
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
