@@ -14,6 +14,7 @@ from data.folders import DAY, START, events
 from metarec.data.cleaning import OFF, CleaningConfig, check, clean, read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, DataWarning
+from metarec.runtime.language import OUTPUT, SAID, translated_lines
 
 
 def act(rows: list[tuple[str, str, float, str]]) -> pl.DataFrame:
@@ -355,6 +356,7 @@ def test_a_user_with_much_of_all_events_is_told_and_kept(
         assert told[0].rows == table.filter(pl.col("user_id") == "tester").height
         assert "user 'tester' has" in told[0].why
         assert told[0].why.endswith('without_users = ["tester"]')
+        assert "用户 'tester' 占全部事件的" in translated_lines(told[0].line(), "zh", OUTPUT, SAID)
 
 
 def test_users_are_left_out_by_name() -> None:

@@ -16,6 +16,7 @@ from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding
 from metarec.data.ingest import ingest
 from metarec.data.kinds import Kinds
+from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
@@ -384,3 +385,80 @@ def test_cleaned_data_say_no_more_than_what_they_were_made_of(tmp_path: Path) ->
     data, _ = read(tmp_path / "out")
     assert not data.interactions.has_time
     assert sorted(data.interactions.acts()["sign"])[:2] == [-1, 1]
+
+
+def test_the_tables_of_a_folder_are_known_by_their_columns(tmp_path: Path) -> None:
+    """An offer names both a driver and a load, and is called like an item."""
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    (folder / "loads.csv").write_text("load_id,title,pickup_lat,pickup_lon\nL1,Steel,52.5,13.4\n")
+    (folder / "drivers.csv").write_text("driver,truck\nD1,box\nD2,flat\n")
+    (folder / "offers.csv").write_text(
+        "driver,load_id,decision,offered_at\nD1,L1,accepted,2026-01-01\nD2,L1,declined,2026-01-02\n"
+    )
+    (folder / "notes.txt").write_text("call Anna\n")
+    tables = open_tables(folder)
+    assert tables.interactions["kind"].to_list() == ["accepted", "declined"]
+    assert tables.items.row(0, named=True) == {
+        "item_id": "L1",
+        "title": "Steel",
+        "latitude": 52.5,
+        "longitude": 13.4,
+    }
+    assert tables.users["truck"].to_list() == ["box", "flat"]
+    said = " ".join(f.why for f in tables.findings)
+    assert "drivers.csv as users, loads.csv as items, offers.csv as interactions" in said
+
+
+def test_two_tables_that_may_be_the_events_are_refused(tmp_path: Path) -> None:
+    for name in ("january", "february"):
+        (tmp_path / f"{name}.csv").write_text("customer,product\nA,X\n")
+    with pytest.raises(BadInput, match=r"february\.csv and january\.csv may each be the table"):
+        open_tables(tmp_path)
+
+
+def test_columns_of_one_table_go_to_the_items_and_users_they_belong_to(tmp_path: Path) -> None:
+    rows = [
+        f"g{guest},h{hotel},Hotel {hotel},{hotel % 2},{['DE', 'CN'][guest % 2]},g{guest}@x.org,{at}"
+        for at, (guest, hotel) in enumerate((g, h) for g in range(6) for h in range(4))
+    ]
+    names = "guest,hotel_id,hotel_name,stars_of_hotel,country,email,nights"
+    (tmp_path / "stays.csv").write_text("\n".join([names, *rows]) + "\n")
+    tables = open_tables(tmp_path / "stays.csv")
+    assert tables.items.sort("item_id").row(1, named=True) == {
+        "item_id": "h1",
+        "title": "Hotel 1",
+        "stars_of_hotel": 1,
+    }
+    assert dict(tables.users.iter_rows()) == {f"g{n}": ["DE", "CN"][n % 2] for n in range(6)}
+    assert {"email", "nights"} <= set(tables.interactions.columns)
+    assert "hotel_name" not in tables.interactions.columns
+
+
+def test_a_column_that_may_belong_to_both_or_neither_stays(tmp_path: Path) -> None:
+    """One shop of one country, and an hour that varies."""
+    rows = [f"u{u},i{i},DE,{(u * i) % 24}" for u in range(6) for i in range(4)]
+    (tmp_path / "buys.csv").write_text("\n".join(["user,item,country,hour", *rows]) + "\n")
+    tables = open_tables(tmp_path / "buys.csv")
+    assert tables.items is None and tables.users is None
+    assert {"country", "hour"} <= set(tables.interactions.columns)
+
+
+def test_the_one_column_of_seconds_is_the_time(tmp_path: Path) -> None:
+    text = "client,symbol,executed,order_no\nA,X,1700000000,1700000009\nB,Y,1700000060,1700000010\n"
+    (tmp_path / "trades.csv").write_text(text)
+    tables = open_tables(tmp_path / "trades.csv")
+    assert tables.interactions["timestamp"].to_list() == [1700000000.0, 1700000060.0]
+
+
+@pytest.mark.parametrize(
+    ("user", "item"),
+    [("Patient No", "treatment"), ("student", "course_code"), ("player_uuid", "Game Key")],
+)
+def test_keys_are_known_by_the_noun_and_a_word_for_number(
+    tmp_path: Path, user: str, item: str
+) -> None:
+    (tmp_path / "acts.csv").write_text(f"{user},{item}\nA,X\n")
+    assert open_tables(tmp_path / "acts.csv").interactions.select("user_id", "item_id").rows() == [
+        ("A", "X")
+    ]

@@ -180,7 +180,7 @@ def _heavy_users(data: Dataset, events: Coded) -> list[Finding]:
         share = f"{rows / events.frame.height:.0%}"
         why = (
             f"user {user!r} has {share} of all events; popularity and what goes with what lean on "
-            "one user: if it is a bot, a test or a shared account, leave it out in [cleaning]: "
+            "one user; if it is a bot, a test or a shared account, leave it out in [cleaning] with "
             f"without_users = [{json.dumps(user, ensure_ascii=False)}]"
         )
         found.append(Finding(rule="heavy_users", rows=rows, action="noted", why=why))

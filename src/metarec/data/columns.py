@@ -131,26 +131,51 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 """Names understood without a mapping, whatever their case, spaces and underscores."""
 
+USER_NOUNS = tuple(
+    "user customer client member student learner pupil trainee patient reader viewer listener "
+    "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
+    "worker applicant candidate player gamer donor tenant resident citizen investor trader "
+    "borrower cardholder visitor person account profile cust".split()
+)
+"""What users are called."""
+ITEM_NOUNS = tuple(
+    "item product prod sku article movie film book song track course lesson video show game app "
+    "news post recipe dish meal restaurant hotel property listing apartment venue poi place "
+    "destination attraction treatment medication medicine drug therapy exercise load shipment "
+    "freight parcel job vacancy offer fund stock security instrument artist album podcast episode "
+    "content document material module program programme tour service".split()
+)
+"""What items are called."""
+_COUNTED_WITHIN = ("track", "episode", "lesson", "module", "place", "content", "post", "stock")
+"""Items whose `number` is a place in a row, or how many there are."""
+_NO_NAME_ALONE = ("stock", "service", "content", "program", "programme", "offer", "account")
+"""Nouns that alone name something else as often."""
+
+
+def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
+    """Names of ids made of these nouns: with a word for id first, then alone."""
+    ids = [f"{noun}_{end}" for end in ("id", "code", "key", "uuid", "ref") for noun in nouns]
+    numbers = [
+        f"{noun}_{end}"
+        for end in ("number", "no", "nr")
+        for noun in nouns
+        if noun not in _COUNTED_WITHIN
+    ]
+    ids = [name for name in ids if name != "post_code"]  # which is where somebody lives
+    return (*ids, *numbers, *(noun for noun in nouns if noun not in _NO_NAME_ALONE))
+
+
 LESS_LIKELY: dict[str, tuple[str, ...]] = {
-    "user_id": tuple(
-        (
-            "client_id student_id learner_id patient_id reader_id viewer_id listener_id "
-            "subscriber_id passenger_id traveler_id traveller_id guest_id driver_id "
-            "carrier_id buyer_id shopper_id employee_id profile_id cust_id account "
-            "client student learner patient member "
-        ).split()
-    ),
-    "item_id": tuple(
-        (
-            "video_id show_id game_id app_id news_id post_id recipe_id restaurant_id "
-            "hotel_id property_id listing_id venue_id poi_id destination_id "
-            "treatment_id medication_id load_id job_id fund_id isin artist_id album_id "
-            "podcast_id episode_id prod_id sku_id offer_id "
-            "article movie book song track course video recipe game hotel restaurant "
-        ).split()
+    "user_id": (*_keys(USER_NOUNS), "account"),
+    "item_id": ("isin", *_keys(ITEM_NOUNS), "symbol", "ticker"),
+    "title": tuple(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("name", "title")),
+    "categories": tuple(
+        f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("category", "genre", "genres")
     ),
 }
 """Further names, where no better one is there."""
+AS_GIVEN = "_as_given"
+"""Ending of a column of a canonical name that a mapping takes from elsewhere."""
 AMOUNTS = ("quantity", "qty", "数量")
 """Names of columns that say how much was bought; below 0, what came back."""
 SUMS = ("amount", "total", "totalprice", "revenue", "sales", "lineamount", "金额", "总价", "销售额")
@@ -268,7 +293,11 @@ def rename(
             )
     # A canonical name that is mapped from elsewhere must not appear twice.
     names.update(
-        {c: f"{c}_as_given" for c in columns if c in mapping and mapping[c] != c and c not in names}
+        {
+            c: f"{c}{AS_GIVEN}"
+            for c in columns
+            if c in mapping and mapping[c] != c and c not in names
+        }
     )
     return {c: n for c, n in names.items() if c != n}
 
@@ -314,13 +343,33 @@ def renamed(
     return names, findings
 
 
+_DEGREES = {
+    "latitude": re.compile(r"[_\W]lat(itude)?$|[a-z]Lat(itude)?$"),
+    "longitude": re.compile(r"[_\W](lon|lng|long|longitude)$|[a-z](Lon|Lng|Long|Longitude)$"),
+}
+"""Endings of names of degrees: `home_lat`, `pickupLng`."""
+
+
+def _degrees(columns: Sequence[str], table: str, mapping: Mapping[str, str]) -> dict[str, str]:
+    """The one pair of columns that are called like degrees of a place, where none is called so
+    alone.
+    """
+    taken = {plain(n) for name in _DEGREES for n in (name, *SYNONYMS[name])}
+    if "latitude" not in CANONICAL[table] or taken & {plain(c) for c in columns}:
+        return {}
+    found = {name: [c for c in columns if form.search(c)] for name, form in _DEGREES.items()}
+    if set(mapping) & set(found) or any(len(one) != 1 for one in found.values()):
+        return {}
+    return {name: one[0] for name, one in found.items()}
+
+
 def _guesses(
     columns: Sequence[str],
     table: str,
     mapping: Mapping[str, str],
     synonyms: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    found = {}
+    found = _degrees(columns, table, mapping)
     for name, endings in SUFFIXES.items():
         known = {plain(s) for s in (name, *SYNONYMS.get(name, ()), *synonyms.get(name, ()))}
         if name not in CANONICAL[table] or name in mapping or known & {plain(c) for c in columns}:

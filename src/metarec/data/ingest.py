@@ -29,7 +29,8 @@ from metarec.data.schema import BadInput, Interactions
 from metarec.data.sources.delimited import sunk_as_it_should_be
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.files import read_table, suffix_of
-from metarec.data.sources.folder import Reading, read_sides, table_file
+from metarec.data.sources.folder import Reading, read_sides
+from metarec.data.sources.roles import files_of
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
 from metarec.data.validity import Place, valid_events
@@ -87,8 +88,9 @@ def ingest(
 def _ingest(
     source: Path, half: Path, config: CleaningConfig, rows_at_once: int, progress: Progress | None
 ) -> DataReport:
-    path = table_file(source, "interactions") if source.is_dir() else source
-    if path is None or not path.is_file():
+    files, found = files_of(source) if source.is_dir() else ({"interactions": source}, [])
+    path = files["interactions"]
+    if not path.is_file():
         raise BadInput(
             f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such "
             f"file"
@@ -101,7 +103,7 @@ def _ingest(
         if source.is_dir()
         else Tables(interactions=pl.DataFrame())
     )
-    first, parts, findings = None, list[Tally](), [*read, *sides.findings]
+    first, parts, findings = None, list[Tally](), [*found, *read, *sides.findings]
     for number, (rows, where) in enumerate(_shares(scan, place, rows_at_once)):
         if progress:
             progress(f"part {number + 1}: {rows.height:,} events")

@@ -87,6 +87,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "purchase buy order transaction checkout paid pay sale reorder rebuy rent borrow loan "
             "share reshare repost retweet complete completion "
             "finish certificate deliver delivered delivery play_complete watch_complete hire "
+            "prescribe administer dispense "
             "book booking reserve reservation visit visited cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "
             "下单 支付 付款 成交 订单 交易 复购 买入 申购 "

@@ -14,10 +14,11 @@ from metarec.data.domains import domain as pack_of
 from metarec.data.merged_users import with_merged_users
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import SUFFIXES, suffix_of
-from metarec.data.sources.folder import Reading, read_event_file, read_folder, table_file
+from metarec.data.sources.folder import Reading, read_event_file, read_folder
 from metarec.data.sources.joins import loose_tables
 from metarec.data.sources.movielens import LAYOUTS, read_movielens
 from metarec.data.sources.recbole import read_recbole
+from metarec.data.sources.roles import table_file
 from metarec.data.tables import Tables, unknown_kinds
 
 CONFIG_NAME = "metarec.toml"

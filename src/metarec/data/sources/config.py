@@ -20,7 +20,8 @@ from metarec.data.kinds import Kinds
 from metarec.data.policies import policy_named
 from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
-from metarec.data.sources.folder import SIDES, Reading, tables_of
+from metarec.data.sources.folder import Reading, tables_of
+from metarec.data.sources.roles import TABLES
 from metarec.data.tables import Tables, merge
 
 EXAMPLE = """
@@ -268,8 +269,9 @@ def _read_source(
         item_names=source.get("item_names"),
         user_names=source.get("user_names"),
         rules=rules,
+        is_whole=not is_one_of_several,
     )
-    parts = {name: str(source[name]) for name in ("interactions", *SIDES) if name in source}
+    parts = {name: str(source[name]) for name in TABLES if name in source}
     if "database" in source:
         from metarec.data.sources.sql import read_sql
 

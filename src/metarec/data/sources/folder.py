@@ -22,10 +22,12 @@ from metarec.data.relations import Relations
 from metarec.data.sources.acts import with_kind
 from metarec.data.sources.cells import flat, with_tags, with_types
 from metarec.data.sources.codes import without_codes
-from metarec.data.sources.files import SUFFIXES, read_table
+from metarec.data.sources.files import read_table
+from metarec.data.sources.flat import belonging_to, taken_out
 from metarec.data.sources.joins import better_key
 from metarec.data.sources.lists import looks_like_lists, one_row_each
 from metarec.data.sources.moments import with_moment
+from metarec.data.sources.roles import TABLES, files_of
 from metarec.data.tables import Tables, side_findings
 from metarec.data.validity import Place, refuse_if_unreadable, valid_events
 
@@ -64,6 +66,8 @@ class Reading:
     """The same for users."""
     rules: CleaningConfig = field(default_factory=CleaningConfig)
     """How strictly rows are read."""
+    is_whole: bool = True
+    """Whether no other source brings items or users: columns of events may then be theirs."""
 
 
 def read_folder(folder: Path, reading: Reading) -> Tables:
@@ -72,15 +76,9 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     Raises:
         BadInput: if there is no file of events, there are two, or one cannot be read.
     """
-    events = table_file(folder, "interactions")
-    if events is None:
-        raise BadInput(
-            f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds "
-            f"{_listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
-            f"file which is which"
-        )
-    sides = _side_tables(folder, reading)
-    return tables_of(
+    files, found = files_of(folder, reading.synonyms)
+    events, sides = files.pop("interactions"), _side_tables(files, reading)
+    tables = tables_of(
         read_table(events, reading.encoding, reading.names),
         sides.pop("items"),
         sides.pop("users"),
@@ -88,20 +86,21 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
         folder.resolve().name,
         **sides,
     )
+    return replace(tables, findings=[*found, *tables.findings])
 
 
 def read_sides(folder: Path, reading: Reading) -> Tables:
     """Items, users, friends and searches of a data folder, without its events."""
-    sides = _side_tables(folder, reading)
+    files, _ = files_of(folder, reading.synonyms)
+    sides = _side_tables(files, reading)
     return tables_of(None, sides.pop("items"), sides.pop("users"), reading, folder.name, **sides)
 
 
-def _side_tables(folder: Path, reading: Reading) -> dict[str, RawTable | None]:
+def _side_tables(files: Mapping[str, Path], reading: Reading) -> dict[str, RawTable | None]:
     names = {"items": reading.item_names, "users": reading.user_names}
-    files = {name: table_file(folder, name) for name in SIDES}
     return {
-        name: None if file is None else read_table(file, reading.encoding, names.get(name))
-        for name, file in files.items()
+        name: read_table(files[name], reading.encoding, names.get(name)) if name in files else None
+        for name in TABLES[1:]
     }
 
 
@@ -116,19 +115,6 @@ def read_event_file(path: Path, reading: Reading) -> Tables:
     )
 
 
-def table_file(folder: Path, stem: str) -> Path | None:
-    """The file of a folder that holds a table, None if there is none.
-
-    Raises:
-        BadInput: if two files claim to.
-    """
-    found = sorted(p for s in SUFFIXES if (p := folder / f"{stem}{s}").is_file())
-    if len(found) > 1:
-        raise BadInput(f"{folder} holds {' and '.join(p.name for p in found)}; keep one of them")
-    return found[0] if found else None
-
-
-SIDES = ("items", "users", "friends", "searches")
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
@@ -146,6 +132,8 @@ def tables_of(
     if events is not None and searches is None and _are_searches(events, reading):
         events, searches = None, events
     frame, findings, named = _events(events, reading)
+    if events is not None and reading.is_whole and reading.context is None:
+        frame, items, users = _unflattened(frame, items, users, events[1])
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
     findings += [*item_findings, *user_findings]
@@ -168,6 +156,25 @@ def tables_of(
         ),
         kinds=reading.kinds,
     )
+
+
+def _unflattened(
+    frame: pl.DataFrame, items: RawTable | None, users: RawTable | None, place: Place
+) -> tuple[pl.DataFrame, RawTable | None, RawTable | None]:
+    """Events without columns that belong to items or users of which there is no table, and these
+    as tables.
+    """
+    sides = {"item_id": items, "user_id": users}
+    found = {
+        key: belonging_to(frame, key, other)
+        for key, other in (("item_id", "user_id"), ("user_id", "item_id"))
+        if sides[key] is None
+    }
+    for key, columns in found.items():
+        if columns:
+            frame, side, said = taken_out(frame, key, columns, place.name)
+            sides[key] = (side, place, said)
+    return frame, sides["item_id"], sides["user_id"]
 
 
 def _doubled(raw: RawTable, table: str) -> list[Finding]:
@@ -351,13 +358,3 @@ def _side(
     frame, outside = checked_degrees(frame, table, place.name)
     found = [replace(f, table=table) for f in [*findings, *guessed, *lists]]
     return frame, [*found, *odd, *more, *outside]
-
-
-def _listing(folder: Path, most: int = 8) -> str:
-    names = sorted(p.name for p in folder.iterdir())
-    return (
-        "nothing"
-        if not names
-        else ", ".join(names[:most])
-        + (f" and {len(names) - most} more" if len(names) > most else "")
-    )

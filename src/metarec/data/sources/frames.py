@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from metarec.data.schema import BadInput, as_polars
@@ -35,7 +36,7 @@ def read_frames(frames: Any, reading: Reading) -> Tables:
         raw["interactions"],
         raw.get("items"),
         raw.get("users"),
-        reading,
+        replace(reading, is_whole=False),  # whoever makes frames says what belongs where
         "frames",
         friends=raw.get("friends"),
         searches=raw.get("searches"),

@@ -11,7 +11,7 @@ import polars as pl
 
 from metarec.data.columns import CANONICAL, names_a_moment, plain
 from metarec.data.findings import Finding
-from metarec.data.parsing import nothing
+from metarec.data.parsing import as_numbers, nothing
 
 CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
 """A time of day."""
@@ -23,6 +23,12 @@ DATED = (
     r"([ T]+\d{1,2}:\d\d.*)?$"
 )
 """A date that is no number, with a time of day or without."""
+SECONDS = (946_684_800.0, 2_524_608_000.0)
+"""From 2000 to 2050, in seconds since 1970."""
+_A_NUMBER = re.compile(
+    r"(id|no|nr|number|code|key|ref|phone|tel|zip|isbn|ean|sku|号|编码)$", re.IGNORECASE
+)
+"""Names of numbers that count nothing."""
 _OTHER_DATES = re.compile(
     r"birth|born|expir|until|due|valid|deadline|releas|publish|出生|生日|到期|有效|截止|发布|出版",
     re.IGNORECASE,
@@ -57,6 +63,9 @@ def with_moment(
         return frame, []
     if not free:
         free = [c for c in frame.columns if c not in (*own, *context) and _all_are(frame[c], DATED)]
+        free = free or [
+            c for c in frame.columns if c not in (*own, *context) and _are_seconds(frame[c])
+        ]
         if len(free) == 1:
             return _only_dates(frame, free[0], place)
     if len(free) < 2:
@@ -100,6 +109,21 @@ def _all_are(column: pl.Series, pattern: str) -> bool:
         return False
     cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls()
     return len(cells) > 0 and bool(cells.str.contains(pattern).all())
+
+
+def _are_seconds(column: pl.Series) -> bool:
+    """Whether a column of numbers holds seconds or milliseconds of our days, and is not called
+    like a number of something.
+    """
+    if _A_NUMBER.search(column.name) or not (column.dtype.is_numeric() or column.dtype == pl.Utf8):
+        return False
+    numbers = as_numbers(column) if column.dtype == pl.Utf8 else column.cast(pl.Float64)
+    stated = numbers.drop_nulls()
+    if len(stated) < len(nothing(column.cast(pl.Utf8)).drop_nulls()) or stated.n_unique() < 2:
+        return False
+    scale = 1000.0 if float(stated.max()) > SECONDS[1] else 1.0  # type: ignore[arg-type]
+    low, high = float(stated.min()) / scale, float(stated.max()) / scale  # type: ignore[arg-type]
+    return SECONDS[0] <= low and high <= SECONDS[1]
 
 
 def _text(column: str) -> pl.Expr:

@@ -1,0 +1,62 @@
+"""One table of everything: columns of events that belong to items or users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from metarec.data.columns import AS_GIVEN, CANONICAL
+from metarec.data.findings import Finding
+
+MIN_OWNERS, MIN_REPEATED = 3, 0.5
+"""Items (or users) that the column says something of, and share of the events that are of an item
+with several, at least: fewer do not show that it belongs to them.
+"""
+LOOKED_AT = 10_000
+"""Events by which it is first seen that a column does not."""
+_OWN = {*CANONICAL["interactions"], "seq_pos"} - {"latitude", "longitude"}
+
+
+def belonging_to(events: pl.DataFrame, key: str, other: str) -> list[str]:
+    """Columns that say the same at every event of one item (`key` "item_id", `other` "user_id"),
+    and not the same everywhere; or of one user, the other way round. What names each user alone,
+    such as an address, says nothing of others and stays where it is.
+    """
+    free = [c for c in events.columns if c not in _OWN and not events[c].dtype.is_nested()]
+    free = [c for c in free if not c.endswith(AS_GIVEN)]
+    return [c for c in free if _is_of(events, key, c) and not _is_of(events, other, c)]
+
+
+def _is_of(events: pl.DataFrame, key: str, column: str) -> bool:
+    some = events.select(key, column).head(LOOKED_AT).drop_nulls()
+    if some.n_unique() > some[key].n_unique():  # which tells most columns of a long table
+        return False
+    stated = events.select(key, column).drop_nulls()
+    if not stated.height or stated[column].n_unique() < 2:
+        return False
+    owners = stated[key].n_unique()
+    if owners < MIN_OWNERS or stated.n_unique() > owners:
+        return False
+    if key == "user_id" and stated[column].n_unique() == owners:
+        return False
+    several = stated.group_by(key).len().filter(pl.col("len") > 1)["len"].sum()
+    return several >= MIN_REPEATED * stated.height
+
+
+def taken_out(
+    events: pl.DataFrame, key: str, columns: Sequence[str], place: str
+) -> tuple[pl.DataFrame, pl.DataFrame, list[Finding]]:
+    """The events without the `columns`, these as a table of items or users, and what to say."""
+    first = [pl.col(c).drop_nulls().first() for c in columns]
+    side = events.group_by(key, maintain_order=True).agg(first)
+    what, listed = "items" if key == "item_id" else "users", ", ".join(map(repr, columns))
+    why = (
+        f"{listed} of {place} say the same at every event of an item and are read as columns of "
+        f"items"
+        if what == "items"
+        else f"{listed} of {place} say the same at every event of a user and are read as columns "
+        f"of users"
+    )
+    note = Finding(rule="columns", rows=0, action="noted", why=why, table=what)
+    return events.drop(columns), side, [note]

@@ -1,0 +1,146 @@
+"""Which file of a folder holds which table: by its name, else by what its columns are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from metarec.data.columns import ITEM_NOUNS, SYNONYMS, USER_NOUNS, plain, rename
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
+from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
+
+TABLES = ("interactions", "items", "users", "friends", "searches")
+"""Tables of a data folder, by the names of their files."""
+LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
+"""Files of a row a line, and the bytes of such a file by which its columns are known."""
+MAX_FILES = 20
+"""Files whose columns are looked at, at most: a folder of more is no folder of tables."""
+_NAMED = {
+    "items": {plain(n) for n in (*ITEM_NOUNS, *SYNONYMS["item_id"], "catalog", "catalogue")},
+    "users": {plain(n) for n in (*USER_NOUNS, *SYNONYMS["user_id"])},
+}
+
+
+def table_file(folder: Path, stem: str) -> Path | None:
+    """The file of a folder that is named like a table, None if there is none.
+
+    Raises:
+        BadInput: if two files are.
+    """
+    found = sorted(p for s in SUFFIXES if (p := folder / f"{stem}{s}").is_file())
+    if len(found) > 1:
+        raise BadInput(f"{folder} holds {' and '.join(p.name for p in found)}; keep one of them")
+    return found[0] if found else None
+
+
+def files_of(
+    folder: Path, synonyms: Mapping[str, Sequence[str]] | None = None
+) -> tuple[dict[str, Path], list[Finding]]:
+    """The file of each table of a folder, and what must be said of it: where no file is named
+    `interactions`, the one with ids of both users and items holds the events, and those with ids
+    of either are the other tables.
+
+    Args:
+        synonyms: further names of columns, from a domain pack.
+
+    Raises:
+        BadInput: if no file holds events, or several may.
+    """
+    named = {table: file for table in TABLES if (file := table_file(folder, table)) is not None}
+    if "interactions" in named:
+        return named, []
+    others = [p for p in sorted(folder.iterdir()) if p.is_file() and p not in named.values()]
+    others = [p for p in others if suffix_of(p) in SUFFIXES and not p.name.startswith((".", "_"))]
+    can_be = {p: _can_be(p, synonyms or {}) for p in others} if len(others) <= MAX_FILES else {}
+    guessed = _guessed({p: tables - set(named) for p, tables in can_be.items()})
+    if "interactions" not in guessed:
+        raise BadInput(
+            f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds "
+            f"{_listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
+            f"file which is which"
+        )
+    for files in guessed.values():
+        if len(files) > 1:
+            raise BadInput(
+                f"{folder}: {' and '.join(p.name for p in files)} may each be the table; name one "
+                f"of them interactions, items or users, or say in a TOML file which is which"
+            )
+    found = {table: files[0] for table, files in guessed.items()}
+    said = ", ".join(f"{path.name} as {table}" for table, path in found.items())
+    why = f"read by their columns, since no file is called interactions: {said}"
+    return {**named, **found}, [Finding(rule="columns", rows=0, action="noted", why=why)]
+
+
+def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
+    """Table -> files. A file with ids of both holds the events; where several do, those called like
+    users or items are these.
+    """
+    both = [path for path, tables in can_be.items() if "interactions" in tables]
+    found: dict[str, list[Path]] = {}
+    for path, tables in can_be.items():
+        own = tables - {"interactions"}
+        table = "interactions" if path in both else next(iter(own)) if len(own) == 1 else None
+        called = _called(path)
+        if (len(own) == 2 and path not in both) or (len(both) > 1 and called in own):
+            table = called
+        if table is not None:
+            found.setdefault(table, []).append(path)
+    return found
+
+
+def _called(path: Path) -> str | None:
+    """Which of users and items a file is called like."""
+    name = plain(path.name.split(".")[0])
+    told = [t for t, nouns in _NAMED.items() if {name, name.removesuffix("s")} & nouns]
+    return told[0] if len(told) == 1 else None
+
+
+def _can_be(path: Path, synonyms: Mapping[str, Sequence[str]]) -> set[str]:
+    """Which tables a file may be, by its columns."""
+    try:
+        columns = _columns(path)
+    except BadInput:
+        return set()
+    return {t for t in ("interactions", "items", "users") if _has_keys(columns, t, synonyms)}
+
+
+def _columns(path: Path) -> list[str]:
+    """Names of a file's columns, of a large one from its beginning."""
+    suffix = suffix_of(path)
+    if suffix in (".parquet", ".pq"):
+        return _schema(path)
+    if suffix not in LINES or path.stat().st_size <= HEAD:
+        return read_table(path)[0].columns
+    with path.open("rb") as file, TemporaryDirectory() as scratch:
+        head = Path(scratch) / path.name
+        head.write_bytes(file.read(HEAD).rpartition(b"\n")[0])
+        return read_table(head)[0].columns
+
+
+def _schema(path: Path) -> list[str]:
+    try:
+        return list(pl.read_parquet_schema(path))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+
+
+def _has_keys(columns: Sequence[str], table: str, synonyms: Mapping[str, Sequence[str]]) -> bool:
+    try:
+        rename(columns, table, "", None, synonyms)
+    except BadInput:
+        return False
+    return True
+
+
+def _listing(folder: Path, most: int = 8) -> str:
+    names = sorted(p.name for p in folder.iterdir())
+    return (
+        "nothing"
+        if not names
+        else ", ".join(names[:most])
+        + (f" and {len(names) - most} more" if len(names) > most else "")
+    )
