@@ -508,6 +508,15 @@ def test_long_words_about_items_stay_in_their_cards(visit, fitted, rated_world, 
         assert not page.evaluate(STICKING_OUT)
 
 
+def test_a_message_stays_within_the_bar_of_a_narrow_phone(visit):
+    page = visit(viewport={"width": 320, "height": 640})
+    settled(page)
+    page.locator("#slate li[data-item]").first.get_by_role("button", name="Like").first.click()
+    expect(page.locator("#toasts .toast")).to_be_visible()
+    assert page.evaluate("""() => document.querySelector("#toasts .toast").getBoundingClientRect()
+        .bottom <= document.querySelector("header").getBoundingClientRect().bottom""")
+
+
 @pytest.mark.parametrize("view", ["you", "operator"])
 def test_everything_that_can_be_pressed_has_a_name(visit, view):
     page = visit(f"#{view}")

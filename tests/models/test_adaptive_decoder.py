@@ -16,10 +16,9 @@ from metarec.features.users import UserBatch
 from metarec.models.base import TakesInnerSteps
 from metarec.models.registry import ADAPTIVE_DECODERS, config_of, model_class
 from metarec.models.transformer.adaptive import AdaptiveDecoder
-from metarec.models.transformer.inner_loop import Vectors
 from world import World, read_events, read_lists
 
-QUICK = {"steps": 60, "learning_rate": 1e-2, "outer_steps": 3, "inner_lr": 0.02}
+QUICK = {"steps": 60, "learning_rate": 1e-2, "outer_steps": 3, "inner_lr": 0.02, "codes": 6}
 
 
 @pytest.fixture(scope="module")
@@ -76,23 +75,30 @@ def test_a_step_is_the_gradient_of_one_user_alone(model: AdaptiveDecoder, users:
     for user in range(2):
         own = {name: value.clone().requires_grad_() for name, value in start.items()}
         row = {name: value[user] for name, value in shown.items()}
-        if all(name.startswith("out.") for name in own):
+        if all(name.startswith(("out.", "code")) for name in own):
             row["states"] = network.read(shown, network.items())[0][user].detach()
-        loss: Tensor = inner._loss(network, own, row, Vectors.of(network))
+        loss: Tensor = inner._loss(network, own, row, inner.vectors(network))
         slopes = torch.autograd.grad(loss, list(own.values()))
         for name, slope in zip(own, slopes, strict=True):
-            rate = inner.rates[inner.names.index(name), 0]
+            rate = inner.log_rates[inner.names.index(name), 0].exp()
+            rate = rate * inner.spectrum if name == "code" else rate
             expected = (start[name] - rate * slope).detach().numpy()
             np.testing.assert_allclose(found[name][user], expected, atol=1e-5, err_msg=name)
 
 
-def test_events_that_are_not_liked_move_nobody(model: AdaptiveDecoder, users: UserBatch) -> None:
+def test_events_that_are_not_liked_move_users_by_what_they_are_worth(
+    model: AdaptiveDecoder, users: UserBatch
+) -> None:
     inner = model.inner
     kept, inner.liked_from = inner.liked_from, torch.tensor(np.inf)
+    worth = inner.unliked.detach().clone()
     try:
+        assert np.abs(model.adapted(users)["code"][:2]).max() > 0
+        inner.unliked.data.zero_()
         moved = model.adapted(users)
     finally:
         inner.liked_from = kept
+        inner.unliked.data.copy_(worth)
     for name, value in inner.start(model.network).items():
         np.testing.assert_array_equal(moved[name], np.tile(value, (3, *[1] * value.ndim)))
 

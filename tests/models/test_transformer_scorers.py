@@ -96,8 +96,12 @@ def test_everyone_teaches_as_much_however_much_they_liked(behaviour):
     few = replace(
         behaviour, histories=behaviour.histories.where(some | (behaviour.histories.owners % 2 == 0))
     )
-    taught = transformers._targets(few)
+    taught = transformers._targets(few, evenness=1.0)
     assert len(set(np.diff(taught.indptr))) > 1
     totals = np.asarray(taught.sum(axis=1)).ravel()
     np.testing.assert_allclose(totals, totals[0], rtol=1e-5)
     assert taught.data.mean() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(transformers._targets(few, evenness=0.0).data, 1.0, rtol=1e-5)
+    half = np.asarray(transformers._targets(few, evenness=0.5).sum(axis=1)).ravel()
+    counts = np.diff(taught.indptr)
+    np.testing.assert_allclose(half / half[0], np.sqrt(counts / counts[0]), rtol=1e-5)

@@ -292,6 +292,8 @@ class ModelAlone:
 
 
 UNADAPTED = "no_adaptation"
+NOT_ADAPTED = ", not adapted"
+"""Ends the name of a row that serves a model without its inner steps."""
 
 
 def learners_for(
@@ -335,4 +337,4 @@ def _alone(name: str, read: Any) -> list[ModelAlone]:
     row = ModelAlone(name=name, model=name, read=read)
     if not takes_inner_steps(model_class(name)):
         return [row]
-    return [row, replace(row, name=f"{name}, not adapted", adapts=False, same=row)]
+    return [row, replace(row, name=name + NOT_ADAPTED, adapts=False, same=row)]

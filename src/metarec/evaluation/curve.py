@@ -94,6 +94,11 @@ class CurveTable:
             for ours, theirs in pairs
         ]
 
+    def rise(self, model: str, metric: str, start: int, end: int) -> Difference:
+        """`model` at one number of events against itself at another, by their places."""
+        values = self._values(model, metric)
+        return paired_difference(values[end], values[start], self.weights)
+
     def best(self, metric: str, among: Iterable[str]) -> list[str]:
         """Which of `among` is best at each number of events, chosen with hindsight."""
         able = [m for m in ids_of("among", among) if self.has(m, metric)]

@@ -19,6 +19,7 @@ from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset, check_data
 from metarec.data.domains import domain
 from metarec.data.schema import BadInput
+from metarec.evaluation.adaptation import adaptations
 from metarec.evaluation.adapters import UNADAPTED, LearnerRecommender
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.baselines.content import describe_items
@@ -180,6 +181,7 @@ class Evaluation:
                 }
                 for metric, v in comparisons.items()
             },
+            "adaptation": [asdict(one) for one in adaptations(self.curve)],
             "choice": None
             if (choice := self.choice()) is None
             else asdict(choice) | {"supported": choice.supported, "sentence": choice.sentence},

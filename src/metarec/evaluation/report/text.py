@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metarec.evaluation.adaptation import adaptations
 from metarec.evaluation.measure import METRICS
 from metarec.runtime.language import ENGLISH, OUTPUT, SAID, translated_lines
 
@@ -62,6 +63,7 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
         for model in evaluation.models[1:]
         if (comparison := evaluation.comparison("ndcg@10", model)) is not None
     ]
+    found += [line for one in adaptations(evaluation.curve) for line in one.lines]
     return [
         *found,
         "",

@@ -13,64 +13,37 @@ moves stands in `transformer/inner_loop.py`; adapted or not, a user's history is
 
 Where we differ from the papers: meta-training starts from a trained decoder instead of noise, whose
 item vectors start at collaborative factors; the inner loss is the next event within the support
-beside how popular early events are, the outer loss what is liked after the pool; step sizes are
-learned for each tensor and step (Antoniou et al. 2019, arXiv:1810.09502), except of Reptile; LoRA's
-factors are adapted to one user instead of to one task of many examples. The outer loop is first
-order: second derivatives did not pay (docs/experiments).
+beside how popular early events are, the outer loss what is liked after the pool and how much the
+best ten places lack of it; beside what its paper moves, each moves a code of the user over
+collaborative factors of the items (`transformer/inner_loop.py`). Step sizes are learned for each
+tensor and step (Antoniou et al. 2019, arXiv:1810.09502) with how far so many events are trusted and
+what an event is worth that was not liked; Reptile's are chosen by held-out users. LoRA leaves the
+decoder as it was trained and learns where its factors start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
-from metarec.models.config import setting
 from metarec.models.inner_loop import Params
-from metarec.models.transformer.inner_loop import DOWN, InnerLoop, Vectors, moving_of
+from metarec.models.transformer.inner_loop import DOWN, InnerLoop, Support, Vectors, moving_of
 from metarec.models.transformer.inputs import SequenceReader
-from metarec.models.transformer.losses import softmax_loss
+from metarec.models.transformer.meta_training import AdaptiveConfig, MetaTraining, support_of
 from metarec.models.transformer.scorer import Transformer, TransformerConfig
-from metarec.models.transformer.training import Objective, TrainingSet, cut, optimized
+from metarec.models.transformer.training import TrainingSet
 from metarec.runtime.device import device, in_memory, on_device, one_thread
-from metarec.runtime.training import Watch, one_of, train, weights_of
 
 INNER = "inner."
 """Arrays of the inner loop begin so."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdaptiveConfig(TransformerConfig):
-    """Hyper-parameters of a decoder that takes inner steps."""
-
-    factors: float = setting(2.0, least=0)
-    """As of `TransformerConfig`: with good item vectors a step on one event tells of others."""
-    inner_steps: int = setting(3, least=0)
-    """Gradient steps on a user's events; 0 or more."""
-    inner_lr: float = setting(0.003, above=0)
-    """Step size of the inner loop, above 0; where rates are learned, where they start."""
-    kappa: float = setting(3.0)
-    """Where the events start that count half in the inner loss; softplus of it."""
-    rank: int = setting(4, least=1)
-    """Of LoRA's factors (1 or more)."""
-    anchors: int = setting(256, least=2)
-    """Items that stand for the catalog in the inner loss (2 or more)."""
-    outer_steps: int = setting(150, least=0)
-    """Updates of the prior (0 or more)."""
-    tasks_per_step: int = setting(32, least=1)
-    """Users in each (1 or more)."""
-    outer_lr: float = setting(3e-4, above=0)
-    """Step size of the outer loop (above 0)."""
-    first_order: bool = setting(default=True)
-    """Whether the outer loop treats inner gradients as constants."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +51,8 @@ class AdaptiveDecoder(Transformer):
     """A decoder whose parameters move to each user by gradient steps on what it reads of them."""
 
     method: ClassVar[str]
+    learns_start: ClassVar[bool] = True
+    """Whether the outer loop moves the decoder; else it learns the steps alone."""
     at_once: ClassVar[int] = 64
     inner: InnerLoop
     config: AdaptiveConfig = AdaptiveConfig()
@@ -98,30 +73,30 @@ class AdaptiveDecoder(Transformer):
         liked_from = (behaviour.relevant_from - reader.value_mean) / reader.value_spread - 1e-4
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
-            inner = InnerLoop.of(
-                network,
-                cls.method,
+            inner = InnerLoop(
+                moving_of(network, cls.method),
+                support_of(data, config.anchors, config.codes, rng),
                 steps=config.inner_steps,
                 rate=config.inner_lr,
+                code_rate=config.code_lr,
                 kappa=config.kappa,
-                rank=config.rank,
-                anchors=config.anchors,
+                rank=config.rank if cls.method == "lora" else 0,
                 liked_from=liked_from,
-                early=_popularity_of_shown(data),
-                rng=rng,
-            )
+            ).to(device())
             found = cls(network=network, reader=reader, inner=inner, config=config)
-            if config.outer_steps and config.inner_steps:
+            if config.outer_steps:
                 with one_thread():
-                    _MetaTraining(model=found, data=data, asked=asked, rng=rng).run()
+                    MetaTraining.of(found, data, asked, rng).run()
         return found
 
     def scores(self, shown: Mapping[str, Tensor]) -> Tensor:
-        """[B, N] log-scores after the inner steps of each user."""
+        """[B, N] log-scores after the inner steps of each user; without steps the decoder's."""
+        if not self.inner_steps:
+            return super().scores(shown)
         with torch.no_grad(), one_thread():
-            vectors = Vectors.of(self.network)
-            users_BD = self.inner.users(self.network, shown, vectors, self._moved(shown, vectors))
-            return users_BD @ vectors.scored_ND.T + vectors.bias_N
+            vectors = self.inner.vectors(self.network)
+            users = self.inner.users(self.network, shown, vectors, self._moved(shown, vectors))
+            return users @ vectors.whole().T
 
     @property
     def inner_steps(self) -> int:
@@ -135,14 +110,14 @@ class AdaptiveDecoder(Transformer):
     def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
         """What moved, each [B, ...]."""
         with torch.no_grad(), one_thread():
-            vectors = Vectors.of(self.network)
+            vectors = self.inner.vectors(self.network)
             parts = [self._moved(shown, vectors) for shown in self.shown(users)]
         return {name: in_memory(torch.cat([part[name] for part in parts])) for name in parts[0]}
 
     def support_losses(self, users: UserBatch) -> np.ndarray:
         """[B] the inner loss, in nats, where the steps of each user end."""
         with torch.no_grad(), one_thread():
-            vectors = Vectors.of(self.network)
+            vectors = self.inner.vectors(self.network)
             parts = [
                 self.inner.losses(self.network, shown, vectors, self._moved(shown, vectors))
                 for shown in self.shown(users)
@@ -160,8 +135,9 @@ class AdaptiveDecoder(Transformer):
         """As the decoder has it; new items are no support of anybody yet."""
         grown = super().with_content(content, popularity)
         more = len(content) - len(self.inner.early)
-        rare = self.inner.early.min().expand(more)
-        grown.inner.early = torch.cat([self.inner.early, rare])
+        inner = grown.inner
+        inner.early = torch.cat([inner.early, inner.early.min().expand(more)])
+        inner.codes = torch.cat([inner.codes, inner.codes.new_zeros(more, inner.codes.shape[1])])
         return grown
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -187,13 +163,13 @@ class AdaptiveDecoder(Transformer):
         with torch.random.fork_rng(devices=[]):  # the random start is overwritten at once
             inner = InnerLoop(
                 moving_of(plain.network, cls.method),
-                steps=own["rates"].shape[1],
+                Support(**{one: own[one] for one in Support.__dataclass_fields__}),
+                steps=own["log_rates"].shape[1],
                 rate=1.0,
-                kappa=0.0,
+                code_rate=1.0,
+                kappa=1.0,
                 rank=max(ranks, default=0),
-                anchors=(own["anchors"], own["anchor_weights"]),
                 liked_from=0.0,
-                early=own["early"],
             )
         inner.to(device()).load_state_dict(own)
         given = config if isinstance(config, AdaptiveConfig) else cls.config
@@ -216,108 +192,12 @@ class DecoderReptile(AdaptiveDecoder):
     """Reptile: the prior moves to where users' steps lead; Nichol et al. 2018, arXiv:1803.02999."""
 
     method: ClassVar[str] = "reptile"
+    config = AdaptiveConfig(outer_lr=0.5)  # the part of the way that an outer step goes
 
 
 class DecoderLora(AdaptiveDecoder):
     """LoRA: low-rank factors are each user's own; Hu et al. 2022, arXiv:2106.09685."""
 
     method: ClassVar[str] = "lora"
-    config = AdaptiveConfig(inner_lr=0.05)  # the factors start at the zero map
-
-
-@dataclass(frozen=True, kw_only=True)
-class _MetaTraining:
-    """The outer loop over one model, whose network and inner loop it changes in place."""
-
-    model: AdaptiveDecoder
-    data: TrainingSet
-    asked: TrainingSet
-    rng: np.random.Generator
-
-    def run(self) -> None:
-        """The best state that held-out users saw, the first one included."""
-        config = self.model.config
-        both = nn.ModuleList([self.model.network, self.model.inner])
-        training = replace(config.training(), learning_rate=config.outer_lr)
-        optimizer, schedule = optimized(both, config.outer_steps, training)
-        objective = Objective.of(self.data, training)
-        make = self._pull if self.model.method == "reptile" else partial(self._query, objective)
-        before, first = self._quality(), weights_of(both)
-        best = train(
-            config.outer_steps,
-            one_of(lambda _done: make()),
-            optimizer,
-            schedule=schedule,
-            clip=list(both.parameters()),
-            watch=Watch(
-                quality=self._quality,
-                state=lambda: weights_of(both),
-                every=config.check_every,
-                patience=None,
-            ),
-        )
-        both.load_state_dict(best.state if best.state and best.quality > before else first)
-        both.eval()
-        both.requires_grad_(requires_grad=False)
-
-    def _query(self, objective: Objective) -> Tensor:
-        """The loss of what users went on to like, after they moved by the events before."""
-        users, inputs, prefix = self._drawn()
-        model, network = self.model, self.model.network
-        network.items.train()  # content alone must do at times, as in training
-        vectors = Vectors.of(network)
-        moved = model.inner.adapt(
-            network,
-            inputs,
-            vectors,
-            steps=model.inner_steps,
-            first_order=model.config.first_order,
-        )
-        users_BD = model.inner.users(network, inputs, vectors, moved)
-        return objective.of_users(network, users_BD, inputs, users, prefix, self.rng)
-
-    def _pull(self) -> Tensor:
-        """Half the squared distance to where users' own steps lead, whose gradient is Reptile's
-        direction.
-        """
-        users, inputs, _ = self._drawn(whole=True)
-        model, network = self.model, self.model.network
-        with torch.no_grad():
-            vectors = Vectors.of(network)
-            moved = model.inner.adapt(
-                network, inputs, vectors, steps=model.inner_steps, first_order=True
-            )
-        start = model.inner.start(network)
-        pulls = [(start[name] - value).square().sum() for name, value in moved.items()]
-        return torch.stack(pulls).sum() / (2 * len(users))
-
-    def _drawn(self, *, whole: bool = False) -> tuple[np.ndarray, dict[str, Tensor], np.ndarray]:
-        """Users of a meta-batch, and how many of their events are shown."""
-        usable, most = self.data.usable, self.model.config.tasks_per_step
-        users = self.rng.choice(usable, size=min(most, len(usable)), replace=False)
-        lengths = self.data.inputs.is_real[users].sum(axis=1)
-        prefix = lengths if whole else self.rng.integers(0, lengths + 1)
-        return users, cut(self.data.shown(users), prefix), prefix
-
-    def _quality(self) -> float:
-        """How likely held-out users' targets are after prefixes of several lengths."""
-        self.model.network.eval()
-        rows = np.arange(self.asked.targets.shape[0])
-        most = self.model.config.max_held_out
-        rows = rows[:: max(1, len(rows) // most)][:most]
-        lengths = self.asked.inputs.is_real[rows].sum(axis=1)
-        shares = np.resize([0.0, 0.25, 0.5, 1.0], len(rows))
-        shown = cut(self.asked.shown(rows), np.ceil(shares * lengths).astype(np.int64))
-        wanted = on_device(self.asked.targets[rows].toarray().astype(np.float32))
-        parts = [
-            self.model.scores({name: value[on_device(at)] for name, value in shown.items()})
-            for at in np.array_split(np.arange(len(rows)), -(-len(rows) // self.model.at_once))
-        ]
-        return -float(softmax_loss(torch.cat(parts), wanted)) if parts else 0.0
-
-
-def _popularity_of_shown(data: TrainingSet) -> Tensor:
-    """[N] log of how often each item is among the events shown, mean 0."""
-    shown = data.inputs.items[data.inputs.is_real]
-    log = np.log(np.bincount(shown, minlength=data.targets.shape[1]) + 0.5)
-    return on_device((log - log.mean()).astype(np.float32))
+    learns_start: ClassVar[bool] = False
+    config = AdaptiveConfig(inner_lr=0.01, outer_lr=3e-3)  # the factors start at the zero map

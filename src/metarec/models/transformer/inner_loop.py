@@ -4,27 +4,29 @@ support of an inner loop.
 Each event of the history is to be expected by the token before it, as in training; gradient steps
 on that loss move some of the decoder's parameters, for each user apart. `maml` and `reptile` move
 its blocks and head, `anil` the head, `lora` low-rank factors of its attention and the head's bias.
-Item vectors are shared. All users of a batch move at once (`torch.func.vmap`).
+Beside the head every method moves a code of the user, zero before any event: how much the user
+leans to each of the leading collaborative factors of the items, more of them than the decoder is
+wide (context parameters as in CAVIA, Zintgraf et al. 2019, arXiv:1810.03642). Item vectors are
+shared. All users of a batch move at once (`torch.func.vmap`).
 
-Shape letters: B users, L events, D width, N items, M anchors.
+Shape letters: B users, L events, D width, N items, M anchors, K codes, W wanted items.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
 from metarec.models.inner_loop import Params, descend
-from metarec.models.sampling import stand_ins
 from metarec.models.transformer.network import SequenceTransformer
-from metarec.runtime.device import device, on_device, up_to
+from metarec.runtime.device import up_to
 
 MOVES = {
     "maml": ("blocks.*", "norm.*", "out.*"),
@@ -34,23 +36,44 @@ MOVES = {
 }
 """method -> parameters that move, as patterns of their names; of `lora` the factors of matrices."""
 HEAD = "out."
+CODE = "code"
 DOWN, UP = ".down", ".up"
+COUNTS = 7
+"""Numbers of events at which confidence and temperature are learned: 1, 2, 4 ... 64; between them
+they are interpolated.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Support:
+    """Items as the inner loss sees them."""
+
+    anchors: Tensor
+    """[M] items that stand for the catalog."""
+    anchor_weights: Tensor
+    """[M] log of how many each stands for."""
+    early: Tensor
+    """[N] log of how often each is among the events shown."""
+    codes: Tensor
+    """[N, K] collaborative factors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vectors:
-    """Items as one request or step sees them."""
+    """Items as one request or step sees them; worked out once for all users."""
 
     read_ND: Tensor
     scored_ND: Tensor
     bias_N: Tensor
+    codes_NK: Tensor
+    anchors: Tensor
+    """[M] items that stand for the catalog."""
+    anchor_weights: Tensor
+    """[M] log of how many each stands for."""
 
-    @classmethod
-    def of(cls, network: SequenceTransformer) -> Vectors:
-        """The network's own; worked out once for all users."""
-        read = network.items()
-        scored = read if network.scored is None else network.score_vectors()
-        return cls(read_ND=read, scored_ND=scored, bias_N=network.item_bias)
+    def whole(self) -> Tensor:
+        """[N, D + K + 1] what users of `InnerLoop.users` are compared with."""
+        return torch.cat([self.scored_ND, self.codes_NK, self.bias_N[:, None]], dim=1)
 
 
 class InnerLoop(nn.Module):
@@ -58,81 +81,91 @@ class InnerLoop(nn.Module):
 
     Args:
         moving: the parameters that move, from the network.
+        rate: step size at the start; of a matrix it is divided by its width, of the code it is
+            `code_rate`.
+        kappa: number of events that are trusted half at the start.
         rank: of the factors that move in place of a matrix; 0 moves the matrices.
-        anchors: items [M] that stand for the catalog, and log of how many each stands for [M].
         liked_from: scaled value from which an event is to be expected.
     """
 
     anchors: Tensor
     anchor_weights: Tensor
-    liked_from: Tensor
     early: Tensor
+    codes: Tensor
+    liked_from: Tensor
 
     def __init__(
         self,
         moving: Params,
+        support: Support,
         *,
         steps: int,
         rate: float,
+        code_rate: float,
         kappa: float,
         rank: int,
-        anchors: tuple[Tensor, Tensor],
         liked_from: float,
-        early: Tensor,
     ) -> None:
         super().__init__()
-        self.factors = nn.ParameterDict()
-        self.names = []
+        self.factors, self.rank = nn.ParameterDict(), rank
+        rates = {}
         for name, value in moving.items():
             if rank and value.ndim == 2:
                 down = torch.randn(rank, value.shape[1]) / value.shape[1] ** 0.5
                 self.factors[_key(name + DOWN)] = nn.Parameter(down)
-                self.factors[_key(name + UP)] = nn.Parameter(torch.zeros(value.shape[0], rank))
-                self.names += [name + DOWN, name + UP]
+                rates[name + DOWN] = rates[name + UP] = rate
             else:
-                self.names.append(name)
-        self.rates = nn.Parameter(torch.full((len(self.names), max(steps, 1)), rate))
-        self.kappa = nn.Parameter(torch.tensor(kappa))
-        self.register_buffer("anchors", anchors[0])
-        self.register_buffer("anchor_weights", anchors[1])
+                rates[name] = rate / value.shape[1] if value.ndim == 2 else rate
+        rates[CODE] = code_rate
+        self.names = list(rates)
+        logs = torch.tensor([math.log(one) for one in rates.values()])
+        self.log_rates = nn.Parameter(logs[:, None].repeat(1, max(steps, 1)))
+        self.spectrum = nn.Parameter(torch.ones(support.codes.shape[1]))
+        counts = 2.0 ** torch.arange(COUNTS)
+        self.confidence = nn.Parameter(torch.log(torch.expm1(counts / (counts + kappa))))
+        self.temperature = nn.Parameter(torch.zeros(COUNTS))
+        self.unliked = nn.Parameter(torch.tensor(0.3))
+        self.early_scale = nn.Parameter(torch.tensor(1.0))
+        for name in ("anchors", "anchor_weights", "early", "codes"):
+            self.register_buffer(name, getattr(support, name))
         self.register_buffer("liked_from", torch.tensor(liked_from))
-        self.register_buffer("early", early)
 
-    @classmethod
-    def of(
-        cls,
+    @property
+    def settings(self) -> list[nn.Parameter]:
+        """What is learned of the steps themselves, apart from where they start."""
+        return [value for name, value in self.named_parameters() if not name.startswith("factors")]
+
+    def vectors(
+        self,
         network: SequenceTransformer,
-        method: str,
-        *,
-        steps: int,
-        rate: float,
-        kappa: float,
-        rank: int,
-        anchors: int,
-        liked_from: float,
-        early: Tensor,
-        rng: np.random.Generator,
-    ) -> InnerLoop:
-        """Before any meta-training; anchors are drawn uniformly."""
-        items, weights = stand_ins(len(network.item_bias), np.zeros(0, np.int64), anchors, rng)
-        return cls(
-            moving_of(network, method),
-            steps=steps,
-            rate=rate,
-            kappa=kappa,
-            rank=rank if method == "lora" else 0,
-            anchors=(on_device(items), on_device(weights)),
-            liked_from=liked_from,
-            early=early,
-        ).to(device())
+        codes_NK: Tensor | None = None,
+        anchors: tuple[Tensor, Tensor] | None = None,
+    ) -> Vectors:
+        """Items as the network has them, with these codes and anchors instead of its own."""
+        read = network.items()
+        items, weights = anchors or (self.anchors, self.anchor_weights)
+        return Vectors(
+            read_ND=read,
+            scored_ND=read if network.scored is None else network.score_vectors(),
+            bias_N=network.item_bias,
+            codes_NK=self.codes if codes_NK is None else codes_NK,
+            anchors=items,
+            anchor_weights=weights,
+        )
 
     def start(self, network: SequenceTransformer) -> Params:
-        """Where every user starts."""
+        """Where every user starts: at the decoder."""
         given = dict(network.named_parameters())
-        return {
-            name: self.factors[_key(name)] if name.endswith((DOWN, UP)) else given[name]
-            for name in self.names
-        }
+        found = {CODE: torch.zeros_like(self.spectrum)}
+        for name in self.names:
+            if name.endswith(DOWN):
+                found[name] = self.factors[_key(name)]
+            elif name.endswith(UP):
+                matrix = given[name.removesuffix(UP)]
+                found[name] = matrix.new_zeros(len(matrix), self.rank)
+            elif name != CODE:
+                found[name] = given[name]
+        return found
 
     def adapt(
         self,
@@ -144,14 +177,14 @@ class InnerLoop(nn.Module):
         first_order: bool,
     ) -> Params:
         """What moved, each [B, ...]."""
-        rows, place = self._rows(network, inputs, vectors), self.names.index
+        rows = self._rows(network, inputs, vectors)
 
         def moved(row: Params) -> Params:
             return descend(
                 lambda own: self._loss(network, own, row, vectors),
                 self.start(network),
                 steps=steps,
-                rate=lambda name, step: self.rates[place(name), step],
+                rate=self._rate,
                 first_order=first_order,
             )
 
@@ -164,12 +197,17 @@ class InnerLoop(nn.Module):
         vectors: Vectors,
         moved: Params,
     ) -> Tensor:
-        """[B, D] what the last token of each user says under what moved."""
+        """[B, D + K + 1] users as compared with `Vectors.whole`: what the last token says under
+        what moved, the code, and 1 for the items' bias; by the temperature of so many events.
+        """
         said_BLD = vmap(lambda own, row: self._said(network, own, row, vectors))(
             moved, self._rows(network, inputs, vectors)
         )
         last_B = inputs["is_real"].long().sum(dim=1)
-        return said_BLD[up_to(len(last_B), last_B), last_B]
+        said_BD = said_BLD[up_to(len(last_B), last_B), last_B]
+        whole = torch.cat([said_BD, moved[CODE], torch.ones_like(said_BD[:, :1])], dim=1)
+        temperature_B = ((last_B > 0) * _at(self.temperature, last_B)).exp()
+        return whole * temperature_B[:, None]
 
     def losses(
         self,
@@ -183,11 +221,16 @@ class InnerLoop(nn.Module):
             moved, self._rows(network, inputs, vectors)
         )
 
+    def _rate(self, name: str, step: int) -> Tensor:
+        """Step size of what moves, of a code for each of its places."""
+        rate = self.log_rates[self.names.index(name), step].exp()
+        return rate * self.spectrum if name == CODE else rate
+
     def _rows(
         self, network: SequenceTransformer, inputs: Mapping[str, Tensor], vectors: Vectors
     ) -> Params:
         """What the inner loop reads of each user; with what the body says, where it rests."""
-        if any(not name.startswith(HEAD) for name in self.names):
+        if any(not name.startswith((HEAD, CODE)) for name in self.names):
             return dict(inputs)
         return {**inputs, "states": network.read(inputs, vectors.read_ND)[0]}
 
@@ -211,25 +254,49 @@ class InnerLoop(nn.Module):
             if name.endswith(DOWN):
                 matrix = name.removesuffix(DOWN)
                 merged[matrix] = given[matrix] + own[matrix + UP] @ value
-            elif not name.endswith(UP):
+            elif not name.endswith(UP) and name != CODE:
                 merged[name] = value
         return merged
 
     def _loss(
         self, network: SequenceTransformer, own: Params, row: Params, vectors: Vectors
     ) -> Tensor:
-        """How little the token before expected each liked event, among the anchors; little is
-        made of few events.
+        """How little the token before expected each event, among the anchors, by how far so many
+        events are trusted; where later items are given, how little the last token expected those.
         """
-        before_LD = self._said(network, own, row, vectors)[:-1]
-        items_L = row["items"]
-        own_L = (before_LD * vectors.scored_ND[items_L]).sum(-1) + self.early[items_L]
-        anchors_LM = before_LD @ vectors.scored_ND[self.anchors].T + self.early[self.anchors]
-        rest_L = torch.logsumexp(anchors_LM + self.anchor_weights, dim=-1)
-        weights_L = row["strengths"] * row["is_real"] * (row["values"] >= self.liked_from)
-        count = weights_L.sum()
-        lost = (weights_L * (torch.logaddexp(rest_L, own_L) - own_L)).sum() / count.clamp(min=1e-6)
-        return lost * count / (count + F.softplus(self.kappa))
+        said_LD = self._said(network, own, row, vectors)
+        before_LD, items_L, count = said_LD[:-1], row["items"], row["is_real"].sum()
+        early_N = self.early_scale * self.early
+        if "wanted" in row:
+            lost, weight = self._lost_later(said_LD, own, row, vectors)
+            count = weight
+        else:
+            lost_L = self._surprise(before_LD, items_L, own[CODE], early_N, vectors)
+            worth_L = torch.where(row["values"] >= self.liked_from, 1.0, F.relu(self.unliked))
+            weights_L = row["strengths"] * row["is_real"] * worth_L
+            lost, weight = (weights_L * lost_L).sum(), weights_L.sum()
+        trusted = (count > 0) * F.softplus(_at(self.confidence, count[None])[0])
+        return trusted * lost / weight.clamp(min=1e-6)
+
+    def _lost_later(
+        self, said_LD: Tensor, own: Params, row: Params, vectors: Vectors
+    ) -> tuple[Tensor, Tensor]:
+        """How little the last token expected each wanted item, in all, and how many they are."""
+        is_last_L = up_to(len(said_LD), said_LD) == row["is_real"].sum()
+        last_WD = (is_last_L[:, None] * said_LD).sum(0).expand(len(row["wanted"]), -1)
+        lost_W = self._surprise(last_WD, row["wanted"], own[CODE], vectors.bias_N, vectors)
+        return (lost_W * row["is_wanted"]).sum(), row["is_wanted"].sum()
+
+    def _surprise(
+        self, said_LD: Tensor, items_L: Tensor, code_K: Tensor, bias_N: Tensor, vectors: Vectors
+    ) -> Tensor:
+        """[L] nats by which each item surprises who says so much, among the anchors."""
+        scored_ND, codes_NK, anchors = vectors.scored_ND, vectors.codes_NK, vectors.anchors
+        own_L = (said_LD * scored_ND[items_L]).sum(-1) + codes_NK[items_L] @ code_K
+        own_L = own_L + bias_N[items_L]
+        fixed_M = codes_NK[anchors] @ code_K + bias_N[anchors] + vectors.anchor_weights
+        rest_L = torch.logsumexp(said_LD @ scored_ND[anchors].T + fixed_M, dim=-1)
+        return torch.logaddexp(rest_L, own_L) - own_L
 
 
 def moving_of(network: SequenceTransformer, method: str) -> Params:
@@ -239,6 +306,13 @@ def moving_of(network: SequenceTransformer, method: str) -> Params:
         for name, value in network.named_parameters()
         if any(fnmatchcase(name, pattern) for pattern in MOVES[method])
     }
+
+
+def _at(learned: Tensor, count_B: Tensor) -> Tensor:
+    """[B] what was learned for these numbers of events."""
+    place_B = torch.log2(count_B.clamp(min=1).to(learned.dtype)).clamp(max=COUNTS - 1)
+    near = F.relu(1 - (place_B[:, None] - up_to(COUNTS, learned)).abs())
+    return near @ learned
 
 
 def _key(name: str) -> str:

@@ -4,7 +4,7 @@ stops in time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,8 @@ class TrainingSet:
     """
     profile: np.ndarray | None = None
     """[U, P] profile features."""
+    copies: int = 1
+    """How often each user stands here, everyone once before anyone twice."""
 
     @property
     def usable(self) -> np.ndarray:
@@ -88,6 +90,21 @@ class TrainingSet:
     def popularity(self) -> np.ndarray:
         """[N] weight of each item among the targets, a little more than it is."""
         return np.asarray(self.targets.sum(axis=0)).ravel() + 0.5
+
+    def factors(
+        self, dim: int, rng: np.random.Generator, users: np.ndarray | None = None
+    ) -> np.ndarray:
+        """[N, dim or fewer] factors of who (of these users, or of all) was shown or wanted what, of
+        mean square length 1.
+        """
+        of = np.arange(self.targets.shape[0]) if users is None else users
+        rows, places = np.nonzero(self.inputs.is_real[of])
+        shown = sp.csr_matrix(
+            (np.ones(len(rows), np.float32), (rows, self.inputs.items[of][rows, places])),
+            shape=(len(of), self.targets.shape[1]),
+        )
+        met = (shown + self.targets[of]) > 0
+        return unit_scaled(collaborative_factors(met, dim, rng=rng))
 
     def shown(self, users: np.ndarray) -> dict[str, Tensor]:
         """The histories of these users as the network reads them."""
@@ -135,7 +152,7 @@ def train_sequence(
         with torch.no_grad():
             model.item_bias.copy_(on_device(np.log(popularity / popularity.mean())))
             if factors:
-                model.items.start_at(_factors(data, sizes.dim // 2, rng) * factors)
+                model.items.start_at(data.factors(sizes.dim // 2, rng) * factors)
         objective = Objective.of(data, training)
         return _run(model, objective, usable, training, rng, validate, progress)
 
@@ -170,14 +187,23 @@ def _run(
 
 
 def optimized(
-    model: nn.Module, steps: int, training: SequenceTraining
+    model: nn.Module,
+    steps: int,
+    training: SequenceTraining,
+    faster: tuple[Sequence[nn.Parameter], float] | None = None,
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW, which decays matrices other than residuals, warmed up and along a cosine."""
+    """AdamW, which decays matrices other than residuals, warmed up and along a cosine.
+
+    Args:
+        faster: parameters outside of the model that have further to go, and their step size.
+    """
     plain = [p for name, p in model.named_parameters() if p.dim() < 2 or name.endswith("residual")]
     decayed = [
         p for name, p in model.named_parameters() if not (p.dim() < 2 or name.endswith("residual"))
     ]
     groups: list[dict[str, Any]] = [{"params": plain, "weight_decay": 0.0}, {"params": decayed}]
+    if faster:
+        groups.append({"params": list(faster[0]), "lr": faster[1], "weight_decay": 0.0})
     optimizer = torch.optim.AdamW(
         groups, lr=training.learning_rate, weight_decay=training.weight_decay
     )
@@ -253,9 +279,10 @@ class Objective:
         users_BPD = model.out(
             read_BLD[who, on_device(prefixes)]
         )  # token k has read the first k events
-        return self._softmax(
-            model,
+        return self.softmax(
             users_BPD.flatten(0, 1),
+            model.score_vectors(),
+            model.item_bias,
             np.repeat(users, prefixes.shape[1]),
             self._prefix_items(inputs, prefixes),
             rng,
@@ -301,9 +328,12 @@ class Objective:
         rng: np.random.Generator,
     ) -> Tensor:
         """How badly these users, read up to a prefix each, foretell what they like beyond it."""
-        return self._softmax(
-            model, users_BD, users, self._prefix_items(inputs, prefix[:, None]), rng
-        )
+        seen_BN = self.seen(inputs, prefix)
+        return self.softmax(users_BD, model.score_vectors(), model.item_bias, users, seen_BN, rng)
+
+    def seen(self, inputs: Mapping[str, Tensor], prefix: np.ndarray) -> Tensor:
+        """[B, N] True where an item lies in the prefix of each user."""
+        return self._prefix_items(inputs, prefix[:, None])
 
     def _candidates(
         self,
@@ -317,7 +347,7 @@ class Objective:
         sampled ones where those are many.
         """
         seen_BN = self._prefix_items(inputs, prefix[:, None])
-        targets = self._targets(users, seen_BN)
+        targets = self.wanted(users, seen_BN)
         if not self.training.sampled and len(self.log_chance) <= 2 * CANDIDATES:
             return softmax_loss(model.score(cut(inputs, prefix)), targets, allowed_BN=~seen_BN)
         some = targets.sum(1) > 0
@@ -344,34 +374,39 @@ class Objective:
             targets[some].sum(1),
         )
 
-    def _softmax(
+    def softmax(
         self,
-        model: SequenceTransformer,
         users_MD: Tensor,
+        scored_ND: Tensor,
+        bias_N: Tensor | None,
         users: np.ndarray,
         seen_MN: Tensor,
         rng: np.random.Generator,
     ) -> Tensor:
-        targets = self._targets(users, seen_MN)
+        """How badly vectors of these users, compared with those of items, foretell what they like
+        beyond what is seen.
+        """
+        targets = self.wanted(users, seen_MN)
         if not self.training.sampled:
-            return softmax_loss(
-                users_MD @ model.score_vectors().T + model.item_bias, targets, allowed_BN=~seen_MN
-            )
+            scores_MN = users_MD @ scored_ND.T
+            scores_MN = scores_MN if bias_N is None else scores_MN + bias_N
+            return softmax_loss(scores_MN, targets, allowed_BN=~seen_MN)
         some = targets.sum(1) > 0
         if not some.any():
-            return model.item_bias.sum() * 0.0
+            return users_MD.sum() * 0.0
         return sampled_softmax_loss(
             users_MD[some],
-            model.score_vectors(),
+            scored_ND,
             self._drawn(targets[some]),
             self._sampled(self.training.sampled, rng),
             on_device(self.log_chance),
-            bias_N=model.item_bias,
+            bias_N=bias_N,
             left_out_BN=seen_MN[some],
             weights_B=targets[some].sum(1),
         )
 
-    def _targets(self, users: np.ndarray, seen_MN: Tensor) -> Tensor:
+    def wanted(self, users: np.ndarray, seen_MN: Tensor) -> Tensor:
+        """[M, N] weights of what these users like beyond what is seen."""
         dense = on_device(self.data.targets[users].toarray().astype(np.float32))
         return dense.masked_fill(seen_MN, 0.0)
 
@@ -400,16 +435,6 @@ def cut(inputs: Mapping[str, Tensor], prefix: np.ndarray) -> dict[str, Tensor]:
     places = up_to(inputs["is_real"].shape[1], inputs["is_real"])
     inside = places[None, :] < on_device(prefix)[:, None]
     return {**inputs, "is_real": inputs["is_real"] & inside}
-
-
-def _factors(data: TrainingSet, dim: int, rng: np.random.Generator) -> np.ndarray:
-    """[N, dim or fewer] factors of who was shown or wanted what, of mean square length 1."""
-    users, places = np.nonzero(data.inputs.is_real)
-    shown = sp.csr_matrix(
-        (np.ones(len(users), np.float32), (users, data.inputs.items[users, places])),
-        shape=data.targets.shape,
-    )
-    return unit_scaled(collaborative_factors((shown + data.targets) > 0, dim, rng=rng))
 
 
 def _sampling_chance(popularity: np.ndarray) -> np.ndarray:

@@ -1,0 +1,340 @@
+"""The outer loop of a decoder that takes inner steps: what is learned of where users start and how
+far they go.
+
+Codes of items are factors of what training users met, so a training user's own wishes are in them,
+as a new user's never are. Training users therefore stand in folds, and each adapts by codes of the
+others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from metarec.models.config import setting
+from metarec.models.sampling import stand_ins
+from metarec.models.transformer.inner_loop import InnerLoop, Support
+from metarec.models.transformer.losses import PLACES, lambda_loss
+from metarec.models.transformer.network import SequenceTransformer
+from metarec.models.transformer.scorer import TransformerConfig
+from metarec.models.transformer.training import Objective, TrainingSet, cut, optimized
+from metarec.runtime.device import in_memory, on_device
+from metarec.runtime.gains import ndcg_of_scores
+from metarec.runtime.training import Watch, one_of, train, weights_of
+
+SHARES = (0.05, 0.15, 0.25, 0.5, 1.0)
+"""Parts of a history after which held-out users are asked."""
+RATE_FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""What Reptile's step sizes are tried times."""
+MAX_WANTED = 20
+"""Later items of a user that Reptile's steps read at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptiveConfig(TransformerConfig):
+    """Hyper-parameters of a decoder that takes inner steps."""
+
+    factors: float = setting(2.0, least=0)
+    """As of `TransformerConfig`: with good item vectors a step on one event tells of others."""
+    evenness: float = setting(0.5, least=0, most=1)
+    """As of `TransformerConfig`: ranks are made of what many like, the more so the more they
+    like.
+    """
+    inner_steps: int = setting(3, least=0)
+    """Gradient steps on a user's events; 0 or more."""
+    inner_lr: float = setting(0.003, above=0)
+    """Step size of the inner loop, above 0, of a matrix divided by its width; where rates are
+    learned, where they start.
+    """
+    codes: int = setting(128, least=1)
+    """Collaborative factors of items that the user's own code leans to (1 or more)."""
+    code_lr: float = setting(0.3, above=0)
+    """Step size of the code, above 0; where rates are learned, where it starts."""
+    kappa: float = setting(3.0, above=0)
+    """Events that count half in the inner loss (above 0); where it is learned, where it
+    starts.
+    """
+    rank: int = setting(4, least=1)
+    """Of LoRA's factors (1 or more)."""
+    anchors: int = setting(256, least=2)
+    """Items that stand for the catalog in the inner loss (2 or more)."""
+    outer_steps: int = setting(150, least=0)
+    """Updates of the prior (0 or more)."""
+    tasks_per_step: int = setting(32, least=1)
+    """Users in each (1 or more)."""
+    outer_lr: float = setting(3e-4, above=0)
+    """Step size of the outer loop (above 0)."""
+    settings_lr: float = setting(0.03, above=0)
+    """The same of what is learned of the inner steps: rates, confidence, scales (above 0)."""
+    folds: int = setting(4, least=2)
+    """Parts of the training users: the codes by which one adapts are those of the others."""
+    first_order: bool = setting(default=False)
+    """Whether the outer loop treats inner gradients as constants."""
+
+
+class Adapting(Protocol):
+    """A decoder that takes inner steps, as the outer loop sees it."""
+
+    @property
+    def network(self) -> SequenceTransformer:
+        """The decoder."""
+        ...
+
+    @property
+    def inner(self) -> InnerLoop:
+        """How it moves to a user."""
+        ...
+
+    @property
+    def config(self) -> AdaptiveConfig:
+        """Its hyper-parameters."""
+        ...
+
+    @property
+    def inner_steps(self) -> int:
+        """Gradient steps on a user's events."""
+        ...
+
+    method: ClassVar[str]
+    learns_start: ClassVar[bool]
+    at_once: ClassVar[int]
+
+    def scores(self, shown: Mapping[str, Tensor]) -> Tensor:
+        """[B, N] log-scores as served."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Training users who adapt by codes in which they have no part."""
+
+    users: np.ndarray
+    codes_NK: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaTraining:
+    """The outer loop over one model, whose network and inner loop it changes in place."""
+
+    model: Adapting
+    data: TrainingSet
+    asked: TrainingSet
+    folds: list[Fold]
+    rng: np.random.Generator
+
+    @classmethod
+    def of(
+        cls,
+        model: Adapting,
+        data: TrainingSet,
+        asked: TrainingSet,
+        rng: np.random.Generator,
+    ) -> MetaTraining:
+        """Deal the users into folds."""
+        rows, n = np.arange(data.targets.shape[0]), model.config.folds
+        of_fold = rng.permutation(-(-len(rows) // data.copies)) % n
+        place = np.tile(of_fold, data.copies)[: len(rows)]
+        folds = [
+            Fold(
+                users=np.intersect1d(np.flatnonzero(place == fold), data.usable),
+                codes_NK=codes_of(data, model.config.codes, rng, np.flatnonzero(place != fold)),
+            )
+            for fold in range(n)
+        ]
+        folds = [fold for fold in folds if len(fold.users)]
+        return cls(model=model, data=data, asked=asked, folds=folds, rng=rng)
+
+    def run(self) -> None:
+        """The best state that held-out users saw, the first one included."""
+        model, config = self.model, self.model.config
+        both = nn.ModuleList([model.network, model.inner])
+        is_reptile = model.method == "reptile"
+        if is_reptile:
+            self._choose_rates()
+        make = self._pull if is_reptile else partial(self._query, self._objective(self.data))
+        optimizer, schedule = self._interpolated() if is_reptile else self._optimized()
+        before, first = self._quality(), weights_of(both)
+        best = train(
+            config.outer_steps,
+            one_of(lambda _done: make()),
+            optimizer,
+            schedule=schedule,
+            clip=list(both.parameters()),
+            watch=Watch(
+                quality=self._quality,
+                state=lambda: weights_of(both),
+                every=config.check_every,
+                patience=None,
+            ),
+        )
+        both.load_state_dict(best.state if best.state and best.quality > before else first)
+        both.eval()
+        both.requires_grad_(requires_grad=False)
+
+    def _objective(self, data: TrainingSet) -> Objective:
+        return Objective.of(data, self.model.config.training())
+
+    def _optimized(self) -> tuple[Optimizer, LRScheduler]:
+        """AdamW over what the method learns, the settings of the steps faster."""
+        model, config = self.model, self.model.config
+        training = replace(config.training(), learning_rate=config.outer_lr)
+        weights: nn.Module = model.inner.factors
+        if model.learns_start:
+            weights = nn.ModuleList([model.network, weights])
+        else:
+            model.network.requires_grad_(requires_grad=False)
+        faster = (model.inner.settings, config.settings_lr)
+        return optimized(weights, config.outer_steps, training, faster=faster)
+
+    def _interpolated(self) -> tuple[Optimizer, LRScheduler]:
+        """Plain steps down `_pull`, which move the prior part of the way, less and less."""
+        config = self.model.config
+        optimizer = torch.optim.SGD(self.model.network.parameters(), lr=config.outer_lr)
+        return optimizer, LambdaLR(optimizer, lambda step: 1 - step / config.outer_steps)
+
+    def _choose_rates(self) -> None:
+        """Reptile learns no rates: the first ones, times what suits held-out users best."""
+        rates = self.model.inner.log_rates
+        with torch.no_grad():
+            start = rates.clone()
+
+            def tried(factor: float) -> float:
+                rates.copy_(start + math.log(factor))
+                return self._quality()
+
+            rates.copy_(start + math.log(max(RATE_FACTORS, key=tried)))
+
+    def _query(self, objective: Objective) -> Tensor:
+        """The loss of what users went on to like, after they moved by the events before: how
+        likely it is, and how much the best ten places lack of it.
+        """
+        model, (fold, users) = self.model, self._drawn()
+        network, prefix = model.network, self._prefixes(users)
+        inputs = cut(self.data.shown(users), prefix)
+        if model.learns_start:
+            network.items.train()  # content alone must do at times, as in training
+        vectors = model.inner.vectors(network, fold.codes_NK)
+        moved = model.inner.adapt(
+            network,
+            inputs,
+            vectors,
+            steps=model.inner_steps,
+            first_order=model.config.first_order,
+        )
+        users_BD, items_ND = model.inner.users(network, inputs, vectors, moved), vectors.whole()
+        seen_BN = objective.seen(inputs, prefix)
+        unlikely = objective.softmax(users_BD, items_ND, None, users, seen_BN, self.rng)
+        scores_BN = (users_BD @ items_ND.T).masked_fill(seen_BN, -torch.inf)
+        return unlikely + lambda_loss(scores_BN, objective.wanted(users, seen_BN) > 0)
+
+    def _pull(self) -> Tensor:
+        """Half the squared distance to where steps on what users went on to like lead, whose
+        gradient is Reptile's direction.
+        """
+        model, (fold, users) = self.model, self._drawn()
+        inputs = cut(self.data.shown(users), self._prefixes(users)) | self._wanted(users)
+        with torch.no_grad():
+            # The inner loss is all Reptile learns from, and would learn fixed anchors by heart.
+            anchors = anchors_of(self.data, model.config.anchors, self.rng)
+            vectors = model.inner.vectors(model.network, fold.codes_NK, anchors)
+            moved = model.inner.adapt(
+                model.network, inputs, vectors, steps=model.inner_steps, first_order=True
+            )
+        pulls = [
+            (start - moved[name]).square().sum()
+            for name, start in model.inner.start(model.network).items()
+        ]
+        return torch.stack(pulls).sum() / (2 * len(users))
+
+    def _drawn(self) -> tuple[Fold, np.ndarray]:
+        """A meta-batch, of one fold."""
+        shares = np.array([len(fold.users) for fold in self.folds], np.float64)
+        fold = self.folds[self.rng.choice(len(self.folds), p=shares / shares.sum())]
+        size = min(self.model.config.tasks_per_step, len(fold.users))
+        return fold, self.rng.choice(fold.users, size=size, replace=False)
+
+    def _prefixes(self, users: np.ndarray) -> np.ndarray:
+        """How many of their events are shown: none to all, few as often as many."""
+        lengths = self.data.inputs.is_real[users].sum(axis=1)
+        drawn = np.exp(self.rng.random(len(users)) * np.log(lengths + 2.0)) - 1
+        return np.asarray(np.minimum(drawn.astype(np.int64), lengths))
+
+    def _wanted(self, users: np.ndarray) -> dict[str, Tensor]:
+        """What these users liked after the pool, for the inner loss."""
+        rows = self.data.targets[users]
+        drawn = [
+            self.rng.permutation(rows.indices[start:end])[:MAX_WANTED]
+            for start, end in pairwise(rows.indptr)
+        ]
+        items = np.zeros((len(users), max(1, *map(len, drawn))), np.int64)
+        is_wanted = np.zeros(items.shape, np.float32)
+        for row, wanted in enumerate(drawn):
+            items[row, : len(wanted)], is_wanted[row, : len(wanted)] = wanted, 1.0
+        return {"wanted": on_device(items), "is_wanted": on_device(is_wanted)}
+
+    def _quality(self) -> float:
+        """NDCG@10 of held-out users after prefixes of several lengths."""
+        self.model.network.eval()
+        rows = np.arange(self.asked.targets.shape[0])
+        most = self.model.config.max_held_out
+        rows = rows[:: max(1, len(rows) // most)][:most]
+        if not len(rows):
+            return 0.0
+        lengths, shown = self.asked.inputs.is_real[rows].sum(axis=1), self.asked.shown(rows)
+        objective, found = self._objective(self.asked), []
+        for share in SHARES:
+            prefix = np.ceil(share * lengths).astype(np.int64)
+            seen_BN = objective.seen(shown, prefix)
+            scores_BN = self._scores(cut(shown, prefix)).masked_fill(seen_BN, -torch.inf)
+            wanted_BN = objective.wanted(rows, seen_BN) > 0
+            found.append(ndcg_of_scores(in_memory(scores_BN), in_memory(wanted_BN), PLACES).mean())
+        return float(np.mean(found))
+
+    def _scores(self, shown: Mapping[str, Tensor]) -> Tensor:
+        """[B, N] as served, some users at once."""
+        count = len(shown["items"])
+        parts = np.array_split(np.arange(count), -(-count // self.model.at_once))
+        return torch.cat(
+            [
+                self.model.scores({name: value[on_device(at)] for name, value in shown.items()})
+                for at in parts
+            ]
+        )
+
+
+def support_of(data: TrainingSet, anchors: int, codes: int, rng: np.random.Generator) -> Support:
+    """Items as the inner loss of a new user sees them."""
+    items, weights = anchors_of(data, anchors, rng)
+    shown = data.inputs.items[data.inputs.is_real]
+    log = np.log(np.bincount(shown, minlength=data.targets.shape[1]) + 0.5)
+    return Support(
+        anchors=items,
+        anchor_weights=weights,
+        early=on_device((log - log.mean()).astype(np.float32)),
+        codes=codes_of(data, codes, rng),
+    )
+
+
+def anchors_of(data: TrainingSet, anchors: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Items drawn uniformly that stand for the catalog, and log of how many each stands for."""
+    items, weights = stand_ins(data.targets.shape[1], np.zeros(0, np.int64), anchors, rng)
+    return on_device(items), on_device(weights)
+
+
+def codes_of(
+    data: TrainingSet, codes: int, rng: np.random.Generator, users: np.ndarray | None = None
+) -> Tensor:
+    """[N, codes] factors of what these users met, or all; zeros where there are fewer factors."""
+    found = data.factors(codes, rng, users) if codes else np.zeros((data.targets.shape[1], 0))
+    missing = codes - found.shape[1]
+    return on_device(np.pad(found, ((0, 0), (0, missing))).astype(np.float32))
