@@ -18,6 +18,7 @@ from metarec.data.ingest import ingest
 from metarec.data.kinds import Kinds
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
+from metarec.features.usage import column_use
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -462,3 +463,42 @@ def test_keys_are_known_by_the_noun_and_a_word_for_number(
     assert open_tables(tmp_path / "acts.csv").interactions.select("user_id", "item_id").rows() == [
         ("A", "X")
     ]
+
+
+def test_items_known_by_their_title_alone(tmp_path: Path) -> None:
+    rows = [f"{user},Game {game},play" for user in range(4) for game in range(3)]
+    (tmp_path / "plays.csv").write_text("\n".join(["user-id,game-title,behavior-name", *rows]))
+    tables = open_tables(tmp_path / "plays.csv")
+    assert tables.interactions["item_id"].unique().sort().to_list() == [
+        "Game 0",
+        "Game 1",
+        "Game 2",
+    ]
+    assert tables.items.sort("item_id")["title"].to_list() == ["Game 0", "Game 1", "Game 2"]
+    assert any("'game-title' of plays.csv was read as item_id" in f.why for f in tables.findings)
+
+
+def test_a_name_beside_an_id_is_no_id(tmp_path: Path) -> None:
+    (tmp_path / "acts.csv").write_text("client,Flight No,Destination,hotel_name\nA,LH1,Rome,Roma\n")
+    tables = open_tables(tmp_path / "acts.csv")
+    assert tables.interactions.select("user_id", "item_id").rows() == [("A", "LH1")]
+
+
+def test_a_list_that_is_always_the_same_is_said_on_one_line(tmp_path: Path) -> None:
+    (tmp_path / "acts.jsonl").write_text(
+        "\n".join(f'{{"user": "{n}", "item": "x", "helpful": [0, 1]}}' for n in range(3))
+    )
+    told = {row.column: row.why for row in column_use(read_clean(tmp_path / "acts.jsonl")[0])}
+    assert told["helpful"] == "it is always [0, 1]"
+
+
+def test_a_first_line_with_a_moment_is_no_line_of_names(tmp_path: Path) -> None:
+    row = "user_000000\t2025-12-04T23:09:00Z\tmb-10\tArtist\n"
+    (tmp_path / "listens.tsv").write_text(row + row.replace("10", "11"))
+    with pytest.raises(BadInput, match="the first line looks like a row"):
+        open_tables(tmp_path / "listens.tsv")
+
+
+def test_the_name_of_a_behavior_is_a_kind(tmp_path: Path) -> None:
+    (tmp_path / "acts.csv").write_text("user,item,behavior-name\nA,X,purchase\nA,Y,play\n")
+    assert open_tables(tmp_path / "acts.csv").interactions["kind"].to_list() == ["purchase", "play"]

@@ -79,6 +79,12 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "behaviour",
         "behavior_type",
         "event_name",
+        "behavior_name",
+        "behaviour_name",
+        "action_type",
+        "action_name",
+        "interaction",
+        "activity",
         *"行为 行为类型 行为名称 操作 操作类型 动作 事件 事件类型 交易类型".split(),
     ),
     "title": (
@@ -135,7 +141,7 @@ USER_NOUNS = tuple(
     "user customer client member student learner pupil trainee patient reader viewer listener "
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
-    "borrower cardholder visitor person account profile cust".split()
+    "borrower cardholder visitor person account profile cust device cookie session".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -143,12 +149,16 @@ ITEM_NOUNS = tuple(
     "news post recipe dish meal restaurant hotel property listing apartment venue poi place "
     "destination attraction treatment medication medicine drug therapy exercise load shipment "
     "freight parcel job vacancy offer fund stock security instrument artist album podcast episode "
-    "content document material module program programme tour service".split()
+    "content document material module program programme tour flight train room vehicle car part "
+    "service creative campaign ad banner".split()
 )
 """What items are called."""
 _COUNTED_WITHIN = ("track", "episode", "lesson", "module", "place", "content", "post", "stock")
 """Items whose `number` is a place in a row, or how many there are."""
-_NO_NAME_ALONE = ("stock", "service", "content", "program", "programme", "offer", "account")
+_NO_NAME_ALONE = (
+    *"stock service content program programme offer account device cookie session campaign".split(),
+    *"train part room".split(),
+)
 """Nouns that alone name something else as often."""
 
 
@@ -378,12 +388,29 @@ def _guesses(
         ending = [c for c in ending if name != "value" or not plain(c).startswith(NO_RATING)]
         if len(ending) == 1 and ending[0] not in mapping.values():
             found[name] = ending[0]
-    return found
+    return found | _known_by_title(columns, table, mapping, synonyms)
+
+
+def _known_by_title(
+    columns: Sequence[str],
+    table: str,
+    mapping: Mapping[str, str],
+    synonyms: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
+    """The one column of titles of events whose items have no ids."""
+    ids = ("item_id", *SYNONYMS["item_id"], *LESS_LIKELY["item_id"], *synonyms.get("item_id", ()))
+    present = {plain(c) for c in columns}
+    if table != "interactions" or "item_id" in mapping or present & {plain(n) for n in ids}:
+        return {}
+    titles = {plain(n) for n in ("title", *LESS_LIKELY["title"])}
+    found = [c for c in columns if plain(c) in titles and c not in mapping.values()]
+    return {"item_id": found[0]} if len(found) == 1 else {}
 
 
 def _no_names(columns: Sequence[str], table: str) -> str:
     """What to do where the first line looks like a row rather than names."""
-    if not any(re.fullmatch(r"[\d.,:/ -]*\d[\d.,:/ -]*(_\d+)?", c.strip()) for c in columns):
+    number = r"[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*(_\d+)?"  # or a moment
+    if not any(re.fullmatch(number, c.strip()) for c in columns):
         return ""
     setting = {"items": "item_names", "users": "user_names"}.get(table, "names")
     return (

@@ -180,5 +180,5 @@ def _range(stated: pl.Series) -> str:
 
 
 def _short(value: object, most: int = 30) -> str:
-    text = repr(value)
+    text = repr(value.to_list() if isinstance(value, pl.Series) else value)
     return text if len(text) <= most else f"{text[:most]}..."

@@ -246,6 +246,8 @@ def _events(
     frame, said = with_kind(frame, reading.kinds, place.name, reading.context or ())
     findings = [*findings, *said]
     given = {canonical: column for column, canonical in names.items()}
+    if _is_title(given.get("item_id", "")) and "title" not in frame.columns:
+        frame = frame.with_columns(pl.col("item_id").alias("title"))
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
@@ -256,6 +258,11 @@ def _events(
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
     frame, odd = with_types(frame, keep_text=("kind",))
     return frame, [*findings, *guessed, *invalid, *odd], given
+
+
+def _is_title(column: str) -> bool:
+    """Whether items are known by what they are called."""
+    return plain(column).endswith(("title", "name"))
 
 
 def _renamed(
