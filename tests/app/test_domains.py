@@ -218,3 +218,13 @@ def test_evaluation_tells_the_metric_of_the_domain_and_why(run: Run) -> None:
     )
     assert code == 0
     assert f"finance is evaluated by Precision@10: {pack.metric_why}" in text
+
+
+def test_a_domain_is_told_in_chinese_from_its_first_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("domains", "travel")[1].startswith("domain travel: Places, stays and trips")
+    monkeypatch.setenv("METAREC_LANG", "zh")
+    for name in ("e-commerce", "travel", "health"):
+        first = run("domains", name)[1].splitlines()[0]
+        assert first.startswith(f"领域 {name}：") and not re.search("[a-z]", first.split("：")[1])

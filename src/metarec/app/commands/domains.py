@@ -68,7 +68,7 @@ def _words(pack: DomainPack) -> str:
     ]
     policy = [line for line in facts["policy"]["words"] if not line.startswith("said with every")]
     lines = [
-        f"{pack.name}: {pack.about}",
+        f"domain {pack.name}: {pack.about}",
         "",
         table(["column", "also understood as"], columns),
         "",
