@@ -155,6 +155,32 @@ def test_three_likes_change_the_list_and_a_reload_remembers(visit, rated_world):
     expect(page.locator("#told li[data-item]")).to_have_count(3)
 
 
+def test_what_slides_under_the_pointer_does_not_look_chosen(visit):
+    page = visit()
+    settled(page)
+    first = page.locator("#slate .rate.like").first
+    first.scroll_into_view_if_needed()
+    box = first.bounding_box()
+    pointer = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = first.get_attribute("aria-label")
+    page.mouse.click(*pointer)
+    expect(first).not_to_have_attribute("aria-label", before)
+    expect(page.locator("body")).to_have_class(re.compile("at-rest"))
+    first.hover()  # which moves the pointer
+    expect(page.locator("body")).not_to_have_class(re.compile("at-rest"))
+    pointed_at = color_of(page)
+    page.evaluate("document.body.classList.add('at-rest')")
+    assert color_of(page) != pointed_at
+
+
+def color_of(page):
+    """Of the button below the pointer, when it has come to rest."""
+    return page.locator("#slate .rate.like:hover").evaluate(
+        "button => (button.getAnimations().forEach((one) => one.finish()),"
+        " getComputedStyle(button).color)"
+    )
+
+
 def test_the_adaptation_is_replayed_click_by_click(visit, rated_world):
     page = visit()
     settled(page)

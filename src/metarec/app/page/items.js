@@ -110,6 +110,22 @@ export const sureWords = (share) =>
   share > 0.85 ? t`a guess` : share > 0.55 ? t`some idea` : share > 0.3 ? t`fairly sure` : t`sure`;
 
 /**
+ * Until the pointer moves again nothing that slides under it looks pointed at: nobody chose it.
+ * A browser tells of moves of the page below a pointer too, by which it did not move.
+ */
+function restPointer() {
+  const { classList } = document.body;
+  const wake = ({ movementX, movementY }) => {
+    if (movementX || movementY) {
+      classList.remove("at-rest");
+      document.removeEventListener("pointermove", wake);
+    }
+  };
+  classList.add("at-rest");
+  document.addEventListener("pointermove", wake);
+}
+
+/**
  * Like and dislike. `now` says what was said before; `rate(kind)` is called with what is
  * pressed, the same again to take it back.
  */
@@ -123,7 +139,10 @@ export function rateButtons(title, now, rate) {
         "aria-pressed": String(now === kind),
         "aria-label": kind === "like" ? t`Like ${title}` : t`Not for me: ${title}`,
         title: now === kind ? t`Take it back` : kind === "like" ? t`Like` : t`Not for me`,
-        onclick: () => rate(kind),
+        onclick: () => {
+          restPointer();
+          rate(kind);
+        },
       },
       icon(kind),
     ),
