@@ -91,7 +91,7 @@ def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) ->
     )
     return report_page(
         f"New users of {evaluation.data}",
-        f"{head(evaluation).replace('\n', '; ')}.",
+        "; ".join(head(evaluation).splitlines()) + ".",
         body,
         downloads={"curve.csv": evaluation.frame().write_csv()},
     )
