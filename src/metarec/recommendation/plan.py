@@ -28,8 +28,10 @@ from metarec.recommendation.settings import Settings
 
 COUNTED = frozenset({"profile", "item_knn", "markov", "content", "support_ridge"})
 """Models whose work is known beforehand."""
-BASE_MIB, EVENT_BYTES, ITEM_BYTES = 420.0, 220.0, 2200.0
-"""Memory of the program itself, of an event while histories are cut, and of an item's columns."""
+BASE_MIB, EVENT_BYTES, ITEM_BYTES, RATING_BYTES = 520.0, 220.0, 2200.0, 400.0
+"""Memory of the program itself, of an event while histories are cut, of an item's columns, and of
+a rating while the rating model is rehearsed.
+"""
 TASK_BYTES = 45_000.0
 """Memory of a task of the gate: its candidates, and what training keeps of them for a moment."""
 EVENT_SECONDS, PAIR_SECONDS, ITEM_SECONDS = 2.6e-6, 2.5e-8, 3e-5
@@ -117,7 +119,8 @@ def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
         ),
         uncounted=[name for name in settings.parts if name not in COUNTED],
         memory_mib=_memory(len(data.interactions), lengths, n_items, entries, models)
-        + TASK_BYTES * teachers * (len(horizon.shots) + 1) / 2**20,
+        + TASK_BYTES * teachers * (len(horizon.shots) + 1) / 2**20
+        + RATING_BYTES * data.interactions.has_values * len(data.interactions) / 2**20,
         thinned=_thinned(
             lengths,
             horizon,
