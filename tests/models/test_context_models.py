@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -54,6 +56,16 @@ def test_nobody_is_their_own_friend_of_a_friend(friends: Friends) -> None:
 def test_who_names_no_friend_gets_no_evidence(friends: Friends) -> None:
     assert friends.evidence(_users()).nnz == 0
     assert friends.evidence(_users(friends=sp.csr_matrix((1, 3)))).nnz == 0
+
+
+def test_a_friend_without_friends_speaks_alone(friends: Friends) -> None:
+    """Asked together with what the user took, by which friends who agree say more."""
+    alone = replace(friends, graph=sp.csr_matrix((3, 3), dtype=np.float32))
+    support = Histories.of_indexes([np.array([1])])
+    users = replace(_users(friends=sp.csr_matrix([[0, 1.0, 0]])), support=support)
+    told = alone.evidence(users)
+
+    assert told.toarray().argmax() == 1
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ class Friends:
 
     def _agreeing(self, reached: sp.csr_matrix, users: UserBatch) -> sp.csr_matrix:
         """Whoever took what the user took says more."""
-        if not len(users.support.items):
+        if not reached.nnz or not len(users.support.items):
             return reached
         own = users.support.matrix(self.taken.shape[1])
         norms = np.sqrt(np.maximum(users.support.lengths, 1.0))
