@@ -502,3 +502,13 @@ def test_a_first_line_with_a_moment_is_no_line_of_names(tmp_path: Path) -> None:
 def test_the_name_of_a_behavior_is_a_kind(tmp_path: Path) -> None:
     (tmp_path / "acts.csv").write_text("user,item,behavior-name\nA,X,purchase\nA,Y,play\n")
     assert open_tables(tmp_path / "acts.csv").interactions["kind"].to_list() == ["purchase", "play"]
+
+
+def test_short_descriptions_are_titles_where_there_are_none(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text("user,item\nA,X\nB,Y\n")
+    (tmp_path / "items.csv").write_text("StockCode,Description\nX,RED MUG\nY,LUNCH BAG\n")
+    tables = open_tables(tmp_path)
+    assert tables.items["title"].to_list() == ["RED MUG", "LUNCH BAG"]
+    assert any("'Description' of items.csv was read as title" in f.why for f in tables.findings)
+    (tmp_path / "items.csv").write_text(f"StockCode,Description\nX,{'long ' * 30}\nY,{'x ' * 50}\n")
+    assert open_tables(tmp_path).items.columns == ["item_id", "text"]

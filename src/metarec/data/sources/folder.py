@@ -115,6 +115,8 @@ def read_event_file(path: Path, reading: Reading) -> Tables:
     )
 
 
+MAX_TITLE = 60
+"""Letters up to which nine texts of ten may be titles."""
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
@@ -175,6 +177,23 @@ def _unflattened(
             frame, side, said = taken_out(frame, key, columns, place.name)
             sides[key] = (side, place, said)
     return frame, sides["item_id"], sides["user_id"]
+
+
+def _with_title(
+    items: pl.DataFrame, names: Mapping[str, str], mapping: Mapping[str, str], place: Place
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Short descriptions are titles where there are none: `RED MUG` in a till's `Description`."""
+    column = next((c for c, name in names.items() if name == "text"), None)
+    if column is None or "text" in mapping or "title" in items.columns:
+        return items, []
+    if items["text"].dtype != pl.Utf8:
+        return items, []
+    lengths = items["text"].str.len_chars().drop_nulls()
+    if not len(lengths) or float(lengths.quantile(0.9) or 0.0) > MAX_TITLE:
+        return items, []
+    why = f"column {column!r} of {place.name} was read as title: its texts are short"
+    note = Finding(rule="columns", rows=0, action="noted", why=why, table="items")
+    return items.rename({"text": "title"}), [note]
 
 
 def _doubled(raw: RawTable, table: str) -> list[Finding]:
@@ -359,6 +378,8 @@ def _side(
         given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
         frame, tags = with_tags(frame, given)
         odd = [*odd, *tags]
+        frame, said = _with_title(frame, names, mapping, place)
+        odd = [*odd, *said]
     frame, codes = without_codes(frame, table, (key, "latitude", "longitude"))
     odd = [*odd, *codes]
     frame, more = side_findings(frame, key, place.name)
