@@ -118,12 +118,11 @@ def _are_seconds(column: pl.Series) -> bool:
     if _A_NUMBER.search(column.name) or not (column.dtype.is_numeric() or column.dtype == pl.Utf8):
         return False
     numbers = as_numbers(column) if column.dtype == pl.Utf8 else column.cast(pl.Float64)
-    stated = numbers.drop_nulls()
-    if len(stated) < len(nothing(column.cast(pl.Utf8)).drop_nulls()) or stated.n_unique() < 2:
+    stated = numbers.drop_nulls().to_numpy()
+    if len(stated) < len(nothing(column.cast(pl.Utf8)).drop_nulls()) or len(set(stated[:1000])) < 2:
         return False
-    scale = 1000.0 if float(stated.max()) > SECONDS[1] else 1.0  # type: ignore[arg-type]
-    low, high = float(stated.min()) / scale, float(stated.max()) / scale  # type: ignore[arg-type]
-    return SECONDS[0] <= low and high <= SECONDS[1]
+    scale = 1000.0 if stated.max() > SECONDS[1] else 1.0
+    return bool(SECONDS[0] <= stated.min() / scale and stated.max() / scale <= SECONDS[1])
 
 
 def _text(column: str) -> pl.Expr:
