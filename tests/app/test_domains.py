@@ -228,3 +228,16 @@ def test_a_domain_is_told_in_chinese_from_its_first_line(
     for name in ("e-commerce", "travel", "health"):
         first = run("domains", name)[1].splitlines()[0]
         assert first.startswith(f"领域 {name}：") and not re.search("[a-z]", first.split("：")[1])
+
+
+def test_what_the_policy_reads_is_told_as_a_fact_and_is_no_reason(
+    model: Path, pack: DomainPack
+) -> None:
+    """A nut allergy is why nuts stay away, not why fish is recommended."""
+    fitted = Recommender.load(model)
+    columns = {e.item_column for e in fitted.policy.exclusions}
+    columns |= {e.profile_attribute for e in fitted.policy.exclusions}
+    stated = {name: "nuts" for name in columns}
+    for item in fitted.catalog.frame["item_id"].to_list()[:8]:
+        said = fitted.explain(Request(profile=stated), item).reasons
+        assert not [why for why in said for name in columns if f" {name} " in why], pack.name

@@ -59,6 +59,18 @@ def labels_of(model: Explained) -> Mapping[str, str]:
     return NO_DOMAIN.labels if policy is None else _pack(policy).labels
 
 
+def told_by_policy(model: Explained) -> frozenset[str]:
+    """Columns and attributes that the policy's exclusions read: what they say of an item is a fact
+    of its own, and no reason to like it.
+    """
+    policy = getattr(model, "policy", None)
+    if policy is None:
+        return frozenset()
+    columns = model.catalog.frame.columns
+    read = [column_of(e.item_column, columns, policy) for e in policy.exclusions]
+    return frozenset([*filter(None, read), *(e.profile_attribute for e in policy.exclusions)])
+
+
 def _pack(policy: Policy) -> DomainPack:
     return NO_DOMAIN if policy.domain is None else domain(policy.domain)
 

@@ -11,7 +11,7 @@ import numpy as np
 from metarec.data.arguments import check_type, check_whole, refused
 from metarec.explanation.context_facts import context_facts
 from metarec.explanation.counterfactual import counterfactual
-from metarec.explanation.field_facts import field_facts, labels_of
+from metarec.explanation.field_facts import field_facts, labels_of, told_by_policy
 from metarec.explanation.importance import (
     MAX_FEATURES,
     circumstance_effects,
@@ -117,7 +117,7 @@ def explain(
         counterfactual=found,
         reasons=sentences(
             _not_needed_against(events, found),
-            features,
+            [one for one in features if one.name not in told_by_policy(model)],
             parts,
             liked_from=_liked_from(model),
             facts=context_facts(model, request, [column[0]])[0],
