@@ -93,6 +93,7 @@ ITEM = "--item s00"
         (f"explain model {ITEM} --near 999,999", "is out of range"),
         (f"explain model {ITEM} --out data", "'data' is a folder; name a file"),
         (f"explain model {ITEM} --trace data", "'data' is a folder; name a file"),
+        (f"explain model {ITEM} --trace why.html", "FILE ends in .svg; got why.html"),
         ("audit model nowhere", "nowhere does not exist; give a data folder"),
         ("audit data model", "'data' is no metarec model"),
         ("audit model data --by nope", "no user states 'nope'"),

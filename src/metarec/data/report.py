@@ -302,7 +302,7 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
         )
     if removed(findings) > 0.05 * facts["events"]:
         lines.append(
-            "Cleaning removed more than 5% of rows: look at the examples above before trusting "
-            "what is left."
+            "Cleaning removed more than 5% of rows: look at the examples under Cleaning before "
+            "trusting what is left."
         )
     return lines

@@ -242,6 +242,12 @@ def explain(
         )
     if (map_file is None) != (by is None):
         raise BadInput("--map FILE and --by COLUMN go together")
+    for option, file, form in (("--trace", trace, ".svg"), ("--map", map_file, ".png")):
+        if file is not None and not file.is_dir() and file.suffix.lower() != form:
+            raise BadInput(
+                f"{option} draws a picture, so FILE ends in {form}; got {file} (--out FILE writes "
+                f"a page)"
+            )
     loaded = Recommender.load(model)
     who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
     request = with_context(loaded, who, friend, near, context, search)

@@ -52,11 +52,11 @@ def taken_out(
     side = events.group_by(key, maintain_order=True).agg(first)
     what, listed = "items" if key == "item_id" else "users", ", ".join(map(repr, columns))
     why = (
-        f"{listed} of {place} say the same at every event of an item and are read as columns of "
-        f"items"
+        f"columns of {place} that say the same at every event of an item are read as columns of "
+        f"items: {listed}"
         if what == "items"
-        else f"{listed} of {place} say the same at every event of a user and are read as columns "
-        f"of users"
+        else f"columns of {place} that say the same at every event of a user are read as columns "
+        f"of users: {listed}"
     )
     note = Finding(rule="columns", rows=0, action="noted", why=why, table=what)
     return events.drop(columns), side, [note]
