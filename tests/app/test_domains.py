@@ -227,7 +227,8 @@ def test_a_domain_is_told_in_chinese_from_its_first_line(
     monkeypatch.setenv("METAREC_LANG", "zh")
     for name in ("e-commerce", "travel", "health"):
         first = run("domains", name)[1].splitlines()[0]
-        assert first.startswith(f"领域 {name}：") and not re.search("[a-z]", first.split("：")[1])
+        assert first.startswith(f"领域 {name}：")
+        assert not re.search("[a-z]", first.split("：")[1])
 
 
 def test_what_the_policy_reads_is_told_as_a_fact_and_is_no_reason(

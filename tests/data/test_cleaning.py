@@ -356,7 +356,8 @@ def test_a_user_with_much_of_all_events_is_told_and_kept(
         assert told[0].rows == table.filter(pl.col("user_id") == "tester").height
         assert "user 'tester' has" in told[0].why
         assert told[0].why.endswith('without_users = ["tester"]')
-        assert "用户 'tester' 占全部事件的" in translated_lines(told[0].line(), "zh", OUTPUT, SAID)
+        chinese = translated_lines(told[0].line(), "zh", OUTPUT, SAID)
+        assert "用户 'tester' 占全部事件的" in chinese
 
 
 def test_users_are_left_out_by_name() -> None:

@@ -112,7 +112,7 @@ class SlateAnswers:
         by = await self.placed(body.user_id)
         try:
             return await self._prepared_by(by, body)
-        except Exception:  # whatever it was, the control has its share of such
+        except Exception:  # counted for the arm and raised again, whatever it was
             self.service.arms.answered(by, None)
             raise
 
@@ -162,7 +162,7 @@ class SlateAnswers:
         started = time.perf_counter()
         try:
             answer = await self._told(asked, await slate)
-        except Exception:
+        except Exception:  # counted for the arm and raised again, whatever it was
             self.service.arms.answered(asked.by, None)
             raise
         self.service.arms.answered(asked.by, time.perf_counter() - started)

@@ -20,6 +20,9 @@ from metarec.app.service.request_cost import check_batch
 from metarec.app.service.slate_answers import SlateAnswers
 from metarec.recommendation.slate import Slate
 
+NOTHING: list[str] = []
+"""Default of lists in a query; FastAPI copies it for each request."""
+
 
 def slate_routes(service: Service) -> APIRouter:
     """Routes of this file."""
@@ -78,14 +81,13 @@ def slate_routes(service: Service) -> APIRouter:
     )
     async def onboarding(
         user_id: Annotated[schemas.IdText | None, Query()] = None,
-        # FastAPI copies it
-        like: Annotated[list[schemas.IdText], Query(max_length=100)] = [],  # noqa: B006
-        dislike: Annotated[list[schemas.IdText], Query(max_length=100)] = [],  # noqa: B006
+        like: Annotated[list[schemas.IdText], Query(max_length=100)] = NOTHING,
+        dislike: Annotated[list[schemas.IdText], Query(max_length=100)] = NOTHING,
         skip: Annotated[
             list[schemas.IdText], Query(max_length=1000, description="Items not to ask about.")
-        ] = [],  # noqa: B006
+        ] = NOTHING,
         k: Annotated[int, Query(ge=1, le=50)] = 5,
-        profile: Stated = [],  # noqa: B006
+        profile: Stated = NOTHING,
     ) -> Json:
         served = service.live.served
         said = [

@@ -30,7 +30,8 @@ _A_NUMBER = re.compile(
 )
 """Names of numbers that count nothing."""
 _OTHER_DATES = re.compile(
-    r"birth|born|expir|until|due|valid|deadline|releas|publish|出生|生日|到期|有效|截止|发布|出版",
+    r"birth|born|expir|until|due|valid|deadline|releas|publish|"
+    r"出生|生日|到期|有效|截止|发布|出版",
     re.IGNORECASE,
 )
 """Names of dates that are none of events."""

@@ -8,8 +8,8 @@ from metarec.features.behaviour import Behaviour
 
 
 def read_content(content: np.ndarray, texts: np.ndarray | None, center: np.ndarray) -> np.ndarray:
-    """[items, C or C + E] all that is told of each item: its content, and beside it what its text
-    differs by from the middle.
+    """[items, C or C + E] float32 content of each item, followed by its text embedding, at unit
+    length, less `center`, where items have texts.
     """
     return (
         content if texts is None else np.concatenate([content, unit_rows(texts) - center], axis=1)

@@ -140,7 +140,7 @@ class MetaTraining:
         asked: TrainingSet,
         rng: np.random.Generator,
     ) -> MetaTraining:
-        """Deal the users into folds."""
+        """Split the users into folds; the codes of each come from the others."""
         rows, n = np.arange(data.targets.shape[0]), model.config.folds
         of_fold = rng.permutation(-(-len(rows) // data.copies)) % n
         place = np.tile(of_fold, data.copies)[: len(rows)]
