@@ -4,6 +4,7 @@ event kinds.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -141,7 +142,7 @@ USER_NOUNS = tuple(
     "user customer client member student learner pupil trainee patient reader viewer listener "
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
-    "borrower cardholder visitor person account profile cust device cookie session".split()
+    "borrower cardholder visitor person account profile cust".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -156,8 +157,7 @@ ITEM_NOUNS = tuple(
 _COUNTED_WITHIN = ("track", "episode", "lesson", "module", "place", "content", "post", "stock")
 """Items whose `number` is a place in a row, or how many there are."""
 _NO_NAME_ALONE = (
-    *"stock service content program programme offer account device cookie session campaign".split(),
-    *"train part room".split(),
+    *"stock service content program programme offer account campaign train part room".split(),
 )
 """Nouns that alone name something else as often."""
 
@@ -175,8 +175,15 @@ def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
     return (*ids, *numbers, *(noun for noun in nouns if noun not in _NO_NAME_ALONE))
 
 
+STAND_INS = {
+    "session": "session_id session_key session_uuid session_code 会话 会话id 会话编号".split(),
+    "device": "device_id device_key device_uuid device_code device_no 设备id 设备号".split(),
+    "cookie": "cookie_id cookie_key cookie_uuid cookie".split(),
+    "visit": "visit_id visit_key visit_uuid".split(),
+}
+"""What stands in for users where nothing names them, by the names of its columns."""
 LESS_LIKELY: dict[str, tuple[str, ...]] = {
-    "user_id": (*_keys(USER_NOUNS), "account"),
+    "user_id": (*_keys(USER_NOUNS), "account", *itertools.chain(*STAND_INS.values())),
     "item_id": ("isin", *_keys(ITEM_NOUNS), "symbol", "ticker"),
     "title": tuple(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("name", "title")),
     "categories": tuple(
@@ -350,7 +357,26 @@ def renamed(
         for name, column in guesses.items()
         if names.get(column) == name
     ]
-    return names, findings
+    return names, findings + _stand_ins(names, table, place, mapping or {})
+
+
+def _stand_ins(
+    names: Mapping[str, str], table: str, place: str, mapping: Mapping[str, str]
+) -> list[Finding]:
+    """What to say where something that stands for a user is read as one."""
+    column = next((c for c, name in names.items() if name == "user_id"), None)
+    if table != "interactions" or column is None or "user_id" in mapping:
+        return []
+    names_of = {n: {plain(name) for name in known} for n, known in STAND_INS.items()}
+    noun = next((n for n, known in names_of.items() if plain(column) in known), None)
+    if noun is None:
+        return []
+    why = (
+        f"each {noun} is read as a user: no other column of {place} than {column!r} says who "
+        f"acted, so a user of several is several users with few events each; if another does, "
+        f'say so in a TOML file (columns = {{ user_id = "..." }})'
+    )
+    return [Finding(rule="columns", rows=0, action="noted", why=why)]
 
 
 _DEGREES = {

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from metarec.data.columns import ITEM_NOUNS, SYNONYMS, USER_NOUNS, plain, rename
+from metarec.data.columns import ITEM_NOUNS, STAND_INS, SYNONYMS, USER_NOUNS, plain, rename
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
@@ -21,7 +21,7 @@ MAX_FILES = 20
 """Files whose columns are looked at, at most: a folder of more is no folder of tables."""
 _NAMED = {
     "items": {plain(n) for n in (*ITEM_NOUNS, *SYNONYMS["item_id"], "catalog", "catalogue")},
-    "users": {plain(n) for n in (*USER_NOUNS, *SYNONYMS["user_id"])},
+    "users": {plain(n) for n in (*USER_NOUNS, *STAND_INS, *SYNONYMS["user_id"])},
 }
 
 
