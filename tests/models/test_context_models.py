@@ -254,3 +254,17 @@ def test_a_changed_text_is_read_and_the_others_stay_as_they_were() -> None:
     np.testing.assert_array_equal(found.texts.toarray(), whole.toarray())
     assert found.texts.nnz == whole.nnz
     np.testing.assert_array_equal(model.texts.toarray(), before.toarray())
+
+
+def test_what_one_user_repeats_counts_once() -> None:
+    """A hundred uses at night by one user are no sign that others use the item at night."""
+    nights = Acts(
+        owners=np.repeat([0, 1, 2, 3], [100, 1, 1, 1]),
+        items=np.zeros(103, np.int64),
+        times=np.full(103, np.nan),
+        codes=np.repeat([[1], [2]], [100, 3], axis=0),
+        locations=np.full((103, 2), np.nan),
+    )
+    (table,) = _tables(nights, np.array([3]), 1)
+
+    np.testing.assert_allclose(table[:, 0], [0.0, 1.0, 3.0])

@@ -11,7 +11,8 @@ and a new item has lifts too; what a few axes say of all columns and items toget
 analysis: Greenacre 2017, "Correspondence analysis in practice"), so that an item learns from those
 that are chosen under the same circumstances, and 23 o'clock from 22; or content and axes. Axes are
 kept as far as they rise above noise (Gavish and Donoho 2017, "Optimal shrinkage of singular
-values").
+values"). What a user does again and again counts once, in parts: the hours of one fond user of an
+app are not those of all.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class Context:
         sizes, acts = context.columns.sizes, context.acts
         held = rng.random(len(context.members)) < 1 / 3
         kept, asked = acts.where(~held[acts.owners]), acts.where(held[acts.owners])
+        asked = _one_of_each(asked.where(rng.permutation(len(asked.items))))
         asked = asked.where(rng.permutation(len(asked.items))[: config.max_acts])
         content = behaviour.content
         ways, weight, is_read = _chosen(kept, asked, sizes, content, config)
@@ -183,8 +185,21 @@ class Context:
         )
 
 
+def _one_of_each(acts: Acts) -> Acts:
+    """The first act of each user on each item."""
+    _, first = np.unique(np.stack([acts.owners, acts.items]), axis=1, return_index=True)
+    return acts.where(first)
+
+
+def _weights(acts: Acts) -> np.ndarray:
+    """[A] of each act, adding up to 1 over all acts of a user on an item."""
+    pairs = np.stack([acts.owners, acts.items])
+    _, place, often = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / often[place.ravel()])
+
+
 def _popularity(acts: Acts, n_items: int) -> np.ndarray:
-    counts = np.bincount(acts.items, minlength=n_items) + 0.5
+    counts = np.bincount(acts.items, _weights(acts), minlength=n_items) + 0.5
     return np.asarray(counts / counts.sum(), np.float32)
 
 
@@ -251,14 +266,14 @@ def _ratios_of(content: np.ndarray, by_content: np.ndarray) -> np.ndarray:
 
 
 def _tables(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
-    """For each column [size, N] how often an item was taken under each code; 0 is unknown."""
-    found = []
+    """For each column [size, N] how often an item was taken under each code, 0 being unknown."""
+    found, weights = [], _weights(acts)
     for column, size in enumerate(sizes):
         codes = acts.codes[:, column]
         known = codes > 0
         cells = codes[known] * n_items + acts.items[known]
-        counts = np.bincount(cells, minlength=int(size) * n_items)
-        found.append(counts.reshape(int(size), n_items).astype(np.float64))
+        counts = np.bincount(cells, weights[known], minlength=int(size) * n_items)
+        found.append(counts.reshape(int(size), n_items))
     return found
 
 
