@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.arguments import check_call, check_type, check_whole, shown
+from metarec.data.cleaning import cleaned
 from metarec.data.cold_users import Horizon, check_horizon, choose_horizon
 from metarec.data.dataset import Dataset, check_data
 from metarec.data.domains import DEFAULT_POLICY, Policy, policy_of
@@ -71,6 +72,7 @@ def fit(
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
     _check_arguments(data, horizon, checkpoint, workers, backend, progress)
     settings = replace(settings, models={**configs_of(data.models), **settings.models})
+    data = cleaned(data)
     named = policy_of(policy) or data.policy
     data = replace(data, policy=named or DEFAULT_POLICY)
     past = Past.of(data, _whole_catalog(data))
