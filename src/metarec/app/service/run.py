@@ -19,6 +19,7 @@ from metarec.app.service.settings import ServiceSettings, load_settings
 from metarec.data.schema import BadInput
 from metarec.runtime.device import use_device
 from metarec.runtime.extras import require
+from metarec.runtime.jobs import RAY
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -62,17 +63,19 @@ def serve(
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
     """
-    with _stopped_by_signals():
+    with stopped_by_signals():
         for module in ("fastapi", "uvicorn", "orjson", "httptools"):
             require(module, "serve")
         settings = load_settings(
             settings_file, model=model, store=store, host=host, port=port, workers=workers, **more
         )
         settings.check_keys()
+        if settings.backend == RAY:
+            require("ray.serve", "ray")
         use_device(settings.device)
         with metrics_folder(settings.workers):  # prometheus_client looks once, when imported
             require("prometheus_client", "serve")
-            _check(settings)
+            check_can_serve(settings)
             sockets = listening_at(settings.host, settings.port)
             checked()
             os.environ[HANDED_DOWN] = settings.to_json()
@@ -81,14 +84,17 @@ def serve(
             ).start()
             try:
                 with _retraining(settings):
-                    _run(settings, sockets)
+                    if settings.backend == RAY:
+                        _run_on_ray(settings, sockets)
+                    else:
+                        _run(settings, sockets)
             finally:
                 for one in sockets:
                     one.close()
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[None]:
+def stopped_by_signals() -> Iterator[None]:
     """SIGTERM ends what is inside in order, and the process with exit code 0: uvicorn stops
     gracefully, then raises the signal again, which by default would kill the process before
     anything is put away.
@@ -224,18 +230,22 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
     )
 
 
+def _run_on_ray(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
+    """The same by processes of Ray, one of which listens at the port."""
+    from metarec.app.service.on_ray import run_on_ray
+
+    for one in sockets:
+        one.close()
+    run_on_ray(settings)
+
+
 def worker() -> FastAPI:
     """The application of one worker process, from the settings handed down by `serve`."""
     from metarec.app.service.application import create_app
     from metarec.runtime.artefacts import BrokenArtefact
-    from metarec.runtime.logs import setup_logs
 
     settings = ServiceSettings.from_json(os.environ[HANDED_DOWN])
-    use_device(settings.device)
-    setup_logs(settings.log_level, as_json=settings.log_json)
-    if not any(name in os.environ for name in THREADS):
-        one_thread()
-    sys.setswitchinterval(TURN_SECONDS)
+    set_up_worker(settings)
     try:
         return create_app(settings)
     except (
@@ -247,6 +257,17 @@ def worker() -> FastAPI:
         )
         time.sleep(1.0)
         raise SystemExit(1) from error
+
+
+def set_up_worker(settings: ServiceSettings) -> None:
+    """Make this process one that serves: its device, logs and threads."""
+    from metarec.runtime.logs import setup_logs
+
+    use_device(settings.device)
+    setup_logs(settings.log_level, as_json=settings.log_json)
+    if not any(name in os.environ for name in THREADS):
+        one_thread()
+    sys.setswitchinterval(TURN_SECONDS)
 
 
 def one_thread() -> None:
@@ -279,13 +300,14 @@ def _tidy(settings: ServiceSettings) -> None:
         log.info("tidied the models' folder", extra=done)
 
 
-def _check(settings: ServiceSettings) -> None:
+def check_can_serve(settings: ServiceSettings) -> None:
     """Fail here, once and in words, rather than in every worker: is there a model that can serve,
     does the store open?
     """
     from metarec.feedback import open_store
     from metarec.feedback.registry import Registry
-    from metarec.runtime.artefacts import BrokenArtefact, read_whole_config
+    from metarec.recommendation.shards import check_shards
+    from metarec.runtime.artefacts import BrokenArtefact, read_rows, read_whole_config
 
     registry = Registry(settings.model)
     broken: Exception | None = None
@@ -295,6 +317,7 @@ def _check(settings: ServiceSettings) -> None:
         except (BrokenArtefact, FileNotFoundError) as error:
             broken = broken or error
         else:
+            check_shards(settings.shards, read_rows(registry.place_of(version))["catalog"])
             open_store(settings.store_url).close()
             return
     assert broken is not None, "there is always the first model to try"
