@@ -69,7 +69,6 @@ def serve(
     from metarec.app.service.run import serve as run
     from metarec.app.service.settings import load_settings
 
-    scored = {"backend": backend, "shards": shards, "replicas": replicas}
     where = load_settings(
         settings,
         model=_named(model),
@@ -78,7 +77,9 @@ def serve(
         port=port,
         workers=workers,
         mcp=mcp or None,
-        **scored,
+        backend=backend,
+        shards=shards,
+        replicas=replicas,
     )
     url = f"http://{where.host}:{where.port}"
     run(
@@ -88,7 +89,9 @@ def serve(
         port=port,
         workers=workers,
         mcp=mcp or None,
-        **scored,
+        backend=backend,
+        shards=shards,
+        replicas=replicas,
         settings_file=None if settings is None else str(settings),
         checked=lambda: show(
             {"url": url, "docs": f"{url}/docs", "store": where.store_url},

@@ -11,9 +11,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metarec.app.service.process import check_can_serve, set_up_worker, stopped_by_signals
 from metarec.app.service.settings import ServiceSettings, load_settings
 from metarec.data.errors import BadInput
 from metarec.runtime.extras import require
@@ -64,8 +66,6 @@ def application(args: Mapping[str, Any]) -> Any:
         FileNotFoundError, BrokenArtefact: if there is no readable model.
         StoreUnavailable: if the store cannot be opened.
     """
-    from metarec.app.service.run import check_can_serve
-
     settings = load_settings(None, **{"backend": RAY, **args})
     check_can_serve(settings)
     return bound(settings)
@@ -75,7 +75,14 @@ def bound(settings: ServiceSettings) -> Any:
     """The application: `workers` processes that answer, `replicas` of each of the shards."""
     from metarec.app.service.shards import ShardServer
 
-    serve, handed = require("ray.serve", "ray"), settings.to_json()
+    serve = require("ray.serve", "ray")
+    own = replace(
+        settings,
+        model=_from_anywhere(settings.model),
+        store=_from_anywhere(settings.store),
+        data=_from_anywhere(settings.data),
+    )
+    handed, without_keys = (each.to_json() for each in (own, _without_keys(own)))
     common = {
         "ray_actor_options": {"num_cpus": 1},
         "health_check_period_s": HEALTH_SECONDS,
@@ -85,7 +92,7 @@ def bound(settings: ServiceSettings) -> Any:
     shards = [
         serve.deployment(
             ShardServer, name=f"shard-{number}", num_replicas=settings.replicas, **common
-        ).bind(handed, number, settings.shards)
+        ).bind(without_keys, number, settings.shards)
         for number in range(settings.shards)
     ]
 
@@ -98,10 +105,19 @@ def bound(settings: ServiceSettings) -> Any:
     return ingress.bind(*shards)
 
 
+def _from_anywhere(place: str) -> str:
+    """A path that processes which start elsewhere find; an address as it is."""
+    return str(Path(place).absolute()) if place and "://" not in place else place
+
+
+def _without_keys(settings: ServiceSettings) -> ServiceSettings:
+    """For processes that nobody but ours asks."""
+    return replace(settings, keys={}, open_to_all=True)
+
+
 def worker(settings: str) -> FastAPI:
     """The application of one process that answers, in a replica of Ray Serve."""
     from metarec.app.service.application import create_app
-    from metarec.app.service.run import set_up_worker
 
     own, serve = ServiceSettings.from_json(settings), require("ray.serve", "ray")
     set_up_worker(own)
@@ -114,10 +130,8 @@ def run_on_ray(settings: ServiceSettings) -> None:
     """Serve until stopped.
 
     Raises:
-        BadInput: if the cluster has too few CPUs, or its processes cannot start.
+        BadInput: if the cluster has too few CPUs or serves already, or processes cannot start.
     """
-    from metarec.app.service.run import stopped_by_signals
-
     serve = require("ray.serve", "ray")
     cpus = settings.workers + settings.shards * settings.replicas
     with ray_cluster(cpus) as ray:
@@ -126,6 +140,11 @@ def run_on_ray(settings: ServiceSettings) -> None:
             raise BadInput(
                 f"{settings.shards} shards of {settings.replicas} replicas and "
                 f"{settings.workers} workers take {cpus} CPUs, the cluster has {there}; give fewer"
+            )
+        if serve.status().proxies:
+            raise BadInput(
+                "Ray Serve runs on this cluster already, at a port of its own; add the service to "
+                f"it: serve run metarec.app.service.on_ray:application model={settings.model}"
             )
         serve.start(
             proxy_location="EveryNode",
@@ -138,7 +157,7 @@ def run_on_ray(settings: ServiceSettings) -> None:
             except RuntimeError as error:
                 raise BadInput(f"Ray could not start the service: {_why(serve, error)}") from error
             finally:
-                serve.delete(NAME)
+                serve.shutdown()
 
 
 def _why(serve: Any, error: RuntimeError) -> str:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from metarec.app.service.live_model import LiveModel, Served, warm_text
 from metarec.app.service.metrics import Metrics
+from metarec.app.service.process import set_up_worker
 from metarec.app.service.settings import ServiceSettings
 from metarec.feedback import open_store
 from metarec.feedback.registry import Registry
@@ -75,8 +76,6 @@ class ShardServer:
             number: which slice, from 0.
             n_shards: how many there are.
         """
-        from metarec.app.service.run import set_up_worker
-
         own = ServiceSettings.from_json(settings)
         set_up_worker(own)
         self._number, self._n_shards, self._every = number, n_shards, own.watch_seconds
