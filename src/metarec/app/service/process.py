@@ -77,7 +77,6 @@ def check_can_serve(settings: ServiceSettings) -> None:
     """
     from metarec.feedback import open_store
     from metarec.feedback.registry import Registry
-    from metarec.recommendation.shards import check_shards
     from metarec.runtime.artefacts import BrokenArtefact, read_rows, read_whole_config
 
     registry = Registry(settings.model)
@@ -88,7 +87,10 @@ def check_can_serve(settings: ServiceSettings) -> None:
         except (BrokenArtefact, FileNotFoundError) as error:
             broken = broken or error
         else:
-            check_shards(settings.shards, read_rows(registry.place_of(version))["catalog"])
+            if settings.shards > 1:  # what it imports is large, and else not needed here
+                from metarec.recommendation.shards import check_shards
+
+                check_shards(settings.shards, read_rows(registry.place_of(version))["catalog"])
             open_store(settings.store_url).close()
             return
     assert broken is not None, "there is always the first model to try"
