@@ -42,7 +42,7 @@ def test_blocks_of_the_gram_matrix_are_the_rows_of_the_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     events = world().whole.matrix(ITEMS)
-    monkeypatch.setattr(gram, "BLOCK_PAIRS", 200)
+    monkeypatch.setattr(gram, "BLOCK_ENTRIES", 200)
     blocks = list(gram.gram_blocks(events))
     assert len(blocks) > 5
     assert [start for start, _ in blocks] == list(
@@ -57,7 +57,7 @@ def test_models_fitted_by_blocks_are_the_same_to_the_bit(
     model: type[ItemKnn] | type[Ease], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = model.fit(world(), np.random.default_rng(0)).arrays()
-    monkeypatch.setattr(gram, "BLOCK_PAIRS", 200)
+    monkeypatch.setattr(gram, "BLOCK_ENTRIES", 200)
     blocks = model.fit(world(), np.random.default_rng(0)).arrays()
     for name, array in whole.items():
         np.testing.assert_array_equal(blocks[name], array)

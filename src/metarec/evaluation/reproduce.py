@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
+from metarec.data.cleaning_config import OFF
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.read import read
@@ -59,6 +60,7 @@ def tanp_lastfm(folder: Path) -> Published:
             orient="row",
         ),
         name="TaNP's Last.FM",
+        cleaning=OFF,
     )
     validation, evaluated = (_episodes(folder / part, values) for part in ("validation", "testing"))
     return Published(
@@ -84,7 +86,7 @@ def tanp_movies(folder: Path) -> Published:
 
 
 def _rated_movies(folder: Path) -> Dataset:
-    data = read(folder)
+    data = replace(read(folder), cleaning=OFF)  # as published
     if not data.interactions.has_values:
         raise BadInput(f"{folder} holds no ratings; give {MOVIES}")
     return data
@@ -99,7 +101,7 @@ def sequences(file: Path) -> Dataset:
     if not rows:
         raise BadInput(f"{file} holds no sequences: lines of a user and items are expected")
     events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
-    return Dataset(interactions=events, name=file.stem)
+    return Dataset(interactions=events, name=file.stem, cleaning=OFF)
 
 
 MOVIES = "the folder ml-1m of ml-1m.zip from grouplens.org, with ratings, movies and users"

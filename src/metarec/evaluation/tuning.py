@@ -22,7 +22,7 @@ from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import Difference, paired_difference, resample
 from metarec.models.config import ModelConfig
-from metarec.models.registry import config_of
+from metarec.recommendation.configs import config_of
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive

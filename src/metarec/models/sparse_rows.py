@@ -106,20 +106,27 @@ def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
     if lengths.max(initial=0) <= most:
         return matrix.astype(np.float32)
     size, kept = np.abs(matrix.data), np.ones(matrix.nnz, bool)
-    for row in np.flatnonzero(lengths > most):
-        inside = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        own = size[inside]
-        least = np.partition(own, len(own) - most)[len(own) - most]
-        larger, equal = own > least, np.flatnonzero(own == least)
-        wanted = most - int(larger.sum())
-        if len(equal) > wanted:
-            equal = equal[np.argsort(matrix.indices[inside][equal])[:wanted]]
-        larger[equal] = True
-        kept[inside] = larger
-    ends = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
+    ends, columns = matrix.indptr.tolist(), matrix.indices
+    for row in np.flatnonzero(lengths > most).tolist():
+        inside = slice(ends[row], ends[row + 1])
+        kept[inside] = _largest(size[inside], most, columns[inside])
+    starts = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
     return sp.csr_matrix(
-        (matrix.data[kept].astype(np.float32), matrix.indices[kept], ends), shape=matrix.shape
+        (matrix.data[kept].astype(np.float32), columns[kept], starts), shape=matrix.shape
     )
+
+
+def _largest(sizes: np.ndarray, most: int, columns: np.ndarray) -> np.ndarray:
+    """[E] which are the `most` largest, of equal ones those of the first columns."""
+    ordered, place = sizes.copy(), len(sizes) - most
+    ordered.partition(place)
+    least = ordered[place]
+    chosen = np.asarray(sizes >= least)
+    surplus = int(np.count_nonzero(chosen)) - most
+    if surplus:
+        equal = np.flatnonzero(sizes == least)
+        chosen[equal[np.argsort(columns[equal])[len(equal) - surplus :]]] = False
+    return chosen
 
 
 def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:

@@ -27,6 +27,8 @@ from metarec.recommendation.slate import Request
 from metarec.recommendation.some_items import Asking, StandIns, Sums
 from metarec.runtime.scratch import Scratch
 
+BLOCKS = 32
+"""Blocks for each of the best items that are looked for."""
 _SCRATCH = Scratch()
 
 
@@ -212,8 +214,15 @@ def _within(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
 
 
 def _best(scores: np.ndarray, n: int) -> np.ndarray:
-    """[B, I] the `n` best of each row that are not -inf, and all that are equal to the last."""
-    if n >= scores.shape[1]:
+    """[B, I] the `n` best of each row that are not -inf, all that are equal to the last, and few
+    others: of blocks of items, `n` have a best one that is at least the n-th of those, which is
+    found in a pass that only compares.
+    """
+    n_rows, n_items = scores.shape
+    if n >= n_items:
         return np.asarray(np.isfinite(scores))
-    border = np.partition(scores, -n, axis=1)[:, -n, None]
+    depth = max(1, n_items // (BLOCKS * n))
+    blocks = n_items // depth
+    best = scores[:, : blocks * depth].reshape(n_rows, depth, blocks).max(1)
+    border = np.partition(best, blocks - n, axis=1)[:, blocks - n, None]
     return np.asarray((scores >= border) & np.isfinite(scores))

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 LEAST = 1 << 25
 """Bytes from which on a table is mapped again rather than copied."""
 ROOM = 1 << 14
 """Rows that fit behind a table, at least; the room costs nothing until it is filled."""
+DENSE = 4
+"""Rows that are multiplied for each that is asked about, at most."""
 _PRIVATE, _FIXED, _ANONYMOUS, _NO_RESERVE = 0x02, 0x10, 0x20, 0x4000
 _CAN_MAP = sys.platform == "linux"
 
@@ -135,3 +138,24 @@ def _unmap(address: int, size: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     libc.munmap(address, size)
+
+
+def rows_of(array: np.ndarray, items: Int[np.ndarray, "some"]) -> np.ndarray:
+    """Rows `items`, which ascend, of an array; a view of it where they are neighbors."""
+    first, count = (int(items[0]), len(items)) if len(items) else (0, 0)
+    if count and int(items[-1]) - first + 1 == count:
+        return array[first : first + count]
+    return np.asarray(array[items])
+
+
+def products_of(
+    users: Float[np.ndarray, "users dim"], array: np.ndarray, items: Int[np.ndarray, "some"]
+) -> Float[np.ndarray, "users some"]:
+    """[B, I] products of users with the rows `items`, which ascend, of an array [N, D]. Where most
+    rows between the first and the last are asked about, all of these are taken: rows that lie
+    apart cost more to gather than to multiply.
+    """
+    if len(items) and int(items[-1]) - int(items[0]) < DENSE * len(items):
+        between = array[int(items[0]) : int(items[-1]) + 1]
+        return np.asarray((users @ between.T)[:, items - items[0]])
+    return np.asarray(users @ array[items].T)

@@ -250,7 +250,7 @@ def _tuned(
     if minutes is None:
         return None
     from metarec.evaluation.tuning import tune
-    from metarec.models.registry import configs_of
+    from metarec.recommendation.configs import configs_of
 
     return tune(
         data,

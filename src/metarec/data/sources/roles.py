@@ -8,7 +8,16 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from metarec.data.columns import ITEM_NOUNS, SYNONYMS, USER_NOUNS, plain, rename
+from metarec.data.columns import (
+    CHINESE_ITEM_NOUNS,
+    CHINESE_USER_NOUNS,
+    ITEM_NOUNS,
+    STAND_INS,
+    SYNONYMS,
+    USER_NOUNS,
+    plain,
+    rename,
+)
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
@@ -20,8 +29,20 @@ LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
 MAX_FILES = 20
 """Files whose columns are looked at, at most: a folder of more is no folder of tables."""
 _NAMED = {
-    "items": {plain(n) for n in (*ITEM_NOUNS, *SYNONYMS["item_id"], "catalog", "catalogue")},
-    "users": {plain(n) for n in (*USER_NOUNS, *SYNONYMS["user_id"])},
+    "items": {
+        plain(n)
+        for n in (
+            *ITEM_NOUNS,
+            *CHINESE_ITEM_NOUNS,
+            *SYNONYMS["item_id"],
+            "catalog",
+            "catalogue",
+            "目录",
+        )
+    },
+    "users": {
+        plain(n) for n in (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"])
+    },
 }
 
 
@@ -42,7 +63,7 @@ def files_of(
 ) -> tuple[dict[str, Path], list[Finding]]:
     """The file of each table of a folder, and what must be said of it: where no file is named
     `interactions`, the one with ids of both users and items holds the events, and those with ids
-    of either are the other tables.
+    of either, of friends, or with queries are the other tables.
 
     Args:
         synonyms: further names of columns, from a domain pack.
@@ -76,8 +97,8 @@ def files_of(
 
 
 def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
-    """Table -> files. A file with ids of both holds the events; where several do, those called like
-    users or items are these.
+    """Table -> files. A file with ids of users and items holds the events; where several do, those
+    called like users or items are these.
     """
     both = [path for path, tables in can_be.items() if "interactions" in tables]
     found: dict[str, list[Path]] = {}
@@ -100,12 +121,18 @@ def _called(path: Path) -> str | None:
 
 
 def _can_be(path: Path, synonyms: Mapping[str, Sequence[str]]) -> set[str]:
-    """Which tables a file may be, by its columns."""
+    """Which tables a file may be, by its columns. One without items that also names a friend or
+    a query holds friends or searches, unless it is called like users.
+    """
     try:
         columns = _columns(path)
     except BadInput:
         return set()
-    return {t for t in ("interactions", "items", "users") if _has_keys(columns, t, synonyms)}
+    has = {table for table in TABLES if _has_keys(columns, table, synonyms)}
+    own = has & {"friends", "searches"}
+    if own and "interactions" not in has and _called(path) != "users":
+        return own if len(own) == 1 else set()
+    return has - own
 
 
 def _columns(path: Path) -> list[str]:
