@@ -140,22 +140,21 @@ def _unmap(address: int, size: int) -> None:
     libc.munmap(address, size)
 
 
-def rows_of(array: np.ndarray, items: Int[np.ndarray, "some"]) -> np.ndarray:
-    """Rows `items`, which ascend, of an array; a view of it where they are neighbors."""
-    first, count = (int(items[0]), len(items)) if len(items) else (0, 0)
-    if count and int(items[-1]) - first + 1 == count:
-        return array[first : first + count]
-    return np.asarray(array[items])
+def rows_of(array: np.ndarray, rows: Int[np.ndarray, "some"]) -> np.ndarray:
+    """Some rows of an array; a view of it where each follows the one before."""
+    if len(rows) and (np.diff(rows) == 1).all():
+        return array[int(rows[0]) : int(rows[-1]) + 1]
+    return np.asarray(array[rows])
 
 
 def products_of(
-    users: Float[np.ndarray, "users dim"], array: np.ndarray, items: Int[np.ndarray, "some"]
+    users: Float[np.ndarray, "users dim"], array: np.ndarray, rows: Int[np.ndarray, "some"]
 ) -> Float[np.ndarray, "users some"]:
-    """[B, I] products of users with the rows `items`, which ascend, of an array [N, D]. Where most
-    rows between the first and the last are asked about, all of these are taken: rows that lie
-    apart cost more to gather than to multiply.
+    """[B, I] products of users with some rows of an array [N, D]. Where many of the rows between
+    the first and the last are asked about, all of these are taken: rows that lie apart cost more to
+    gather than to multiply.
     """
-    if len(items) and int(items[-1]) - int(items[0]) < DENSE * len(items):
-        between = array[int(items[0]) : int(items[-1]) + 1]
-        return np.asarray((users @ between.T)[:, items - items[0]])
-    return np.asarray(users @ array[items].T)
+    first, last = (int(rows.min()), int(rows.max())) if len(rows) else (0, 0)
+    if last - first >= DENSE * len(rows):
+        return np.asarray(users @ array[rows].T)
+    return np.asarray((users @ array[first : last + 1].T)[:, rows - first])
