@@ -291,6 +291,10 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.lower())
 
 
+STAND_IN_COLUMNS = {plain(name) for name in itertools.chain(*STAND_INS.values())}
+"""Their columns, as `plain` has them."""
+
+
 def rename(
     columns: Sequence[str],
     table: str,
@@ -361,6 +365,23 @@ def rename(
         }
     )
     return {c: n for c, n in names.items() if c != n}
+
+
+def key_of(
+    columns: Sequence[str], key: str, synonyms: Mapping[str, Sequence[str]] | None = None
+) -> str | None:
+    """The column of ids of users (`user_id`) or items (`item_id`) by its name; None where none is
+    called so. A table's own `id` is none.
+    """
+    named = [c for c in columns if plain(c) != "id"]
+    table = "users" if key == "user_id" else "items"
+    if key in named:
+        return key
+    try:
+        names = rename(named, table, "", None, synonyms)
+    except BadInput:
+        return None
+    return next((column for column, name in names.items() if name == key), None)
 
 
 SUFFIXES = {
@@ -477,6 +498,13 @@ def _known_by_title(
     return {"item_id": found[0]} if len(found) == 1 else {}
 
 
+_OF_ANOTHER = re.compile(
+    r"(order|invoice|basket|cart|ticket|receipt|booking|transaction|session|visit|cheque|bill)"
+    r"(id|no|nr|number|code|key|ref|uuid)?$|(订单|单据|发票|小票|票据|会话|交易)(id|编号|编码|号|号码)$"
+)
+"""Keys of another table, such as of orders, as `plain` has them."""
+
+
 def _no_names(columns: Sequence[str], table: str) -> str:
     """What to do where the first line looks like a row rather than names."""
     number = r"[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*(_\d+)?"  # or a moment
@@ -491,6 +519,11 @@ def _no_names(columns: Sequence[str], table: str) -> str:
 
 def _shape(columns: Sequence[str], table: str) -> str:
     """What to do where a table has another shape than a row each."""
+    if table == "interactions" and any(_OF_ANOTHER.match(plain(c)) for c in columns):
+        return (
+            "; if another table says who acted, or on what (orders and their lines), put both into "
+            "one folder: they are joined by the key that both have"
+        )
     if len(columns) == 1:
         return "; cells are parted by commas, tabs, semicolons or bars"
     known = {plain(s) for s in ("user_id", *SYNONYMS["user_id"], "item_id", *SYNONYMS["item_id"])}

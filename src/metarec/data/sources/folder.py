@@ -78,10 +78,10 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     Raises:
         BadInput: if there is no file of events, there are two, or one cannot be read.
     """
-    files, found = files_of(folder, reading.synonyms)
+    files, joined, found = files_of(folder, reading.synonyms, reading.encoding)
     events, sides = files.pop("interactions"), _side_tables(files, reading)
     tables = tables_of(
-        read_table(events, reading.encoding, reading.names),
+        joined.raw if joined else read_table(events, reading.encoding, reading.names),
         sides.pop("items"),
         sides.pop("users"),
         reading,
@@ -93,7 +93,7 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
 
 def read_sides(folder: Path, reading: Reading) -> Tables:
     """Items, users, friends and searches of a data folder, without its events."""
-    files, _ = files_of(folder, reading.synonyms)
+    files = files_of(folder, reading.synonyms, reading.encoding).tables
     sides = _side_tables(files, reading)
     return tables_of(None, sides.pop("items"), sides.pop("users"), reading, folder.name, **sides)
 
