@@ -18,7 +18,7 @@ from metarec.recommendation.gate_config import GateConfig, GivenConfig
 from metarec.recommendation.gate_tasks import GateTasks, join_tasks
 from metarec.recommendation.gate_training import train_gate
 from metarec.recommendation.gate_tuning import ndcg_of, tuned
-from metarec.recommendation.given import mean_lift, train_given
+from metarec.recommendation.given import GivenGates, mean_lift, train_given
 from metarec.recommendation.item_statistics import ItemStatisticsConfig, acceptance_of
 from metarec.recommendation.lessons import (
     Fitted,
@@ -61,33 +61,16 @@ def fit_ensemble(
     configs, steps = configs or {}, steps or Steps()
     config = config_in(configs, GateConfig)
     folds = folds_of(behaviour, derive(seed, "folds"), config)
-    jobs = len(folds) + 1
-    progress(STAGE, 0.0, f"{jobs} steps")
-    *tasks, scorers = run_jobs(
-        partial(_step, behaviour, names, configs, seed, steps),
-        [*enumerate(folds), (-1, None)],
-        steps.workers,
-        backend=steps.backend,
-        tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
-    )
-    fitted = scorers if isinstance(scorers, Fitted) else Fitted.from_arrays(names, configs, scorers)
-    lessons, trial = Lessons.of(join_tasks(tasks), behaviour, names), None
+    lessons, fitted = _taught(behaviour, names, configs, folds, seed, steps, progress)
+    trial = None
     if prior is not None:
         trial = _tried(support_sizes(behaviour, names), names, lessons.whole, prior, seed, config)
         if not trial.helps:
             prior, lessons, names = None, lessons.without_taste(names), _others(names)
     weights = task_weights(behaviour, names, folds)
     gate, context_gate = _gates(behaviour, names, lessons.whole, weights, seed, prior, config)
-    given = train_given(
-        gate,
-        behaviour.horizon.shots,
-        lessons.own(lessons.drawn, gate),
-        lessons.own(lessons.chosen, gate),
-        _own_lists(behaviour, fitted.popularity),
-        seed,
-        config_in(configs, GivenConfig),
-        config,
-    )
+    own_lists = _own_lists(behaviour, fitted.popularity)
+    given = _given(behaviour, gate, lessons, own_lists, seed, configs)
     refusal = _refusal(behaviour, gate, lessons.refusing, folds, config_in(configs, RefusalsConfig))
     del lessons  # what follows needs its memory
     progress(STAGE, 1.0)
@@ -104,10 +87,59 @@ def fit_ensemble(
         refusal=refusal,
         trend=Trend.fit(behaviour, derive(seed, "trend"), config_in(configs, TrendConfig)),
     )
-    # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
-    # the same order.
+    return replace(_as_saved(whole, names), trial=trial)
+
+
+def _taught(
+    behaviour: Behaviour,
+    names: tuple[str, ...],
+    configs: Configs,
+    folds: list[np.ndarray],
+    seed: int,
+    steps: Steps,
+    progress: Progress,
+) -> tuple[Lessons, Fitted]:
+    """What the users of the folds teach, and the scorers of all users."""
+    jobs = len(folds) + 1
+    progress(STAGE, 0.0, f"{jobs} steps")
+    *tasks, scorers = run_jobs(
+        partial(_step, behaviour, names, configs, seed, steps),
+        [*enumerate(folds), (-1, None)],
+        steps.workers,
+        backend=steps.backend,
+        tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
+    )
+    fitted = scorers if isinstance(scorers, Fitted) else Fitted.from_arrays(names, configs, scorers)
+    return Lessons.of(join_tasks(tasks), behaviour, names), fitted
+
+
+def _given(
+    behaviour: Behaviour,
+    gate: Gate,
+    lessons: Lessons,
+    own_lists: np.ndarray,
+    seed: int,
+    configs: Configs,
+) -> GivenGates:
+    """The gates between few given candidates."""
+    return train_given(
+        gate,
+        behaviour.horizon.shots,
+        lessons.own(lessons.drawn, gate),
+        lessons.own(lessons.chosen, gate),
+        own_lists,
+        seed,
+        config_in(configs, GivenConfig),
+        config_in(configs, GateConfig),
+    )
+
+
+def _as_saved(whole: Ensemble, names: tuple[str, ...]) -> Ensemble:
+    """With arrays laid out as a file lays them out: a saved model then gives the very same sums in
+    the same order.
+    """
     arrays = {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
-    return replace(Ensemble.from_arrays(names, arrays, whole.configs), trial=trial)
+    return Ensemble.from_arrays(names, arrays, whole.configs)
 
 
 def _refusal(

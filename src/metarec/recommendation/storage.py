@@ -190,65 +190,73 @@ def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions
 
 def _parts(artefact: Artefact) -> dict[str, Any]:
     config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
-    facts, names = config["data"], current_ids(config["scorers"])
-    _check_registered(names)
-    inputs = config["item_inputs"]
-    encoder = encoder_from_state(
-        EncoderState(settings=inputs["encoder"], arrays=under("encoder", arrays))
-    )
-    events = _interactions(tables["interactions"], facts)
-    catalog, items = Catalog(frame=tables["catalog"]), Catalog(frame=tables["items"])
-    if items.frame.equals(catalog.frame):  # as where events name no other items
-        items = catalog
-    policy = Policy.of_json(config["policy"])
-    rating_arrays, new_item_arrays = under("ratings", arrays), under("new_items", arrays)
-    retrieval_arrays = under("retrieval", arrays)
-    configs = configs_of(config.get("models", {}))
+    catalog, policy = Catalog(frame=tables["catalog"]), Policy.of_json(config["policy"])
     return {
         "settings": _settings(config["settings"]),
         "version": config["version"],
         "catalog": catalog,
-        "training": Dataset(
-            interactions=events,
-            items=items,
-            users=Profiles(frame=tables["users"]),
-            name=facts["name"],
-            policy=policy,
-            relations=Relations(friends=tables["friends"], searches=tables["searches"]),
-        ),
+        "training": _training(artefact, catalog, policy),
         "horizon": Horizon(**{**config["horizon"], "shots": tuple(config["horizon"]["shots"])}),
         "policy": policy,
-        "item_inputs": ItemInputs(
-            encoder=encoder,
-            reason=inputs["reason"],
-            center=arrays["center"],
-            components=arrays["components"],
-            tags=inputs["tags"],
-            numbers={name: tuple(scale) for name, scale in inputs["numbers"].items()},
-            template=inputs.get("template"),
-        ),
+        "item_inputs": _item_inputs(config["item_inputs"], arrays),
         "profile_inputs": ProfileInputs(**config["profile_inputs"]),
         "content": arrays["content"],
         "text": arrays["text"],
-        "ensemble": Ensemble.from_arrays(
-            names,
-            under_current_ids(under("ensemble", arrays)),
-            configs,
-        ),
-        "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"])
-        if new_item_arrays
-        else None,
-        "ratings": RatingHead.from_arrays(
-            rating_arrays, cast("RatingConfig | None", configs.get(RATING))
-        )
-        if rating_arrays
-        else None,
+        **_learned(config, arrays),
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
         "prior": Prior.from_parts(config["prior"], under("prior", arrays))
         if config.get("prior")
         else None,
-        "retrieval": Retrieval.from_arrays(retrieval_arrays) if retrieval_arrays else None,
         "transfer": tuple(config.get("transfer", ())),
+    }
+
+
+def _training(artefact: Artefact, catalog: Catalog, policy: Policy) -> Dataset:
+    facts, tables = artefact.config["data"], artefact.tables
+    items = Catalog(frame=tables["items"])
+    if items.frame.equals(catalog.frame):  # as where events name no other items
+        items = catalog
+    return Dataset(
+        interactions=_interactions(tables["interactions"], facts),
+        items=items,
+        users=Profiles(frame=tables["users"]),
+        name=facts["name"],
+        policy=policy,
+        relations=Relations(friends=tables["friends"], searches=tables["searches"]),
+    )
+
+
+def _item_inputs(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> ItemInputs:
+    state = EncoderState(settings=facts["encoder"], arrays=under("encoder", arrays))
+    return ItemInputs(
+        encoder=encoder_from_state(state),
+        reason=facts["reason"],
+        center=arrays["center"],
+        components=arrays["components"],
+        tags=facts["tags"],
+        numbers={name: tuple(scale) for name, scale in facts["numbers"].items()},
+        template=facts.get("template"),
+    )
+
+
+def _learned(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The ensemble, and of what is fitted beside it what there is."""
+    names = current_ids(config["scorers"])
+    _check_registered(names)
+    configs = configs_of(config.get("models", {}))
+    rating = cast("RatingConfig | None", configs.get(RATING))
+    cold, ratings, retrieval = (
+        under(name, arrays) for name in ("new_items", "ratings", "retrieval")
+    )
+    return {
+        "ensemble": Ensemble.from_arrays(
+            names, under_current_ids(under("ensemble", arrays)), configs
+        ),
+        "new_items": NewItemPlaces.from_arrays(cold, arrays["content"], arrays["text"])
+        if cold
+        else None,
+        "ratings": RatingHead.from_arrays(ratings, rating) if ratings else None,
+        "retrieval": Retrieval.from_arrays(retrieval) if retrieval else None,
     }
 
 
