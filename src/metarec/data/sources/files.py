@@ -101,15 +101,31 @@ def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
     except ValueError:
         return None
     if isinstance(found, dict):
-        if (rows := _by_key(found, place)) is not None:
+        if (rows := _of_pandas(found) or _by_key(found, place)) is not None:
             return rows
         arrays = [v for v in found.values() if isinstance(v, list) and v]
+        inner = [v for v in found.values() if isinstance(v, dict)]
+        if not arrays and len(inner) == 1:  # an answer of a service, within an object of its own
+            return _array(json.dumps(inner[0]).encode(), place)
         if len(arrays) != 1 or not isinstance(arrays[0][0], dict):
             return None
         found = arrays[0]
     if not isinstance(found, list) or not found or not all(isinstance(r, dict) for r in found):
         return None
     return found
+
+
+def _of_pandas(found: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Rows of what pandas writes by default, `{"user": {"0": "u1", ...}, ...}`, or as `split`."""
+    if {"columns", "data"} <= found.keys() and isinstance(found["data"], list):
+        return [dict(zip(found["columns"], row, strict=False)) for row in found["data"]] or None
+    columns = [v for v in found.values() if isinstance(v, dict)]
+    if len(columns) < max(2, len(found)) or not {plain(key) for key in found} & _NAMES:
+        return None
+    keys = columns[0].keys()
+    if not keys or any(column.keys() != keys for column in columns):
+        return None
+    return [{name: column[key] for name, column in found.items()} for key in keys]
 
 
 def _by_key(found: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
@@ -136,7 +152,7 @@ def _by_key(found: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
         first = next(iter(found))
         raise BadInput(
             f"{place} holds an object by key ({first!r}, ...), and does not say whether the keys "
-            f'are users; write a row for each: {{"user_id": {first!r}, "item_id": "50"}}'
+            f'are users; write a row for each: {{"user_id": {json.dumps(first)}, "item_id": "50"}}'
         )
     return None
 
