@@ -24,13 +24,15 @@ from scipy.sparse import csr_matrix
 from metarec.app.items import items_frame
 from metarec.app.probe import warm
 from metarec.data.policies import nearest
+from metarec.data.relations import SPENT_AFTER
 from metarec.data.schema import BadInput
 from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
 from metarec.models.base import LARGE
-from metarec.models.registry import READ_CONTEXT
+from metarec.models.registry import READ_CONTEXT, SEARCH
+from metarec.models.search import Search
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.rules import category_matrix
 from metarec.recommendation.slate import Request
@@ -100,6 +102,12 @@ class Served:
         scorers = self.model.ensemble.scorers
         has_text = bool(self.model.text.shape[1])
         return has_text or any(name in scorers for name in READ_CONTEXT)
+
+    @cached_property
+    def searches_last(self) -> int:
+        """Later events after which a stored search is no longer told."""
+        search = self.model.ensemble.scorers.get(SEARCH)
+        return search.lasts if isinstance(search, Search) else SPENT_AFTER
 
     @cached_property
     def _lower_titles(self) -> pl.Series:
