@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from metarec.features.users import UserBatch
-from metarec.models.base import Evidence, ScoresSome
+from metarec.models.base import Evidence
 from metarec.recommendation.cells import Cells
 from metarec.recommendation.ensemble import REFUSED_ITEM, Ensemble
 from metarec.recommendation.gate import Gate
@@ -121,9 +121,7 @@ class Asking:
     def _evidence(self, name: str, items: np.ndarray) -> np.ndarray:
         if name in self._whole:
             return columns_of(self._whole[name], items)
-        model = self.ensemble.scorers[name]
-        assert isinstance(model, ScoresSome), "all others are asked about all items"
-        return model.evidence_of(self.users, items)
+        return self.ensemble.scoring_some[name].evidence_of(self.users, items)
 
     @cached_property
     def _whole(self) -> dict[str, Evidence]:
@@ -131,7 +129,7 @@ class Asking:
         return {
             name: self.ensemble.scorers[name].evidence(self.users)
             for name in self.names
-            if not isinstance(self.ensemble.scorers[name], ScoresSome)
+            if name not in self.ensemble.scoring_some
         }
 
     @cached_property

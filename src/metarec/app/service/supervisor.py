@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import multiprocessing
+import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.context import BaseContext
 from socket import socket
 
 import uvicorn
@@ -20,6 +26,29 @@ PUT_AWAY = 5.0
 """Seconds that a worker has, beyond those of running requests, to write what waits and end."""
 
 
+def processes() -> BaseContext:
+    """How workers are started: by forking a process that has imported the service and done nothing
+    else, so that all share the memory of what is imported; elsewhere than on Linux each by itself.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["metarec.app.service.application"])
+    return context
+
+
+def _started(
+    config: uvicorn.Config, target: Callable[[list[socket]], None], sockets: list[socket]
+) -> None:
+    """What a worker's process begins with. What it shares is no garbage: to look for some would
+    copy it page by page.
+    """
+    gc.freeze()
+    config.configure_logging()
+    with suppress(KeyboardInterrupt):
+        target(sockets)
+
+
 class Worker(Process):
     """A worker that is asked whether it lives without waiting for its answer.
 
@@ -31,6 +60,11 @@ class Worker(Process):
         self, config: uvicorn.Config, sockets: list[socket], limits: Limits | None = None
     ) -> None:
         super().__init__(config, sockets)
+        started = {"config": config, "target": self.target, "sockets": sockets}
+        # A process of either context; uvicorn's is one of its own
+        self.process = processes().Process(  # type: ignore[attr-defined]
+            target=_started, kwargs=started
+        )
         self._limits = limits
         self._asked_at: float | None = None
 
