@@ -60,7 +60,7 @@ class Recommender(FittedModel):
         """Learn from everyone's past; `BadInput` where data are too few, a weight or name is wrong.
 
         Args:
-            data: events, items and users; clean them first (`metarec.data.cleaning`).
+            data: events, items and users; cleaned first as `metarec fit` does, unless they are.
             preset, seed, encoder, learner, item_template, user_template, models: as in `Settings`
                 (`models` over those of the data's file); same data and settings, same model.
             person_template: what `user_template` was called before.

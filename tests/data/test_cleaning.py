@@ -4,14 +4,17 @@ given untouched.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.folders import DAY, START, events
-from metarec.data.cleaning import OFF, CleaningConfig, check, clean, read_clean
+import metarec
+from data.folders import DAY, START, events, write
+from metarec.data.cleaning import OFF, CleaningConfig, check, clean, cleaned, read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, DataWarning
 from metarec.runtime.language import OUTPUT, SAID, translated_lines
@@ -367,3 +370,41 @@ def test_users_are_left_out_by_name() -> None:
     assert [f.rule for f in report.findings] == ["without_users"]
     with pytest.raises(BadInput, match="without_users is a list, got 'tester'"):
         CleaningConfig(without_users="tester")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given_as", ["frames", "pandas", "folder", "toml"])
+def test_rows_that_stand_twice_count_once_however_data_are_given(
+    tmp_path: Path, given_as: str
+) -> None:
+    """What `metarec fit` cleans, `Recommender.fit` cleans too, and says so."""
+    twice = pl.concat([events(), events().head(5)])
+    folder = write(tmp_path / "data", interactions=twice)
+    if given_as == "toml":
+        text = "[cleaning]\nk_core = 2\n[[sources]]\ninteractions = 'interactions.csv'\n"
+        (folder / "metarec.toml").write_text(text)
+    data = {
+        "frames": lambda: metarec.Dataset(interactions=twice),
+        "pandas": lambda: metarec.Dataset(interactions=twice.to_pandas()),
+    }.get(given_as, lambda: metarec.read(folder))()
+    by_command, report = read_clean(folder)
+    with pytest.warns(DataWarning, match="removed 5 rows: the row equals another"):
+        same = cleaned(data)
+    assert same.interactions.frame.equals(by_command.interactions.frame)
+    assert len(same.interactions) == len(twice) - report.removed
+    assert cleaned(same) is same and len(data.interactions) == len(twice)
+
+
+def test_a_fit_says_what_it_cleans_and_learns_the_rest() -> None:
+    twice = pl.concat([events(12, 5, 8), events(12, 5, 8).head(5)])
+    with pytest.warns(DataWarning, match="data: duplicates: removed 5 rows"):
+        model = metarec.Recommender.fit(
+            metarec.Dataset(interactions=twice), preset="tiny", encoder="none"
+        )
+    assert len(model.training.interactions) == len(twice) - 5
+
+
+def test_interactions_and_data_cleaned_before_are_taken_as_they_are() -> None:
+    twice = pl.concat([events(), events().head(5)])
+    by_hand = metarec.Dataset(interactions=metarec.Interactions.of(twice))
+    asked, _ = clean(metarec.Dataset(interactions=twice), OFF)
+    assert cleaned(by_hand) is by_hand and cleaned(asked) is asked

@@ -411,6 +411,64 @@ def test_the_tables_of_a_folder_are_known_by_their_columns(tmp_path: Path) -> No
     assert "drivers.csv as users, loads.csv as items, offers.csv as interactions" in said
 
 
+def test_a_folder_in_chinese_is_known_by_its_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "点评"
+    folder.mkdir()
+    for name, text in {
+        "商户": "商户编号,店名,菜系,店铺介绍,纬度,经度\nS1,老王面馆,面食,手工拉面,39.9,116.4\n",
+        "会员": "会员号,城市\nU1,北京\nU2,上海\n",
+        "行为": "会员号,商户编号,行为类型,时间\nU1,S1,浏览,2025/03/01 08:30\n",
+        "好友": "会员号,好友编号,亲密度\nU1,U2,0.5\n",
+        "搜索": "会员号,搜索词,时间\nU2,拉面,2025/03/02 09:00\n",
+    }.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8-sig")
+    data, _ = read(folder)
+    assert data.interactions.frame.select("user_id", "item_id", "kind").row(0) == (
+        "U1",
+        "S1",
+        "浏览",
+    )
+    item = data.items.frame.row(0, named=True)
+    assert (item["title"], item["categories"], item["text"]) == ("老王面馆", "面食", "手工拉面")
+    assert (item["latitude"], item["longitude"]) == (39.9, 116.4)
+    assert data.relations.searches["query"].to_list() == ["拉面"]
+    assert data.relations.friends.row(0) == ("U1", "U2", 0.5)
+    used = {(row.table, row.column): row.use for row in column_use(data)}
+    assert used["friends", "friend_id"] == "friends"
+    assert used["searches", "query"] == "search"
+    assert used["items", "latitude"] == "place"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "患者编号 药品编码 评分",
+        "司机编号 货源编号 操作",
+        "学号 课程代码 成绩",
+        "客户号 理财产品代码 金额",
+        "玩家id 游戏id 时长",
+        "顾客 菜品名称 数量",
+        "读者编号 图书号 借阅时间",
+        "求职者id 职位编号 动作",
+    ],
+)
+def test_chinese_names_of_ids_are_read(tmp_path: Path, names: str) -> None:
+    path = tmp_path / "表.csv"
+    path.write_text(names.replace(" ", ",") + "\na,x,1\nb,y,2\n", encoding="gb18030")
+    data, _ = read(path)
+    assert data.interactions.frame["user_id"].to_list() == ["a", "b"]
+    assert data.interactions.frame["item_id"].to_list() == ["x", "y"]
+
+
+def test_a_table_of_users_that_has_a_query_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "views.csv").write_text("user_id,item_id\nA,X\n")
+    (tmp_path / "users.csv").write_text("user_id,keywords\nA,tea\n")
+    (tmp_path / "words.csv").write_text("user_id,keywords\nA,coffee\n")
+    data, _ = read(tmp_path)
+    assert data.users.frame["keywords"].to_list() == ["tea"]
+    assert data.relations.searches["query"].to_list() == ["coffee"]
+
+
 def test_two_tables_that_may_be_the_events_are_refused(tmp_path: Path) -> None:
     for name in ("january", "february"):
         (tmp_path / f"{name}.csv").write_text("customer,product\nA,X\n")

@@ -139,7 +139,7 @@ def test_sequences_are_read_in_their_order(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        BadInput, match="there is no table 'x'; there are melu, tanp-ml1m, tanp-lastfm"
+        BadInput, match="there is no table 'x'; there are melu, tanp-ml1m, hire, tanp-lastfm"
     ):
         reproduce("x", tmp_path, [])
     with pytest.raises(BadInput, match="is not there; beauty needs data/Beauty.txt of github"):

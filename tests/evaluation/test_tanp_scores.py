@@ -10,15 +10,17 @@ import pytest
 from metarec.evaluation.tanp_scores import tanp_scores
 
 
-def by_hand(order: list[int], truth: list[float], k: int) -> tuple[float, float, float]:
-    """Precision, NDCG, AP of one user."""
+def by_hand(
+    order: list[int], truth: list[float], k: int, *, is_linear: bool
+) -> tuple[float, float, float]:
+    """Precision, NDCG, AP of one user, as TaNP's program and (`is_linear`) HIRE's count them."""
     left, hits, precisions = sorted(truth, reverse=True)[:k], 0, 0.0
     gain = best = 0.0
     for place, value in enumerate(sorted(truth, reverse=True)[:k]):
-        best += (2**value - 1) / math.log(place + 2, 2)
+        best += (value if is_linear else 2**value - 1) / math.log(place + 2, 2)
     for place in range(k):
         value = truth[order[place]]
-        gain += (2**value - 1) / math.log(place + 2, 2)
+        gain += (value if is_linear else 2**value - 1) / math.log(place + 2, 2)
         if value in left:
             left.remove(value)
             hits += 1
@@ -26,8 +28,9 @@ def by_hand(order: list[int], truth: list[float], k: int) -> tuple[float, float,
     return hits / k, gain / best, precisions / k
 
 
+@pytest.mark.parametrize("is_linear", [False, True])
 @pytest.mark.parametrize("levels", [2, 5, 11])
-def test_scores_equal_a_literal_count_on_random_tables(levels: int) -> None:
+def test_scores_equal_a_literal_count_on_random_tables(levels: int, is_linear: bool) -> None:
     rng = np.random.default_rng(levels)
     lengths = rng.integers(10, 30, 40)
     owner = np.repeat(np.arange(40), lengths)
@@ -35,13 +38,13 @@ def test_scores_equal_a_literal_count_on_random_tables(levels: int) -> None:
     actual[np.cumsum(lengths) - 1] = levels - 1  # nobody without a gain
     predicted = rng.permutation(len(owner)).astype(np.float64)
 
-    found = tanp_scores(predicted, actual, owner, 40, (5, 7, 10), rng)
+    found = tanp_scores(predicted, actual, owner, 40, (5, 7, 10), rng, is_linear=is_linear)
 
     for user in range(40):
         mine = owner == user
         order = list(np.argsort(-predicted[mine]))
         for k in (5, 7, 10):
-            expected = by_hand(order, list(actual[mine]), k)
+            expected = by_hand(order, list(actual[mine]), k, is_linear=is_linear)
             names = (f"precision@{k}", f"ndcg@{k}", f"map@{k}")
             assert [found[n][user] for n in names] == pytest.approx(expected, abs=1e-12)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,8 @@ from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.tuning import tune
 from metarec.models.config import ModelConfig
 from metarec.models.item_knn import ItemKnnConfig
-from metarec.models.registry import config_of
+from metarec.models.rating_kernel import RatingConfig
+from metarec.recommendation.configs import BESIDE, config_of
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 from world import World
@@ -85,17 +86,50 @@ def test_what_is_given_stays(world: World) -> None:
     found = tune(world.data, by_shrinkage, given, PARTS, minutes=0.05)
 
     assert found.models == given
-    assert "none better" in found.said or "chance" in found.said
+    assert "none better" in found.said[0] or "chance" in found.said[0]
 
 
 def test_a_winner_that_others_do_not_confirm_is_chance(world: World) -> None:
-    found = tune(world.data, by_shrinkage, {}, PARTS, minutes=0.1)
-    assert found.confirmed is not None
+    (winner,) = tune(world.data, by_shrinkage, {}, PARTS, minutes=0.1).winners
+    assert winner.confirmed is not None
 
-    unlucky = replace(found, confirmed=replace(found.confirmed, mean=-0.01))
+    unlucky = replace(winner, confirmed=replace(winner.confirmed, mean=-0.01))
 
     assert not unlucky.is_better
-    assert unlucky.said.endswith("chance, so the defaults stay")
+    assert unlucky.said(3).endswith("chance, so the defaults stay")
+
+
+class Rating(CountedTogether):
+    """Ranks as well at any settings, and predicts ratings better the less noise it is told of."""
+
+    def __init__(self, data: Dataset, off: float) -> None:
+        super().__init__(data, by_chance=False)
+        self.off = off
+
+    def rate(self, requests: Sequence[Request], asked: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        return [np.full(len(ids), 4.0 - 3.0 * self.off) for ids in asked]
+
+
+def test_settings_of_ratings_are_chosen_by_their_errors(rated_world: World) -> None:
+    def fit(data: Dataset, models: Mapping[str, ModelConfig]) -> Rating:
+        config = models.get("rating", config_of("rating"))
+        assert isinstance(config, RatingConfig)
+        return Rating(data, min(config.noise, 1.0))
+
+    found = tune(rated_world.data, fit, {}, (*PARTS, "rating"), minutes=0.1)
+
+    ranking, ratings = found.winners
+    assert not ranking.is_better and ratings.is_better
+    assert set(found.models) == {"rating"}
+    config = found.models["rating"]
+    assert isinstance(config, RatingConfig) and config.noise < 0.75
+    assert "less MAE on others" in found.said[1]
+    assert found.to_dict()["ratings"]["is_taken"]
+
+
+def test_what_is_fitted_beside_models_is_tried_too() -> None:
+    beside = [name for name in BESIDE if any(one.metadata["tried"] for one in fields(BESIDE[name]))]
+    assert beside == ["gate", "rating", "trend"]
 
 
 def test_without_time_for_a_second_fit_the_defaults_stay(world: World) -> None:
@@ -103,7 +137,7 @@ def test_without_time_for_a_second_fit_the_defaults_stay(world: World) -> None:
 
     assert found.fits == 1
     assert found.models == {}
-    assert "give more minutes" in found.said
+    assert "give more minutes" in found.said[0]
 
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan"), float("inf")])

@@ -6,7 +6,8 @@ import pytest
 from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models.cold_items.reorder import MIN_LIKERS, NewItemPlaces
+from metarec.models.cold_items.config import ColdItemsConfig
+from metarec.models.cold_items.reorder import NewItemPlaces
 
 GROUPS, EACH, NEW = 4, 20, 3
 """Groups of items, items of each that users have met, and of each that nobody has."""
@@ -99,7 +100,7 @@ def test_items_added_later_are_given_places_too_and_a_file_keeps_all_of_it(place
 
 
 def test_too_few_items_teach_nothing():
-    behaviour, text = world(each=8 * MIN_LIKERS // GROUPS - 1)
+    behaviour, text = world(each=8 * ColdItemsConfig().min_likers // GROUPS - 1)
     assert NewItemPlaces.fit(behaviour, text, np.random.default_rng(0)) is None
 
 

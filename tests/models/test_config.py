@@ -13,12 +13,13 @@ from metarec.data.errors import BadInput, DataWarning
 from metarec.models.config import ModelConfig
 from metarec.models.ease import EaseConfig
 from metarec.models.item_knn import ItemKnnConfig
-from metarec.models.registry import MODELS, config_of
+from metarec.models.registry import MODELS
+from metarec.recommendation.configs import BESIDE, config_of
 from metarec.recommender import Recommender
 from world import World
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *BESIDE])
 def test_every_model_has_a_config_whose_fields_are_told(name: str) -> None:
     config = config_of(name)
     assert isinstance(config, ModelConfig) and type(config).__doc__
@@ -49,7 +50,10 @@ def test_every_model_has_a_config_whose_fields_are_told(name: str) -> None:
         ("markov", {"recencies": [0.5, 1]}, "MarkovConfig.recencies must be below 1, got 1.0"),
         ("rating", {"nois": 1.0}, "models.rating has no setting 'nois'; did you mean 'noise'"),
         ("trend", {"cuts": [0.5, 1.0]}, "TrendConfig.cuts must be below 1, got 1.0"),
+        ("gate", {"lr": 0}, "GateConfig.lr must be above 0, got 0"),
+        ("refusals", {"min_user": 2}, "models.refusals has no setting 'min_user'; did you mean"),
         ("eas", {}, "there is no model 'eas' .did you mean 'ease'"),
+        ("gaet", {}, "there is no model 'gaet' .did you mean 'gate'"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(name: str, given: object, said: str) -> None:
@@ -96,6 +100,25 @@ def test_predicted_ratings_and_the_trend_are_set_like_models(
     with pytest.warns(DataWarning, match="cannot teach cold_items: it takes no part"):
         Recommender.fit(rated_world.data, "tiny", encoder="none", models={"cold_items": {}})
     np.testing.assert_array_equal(again.rate(request, asked)[0], other.rate(request, asked)[0])
+
+
+def test_the_gate_and_what_it_reads_are_set_like_models(world: World, tmp_path: Path) -> None:
+    given = {
+        "gate": {"ranking_steps": 2, "likelihood_steps": 1, "folds": 2, "top": 3},
+        "given": {"min_tasks": 2, "ranking_steps": 1},
+        "item_statistics": {"smoothing": 9.0},
+    }
+    models = ({"gate": {"ranking_steps": 2, "likelihood_steps": 1, "folds": 2, "top": 4}}, given)
+    plain, other = (
+        Recommender.fit(world.data, "tiny", encoder="none", models=one) for one in models
+    )
+    request = [metarec.Request(history=world.history("space", 2))]
+    assert not np.array_equal(plain.score(request), other.score(request))
+    assert "gate: folds 2," in other.card() and "gate" not in other.ensemble.scorers
+    other.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model")
+    assert again.settings.models == other.settings.models
+    assert set(again.settings.models) == set(given)
 
 
 def test_a_toml_file_sets_models_and_arguments_go_before_it(tmp_path: Path) -> None:

@@ -12,7 +12,16 @@ from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
-from metarec.models.context import Context, ContextConfig, _chosen, _lifts
+from metarec.models.context import (
+    Context,
+    ContextConfig,
+    Way,
+    _by_content,
+    _chosen,
+    _lifts,
+    _ratios_of,
+    _tables,
+)
 from metarec.models.friends import Friends, FriendsConfig
 from metarec.models.place import Place
 from metarec.models.search import Search, _tf_idf, words_of
@@ -117,6 +126,7 @@ def test_columns_that_tell_nothing_and_unknown_values_say_nothing() -> None:
         names=("mood", "device"),
         popularity=np.array([0.5, 0.5], np.float32),
         weight=1.0,
+        by_content=np.zeros((1, 4), np.float32),
     )
 
     said = context.evidence(_users(circumstances=np.array([[1, 1]])))
@@ -155,17 +165,76 @@ def _hourly_acts(rng: np.random.Generator, n: int = 2000) -> Acts:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_items_chosen_alike_teach_each_other(seed: int) -> None:
-    rng, sizes = np.random.default_rng(seed), np.array([25, 4])
+    rng, sizes, content = np.random.default_rng(seed), np.array([25, 4]), np.zeros((80, 0))
     kept, asked = _hourly_acts(rng), _hourly_acts(rng)
 
-    def hits(shrinkage: tuple[float, bool]) -> float:
-        lifts = _lifts(kept, sizes, 80, shrinkage)[1:25]
-        best = np.argsort(-lifts, axis=1)[:, :10] // 20
+    def hits(way: Way) -> float:
+        lifts, _ = _lifts(_tables(kept, sizes, 80), content, [way, way])
+        best = np.argsort(-lifts[1:25], axis=1)[:, :10] // 20
         return float((best == np.arange(24)[:, None] // 6).mean())
 
-    (damping, by_axes), _, is_read = _chosen(kept, asked, sizes, 80, ContextConfig())
+    ways, _, is_read = _chosen(kept, asked, sizes, content, ContextConfig())
     assert list(is_read) == [True, False]
-    assert hits((damping, by_axes)) > 0.9 > hits((damping, False))
+    assert hits(ways[0]) > 0.9 > hits(replace(ways[0], by_axes=False))
+
+
+def _walks(rng: np.random.Generator, n: int = 3000) -> Acts:
+    """Of 300 items the first hundred are parks: one of twenty visits there is in rain, of others
+    eight. Hours say nothing.
+    """
+    items = rng.integers(0, 300, n)
+    rain = rng.random(n) < np.where(items < 100, 0.05, 0.4)
+    return Acts(
+        owners=np.arange(n) // 10,
+        items=items,
+        times=np.full(n, np.nan),
+        codes=np.stack([rain + 1, rng.integers(1, 25, n)], axis=1),
+        locations=np.full((n, 2), np.nan),
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_items_alike_in_content_teach_each_other(seed: int) -> None:
+    """With ten visits of each item, the next hundred parks too, which nobody has visited."""
+    rng, sizes = np.random.default_rng(seed), np.array([3, 25])
+    is_park = np.repeat([1.0, 0.0, 1.0], [100, 200, 100])
+    content = np.stack([is_park, 1 - is_park, *rng.normal(size=(8, 400)) * 0.1], axis=1)
+    kept, asked = _walks(rng), _walks(rng)
+    ways, _, is_read = _chosen(kept, asked, sizes, content, ContextConfig())
+    lifts, by_content = _lifts(_tables(kept, sizes, 400), content, ways)
+
+    assert list(is_read) == [True, False]
+    wanted = np.where(is_park > 0, np.log(0.05 / 0.283), np.log(0.4 / 0.283))
+    assert np.abs(lifts[2] - wanted).mean() < 0.35
+    assert lifts[2, 300:].mean() < -1.0
+    np.testing.assert_allclose(
+        np.log(_ratios_of(content[300:], by_content))[2], lifts[2, 300:], atol=1e-4
+    )
+
+
+def test_each_column_is_shrunk_its_own_way() -> None:
+    """Weather by what parks have in common, hours by what is chosen at the same hours."""
+    rng, sizes = np.random.default_rng(0), np.array([25, 3])
+    both = [_hourly_acts(rng, 6000) for _ in range(2)]
+    rain = [rng.random(6000) < np.where(acts.items % 2, 0.1, 0.4) for acts in both]
+    kept, asked = (
+        replace(acts, codes=np.stack([acts.codes[:, 0], wet + 1], axis=1))
+        for acts, wet in zip(both, rain, strict=True)
+    )
+    content = np.eye(2)[np.arange(80) % 2]
+    ways, _, is_read = _chosen(kept, asked, sizes, content, ContextConfig())
+
+    assert is_read.all()
+    assert ways[0].by_axes
+    assert ways[1].content_damping is not None
+
+
+def test_content_says_nothing_of_columns_that_it_does_not_bear_on() -> None:
+    table = np.stack([np.zeros(4), np.full(4, 10.0), np.full(4, 30.0)])
+
+    (weights,) = _by_content([table], np.eye(4), 10.0)
+
+    np.testing.assert_allclose(_ratios_of(np.eye(4), weights)[1:], 1.0, atol=0.02)
 
 
 def test_a_changed_text_is_read_and_the_others_stay_as_they_were() -> None:
@@ -185,3 +254,17 @@ def test_a_changed_text_is_read_and_the_others_stay_as_they_were() -> None:
     np.testing.assert_array_equal(found.texts.toarray(), whole.toarray())
     assert found.texts.nnz == whole.nnz
     np.testing.assert_array_equal(model.texts.toarray(), before.toarray())
+
+
+def test_what_one_user_repeats_counts_once() -> None:
+    """A hundred uses at night by one user are no sign that others use the item at night."""
+    nights = Acts(
+        owners=np.repeat([0, 1, 2, 3], [100, 1, 1, 1]),
+        items=np.zeros(103, np.int64),
+        times=np.full(103, np.nan),
+        codes=np.repeat([[1], [2]], [100, 3], axis=0),
+        locations=np.full((103, 2), np.nan),
+    )
+    (table,) = _tables(nights, np.array([3]), 1)
+
+    np.testing.assert_allclose(table[:, 0], [0.0, 1.0, 3.0])

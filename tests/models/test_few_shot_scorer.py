@@ -13,7 +13,8 @@ from metarec import Recommender, Request
 from metarec.data.cold_users import SHORT
 from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
-from metarec.models.few_shot.learners import LEARNERS
+from metarec.models.few_shot.learners import LEARNERS, get_learner
+from metarec.models.few_shot.learners.tanp import TaNP
 from metarec.models.few_shot.tasks import FewShotTasks
 from metarec.models.few_shot.training import Training
 from metarec.models.registry import MODELS
@@ -104,6 +105,12 @@ def test_too_few_users_to_make_tasks_of_are_no_error():
     evidence = evidence_of(model, histories_of([[]]), np.zeros((1, 0), np.float32))
     assert evidence.shape == (1, 2)
     assert np.isfinite(evidence).all()
+
+
+def test_every_field_of_a_learner_is_a_setting():
+    assert get_learner("tanp", dim=8, divergence=0.5) == TaNP(dim=8, divergence=0.5)
+    with pytest.raises(BadInput, match="tanp cannot be made with .*: .*dimm"):
+        get_learner("tanp", dimm=8)
 
 
 def test_every_learner_is_a_scorer_of_its_own():

@@ -9,6 +9,7 @@ import torch
 
 from metarec.recommendation import gate_tasks, held_out_tasks, lessons
 from metarec.recommendation.gate import Gate, log_scores
+from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.gate_tasks import GateTasks
 from metarec.recommendation.gate_training import _ranking_loss, train_gate
 from metarec.recommendation.gate_tuning import FACTORS, _at, _Sums
@@ -187,6 +188,16 @@ def test_weight_at_one_size_leans_on_the_sizes_beside_it() -> None:
     gate = train_gate(("silent",), (0, 1, 3), [odd, usual, usual], np.random.default_rng(0))
 
     assert gate.popularity_weight[0] > 0.05
+
+    names, sizes, tasks = ("silent",), (0, 1, 3), [odd, usual, usual]
+    free, tied = (
+        train_gate(names, sizes, tasks, np.random.default_rng(0), config=GateConfig(smoothness=one))
+        for one in (0.0, 1.0)
+    )
+    assert np.ptp(tied.popularity_weight) < 0.2 * np.ptp(free.popularity_weight)
+    brief = GateConfig(likelihood_steps=0, ranking_steps=1, lr=0.5)
+    moved = train_gate(names, sizes, tasks, np.random.default_rng(0), config=brief)
+    np.testing.assert_allclose(abs(moved.popularity_weight - 1.0), 0.5, rtol=1e-3)
     assert (gate.popularity_weight[1:] > 1.0).all()
 
 
@@ -206,7 +217,7 @@ def test_a_sampled_candidate_costs_what_all_it_stands_for_would_cost() -> None:
         task = GateTasks(
             **dict.fromkeys(names, scores), log_weight=log_weight, is_relevant=relevant
         )
-        return _ranking_loss(lambda tasks: tasks.popularity, task).item()
+        return _ranking_loss(lambda tasks: tasks.popularity, task, GateConfig()).item()
 
     assert loss(1, 3.0) == pytest.approx(loss(3, 1.0), rel=1e-6)
     assert loss(1, 1.0) < 0.99 * loss(3, 1.0)
@@ -222,7 +233,7 @@ def test_what_is_just_below_the_first_twenty_places_is_pulled_into_them() -> Non
         **dict.fromkeys(names, scores), log_weight=torch.zeros(scores.shape), is_relevant=relevant
     )
 
-    _ranking_loss(lambda tasks: tasks.popularity, task).backward()
+    _ranking_loss(lambda tasks: tasks.popularity, task, GateConfig()).backward()
 
     assert scores.grad is not None
     assert scores.grad[0, 25] < 0.0
@@ -235,7 +246,7 @@ def test_the_ranking_loss_is_the_sum_over_all_pairs_of_the_places_in_reach() -> 
     log_weight = torch.where(torch.rand(3, 150, generator=drawn) < 0.3, 1.5, 0.0)
     names = ("shares", "popularity", "item_statistics", "is_real")
     task = GateTasks(**dict.fromkeys(names, scores), log_weight=log_weight, is_relevant=relevant)
-    _ranking_loss(lambda tasks: tasks.popularity, task).backward()
+    _ranking_loss(lambda tasks: tasks.popularity, task, GateConfig()).backward()
     found = scores.grad
 
     given = scores.detach().requires_grad_()
@@ -292,6 +303,7 @@ def test_a_large_catalog_is_asked_about_by_fewer_users_at_a_time_and_fewer_teach
     assert held_out_tasks.users_at_once(60_000) == 64
     assert held_out_tasks.users_at_once(1_000_000) == 4
     assert held_out_tasks.users_at_once(100_000_000) == 1
-    assert lessons.held_out_of(200_000) == lessons.HELD_OUT
-    assert lessons.held_out_of(400_000) == lessons.HELD_OUT // 2
-    assert lessons.held_out_of(10_000_000) == lessons.MIN_HELD_OUT
+    config = GateConfig()
+    assert lessons.held_out_of(200_000, config) == config.held_out
+    assert lessons.held_out_of(400_000, config) == config.held_out // 2
+    assert lessons.held_out_of(10_000_000, config) == config.min_held_out

@@ -12,7 +12,7 @@ import torch
 from metarec import Recommender, Request
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_tasks import SAMPLED, GateTasks, _at_most
+from metarec.recommendation.gate_tasks import MAX_GIVEN, GateTasks, _at_most
 from metarec.recommendation.given import GivenGates, train_given
 from served_model import saved_model
 
@@ -165,6 +165,6 @@ def test_it_is_learned_where_it_ranks_lists_better_and_left_out_where_it_does_no
 def test_given_candidates_are_at_most_as_many_as_lists_may_hold():
     chosen = np.zeros((3, 400), bool)
     chosen[0, :300] = chosen[1, :5] = True
-    kept = _at_most(SAMPLED, chosen, np.random.default_rng(0))
-    assert kept.sum(1).tolist() == [SAMPLED, 5, 0]
+    kept = _at_most(MAX_GIVEN, chosen, np.random.default_rng(0))
+    assert kept.sum(1).tolist() == [MAX_GIVEN, 5, 0]
     assert not (kept & ~chosen).any()

@@ -10,6 +10,7 @@ from metarec.data.dataset import Dataset
 from metarec.models import gram, markov
 from metarec.models.item_knn import ItemKnn
 from metarec.recommendation import lessons
+from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.plan import plan_fit
 from metarec.recommendation.settings import Settings
 from metarec.recommender import Recommender
@@ -44,16 +45,16 @@ def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     monkeypatch.setattr(gram, "MIN_KEPT", 1)
     monkeypatch.setattr(markov, "MAX_PAIRS", 2000)
     monkeypatch.setattr(lessons, "MAX_ASKED", 500)
-    monkeypatch.setattr(lessons, "MIN_HELD_OUT", 7)
-    said = " ".join(plan_fit(table, Settings(preset="tiny")).thinned)
-    model = Recommender.fit(table, "tiny", encoder="none")
+    models = {"gate": GateConfig(min_held_out=7)}
+    said = " ".join(plan_fit(table, Settings(preset="tiny", models=models)).thinned)
+    model = Recommender.fit(table, "tiny", encoder="none", models=models)
     knn = model.ensemble.scorers["item_knn"]
     assert isinstance(knn, ItemKnn)
     assert f"({knn.left_out:,} older ones left out)" in said
     assert f"keeps {np.diff(knn.similarity.indptr).max()} neighbors" in said
     window = markov.window_of(len(table.interactions), markov.DEFAULT)
     assert f"markov counts {window} events that follow each instead of 20" in said
-    assert f"learns from {lessons.held_out_of(50)} of" in said
+    assert f"learns from {lessons.held_out_of(50, models['gate'])} of" in said
 
 
 def test_settings_of_models_count() -> None:

@@ -9,7 +9,7 @@ import pytest
 from metarec import Dataset, Recommender, Request
 from metarec.data.cold_users import Horizon
 from metarec.recommendation.ensemble import Ensemble
-from metarec.recommendation.refusals import REFUSAL, WEIGHTS, Refusers
+from metarec.recommendation.refusals import REFUSAL, RefusalsConfig, Refusers
 
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
 
@@ -41,7 +41,7 @@ def fitted(request: pytest.FixtureRequest) -> tuple[bool, Recommender]:
 
 def test_refusals_weigh_as_held_out_users_say(fitted: tuple[bool, Recommender]) -> None:
     meant, model = fitted
-    assert model.ensemble.refusal in WEIGHTS
+    assert model.ensemble.refusal in RefusalsConfig().tried
     assert model.ensemble.refusal >= REFUSAL if meant else model.ensemble.refusal < REFUSAL
     is_told = any(note.startswith("refusals:") for note in model.notes)
     assert is_told == (model.ensemble.refusal != REFUSAL)

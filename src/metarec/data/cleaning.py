@@ -5,6 +5,7 @@ are.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -16,6 +17,7 @@ from metarec.data import rules
 from metarec.data.bots import bots
 from metarec.data.cleaning_config import OFF, CleaningConfig
 from metarec.data.dataset import Dataset
+from metarec.data.errors import DataWarning
 from metarec.data.findings import Finding
 from metarec.data.opening import open_tables
 from metarec.data.report import DataReport, report_on
@@ -32,7 +34,7 @@ user's, and so many events.
 MAX_UNKNOWN = 0.1
 """Above this share of events on unlisted items the item table is taken to be incomplete."""
 
-__all__ = ["OFF", "CleaningConfig", "check", "clean", "read_clean"]
+__all__ = ["OFF", "CleaningConfig", "check", "clean", "cleaned", "read_clean"]
 
 
 def check(source: str | PathLike[str] | Any, config: CleaningConfig | None = None) -> DataReport:
@@ -63,14 +65,33 @@ def clean(
     """Take out what no human can have meant.
 
     Args:
+        config: the data's own (`Dataset.cleaning`) where None, or the default of data that say
+            that they are cleaned.
         findings: what reading left out already, for the report.
 
     Raises:
         BadInput: if nothing is left.
     """
-    config, found = config or CleaningConfig(), list(findings)
-    data = apply_rules(data, config, found)
+    own = CleaningConfig() if data.cleaning == OFF else data.cleaning
+    config, found = config or own, list(findings)
+    data = replace(apply_rules(data, config, found), cleaning=OFF)
     return data, report_on(data, found, config)
+
+
+def cleaned(data: Dataset) -> Dataset:
+    """Data as `metarec fit` and `metarec evaluate` clean them, unless they are cleaned; what was
+    found is warned of.
+
+    Raises:
+        BadInput: if nothing is left.
+    """
+    if data.cleaning == OFF:
+        return data
+    found: list[Finding] = []
+    data = replace(apply_rules(data, data.cleaning, found), cleaning=OFF)
+    for finding in found:
+        warnings.warn(f"{data.name}: {finding.line()}", DataWarning, stacklevel=4)
+    return data
 
 
 def apply_rules(

@@ -4,6 +4,7 @@ event kinds.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -102,13 +103,16 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "content",
         "overview",
         "plot",
-        "描述",
-        "简介",
-        "正文",
-        "详情",
+        *"描述 简介 正文 详情 介绍".split(),
     ),
-    "categories": ("genres", "category", "genre", "class", "类别", "类目", "分类", "标签", "话题"),
-    "year": ("release_year", "release_yr", "pub_year"),
+    "categories": (
+        "genres",
+        "category",
+        "genre",
+        "class",
+        *"类别 类目 分类 标签 话题 品类 种类 题材 菜系 类型".split(),
+    ),
+    "year": ("release_year", "release_yr", "pub_year", "年份", "上映年份", "出版年份"),
     "latitude": ("lat", "geo_lat", "y_lat", "纬度"),
     "longitude": ("lon", "lng", "long", "geo_lon", "geo_lng", "经度"),
     "friend_id": (
@@ -121,8 +125,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "target_user_id",
         "followee_id",
         "contact_id",
+        *"好友 好友id 好友编号 好友用户id 朋友 朋友id 朋友编号".split(),
+        *"被关注者 被关注者id 被关注用户 关注对象 关注对象id".split(),
     ),
-    "weight": ("strength", "closeness", "tie_strength"),
+    "weight": ("strength", "closeness", "tie_strength", "亲密度", "权重"),
     "query": (
         "search_query",
         "search_term",
@@ -133,6 +139,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "terms",
         "keywords",
         "keyword",
+        *"搜索词 搜索关键词 搜索内容 关键词 检索词 查询词 查询".split(),
     ),
 }
 """Names understood without a mapping, whatever their case, spaces and underscores."""
@@ -141,7 +148,7 @@ USER_NOUNS = tuple(
     "user customer client member student learner pupil trainee patient reader viewer listener "
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
-    "borrower cardholder visitor person account profile cust device cookie session".split()
+    "borrower cardholder visitor person account profile cust".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -153,11 +160,22 @@ ITEM_NOUNS = tuple(
     "service creative campaign ad banner".split()
 )
 """What items are called."""
+CHINESE_USER_NOUNS = tuple(
+    "用户 客户 顾客 会员 学员 学生 读者 患者 病人 买家 司机 骑手 乘客 旅客 游客 观众 "
+    "听众 玩家 员工 求职者 候选人 居民 业主 投资者 投资人 持卡人 粉丝 访客 账户 账号".split()
+)
+"""What users are called in Chinese."""
+CHINESE_ITEM_NOUNS = tuple(
+    "商品 物品 产品 货品 课程 文章 视频 短视频 帖子 笔记 电影 影片 剧集 歌曲 音乐 专辑 "
+    "歌手 播客 图书 书籍 商户 商家 店铺 门店 店 餐厅 饭店 酒店 民宿 房源 景点 景区 地点 "
+    "场所 场馆 药品 药物 菜品 菜谱 食谱 菜 书 职位 岗位 基金 股票 理财产品 游戏 应用 "
+    "新闻 资讯 节目 货源 货物 运单 航班 车型 套餐 优惠券 广告 项目".split()
+)
+"""What items are called in Chinese."""
 _COUNTED_WITHIN = ("track", "episode", "lesson", "module", "place", "content", "post", "stock")
 """Items whose `number` is a place in a row, or how many there are."""
 _NO_NAME_ALONE = (
-    *"stock service content program programme offer account device cookie session campaign".split(),
-    *"train part room".split(),
+    *"stock service content program programme offer account campaign train part room".split(),
 )
 """Nouns that alone name something else as often."""
 
@@ -175,12 +193,45 @@ def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
     return (*ids, *numbers, *(noun for noun in nouns if noun not in _NO_NAME_ALONE))
 
 
+def _chinese(nouns: Sequence[str], endings: str) -> tuple[str, ...]:
+    """Names made of these nouns and an ending, the endings in their order."""
+    return tuple(f"{noun}{end}" for end in endings.split() for noun in nouns)
+
+
+_CHINESE_IDS = "id 编号 编码 代码 号 号码 序号"
+
+
+STAND_INS = {
+    "session": "session_id session_key session_uuid session_code 会话 会话id 会话编号".split(),
+    "device": "device_id device_key device_uuid device_code device_no 设备id 设备号".split(),
+    "cookie": "cookie_id cookie_key cookie_uuid cookie".split(),
+    "visit": "visit_id visit_key visit_uuid".split(),
+}
+"""What stands in for users where nothing names them, by the names of its columns."""
 LESS_LIKELY: dict[str, tuple[str, ...]] = {
-    "user_id": (*_keys(USER_NOUNS), "account"),
-    "item_id": ("isin", *_keys(ITEM_NOUNS), "symbol", "ticker"),
-    "title": tuple(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("name", "title")),
-    "categories": tuple(
-        f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("category", "genre", "genres")
+    "user_id": (
+        *_keys(USER_NOUNS),
+        "account",
+        *_chinese(CHINESE_USER_NOUNS, _CHINESE_IDS),
+        *CHINESE_USER_NOUNS,
+        *itertools.chain(*STAND_INS.values()),
+    ),
+    "item_id": (
+        "isin",
+        *_keys(ITEM_NOUNS),
+        "symbol",
+        "ticker",
+        *_chinese(CHINESE_ITEM_NOUNS, _CHINESE_IDS),
+        *CHINESE_ITEM_NOUNS,
+    ),
+    "title": (
+        *(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("name", "title")),
+        *_chinese((*CHINESE_ITEM_NOUNS, "片", "歌"), "名称 名字 名 标题"),
+    ),
+    "text": _chinese((*CHINESE_ITEM_NOUNS, "内容", "剧情"), "描述 简介 介绍 详情"),
+    "categories": (
+        *(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("category", "genre", "genres")),
+        *_chinese(CHINESE_ITEM_NOUNS, "类别 类目 分类 类型 品类 标签"),
     ),
 }
 """Further names, where no better one is there."""
@@ -238,6 +289,10 @@ def plain(name: str) -> str:
     `customerId` are one.
     """
     return re.sub(r"[\W_]+", "", name.lower())
+
+
+STAND_IN_COLUMNS = {plain(name) for name in itertools.chain(*STAND_INS.values())}
+"""Their columns, as `plain` has them."""
 
 
 def rename(
@@ -312,6 +367,23 @@ def rename(
     return {c: n for c, n in names.items() if c != n}
 
 
+def key_of(
+    columns: Sequence[str], key: str, synonyms: Mapping[str, Sequence[str]] | None = None
+) -> str | None:
+    """The column of ids of users (`user_id`) or items (`item_id`) by its name; None where none is
+    called so. A table's own `id` is none.
+    """
+    named = [c for c in columns if plain(c) != "id"]
+    table = "users" if key == "user_id" else "items"
+    if key in named:
+        return key
+    try:
+        names = rename(named, table, "", None, synonyms)
+    except BadInput:
+        return None
+    return next((column for column, name in names.items() if name == key), None)
+
+
 SUFFIXES = {
     "value": ("rating", "ratings", "stars"),
     "title": ("title",),
@@ -350,7 +422,26 @@ def renamed(
         for name, column in guesses.items()
         if names.get(column) == name
     ]
-    return names, findings
+    return names, findings + _stand_ins(names, table, place, mapping or {})
+
+
+def _stand_ins(
+    names: Mapping[str, str], table: str, place: str, mapping: Mapping[str, str]
+) -> list[Finding]:
+    """What to say where something that stands for a user is read as one."""
+    column = next((c for c, name in names.items() if name == "user_id"), None)
+    if table != "interactions" or column is None or "user_id" in mapping:
+        return []
+    names_of = {n: {plain(name) for name in known} for n, known in STAND_INS.items()}
+    noun = next((n for n, known in names_of.items() if plain(column) in known), None)
+    if noun is None:
+        return []
+    why = (
+        f"each {noun} is read as a user: no other column of {place} than {column!r} says who "
+        f"acted, so a user of several is several users with few events each; if another does, "
+        f'say so in a TOML file (columns = {{ user_id = "..." }})'
+    )
+    return [Finding(rule="columns", rows=0, action="noted", why=why)]
 
 
 _DEGREES = {
@@ -407,6 +498,13 @@ def _known_by_title(
     return {"item_id": found[0]} if len(found) == 1 else {}
 
 
+_OF_ANOTHER = re.compile(
+    r"(order|invoice|basket|cart|ticket|receipt|booking|transaction|session|visit|cheque|bill)"
+    r"(id|no|nr|number|code|key|ref|uuid)?$|(订单|单据|发票|小票|票据|会话|交易)(id|编号|编码|号|号码)$"
+)
+"""Keys of another table, such as of orders, as `plain` has them."""
+
+
 def _no_names(columns: Sequence[str], table: str) -> str:
     """What to do where the first line looks like a row rather than names."""
     number = r"[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*(_\d+)?"  # or a moment
@@ -421,6 +519,11 @@ def _no_names(columns: Sequence[str], table: str) -> str:
 
 def _shape(columns: Sequence[str], table: str) -> str:
     """What to do where a table has another shape than a row each."""
+    if table == "interactions" and any(_OF_ANOTHER.match(plain(c)) for c in columns):
+        return (
+            "; if another table says who acted, or on what (orders and their lines), put both into "
+            "one folder: they are joined by the key that both have"
+        )
     if len(columns) == 1:
         return "; cells are parted by commas, tabs, semicolons or bars"
     known = {plain(s) for s in ("user_id", *SYNONYMS["user_id"], "item_id", *SYNONYMS["item_id"])}

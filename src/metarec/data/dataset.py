@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.arguments import check_type
+from metarec.data.cleaning_config import OFF, CleaningConfig
 from metarec.data.domains import Policy, policy_of
 from metarec.data.kinds import Kinds
 from metarec.data.opening import open_tables
@@ -35,6 +36,10 @@ class Dataset:
     """Friends and searches of users."""
     models: Mapping[str, Mapping[str, Any]]
     """Hyper-parameters of models, where the data's TOML file sets some (`[models.ease]`)."""
+    cleaning: CleaningConfig
+    """How a fit cleans these data first. `OFF` of data that are cleaned, and of `Interactions`,
+    which are taken as they are.
+    """
 
     def __init__(
         self,
@@ -47,11 +52,16 @@ class Dataset:
         kinds: Kinds | None = None,
         relations: Relations | None = None,
         models: Mapping[str, Mapping[str, Any]] | None = None,
+        cleaning: CleaningConfig | None = None,
     ) -> None:
         check_type("name", name, str, "a text")
         check_type("kinds", kinds, Kinds | None, "Kinds (metarec.data.kinds.Kinds.default())")
         check_type("relations", relations, Relations | None, "Relations (metarec.data.relations)")
         check_type("models", models, Mapping | None, "settings by the ids of models")
+        what = "CleaningConfig (metarec.data.cleaning_config)"
+        check_type("cleaning", cleaning, CleaningConfig | None, what)
+        if cleaning is None:
+            cleaning = OFF if isinstance(interactions, Interactions) else CleaningConfig()
         if not isinstance(interactions, Interactions):
             found = _checked(interactions, items, users, kinds)
             interactions, items, users = found.interactions, found.items, found.users
@@ -83,6 +93,7 @@ class Dataset:
         object.__setattr__(self, "policy", policy_of(policy))
         object.__setattr__(self, "relations", relations or Relations())
         object.__setattr__(self, "models", models or {})
+        object.__setattr__(self, "cleaning", cleaning)
 
     def __repr__(self) -> str:
         events, items, users = (
@@ -101,6 +112,7 @@ class Dataset:
             policy=tables.policy,
             relations=tables.relations,
             models=tables.models,
+            cleaning=tables.rules or CleaningConfig(),
         )
 
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:

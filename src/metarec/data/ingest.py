@@ -30,7 +30,8 @@ from metarec.data.sources.delimited import sunk_as_it_should_be
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.files import read_table, suffix_of
 from metarec.data.sources.folder import Reading, read_sides
-from metarec.data.sources.roles import files_of
+from metarec.data.sources.parts import Joined
+from metarec.data.sources.roles import Files, files_of
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
 from metarec.data.validity import Place, valid_events
@@ -88,7 +89,9 @@ def ingest(
 def _ingest(
     source: Path, half: Path, config: CleaningConfig, rows_at_once: int, progress: Progress | None
 ) -> DataReport:
-    files, found = files_of(source) if source.is_dir() else ({"interactions": source}, [])
+    files, joined, found = (
+        files_of(source) if source.is_dir() else Files({"interactions": source}, None, [])
+    )
     path = files["interactions"]
     if not path.is_file():
         raise BadInput(
@@ -97,7 +100,7 @@ def _ingest(
         )
     scratch = half / "parts"
     scratch.mkdir()
-    scan, place, read = _lazy(path, scratch)
+    scan, place, read = _lazy(path, scratch, joined)
     sides = (
         read_sides(source, Reading(rules=config))
         if source.is_dir()
@@ -135,11 +138,20 @@ def _invented(columns: Sequence[str], events: Interactions) -> list[str]:
     return added if events.has_time else [*{*added, "timestamp"}]
 
 
-def _lazy(path: Path, scratch: Path) -> tuple[pl.LazyFrame, Place, list[Finding]]:
-    """A file as a scan with canonical names; a text file is turned into Parquet once, since it will
-    be read many times.
+def _lazy(
+    path: Path, scratch: Path, joined: Joined | None
+) -> tuple[pl.LazyFrame, Place, list[Finding]]:
+    """A file as a scan with canonical names; a text file, and two files that hold the events
+    together, are turned into Parquet once, since it will be read many times.
     """
-    if suffix_of(path) in (".parquet", ".pq"):
+    if joined is not None:
+        joined.table.write_parquet(scratch / "raw.parquet")
+        scan, place, findings = (
+            pl.scan_parquet(scratch / "raw.parquet"),
+            joined.place,
+            joined.findings,
+        )
+    elif suffix_of(path) in (".parquet", ".pq"):
         scan, place, findings = pl.scan_parquet(path), Place(path.name), list[Finding]()
     else:
         scan, place, findings = _as_parquet(path, scratch / "raw.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -25,7 +26,7 @@ def read(
             unpacked MovieLens archive), one file of events, a TOML file that merges several
             sources, a database URL (`sqlite:///...`, `postgresql://...`), a frame of events, or
             `{"interactions": frame, "items": frame, "users": frame}`.
-        rules: how strictly rows are read.
+        rules: how strictly rows are read, and how a fit cleans them.
         domain: name of a domain pack: its column names are understood, and its policy is that of
             the data. A TOML file may name it too.
 
@@ -36,4 +37,5 @@ def read(
     tables = open_tables(source, rules=rules, domain=domain)
     for finding in tables.findings:
         warnings.warn(f"{tables.name}: {finding.line()}", DataWarning, stacklevel=2)
-    return Dataset.of(tables)
+    data = Dataset.of(tables)
+    return data if rules is None else replace(data, cleaning=rules)

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.arguments import check_call, check_type, check_whole, ids_of, refused
+from metarec.data.cleaning import cleaned
 from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset, check_data
 from metarec.data.domains import domain
@@ -206,7 +207,8 @@ def evaluate(
     others.
 
     Args:
-        data: everything known; nothing is changed in it.
+        data: everything known; cleaned first as `metarec evaluate` does, unless it is, and else
+            nothing is changed in it.
         models: unfitted recommenders; the comparison is about the first.
         baselines: names from `BASELINES`; all that suit the data where None, none where empty.
         scenario: who and what is cold.
@@ -223,6 +225,7 @@ def evaluate(
     """
     _check(data, models, seed, most, setting, gains, progress)
     names = None if baselines is None else ids_of("baselines", baselines)
+    data = cleaned(data) if setting is None else data
     setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
     if gains != "binary" and not all(trial.has_gains for trial in setting.trials.values()):
         raise BadInput(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from metarec.data.cold_users import ColdUser
-from metarec.data.schema import BadInput
+from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.interface import Evaluated, Rates
 from metarec.evaluation.paper_baselines import Chance, ItemMean
@@ -37,7 +37,7 @@ class ProtocolRow:
     model: str
     users: int
     means: dict[str, float]
-    """Metric -> mean over users."""
+    """Metric -> mean over users' lists, one each but for HIRE's contexts."""
     intervals: dict[str, tuple[float, float]]
     """Metric -> 95% bootstrap interval over users."""
 
@@ -104,17 +104,19 @@ def _row(
     published: Published,
     rng: np.random.Generator,
 ) -> ProtocolRow:
-    per_user = measure_queries(model, cold_users, published, rng)
-    weights = resample(len(cold_users), derive(0, "bootstrap", scenario))
+    lists = measure_queries(model, cold_users, published, rng)
+    users = Vocabulary(list(dict.fromkeys(user.user_id for user in cold_users)))
+    owner = users.indexes(user.user_id for user in cold_users)
+    weights = resample(len(users), derive(0, "bootstrap", scenario))
     bounds = {
-        name: tuple(float(np.squeeze(b)) for b in interval(values[None], weights))
-        for name, values in per_user.items()
+        name: tuple(float(np.squeeze(b)) for b in interval(values[None], weights, owner=owner))
+        for name, values in lists.items()
     }
     return ProtocolRow(
         scenario=scenario,
         model=model.name,
-        users=len(cold_users),
-        means={name: float(np.nanmean(values)) for name, values in per_user.items()},
+        users=len(users),
+        means={name: float(np.nanmean(values)) for name, values in lists.items()},
         intervals={name: (low, high) for name, (low, high) in bounds.items()},
     )
 
@@ -130,11 +132,17 @@ def measure_queries(
     owner = np.repeat(np.arange(len(cold_users)), [len(ids) for ids in asked])
     actual = np.array([value for n in cold_users for _, value in n.rated])
     found: dict[str, np.ndarray] = {}
+    is_asked = np.ones(len(actual), bool)
     if published.train.interactions.has_values and isinstance(model, Rates):
         predicted = np.clip(
             np.concatenate(model.rate(requests, asked)), *published.train.interactions.value_range
         )
-        found["mae"] = metrics.mae(predicted, actual, owner, len(cold_users))
+        if published.asks_shown:
+            is_asked = ~np.concatenate([_is_shown(user) for user in cold_users])
+            predicted = np.where(is_asked, predicted, actual)
+        found["mae"] = metrics.mae(
+            predicted[is_asked], actual[is_asked], owner[is_asked], len(cold_users)
+        )
     else:
         few = [replace(r, allow=ids) for r, ids in zip(requests, asked, strict=True)]
         scores = model.score(few)
@@ -145,7 +153,21 @@ def measure_queries(
             f"ndcg@{k}": metrics.graded_ndcg(predicted, actual, owner, len(cold_users), k, rng)
             for k in published.cuts
         }
-    return found | tanp_scores(predicted, actual, owner, len(cold_users), published.cuts, rng)
+    return found | tanp_scores(
+        predicted,
+        actual,
+        owner,
+        len(cold_users),
+        published.cuts,
+        rng,
+        is_linear=published.asks_shown,
+    )
+
+
+def _is_shown(user: ColdUser) -> np.ndarray:
+    """[Q] whether each asked item is of the pool."""
+    pool = {item_id for item_id, *_ in user.pool}
+    return np.array([item_id in pool for item_id, _ in user.rated])
 
 
 def as_json(rows: Sequence[ProtocolRow]) -> list[dict[str, Any]]:

@@ -32,6 +32,10 @@ class Published:
     """Lengths of list measured."""
     is_graded: bool
     """NDCG by the rating itself (MeLU), or what `tanp_scores` counts."""
+    asks_shown: bool = False
+    """Whether what is shown is asked too, where a model's own value gives way to the one shown, and
+    a rating's gain is the rating (HIRE).
+    """
 
 
 def melu_split(data: Dataset, *, seed: int = 0) -> Published:

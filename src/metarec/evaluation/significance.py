@@ -33,7 +33,11 @@ def resample(users: int, rng: np.random.Generator, draws: int = DRAWS) -> np.nda
 
 
 def interval(
-    values: np.ndarray, weights: np.ndarray, level: float = 0.95
+    values: np.ndarray,
+    weights: np.ndarray,
+    level: float = 0.95,
+    *,
+    owner: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bootstrap interval of the mean over the last axis.
 
@@ -41,15 +45,20 @@ def interval(
         values: `[..., users]`; NaN where a user has no value.
         weights: `[draws, users]` from `resample`.
         level: coverage in (0, 1).
+        owner: the user of each value, where users have several: whole users are drawn.
 
     Returns:
         Lower and upper ends, each of shape `values.shape[:-1]`.
     """
-    there = ~np.isnan(values)
-    total = (
-        np.where(there, values, 0.0).reshape(-1, values.shape[-1]).astype(np.float32) @ weights.T
-    )
-    count = there.reshape(-1, values.shape[-1]).astype(np.float32) @ weights.T
+    flat = values.reshape(-1, values.shape[-1])
+    there = ~np.isnan(flat)
+    sums, counts = np.where(there, flat, 0.0), there.astype(np.float64)
+    if owner is not None:
+        users = weights.shape[1]
+        sums, counts = (
+            np.stack([np.bincount(owner, row, users) for row in part]) for part in (sums, counts)
+        )
+    total, count = sums.astype(np.float32) @ weights.T, counts.astype(np.float32) @ weights.T
     means = total / np.maximum(count, 1.0)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=1)
     return low.reshape(values.shape[:-1]), high.reshape(values.shape[:-1])

@@ -2,7 +2,7 @@
 
 Nothing is relevant by itself: a place of the list is a hit if its rating is among the user's own
 `k` highest, each of which can be hit once. Average precision is over `k` places, and the gain of a
-rating y in NDCG is 2^y - 1.
+rating y in NDCG is 2^y - 1; in HIRE's program, which counts the rest alike, it is y.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ def tanp_scores(
     users: int,
     cuts: Sequence[int],
     rng: np.random.Generator,
+    *,
+    is_linear: bool = False,
 ) -> dict[str, np.ndarray]:
     """Precision, NDCG and average precision [users] at each cut; equal predictions are ordered by
     chance.
@@ -29,20 +31,21 @@ def tanp_scores(
         predicted: [E] what each asked item is ordered by.
         actual: [E] its rating.
         owner: [E] the user asked, ascending.
+        is_linear: the gain of a rating is the rating, as HIRE has it.
     """
     order = np.lexsort((rng.random(len(predicted)), -predicted, owner))
     ranked = np.split(actual[order], np.searchsorted(owner[order], np.arange(1, users)))
     found = {f"{name}@{k}": np.zeros(users) for k in cuts for name in ("precision", "ndcg", "map")}
     for user, values in enumerate(ranked):
         for k in cuts:
-            precision, ndcg, average = _scores(values, k)
+            precision, ndcg, average = _scores(values, k, is_linear=is_linear)
             found[f"precision@{k}"][user] = precision
             found[f"ndcg@{k}"][user] = ndcg
             found[f"map@{k}"][user] = average
     return found
 
 
-def _scores(values: np.ndarray, k: int) -> tuple[float, float, float]:
+def _scores(values: np.ndarray, k: int, *, is_linear: bool) -> tuple[float, float, float]:
     """Of one user's ratings in the order shown; NaN for a user of whom nothing is asked or whose
     ratings gain nothing.
     """
@@ -50,10 +53,11 @@ def _scores(values: np.ndarray, k: int) -> tuple[float, float, float]:
         return (np.nan,) * 3
     best, shown = np.sort(values)[::-1][:k], values[:k]
     discount = discounts(len(shown))
-    ideal = float((2.0**best - 1.0) @ discount)
+    gains = values if is_linear else 2.0**values - 1.0
+    ideal = float(np.sort(gains)[::-1][:k] @ discount)
     hits = _hits(shown, best)
     average = float((np.cumsum(hits) / (np.arange(len(hits)) + 1.0)) @ hits) / k
-    gain = float((2.0**shown - 1.0) @ discount)
+    gain = float(gains[:k] @ discount)
     return float(hits.sum()) / k, gain / ideal if ideal else np.nan, average
 
 

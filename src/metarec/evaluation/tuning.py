@@ -2,7 +2,11 @@
 
 A tree-structured Parzen estimator (Bergstra et al. 2011, as optuna has it) proposes; the defaults
 are tried first. Half of the held-out users choose, the other half must confirm: a winner that is
-not better for them too is chance, and the defaults stay.
+not better for them too is chance, and the defaults stay. Settings of predicted ratings are chosen
+apart, by their errors, in the same fits.
+
+What orders cold items among themselves has nothing to be chosen by here: held-out users are asked
+for items of the training events. It chooses on items of its own (`models.cold_items`).
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import Difference, paired_difference, resample
 from metarec.models.config import ModelConfig
-from metarec.models.registry import config_of
+from metarec.recommendation.configs import RATING, config_of
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -31,11 +35,59 @@ Fit: TypeAlias = "Callable[[Dataset, Mapping[str, ModelConfig]], Scores]"
 Configs: TypeAlias = "dict[str, ModelConfig]"
 Space: TypeAlias = "dict[tuple[str, str], tuple[float, float]]"
 """(model, setting) -> the range tried."""
-CHOOSING = ("ndcg@10", "recall@20")
-"""What chooses, each relative to the defaults: neither may pay for the other."""
+RANKING, RATINGS = "ranking", "ratings"
+CHOOSING = {RANKING: ("ndcg@10", "recall@20"), RATINGS: ("mae", "rmse")}
+"""What chooses settings of each kind, each relative to the defaults: neither may pay for the other.
+The first of them confirms.
+"""
 HELD_OUT, MAX_ROWS = 0.15, 500
 """Share of the users that choose, the same that confirm, and their number at most."""
 STAGE = "tune"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """The best settings of a kind that were tried."""
+
+    kind: str
+    """`ranking` or `ratings`."""
+    models: Configs
+    gain: float
+    """Over the defaults on the users that chose, as a share; 0 where none was better."""
+    confirmed: Difference | None
+    """Of NDCG@10, or less MAE of predicted ratings, on the users that confirm, mean over numbers of
+    events; None where only the defaults were fitted.
+    """
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the users that confirm are served better too."""
+        return self.gain > 0 and self.confirmed is not None and self.confirmed.mean > 0
+
+    def said(self, fits: int) -> str:
+        """In a sentence."""
+        what = "tuned" if self.kind == RANKING else "tuned for predicted ratings"
+        if self.confirmed is None:
+            return f"{what}: no time for a second fit; the defaults stay, give more minutes"
+        if self.gain <= 0:
+            return f"{what}: {fits} fits, none better than the defaults, which stay"
+        found = f"{what}: {fits} fits, {self.gain:+.1%} on the users that chose"
+        measure = "NDCG@10" if self.kind == RANKING else "less MAE"
+        on_others = f"{self.confirmed} {measure} on others"
+        if not self.is_better:
+            return f"{found}, but {on_others}: chance, so the defaults stay"
+        return f"{found}, {on_others}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        difference = self.confirmed
+        return {
+            "gain": self.gain,
+            "confirmed": None
+            if difference is None
+            else {"mean": difference.mean, "low": difference.low, "high": difference.high},
+            "is_taken": self.is_better,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,30 +98,18 @@ class Tuned:
     """Configs to fit with; those given where nothing better was confirmed."""
     fits: int
     """Fits made, that of the defaults among them."""
-    gain: float
-    """Of the winner over the defaults on the users that chose, as a share."""
-    confirmed: Difference | None
-    """Of its NDCG@10 on the users that confirm, mean over numbers of events; None where only the
-    defaults were fitted.
-    """
+    winners: tuple[Winner, ...]
+    """Of ranking, and of predicted ratings where there are any."""
 
     @property
     def is_better(self) -> bool:
-        """Whether the users that confirm are served better too."""
-        return self.confirmed is not None and self.confirmed.mean > 0
+        """Whether any settings found are taken."""
+        return any(winner.is_better for winner in self.winners)
 
     @property
-    def said(self) -> str:
-        """In a sentence."""
-        if self.confirmed is None:
-            return "tuned: no time for a second fit; the defaults stay, give more minutes"
-        if self.gain <= 0:
-            return f"tuned: {self.fits} fits, none better than the defaults, which stay"
-        found = f"tuned: {self.fits} fits, {self.gain:+.1%} on the users that chose"
-        on_others = f"{self.confirmed} NDCG@10 on others"
-        if not self.is_better:
-            return f"{found}, but {on_others}: chance, so the defaults stay"
-        return f"{found}, {on_others}"
+    def said(self) -> list[str]:
+        """A sentence for each kind of settings."""
+        return [winner.said(self.fits) for winner in self.winners]
 
     def toml(self) -> list[str]:
         """Lines that fix what was found in the data's file."""
@@ -82,14 +122,11 @@ class Tuned:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
-        difference = self.confirmed
+        ranking, *others = self.winners
         return {
             "fits": self.fits,
-            "gain": self.gain,
-            "confirmed": None
-            if difference is None
-            else {"mean": difference.mean, "low": difference.low, "high": difference.high},
-            "is_taken": self.is_better,
+            **ranking.to_dict(),
+            **{winner.kind: winner.to_dict() for winner in others},
             "models": {name: dict(_changed(name, config)) for name, config in self.models.items()},
         }
 
@@ -120,35 +157,43 @@ def tune(
     """
     if not 0 < minutes < float("inf"):
         raise BadInput(f"--tune takes minutes above 0, got {minutes:g}")
-    space = _space(models, parts)
-    search = _Search.of(space, seed)
-    clock = _Clock(limit=60 * minutes)
-    evaluate = _Evaluator.of(data, fit, seed)
+    clock, evaluate = _Clock(limit=60 * minutes), _Evaluator.of(data, fit, seed)
     default = clock.timed(lambda: evaluate.of_configs(dict(models)))
-    best, best_configs, gain = default, dict(models), 0.0
+    searches = [
+        _Search.of(kind, _space(models, parts, kind), default, seed) for kind in default.choosing
+    ]
     while clock.has_time:
-        progress(STAGE, clock.share, f"{clock.fits} fits, best {gain:+.1%}")
-        configs = search.ask(models)
+        progress(STAGE, clock.share, _so_far(clock, searches))
+        configs = dict(models)
+        for search in searches:
+            configs |= search.ask(models)
         found = clock.timed(partial(evaluate.of_configs, configs))
-        worth = found.over(default)
-        search.tell(worth)
-        if worth > gain:
-            best, best_configs, gain = found, configs, worth
-    progress(STAGE, 1.0, f"{clock.fits} fits, best {gain:+.1%}")
-    tuned = Tuned(
-        models=best_configs,
-        fits=clock.fits,
-        gain=gain,
-        confirmed=best.beside(default) if clock.fits > 1 else None,
-    )
-    return tuned if tuned.is_better else replace(tuned, models=dict(models))
+        for search in searches:
+            search.tell(found)
+    progress(STAGE, 1.0, _so_far(clock, searches))
+    winners = tuple(search.winner(is_alone=clock.fits < 2) for search in searches)
+    taken = {name: one for w in winners if w.is_better for name, one in w.models.items()}
+    return Tuned(models={**models, **taken}, fits=clock.fits, winners=winners)
 
 
-def _space(models: Mapping[str, ModelConfig], parts: tuple[str, ...]) -> Space:
+def _so_far(clock: _Clock, searches: list[_Search]) -> str:
+    found = ", ".join(f"{search.gain:+.1%}" for search in searches)
+    return f"{clock.fits} fits, best {found}"
+
+
+def kind_of(name: str) -> str:
+    """By which users' measure the settings of a model, or of what is fitted beside them, are
+    chosen: predicted ratings change no ranking of a whole catalog.
+    """
+    return RATINGS if name == RATING else RANKING
+
+
+def _space(models: Mapping[str, ModelConfig], parts: tuple[str, ...], kind: str) -> Space:
     """What may be tried: settings with a range, unless their value was given."""
     return {
         (name, one.name): one.metadata["tried"]
         for name in parts
+        if kind_of(name) == kind
         for one in fields(config_of(name))
         if one.metadata.get("tried") is not None
         and (name not in models or getattr(models[name], one.name) == one.default)
@@ -191,20 +236,24 @@ class _Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class _Curve:
-    """How held-out users are served by one fit."""
+    """How held-out users are served by one fit, by kind of settings."""
 
-    choosing: np.ndarray
+    choosing: dict[str, np.ndarray]
     """[metrics] means over users and numbers of events."""
-    confirming: np.ndarray
-    """[users] NDCG@10, mean over numbers of events."""
+    confirming: dict[str, np.ndarray]
+    """[users] the first metric, mean over numbers of events."""
 
-    def over(self, default: _Curve) -> float:
+    def over(self, default: _Curve, kind: str) -> float:
         """Mean share by which it is better on the users that choose."""
-        return float(np.mean(self.choosing / np.maximum(default.choosing, 1e-9))) - 1.0
+        ours, theirs = self.choosing[kind], default.choosing[kind]
+        if kind == RATINGS:  # fewer errors are better
+            ours, theirs = theirs, ours
+        return float(np.mean(ours / np.maximum(theirs, 1e-9))) - 1.0
 
-    def beside(self, default: _Curve) -> Difference:
-        weights = resample(len(self.confirming), derive(0, "tune", "bootstrap"))
-        return paired_difference(self.confirming, default.confirming, weights)
+    def beside(self, default: _Curve, kind: str) -> Difference:
+        ours, theirs = self.confirming[kind], default.confirming[kind]
+        weights = resample(len(ours), derive(0, "tune", "bootstrap"))
+        return paired_difference(ours, theirs, weights, higher_is_better=kind == RANKING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,65 +277,98 @@ class _Evaluator:
 
     def of_configs(self, configs: Configs) -> _Curve:
         model = self.fit(self.split.train, configs)
-        chosen = self._measured(model, self.split.validation)
+        chosen, confirmed = (
+            self._measured(model, users) for users in (self.split.validation, self.split.test)
+        )
+        kinds = {kind: of for kind, of in CHOOSING.items() if of[0] in chosen}
         return _Curve(
-            choosing=np.array([np.nanmean(chosen[metric]) for metric in CHOOSING]),
-            confirming=np.nanmean(self._measured(model, self.split.test)["ndcg@10"], axis=0),
+            choosing={
+                kind: np.array([np.nanmean(chosen[metric]) for metric in of])
+                for kind, of in kinds.items()
+            },
+            confirming={kind: _per_user(confirmed[of[0]]) for kind, of in kinds.items()},
         )
 
     def _measured(self, model: Scores, users: list[ColdUser]) -> dict[str, np.ndarray]:
-        """Metric -> [numbers of events, users]."""
+        """Metric -> [numbers of events, users]; of ratings only where they are predicted."""
         trial = Trial.of(users, self.split.train)
         rows = [
             measure(model, trial, k, derive(self.seed, "tune", "ties", k)).per_user
             for k in self.split.horizon.shots
         ]
-        return {metric: np.stack([row[metric] for row in rows]) for metric in CHOOSING}
+        names = [metric for of in CHOOSING.values() for metric in of if metric in rows[0]]
+        return {metric: np.stack([row[metric] for row in rows]) for metric in names}
+
+
+def _per_user(measured: np.ndarray) -> np.ndarray:
+    """[users] mean over numbers of events; NaN of who has no value at any."""
+    counts = (~np.isnan(measured)).sum(0)
+    total = np.nansum(measured, axis=0)
+    return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
 
 
 class _Search:
-    """Proposes configs and hears what they were worth."""
+    """Proposes configs of one kind, hears how users are served by them, and keeps the best."""
 
-    def __init__(self, study: Any, space: Space, ranges: dict[str, Any]) -> None:
-        self._study, self._space, self._ranges = study, space, ranges
-        self._asked: Any = None
+    def __init__(self, kind: str, study: Any, ranges: dict[str, Any], default: _Curve) -> None:
+        self._kind, self._study, self._ranges, self._default = kind, study, ranges, default
+        self._asked: tuple[Any, Configs] = (None, {})
+        self._best: tuple[_Curve, Configs] = (default, {})
+        self.gain = 0.0
 
     @classmethod
-    def of(cls, space: Space, seed: int) -> _Search:
+    def of(cls, kind: str, space: Space, default: _Curve, seed: int) -> _Search:
         optuna = require("optuna", "hpo")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         sampler = optuna.samplers.TPESampler(seed=int(derive(seed, "tune").integers(2**31)))
         study = optuna.create_study(direction="maximize", sampler=sampler)
         ranges = {_key(place): _range(optuna, place, ends) for place, ends in space.items()}
         known = {
-            _key((name, field)): value
-            for name, field in space
-            if (value := getattr(config_of(name), field)) is not None
+            key: value
+            for key in ranges
+            if (value := getattr(config_of(_place(key)[0]), _place(key)[1])) is not None
         }
         study.add_trial(
             optuna.trial.create_trial(
                 params=known, distributions={key: ranges[key] for key in known}, value=0.0
             )
         )
-        return cls(study, space, ranges)
+        return cls(kind, study, ranges, default)
 
     def ask(self, given: Mapping[str, ModelConfig]) -> Configs:
-        """The configs given, with proposed values where they may be tried."""
-        self._asked = self._study.ask(self._ranges)
-        found = dict(given)
-        for name, field in self._space:
-            value = self._asked.params[_key((name, field))]
+        """The configs given, of models that have any to try with the proposed values."""
+        trial = self._study.ask(self._ranges)
+        found: Configs = {}
+        for key in self._ranges:
+            (name, setting), value = _place(key), trial.params[key]
             value = value if isinstance(value, int) else float(f"{value:.3g}")  # as it is printed
-            found[name] = replace(found.get(name, config_of(name)), **{field: value})
+            config = found.get(name, given.get(name, config_of(name)))
+            found[name] = replace(config, **{setting: value})
+        self._asked = trial, found
         return found
 
-    def tell(self, worth: float) -> None:
-        """What the proposed configs gained over the defaults."""
-        self._study.tell(self._asked, worth)
+    def tell(self, found: _Curve) -> None:
+        """How users are served by what was proposed."""
+        trial, configs = self._asked
+        worth = found.over(self._default, self._kind)
+        self._study.tell(trial, worth)
+        if configs and worth > self.gain:
+            self.gain, self._best = worth, (found, configs)
+
+    def winner(self, *, is_alone: bool) -> Winner:
+        """The best of what was proposed; `is_alone` where nothing was."""
+        curve, configs = self._best
+        confirmed = None if is_alone else curve.beside(self._default, self._kind)
+        return Winner(kind=self._kind, models=configs, gain=self.gain, confirmed=confirmed)
 
 
 def _key(place: tuple[str, str]) -> str:
     return ".".join(place)
+
+
+def _place(key: str) -> tuple[str, str]:
+    name, _, setting = key.partition(".")
+    return name, setting
 
 
 def _range(optuna: Any, place: tuple[str, str], ends: tuple[float, float]) -> Any:

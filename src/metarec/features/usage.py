@@ -22,6 +22,8 @@ Use = Literal[
     "kind",
     "context",
     "place",
+    "friends",
+    "search",
     "text",
     "tags",
     "number",
@@ -34,7 +36,7 @@ class ColumnUse:
     """What one column is used as."""
 
     table: str
-    """`interactions`, `items` or `users`."""
+    """`interactions`, `items`, `users`, `friends` or `searches`."""
     column: str
     use: Use
     why: str
@@ -50,8 +52,8 @@ class ColumnUse:
 
 
 def column_use(data: Dataset) -> list[ColumnUse]:
-    """What every column of events, items and users is used as."""
-    return [*_of_events(data), *_of_items(data), *_of_users(data)]
+    """What every column of events, items, users, friends and searches is used as."""
+    return [*_of_events(data), *_of_items(data), *_of_users(data), *_of_relations(data)]
 
 
 def usage_text(uses: Sequence[ColumnUse]) -> str:
@@ -129,6 +131,8 @@ def _of_item_column(column: pl.Series, tagged: set[str], common: Sequence[str]) 
     if name == "image":
         return _used("items", name, "not used", "pictures are read with --pictures FOLDER")
     if column.dtype.is_numeric() and name.lower() not in SKIPPED:
+        if name in (LATITUDE, LONGITUDE):
+            return _used("items", name, "place", f"where items are: {_range(stated)}")
         if stated.n_unique() > 1:
             return _used("items", name, "number", _range(stated))
         return _used("items", name, "not used", f"it is always {_short(stated[0])}")
@@ -152,6 +156,8 @@ def _of_users(data: Dataset) -> list[ColumnUse]:
     for name in frame.columns:
         if name == "user_id":
             found.append(_used("users", name, "id"))
+        elif name in (LATITUDE, LONGITUDE) and frame[name].dtype.is_numeric():
+            found.append(_used("users", name, "place", "where users live"))
         elif name in moments:
             found.append(_used("users", name, "not used", "moments may tell what users did later"))
         elif name in inputs.categories:
@@ -162,6 +168,25 @@ def _of_users(data: Dataset) -> list[ColumnUse]:
         else:
             why = "fewer than two values are shared by 3 users with events"
             found.append(_used("users", name, "not used", why))
+    return found
+
+
+def _of_relations(data: Dataset) -> list[ColumnUse]:
+    """Of friends and searches, where there are any."""
+    friends, searches = data.relations.friends, data.relations.searches
+    found = []
+    if friends.height:
+        users = friends["user_id"].n_unique()
+        why = f"{friends.height // 2:,} friendships of {users:,} users"
+        found += [_used("friends", "friend_id", "friends", why)]
+        if friends["weight"].n_unique() > 1:
+            found += [_used("friends", "weight", "friends", _range(friends["weight"]))]
+    if searches.height:
+        users = searches["user_id"].n_unique()
+        why = f"{searches.height:,} searches of {users:,} users"
+        found += [_used("searches", "query", "search", why)]
+        clock = "orders searches" if searches["timestamp"].null_count() == 0 else "not all have one"
+        found += [_used("searches", "timestamp", "time", clock)]
     return found
 
 

@@ -5,10 +5,14 @@ Naive Bayes over context columns (Campos et al. 2014, "Time-aware recommender sy
 pre-filters): log P(value | item) / P(value), shrunk, added up over the columns that predict what
 held-out users took; a column that does not is left out and named.
 
-Lifts are shrunk towards what a few axes say of all columns and items together (correspondence
+Lifts are shrunk, each column towards what is likeliest for held-out users: everyone's; what the
+content of an item says (a ridge regression of the lifts), so that a park learns from other parks
+and a new item has lifts too; what a few axes say of all columns and items together (correspondence
 analysis: Greenacre 2017, "Correspondence analysis in practice"), so that an item learns from those
-that are chosen under the same circumstances, and 23 o'clock from 22. Axes are kept as far as they
-rise above noise (Gavish and Donoho 2017, "Optimal shrinkage of singular values").
+that are chosen under the same circumstances, and 23 o'clock from 22; or content and axes. Axes are
+kept as far as they rise above noise (Gavish and Donoho 2017, "Optimal shrinkage of singular
+values"). What a user does again and again counts once, in parts: the hours of one fond user of an
+app are not those of all.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from scipy.linalg import solve
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.training_context import Acts
@@ -26,16 +31,24 @@ from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 
 MAX_CELLS = 20_000_000
-"""Codes times items up to which axes are looked for."""
+"""Codes times items up to which axes and content are looked at."""
+LEAST_RATIO = 0.02
+"""A probability is never taken for less than this part of everyone's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContextConfig(ModelConfig):
-    """Hyper-parameters of circumstances; of lists one value is chosen on held-out users."""
+    """Hyper-parameters of circumstances; of lists one value is chosen on held-out users, for each
+    column its own.
+    """
 
     damping: tuple[float, ...] = setting((5.0, 20.0, 80.0, 320.0), above=0)
     """Events' worth of pull of an item's circumstances towards everyone's that are tried (each
     above 0).
+    """
+    content_damping: tuple[float, ...] = setting((10.0, 100.0), above=0)
+    """Events' worth of pull of what content says of circumstances towards nothing that are tried
+    (each above 0).
     """
     weights: tuple[float, ...] = setting((0.5, 1.0), least=0)
     """Weights of the sum over columns that are tried (each 0 or more)."""
@@ -61,6 +74,10 @@ class Context:
     popularity: np.ndarray
     """[N] float32."""
     weight: float
+    by_content: np.ndarray
+    """[C + 1, S] float32 what content adds to 1 in the ratio of each code, last what it adds where
+    all columns are 0; nothing where content is not asked.
+    """
     config: ContextConfig = ContextConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"context"})
 
@@ -74,15 +91,20 @@ class Context:
         sizes, acts = context.columns.sizes, context.acts
         held = rng.random(len(context.members)) < 1 / 3
         kept, asked = acts.where(~held[acts.owners]), acts.where(held[acts.owners])
+        asked = _one_of_each(asked.where(rng.permutation(len(asked.items))))
         asked = asked.where(rng.permutation(len(asked.items))[: config.max_acts])
-        (damping, by_axes), weight, is_read = _chosen(kept, asked, sizes, behaviour.n_items, config)
+        content = behaviour.content
+        ways, weight, is_read = _chosen(kept, asked, sizes, content, config)
+        tables = _tables(acts, sizes, behaviour.n_items)
+        known, by_content = _lifts(tables, content, ways)
         return cls(
-            lifts=_lifts(acts, sizes, behaviour.n_items, (damping, by_axes)),
+            lifts=known,
             starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
             is_read=is_read,
             names=tuple(context.columns.names),
             popularity=_popularity(acts, behaviour.n_items),
             weight=weight,
+            by_content=by_content,
             config=config,
         )
 
@@ -128,9 +150,9 @@ class Context:
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Context:
-        """Nothing is known of new items: no lift."""
-        new = len(content) - self.lifts.shape[1]
-        lifts = np.pad(self.lifts, ((0, 0), (0, new)))
+        """New items have the lifts that their content says."""
+        new = _ratios_of(content[self.lifts.shape[1] :], self.by_content)
+        lifts = np.concatenate([self.lifts, np.log(new).astype(np.float32)], axis=1)
         return replace(self, lifts=lifts, popularity=popularity.astype(np.float32))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -142,6 +164,7 @@ class Context:
             "names": np.frombuffer("\n".join(self.names).encode(), np.uint8),
             "popularity": self.popularity,
             "weight": np.array([self.weight]),
+            "by_content": self.by_content,
         }
 
     @classmethod
@@ -157,49 +180,118 @@ class Context:
             names=tuple(names.split("\n")) if names else (),
             popularity=arrays["popularity"],
             weight=float(arrays["weight"][0]),
+            by_content=arrays.get("by_content", np.zeros((1, len(arrays["lifts"])), np.float32)),
             config=config or cls.config,
         )
 
 
+def _one_of_each(acts: Acts) -> Acts:
+    """The first act of each user on each item."""
+    _, first = np.unique(np.stack([acts.owners, acts.items]), axis=1, return_index=True)
+    return acts.where(first)
+
+
+def _weights(acts: Acts) -> np.ndarray:
+    """[A] of each act, adding up to 1 over all acts of a user on an item."""
+    pairs = np.stack([acts.owners, acts.items])
+    _, place, often = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / often[place.ravel()])
+
+
 def _popularity(acts: Acts, n_items: int) -> np.ndarray:
-    counts = np.bincount(acts.items, minlength=n_items) + 0.5
+    counts = np.bincount(acts.items, _weights(acts), minlength=n_items) + 0.5
     return np.asarray(counts / counts.sum(), np.float32)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How the lifts of a column are shrunk."""
+
+    damping: float
+    """Events' worth of pull towards the ratios."""
+    content_damping: float | None = None
+    """Of what content says; None: content is not asked."""
+    by_axes: bool = False
+    """Whether axes are asked."""
+
+
 def _lifts(
-    acts: Acts, sizes: np.ndarray, n_items: int, shrinkage: tuple[float, bool]
-) -> np.ndarray:
-    """[S, N] float32 shrunk log P(value | item) / P(value)."""
-    tables = _tables(acts, sizes, n_items)
+    tables: list[np.ndarray], content: np.ndarray, ways: list[Way]
+) -> tuple[np.ndarray, np.ndarray]:
+    """[S, N] float32 shrunk log P(value | item) / P(value), each column its way, and `by_content`
+    [C + 1, S].
+    """
     if not tables:
-        return np.zeros((0, n_items), np.float32)
-    damping, by_axes = shrinkage
-    ratios = _axes_ratios(tables) if by_axes else [np.ones_like(table) for table in tables]
-    return np.concatenate(_shrunk(tables, ratios, damping))
+        return np.zeros((0, len(content)), np.float32), np.zeros((1, 0), np.float32)
+    found, weights = [], []
+    for column, (table, way) in enumerate(zip(tables, ways, strict=True)):
+        own = _by_content([table], content, way.content_damping)
+        said = own if not way.by_axes else _by_content(tables, content, way.content_damping)
+        ratios = [_ratios_of(content, one) for one in said]
+        ratio = _axes_ratios(tables, ratios)[column] if way.by_axes else ratios[0]
+        found.append(_shrunk(table, ratio, way.damping))
+        weights.append(own[0])
+    wide = max(len(one) for one in weights)
+    padded = [np.pad(one, ((wide - len(one), 0), (0, 0))) for one in weights]
+    return np.concatenate(found), np.concatenate(padded, axis=1)
+
+
+def _by_content(
+    tables: list[np.ndarray], content: np.ndarray, damping: float | None
+) -> list[np.ndarray]:
+    """For each column `by_content` of it: ridge regression of P(value | item) / P(value) - 1 on
+    content, each act counting the same.
+    """
+    if damping is None:
+        return [np.zeros((1, len(table)), np.float32) for table in tables]
+    found = []
+    for table in tables:
+        acts, share = table.sum(0), _share(table)
+        middle = acts @ content / max(acts.sum(), 1.0)
+        centered = content - middle
+        spread = max(float(acts @ (centered**2).sum(1)) / max(acts.sum(), 1.0), 1e-9)
+        products = centered.T @ (centered * acts[:, None])
+        products[np.diag_indices_from(products)] += damping * spread
+        excess = (table - share[:, None] * acts) @ centered / share[:, None]
+        weights = solve(products, excess.T, assume_a="pos")
+        found.append(np.concatenate([weights, -middle[None] @ weights]).astype(np.float32))
+    return found
+
+
+def _ratios_of(content: np.ndarray, by_content: np.ndarray) -> np.ndarray:
+    """[S, N] P(value | item) / P(value) as content has it."""
+    weights, constant = by_content[:-1], by_content[-1]
+    told = content[:, : len(weights)] @ weights + constant
+    return np.asarray(np.maximum(1.0 + told.T.astype(np.float64), LEAST_RATIO))
 
 
 def _tables(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
-    """For each column [size, N] how often an item was taken under each code; 0 is unknown."""
-    found = []
+    """For each column [size, N] how often an item was taken under each code, 0 being unknown."""
+    found, weights = [], _weights(acts)
     for column, size in enumerate(sizes):
         codes = acts.codes[:, column]
         known = codes > 0
         cells = codes[known] * n_items + acts.items[known]
-        counts = np.bincount(cells, minlength=int(size) * n_items)
-        found.append(counts.reshape(int(size), n_items).astype(np.float64))
+        counts = np.bincount(cells, weights[known], minlength=int(size) * n_items)
+        found.append(counts.reshape(int(size), n_items))
     return found
 
 
-def _axes_ratios(tables: list[np.ndarray]) -> list[np.ndarray]:
-    """For each column [size, N] P(value | item) / P(value) as the strongest axes have it."""
-    expected = np.concatenate([_share(table)[:, None] * table.sum(0) for table in tables])
+def _axes_ratios(tables: list[np.ndarray], ratios: list[np.ndarray]) -> list[np.ndarray]:
+    """For each column [size, N] P(value | item) / P(value) as the strongest axes of what goes
+    beyond `ratios` have it.
+    """
+    expected = np.concatenate(
+        [_share(t)[:, None] * t.sum(0) * r for t, r in zip(tables, ratios, strict=True)]
+    )
     roots = np.sqrt(np.maximum(expected, 1e-9))
     residuals = np.where(expected > 0, (np.concatenate(tables) - expected) / roots, 0.0)
     squares, axes = np.linalg.eigh(residuals @ residuals.T)
     kept = _above_noise(np.sqrt(np.maximum(squares, 0.0)), residuals.shape)
-    ratios = 1.0 + (axes * kept) @ (axes.T @ residuals) / np.maximum(roots, 1.0)
+    beyond = 1.0 + (axes * kept) @ (axes.T @ residuals) / np.maximum(roots, 1.0)
+    found = np.concatenate(ratios) * beyond
     cuts = np.cumsum([len(table) for table in tables])[:-1]
-    return np.split(np.maximum(ratios, 0.02), cuts)
+    return np.split(np.maximum(found, LEAST_RATIO), cuts)
 
 
 def _above_noise(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -216,46 +308,71 @@ def _share(table: np.ndarray) -> np.ndarray:
     return np.asarray((table.sum(1) + 0.5) / (table.sum() + 0.5 * len(table)))
 
 
-def _shrunk(tables: list[np.ndarray], ratios: list[np.ndarray], damping: float) -> list[np.ndarray]:
-    """Log lifts [size, N] of each column, `damping` acts drawn towards `ratios`."""
-    found = []
-    for table, ratio in zip(tables, ratios, strict=True):
-        share = _share(table)[:, None]
-        told = (table + damping * share * ratio) / (table.sum(0) + damping)
-        lifts = np.log(told / share)
-        lifts[0] = 0.0
-        found.append(lifts.astype(np.float32))
-    return found
+def _shrunk(table: np.ndarray, ratio: np.ndarray, damping: float) -> np.ndarray:
+    """Log lifts [size, N] of a column, `damping` acts drawn towards `ratio`."""
+    share = _share(table)[:, None]
+    told = (table + damping * share * ratio) / (table.sum(0) + damping)
+    lifts = np.log(told / share)
+    lifts[0] = 0.0
+    return np.asarray(lifts, np.float32)
 
 
 def _chosen(
-    kept: Acts, asked: Acts, sizes: np.ndarray, n_items: int, config: ContextConfig
-) -> tuple[tuple[float, bool], float, np.ndarray]:
-    """Damping, whether by axes, weight and which columns are read: the likeliest for what held-out
-    users took.
+    kept: Acts, asked: Acts, sizes: np.ndarray, content: np.ndarray, config: ContextConfig
+) -> tuple[list[Way], float, np.ndarray]:
+    """The way of each column, the weight of all and which columns are read: the likeliest for what
+    held-out users took.
     """
-    nothing = np.zeros(len(sizes), bool)
     if not len(asked.items) or not len(kept.items):
-        return (config.damping[-1], False), 1.0, nothing
-    found = [(-np.inf, (config.damping[-1], False), 1.0, nothing)]
-    popularity = np.log(_popularity(kept, n_items))
-    base, counts = popularity[asked.items], _tables(kept, sizes, n_items)
-    ways = (False, True) if sizes.sum() * n_items <= MAX_CELLS else (False,)
-    for by_axes in ways:
-        ratios = _axes_ratios(counts) if by_axes else [np.ones_like(table) for table in counts]
+        way = Way(damping=config.damping[-1])
+        return [way] * len(sizes), 1.0, np.zeros(len(sizes), bool)
+    popularity = np.log(_popularity(kept, len(content)))
+    tables, best = _tables(kept, sizes, len(content)), list[_Tried]()
+    for by_axes, content_damping in _priors(sizes, content, config):
+        said = [_ratios_of(content, one) for one in _by_content(tables, content, content_damping)]
+        ratios = _axes_ratios(tables, said) if by_axes else said
         for damping in config.damping:
-            tables = _shrunk(counts, ratios, damping)
-            gains = [
-                _gain(table, asked.codes[:, column], asked, popularity, base, 1.0)
-                for column, table in enumerate(tables)
+            way = Way(damping=damping, content_damping=content_damping, by_axes=by_axes)
+            tried = [
+                _Tried.of(_shrunk(table, ratio, damping), codes, asked, popularity, way)
+                for table, ratio, codes in zip(tables, ratios, asked.codes.T, strict=True)
             ]
-            is_read = np.array(
-                [_t_statistic(gain, asked.owners) > config.min_t for gain in gains], bool
-            )
-            for weight in config.weights:
-                total = _total_gain(tables, is_read, asked, popularity, base, weight)
-                found.append((total, (damping, by_axes), weight, is_read))
-    return max(found, key=lambda one: one[0])[1:]
+            best = [max(p, key=_Tried.mean) for p in zip(best or tried, tried, strict=True)]
+    is_read = np.array([_t_statistic(one.gain, asked.owners) > config.min_t for one in best], bool)
+    lifts = [one.lifts for one in best]
+    totals = [_total_gain(lifts, is_read, asked, popularity, w) for w in config.weights]
+    return [one.way for one in best], config.weights[int(np.argmax(totals))], is_read
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tried:
+    """Lifts of a column, shrunk one way."""
+
+    way: Way
+    lifts: np.ndarray
+    """[S, N]."""
+    gain: np.ndarray
+    """[A] in log-likelihood, of each act that is asked about."""
+
+    @classmethod
+    def of(
+        cls, lifts: np.ndarray, codes: np.ndarray, asked: Acts, popularity: np.ndarray, way: Way
+    ) -> _Tried:
+        return cls(way=way, lifts=lifts, gain=_gain(lifts, codes, asked, popularity))
+
+    def mean(self) -> float:
+        """Mean gain, all acts counting the same."""
+        return float(self.gain.mean())
+
+
+def _priors(
+    sizes: np.ndarray, content: np.ndarray, config: ContextConfig
+) -> list[tuple[bool, float | None]]:
+    """Whether by axes, and the damping of content, None without: what is tried."""
+    if sizes.sum() * len(content) > MAX_CELLS:
+        return [(False, None)]
+    dampings = (None, *config.content_damping) if content.shape[1] else (None,)
+    return [(by_axes, damping) for damping in dampings for by_axes in (False, True)]
 
 
 def _gain(
@@ -263,13 +380,10 @@ def _gain(
     codes: np.ndarray,
     asked: Acts,
     popularity: np.ndarray,
-    base: np.ndarray,
-    weight: float,
 ) -> np.ndarray:
     """[A] gain in log-likelihood of each act by one column."""
-    scores = popularity[None, :] + weight * table
-    norms = np.log(np.exp(scores).sum(1))
-    gain = base + weight * table[codes, asked.items] - norms[codes] - base
+    norms = np.log(np.exp(popularity[None, :] + table).sum(1))
+    gain = table[codes, asked.items] - norms[codes]
     return np.asarray(np.where(codes > 0, gain, 0.0))
 
 
@@ -278,7 +392,6 @@ def _total_gain(
     is_read: np.ndarray,
     asked: Acts,
     popularity: np.ndarray,
-    base: np.ndarray,
     weight: float,
     most: int = 4_000_000,
 ) -> float:
@@ -292,7 +405,7 @@ def _total_gain(
     scores = popularity[None, :] + weight * lifts
     norms = np.log(np.exp(scores).sum(1))
     told = scores[np.arange(len(scores)), asked.items[some]]
-    return float((told - norms - base[some]).mean())
+    return float((told - norms - popularity[asked.items[some]]).mean())
 
 
 def _t_statistic(gain: np.ndarray, owners: np.ndarray) -> float:

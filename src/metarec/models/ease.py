@@ -53,12 +53,8 @@ from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
 REGULARIZATION, ORDERED_REGULARIZATION = 200.0, 1000.0
-"""Where none is given; more where order carries meaning, since what was chosen together then says
-less of what comes.
-"""
-MIN_SHOWN = 1.5
-"""One event has no pair to learn from; it is taken as this many, where the regression is nearly a
-cosine.
+"""The default of `regularization`; more where order carries meaning, since what was chosen together
+then says less of what comes.
 """
 CHOOSING_PLACES = 10
 """Places of a slate that count where it is tried whether items share weights with those around."""
@@ -102,6 +98,10 @@ class EaseConfig(ModelConfig):
     """Most popular items on which it is tried (2 or more)."""
     choosing_t: float = setting(1.5, least=0)
     """Standard errors that the mean gain must exceed (0 or more)."""
+    min_shown: float = setting(1.5, above=1)
+    """One event has no pair to learn from; it is taken as this many (above 1), where the regression
+    is nearly a cosine.
+    """
     landmarks: int = setting(500, least=1)
     """Items by the distances to which it is told how near two items are (1 or more)."""
     whole_histories: bool = setting(False)
@@ -149,7 +149,9 @@ class Ease:
             points, diagonals = np.ones(1, np.int64), [energy(choices.events) + ridge]
         else:
             points = _points(behaviour.horizon.pool)
-            diagonals = [_diagonal(choices.events, behaviour, int(k)) + ridge for k in points]
+            diagonals = [
+                _diagonal(choices.events, behaviour, int(k), config) + ridge for k in points
+            ]
             near = _near(behaviour, choices, ridge, config, rng)
         return cls(
             points=points,
@@ -253,11 +255,13 @@ def _share(scores: Evidence, size: np.ndarray) -> Evidence:
     return scores
 
 
-def _diagonal(events: sp.csr_matrix, behaviour: Behaviour, shown: int) -> np.ndarray:
+def _diagonal(
+    events: sp.csr_matrix, behaviour: Behaviour, shown: int, config: EaseConfig
+) -> np.ndarray:
     """[N] diagonal of the Gram matrix when each user shows `shown` events (at most their pool), a
     pair's chance being one.
     """
-    seen = np.maximum(np.minimum(shown, behaviour.pools), MIN_SHOWN)
+    seen = np.maximum(np.minimum(shown, behaviour.pools), config.min_shown)
     chance = np.maximum(1.0, (behaviour.histories.lengths - 1) / (seen - 1))
     return np.asarray(events.power(2).T @ chance)
 
@@ -312,7 +316,7 @@ def _near(
     others = np.setdiff1d(np.arange(len(behaviour.histories)), asked)
     rest, shown = behaviour.users(others), _points(behaviour.horizon.pool)[:2][-1]
     events = choices.events[others]
-    diagonal = (_diagonal(events, rest, int(shown)) + ridge)[head]
+    diagonal = (_diagonal(events, rest, int(shown), config) + ridge)[head]
     inverse = _inverse(events[:, head], diagonal)
     known = behaviour.histories.users(asked).first(np.minimum(shown, behaviour.pools[asked]))
     support = known.matrix(behaviour.n_items)[:, head].toarray()

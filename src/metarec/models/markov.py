@@ -37,8 +37,7 @@ PAIRS_AT_ONCE = 2_000_000
 MAX_CELLS = 20_000_000
 """Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
 PLACES = 10
-MIN_T = 1.0
-"""Standard errors by which another constant than the default must be better."""
+"""Places of the NDCG that chooses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +74,8 @@ class MarkovConfig(ModelConfig):
     """Share of the users that choose at most (in (0, 1))."""
     min_held_out: int = setting(50, least=1)
     """With fewer users that choose (1 or more) the first values stay."""
+    min_t: float = setting(1.0, least=0)
+    """Standard errors by which another value than the first must be better (0 or more)."""
 
 
 DEFAULT = MarkovConfig()
@@ -180,8 +181,8 @@ def choose_chain(
     """The constants with the best NDCG@10 of held-out users, asked at the end of their pool for all
     that they wanted later, and before their last event for that one.
 
-    They are chosen one after the other; another value than the first must be better by `MIN_T`
-    standard errors.
+    They are chosen one after the other; another value than the first must be better by
+    `min_t` standard errors.
 
     Args:
         near: items that read alike, where that is known.
@@ -206,7 +207,7 @@ def choose_chain(
             told = counts if tried.recency == counts.recency else counts.again(rest, tried.recency)
             found = quality(tried, told)
             gain = found - reached
-            if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)):
+            if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)):
                 best, reached, counts = tried, found, told
             del told  # the counts of the next recency need its memory
     return best

@@ -22,25 +22,25 @@ ratings are brought to it, so that their unit changes nothing.
 class RatingConfig(ModelConfig):
     """Hyper-parameters of predicted ratings (`models.rating`)."""
 
-    dim: int = setting(12, least=1)
+    dim: int = setting(12, least=1, tried=(4, 32))
     """Factors of everyone's residuals (1 or more)."""
     item_damping: tuple[float, ...] = setting((4.0, 2.0, 8.0, 16.0), least=0)
     """Events' worth of pull of an item's offset towards zero (0 or more): the one of least error on
     users held out is taken, the first where nobody can be.
     """
-    user_damping: float = setting(8.0, least=0)
+    user_damping: float = setting(8.0, least=0, tried=(2, 30))
     """The same of users' offsets (0 or more)."""
     rounds: int = setting(5, least=1)
     """Times item and user offsets are found in turn (1 or more)."""
-    factor_regularization: float = setting(3.0, above=0)
+    factor_regularization: float = setting(3.0, above=0, tried=(0.5, 20))
     """Pull of the factors towards zero (above 0)."""
     sweeps: int = setting(8, least=1)
     """Times factors of users and of items are found in turn (1 or more)."""
-    noise: float = setting(0.75, above=0)
+    noise: float = setting(0.75, above=0, tried=(0.2, 3))
     """Variance of a rating around its expectation (above 0)."""
     offset_variance: tuple[float, ...] = setting((0.1, 0.3), above=0)
     """Variance of users' offsets (above 0); the one of least error on users held out is taken."""
-    content_scale: float = setting(0.3, least=0)
+    content_scale: float = setting(0.3, least=0, tried=(0.03, 3))
     """Weight of an item's content beside its factors (0 or more)."""
     newest: int = setting(200, least=1)
     """Support events that the process sees, the newest (1 or more): bounds the solve."""

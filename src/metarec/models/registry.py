@@ -12,7 +12,6 @@ from metarec.features.behaviour import Behaviour
 from metarec.models.als import Als
 from metarec.models.base import Model
 from metarec.models.bert_two_tower import BertTwoTower
-from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import PART
 from metarec.models.config import ModelConfig, configured
 from metarec.models.content import Content
@@ -25,10 +24,9 @@ from metarec.models.friends import Friends
 from metarec.models.item_knn import ItemKnn
 from metarec.models.local_knn import LocalKnn
 from metarec.models.markov import Markov
-from metarec.models.names import RENAMED, current_id
+from metarec.models.names import RENAMED
 from metarec.models.place import Place
 from metarec.models.profile import Profile
-from metarec.models.rating_kernel import RatingConfig
 from metarec.models.repeat import Repeat
 from metarec.models.search import Search
 from metarec.models.support_ridge import SupportRidge
@@ -46,7 +44,6 @@ from metarec.models.transformer.scorer import (
     MaskedTransformer,
     Transformer,
 )
-from metarec.models.trend import TrendConfig
 from metarec.models.user_text import UserText
 
 USER_TEXT, REPEAT = "user_text", "repeat"
@@ -89,26 +86,22 @@ MODELS: dict[str, type[Model]] = {
 """name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,
 under its own name.
 """
-RATING, TREND, COLD_ITEMS = "rating", "trend", PART
-BESIDE: dict[str, ModelConfig] = {
-    RATING: RatingConfig(),
-    TREND: TrendConfig(),
-    COLD_ITEMS: ColdItemsConfig(),
-}
-"""Defaults of what is fitted beside the models wherever data can teach it, and is set like them."""
 BEHAVIOR_ENCODERS = ("decoder", "encoder", "encoder_decoder", "gru4rec", "caser")
 """Models that read the events of a user in a row; `evaluate --all` fits each alone."""
 ADAPTIVE_DECODERS = ("decoder_maml", "decoder_anil", "decoder_reptile", "decoder_lora")
 """The decoder, meta-learned: evaluated adapted and not adapted."""
 _ALONE = (*BEHAVIOR_ENCODERS, *ADAPTIVE_DECODERS, "bert_two_tower")
 
-OTHERS = ("gate", "context_gate", "popularity", "item_statistics", "acceptance", "refused", "wish")
-"""Names of what else adds to a score or is saved beside models."""
+OTHERS = (
+    *("gate", "context_gate", "given", "refusals", "rating", "trend", PART),
+    *("popularity", "item_statistics", "acceptance", "refused", "wish"),
+)
+"""Names of what else adds to a score, is set or is saved beside models."""
 _MODELS: Extensions[type[Model]] = Extensions(
     kind="model",
     table=MODELS,
     needs=("reads", "config", "fit", "evidence", "with_content", "arrays", "from_arrays"),
-    reserved=frozenset([*OTHERS, *BESIDE, PART, *RENAMED]),
+    reserved=frozenset([*OTHERS, *RENAMED]),
 )
 
 
@@ -160,24 +153,13 @@ def check_learner(name: str) -> None:
 
 
 def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -> ModelConfig:
-    """The config of a model, or of what is fitted beside them: the default's values, those `given`
-    over them.
+    """The config of a model: the default's values, those `given` over them.
 
     Raises:
         BadInput: if there is no such model, or it has no such setting.
     """
-    default = BESIDE[name] if name in BESIDE else cast(ModelConfig, model_class(name).config)
+    default = cast(ModelConfig, model_class(name).config)
     return default if given is None else configured(name, default, given)
-
-
-def configs_of(given: Mapping[str, ModelConfig | Mapping[str, Any]]) -> dict[str, ModelConfig]:
-    """The configs of models by their ids, which may be old ones.
-
-    Raises:
-        BadInput: if there is no such model, or it has no such setting.
-    """
-    named = {current_id(name): settings for name, settings in given.items()}
-    return {name: config_of(name, settings) for name, settings in named.items()}
 
 
 def context_models(behaviour: Behaviour) -> tuple[str, ...]:

@@ -32,11 +32,10 @@ from metarec.runtime.gains import ndcg_of_scores
 
 MAX_CELLS = 10_000_000
 """Scores held while choosing, over users and items."""
-PLACES, SECONDS_A_DAY = 10, 86_400.0
-SHRINK = 4.0
-"""Added to the norm of an item's events in item k-NN while choosing."""
-EASE = 0.3
-"""Share of popularity at which item k-NN starts to count while choosing."""
+PLACES = 10
+"""Places of the NDCG that chooses."""
+SECONDS_A_DAY = 86_400.0
+"""Unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +48,11 @@ class TrendConfig(ModelConfig):
     """Faded events' worth of pull towards what content says that are tried (above 0)."""
     weights: tuple[float, ...] = setting((0.5, 1.0, 2.0), above=0)
     """Weights that are tried (above 0); at 1 faded popularity takes the place of popularity."""
-    moments: int = setting(24, least=1)
+    moments: int = setting(24, least=1, tried=(4, 96))
     """Moments at which the trend is kept, with the same number of events between them (1 or
     more).
     """
-    content_regularization: float = setting(30.0, above=0)
+    content_regularization: float = setting(30.0, above=0, tried=(3, 300))
     """Pull of what content says of a trend towards nothing (above 0)."""
     cuts: tuple[float, ...] = setting((0.6, 0.8), above=0, below=1)
     """Shares of the events before the moments after which users are asked (between 0 and 1),
@@ -63,6 +62,12 @@ class TrendConfig(ModelConfig):
     """Users asked after each moment at most (1 or more)."""
     min_users: int = setting(30, least=2)
     """Users asked in all at least (2 or more)."""
+    knn_shrinkage: float = setting(4.0, least=0)
+    """Added to the norm of an item's events in the item k-NN that a trend is tried beside (0 or
+    more).
+    """
+    knn_smoothing: float = setting(0.3, above=0)
+    """Share of popularity at which that item k-NN starts to count (above 0)."""
     min_t: float = setting(3.0, least=0)
     """A trend is kept from this t statistic of its gain in NDCG@10 over held-out users on (0 or
     more).
@@ -268,7 +273,7 @@ def _gains(
     able = rng.permutation(np.flatnonzero(asked.lengths))[:most]
     if not len(able):
         return np.zeros((len(config.tried), 0))
-    base, wanted, gains = _base(past, past.whole.users(able), met), asked.users(able), []
+    base, wanted, gains = _base(past, past.whole.users(able), met, config), asked.users(able), []
     plain = _ndcg(base, wanted)
     for share, damping in product(config.half_lives, config.dampings):
         lifts, _ = _lifts(past, np.array([cut]), share * span, damping, config)
@@ -301,7 +306,7 @@ def _pays_within(
     if len(told) < config.min_users:
         return False
     support, wanted = support.users(told), wanted.users(told)
-    base, at = _base(past, support, met), support.times[support.offsets[1:] - 1]
+    base, at = _base(past, support, met, config), support.times[support.offsets[1:] - 1]
     lifts, _ = _lifts(past, moments, half_life, damping, config)
     lifts = np.concatenate([lifts, np.zeros((1, lifts.shape[1]), np.float32)])
     told_lifts = lifts[np.searchsorted(moments, at, "right") - 1]
@@ -309,15 +314,16 @@ def _pays_within(
     return bool(gains.mean() > max(config.min_t * gains.std() / np.sqrt(len(gains)), 1e-9))
 
 
-def _base(past: Behaviour, support: Histories, met: np.ndarray) -> np.ndarray:
+def _base(past: Behaviour, support: Histories, met: np.ndarray, config: TrendConfig) -> np.ndarray:
     """[B, N] log-scores of popularity and item k-NN; what is known or unmet comes last."""
     counts = np.bincount(past.whole.items, past.whole.strengths, past.n_items) + 0.5
     popularity = counts / counts.sum()
     events = past.whole.matrix(past.n_items, event_weights(past.whole, past.relevant_from))
-    rarity = sp.diags(1.0 / (np.sqrt(np.asarray(events.power(2).sum(0)).ravel()) + SHRINK))
+    norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
+    rarity = sp.diags(1.0 / (norms + config.knn_shrinkage))
     found = (support.matrix(past.n_items) @ rarity @ events.T @ events @ rarity).toarray()
     found /= np.maximum(found.sum(1, keepdims=True), 1e-9)
-    scores = np.log(popularity) + np.log1p(found / (EASE * popularity))
+    scores = np.log(popularity) + np.log1p(found / (config.knn_smoothing * popularity))
     scores[:, ~met] = -np.inf
     scores[support.owners, support.items] = -np.inf
     return np.asarray(scores, np.float32)

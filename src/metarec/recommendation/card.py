@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from metarec.data.policy_facts import facts_lines, policy_facts
 from metarec.models.config import config_line
+from metarec.recommendation.configs import BESIDE, RATING
 from metarec.recommendation.fitted import FittedModel
 
 
@@ -12,7 +13,9 @@ def model_card(model: FittedModel) -> str:
     events, inputs = model.training.interactions, model.item_inputs
     low, high = model.value_range
     values = f"ratings of {low:g} to {high:g}" if model.has_values else "none (implicit feedback)"
-    rating = [] if model.ratings is None else [f"- {config_line('rating', model.ratings.config)}"]
+    beside = {name: one for name, one in model.settings.models.items() if name in BESIDE}
+    if model.ratings is not None:
+        beside[RATING] = model.ratings.config
     return "\n".join(
         [
             f"# metarec model {model.version}",
@@ -29,7 +32,7 @@ def model_card(model: FittedModel) -> str:
                 f"reads {', '.join(sorted(scorer.reads)) or 'nothing of a request'}"
                 for name, scorer in model.ensemble.scorers.items()
             ),
-            *rating,
+            *(f"- {config_line(name, config)}" for name, config in beside.items()),
             *(f"- {line}" for line in model.notes),
             f"- learned for new users with {', '.join(map(str, model.horizon.shots))} events",
             f"- values: {values}",

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from metarec.features.behaviour import Behaviour
-from metarec.models.config import ModelConfig
-from metarec.models.rating_kernel import RatingConfig
-from metarec.models.registry import CONTEXT, RATING, READ_CONTEXT, TREND
+from metarec.models.registry import CONTEXT, READ_CONTEXT
 from metarec.models.trend import Trend, TrendConfig
+from metarec.recommendation.configs import Configs, config_in
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate_config import GateConfig, GivenConfig
 from metarec.recommendation.gate_tasks import GateTasks, join_tasks
-from metarec.recommendation.gate_training import GOES_ON, train_gate
+from metarec.recommendation.gate_training import train_gate
 from metarec.recommendation.gate_tuning import ndcg_of, tuned
 from metarec.recommendation.given import mean_lift, train_given
-from metarec.recommendation.item_statistics import acceptance_of
+from metarec.recommendation.item_statistics import ItemStatisticsConfig, acceptance_of
 from metarec.recommendation.lessons import (
     Fitted,
     Lessons,
@@ -34,17 +33,13 @@ from metarec.recommendation.lessons import (
     without_taste,
 )
 from metarec.recommendation.prior import TRANSFERRED, Prior, Trial
-from metarec.recommendation.refusals import REFUSAL, learned_weight
+from metarec.recommendation.refusals import REFUSAL, RefusalsConfig, learned_weight
 from metarec.recommendation.steps import Steps
 from metarec.runtime.jobs import run_jobs
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 STAGE = "fit scorers and gate"
-PULL = 2.0
-"""Pull of a prior's gate over the number of users that teach this one."""
-MIN_TOLD = 20
-"""Tasks at a support size that can teach what friends, places and circumstances are worth."""
 
 
 def fit_ensemble(
@@ -53,7 +48,7 @@ def fit_ensemble(
     seed: int,
     progress: Progress = silent,
     steps: Steps | None = None,
-    configs: Mapping[str, ModelConfig] | None = None,
+    configs: Configs | None = None,
     prior: Prior | None = None,
 ) -> Ensemble:
     """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in
@@ -63,28 +58,26 @@ def fit_ensemble(
         configs: hyper-parameters by model, where they are not the defaults.
         prior: where the gate starts, if that helps held-out users.
     """
-    given_for = (configs or {}).get
-    steps, configured = steps or Steps(), {name: given_for(name) for name in names}
-    rating = cast("RatingConfig | None", given_for(RATING))
-    trend = cast("TrendConfig | None", given_for(TREND))
-    folds = folds_of(behaviour, derive(seed, "folds"))
+    configs, steps = configs or {}, steps or Steps()
+    config = config_in(configs, GateConfig)
+    folds = folds_of(behaviour, derive(seed, "folds"), config)
     jobs = len(folds) + 1
     progress(STAGE, 0.0, f"{jobs} steps")
     *tasks, scorers = run_jobs(
-        partial(_step, behaviour, configured, seed, steps, rating),
+        partial(_step, behaviour, names, configs, seed, steps),
         [*enumerate(folds), (-1, None)],
         steps.workers,
         backend=steps.backend,
         tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
     )
-    fitted = scorers if isinstance(scorers, Fitted) else Fitted.from_arrays(configured, scorers)
+    fitted = scorers if isinstance(scorers, Fitted) else Fitted.from_arrays(names, configs, scorers)
     lessons, trial = Lessons.of(join_tasks(tasks), behaviour, names), None
     if prior is not None:
-        trial = _tried(support_sizes(behaviour, names), names, lessons.whole, prior, seed)
+        trial = _tried(support_sizes(behaviour, names), names, lessons.whole, prior, seed, config)
         if not trial.helps:
             prior, lessons, names = None, lessons.without_taste(names), _others(names)
     weights = task_weights(behaviour, names, folds)
-    gate, context_gate = _gates(behaviour, names, lessons.whole, weights, seed, prior)
+    gate, context_gate = _gates(behaviour, names, lessons.whole, weights, seed, prior, config)
     given = train_given(
         gate,
         behaviour.horizon.shots,
@@ -92,8 +85,10 @@ def fit_ensemble(
         lessons.own(lessons.chosen, gate),
         _own_lists(behaviour, fitted.popularity),
         seed,
+        config_in(configs, GivenConfig),
+        config,
     )
-    refusal = _refusal(behaviour, gate, lessons.refusing, folds)
+    refusal = _refusal(behaviour, gate, lessons.refusing, folds, config_in(configs, RefusalsConfig))
     del lessons  # what follows needs its memory
     progress(STAGE, 1.0)
     steps.forget()
@@ -101,13 +96,13 @@ def fit_ensemble(
         popularity=fitted.popularity,
         item_statistics=fitted.item_statistics,
         popularity_from_content=fitted.from_content,
-        acceptance=acceptance_of(behaviour),
+        acceptance=acceptance_of(behaviour, config_in(configs, ItemStatisticsConfig)),
         scorers={name: fitted.scorers[name] for name in names},
         gate=gate,
         context_gate=context_gate,
         given=given,
         refusal=refusal,
-        trend=Trend.fit(behaviour, derive(seed, "trend"), trend),
+        trend=Trend.fit(behaviour, derive(seed, "trend"), config_in(configs, TrendConfig)),
     )
     # Arrays laid out as a file lays them out: a saved model then gives the very same sums in
     # the same order.
@@ -116,16 +111,19 @@ def fit_ensemble(
 
 
 def _refusal(
-    behaviour: Behaviour, gate: Gate, tasks: GateTasks | None, folds: list[np.ndarray]
+    behaviour: Behaviour,
+    gate: Gate,
+    tasks: GateTasks | None,
+    folds: list[np.ndarray],
+    config: RefusalsConfig,
 ) -> float:
     """What a refusal takes away, as the users of the folds say."""
     if tasks is None:
         return REFUSAL
-    asked = [refusers_of(behaviour, fold) for fold in folds]
+    asked = [refusers_of(behaviour, fold, config) for fold in folds]
     known = np.concatenate([behaviour.pools[some.users] for some in asked])
-    return learned_weight(
-        gate, tasks, known, np.concatenate([some.refused.lengths for some in asked])
-    )
+    refused = np.concatenate([some.refused.lengths for some in asked])
+    return learned_weight(gate, tasks, known, refused, config)
 
 
 def _gates(
@@ -135,6 +133,7 @@ def _gates(
     weights: list[np.ndarray] | None,
     seed: int,
     prior: Prior | None,
+    config: GateConfig,
 ) -> tuple[Gate, Gate | None]:
     """The gate between models of history and profile, and the one between all."""
     shots = support_sizes(behaviour, names)
@@ -142,11 +141,17 @@ def _gates(
     more = len(names) - len(own)
     plain = [some.without(more) for some in tasks] if more else tasks
     gate = train_gate(
-        own, shots, plain, derive(seed, "gate"), weights=weights, **_from(prior, plain)
+        own,
+        shots,
+        plain,
+        derive(seed, "gate"),
+        weights=weights,
+        config=config,
+        **_from(prior, plain, config),
     )
     circumstances = names.index(CONTEXT) if CONTEXT in names else None
     told = [some.told(range(len(own), len(names)), circumstances) for some in tasks] if more else []
-    enough = [point for point, (_, rows) in enumerate(told) if rows.sum() >= MIN_TOLD]
+    enough = [point for point, (_, rows) in enumerate(told) if rows.sum() >= config.min_told]
     if not enough:
         return gate, None
     known = [told[point][0] for point in enough]
@@ -157,16 +162,18 @@ def _gates(
         derive(seed, "context gate"),
         weights=None if weights is None else [weights[point][told[point][1]] for point in enough],
         start=gate,
-        schedule=GOES_ON,
+        # It goes on from one learned on the same users: fewer steps, measured no worse
+        # (docs/experiments).
+        config=replace(config, likelihood_steps=0, ranking_steps=config.context_steps),
     )
-    return gate, tuned(context_gate, known, len(own))
+    return gate, tuned(context_gate, known, len(own), config)
 
 
-def _from(prior: Prior | None, tasks: list[GateTasks]) -> dict[str, Any]:
+def _from(prior: Prior | None, tasks: list[GateTasks], config: GateConfig) -> dict[str, Any]:
     """How a gate starts at a prior and how strongly it stays there, the less the more tasks."""
     if prior is None:
         return {}
-    return {"start": prior.gate, "pull": PULL / max(len(tasks[0].shares), 1)}
+    return {"start": prior.gate, "pull": config.prior_pull / max(len(tasks[0].shares), 1)}
 
 
 def _others(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -179,6 +186,7 @@ def _tried(
     tasks: list[GateTasks],
     prior: Prior,
     seed: int,
+    config: GateConfig,
 ) -> Trial:
     """The prior on each half of the held-out users, with gates learned on the other half."""
     own = tuple(name for name in names if name not in READ_CONTEXT)
@@ -194,18 +202,23 @@ def _tried(
                 [some.rows(rows) for some in told],
                 [some.rows(~rows) for some in told],
             )
-            start = _from(prior, learn) if with_prior else {}
-            gate = train_gate(named, shots, learn, derive(seed, "trial", half), **start)
-            kept.append(ndcg_of(gate, tested))
-    return Trial(with_prior=np.concatenate(found[True]), without=np.concatenate(found[False]))
+            start = _from(prior, learn, config) if with_prior else {}
+            rng = derive(seed, "trial", half)
+            gate = train_gate(named, shots, learn, rng, config=config, **start)
+            kept.append(ndcg_of(gate, tested, config))
+    return Trial(
+        with_prior=np.concatenate(found[True]),
+        without=np.concatenate(found[False]),
+        min_t=config.prior_min_t,
+    )
 
 
 def _step(
     behaviour: Behaviour,
-    configs: Mapping[str, ModelConfig | None],
+    names: tuple[str, ...],
+    configs: Configs,
     seed: int,
     steps: Steps,
-    rating: RatingConfig | None,
     job: tuple[int, np.ndarray | None],
 ) -> Any:
     """One step of a fit: the tasks of the users held out in a fold, or the scorers of all users, as
@@ -215,14 +228,14 @@ def _step(
     if held_out is None:
         fitted = steps.remember(
             "scorers",
-            partial(Fitted.of, behaviour, configs, derive(seed, "scorers")),
+            partial(Fitted.of, behaviour, names, configs, derive(seed, "scorers")),
             Fitted.arrays,
-            partial(Fitted.from_arrays, configs),
+            partial(Fitted.from_arrays, names, configs),
         )
         return fitted.arrays() if steps.workers > 1 or steps.backend != "here" else fitted
     return steps.remember(
         f"fold-{fold}",
-        partial(ask_held_out, behaviour, configs, held_out, derive(seed, "fold", fold), rating),
+        partial(ask_held_out, behaviour, names, configs, held_out, derive(seed, "fold", fold)),
         task_arrays,
         tasks_of,
     )

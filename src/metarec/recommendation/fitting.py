@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.arguments import check_call, check_type, check_whole, shown
+from metarec.data.cleaning import cleaned
 from metarec.data.cold_users import Horizon, check_horizon, choose_horizon
 from metarec.data.dataset import Dataset, check_data
 from metarec.data.domains import DEFAULT_POLICY, Policy, policy_of
@@ -33,20 +34,14 @@ from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.models.rating_kernel import RatingConfig
-from metarec.models.registry import (
-    COLD_ITEMS,
-    PLACE,
-    RATING,
-    REPEAT,
-    TREND,
-    configs_of,
-    context_models,
-)
+from metarec.models.registry import PLACE, REPEAT, context_models
 from metarec.models.repeat import are_wanted
 from metarec.recommendation.annotate import LEVEL
+from metarec.recommendation.configs import BESIDE, COLD_ITEMS, RATING, REFUSALS, configs_of
 from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.lessons import has_refusals
 from metarec.recommendation.past import Past
 from metarec.recommendation.policy_columns import stock_columns
 from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
@@ -77,6 +72,7 @@ def fit(
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
     _check_arguments(data, horizon, checkpoint, workers, backend, progress)
     settings = replace(settings, models={**configs_of(data.models), **settings.models})
+    data = cleaned(data)
     named = policy_of(policy) or data.policy
     data = replace(data, policy=named or DEFAULT_POLICY)
     past = Past.of(data, _whole_catalog(data))
@@ -106,8 +102,12 @@ def fit(
         behaviour, names, transfer = _taught_by(prior, behaviour, names, item_inputs, text)
     steps = Steps.of(checkpoint, version, workers, backend)
     has_cold = learns_cold_items(settings, item_inputs, names)
-    beside = {TREND: True, RATING: data.interactions.has_values, COLD_ITEMS: has_cold}
-    _tell_untaught(settings, (*names, *(name for name, is_fitted in beside.items() if is_fitted)))
+    is_taught = {
+        RATING: data.interactions.has_values,
+        COLD_ITEMS: has_cold,
+        REFUSALS: has_refusals(behaviour),
+    }
+    _tell_untaught(settings, (*names, *(name for name in BESIDE if is_taught.get(name, True))))
     ensemble = fit_ensemble(
         behaviour, names, settings.seed, progress, steps, settings.models, prior
     ).with_words(words)

@@ -12,11 +12,10 @@ from torch.nn import functional
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.recommendation.gate_config import GateConfig
 
-TOP = 100
-"""Best items of each scorer that become candidates while the gate learns."""
-SAMPLED = 150
-"""Further candidates, drawn at random and weighed for all they stand for."""
+MAX_GIVEN = 150
+"""Bound: items that count as few given ones, and as many as the gates between them learn of."""
 _ASKED = "is_asked"
 
 
@@ -114,10 +113,12 @@ def candidates(
     rng: np.random.Generator,
     shown: int = 0,
     hidden: Histories | None = None,
+    config: GateConfig | None = None,
 ) -> GateTasks:
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
     weighed sample of the rest; of the pool only the first `shown` items, and nothing `hidden`.
     """
+    config = config or GateConfig()
     shares, popularity, _ = answers
     n_users, n_items = len(users), behaviour.n_items
     histories, pools = behaviour.histories.users(users), behaviour.pools[users]
@@ -136,14 +137,14 @@ def candidates(
         is_relevant &= allowed
     is_asked = is_relevant & _taken_then(behaviour, users)
     chosen = is_relevant.copy()
-    top = min(TOP, n_items - 1)
+    top = min(config.top, n_items - 1)
     for scorer in range(shares.shape[2]):
         best = np.argpartition(-shares[:, :, scorer], top, axis=1)[:, :top]
         np.put_along_axis(chosen, best, True, axis=1)  # noqa: FBT003  # the value put, not a flag
     chosen[:, np.argpartition(-popularity, top)[:top]] = True
     chosen &= allowed
     drawn = np.zeros(n_items, bool)
-    drawn[rng.choice(n_items, min(SAMPLED, n_items), replace=False)] = True
+    drawn[rng.choice(n_items, min(config.sampled, n_items), replace=False)] = True
     sampled = drawn[None, :] & ~chosen & allowed
     rest = (~chosen & allowed).sum(1, keepdims=True)
     stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
@@ -157,13 +158,13 @@ def drawn_candidates(
     answers: Answers,
     rng: np.random.Generator,
 ) -> GateTasks:
-    """Candidates of some users as others give them: what is relevant beside `SAMPLED` items drawn
+    """Candidates of some users as others give them: what is relevant beside `MAX_GIVEN` items drawn
     from the catalog, each of which stands for itself alone.
     """
     is_relevant, asked = _asked_of(behaviour, users)
-    is_relevant = _at_most(SAMPLED, is_relevant, rng)
+    is_relevant = _at_most(MAX_GIVEN, is_relevant, rng)
     drawn, pool = np.zeros(asked.shape, bool), behaviour.pool.users(users)
-    drawn[:, rng.choice(asked.shape[1], min(SAMPLED, asked.shape[1]), replace=False)] = True
+    drawn[:, rng.choice(asked.shape[1], min(MAX_GIVEN, asked.shape[1]), replace=False)] = True
     drawn[pool.owners, pool.items] = False
     return _at((drawn & ~asked) | is_relevant, answers, is_relevant)[0]
 
@@ -175,11 +176,11 @@ def chosen_candidates(
     rate: Callable[[Histories], np.ndarray],
     rng: np.random.Generator,
 ) -> GateTasks:
-    """Candidates of some users as they chose them: what they took after the pool, at most `SAMPLED`
-    of it; predicted ratings follow the item statistics.
+    """Candidates of some users as they chose them: what they took after the pool, at most
+    `MAX_GIVEN` of it; predicted ratings follow the item statistics.
     """
     is_relevant, asked = _asked_of(behaviour, users)
-    asked = _at_most(SAMPLED, asked, rng)
+    asked = _at_most(MAX_GIVEN, asked, rng)
     is_relevant &= asked
     tasks, index = _at(asked, answers, is_relevant)
     rated = rate(Histories.of_indexes(list(index))).reshape(index.shape).astype(np.float32)

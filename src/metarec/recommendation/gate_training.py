@@ -10,9 +10,9 @@ better than the best of its parts; likelihood alone was not (docs/experiments).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -20,39 +20,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from metarec.recommendation.gate import Gate, log_scores
+from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.gate_tasks import GateTasks
 from metarec.runtime.device import one_thread
 from metarec.runtime.gains import ideal_gains
 
-LEARNING_RATE = 0.05
-SMOOTHNESS = 0.003
-"""Pull between neighboring support sizes."""
-REACH = 100
-"""Places of the current order within which pairs are compared."""
-SLATE, RECALLED = 10, 20
-"""Places of the two measures that the ranking loss takes the mean of, NDCG and Recall."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """How long a gate learns."""
-
-    likelihood: int = 60
-    """Steps of the first loss."""
-    ranking: int = 120
-    """Steps of the second."""
-    batch: int = 128
-    """Tasks of each support size in a step."""
-
-
-GOES_ON = Schedule(likelihood=0, ranking=60)
-"""How long a gate learns that goes on from one learned on the same users: a third of the steps,
-measured no worse (docs/experiments).
+POPULARITY_WEIGHT, WEIGHT, SMOOTHING = 1.0, -0.7, -1.0
+"""Where learning starts: popularity as it is, and a weight of .4 and a smoothing of .37 as they
+stand before softplus and exp.
 """
-
-
-Score = Callable[[GateTasks], Tensor]
+Raw: TypeAlias = "dict[str, Tensor]"
+"""The gate's numbers as they are learned, at each support size."""
+Score: TypeAlias = "Callable[[GateTasks], Tensor]"
 """Tasks -> [T, C] log-scores of their candidates."""
+Measure: TypeAlias = "Callable[[Score, GateTasks], Tensor]"
+"""A loss of tasks by their scores."""
 
 
 def train_gate(
@@ -60,48 +42,52 @@ def train_gate(
     shots: tuple[int, ...],
     tasks: list[GateTasks],
     rng: np.random.Generator,
-    tell: Callable[[float], None] | None = None,
     weights: Sequence[np.ndarray] | None = None,
     start: Gate | None = None,
     pull: float = 0.0,
-    schedule: Schedule = Schedule(),  # noqa: B008  # frozen
+    config: GateConfig | None = None,
 ) -> Gate:
     """Learn trust, weight and ease at each support size.
 
     Args:
-        tell: hears the share of steps done.
         weights: for each support size [T] how often each task's user is drawn, beside the
             others; None: all alike.
         start: a gate between some of `names`, to go on from.
         pull: how strongly to stay near `start`.
-        schedule: how long to learn.
+        config: how long and how fast to learn.
     """
-    sizes = (len(shots), len(names))
-    raw = {
-        "popularity_weight": torch.full(sizes[:1], 1.0),
-        "statistics_weight": torch.zeros(len(shots), tasks[0].item_statistics.shape[2]),
-        "weight": torch.full(sizes, -0.7),
-        "smoothing": torch.full(sizes, -1.0),
-    }
+    config = config or GateConfig()
+    raw = _untrained(names, shots, tasks[0].item_statistics.shape[2])
     if start is not None:
         _go_on_from(raw, start, names, np.array(shots))
     anchor = {name: tensor.clone() for name, tensor in raw.items()}
     for tensor in raw.values():
         tensor.requires_grad_()
-    total = schedule.likelihood + schedule.ranking
+
+    def penalty() -> Tensor:
+        return _roughness(raw, config) + pull * _distance(raw, anchor)
+
     with one_thread():
-        for done, (lr, loss) in enumerate(_losses(raw, tasks, rng, weights, schedule)):
-            if lr == LEARNING_RATE:
-                optimizer = torch.optim.Adam(raw.values(), lr=lr)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            optimizer.zero_grad()
-            # Torch leaves it untyped
-            whole = loss() + _roughness(raw) + pull * _distance(raw, anchor)
-            whole.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            if tell is not None:
-                tell((done + 1) / total)
+        for steps, measure in (
+            (config.likelihood_steps, _likelihood_loss),
+            (config.ranking_steps, partial(_ranking_loss, config=config)),
+        ):
+            loss = partial(_mean_loss, raw, tasks, measure)
+            _descend(raw, loss, penalty, partial(_draw, tasks, rng, weights, config), steps, config)
+    return _learned(raw, names, shots)
+
+
+def _untrained(names: tuple[str, ...], shots: tuple[int, ...], statistics: int) -> Raw:
+    sizes = (len(shots), len(names))
+    return {
+        "popularity_weight": torch.full(sizes[:1], POPULARITY_WEIGHT),
+        "statistics_weight": torch.zeros(len(shots), statistics),
+        "weight": torch.full(sizes, WEIGHT),
+        "smoothing": torch.full(sizes, SMOOTHING),
+    }
+
+
+def _learned(raw: Raw, names: tuple[str, ...], shots: tuple[int, ...]) -> Gate:
     learned = {name: tensor.detach().double().numpy() for name, tensor in raw.items()}
     return Gate(
         names=names,
@@ -113,13 +99,31 @@ def train_gate(
     )
 
 
-def _distance(raw: dict[str, Tensor], anchor: dict[str, Tensor]) -> Tensor:
+def _descend(
+    raw: Raw,
+    loss: Callable[[list[Tensor]], Tensor],
+    penalty: Callable[[], Tensor],
+    draw: Callable[[], list[Tensor]],
+    steps: int,
+    config: GateConfig,
+) -> None:
+    """Steps down one loss, each shorter than the last, at the end a tenth of the first."""
+    optimizer = torch.optim.Adam(raw.values(), lr=config.lr)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * (1 - 0.9 * step / steps)
+        rows = draw()
+        optimizer.zero_grad()
+        whole = loss(rows) + penalty()
+        whole.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+
+
+def _distance(raw: Raw, anchor: Raw) -> Tensor:
     return torch.stack([((raw[name] - anchor[name]) ** 2).sum() for name in raw]).sum()
 
 
-def _go_on_from(
-    raw: dict[str, Tensor], start: Gate, names: Sequence[str], shots: np.ndarray
-) -> None:
+def _go_on_from(raw: Raw, start: Gate, names: Sequence[str], shots: np.ndarray) -> None:
     """Begin at what `start` learned, for the models it has."""
     found = start.at(shots)
     here = [column for column, name in enumerate(names) if name in start.names]
@@ -137,36 +141,19 @@ def _go_on_from(
     raw["smoothing"][:, here] = torch.from_numpy(np.log(at["smoothing"]))
 
 
-def _losses(
-    raw: dict[str, Tensor],
+def _draw(
     tasks: list[GateTasks],
     rng: np.random.Generator,
     weights: Sequence[np.ndarray] | None,
-    schedule: Schedule,
-) -> Iterator[tuple[float, Callable[[], Tensor]]]:
-    """(learning rate, loss) of each step: first likelihood, then ranking, each decaying to a
-    tenth.
-    """
-    for steps, measure in (
-        (schedule.likelihood, _likelihood_loss),
-        (schedule.ranking, _ranking_loss),
-    ):
-        for step in range(steps):
-            rows = [
-                torch.from_numpy(
-                    _drawn(
-                        len(t.shares),
-                        rng,
-                        schedule.batch,
-                        None if weights is None else weights[point],
-                    )
-                )
-                for point, t in enumerate(tasks)
-            ]
-            yield (
-                LEARNING_RATE * (1 - 0.9 * step / steps),
-                partial(_mean_loss, raw, tasks, rows, measure),
-            )
+    config: GateConfig,
+) -> list[Tensor]:
+    """The tasks of one step, at each support size."""
+    of_users = weights if weights is not None else [None] * len(tasks)
+    drawn = (
+        _drawn(len(some.shares), rng, config.batch, of)
+        for some, of in zip(tasks, of_users, strict=True)
+    )
+    return [torch.from_numpy(rows) for rows in drawn]
 
 
 def _drawn(
@@ -178,12 +165,7 @@ def _drawn(
     return rng.choice(tasks, min(batch, tasks), p=weights / weights.sum())
 
 
-def _mean_loss(
-    raw: dict[str, Tensor],
-    tasks: list[GateTasks],
-    rows: list[Tensor],
-    measure: Callable[[Score, GateTasks], Tensor],
-) -> Tensor:
+def _mean_loss(raw: Raw, tasks: list[GateTasks], measure: Measure, rows: list[Tensor]) -> Tensor:
     """Mean over support sizes of the loss on some of their tasks."""
     drawn = enumerate(zip(tasks, rows, strict=True))
     return torch.stack(
@@ -194,7 +176,7 @@ def _mean_loss(
     ).mean()
 
 
-def _scores(raw: dict[str, Tensor], point: int, tasks: GateTasks) -> Tensor:
+def _scores(raw: Raw, point: int, tasks: GateTasks) -> Tensor:
     """[T, C] log-scores of candidates, far below all others where there is none."""
     scores = log_scores(
         raw["popularity_weight"][point],
@@ -214,7 +196,7 @@ def _likelihood_loss(score: Score, tasks: GateTasks) -> Tensor:
     return -torch.log_softmax(score(tasks) + tasks.log_weight, 1)[relevant].mean()
 
 
-def _ranking_loss(score: Score, tasks: GateTasks) -> Tensor:
+def _ranking_loss(score: Score, tasks: GateTasks, config: GateConfig) -> Tensor:
     """LambdaLoss of the mean of NDCG@10 and Recall@20: each wrongly ordered pair costs what
     swapping it would gain.
 
@@ -223,10 +205,11 @@ def _ranking_loss(score: Score, tasks: GateTasks) -> Tensor:
     without scorers learned to distrust them.
     """
     with torch.no_grad():  # what is out of reach has no part in the loss, and needs no gradient
-        index = score(tasks).topk(min(REACH, tasks.popularity.shape[1]), 1).indices
+        reach = min(config.reach, tasks.popularity.shape[1])
+        index = score(tasks).topk(reach, 1).indices
     near = tasks.at(index)
     top, gain, stands_for = score(near), near.is_relevant, near.log_weight.exp()
-    worth = _worth(stands_for.cumsum(1) - stands_for, tasks.is_relevant.sum(1))
+    worth = _worth(stands_for.cumsum(1) - stands_for, tasks.is_relevant.sum(1), config)
     # Only pairs of a relevant candidate and another one count: a row for each relevant one.
     task, at = gain.nonzero(as_tuple=True)
     swap = (worth[task, at, None] - worth[task]).abs()
@@ -234,19 +217,20 @@ def _ranking_loss(score: Score, tasks: GateTasks) -> Tensor:
     return (swap * pairs * functional.softplus(top[task] - top[task, at, None])).sum() / len(gain)
 
 
-def _worth(place: Tensor, relevant: Tensor) -> Tensor:
-    """[T, P] what a hit at each place, from 0, adds to the mean of NDCG@10 and Recall@20.
+def _worth(place: Tensor, relevant: Tensor, config: GateConfig) -> Tensor:
+    """[T, P] what a hit at each place, from 0, adds to the mean of NDCG and Recall.
 
     Args:
         relevant: [T] relevant items of each task.
     """
-    discount = torch.where(place < SLATE, 1.0 / torch.log2(place + 2.0), 0.0)
-    best = torch.from_numpy(ideal_gains(relevant.numpy(), SLATE)).float()
-    share = (place < RECALLED) / relevant.clamp(min=1)[:, None]
+    slate = config.ndcg_places
+    discount = torch.where(place < slate, 1.0 / torch.log2(place + 2.0), 0.0)
+    best = torch.from_numpy(ideal_gains(relevant.numpy(), slate)).float()
+    share = (place < config.recall_places) / relevant.clamp(min=1)[:, None]
     return 0.5 * (discount / best[:, None] + share)
 
 
-def _roughness(raw: dict[str, Tensor]) -> Tensor:
+def _roughness(raw: Raw, config: GateConfig) -> Tensor:
     """Pull of neighboring support sizes towards each other, of weights and regard towards 0, and of
     trust towards 1.
 
@@ -266,4 +250,4 @@ def _roughness(raw: dict[str, Tensor]) -> Tensor:
     sizes = (functional.softplus(raw["weight"]) ** 2).sum() + 10.0 * (
         (raw["statistics_weight"] ** 2).sum() + ((raw["popularity_weight"] - 1.0) ** 2).sum()
     )
-    return SMOOTHNESS * steps + 1e-3 * sizes
+    return config.smoothness * steps + config.shrinkage * sizes

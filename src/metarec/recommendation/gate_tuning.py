@@ -1,10 +1,10 @@
 """The last step of the gate for users of whom more is known: a few of its numbers scaled where that
-raises the NDCG@10 of its own tasks.
+raises the NDCG of its own tasks.
 
 The ranking loss compares pairs within reach of the slate; with evidence as strong as friends' it
 settles where the slate itself is worse (Last.FM, validation users, no events: .367, after this step
 .390, popularity times friends .393). A change is kept where the mean gain over tasks is
-`MIN_T` standard errors.
+`GateConfig.scaling_min_t` standard errors.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ import torch
 from torch import Tensor
 
 from metarec.recommendation.gate import Gate, lifts
+from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.gate_tasks import GateTasks
-from metarec.recommendation.gate_training import SLATE
 from metarec.runtime.device import one_thread
 from metarec.runtime.gains import ndcg_of_hits
 
-MIN_T = 1.5
-ROUNDS = 2
 FACTORS = {
     "statistics_weight": (0.0, 0.5),
     "weight": (0.5, 0.7, 0.85, 1.2, 1.5),
@@ -97,15 +95,15 @@ class _Sums:
         """[T, C] the log-scores."""
         return self.popularity_weight + self.statistics_weight + self.others + self.weight
 
-    def ndcg(self, tasks: GateTasks) -> np.ndarray:
-        """[T] NDCG@10 of each task among its candidates."""
+    def ndcg(self, tasks: GateTasks, config: GateConfig) -> np.ndarray:
+        """[T] NDCG of each task among its candidates."""
         scores = self.total.masked_fill_(~tasks.is_real, -1e9)
-        reach = min(SLATE, scores.shape[1])
+        reach = min(config.ndcg_places, scores.shape[1])
         hits = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices)
         return ndcg_of_hits(hits.numpy(), tasks.is_relevant.sum(1).numpy())
 
 
-def tuned(gate: Gate, tasks: list[GateTasks], models: int) -> Gate:
+def tuned(gate: Gate, tasks: list[GateTasks], models: int, config: GateConfig) -> Gate:
     """The gate with its numbers scaled, support size by support size.
 
     Args:
@@ -113,7 +111,9 @@ def tuned(gate: Gate, tasks: list[GateTasks], models: int) -> Gate:
         models: how many of its models read history and profile; the others read context.
     """
     with one_thread():
-        points = [_tuned(_at(gate, point, models), some) for point, some in enumerate(tasks)]
+        points = [
+            _tuned(_at(gate, point, models), some, config) for point, some in enumerate(tasks)
+        ]
     return replace(
         gate,
         popularity_weight=np.array([point.popularity_weight for point in points]),
@@ -123,12 +123,13 @@ def tuned(gate: Gate, tasks: list[GateTasks], models: int) -> Gate:
     )
 
 
-def ndcg_of(gate: Gate, tasks: list[GateTasks]) -> np.ndarray:
-    """[T] NDCG@10 of each user, the mean over support sizes."""
+def ndcg_of(gate: Gate, tasks: list[GateTasks], config: GateConfig) -> np.ndarray:
+    """[T] NDCG of each user, the mean over support sizes."""
     models = len(gate.names)
     with one_thread():
         found = [
-            _Sums.of(_at(gate, point, models), some).ndcg(some) for point, some in enumerate(tasks)
+            _Sums.of(_at(gate, point, models), some).ndcg(some, config)
+            for point, some in enumerate(tasks)
         ]
     return np.asarray(np.mean(found, axis=0))
 
@@ -143,18 +144,19 @@ def _at(gate: Gate, point: int, models: int) -> _Point:
     )
 
 
-def _tuned(point: _Point, tasks: GateTasks) -> _Point:
+def _tuned(point: _Point, tasks: GateTasks, config: GateConfig) -> _Point:
     sums = _Sums.of(point, tasks)
-    best = sums.ndcg(tasks)
-    for _ in range(ROUNDS):
+    best = sums.ndcg(tasks, config)
+    for _ in range(config.scaling_rounds):
         before = point
         for what, factors in FACTORS.items():
             for factor in factors:
                 tried = point.scaled(what, factor)
                 scaled = sums.scaled(what, factor, tried, tasks)
-                found = scaled.ndcg(tasks)
+                found = scaled.ndcg(tasks, config)
                 gain = found - best
-                if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)) + 1e-6:
+                least = config.scaling_min_t * gain.std() / np.sqrt(len(gain))
+                if gain.mean() > least + 1e-6:
                     point, sums, best = tried, scaled, found
         if point is before:  # another round would try the same again
             break

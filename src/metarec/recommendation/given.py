@@ -25,23 +25,14 @@ import numpy as np
 
 from metarec.features.histories import Histories
 from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_tasks import SAMPLED, GateTasks
-from metarec.recommendation.gate_training import Schedule, train_gate
+from metarec.recommendation.gate_config import GateConfig, GivenConfig
+from metarec.recommendation.gate_tasks import GateTasks
+from metarec.recommendation.gate_training import train_gate
 from metarec.recommendation.gate_tuning import ndcg_of
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.rng import derive
 
-MAX_GIVEN = SAMPLED
-"""Items that count as few: as many as the gates here learn between."""
 _RATING, _MOST = "rating_weight", "most_popular"
-NEARLY_ALL = 0.95
-"""Share of users whose own lists are no more popular than a list of chosen items may be."""
-MIN_T = 2.0
-"""Standard errors by which lists must be ranked better."""
-MIN_TASKS = 50
-"""Tasks at each support size from which on they can tell whether a gate is better."""
-SCHEDULE = Schedule(likelihood=15, ranking=35, batch=64)
-"""They go on from the gate of the whole catalog, so a seventh of its work is enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +112,8 @@ def train_given(
     chosen: list[GateTasks],
     own_lists: np.ndarray,
     seed: int,
+    config: GivenConfig | None = None,
+    training: GateConfig | None = None,
 ) -> GivenGates:
     """Go on from `gate` on lists of given candidates.
 
@@ -128,29 +121,45 @@ def train_given(
         drawn: tasks at each of the support sizes `shots`.
         chosen: the same; the last column of their item statistics is the predicted rating.
         own_lists: [U] `mean_lift` of what each user chose.
+        config: how long the gates learn, and what is asked of them.
+        training: how they learn otherwise.
     """
-    rated = _better(_with_column(gate), shots, chosen, derive(seed, "gate", "chosen"))
+    config = config or GivenConfig()
+    training = replace(
+        training or GateConfig(),
+        likelihood_steps=config.likelihood_steps,
+        ranking_steps=config.ranking_steps,
+        batch=config.batch,
+    )
+    rated = _better(
+        _with_column(gate), shots, chosen, derive(seed, "gate", "chosen"), config, training
+    )
     return GivenGates(
-        drawn=_better(gate, shots, drawn, derive(seed, "gate", "drawn")),
+        drawn=_better(gate, shots, drawn, derive(seed, "gate", "drawn"), config, training),
         chosen=None if rated is None else _without_column(rated),
         rating_weight=None if rated is None else rated.statistics_weight[:, -1],
-        most_popular=float(np.quantile(own_lists, NEARLY_ALL)) if len(own_lists) else np.inf,
+        most_popular=float(np.quantile(own_lists, config.nearly_all)) if len(own_lists) else np.inf,
     )
 
 
 def _better(
-    start: Gate, shots: tuple[int, ...], tasks: list[GateTasks], rng: np.random.Generator
+    start: Gate,
+    shots: tuple[int, ...],
+    tasks: list[GateTasks],
+    rng: np.random.Generator,
+    config: GivenConfig,
+    training: GateConfig,
 ) -> Gate | None:
     """The gate learned from these lists, where there are enough and it ranks them clearly better
     than `start`.
     """
     tasks = [some.deciding() for some in tasks]
-    if not tasks or min(len(some.shares) for some in tasks) < MIN_TASKS:
+    if not tasks or min(len(some.shares) for some in tasks) < config.min_tasks:
         return None
-    found = train_gate(start.names, shots, tasks, rng, start=start, schedule=SCHEDULE)
+    found = train_gate(start.names, shots, tasks, rng, start=start, config=training)
     before = Gate.from_arrays(start.names, {"points": np.array(shots), **start.at(np.array(shots))})
-    gain = ndcg_of(found, tasks) - ndcg_of(before, tasks)
-    return found if gain.mean() > MIN_T * gain.std() / np.sqrt(len(gain)) + 1e-9 else None
+    gain = ndcg_of(found, tasks, training) - ndcg_of(before, tasks, training)
+    return found if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)) + 1e-9 else None
 
 
 def _with_column(gate: Gate) -> Gate:

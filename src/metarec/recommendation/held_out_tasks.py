@@ -11,6 +11,7 @@ import numpy as np
 from metarec.data.cold_users import MEDIUM
 from metarec.features.behaviour import Behaviour, pools_of
 from metarec.features.histories import Histories
+from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.gate_tasks import (
     Answers,
     GateTasks,
@@ -50,6 +51,7 @@ def gather_tasks(
     *,
     with_repeats: bool = False,
     rate: Rate | None = None,
+    config: GateConfig | None = None,
 ) -> tuple[list[GateTasks], list[GateTasks], list[GateTasks]]:
     """Tasks of the held-out `users` at each support size of the horizon: over the whole catalog,
     and from the same answers between few given candidates, drawn from it, and, where `rate`
@@ -65,7 +67,7 @@ def gather_tasks(
         parts: list[list[GateTasks]] = [[], [], []]
         for some in (users[start : start + batch] for start in range(0, len(users), batch)):
             answers = ask(shots, some)
-            parts[0].append(candidates(behaviour, some, answers, rng, shown))
+            parts[0].append(candidates(behaviour, some, answers, rng, shown, config=config))
             parts[1].append(drawn_candidates(behaviour, some, answers, aside))
             if rate is not None:
                 rated = partial(rate, shots, some)
@@ -76,13 +78,17 @@ def gather_tasks(
 
 
 def longer_tasks(
-    behaviour: Behaviour, users: np.ndarray, ask: AskOf, rng: np.random.Generator
+    behaviour: Behaviour,
+    users: np.ndarray,
+    ask: AskOf,
+    rng: np.random.Generator,
+    config: GateConfig | None = None,
 ) -> list[GateTasks]:
     """Tasks of those of the held-out `users` who have events enough at each of `longer_shots`."""
     if not longer_shots(behaviour):
         return []
-    longer = as_longer(behaviour)
-    return gather_tasks(longer, able_longer(behaviour, users), partial(ask, longer), rng)[0]
+    longer, able = as_longer(behaviour), able_longer(behaviour, users)
+    return gather_tasks(longer, able, partial(ask, longer), rng, config=config)[0]
 
 
 def longer_shots(behaviour: Behaviour) -> tuple[int, ...]:
@@ -112,7 +118,11 @@ def as_longer(behaviour: Behaviour) -> Behaviour:
 
 
 def known_tasks(
-    behaviour: Behaviour, users: np.ndarray, ask: Ask, rng: np.random.Generator
+    behaviour: Behaviour,
+    users: np.ndarray,
+    ask: Ask,
+    rng: np.random.Generator,
+    config: GateConfig | None = None,
 ) -> GateTasks:
     """Tasks of the held-out `users` as users known for long: all that came before the last thing
     they wanted is shown, and that is asked.
@@ -122,7 +132,7 @@ def known_tasks(
     starts = range(0, len(users), batch)
     return joined(
         [
-            candidates(longer, some, ask(most, some), rng, 0)
+            candidates(longer, some, ask(most, some), rng, config=config)
             for some in (users[start : start + batch] for start in starts)
         ]
     )

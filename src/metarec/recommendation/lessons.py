@@ -12,12 +12,13 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, dense
-from metarec.models.config import ModelConfig
 from metarec.models.rating import RatingHead
 from metarec.models.rating_kernel import RatingConfig
 from metarec.models.registry import READ_CONTEXT, REPEAT, model_class
+from metarec.recommendation.configs import Configs, config_in
 from metarec.recommendation.ensemble import scorers_of
 from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.gate_tasks import Answers, GateTasks, candidates
 from metarec.recommendation.held_out_tasks import (
     Rate,
@@ -30,23 +31,17 @@ from metarec.recommendation.held_out_tasks import (
     longer_tasks,
     users_at_once,
 )
-from metarec.recommendation.item_statistics import item_statistics_of, popularity_of
+from metarec.recommendation.item_statistics import (
+    ItemStatisticsConfig,
+    item_statistics_of,
+    popularity_of,
+)
 from metarec.recommendation.prior import TRANSFERRED
-from metarec.recommendation.refusals import Refusers
+from metarec.recommendation.refusals import RefusalsConfig, Refusers
 
-FOLDS = 3
-"""Cross-fitting folds where training new users are few."""
-MANY, HELD_OUT = 2500, 1200
-"""From this many training new users on, one held-out part of that size teaches the gate enough."""
-MAX_ASKED, MIN_HELD_OUT = 240_000_000, 300
-"""Scores of each model at one support size that teach the gate at most; a catalog of more than
-200,000 items holds fewer users out, these at least.
-"""
-REFUSERS = 400
-"""Users of a fold who say what refusals are worth, at most."""
-HEARD = 0.5
-"""Chance that a task of the gate tells what a model of `READ_CONTEXT` reads, where there are
-several.
+MAX_ASKED = 240_000_000
+"""Bound: scores of each model at one support size that teach the gate; a catalog of more than
+200,000 items holds fewer users out.
 """
 _FITTED = ("popularity", "item_statistics", "from_content")
 """Arrays of what was fitted, beside those of its scorers."""
@@ -60,29 +55,34 @@ class Fitted:
     item_statistics: np.ndarray
     from_content: np.ndarray
     scorers: dict[str, Model]
+    told: float = GateConfig.told
+    """Chance that a user tells what a model of context reads."""
 
     @classmethod
     def of(
         cls,
         behaviour: Behaviour,
-        configs: Mapping[str, ModelConfig | None],
+        names: tuple[str, ...],
+        configs: Configs,
         rng: np.random.Generator,
         whole: Behaviour | None = None,
     ) -> Fitted:
         """Fitted on `behaviour`; models that leave out a user's own events on the `whole` of it."""
-        popularity, from_content = popularity_of(behaviour)
+        statistics = config_in(configs, ItemStatisticsConfig)
+        popularity, from_content = popularity_of(behaviour, statistics)
 
-        def fit(name: str, config: ModelConfig | None) -> Model:
+        def fit(name: str) -> Model:
             model = model_class(name)
             leaves_out_self = whole is not None and getattr(model, "leaves_out_self", False)
             taught = whole if whole is not None and leaves_out_self else behaviour
-            return model.fit(taught, rng, config)
+            return model.fit(taught, rng, configs.get(name))
 
         return cls(
             popularity=popularity,
-            item_statistics=item_statistics_of(behaviour),
+            item_statistics=item_statistics_of(behaviour, statistics),
             from_content=from_content,
-            scorers={name: fit(name, config) for name, config in configs.items()},
+            scorers={name: fit(name) for name in names},
+            told=config_in(configs, GateConfig).told,
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -97,16 +97,18 @@ class Fitted:
 
     @classmethod
     def from_arrays(
-        cls, configs: Mapping[str, ModelConfig | None], arrays: Mapping[str, np.ndarray]
+        cls, names: tuple[str, ...], configs: Configs, arrays: Mapping[str, np.ndarray]
     ) -> Fitted:
-        """From `arrays()`, with the config of each scorer."""
+        """From `arrays()`, with the configs given."""
         own = {name: arrays[name] for name in _FITTED}
-        return cls(**own, scorers=scorers_of(configs, arrays))
+        scorers = scorers_of({name: configs.get(name) for name in names}, arrays)
+        return cls(**own, scorers=scorers, told=config_in(configs, GateConfig).told)
 
     def ask(self, behaviour: Behaviour, shots: int, users: np.ndarray) -> Answers:
         """What the scorers say of `users` after `shots` events, see `held_out_tasks.Ask`."""
         support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
-        asked, told = behaviour.batch_of(users, support), told_to(tuple(self.scorers), users)
+        asked = behaviour.batch_of(users, support)
+        told = told_to(tuple(self.scorers), users, self.told)
         shares = np.empty((len(users), behaviour.n_items, len(self.scorers)), np.float32)
         for place, (name, model) in enumerate(self.scorers.items()):
             evidence = dense(model.evidence(asked))
@@ -137,13 +139,14 @@ def has_refusals(behaviour: Behaviour) -> bool:
     return len(behaviour.refused.items) > 0
 
 
-def refusers_of(behaviour: Behaviour, held_out: np.ndarray) -> Refusers:
+def refusers_of(behaviour: Behaviour, held_out: np.ndarray, config: RefusalsConfig) -> Refusers:
     """As many as are asked at once."""
     found = Refusers.of(behaviour, held_out)
     if not len(found.users):  # models answer for one user at least
         one = held_out[:1]
         return Refusers(users=one, refused=behaviour.refused.users(one).first(0))
-    few = np.arange(min(len(found.users), REFUSERS, users_at_once(behaviour.n_items)))
+    most = min(config.max_users, users_at_once(behaviour.n_items))
+    few = np.arange(min(len(found.users), most))
     return Refusers(users=found.users[few], refused=found.refused.users(few))
 
 
@@ -153,7 +156,9 @@ def without_taste(names: tuple[str, ...], tasks: list[GateTasks]) -> list[GateTa
     return [replace(some, shares=some.shares[..., kept]) for some in tasks]
 
 
-def told_to(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
+def told_to(
+    names: tuple[str, ...], users: np.ndarray, chance: float = GateConfig.told
+) -> dict[str, np.ndarray]:
     """Which models of `READ_CONTEXT` hear something of each user while the gate learns: of several
     a part only, so that it knows what each is worth alone; models that read the same hear the same.
     """
@@ -161,7 +166,7 @@ def told_to(names: tuple[str, ...], users: np.ndarray) -> dict[str, np.ndarray]:
     what = list(dict.fromkeys(model_class(name).reads for name in several))
     if len(what) < 2:
         return {}
-    heard = np.random.default_rng(0).random((int(users.max()) + 1, len(what)))[users] < HEARD
+    heard = np.random.default_rng(0).random((int(users.max()) + 1, len(what)))[users] < chance
     none = ~heard.any(1)
     heard[none, users[none] % len(what)] = True
     return {name: heard[:, what.index(model_class(name).reads)] for name in several}
@@ -184,35 +189,50 @@ def tasks_of(arrays: Mapping[str, np.ndarray]) -> list[GateTasks]:
 
 def ask_held_out(
     behaviour: Behaviour,
-    configs: Mapping[str, ModelConfig | None],
+    names: tuple[str, ...],
+    configs: Configs,
     held_out: np.ndarray,
     rng: np.random.Generator,
-    rating: RatingConfig | None = None,
 ) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
-    fitted = Fitted.of(behaviour.users(rest), configs, rng, behaviour)
+    fitted = Fitted.of(behaviour.users(rest), names, configs, rng, behaviour)
+    config, repeats = config_in(configs, GateConfig), REPEAT in names
+    rating = config_in(configs, RatingConfig)
     tasks, drawn, chosen = gather_tasks(
         behaviour,
         held_out,
         partial(fitted.ask, behaviour),
         rng,
-        with_repeats=REPEAT in configs,
+        with_repeats=repeats,
         rate=_rated_by_others(behaviour, rest, rng.spawn(1)[0], rating)
         if _is_rated(behaviour)
         else None,
+        config=config,
     )
-    if REPEAT not in configs:
-        tasks += longer_tasks(behaviour, held_out, fitted.ask, rng)
-        tasks.append(
-            known_tasks(behaviour, held_out, partial(fitted.ask, as_known(behaviour)), rng)
-        )
+    if not repeats:
+        ask_known = partial(fitted.ask, as_known(behaviour))
+        tasks += longer_tasks(behaviour, held_out, fitted.ask, rng, config)
+        tasks.append(known_tasks(behaviour, held_out, ask_known, rng, config))
     tasks += [*drawn, *chosen]
     if has_refusals(behaviour):
-        refusers = refusers_of(behaviour, held_out)
-        answers = fitted.ask_refusing(behaviour, refusers)
-        tasks.append(candidates(behaviour, refusers.users, answers, rng, hidden=refusers.refused))
+        tasks.append(_refusing_tasks(behaviour, held_out, fitted, configs, rng))
     return tasks
+
+
+def _refusing_tasks(
+    behaviour: Behaviour,
+    held_out: np.ndarray,
+    fitted: Fitted,
+    configs: Configs,
+    rng: np.random.Generator,
+) -> GateTasks:
+    """Of those of the held-out users who refused something."""
+    refusers = refusers_of(behaviour, held_out, config_in(configs, RefusalsConfig))
+    answers, config = fitted.ask_refusing(behaviour, refusers), config_in(configs, GateConfig)
+    return candidates(
+        behaviour, refusers.users, answers, rng, hidden=refusers.refused, config=config
+    )
 
 
 def _is_rated(behaviour: Behaviour) -> bool:
@@ -225,7 +245,7 @@ def _rated_by_others(
     behaviour: Behaviour,
     rest: np.ndarray,
     rng: np.random.Generator,
-    config: RatingConfig | None,
+    config: RatingConfig,
 ) -> Rate:
     """What a rating head of the users `rest` predicts of all others."""
     head = RatingHead.of_users(behaviour, rest, rng, config)
@@ -302,12 +322,20 @@ def task_weights(
     return [behaviour.weights[some] for some in asked]
 
 
-def held_out_of(n_items: int) -> int:
+def held_out_of(n_items: int, config: GateConfig) -> int:
     """Users who teach the gate where there are many, for a catalog of this size."""
-    return max(MIN_HELD_OUT, min(HELD_OUT, MAX_ASKED // n_items))
+    return max(config.min_held_out, min(config.held_out, MAX_ASKED // n_items))
 
 
-def folds_of(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]:
+def is_asked_once(able: int, n_items: int, config: GateConfig) -> bool:
+    """Whether so many users are enough to hold one part of them out once."""
+    held_out = held_out_of(n_items, config)
+    return able > config.many or (held_out < config.held_out and able > 2 * held_out)
+
+
+def folds_of(
+    behaviour: Behaviour, rng: np.random.Generator, config: GateConfig
+) -> list[np.ndarray]:
     """Held-out parts of the training users that have something to be evaluated on."""
     able = np.flatnonzero(
         (behaviour.histories.lengths >= behaviour.horizon.min_events)
@@ -316,9 +344,7 @@ def folds_of(behaviour: Behaviour, rng: np.random.Generator) -> list[np.ndarray]
     if not len(able):
         able = np.flatnonzero(behaviour.targets.lengths > 0)
     rng.shuffle(able)
-    held_out = held_out_of(behaviour.n_items)
-    if len(able) > MANY or (held_out < HELD_OUT and len(able) > 2 * held_out):
-        return [np.sort(able[:held_out])]
-    return [
-        np.sort(part) for part in np.array_split(able, min(FOLDS, max(2, len(able)))) if len(part)
-    ]
+    if is_asked_once(len(able), behaviour.n_items, config):
+        return [np.sort(able[: held_out_of(behaviour.n_items, config)])]
+    parts = np.array_split(able, min(config.folds, max(2, len(able))))
+    return [np.sort(part) for part in parts if len(part)]

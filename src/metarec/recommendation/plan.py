@@ -20,10 +20,11 @@ from metarec.models import gram
 from metarec.models.alike import MAX_COMPARED
 from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.markov import MarkovConfig, choosing, window_of
-from metarec.models.registry import config_of
 from metarec.models.support_ridge import SupportRidgeConfig
+from metarec.recommendation.configs import config_in, config_of
+from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.held_out_tasks import SCORES_AT_ONCE, users_at_once
-from metarec.recommendation.lessons import FOLDS, HELD_OUT, MANY, held_out_of
+from metarec.recommendation.lessons import held_out_of, is_asked_once
 from metarec.recommendation.settings import Settings
 
 COUNTED = frozenset({"profile", "item_knn", "markov", "content", "support_ridge"})
@@ -101,7 +102,8 @@ def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
     assert isinstance(chain, MarkovConfig)
     followers = _followers(lengths, chain)
     entries = gram.kept_of(knn.neighbors, acting) * acting + min(followers, chain.kept * acting)
-    teachers, _ = _teachers(lengths, horizon, n_items)
+    gate = config_in(settings.models, GateConfig)
+    teachers, _ = _teachers(lengths, horizon, n_items, gate)
     return FitPlan(
         events=len(data.interactions),
         users=len(lengths),
@@ -114,6 +116,7 @@ def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
             models,
             most_tasks,
             followers,
+            gate,
             reads_text=settings.encoder != "none",
             has_time=data.interactions.has_time,
         ),
@@ -138,13 +141,14 @@ def _compared(lengths: np.ndarray) -> np.ndarray:
     return np.minimum(lengths, most) if most else lengths
 
 
-def _teachers(lengths: np.ndarray, horizon: Horizon, n_items: int) -> tuple[int, int]:
+def _teachers(
+    lengths: np.ndarray, horizon: Horizon, n_items: int, config: GateConfig
+) -> tuple[int, int]:
     """How many users teach the gate, and in how many folds."""
     able = int((lengths >= horizon.min_events).sum()) or len(lengths)
-    held_out = held_out_of(n_items)
-    if able > MANY or (held_out < HELD_OUT and able > 2 * held_out):
-        return held_out, 1
-    return able, min(FOLDS, max(2, able))
+    if is_asked_once(able, n_items, config):
+        return held_out_of(n_items, config), 1
+    return able, min(config.folds, max(2, able))
 
 
 def _seconds(
@@ -155,12 +159,13 @@ def _seconds(
     models: list[str],
     most_tasks: int,
     followers: int,
+    gate: GateConfig,
     *,
     reads_text: bool,
     has_time: bool,
 ) -> dict[str, float]:
     """CPU seconds of each step; every model is fitted once a fold and once more."""
-    teachers, folds = _teachers(lengths, horizon, n_items)
+    teachers, folds = _teachers(lengths, horizon, n_items, gate)
     sizes = len(horizon.shots) + 1
     seconds = {"read": events * EVENT_SECONDS}
     if "item_knn" in models:
@@ -238,7 +243,8 @@ def _thinned(
     if "support_ridge" in settings.parts and tasks > most_tasks:
         said.append(f"support_ridge learns from {most_tasks:,} of {tasks:,} users")
     able = int((lengths >= horizon.min_events).sum())
-    teachers, _ = _teachers(lengths, horizon, n_items)
+    gate = config_in(settings.models, GateConfig)
+    teachers, _ = _teachers(lengths, horizon, n_items, gate)
     if 0 < teachers < able:
         said.append(f"the gate learns from {teachers:,} of {able:,} users")
     return said

@@ -19,13 +19,12 @@ from metarec.features.encoders.base import TextEncoder
 from metarec.models.als import Als
 from metarec.models.ridge import ridge
 from metarec.recommendation.gate import Gate
+from metarec.recommendation.gate_config import GateConfig
 
 TRANSFERRED = "transferred"
 """The model that reads the map from text to taste."""
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
-"""Penalties of the map, chosen on a fifth of the source's items."""
-MIN_T = 1.5
-"""Standard errors by which a prior must help held-out users."""
+"""A grid of penalties of the map, of which a fifth of the source's items chooses."""
 MIN_ITEMS = 50
 """Items with text and events from which a map is learned."""
 
@@ -146,14 +145,16 @@ class Trial:
 
     with_prior: np.ndarray
     without: np.ndarray
+    min_t: float = GateConfig.prior_min_t
+    """Standard errors by which it must help: of a dozen users even a prior that hurts looks good to
+    half of them.
+    """
 
     @property
     def helps(self) -> bool:
-        """Whether the mean gain is `MIN_T` standard errors: of a dozen users even a prior that
-        hurts looks good to half of them.
-        """
+        """Whether the mean gain is clear."""
         gain = self.with_prior - self.without
-        return bool(gain.mean() > MIN_T * gain.std() / np.sqrt(max(len(gain), 1)) + 1e-6)
+        return bool(gain.mean() > self.min_t * gain.std() / np.sqrt(max(len(gain), 1)) + 1e-6)
 
     def sentence(self, source: str) -> str:
         """What was found, and what was done about it."""

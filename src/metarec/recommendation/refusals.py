@@ -13,21 +13,36 @@ import numpy as np
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.config import ModelConfig, setting
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_tasks import GateTasks
-from metarec.recommendation.gate_training import SLATE
 from metarec.runtime.gains import ndcg_of_scores
 
+PLACES = 10
+"""Places of the NDCG that chooses."""
 REFUSAL = 1.0
-"""What a refusal takes away, beside what the same act as an acceptance would add, where data do not
-say better.
+"""The unit: a refusal takes away what the same act as an acceptance would add. It holds where data
+do not say better.
 """
-WEIGHTS = (0.5, 0.75, REFUSAL, 1.5, 2.0, 3.0)
-"""Weights that are tried; a refusal always lowers its like."""
-MIN_USERS = 30
-"""Held-out users with refusals that can tell."""
-MIN_T = 2.0
-"""Standard errors by which a weight must be better than `REFUSAL`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusalsConfig(ModelConfig):
+    """Hyper-parameters of what refusals take away (`recommendation.refusals`)."""
+
+    weights: tuple[float, ...] = setting((0.5, 0.75, 1.5, 2.0, 3.0), above=0)
+    """Weights that are tried beside 1 (above 0): a refusal always lowers its like."""
+    min_users: int = setting(30, least=2)
+    """Held-out users with refusals that can tell (2 or more)."""
+    max_users: int = setting(400, least=1)
+    """Users of a fold who are asked at most (1 or more)."""
+    min_t: float = setting(2.0, least=0)
+    """Standard errors by which a weight must be better than 1 (0 or more)."""
+
+    @property
+    def tried(self) -> tuple[float, ...]:
+        """All weights in their order."""
+        return tuple(sorted({REFUSAL, *self.weights}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +74,13 @@ def weight_note(weight: float) -> str:
     )
 
 
-def learned_weight(gate: Gate, tasks: GateTasks, known: np.ndarray, refused: np.ndarray) -> float:
+def learned_weight(
+    gate: Gate,
+    tasks: GateTasks,
+    known: np.ndarray,
+    refused: np.ndarray,
+    config: RefusalsConfig,
+) -> float:
     """The weight by which held-out users are ranked best; `REFUSAL` where none is clearly better.
 
     Args:
@@ -68,7 +89,7 @@ def learned_weight(gate: Gate, tasks: GateTasks, known: np.ndarray, refused: np.
         known: [T] events that each accepted.
         refused: [T] events that each refused.
     """
-    if len(known) < MIN_USERS:
+    if len(known) < config.min_users:
         return REFUSAL
     half, models = tasks.shares.shape[2] // 2, len(gate.names)
     popularity = tasks.popularity.numpy()
@@ -77,20 +98,21 @@ def learned_weight(gate: Gate, tasks: GateTasks, known: np.ndarray, refused: np.
     base += np.einsum("tcs,ts->tc", tasks.item_statistics.numpy(), at["statistics_weight"])
     base += _lifts(gate, tasks.shares[..., :models].numpy(), popularity, known)
     against = _lifts(gate, tasks.shares[..., half : half + models].numpy(), popularity, refused)
-    found = np.stack([_ndcg(base - np.float32(w) * against, tasks) for w in WEIGHTS])
-    return _clearly_best(found)
+    found = np.stack([_ndcg(base - np.float32(w) * against, tasks) for w in config.tried])
+    return _clearly_best(found, config)
 
 
-def _clearly_best(found: np.ndarray) -> float:
+def _clearly_best(found: np.ndarray, config: RefusalsConfig) -> float:
     """Of weights [W, T] that are as good as the best, the one nearest to the default."""
-    error, plain = np.sqrt(found.shape[1]), WEIGHTS.index(REFUSAL)
+    weights, error = config.tried, np.sqrt(found.shape[1])
+    plain = weights.index(REFUSAL)
     best = int(found.mean(1).argmax())
     gain = found[best] - found[plain]
-    if gain.mean() <= max(MIN_T * gain.std() / error, 1e-9):
+    if gain.mean() <= max(config.min_t * gain.std() / error, 1e-9):
         return REFUSAL
     behind = found[best] - found
     close = np.flatnonzero(behind.mean(1) <= behind.std(1) / error + 1e-9)
-    return WEIGHTS[int(min(close, key=lambda row: abs(np.log(WEIGHTS[row]))))]
+    return weights[int(min(close, key=lambda row: abs(np.log(weights[row]))))]
 
 
 def _lifts(
@@ -105,4 +127,4 @@ def _lifts(
 def _ndcg(scores: np.ndarray, tasks: GateTasks) -> np.ndarray:
     """[T] NDCG@10 among the candidates of each task."""
     scores = np.where(tasks.is_real.numpy(), scores, -np.inf)
-    return ndcg_of_scores(scores, tasks.is_relevant.numpy(), SLATE)
+    return ndcg_of_scores(scores, tasks.is_relevant.numpy(), PLACES)

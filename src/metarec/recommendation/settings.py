@@ -13,7 +13,8 @@ from metarec.features.text import check_user_template
 from metarec.models.config import ModelConfig
 from metarec.models.few_shot.learners import get_method
 from metarec.models.names import current_id
-from metarec.models.registry import BESIDE, JOIN_BY_DATA, configs_of, is_model
+from metarec.models.registry import JOIN_BY_DATA, is_model
+from metarec.recommendation.configs import BESIDE, configs_of
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "tiny": ("profile", "item_knn", "markov", "content", "support_ridge"),
@@ -59,8 +60,8 @@ class Settings:
     """
     models: Mapping[str, ModelConfig] = field(default_factory=dict)
     """Hyper-parameters of models by their ids, configs or mappings of some of their fields:
-    `{"ease": EaseConfig(regularization=50)}`; `rating` and `trend` are set here too. A model of no
-    preset that is named here takes part.
+    `{"ease": EaseConfig(regularization=50)}`; what is fitted beside models (`gate`, `rating`,
+    `trend`, ...) is set here too. A model of no preset that is named here takes part.
     """
 
     def __post_init__(self) -> None:

@@ -22,8 +22,9 @@ from metarec.features.profiles import ProfileInputs
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
-from metarec.models.registry import RATING, configs_of, is_model
+from metarec.models.registry import is_model
 from metarec.recommendation.card import model_card
+from metarec.recommendation.configs import RATING, configs_of
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words

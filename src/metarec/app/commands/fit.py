@@ -224,7 +224,7 @@ def fit(
     fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
     aside = f"; {kept_out:,} users kept out" if kept_out else ""
     said = [*model.notes, *([f"mitigated by {mend}: {done}"] if done is not None else [])]
-    said += [tuned.said, *tuned.toml()] if tuned else []
+    said += [*tuned.said, *tuned.toml()] if tuned else []
     notes = "".join(f"\n{line}" for line in said)
     heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
     show(
@@ -250,13 +250,15 @@ def _tuned(
     if minutes is None:
         return None
     from metarec.evaluation.tuning import tune
-    from metarec.models.registry import configs_of
+    from metarec.recommendation.configs import BESIDE, RATING, TREND, configs_of
 
+    is_taught = {RATING: data.interactions.has_values, TREND: data.interactions.has_time}
+    beside = (name for name in BESIDE if is_taught.get(name, True))
     return tune(
         data,
         lambda part, models: fit_on(part, models=models),
         {**configs_of(data.models), **settings.models},
-        settings.parts,
+        (*settings.parts, *beside),
         minutes=minutes,
         seed=settings.seed,
         progress=progress,

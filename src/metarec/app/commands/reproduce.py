@@ -15,7 +15,7 @@ def reproduce(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A table: melu, tanp-ml1m, tanp-lastfm, beauty, toys, sports or lastfm-loo.",
+            help="A table: melu, tanp-ml1m, hire, tanp-lastfm, beauty, toys, sports or lastfm-loo.",
         ),
     ],
     path: Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -23,9 +23,14 @@ def belonging_to(events: pl.DataFrame, key: str, other: str) -> list[str]:
     and not the same everywhere; or of one user, the other way round. What names each user alone,
     such as an address, says nothing of others and stays where it is.
     """
-    free = [c for c in events.columns if c not in _OWN and not events[c].dtype.is_nested()]
-    free = [c for c in free if not c.endswith(AS_GIVEN)]
+    free = free_columns(events)
     return [c for c in free if _is_of(events, key, c) and not _is_of(events, other, c)]
+
+
+def free_columns(events: pl.DataFrame) -> list[str]:
+    """Columns that are none of an event's own."""
+    free = [c for c in events.columns if c not in _OWN and not events[c].dtype.is_nested()]
+    return [c for c in free if not c.endswith(AS_GIVEN)]
 
 
 def _is_of(events: pl.DataFrame, key: str, column: str) -> bool:
@@ -45,12 +50,21 @@ def _is_of(events: pl.DataFrame, key: str, column: str) -> bool:
 
 
 def taken_out(
-    events: pl.DataFrame, key: str, columns: Sequence[str], place: str
+    events: pl.DataFrame,
+    key: str,
+    columns: Sequence[str],
+    place: str,
+    told: Collection[str] = (),
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[Finding]]:
-    """The events without the `columns`, these as a table of items or users, and what to say."""
+    """The events without the `columns`, these as a table of items or users, and what to say.
+
+    Args:
+        told: those of the columns of which it is said elsewhere.
+    """
     first = [pl.col(c).drop_nulls().first() for c in columns]
     side = events.group_by(key, maintain_order=True).agg(first)
-    what, listed = "items" if key == "item_id" else "users", ", ".join(map(repr, columns))
+    untold = [c for c in columns if c not in told]
+    what, listed = "items" if key == "item_id" else "users", ", ".join(map(repr, untold))
     why = (
         f"columns of {place} that say the same at every event of an item are read as columns of "
         f"items: {listed}"
@@ -59,4 +73,4 @@ def taken_out(
         f"of users: {listed}"
     )
     note = Finding(rule="columns", rows=0, action="noted", why=why, table=what)
-    return events.drop(columns), side, [note]
+    return events.drop(columns), side, [note] if untold else []

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from metarec.data.sources.flat import belonging_to, taken_out
 from metarec.data.sources.joins import better_key
 from metarec.data.sources.lists import looks_like_lists, one_row_each
 from metarec.data.sources.moments import with_moment
+from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
 from metarec.data.tables import Tables, side_findings
 from metarec.data.validity import Place, refuse_if_unreadable, valid_events
@@ -76,10 +78,10 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     Raises:
         BadInput: if there is no file of events, there are two, or one cannot be read.
     """
-    files, found = files_of(folder, reading.synonyms)
+    files, joined, found = files_of(folder, reading.synonyms, reading.encoding)
     events, sides = files.pop("interactions"), _side_tables(files, reading)
     tables = tables_of(
-        read_table(events, reading.encoding, reading.names),
+        joined.raw if joined else read_table(events, reading.encoding, reading.names),
         sides.pop("items"),
         sides.pop("users"),
         reading,
@@ -91,7 +93,7 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
 
 def read_sides(folder: Path, reading: Reading) -> Tables:
     """Items, users, friends and searches of a data folder, without its events."""
-    files, _ = files_of(folder, reading.synonyms)
+    files = files_of(folder, reading.synonyms, reading.encoding).tables
     sides = _side_tables(files, reading)
     return tables_of(None, sides.pop("items"), sides.pop("users"), reading, folder.name, **sides)
 
@@ -135,7 +137,8 @@ def tables_of(
         events, searches = None, events
     frame, findings, named = _events(events, reading)
     if events is not None and reading.is_whole and reading.context is None:
-        frame, items, users = _unflattened(frame, items, users, events[1])
+        frame, items, users, nearly = _unflattened(frame, items, users, events[1])
+        findings += nearly
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
     findings += [*item_findings, *user_findings]
@@ -162,9 +165,9 @@ def tables_of(
 
 def _unflattened(
     frame: pl.DataFrame, items: RawTable | None, users: RawTable | None, place: Place
-) -> tuple[pl.DataFrame, RawTable | None, RawTable | None]:
-    """Events without columns that belong to items or users of which there is no table, and these
-    as tables.
+) -> tuple[pl.DataFrame, RawTable | None, RawTable | None, list[Finding]]:
+    """Events without columns that belong to items or users of which there is no table, these as
+    tables, and what to say of columns that nearly do.
     """
     sides = {"item_id": items, "user_id": users}
     found = {
@@ -172,11 +175,17 @@ def _unflattened(
         for key, other in (("item_id", "user_id"), ("user_id", "item_id"))
         if sides[key] is None
     }
+    nearly, more = list[str](), list[Finding]()
+    if "item_id" in found:
+        rest = frame.drop(itertools.chain(*found.values()))
+        rest, nearly, more = nearly_of_items(rest, place.name)
+        frame = frame.with_columns(rest.select(nearly))
+        found["item_id"] += nearly
     for key, columns in found.items():
         if columns:
-            frame, side, said = taken_out(frame, key, columns, place.name)
+            frame, side, said = taken_out(frame, key, columns, place.name, told=nearly)
             sides[key] = (side, place, said)
-    return frame, sides["item_id"], sides["user_id"]
+    return frame, sides["item_id"], sides["user_id"], more
 
 
 def _with_title(

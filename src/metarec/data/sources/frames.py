@@ -36,7 +36,7 @@ def read_frames(frames: Any, reading: Reading) -> Tables:
         raw["interactions"],
         raw.get("items"),
         raw.get("users"),
-        replace(reading, is_whole=False),  # whoever makes frames says what belongs where
+        replace(reading, is_whole=len(raw) == 1),  # of several, each says what belongs where
         "frames",
         friends=raw.get("friends"),
         searches=raw.get("searches"),

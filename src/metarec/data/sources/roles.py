@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import polars as pl
 
-from metarec.data.columns import ITEM_NOUNS, SYNONYMS, USER_NOUNS, plain, rename
+from metarec.data.columns import (
+    CHINESE_ITEM_NOUNS,
+    CHINESE_USER_NOUNS,
+    ITEM_NOUNS,
+    STAND_IN_COLUMNS,
+    STAND_INS,
+    SYNONYMS,
+    USER_NOUNS,
+    key_of,
+    plain,
+    rename,
+)
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
+from metarec.data.sources.parts import Joined, joined_events
 
 TABLES = ("interactions", "items", "users", "friends", "searches")
 """Tables of a data folder, by the names of their files."""
@@ -20,8 +33,20 @@ LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
 MAX_FILES = 20
 """Files whose columns are looked at, at most: a folder of more is no folder of tables."""
 _NAMED = {
-    "items": {plain(n) for n in (*ITEM_NOUNS, *SYNONYMS["item_id"], "catalog", "catalogue")},
-    "users": {plain(n) for n in (*USER_NOUNS, *SYNONYMS["user_id"])},
+    "items": {
+        plain(n)
+        for n in (
+            *ITEM_NOUNS,
+            *CHINESE_ITEM_NOUNS,
+            *SYNONYMS["item_id"],
+            "catalog",
+            "catalogue",
+            "目录",
+        )
+    },
+    "users": {
+        plain(n) for n in (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"])
+    },
 }
 
 
@@ -37,26 +62,55 @@ def table_file(folder: Path, stem: str) -> Path | None:
     return found[0] if found else None
 
 
+class Files(NamedTuple):
+    """Which file of a folder holds which table."""
+
+    tables: dict[str, Path]
+    """By the table's name; of events that two files hold, the one of whose rows each is one."""
+    joined: Joined | None
+    """The events, where two files hold them."""
+    findings: list[Finding]
+    """What must be said of it."""
+
+
 def files_of(
-    folder: Path, synonyms: Mapping[str, Sequence[str]] | None = None
-) -> tuple[dict[str, Path], list[Finding]]:
-    """The file of each table of a folder, and what must be said of it: where no file is named
-    `interactions`, the one with ids of both users and items holds the events, and those with ids
-    of either are the other tables.
+    folder: Path,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+    encoding: str | None = None,
+) -> Files:
+    """The file of each table of a folder: where no file is named `interactions`, the one with ids
+    of both users and items holds the events, or two do that share a key, and those with ids of
+    either, of friends, or with queries are the other tables.
 
     Args:
         synonyms: further names of columns, from a domain pack.
+        encoding: what text files are written in; None finds it out.
 
     Raises:
         BadInput: if no file holds events, or several may.
     """
+    synonyms = synonyms or {}
     named = {table: file for table in TABLES if (file := table_file(folder, table)) is not None}
-    if "interactions" in named:
-        return named, []
     others = [p for p in sorted(folder.iterdir()) if p.is_file() and p not in named.values()]
     others = [p for p in others if suffix_of(p) in SUFFIXES and not p.name.startswith((".", "_"))]
-    can_be = {p: _can_be(p, synonyms or {}) for p in others} if len(others) <= MAX_FILES else {}
+    others = others if len(others) <= MAX_FILES else []
+    events = named.get("interactions")
+    if events is not None and (not others or _holds_events(events, synonyms)):
+        return Files(named, None, [])
+    can_be = {p: _can_be(p, synonyms) for p in others}
     guessed = _guessed({p: tables - set(named) for p, tables in can_be.items()})
+    files = [events, *others] if events is not None else others
+    if not _are_said(guessed.get("interactions", []), synonyms):
+        joined = joined_events(files, synonyms, encoding)
+        if joined is not None:
+            parts = (joined.many, joined.one)
+            rest = {p: t - set(named) for p, t in can_be.items() if p not in parts}
+            tables = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
+            tables.pop("interactions", None)
+            found = {**named, **tables, "interactions": joined.many}
+            return Files(found, joined, _said_of(tables) if tables else [])
+    if events is not None:
+        return Files(named, None, [])
     if "interactions" not in guessed:
         raise BadInput(
             f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds "
@@ -70,14 +124,37 @@ def files_of(
                 f"of them interactions, items or users, or say in a TOML file which is which"
             )
     found = {table: files[0] for table, files in guessed.items()}
+    return Files({**named, **found}, None, _said_of(found))
+
+
+def _said_of(found: Mapping[str, Path]) -> list[Finding]:
     said = ", ".join(f"{path.name} as {table}" for table, path in found.items())
     why = f"read by their columns, since no file is called interactions: {said}"
-    return {**named, **found}, [Finding(rule="columns", rows=0, action="noted", why=why)]
+    return [Finding(rule="columns", rows=0, action="noted", why=why)]
+
+
+def _holds_events(path: Path, synonyms: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a file names users and items, as far as can be seen."""
+    try:
+        columns = _columns(path)
+    except BadInput:
+        return True  # which reading it says better
+    return _has_keys(columns, "interactions", synonyms) and not _has_stand_in(columns, synonyms)
+
+
+def _are_said(events: Sequence[Path], synonyms: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a file of events is known, and names its users."""
+    return bool(events) and not any(_has_stand_in(_columns(path), synonyms) for path in events)
+
+
+def _has_stand_in(columns: Sequence[str], synonyms: Mapping[str, Sequence[str]]) -> bool:
+    user = key_of(columns, "user_id", synonyms)
+    return user is not None and plain(user) in STAND_IN_COLUMNS
 
 
 def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
-    """Table -> files. A file with ids of both holds the events; where several do, those called like
-    users or items are these.
+    """Table -> files. A file with ids of users and items holds the events; where several do, those
+    called like users or items are these.
     """
     both = [path for path, tables in can_be.items() if "interactions" in tables]
     found: dict[str, list[Path]] = {}
@@ -100,12 +177,18 @@ def _called(path: Path) -> str | None:
 
 
 def _can_be(path: Path, synonyms: Mapping[str, Sequence[str]]) -> set[str]:
-    """Which tables a file may be, by its columns."""
+    """Which tables a file may be, by its columns. One without items that also names a friend or
+    a query holds friends or searches, unless it is called like users.
+    """
     try:
         columns = _columns(path)
     except BadInput:
         return set()
-    return {t for t in ("interactions", "items", "users") if _has_keys(columns, t, synonyms)}
+    has = {table for table in TABLES if _has_keys(columns, table, synonyms)}
+    own = has & {"friends", "searches"}
+    if own and "interactions" not in has and _called(path) != "users":
+        return own if len(own) == 1 else set()
+    return has - own
 
 
 def _columns(path: Path) -> list[str]:

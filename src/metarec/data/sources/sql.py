@@ -107,7 +107,8 @@ def _usual_tables(sqlalchemy: Any, connection: sa.Connection, shown: str) -> dic
         raise BadInput(
             f"{shown} has no table interactions, events or ratings (it has "
             f"{', '.join(sorted(names)[:12]) or 'none'}); "
-            "name a table or a SELECT in a TOML file"
+            "name a table or a SELECT in a TOML file, such as interactions = 'SELECT * FROM "
+            "order_lines JOIN orders USING (order_id)'"
         )
     return {what: name for what, name in found.items() if name is not None}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metarec.models.config import ModelConfig, setting
+from metarec.models.config import setting
+from metarec.models.few_shot.inputs import InputsConfig
+from metarec.models.few_shot.training import Training
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColdItemsConfig(ModelConfig):
+class ColdItemsConfig(InputsConfig):
     """Hyper-parameters of what orders cold items (`models.cold_items`)."""
 
     folds: int = setting(8, least=2)
@@ -37,3 +39,30 @@ class ColdItemsConfig(ModelConfig):
     """
     max_users: int = setting(10_000, least=1)
     """Training users that are learned from at most (1 or more)."""
+    min_likers: int = setting(8, least=1)
+    """Items with likes in each fold (1 or more) from which on there is something to learn of items.
+    """
+    outer_steps: int = setting(400, least=1)
+    """Updates of a learner's prior (1 or more)."""
+    tasks_per_step: int = setting(96, least=2)
+    """Items in each meta-batch (2 or more)."""
+    outer_lr: float = setting(3e-3, above=0)
+    """Peak step size of AdamW (above 0)."""
+    weight_decay: float = setting(1e-2, least=0)
+    """Of matrices (0 or more)."""
+    dropout: float = setting(0.1, least=0, below=1)
+    """Share of entries hidden in each step, in [0, 1)."""
+    evaluate_every: int = setting(100, least=1)
+    """Steps between two looks at held-out items (1 or more); the best prior seen is kept."""
+
+    @property
+    def training(self) -> Training:
+        """How the prior of each learner is learned."""
+        return Training(
+            outer_steps=self.outer_steps,
+            tasks_per_step=self.tasks_per_step,
+            outer_lr=self.outer_lr,
+            weight_decay=self.weight_decay,
+            dropout=self.dropout,
+            evaluate_every=self.evaluate_every,
+        )

@@ -50,7 +50,6 @@ weighed.
 """
 BLOCK = 20_000_000
 """Cosines held at a time."""
-TRAINING = Training(outer_steps=400, tasks_per_step=96, dropout=0.1, evaluate_every=100)
 
 
 Met = tuple[sp.csr_matrix, np.ndarray]
@@ -91,7 +90,7 @@ class NewItems:
         settings: dict[str, Any] | None = None,
         texts: np.ndarray | None = None,
         columns: ItemColumns | None = None,
-        training: Training = TRAINING,
+        training: Training | None = None,
         config: ColdItemsConfig | None = None,
         progress: Progress = silent,
     ) -> NewItems:
@@ -102,18 +101,19 @@ class NewItems:
                 and likeness is told by; likeness of content if None.
         """
         config = config or cls.config
+        training = training or config.training
         lengthened = unit_rows(behaviour.content if texts is None else texts)
         center = lengthened[
             np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
         ].mean(0)
         behaviour = replace(behaviour, content=read_content(behaviour.content, texts, center))
-        columns = columns or ItemColumns.fit(behaviour, rng)
+        columns = columns or ItemColumns.fit(behaviour, rng, config)
         factors = np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1)
         draft = cls(
             name=name,
             prior={},
             factors=factors,
-            scale=ValueScale.fit(behaviour),
+            scale=ValueScale.fit(behaviour, config),
             settings=settings or {},
             expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)),
             center=center,
@@ -183,7 +183,9 @@ class NewItems:
         """
         asked = self.describe(users)
         everyone = ItemFeatures.of(
-            torch.cat([asked, self.describe(rater_histories)]), rng=np.random.default_rng(0)
+            torch.cat([asked, self.describe(rater_histories)]),
+            rng=np.random.default_rng(0),
+            anchors=self.config.anchors,
         )
         shown = replace(self.scale.seen(raters, "liking"), items=raters.items + len(asked))
         items = self._adapted(content, texts, shown, everyone)
@@ -363,6 +365,7 @@ class _ItemTasks:
             ItemFeatures.of(
                 self.new_items.describe(histories.where(self.folds[histories.items] != fold)),
                 rng=rng,
+                anchors=self.new_items.config.anchors,
             )
             for fold in range(self.new_items.config.folds)
         ]

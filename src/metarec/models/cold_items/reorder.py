@@ -28,11 +28,9 @@ from metarec.runtime.progress import Progress, silent
 PART = "cold_items"
 """Name of this addend of a score."""
 MAX_ROWS = 1_000
-"""New items that are given places, those with the most expected likes; a longer tail stays where
-the gate put it.
+"""Bound: new items that are given places, those with the most expected likes; a longer tail stays
+where the gate put it.
 """
-MIN_LIKERS = 8
-"""Items with likes in each fold from which on there is something to learn of items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +59,7 @@ class NewItemPlaces:
         """
         histories, config = behaviour.histories, config or ColdItemsConfig()
         liked = np.unique(histories.items[behaviour.is_liked(histories)])
-        if len(liked) < MIN_LIKERS * config.folds or not behaviour.content.shape[1]:
+        if len(liked) < config.min_likers * config.folds or not behaviour.content.shape[1]:
             return None
         if len(histories) > config.max_users:
             some = rng.permutation(len(histories))[: config.max_users]

@@ -30,15 +30,14 @@ from metarec.models.transformer.network import ItemVectors
 from metarec.runtime.device import device, on_device, one_thread
 from metarec.runtime.training import Watch, one_of, train, weights_of
 
-VALUE_LEVELS = 5
 STEPS, MANY_USERS = 300, 3000
-"""Training steps, and training users from which on the network learns twice as long."""
-WATCHED, WATCH_EVERY = 150, 50
-"""Training users held out to stop by, and steps between looks at them."""
+"""The default of `steps`, and training users from which on it is twice that."""
 MANY_ITEMS = 8000
-"""From this many items on, products with the catalog are large enough to share among threads."""
-MAX_LOGITS, SAMPLED = 4096, 2048
-"""Items scored in a training step; of a larger catalog the liked ones and a weighed sample."""
+"""Bound: from this many items on, products with the catalog are large enough to share among
+threads.
+"""
+MAX_LOGITS = 4096
+"""Bound: items scored in a training step; a larger catalog is sampled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +66,16 @@ class DeepSetConfig(ModelConfig):
     """Support sizes of each user in a step (1 or more): 0 and others drawn evenly."""
     lr: float = setting(2e-3, above=0, tried=(5e-4, 8e-3))
     """Peak step size of AdamW (above 0)."""
+    weight_decay: float = setting(1e-2, least=0)
+    """Of what no item has rows of its own in (0 or more)."""
+    value_levels: int = setting(5, least=1)
+    """Levels that values are read in (1 or more), with as many training events each."""
+    held_out: int = setting(150, least=0)
+    """Training users held out to stop by at most (0 or more)."""
+    evaluate_every: int = setting(50, least=1)
+    """Steps between two looks at them (1 or more)."""
+    sampled: int = setting(2048, least=2)
+    """Items of a large catalog that a training step draws beside those liked (2 or more)."""
 
     def steps_for(self, users: int) -> int:
         """Training steps at most for this many training users."""
@@ -90,7 +99,7 @@ class DeepSetNetwork(nn.Module):
         dim = sizes.dim
         self.sizes, self.pool = sizes, pool
         self.items = ItemVectors(content, dim, sizes.id_dropout)
-        self.value = nn.Embedding(VALUE_LEVELS, dim)
+        self.value = nn.Embedding(sizes.value_levels, dim)
         self.place = nn.Embedding(pool + 1, dim)
         with warnings.catch_warnings():
             warnings.filterwarnings(
@@ -181,7 +190,10 @@ def train_network(
         tables = [p for p in network.parameters() if p.ndim < 2 or p.shape[0] >= behaviour.n_items]
         others = [p for p in network.parameters() if not any(p is table for table in tables)]
         optimizer = torch.optim.AdamW(
-            [{"params": others, "weight_decay": 1e-2}, {"params": tables, "weight_decay": 0.0}],
+            [
+                {"params": others, "weight_decay": sizes.weight_decay},
+                {"params": tables, "weight_decay": 0.0},
+            ],
             lr=sizes.lr,
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -192,7 +204,7 @@ def train_network(
             final_div_factor=20.0,
         )
         able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
-        watched = min(WATCHED, len(able) // 10)
+        watched = min(sizes.held_out, len(able) // 10)
         watch, learn = able[:watched], able[watched:]
         chance = (
             None
@@ -216,7 +228,9 @@ def train_network(
             optimizer,
             schedule=schedule,
             clip=list(network.parameters()),
-            watch=Watch(quality=quality, state=lambda: weights_of(network), every=WATCH_EVERY)
+            watch=Watch(
+                quality=quality, state=lambda: weights_of(network), every=sizes.evaluate_every
+            )
             if watched
             else None,
         )
@@ -227,9 +241,8 @@ def train_network(
 def _new_network(behaviour: Behaviour, sizes: DeepSetConfig) -> DeepSetNetwork:
     counts = np.bincount(behaviour.targets.items, minlength=behaviour.n_items) + 0.5
     log_popularity = on_device(np.log(counts / counts.sum()).astype(np.float32))
-    edges = np.unique(
-        np.quantile(behaviour.histories.values, np.linspace(0, 1, VALUE_LEVELS + 1)[1:-1])
-    )
+    shares = np.linspace(0, 1, sizes.value_levels + 1)[1:-1]
+    edges = np.unique(np.quantile(behaviour.histories.values, shares))
     return DeepSetNetwork(
         on_device(behaviour.content),
         behaviour.profiles.shape[1],
@@ -262,7 +275,8 @@ def _episode_loss(
         [np.zeros((len(users), 1), np.int64), np.minimum(drawn, pools[:, None])], axis=1
     )
     chosen = embedded.gather(1, on_device(prefixes)[..., None].expand(-1, -1, embedded.shape[-1]))
-    columns, log_weight = _columns(behaviour.n_items, liked.items, rng)
+    sampled = network.sizes.sampled
+    columns, log_weight = _columns(behaviour.n_items, liked.items, sampled, rng)
     scores = network.score(chosen, items_ND, columns) + log_weight
     shape = (len(users), behaviour.n_items)
     is_shown, is_liked = np.zeros(shape, bool), np.zeros(shape, np.float32)
@@ -275,13 +289,15 @@ def _episode_loss(
     return loss
 
 
-def _columns(n_items: int, liked: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _columns(
+    n_items: int, liked: np.ndarray, sampled: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """Items that a step scores, and the log of how many each stands for: all of a small catalog,
     else the liked and a sample.
     """
     if n_items <= MAX_LOGITS:
         return torch.arange(n_items, device=device()), torch.zeros(n_items, device=device())
-    shown, log_weight = stand_ins(n_items, np.unique(liked), SAMPLED, rng)
+    shown, log_weight = stand_ins(n_items, np.unique(liked), sampled, rng)
     return on_device(shown), on_device(log_weight)
 
 

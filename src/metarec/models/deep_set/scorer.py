@@ -16,12 +16,7 @@ from metarec.features.users import UserBatch
 from metarec.models.base import by_columns
 from metarec.models.config import configured
 from metarec.models.deep_set.inference import ServedNetwork
-from metarec.models.deep_set.network import (
-    VALUE_LEVELS,
-    DeepSetConfig,
-    DeepSetNetwork,
-    train_network,
-)
+from metarec.models.deep_set.network import DeepSetConfig, DeepSetNetwork, train_network
 from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.scratch import column_pieces, product
 
@@ -135,7 +130,8 @@ class DeepSet:
     ) -> DeepSet:
         """From `arrays()`."""
         *values, pool = arrays["sizes"].tolist()
-        given = dict(zip(asdict(DeepSetConfig()), values, strict=True))
+        names = list(asdict(DeepSetConfig()))  # of which models saved before have the first
+        given = dict(zip(names, values, strict=False))
         sizes = configured("deep_set", DeepSetConfig(), {**given, "steps": given["steps"] or None})
         state = {
             name.removeprefix("state."): on_device(value)
@@ -156,7 +152,7 @@ class DeepSet:
 def _blank(
     content: np.ndarray, profile_columns: int, pool: int, edges: int, sizes: DeepSetConfig
 ) -> DeepSetNetwork:
-    assert edges < VALUE_LEVELS, "there are fewer edges than levels"
+    assert edges < sizes.value_levels, "there are fewer edges than levels"
     with torch.random.fork_rng(devices=[]):
         return DeepSetNetwork(
             on_device(content),

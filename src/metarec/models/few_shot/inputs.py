@@ -18,17 +18,45 @@ from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.config import ModelConfig, setting
 from metarec.models.offsets import Offsets
 from metarec.models.ridge import from_content, with_one
 from metarec.models.sampling import stand_ins
 from metarec.runtime.device import on_device
 
-FACTORS, CONTENT = 32, 32
 SMALL_MATRIX = 256
-"""Rows or columns up to which a matrix is decomposed whole."""
-KNOWN_FROM = 1
-"""Likes from which an item's own factors and popularity are used."""
-COLD_RIDGE = 30.0
+"""Bound: rows or columns up to which a matrix is decomposed whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputsConfig(ModelConfig):
+    """How a few-shot learner sees items and values."""
+
+    factors: int = setting(32, least=1)
+    """Collaborative factors of an item (1 or more)."""
+    factor_damping: float = setting(20.0, above=0)
+    """Added to an item's count before factors are taken (above 0): neither the popular nor the rare
+    rule the first ones.
+    """
+    content_columns: int = setting(32, least=1)
+    """Leading directions of content (1 or more)."""
+    known_from: int = setting(1, least=1)
+    """Likes from which an item's own factors and popularity are used (1 or more)."""
+    content_regularization: float = setting(30.0, above=0)
+    """Pull of what content says of the factors and popularity of other items towards nothing (above
+    0).
+    """
+    anchors: int = setting(192, least=2)
+    """Items that stand for the catalog in a support's softmax (2 or more)."""
+    offset_rounds: int = setting(8, least=1)
+    """Times that offsets of items' and users' values are found in turn (1 or more)."""
+    item_damping: float = setting(2.0, least=0)
+    """Events' worth of pull of an item's offset towards zero (0 or more)."""
+    user_damping: float = setting(10.0, least=0)
+    """The same of users' offsets (0 or more)."""
+
+
+DEFAULTS = InputsConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +75,25 @@ class ItemColumns:
     """[P + 1, F + 1] float32 from projected content to factors and popularity."""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator) -> ItemColumns:
+    def fit(
+        cls, behaviour: Behaviour, rng: np.random.Generator, config: InputsConfig = DEFAULTS
+    ) -> ItemColumns:
         """Learn from training users only."""
         histories = behaviour.histories
         liked = histories.where(behaviour.is_liked(histories))
         counted = behaviour.targets if behaviour.is_ordered else liked
         counts = np.bincount(counted.items, minlength=behaviour.n_items)
-        known = np.bincount(liked.items, minlength=behaviour.n_items) >= KNOWN_FROM
+        known = np.bincount(liked.items, minlength=behaviour.n_items) >= config.known_from
         popularity = np.log(counts + 0.5)
         popularity = (popularity - (popularity[known].mean() if known.any() else 0.0)).astype(
             np.float32
         )
+        met = liked.matrix(behaviour.n_items)
         factors = unit_scaled(
-            collaborative_factors(liked.matrix(behaviour.n_items), FACTORS, rng=rng)
+            collaborative_factors(met, config.factors, rng=rng, damping=config.factor_damping)
         )
         center = behaviour.content.mean(0).astype(np.float32)
-        projection = _leading(behaviour.content - center)
+        projection = _leading(behaviour.content - center, config.content_columns)
         columns = cls(
             factors=factors,
             popularity=popularity,
@@ -72,7 +103,8 @@ class ItemColumns:
         )
         projected = columns.content(behaviour.content)
         targets = np.concatenate([factors, popularity[:, None]], axis=1)[known]
-        cold = from_content(projected[known], targets, COLD_RIDGE).astype(np.float32)
+        pull = config.content_regularization
+        cold = from_content(projected[known], targets, pull).astype(np.float32)
         predicted = with_one(projected) @ cold
         return cls(
             factors=np.where(known[:, None], factors, predicted[:, :-1]).astype(np.float32),
@@ -87,13 +119,19 @@ class ItemColumns:
         return np.asarray((content - self.center) @ self.projection, dtype=np.float32)
 
     def features(
-        self, content: np.ndarray, rng: np.random.Generator, *, content_only: bool = False
+        self,
+        content: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        content_only: bool = False,
+        anchors: int = DEFAULTS.anchors,
     ) -> ItemFeatures:
         """The training catalog's items, and after them any new ones, by the content of all of them.
 
         Args:
             content: [N or more, C]; rows beyond the training catalog are cold items.
             content_only: leave the collaborative factors out.
+            anchors: of the training catalog's items, that stand for all of it.
         """
         projected = self.content(content)
         predicted = with_one(projected[len(self.factors) :]) @ self.cold
@@ -104,7 +142,8 @@ class ItemColumns:
             if content_only
             else np.concatenate([factors, projected], axis=1).astype(np.float32)
         )
-        known = ItemFeatures.of(on_device(columns[: len(self.factors)]), rng=rng)
+        trained = on_device(columns[: len(self.factors)])
+        known = ItemFeatures.of(trained, rng=rng, anchors=anchors)
         return ItemFeatures(
             columns=on_device(columns),
             bias=on_device(popularity),
@@ -133,19 +172,16 @@ class ItemColumns:
         )
 
 
-def _leading(centred: np.ndarray) -> np.ndarray:
-    """[C, <= CONTENT] leading principal directions, scaled so that projected rows have unit mean
+def _leading(centred: np.ndarray, most: int) -> np.ndarray:
+    """[C, <= most] leading principal directions, scaled so that projected rows have unit mean
     square length.
     """
     if not centred.size or not np.abs(centred).max() > 0:
         return np.zeros((centred.shape[1], 0), np.float32)
     _, directions = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
-    leading = directions[:, ::-1][:, :CONTENT]
+    leading = directions[:, ::-1][:, :most]
     length = np.sqrt(np.square(centred @ leading).sum(1).mean())
     return np.asarray(leading / length, dtype=np.float32)
-
-
-ANCHORS = 192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +222,7 @@ class ItemFeatures:
         bias: Tensor | None = None,
         *,
         rng: np.random.Generator,
-        anchors: int = ANCHORS,
+        anchors: int = DEFAULTS.anchors,
     ) -> ItemFeatures:
         """Features with anchors drawn uniformly; all items are anchors where they are few."""
         drawn, log_weights = stand_ins(len(columns), np.zeros(0, np.int64), anchors, rng)
@@ -252,7 +288,11 @@ def unit_scaled(block: np.ndarray) -> np.ndarray:
 
 
 def collaborative_factors(
-    matrix: sp.csr_matrix, dim: int, *, rng: np.random.Generator, damping: float = 20.0
+    matrix: sp.csr_matrix,
+    dim: int,
+    *,
+    rng: np.random.Generator,
+    damping: float = DEFAULTS.factor_damping,
 ) -> np.ndarray:
     """Item factors of a users x items matrix: right singular vectors scaled by the root of their
     singular values.
@@ -296,7 +336,6 @@ def _leading_right(
 
 
 ViewName = Literal["liking", "residual", "unit"]
-ROUNDS, ITEM_DAMPING, USER_DAMPING = 8, 2.0, 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,7 +357,7 @@ class ValueScale:
     """Standard deviation of what item offsets leave unexplained."""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour) -> ValueScale:
+    def fit(cls, behaviour: Behaviour, config: InputsConfig = DEFAULTS) -> ValueScale:
         """Learn the scale, and each item's offset, from training events."""
         histories, values = behaviour.histories, behaviour.histories.values.astype(np.float64)
         low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
@@ -333,9 +372,9 @@ class ValueScale:
         offsets = Offsets.of(
             histories,
             behaviour.n_items,
-            item_damping=ITEM_DAMPING,
-            user_damping=USER_DAMPING,
-            rounds=ROUNDS,
+            item_damping=config.item_damping,
+            user_damping=config.user_damping,
+            rounds=config.offset_rounds,
         )
         left = offsets.above_items(histories)
         return cls(

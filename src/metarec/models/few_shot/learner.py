@@ -22,7 +22,7 @@ Prior = Params
 """What meta-training learns: where every task starts."""
 
 MIN_OTHERS = 256
-"""Items of a sample of the catalog beside those that were liked, at least."""
+"""Bound: items of a sample of the catalog beside those that were liked, at least."""
 Objective = Literal["ranking", "rating"]
 """ranking: softmax over the catalog, values are liked (above 0) or not. rating: squared error of
 values.

@@ -19,7 +19,13 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.few_shot.adapt import stacked
-from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures, ValueScale, ViewName
+from metarec.models.few_shot.inputs import (
+    InputsConfig,
+    ItemColumns,
+    ItemFeatures,
+    ValueScale,
+    ViewName,
+)
 from metarec.models.few_shot.learner import Learner, Objective, Prior
 from metarec.models.few_shot.learners import Method, get_learner, get_method
 from metarec.models.few_shot.learners.gradient import GradientLearner
@@ -77,9 +83,9 @@ class FittedLearner:
         Raises:
             NobodyToAsk: if no history is long enough to be a task.
         """
-        draft = cls._draft(
-            behaviour, columns or ItemColumns.fit(behaviour, rng), name, objective, settings
-        )
+        config = training or get_method(name).training
+        columns = columns or ItemColumns.fit(behaviour, rng, config)
+        draft = cls._draft(behaviour, columns, name, objective, settings, config)
         tasks = FewShotTasks(
             histories=draft.scale.seen(behaviour.histories, draft.view),
             n_items=behaviour.n_items,
@@ -87,6 +93,8 @@ class FittedLearner:
             pool=behaviour.horizon.pool,
             liked_only=objective == "ranking",
             in_order=behaviour.is_ordered,
+            query_most=config.query_most,
+            no_support=config.no_support,
             weights=behaviour.weights,
         )
 
@@ -97,7 +105,7 @@ class FittedLearner:
             draft.learner,
             tasks,
             draft.items,
-            training=training or draft.method.training,
+            training=config,
             rng=rng,
             progress=progress,
             profile=behaviour.profiles.shape[1],
@@ -114,9 +122,12 @@ class FittedLearner:
         name: str,
         objective: Objective = "ranking",
         settings: dict[str, Any] | None = None,
+        config: InputsConfig | None = None,
     ) -> FittedLearner:
         """The learner as it starts, for behaviour too scant to make tasks of."""
-        draft = cls._draft(behaviour, ItemColumns.fit(behaviour, rng), name, objective, settings)
+        config = config or get_method(name).training
+        columns = ItemColumns.fit(behaviour, rng, config)
+        draft = cls._draft(behaviour, columns, name, objective, settings, config)
         draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
         prior = draft.learner.init(draft.items, behaviour.profiles.shape[1], draw)
         return replace(draft, prior={name: on_device(value) for name, value in prior.items()})
@@ -129,15 +140,16 @@ class FittedLearner:
         name: str,
         objective: Objective,
         settings: dict[str, Any] | None,
+        config: InputsConfig,
     ) -> FittedLearner:
         return cls(
             name=name,
             objective=objective,
             prior={},
             columns=columns,
-            scale=ValueScale.fit(behaviour),
+            scale=ValueScale.fit(behaviour, config),
             settings=settings or {},
-            items=_items(columns, behaviour.content, get_method(name)),
+            items=_items(columns, behaviour.content, get_method(name), config.anchors),
         )
 
     @property
@@ -207,7 +219,8 @@ class FittedLearner:
         """The same learner over a grown catalog: `content` [N or more, C] of all its items, the
         known ones first.
         """
-        return replace(self, items=_items(self.columns, content, self.method))
+        anchors = len(self.items.anchors)
+        return replace(self, items=_items(self.columns, content, self.method, anchors))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, as named arrays; settings as JSON bytes."""
@@ -277,8 +290,9 @@ class FittedLearner:
         )
 
 
-def _items(columns: ItemColumns, content: np.ndarray, method: Method) -> ItemFeatures:
-    return columns.features(content, np.random.default_rng(0), content_only=method.content_only)
+def _items(columns: ItemColumns, content: np.ndarray, method: Method, anchors: int) -> ItemFeatures:
+    rng = np.random.default_rng(0)
+    return columns.features(content, rng, content_only=method.content_only, anchors=anchors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +300,9 @@ class LearnedConfig(Training):
     """Hyper-parameters of a meta-learner: how its prior is learned, and settings of its own."""
 
     learner: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the learner itself, such as `inner_lr`; those that its function takes."""
+    """Settings of the learner itself, such as `inner_lr` or `dim`: arguments of what makes it, or
+    fields of what is made.
+    """
 
     @classmethod
     def of_method(cls, name: str) -> LearnedConfig:
@@ -318,7 +334,9 @@ class Learned:
                 behaviour, rng, name=cls.method, settings=settings, training=config
             )
         except NobodyToAsk:  # in a fold of a handful of users; the gate sees what that is worth
-            learner = FittedLearner.untrained(behaviour, rng, name=cls.method, settings=settings)
+            learner = FittedLearner.untrained(
+                behaviour, rng, name=cls.method, settings=settings, config=config
+            )
         return cls(learner=learner, config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:

@@ -22,9 +22,6 @@ from metarec.features.histories import Histories
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.runtime.device import on_device
 
-NO_SHOTS = 0.15
-"""Share of tasks that show nothing, so that the prior alone is trained too."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Support:
@@ -128,6 +125,8 @@ class FewShotTasks:
     """Ask only for liked events (ranking), or for all with their values (rating)."""
     query_most: int = 64
     """At most this many query events a task, drawn at random."""
+    no_support: float = 0.15
+    """Share of tasks that show nothing."""
     weights: np.ndarray | None = None
     """[users] how often each is drawn, beside the others; None: all alike."""
 
@@ -171,7 +170,7 @@ class FewShotTasks:
         shown = self.histories.users(users)
         shown = shown if self.in_order else shown.shuffled(rng)
         pools = self._pools(shown)
-        shots = np.where(rng.random(tasks) < NO_SHOTS, 0, rng.integers(1, pools + 1))
+        shots = np.where(rng.random(tasks) < self.no_support, 0, rng.integers(1, pools + 1))
         support = padded_support(
             shown.first(shots), None if self.profiles is None else self.profiles[users], self.pool
         )

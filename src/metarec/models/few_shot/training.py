@@ -9,23 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarec.models.config import ModelConfig, setting
-from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.config import setting
+from metarec.models.few_shot.inputs import InputsConfig, ItemFeatures
 from metarec.models.few_shot.learner import Learner, Prior, ask
 from metarec.models.few_shot.tasks import Tasks
 from metarec.runtime.device import on_device
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.training import Watch, one_of, train
 
-FASTER = 3.0
-"""Single numbers and vectors (noise, scales, step sizes) have further to go than matrices: their
-step size times this.
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Training(ModelConfig):
-    """How a prior is learned from tasks."""
+class Training(InputsConfig):
+    """How a prior is learned from tasks, and of what."""
 
     outer_steps: int = setting(300, least=1)
     """Updates of the prior (1 or more)."""
@@ -33,6 +28,10 @@ class Training(ModelConfig):
     """Tasks in each meta-batch (1 or more)."""
     outer_lr: float = setting(3e-3, above=0)
     """Peak step size of AdamW (above 0); it warms up over the first tenth and falls along a cosine.
+    """
+    vector_lr_factor: float = setting(3.0, above=0)
+    """The step size of single numbers and vectors (noise, scales, step sizes) over that of matrices
+    (above 0): they have further to go.
     """
     weight_decay: float = setting(1e-2, least=0)
     """Of matrices (0 or more); vectors and single numbers do not decay."""
@@ -44,6 +43,10 @@ class Training(ModelConfig):
     """
     candidates_most: int = setting(2048, least=2)
     """Larger catalogs are sampled down to this many items in the outer softmax (2 or more)."""
+    no_support: float = setting(0.15, least=0, below=1)
+    """Share of tasks that show nothing, in [0, 1), so that the prior alone is trained too."""
+    query_most: int = setting(64, least=1)
+    """Query events of a task at most (1 or more), drawn at random."""
 
 
 def meta_train(
@@ -79,7 +82,11 @@ def meta_train(
     outer = torch.optim.AdamW(
         [
             {"params": matrices, "lr": training.outer_lr, "weight_decay": training.weight_decay},
-            {"params": others, "lr": FASTER * training.outer_lr, "weight_decay": 0.0},
+            {
+                "params": others,
+                "lr": training.vector_lr_factor * training.outer_lr,
+                "weight_decay": 0.0,
+            },
         ]
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(

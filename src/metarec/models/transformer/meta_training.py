@@ -32,13 +32,6 @@ from metarec.runtime.device import in_memory, on_device
 from metarec.runtime.gains import ndcg_of_scores
 from metarec.runtime.training import Watch, one_of, train, weights_of
 
-SHARES = (0.05, 0.15, 0.25, 0.5, 1.0)
-"""Parts of a history after which held-out users are asked."""
-RATE_FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""What Reptile's step sizes are tried times."""
-MAX_WANTED = 20
-"""Later items of a user that Reptile's steps read at most."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptiveConfig(TransformerConfig):
@@ -80,6 +73,12 @@ class AdaptiveConfig(TransformerConfig):
     """Parts of the training users: the codes by which one adapts are those of the others."""
     first_order: bool = setting(default=False)
     """Whether the outer loop treats inner gradients as constants."""
+    asked_after: tuple[float, ...] = setting((0.05, 0.15, 0.25, 0.5, 1.0), above=0, most=1)
+    """Parts of a history (each above 0, 1 at most) after which held-out users are asked."""
+    rate_factors: tuple[float, ...] = setting((0.1, 0.3, 1.0, 3.0, 10.0), above=0)
+    """What Reptile's step sizes are tried times (each above 0)."""
+    max_wanted: int = setting(20, least=1)
+    """Later items of a user that Reptile's steps read at most (1 or more)."""
 
 
 class Adapting(Protocol):
@@ -212,7 +211,7 @@ class MetaTraining:
                 rates.copy_(start + math.log(factor))
                 return self._quality()
 
-            rates.copy_(start + math.log(max(RATE_FACTORS, key=tried)))
+            rates.copy_(start + math.log(max(self.model.config.rate_factors, key=tried)))
 
     def _query(self, objective: Objective) -> Tensor:
         """The loss of what users went on to like, after they moved by the events before: how
@@ -273,7 +272,7 @@ class MetaTraining:
         """What these users liked after the pool, for the inner loss."""
         rows = self.data.targets[users]
         drawn = [
-            self.rng.permutation(rows.indices[start:end])[:MAX_WANTED]
+            self.rng.permutation(rows.indices[start:end])[: self.model.config.max_wanted]
             for start, end in pairwise(rows.indptr)
         ]
         items = np.zeros((len(users), max(1, *map(len, drawn))), np.int64)
@@ -292,7 +291,7 @@ class MetaTraining:
             return 0.0
         lengths, shown = self.asked.inputs.is_real[rows].sum(axis=1), self.asked.shown(rows)
         objective, found = self._objective(self.asked), []
-        for share in SHARES:
+        for share in self.model.config.asked_after:
             prefix = np.ceil(share * lengths).astype(np.int64)
             seen_BN = objective.seen(shown, prefix)
             scores_BN = self._scores(cut(shown, prefix)).masked_fill(seen_BN, -torch.inf)

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any, Literal
 
 from metarec.data.arguments import shown
@@ -123,8 +124,12 @@ def get_learner(name: str, **settings: Any) -> Learner:
     Raises:
         BadInput: if there is no such learner, or it has no such setting.
     """
-    method = get_method(name)
+    make = get_method(name).make
+    taken = signature(make).parameters
+    given = {key: value for key, value in settings.items() if key in taken}
+    of_its_own = {key: value for key, value in settings.items() if key not in given}
     try:
-        return method.make(**settings)
+        made: Any = make(**given)
+        return replace(made, **of_its_own) if of_its_own else made  # type: ignore[no-any-return]
     except TypeError as error:
         raise BadInput(f"{name} cannot be made with {settings}: {error}") from error

@@ -16,8 +16,6 @@ from metarec.models.few_shot.tasks import Support, TaskBatch, joined
 from metarec.models.few_shot.towers import by_task, prior_score
 from metarec.runtime.device import on_device
 
-SAMPLES = 16
-
 
 @dataclass(frozen=True, kw_only=True)
 class TaNP:
@@ -39,6 +37,8 @@ class TaNP:
     """Weight of the latent divergence."""
     sharpening: float = 0.1
     """Weight of the clustering term."""
+    samples: int = 16
+    """Draws of the latent variable that say how sure it is."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """Embeddings, the two encoders, the kinds of task and the decoder."""
@@ -108,7 +108,7 @@ class TaNP:
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
         """Standard deviation of the decoder's answer over fixed draws of the latent variable."""
         noise = torch.randn(
-            SAMPLES,
+            self.samples,
             self.dim,
             generator=torch.Generator().manual_seed(0),
             dtype=params["latent"].dtype,

@@ -1,0 +1,65 @@
+"""Hyper-parameters by name: those of models, and those of what is fitted beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, TypeAlias, TypeVar
+
+from metarec.data.errors import BadInput
+from metarec.models import registry
+from metarec.models.cold_items.config import ColdItemsConfig
+from metarec.models.cold_items.reorder import PART
+from metarec.models.config import ModelConfig, configured
+from metarec.models.names import current_id
+from metarec.models.rating_kernel import RatingConfig
+from metarec.models.trend import TrendConfig
+from metarec.recommendation.gate_config import GateConfig, GivenConfig
+from metarec.recommendation.item_statistics import ItemStatisticsConfig
+from metarec.recommendation.refusals import RefusalsConfig
+
+C = TypeVar("C", bound=ModelConfig)
+Configs: TypeAlias = "Mapping[str, ModelConfig]"
+"""Hyper-parameters that were set, by name."""
+GATE, GIVEN, REFUSALS, ITEM_STATISTICS = "gate", "given", "refusals", "item_statistics"
+RATING, TREND, COLD_ITEMS = "rating", "trend", PART
+BESIDE: dict[str, ModelConfig] = {
+    GATE: GateConfig(),
+    GIVEN: GivenConfig(),
+    REFUSALS: RefusalsConfig(),
+    ITEM_STATISTICS: ItemStatisticsConfig(),
+    RATING: RatingConfig(),
+    TREND: TrendConfig(),
+    COLD_ITEMS: ColdItemsConfig(),
+}
+"""Defaults of what is fitted beside the models wherever data can teach it, and is set like them."""
+
+
+def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -> ModelConfig:
+    """The config of a model, or of what is fitted beside them: the default's values, those `given`
+    over them.
+
+    Raises:
+        BadInput: if there is no such model, or it has no such setting.
+    """
+    if name not in BESIDE:
+        near = [] if registry.is_model(name) else get_close_matches(name, BESIDE, 1)
+        if near:
+            raise BadInput(f"there is no model {name!r} (did you mean {near[0]!r}?)")
+        return registry.config_of(name, given)
+    return BESIDE[name] if given is None else configured(name, BESIDE[name], given)
+
+
+def configs_of(given: Mapping[str, ModelConfig | Mapping[str, Any]]) -> dict[str, ModelConfig]:
+    """The configs of models by their ids, which may be old ones.
+
+    Raises:
+        BadInput: if there is no such model, or it has no such setting.
+    """
+    named = {current_id(name): settings for name, settings in given.items()}
+    return {name: config_of(name, settings) for name, settings in named.items()}
+
+
+def config_in(configs: Configs, kind: type[C]) -> C:
+    """The one config of a kind among those that were set, or its defaults."""
+    return next((one for one in configs.values() if isinstance(one, kind)), kind())

@@ -1,0 +1,143 @@
+"""Events that lie in two files are joined by the key that these share, or refused with how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from metarec.data.cleaning import read_clean
+from metarec.data.ingest import ingest
+from metarec.data.opening import open_tables
+from metarec.data.schema import BadInput
+
+
+def put(folder: Path, **tables: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, text in tables.items():
+        (folder / f"{name}.csv").write_text(text.replace(" ", "\n") + "\n")
+    return folder
+
+
+ORDERS = "order_id,customer_id,created_at 1,A,2026-01-01 2,B,2026-01-02 3,A,2026-01-03"
+SHAPES = {
+    "a key of one name": {
+        "orders": ORDERS,
+        "order_lines": "order_id,product_id,qty,price 1,X,1,5 1,Y,2,7 2,X,1,5 3,Z,1,9",
+    },
+    "a table's own id": {
+        "orders": ORDERS.replace("order_id", "id"),
+        "line_items": "id,order_id,product_id,qty 1,1,X,1 2,1,Y,2 3,2,X,1 4,3,Z,1",
+    },
+    "another word for number": {
+        "invoices": ORDERS.replace("order_id", "Invoice"),
+        "positions": "InvoiceNo,StockCode,qty 1.0,X,1 1.0,Y,2 2.0,X,1 3.0,Z,1",
+    },
+    "sessions and clicks": {
+        "sessions": ORDERS.replace("order_id", "session_id"),
+        "clicks": "session_id,product_id 1,X 1,Y 2,X 3,Z",
+    },
+    "tickets": {
+        "tickets": ORDERS.replace("order_id", "ticket_nr"),
+        "ticket_positions": "ticket_nr,article 1,X 1,Y 2,X 3,Z",
+    },
+    "Chinese names": {
+        "订单": "订单编号,客户编号,下单时间 1,A,2026-01-01 2,B,2026-01-02 3,A,2026-01-03",
+        "订单明细": "订单编号,商品编号,数量 1,X,1 1,Y,2 2,X,1 3,Z,1",
+    },
+    "what each row is of is in the smaller table": {
+        "bookings": "booking_id,customer_id,variant_id,created_at "
+        "1,A,o1,2026-01-01 2,A,o2,2026-01-01 3,B,o1,2026-01-02 4,A,o3,2026-01-03",
+        "variants": "variant_id,product_id o1,X o2,Y o3,Z",
+    },
+    "with tables of users and items beside them": {
+        "orders": ORDERS,
+        "order_lines": "order_id,product_id,qty,price 1,X,1,5 1,Y,2,7 2,X,1,5 3,Z,1,9",
+        "customers": "customer_id,city A,Rome B,Oslo",
+        "products": "product_id,name X,Mug Y,Jug Z,Cup",
+    },
+    "lines that are called the events": {
+        "orders": ORDERS,
+        "interactions": "order_id,product_id 1,X 1,Y 2,X 3,Z",
+    },
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_files_are_joined_by_the_key_they_share(tmp_path: Path, shape: str) -> None:
+    folder = put(tmp_path / "shop", **SHAPES[shape])
+    tables = open_tables(folder)
+    events = tables.interactions.sort("timestamp", "item_id")
+    assert events.select("user_id", "item_id").rows() == [
+        ("A", "X"),
+        ("A", "Y"),
+        ("B", "X"),
+        ("A", "Z"),
+    ]
+    told = [f.why for f in tables.findings if f.rule == "joins"]
+    assert len(told) == 1 and "were joined by" in told[0]
+    assert not [f for f in tables.findings if "is read as a user" in f.why]
+    if "customers" in SHAPES[shape]:
+        assert tables.users is not None and tables.users["city"].to_list() == ["Rome", "Oslo"]
+        assert tables.items is not None and tables.items["title"].to_list() == ["Mug", "Jug", "Cup"]
+
+
+def test_rows_that_find_nothing_are_counted_and_ingest_finds_the_same(tmp_path: Path) -> None:
+    lines = "order_id,product_id,qty 1,X,1 1,Y,2 2,X,1 9,Z,1 ,Z,1"
+    folder = put(tmp_path / "shop", orders=ORDERS, order_lines=lines)
+    data, report = read_clean(folder)
+    found = {(f.action, f.rows) for f in report.findings if f.rule == "joins"}
+    assert found == {("noted", 0), ("removed", 2), ("noted", 1)}
+    assert (report.events_read, report.removed) == (5, 2)
+    again = ingest(folder, tmp_path / "out")
+    assert (again.events_read, again.removed) == (5, 2)
+    cleaned = read_clean(tmp_path / "out")[0].interactions.frame
+    assert cleaned["user_id"].equals(data.interactions.frame["user_id"])
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        (
+            {"orders": "nr,customer 1,A 2,A", "lines": "pos,product 1,X 1,Y"},
+            "orders.csv says who acted and lines.csv on what, and no column that both have",
+        ),
+        (
+            {"orders": "order_id,customer 1,A 1,A", "lines": "order_id,product 1,X 1,Y"},
+            "no column that both have names one row of either; join them first",
+        ),
+        (
+            {
+                "orders": "order_id,basket_id,customer 1,1,A 2,2,A",
+                "lines": "order_id,basket_id,product 1,2,X 2,1,Y",
+            },
+            "by several keys",
+        ),
+        ({"customers": "customer,age A,3 B,4", "products": "product,price X,1"}, "holds no inter"),
+    ],
+)
+def test_tables_that_cannot_be_joined_are_refused_with_how(
+    tmp_path: Path, tables: dict[str, str], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        open_tables(put(tmp_path / "shop", **tables))
+
+
+@pytest.mark.parametrize("name", ["order_id", "Invoice No", "basket", "订单编号", "transactionId"])
+def test_lines_alone_are_refused_with_where_to_put_them(tmp_path: Path, name: str) -> None:
+    (tmp_path / "lines.csv").write_text(f"{name},product_id\n1,X\n")
+    with pytest.raises(BadInput, match="put both into one folder"):
+        open_tables(tmp_path / "lines.csv")
+
+
+def test_files_of_all_that_is_said_stay_apart(tmp_path: Path) -> None:
+    """A table of events that names users is not joined with anything."""
+    folder = put(
+        tmp_path / "shop",
+        events="user_id,item_id,order_id A,X,1 B,Y,2",
+        orders="order_id,customer_id 1,A 2,B",
+    )
+    tables = open_tables(folder)
+    assert not [f for f in tables.findings if f.rule == "joins"]
+    assert pl.Series(tables.interactions["user_id"]).to_list() == ["A", "B"]
