@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -65,6 +66,11 @@ process.start()
 process.join()
 '''
 """A process says whether it has the service, and the KiB that it shares with nobody, and in all."""
+
+
+def test_where_the_address_of_a_socket_would_be_too_long_workers_import_by_themselves(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "x" * 80)
+    assert processes().get_start_method() == "spawn"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each worker imports by itself")

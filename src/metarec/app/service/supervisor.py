@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,13 +26,16 @@ from metarec.app.service.parent_process import end_with_parent
 log = logging.getLogger("metarec.service")
 PUT_AWAY = 5.0
 """Seconds that a worker has, beyond those of running requests, to write what waits and end."""
+MAX_FOLDER = 70
+"""Letters of the folder of temporary files: the address of a socket in it may have 107 in all."""
 
 
 def processes() -> BaseContext:
     """How workers are started: by forking a process that has imported the service and done nothing
     else, so that all share the memory of what is imported; elsewhere than on Linux each by itself.
+    That process is spoken to through a socket in the folder of temporary files.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or len(os.fsencode(tempfile.gettempdir())) > MAX_FOLDER:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["metarec.app.service.application"])
