@@ -25,7 +25,6 @@ from metarec.app.service.reasons import short_reasons
 from metarec.app.service.request_conversion import (
     Known,
     ScoreRequest,
-    answer_all,
     older_items,
     options_of,
     request_from,
@@ -148,7 +147,7 @@ class SlateAnswers:
         if asked.cost <= IN_LOOP:
             return await self.service.scorer.ask(asked.ask)
         rng = np.random.default_rng()
-        return (await self.service.pools.heavy.run(answer_all, [asked.ask], rng))[0]
+        return (await self.service.pools.heavy.run(self.service.answer, [asked.ask], rng))[0]
 
     async def in_pieces(self, asked: Sequence[Prepared]) -> list[Slate]:
         """Slates of a batch; between its pieces others have theirs."""
@@ -172,9 +171,8 @@ class SlateAnswers:
         body, by, began = asked.body, asked.by, asked.began
         served, request = asked.ask.served, asked.ask.request
         slate = slate.after(body.offset) if body.offset else slate
-        slate_id = secrets.token_hex(16)
+        slate_id, shots = secrets.token_hex(16), served.known(request)
         if body.user_id is not None and self.service.settings.log_slates and IS_REMEMBERED.get():
-            shots = served.known(request)
             exposure = by.exposure(shots, began)
             _remember(self.service, slate_id, body.user_id, slate, shots, began, exposure)
         reasons = (
@@ -195,7 +193,7 @@ class SlateAnswers:
                 served,
                 slate_id,
                 slate,
-                served.known(request),
+                shots,
                 reasons,
                 notes,
                 without_store=asked.without_store,
