@@ -58,9 +58,12 @@ gpu: $(VENV)/.all  ## for whoever has an accelerator: the tests that need one, a
 	$(BIN)/python -m pytest -m gpu $(ARGS)
 	$(BIN)/python benchmarks/device.py
 
-ray: $(VENV)/.all  ## the same slates and models from a local Ray cluster
+$(VENV)/.ray: pyproject.toml constraints/ci.txt | $(VENV)/.all
 	$(PIP) -e '.[ray]'
-	$(BIN)/python -m pytest -m ray $(ARGS)
+	@touch $@
+
+ray: $(VENV)/.ray  ## the same slates and models from Ray, one node and two on this machine
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray $(ARGS)
 
 # Chromium comes from the system; where it is missing and cannot be had, the tests say so and are skipped.
 browser: $(VENV)/.all  ## a new user and an operator on the page, in a real headless Chromium

@@ -3,7 +3,8 @@ purchases alone: `python benchmarks/kinds.py SHOP [SHOP ...] --preset tiny`.
 
 SHOP is a data folder or TOML file with views and purchases. A fifth of the users with four items or
 more is held out; each is known by the acts on their first 1, 3 and 5 items and asked what they
-bought afterwards. NDCG@10, full ranking without what they had bought; 95% intervals over users.
+bought afterwards. NDCG@10, full ranking without what they had bought; 95% intervals over users, of
+each shop and of all of them together.
 """
 
 from __future__ import annotations
@@ -36,17 +37,19 @@ def main() -> None:
     parser.add_argument("--signal", default="view")
     parser.add_argument("--encoder", default="tfidf")
     args = parser.parse_args()
-    found: dict[str, list[np.ndarray]] = {}
-    for shop in args.shops:
-        for name, values in judge(shop, args).items():
-            found.setdefault(name, []).append(values)
-    joined = {name: np.concatenate(parts) for name, parts in found.items()}
-    rows = [compare(joined, "all", other) for other in joined if other != "all"]
-    print(f"{len(joined['all']):,} users of {len(args.shops)} shops, preset {args.preset}")
+    found = [judge(shop, args) for shop in args.shops]
+    pooled = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+    names = [*args.shops, "all shops"] if len(found) > 1 else args.shops
+    rows = [
+        {"shop": shop, "users": len(one["all"]), **compare(one, "all", other)}
+        for shop, one in zip(names, [*found, pooled], strict=False)
+        for other in one
+        if other != "all"
+    ]
     for row in rows:
         print(
-            f"all / {row['other']}: {row['all']:.3f} / {row['value']:.3f} = {row['ratio']:.3f} "
-            f"[{row['low']:.3f}, {row['high']:.3f}]"
+            f"{row['shop']} ({row['users']:,} users): all / {row['other']}: {row['all']:.3f} / "
+            f"{row['value']:.3f} = {row['ratio']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
         )
     print(json.dumps({"preset": args.preset, "rows": rows}))
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from metarec.data.cleaning import read_clean
+from metarec.data.cleaning import CleaningConfig, read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding
 from metarec.data.ingest import ingest
@@ -570,3 +570,135 @@ def test_short_descriptions_are_titles_where_there_are_none(tmp_path: Path) -> N
     assert any("'Description' of items.csv was read as title" in f.why for f in tables.findings)
     (tmp_path / "items.csv").write_text(f"StockCode,Description\nX,{'long ' * 30}\nY,{'x ' * 50}\n")
     assert open_tables(tmp_path).items.columns == ["item_id", "text"]
+
+
+@pytest.mark.parametrize(
+    "name", ["birth_date", "releaseDate", "Expiry Date", "valid_until_date", "member_since_date"]
+)
+def test_dates_that_are_called_otherwise_are_no_times_of_events(name: str) -> None:
+    events = {"user_id": ["a", "a", "b"], "item_id": ["x", "y", "z"]}
+    days = ["1990-01-02", "1991-01-02", "1985-03-04"]
+    data, found = read({"interactions": pl.DataFrame({**events, name: days})})
+    assert not data.interactions.has_time
+    assert repr(name) in next(f.why for f in found if "not when events were" in f.why)
+    both = pl.DataFrame({**events, name: days, "bought_at": ["2026-01-01"] * 2 + ["2026-02-01"]})
+    assert moments(read({"interactions": both})[0])[-1] == "2026-02-01 00:00:00"
+
+
+def test_several_dates_are_named_whatever_their_names_and_types() -> None:
+    days = pl.Series("day", [datetime(2026, 1, n, tzinfo=UTC).date() for n in (1, 2, 3)])
+    events = {"user_id": ["a", "a", "b"], "item_id": ["x", "y", "z"]}
+    _, found = read(pl.DataFrame({**events, "when": days.cast(pl.Datetime), "day": days}))
+    assert "'when', 'day'" in next(f.why for f in found if "may say when" in f.why)
+    data, found = read(pl.DataFrame({**events, "day": days}))
+    assert data.interactions.has_time and "'day'" in found[0].why
+    stamps = {"order_purchase_timestamp": days.cast(pl.Utf8), "delivered_date": days.cast(pl.Utf8)}
+    _, found = read(pl.DataFrame({**events, **stamps}))
+    assert "'order_purchase_timestamp', 'delivered_date'" in found[0].why
+    weekdays = pl.DataFrame({**events, "day": [1, 2, 3]})
+    assert not read(weekdays)[0].interactions.has_time and not read(weekdays)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "no"),
+    [
+        ("like", "Ja", "Nein"),
+        ("gefällt", "ja", "nein"),
+        ("J'aime", "oui", "non"),
+        ("liked", "vrai", "faux"),
+        ("like", "WAHR", "FALSCH"),
+        ("喜欢", "是", "否"),
+        ("是否点赞", "1", "0"),
+        ("like", "sí", "no"),
+        ("liked", "X", ""),
+        ("点赞", "√", ""),
+        ("like", "да", "нет"),
+    ],
+)
+def test_likes_of_yes_and_no_in_any_language(tmp_path: Path, name: str, yes: str, no: str) -> None:
+    rows = "".join(f"u{n % 5},i{n},{yes if n % 4 else no}\n" for n in range(20))
+    (tmp_path / "likes.csv").write_text(f"user,item,{name}\n{rows}")
+    data, found = read(tmp_path / "likes.csv")
+    assert sorted(data.interactions.acts()["sign"]) == [0] * 5 + [1] * 15
+    assert any("say what was done" in f.why and f.rows == 5 for f in found)
+
+
+ROWS = "".join(f"K{n % 9},Rome,A{n % 6},{n % 5},{n % 28 + 1:02}.01.2026\n" for n in range(30))
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "Sales of January\nCustomer No,City,Article No,Rating,Date\n",
+        "Sales of January,,,,\n,,,,\nCustomer No,City,Article No,Rating,Date\n",
+        "\nSales of January\n\nas of today\nCustomer No,City,Article No,Rating,Date\r\n",
+        '"Sales, of January",,,,\nCustomer No,City,Article No,Rating,Date\n',
+        "Customer,,Article,,\nNo,City,No,Rating,Date\n",
+    ],
+)
+def test_what_stands_above_a_table_is_none_of_its_rows(tmp_path: Path, above: str) -> None:
+    (tmp_path / "sales.csv").write_text(above + ROWS.replace("A5,4", "A5,odd"))
+    data, report = read_clean(tmp_path / "sales.csv")
+    assert report.events_read == 30 and data.interactions.has_values and data.interactions.has_time
+    assert set(data.interactions.frame["user_id"]) == {f"K{n}" for n in range(9)}
+    why = "were put together" if "Customer,," in above else "before the names of sales.csv"
+    assert any(why in f.why for f in report.findings)
+    lost = next(f for f in report.findings if f.rule == "unreadable_rows")
+    assert f"line {above.count(chr(10)) + 30} of sales.csv" in lost.examples[-1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user,item,\na,x,1\nb,y,2\n",
+        "user,item,note\na,x,\nb,,\n",
+        ",user,item\n0,a,x\n1,b,y\n",
+        "user,,item\na,1,x\nb,2,y\n",
+    ],
+)
+def test_gaps_in_names_alone_are_no_headings(tmp_path: Path, text: str) -> None:
+    (tmp_path / "acts.csv").write_text(text)
+    tables = open_tables(tmp_path / "acts.csv", rules=CleaningConfig(most_unreadable=0.6))
+    assert tables.interactions["user_id"][0] == "a"
+    assert not [f for f in tables.findings if "names of acts.csv" in f.why]
+
+
+def test_ids_that_differ_in_case_alone_are_told(tmp_path: Path) -> None:
+    rows = "Anna@x.org,p1\nanna@x.org,p2\nbob@y.de,p1\nBob@y.de,p2\nc@c.c,p1\n"
+    (tmp_path / "acts.csv").write_text(f"email,product\n{rows}")
+    data, found = read(tmp_path / "acts.csv")
+    assert data.interactions.frame["user_id"].n_unique() == 5
+    (told,) = [f.why for f in found if f.rule == "alike_ids"]
+    assert told.startswith("2 of 5 ids in user_id") and "'Anna@x.org', 'anna@x.org'" in told
+
+
+def test_files_of_a_folder_that_are_not_read_are_told(tmp_path: Path) -> None:
+    for name, text in {
+        "buys": "customer,product\nA,X\nB,Y\n",
+        "products": "product,name\nX,Mug\nY,Jug\n",
+        "aisles": "aisle,label\n1,Tea\n",
+    }.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    whys = [f.why for f in open_tables(tmp_path).findings]
+    assert any("not read, since" in why and why.endswith(": aisles.csv") for why in whys)
+
+
+def test_an_object_of_rows_by_user_is_read_and_others_are_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "acts.json"
+    path.write_text(
+        '{"u1": [{"item_id": "x", "rating": 3}, {"item_id": "y"}], "u2": [{"item_id": "x"}]}'
+    )
+    rows = read(path)[0].interactions.frame.select("user_id", "item_id").rows()
+    assert sorted(rows) == [("u1", "x"), ("u1", "y"), ("u2", "x")]
+    path.write_text('{"x": [{"user": "a"}], "y": [{"user": "a"}, {"user": "b"}]}')
+    assert read(path)[0].interactions.frame["item_id"].sort().to_list() == ["x", "y", "y"]
+    for text in ('{"u1": ["x", "y"], "u2": ["x"]}', '{"u1": {"x": 4, "y": 2}, "u2": {"x": 1}}'):
+        path.write_text(text)
+        with pytest.raises(BadInput, match="'u1', ...\\), and does not say whether the keys"):
+            read(path)
+
+
+def test_a_small_matrix_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "acts.csv").write_text("user_id,i1,i2,i3,i4\nu,1,2,,3\n")
+    with pytest.raises(BadInput, match="make a row of each cell"):
+        read(tmp_path / "acts.csv")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
+from context_world import context_world
 from metarec.data.dataset import Dataset
+from metarec.data.relations import Relations
 from metarec.models import gram, markov
 from metarec.models.item_knn import ItemKnn
 from metarec.recommendation import lessons
 from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.plan import plan_fit
-from metarec.recommendation.settings import Settings
+from metarec.recommendation.settings import PRESETS, Settings
 from metarec.recommender import Recommender
+from served_model import context_model
 
 
 def data(users: int = 60, items: int = 50, longest: int = 20) -> Dataset:
@@ -55,6 +60,19 @@ def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     window = markov.window_of(len(table.interactions), markov.DEFAULT)
     assert f"markov counts {window} events that follow each instead of 20" in said
     assert f"learns from {lessons.held_out_of(50, models['gate'])} of" in said
+
+
+def test_models_that_join_by_data_are_named_as_not_counted() -> None:
+    table = context_world()
+    planned = plan_fit(table, Settings(preset="tiny"), processes=4)
+    assert planned.uncounted == [
+        name for name in context_model().ensemble.scorers if name not in PRESETS["tiny"]
+    ]
+    assert " in each of 4 processes and what these models need" in planned.lines()[2]
+    alone = replace(
+        table, relations=Relations(), items=table.items.frame.select("item_id", "title")
+    )
+    assert plan_fit(alone, Settings(preset="tiny")).uncounted == ["context"]
 
 
 def test_settings_of_models_count() -> None:

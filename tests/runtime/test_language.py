@@ -41,7 +41,7 @@ SPOKEN = """
     data/validity data/sources/delimited data/sources/encoding data/sources/cells data/sources/files
     data/sources/folder data/sources/joins data/sources/lists data/sources/codes
     data/sources/moments data/sources/roles data/sources/flat data/sources/nearly
-    data/sources/parts
+    data/sources/parts data/sources/headings
     evaluation/measure features/usage feedback/forgetting feedback/merging
 """.split()
 """Modules of which every sentence is in the tables; those that print and are not here speak English

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from metarec.runtime.artefacts import read_arrays, write_arrays
-from metarec.runtime.rows import LEAST, with_rows
+from metarec.runtime.rows import LEAST, products_of, rows_of, with_rows
 
 
 @pytest.fixture
@@ -70,3 +70,11 @@ def test_only_what_changed_takes_memory(tables: dict[str, np.ndarray]) -> None:
     kept = [with_rows(table, np.array([5]), np.ones((1, 10)), len(table) + 1) for _ in range(20)]
     assert sum(float(grown[:, 0].sum()) for grown in kept) > 0.0
     assert private() - before < LEAST / 1024 / 4
+
+
+@pytest.mark.parametrize("rows", [[], [7], [2, 3, 4], [4, 3, 2], [9, 0, 5, 5, 1], [0, 90]])
+def test_some_rows_are_taken_and_multiplied_in_any_order(rows: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    users, array, some = rng.random((2, 3)), rng.random((100, 3)), np.array(rows, np.int64)
+    np.testing.assert_array_equal(rows_of(array, some), array[some])
+    np.testing.assert_allclose(products_of(users, array, some), users @ array[some].T)

@@ -214,6 +214,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         "account",
         *_chinese(CHINESE_USER_NOUNS, _CHINESE_IDS),
         *CHINESE_USER_NOUNS,
+        *"username user_name login user_pseudo_id email email_address e_mail 邮箱".split(),
         *itertools.chain(*STAND_INS.values()),
     ),
     "item_id": (
@@ -274,7 +275,9 @@ CANONICAL = {
 }
 
 
-_NAMES_A_MOMENT = re.compile(r"(_at|_time|_date|_ts|[a-z](At|Time|Date)|时间|日期)$")
+_NAMES_A_MOMENT = re.compile(
+    r"([_\W](?i:at|time|date|datetime|timestamp|ts)|[a-z](At|Time|Date|Timestamp)|时间|日期)$",
+)
 """Names such as `played_at` and `pickup_time`: the time of an event, where a table has but one."""
 
 
@@ -282,6 +285,19 @@ def names_a_moment(name: str) -> bool:
     """Whether a column is called as if it said when an event was."""
     known = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"], "day")}
     return plain(name) in known or _NAMES_A_MOMENT.search(name) is not None
+
+
+_OTHER_DATES = re.compile(
+    r"birth|born|dob\b|expir|until|due|valid|deadline|releas|publish|since|"
+    r"出生|生日|到期|有效|截止|发布|出版",
+    re.IGNORECASE,
+)
+"""Names of dates that are none of events."""
+
+
+def names_another_date(name: str) -> bool:
+    """Whether a column is called as if it said when something else was: a birth, a release."""
+    return _OTHER_DATES.search(name) is not None
 
 
 def plain(name: str) -> str:
@@ -342,6 +358,7 @@ def rename(
                 break
     if "timestamp" in CANONICAL[table] and "timestamp" not in {names.get(c, c) for c in columns}:
         moments = [c for c in columns if c not in names and _NAMES_A_MOMENT.search(c)]
+        moments = [c for c in moments if not names_another_date(c)]
         if len(moments) == 1:
             names[moments[0]] = "timestamp"
     present = {names.get(c, c) for c in columns}
@@ -527,7 +544,9 @@ def _shape(columns: Sequence[str], table: str) -> str:
     if len(columns) == 1:
         return "; cells are parted by commas, tabs, semicolons or bars"
     known = {plain(s) for s in ("user_id", *SYNONYMS["user_id"], "item_id", *SYNONYMS["item_id"])}
-    if table == "interactions" and len(columns) > MATRIX:
+    counted = [re.sub(r"\d+$", "#", c) for c in columns[1:]]
+    is_counted = len(counted) > 2 and len(set(counted)) == 1 and counted[0].endswith("#")
+    if table == "interactions" and (len(columns) > MATRIX or is_counted):
         if not columns[0] or plain(columns[0]) in known:
             return (
                 "; if each column is an item and each cell what a user said of it, make a row of "

@@ -72,9 +72,31 @@ WIDE = {
     for wide, plain in zip("０１２３４５６７８９．，－＋−", "0123456789.,-+-", strict=True)
 }
 """Digits and signs as other keyboards and programs write them."""
-YES = ("true", "yes", "y", "t", "是", "真")
-NO = ("false", "no", "n", "f", "否", "假")
-"""Words for true and false, in lower case."""
+YES_NO = {
+    "true": "false",
+    "yes": "no",
+    "y": "n",
+    "t": "f",
+    "是": "否",
+    "真": "假",
+    "ja": "nein",
+    "oui": "non",
+    "vrai": "faux",
+    "wahr": "falsch",
+    "sí": "no",
+    "si": "no",
+    "sì": "no",
+    "verdadero": "falso",
+    "sim": "não",
+    "tak": "nie",
+    "да": "нет",
+    "はい": "いいえ",
+    "예": "아니요",
+    "✓": "✗",
+    "✔": "✘",
+    "√": "×",
+}
+"""Words for true and their contraries, in lower case."""
 
 THOUSANDS_COMMA = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
 THOUSANDS_DOT = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"
@@ -162,12 +184,12 @@ def as_truth(column: pl.Series) -> pl.Series | None:
     """
     text = nothing(column).str.to_lowercase()
     words = set(text.drop_nulls().unique().to_list())
-    pairs = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"是", "否"}, {"真", "假"})
+    pairs = [{yes, no} for yes, no in YES_NO.items()]
     is_said = bool(words & {"true", "false"}) or any(pair <= words for pair in pairs)
-    if not is_said or not words <= {*YES, *NO, "1", "0"}:
+    if not is_said or not words <= {*YES_NO, *YES_NO.values(), "1", "0"}:
         return None
     return (
-        text.is_in([*YES, "1"])
+        text.is_in([*YES_NO, "1"])
         .alias(column.name)
         .zip_with(text.is_not_null(), pl.Series([None], dtype=pl.Boolean))
     )

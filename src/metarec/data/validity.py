@@ -156,12 +156,27 @@ def _with_texts(rows: _Rows, events: pl.DataFrame) -> pl.DataFrame:
             f"one; export the ids as text"
         )
         rows.note_rows("rounded_ids", rounded, column, why)
+        _note_alike(rows, ids, column)
         events = events.with_columns(ids.alias(column))
     if "kind" in events.columns:
         kinds = events["kind"] if events["kind"].dtype == pl.Utf8 else id_text(events["kind"])
         kinds = nothing(kinds, ("",)).fill_null("event")
         events = events.with_columns(kinds.alias("kind"))
     return events
+
+
+def _note_alike(rows: _Rows, ids: pl.Series, column: str) -> None:
+    """Say that ids differ only in case, as addresses do that were typed."""
+    each = pl.DataFrame({"id": ids.drop_nulls().unique().sort()})
+    plain = pl.col("id").str.to_lowercase().alias("plain")
+    alike = each.with_columns(plain).filter(pl.col("plain").is_duplicated()).sort("plain", "id")
+    if count := alike.height - alike["plain"].n_unique():
+        why = (
+            f"{count:,} of {each.height:,} ids in {column} differ from another only in case "
+            f"({alike['id'][0]!r}, {alike['id'][1]!r}) and are kept apart; write them alike if "
+            f"they are one"
+        )
+        rows.note("alike_ids", why)
 
 
 def _with_values(rows: _Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:

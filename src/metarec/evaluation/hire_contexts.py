@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.cleaning_config import OFF
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
@@ -48,6 +49,7 @@ def hire_movies(folder: Path, *, seed: int = 0) -> Published:
         items=_films(folder / "movies_extrainfos.dat"),
         users=_profiles(folder / "users.dat"),
         name="HIRE's MovieLens 1M",
+        cleaning=OFF,
     )
     return Published(
         name="hire",

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.kind_names import plain_kind
-from metarec.data.parsing import NO, YES, as_numbers
+from metarec.data.parsing import YES_NO, as_numbers
 from metarec.data.policy_rules import number_of
 from metarec.data.schema import Profiles
 
@@ -132,8 +132,8 @@ def _number(value: Any) -> float | None:
     if isinstance(value, int | float):
         return float(value)
     word = str(value).strip().lower()
-    if word in YES or word in NO:
-        return float(word in YES)
+    if word in YES_NO or word in YES_NO.values():
+        return float(word in YES_NO)
     found = as_numbers(pl.Series([str(value)]))[0]
     number = number_of(value) if found is None else float(found)  # `150 mmHg` is 150
     return None if number != number else number

@@ -22,7 +22,7 @@ from metarec.models.base import EVENTS, LARGE, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows, through_gram
-from metarec.runtime.rows import with_rows
+from metarec.runtime.rows import products_of, with_rows
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
 
@@ -129,7 +129,8 @@ class Als:
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] of some items."""
-        return np.asarray(np.maximum(self.fold_in(users.support) @ self.items[items].T, 0.0))
+        found = products_of(self.fold_in(users.support), self.items, items)
+        return np.asarray(np.maximum(found, 0.0))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, D] factors."""

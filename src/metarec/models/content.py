@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
-from metarec.runtime.rows import with_rows
+from metarec.runtime.rows import products_of, rows_of, with_rows
 from metarec.runtime.scratch import column_pieces, product
 
 
@@ -78,7 +78,9 @@ class Content:
         """[B, I] of some items."""
         taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
-        found = np.exp(wanted @ self.directions[items].T) * self.popularity[items]
+        found = np.exp(products_of(wanted, self.directions, items)) * rows_of(
+            self.popularity, items
+        )
         found[norms[:, 0] <= 1e-6] = 0.0
         return np.asarray(found, np.float32)
 
@@ -92,7 +94,7 @@ class Content:
         """
         taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
-        found = wanted @ self.directions[items].T
+        found = products_of(wanted, self.directions, items)
         return np.where(norms > 1e-6, found, np.nan)
 
     def _taste(self, users: UserBatch) -> tuple[np.ndarray, np.ndarray]:

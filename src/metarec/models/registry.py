@@ -167,11 +167,23 @@ def context_models(behaviour: Behaviour) -> tuple[str, ...]:
     known = behaviour.context
     if known is None:
         return ()
+    return taught_by(
+        friends=known.has_friends,
+        places=known.has_places,
+        circumstances=known.has_circumstances,
+        searches=known.has_searches,
+    )
+
+
+def taught_by(
+    *, friends: bool, places: bool, circumstances: bool, searches: bool
+) -> tuple[str, ...]:
+    """Models of `READ_CONTEXT` that take part where data have these."""
     has = {
-        FRIENDS: known.has_friends,
-        PLACE: known.has_places,
-        LOCAL_KNN: known.has_places,
-        CONTEXT: known.has_circumstances,
-        SEARCH: known.has_searches,
+        FRIENDS: friends,
+        PLACE: places,
+        LOCAL_KNN: places,
+        CONTEXT: circumstances,
+        SEARCH: searches,
     }
     return tuple(name for name in READ_CONTEXT if has[name])

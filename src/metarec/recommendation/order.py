@@ -30,20 +30,32 @@ def order(
         model.catalog,
         options,
         rng,
-        spread=_spread(model, ranking) if options.explore else None,
+        spread=spread_of(model, ranking) if options.explore else None,
         embeddings=model.item_embeddings if options.diversity else None,
     )
     return replace(ranking, ordered=ordered)
 
 
-def _spread(model: FittedModel, ranking: Ranking) -> np.ndarray:
-    """[B, N] standard deviation of the scores: of a user's preferences, and of how popular each
-    cold item becomes.
+def n_ordered(options: SlateOptions) -> int:
+    """How many of the best items a slate is made from, pins aside."""
+    is_varied = bool(options.diversity) or options.reranker is not None
+    if options.explore and not options.rules.quota and not is_varied:
+        return max(100, 2 * options.k)
+    is_plain = not is_varied and not options.rules.quota and not options.rules.pin
+    return options.k if is_plain else max(200, 10 * options.k)
+
+
+def spread_of(model: FittedModel, ranking: Ranking, some: np.ndarray | None = None) -> np.ndarray:
+    """[B, N] standard deviation of the scores, or of those of `some` items [I]: of a user's
+    preferences, and of how popular each cold item becomes.
     """
     support = ranking.users.support
     popularity_weight = model.ensemble.gate.at(support.lengths)["popularity_weight"]
     uncertainty = model.popularity_uncertainty
-    if model.retrieval is None:
+    if some is not None:
+        asked = np.tile(some, (len(support), 1))
+        preferences, uncertainty = model.posterior_std(support, asked), uncertainty[some]
+    elif model.retrieval is None:
         preferences = posterior_std(model.item_directions, support)
     else:  # of a large catalog only candidates can be shown
         preferences = np.zeros_like(ranking.scores)
@@ -80,10 +92,7 @@ def order_slates(
         reranker = Diversity(embeddings=embeddings, weight=options.diversity)
     if options.explore and spread is not None and not options.rules.quota and reranker is None:
         return _explored(scores, catalog.vocabulary, options, spread, rng)
-    plain = reranker is None and not options.rules.quota and not options.rules.pin
-    items, values = rank(
-        scores, options.k if plain else min(scores.shape[1], max(200, 10 * options.k)), rng
-    )
+    items, values = rank(scores, min(scores.shape[1], n_ordered(options)), rng)
     if reranker is not None:
         items = chosen(
             items,
@@ -146,7 +155,7 @@ def _explored(
     rest = scores.copy()
     rest[:, pins] = -np.inf
     drawn, propensity = explore(
-        rest, spread, options.k, rng, strength=options.explore, pool=max(100, 2 * options.k)
+        rest, spread, options.k, rng, strength=options.explore, pool=n_ordered(options)
     )
     if not len(pins):
         return Ordered(items=drawn, propensity=propensity, notes=[])

@@ -5,7 +5,8 @@ One value goes down through the stages; each returns it with what it found out, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from metarec.recommendation.retrieve import retrieve
 from metarec.recommendation.score import score
 from metarec.recommendation.slate import Request, Slate, checked_requests
 from metarec.runtime.rng import derive
+
+FirstStages: TypeAlias = Callable[[FittedModel, Sequence[Request], SlateOptions], Ranking]
+"""Scores of what may be shown, as `retrieve` finds them."""
 
 
 def recommend(
@@ -41,6 +45,7 @@ def recommend_each(
     requests: Sequence[Request],
     options: Sequence[SlateOptions],
     rng: np.random.Generator | None = None,
+    first: FirstStages = retrieve,
 ) -> list[Slate]:
     """One slate for each request by options of its own. A catalog of which every item is scored is
     scored for all of them at once; those that share one object of options are ordered together.
@@ -49,13 +54,13 @@ def recommend_each(
     groups: dict[int, list[int]] = {}
     for row, own in enumerate(options):
         groups.setdefault(id(own), []).append(row)
-    is_whole = model.retrieval is None or not model.retrieval.is_near
+    is_whole = first is retrieve and (model.retrieval is None or not model.retrieval.is_near)
     scored = score(model, requests) if is_whole and len(groups) > 1 else None
     slates: dict[int, Slate] = {}
     for rows in groups.values():
         own = options[rows[0]]
         ranking = (
-            retrieve(model, [requests[row] for row in rows], own)
+            first(model, [requests[row] for row in rows], own)
             if scored is None
             else restrict(model, scored.rows(rows), own)
         )

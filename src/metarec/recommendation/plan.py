@@ -15,11 +15,14 @@ import polars as pl
 
 from metarec.data.cold_users import Horizon, choose_horizon, items_of_users
 from metarec.data.dataset import Dataset
+from metarec.data.places import degrees_of
 from metarec.features.behaviour import pools_of
+from metarec.features.context_columns import ContextColumns
 from metarec.models import gram
 from metarec.models.alike import MAX_COMPARED
 from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.markov import MarkovConfig, choosing, window_of
+from metarec.models.registry import taught_by
 from metarec.models.support_ridge import SupportRidgeConfig
 from metarec.recommendation.configs import config_in, config_of
 from metarec.recommendation.gate_config import GateConfig
@@ -63,6 +66,8 @@ class FitPlan:
     """Models whose cost is not known beforehand."""
     memory_mib: float
     """Peak of the whole process."""
+    processes: int
+    """How many fit at once, each with this peak."""
     thinned: list[str]
     """What will be left out for size; empty where nothing is."""
 
@@ -79,13 +84,14 @@ class FitPlan:
             f"Fit: {self.events:,} events of {self.users:,} users on {self.items:,} items",
             f"  CPU about {total:,.0f} s of one core ({steps}){beside}",
             f"  memory about {self.memory_mib / 1024:.1f} GiB"
+            + (f" in each of {self.processes} processes" if self.processes > 1 else "")
             + (" and what these models need" if self.uncounted else ""),
             *(f"  thinned: {what}" for what in self.thinned or ["nothing"]),
         ]
 
 
-def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
-    """What fitting `data` with `settings` will take."""
+def plan_fit(data: Dataset, settings: Settings, processes: int = 1) -> FitPlan:
+    """What fitting `data` with `settings` in so many processes will take."""
     lengths = items_of_users(data.interactions)["len"].to_numpy().astype(np.int64)
     horizon = choose_horizon(lengths)
     n_items = int(
@@ -93,6 +99,7 @@ def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
     )
     acting = data.interactions.frame["item_id"].n_unique()
     models = [name for name in settings.parts if name in COUNTED]
+    joining = _joining(data)
     knn = config_of("item_knn", settings.models.get("item_knn"))
     ridge = config_of("support_ridge", settings.models.get("support_ridge"))
     assert isinstance(knn, ItemKnnConfig)
@@ -120,7 +127,8 @@ def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
             reads_text=settings.encoder != "none",
             has_time=data.interactions.has_time,
         ),
-        uncounted=[name for name in settings.parts if name not in COUNTED],
+        uncounted=[name for name in (*settings.parts, *joining) if name not in COUNTED],
+        processes=processes,
         memory_mib=_memory(len(data.interactions), lengths, n_items, entries, models)
         + TASK_BYTES * teachers * (len(horizon.shots) + 1) / 2**20
         + RATING_BYTES * data.interactions.has_values * len(data.interactions) / 2**20,
@@ -132,6 +140,19 @@ def plan_fit(data: Dataset, settings: Settings) -> FitPlan:
             (gram.kept_of(knn.neighbors, acting), knn.neighbors),
             most_tasks,
         ),
+    )
+
+
+def _joining(data: Dataset) -> tuple[str, ...]:
+    """Models that take part since these data can teach them."""
+    acting = data.interactions.frame["user_id"].unique().implode()
+    friends, searches = data.relations.friends, data.relations.searches
+    both = pl.col("user_id").is_in(acting) & pl.col("friend_id").is_in(acting)
+    return taught_by(
+        friends=not friends.filter(both).is_empty(),
+        places=int((~np.isnan(degrees_of(data.items.frame)[:, 0])).sum()) > 1,
+        circumstances=bool(ContextColumns.fit(data.interactions).names),
+        searches=not searches.filter(pl.col("user_id").is_in(acting)).is_empty(),
     )
 
 

@@ -47,10 +47,16 @@ def log_scores(
     if model.new_items is not None:
         model.new_items.reorder(scores, users.support)
     for row, request in enumerate(requests):
-        words = words_asked(request, model.ensemble.scorers)
-        if words:
-            scores[row] += WISH_WEIGHT * _fit_to_words(model, words)
+        added = part_of_words(model, request)
+        if added is not None:
+            scores[row] += added
     return scores
+
+
+def part_of_words(model: FittedModel, request: Request) -> np.ndarray | None:
+    """[N] what the query in words of one request adds to its scores; None without one."""
+    words = words_asked(request, model.ensemble.scorers)
+    return WISH_WEIGHT * _fit_to_words(model, words) if words else None
 
 
 def score_parts(model: FittedModel, requests: Sequence[Request]) -> dict[str, np.ndarray]:

@@ -2,13 +2,14 @@
 
 A model's evidence counts as a share of its sum over the whole catalog. Where a model can be asked
 about some items alone, that sum is estimated on items that stand for the rest: the most popular
-ones, which hold most of it, and a sample of all others.
+ones, which hold most of it, and a sample of all others. Shards of a catalog, each of which stands
+for its own items, find it exactly, together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +49,24 @@ class StandIns:
         weights = np.ones(len(items), np.float32)
         weights[most:] = len(rest) / max(len(drawn), 1)
         return cls(items=items, weights=weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """What models asked about some items alone sum up to, by name, each [B]."""
+
+    accepted: dict[str, np.ndarray]
+    """By what users accepted."""
+    refused: dict[str, np.ndarray]
+    """By what they refused; none where nobody refused anything."""
+
+    @classmethod
+    def of_all(cls, each: Sequence[Sums]) -> Sums:
+        """Of all shards together."""
+        return cls(
+            accepted={n: np.sum([one.accepted[n] for one in each], 0) for n in each[0].accepted},
+            refused={n: np.sum([one.refused[n] for one in each], 0) for n in each[0].refused},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +140,8 @@ class Asking:
     def _evidence(self, name: str, items: np.ndarray) -> np.ndarray:
         if name in self._whole:
             return columns_of(self._whole[name], items)
+        if items is self.stand_ins.items:
+            return self._of_stand_ins[name]
         model = self.ensemble.scorers[name]
         assert isinstance(model, ScoresSome), "all others are asked about all items"
         return model.evidence_of(self.users, items)
@@ -135,16 +156,42 @@ class Asking:
         }
 
     @cached_property
+    def sums(self) -> Sums:
+        """Sums of evidence over the items that stand for others."""
+        refusing = self._refusing
+        return Sums(accepted=self._own_sums, refused={} if refusing is None else refusing._own_sums)
+
+    def knowing(self, sums: Sums) -> Asking:
+        """The same, with what it has found, where the sums are known of the whole catalog."""
+        other = replace(self)
+        vars(other).update({**vars(self), "_own_sums": sums.accepted})
+        vars(other).pop("_totals", None)
+        if self._refusing is not None:
+            told = Sums(accepted=sums.refused, refused={})
+            vars(other)["_refusing"] = self._refusing.knowing(told)
+        return other
+
+    @cached_property
     def _totals(self) -> dict[str, np.ndarray]:
         """[B] sum of each model's evidence over the catalog, 1 where there is none."""
-        found = {}
-        for name in self.names:
-            if name in self._whole:
-                total = np.asarray(self._whole[name].sum(axis=1)).reshape(-1)
-            else:
-                total = self._evidence(name, self.stand_ins.items) @ self.stand_ins.weights
-            found[name] = np.where(total > 0, total, 1.0)
-        return found
+        found = {n: np.asarray(e.sum(axis=1)).reshape(-1) for n, e in self._whole.items()}
+        found |= self._own_sums
+        return {name: np.where(total > 0, total, 1.0) for name, total in found.items()}
+
+    @cached_property
+    def _own_sums(self) -> dict[str, np.ndarray]:
+        """[B] the same of models asked about some items, as the stand-ins tell it."""
+        weights = self.stand_ins.weights
+        return {name: found @ weights for name, found in self._of_stand_ins.items()}
+
+    @cached_property
+    def _of_stand_ins(self) -> dict[str, np.ndarray]:
+        """[B, S] evidence for the stand-ins: shards ask for its sum first, then for its scores."""
+        return {
+            name: model.evidence_of(self.users, self.stand_ins.items)
+            for name in self.names
+            if isinstance(model := self.ensemble.scorers[name], ScoresSome)
+        }
 
     @cached_property
     def _refusing(self) -> Asking | None:

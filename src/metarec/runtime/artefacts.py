@@ -240,7 +240,7 @@ def _with_changes(
         for name, one in manifest.files.items()
         if name not in changed
     }
-    rows = manifest.tables if manifest.tables is not None else _rows(place, manifest)
+    rows = read_rows(place)
     arrays = manifest.arrays
     if arrays is None:
         arrays = array_facts(read_arrays(place / manifest.files[ARRAYS].file)[0])
@@ -288,6 +288,17 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         BrokenArtefact: if `config.json` is missing, unreadable or of a later format.
     """
     return dict(_manifest_of(Path(folder)).config)
+
+
+def read_rows(folder: str | Path) -> dict[str, int]:
+    """How many rows each table of a model folder has, without reading them.
+
+    Raises:
+        FileNotFoundError, BrokenArtefact: as `read_config`.
+    """
+    place = Path(folder)
+    manifest = _manifest_of(place)
+    return manifest.tables if manifest.tables is not None else _rows(place, manifest)
 
 
 def _manifest_of(place: Path) -> Manifest:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from metarec.runtime.extras import require
@@ -13,7 +14,7 @@ from metarec.runtime.extras import require
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BACKENDS = ("here", "ray")
+HERE, RAY = BACKENDS = ("here", "ray")
 AHEAD = 2
 """Items handed out for each worker before the first is back: more would only fill memory."""
 
@@ -131,28 +132,45 @@ def _on_ray(
     workers: int,
     tell: Callable[[int], None] | None,
 ) -> list[Result]:
+    with ray_cluster(workers) as ray:
+        job = ray.remote(_named).options(num_cpus=1, max_retries=2)
+        shared = ray.put(fn)
+        try:
+            return _collected(
+                lambda position: job.remote(shared, position, items[position]),
+                len(items),
+                AHEAD * workers,
+                lambda handles: list(ray.wait(handles)[0]),
+                ray.get,
+                tell,
+            )
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error  # the job's own error, as in-process
+
+
+@contextmanager
+def ray_cluster(cpus: int) -> Iterator[Any]:
+    """Ray, connected to what this process is connected to already, else to the cluster that the
+    environment names, else to one of so many CPUs started here; left again at the end.
+
+    Raises:
+        MissingExtra: without the extra `ray`.
+        ValueError: if no cluster is where the environment says.
+    """
     ray = require("ray", "ray")
     started = not ray.is_initialized()
     if started:
         address = os.environ.get("RAY_ADDRESS")
-        ray.init(
-            **({"address": address} if address else {"num_cpus": workers}),
-            include_dashboard=False,
-            log_to_driver=False,
-        )
+        where = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
+        try:
+            ray.init(**where, log_to_driver=False)
+        except ConnectionError as error:
+            raise ValueError(
+                f"no Ray cluster answers at {address} (RAY_ADDRESS); start it, or unset that for "
+                "one on this machine"
+            ) from error
     try:
-        job = ray.remote(_named).options(num_cpus=1, max_retries=2)
-        shared = ray.put(fn)
-        return _collected(
-            lambda position: job.remote(shared, position, items[position]),
-            len(items),
-            AHEAD * workers,
-            lambda handles: list(ray.wait(handles)[0]),
-            ray.get,
-            tell,
-        )
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from error  # the job's own error, as in-process
+        yield ray
     finally:
         if started:
             ray.shutdown()

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 LEAST = 1 << 25
 """Bytes from which on a table is mapped again rather than copied."""
 ROOM = 1 << 14
 """Rows that fit behind a table, at least; the room costs nothing until it is filled."""
+DENSE = 4
+"""Rows that are multiplied for each that is asked about, at most."""
 _PRIVATE, _FIXED, _ANONYMOUS, _NO_RESERVE = 0x02, 0x10, 0x20, 0x4000
 _CAN_MAP = sys.platform == "linux"
 
@@ -135,3 +138,23 @@ def _unmap(address: int, size: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     libc.munmap(address, size)
+
+
+def rows_of(array: np.ndarray, rows: Int[np.ndarray, "some"]) -> np.ndarray:
+    """Some rows of an array; a view of it where each follows the one before."""
+    if len(rows) and (np.diff(rows) == 1).all():
+        return array[int(rows[0]) : int(rows[-1]) + 1]
+    return np.asarray(array[rows])
+
+
+def products_of(
+    users: Float[np.ndarray, "users dim"], array: np.ndarray, rows: Int[np.ndarray, "some"]
+) -> Float[np.ndarray, "users some"]:
+    """[B, I] products of users with some rows of an array [N, D]. Where many of the rows between
+    the first and the last are asked about, all of these are taken: rows that lie apart cost more to
+    gather than to multiply.
+    """
+    first, last = (int(rows.min()), int(rows.max())) if len(rows) else (0, 0)
+    if last - first >= DENSE * len(rows):
+        return np.asarray(users @ array[rows].T)
+    return np.asarray((users @ array[first : last + 1].T)[:, rows - first])

@@ -173,7 +173,7 @@ def fit(
 
         if tune is not None:
             raise BadInput(f"--plan counts one fit, --tune {tune:g} makes many: give one of them")
-        planned = plan_fit(learned, settings)
+        planned = plan_fit(learned, settings, workers)
         show(planned.to_dict(), "\n".join(planned.lines()), as_json=as_json)
         return
     if resume and _steps_of(out).is_dir():

@@ -48,6 +48,16 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen at; 8000 unless given.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="Where the catalog is scored: here, or ray, by shards on a Ray cluster."),
+    ] = None,
+    shards: Annotated[
+        int | None, typer.Option(help="On Ray: slices of the catalog, each scored by itself.")
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(help="On Ray: processes that score each slice.")
+    ] = None,
     settings: SettingsFile = None,
     mcp: Annotated[
         bool,
@@ -67,6 +77,9 @@ def serve(
         port=port,
         workers=workers,
         mcp=mcp or None,
+        backend=backend,
+        shards=shards,
+        replicas=replicas,
     )
     url = f"http://{where.host}:{where.port}"
     run(
@@ -76,6 +89,9 @@ def serve(
         port=port,
         workers=workers,
         mcp=mcp or None,
+        backend=backend,
+        shards=shards,
+        replicas=replicas,
         settings_file=None if settings is None else str(settings),
         checked=lambda: show(
             {"url": url, "docs": f"{url}/docs", "store": where.store_url},

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ from metarec.app.service.request_conversion import ScoreRequest, answer_all
 from metarec.app.service.request_inputs import request_inputs_routes
 from metarec.app.service.schedule import StartedHere
 from metarec.app.service.settings import ServiceSettings
+from metarec.app.service.shards import OtherShards, ShardCalls
 from metarec.app.service.slates import slate_routes
 from metarec.app.service.thread_pools import Pools
 from metarec.app.service.translation import Translation
@@ -61,13 +63,18 @@ RETAIN_SECONDS = 600.0
 PAGE = Path(__file__).parent.parent / "page"
 
 
-def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI:
+def create_app(
+    settings: ServiceSettings,
+    store: Store | None = None,
+    shards: Sequence[ShardCalls] = (),
+) -> FastAPI:
     """The service as an ASGI application; its model and store are open when this returns.
 
     Args:
         settings: how it runs.
         store: an open store to use, which stays the caller's to close; the settings' own is opened
             otherwise.
+        shards: processes that score the catalog, a slice each; none: it is scored here.
 
     Raises:
         BrokenArtefact: if the model cannot be read.
@@ -77,10 +84,12 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
     store = open_store(settings.store_url) if store is None else store
     metrics, live = Metrics(), LiveModel(Registry(settings.model), store, settings.filter)
     rng = np.random.default_rng()  # exploration must differ between workers and restarts
+    elsewhere = OtherShards(shards, metrics)
+    answer = partial(answer_all, first_of=elsewhere.stages_of) if shards else answer_all
     scorer: Batcher[ScoreRequest, Slate] = Batcher(
-        lambda requests: answer_all(requests, rng),
+        lambda requests: answer(requests, rng),
         seen=metrics.batch.observe,
-        in_thread=lambda: len(live.served.model.vocabulary) > settings.inline_items,
+        in_thread=lambda: bool(shards) or len(live.served.model.vocabulary) > settings.inline_items,
     )
     service = Service(
         settings=settings,
@@ -93,6 +102,7 @@ def create_app(settings: ServiceSettings, store: Store | None = None) -> FastAPI
         monitor=Monitor(settings, store, live, metrics),
         arms=Arms(store, live, settings),
         started_here=StartedHere(settings),
+        answer=answer,
     )
     service.arms.refresh()
 

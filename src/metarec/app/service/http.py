@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+import numpy as np
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -64,6 +65,8 @@ class Service:
     monitor: Monitor
     arms: Arms
     started_here: StartedHere
+    answer: Callable[[Sequence[ScoreRequest], np.random.Generator], list[Slate]]
+    """Slates for several requests at once, scored here or by shards."""
     forgotten_at: dict[str, float] = field(default_factory=dict)
     """Users forgotten here a moment ago, and when: slates asked for before are not remembered."""
 

@@ -65,6 +65,11 @@ class Metrics:
             ["outcome"],
             registry=r,
         )
+        self.shards_missed = Counter(
+            "metarec_shards_missed",
+            "Times a shard of the catalog did not answer and its items were scored here (Ray).",
+            registry=r,
+        )
         self.items_added = Counter(
             "metarec_items_taken_up", "Items added or changed while serving.", registry=r
         )

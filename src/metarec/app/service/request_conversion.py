@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,9 @@ from metarec.feedback.experiments import ArmSettings
 from metarec.feedback.outcomes import as_history
 from metarec.feedback.store import Store
 from metarec.recommendation.notes import refuse_unknown_context
-from metarec.recommendation.pipeline import recommend_each
+from metarec.recommendation.pipeline import FirstStages, recommend_each
 from metarec.recommendation.ranking import SlateOptions
+from metarec.recommendation.retrieve import retrieve
 from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request, Slate
 
@@ -217,8 +218,14 @@ def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:
     return event.item_id, event.value, event.kind, event.timestamp or 0.0
 
 
-def answer_all(requests: Sequence[ScoreRequest], rng: np.random.Generator) -> list[Slate]:
-    """A slate for each ask; those that share a model are scored in one go."""
+def answer_all(
+    requests: Sequence[ScoreRequest],
+    rng: np.random.Generator,
+    first_of: Callable[[Served], FirstStages] = lambda _served: retrieve,
+) -> list[Slate]:
+    """A slate for each ask; those that share a model are scored in one go, by the first stages of
+    that model.
+    """
     groups: dict[int, list[int]] = {}
     for row, ask in enumerate(requests):
         groups.setdefault(id(ask.served), []).append(row)
@@ -231,6 +238,7 @@ def answer_all(requests: Sequence[ScoreRequest], rng: np.random.Generator) -> li
             [one.request for one in asked],
             [shared[one.options] for one in asked],
             rng,
+            first_of(asked[0].served),
         )
         slates.update(zip(rows, answers, strict=True))
     return [slates[row] for row in range(len(requests))]

@@ -5,33 +5,26 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from metarec.app.service.metrics_folder import metrics_folder
+from metarec.app.service.process import check_can_serve, set_up_worker, stopped_by_signals
 from metarec.app.service.settings import ServiceSettings, load_settings
 from metarec.data.schema import BadInput
 from metarec.runtime.device import use_device
 from metarec.runtime.extras import require
+from metarec.runtime.jobs import RAY
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 HANDED_DOWN = "METAREC_SERVICE"
 """Environment variable that carries the settings to worker processes."""
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Where one of these is set, its owner has said how many threads a worker may use."""
-TURN_SECONDS = 0.0001
-"""Python lets a thread that computes keep the interpreter for 5 ms whenever another asks for it. A
-slate asks some tens of times, so a batch of events being written would hold it up by a quarter of a
-second.
-"""
 
 
 def serve(
@@ -62,17 +55,19 @@ def serve(
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
     """
-    with _stopped_by_signals():
+    with stopped_by_signals():
         for module in ("fastapi", "uvicorn", "orjson", "httptools"):
             require(module, "serve")
         settings = load_settings(
             settings_file, model=model, store=store, host=host, port=port, workers=workers, **more
         )
         settings.check_keys()
+        if settings.backend == RAY:
+            require("ray.serve", "ray")
         use_device(settings.device)
         with metrics_folder(settings.workers):  # prometheus_client looks once, when imported
             require("prometheus_client", "serve")
-            _check(settings)
+            check_can_serve(settings)
             sockets = listening_at(settings.host, settings.port)
             checked()
             os.environ[HANDED_DOWN] = settings.to_json()
@@ -81,35 +76,13 @@ def serve(
             ).start()
             try:
                 with _retraining(settings):
-                    _run(settings, sockets)
+                    if settings.backend == RAY:
+                        _run_on_ray(settings, sockets)
+                    else:
+                        _run(settings, sockets)
             finally:
                 for one in sockets:
                     one.close()
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """SIGTERM ends what is inside in order, and the process with exit code 0: uvicorn stops
-    gracefully, then raises the signal again, which by default would kill the process before
-    anything is put away.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _stop)
-    try:
-        with suppress(KeyboardInterrupt, _Stopped):
-            yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-class _Stopped(BaseException):
-    """SIGTERM came."""
-
-
-def _stop(_signal: int, _frame: Any) -> None:
-    raise _Stopped
 
 
 @contextmanager
@@ -224,18 +197,22 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
     )
 
 
+def _run_on_ray(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
+    """The same by processes of Ray, one of which listens at the port."""
+    from metarec.app.service.on_ray import run_on_ray
+
+    for one in sockets:
+        one.close()
+    run_on_ray(settings)
+
+
 def worker() -> FastAPI:
     """The application of one worker process, from the settings handed down by `serve`."""
     from metarec.app.service.application import create_app
     from metarec.runtime.artefacts import BrokenArtefact
-    from metarec.runtime.logs import setup_logs
 
     settings = ServiceSettings.from_json(os.environ[HANDED_DOWN])
-    use_device(settings.device)
-    setup_logs(settings.log_level, as_json=settings.log_json)
-    if not any(name in os.environ for name in THREADS):
-        one_thread()
-    sys.setswitchinterval(TURN_SECONDS)
+    set_up_worker(settings)
     try:
         return create_app(settings)
     except (
@@ -247,19 +224,6 @@ def worker() -> FastAPI:
         )
         time.sleep(1.0)
         raise SystemExit(1) from error
-
-
-def one_thread() -> None:
-    """Let this process multiply on one thread: over a catalog of thousands of items a second one
-    costs more than it saves, and as many workers as there are cores use them all.
-    """
-    import torch
-
-    # Comes with scikit-learn, without types
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    torch.set_num_threads(1)
-    threadpool_limits(1)
 
 
 def _tidy(settings: ServiceSettings) -> None:
@@ -277,25 +241,3 @@ def _tidy(settings: ServiceSettings) -> None:
         return
     if any(done.values()):
         log.info("tidied the models' folder", extra=done)
-
-
-def _check(settings: ServiceSettings) -> None:
-    """Fail here, once and in words, rather than in every worker: is there a model that can serve,
-    does the store open?
-    """
-    from metarec.feedback import open_store
-    from metarec.feedback.registry import Registry
-    from metarec.runtime.artefacts import BrokenArtefact, read_whole_config
-
-    registry = Registry(settings.model)
-    broken: Exception | None = None
-    for version in registry.ways_back():
-        try:
-            read_whole_config(registry.place_of(version))
-        except (BrokenArtefact, FileNotFoundError) as error:
-            broken = broken or error
-        else:
-            open_store(settings.store_url).close()
-            return
-    assert broken is not None, "there is always the first model to try"
-    raise broken

@@ -19,6 +19,7 @@ from metarec.data.policies import nearest
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import KEEP_VERSIONS
 from metarec.runtime.device import DEVICES
+from metarec.runtime.jobs import BACKENDS, HERE
 from metarec.runtime.language import ENGLISH, UnknownLanguage, language_of
 
 PREFIX = "METAREC_"
@@ -54,6 +55,16 @@ class ServiceSettings:
     port: int = 8000
     workers: int = 1
     """Processes that serve; each loads the model."""
+    backend: str = "here"
+    """Where the catalog is scored: `here`, in each worker, or `ray`, by shards on a Ray cluster
+    (extra `ray`), where `workers` are the processes that answer HTTP.
+    """
+    shards: int = 1
+    """Slices into which the catalog is cut, each scored by processes of its own; above 1 only on
+    Ray.
+    """
+    replicas: int = 1
+    """Processes that score each shard; above 1 only on Ray."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """API key -> role (`read`, `write`, `admin`); none: everyone may do everything. In the
     environment: `key:role,key:role`. `sha256:` and the 64 hexadecimal digits of a key's SHA-256
@@ -180,6 +191,8 @@ class ServiceSettings:
         for name, low in (
             ("port", 0),
             ("workers", 1),
+            ("shards", 1),
+            ("replicas", 1),
             ("max_body_bytes", 1_000),
             ("burst", 1),
             ("history_length", 1),
@@ -218,11 +231,20 @@ class ServiceSettings:
                 raise BadInput(f"{name} must be {low} or more, got {value}")
         if self.device not in DEVICES:
             raise BadInput(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
+        if self.backend not in BACKENDS:
+            raise BadInput(f"backend must be one of {', '.join(BACKENDS)}, got {self.backend!r}")
+        if self.backend == HERE and max(self.shards, self.replicas) > 1:
+            raise BadInput("shards and replicas are of Ray: give backend ray too, or neither")
         try:
             language_of(self.lang, asked_by="lang")
         except UnknownLanguage as error:
             raise BadInput(str(error)) from error
-        for name, high in (("port", 65_535), ("workers", MAX_WORKERS)):
+        for name, high in (
+            ("port", 65_535),
+            ("workers", MAX_WORKERS),
+            ("shards", MAX_WORKERS),
+            ("replicas", MAX_WORKERS),
+        ):
             if getattr(self, name) > high:
                 raise BadInput(f"{name} must be {high} or less, got {getattr(self, name)}")
         for key, role in self.keys.items():

@@ -25,7 +25,6 @@ from metarec.app.service.reasons import short_reasons
 from metarec.app.service.request_conversion import (
     Known,
     ScoreRequest,
-    answer_all,
     older_items,
     options_of,
     request_from,
@@ -148,7 +147,7 @@ class SlateAnswers:
         if asked.cost <= IN_LOOP:
             return await self.service.scorer.ask(asked.ask)
         rng = np.random.default_rng()
-        return (await self.service.pools.heavy.run(answer_all, [asked.ask], rng))[0]
+        return (await self.service.pools.heavy.run(self.service.answer, [asked.ask], rng))[0]
 
     async def in_pieces(self, asked: Sequence[Prepared]) -> list[Slate]:
         """Slates of a batch; between its pieces others have theirs."""

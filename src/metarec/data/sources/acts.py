@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.columns import CANONICAL
+from metarec.data.columns import CANONICAL, plain
 from metarec.data.findings import Finding
 from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
@@ -18,11 +18,24 @@ MAX_KINDS = 20
 """Kinds of a column that is taken for one of kinds, at most."""
 FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart "
-    "addtocart bookmark skip upvote downvote subscribe complete".split()
+    "addtocart bookmark skip upvote downvote subscribe complete "
+    "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 评论 收藏 加购 跳过 订阅 完成".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.
 """
+IN_OTHER_WORDS = {
+    **dict.fromkeys(("gefällt", "gefälltmir", "aime", "jaime", "megusta", "mipiace"), "like"),
+    **dict.fromkeys(("gekauft", "acheté", "comprado", "acquistato"), "purchase"),
+    **dict.fromkeys(("geklickt", "cliqué"), "click"),
+    **dict.fromkeys(("geteilt", "partagé"), "share"),
+    **dict.fromkeys(("gemerkt", "favori"), "favorite"),
+    **dict.fromkeys(("zurückgegeben", "retourniert", "retourné"), "return"),
+    **dict.fromkeys(("storniert", "annulé"), "cancel"),
+}
+"""Columns of yes and no in other languages, as `plain` has them, and their kinds."""
+MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥"))
+"""What a column of yes and no may hold where it says yes, and nothing where it says no."""
 REFUSALS = frozenset(
     "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
@@ -109,7 +122,7 @@ def _flags(
         name = plain_kind(column)
         for start in ("is", "has", "did", "was", "是否"):
             name = name.removeprefix(start) if not kinds.known(name) else name
-        key = kinds.key(name)
+        key = IN_OTHER_WORDS.get(plain(column)) or kinds.key(name)
         key = next((k for k in (key, *forms(key)) if k in wanted), key)
         if key in wanted and (truth := _truth(frame[column])) is not None:
             found[key] = truth.alias(column)
@@ -123,6 +136,9 @@ def _truth(column: pl.Series) -> pl.Series | None:
         return column
     if column.dtype == pl.Utf8 and (said := as_truth(column)) is not None:
         return said
+    if column.dtype == pl.Utf8 and (marks := nothing(column).str.to_lowercase()).null_count():
+        if marks.drop_nulls().n_unique() == 1 and marks.drop_nulls()[0] in MARKS:
+            return marks.is_not_null()
     numbers = as_numbers(column)
     is_read = numbers.null_count() == nothing(column).null_count()
     return numbers == 1 if is_read and set(numbers.drop_nulls().unique()) <= {0.0, 1.0} else None

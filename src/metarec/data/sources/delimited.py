@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import polars as pl
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.sources.encoding import as_utf8
+from metarec.data.sources.headings import headings_of
 from metarec.data.validity import EXAMPLES, Place
 
 MAX_LINE = 1 << 24
@@ -49,14 +50,18 @@ def read_delimited(
     """
     source, findings = as_utf8(path, encoding)
     source, said = _prepared(source, path.name)
-    separator = separator or said
-    header = _first_line(source)
-    separator = separator or separator_of(header)
+    above = None if columns or separator else headings_of(_beginning(source), SEPARATORS, path.name)
+    if above is not None:
+        source, columns = _below(source, above.before), above.names
+        findings = [*findings, above.finding]
+    separator = separator or said or separator_of(_first_line(source))
     place = Place(path.name, "line", 2 if columns is None else 1)
     table = _as_it_should_be(source, separator, columns)
     if table is None:
         table, place, more = _line_by_line(source, separator, columns, path.name)
         findings += more
+    if above is not None:
+        place = replace(place, first=place.first + above.before)
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, _unique(names), strict=True)))
     return table.select(_bare(pl.col(c)) for c in table.columns), place, findings
@@ -83,9 +88,22 @@ def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None
     return content[said.end() :], said[1].decode()
 
 
-def _start(path: Path) -> bytes:
+def _beginning(source: Path | bytes) -> str:
+    """The first lines of a table."""
+    start = source[: 1 << 14] if isinstance(source, bytes) else _start(source, 1 << 14)
+    text = start.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    return text if len(start) < 1 << 14 else text.rpartition("\n")[0]
+
+
+def _below(source: Path | bytes, lines: int) -> bytes:
+    """A table without its first lines."""
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    return content.split(b"\n", lines)[lines]
+
+
+def _start(path: Path, size: int = 4096) -> bytes:
     with path.open("rb") as file:
-        return file.read(4096)
+        return file.read(size)
 
 
 def separator_of(header: str) -> str:
@@ -149,7 +167,7 @@ def sunk_as_it_should_be(source: Path, target: Path) -> bool:
     as it should be and must be looked at line by line.
     """
     has_quotes, lines, has_blanks = _looked_through(source)
-    if has_blanks:
+    if has_blanks or headings_of(_beginning(source), SEPARATORS, source.name) is not None:
         return False
     scan = pl.scan_csv(
         source,

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from metarec.data.columns import SYNONYMS, key_of, plain
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.sources.delimited import read_delimited
@@ -73,7 +74,7 @@ def _read_json(
     content = source if isinstance(source, bytes) else None
     start = (content if content is not None else _start(path)).lstrip()[:1]
     if start == b"[" or not is_lines:
-        rows = _array(content if content is not None else path.read_bytes())
+        rows = _array(content if content is not None else path.read_bytes(), path.name)
         if rows is not None:
             return _mixed_frame(rows), Place(path.name, "object"), findings
     try:
@@ -91,7 +92,7 @@ def _start(path: Path) -> bytes:
         return file.read(4096)
 
 
-def _array(content: bytes) -> list[dict[str, Any]] | None:
+def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
     """Objects of one array, or of the only array in an object; None where there are several
     documents, a line each.
     """
@@ -100,6 +101,8 @@ def _array(content: bytes) -> list[dict[str, Any]] | None:
     except ValueError:
         return None
     if isinstance(found, dict):
+        if (rows := _by_key(found, place)) is not None:
+            return rows
         arrays = [v for v in found.values() if isinstance(v, list) and v]
         if len(arrays) != 1 or not isinstance(arrays[0][0], dict):
             return None
@@ -107,6 +110,41 @@ def _array(content: bytes) -> list[dict[str, Any]] | None:
     if not isinstance(found, list) or not found or not all(isinstance(r, dict) for r in found):
         return None
     return found
+
+
+def _by_key(found: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
+    """Rows of an object of lists of objects, `{"u1": [{...}, ...], ...}`, each with its key: the
+    user's where the objects name items and no users, the item's the other way round.
+
+    Raises:
+        BadInput: if keys stand for lists of ids or for objects of one value each, of which it is
+            not said what they are.
+    """
+    if len(found) < 2 or {plain(key) for key in found} & _NAMES:
+        return None
+    if all(isinstance(v, list) and v and isinstance(v[0], dict) for v in found.values()):
+        columns = list(dict.fromkeys(name for v in found.values() for row in v for name in row))
+        user, item = key_of(columns, "user_id"), key_of(columns, "item_id")
+        if (user is None) == (item is None):
+            return None
+        key = "user_id" if user is None else "item_id"
+        return [{key: name, **row} for name, rows in found.items() for row in rows]
+    if all(isinstance(v, list) and v and not isinstance(v[0], list) for v in found.values()) or all(
+        isinstance(v, dict) and v and not any(isinstance(c, dict | list) for c in v.values())
+        for v in found.values()
+    ):
+        first = next(iter(found))
+        raise BadInput(
+            f"{place} holds an object by key ({first!r}, ...), and does not say whether the keys "
+            f'are users; write a row for each: {{"user_id": {first!r}, "item_id": "50"}}'
+        )
+    return None
+
+
+_NAMES = {plain(name) for names in SYNONYMS.values() for name in names} | {
+    plain(name) for name in SYNONYMS
+}
+"""Names of columns, by which an object of lists is a table of columns."""
 
 
 def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.columns import CANONICAL, names_a_moment, plain
+from metarec.data.columns import CANONICAL, names_a_moment, names_another_date, plain
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
 
@@ -29,12 +29,6 @@ _A_NUMBER = re.compile(
     r"(id|no|nr|number|code|key|ref|phone|tel|zip|isbn|ean|sku|号|编码)$", re.IGNORECASE
 )
 """Names of numbers that count nothing."""
-_OTHER_DATES = re.compile(
-    r"birth|born|expir|until|due|valid|deadline|releas|publish|"
-    r"出生|生日|到期|有效|截止|发布|出版",
-    re.IGNORECASE,
-)
-"""Names of dates that are none of events."""
 
 
 def with_moment(
@@ -48,7 +42,8 @@ def with_moment(
         named: column in the file by its canonical name.
     """
     own = set(CANONICAL["interactions"]) - {"timestamp"}
-    free = [c for c in frame.columns if c not in (*own, *context) and names_a_moment(c)]
+    others = [c for c in frame.columns if c not in (*own, *context)]
+    free = [c for c in others if names_a_moment(c) and not names_another_date(c)]
     clocks = [c for c in free if _all_are(frame[c], CLOCK)]
     days = [c for c in free if _all_are(frame[c], DAY)]
     called = {c: named.get(c, c) for c in free}
@@ -62,11 +57,9 @@ def with_moment(
         return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [_noted(why)]
     if "timestamp" in frame.columns:
         return frame, []
-    if not free:
-        free = [c for c in frame.columns if c not in (*own, *context) and _all_are(frame[c], DATED)]
-        free = free or [
-            c for c in frame.columns if c not in (*own, *context) and _are_seconds(frame[c])
-        ]
+    if len(free) < 2:  # one that is called so may hold days of the week
+        free = [c for c in others if _all_are(frame[c], DATED)]
+        free = free or [c for c in others if _are_seconds(frame[c])]
         if len(free) == 1:
             return _only_dates(frame, free[0], place)
     if len(free) < 2:
@@ -84,7 +77,7 @@ def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFram
     name says otherwise.
     """
     ids = [key for key in ("user_id", "item_id") if key in frame.columns]
-    if any(_belongs_to(frame, key, name) for key in ids) or _OTHER_DATES.search(name):
+    if any(_belongs_to(frame, key, name) for key in ids) or names_another_date(name):
         why = (
             f"column {name!r} of {place} holds dates, but not when events were, as it seems; if "
             f"it does, say so in a TOML file (columns = {{ timestamp = {name!r} }})"

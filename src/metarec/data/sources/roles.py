@@ -108,7 +108,8 @@ def files_of(
             tables = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
             tables.pop("interactions", None)
             found = {**named, **tables, "interactions": joined.many}
-            return Files(found, joined, _said_of(tables) if tables else [])
+            left = [p for p in rest if p not in tables.values()]
+            return Files(found, joined, _said_of(tables, left))
     if events is not None:
         return Files(named, None, [])
     if "interactions" not in guessed:
@@ -124,13 +125,20 @@ def files_of(
                 f"of them interactions, items or users, or say in a TOML file which is which"
             )
     found = {table: files[0] for table, files in guessed.items()}
-    return Files({**named, **found}, None, _said_of(found))
+    left = [p for p in others if p not in found.values()]
+    return Files({**named, **found}, None, _said_of(found, left))
 
 
-def _said_of(found: Mapping[str, Path]) -> list[Finding]:
-    said = ", ".join(f"{path.name} as {table}" for table, path in found.items())
-    why = f"read by their columns, since no file is called interactions: {said}"
-    return [Finding(rule="columns", rows=0, action="noted", why=why)]
+def _said_of(found: Mapping[str, Path], left: Sequence[Path]) -> list[Finding]:
+    """What to say of files that were found by their columns, and of those left over."""
+    whys = []
+    if found:
+        said = ", ".join(f"{path.name} as {table}" for table, path in found.items())
+        whys.append(f"read by their columns, since no file is called interactions: {said}")
+    if left:
+        listed = ", ".join(path.name for path in left)
+        whys.append(f"not read, since their columns do not say which table they are: {listed}")
+    return [Finding(rule="columns", rows=0, action="noted", why=why) for why in whys]
 
 
 def _holds_events(path: Path, synonyms: Mapping[str, Sequence[str]]) -> bool:

@@ -1,0 +1,228 @@
+"""Slates of a catalog that is cut into shards, each scored by itself, and merged.
+
+A shard scores the items of its slice. A model's evidence counts as a share of its sum over the
+whole catalog, so shards say their sums first (`AskedShard.sums`) and score when they know those of
+all (`AskedShard.offers`). Each offers the best of what may be shown, as many as a slate is made
+from, and what else later stages look at: pins, cold items, and new items, which are reordered when
+all are together. `merged` puts the offers where the whole catalog's scores would stand; order,
+places for cold items and notes then follow as for any other slate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarec.data.errors import BadInput
+from metarec.features.users import UserBatch
+from metarec.recommendation.cold_share import CANDIDATES, cold_scores, reserved
+from metarec.recommendation.fitted import COLD_BELOW, FittedModel
+from metarec.recommendation.order import n_ordered, spread_of
+from metarec.recommendation.ranking import Ranking, SlateOptions
+from metarec.recommendation.restrict import restrict
+from metarec.recommendation.score import part_of_words, predicted_of_given
+from metarec.recommendation.slate import Request
+from metarec.recommendation.some_items import Asking, StandIns, Sums
+from metarec.runtime.scratch import Scratch
+
+BLOCKS = 32
+"""Blocks for each of the best items that are looked for."""
+_SCRATCH = Scratch()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a shard offers one user."""
+
+    items: np.ndarray
+    """[I] rows of the catalog, ascending."""
+    scores: np.ndarray
+    """[I] float32 log-scores, before new items are reordered and words are heeded."""
+    words: np.ndarray
+    """[I] float32: what a query in words adds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """A slice of a model's catalog."""
+
+    model: FittedModel
+    items: np.ndarray
+    """Its rows, one after the other."""
+
+    @classmethod
+    def of(cls, model: FittedModel, number: int, n_shards: int) -> Shard:
+        """Of so many shards of nearly the same size the one of this number, from 0.
+
+        Raises:
+            BadInput: if there are more shards than items.
+        """
+        n_items = len(model.catalog)
+        check_shards(n_shards, n_items)
+        ends = n_items * np.arange(n_shards + 1) // n_shards
+        return cls(model=model, items=np.arange(ends[number], ends[number + 1]))
+
+    def ask(self, requests: Sequence[Request]) -> AskedShard:
+        """The same, asked about some users."""
+        users, unknown = self.model.users(requests)
+        own = StandIns(items=self.items, weights=np.ones(len(self.items), np.float32))
+        return AskedShard(
+            shard=self,
+            requests=requests,
+            users=users,
+            unknown=unknown,
+            asking=Asking.of(self.model.ensemble, users, own),
+        )
+
+
+def check_shards(n_shards: int, n_items: int) -> None:
+    """Whether a catalog can be cut so.
+
+    Raises:
+        BadInput: if not.
+    """
+    if n_shards > n_items:
+        raise BadInput(f"{n_shards} shards of {n_items} items: give at most one shard an item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedShard:
+    """A shard and the users it was asked about."""
+
+    shard: Shard
+    requests: Sequence[Request]
+    users: UserBatch
+    unknown: np.ndarray
+    asking: Asking
+
+    @property
+    def sums(self) -> Sums:
+        """What its items add to the sums of evidence over the catalog."""
+        return self.asking.sums
+
+    def offers(self, options: SlateOptions, sums: Sums) -> list[Offer]:
+        """What slates may be made from, for each user; `sums` are those of all shards.
+
+        Raises:
+            BadInput: if the filter cannot be read, or `within_km` cannot be heeded.
+        """
+        items, scores = self.shard.items, self.asking.knowing(sums).scores(self.shard.items)
+        self._add_predicted(scores)
+        words = self._words()
+        kept = self._kept(scores + words, options)
+        return [
+            Offer(items=items[own], scores=scores[row, own], words=words[row, own])
+            for row, own in enumerate(kept)
+        ]
+
+    def _add_predicted(self, scores: np.ndarray) -> None:
+        """Add what predicted ratings say of few given items, in place."""
+        found, given = predicted_of_given(self.shard.model, self.users), self.users.given
+        if found is None:
+            return
+        at = given.items - self.shard.items[0]
+        is_own = (at >= 0) & (at < len(self.shard.items))
+        scores[given.owners[is_own], at[is_own]] += found[is_own]
+
+    def _words(self) -> np.ndarray:
+        """[B, I] what queries in words add."""
+        added = np.zeros((len(self.requests), len(self.shard.items)), np.float32)
+        for row, request in enumerate(self.requests):
+            part = part_of_words(self.shard.model, request)
+            if part is not None:
+                added[row] = part[self.shard.items]
+        return added
+
+    def _kept(self, scores: np.ndarray, options: SlateOptions) -> np.ndarray:
+        """[B, I] which items are offered: new ones that will be reordered whatever their scores, of
+        the others the best.
+        """
+        model, items = self.shard.model, self.shard.items
+        whole = self._may_be_shown(options)
+        whole.scores[:, items] += scores
+        moves = _within(_reordered(model), items)
+        shown = np.where(moves, -np.inf, whole.scores[:, items])
+        rank_by = shown
+        if options.explore:
+            spread = spread_of(model, whole, items)
+            rank_by = shown + 2.0 * options.explore * spread
+        kept = _best(rank_by, n_ordered(options) + len(options.rules.pin)) | moves
+        pins = _within(model.vocabulary.indexes(options.rules.pin), items)
+        kept = kept | (pins & np.isfinite(shown))
+        if options.cold_share:
+            cold = np.flatnonzero(model.n_events[items] < COLD_BELOW)
+            kept[:, cold] |= self._best_cold(whole, items[cold], options) & ~moves[cold]
+        return np.asarray(kept)
+
+    def _may_be_shown(self, options: SlateOptions) -> Ranking:
+        """Scores of 0, -inf where an item may not be shown."""
+        shape = (len(self.requests), len(self.shard.model.catalog))
+        scores = _SCRATCH.array("shown", shape)
+        scores[...] = 0.0
+        nothing = Ranking(
+            requests=self.requests, users=self.users, unknown=self.unknown, scores=scores
+        )
+        return restrict(self.shard.model, nothing, options)
+
+    def _best_cold(self, shown: Ranking, cold: np.ndarray, options: SlateOptions) -> np.ndarray:
+        """[B, C] which cold items reserved places may take, those that stand elsewhere aside."""
+        if not len(cold):
+            return np.zeros((len(self.requests), 0), bool)
+        places = len(reserved(options.cold_share, options.k))
+        return _best(cold_scores(self.shard.model, shown, cold), options.k + places * CANDIDATES)
+
+
+def merged(
+    model: FittedModel,
+    requests: Sequence[Request],
+    options: SlateOptions,
+    offers: Sequence[Sequence[Offer]],
+) -> Ranking:
+    """Requests with the scores of what all shards offer, in the order of the shards, where it may
+    be shown; -inf elsewhere.
+    """
+    users, unknown = model.users(requests)
+    scores = _SCRATCH.array("merged", (len(requests), len(model.catalog)))
+    scores[...] = -np.inf
+    for row, own in enumerate(zip(*offers, strict=True)):
+        for offer in own:
+            scores[row, offer.items] = offer.scores
+    if model.new_items is not None:
+        model.new_items.reorder(scores, users.support)
+    for row, own in enumerate(zip(*offers, strict=True)):
+        for offer in own:
+            scores[row, offer.items] += offer.words
+    ranking = Ranking(requests=requests, users=users, unknown=unknown, scores=scores)
+    return restrict(model, ranking, options)
+
+
+def _reordered(model: FittedModel) -> np.ndarray:
+    """Rows of new items that are reordered among themselves."""
+    places = model.new_items
+    is_needed = places is not None and places.is_needed
+    return places.reordered if places is not None and is_needed else np.zeros(0, np.int64)
+
+
+def _within(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """[I] which of neighboring `items` are among these rows."""
+    found = np.zeros(len(items), bool)
+    at = rows - items[0]
+    found[at[(at >= 0) & (at < len(items))]] = True
+    return found
+
+
+def _best(scores: np.ndarray, n: int) -> np.ndarray:
+    """[B, I] the `n` best of each row that are not -inf, all that are equal to the last, and few
+    others: of blocks of items, `n` have a best one that is at least the n-th of those, which is
+    found in a pass that only compares.
+    """
+    n_rows, n_items = scores.shape
+    if n >= n_items:
+        return np.asarray(np.isfinite(scores))
+    depth = max(1, n_items // (BLOCKS * n))
+    blocks = n_items // depth
+    best = scores[:, : blocks * depth].reshape(n_rows, depth, blocks).max(1)
+    border = np.partition(best, blocks - n, axis=1)[:, blocks - n, None]
+    return np.asarray((scores >= border) & np.isfinite(scores))
