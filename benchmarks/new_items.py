@@ -34,7 +34,7 @@ from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
-from metarec.models.cold_items.model import NewItems
+from metarec.models.cold_items.training import fit_new_items
 from metarec.recommender import Recommender
 
 
@@ -88,7 +88,7 @@ def main() -> None:
         behaviour = _behaviour(train, setting.split.validation, histories, user_ids, content)
         for name in args.learners:
             started = time.process_time()
-            model = NewItems.fit(
+            model = fit_new_items(
                 behaviour, np.random.default_rng(args.seed), name=name, texts=vectors
             )
             took = time.process_time() - started

@@ -9,7 +9,7 @@ import torch
 from episodes import histories_of
 from metarec.models.cold_items import model as new_items
 from metarec.models.cold_items.config import ColdItemsConfig
-from metarec.models.cold_items.model import NewItems, _ItemTasks
+from metarec.models.cold_items.training import ItemTasks, fit_new_items
 from metarec.models.cold_items.weighing import best_weights, between_items_loss, weighed
 from metarec.models.few_shot.tasks import Query
 from metarec.models.few_shot.training import Training
@@ -19,7 +19,7 @@ from models.tastes import TASTE, likes, two_tastes
 @pytest.fixture(scope="module")
 def fitted():
     behaviour = two_tastes(users=48)
-    return behaviour, NewItems.fit(
+    return behaviour, fit_new_items(
         behaviour,
         np.random.default_rng(0),
         training=Training(outer_steps=80, tasks_per_step=16, outer_lr=1e-2),
@@ -52,9 +52,9 @@ def test_first_raters_say_it_where_content_is_silent(fitted):
 
 def test_a_user_is_described_without_the_fold_asked_about():
     behaviour = two_tastes()
-    model = NewItems.fit(behaviour, np.random.default_rng(0), training=Training(outer_steps=1))
+    model = fit_new_items(behaviour, np.random.default_rng(0), training=Training(outer_steps=1))
     folds = np.arange(2 * TASTE) % 8
-    tasks = _ItemTasks(new_items=model, behaviour=behaviour, folds=folds)
+    tasks = ItemTasks(new_items=model, behaviour=behaviour, folds=folds)
     histories = behaviour.histories
     for fold in (0, 5):
         expected = model.describe(histories.where(folds[histories.items] != fold))

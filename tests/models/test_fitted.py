@@ -11,10 +11,11 @@ import pytest
 
 from episodes import histories_of
 from metarec.features.behaviour import Behaviour
-from metarec.models.few_shot.inputs import ItemColumns, ValueScale
+from metarec.models.few_shot.fitted import FittedLearner
+from metarec.models.few_shot.inputs import ItemColumns
 from metarec.models.few_shot.learners import LEARNERS
-from metarec.models.few_shot.scorer import FittedLearner
 from metarec.models.few_shot.training import Training
+from metarec.models.few_shot.values import ValueScale
 from models.tastes import TASTE, likes, two_tastes
 
 

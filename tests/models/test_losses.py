@@ -92,10 +92,11 @@ def test_training_says_what_it_cannot_take():
 
 
 def test_training_lowers_the_loss_of_fresh_tasks():
-    from metarec.models.few_shot.inputs import ItemColumns, ValueScale
+    from metarec.models.few_shot.inputs import ItemColumns
     from metarec.models.few_shot.learner import adapted_loss
     from metarec.models.few_shot.learners import get_learner
     from metarec.models.few_shot.tasks import FewShotTasks
+    from metarec.models.few_shot.values import ValueScale
     from models.tastes import two_tastes
 
     behaviour = two_tastes()

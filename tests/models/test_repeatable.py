@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec import Recommender, Request
-from metarec.models.few_shot.inputs import collaborative_factors
+from metarec.models.few_shot.factors import collaborative_factors
 from world import World
 
 

@@ -18,13 +18,9 @@ from metarec.models.transformer.network import (
     SequenceTransformer,
     as_tensors,
 )
-from metarec.models.transformer.training import (
-    Objective,
-    SequenceTraining,
-    TrainingSet,
-    _sampling_chance,
-    train_sequence,
-)
+from metarec.models.transformer.objective import Objective, _sampling_chance
+from metarec.models.transformer.training import train_sequence
+from metarec.models.transformer.training_set import SequenceTraining, TrainingSet
 from world import read_events
 
 SIZES = SequenceSizes(dim=16, layers=1, dropout=0.0, max_events=12)

@@ -18,7 +18,7 @@ from metarec.app.service.settings import ServiceSettings
 from metarec.features.behaviour import Behaviour
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
 from metarec.models.base import dense
-from metarec.models.cold_items.model import NewItems
+from metarec.models.cold_items.training import fit_new_items
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
 from metarec.models.registry import ADAPTIVE_DECODERS, BEHAVIOR_ENCODERS, MODELS, config_of
@@ -120,7 +120,7 @@ def test_a_model_says_the_same_from_a_second_device(
 def cold(behaviour: Behaviour) -> np.ndarray:
     """Scores of items as if nobody had rated them, for three users."""
     training = Training(outer_steps=4, evaluate_every=2)
-    model = NewItems.fit(behaviour, np.random.default_rng(0), training=training)
+    model = fit_new_items(behaviour, np.random.default_rng(0), training=training)
     return model.scores_of(
         model.unrated(behaviour.content[:3]), behaviour.histories.users(np.arange(3))
     )

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from metarec.runtime.jobs import run_jobs
@@ -19,7 +22,9 @@ def test_a_failure_names_its_item() -> None:
 
 
 @pytest.mark.ray
-def test_ray_gives_the_same_results() -> None:
+def test_ray_gives_the_same_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    tests = str(Path(__file__).parents[1])  # its workers import what they run, as this process did
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
     assert run_jobs(draw, range(6), workers=2, backend="ray") == run_jobs(draw, range(6))
     with pytest.raises(ZeroDivisionError):
         run_jobs(divide, [1, 0], workers=2, backend="ray")

@@ -19,6 +19,7 @@ from metarec.app.commands import (
     demo,
     domains,
     evaluate,
+    explain,
     fit,
     live,
     recommend,
@@ -52,7 +53,7 @@ app.command("evaluate", short_help="Evaluate recommenders on cold-start users.")
 app.command("reproduce", short_help="Published tables on their own files.")(reproduce.reproduce)
 app.command("study", short_help="Many evaluations in one table.")(study.study)
 app.command("recommend", short_help="Recommend to one user, or to all.")(recommend.recommend)
-app.command("explain", short_help="Say why an item, for one user.")(recommend.explain)
+app.command("explain", short_help="Say why an item, for one user.")(explain.explain)
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)
 app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.serve)
 app.command("import", short_help="Put what users did into the store.")(live.import_)

@@ -33,8 +33,8 @@ from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from metarec.models.few_shot.fitted import FittedLearner
     from metarec.models.few_shot.inputs import ItemColumns
-    from metarec.models.few_shot.scorer import FittedLearner
 
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class LearnerRecommender:
     def _learn(
         self, objective: Any, inputs: LearnerInputs, rng: np.random.Generator
     ) -> FittedLearner:
-        from metarec.models.few_shot.scorer import FittedLearner
+        from metarec.models.few_shot.fitted import FittedLearner
 
         asked = inputs.asked
         validation = None if asked is None else inputs.read(asked.requests)

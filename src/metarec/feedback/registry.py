@@ -20,14 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.schema import BadInput
+from metarec.feedback.registry_files import (
+    is_name,
+    is_readable,
+    locked,
+    probed,
+    promotion_of,
+)
 from metarec.runtime.artefacts import (
     BrokenArtefact,
     read_config,
     read_whole_config,
-    reading_whole,
     sweep_files,
 )
-from metarec.runtime.folders import sweep_drafts, sync, take_lock, write_text
+from metarec.runtime.folders import sweep_drafts, sync, write_text
 
 log = logging.getLogger("metarec.registry")
 LOCK_SECONDS = 60.0
@@ -61,10 +67,6 @@ class ModelEntry:
     """Why the model cannot be loaded, if it cannot."""
 
 
-class CannotServe(BadInput):
-    """A model whose files are there, and that all the same gives no slate."""
-
-
 class Registry:
     """The models under one folder."""
 
@@ -82,7 +84,7 @@ class Registry:
         try:
             self._own_version = str(read_config(self.folder).get("version", "base"))
         except BrokenArtefact as error:
-            if not any(_is_readable(path) for path in self._version_folders()):
+            if not any(is_readable(path) for path in self._version_folders()):
                 raise
             self._tell(f"the first model cannot be read: {error}")
             first = self.promotions()[:1]
@@ -128,9 +130,9 @@ class Registry:
         except (OSError, ValueError):
             return "", None
         named = lines[0].strip() if lines else ""
-        if not _is_name(named):
+        if not is_name(named):
             return "", None
-        noted = _promotion(lines[1]) if len(lines) > 1 else None
+        noted = promotion_of(lines[1]) if len(lines) > 1 else None
         return named, noted if noted is not None and noted["to"] == named else None
 
     def ways_back(self) -> list[str]:
@@ -153,7 +155,7 @@ class Registry:
         Raises:
             BadInput: if the version is no plain name.
         """
-        if not _is_name(version):
+        if not is_name(version):
             raise BadInput(f"{version!r} is no model version; `GET /v1/models` lists them")
         return self.folder if version == self._own_version else self.folder / _VERSIONS / version
 
@@ -235,7 +237,7 @@ class Registry:
         except BrokenArtefact as error:
             raise BadInput(f"model version {version!r} cannot serve: {error}") from error
         if probe is not None:
-            _probed(version, place, probe)
+            probed(version, place, probe)
         with self.changing():
             if not place.is_dir():
                 raise BadInput(f"model version {version!r} was removed meanwhile")
@@ -277,7 +279,7 @@ class Registry:
         except OSError as error:
             self._tell(f"{path} cannot be read ({error.strerror})")
             return []
-        read = {number: _promotion(line) for number, line in enumerate(lines, 1) if line.strip()}
+        read = {number: promotion_of(line) for number, line in enumerate(lines, 1) if line.strip()}
         for number, promotion in read.items():
             if promotion is None:
                 self._tell(f"line {number} of {path} cannot be read")
@@ -291,7 +293,7 @@ class Registry:
             BadInput: if someone else holds it.
         """
         # Others look for a moment whether it is held
-        with _locked(self.folder / _RETRAINING, wait=0.5) as is_held:
+        with locked(self.folder / _RETRAINING, wait=0.5) as is_held:
             if not is_held:
                 raise BadInput(
                     f"{self.folder} is being retrained by another process; wait until it ends"
@@ -300,7 +302,7 @@ class Registry:
 
     def is_retraining(self) -> bool:
         """Whether someone holds the right to retrain."""
-        with _locked(self.folder / _RETRAINING, wait=0.0) as is_held:
+        with locked(self.folder / _RETRAINING, wait=0.0) as is_held:
             return not is_held
 
     @contextmanager
@@ -311,7 +313,7 @@ class Registry:
         Raises:
             BadInput: if others hold it for `wait` seconds.
         """
-        with _locked(self.folder / _CHANGING, wait=wait) as is_held:
+        with locked(self.folder / _CHANGING, wait=wait) as is_held:
             if not is_held:
                 raise BadInput(f"{self.folder} is being changed by another process; try again")
             yield
@@ -357,60 +359,3 @@ class Registry:
         old = self._version_folders()
         gone = [path for path in old[: max(0, len(old) - keep)] if path.name not in stay]
         return [path.name for path in gone if self.remove(path.name)]
-
-
-def _probed(version: str, place: Path, probe: Callable[[Path], object]) -> None:
-    try:
-        with reading_whole(place):
-            probe(place)
-    except BrokenArtefact as error:
-        raise CannotServe(f"model version {version!r} cannot serve: {error}") from error
-
-
-def _is_readable(folder: Path) -> bool:
-    try:
-        read_whole_config(folder)
-    except (BrokenArtefact, FileNotFoundError):
-        return False
-    return True
-
-
-def _is_name(version: object) -> bool:
-    """Whether it can be a version: a plain name of a folder."""
-    return (
-        isinstance(version, str)
-        and 0 < len(version) <= 200
-        and version.isprintable()
-        and Path(version).name == version
-        and not version.startswith(".")
-    )
-
-
-def _promotion(line: str) -> dict[str, Any] | None:
-    """One line of the history; None if it is none."""
-    try:
-        read = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    is_one = (
-        isinstance(read, dict)
-        and {"timestamp", "from", "to", "reason"} <= set(read)
-        and isinstance(read["timestamp"], int | float)
-        and isinstance(read["reason"], str)
-        and _is_name(read["from"])
-        and _is_name(read["to"])
-    )
-    return read if is_one else None
-
-
-@contextmanager
-def _locked(path: Path, *, wait: float) -> Iterator[bool]:
-    """Hold a lock file; gives whether it could be taken within `wait` seconds."""
-    until = time.monotonic() + wait
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        while not (is_held := take_lock(handle, wait=False)) and time.monotonic() < until:
-            time.sleep(0.02)
-        yield is_held
-    finally:
-        os.close(handle)

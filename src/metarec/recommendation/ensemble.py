@@ -17,7 +17,7 @@ from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
 from metarec.models.place import Place
-from metarec.models.registry import READ_CONTEXT, model_class
+from metarec.models.registry import READ_CONTEXT
 from metarec.models.ridge import with_one
 from metarec.models.search import Search
 from metarec.models.transferred import Transferred
@@ -26,6 +26,7 @@ from metarec.recommendation.gate import Gate
 from metarec.recommendation.given import GivenGates
 from metarec.recommendation.prior import Trial
 from metarec.recommendation.refusals import REFUSAL
+from metarec.recommendation.scorers import scorers_of, under
 from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.scratch import PIECE, Scratch
 
@@ -389,22 +390,3 @@ def _share_within(gate: Gate, lengths: np.ndarray) -> np.ndarray:
     from, then less and less, since nothing taught it what to trust there.
     """
     return np.asarray(np.minimum((1.0 + gate.points[-1]) / (1.0 + lengths), 1.0))
-
-
-def under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays named `prefix/...`, without that."""
-    return {
-        key[len(prefix) + 1 :]: array
-        for key, array in arrays.items()
-        if key.startswith(f"{prefix}/")
-    }
-
-
-def scorers_of(
-    configs: Mapping[str, ModelConfig | None], arrays: Mapping[str, np.ndarray]
-) -> dict[str, Model]:
-    """Scorers by name, from `scorer/array` by name and the config of each."""
-    return {
-        name: model_class(name).from_arrays(under(name, arrays), config)
-        for name, config in configs.items()
-    }

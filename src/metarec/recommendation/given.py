@@ -29,6 +29,7 @@ from metarec.recommendation.gate_config import GateConfig, GivenConfig
 from metarec.recommendation.gate_tasks import GateTasks
 from metarec.recommendation.gate_training import train_gate
 from metarec.recommendation.gate_tuning import ndcg_of
+from metarec.recommendation.scorers import under
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.rng import derive
 
@@ -87,9 +88,8 @@ class GivenGates:
         """From `arrays()` and the scorers' names."""
 
         def gate(what: str) -> Gate | None:
-            start = f"{what}/"
-            under = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-            return Gate.from_arrays(names, under) if under else None
+            found = under(what, arrays)
+            return Gate.from_arrays(names, found) if found else None
 
         return cls(
             drawn=gate("drawn"),

@@ -16,7 +16,6 @@ from metarec.models.rating import RatingHead
 from metarec.models.rating_kernel import RatingConfig
 from metarec.models.registry import READ_CONTEXT, REPEAT, model_class
 from metarec.recommendation.configs import Configs, config_in
-from metarec.recommendation.ensemble import scorers_of
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.gate_tasks import Answers, GateTasks, candidates
@@ -38,6 +37,7 @@ from metarec.recommendation.item_statistics import (
 )
 from metarec.recommendation.prior import TRANSFERRED
 from metarec.recommendation.refusals import RefusalsConfig, Refusers
+from metarec.recommendation.scorers import scorers_of
 
 MAX_ASKED = 240_000_000
 """Bound: scores of each model at one support size that teach the gate; a catalog of more than

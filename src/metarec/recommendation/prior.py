@@ -20,6 +20,7 @@ from metarec.models.als import Als
 from metarec.models.ridge import ridge
 from metarec.recommendation.gate import Gate
 from metarec.recommendation.gate_config import GateConfig
+from metarec.recommendation.scorers import under
 
 TRANSFERRED = "transferred"
 """The model that reads the map from text to taste."""
@@ -112,16 +113,11 @@ class Prior:
     @classmethod
     def from_parts(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Prior:
         """From `facts()` and `arrays()`."""
-        gate = {
-            name.removeprefix("gate/"): array
-            for name, array in arrays.items()
-            if name.startswith("gate/")
-        }
         return cls(
             source=facts["source"],
             version=facts["version"],
             encoder=facts["encoder"],
-            gate=Gate.from_arrays(tuple(facts["models"]), gate),
+            gate=Gate.from_arrays(tuple(facts["models"]), under("gate", arrays)),
             to_taste=arrays["to_taste"],
         )
 

@@ -30,6 +30,7 @@ from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.prior import Prior
 from metarec.recommendation.retrieval import Retrieval
+from metarec.recommendation.scorers import under
 from metarec.recommendation.settings import Settings
 from metarec.runtime.artefacts import (
     Artefact,
@@ -193,15 +194,15 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
     _check_registered(names)
     inputs = config["item_inputs"]
     encoder = encoder_from_state(
-        EncoderState(settings=inputs["encoder"], arrays=_below("encoder", arrays))
+        EncoderState(settings=inputs["encoder"], arrays=under("encoder", arrays))
     )
     events = _interactions(tables["interactions"], facts)
     catalog, items = Catalog(frame=tables["catalog"]), Catalog(frame=tables["items"])
     if items.frame.equals(catalog.frame):  # as where events name no other items
         items = catalog
     policy = Policy.of_json(config["policy"])
-    rating_arrays, new_item_arrays = _below("ratings", arrays), _below("new_items", arrays)
-    retrieval_arrays = _below("retrieval", arrays)
+    rating_arrays, new_item_arrays = under("ratings", arrays), under("new_items", arrays)
+    retrieval_arrays = under("retrieval", arrays)
     configs = configs_of(config.get("models", {}))
     return {
         "settings": _settings(config["settings"]),
@@ -231,7 +232,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "text": arrays["text"],
         "ensemble": Ensemble.from_arrays(
             names,
-            under_current_ids(_below("ensemble", arrays)),
+            under_current_ids(under("ensemble", arrays)),
             configs,
         ),
         "new_items": NewItemPlaces.from_arrays(new_item_arrays, arrays["content"], arrays["text"])
@@ -243,7 +244,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         if rating_arrays
         else None,
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
-        "prior": Prior.from_parts(config["prior"], _below("prior", arrays))
+        "prior": Prior.from_parts(config["prior"], under("prior", arrays))
         if config.get("prior")
         else None,
         "retrieval": Retrieval.from_arrays(retrieval_arrays) if retrieval_arrays else None,
@@ -266,11 +267,3 @@ def _settings(saved: Mapping[str, Any]) -> Settings:
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{prefix}/{name}": array for name, array in arrays.items()}
-
-
-def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {
-        name[len(prefix) + 1 :]: array
-        for name, array in arrays.items()
-        if name.startswith(f"{prefix}/")
-    }

@@ -17,7 +17,7 @@ from metarec.app.service import schemas
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.schema import BadInput
-from metarec.feedback.registry import CannotServe
+from metarec.feedback.registry_files import CannotServe
 
 log = logging.getLogger("metarec.service")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metarec.models.config import setting
-from metarec.models.few_shot.inputs import InputsConfig
+from metarec.models.few_shot.inputs_config import InputsConfig
 from metarec.models.few_shot.training import Training
 
 

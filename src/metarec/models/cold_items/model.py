@@ -14,9 +14,8 @@ The weights are learned on items kept out of meta-training.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,30 +23,23 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.content import (
-    expected_likes,
     placed,
     read_content,
     unit_rows,
     with_expected,
 )
-from metarec.models.cold_items.weighing import LEARNER_ALONE, ComparesItems, HeldOut, weighed
+from metarec.models.cold_items.weighing import ComparesItems, weighed
 from metarec.models.few_shot.functional import Params
-from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures, ValueScale
+from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Learner, Prior
 from metarec.models.few_shot.learners import get_learner
-from metarec.models.few_shot.tasks import Query, TaskBatch, by_item, padded_support
-from metarec.models.few_shot.training import Training, meta_train
+from metarec.models.few_shot.tasks import padded_support
+from metarec.models.few_shot.values import ValueScale
 from metarec.runtime.device import in_memory, on_device, up_to
-from metarec.runtime.progress import Progress, silent
 
-HELD_OUT = 0
-"""The fold no meta-batch is drawn from: on it learning stops, and what speaks for an item is
-weighed.
-"""
 BLOCK = 20_000_000
 """Cosines held at a time."""
 
@@ -79,84 +71,6 @@ class NewItems:
     raters, and what many raters add.
     """
     config: ColdItemsConfig = ColdItemsConfig()
-
-    @classmethod
-    def fit(
-        cls,
-        behaviour: Behaviour,
-        rng: np.random.Generator,
-        *,
-        name: str = "bayesian_ridge",
-        settings: dict[str, Any] | None = None,
-        texts: np.ndarray | None = None,
-        columns: ItemColumns | None = None,
-        training: Training | None = None,
-        config: ColdItemsConfig | None = None,
-        progress: Progress = silent,
-    ) -> NewItems:
-        """Meta-train on the items of `behaviour`, each made new in turn.
-
-        Args:
-            texts: [N, E] the items' text embeddings in full, which are read beside their content,
-                and likeness is told by; likeness of content if None.
-        """
-        config = config or cls.config
-        training = training or config.training
-        lengthened = unit_rows(behaviour.content if texts is None else texts)
-        center = lengthened[
-            np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
-        ].mean(0)
-        behaviour = replace(behaviour, content=read_content(behaviour.content, texts, center))
-        columns = columns or ItemColumns.fit(behaviour, rng, config)
-        factors = np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1)
-        draft = cls(
-            name=name,
-            prior={},
-            factors=factors,
-            scale=ValueScale.fit(behaviour, config),
-            settings=settings or {},
-            expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)),
-            center=center,
-            texts=unit_rows(lengthened - center),
-            weights=LEARNER_ALONE,
-            config=config,
-        )
-        tasks = _ItemTasks(
-            new_items=draft,
-            behaviour=behaviour,
-            folds=rng.integers(0, config.folds, behaviour.n_items),
-        )
-        held_out = tasks.held_out(np.random.default_rng(0))
-        if held_out is None:
-            return replace(draft, prior=draft._trained(tasks, training, rng, None, progress))
-        prior = draft._trained(
-            tasks,
-            training,
-            rng,
-            lambda prior: -float(held_out.loss(draft.learner, prior)),
-            progress,
-        )
-        return replace(draft, prior=prior, weights=held_out.weigh(draft.learner, prior))
-
-    def _trained(
-        self,
-        tasks: _ItemTasks,
-        training: Training,
-        rng: np.random.Generator,
-        validate: Callable[[Prior], float] | None,
-        progress: Progress,
-    ) -> Prior:
-        profile = tasks.behaviour.content.shape[1] + 1
-        return meta_train(
-            self.learner,
-            tasks,
-            tasks.users[0],
-            rng=rng,
-            profile=profile,
-            progress=progress,
-            training=training,
-            validate=validate,
-        )
 
     @property
     def learner(self) -> Learner:
@@ -346,122 +260,3 @@ class AdaptedItems:
     """[items] how many there were of each."""
     texts: np.ndarray
     """[items, E] as `NewItems.placed` gives them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _ItemTasks:
-    """Items of one fold at a time, with a few raters shown and all who liked them asked."""
-
-    new_items: NewItems
-    behaviour: Behaviour
-    folds: np.ndarray
-    """[N] fold of each item."""
-
-    @cached_property
-    def users(self) -> list[ItemFeatures]:
-        """Everyone, described without the items of each fold."""
-        histories, rng = self.behaviour.histories, np.random.default_rng(0)
-        return [
-            ItemFeatures.of(
-                self.new_items.describe(histories.where(self.folds[histories.items] != fold)),
-                rng=rng,
-                anchors=self.new_items.config.anchors,
-            )
-            for fold in range(self.new_items.config.folds)
-        ]
-
-    @cached_property
-    def expected(self) -> list[np.ndarray]:
-        """For each fold, the likes that content is expected to get by the items of all others."""
-        return [
-            expected_likes(self.behaviour, self.folds != fold)
-            for fold in range(self.new_items.config.folds)
-        ]
-
-    @cached_property
-    def raters(self) -> Histories:
-        """By item, who met it and how they liked it."""
-        seen = self.new_items.scale.seen(self.behaviour.histories, "liking")
-        return by_item(seen, np.zeros(len(seen.items)), self.behaviour.n_items)
-
-    @cached_property
-    def eligible(self) -> list[np.ndarray]:
-        """The items of each fold that somebody liked."""
-        liked = (
-            np.bincount(self.raters.owners[self.raters.values > 0], minlength=len(self.raters)) > 0
-        )
-        return [
-            np.flatnonzero(liked & (self.folds == fold))
-            for fold in range(self.new_items.config.folds)
-        ]
-
-    def held_out(self, rng: np.random.Generator) -> HeldOut | None:
-        """All items of the fold kept out; None where nobody liked two of them, so that there is
-        nothing to compare.
-        """
-        most = self.new_items.config.max_held_out
-        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:most])
-        batch = self._batch(HELD_OUT, items, rng)
-        likers = np.unique(in_memory(batch.query.items[batch.query.is_real]))
-        if len(items) < 2 or not len(likers):
-            return None
-        test_users = rng.permutation(likers)[:most]
-        place = np.full(len(self.behaviour.histories), -1)
-        place[test_users] = np.arange(len(test_users))
-        at = on_device(place)[batch.query.items]
-        assert batch.query.is_candidate is not None, "raters shown are no candidates"
-        query = Query(
-            items=at.clamp(min=0),
-            values=batch.query.values,
-            is_real=batch.query.is_real & (at >= 0),
-            is_candidate=batch.query.is_candidate[:, on_device(test_users)],
-        )
-        histories = self.behaviour.histories.users(test_users)
-        shown = histories.where(self.folds[histories.items] != HELD_OUT)
-        likeness = self.new_items.likeness(self.new_items.texts[items], shown)
-        return HeldOut(
-            support=batch.support,
-            query=query,
-            users=self.users[HELD_OUT],
-            test_users=on_device(test_users),
-            likeness=on_device(likeness),
-            config=self.new_items.config,
-        )
-
-    def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
-        """Draw a fold, items of it, and some of their raters at random."""
-        learned_from = [f for f, items in enumerate(self.eligible) if len(items) and f != HELD_OUT]
-        fold = int(rng.choice(learned_from or [HELD_OUT]))
-        return self._batch(
-            fold,
-            rng.choice(
-                self.eligible[fold], size=min(tasks, len(self.eligible[fold])), replace=False
-            ),
-            rng,
-        )
-
-    def _batch(self, fold: int, items: np.ndarray, rng: np.random.Generator) -> TaskBatch:
-        raters, config = self.raters.users(items).shuffled(rng), self.new_items.config
-        shots = np.where(
-            rng.random(len(items)) < config.no_raters,
-            0,
-            rng.integers(1, config.max_raters + 1, len(items)),
-        )
-        shots = np.minimum(shots, raters.lengths // 2)
-        shown, asked = raters.first(shots), raters.after(shots)
-        asked = asked.where(asked.values > 0)
-        is_candidate = np.ones((len(items), len(self.behaviour.histories)), bool)
-        is_candidate[shown.owners, shown.items] = False
-        rows = asked.padded()
-        query = Query(
-            items=on_device(rows.items),
-            values=on_device(rows.values),
-            is_real=on_device(rows.is_real),
-            is_candidate=on_device(is_candidate),
-        )
-        profile = with_expected(self.behaviour.content[items], self.expected[fold])
-        return TaskBatch(
-            support=padded_support(shown, profile, config.max_raters),
-            query=query,
-            items=self.users[fold],
-        )

@@ -23,6 +23,7 @@ from metarec.features.histories import Histories
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.content import placed
 from metarec.models.cold_items.model import AdaptedItems, NewItems
+from metarec.models.cold_items.training import fit_new_items
 from metarec.runtime.progress import Progress, silent
 
 PART = "cold_items"
@@ -66,7 +67,7 @@ class NewItemPlaces:
             behaviour = behaviour.users(np.sort(some))
         texts = text.astype(np.float32) if text.shape[1] else None
         learners = [
-            NewItems.fit(behaviour, rng, texts=texts, progress=progress, config=config)
+            fit_new_items(behaviour, rng, texts=texts, progress=progress, config=config)
             for _ in range(config.learners)
         ]
         met = np.bincount(histories.items, minlength=behaviour.n_items) > 0

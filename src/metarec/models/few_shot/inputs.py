@@ -9,54 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from metarec.features.behaviour import Behaviour
-from metarec.features.histories import Histories
-from metarec.models.config import ModelConfig, setting
-from metarec.models.offsets import Offsets
+from metarec.models.few_shot.factors import collaborative_factors, unit_scaled
+from metarec.models.few_shot.inputs_config import DEFAULTS, InputsConfig
 from metarec.models.ridge import from_content, with_one
 from metarec.models.sampling import stand_ins
 from metarec.runtime.device import on_device
-
-SMALL_MATRIX = 256
-"""Bound: rows or columns up to which a matrix is decomposed whole."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputsConfig(ModelConfig):
-    """How a few-shot learner sees items and values."""
-
-    factors: int = setting(32, least=1)
-    """Collaborative factors of an item (1 or more)."""
-    factor_damping: float = setting(20.0, above=0)
-    """Added to an item's count before factors are taken (above 0): neither the popular nor the rare
-    rule the first ones.
-    """
-    content_columns: int = setting(32, least=1)
-    """Leading directions of content (1 or more)."""
-    known_from: int = setting(1, least=1)
-    """Likes from which an item's own factors and popularity are used (1 or more)."""
-    content_regularization: float = setting(30.0, above=0)
-    """Pull of what content says of the factors and popularity of other items towards nothing (above
-    0).
-    """
-    anchors: int = setting(192, least=2)
-    """Items that stand for the catalog in a support's softmax (2 or more)."""
-    offset_rounds: int = setting(8, least=1)
-    """Times that offsets of items' and users' values are found in turn (1 or more)."""
-    item_damping: float = setting(2.0, least=0)
-    """Events' worth of pull of an item's offset towards zero (0 or more)."""
-    user_damping: float = setting(10.0, least=0)
-    """The same of users' offsets (0 or more)."""
-
-
-DEFAULTS = InputsConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,153 +240,3 @@ class ItemFeatures:
         kept = torch.empty(self.columns.shape, dtype=self.columns.dtype)
         kept = on_device(kept.bernoulli_(1.0 - dropout, generator=draw))
         return replace(self, columns=self.columns * kept / (1.0 - dropout))
-
-
-def unit_scaled(block: np.ndarray) -> np.ndarray:
-    """Scale a block of columns so that its rows have mean square length 1; an empty or zero block
-    stays.
-    """
-    length = float(np.sqrt(np.square(block).sum(1).mean())) if block.size else 0.0
-    return np.asarray(block / length if length > 0 else block, dtype=np.float32)
-
-
-def collaborative_factors(
-    matrix: sp.csr_matrix,
-    dim: int,
-    *,
-    rng: np.random.Generator,
-    damping: float = DEFAULTS.factor_damping,
-) -> np.ndarray:
-    """Item factors of a users x items matrix: right singular vectors scaled by the root of their
-    singular values.
-
-    Columns are divided by the root of (their count + `damping`) first, so that neither the popular
-    nor the rare rule the first factors.
-
-    Returns:
-        [items, min(dim, rank limit)] float32.
-    """
-    counts = np.asarray((matrix != 0).sum(0)).ravel()
-    scaled = matrix @ sp.diags(1.0 / np.sqrt(counts + damping))
-    limit = min(dim, min(matrix.shape) - 1)
-    if limit < 1 or not matrix.nnz:
-        return np.zeros((matrix.shape[1], 0), np.float32)
-    singular, right = _leading_right(scaled.astype(np.float64), limit, rng)
-    return np.asarray(right * np.sqrt(singular), dtype=np.float32)
-
-
-def _leading_right(
-    matrix: sp.csr_matrix, dim: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """[dim] largest singular values, and [columns, dim] their right vectors.
-
-    Where the steps of ARPACK would fill the whole space, it goes on from random numbers of its own,
-    which no seed reaches; small matrices are decomposed whole instead.
-    """
-    if min(matrix.shape) > SMALL_MATRIX:
-        start = rng.standard_normal(min(matrix.shape))
-        _, singular, right = sp.linalg.svds(matrix, k=dim, v0=start)
-        order = np.argsort(-singular)
-        return np.maximum(singular[order], 0.0), right[order].T
-    is_wide = matrix.shape[1] > matrix.shape[0]
-    few = matrix if is_wide else matrix.T.tocsr()
-    squares, vectors = np.linalg.eigh((few @ few.T).toarray())
-    singular = np.sqrt(np.maximum(squares[::-1][:dim], 0.0))
-    leading = vectors[:, ::-1][:, :dim]
-    if not is_wide:
-        return singular, leading
-    return singular, np.asarray((few.T @ leading) / np.maximum(singular, 1e-9))
-
-
-ViewName = Literal["liking", "residual", "unit"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ValueScale:
-    """The values of a data set, and how to see them in three ways."""
-
-    low: float
-    high: float
-    middle: float
-    """Halfway between the best value that is not liked and the least that is; low where every event
-    is an act.
-    """
-    mean: float
-    item_offsets: np.ndarray
-    """[N] float32 what each item's values lie above the mean, users's own levels taken off and
-    pulled towards 0.
-    """
-    spread: float
-    """Standard deviation of what item offsets leave unexplained."""
-
-    @classmethod
-    def fit(cls, behaviour: Behaviour, config: InputsConfig = DEFAULTS) -> ValueScale:
-        """Learn the scale, and each item's offset, from training events."""
-        histories, values = behaviour.histories, behaviour.histories.values.astype(np.float64)
-        low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
-        liked = behaviour.is_liked(histories)
-        middle = (
-            max(low - 1.0, 0.0)
-            if liked.all()
-            else float(values[~liked].max() + values[liked].min()) / 2
-            if liked.any()
-            else high
-        )
-        offsets = Offsets.of(
-            histories,
-            behaviour.n_items,
-            item_damping=config.item_damping,
-            user_damping=config.user_damping,
-            rounds=config.offset_rounds,
-        )
-        left = offsets.above_items(histories)
-        return cls(
-            low=low,
-            high=high,
-            middle=middle,
-            mean=offsets.mean,
-            item_offsets=offsets.items.astype(np.float32),
-            spread=float(left.std()) or 1.0,
-        )
-
-    def seen(self, histories: Histories, view: ViewName) -> Histories:
-        """Histories with values as a learner is to see them: liking in [-1, 1], above 0 where
-        liked.
-        """
-        values = histories.values
-        if view == "liking":
-            values = np.clip((values - self.middle) / max(self.high - self.middle, 1e-6), -1.0, 1.0)
-        elif view == "unit":
-            values = (values - self.low) / max(self.high - self.low, 1e-6)
-        else:
-            values = (values - self.mean - self.item_offsets[histories.items]) / self.spread
-        return replace(histories, values=values.astype(np.float32))
-
-    def told(self, answers: np.ndarray, view: ViewName) -> np.ndarray:
-        """[B, N] a learner's answers for the whole catalog as values on the data's own scale."""
-        if view == "unit":
-            values = self.low + (self.high - self.low) * answers
-        else:
-            fresh = np.zeros(max(0, answers.shape[1] - len(self.item_offsets)), np.float32)
-            values = self.mean + np.concatenate([self.item_offsets, fresh]) + self.spread * answers
-        return np.asarray(np.clip(values, self.low, self.high), dtype=np.float32)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Everything learned, by name."""
-        return {
-            "item_offsets": self.item_offsets,
-            "scale": np.array([self.low, self.high, self.middle, self.mean, self.spread]),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ValueScale:
-        """From `arrays()`."""
-        low, high, middle, mean, spread = (float(x) for x in arrays["scale"])
-        return cls(
-            low=low,
-            high=high,
-            middle=middle,
-            mean=mean,
-            spread=spread,
-            item_offsets=arrays["item_offsets"],
-        )

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from metarec.models.config import setting
-from metarec.models.few_shot.inputs import InputsConfig, ItemFeatures
+from metarec.models.few_shot.inputs import ItemFeatures
+from metarec.models.few_shot.inputs_config import InputsConfig
 from metarec.models.few_shot.learner import Learner, Prior, ask
 from metarec.models.few_shot.tasks import Tasks
 from metarec.runtime.device import on_device

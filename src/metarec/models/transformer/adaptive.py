@@ -39,7 +39,7 @@ from metarec.models.transformer.inner_loop import DOWN, InnerLoop, Support, Vect
 from metarec.models.transformer.inputs import SequenceReader
 from metarec.models.transformer.meta_training import AdaptiveConfig, MetaTraining, support_of
 from metarec.models.transformer.scorer import Transformer, TransformerConfig
-from metarec.models.transformer.training import TrainingSet
+from metarec.models.transformer.training_set import TrainingSet
 from metarec.runtime.device import device, in_memory, on_device, one_thread
 
 INNER = "inner."

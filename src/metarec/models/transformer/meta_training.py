@@ -26,8 +26,10 @@ from metarec.models.sampling import stand_ins
 from metarec.models.transformer.inner_loop import InnerLoop, Support
 from metarec.models.transformer.losses import PLACES, lambda_loss
 from metarec.models.transformer.network import SequenceTransformer
+from metarec.models.transformer.objective import Objective, cut
 from metarec.models.transformer.scorer import TransformerConfig
-from metarec.models.transformer.training import Objective, TrainingSet, cut, optimized
+from metarec.models.transformer.training import optimized
+from metarec.models.transformer.training_set import TrainingSet
 from metarec.runtime.device import in_memory, on_device
 from metarec.runtime.gains import ndcg_of_scores
 from metarec.runtime.training import Watch, one_of, train, weights_of

@@ -25,7 +25,8 @@ from metarec.models.config import ModelConfig, setting
 from metarec.models.transformer.inputs import SequenceReader
 from metarec.models.transformer.losses import softmax_loss
 from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
-from metarec.models.transformer.training import SequenceTraining, TrainingSet, train_sequence
+from metarec.models.transformer.training import train_sequence
+from metarec.models.transformer.training_set import SequenceTraining, TrainingSet
 from metarec.runtime.device import device, in_memory, on_device
 
 AT_ONCE = 256

@@ -1,0 +1,167 @@
+"""Further ways to evaluate than on new users of one data set: what `metarec evaluate` calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metarec.app.commands.evaluate_options import DOMAIN_COLD
+from metarec.app.commands.options import (
+    show,
+)
+
+if TYPE_CHECKING:
+    from metarec.data.dataset import Dataset
+    from metarec.evaluation.interface import Evaluated
+
+
+def domain_cold(
+    data: str,
+    prior: Path,
+    users: list[int] | None,
+    preset: str,
+    encoder: str,
+    baselines: list[str] | None,
+    horizon: Any,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Users of a new domain, with and without a prior from another one."""
+    from metarec.data.cleaning import read_clean
+    from metarec.evaluation.domain_cold import FIRST_WEEKS, evaluate_domain_cold, to_text
+    from metarec.recommender import Recommender
+    from metarec.runtime.progress import on_terminal
+
+    source = Recommender.load(prior)
+    table, _ = read_clean(data)
+    with on_terminal(show=not as_json) as progress:
+        found = evaluate_domain_cold(
+            table,
+            source,
+            users=users or FIRST_WEEKS,
+            preset=preset,
+            encoder=encoder,
+            baselines=baselines,
+            horizon=horizon,
+            seed=seed,
+            progress=progress,
+        )
+    result = {"data": table.name, "prior": source.training.name, "scenario": DOMAIN_COLD}
+    show(result | {"weeks": [one.to_json() for one in found]}, to_text(found), as_json=as_json)
+
+
+def overfitting_of(
+    data: str, kind: str | None, preset: str, encoder: str, seed: int, as_json: bool
+) -> None:
+    """How much better training users are served than new ones."""
+    from metarec.data.cleaning import read_clean
+    from metarec.evaluation.overfitting import measure_overfitting
+    from metarec.runtime.progress import on_terminal
+
+    table, _ = read_clean(data)
+    table = table if kind is None else aimed_at(table, kind)
+    with on_terminal(show=not as_json) as progress:
+        found = measure_overfitting(
+            table, preset=preset, encoder=encoder, seed=seed, progress=progress
+        )
+    show({"data": table.name} | found.to_dict(), "\n".join(found.lines()), as_json=as_json)
+
+
+def by_protocol(
+    data: Dataset,
+    name: str,
+    models: list[Evaluated],
+    baselines: list[str] | None,
+    seed: int,
+    progress: Any,
+) -> tuple[dict[str, Any], str]:
+    """A published protocol: what comes out, and in words."""
+    from metarec.data.schema import BadInput
+    from metarec.evaluation import leave_last_out as last_out
+    from metarec.evaluation.paper_protocols import (
+        PROTOCOLS,
+        as_json,
+        describe_rows,
+        evaluate_by_protocol,
+    )
+
+    if name not in (*PROTOCOLS, last_out.NAME):
+        known = ", ".join([*PROTOCOLS, last_out.NAME])
+        raise BadInput(f"--protocol must be one of {known}, got {name!r}")
+    if name == last_out.NAME:
+        rows = last_out.evaluate_last_out(
+            last_out.leave_last_out_split(data),
+            models,
+            baselines=baselines,
+            seed=seed,
+            progress=progress,
+        )
+    else:
+        split = PROTOCOLS[name](data, seed=seed)
+        rows = evaluate_by_protocol(split, models, seed=seed, progress=progress)
+    return {"data": data.name, "protocol": name, "rows": as_json(rows)}, describe_rows(rows)
+
+
+def cross_validated(
+    data: Dataset, models: Any, baseline: list[str] | None, folds: int, seed: int, progress: Any
+) -> tuple[dict[str, Any], str]:
+    """Over folds of users: what comes out, and in words."""
+    from metarec.app.commands.options import table
+    from metarec.evaluation.baselines import baselines_for
+    from metarec.evaluation.crossvalidation import cross_validate
+
+    curve = cross_validate(
+        data,
+        lambda: [*models(), *baselines_for(data, baseline)],
+        folds=folds,
+        seed=seed,
+        progress=progress,
+    )
+    rows = []
+    for model in curve.models:
+        low, high = curve.interval(model, "ndcg@10")
+        rows.append(
+            [
+                model,
+                *(
+                    f"{mean:.3f} ±{(top - bottom) / 2:.3f}"
+                    for mean, bottom, top in zip(
+                        curve.mean(model, "ndcg@10"), low, high, strict=True
+                    )
+                ),
+            ]
+        )
+    head = (
+        f"NDCG@10 of {len(curve.user_ids):,} new users in {folds} folds, ± half of the 95% "
+        f"interval, after so many events"
+    )
+    return {
+        **curve.to_json(),
+        "folds": folds,
+    }, f"{head}\n{table(['', *map(str, curve.shots)], rows)}"
+
+
+def aimed_at(data: Dataset, kind: str) -> Dataset:
+    """The data with one kind of event as the target.
+
+    Raises:
+        BadInput: if no event is of that kind, or the kind is not positive.
+    """
+    from dataclasses import replace
+
+    from metarec.data.schema import BadInput
+
+    events = data.interactions
+    found = {events.kinds.key(name): name for name in events.frame["kind"].unique()}
+    if events.kinds.key(kind) not in found:
+        raise BadInput(
+            f"--kind {kind!r}: no event of {data.name} is of this kind; there are "
+            f"{', '.join(sorted(found.values()))}"
+        )
+    if events.kinds.of(kind).sign != "positive":
+        raise BadInput(
+            f"--kind {kind!r} is {events.kinds.of(kind).sign}; a target must be positive, which "
+            f"[kinds] in the TOML file can say"
+        )
+    targets = frozenset({events.kinds.key(kind)})
+    return replace(data, interactions=replace(events, target_kinds=targets))

@@ -1,0 +1,289 @@
+"""A meta-learner fitted on behaviour: histories in, scores of the whole catalog out, saved as named
+arrays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.few_shot.adapt import stacked
+from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures
+from metarec.models.few_shot.inputs_config import InputsConfig
+from metarec.models.few_shot.learner import Learner, Objective, Prior
+from metarec.models.few_shot.learners import Method, get_learner, get_method
+from metarec.models.few_shot.learners.gradient import GradientLearner
+from metarec.models.few_shot.tasks import FewShotTasks, Support, padded_support
+from metarec.models.few_shot.towers import TOWER, embed
+from metarec.models.few_shot.training import Training, meta_train
+from metarec.models.few_shot.values import ValueScale, ViewName
+from metarec.runtime.device import in_memory, on_device
+from metarec.runtime.progress import Progress, silent
+
+CELLS = 200_000
+"""Tasks x items scored at a time: bounds memory whatever the catalog (a network's hidden layer is
+64 times that).
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedLearner:
+    """One learner with its prior and the items it knows; a scorer of the evidence gate, and a
+    predictor of values.
+    """
+
+    name: str
+    objective: Objective
+    prior: Prior
+    items: ItemFeatures
+    columns: ItemColumns
+    scale: ValueScale
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Of the learner, where they are not the default."""
+    steps: int | None = None
+    """Inner steps to take, where other than the learner's own; not kept in files."""
+
+    @classmethod
+    def fit(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        *,
+        name: str = "deep_kernel",
+        objective: Objective = "ranking",
+        settings: dict[str, Any] | None = None,
+        columns: ItemColumns | None = None,
+        training: Training | None = None,
+        validate: Callable[[FittedLearner], float] | None = None,
+        progress: Progress = silent,
+    ) -> FittedLearner:
+        """Meta-train on the training users' tasks.
+
+        Args:
+            columns: of the same behaviour, where several learners share them.
+            training: how the prior is learned; as the method has it by default.
+            validate: quality on users outside of `behaviour`, higher is better; the best prior
+                seen is kept.
+
+        Raises:
+            NobodyToAsk: if no history is long enough to be a task.
+        """
+        config = training or get_method(name).training
+        columns = columns or ItemColumns.fit(behaviour, rng, config)
+        draft = cls._draft(behaviour, columns, name, objective, settings, config)
+        tasks = FewShotTasks(
+            histories=draft.scale.seen(behaviour.histories, draft.view),
+            n_items=behaviour.n_items,
+            profiles=behaviour.profiles if behaviour.profiles.shape[1] else None,
+            pool=behaviour.horizon.pool,
+            liked_only=objective == "ranking",
+            in_order=behaviour.is_ordered,
+            query_most=config.query_most,
+            no_support=config.no_support,
+            weights=behaviour.weights,
+        )
+
+        def quality(prior: Prior) -> float:
+            return validate(replace(draft, prior=prior)) if validate else 0.0
+
+        prior = meta_train(
+            draft.learner,
+            tasks,
+            draft.items,
+            training=config,
+            rng=rng,
+            progress=progress,
+            profile=behaviour.profiles.shape[1],
+            validate=quality if validate else None,
+        )
+        return replace(draft, prior=prior)
+
+    @classmethod
+    def untrained(
+        cls,
+        behaviour: Behaviour,
+        rng: np.random.Generator,
+        *,
+        name: str,
+        objective: Objective = "ranking",
+        settings: dict[str, Any] | None = None,
+        config: InputsConfig | None = None,
+    ) -> FittedLearner:
+        """The learner as it starts, for behaviour too scant to make tasks of."""
+        config = config or get_method(name).training
+        columns = ItemColumns.fit(behaviour, rng, config)
+        draft = cls._draft(behaviour, columns, name, objective, settings, config)
+        draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        prior = draft.learner.init(draft.items, behaviour.profiles.shape[1], draw)
+        return replace(draft, prior={name: on_device(value) for name, value in prior.items()})
+
+    @classmethod
+    def _draft(
+        cls,
+        behaviour: Behaviour,
+        columns: ItemColumns,
+        name: str,
+        objective: Objective,
+        settings: dict[str, Any] | None,
+        config: InputsConfig,
+    ) -> FittedLearner:
+        return cls(
+            name=name,
+            objective=objective,
+            prior={},
+            columns=columns,
+            scale=ValueScale.fit(behaviour, config),
+            settings=settings or {},
+            items=_items(columns, behaviour.content, get_method(name), config.anchors),
+        )
+
+    @property
+    def learner(self) -> Learner:
+        """The learner's settings as an object."""
+        learner = get_learner(self.name, objective=self.objective, **self.settings)
+        if self.steps is not None and isinstance(learner, GradientLearner):
+            return learner.with_steps(self.steps)
+        return learner
+
+    @property
+    def method(self) -> Method:
+        """How the learner is used on data."""
+        return get_method(self.name)
+
+    @property
+    def view(self) -> ViewName:
+        """How the learner sees values."""
+        return "liking" if self.objective == "ranking" else self.method.values
+
+    def support(self, histories: Histories, profiles: np.ndarray) -> Support:
+        """Users as the learner sees them; `profiles` is [B, P]."""
+        return padded_support(
+            self.scale.seen(histories, self.view), profiles if profiles.shape[1] else None
+        )
+
+    def scores(
+        self, histories: Histories, profiles: np.ndarray, items: np.ndarray | None = None
+    ) -> np.ndarray:
+        """[B, N] float32: log-scores (ranking), or answers on the learner's scale of values
+        (rating); [B, I] of some `items` [I].
+        """
+        return self._in_parts(histories, profiles, self.learner.score, items)
+
+    def values(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
+        """[B, N] float32 predicted values on the data's own scale; needs the objective "rating"."""
+        return self.scale.told(self.scores(histories, profiles), self.view)
+
+    def chances(
+        self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """[B, N] chance of each item to be the one liked next, rows of sum 1, written into `out`
+        where it is given.
+
+        A user without support gets the prior's.
+        """
+        scores = self.scores(support, profiles)
+        out = scores if out is None else out
+        torch.softmax(torch.from_numpy(scores), dim=-1, out=torch.from_numpy(out))
+        return out
+
+    def adapted(self, support: Support) -> dict[str, Tensor]:
+        """What moved for each user, [B, ...], under the prior's names."""
+        with torch.no_grad():
+            params = self.learner.adapt(self.prior, support, self._served)
+            return stacked(self.prior, params)
+
+    def support_losses(self, support: Support) -> Tensor:
+        """[B] what the inner loop lowers, where its steps end."""
+        learner = self.learner
+        assert isinstance(learner, GradientLearner), "only these have an inner loop"
+        with torch.no_grad():
+            params = learner.adapt(self.prior, support, self._served)
+            return learner.support_loss({**self.prior, **params}, support, self._served)
+
+    def with_items(self, content: np.ndarray) -> FittedLearner:
+        """The same learner over a grown catalog: `content` [N or more, C] of all its items, the
+        known ones first.
+        """
+        anchors = len(self.items.anchors)
+        return replace(self, items=_items(self.columns, content, self.method, anchors))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, as named arrays; settings as JSON bytes."""
+        facts = json.dumps(
+            {"name": self.name, "objective": self.objective, "settings": self.settings}
+        ).encode()
+        parts = {f"prior.{name}": in_memory(value) for name, value in self.prior.items()}
+        parts |= {f"columns.{name}": value for name, value in self.columns.arrays().items()}
+        parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
+        parts |= {
+            f"items.{name}": in_memory(getattr(self.items, name))
+            for name in ("columns", "bias", "anchors", "anchor_weights")
+        }
+        return parts | {"facts": np.frombuffer(facts, np.uint8)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> FittedLearner:
+        """The learner that `arrays` described."""
+
+        def part(prefix: str) -> dict[str, np.ndarray]:
+            return {
+                name.removeprefix(prefix): value
+                for name, value in arrays.items()
+                if name.startswith(prefix)
+            }
+
+        items = {name: on_device(np.array(value)) for name, value in part("items.").items()}
+        return cls(
+            **json.loads(arrays["facts"].tobytes()),
+            columns=ItemColumns.from_arrays(part("columns.")),
+            prior={name: on_device(np.array(value)) for name, value in part("prior.").items()},
+            scale=ValueScale.from_arrays(part("scale.")),
+            items=ItemFeatures(**items),
+        )
+
+    @cached_property
+    def _served(self) -> ItemFeatures:
+        """The items, embedded once where the learner has an item tower that rests while it
+        adapts.
+        """
+        tower = [name for name in self.prior if name.startswith(TOWER)]
+        adaptation = getattr(self.learner, "adaptation", None)
+        if not tower or (adaptation is not None and any(map(adaptation.moves, tower))):
+            return self.items
+        with torch.no_grad():
+            return replace(self.items, embedded=embed(self.prior, self.items))
+
+    def _in_parts(
+        self,
+        histories: Histories,
+        profiles: np.ndarray,
+        answer: Callable[[Prior, dict[str, Tensor], ItemFeatures], Tensor],
+        items: np.ndarray | None = None,
+    ) -> np.ndarray:
+        support, learner, served = self.support(histories, profiles), self.learner, self._served
+        asked = served if items is None else served.take(on_device(items))
+        step = max(1, CELLS // len(asked))
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(support), step):
+                params = learner.adapt(self.prior, support.part(slice(start, start + step)), served)
+                parts.append(answer(self.prior, params, asked))
+        return (
+            in_memory(torch.cat(parts) if len(parts) > 1 else parts[0])
+            if parts
+            else np.zeros((0, len(asked)), np.float32)
+        )
+
+
+def _items(columns: ItemColumns, content: np.ndarray, method: Method, anchors: int) -> ItemFeatures:
+    rng = np.random.default_rng(0)
+    return columns.features(content, rng, content_only=method.content_only, anchors=anchors)

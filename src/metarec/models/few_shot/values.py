@@ -1,0 +1,107 @@
+"""The values of a data set, as a learner sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.models.few_shot.inputs_config import DEFAULTS, InputsConfig
+from metarec.models.offsets import Offsets
+
+ViewName = Literal["liking", "residual", "unit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueScale:
+    """The values of a data set, and how to see them in three ways."""
+
+    low: float
+    high: float
+    middle: float
+    """Halfway between the best value that is not liked and the least that is; low where every event
+    is an act.
+    """
+    mean: float
+    item_offsets: np.ndarray
+    """[N] float32 what each item's values lie above the mean, users's own levels taken off and
+    pulled towards 0.
+    """
+    spread: float
+    """Standard deviation of what item offsets leave unexplained."""
+
+    @classmethod
+    def fit(cls, behaviour: Behaviour, config: InputsConfig = DEFAULTS) -> ValueScale:
+        """Learn the scale, and each item's offset, from training events."""
+        histories, values = behaviour.histories, behaviour.histories.values.astype(np.float64)
+        low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
+        liked = behaviour.is_liked(histories)
+        middle = (
+            max(low - 1.0, 0.0)
+            if liked.all()
+            else float(values[~liked].max() + values[liked].min()) / 2
+            if liked.any()
+            else high
+        )
+        offsets = Offsets.of(
+            histories,
+            behaviour.n_items,
+            item_damping=config.item_damping,
+            user_damping=config.user_damping,
+            rounds=config.offset_rounds,
+        )
+        left = offsets.above_items(histories)
+        return cls(
+            low=low,
+            high=high,
+            middle=middle,
+            mean=offsets.mean,
+            item_offsets=offsets.items.astype(np.float32),
+            spread=float(left.std()) or 1.0,
+        )
+
+    def seen(self, histories: Histories, view: ViewName) -> Histories:
+        """Histories with values as a learner is to see them: liking in [-1, 1], above 0 where
+        liked.
+        """
+        values = histories.values
+        if view == "liking":
+            values = np.clip((values - self.middle) / max(self.high - self.middle, 1e-6), -1.0, 1.0)
+        elif view == "unit":
+            values = (values - self.low) / max(self.high - self.low, 1e-6)
+        else:
+            values = (values - self.mean - self.item_offsets[histories.items]) / self.spread
+        return replace(histories, values=values.astype(np.float32))
+
+    def told(self, answers: np.ndarray, view: ViewName) -> np.ndarray:
+        """[B, N] a learner's answers for the whole catalog as values on the data's own scale."""
+        if view == "unit":
+            values = self.low + (self.high - self.low) * answers
+        else:
+            fresh = np.zeros(max(0, answers.shape[1] - len(self.item_offsets)), np.float32)
+            values = self.mean + np.concatenate([self.item_offsets, fresh]) + self.spread * answers
+        return np.asarray(np.clip(values, self.low, self.high), dtype=np.float32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, by name."""
+        return {
+            "item_offsets": self.item_offsets,
+            "scale": np.array([self.low, self.high, self.middle, self.mean, self.spread]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ValueScale:
+        """From `arrays()`."""
+        low, high, middle, mean, spread = (float(x) for x in arrays["scale"])
+        return cls(
+            low=low,
+            high=high,
+            middle=middle,
+            mean=mean,
+            spread=spread,
+            item_offsets=arrays["item_offsets"],
+        )
