@@ -40,6 +40,12 @@ def test_factors_of_users_are_found_from_their_own_items() -> None:
     np.testing.assert_allclose(model.fold_in(few), small.fold_in(few), atol=1e-6)
 
 
+def test_users_without_any_events_are_folded_in_together() -> None:
+    items = np.random.default_rng(0).normal(size=(LARGE, 8)).astype(np.float32)
+    nobody = Histories.of_indexes([np.zeros(0, int)] * 3)
+    assert not Als.of_factors(items, -np.inf, AlsConfig()).fold_in(nobody).any()
+
+
 def test_new_items_of_a_large_catalog_are_no_targets_of_the_ridge() -> None:
     rng = np.random.default_rng(0)
     place = np.full(LARGE, -1, np.int64)

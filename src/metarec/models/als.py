@@ -105,6 +105,8 @@ class Als:
 
     def fold_in(self, support: Histories) -> np.ndarray:
         """[B, D] factors of users from their support alone."""
+        if not len(support.items):
+            return np.zeros((len(support), self.items.shape[1]), np.float32)
         weights = self.config.confidence * event_weights(support, self.relevant_from)
         if support.lengths.max(initial=0) < len(self.gram) // 2:
             if len(self.items) >= LARGE:
