@@ -688,7 +688,9 @@ def test_an_object_of_rows_by_user_is_read_and_others_are_asked_about(tmp_path: 
     path.write_text(
         '{"u1": [{"item_id": "x", "rating": 3}, {"item_id": "y"}], "u2": [{"item_id": "x"}]}'
     )
-    rows = read(path)[0].interactions.frame.select("user_id", "item_id").rows()
+    data, found = read(path)
+    assert any("were read as user_id" in f.why for f in found)
+    rows = data.interactions.frame.select("user_id", "item_id").rows()
     assert sorted(rows) == [("u1", "x"), ("u1", "y"), ("u2", "x")]
     path.write_text('{"x": [{"user": "a"}], "y": [{"user": "a"}, {"user": "b"}]}')
     assert read(path)[0].interactions.frame["item_id"].sort().to_list() == ["x", "y", "y"]
@@ -702,3 +704,64 @@ def test_a_small_matrix_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "acts.csv").write_text("user_id,i1,i2,i3,i4\nu,1,2,,3\n")
     with pytest.raises(BadInput, match="make a row of each cell"):
         read(tmp_path / "acts.csv")
+
+
+def one_file(folder: Path, name: str, text: str) -> tuple[Dataset, list[Finding]]:
+    (folder / name).write_text(text)
+    return read(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "no"),
+    [
+        ("thumb", "up", "down"),
+        ("Vote", "+1", "-1"),
+        ("评价", "好评", "差评"),
+        ("feedback", "Good", "Bad"),
+    ],
+)
+def test_what_users_thought_says_yes_and_no(tmp_path: Path, name: str, yes: str, no: str) -> None:
+    rows = "".join(f"u{n % 5},i{n},{yes if n % 4 else no}\n" for n in range(20))
+    data, found = one_file(tmp_path, "votes.csv", f"user,item,{name}\n{rows}")
+    assert sorted(data.interactions.acts()["sign"]) == [-1] * 5 + [1] * 15
+    assert any(f.rows == 5 and repr(name) in f.why for f in found)
+
+
+def test_points_are_places_and_told(tmp_path: Path) -> None:
+    rows = "".join(f'u{n % 5},p{n % 4},"POINT (13.{n % 4} 52.{n % 4})"\n' for n in range(20))
+    data, found = one_file(tmp_path, "visits.csv", f"user,place_id,geom\n{rows}")
+    assert data.items.frame.sort("item_id").select("latitude", "longitude").row(1) == (52.1, 13.1)
+    assert any("'geom'" in f.why and f.rows == 20 for f in found)
+    far = rows.replace("13.", "1489213.")
+    assert "geom" in one_file(tmp_path, "visits.csv", f"user,place_id,geom\n{far}")[0].items.frame
+
+
+def test_lists_that_are_the_items_are_their_tags(tmp_path: Path) -> None:
+    rows = [
+        f'{{"user": "u{n % 5}", "item": {{"id": "i{n % 4}", "tags": ["a", "b{n % 4}"]}}}}'
+        for n in range(20)
+    ]
+    data, _ = one_file(tmp_path, "acts.jsonl", "\n".join(rows))
+    assert data.items.frame.sort("item_id")["item_tags"].to_list()[1] == ["a", "b1"]
+    assert not data.interactions.context_columns
+
+
+def test_what_programs_add_at_ends_and_sides_is_nothing(tmp_path: Path) -> None:
+    rows = "".join(f"{n},u{n % 5},i{n % 4},\n" for n in range(20))
+    data, found = one_file(tmp_path, "acts.csv", f",user,item,\n{rows.rstrip()}\x1a")
+    assert not data.interactions.context_columns and not found
+    assert set(data.interactions.frame["item_id"]) == {f"i{n}" for n in range(4)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"user": {"0": "a", "1": "b"}, "item": {"0": "x", "1": "y"}}',
+        '{"columns": ["user", "item"], "index": [0, 1], "data": [["a", "x"], ["b", "y"]]}',
+        '{"ok": 1, "data": {"rows": [{"user": "a", "item": "x"}, {"user": "b", "item": "y"}]}}',
+    ],
+)
+def test_json_as_programs_write_it(tmp_path: Path, text: str) -> None:
+    data, _ = one_file(tmp_path, "acts.json", text)
+    rows = data.interactions.frame.select("user_id", "item_id").rows()
+    assert sorted(rows) == [("a", "x"), ("b", "y")]

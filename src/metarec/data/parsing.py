@@ -63,7 +63,8 @@ NOTHING = (
 NO_TEXT = ("", "NULL", "null", "\\N", "<NA>", "nan", "NaN", "NaT", "(null)", "[null]")
 """What nobody writes as a word: a missing text (`None` and `NA` may be words)."""
 BLANK = (
-    "\x00 \t\r\n\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\x00\x1a \t\r\n\v\f"
+    "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff\u200e\u200f"
 )
 """What nobody sees at the ends of a cell, zero-width characters included."""

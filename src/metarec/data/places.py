@@ -77,6 +77,36 @@ def home_of(profiles: Sequence[Any]) -> np.ndarray:
     return _possible(np.array(rows, np.float64).reshape(-1, 2))
 
 
+POINT = r"(?i)^(?:SRID=\d+;)?\s*POINT(?: ?Z)?\s*\(\s*([+-]?[\d.]+)\s+([+-]?[\d.]+)[^)]*\)$"
+"""A point as databases of maps write it, longitude first."""
+
+
+def with_points(frame: pl.DataFrame, table: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """A table whose one column of points, `POINT(13.4 52.5)`, is degrees, where it has none."""
+    if LATITUDE in frame.columns or LONGITUDE in frame.columns:
+        return frame, []
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.Utf8]
+    found = {name: degrees for name in texts if (degrees := _points(frame[name])) is not None}
+    if len(found) != 1:
+        return frame, []
+    ((name, degrees),) = found.items()
+    why = f"points of column {name!r} of {place} were read as longitude and latitude"
+    note = _found("changed", frame.height - frame[name].null_count(), why, table)
+    return frame.drop(name).hstack(degrees), [note]
+
+
+def _points(column: pl.Series) -> pl.DataFrame | None:
+    """Degrees of a column of points; None where some cell is none, or they are no degrees."""
+    stated = column.drop_nulls()
+    if not len(stated) or not stated.head(100).str.contains(POINT).all():
+        return None
+    parts = [column.str.extract(POINT, n).cast(pl.Float64, strict=False) for n in (1, 2)]
+    lon, lat = parts
+    is_all = lon.null_count() == lat.null_count() == column.null_count()
+    is_all = is_all and bool((lon.abs() <= 180).all()) and bool((lat.abs() <= 90).all())
+    return pl.DataFrame({LONGITUDE: lon, LATITUDE: lat}) if is_all else None
+
+
 def checked_degrees(
     frame: pl.DataFrame, table: str, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:

@@ -4,6 +4,7 @@ name whose cells are kinds, or columns such as `click` and `purchase` that say y
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 import polars as pl
@@ -36,6 +37,13 @@ IN_OTHER_WORDS = {
 """Columns of yes and no in other languages, as `plain` has them, and their kinds."""
 MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥"))
 """What a column of yes and no may hold where it says yes, and nothing where it says no."""
+OPINIONS = re.compile(r"thumb|vote|reaction|feedback|opinion|sentiment|like|态度|评价|反馈")
+"""Names of columns of what users thought, as `plain` has them."""
+THOUGHT = {
+    **dict.fromkeys(("up", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
+    **dict.fromkeys(("down", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
+}
+"""What such a column says for and against."""
 REFUSALS = frozenset(
     "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
@@ -73,6 +81,9 @@ def _said(
         listed = _listed(_kinds_in(frame["value"], kinds))
         why = f"values of {place} were read as kinds: they say {listed}"
         return frame.rename({"value": "kind"}), [_noted(why)]
+    thoughts = [c for c in free if _is_opinion(frame[c])]
+    if "value" not in frame.columns and len(thoughts) == 1:
+        return _by_opinion(frame, thoughts[0], place)
     flags = _flags(frame, free, kinds, FLAGS) if "value" not in frame.columns else {}
     if flags:
         return _by_flags(frame, flags, kinds, place)
@@ -89,6 +100,24 @@ def _said(
         )
         for column, names in found.items()
     ]
+
+
+def _is_opinion(column: pl.Series) -> bool:
+    """Whether a column says what users thought, for and against."""
+    if column.dtype != pl.Utf8 or OPINIONS.search(plain(column.name)) is None:
+        return False
+    words = set(nothing(column).str.to_lowercase().drop_nulls().unique())
+    return words <= set(THOUGHT) and {THOUGHT[word] for word in words} == {"like", "dislike"}
+
+
+def _by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    words = nothing(frame[column]).str.to_lowercase()
+    kind = words.replace_strict(THOUGHT, default=SHOWN, return_dtype=pl.Utf8)
+    no = next(word for word in words.drop_nulls() if THOUGHT[word] == "dislike")
+    why = f"column {column!r} of {place} was read as what users thought: {no!r} says no"
+    rows = int((kind == "dislike").sum())
+    note = Finding(rule="kinds", rows=rows, action="noted", why=why)
+    return frame.drop(column).with_columns(kind.alias("kind")), [note]
 
 
 def _are_known(column: pl.Series, kinds: Kinds) -> bool:

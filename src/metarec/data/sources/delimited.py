@@ -19,6 +19,7 @@ import polars as pl
 
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
+from metarec.data.parsing import BLANK
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.headings import headings_of
 from metarec.data.validity import EXAMPLES, Place
@@ -64,7 +65,21 @@ def read_delimited(
         place = replace(place, first=place.first + above.before)
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, _unique(names), strict=True)))
-    return table.select(_bare(pl.col(c)) for c in table.columns), place, findings
+    table = table.select(_bare(pl.col(c)) for c in table.columns)
+    return table.drop(_nameless(table)), place, findings
+
+
+def _nameless(table: pl.DataFrame) -> list[str]:
+    """Columns without a name that say nothing: empty ones, and one that numbers the rows."""
+    found = []
+    for name in table.columns:
+        if re.fullmatch(r"(_duplicated_\d+|_\d+|Unnamed: \d+)?", name) is None:
+            continue
+        numbers = table[name].cast(pl.Int64, strict=False)
+        counts = table.height > 1 and bool((numbers.diff().drop_nulls() == 1).all())
+        if table[name].null_count() == table.height or (counts and not numbers.null_count()):
+            found.append(name)
+    return found
 
 
 def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None]:
@@ -117,7 +132,7 @@ def first_line(path: Path) -> str:
 
 
 def _bare(column: pl.Expr) -> pl.Expr:
-    text = column.str.strip_chars()
+    text = column.str.strip_chars(BLANK)
     return pl.when(text != "").then(text)
 
 

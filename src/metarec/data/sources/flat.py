@@ -29,8 +29,13 @@ def belonging_to(events: pl.DataFrame, key: str, other: str) -> list[str]:
 
 def free_columns(events: pl.DataFrame) -> list[str]:
     """Columns that are none of an event's own."""
-    free = [c for c in events.columns if c not in _OWN and not events[c].dtype.is_nested()]
+    free = [c for c in events.columns if c not in _OWN and not _is_deep(events.schema[c])]
     return [c for c in free if not c.endswith(AS_GIVEN)]
+
+
+def _is_deep(dtype: pl.DataType) -> bool:
+    """Whether cells hold more than a value or a list of values."""
+    return dtype.is_nested() and not (isinstance(dtype, pl.List) and dtype.inner == pl.Utf8)
 
 
 def _is_of(events: pl.DataFrame, key: str, column: str) -> bool:

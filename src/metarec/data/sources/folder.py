@@ -18,7 +18,7 @@ from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, id_text
-from metarec.data.places import checked_degrees
+from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
 from metarec.data.sources.acts import with_kind
 from metarec.data.sources.cells import flat, with_tags, with_types
@@ -280,7 +280,8 @@ def _events(
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
     frame, amounts = _with_amounts(frame, given, place)
-    findings = [*findings, *amounts]
+    frame, points = with_points(frame, "interactions", place.name)
+    findings = [*findings, *amounts, *points]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
@@ -392,6 +393,7 @@ def _side(
     frame, codes = without_codes(frame, table, (key, "latitude", "longitude"))
     odd = [*odd, *codes]
     frame, more = side_findings(frame, key, place.name)
+    frame, points = with_points(frame, table, place.name)
     frame, outside = checked_degrees(frame, table, place.name)
     found = [replace(f, table=table) for f in [*findings, *guessed, *lists]]
-    return frame, [*found, *odd, *more, *outside]
+    return frame, [*found, *odd, *more, *points, *outside]

@@ -33,7 +33,8 @@ def nearly_of_items(
     """
     columns, findings = list[str](), list[Finding]()
     for column in free_columns(events):
-        found = _agreement(events, "item_id", column)
+        is_list = events.schema[column].is_nested()
+        found = None if is_list else _agreement(events, "item_id", column)
         if found is None or _agreement(events, "user_id", column) is not None:
             continue
         is_text = events.schema[column] in TEXTS and not _is_number_or_date(events[column])
