@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, LARGE, event_weights
+from metarec.models.base import EVENTS, LARGE, by_columns, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows, through_gram
@@ -143,10 +143,8 @@ class Als:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[D, N]: products for few users at once are much faster over this order than over the
-        other.
-        """
-        return np.ascontiguousarray(self.items.T)
+        """[D, N]."""
+        return by_columns(self.items)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
