@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -43,9 +45,9 @@ def test_late_ids_lie_behind_and_are_not_known_before(vocabulary: Vocabulary) ->
 
 def test_of_many_ids_a_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     column = Column(pl.Series(IDS))
-    asked = [IDS[7], "never", IDS[7], IDS[999], 3]
+    asked: list[Any] = [IDS[7], "never", IDS[7], IDS[999], 3]
     for _ in range(2):
-        np.testing.assert_array_equal(column.rows(asked), [7, -1, 7, 999, -1])  # type: ignore[arg-type]
+        np.testing.assert_array_equal(column.rows(asked), [7, -1, 7, 999, -1])
     monkeypatch.setattr(Column, "_found", None)  # nothing is looked up again
     np.testing.assert_array_equal(column.rows(["never", IDS[999]]), [-1, 999])
     monkeypatch.undo()
