@@ -40,7 +40,6 @@ from scale import ONE_THREAD, write_data
 from serve import Load, http, send_for
 
 HOW = SlateOptions(k=10, cold_share=0.05)
-COUNTS = (1, 2, 4)
 
 
 def in_process(model: Recommender, users: Sequence[Request], n: int) -> dict[str, float]:
@@ -84,9 +83,11 @@ def over_http(place: Path, users: Sequence[Request], words: Sequence[str], secon
             break
         except OSError:
             time.sleep(0.5)
-    bodies = [http("/v1/recommendations", {"history": [*user.history]}) for user in users]
+    histories = [[{"item_id": event[0]} for event in user.history] for user in users]
+    bodies = [http("/v1/recommendations", {"history": history}) for history in histories]
     asyncio.run(send_for(8461, bodies, 2.0, 8))
     load = asyncio.run(send_for(8461, bodies, seconds, 8))
+    assert not load.bad, "every request is answered with a slate"
     running.send_signal(signal.SIGTERM)
     running.wait()
     return load
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=40)
     parser.add_argument("--folder", type=Path, default=Path("sharded-data"))
     parser.add_argument("--http", type=float, default=0.0, help="seconds of load; 0 sends none")
+    parser.add_argument("--shards", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     place, users = options.folder / "model", asked(options.users, np.random.default_rng(0))
@@ -112,15 +114,16 @@ def main() -> None:
     rng = np.random.default_rng(0)
     wholes = [cpu(lambda u=u: recommend_each(model, [u], [HOW], rng)) for u in users]
     rows: list[dict[str, Any]] = [{"what": "whole", "ms": float(np.median(wholes))}]
-    for n in COUNTS:
+    for n in options.shards:
         row = in_process(model, users, n)
         most = 1e3 / max(row["shard_ms"], row["rest_ms"])
         rows.append({"what": f"{n} shards", **row, "at_most_a_second": most})
-    for words in [(), *(("--backend", "ray", "--shards", str(n)) for n in COUNTS)]:
+    for words in [(), *(("--backend", "ray", "--shards", str(n)) for n in options.shards)]:
         if options.http:
             load = over_http(place, users, words, options.http)
             told = {"per_second": load.per_second, "p50_ms": load.percentile(0.5), "bad": load.bad}
             rows.append({"what": f"serve {' '.join(words)}", **told})
+            print(rows[-1], flush=True)
     print(json.dumps(rows, indent=1))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))

@@ -28,6 +28,7 @@ from metarec.features.text import item_text  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.outcomes import join_outcomes  # noqa: E402
 from metarec.recommendation.slate import Request  # noqa: E402
+from metarec.recommendation.users import RequestReader  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
 from tiny_models import build_model  # noqa: E402
@@ -377,6 +378,23 @@ def test_items_alike_are_so_by_their_texts_too(client):
         assert said[one] == pytest.approx(sum(both) / 2, abs=1e-4)
     first, *_ = client.get("/v1/items/twin1/similar", params={"k": 3}).json()["items"]
     assert (first["item_id"], first["similarity"]) == ("twin2", pytest.approx(1.0, abs=1e-3))
+
+
+def test_no_worker_copies_the_embeddings_to_tell_what_is_alike(client):
+    served = client.app.state.service.live.served
+    served.similar(0, 5)
+    held = [array for array in vars(served).values() if isinstance(array, np.ndarray)]
+    assert held and all(array.ndim == 1 for array in held)
+
+
+def test_a_request_is_read_once(client, monkeypatch):
+    read, users = [], RequestReader.users
+    monkeypatch.setattr(
+        RequestReader, "users", lambda self, asked: read.append(len(asked)) or users(self, asked)
+    )
+    answer = slate(client, user_id="once", history=[{"item_id": "s00"}, {"item_id": "nope"}])
+    assert answer["shots"] == 1
+    assert read == [1]
 
 
 def test_what_cannot_be_heeded_is_said(client):

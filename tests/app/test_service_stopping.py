@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -53,13 +53,12 @@ def is_free(port):
 @pytest.fixture
 def serve(tmp_path):
     """Starts `metarec serve` with so many workers; gives its process and port."""
-    running = []
+    running, short = [], ExitStack()  # of a short name, since a socket lies there
 
     def serving(workers, **settings):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        temporary = tmp_path / "tmp"
-        temporary.mkdir()
+        temporary = Path(short.enter_context(tempfile.TemporaryDirectory(prefix="m")))
         environment = {
             **os.environ,
             "TMPDIR": str(temporary),
@@ -79,6 +78,7 @@ def serve(tmp_path):
     for process in running:
         process.kill()
         process.wait()
+    short.close()
 
 
 @pytest.mark.slow

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
+import tempfile
 import time
 
 import pytest
 
 uvicorn = pytest.importorskip("uvicorn")
 
-from metarec.app.service.supervisor import Worker  # noqa: E402
+from metarec.app.service.supervisor import Worker, processes  # noqa: E402
 
 
 @pytest.fixture
@@ -47,3 +50,33 @@ def test_one_that_answers_goes_on(mute):
         mute.child_conn.send(True)
         time.sleep(0.3)
     assert mute.is_alive(timeout=0.5)
+
+
+FORKING = '''
+from metarec.app.service.supervisor import processes
+TOLD = """
+import sys
+lines = open("/proc/self/smaps_rollup").read().splitlines()[1:]
+held = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+is_imported = "metarec.app.service.application" in sys.modules
+print(is_imported, held["Private_Dirty"], held["Rss"], flush=True)
+"""
+process = processes().Process(target=exec, args=(TOLD, {}))
+process.start()
+process.join()
+'''
+"""A process says whether it has the service, and the KiB that it shares with nobody, and in all."""
+
+
+def test_where_the_address_of_a_socket_would_be_too_long_workers_import_by_themselves(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "x" * 80)
+    assert processes().get_start_method() == "spawn"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each worker imports by itself")
+def test_workers_share_the_memory_of_what_they_import():
+    assert type(Worker(uvicorn.Config("nothing:at_all"), []).process) is processes().Process
+    told = subprocess.run([sys.executable, "-c", FORKING], stdout=subprocess.PIPE, check=True)
+    is_imported, own, whole = told.stdout.split()
+    assert is_imported == b"True"
+    assert int(own) < int(whole) / 5

@@ -688,7 +688,9 @@ def test_an_object_of_rows_by_user_is_read_and_others_are_asked_about(tmp_path: 
     path.write_text(
         '{"u1": [{"item_id": "x", "rating": 3}, {"item_id": "y"}], "u2": [{"item_id": "x"}]}'
     )
-    rows = read(path)[0].interactions.frame.select("user_id", "item_id").rows()
+    data, found = read(path)
+    assert any("were read as user_id" in f.why for f in found)
+    rows = data.interactions.frame.select("user_id", "item_id").rows()
     assert sorted(rows) == [("u1", "x"), ("u1", "y"), ("u2", "x")]
     path.write_text('{"x": [{"user": "a"}], "y": [{"user": "a"}, {"user": "b"}]}')
     assert read(path)[0].interactions.frame["item_id"].sort().to_list() == ["x", "y", "y"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -39,6 +41,25 @@ def test_late_ids_lie_behind_and_are_not_known_before(vocabulary: Vocabulary) ->
     np.testing.assert_array_equal(vocabulary.indexes(asked), [-1, 8, -1, -1])
     assert grown.names([1001, 0]) == ["later", IDS[0]] and grown.ids[-1] == "last"
     assert vocabulary.joined_by([]) is vocabulary
+
+
+def test_of_many_ids_a_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    column = Column(pl.Series(IDS))
+    asked: list[Any] = [IDS[7], "never", IDS[7], IDS[999], 3]
+    for _ in range(2):
+        np.testing.assert_array_equal(column.rows(asked), [7, -1, 7, 999, -1])
+    monkeypatch.setattr(Column, "_found", None)  # nothing is looked up again
+    np.testing.assert_array_equal(column.rows(["never", IDS[999]]), [-1, 999])
+    monkeypatch.undo()
+    monkeypatch.setattr("metarec.data.vocabulary.HELD", 100)
+    for start in range(0, 1000, 40):
+        rows = np.arange(start, start + 40)
+        np.testing.assert_array_equal(column.rows(IDS[start : start + 40]), rows)
+        assert len(column._held) <= 100
+    monkeypatch.setattr("metarec.data.vocabulary.AT_ONCE", 10)
+    held = dict(column._held)
+    np.testing.assert_array_equal(column.rows(IDS[:500]), np.arange(500))
+    assert column._held == held
 
 
 def test_an_id_stands_once() -> None:

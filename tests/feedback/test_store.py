@@ -471,6 +471,8 @@ def test_searches_are_events_without_an_item_and_no_history(store):
     assert store.as_frame()["event_id"].to_list() == ["a", "b"]
     assert store.searches().rows() == [("ann", "green tea", 2.0)]
     assert store.known_beside("ann").searches == ["green tea"]
+    assert store.known_beside("ann", searches_last=1).searches == []  # one act followed
+    assert store.known_beside("ann", searches_last=2).searches == ["green tea"]
     store.append([event(f"later{n}", at=4.0 + n) for n in range(4)]).result()
     assert store.known_beside("ann").searches == []  # spent
     with pytest.raises(EventConflict, match="another query"):

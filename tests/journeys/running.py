@@ -29,6 +29,22 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def children_of(process: int) -> list[int]:
+    """Processes that it started and that run, by its first thread."""
+    with contextlib.suppress(OSError):
+        return [
+            int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        ]
+    return []
+
+
+def command_of(process: int) -> bytes:
+    """How a process was started; empty once it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
+
+
 @dataclass
 class Running:
     """A service in a process group of its own."""
@@ -100,14 +116,9 @@ class Running:
         """Process ids of the workers (the one process itself where there is one worker)."""
         if self.workers == 1:
             return [self.process.pid]
-        children = (
-            Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        )
-        return [
-            int(child)
-            for child in children
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
+        started = [(child, command_of(child)) for child in children_of(self.process.pid)]
+        forked = [children_of(child) for child, command in started if b"forkserver" in command]
+        return sum(forked, [child for child, command in started if b"spawn_main" in command])
 
     def wait_for_all_workers(self, most: float = 60.0) -> None:
         """Until every worker has answered; each names itself in the number of its answers."""

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
+from metarec.features.searches import words_of
 from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
 from metarec.models.context import (
@@ -24,7 +25,7 @@ from metarec.models.context import (
 )
 from metarec.models.friends import Friends, FriendsConfig
 from metarec.models.place import Place
-from metarec.models.search import Search, _tf_idf, words_of
+from metarec.models.search import Search, _tf_idf
 
 BERLIN, POTSDAM, MUNICH = (52.52, 13.405), (52.39, 13.06), (48.137, 11.575)
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.als import Als, AlsConfig
-from metarec.models.base import LARGE
+from metarec.models.base import LARGE, by_columns
 from metarec.models.sparse_rows import grown, spoken_for
 from metarec.models.support_ridge import SupportRidge
 
@@ -40,6 +40,12 @@ def test_factors_of_users_are_found_from_their_own_items() -> None:
     np.testing.assert_allclose(model.fold_in(few), small.fold_in(few), atol=1e-6)
 
 
+def test_users_without_any_events_are_folded_in_together() -> None:
+    items = np.random.default_rng(0).normal(size=(LARGE, 8)).astype(np.float32)
+    nobody = Histories.of_indexes([np.zeros(0, int)] * 3)
+    assert not Als.of_factors(items, -np.inf, AlsConfig()).fold_in(nobody).any()
+
+
 def test_new_items_of_a_large_catalog_are_no_targets_of_the_ridge() -> None:
     rng = np.random.default_rng(0)
     place = np.full(LARGE, -1, np.int64)
@@ -65,3 +71,17 @@ def test_new_items_of_a_large_catalog_are_no_targets_of_the_ridge() -> None:
     asked = np.append(items, LARGE + 2)
     found = larger.evidence_of(users, asked)
     np.testing.assert_allclose(found, larger.evidence(users)[:, asked], atol=1e-6)
+
+
+def test_no_second_copy_of_what_is_known_of_each_item() -> None:
+    rng = np.random.default_rng(0)
+    items = rng.normal(size=(LARGE, 8)).astype(np.float32)
+    assert np.shares_memory(by_columns(items), items)
+    few = by_columns(items[:100])
+    assert few.flags.c_contiguous and not np.shares_memory(few, items)
+    np.testing.assert_array_equal(few, items[:100].T)
+    model = Als.of_factors(items, -np.inf, AlsConfig())
+    users = UserBatch(support=SUPPORT, profiles=np.zeros((3, 0), np.float32))
+    some = np.array([3, 9, LARGE - 1])
+    found = model.evidence(users)[:, some]
+    np.testing.assert_allclose(found, model.evidence_of(users, some), atol=1e-6)

@@ -205,3 +205,75 @@ def test_a_head_saved_without_a_unit_predicts_as_it_did(behaviour: Behaviour) ->
 
     support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
     np.testing.assert_array_equal(old.predict(support, asked), head.predict(support, asked))
+
+
+def by_group(seed: int, *, taste: float) -> Behaviour:
+    """300 users of two groups that see the items' quality with opposite signs of `taste`."""
+    rng = np.random.default_rng(seed)
+    lists = [rng.choice(30, size=12, replace=False) for _ in range(300)]
+    group, liking = rng.random(300) < 0.5, rng.normal(size=30)
+    plain = Histories.of_indexes(lists)
+    sides = np.where(group, taste, -taste)[plain.owners] * liking[plain.items]
+    return Behaviour(
+        histories=Histories(
+            offsets=plain.offsets,
+            items=plain.items,
+            values=(3.0 + sides + rng.normal(0, 0.5, len(sides))).astype(np.float32),
+        ),
+        profiles=np.stack([group, ~group], axis=1).astype(np.float32),
+        content=np.zeros((30, 0), np.float32),
+        relevant_from=4.0,
+        horizon=SHORT,
+    )
+
+
+def test_what_users_of_a_profile_rate_alike_is_known_before_any_rating() -> None:
+    behaviour = by_group(0, taste=1.0)
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    none, asked = behaviour.histories.first(0), behaviour.histories
+
+    informed = head.predict(none, asked, behaviour.profiles)[0]
+    silent = head.predict(none, asked, np.zeros_like(behaviour.profiles))[0]
+
+    np.testing.assert_array_equal(silent, head.predict(none, asked)[0])
+    errors = [np.abs(values - asked.values).mean() for values in (informed, silent)]
+    assert errors[0] < 0.7 * errors[1]
+
+
+def test_profiles_are_not_read_where_they_tell_nothing() -> None:
+    behaviour = by_group(0, taste=0.0)
+
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+
+    assert not len(head.prior.weights)
+
+
+def test_a_profile_s_prior_counts_as_the_mean_of_the_process() -> None:
+    behaviour = by_group(1, taste=1.0)
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+
+    mean, _ = head.process(support, asked, behaviour.profiles)
+
+    start = (behaviour.profiles - head.prior.middle) @ head.prior.weights
+    features = np.column_stack([head.features, np.ones(30)])
+    said = [np.einsum("ef,ef->e", features[h.items], start[h.owners]) for h in (support, asked)]
+    left = replace(support, values=(support.values - head.unit * said[0]).astype(np.float32))
+    np.testing.assert_allclose(mean, said[1] + head.process(left, asked)[0], atol=1e-4)
+
+
+def test_a_head_keeps_what_profiles_say_when_saved() -> None:
+    behaviour = by_group(2, taste=1.0)
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    support, asked = behaviour.histories.first(1), behaviour.histories.after(1)
+
+    again, old = (
+        RatingHead.from_arrays({name: array for name, array in head.arrays().items() if keep(name)})
+        for keep in (lambda _: True, lambda name: "profile" not in name)
+    )
+
+    expected = head.predict(support, asked, behaviour.profiles)
+    np.testing.assert_array_equal(again.predict(support, asked, behaviour.profiles), expected)
+    np.testing.assert_array_equal(
+        old.predict(support, asked, behaviour.profiles), head.predict(support, asked)
+    )

@@ -229,6 +229,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("name", "title")),
         *_chinese((*CHINESE_ITEM_NOUNS, "片", "歌"), "名称 名字 名 标题"),
     ),
+    "timestamp": ("at",),
     "text": _chinese((*CHINESE_ITEM_NOUNS, "内容", "剧情"), "描述 简介 介绍 详情"),
     "categories": (
         *(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("category", "genre", "genres")),

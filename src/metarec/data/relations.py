@@ -11,6 +11,10 @@ from metarec.data.parsing import as_numbers, as_seconds
 
 FRIEND_SCHEMA = {"user_id": pl.Utf8, "friend_id": pl.Utf8, "weight": pl.Float32}
 SEARCH_SCHEMA = {"user_id": pl.Utf8, "query": pl.Utf8, "timestamp": pl.Float64}
+MAX_SEARCHES, SPENT_AFTER = 5, 5
+"""Searches of a user that are told, the newest, and the later acts after which one no longer is, at
+most: of training users as of stored ones.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -407,14 +407,14 @@ class Catalog:
     def title_column(self, rows: Sequence[int] | None = None) -> pl.Series:
         """The same as a column."""
         column = next(c for c in ("title", "name", "item_id") if c in self.frame.columns)
-        named = self.frame.select(column, **{} if column == "item_id" else {"item_id": "item_id"})
-        named = named if rows is None else named[rows]
+        named = [self.frame[name] for name in dict.fromkeys((column, "item_id"))]
+        if rows is not None:  # column by column: tables are asked with threads of their own
+            named = [one[list(rows)] for one in named]
+        if column == "item_id":
+            return named[0].cast(pl.Utf8)
         told = pl.col(column).cast(pl.Utf8)
-        if column != "item_id":
-            told = pl.coalesce(
-                told.str.replace(LATE_ARTICLE, "${article} ${title}${rest}"), "item_id"
-            )
-        return named.select(told.alias(column)).to_series()
+        told = pl.coalesce(told.str.replace(LATE_ARTICLE, "${article} ${title}${rest}"), "item_id")
+        return pl.DataFrame(named).select(told.alias(column)).to_series()
 
     def with_rows(self, given: pl.DataFrame, rows: np.ndarray) -> Catalog:
         """The same catalog with what `given` says over its items at `rows`, those of row -1 behind

@@ -17,6 +17,10 @@ import polars as pl
 
 MANY = 200_000
 """Ids from which on they stay a column."""
+HELD, AT_ONCE = 20_000, 1_000
+"""Ids of such a column whose rows are remembered, of lookups of so many at most: what is asked for
+once is mostly asked for again, and to hash a few costs as much as a matrix product for a user.
+"""
 
 
 class Column(Sequence[str]):
@@ -28,6 +32,7 @@ class Column(Sequence[str]):
         hashes = self._ids.hash().to_numpy()
         self._order = np.argsort(hashes, kind="stable").astype(np.int32)
         self._hashes = hashes[self._order]
+        self._held: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -47,10 +52,26 @@ class Column(Sequence[str]):
 
     def at(self, rows: Sequence[int]) -> list[str]:
         """The ids at these rows."""
-        return self._ids.gather(list(rows)).to_list()
+        return self._ids[list(rows)].to_list()
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         """[I] int64 the row of each id; -1 for one that is not there."""
+        if len(ids) > AT_ONCE:
+            return self._found(ids)
+        rows = [self._held.get(one) for one in ids]
+        new = list(dict.fromkeys(one for one, row in zip(ids, rows, strict=True) if row is None))
+        if not new:
+            return np.array(rows, np.int64)
+        found = dict(zip(new, self._found(new).tolist(), strict=True))
+        if len(self._held) + len(found) > HELD:
+            self._held = {}
+        self._held.update(found)
+        return np.array([found.get(one, row) for one, row in zip(ids, rows, strict=True)], np.int64)
+
+    def _found(self, ids: Sequence[str]) -> np.ndarray:
+        """The same, looked up. Texts are compared one by one: most lookups are of a few, for
+        which an operation on columns costs more.
+        """
         asked = pl.Series([i if isinstance(i, str) else None for i in ids], dtype=pl.Utf8)
         hashes = asked.hash().to_numpy()
         place, found = np.searchsorted(self._hashes, hashes), np.full(len(ids), -1)
@@ -58,8 +79,9 @@ class Column(Sequence[str]):
             at = place[open_]
             same = self._hashes[at] == hashes[open_]
             rows = self._order[at].astype(np.int64)
-            equal = (self._ids.gather(rows) == asked.gather(open_)).fill_null(False).to_numpy()
-            found[open_[same & equal]] = rows[same & equal]
+            names = zip(self.at(rows.tolist()), open_.tolist(), strict=True)
+            same_name = np.fromiter((name == ids[one] for name, one in names), bool, len(rows))
+            found[open_[same & same_name]] = rows[same & same_name]
             place[open_] = np.where(same, at + 1, len(self))  # of equal hashes the next
         return found
 

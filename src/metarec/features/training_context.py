@@ -15,13 +15,17 @@ import scipy.sparse as sp
 from metarec.data.dataset import Dataset
 from metarec.data.places import LATITUDE, degrees_of
 from metarec.data.regions import Regions
+from metarec.data.relations import MAX_SEARCHES, SPENT_AFTER
 from metarec.data.schema import Catalog
 from metarec.features.context_columns import ContextColumns, with_clock
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
+from metarec.features.searches import acts_that_follow, lasting
 
-MAX_SEARCHES = 5
-"""Queries of a training user that a task tells, the newest."""
+SEARCHED = 0.5
+"""Share of the users who searched that are asked about what they took just then: who searches now
+wants what they say more than what they took on other days.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,8 @@ class TrainingContext:
     """[U] queries and their times (NaN where unknown), the newest last."""
     texts: Sequence[str] = ()
     """[N] what each item says of itself."""
+    searches_last: int = SPENT_AFTER
+    """Later acts after which a search is no longer told."""
 
     @classmethod
     def of(
@@ -69,7 +75,7 @@ class TrainingContext:
     ) -> TrainingContext:
         """Read friends, places, circumstances and searches of these users."""
         columns = ContextColumns.fit(data.interactions)
-        return cls(
+        found = cls(
             members=np.arange(len(user_ids)),
             friends=friend_rows(data, user_ids),
             places=degrees_of(catalog.frame),
@@ -79,6 +85,7 @@ class TrainingContext:
             queries=_queries(data, user_ids),
             texts=texts,
         )
+        return replace(found, searches_last=found._lasting()) if found.has_searches else found
 
     @property
     def has_friends(self) -> bool:
@@ -130,20 +137,65 @@ class TrainingContext:
             friends=self.friends[users],
             location=np.where(np.isnan(here), current_location(known, self.places, pool), here),
             circumstances=self._at(self.acts.codes, acts, 0),
-            searches=[
-                [text for text, at in self.queries[user] if not at >= time][-MAX_SEARCHES:]
-                for user, time in zip(users, times, strict=True)
-            ],
+            searches=[self._searches(user, time) for user, time in zip(users, times, strict=True)],
             members=self.members[users],
         )
 
+    def _searches(self, user: int, time: float) -> list[str]:
+        """What a user had searched for lately at a time: searches that few acts followed since,
+        as a service tells them; all where nothing is timed.
+        """
+        own, acts = self.queries[user], self._times[user]
+        done = np.searchsorted(acts, time)
+        return [
+            text
+            for text, at in own
+            if not at >= time and not done - np.searchsorted(acts, at) >= self.searches_last
+        ][-MAX_SEARCHES:]
+
+    @cached_property
+    def _times(self) -> list[np.ndarray]:
+        """[U] when each user acted, in order; NaN last."""
+        order = np.lexsort((self.acts.times, self.acts.owners))
+        cuts = np.searchsorted(self.acts.owners[order], np.arange(1, len(self.members)))
+        return np.split(self.acts.times[order], cuts)
+
     def asked_acts(self, asked: Histories) -> np.ndarray:
-        """[U] for each user one of the acts on `asked`, drawn by chance; -1 where there is none."""
+        """[U] for each user one of the acts on `asked`, drawn by chance; -1 where there is none. Of
+        half of those who searched, one that follows a search, if any does.
+        """
         rows = self._acts_on(asked, np.arange(len(self.members)))
+        rng = np.random.default_rng(0)
         found = np.full(len(self.members), -1)
-        shuffled = np.random.default_rng(0).permutation(rows)
+        shuffled = rng.permutation(rows)
         found[self.acts.owners[shuffled]] = shuffled
+        if self.has_searches:
+            searched = np.flatnonzero(rng.random(len(self.members)) < SEARCHED)
+            after = shuffled[self._follows_search[shuffled]]
+            after = after[np.isin(self.acts.owners[after], searched)]
+            found[self.acts.owners[after]] = after
         return found
+
+    @cached_property
+    def _follows_search(self) -> np.ndarray:
+        """[A] whether an act is its user's first after a search."""
+        found = np.zeros(len(self.acts.owners), bool)
+        found[self._after_searches[1][:, 0]] = True
+        return found
+
+    @cached_property
+    def _after_searches(self) -> tuple[list[str], np.ndarray]:
+        """Queries, and [Q, SPENT_AFTER] the acts that followed each; -1 where there are no more."""
+        order = np.lexsort((self.acts.times, self.acts.owners))
+        starts = np.searchsorted(self.acts.owners[order], np.arange(len(self.members)))
+        queries, places = acts_that_follow(self.queries, self._times, starts)
+        return queries, np.where(places >= 0, order[places], -1)
+
+    def _lasting(self) -> int:
+        queries, acts = self._after_searches
+        counts = np.bincount(self.acts.items, minlength=len(self.places)) + 0.5
+        taken = np.where(acts >= 0, self.acts.items[acts], -1)
+        return lasting(queries, taken, counts / counts.sum())
 
     def taken_then(self, users: np.ndarray, asked: Histories, acts: np.ndarray) -> np.ndarray:
         """[B, N] bool: what of `asked` [U users] each of `users` took under the circumstances of

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from metarec.data.relations import MAX_SEARCHES, SPENT_AFTER
 from metarec.feedback import tables
 from metarec.feedback.events import (
     Event,
@@ -16,10 +17,6 @@ from metarec.feedback.events import (
 from metarec.feedback.store_connections import Connections
 from metarec.feedback.store_rows import EVENT_FIELDS, event_of
 
-N_SEARCHES = 5
-"""Stored searches that a request tells, the newest."""
-SPENT_AFTER = 5
-"""A stored search is no longer told after so many later events."""
 RECENT_SECONDS = 86_400.0
 """So long a user is taken to be where their newest event happened."""
 
@@ -118,13 +115,17 @@ class UserReads(Connections):
         with self.reading() as connection:
             return {name: arm for name, arm in connection.execute(query)}
 
-    def known_beside(self, user_id: str) -> KnownBeside:
-        """Friends, newest searches, and where the user was within the last day."""
+    def known_beside(self, user_id: str, searches_last: int = SPENT_AFTER) -> KnownBeside:
+        """Friends, newest searches, and where the user was within the last day.
+
+        Args:
+            searches_last: later events after which a search is no longer told (1 or more).
+        """
         known = self._named(user_id)
         with self.reading() as connection:
             friends = connection.execute(_FRIENDS, known).all()
             searches = connection.execute(
-                _SEARCHES, known | {"last": N_SEARCHES, "spent": SPENT_AFTER - 1}
+                _SEARCHES, known | {"last": MAX_SEARCHES, "spent": searches_last - 1}
             ).all()
             newest = connection.execute(_NEWEST, known).first()
         return KnownBeside(

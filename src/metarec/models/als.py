@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, LARGE, event_weights
+from metarec.models.base import EVENTS, LARGE, by_columns, event_weights
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows, through_gram
@@ -105,6 +105,8 @@ class Als:
 
     def fold_in(self, support: Histories) -> np.ndarray:
         """[B, D] factors of users from their support alone."""
+        if not len(support.items):
+            return np.zeros((len(support), self.items.shape[1]), np.float32)
         weights = self.config.confidence * event_weights(support, self.relevant_from)
         if support.lengths.max(initial=0) < len(self.gram) // 2:
             if len(self.items) >= LARGE:
@@ -143,10 +145,8 @@ class Als:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[D, N]: products for few users at once are much faster over this order than over the
-        other.
-        """
-        return np.ascontiguousarray(self.items.T)
+        """[D, N]."""
+        return by_columns(self.items)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

@@ -206,6 +206,13 @@ def root_weights(behaviour: Behaviour) -> np.ndarray:
     return np.asarray(events * np.sqrt(behaviour.weights_of(behaviour.whole.owners)))
 
 
+def by_columns(table: Float[np.ndarray, "items dim"]) -> Float[np.ndarray, "dim items"]:
+    """A table of items laid out by its columns, over which products for few users at once are much
+    faster; of a large catalog the table itself, whose memory workers share.
+    """
+    return table.T if len(table) >= LARGE else np.ascontiguousarray(table.T)
+
+
 def event_weights(histories: Histories, relevant_from: float) -> np.ndarray:
     """[E] float32: the strength of liked events, more for repeated acts; `DISLIKED_WEIGHT` of it
     for low ratings.

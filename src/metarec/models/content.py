@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
+from metarec.models.base import by_columns
 from metarec.models.config import ModelConfig, setting
 from metarec.runtime.rows import products_of, rows_of, with_rows
 from metarec.runtime.scratch import column_pieces, product
@@ -108,10 +109,8 @@ class Content:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[C, N]: products for few users at once are much faster over this order than over the
-        other.
-        """
-        return np.ascontiguousarray(self.directions.T)
+        """[C, N]."""
+        return by_columns(self.directions)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

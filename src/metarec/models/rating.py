@@ -12,7 +12,7 @@ users at each support size, because MAE is asked of it and ratings lean to one s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,7 @@ from metarec.models.rating_kernel import (
     offsets_of_ratings,
     unit_of,
 )
+from metarec.models.rating_profile import ProfileEquations, ProfilePrior
 from metarec.models.rating_rehearsal import HeldOutErrors, Rehearsal
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
@@ -62,6 +63,8 @@ class RatingHead:
     """[K] standard deviation left over at each support size, beside the process's own uncertainty.
     """
     config: RatingConfig = RatingConfig()
+    prior: ProfilePrior = field(default_factory=ProfilePrior.nothing)
+    """Where the process starts for a user of whom a profile is known."""
 
     @classmethod
     def fit(
@@ -81,6 +84,12 @@ class RatingHead:
         folds = folds_of(behaviour, rng, config)
         damping = choose_damping(behaviour, folds, config)
         heads = [cls._kernel(behaviour, rest, damping, rng, config) for rest, _ in folds]
+        pull = heads[0].profile_pull(behaviour.users(folds[0][0]))
+        if pull is not None:
+            heads = [
+                head.knowing_profiles(behaviour.users(rest), pull)
+                for head, (rest, _) in zip(heads, folds, strict=True)
+            ]
         rows = min(
             (
                 Rehearsal.of(
@@ -94,6 +103,8 @@ class RatingHead:
         everyone = np.arange(len(behaviour.histories))
         fitted = cls._kernel(behaviour, everyone, damping, rng, config)
         points = np.array(behaviour.horizon.shots, np.int64)
+        if pull is not None:
+            fitted = fitted.knowing_profiles(behaviour, pull)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
         return replace(fitted, points=points, shares=shares, noise=noise), rows.errors()
 
@@ -140,20 +151,51 @@ class RatingHead:
             config=config,
         )
 
-    def process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the process at each asked event [E], from each user's support."""
+    def profile_pull(self, behaviour: Behaviour) -> float | None:
+        """How far what profiles say must be pulled towards nothing; None where halves of these
+        training users gain nothing clear by each other's, or nobody states anything.
+        """
+        if not behaviour.profiles.any():
+            return None
+        return self._profile_equations(behaviour).best_pull(self.config.profile_regularization)
+
+    def knowing_profiles(self, behaviour: Behaviour, pull: float) -> RatingHead:
+        """The same, its process starting where the profiles of these training users say."""
+        return replace(self, prior=ProfilePrior.fit(self._profile_equations(behaviour), pull))
+
+    def _profile_equations(self, behaviour: Behaviour) -> ProfileEquations:
+        histories = behaviour.histories
+        return ProfileEquations.of(
+            histories,
+            (histories.values - self.mean) / self.unit - self.item_bias[histories.items],
+            behaviour.profiles,
+            self.features[:, : self.config.dim].astype(np.float64),
+            offset_variance=self.offset_variance,
+            noise=self.config.noise,
+            weights=behaviour.weights_of(np.arange(len(histories))),
+        )
+
+    def process(
+        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the process at each asked event [E], from each user's support and
+        profile [B, P].
+        """
+        start = self.prior.of(profiles, len(support))
         longest = min(int(support.lengths.max(initial=1)), self.config.newest)
         numbers = (self.features.shape[1] + 2 * longest) * int(asked.lengths.max(initial=1))
         step = max(1, NUMBERS_AT_ONCE // max(numbers, 1))
         if step >= len(support):
-            return self._process(support, asked)
+            return self._process(support, asked, start)
         rows = np.arange(len(support))
         some = np.split(rows, range(step, len(rows), step))
-        parts = [self._process(support.users(part), asked.users(part)) for part in some]
+        parts = [self._process(support.users(p), asked.users(p), start[p]) for p in some]
         means, variances = zip(*parts, strict=True)
         return np.concatenate(means), np.concatenate(variances)
 
-    def _process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
+    def _process(
+        self, support: Histories, asked: Histories, start: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         support = support if support.is_rated.all() else support.where(support.is_rated)
         if support.lengths.max(initial=0) > self.config.newest:
             first = np.repeat(support.lengths - self.config.newest, support.lengths)
@@ -163,7 +205,9 @@ class RatingHead:
         seen_BSF = self.features[newest.items] * is_real[..., None]
         asked_BQF = self.features[query.items]
         residual = (
-            (newest.values - self.mean) / self.unit - self.item_bias[newest.items]
+            (newest.values - self.mean) / self.unit
+            - self.item_bias[newest.items]
+            - _at(start, seen_BSF)
         ) * is_real
         turned = seen_BSF.transpose(0, 2, 1)
         kernel = seen_BSF @ turned
@@ -176,24 +220,28 @@ class RatingHead:
         solved = np.linalg.solve(
             kernel, np.concatenate([residual[..., None], cross.transpose(0, 2, 1)], axis=2)
         )
-        mean = (cross @ solved[:, :, :1])[..., 0]
+        mean = (cross @ solved[:, :, :1])[..., 0] + _at(start, asked_BQF)
         explained = np.einsum("bqs,bsq->bq", cross, solved[:, :, 1:])
         variance = np.maximum(
             np.einsum("bqf,bqf->bq", asked_BQF, asked_BQF) + self.offset_variance - explained, 0.0
         )
         return mean[query.is_real], variance[query.is_real]
 
-    def predict(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
+    def predict(
+        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Predicted value and standard deviation of each asked event [E], user by user, in the
         order asked.
         """
-        steps, spread = self.steps(support, asked)
+        steps, spread = self.steps(support, asked, profiles)
         values = np.minimum(np.maximum(self.mean + self.unit * steps, self.low), self.high)
         return values, self.unit * spread
 
-    def steps(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
+    def steps(
+        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """What `predict` says in steps from the mean, whatever the ends of the scale."""
-        process, variance = self.process(support, asked)
+        process, variance = self.process(support, asked, profiles)
         rated = np.bincount(support.owners[support.is_rated], minlength=len(support))
         of_event = self._by_events.after(rated)[asked.owners]
         steps = (
@@ -232,6 +280,8 @@ class RatingHead:
             "points": self.points,
             "shares": self.shares,
             "noise": self.noise,
+            "profile_middle": self.prior.middle,
+            "profile_weights": self.prior.weights,
         }
 
     @classmethod
@@ -252,8 +302,21 @@ class RatingHead:
             unit=unit,
             offset_variance=offset_variance,
             config=config,
+            # Heads saved before profiles were read say nothing of them.
+            prior=ProfilePrior(middle=arrays["profile_middle"], weights=arrays["profile_weights"])
+            if "profile_weights" in arrays
+            else ProfilePrior.nothing(),
             **{
                 name: arrays[name]
                 for name in ("item_bias", "features", "points", "shares", "noise")
             },
         )
+
+
+def _at(start: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """[B, E] what users' weights `start` [B, F + 1] say of items by their features [B, E, F']."""
+    factors = start.shape[1] - 1
+    if not factors:
+        return np.zeros(features.shape[:2], np.float32)
+    known = features[..., :factors] @ start[:, :factors, None]
+    return np.asarray(known[..., 0] + start[:, factors:])

@@ -42,6 +42,10 @@ class RatingConfig(ModelConfig):
     """Variance of users' offsets (above 0); the one of least error on users held out is taken."""
     content_scale: float = setting(0.3, least=0, tried=(0.03, 3))
     """Weight of an item's content beside its factors (0 or more)."""
+    profile_regularization: tuple[float, ...] = setting((300.0, 1000.0, 3000.0), above=0)
+    """Pull of what a profile says towards nothing (above 0): the one of least error between halves
+    of the users is taken; profiles are read only where these gain clearly.
+    """
     newest: int = setting(200, least=1)
     """Support events that the process sees, the newest (1 or more): bounds the solve."""
     held_out: int = setting(1500, least=1)

@@ -45,7 +45,9 @@ class Head(Protocol):
         """[N] steps."""
         ...
 
-    def process(self, support: Histories, asked: Histories) -> tuple[np.ndarray, np.ndarray]:
+    def process(
+        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the process at each asked event."""
         ...
 
@@ -147,7 +149,7 @@ def _rehearse(
     histories, pools = behaviour.histories.users(part), behaviour.pools[part]
     asked = histories.after(pools)
     found = [
-        head.process(histories.first(np.minimum(shots, pools)), asked)
+        head.process(histories.first(np.minimum(shots, pools)), asked, behaviour.profiles[part])
         for shots in behaviour.horizon.shots
     ]
     general = np.stack([np.ones(len(asked.items)), head.item_bias[asked.items]], axis=1)

@@ -7,7 +7,6 @@ click graph"), word by word, so that new combinations of known words count; the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,13 +16,12 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
+from metarec.data.relations import SPENT_AFTER
 from metarec.features.behaviour import Behaviour
+from metarec.features.searches import words_of
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
-
-_WORD = re.compile(r"[^\W_]+", re.UNICODE)
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +52,8 @@ class Search:
     """[W, N] TF-IDF of the items' texts, items of length 1."""
     rarity: np.ndarray
     """[W] float32 inverse document frequency."""
+    lasts: int = SPENT_AFTER
+    """Later acts after which a search is no longer told (1 or more)."""
     config: SearchConfig = SearchConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"searches"})
 
@@ -78,6 +78,7 @@ class Search:
             taken=(sp.diags(1.0 / (total + config.damping)) @ counts).astype(np.float32).tocsr(),
             texts=texts,
             rarity=rarity,
+            lasts=context.searches_last,
             config=config,
         )
 
@@ -146,6 +147,7 @@ class Search:
         return {
             "words": np.frombuffer("\n".join(self.words).encode(), np.uint8),
             "rarity": self.rarity,
+            "lasts": np.array([self.lasts]),
             **{
                 f"{name}_{key}": array
                 for name in ("taken", "texts")
@@ -162,6 +164,7 @@ class Search:
         return cls(
             words=tuple(words.split("\n")) if words else (),
             rarity=arrays["rarity"],
+            lasts=int(arrays.get("lasts", [SPENT_AFTER])[0]),
             config=config or cls.config,
             **{
                 name: sparse_from(
@@ -170,17 +173,6 @@ class Search:
                 for name in ("taken", "texts")
             },
         )
-
-
-def words_of(text: str) -> list[str]:
-    """Words in lower case; of scripts without spaces every pair of characters."""
-    words: list[str] = []
-    for word in _WORD.findall(text.casefold()):
-        unspaced = _UNSPACED.findall(word)
-        words += _UNSPACED.sub(" ", word).split()
-        for run in unspaced:
-            words += [run[at : at + 2] for at in range(max(len(run) - 1, 1))]
-    return words
 
 
 def _tf_idf(

@@ -65,7 +65,7 @@ def _columns(model: FittedModel, ranking: Ranking, shown: Histories) -> dict[str
         items = np.maximum(ranking.ordered.items, 0)
         spread = model.posterior_std(support, items)
         return {**columns, "uncertainty": spread[is_filled]}
-    predicted, spread = predict_at(model, model.ratings, support, shown)
+    predicted, spread = predict_at(model, model.ratings, ranking.users, shown)
     return {
         **columns,
         "uncertainty": spread,

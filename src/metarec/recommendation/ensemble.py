@@ -12,7 +12,16 @@ import scipy.sparse as sp
 
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
-from metarec.models.base import LARGE, Evidence, GrowsByRows, KnowsSome, Model, ReadsWords, dense
+from metarec.models.base import (
+    LARGE,
+    Evidence,
+    GrowsByRows,
+    KnowsSome,
+    Model,
+    ReadsWords,
+    ScoresSome,
+    dense,
+)
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
@@ -202,6 +211,13 @@ class Ensemble:
                 yield found
         if filled:
             yield room[:filled]
+
+    @cached_property
+    def scoring_some(self) -> Mapping[str, ScoresSome]:
+        """Models that can be asked about some items alone. To look whether one can takes as long as
+        to ask it.
+        """
+        return {name: one for name, one in self.scorers.items() if isinstance(one, ScoresSome)}
 
     @cached_property
     def rarity(self) -> np.ndarray:

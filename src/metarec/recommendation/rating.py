@@ -11,6 +11,7 @@ import numpy as np
 from metarec.data.arguments import ids_of, shown
 from metarec.data.schema import BadInput
 from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
 from metarec.models.rating import RatingHead
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.slate import Request
@@ -28,7 +29,7 @@ def predict_ratings(
         raise BadInput(
             "this model was trained on events without ratings, so it ranks but does not rate"
         )
-    support = model.users(requests)[0].support
+    users = model.users(requests)[0]
     given: Any = item_ids
     is_list = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str | bytes)
     if not is_list or len(given) != len(requests) or any(isinstance(i, str) for i in given):
@@ -37,21 +38,21 @@ def predict_ratings(
             f"[['item1', 'item2']]; got {shown(item_ids)}"
         )
     index = [model.vocabulary.indexes(ids_of("item_ids", ids)) for ids in item_ids]
-    values, spread = predict_at(model, model.ratings, support, Histories.of_indexes(index))
+    values, spread = predict_at(model, model.ratings, users, Histories.of_indexes(index))
     cuts = np.cumsum([len(row) for row in index])[:-1]
     return list(zip(np.split(values, cuts), np.split(spread, cuts), strict=True))
 
 
 def predict_at(
-    model: FittedModel, ratings: RatingHead, support: Histories, asked: Histories
+    model: FittedModel, ratings: RatingHead, users: UserBatch, asked: Histories
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predicted values and standard deviations [E] of items by their indexes; -1 is an unknown
     item, which gets the mean.
     """
     unknown = asked.items < 0
     known = replace(asked, items=np.maximum(asked.items, 0)) if unknown.any() else asked
-    values, spread = ratings.predict(support, known)
+    values, spread = ratings.predict(users.support, known, users.profiles)
     values[unknown], spread[unknown] = ratings.mean, ratings.noise[0]
     if model.intervals is not None:
-        spread = spread * model.intervals.factor(support.lengths)[asked.owners]
+        spread = spread * model.intervals.factor(users.support.lengths)[asked.owners]
     return values, spread

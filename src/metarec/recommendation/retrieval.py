@@ -14,7 +14,6 @@ from functools import cached_property
 
 import numpy as np
 
-from metarec.models.base import ScoresSome
 from metarec.recommendation.cells import Cells, Vectors
 from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.some_items import Asking, StandIns
@@ -188,7 +187,7 @@ def item_vectors(ensemble: Ensemble, rng: np.random.Generator) -> Vectors:
     """What models multiply with a user, side by side, the vectors of each as long as any other's;
     of an ensemble without any the log of popularity.
     """
-    models = [model for model in ensemble.scorers.values() if isinstance(model, ScoresSome)]
+    models = ensemble.scoring_some.values()
     n_items = len(ensemble.popularity)
     drawn = rng.permutation(n_items)[:SAMPLED]
     scales = [max(float(np.square(m.vectors_of(drawn)).sum(1).mean()) ** 0.5, 1e-9) for m in models]

@@ -91,7 +91,7 @@ def predicted_of_given(model: FittedModel, users: UserBatch) -> np.ndarray | Non
     weights = model.ensemble.rating_weights(users)
     if model.ratings is None or not weights.any():
         return None
-    steps, _ = model.ratings.steps(users.support, users.given)
+    steps, _ = model.ratings.steps(users.support, users.given, users.profiles)
     return np.asarray(weights[users.given.owners] * steps)
 
 

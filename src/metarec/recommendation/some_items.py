@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from metarec.features.users import UserBatch
-from metarec.models.base import Evidence, ScoresSome
+from metarec.models.base import Evidence
 from metarec.recommendation.cells import Cells
 from metarec.recommendation.ensemble import REFUSED_ITEM, Ensemble
 from metarec.recommendation.gate import Gate
@@ -142,9 +142,7 @@ class Asking:
             return columns_of(self._whole[name], items)
         if items is self.stand_ins.items:
             return self._of_stand_ins[name]
-        model = self.ensemble.scorers[name]
-        assert isinstance(model, ScoresSome), "all others are asked about all items"
-        return model.evidence_of(self.users, items)
+        return self.ensemble.scoring_some[name].evidence_of(self.users, items)
 
     @cached_property
     def _whole(self) -> dict[str, Evidence]:
@@ -152,7 +150,7 @@ class Asking:
         return {
             name: self.ensemble.scorers[name].evidence(self.users)
             for name in self.names
-            if not isinstance(self.ensemble.scorers[name], ScoresSome)
+            if name not in self.ensemble.scoring_some
         }
 
     @cached_property
@@ -189,8 +187,8 @@ class Asking:
         """[B, S] evidence for the stand-ins: shards ask for its sum first, then for its scores."""
         return {
             name: model.evidence_of(self.users, self.stand_ins.items)
-            for name in self.names
-            if isinstance(model := self.ensemble.scorers[name], ScoresSome)
+            for name, model in self.ensemble.scoring_some.items()
+            if name in self.names
         }
 
     @cached_property

@@ -35,11 +35,7 @@ class RequestReader:
 
     def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
         """What is known of the users who ask, and for each how many events named unknown items."""
-        checked_requests(requests)
-        events, unknown = self.events.of_requests(
-            [request.history for request in requests], self.catalog.vocabulary
-        )
-        support, refused = events.joined(newest_last=True)
+        support, refused, unknown = self.histories(requests)
         profiles = [request.profile for request in requests]
         return UserBatch(
             support=support,
@@ -49,6 +45,14 @@ class RequestReader:
             context=self._context(requests, support),
             given=self._given(requests),
         ), unknown
+
+    def histories(self, requests: Sequence[Request]) -> tuple[Histories, Histories, np.ndarray]:
+        """What each user accepted and refused, and how many of their events named unknown items."""
+        checked_requests(requests)
+        events, unknown = self.events.of_requests(
+            [request.history for request in requests], self.catalog.vocabulary
+        )
+        return *events.joined(newest_last=True), unknown
 
     def with_catalog(self, catalog: Catalog) -> RequestReader:
         """The same reader for a catalog that was joined by items."""

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,13 +24,15 @@ from scipy.sparse import csr_matrix
 from metarec.app.items import items_frame
 from metarec.app.probe import warm
 from metarec.data.policies import nearest
+from metarec.data.relations import SPENT_AFTER
 from metarec.data.schema import BadInput
 from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store import Store
 from metarec.models.base import LARGE
-from metarec.models.registry import READ_CONTEXT
+from metarec.models.registry import READ_CONTEXT, SEARCH
+from metarec.models.search import Search
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.rules import category_matrix
 from metarec.recommendation.slate import Request
@@ -39,7 +41,7 @@ from metarec.runtime.artefacts import BrokenArtefact, reading_whole
 
 log = logging.getLogger("metarec.service")
 _ROWS = 8192
-"""Texts compared at once: they are kept in 16 bits, and widening all of them would take as much
+"""Vectors compared at once: texts are kept in 16 bits, and widening all of them would take as much
 memory as a model.
 """
 
@@ -86,8 +88,8 @@ class Served:
         """Events known of a user: items they accepted or refused, each once, without what was
         taken back.
         """
-        users, _ = self.model.users([request])
-        return len(users.support.items) + len(users.refused.items)
+        accepted, refused, _ = self.model.request_reader.histories([request])
+        return len(accepted.items) + len(refused.items)
 
     @cached_property
     def scale(self) -> ValueScale:
@@ -102,12 +104,22 @@ class Served:
         return has_text or any(name in scorers for name in READ_CONTEXT)
 
     @cached_property
+    def searches_last(self) -> int:
+        """Later events after which a stored search is no longer told."""
+        search = self.model.ensemble.scorers.get(SEARCH)
+        return search.lasts if isinstance(search, Search) else SPENT_AFTER
+
+    @cached_property
     def _lower_titles(self) -> pl.Series:
         return self.model.catalog.title_column().str.to_lowercase()
 
     @cached_property
-    def _directions(self) -> np.ndarray:
-        return _unit(self.model.item_embeddings)
+    def _lengths(self) -> np.ndarray:
+        return _lengths(self.model.item_embeddings)
+
+    @cached_property
+    def _text_lengths(self) -> np.ndarray:
+        return _lengths(self.model.text)
 
     def title_of(self, item_id: str) -> str | None:
         """What to call an item, or None if it is not in the catalog."""
@@ -211,15 +223,10 @@ class Served:
             together = np.asarray((met.T @ met[:, [row]]).todense(), np.float32).ravel()
             together[together <= 0.0] = -np.inf
             return together
-        closeness = self._directions @ self._directions[row]
-        text = self.model.text
+        closeness, text = _cosines(self.model.item_embeddings, self._lengths, row), self.model.text
         if text.shape[1] and text[row].any():
-            asked = _unit(text[row : row + 1])[0]
-            pieces = [
-                _unit(text[start : start + _ROWS]) @ asked for start in range(0, len(text), _ROWS)
-            ]
-            closeness = (closeness + np.concatenate(pieces)) / 2.0
-        return np.asarray(closeness)
+            closeness = (closeness + _cosines(text, self._text_lengths, row)) / 2.0
+        return closeness
 
     def similar(
         self, row: int, most: int, request: Request | None = None, by: Likeness = "taste"
@@ -390,17 +397,31 @@ class LiveModel:
         )
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows [n, d] as float32 of length 1."""
-    wide = np.asarray(vectors, dtype=np.float32)
-    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
+def _pieces(vectors: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows [n, d] as float32, some at a time, so that no second copy of all is held."""
+    for start in range(0, len(vectors), _ROWS):
+        yield np.asarray(vectors[start : start + _ROWS], dtype=np.float32)
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """[n] float32 length of each row, never 0."""
+    found = [np.linalg.norm(piece, axis=1) for piece in _pieces(vectors)]
+    return np.asarray(np.maximum(np.concatenate([np.zeros(0, np.float32), *found]), 1e-12))
+
+
+def _cosines(vectors: np.ndarray, lengths: np.ndarray, row: int) -> np.ndarray:
+    """[n] cosine of each row with one of them."""
+    asked = np.asarray(vectors[row], np.float32) / lengths[row]
+    return np.asarray(np.concatenate([piece @ asked for piece in _pieces(vectors)]) / lengths)
 
 
 def warm_text(model: Recommender) -> Recommender:
     """The model after a first wish: loading a pretrained reader of texts takes seconds, which the
     first wish, new item or explanation would wait for. Other slates do not need it, so a service is
-    ready before.
+    ready before. A catalog without texts has nothing to match a wish with.
     """
+    if not model.text.shape[1]:
+        return model
     encoder = model.item_inputs.encoder
     if isinstance(encoder, PretrainedEncoder):
         encoder.load()  # the wish below may be in its cache, which would leave it unloaded

@@ -100,7 +100,11 @@ class Known:
         if store is None or body.user_id is None:
             return cls()
         events, profile = store.user(body.user_id, last)
-        beside = store.known_beside(body.user_id) if served.reads_beside else KnownBeside()
+        beside = (
+            store.known_beside(body.user_id, served.searches_last)
+            if served.reads_beside
+            else KnownBeside()
+        )
         return cls(events=events, profile=profile, beside=beside)
 
     def has_older(self, body: UserInput, served: Served, last: int) -> bool:

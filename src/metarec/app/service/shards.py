@@ -3,7 +3,7 @@ them and merges what they offer.
 
 No slate depends on how the shards fare. A shard that died, does not answer in time or holds another
 version of the model is counted, and its slice is scored by the worker itself, which holds the
-model too; a shard is asked again a second later.
+model too; a shard is asked again some seconds later.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from metarec.recommendation.slate import Request
 from metarec.recommendation.some_items import Sums
 
 log = logging.getLogger("metarec.service")
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
 """How long a shard may take; then its slice is scored by who asked."""
-LOOK_AGAIN = 1.0
+LOOK_AGAIN = 3.0
 """Seconds for which a shard that did not answer is not asked."""
-PROBE_SECONDS = 0.5
+PROBE_SECONDS = 1.0
 """How long a shard may take that did not answer the last time."""
 KEPT = 64
 """Questions of which a shard remembers what it scored, until their second half comes."""

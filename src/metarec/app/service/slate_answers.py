@@ -171,9 +171,8 @@ class SlateAnswers:
         body, by, began = asked.body, asked.by, asked.began
         served, request = asked.ask.served, asked.ask.request
         slate = slate.after(body.offset) if body.offset else slate
-        slate_id = secrets.token_hex(16)
+        slate_id, shots = secrets.token_hex(16), served.known(request)
         if body.user_id is not None and self.service.settings.log_slates and IS_REMEMBERED.get():
-            shots = served.known(request)
             exposure = by.exposure(shots, began)
             _remember(self.service, slate_id, body.user_id, slate, shots, began, exposure)
         reasons = (
@@ -194,7 +193,7 @@ class SlateAnswers:
                 served,
                 slate_id,
                 slate,
-                served.known(request),
+                shots,
                 reasons,
                 notes,
                 without_store=asked.without_store,

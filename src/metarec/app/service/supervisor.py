@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import multiprocessing
+import os
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.context import BaseContext
 from socket import socket
 
 import uvicorn
@@ -18,6 +26,32 @@ from metarec.app.service.parent_process import end_with_parent
 log = logging.getLogger("metarec.service")
 PUT_AWAY = 5.0
 """Seconds that a worker has, beyond those of running requests, to write what waits and end."""
+MAX_FOLDER = 70
+"""Letters of the folder of temporary files: the address of a socket in it may have 107 in all."""
+
+
+def processes() -> BaseContext:
+    """How workers are started: by forking a process that has imported the service and done nothing
+    else, so that all share the memory of what is imported; elsewhere than on Linux each by itself.
+    That process is spoken to through a socket in the folder of temporary files.
+    """
+    if sys.platform != "linux" or len(os.fsencode(tempfile.gettempdir())) > MAX_FOLDER:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["metarec.app.service.application"])
+    return context
+
+
+def _started(
+    config: uvicorn.Config, target: Callable[[list[socket]], None], sockets: list[socket]
+) -> None:
+    """What a worker's process begins with. What it shares is no garbage: to look for some would
+    copy it page by page.
+    """
+    gc.freeze()
+    config.configure_logging()
+    with suppress(KeyboardInterrupt):
+        target(sockets)
 
 
 class Worker(Process):
@@ -31,6 +65,11 @@ class Worker(Process):
         self, config: uvicorn.Config, sockets: list[socket], limits: Limits | None = None
     ) -> None:
         super().__init__(config, sockets)
+        started = {"config": config, "target": self.target, "sockets": sockets}
+        # A process of either context; uvicorn's is one of its own
+        self.process = processes().Process(  # type: ignore[attr-defined]
+            target=_started, kwargs=started
+        )
         self._limits = limits
         self._asked_at: float | None = None
 

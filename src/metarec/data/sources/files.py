@@ -76,7 +76,8 @@ def _read_json(
     if start == b"[" or not is_lines:
         rows = _array(content if content is not None else path.read_bytes(), path.name)
         if rows is not None:
-            return _mixed_frame(rows), Place(path.name, "object"), findings
+            told = [*findings, *_keys_told(rows, path.name)]
+            return _mixed_frame(rows), Place(path.name, "object"), told
     try:
         table = pl.read_ndjson(source, infer_schema_length=None)
         return table, Place(path.name, "line"), findings
@@ -115,6 +116,21 @@ def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
     return found
 
 
+KEYS = {"user_id": "__user_key", "item_id": "__item_key"}
+"""What the keys of an object of lists are called until it is said that they are read."""
+
+
+def _keys_told(rows: list[dict[str, Any]], place: str) -> list[Finding]:
+    """What to say where keys of an object are ids; they are called so from here on."""
+    name = next((n for n, column in KEYS.items() if column in rows[0]), None)
+    if name is None:
+        return []
+    for row in rows:
+        row[name] = row.pop(KEYS[name])
+    why = f"keys of the object in {place} were read as {name}"
+    return [Finding(rule="columns", rows=0, action="noted", why=why)]
+
+
 def _of_pandas(found: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Rows of what pandas writes by default, `{"user": {"0": "u1", ...}, ...}`, or as `split`."""
     if {"columns", "data"} <= found.keys() and isinstance(found["data"], list):
@@ -144,7 +160,7 @@ def _by_key(found: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
         if (user is None) == (item is None):
             return None
         key = "user_id" if user is None else "item_id"
-        return [{key: name, **row} for name, rows in found.items() for row in rows]
+        return [{KEYS[key]: name, **row} for name, rows in found.items() for row in rows]
     if all(isinstance(v, list) and v and not isinstance(v[0], list) for v in found.values()) or all(
         isinstance(v, dict) and v and not any(isinstance(c, dict | list) for c in v.values())
         for v in found.values()

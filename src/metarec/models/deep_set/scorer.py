@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
+from metarec.models.base import by_columns
 from metarec.models.config import configured
 from metarec.models.deep_set.inference import ServedNetwork
 from metarec.models.deep_set.network import DeepSetConfig, DeepSetNetwork, train_network
@@ -80,10 +81,8 @@ class DeepSet:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[D, N]: products for few users at once are much faster over this order than over the
-        other.
-        """
-        return np.ascontiguousarray(in_memory(self._served.items).T)
+        """[D, N]."""
+        return by_columns(in_memory(self._served.items))
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

@@ -1,0 +1,190 @@
+"""What a profile says of a user's ratings before any: where the Gaussian process of
+`models/rating.py` starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import solve
+
+from metarec.features.histories import Histories
+
+USERS_AT_ONCE = 2048
+"""Users whose events are summed up at a time: bounds memory."""
+MAX_DIRECTIONS = 64
+"""Directions of profiles that are read, the widest: bounds the solve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfilePrior:
+    """A ridge from profile columns to each user's weights of the item factors and to their offset;
+    silent without a profile.
+    """
+
+    middle: np.ndarray
+    """[P] float32 mean of the profile columns."""
+    weights: np.ndarray
+    """[P, F + 1] float32: of the F factors and of the offset."""
+
+    @classmethod
+    def nothing(cls) -> ProfilePrior:
+        """Says nothing of anyone."""
+        return cls(middle=np.zeros(0, np.float32), weights=np.zeros((0, 1), np.float32))
+
+    @classmethod
+    def fit(cls, equations: ProfileEquations, pull: float) -> ProfilePrior:
+        """Of all its users, with this pull towards nothing."""
+        (gram, target), (other_gram, other_target) = equations.halves
+        found = _solved(gram + other_gram, target + other_target, 2.0 * pull)
+        weights = equations.directions @ found.reshape(equations.directions.shape[1], -1)
+        return cls(
+            middle=equations.middle.astype(np.float32),
+            weights=(weights * equations.constants).astype(np.float32),
+        )
+
+    def of(self, profiles: np.ndarray | None, users: int) -> np.ndarray:
+        """[users, F + 1] where the process starts; 0 for a user of whom nothing is known."""
+        if profiles is None or not len(self.weights):
+            return np.zeros((users, self.weights.shape[1]), np.float32)
+        is_known = profiles.any(axis=1, keepdims=True)
+        return np.asarray(((profiles - self.middle) * is_known) @ self.weights, np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileEquations:
+    """Generalised least squares of what users share by profile, beside what each draws from the
+    process's own prior: each half of the users, so that one can be asked about the other.
+    """
+
+    middle: np.ndarray
+    """[P] mean of the profile columns."""
+    directions: np.ndarray
+    """[P, D] of most variance among the users."""
+    constants: np.ndarray
+    """[F + 1] by which weights are multiplied: 1, and for the offset what it is drawn by."""
+    columns: np.ndarray
+    """[U, D] users along the directions."""
+    certainty: np.ndarray
+    """[U, F + 1, F + 1] how sure events make of a user's weights, from 0 to the unit matrix."""
+    said: np.ndarray
+    """[U, F + 1] weights that events make likely without a profile."""
+    weights: np.ndarray
+    """[U] how much each user counts."""
+
+    @classmethod
+    def of(
+        cls,
+        histories: Histories,
+        residuals: np.ndarray,
+        profiles: np.ndarray,
+        factors: np.ndarray,
+        *,
+        offset_variance: float,
+        noise: float,
+        weights: np.ndarray,
+    ) -> ProfileEquations:
+        """From ratings less item offsets [E], profiles [U, P] and item factors [N, F]."""
+        middle = np.average(profiles, axis=0, weights=weights)
+        constants = np.append(np.ones(factors.shape[1]), offset_variance**0.5)
+        centred = (profiles - middle) * profiles.any(axis=1, keepdims=True)
+        directions = _widest(centred, weights)
+        features = np.column_stack([factors, np.ones(len(factors))]) * constants
+        certainty, said = _of_users(histories, residuals, features, noise)
+        return cls(
+            middle=middle,
+            directions=directions,
+            constants=constants,
+            columns=centred @ directions,
+            certainty=certainty,
+            said=said,
+            weights=weights,
+        )
+
+    @cached_property
+    def halves(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Normal equations of each half of the users."""
+        return [self._of_half(who) for who in self._who]
+
+    def best_pull(self, pulls: Sequence[float]) -> float | None:
+        """The one by which halves of the users gain most by each other; None where no pull gains by
+        two standard errors.
+        """
+        gains = {pull: self._gains(pull) for pull in pulls}
+        best = max(gains, key=lambda pull: float(gains[pull].sum()))
+        found = gains[best]
+        is_clear = found.mean() > 2.0 * found.std() / max(len(found), 1) ** 0.5
+        return best if is_clear else None
+
+    @property
+    def _who(self) -> tuple[np.ndarray, np.ndarray]:
+        half = np.arange(len(self.said)) % 2 == 0
+        return half, ~half
+
+    def _gains(self, pull: float) -> np.ndarray:
+        """[U] squared error that each user's events lose by what the other half says."""
+        gains = np.zeros(len(self.said))
+        for who, equations in zip(self._who, self.halves[::-1], strict=True):
+            found = _solved(*equations, pull).reshape(self.columns.shape[1], -1)
+            start = self.columns[who] @ found
+            spent = np.einsum("uf,ufg,ug->u", start, self.certainty[who], start)
+            gains[who] = self.weights[who] * (2.0 * (start * self.said[who]).sum(1) - spent)
+        return gains
+
+    def _of_half(self, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _equations(self.columns[who], self.certainty[who], self.said[who], self.weights[who])
+
+
+def _widest(centred: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """[P, D] directions of most variance, columns at one spread; dependent ones are left out."""
+    spread = np.sqrt(np.average(centred**2, axis=0, weights=weights))
+    scale = np.where(spread > 0, 1.0 / np.maximum(spread, 1e-6), 0.0)
+    scaled = centred * scale
+    sizes, directions = np.linalg.eigh((scaled * weights[:, None]).T @ scaled / weights.sum())
+    kept = np.flatnonzero(sizes > 1e-6 * max(float(sizes.max(initial=0.0)), 1e-12))
+    return np.asarray(scale[:, None] * directions[:, kept[-MAX_DIRECTIONS:]])
+
+
+def _of_users(
+    histories: Histories, residuals: np.ndarray, features: np.ndarray, noise: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """`certainty` and `said` of each user."""
+    n_users, dim = len(histories), features.shape[1]
+    certainty, said = np.zeros((n_users, dim, dim)), np.zeros((n_users, dim))
+    for start in range(0, n_users, USERS_AT_ONCE):
+        users = np.arange(start, min(start + USERS_AT_ONCE, n_users))
+        first, last = histories.offsets[users[0]], histories.offsets[users[-1] + 1]
+        rows = features[histories.items[first:last]]
+        cuts = histories.offsets[users] - first
+        filled = histories.lengths[users] > 0
+        grams, sums = np.zeros((len(users), dim, dim)), np.zeros((len(users), dim))
+        if filled.any():
+            for column in range(dim):
+                products = rows * rows[:, column : column + 1]
+                grams[filled, column] = np.add.reduceat(products, cuts[filled]) / noise
+            sums[filled] = np.add.reduceat(rows * residuals[first:last, None], cuts[filled]) / noise
+        inverse = np.linalg.inv(np.eye(dim) + grams)
+        certainty[users] = inverse @ grams
+        said[users] = np.einsum("ufg,ug->uf", inverse, sums)
+    return certainty, said
+
+
+def _equations(
+    columns: np.ndarray, certainty: np.ndarray, said: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normal equations [P F, P F] and [P F] of weights by profile."""
+    n_columns, dim = columns.shape[1], said.shape[1]
+    gram = np.zeros((n_columns, dim, n_columns, dim))
+    weighted = columns * weights[:, None]
+    for one in range(dim):
+        for other in range(one, dim):
+            block = (weighted * certainty[:, one, other, None]).T @ columns
+            gram[:, one, :, other] = gram[:, other, :, one] = block
+    return gram.reshape(n_columns * dim, -1), (weighted.T @ said).ravel()
+
+
+def _solved(gram: np.ndarray, target: np.ndarray, pull: float) -> np.ndarray:
+    return np.asarray(solve(gram + pull * np.eye(len(gram)), target, assume_a="pos"))
