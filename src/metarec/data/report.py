@@ -202,12 +202,7 @@ def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             "kinds",
             ", ".join(f"{kind} {count:,}" for kind, count in list(facts["kinds"].items())[:8]),
         ),
-        (
-            "values",
-            f"{'ratings' if values['are_ratings'] else 'no ratings; amounts'} from "
-            f"{values['min']:g} to {values['max']:g}, "
-            f"mean {values['mean']:.2f}",
-        ),
+        ("values", _values(values)),
     ]
     lines.append(("time", _span(time) if time["known"] else "none: the order of events is unknown"))
     if facts["drift"]:
@@ -229,6 +224,13 @@ def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if facts["context"]:
         lines.append(("context", ", ".join(facts["context"])))
     return lines
+
+
+def _values(values: dict[str, Any]) -> str:
+    if not values["are_ratings"] and values["min"] == values["max"] == 1:
+        return "no ratings; each act counts once"
+    what = "ratings" if values["are_ratings"] else "no ratings; amounts"
+    return f"{what} from {values['min']:g} to {values['max']:g}, mean {values['mean']:.2f}"
 
 
 def _span(time: dict[str, Any]) -> str:
