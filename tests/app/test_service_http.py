@@ -28,7 +28,6 @@ from metarec.features.text import item_text  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.outcomes import join_outcomes  # noqa: E402
 from metarec.recommendation.slate import Request  # noqa: E402
-from metarec.recommendation.users import RequestReader  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
 from tiny_models import build_model  # noqa: E402
@@ -385,16 +384,6 @@ def test_no_worker_copies_the_embeddings_to_tell_what_is_alike(client):
     served.similar(0, 5)
     held = [array for array in vars(served).values() if isinstance(array, np.ndarray)]
     assert held and all(array.ndim == 1 for array in held)
-
-
-def test_a_request_is_read_once(client, monkeypatch):
-    read, users = [], RequestReader.users
-    monkeypatch.setattr(
-        RequestReader, "users", lambda self, asked: read.append(len(asked)) or users(self, asked)
-    )
-    answer = slate(client, user_id="once", history=[{"item_id": "s00"}, {"item_id": "nope"}])
-    assert answer["shots"] == 1
-    assert read == [1]
 
 
 def test_what_cannot_be_heeded_is_said(client):

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from context_world import context_world
 from metarec import Dataset, Recommender, Request
+from metarec.data.cleaning_config import OFF
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
@@ -56,6 +57,7 @@ def world() -> Recommender:
         items=data.items.frame.with_columns(title=pl.Series(titles)),
         users=users,
         relations=data.relations,
+        cleaning=OFF,  # repeats are meant
     )
     return Recommender.fit(rated, "tiny", encoder="tfidf")
 

@@ -190,6 +190,7 @@ def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions
 
 def _parts(artefact: Artefact) -> dict[str, Any]:
     config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
+    _check_registered(current_ids(config["scorers"]))  # before settings of models are read
     catalog, policy = Catalog(frame=tables["catalog"]), Policy.of_json(config["policy"])
     return {
         "settings": _settings(config["settings"]),
@@ -242,7 +243,6 @@ def _item_inputs(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
 def _learned(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The ensemble, and of what is fitted beside it what there is."""
     names = current_ids(config["scorers"])
-    _check_registered(names)
     configs = configs_of(config.get("models", {}))
     rating = cast("RatingConfig | None", configs.get(RATING))
     cold, ratings, retrieval = (
