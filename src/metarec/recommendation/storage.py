@@ -190,7 +190,8 @@ def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions
 
 def _parts(artefact: Artefact) -> dict[str, Any]:
     config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
-    _check_registered(current_ids(config["scorers"]))  # before settings of models are read
+    names = current_ids(config["scorers"])
+    _check_registered(names)  # before settings of models are read
     catalog, policy = Catalog(frame=tables["catalog"]), Policy.of_json(config["policy"])
     return {
         "settings": _settings(config["settings"]),
@@ -203,7 +204,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "profile_inputs": ProfileInputs(**config["profile_inputs"]),
         "content": arrays["content"],
         "text": arrays["text"],
-        **_learned(config, arrays),
+        **_learned(names, config, arrays),
         "intervals": Conformal.of_json(config["intervals"]) if config.get("intervals") else None,
         "prior": Prior.from_parts(config["prior"], under("prior", arrays))
         if config.get("prior")
@@ -240,9 +241,10 @@ def _item_inputs(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
     )
 
 
-def _learned(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The ensemble, and of what is fitted beside it what there is."""
-    names = current_ids(config["scorers"])
+def _learned(
+    names: tuple[str, ...], config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """The ensemble of these models, and of what is fitted beside it what there is."""
     configs = configs_of(config.get("models", {}))
     rating = cast("RatingConfig | None", configs.get(RATING))
     cold, ratings, retrieval = (
