@@ -4,6 +4,7 @@ feeds, courses, clinics, banks, fleets and travel; each is read as meant, or wha
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -429,7 +430,8 @@ def test_a_folder_in_chinese_is_known_by_its_columns(tmp_path: Path) -> None:
         "浏览",
     )
     item = data.items.frame.row(0, named=True)
-    assert (item["title"], item["categories"], item["text"]) == ("老王面馆", "面食", "手工拉面")
+    told = item["title"], item["categories"], item["text"]
+    assert told == ("老王面馆", "面食", "手工拉面")
     assert (item["latitude"], item["longitude"]) == (39.9, 116.4)
     assert data.relations.searches["query"].to_list() == ["拉面"]
     assert data.relations.friends.row(0) == ("U1", "U2", 0.5)
@@ -458,6 +460,27 @@ def test_chinese_names_of_ids_are_read(tmp_path: Path, names: str) -> None:
     data, _ = read(path)
     assert data.interactions.frame["user_id"].to_list() == ["a", "b"]
     assert data.interactions.frame["item_id"].to_list() == ["x", "y"]
+
+
+def test_an_id_without_a_noun_is_the_tables_own(tmp_path: Path) -> None:
+    (tmp_path / "行为.csv").write_text("用户编号,商品编号\na,x\nb,y\n")
+    (tmp_path / "商品.csv").write_text("编号,商品名称,店铺编号\nx,茶,s1\ny,咖啡,s2\n")
+    data, _ = read(tmp_path)
+    assert dict(data.items.frame.select("item_id", "title").iter_rows()) == {"x": "茶", "y": "咖啡"}
+
+
+def test_objects_of_a_program_are_read_as_text() -> None:
+    keys = [uuid.UUID(int=n) for n in range(3)]
+    frame = pl.DataFrame(
+        {
+            "user_id": pl.Series(keys, dtype=pl.Object),
+            "item_id": ["x", "y", "x"],
+            "mood": pl.Series(["calm", None, 3], dtype=pl.Object),
+        }
+    )
+    data = Dataset(interactions=frame)
+    assert data.interactions.frame["user_id"].to_list() == [str(key) for key in keys]
+    assert data.interactions.frame["mood"].to_list() == ["calm", None, "3"]
 
 
 def test_a_table_of_users_that_has_a_query_stays_one(tmp_path: Path) -> None:

@@ -155,12 +155,17 @@ def _hourly_acts(rng: np.random.Generator, n: int = 2000) -> Acts:
     items = rng.integers(0, 80, n)
     own = items // 20 * 6 + rng.integers(0, 6, n)
     hours = np.where(rng.random(n) < 0.4, own, rng.integers(0, 24, n))
+    return _acts(np.arange(n) // 20, items, np.stack([hours + 1, rng.integers(1, 4, n)], axis=1))
+
+
+def _acts(owners: np.ndarray, items: np.ndarray, codes: np.ndarray) -> Acts:
+    """Acts without times and places."""
     return Acts(
-        owners=np.arange(n) // 20,
+        owners=owners,
         items=items,
-        times=np.full(n, np.nan),
-        codes=np.stack([hours + 1, rng.integers(1, 4, n)], axis=1),
-        locations=np.full((n, 2), np.nan),
+        times=np.full(len(items), np.nan),
+        codes=codes,
+        locations=np.full((len(items), 2), np.nan),
     )
 
 
@@ -185,13 +190,7 @@ def _walks(rng: np.random.Generator, n: int = 3000) -> Acts:
     """
     items = rng.integers(0, 300, n)
     rain = rng.random(n) < np.where(items < 100, 0.05, 0.4)
-    return Acts(
-        owners=np.arange(n) // 10,
-        items=items,
-        times=np.full(n, np.nan),
-        codes=np.stack([rain + 1, rng.integers(1, 25, n)], axis=1),
-        locations=np.full((n, 2), np.nan),
-    )
+    return _acts(np.arange(n) // 10, items, np.stack([rain + 1, rng.integers(1, 25, n)], axis=1))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -259,13 +258,8 @@ def test_a_changed_text_is_read_and_the_others_stay_as_they_were() -> None:
 
 def test_what_one_user_repeats_counts_once() -> None:
     """A hundred uses at night by one user are no sign that others use the item at night."""
-    nights = Acts(
-        owners=np.repeat([0, 1, 2, 3], [100, 1, 1, 1]),
-        items=np.zeros(103, np.int64),
-        times=np.full(103, np.nan),
-        codes=np.repeat([[1], [2]], [100, 3], axis=0),
-        locations=np.full((103, 2), np.nan),
-    )
-    (table,) = _tables(nights, np.array([3]), 1)
+    owners, nights = np.repeat([0, 1, 2, 3], [100, 1, 1, 1]), np.repeat([1, 2], [100, 3])
+    acts = _acts(owners, np.zeros(103, np.int64), nights[:, None])
+    (table,) = _tables(acts, np.array([3]), 1)
 
     np.testing.assert_allclose(table[:, 0], [0.0, 1.0, 3.0])

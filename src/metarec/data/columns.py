@@ -26,7 +26,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "account_id",
         *"用户 用户id 用户编号 用户名 客户 客户id 客户号 客户编号".split(),
         *"会员 会员id 会员号 会员编号".split(),
-        *"学员 学员编号 学号 读者 读者编号 患者编号 买家 买家id 顾客 顾客编号".split(),
+        *"学员 学员编号 学号 读者 读者编号 患者编号".split(),
+        *"买家 买家id 顾客 顾客编号".split(),
     ),
     "item_id": (
         "item",
@@ -48,7 +49,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "stock_code",
         "content_id",
         "place_id",
-        *"商品 商品id 商品编号 商品编码 物品 物品id 物品编号 产品 产品id 产品编号 产品代码".split(),
+        *"商品 商品id 商品编号 商品编码 物品 物品id 物品编号".split(),
+        *"产品 产品id 产品编号 产品代码".split(),
         *"课程 课程id 课程编号 内容id 内容编号 文章id 视频id".split(),
         *"帖子id 电影id 歌曲id 图书id 货源编号".split(),
     ),
@@ -65,7 +67,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "event_timestamp",
         "invoice_date",
         "transaction_timestamp",
-        *"时间 时间戳 日期 发生时间 行为时间 操作时间 创建时间 下单时间 交易时间".split(),
+        *"时间 时间戳 日期 发生时间 行为时间 操作时间".split(),
+        *"创建时间 下单时间 交易时间".split(),
     ),
     "value": ("rating", "ratings", "score", "stars", "overall", "评分", "打分", "星级"),
     "kind": (
@@ -86,7 +89,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "action_name",
         "interaction",
         "activity",
-        *"行为 行为类型 行为名称 操作 操作类型 动作 事件 事件类型 交易类型".split(),
+        *"行为 行为类型 行为名称 操作 操作类型 动作".split(),
+        *"事件 事件类型 交易类型".split(),
     ),
     "title": (
         "name",
@@ -95,7 +99,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "product_title",
         "item_name",
         "description_short",
-        *"标题 名称 商品名称 商品名 产品名称 课程名称 电影名称 书名".split(),
+        *"标题 名称 商品名称 商品名 产品名称".split(),
+        *"课程名称 电影名称 书名".split(),
     ),
     "text": (
         "description",
@@ -161,14 +166,16 @@ ITEM_NOUNS = tuple(
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(
-    "用户 客户 顾客 会员 学员 学生 读者 患者 病人 买家 司机 骑手 乘客 旅客 游客 观众 "
-    "听众 玩家 员工 求职者 候选人 居民 业主 投资者 投资人 持卡人 粉丝 访客 账户 账号".split()
+    "用户 客户 顾客 会员 学员 学生 读者 患者 病人 买家 司机 骑手 "
+    "乘客 旅客 游客 观众 听众 玩家 员工 求职者 候选人 居民 业主 "
+    "投资者 投资人 持卡人 粉丝 访客 账户 账号".split()
 )
 """What users are called in Chinese."""
 CHINESE_ITEM_NOUNS = tuple(
-    "商品 物品 产品 货品 课程 文章 视频 短视频 帖子 笔记 电影 影片 剧集 歌曲 音乐 专辑 "
-    "歌手 播客 图书 书籍 商户 商家 店铺 门店 店 餐厅 饭店 酒店 民宿 房源 景点 景区 地点 "
-    "场所 场馆 药品 药物 菜品 菜谱 食谱 菜 书 职位 岗位 基金 股票 理财产品 游戏 应用 "
+    "商品 物品 产品 货品 课程 文章 视频 短视频 帖子 笔记 电影 影片 "
+    "剧集 歌曲 音乐 专辑 歌手 播客 图书 书籍 商户 商家 店铺 门店 店 "
+    "餐厅 饭店 酒店 民宿 房源 景点 景区 地点 场所 场馆 药品 药物 "
+    "菜品 菜谱 食谱 菜 书 职位 岗位 基金 股票 理财产品 游戏 应用 "
     "新闻 资讯 节目 货源 货物 运单 航班 车型 套餐 优惠券 广告 项目".split()
 )
 """What items are called in Chinese."""
@@ -202,7 +209,7 @@ _CHINESE_IDS = "id 编号 编码 代码 号 号码 序号"
 
 
 STAND_INS = {
-    "session": "session_id session_key session_uuid session_code 会话 会话id 会话编号".split(),
+    "session": ("session_id session_key session_uuid session_code 会话 会话id 会话编号".split()),
     "device": "device_id device_key device_uuid device_code device_no 设备id 设备号".split(),
     "cookie": "cookie_id cookie_key cookie_uuid cookie".split(),
     "visit": "visit_id visit_key visit_uuid".split(),
@@ -241,7 +248,10 @@ AS_GIVEN = "_as_given"
 """Ending of a column of a canonical name that a mapping takes from elsewhere."""
 AMOUNTS = ("quantity", "qty", "数量")
 """Names of columns that say how much was bought; below 0, what came back."""
-SUMS = ("amount", "total", "totalprice", "revenue", "sales", "lineamount", "金额", "总价", "销售额")
+SUMS = (
+    *("amount", "total", "totalprice", "revenue", "sales", "lineamount"),
+    *("金额", "总价", "销售额"),
+)
 """Names of columns that say how much was paid, as `plain` has them."""
 MATRIX = 8
 """Columns from which on a table without ids of items may have one for each item."""
@@ -345,7 +355,8 @@ def rename(
     for name in CANONICAL[table]:
         if name in mapping or name in columns:
             continue
-        own_id = ("id",) if {"items": "item_id", "users": "user_id"}.get(table) == name else ()
+        is_own = {"items": "item_id", "users": "user_id"}.get(table) == name
+        own_id = ("id", "编号") if is_own else ()
         further = (*own_id, *LESS_LIKELY.get(name, ()))
         for synonym in (
             *(synonyms or {}).get(name, ()),
@@ -518,7 +529,8 @@ def _known_by_title(
 
 _OF_ANOTHER = re.compile(
     r"(order|invoice|basket|cart|ticket|receipt|booking|transaction|session|visit|cheque|bill)"
-    r"(id|no|nr|number|code|key|ref|uuid)?$|(订单|单据|发票|小票|票据|会话|交易)(id|编号|编码|号|号码)$"
+    r"(id|no|nr|number|code|key|ref|uuid)?$"
+    r"|(订单|单据|发票|小票|票据|会话|交易)(id|编号|编码|号|号码)$"
 )
 """Keys of another table, such as of orders, as `plain` has them."""
 

@@ -62,11 +62,14 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
 
 def widened(table: pl.DataFrame) -> pl.DataFrame:
     """Whole numbers of any width as 64 bits, so that they compare with any other; spans of time as
-    seconds.
+    seconds; objects, such as keys of a program, as text.
     """
-    found = []
+    found: list[pl.Expr | pl.Series] = []
     for name, dtype in table.schema.items():
-        if isinstance(dtype, pl.Duration):
+        if dtype == pl.Object:
+            cells = [None if cell is None else str(cell) for cell in table[name]]
+            found.append(pl.Series(name, cells, pl.Utf8))
+        elif isinstance(dtype, pl.Duration):
             found.append(pl.col(name).dt.total_microseconds() / 1e6)
         elif dtype.is_integer() and dtype != pl.Int64:
             largest = table[name].max()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -32,9 +32,6 @@ from metarec.app.commands.options import (
     show,
     table,
 )
-
-if TYPE_CHECKING:
-    pass
 from metarec.app.commands.requests import known_items, request_of, titles_of, with_context
 
 

@@ -64,8 +64,8 @@ def one_thread() -> None:
     """
     import torch
 
-    # Comes with scikit-learn, without types
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    # Comes with scikit-learn
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no types
 
     torch.set_num_threads(1)
     threadpool_limits(1)

@@ -66,10 +66,9 @@ class Worker(Process):
     ) -> None:
         super().__init__(config, sockets)
         started = {"config": config, "target": self.target, "sockets": sockets}
-        # A process of either context; uvicorn's is one of its own
-        self.process = processes().Process(  # type: ignore[attr-defined]
-            target=_started, kwargs=started
-        )
+        own = processes()
+        # Of either context; typeshed gives only subclasses of BaseContext a Process
+        self.process = own.Process(target=_started, kwargs=started)  # type: ignore[attr-defined]
         self._limits = limits
         self._asked_at: float | None = None
 

@@ -20,7 +20,8 @@ MAX_KINDS = 20
 FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart "
     "addtocart bookmark skip upvote downvote subscribe complete "
-    "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 评论 收藏 加购 跳过 订阅 完成".split()
+    "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
+    "评论 收藏 加购 跳过 订阅 完成".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.
