@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,13 @@ def test_one_item_with_text_is_like_none_and_of_many_the_ones_with_most_events_a
     found = Alike.of(np.ones((5, 2)), np.array([1, 5, 4, 1, 3]), 9)
     assert found is not None
     assert found.compared.tolist() == [1, 2, 4]
+
+
+def test_the_order_of_all_items_is_not_held_for_each_block():
+    text = np.random.default_rng(0).standard_normal((4000, 4)).astype(np.float32)
+    tracemalloc.start()
+    found = Alike.of(text, np.ones(len(text), int), 10)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found is not None
+    assert peak < 4000 * 4000 * 8  # all orders at once

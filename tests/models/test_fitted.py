@@ -11,7 +11,7 @@ import pytest
 
 from episodes import histories_of
 from metarec.features.behaviour import Behaviour
-from metarec.models.few_shot.fitted import FittedLearner
+from metarec.models.few_shot.fitted import PAIRS, FittedLearner, parts_of
 from metarec.models.few_shot.inputs import ItemColumns
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
@@ -192,3 +192,34 @@ def test_items_embedded_once_score_as_items_embedded_anew(name, behaviour):
 def test_a_tower_that_adapts_is_not_embedded_beforehand(behaviour):
     learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="maml")
     assert learner._served.embedded is None
+
+
+def test_who_did_much_is_asked_about_in_small_parts():
+    """A closed form holds matrices of the square of the longest support for everyone of a part."""
+    lengths = np.random.default_rng(0).permutation([*[700] * 60, *[3] * 60, 4000])
+    parts = parts_of(lengths, 1000)
+    assert sorted(np.concatenate(parts)) == [*range(len(lengths))]
+    assert all(len(p) == 1 or len(p) * lengths[p].max() ** 2 <= PAIRS for p in parts)
+    assert (lengths[parts[0]] == 3).all()  # padded to nobody longer
+    assert len(parts[0]) == 60
+
+
+def test_users_in_parts_are_scored_as_alone(behaviour):
+    learner = FittedLearner.untrained(behaviour, np.random.default_rng(0), name="r2d2")
+    rng = np.random.default_rng(1)
+    items = [[(int(i), 1.0) for i in rng.integers(0, 2 * TASTE, n)] for n in (1500, 2, 1500, 0, 7)]
+    users = histories_of(items)
+    assert len(parts_of(users.lengths, 2 * TASTE)) > 1
+    nothing = np.zeros((len(items), behaviour.profiles.shape[1]), np.float32)
+    together = learner.scores(users, nothing)
+    for row in range(len(items)):
+        alone = learner.scores(users.users(np.array([row])), nothing[:1])
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-4)
+
+
+def test_asked_about_no_items_it_says_nothing(behaviour):
+    """Retrieval in a large catalog may have none to look at more closely."""
+    learner = FittedLearner.untrained(behaviour, np.random.default_rng(0), name="r2d2")
+    users = histories_of([[(0, 1.0)], []])
+    nothing = np.zeros((2, behaviour.profiles.shape[1]), np.float32)
+    assert learner.scores(users, nothing, np.array([], int)).shape == (2, 0)

@@ -72,7 +72,8 @@ def _nearest(directions: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]
     for start in range(0, len(directions), BLOCK):
         cosines = directions[start : start + BLOCK] @ directions.T
         cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -np.inf
-        top = np.argpartition(-cosines, most - 1, axis=1)[:, :most]
+        # A copy: a view would hold the order of all items for each block
+        top = np.argpartition(-cosines, most - 1, axis=1)[:, :most].copy()
         found.append((top, np.take_along_axis(cosines, top, axis=1)))
     near, cosines = (np.concatenate(part) for part in zip(*found, strict=True))
     return near, cosines

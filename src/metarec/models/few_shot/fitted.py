@@ -29,9 +29,10 @@ from metarec.models.few_shot.values import ValueScale, ViewName
 from metarec.runtime.device import in_memory, on_device
 from metarec.runtime.progress import Progress, silent
 
-CELLS = 200_000
-"""Tasks x items scored at a time: bounds memory whatever the catalog (a network's hidden layer is
-64 times that).
+CELLS, PAIRS = 200_000, 4_000_000
+"""Tasks x items scored at a time, and tasks x the square of the longest support, of which a closed
+form holds several matrices: bounds memory whatever the catalog (a network's hidden layer is 64
+times that) and however much users did.
 """
 
 
@@ -269,19 +270,37 @@ class FittedLearner:
         answer: Callable[[Prior, dict[str, Tensor], ItemFeatures], Tensor],
         items: np.ndarray | None = None,
     ) -> np.ndarray:
-        support, learner, served = self.support(histories, profiles), self.learner, self._served
+        learner, served = self.learner, self._served
         asked = served if items is None else served.take(on_device(items))
-        step = max(1, CELLS // len(asked))
-        parts = []
-        with torch.no_grad():
-            for start in range(0, len(support), step):
-                params = learner.adapt(self.prior, support.part(slice(start, start + step)), served)
-                parts.append(answer(self.prior, params, asked))
-        return (
-            in_memory(torch.cat(parts) if len(parts) > 1 else parts[0])
-            if parts
-            else np.zeros((0, len(asked)), np.float32)
-        )
+
+        def answers(some: Histories, profiles: np.ndarray) -> np.ndarray:
+            with torch.no_grad():
+                params = learner.adapt(self.prior, self.support(some, profiles), served)
+                return in_memory(answer(self.prior, params, asked))
+
+        parts = parts_of(histories.lengths, len(asked))
+        if len(parts) == 1:
+            return answers(histories, profiles)
+        out = np.zeros((len(histories), len(asked)), np.float32)
+        for part in parts:
+            out[part] = answers(histories.users(part), profiles[part])
+        return out
+
+
+def parts_of(lengths: np.ndarray, n_items: int) -> list[np.ndarray]:
+    """Users [B] with supports of these `lengths`, those of like lengths together, in parts that
+    `CELLS` and `PAIRS` allow.
+    """
+    order = np.argsort(lengths, kind="stable")
+    pairs = lengths[order].astype(np.int64) ** 2
+    most = np.maximum(1, np.minimum(CELLS // max(n_items, 1), PAIRS // np.maximum(pairs, 1)))
+    parts = []
+    while len(order):
+        fits = np.arange(1, len(order) + 1) <= most
+        count = max(1, int(fits.sum()))  # the longest of a part decides, and lengths ascend
+        parts.append(order[:count])
+        order, most = order[count:], most[count:]
+    return parts
 
 
 def _items(columns: ItemColumns, content: np.ndarray, method: Method, anchors: int) -> ItemFeatures:

@@ -46,15 +46,6 @@ class Support:
         """[B] number of events, as floats."""
         return self.is_real.sum(-1).to(self.values.dtype)
 
-    def part(self, rows: slice) -> Support:
-        """Some of the tasks."""
-        return Support(
-            items=self.items[rows],
-            values=self.values[rows],
-            is_real=self.is_real[rows],
-            profile=None if self.profile is None else self.profile[rows],
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
