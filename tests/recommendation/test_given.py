@@ -160,6 +160,10 @@ def test_it_is_learned_where_it_ranks_lists_better_and_left_out_where_it_does_no
     assert found.most_popular == pytest.approx(0.95)
     few = [unknown.rows(np.arange(USERS) < 40)] * 2
     assert train_given(gate, (0, 3), few, few, OWN_LISTS, 0).chosen is None
+    everything = unknown.is_relevant.clone()
+    everything[0] = True  # of a long list, what was drawn for one size may all be liked
+    lopsided = [unknown, replace(unknown, is_relevant=everything)]
+    assert train_given(gate, (0, 3), [], lopsided, OWN_LISTS, 0).chosen is not None
 
 
 def test_given_candidates_are_at_most_as_many_as_lists_may_hold():

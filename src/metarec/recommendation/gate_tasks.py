@@ -74,10 +74,11 @@ class GateTasks:
         """Of each task the candidates `index` [T, K]."""
         return self.drawn((torch.arange(len(index))[:, None], index))
 
-    def deciding(self) -> GateTasks:
-        """Tasks whose candidates hold both what is relevant and what is not."""
+    @property
+    def decides(self) -> np.ndarray:
+        """[T] whether the candidates of each hold both what is relevant and what is not."""
         other = self.is_real & ~self.is_relevant
-        return self.rows((self.is_relevant.any(1) & other.any(1)).numpy())
+        return np.asarray((self.is_relevant.any(1) & other.any(1)).numpy())
 
     def without(self, models: int) -> GateTasks:
         """The same tasks without what the last `models` models say."""

@@ -153,9 +153,12 @@ def _better(
     """The gate learned from these lists, where there are enough and it ranks them clearly better
     than `start`.
     """
-    tasks = [some.deciding() for some in tasks]
-    if not tasks or min(len(some.shares) for some in tasks) < config.min_tasks:
+    # The same users at each size: of long lists another part is drawn each time, which may decide
+    # nothing.
+    decides = np.all([some.decides for some in tasks], axis=0)
+    if decides.sum() < config.min_tasks:
         return None
+    tasks = [some.rows(decides) for some in tasks]
     found = train_gate(start.names, shots, tasks, rng, start=start, config=training)
     before = Gate.from_arrays(start.names, {"points": np.array(shots), **start.at(np.array(shots))})
     gain = ndcg_of(found, tasks, training) - ndcg_of(before, tasks, training)
