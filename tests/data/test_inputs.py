@@ -575,6 +575,26 @@ def test_columns_of_yes_and_no_say_what_was_done(tmp_path: Path) -> None:
     assert sorted(metarec.read(tmp_path).interactions.acts()["sign"]) == [0, 1, 1]
 
 
+def test_what_users_hid_or_declined_says_no(tmp_path: Path) -> None:
+    for name in ("hidden", "is_hidden", "dislike"):
+        table(tmp_path, f"user,item,{name}\na,x,no\na,y,yes\nb,x,no\n")
+        assert sorted(metarec.read(tmp_path).interactions.acts()["sign"]) == [-1, 1, 1]
+    table(tmp_path, "user,item,accepted\na,x,yes\na,y,no\nb,x,yes\n")
+    assert sorted(events(tmp_path)["kind"]) == ["accept", "accept", "decline"]
+    assert "'accepted'" in of_rule(tmp_path, "kinds")[1].why
+
+
+def test_a_line_of_names_within_a_table_is_no_event(tmp_path: Path) -> None:
+    rows = "".join(f"c,i{n},view\n" for n in range(9))
+    table(tmp_path, f"user,item,kind\na,x,view\nuser,item,kind\nb,x,view\nb,,view\n{rows}")
+    assert events(tmp_path).height == 11
+    assert of_rule(tmp_path, "names_again")[0].rows == 1
+    (no_item,) = [
+        f for f in read_clean(tmp_path)[1].findings if any("line 5" in e for e in f.examples)
+    ]
+    assert no_item.rows == 1  # where it stands in the file
+
+
 def test_columns_of_yes_and_no_about_other_things_say_nothing_of_the_act(tmp_path: Path) -> None:
     table(tmp_path, "user,item,sale,mobile\na,x,1,0\na,y,0,1\nb,x,1,1\n")
     assert set(events(tmp_path)["kind"]) == {"event"}

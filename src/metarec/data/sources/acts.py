@@ -19,14 +19,17 @@ MAX_KINDS = 20
 """Kinds of a column that is taken for one of kinds, at most."""
 FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart "
-    "addtocart bookmark skip upvote downvote subscribe complete "
+    "addtocart bookmark skip upvote downvote subscribe complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
-    "评论 收藏 加购 跳过 订阅 完成".split()
+    "评论 收藏 加购 跳过 订阅 完成 接受 接单".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.
 """
+NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单"}
+"""Kinds that a no says, where it is an answer too."""
 IN_OTHER_WORDS = {
+    **dict.fromkeys(("hidden", "已隐藏"), "hide"),
     **dict.fromkeys(("gefällt", "gefälltmir", "aime", "jaime", "megusta", "mipiace"), "like"),
     **dict.fromkeys(("gekauft", "acheté", "comprado", "acquistato"), "purchase"),
     **dict.fromkeys(("geklickt", "cliqué"), "click"),
@@ -67,7 +70,8 @@ def with_kind(
     """
     frame, found = (frame, []) if "kind" in frame.columns else _said(frame, kinds, place, context)
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
-    refusals = _flags(frame, free, kinds, REFUSALS)
+    said_no = {name for name in FLAGS if kinds.of(name).sign == "negative"}
+    refusals = _flags(frame, free, kinds, REFUSALS | said_no)
     if not refusals:
         return frame, found
     frame, refused = _refused(frame, refusals, kinds, place)
@@ -86,7 +90,7 @@ def _said(
     if "value" not in frame.columns and len(thoughts) == 1:
         return _by_opinion(frame, thoughts[0], place)
     flags = _flags(frame, free, kinds, FLAGS) if "value" not in frame.columns else {}
-    if flags:
+    if any(kinds.of(name).sign == "positive" for name in flags):
         return _by_flags(frame, flags, kinds, place)
     found = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}
     refusing = [c for c, names in found.items() if _are_acts(names, kinds)]
@@ -152,7 +156,7 @@ def _flags(
         name = plain_kind(column)
         for start in ("is", "has", "did", "was", "是否"):
             name = name.removeprefix(start) if not kinds.known(name) else name
-        key = IN_OTHER_WORDS.get(plain(column)) or kinds.key(name)
+        key = IN_OTHER_WORDS.get(plain(column)) or IN_OTHER_WORDS.get(name) or kinds.key(name)
         key = next((k for k in (key, *forms(key)) if k in wanted), key)
         if key in wanted and (truth := _truth(frame[column])) is not None:
             found[key] = truth.alias(column)
@@ -178,7 +182,12 @@ def _by_flags(
     frame: pl.DataFrame, flags: dict[str, pl.Series], kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """The strongest kind that a row says yes to."""
-    kind = pl.Series("kind", [SHOWN] * frame.height)
+    kind, answered = pl.Series("kind", [SHOWN] * frame.height), list[Finding]()
+    for name in [name for name in flags if name in NO_SAYS]:
+        no, refused = NO_SAYS[name], ~flags[name].fill_null(True)
+        kind = pl.Series("kind", [no]).zip_with(refused, kind)
+        why = f"a no in column {flags[name].name!r} of {place} was read as {no!r}"
+        answered.append(Finding(rule="kinds", rows=int(refused.sum()), action="noted", why=why))
     for name in sorted(flags, key=lambda name: kinds.of(name).strength):
         kind = pl.Series("kind", [name]).zip_with(flags[name].fill_null(False), kind)
     shown = int((kind == SHOWN).sum())
@@ -188,7 +197,7 @@ def _by_flags(
     )
     answers = [truth.name for truth in flags.values()]  # what came of a moment is not of it
     note = Finding(rule="kinds", rows=shown, action="noted", why=why)
-    return frame.drop(answers).with_columns(kind), [note]
+    return frame.drop(answers).with_columns(kind), [note, *answered]
 
 
 def _kinds_in(column: pl.Series, kinds: Kinds) -> list[str]:

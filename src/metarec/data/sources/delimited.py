@@ -66,7 +66,28 @@ def read_delimited(
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, _unique(names), strict=True)))
     table = table.select(_bare(pl.col(c)) for c in table.columns)
-    return table.drop(_nameless(table)), place, findings
+    table, place, again = _without_names(table, names, place)
+    return table.drop(_nameless(table)), place, [*findings, *again]
+
+
+def _without_names(
+    table: pl.DataFrame, names: Sequence[str], place: Place
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Without rows that are the line of names again, as where files were put one below another."""
+    is_names = table.select(_are_names(table.columns, names)).to_series()
+    if not is_names.any():
+        return table, place, []
+    kept = (~is_names).arg_true().cast(pl.Int64)
+    why = f"the line of names stands again within {place.name}"
+    found = Finding(rule="names_again", rows=int(is_names.sum()), action="removed", why=why)
+    rows = kept if place.rows is None else place.rows.gather(kept)
+    return table.filter(~is_names), replace(place, rows=rows), [found]
+
+
+def _are_names(columns: Sequence[str], names: Sequence[str]) -> pl.Expr:
+    """Whether every cell of a row is the name of its column."""
+    pairs = zip(columns, names, strict=True)
+    return pl.all_horizontal([pl.col(c).eq_missing(name or None) for c, name in pairs])
 
 
 def _nameless(table: pl.DataFrame) -> list[str]:
@@ -192,10 +213,13 @@ def sunk_as_it_should_be(source: Path, target: Path) -> bool:
     )
     try:
         scan.select(_bare(pl.all())).sink_parquet(target)
-        rows = pl.scan_parquet(target).select(pl.len()).collect().item()
+        sunk = pl.scan_parquet(target)
+        names = sunk.collect_schema().names()
+        again = _are_names(names, [name.strip() for name in names]).any()
+        rows, has_names = sunk.select(pl.len(), again.alias("again")).collect().row(0)
     except pl.exceptions.PolarsError:
         return False
-    return not has_quotes or rows == lines - 1
+    return not has_names and (not has_quotes or rows == lines - 1)
 
 
 def _looked_through(source: Path | bytes) -> tuple[bool, int, bool]:
