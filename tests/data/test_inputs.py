@@ -595,6 +595,25 @@ def test_a_line_of_names_within_a_table_is_no_event(tmp_path: Path) -> None:
     assert no_item.rows == 1  # where it stands in the file
 
 
+@pytest.mark.parametrize("last", ["Total,60,3.2", "合计:,,180", "Average,all,3"])
+def test_sums_below_a_table_are_no_events(tmp_path: Path, last: str) -> None:
+    rows = "".join(f"u{n % 9},i{n % 7},{n % 5 + 1}\n" for n in range(40))
+    table(tmp_path, f"user,item,rating\n{rows}{last}\n")
+    assert set(events(tmp_path)["user_id"]) == {f"u{n}" for n in range(9)}
+    assert of_rule(tmp_path, "sums")[0].rows == 1
+
+
+def test_a_user_called_total_is_one(tmp_path: Path) -> None:
+    table(tmp_path, "user,item\ntotal,x\na,x\na,y\nb,x\nb,z\ntotal,y\n")
+    assert "total" in set(events(tmp_path)["user_id"])
+
+
+def test_rows_shorter_than_the_names_are_told(tmp_path: Path) -> None:
+    table(tmp_path, 'user,item,kind,rating\na,x,view,4\na,y\nb,"x,y",view,\nb,z,view\n')
+    assert events(tmp_path).height == 4
+    assert [f.rows for f in of_rule(tmp_path, "short_rows")] == [2]
+
+
 def test_columns_of_yes_and_no_about_other_things_say_nothing_of_the_act(tmp_path: Path) -> None:
     table(tmp_path, "user,item,sale,mobile\na,x,1,0\na,y,0,1\nb,x,1,1\n")
     assert set(events(tmp_path)["kind"]) == {"event"}

@@ -173,7 +173,10 @@ def test_compressed_and_ragged_csv(tmp_path: Path) -> None:
     path = tmp_path / "interactions.csv.gz"
     path.write_bytes(gzip.compress(b"user_id;item_id;value\na;1;2\nb;2;3;surplus\nc;3\n"))
     rules = CleaningConfig(most_unreadable=0.5)
-    with pytest.warns(DataWarning, match="unreadable_rows: removed 1 row.*line 3.*4 cells"):
+    with (
+        pytest.warns(DataWarning, match="unreadable_rows: removed 1 row.*line 3.*4 cells"),
+        pytest.warns(DataWarning, match="short_rows: noted 1 row"),
+    ):
         frame = read(tmp_path, rules=rules).interactions.frame
     assert frame.select("user_id", "item_id").rows() == [("a", "1"), ("c", "3")]
     with pytest.raises(BadInput, match="1 of 3 rows cannot be read"):

@@ -22,6 +22,7 @@ from metarec.data.findings import Finding
 from metarec.data.parsing import BLANK
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.headings import headings_of
+from metarec.data.sources.strays import has_strays, without_strays
 from metarec.data.validity import EXAMPLES, Place
 
 MAX_LINE = 1 << 24
@@ -66,28 +67,25 @@ def read_delimited(
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, _unique(names), strict=True)))
     table = table.select(_bare(pl.col(c)) for c in table.columns)
-    table, place, again = _without_names(table, names, place)
-    return table.drop(_nameless(table)), place, [*findings, *again]
+    findings += _short_rows(table, source, separator, place)
+    table, place, strays = without_strays(table, names, place)
+    return table.drop(_nameless(table)), place, [*findings, *strays]
 
 
-def _without_names(
-    table: pl.DataFrame, names: Sequence[str], place: Place
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Without rows that are the line of names again, as where files were put one below another."""
-    is_names = table.select(_are_names(table.columns, names)).to_series()
-    if not is_names.any():
-        return table, place, []
-    kept = (~is_names).arg_true().cast(pl.Int64)
-    why = f"the line of names stands again within {place.name}"
-    found = Finding(rule="names_again", rows=int(is_names.sum()), action="removed", why=why)
-    rows = kept if place.rows is None else place.rows.gather(kept)
-    return table.filter(~is_names), replace(place, rows=rows), [found]
-
-
-def _are_names(columns: Sequence[str], names: Sequence[str]) -> pl.Expr:
-    """Whether every cell of a row is the name of its column."""
-    pairs = zip(columns, names, strict=True)
-    return pl.all_horizontal([pl.col(c).eq_missing(name or None) for c, name in pairs])
+def _short_rows(
+    table: pl.DataFrame, source: Path | bytes, separator: str, place: Place
+) -> list[Finding]:
+    """How many rows end before the last name; their missing cells are empty ones."""
+    if not table.width or not table[table.columns[-1]].null_count():
+        return []
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    lines = re.sub(rb'"[^"]*"', b"", content).splitlines()
+    cut, least = separator.encode(), table.width - 1
+    short = [n for n, line in enumerate(lines[1:]) if line.strip() and line.count(cut) < least]
+    if not short:
+        return []
+    why = f"fewer cells than the {table.width} names of {place.name}; the rest was read as empty"
+    return [Finding(rule="short_rows", rows=len(short), action="noted", why=why)]
 
 
 def _nameless(table: pl.DataFrame) -> list[str]:
@@ -214,12 +212,11 @@ def sunk_as_it_should_be(source: Path, target: Path) -> bool:
     try:
         scan.select(_bare(pl.all())).sink_parquet(target)
         sunk = pl.scan_parquet(target)
-        names = sunk.collect_schema().names()
-        again = _are_names(names, [name.strip() for name in names]).any()
-        rows, has_names = sunk.select(pl.len(), again.alias("again")).collect().row(0)
+        rows = sunk.select(pl.len()).collect().item()
+        strays = has_strays(sunk)
     except pl.exceptions.PolarsError:
         return False
-    return not has_names and (not has_quotes or rows == lines - 1)
+    return not strays and (not has_quotes or rows == lines - 1)
 
 
 def _looked_through(source: Path | bytes) -> tuple[bool, int, bool]:

@@ -1,0 +1,70 @@
+"""Rows of a text table that are none: its line of names again, and sums below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from metarec.data.findings import Finding
+from metarec.data.validity import Place
+
+LAST = 3
+"""Rows at the end of a table that may be sums."""
+SUMS = (
+    "total|totals|grand total|subtotal|sub total|sum|average|mean|summe|gesamt|gesamtsumme|"
+    "insgesamt|durchschnitt|total général|somme|moyenne|suma|promedio|totale|totaal|totalt|"
+    "toplam|ortalama|razem|итого|всего|среднее|合计|总计|小计|总数|平均|平均值|合計|総計|소계|합계"
+)
+"""What the first cell of such a row says, in lower case."""
+
+
+def without_strays(
+    table: pl.DataFrame, names: Sequence[str], place: Place
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Without rows that are the line of names again, as where files were put one below another,
+    and without sums at the end.
+    """
+    is_names = table.select(_are_names(table.columns, names)).to_series()
+    is_sum = _are_sums(table)
+    found = []
+    if is_names.any():
+        why = f"the line of names stands again within {place.name}"
+        rows = int(is_names.sum())
+        found.append(Finding(rule="names_again", rows=rows, action="removed", why=why))
+    if is_sum.any():
+        said = table.filter(is_sum)[table.columns[0]][0]
+        why = f"{said!r} at the end of {place.name} is a sum of the rows above"
+        rows = int(is_sum.sum())
+        found.append(Finding(rule="sums", rows=rows, action="removed", why=why))
+    if not found:
+        return table, place, []
+    is_row = ~(is_names | is_sum)
+    kept = is_row.arg_true().cast(pl.Int64)
+    numbers = kept if place.rows is None else place.rows.gather(kept)
+    return table.filter(is_row), replace(place, rows=numbers), found
+
+
+def has_strays(table: pl.LazyFrame) -> bool:
+    """Whether a table has such rows."""
+    names = table.collect_schema().names()
+    again = table.select(_are_names(names, [name.strip() for name in names]).any()).collect().item()
+    return bool(again) or bool(_are_sums(table.tail(LAST).collect()).any())
+
+
+def _are_names(columns: Sequence[str], names: Sequence[str]) -> pl.Expr:
+    """Whether every cell of a row is the name of its column."""
+    pairs = zip(columns, names, strict=True)
+    return pl.all_horizontal([pl.col(c).eq_missing(name or None) for c, name in pairs])
+
+
+def _are_sums(table: pl.DataFrame) -> pl.Series:
+    """Which of the last rows begin with a word for a sum, where no other row does."""
+    nothing = pl.Series([False] * table.height, dtype=pl.Boolean)
+    if not table.width:
+        return nothing
+    first = table[table.columns[0]].str.strip_chars(" :=").str.to_lowercase()
+    says = first.str.contains(f"^(?:{SUMS})$").fill_null(False)
+    is_last = pl.Series(range(table.height), dtype=pl.Int64) >= table.height - LAST
+    return nothing if (says & ~is_last).any() else says & is_last
