@@ -21,6 +21,7 @@ from metarec.data.findings import Finding
 from metarec.data.ingest import ingest
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput, DataWarning, Interactions
+from metarec.data.sources.delimited import sunk_as_it_should_be
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -582,6 +583,10 @@ def test_what_users_hid_or_declined_says_no(tmp_path: Path) -> None:
     table(tmp_path, "user,item,accepted\na,x,yes\na,y,no\nb,x,yes\n")
     assert sorted(events(tmp_path)["kind"]) == ["accept", "accept", "decline"]
     assert "'accepted'" in of_rule(tmp_path, "kinds")[1].why
+    table(tmp_path, "user,item,accepted\na,x,X\na,y,\nb,x,X\n")  # not answered yet
+    assert sorted(events(tmp_path)["kind"]) == ["accept", "accept", "impression"]
+    table(tmp_path, "user,item,rating,hidden\na,x,5,0\na,y,4,1\nb,x,3,0\n")  # of the review
+    assert set(events(tmp_path)["kind"]) == {"event"}
 
 
 def test_a_line_of_names_within_a_table_is_no_event(tmp_path: Path) -> None:
@@ -603,6 +608,13 @@ def test_sums_below_a_table_are_no_events(tmp_path: Path, last: str) -> None:
     assert of_rule(tmp_path, "sums")[0].rows == 1
 
 
+def test_reading_in_bounded_memory_leaves_such_rows_to_the_careful_reader(tmp_path: Path) -> None:
+    rows, target = "a,x,view\n" * 9, tmp_path / "sunk.parquet"
+    for last, is_sunk in (("", True), ("user,item,kind\na,y,view\n", False), ("Sum,9,\n", False)):
+        table(tmp_path, f"user,item,kind\n{rows}{last}")
+        assert sunk_as_it_should_be(tmp_path / "interactions.csv", target) == is_sunk
+
+
 def test_a_user_called_total_is_one(tmp_path: Path) -> None:
     table(tmp_path, "user,item\ntotal,x\na,x\na,y\nb,x\nb,z\ntotal,y\n")
     assert "total" in set(events(tmp_path)["user_id"])
@@ -612,6 +624,8 @@ def test_rows_shorter_than_the_names_are_told(tmp_path: Path) -> None:
     table(tmp_path, 'user,item,kind,rating\na,x,view,4\na,y\nb,"x,y",view,\nb,z,view\n')
     assert events(tmp_path).height == 4
     assert [f.rows for f in of_rule(tmp_path, "short_rows")] == [2]
+    table(tmp_path, "User,,Item,\nNo,City,No,Rating\n1,Rome,8\n1,Rome,7,3\n2,Bonn,7,4\n")
+    assert [f.rows for f in of_rule(tmp_path, "short_rows")] == [1]
 
 
 def test_columns_of_yes_and_no_about_other_things_say_nothing_of_the_act(tmp_path: Path) -> None:

@@ -70,7 +70,9 @@ def with_kind(
     """
     frame, found = (frame, []) if "kind" in frame.columns else _said(frame, kinds, place, context)
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
-    said_no = {name for name in FLAGS if kinds.of(name).sign == "negative"}
+    # Beside a rating `hidden` may say what became of a review.
+    asked = FLAGS if "value" not in frame.columns else frozenset()
+    said_no = {name for name in asked if kinds.of(name).sign == "negative"}
     refusals = _flags(frame, free, kinds, REFUSALS | said_no)
     if not refusals:
         return frame, found
@@ -184,10 +186,12 @@ def _by_flags(
     """The strongest kind that a row says yes to."""
     kind, answered = pl.Series("kind", [SHOWN] * frame.height), list[Finding]()
     for name in [name for name in flags if name in NO_SAYS]:
-        no, refused = NO_SAYS[name], ~flags[name].fill_null(True)
+        said = nothing(frame[flags[name].name]).is_not_null()  # a blank is no answer
+        no, refused = NO_SAYS[name], said & ~flags[name].fill_null(True)
         kind = pl.Series("kind", [no]).zip_with(refused, kind)
         why = f"a no in column {flags[name].name!r} of {place} was read as {no!r}"
-        answered.append(Finding(rule="kinds", rows=int(refused.sum()), action="noted", why=why))
+        if rows := int(refused.sum()):
+            answered.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
     for name in sorted(flags, key=lambda name: kinds.of(name).strength):
         kind = pl.Series("kind", [name]).zip_with(flags[name].fill_null(False), kind)
     shown = int((kind == SHOWN).sum())

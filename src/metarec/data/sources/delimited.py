@@ -67,25 +67,25 @@ def read_delimited(
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, _unique(names), strict=True)))
     table = table.select(_bare(pl.col(c)) for c in table.columns)
-    findings += _short_rows(table, source, separator, place)
+    findings += _short_rows(table, source, separator, 1 if columns is None else 0, place.name)
     table, place, strays = without_strays(table, names, place)
     return table.drop(_nameless(table)), place, [*findings, *strays]
 
 
 def _short_rows(
-    table: pl.DataFrame, source: Path | bytes, separator: str, place: Place
+    table: pl.DataFrame, source: Path | bytes, separator: str, start: int, name: str
 ) -> list[Finding]:
-    """How many rows end before the last name; their missing cells are empty ones."""
+    """How many rows, from the line `start`, end before the last name; their missing cells are empty
+    ones.
+    """
     if not table.width or not table[table.columns[-1]].null_count():
         return []
     content = source if isinstance(source, bytes) else source.read_bytes()
     lines = re.sub(rb'"[^"]*"', b"", content).splitlines()
     cut, least = separator.encode(), table.width - 1
-    short = [n for n, line in enumerate(lines[1:]) if line.strip() and line.count(cut) < least]
-    if not short:
-        return []
-    why = f"fewer cells than the {table.width} names of {place.name}; the rest was read as empty"
-    return [Finding(rule="short_rows", rows=len(short), action="noted", why=why)]
+    short = sum(line.count(cut) < least for line in lines[start:] if line.strip())
+    why = f"fewer cells than the {table.width} names of {name}; the rest was read as empty"
+    return [Finding(rule="short_rows", rows=short, action="noted", why=why)] if short else []
 
 
 def _nameless(table: pl.DataFrame) -> list[str]:

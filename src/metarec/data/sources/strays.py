@@ -15,7 +15,8 @@ LAST = 3
 SUMS = (
     "total|totals|grand total|subtotal|sub total|sum|average|mean|summe|gesamt|gesamtsumme|"
     "insgesamt|durchschnitt|total général|somme|moyenne|suma|promedio|totale|totaal|totalt|"
-    "toplam|ortalama|razem|итого|всего|среднее|合计|总计|小计|总数|平均|平均值|合計|総計|소계|합계"
+    "toplam|ortalama|razem|итого|всего|среднее|"
+    "合计|总计|小计|总数|平均|平均值|合計|総計|소계|합계"
 )
 """What the first cell of such a row says, in lower case."""
 
