@@ -14,6 +14,7 @@ WHOLLY = (
     "metarec.recommendation.gate",
     "metarec.recommendation.rank",
     "metarec.models.ease",
+    "metarec.models.ease_fit",
     "metarec.models.item_knn",
     "metarec.models.als",
     "metarec.models.markov",

@@ -11,7 +11,7 @@ import pytest
 import metarec
 from metarec.data.errors import BadInput, DataWarning
 from metarec.models.config import ModelConfig
-from metarec.models.ease import EaseConfig
+from metarec.models.ease_config import EaseConfig
 from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.registry import MODELS
 from metarec.recommendation.configs import BESIDE, config_of
