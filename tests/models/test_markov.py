@@ -55,7 +55,7 @@ def test_weights_are_the_first_step_of_the_regression_on_pasts() -> None:
     past, target = np.array(pasts), np.array(targets)
     count = target.sum(0)
     expected = (past.T @ target) / ((past**2).sum(0) + chain.pull)[:, None]
-    expected = expected * (count + markov.DEFAULT.rarity_damping) ** -chain.rarity
+    expected = expected * (count + markov_counts.DEFAULT.rarity_damping) ** -chain.rarity
     assert model.following.toarray() == pytest.approx(expected, rel=1e-5)
 
 
