@@ -18,6 +18,7 @@ WHOLLY = (
     "metarec.models.item_knn",
     "metarec.models.als",
     "metarec.models.markov",
+    "metarec.models.markov_counts",
     "metarec.models.content",
     "metarec.models.profile",
     "metarec.models.deep_set.scorer",
