@@ -112,3 +112,49 @@ def test_rows_too_short_are_told_in_bounded_memory_too(tmp_path: Path) -> None:
     (tmp_path / "interactions.csv").write_text(f"user,item,rating,time\n{rows}u1,x1\nu2,x3,4\n")
     report = ingest(tmp_path / "interactions.csv", tmp_path / "out")
     assert told(report.findings, "short_rows") == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("booked", "book"),
+        ("attended", "attend"),
+        ("purchased", "purchase"),
+        ("has_enrolled", "enrol"),
+        ("Enrolled?", "enrol"),
+        ("completed", "complete"),
+        ("applied", "apply"),
+        ("watched", "watch"),
+        ("did_visit", "visit"),
+        ("read", "read"),
+        ("是否报名", "报名"),
+        ("已预订", "预订"),
+    ],
+)
+def test_a_no_to_whether_an_act_was_done_is_no_act(tmp_path: Path, name: str, kind: str) -> None:
+    for yes, no in (("1", "0"), ("yes", "no")):
+        rows = "".join(f"u{n % 5},x{n % 7},{no if n % 3 else yes}\n" for n in range(35))
+        data, found = one_file(tmp_path, f"user,item,{name}\n{rows}")
+        kinds = data.interactions.frame["kind"].value_counts()
+        assert dict(kinds.iter_rows()) == {kind: 12, "impression": 23}
+        assert data.interactions.acts()["sign"].sum() == 12 and told(found, "kinds") == [23]
+
+
+def test_an_act_withdrawn_or_dropped_says_no(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)},yes\n" for n in range(35))
+    for name in ("dropped", "is_withdrawn"):
+        data, _ = one_file(tmp_path, f"student,course,{name},enrolled\n{rows}")
+        assert sorted(data.interactions.acts()["sign"].value_counts().rows()) == [(-1, 12), (1, 23)]
+
+
+def test_what_a_user_or_an_item_is_and_what_stands_beside_ratings_is_no_act(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 5 % 2},{n % 7 % 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,subscribed,visited\n{rows}")
+    assert set(data.interactions.frame["kind"]) == {"event"}
+    assert "subscribed" in data.users.frame.columns and "visited" in data.items.frame.columns
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 4},{int(n % 3 == 0)}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,rating,booked\n{rows}")
+    assert data.interactions.context_columns == ["booked"]
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)},{n % 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,featured,book\n{rows}")
+    assert data.interactions.context_columns == ["featured", "book"]
