@@ -14,7 +14,8 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models import ease
 from metarec.models.base import dense as plain
-from metarec.models.ease import Ease, EaseConfig
+from metarec.models.ease import Ease
+from metarec.models.ease_config import EaseConfig
 from world import evidence_of
 
 POOL = 4

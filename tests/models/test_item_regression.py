@@ -12,7 +12,9 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.context_columns import ContextColumns
 from metarec.features.histories import Histories
 from metarec.features.training_context import Acts, TrainingContext
-from metarec.models.ease import Ease, EaseConfig, _near
+from metarec.models.ease import Ease
+from metarec.models.ease_config import EaseConfig
+from metarec.models.ease_fit import near_of
 from metarec.models.gram import Choices
 from metarec.models.item_regression import (
     among_places,
@@ -140,9 +142,9 @@ def test_only_items_that_are_regressed_on_each_other_are_measured() -> None:
     """However many items there are beside them."""
     rng = np.random.default_rng(2)
     behaviour = behaviour_at(places_of_towns(rng), town_users(rng, 200))
-    config, choices = EaseConfig(max_items=150), Choices.of(behaviour)
+    config, choices = EaseConfig(max_items=150), Choices.of(behaviour, EaseConfig())
 
-    near = _near(behaviour, choices, 200.0, config, np.random.default_rng(0))
+    near = near_of(behaviour, choices, 200.0, config, np.random.default_rng(0))
 
     assert near is not None and len(near.surroundings) == len(near.items) == 150
     counts = np.bincount(choices.events.indices, minlength=TOWNS * PER_TOWN)

@@ -11,10 +11,11 @@ from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models import markov
+from metarec.models import markov_counts
 from metarec.models.alike import Alike
 from metarec.models.base import dense
-from metarec.models.markov import Chain, Markov, MarkovConfig, choose_chain
+from metarec.models.markov import Markov, choose_chain
+from metarec.models.markov_counts import Chain, MarkovConfig
 
 
 def behaviour_of(rows: list[np.ndarray], items: int) -> Behaviour:
@@ -54,7 +55,7 @@ def test_weights_are_the_first_step_of_the_regression_on_pasts() -> None:
     past, target = np.array(pasts), np.array(targets)
     count = target.sum(0)
     expected = (past.T @ target) / ((past**2).sum(0) + chain.pull)[:, None]
-    expected = expected * (count + markov.DEFAULT.rarity_damping) ** -chain.rarity
+    expected = expected * (count + markov_counts.DEFAULT.rarity_damping) ** -chain.rarity
     assert model.following.toarray() == pytest.approx(expected, rel=1e-5)
 
 
@@ -162,6 +163,6 @@ def test_pairs_counted_a_few_items_at_a_time_are_the_same(monkeypatch: pytest.Mo
     rng = np.random.default_rng(0)
     behaviour = behaviour_of([rng.permutation(40)[: rng.integers(2, 15)] for _ in range(80)], 40)
     whole = Markov.fit(behaviour, np.random.default_rng(0)).arrays()
-    monkeypatch.setattr(markov, "PAIRS_AT_ONCE", 900)
+    monkeypatch.setattr(markov_counts, "PAIRS_AT_ONCE", 900)
     for name, array in Markov.fit(behaviour, np.random.default_rng(0)).arrays().items():
         np.testing.assert_array_equal(array, whole[name])

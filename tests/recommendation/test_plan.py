@@ -11,7 +11,7 @@ import pytest
 from context_world import context_world
 from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
-from metarec.models import gram, markov
+from metarec.models import gram, markov_counts
 from metarec.models.item_knn import ItemKnn
 from metarec.recommendation import lessons
 from metarec.recommendation.gate_config import GateConfig
@@ -48,7 +48,7 @@ def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     monkeypatch.setattr(gram, "MAX_PAIRS", 4000)
     monkeypatch.setattr(gram, "MAX_ENTRIES", 500)
     monkeypatch.setattr(gram, "MIN_KEPT", 1)
-    monkeypatch.setattr(markov, "MAX_PAIRS", 2000)
+    monkeypatch.setattr(markov_counts, "MAX_PAIRS", 2000)
     monkeypatch.setattr(lessons, "MAX_ASKED", 500)
     models = {"gate": GateConfig(min_held_out=7)}
     said = " ".join(plan_fit(table, Settings(preset="tiny", models=models)).thinned)
@@ -57,7 +57,7 @@ def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     assert isinstance(knn, ItemKnn)
     assert f"({knn.left_out:,} older ones left out)" in said
     assert f"keeps {np.diff(knn.similarity.indptr).max()} neighbors" in said
-    window = markov.window_of(len(table.interactions), markov.DEFAULT)
+    window = markov_counts.window_of(len(table.interactions), markov_counts.DEFAULT)
     assert f"markov counts {window} events that follow each instead of 20" in said
     assert f"learns from {lessons.held_out_of(50, models['gate'])} of" in said
 

@@ -169,8 +169,9 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Fin
         if isinstance(source, bytes):
             source = target.with_suffix(".utf8")
             source.write_bytes(as_utf8(path)[0])  # type: ignore[arg-type]  # as asked above
-        if sunk_as_it_should_be(source, target):
-            return pl.scan_parquet(target), Place(path.name, "line", 2), findings
+        if (sunk := sunk_as_it_should_be(source, target)) is not None:
+            scan, more = sunk
+            return scan, Place(path.name, "line", 2), [*findings, *more]
     table, place, findings = read_table(path)  # which knows more ways, and holds it all
     table.write_parquet(target)
     return pl.scan_parquet(target), place, findings

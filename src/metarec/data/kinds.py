@@ -74,7 +74,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         0.8: (
             "favorite favourite fav follow subscribe enrol "
-            "enroll register apply log begin_checkout "
+            "enroll register apply log begin_checkout signup contact inquiry 试用 咨询 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
             "like upvote thumbs_up thumb_up swipe_right 👍 点赞 赞 喜欢",
         ),
@@ -87,7 +87,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "purchase buy order transaction checkout paid pay sale reorder rebuy rent borrow loan "
             "share reshare repost retweet complete completion "
             "finish certificate deliver delivered delivery play_complete watch_complete hire "
-            "prescribe administer dispense "
+            "prescribe administer dispense attend participate join 参加 参与 "
             "book booking reserve reservation visit visited cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "
             "下单 支付 付款 成交 订单 交易 复购 买入 申购 "

@@ -23,17 +23,24 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import solve
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
+from metarec.models.context_lifts import (
+    Way,
+    by_content_of,
+    lifts_of,
+    popularity_of,
+    ratios_by_axes,
+    ratios_of,
+    shrunk,
+    tables_of,
+)
 
 MAX_CELLS = 20_000_000
 """Codes times items up to which axes and content are looked at."""
-LEAST_RATIO = 0.02
-"""A probability is never taken for less than this part of everyone's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,10 @@ class ContextConfig(ModelConfig):
     """Weights of the sum over columns that are tried (each 0 or more)."""
     min_t: float = setting(3.0)
     """A column is read from this t statistic of its gain in log-likelihood over held-out users on.
+    """
+    min_ratio: float = setting(0.02, above=0, most=1)
+    """What content and axes say of a circumstance is never taken for less than this part of what is
+    so for everyone (above 0, 1 at most).
     """
     max_acts: int = setting(4000, least=1)
     """Held-out events that choose (1 or more)."""
@@ -95,14 +106,14 @@ class Context:
         asked = asked.where(rng.permutation(len(asked.items))[: config.max_acts])
         content = behaviour.content
         ways, weight, is_read = _chosen(kept, asked, sizes, content, config)
-        tables = _tables(acts, sizes, behaviour.n_items)
-        known, by_content = _lifts(tables, content, ways)
+        tables = tables_of(acts, sizes, behaviour.n_items)
+        known, by_content = lifts_of(tables, content, ways, config.min_ratio)
         return cls(
             lifts=known,
             starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
             is_read=is_read,
             names=tuple(context.columns.names),
-            popularity=_popularity(acts, behaviour.n_items),
+            popularity=popularity_of(acts, behaviour.n_items),
             weight=weight,
             by_content=by_content,
             config=config,
@@ -151,7 +162,7 @@ class Context:
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Context:
         """New items have the lifts that their content says."""
-        new = _ratios_of(content[self.lifts.shape[1] :], self.by_content)
+        new = ratios_of(content[self.lifts.shape[1] :], self.by_content, self.config.min_ratio)
         lifts = np.concatenate([self.lifts, np.log(new).astype(np.float32)], axis=1)
         return replace(self, lifts=lifts, popularity=popularity.astype(np.float32))
 
@@ -191,132 +202,6 @@ def _one_of_each(acts: Acts) -> Acts:
     return acts.where(first)
 
 
-def _weights(acts: Acts) -> np.ndarray:
-    """[A] of each act, adding up to 1 over all acts of a user on an item."""
-    pairs = np.stack([acts.owners, acts.items])
-    _, place, often = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / often[place.ravel()])
-
-
-def _popularity(acts: Acts, n_items: int) -> np.ndarray:
-    counts = np.bincount(acts.items, _weights(acts), minlength=n_items) + 0.5
-    return np.asarray(counts / counts.sum(), np.float32)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """How the lifts of a column are shrunk."""
-
-    damping: float
-    """Events' worth of pull towards the ratios."""
-    content_damping: float | None = None
-    """Of what content says; None: content is not asked."""
-    by_axes: bool = False
-    """Whether axes are asked."""
-
-
-def _lifts(
-    tables: list[np.ndarray], content: np.ndarray, ways: list[Way]
-) -> tuple[np.ndarray, np.ndarray]:
-    """[S, N] float32 shrunk log P(value | item) / P(value), each column its way, and `by_content`
-    [C + 1, S].
-    """
-    if not tables:
-        return np.zeros((0, len(content)), np.float32), np.zeros((1, 0), np.float32)
-    found, weights = [], []
-    for column, (table, way) in enumerate(zip(tables, ways, strict=True)):
-        own = _by_content([table], content, way.content_damping)
-        said = own if not way.by_axes else _by_content(tables, content, way.content_damping)
-        ratios = [_ratios_of(content, one) for one in said]
-        ratio = _axes_ratios(tables, ratios)[column] if way.by_axes else ratios[0]
-        found.append(_shrunk(table, ratio, way.damping))
-        weights.append(own[0])
-    wide = max(len(one) for one in weights)
-    padded = [np.pad(one, ((wide - len(one), 0), (0, 0))) for one in weights]
-    return np.concatenate(found), np.concatenate(padded, axis=1)
-
-
-def _by_content(
-    tables: list[np.ndarray], content: np.ndarray, damping: float | None
-) -> list[np.ndarray]:
-    """For each column `by_content` of it: ridge regression of P(value | item) / P(value) - 1 on
-    content, each act counting the same.
-    """
-    if damping is None:
-        return [np.zeros((1, len(table)), np.float32) for table in tables]
-    found = []
-    for table in tables:
-        acts, share = table.sum(0), _share(table)
-        middle = acts @ content / max(acts.sum(), 1.0)
-        centered = content - middle
-        spread = max(float(acts @ (centered**2).sum(1)) / max(acts.sum(), 1.0), 1e-9)
-        products = centered.T @ (centered * acts[:, None])
-        products[np.diag_indices_from(products)] += damping * spread
-        excess = (table - share[:, None] * acts) @ centered / share[:, None]
-        weights = solve(products, excess.T, assume_a="pos")
-        found.append(np.concatenate([weights, -middle[None] @ weights]).astype(np.float32))
-    return found
-
-
-def _ratios_of(content: np.ndarray, by_content: np.ndarray) -> np.ndarray:
-    """[S, N] P(value | item) / P(value) as content has it."""
-    weights, constant = by_content[:-1], by_content[-1]
-    told = content[:, : len(weights)] @ weights + constant
-    return np.asarray(np.maximum(1.0 + told.T.astype(np.float64), LEAST_RATIO))
-
-
-def _tables(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
-    """For each column [size, N] how often an item was taken under each code, 0 being unknown."""
-    found, weights = [], _weights(acts)
-    for column, size in enumerate(sizes):
-        codes = acts.codes[:, column]
-        known = codes > 0
-        cells = codes[known] * n_items + acts.items[known]
-        counts = np.bincount(cells, weights[known], minlength=int(size) * n_items)
-        found.append(counts.reshape(int(size), n_items))
-    return found
-
-
-def _axes_ratios(tables: list[np.ndarray], ratios: list[np.ndarray]) -> list[np.ndarray]:
-    """For each column [size, N] P(value | item) / P(value) as the strongest axes of what goes
-    beyond `ratios` have it.
-    """
-    expected = np.concatenate(
-        [_share(t)[:, None] * t.sum(0) * r for t, r in zip(tables, ratios, strict=True)]
-    )
-    roots = np.sqrt(np.maximum(expected, 1e-9))
-    residuals = np.where(expected > 0, (np.concatenate(tables) - expected) / roots, 0.0)
-    squares, axes = np.linalg.eigh(residuals @ residuals.T)
-    kept = _above_noise(np.sqrt(np.maximum(squares, 0.0)), residuals.shape)
-    beyond = 1.0 + (axes * kept) @ (axes.T @ residuals) / np.maximum(roots, 1.0)
-    found = np.concatenate(ratios) * beyond
-    cuts = np.cumsum([len(table) for table in tables])[:-1]
-    return np.split(np.maximum(found, LEAST_RATIO), cuts)
-
-
-def _above_noise(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """[S] what is kept of each singular value of a matrix whose noise has variance 1."""
-    longer, ratio = max(shape), min(shape) / max(shape)
-    scaled = values**2 / longer
-    inside = np.maximum((scaled - ratio - 1.0) ** 2 - 4.0 * ratio, 0.0)
-    is_above = scaled > (1.0 + np.sqrt(ratio)) ** 2
-    return np.where(is_above, np.sqrt(inside) / np.maximum(scaled, 1e-9), 0.0)
-
-
-def _share(table: np.ndarray) -> np.ndarray:
-    """[size] P(value)."""
-    return np.asarray((table.sum(1) + 0.5) / (table.sum() + 0.5 * len(table)))
-
-
-def _shrunk(table: np.ndarray, ratio: np.ndarray, damping: float) -> np.ndarray:
-    """Log lifts [size, N] of a column, `damping` acts drawn towards `ratio`."""
-    share = _share(table)[:, None]
-    told = (table + damping * share * ratio) / (table.sum(0) + damping)
-    lifts = np.log(told / share)
-    lifts[0] = 0.0
-    return np.asarray(lifts, np.float32)
-
-
 def _chosen(
     kept: Acts, asked: Acts, sizes: np.ndarray, content: np.ndarray, config: ContextConfig
 ) -> tuple[list[Way], float, np.ndarray]:
@@ -326,15 +211,17 @@ def _chosen(
     if not len(asked.items) or not len(kept.items):
         way = Way(damping=config.damping[-1])
         return [way] * len(sizes), 1.0, np.zeros(len(sizes), bool)
-    popularity = np.log(_popularity(kept, len(content)))
-    tables, best = _tables(kept, sizes, len(content)), list[_Tried]()
+    popularity = np.log(popularity_of(kept, len(content)))
+    tables, best = tables_of(kept, sizes, len(content)), list[_Tried]()
     for by_axes, content_damping in _priors(sizes, content, config):
-        said = [_ratios_of(content, one) for one in _by_content(tables, content, content_damping)]
-        ratios = _axes_ratios(tables, said) if by_axes else said
+        told = by_content_of(tables, content, content_damping)
+        ratios = [ratios_of(content, one, config.min_ratio) for one in told]
+        if by_axes:
+            ratios = ratios_by_axes(tables, ratios, config.min_ratio)
         for damping in config.damping:
             way = Way(damping=damping, content_damping=content_damping, by_axes=by_axes)
             tried = [
-                _Tried.of(_shrunk(table, ratio, damping), codes, asked, popularity, way)
+                _Tried.of(shrunk(table, ratio, damping), codes, asked, popularity, way)
                 for table, ratio, codes in zip(tables, ratios, asked.codes.T, strict=True)
             ]
             best = [max(p, key=_Tried.mean) for p in zip(best or tried, tried, strict=True)]

@@ -17,7 +17,7 @@ that share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -29,26 +29,17 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, Evidence, event_weights
-from metarec.models.config import ModelConfig, setting
-from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
-from metarec.models.item_regression import (
-    among_few_users,
-    among_head,
-    among_places,
-    energy,
-    inverse_of,
-    inverse_of_few_users,
-    surroundings,
-)
+from metarec.models.ease_config import EaseConfig
+from metarec.models.ease_fit import diagonal_of, near_of, points_of, weights_of
+from metarec.models.gram import Choices, note_of
+from metarec.models.item_regression import energy
 from metarec.models.sparse_rows import (
     answers,
     grown,
     is_plain,
     sparse_arrays,
     sparse_from,
-    strongest,
 )
-from metarec.runtime.gains import ndcg_of_scores
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
@@ -56,58 +47,6 @@ REGULARIZATION, ORDERED_REGULARIZATION = 200.0, 1000.0
 """The default of `regularization`; more where order carries meaning, since what was chosen together
 then says less of what comes.
 """
-CHOOSING_PLACES = 10
-"""Places of a slate that count where it is tried whether items share weights with those around."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EaseConfig(ModelConfig):
-    """Hyper-parameters of EASE."""
-
-    regularization: float | None = setting(None, above=0, tried=(20, 3000))
-    """Events' worth of pull of the weights towards zero (above 0); unless given 200, or 1000 where
-    order carries meaning.
-    """
-    max_items: int = setting(10_000, least=2)
-    """Most popular items that are regressed on each other (2 or more): 10,000 take 400 MB, three
-    times that for a moment; all others are regressed one on one.
-    """
-    min_events: int = setting(5, least=1)
-    """Events of an item (1 or more) from which on it is among those: fewer do not carry a
-    regression on thousands of others.
-    """
-    min_coupling: float = setting(0.1, least=0, below=1)
-    """Part of an item's diagonal and ridge in [0, 1) that its pairs with all others must sum up to
-    for it to be among those; of no account with `whole_histories`.
-    """
-    kept: int = setting(500, least=1)
-    """Weights kept for each item (1 or more), the largest."""
-    place_scales: tuple[float, ...] = setting((0.5, 2.0, 8.0, 32.0), above=0)
-    """Kilometers (each above 0) at which two items clearly share less of their weights, where
-    items have places; the mean of as many kernels.
-    """
-    place_shares: tuple[float, ...] = setting((0.02, 0.05, 0.15), above=0)
-    """Variances of what is shared that are tried (each above 0), beside 1 of what an item has
-    alone; none unless training users are clearly better recommended to.
-    """
-    max_choosing: int = setting(400, least=1)
-    """Users on whom that is tried at most (1 or more)."""
-    min_choosing: int = setting(20, least=2)
-    """With fewer users (2 or more) it is not tried."""
-    choosing_items: int = setting(2000, least=2)
-    """Most popular items on which it is tried (2 or more)."""
-    choosing_t: float = setting(1.5, least=0)
-    """Standard errors that the mean gain must exceed (0 or more)."""
-    min_shown: float = setting(1.5, above=1)
-    """One event has no pair to learn from; it is taken as this many (above 1), where the regression
-    is nearly a cosine.
-    """
-    landmarks: int = setting(500, least=1)
-    """Items by the distances to which it is told how near two items are (1 or more)."""
-    whole_histories: bool = setting(False)
-    """Learn from whole histories, as published (Steck 2019), instead of from as many events as a
-    new user has.
-    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +79,8 @@ class Ease:
         """Closed form at each point: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
         ridge I)^-1.
         """
-        config, choices = config or cls.config, Choices.of(behaviour)
+        config = config or cls.config
+        choices = Choices.of(behaviour, config)
         ridge = config.regularization or (
             ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
         )
@@ -148,14 +88,14 @@ class Ease:
         if config.whole_histories:
             points, diagonals = np.ones(1, np.int64), [energy(choices.events) + ridge]
         else:
-            points = _points(behaviour.horizon.pool)
+            points = points_of(behaviour.horizon.pool)
             diagonals = [
-                _diagonal(choices.events, behaviour, int(k), config) + ridge for k in points
+                diagonal_of(choices.events, behaviour, int(k), config) + ridge for k in points
             ]
-            near = _near(behaviour, choices, ridge, config, rng)
+            near = near_of(behaviour, choices, ridge, config, rng)
         return cls(
             points=points,
-            weights=_weights(choices.compared, diagonals, config, near),
+            weights=weights_of(choices.compared, diagonals, config, near),
             relevant_from=behaviour.relevant_from,
             config=config,
             left_out=choices.left_out,
@@ -166,7 +106,7 @@ class Ease:
         """For each point that some user is near: how near each is [B], and what the regression says
         of each item [B, N], before it is cut at zero.
         """
-        given = event_weights(support, self.relevant_from)
+        given = event_weights(support, self.relevant_from, self.config)
         nearness_BK = Interpolation.between(
             self.points, np.eye(len(self.points), dtype=np.float32)
         ).after(support.lengths)
@@ -237,11 +177,6 @@ class Ease:
         )
 
 
-def _points(pool: int) -> np.ndarray:
-    """One event, all of the pool, and the middle of the two on a log scale."""
-    return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
-
-
 def _share(scores: Evidence, size: np.ndarray) -> Evidence:
     """Scores cut at zero, in place, and brought to the sum `size` [B] in each row that has any."""
     if isinstance(scores, np.ndarray):
@@ -253,161 +188,3 @@ def _share(scores: Evidence, size: np.ndarray) -> Evidence:
     whole = np.bincount(owners, scores.data, len(size))
     scores.data *= (size / np.maximum(whole, 1e-20)).astype(np.float32)[owners]
     return scores
-
-
-def _diagonal(
-    events: sp.csr_matrix, behaviour: Behaviour, shown: int, config: EaseConfig
-) -> np.ndarray:
-    """[N] diagonal of the Gram matrix when each user shows `shown` events (at most their pool), a
-    pair's chance being one.
-    """
-    seen = np.maximum(np.minimum(shown, behaviour.pools), config.min_shown)
-    chance = np.maximum(1.0, (behaviour.histories.lengths - 1) / (seen - 1))
-    return np.asarray(events.power(2).T @ chance)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Near:
-    """How items share weights with those around."""
-
-    items: np.ndarray
-    """[M] ascending: the most popular, at most those that are regressed on each other."""
-    surroundings: np.ndarray
-    """[M, R] of `item_regression.surroundings`."""
-    share: float
-    ridge: float
-
-    def among(self, inverse: np.ndarray, diagonal: np.ndarray, head: np.ndarray) -> np.ndarray:
-        """[H, H] weights between the items of the head; overwrites `inverse`."""
-        near = self.surroundings[np.searchsorted(self.items, head)]
-        return among_places(inverse, diagonal, self.ridge, near, self.share)
-
-
-def _near(
-    behaviour: Behaviour,
-    choices: Choices,
-    ridge: float,
-    config: EaseConfig,
-    rng: np.random.Generator,
-) -> _Near | None:
-    """How items share their weights with those around; None where they have no places, or where
-    that is not clearly better for training users whose events were not learned from.
-
-    Tried on the most popular items, after as many events as the middle point.
-    """
-    if behaviour.context is None or not behaviour.context.has_places:
-        return None
-    able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
-    asked = np.sort(able[: min(config.max_choosing, len(able) // 5)])
-    if len(asked) < config.min_choosing:
-        return None
-    counts = np.bincount(choices.compared.indices, minlength=behaviour.n_items)
-    by_count = np.argsort(-counts, kind="stable")[: config.max_items]
-    items, places = np.sort(by_count), behaviour.context.places
-    near = _Near(
-        items=items,
-        surroundings=surroundings(
-            places[items], counts[items], config.place_scales, config.landmarks, rng
-        ),
-        share=0.0,
-        ridge=ridge,
-    )
-    head = np.sort(by_count[: config.choosing_items])
-    others = np.setdiff1d(np.arange(len(behaviour.histories)), asked)
-    rest, shown = behaviour.users(others), _points(behaviour.horizon.pool)[:2][-1]
-    events = choices.events[others]
-    diagonal = (_diagonal(events, rest, int(shown), config) + ridge)[head]
-    inverse = _inverse(events[:, head], diagonal)
-    known = behaviour.histories.users(asked).first(np.minimum(shown, behaviour.pools[asked]))
-    support = known.matrix(behaviour.n_items)[:, head].toarray()
-    wanted = behaviour.targets.users(asked).matrix(behaviour.n_items)[:, head].toarray() > 0
-
-    def quality(share: float) -> np.ndarray:
-        scores = support @ replace(near, share=share).among(inverse.copy(), diagonal, head)
-        return ndcg_of_scores(np.where(support > 0, -np.inf, scores), wanted, CHOOSING_PLACES)
-
-    plain = quality(0.0)
-    gains = {share: quality(share) - plain for share in config.place_shares}
-    best = max(gains, key=lambda share: float(gains[share].mean()))
-    error = gains[best].std() / np.sqrt(len(plain))
-    if gains[best].mean() <= config.choosing_t * error + 1e-6:
-        return None
-    return replace(near, share=best)
-
-
-def _inverse(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
-    """[H, H] of the Gram matrix of `events` [B, H] with another diagonal."""
-    if events.shape[0] < events.shape[1] / 2:
-        return inverse_of_few_users(events, diagonal)
-    return inverse_of((events.T @ events).toarray().astype(np.float32), diagonal)
-
-
-def _weights(
-    events: sp.csr_matrix,
-    diagonals: Sequence[np.ndarray],
-    config: EaseConfig,
-    near: _Near | None = None,
-) -> tuple[sp.csr_matrix, ...]:
-    """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
-    counts = np.bincount(events.indices, minlength=events.shape[1])
-    by_count = np.argsort(-counts, kind="stable")
-    is_able = counts >= config.min_events
-    if not config.whole_histories and near is None:  # with places rare items learn from the others
-        is_able &= _coupling(events) >= config.min_coupling * np.min(diagonals, axis=0)
-    able = by_count[is_able[by_count]]
-    head = np.sort((able if len(able) > 1 else by_count[:2])[: config.max_items])
-    place = np.full(len(counts), -1)
-    place[head] = np.arange(len(head))
-    most = kept_of(config.kept, int((counts > 0).sum()))
-    few_users = events.shape[0] < len(head) / 2
-    gram = np.zeros((0, 0) if few_users else (len(head), len(head)), np.float32)
-    tails: list[list[sp.csr_matrix]] = [[] for _ in diagonals]
-    for start, together in gram_blocks(events):
-        row = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
-        column = together.indices
-        among = (place[row] >= 0) & (place[column] >= 0)
-        if not few_users:
-            gram[place[row[among]], place[column[among]]] = together.data[among]
-        tail = ~among & (row != column)
-        for diagonal, blocks in zip(diagonals, tails, strict=True):
-            alone = together.data[tail] / diagonal[row[tail]]
-            block = sp.csr_matrix((alone, (row[tail] - start, column[tail])), together.shape)
-            blocks.append(strongest(block, most))
-
-    def dense(diagonal: np.ndarray) -> np.ndarray:
-        if near is None:
-            few = among_few_users(events[:, head], diagonal) if few_users else None
-            return among_head(gram, diagonal) if few is None else few
-        few = inverse_of_few_users(events[:, head], diagonal) if few_users else None
-        return near.among(inverse_of(gram, diagonal) if few is None else few, diagonal, head)
-
-    return tuple(
-        (_placed(dense(diagonal[head]), head, len(counts), most) + sp.vstack(blocks, format="csr"))
-        .tocsr()
-        .astype(np.float32)
-        for diagonal, blocks in zip(diagonals, tails, strict=True)
-    )
-
-
-def _coupling(events: sp.csr_matrix) -> np.ndarray:
-    """[N] the sum of each row of the Gram matrix of `events` [B, N] off its diagonal."""
-    whole = events.T @ np.asarray(events.sum(1)).ravel()
-    return np.asarray(whole - np.asarray(events.power(2).sum(0)).ravel())
-
-
-def _placed(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:
-    """[N, N] the `most` largest entries by size of each row of `dense` [H, H], put in their
-    places.
-    """
-    if dense.shape[1] <= most:
-        row, column = np.nonzero(dense)
-    else:
-        blocks = [
-            np.argpartition(-np.abs(block), most, axis=1)[:, :most]
-            for block in np.array_split(dense, max(1, len(dense) // 1000))
-        ]
-        column = np.concatenate(blocks).ravel()
-        row = np.repeat(np.arange(len(dense)), most)
-    return sp.csr_matrix(
-        (dense[row, column], (places[row], places[column])), shape=(n_items, n_items)
-    )

@@ -21,7 +21,8 @@ from metarec.features.context_columns import ContextColumns
 from metarec.models import gram
 from metarec.models.alike import MAX_COMPARED
 from metarec.models.item_knn import ItemKnnConfig
-from metarec.models.markov import MarkovConfig, choosing, window_of
+from metarec.models.markov import choosing
+from metarec.models.markov_counts import MarkovConfig, window_of
 from metarec.models.registry import taught_by
 from metarec.models.support_ridge import SupportRidgeConfig
 from metarec.recommendation.configs import config_in, config_of

@@ -14,18 +14,33 @@ from metarec.data.findings import Finding
 from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, as_truth, nothing
+from metarec.data.sources.flat import belonging_to
 
 MAX_KINDS = 20
 """Kinds of a column that is taken for one of kinds, at most."""
 FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart "
-    "addtocart bookmark skip upvote downvote subscribe complete accept "
+    "addtocart bookmark skip upvote downvote complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
-    "评论 收藏 加购 跳过 订阅 完成 接受 接单".split()
+    "评论 收藏 加购 跳过 完成 接受 接单".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.
 """
+DONE = frozenset(
+    "apply attend begin_checkout bid book borrow check_in checkout contact convert cook donate "
+    "download eat enrol enroll finish hire install join listen open order participate play read "
+    "register rent reserve save signup start stream submit subscribe view visit visited watch "
+    "报名 参加 订阅 预订 预定 参与 注册 申请 签到 到店 到访 "
+    "下载 浏览 查看 观看 阅读 试用 安装".split()
+)
+"""Further kinds, by which a column of yes and no is called where it says that they were done
+(`booked`, `did_visit`, `已报名`); `paid` and `delivered` say of an act done how far it is.
+"""
+UNDONE = frozenset("dismiss drop ignore withdraw".split())
+"""The same for refusals."""
+_DONE = re.compile(r"(ed|wn)$|^read$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)")
+"""Names of what was done."""
 NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单"}
 """Kinds that a no says, where it is an answer too."""
 IN_OTHER_WORDS = {
@@ -73,7 +88,7 @@ def with_kind(
     # Beside a rating `hidden` may say what became of a review.
     asked = FLAGS if "value" not in frame.columns else frozenset()
     said_no = {name for name in asked if kinds.of(name).sign == "negative"}
-    refusals = _flags(frame, free, kinds, REFUSALS | said_no)
+    refusals = _flags(frame, free, kinds, REFUSALS | said_no, UNDONE)
     if not refusals:
         return frame, found
     frame, refused = _refused(frame, refusals, kinds, place)
@@ -91,7 +106,7 @@ def _said(
     thoughts = [c for c in free if _is_opinion(frame[c])]
     if "value" not in frame.columns and len(thoughts) == 1:
         return _by_opinion(frame, thoughts[0], place)
-    flags = _flags(frame, free, kinds, FLAGS) if "value" not in frame.columns else {}
+    flags = _flags(frame, free, kinds, FLAGS, DONE) if "value" not in frame.columns else {}
     if any(kinds.of(name).sign == "positive" for name in flags):
         return _by_flags(frame, flags, kinds, place)
     found = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}
@@ -150,20 +165,40 @@ def _refused(
 
 
 def _flags(
-    frame: pl.DataFrame, free: Sequence[str], kinds: Kinds, wanted: Collection[str]
+    frame: pl.DataFrame,
+    free: Sequence[str],
+    kinds: Kinds,
+    wanted: Collection[str],
+    done: Collection[str],
 ) -> dict[str, pl.Series]:
-    """Columns that say yes or no to a wanted kind, by kind."""
+    """Columns that say yes or no to a wanted kind, by kind; or to one of `done`, where they are
+    called as if it was and say nothing of the user or the item.
+    """
     found = {}
     for column in free:
-        name = plain_kind(column)
+        name = plain_kind(column.strip(" ?？"))
         for start in ("is", "has", "did", "was", "是否"):
             name = name.removeprefix(start) if not kinds.known(name) else name
         key = IN_OTHER_WORDS.get(plain(column)) or IN_OTHER_WORDS.get(name) or kinds.key(name)
-        key = next((k for k in (key, *forms(key)) if k in wanted), key)
-        if key in wanted and (truth := _truth(frame[column])) is not None:
+        asked = {*wanted, *done} if _DONE.search(column.strip(" ?？")) else wanted
+        key = next((k for k in (key, *forms(key)) if k in asked), key)
+        if key not in asked or (key not in wanted and _is_of_one(frame, column)):
+            continue
+        if (truth := _truth(frame[column])) is not None:
             found[key] = truth.alias(column)
     varied = any(truth.drop_nulls().n_unique() == 2 for truth in found.values())
     return found if varied else {}
+
+
+def _is_of_one(frame: pl.DataFrame, column: str) -> bool:
+    """Whether a column says what a user is, or an item, rather than what was done."""
+    table = frame.select("user_id", "item_id", column)
+    for key, other in (("user_id", "item_id"), ("item_id", "user_id")):
+        several = table.filter(pl.len().over(key) > 1)[column].drop_nulls()
+        # That users of one event agree with themselves shows nothing.
+        if several.n_unique() > 1 and belonging_to(table, key, other):
+            return True
+    return False
 
 
 def _truth(column: pl.Series) -> pl.Series | None:

@@ -21,8 +21,9 @@ from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.parsing import BLANK
 from metarec.data.sources.encoding import as_utf8
+from metarec.data.sources.escapes import Escapes, escapes_told
 from metarec.data.sources.headings import headings_of
-from metarec.data.sources.strays import has_strays, without_strays
+from metarec.data.sources.strays import has_strays, nameless, short_rows, without_strays
 from metarec.data.validity import EXAMPLES, Place
 
 MAX_LINE = 1 << 24
@@ -58,6 +59,10 @@ def read_delimited(
         findings = [*findings, above.finding]
     separator = separator or said or separator_of(_first_line(source))
     place = Place(path.name, "line", 2 if columns is None else 1)
+    escapes = Escapes(separator) if Escapes(separator).are_in(source) else None
+    if escapes is not None:
+        source = escapes.hidden(source if isinstance(source, bytes) else source.read_bytes())
+        findings = [*findings, escapes_told(path.name)]
     table = _as_it_should_be(source, separator, columns)
     if table is None:
         table, place, more = _line_by_line(source, separator, columns, path.name)
@@ -67,38 +72,10 @@ def read_delimited(
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, _unique(names), strict=True)))
     table = table.select(_bare(pl.col(c)) for c in table.columns)
-    findings += _short_rows(table, source, separator, 1 if columns is None else 0, place.name)
+    table = escapes.shown(table) if escapes is not None else table
+    findings = [*findings, *short_rows(table.lazy(), source, separator, columns is None, path.name)]
     table, place, strays = without_strays(table, names, place)
-    return table.drop(_nameless(table)), place, [*findings, *strays]
-
-
-def _short_rows(
-    table: pl.DataFrame, source: Path | bytes, separator: str, start: int, name: str
-) -> list[Finding]:
-    """How many rows, from the line `start`, end before the last name; their missing cells are empty
-    ones.
-    """
-    if not table.width or not table[table.columns[-1]].null_count():
-        return []
-    content = source if isinstance(source, bytes) else source.read_bytes()
-    lines = re.sub(rb'"[^"]*"', b"", content).splitlines()
-    cut, least = separator.encode(), table.width - 1
-    short = sum(line.count(cut) < least for line in lines[start:] if line.strip())
-    why = f"fewer cells than the {table.width} names of {name}; the rest was read as empty"
-    return [Finding(rule="short_rows", rows=short, action="noted", why=why)] if short else []
-
-
-def _nameless(table: pl.DataFrame) -> list[str]:
-    """Columns without a name that say nothing: empty ones, and one that numbers the rows."""
-    found = []
-    for name in table.columns:
-        if re.fullmatch(r"(_duplicated_\d+|_\d+|Unnamed: \d+)?", name) is None:
-            continue
-        numbers = table[name].cast(pl.Int64, strict=False)
-        counts = table.height > 1 and bool((numbers.diff().drop_nulls() == 1).all())
-        if table[name].null_count() == table.height or (counts and not numbers.null_count()):
-            found.append(name)
-    return found
+    return table.drop(nameless(table.lazy())), place, [*findings, *strays]
 
 
 def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None]:
@@ -152,7 +129,7 @@ def first_line(path: Path) -> str:
 
 def _bare(column: pl.Expr) -> pl.Expr:
     text = column.str.strip_chars(BLANK)
-    return pl.when(text != "").then(text)
+    return pl.when(~text.is_in(["", r"\N"])).then(text)  # databases write the latter
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -196,16 +173,19 @@ def _as_it_should_be(
     return table if is_whole else None
 
 
-def sunk_as_it_should_be(source: Path, target: Path) -> bool:
-    """Write a UTF-8 table as Parquet in memory that does not grow with it; False where it is not
-    as it should be and must be looked at line by line.
+def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list[Finding]] | None:
+    """Write a UTF-8 table as Parquet in memory that does not grow with it: its scan, and what must
+    be said of it; None where it is not as it should be and must be looked at line by line.
     """
     has_quotes, lines, has_blanks = _looked_through(source)
     if has_blanks or headings_of(_beginning(source), SEPARATORS, source.name) is not None:
-        return False
+        return None
+    separator = separator_of(_first_line(source))
+    if Escapes(separator).are_in(source):
+        return None
     scan = pl.scan_csv(
         source,
-        separator=separator_of(_first_line(source)),
+        separator=separator,
         infer_schema=False,
         quote_char='"' if has_quotes else None,
     )
@@ -213,10 +193,12 @@ def sunk_as_it_should_be(source: Path, target: Path) -> bool:
         scan.select(_bare(pl.all())).sink_parquet(target)
         sunk = pl.scan_parquet(target)
         rows = sunk.select(pl.len()).collect().item()
-        strays = has_strays(sunk)
+        if has_strays(sunk) or (has_quotes and rows != lines - 1):
+            return None
+        findings = short_rows(sunk, source, separator, True, source.name)
+        return sunk.drop(nameless(sunk)), findings
     except pl.exceptions.PolarsError:
-        return False
-    return not strays and (not has_quotes or rows == lines - 1)
+        return None
 
 
 def _looked_through(source: Path | bytes) -> tuple[bool, int, bool]:

@@ -1,15 +1,23 @@
-"""Rows of a text table that are none: its line of names again, and sums below it."""
+"""Rows and columns of a text table that are none: its line of names again, sums below it, numbers
+of rows; and rows that end too early.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
 from metarec.data.findings import Finding
 from metarec.data.validity import Place
 
+MAX_HELD = 1 << 16
+"""Bytes over which a quote is looked for that closes another."""
 LAST = 3
 """Rows at the end of a table that may be sums."""
 SUMS = (
@@ -69,3 +77,46 @@ def _are_sums(table: pl.DataFrame) -> pl.Series:
     says = first.str.contains(f"^(?:{SUMS})$").fill_null(False)
     is_last = pl.Series(range(table.height), dtype=pl.Int64) >= table.height - LAST
     return nothing if (says & ~is_last).any() else says & is_last
+
+
+def short_rows(
+    table: pl.LazyFrame, source: Path | bytes, separator: str, has_names: bool, name: str
+) -> list[Finding]:
+    """How many rows end before the last name; their missing cells are empty ones."""
+    names = table.collect_schema().names()
+    if not names or not table.select(pl.col(names[-1]).null_count()).collect().item():
+        return []
+    least, cut = len(names) - 1, separator.encode()
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as lines:
+        rows = (row for row in _rows(lines) if row.strip())
+        short = sum(row.count(cut) < least for row in itertools.islice(rows, int(has_names), None))
+    why = f"fewer cells than the {len(names)} names of {name}; the rest was read as empty"
+    return [Finding(rule="short_rows", rows=short, action="noted", why=why)] if short else []
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines without what is quoted in them, those put together over which a quoted cell goes."""
+    held = b""
+    for line in lines:
+        held += line
+        if held.count(b'"') % 2 and len(held) < MAX_HELD:
+            continue
+        yield re.sub(rb'"[^"]*"', b"", held) if b'"' in held else held
+        held = b""
+    yield held
+
+
+def nameless(table: pl.LazyFrame) -> list[str]:
+    """Columns without a name that say nothing: one that is everywhere the same or empty, and one
+    that numbers the rows.
+    """
+    found = []
+    for name in table.collect_schema().names():
+        if re.fullmatch(r"(_duplicated_\d+|_\d+|Unnamed: \d+)?", name) is None:
+            continue
+        column = table.select(name).collect().to_series()
+        numbers = column.cast(pl.Int64, strict=False)
+        counts = len(column) > 1 and bool((numbers.diff().drop_nulls() == 1).all())
+        if column.n_unique() == 1 or (counts and not numbers.null_count()):
+            found.append(name)
+    return found

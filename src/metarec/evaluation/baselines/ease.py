@@ -14,7 +14,8 @@ import numpy as np
 from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
 from metarec.models.base import dense
-from metarec.models.ease import Ease, EaseConfig
+from metarec.models.ease import Ease
+from metarec.models.ease_config import EaseConfig
 
 PENALTIES = (1600.0, 400.0, 6400.0, 100.0)
 LARGE = 6000

@@ -1,0 +1,241 @@
+"""The regression of EASE: after how many events, over which items, and whether items that stand
+near each other share weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from metarec.features.behaviour import Behaviour
+from metarec.models.ease_config import EaseConfig
+from metarec.models.gram import Choices, gram_blocks, kept_of
+from metarec.models.item_regression import (
+    among_few_users,
+    among_head,
+    among_places,
+    inverse_of,
+    inverse_of_few_users,
+    surroundings,
+)
+from metarec.models.sparse_rows import strongest
+from metarec.runtime.gains import ndcg_of_scores
+
+
+def points_of(pool: int) -> np.ndarray:
+    """One event, all of the pool, and the middle of the two on a log scale."""
+    return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
+
+
+def diagonal_of(
+    events: sp.csr_matrix, behaviour: Behaviour, shown: int, config: EaseConfig
+) -> np.ndarray:
+    """[N] diagonal of the Gram matrix when each user shows `shown` events (at most their pool), a
+    pair's chance being one.
+    """
+    seen = np.maximum(np.minimum(shown, behaviour.pools), config.min_shown)
+    chance = np.maximum(1.0, (behaviour.histories.lengths - 1) / (seen - 1))
+    return np.asarray(events.power(2).T @ chance)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Near:
+    """How items share weights with those around."""
+
+    items: np.ndarray
+    """[M] ascending: the most popular, at most those that are regressed on each other."""
+    surroundings: np.ndarray
+    """[M, R] of `item_regression.surroundings`."""
+    share: float
+    ridge: float
+
+    def among(self, inverse: np.ndarray, diagonal: np.ndarray, head: np.ndarray) -> np.ndarray:
+        """[H, H] weights between the items of the head; overwrites `inverse`."""
+        near = self.surroundings[np.searchsorted(self.items, head)]
+        return among_places(inverse, diagonal, self.ridge, near, self.share)
+
+
+def near_of(
+    behaviour: Behaviour,
+    choices: Choices,
+    ridge: float,
+    config: EaseConfig,
+    rng: np.random.Generator,
+) -> Near | None:
+    """How items share their weights with those around; None where they have no places, or where
+    that is not clearly better for training users whose events were not learned from.
+
+    Tried on the most popular items, after as many events as the middle point.
+    """
+    if behaviour.context is None or not behaviour.context.has_places:
+        return None
+    able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
+    asked = np.sort(able[: min(config.max_choosing, len(able) // 5)])
+    if len(asked) < config.min_choosing:
+        return None
+    counts = np.bincount(choices.compared.indices, minlength=behaviour.n_items)
+    by_count = np.argsort(-counts, kind="stable")[: config.max_items]
+    items, places = np.sort(by_count), behaviour.context.places
+    around = surroundings(places[items], counts[items], config.place_scales, config.landmarks, rng)
+    near = Near(items=items, surroundings=around, share=0.0, ridge=ridge)
+    head = np.sort(by_count[: config.choosing_items])
+    trial = _Trial.of(behaviour, choices, asked, head, ridge, config)
+    plain = trial.quality(near)
+    gains = {
+        share: trial.quality(replace(near, share=share)) - plain for share in config.place_shares
+    }
+    best = max(gains, key=lambda share: float(gains[share].mean()))
+    error = gains[best].std() / np.sqrt(len(plain))
+    if gains[best].mean() <= config.choosing_t * error + 1e-6:
+        return None
+    return replace(near, share=best)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """Training users who are asked whether weights that were learned from the others serve them."""
+
+    support: np.ndarray
+    """[B, H] events they show, of the items that are tried."""
+    wanted: np.ndarray
+    """[B, H] bool: what they took later."""
+    head: np.ndarray
+    """[H] the items that are tried, ascending."""
+    diagonal: np.ndarray
+    """[H] of the others' Gram matrix, the ridge included."""
+    inverse: np.ndarray
+    """[H, H] of that matrix."""
+    places: int
+    """Of the NDCG."""
+
+    @classmethod
+    def of(
+        cls,
+        behaviour: Behaviour,
+        choices: Choices,
+        asked: np.ndarray,
+        head: np.ndarray,
+        ridge: float,
+        config: EaseConfig,
+    ) -> _Trial:
+        """The users `asked` about the items of the head."""
+        others = np.setdiff1d(np.arange(len(behaviour.histories)), asked)
+        shown = points_of(behaviour.horizon.pool)[:2][-1]
+        events = choices.events[others]
+        diagonal = diagonal_of(events, behaviour.users(others), int(shown), config) + ridge
+        known = behaviour.histories.users(asked).first(np.minimum(shown, behaviour.pools[asked]))
+        wanted = behaviour.targets.users(asked).matrix(behaviour.n_items)[:, head]
+        return cls(
+            support=known.matrix(behaviour.n_items)[:, head].toarray(),
+            wanted=wanted.toarray() > 0,
+            head=head,
+            diagonal=diagonal[head],
+            inverse=_inverse(events[:, head], diagonal[head]),
+            places=config.choosing_places,
+        )
+
+    def quality(self, near: Near) -> np.ndarray:
+        """[B] NDCG of what they took later, where items share weights so."""
+        scores = self.support @ near.among(self.inverse.copy(), self.diagonal, self.head)
+        unseen = np.where(self.support > 0, -np.inf, scores)
+        return ndcg_of_scores(unseen, self.wanted, self.places)
+
+
+def _inverse(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
+    """[H, H] of the Gram matrix of `events` [B, H] with another diagonal."""
+    if events.shape[0] < events.shape[1] / 2:
+        return inverse_of_few_users(events, diagonal)
+    return inverse_of((events.T @ events).toarray().astype(np.float32), diagonal)
+
+
+def weights_of(
+    events: sp.csr_matrix,
+    diagonals: Sequence[np.ndarray],
+    config: EaseConfig,
+    near: Near | None = None,
+) -> tuple[sp.csr_matrix, ...]:
+    """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
+    counts = np.bincount(events.indices, minlength=events.shape[1])
+    is_able = counts >= config.min_events
+    if not config.whole_histories and near is None:  # with places rare items learn from the others
+        is_able &= _coupling(events) >= config.min_coupling * np.min(diagonals, axis=0)
+    head = _head(counts, is_able, config.max_items)
+    most = kept_of(config.kept, int((counts > 0).sum()))
+    few_users = events.shape[0] < len(head) / 2
+    gram, tails = _counted(events, diagonals, head, most, whole=not few_users)
+
+    def among(diagonal: np.ndarray) -> np.ndarray:
+        if near is None:
+            few = among_few_users(events[:, head], diagonal) if few_users else None
+            return among_head(gram, diagonal) if few is None else few
+        few = inverse_of_few_users(events[:, head], diagonal) if few_users else None
+        return near.among(inverse_of(gram, diagonal) if few is None else few, diagonal, head)
+
+    return tuple(
+        (_placed(among(diagonal[head]), head, len(counts), most) + tail).tocsr().astype(np.float32)
+        for diagonal, tail in zip(diagonals, tails, strict=True)
+    )
+
+
+def _head(counts: np.ndarray, is_able: np.ndarray, most: int) -> np.ndarray:
+    """[H] ascending: the most popular items that are able, two at least, `most` at most."""
+    by_count = np.argsort(-counts, kind="stable")
+    able = by_count[is_able[by_count]]
+    return np.sort((able if len(able) > 1 else by_count[:2])[:most])
+
+
+def _counted(
+    events: sp.csr_matrix,
+    diagonals: Sequence[np.ndarray],
+    head: np.ndarray,
+    most: int,
+    *,
+    whole: bool,
+) -> tuple[np.ndarray, list[sp.csr_matrix]]:
+    """The Gram matrix of the head [H, H], empty unless `whole`; and for each of the `diagonals`
+    what items say of each other one on one wherever one of the tail is concerned [N, N], `most`
+    weights for each.
+    """
+    place = np.full(events.shape[1], -1)
+    place[head] = np.arange(len(head))
+    gram = np.zeros((len(head), len(head)) if whole else (0, 0), np.float32)
+    tails: list[list[sp.csr_matrix]] = [[] for _ in diagonals]
+    for start, together in gram_blocks(events):
+        row = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
+        column = together.indices
+        among = (place[row] >= 0) & (place[column] >= 0)
+        if whole:
+            gram[place[row[among]], place[column[among]]] = together.data[among]
+        tail = ~among & (row != column)
+        for diagonal, blocks in zip(diagonals, tails, strict=True):
+            alone = together.data[tail] / diagonal[row[tail]]
+            block = sp.csr_matrix((alone, (row[tail] - start, column[tail])), together.shape)
+            blocks.append(strongest(block, most))
+    return gram, [sp.vstack(blocks, format="csr") for blocks in tails]
+
+
+def _coupling(events: sp.csr_matrix) -> np.ndarray:
+    """[N] the sum of each row of the Gram matrix of `events` [B, N] off its diagonal."""
+    whole = events.T @ np.asarray(events.sum(1)).ravel()
+    return np.asarray(whole - np.asarray(events.power(2).sum(0)).ravel())
+
+
+def _placed(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:
+    """[N, N] the `most` largest entries by size of each row of `dense` [H, H], put in their
+    places.
+    """
+    if dense.shape[1] <= most:
+        row, column = np.nonzero(dense)
+    else:
+        blocks = [
+            np.argpartition(-np.abs(block), most, axis=1)[:, :most]
+            for block in np.array_split(dense, max(1, len(dense) // 1000))
+        ]
+        column = np.concatenate(blocks).ravel()
+        row = np.repeat(np.arange(len(dense)), most)
+    return sp.csr_matrix(
+        (dense[row, column], (places[row], places[column])), shape=(n_items, n_items)
+    )

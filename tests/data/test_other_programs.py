@@ -1,0 +1,160 @@
+"""Tables as other programs export them: databases, spreadsheets, shops, tills of other countries;
+each is read as meant, or what is not is told.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from metarec.data.cleaning import read_clean
+from metarec.data.dataset import Dataset
+from metarec.data.findings import Finding
+from metarec.data.ingest import ingest
+
+pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
+
+
+def one_file(
+    folder: Path, text: str | bytes, name: str = "interactions.csv"
+) -> tuple[Dataset, list[Finding]]:
+    """What is read of a folder's one file, and what is told."""
+    (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
+    data, report = read_clean(folder / name)
+    return data, report.findings
+
+
+def titles(data: Dataset) -> dict[str, str | None]:
+    frame = data.items.frame
+    return dict(zip(frame["item_id"], frame["title"], strict=True))
+
+
+def told(findings: list[Finding], rule: str) -> list[int]:
+    """Rows of each finding of a rule."""
+    return [f.rows for f in findings if f.rule == rule]
+
+
+def rows_of(names: str, *cells: str, users: int = 4) -> str:
+    """A table in which each user has a row for each item's cells."""
+    rows = [f"u{user}{cell[0]}x{n}{cell}" for user in range(users) for n, cell in enumerate(cells)]
+    return "\n".join([names, *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "meant"),
+    [
+        (  # MySQL's INTO OUTFILE, Spark
+            "user,item,title",
+            [r',"The \"One\", part 1"', r',"Its \"end\""', r',"C:\\tmp"', r",\N"],
+            ['The "One", part 1', 'Its "end"', r"C:\tmp", None],
+        ),
+        (  # without quotes around cells
+            "user\titem\ttitle",
+            ['\tTV 42\\" black', "\tparted\\\tin two", "\tplain", "\t\\N"],
+            ['TV 42" black', "parted\tin two", "plain", None],
+        ),
+        (  # addslashes of PHP
+            "user;item;title",
+            [r";It\'s", r";O\'Neill", ";plain", ";none"],
+            ["It's", "O'Neill", "plain", "none"],
+        ),
+        (  # a line within a cell
+            "user,item,title",
+            [',"one\\\nline"', r',"a \"b\""', ",c", ",d"],
+            ["one\nline", 'a "b"', "c", "d"],
+        ),
+    ],
+)
+def test_backslashes_that_escape_are_none_of_a_cell(
+    tmp_path: Path, names: str, cells: list[str], meant: list[str | None]
+) -> None:
+    data, found = one_file(tmp_path, rows_of(names, *cells))
+    assert len(data.interactions) == 16
+    assert list(titles(data).values()) == meant
+    assert told(found, "escapes") == [0] or meant[-1] is None
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [r',"C:\films\"', r',"D:\"', ",b", ",c"],  # a folder's name ends so
+        [r',"a \""b\"" c"', ",b", ",c", ",d"],  # quotes are doubled, so it escapes none
+        [r",¯\_(ツ)_/¯", r",$\alpha$", r",C:\new", ",d"],
+        ['\t{"a": "b \\"c\\""}', "\tb", "\tc", "\td"],  # JSON in a cell without quotes
+    ],
+)
+def test_backslashes_that_escape_nothing_stay(tmp_path: Path, cells: list[str]) -> None:
+    names = cells[0][0].join(("user", "item", "title"))
+    data, found = one_file(tmp_path, rows_of(names, *cells))
+    assert not told(found, "escapes")
+    meant = cells[0][1:].replace('""', "\x00").strip('"') if cells[0][0] == "," else cells[0][1:]
+    assert titles(data)["x0"] == meant.replace("\x00", '"')
+
+
+@pytest.mark.parametrize("names", ["user,item,rating,", "Unnamed: 0,user,item,rating"])
+def test_a_column_without_a_name_that_is_always_the_same_says_nothing(
+    tmp_path: Path, names: str
+) -> None:
+    rows = "".join(
+        f"0,u{n % 5},x{n},{n % 5}\n" if names[0] == "U" else f"u{n % 5},x{n},{n % 5},0\n"
+        for n in range(20)
+    )
+    data, _ = one_file(tmp_path, f"{names}\n{rows}")
+    assert data.interactions.context_columns == []
+    ingest(tmp_path, tmp_path / "out")
+    assert pl.read_parquet(tmp_path / "out" / "interactions.parquet").width < 5
+
+
+def test_rows_too_short_are_told_in_bounded_memory_too(tmp_path: Path) -> None:
+    rows = "".join(f'u{n % 5},"x{n}",{n % 5},2024-01-{n + 1:02d}\n' for n in range(20))
+    (tmp_path / "interactions.csv").write_text(f"user,item,rating,time\n{rows}u1,x1\nu2,x3,4\n")
+    report = ingest(tmp_path / "interactions.csv", tmp_path / "out")
+    assert told(report.findings, "short_rows") == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("booked", "book"),
+        ("attended", "attend"),
+        ("purchased", "purchase"),
+        ("has_enrolled", "enrol"),
+        ("Enrolled?", "enrol"),
+        ("completed", "complete"),
+        ("applied", "apply"),
+        ("watched", "watch"),
+        ("did_visit", "visit"),
+        ("read", "read"),
+        ("是否报名", "报名"),
+        ("已预订", "预订"),
+    ],
+)
+def test_a_no_to_whether_an_act_was_done_is_no_act(tmp_path: Path, name: str, kind: str) -> None:
+    for yes, no in (("1", "0"), ("yes", "no")):
+        rows = "".join(f"u{n % 5},x{n % 7},{no if n % 3 else yes}\n" for n in range(35))
+        data, found = one_file(tmp_path, f"user,item,{name}\n{rows}")
+        kinds = data.interactions.frame["kind"].value_counts()
+        assert dict(kinds.iter_rows()) == {kind: 12, "impression": 23}
+        assert data.interactions.acts()["sign"].sum() == 12 and told(found, "kinds") == [23]
+
+
+def test_an_act_withdrawn_or_dropped_says_no(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)},yes\n" for n in range(35))
+    for name in ("dropped", "is_withdrawn"):
+        data, _ = one_file(tmp_path, f"student,course,{name},enrolled\n{rows}")
+        assert sorted(data.interactions.acts()["sign"].value_counts().rows()) == [(-1, 12), (1, 23)]
+
+
+def test_what_a_user_or_an_item_is_and_what_stands_beside_ratings_is_no_act(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 5 % 2},{n % 7 % 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,subscribed,visited\n{rows}")
+    assert set(data.interactions.frame["kind"]) == {"event"}
+    assert "subscribed" in data.users.frame.columns and "visited" in data.items.frame.columns
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 4},{int(n % 3 == 0)}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,rating,booked\n{rows}")
+    assert data.interactions.context_columns == ["booked"]
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)},{n % 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,featured,book\n{rows}")
+    assert data.interactions.context_columns == ["featured", "book"]
