@@ -73,7 +73,7 @@ def test_a_config_is_read_saved_and_printed(rated_world: World, tmp_path: Path) 
     assert not np.array_equal(
         other.score_parts(request)["item_knn"], plain.score_parts(request)["item_knn"]
     )
-    assert "item_knn: shrinkage 0, neighbors 1000" in other.card()
+    assert "repeat_weight 0.25, shrinkage 0, neighbors 1000" in other.card()
     other.save(tmp_path / "model")
     again = Recommender.load(tmp_path / "model")
     assert again.ensemble.configs == other.ensemble.configs
