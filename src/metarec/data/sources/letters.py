@@ -64,7 +64,7 @@ _SYLLABLES = frozenset(
     "구소성장동조원선경최박강윤임오신영민현진우미안유송홍무비라마트면음식물드공방화생국관학교"
     "명번호회품제목격평점분류날짜용매입출판책노래게임영차카페커피치즈개반바"
 )
-"""Frequent syllables of Korean, of names of people and of things in a shop."""
+"""Frequent syllables of Korean, in names of users and of products."""
 
 
 def written_in(content: bytes) -> str:
