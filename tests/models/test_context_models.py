@@ -167,7 +167,7 @@ def test_items_chosen_alike_teach_each_other(seed: int) -> None:
     kept, asked = _hourly_acts(rng), _hourly_acts(rng)
 
     def hits(way: Way) -> float:
-        lifts, _ = lifts_of(tables_of(kept, sizes, 80), content, [way, way])
+        lifts, _ = lifts_of(tables_of(kept, sizes, 80), content, [way, way], 0.02)
         best = np.argsort(-lifts[1:25], axis=1)[:, :10] // 20
         return float((best == np.arange(24)[:, None] // 6).mean())
 
@@ -193,14 +193,14 @@ def test_items_alike_in_content_teach_each_other(seed: int) -> None:
     content = np.stack([is_park, 1 - is_park, *rng.normal(size=(8, 400)) * 0.1], axis=1)
     kept, asked = _walks(rng), _walks(rng)
     ways, _, is_read = _chosen(kept, asked, sizes, content, ContextConfig())
-    lifts, by_content = lifts_of(tables_of(kept, sizes, 400), content, ways)
+    lifts, by_content = lifts_of(tables_of(kept, sizes, 400), content, ways, 0.02)
 
     assert list(is_read) == [True, False]
     wanted = np.where(is_park > 0, np.log(0.05 / 0.283), np.log(0.4 / 0.283))
     assert np.abs(lifts[2] - wanted).mean() < 0.35
     assert lifts[2, 300:].mean() < -1.0
     np.testing.assert_allclose(
-        np.log(ratios_of(content[300:], by_content))[2], lifts[2, 300:], atol=1e-4
+        np.log(ratios_of(content[300:], by_content, 0.02))[2], lifts[2, 300:], atol=1e-4
     )
 
 
@@ -226,7 +226,7 @@ def test_content_says_nothing_of_columns_that_it_does_not_bear_on() -> None:
 
     (weights,) = by_content_of([table], np.eye(4), 10.0)
 
-    np.testing.assert_allclose(ratios_of(np.eye(4), weights)[1:], 1.0, atol=0.02)
+    np.testing.assert_allclose(ratios_of(np.eye(4), weights, 0.02)[1:], 1.0, atol=0.02)
 
 
 def test_a_changed_text_is_read_and_the_others_stay_as_they_were() -> None:

@@ -142,7 +142,7 @@ def test_only_items_that_are_regressed_on_each_other_are_measured() -> None:
     """However many items there are beside them."""
     rng = np.random.default_rng(2)
     behaviour = behaviour_at(places_of_towns(rng), town_users(rng, 200))
-    config, choices = EaseConfig(max_items=150), Choices.of(behaviour)
+    config, choices = EaseConfig(max_items=150), Choices.of(behaviour, EaseConfig())
 
     near = near_of(behaviour, choices, 200.0, config, np.random.default_rng(0))
 

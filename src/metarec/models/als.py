@@ -18,8 +18,8 @@ from jaxtyping import Float, Int
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, LARGE, by_columns, event_weights
-from metarec.models.config import ModelConfig, setting
+from metarec.models.base import EVENTS, LARGE, EventsConfig, by_columns, event_weights
+from metarec.models.config import setting
 from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows, through_gram
 from metarec.runtime.rows import products_of, with_rows
@@ -27,7 +27,7 @@ from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlsConfig(ModelConfig):
+class AlsConfig(EventsConfig):
     """Hyper-parameters of ALS."""
 
     dim: int = setting(64, least=1, tried=(16, 128))
@@ -67,7 +67,7 @@ class Als:
         """Alternate ridge solves of users and items."""
         config = config or cls.config
         by_user, pull, confidence = behaviour.whole, config.regularization, config.confidence
-        weights = event_weights(by_user, behaviour.relevant_from)
+        weights = event_weights(by_user, behaviour.relevant_from, config)
         by_item, order = by_user.transposed(behaviour.n_items)
         has_events = by_item.lengths > 0
         user_weights = (
@@ -107,7 +107,7 @@ class Als:
         """[B, D] factors of users from their support alone."""
         if not len(support.items):
             return np.zeros((len(support), self.items.shape[1]), np.float32)
-        weights = self.config.confidence * event_weights(support, self.relevant_from)
+        weights = self.config.confidence * event_weights(support, self.relevant_from, self.config)
         if support.lengths.max(initial=0) < len(self.gram) // 2:
             if len(self.items) >= LARGE:
                 met, place = np.unique(support.items, return_inverse=True)

@@ -5,6 +5,7 @@ where it knows nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -15,16 +16,12 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
-from metarec.models.config import ModelConfig
+from metarec.models.config import ModelConfig, setting
 
-DISLIKED_WEIGHT = 0.3
-"""A low rating still says what a user comes across: it counts this much beside a liked event."""
 LARGE = 200_000
 """Items from which on a catalog is large: models keep no second copy of what they know of each
 item, and slates are ranked among candidates (docs/experiments, 2026-11-28).
 """
-REPEAT_WEIGHT = 0.25
-"""What e times as many acts on an item add to its weight."""
 
 Evidence: TypeAlias = np.ndarray | sp.csr_matrix
 """[B, N] at least 0; sparse, each item once in a row, from a model that knows few items at a time.
@@ -53,6 +50,18 @@ words.
 """
 EVENTS = frozenset({"item", "rating", "strength", "count"})
 """What `event_weights` reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsConfig(ModelConfig):
+    """Hyper-parameters of how much each event counts, of every model that sums over events."""
+
+    disliked_weight: float = setting(0.3, least=0)
+    """A low rating still says what a user comes across: it counts this much beside a liked event (0
+    or more).
+    """
+    repeat_weight: float = setting(0.25, least=0)
+    """What e times as many acts on an item add to its weight (0 or more)."""
 
 
 @runtime_checkable
@@ -186,21 +195,21 @@ def dense(evidence: Evidence) -> np.ndarray:
     return evidence if isinstance(evidence, np.ndarray) else np.asarray(evidence.toarray())
 
 
-def training_weights(behaviour: Behaviour) -> np.ndarray:
+def training_weights(behaviour: Behaviour, config: EventsConfig) -> np.ndarray:
     """[E] float32 weight of each event of `behaviour.whole`: `event_weights` times that of its
     user.
     """
-    events = event_weights(behaviour.whole, behaviour.relevant_from)
+    events = event_weights(behaviour.whole, behaviour.relevant_from, config)
     if behaviour.weights is None:
         return events
     return np.asarray(events * behaviour.weights_of(behaviour.whole.owners))
 
 
-def root_weights(behaviour: Behaviour) -> np.ndarray:
+def root_weights(behaviour: Behaviour, config: EventsConfig) -> np.ndarray:
     """[E] float32: the same with the root of the user's weight, for models that multiply a user's
     events with each other.
     """
-    events = event_weights(behaviour.whole, behaviour.relevant_from)
+    events = event_weights(behaviour.whole, behaviour.relevant_from, config)
     if behaviour.weights is None:
         return events
     return np.asarray(events * np.sqrt(behaviour.weights_of(behaviour.whole.owners)))
@@ -213,10 +222,8 @@ def by_columns(table: Float[np.ndarray, "items dim"]) -> Float[np.ndarray, "dim 
     return table.T if len(table) >= LARGE else np.ascontiguousarray(table.T)
 
 
-def event_weights(histories: Histories, relevant_from: float) -> np.ndarray:
-    """[E] float32: the strength of liked events, more for repeated acts; `DISLIKED_WEIGHT` of it
-    for low ratings.
-    """
-    liked = np.where(histories.values >= relevant_from, 1.0, DISLIKED_WEIGHT)
-    often = 1.0 + REPEAT_WEIGHT * np.log(histories.counts)
+def event_weights(histories: Histories, relevant_from: float, config: EventsConfig) -> np.ndarray:
+    """[E] float32: the strength of liked events, more for repeated acts; less for low ratings."""
+    liked = np.where(histories.values >= relevant_from, 1.0, config.disliked_weight)
+    often = 1.0 + config.repeat_weight * np.log(histories.counts)
     return np.asarray(liked * often * histories.strengths, np.float32)

@@ -40,7 +40,9 @@ from metarec.models.context_lifts import (
 )
 
 MAX_CELLS = 20_000_000
-"""Codes times items up to which axes and content are looked at."""
+"""Bound: codes times items up to which axes and content are looked at; several tables of so many
+numbers are held.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,10 @@ class ContextConfig(ModelConfig):
     """Weights of the sum over columns that are tried (each 0 or more)."""
     min_t: float = setting(3.0)
     """A column is read from this t statistic of its gain in log-likelihood over held-out users on.
+    """
+    min_ratio: float = setting(0.02, above=0, most=1)
+    """What content and axes say of a circumstance is never taken for less than this part of what is
+    so for everyone (above 0, 1 at most).
     """
     max_acts: int = setting(4000, least=1)
     """Held-out events that choose (1 or more)."""
@@ -103,7 +109,7 @@ class Context:
         content = behaviour.content
         ways, weight, is_read = _chosen(kept, asked, sizes, content, config)
         tables = tables_of(acts, sizes, behaviour.n_items)
-        known, by_content = lifts_of(tables, content, ways)
+        known, by_content = lifts_of(tables, content, ways, config.min_ratio)
         return cls(
             lifts=known,
             starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
@@ -158,7 +164,7 @@ class Context:
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Context:
         """New items have the lifts that their content says."""
-        new = ratios_of(content[self.lifts.shape[1] :], self.by_content)
+        new = ratios_of(content[self.lifts.shape[1] :], self.by_content, self.config.min_ratio)
         lifts = np.concatenate([self.lifts, np.log(new).astype(np.float32)], axis=1)
         return replace(self, lifts=lifts, popularity=popularity.astype(np.float32))
 
@@ -210,8 +216,10 @@ def _chosen(
     popularity = np.log(popularity_of(kept, len(content)))
     tables, best = tables_of(kept, sizes, len(content)), list[_Tried]()
     for by_axes, content_damping in _priors(sizes, content, config):
-        said = [ratios_of(content, one) for one in by_content_of(tables, content, content_damping)]
-        ratios = ratios_by_axes(tables, said) if by_axes else said
+        told = by_content_of(tables, content, content_damping)
+        ratios = [ratios_of(content, one, config.min_ratio) for one in told]
+        if by_axes:
+            ratios = ratios_by_axes(tables, ratios, config.min_ratio)
         for damping in config.damping:
             way = Way(damping=damping, content_damping=content_damping, by_axes=by_axes)
             tried = [

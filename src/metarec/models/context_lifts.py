@@ -11,9 +11,6 @@ from scipy.linalg import solve
 
 from metarec.features.training_context import Acts
 
-LEAST_RATIO = 0.02
-"""A probability is never taken for less than this part of everyone's."""
-
 
 def _weights(acts: Acts) -> np.ndarray:
     """[A] of each act, adding up to 1 over all acts of a user on an item."""
@@ -41,7 +38,7 @@ class Way:
 
 
 def lifts_of(
-    tables: list[np.ndarray], content: np.ndarray, ways: list[Way]
+    tables: list[np.ndarray], content: np.ndarray, ways: list[Way], least: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """[S, N] float32 shrunk log P(value | item) / P(value), each column its way, and `by_content`
     [C + 1, S].
@@ -52,8 +49,8 @@ def lifts_of(
     for column, (table, way) in enumerate(zip(tables, ways, strict=True)):
         own = by_content_of([table], content, way.content_damping)
         said = own if not way.by_axes else by_content_of(tables, content, way.content_damping)
-        ratios = [ratios_of(content, one) for one in said]
-        ratio = ratios_by_axes(tables, ratios)[column] if way.by_axes else ratios[0]
+        ratios = [ratios_of(content, one, least) for one in said]
+        ratio = ratios_by_axes(tables, ratios, least)[column] if way.by_axes else ratios[0]
         found.append(shrunk(table, ratio, way.damping))
         weights.append(own[0])
     wide = max(len(one) for one in weights)
@@ -83,11 +80,11 @@ def by_content_of(
     return found
 
 
-def ratios_of(content: np.ndarray, by_content: np.ndarray) -> np.ndarray:
-    """[S, N] P(value | item) / P(value) as content has it."""
+def ratios_of(content: np.ndarray, by_content: np.ndarray, least: float) -> np.ndarray:
+    """[S, N] P(value | item) / P(value) as content has it, `least` at least."""
     weights, constant = by_content[:-1], by_content[-1]
     told = content[:, : len(weights)] @ weights + constant
-    return np.asarray(np.maximum(1.0 + told.T.astype(np.float64), LEAST_RATIO))
+    return np.asarray(np.maximum(1.0 + told.T.astype(np.float64), least))
 
 
 def tables_of(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
@@ -102,9 +99,11 @@ def tables_of(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
     return found
 
 
-def ratios_by_axes(tables: list[np.ndarray], ratios: list[np.ndarray]) -> list[np.ndarray]:
+def ratios_by_axes(
+    tables: list[np.ndarray], ratios: list[np.ndarray], least: float
+) -> list[np.ndarray]:
     """For each column [size, N] P(value | item) / P(value) as the strongest axes of what goes
-    beyond `ratios` have it.
+    beyond `ratios` have it, `least` at least.
     """
     expected = np.concatenate(
         [_share_of(t)[:, None] * t.sum(0) * r for t, r in zip(tables, ratios, strict=True)]
@@ -116,7 +115,7 @@ def ratios_by_axes(tables: list[np.ndarray], ratios: list[np.ndarray]) -> list[n
     beyond = 1.0 + (axes * kept) @ (axes.T @ residuals) / np.maximum(roots, 1.0)
     found = np.concatenate(ratios) * beyond
     cuts = np.cumsum([len(table) for table in tables])[:-1]
-    return np.split(np.maximum(found, LEAST_RATIO), cuts)
+    return np.split(np.maximum(found, least), cuts)
 
 
 def _above_noise(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

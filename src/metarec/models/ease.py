@@ -79,7 +79,8 @@ class Ease:
         """Closed form at each point: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
         ridge I)^-1.
         """
-        config, choices = config or cls.config, Choices.of(behaviour)
+        config = config or cls.config
+        choices = Choices.of(behaviour, config)
         ridge = config.regularization or (
             ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
         )
@@ -105,7 +106,7 @@ class Ease:
         """For each point that some user is near: how near each is [B], and what the regression says
         of each item [B, N], before it is cut at zero.
         """
-        given = event_weights(support, self.relevant_from)
+        given = event_weights(support, self.relevant_from, self.config)
         nearness_BK = Interpolation.between(
             self.points, np.eye(len(self.points), dtype=np.float32)
         ).after(support.lengths)

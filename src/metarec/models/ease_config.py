@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metarec.models.config import ModelConfig, setting
+from metarec.models.base import EventsConfig
+from metarec.models.config import setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class EaseConfig(ModelConfig):
+class EaseConfig(EventsConfig):
     """Hyper-parameters of EASE."""
 
     regularization: float | None = setting(None, above=0, tried=(20, 3000))
@@ -43,6 +44,8 @@ class EaseConfig(ModelConfig):
     """With fewer users (2 or more) it is not tried."""
     choosing_items: int = setting(2000, least=2)
     """Most popular items on which it is tried (2 or more)."""
+    choosing_places: int = setting(10, least=1)
+    """Places of the NDCG by which it is tried (1 or more)."""
     choosing_t: float = setting(1.5, least=0)
     """Standard errors that the mean gain must exceed (0 or more)."""
     min_shown: float = setting(1.5, above=1)

@@ -24,9 +24,6 @@ from metarec.models.item_regression import (
 from metarec.models.sparse_rows import strongest
 from metarec.runtime.gains import ndcg_of_scores
 
-CHOOSING_PLACES = 10
-"""Places of a slate that count where it is tried whether items share weights with those around."""
-
 
 def points_of(pool: int) -> np.ndarray:
     """One event, all of the pool, and the middle of the two on a log scale."""
@@ -111,6 +108,8 @@ class _Trial:
     """[H] of the others' Gram matrix, the ridge included."""
     inverse: np.ndarray
     """[H, H] of that matrix."""
+    places: int
+    """Of the NDCG."""
 
     @classmethod
     def of(
@@ -135,13 +134,14 @@ class _Trial:
             head=head,
             diagonal=diagonal[head],
             inverse=_inverse(events[:, head], diagonal[head]),
+            places=config.choosing_places,
         )
 
     def quality(self, near: Near) -> np.ndarray:
         """[B] NDCG of what they took later, where items share weights so."""
         scores = self.support @ near.among(self.inverse.copy(), self.diagonal, self.head)
         unseen = np.where(self.support > 0, -np.inf, scores)
-        return ndcg_of_scores(unseen, self.wanted, CHOOSING_PLACES)
+        return ndcg_of_scores(unseen, self.wanted, self.places)
 
 
 def _inverse(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:

@@ -17,13 +17,13 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
-from metarec.models.base import training_weights
-from metarec.models.config import ModelConfig, setting
+from metarec.models.base import EventsConfig, training_weights
+from metarec.models.config import setting
 from metarec.models.sparse_rows import sparse_arrays, sparse_from, strongest
 
 
 @dataclass(frozen=True, kw_only=True)
-class FriendsConfig(ModelConfig):
+class FriendsConfig(EventsConfig):
     """Hyper-parameters of friends."""
 
     second_step: float = setting(0.5, least=0)
@@ -54,17 +54,17 @@ class Friends:
         cls, behaviour: Behaviour, rng: np.random.Generator, config: FriendsConfig | None = None
     ) -> Friends:
         """Keep what everyone took and whom they know."""
-        context = behaviour.context
+        config, context = config or cls.config, behaviour.context
         assert context is not None, "fitted only where there are friends"
         n_members = context.n_members
-        rows = behaviour.whole.matrix(behaviour.n_items, training_weights(behaviour))
+        rows = behaviour.whole.matrix(behaviour.n_items, training_weights(behaviour, config))
         degrees = np.maximum(np.bincount(context.friends.indices, minlength=n_members), 1)
         known = np.maximum(np.diff(context.friends.indptr), 1)
         steps = sp.diags(1.0 / known) @ context.friends @ sp.diags(1.0 / np.sqrt(degrees))
         return cls(
             taken=_at(rows, context.members, n_members),
             graph=_at(steps, context.members, n_members),
-            config=config or cls.config,
+            config=config,
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models.base import root_weights
+from metarec.models.base import EventsConfig, root_weights
 
 BLOCK_ENTRIES = 2_000_000
 """Entries counted at a time, at most: a block that a core's caches hold, whose memory is used again
@@ -40,9 +40,9 @@ class Choices:
     """[B, N] the same without the oldest events of histories that are too long to compare."""
 
     @classmethod
-    def of(cls, behaviour: Behaviour) -> Choices:
+    def of(cls, behaviour: Behaviour, config: EventsConfig) -> Choices:
         """Everything the training users accepted."""
-        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour))
+        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour, config))
         return cls(events=events, compared=newest(behaviour.whole, events))
 
     @property

@@ -16,14 +16,14 @@ from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
-from metarec.models.base import EVENTS, Evidence, event_weights
-from metarec.models.config import ModelConfig, setting
+from metarec.models.base import EVENTS, EventsConfig, Evidence, event_weights
+from metarec.models.config import setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
 from metarec.models.sparse_rows import answers, grown, sparse_arrays, sparse_from, strongest
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemKnnConfig(ModelConfig):
+class ItemKnnConfig(EventsConfig):
     """Hyper-parameters of item k-NN."""
 
     shrinkage: float = setting(20.0, least=0, tried=(1, 200))
@@ -57,7 +57,8 @@ class ItemKnn:
         cls, behaviour: Behaviour, rng: np.random.Generator, config: ItemKnnConfig | None = None
     ) -> ItemKnn:
         """Cosine of the items' event vectors with shrinkage."""
-        config, choices = config or cls.config, Choices.of(behaviour)
+        config = config or cls.config
+        choices = Choices.of(behaviour, config)
         norms = np.sqrt(np.asarray(choices.events.power(2).sum(0)).ravel())
         most = kept_of(config.neighbors, int((norms > 0).sum()))
         blocks = []
@@ -84,7 +85,7 @@ class ItemKnn:
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
         """[B, N], sparse where few items are named."""
-        weights = event_weights(users.support, self.relevant_from)
+        weights = event_weights(users.support, self.relevant_from, self.config)
         return answers(users.support, weights, self.similarity, out)
 
     def with_content(

@@ -24,8 +24,8 @@ from jaxtyping import Float
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import training_weights
-from metarec.models.config import ModelConfig, setting
+from metarec.models.base import EventsConfig, training_weights
+from metarec.models.config import setting
 from metarec.models.distance import decay, km_pairs, km_table, on_sphere
 from metarec.models.place import known_places, knows_places
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
@@ -34,11 +34,10 @@ ROWS_AT_ONCE = 64
 """Users scored at a time."""
 ITEMS_AT_ONCE, USERS_AT_ONCE = 2_000, 2_000
 """Items whose surroundings, and users whose own agreement is counted at a time."""
-MAX_SHARPNESS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalKnnConfig(ModelConfig):
+class LocalKnnConfig(EventsConfig):
     """Hyper-parameters of k-NN by places; of lists one value is chosen by the likelihood of what
     training users took later.
     """
@@ -56,8 +55,10 @@ class LocalKnnConfig(ModelConfig):
     """
     growth: float = setting(0.25, least=0)
     """How it grows: with this power of the number of known places (0 or more), up to
-    `MAX_SHARPNESS`.
+    `max_sharpness`.
     """
+    max_sharpness: float = setting(2.0, above=0)
+    """The most that it grows to (above 0)."""
     crowding: float = setting(0.5, least=0)
     """How much less an event says where there are many: the exponent of their number (0 or more).
     """
@@ -103,7 +104,7 @@ class LocalKnn:
         config = config or cls.config
         places, whole = behaviour.context.places, behaviour.whole
         kept = np.sort(rng.permutation(len(whole))[: config.max_users])
-        taken = whole.matrix(behaviour.n_items, training_weights(behaviour))[kept]
+        taken = whole.matrix(behaviour.n_items, training_weights(behaviour, config))[kept]
         start = cls(
             places=places,
             taken=taken,
@@ -153,7 +154,7 @@ class LocalKnn:
         """[B] float32 exponent of agreement, by the number of events."""
         known = np.maximum(users.support.lengths, 1).astype(np.float32)
         power = np.float32(self.config.sharpness) * known ** np.float32(self.config.growth)
-        return np.asarray(np.minimum(power, np.float32(MAX_SHARPNESS)))
+        return np.asarray(np.minimum(power, np.float32(self.config.max_sharpness)))
 
     @cached_property
     def _profiles(self) -> sp.csr_matrix:

@@ -32,8 +32,6 @@ from metarec.runtime.gains import ndcg_of_hits
 
 MAX_CELLS = 20_000_000
 """Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
-PLACES = 10
-"""Places of the NDCG that chooses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +65,8 @@ class Markov:
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
         """[B, N], sparse where few items are named."""
         support = users.support
-        weights = event_weights(support, self.relevant_from) * self.recency ** ages_of(support)
+        own = event_weights(support, self.relevant_from, self.config)
+        weights = own * self.recency ** ages_of(support)
         return answers(support, weights, self.following, out)
 
     def with_content(
@@ -112,7 +111,7 @@ def choose_chain(
     config: MarkovConfig = DEFAULT,
     near: Alike | None = None,
 ) -> Chain:
-    """The constants with the best NDCG@10 of held-out users, asked at the end of their pool for all
+    """The constants with the best NDCG of held-out users, asked at the end of their pool for all
     that they wanted later, and before their last event for that one.
 
     They are chosen one after the other; another value than the first must be better by
@@ -169,8 +168,8 @@ def _held_out(
 
 
 def _ndcg(chain: Chain, counts: Counts, support: Histories, wanted: Histories) -> np.ndarray:
-    """[B] NDCG@10 of `wanted` among all items outside of `support`."""
-    n_items = len(counts.total)
+    """[B] NDCG of `wanted` among all items outside of `support`."""
+    n_items, places = len(counts.total), counts.config.ndcg_places
     newest = support.where(ages_of(support) < counts.config.window)
     pasts = newest.matrix(n_items, chain.recency ** ages_of(newest))
     found = counts.after(pasts, chain)
@@ -178,13 +177,13 @@ def _ndcg(chain: Chain, counts: Counts, support: Histories, wanted: Histories) -
     shown[support.owners, support.items] = True
     found.data[shown[np.repeat(np.arange(len(support)), np.diff(found.indptr)), found.indices]] = 0
     found.eliminate_zeros()
-    top = strongest(found, PLACES).tocoo()
+    top = strongest(found, places).tocoo()
     order = np.lexsort((top.col, -top.data, top.row))
     row, keys = top.row[order], (top.row.astype(np.int64) * n_items + top.col)[order]
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(support)))])
     place = np.arange(len(row)) - starts[row]
-    is_hit = (place < PLACES) & np.isin(keys, _keys(wanted, n_items))
-    hits = np.zeros((len(support), PLACES), bool)
+    is_hit = (place < places) & np.isin(keys, _keys(wanted, n_items))
+    hits = np.zeros((len(support), places), bool)
     hits[row[is_hit], place[is_hit]] = True
     return ndcg_of_hits(hits, wanted.lengths)
 

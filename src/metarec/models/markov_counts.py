@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.alike import Alike
-from metarec.models.base import training_weights
-from metarec.models.config import ModelConfig, setting
+from metarec.models.base import EventsConfig, training_weights
+from metarec.models.config import setting
 
 MAX_PAIRS = 40_000_000
 """Pairs of events counted; with more events each speaks for fewer of those that follow it."""
@@ -20,7 +20,7 @@ PAIRS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkovConfig(ModelConfig):
+class MarkovConfig(EventsConfig):
     """Hyper-parameters of the Markov chain; of lists one value is chosen on held-out users, one
     list after the other, the first where they are too few or no other is clearly better.
     """
@@ -55,6 +55,8 @@ class MarkovConfig(ModelConfig):
     """With fewer users that choose (1 or more) the first values stay."""
     min_t: float = setting(1.0, least=0)
     """Standard errors by which another value than the first must be better (0 or more)."""
+    ndcg_places: int = setting(10, least=1)
+    """Places of the NDCG by which they are chosen (1 or more)."""
 
 
 DEFAULT = MarkovConfig()
@@ -114,7 +116,7 @@ class Counts:
         total = np.bincount(histories.items, users, n_items).astype(np.float32)
         return cls(
             recency=recency,
-            following=_following(behaviour, recency, window_of(len(histories.items), config)),
+            following=_following(behaviour, recency, config),
             energy=_energy(behaviour, recency),
             total=total,
             alike=sp.csr_matrix((n_items, n_items), dtype=np.float32)
@@ -125,8 +127,7 @@ class Counts:
 
     def again(self, behaviour: Behaviour, recency: float) -> Counts:
         """The same users at another recency."""
-        window = window_of(len(behaviour.whole.items), self.config)
-        following = _following(behaviour, recency, window)
+        following = _following(behaviour, recency, self.config)
         energy = _energy(behaviour, recency)
         return replace(self, recency=recency, following=following, energy=energy)
 
@@ -171,12 +172,14 @@ def window_of(events: int, config: MarkovConfig) -> int:
     return max(1, min(config.window, MAX_PAIRS // max(events, 1)))
 
 
-def _following(behaviour: Behaviour, recency: float, window: int) -> sp.csr_matrix:
+def _following(behaviour: Behaviour, recency: float, config: MarkovConfig) -> sp.csr_matrix:
     """[N, N] see `Counts.following`; as many items of the past at a time as `PAIRS_AT_ONCE`
     allow.
     """
     histories, n_items = behaviour.whole, behaviour.n_items
-    weights, counts = training_weights(behaviour), np.bincount(histories.items, minlength=n_items)
+    window = window_of(len(histories.items), config)
+    weights = training_weights(behaviour, config)
+    counts = np.bincount(histories.items, minlength=n_items)
     left, by_item = ages_of(histories), np.argsort(histories.items, kind="stable")
     ends = np.concatenate([[0], np.cumsum(counts)])
     steps, decay = np.arange(1, window + 1), recency ** np.arange(window)

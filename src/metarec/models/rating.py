@@ -173,6 +173,7 @@ class RatingHead:
             offset_variance=self.offset_variance,
             noise=self.config.noise,
             weights=behaviour.weights_of(np.arange(len(histories))),
+            most=self.config.profile_directions,
         )
 
     def process(

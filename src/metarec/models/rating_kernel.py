@@ -46,6 +46,8 @@ class RatingConfig(ModelConfig):
     """Pull of what a profile says towards nothing (above 0): the one of least error between halves
     of the users is taken; profiles are read only where these gain clearly.
     """
+    profile_directions: int = setting(64, least=1)
+    """Directions of profiles that are read, the widest (1 or more)."""
     newest: int = setting(200, least=1)
     """Support events that the process sees, the newest (1 or more): bounds the solve."""
     held_out: int = setting(1500, least=1)

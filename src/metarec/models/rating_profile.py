@@ -15,8 +15,6 @@ from metarec.features.histories import Histories
 
 USERS_AT_ONCE = 2048
 """Users whose events are summed up at a time: bounds memory."""
-MAX_DIRECTIONS = 64
-"""Directions of profiles that are read, the widest: bounds the solve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +84,15 @@ class ProfileEquations:
         offset_variance: float,
         noise: float,
         weights: np.ndarray,
+        most: int,
     ) -> ProfileEquations:
-        """From ratings less item offsets [E], profiles [U, P] and item factors [N, F]."""
+        """From ratings less item offsets [E], profiles [U, P] and item factors [N, F]; along
+        `most` directions.
+        """
         middle = np.average(profiles, axis=0, weights=weights)
         constants = np.append(np.ones(factors.shape[1]), offset_variance**0.5)
         centred = (profiles - middle) * profiles.any(axis=1, keepdims=True)
-        directions = _widest(centred, weights)
+        directions = _widest(centred, weights, most)
         features = np.column_stack([factors, np.ones(len(factors))]) * constants
         certainty, said = _of_users(histories, residuals, features, noise)
         return cls(
@@ -138,14 +139,16 @@ class ProfileEquations:
         return _equations(self.columns[who], self.certainty[who], self.said[who], self.weights[who])
 
 
-def _widest(centred: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[P, D] directions of most variance, columns at one spread; dependent ones are left out."""
+def _widest(centred: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
+    """[P, D] `most` directions of most variance, columns at one spread; dependent ones are left
+    out.
+    """
     spread = np.sqrt(np.average(centred**2, axis=0, weights=weights))
     scale = np.where(spread > 0, 1.0 / np.maximum(spread, 1e-6), 0.0)
     scaled = centred * scale
     sizes, directions = np.linalg.eigh((scaled * weights[:, None]).T @ scaled / weights.sum())
     kept = np.flatnonzero(sizes > 1e-6 * max(float(sizes.max(initial=0.0)), 1e-12))
-    return np.asarray(scale[:, None] * directions[:, kept[-MAX_DIRECTIONS:]])
+    return np.asarray(scale[:, None] * directions[:, kept[-most:]])
 
 
 def _of_users(

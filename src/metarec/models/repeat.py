@@ -22,21 +22,23 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 
-STRENGTHS = np.array([0.35, 0.7], np.float32)
-"""Ends of the cells of strength, beside the strongest kind."""
-COUNTS = np.array([1.5, 2.5, 4.5], np.float32)
-"""Ends of the cells of number of acts."""
-AGES = np.array([0.5, 2.5, 9.5], np.float32)
-"""Ends of the cells of recency, in events since."""
-SHAPE = (len(STRENGTHS) + 1, len(COUNTS) + 1, len(AGES) + 1)
-MIN_SHARE, MIN_REPEATS = 0.01, 20
-"""Repeats among the targets after the cut from which on they are learned."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RepeatConfig(ModelConfig):
     """Hyper-parameters of repeats."""
 
+    strengths: tuple[float, ...] = setting((0.35, 0.7), above=0)
+    """Ends of the cells of strength (each above 0), beside 1 for the strongest kind."""
+    counts: tuple[float, ...] = setting((1.5, 2.5, 4.5), above=0)
+    """Ends of the cells of number of acts (each above 0)."""
+    ages: tuple[float, ...] = setting((0.5, 2.5, 9.5), above=0)
+    """Ends of the cells of recency, in events since (each above 0)."""
+    min_share: float = setting(0.01, least=0, most=1)
+    """Share of repeats among what users took after the cut, in [0, 1], from which on they are
+    learned.
+    """
+    min_repeats: int = setting(20, least=1)
+    """Their number from which on (1 or more)."""
     damping: float = setting(20.0, above=0)
     """Items' worth of pull of a cell's share towards everyone's (above 0)."""
     item_damping: float = setting(5.0, above=0)
@@ -64,9 +66,9 @@ class Repeat:
     ) -> Repeat:
         """Count over the training users' pools."""
         config, pool = config or cls.config, behaviour.histories.first(behaviour.pools)
+        cells, shape = _cells(pool, config)
         again = np.isin(_pairs(pool), _pairs(behaviour.repeats)).astype(np.float64)
-        weights, cells = behaviour.weights_of(pool.owners), _cells(pool)
-        size = int(np.prod(SHAPE))
+        weights, size = behaviour.weights_of(pool.owners), int(np.prod(shape))
         taken = np.bincount(cells, weights * again, size)
         every = np.bincount(cells, weights, size)
         mean = taken.sum() / max(every.sum(), 1e-9)
@@ -77,7 +79,7 @@ class Repeat:
         )
         habits = (counted + config.item_damping) / (expected + config.item_damping)
         return cls(
-            shares=shares.reshape(SHAPE).astype(np.float32),
+            shares=shares.reshape(shape).astype(np.float32),
             habits=habits.astype(np.float32),
             config=config,
         )
@@ -90,7 +92,8 @@ class Repeat:
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N], sparse."""
         support = users.support
-        shares = self.shares.ravel()[_cells(support)] * self.habits[support.items]
+        cells, _ = _cells(support, self.config)
+        shares = self.shares.ravel()[cells] * self.habits[support.items]
         return support.matrix(self.n_items, shares)
 
     def with_content(
@@ -115,25 +118,23 @@ class Repeat:
         return cls(shares=arrays["shares"], habits=habits, config=config or cls.config)
 
 
-def are_wanted(behaviour: Behaviour) -> bool:
+def are_wanted(behaviour: Behaviour, config: RepeatConfig) -> bool:
     """Whether enough of what training users took after the cut they had taken before."""
     repeats, new = len(behaviour.repeats.items), len(behaviour.targets.items)
-    return repeats >= MIN_REPEATS and repeats >= MIN_SHARE * (repeats + new)
+    return repeats >= config.min_repeats and repeats >= config.min_share * (repeats + new)
 
 
-def _cells(histories: Histories) -> np.ndarray:
-    """[E] number of the cell of each event."""
+def _cells(histories: Histories, config: RepeatConfig) -> tuple[np.ndarray, tuple[int, ...]]:
+    """[E] number of the cell of each event, and how many cells there are along each axis."""
     age = np.repeat(histories.lengths, histories.lengths) - 1 - histories.positions
-    return np.asarray(
-        np.ravel_multi_index(
-            (
-                np.searchsorted(STRENGTHS, histories.strengths),
-                np.searchsorted(COUNTS, histories.counts),
-                np.searchsorted(AGES, age),
-            ),
-            SHAPE,
-        )
+    axes = (
+        (config.strengths, histories.strengths),
+        (config.counts, histories.counts),
+        (config.ages, age),
     )
+    cells = tuple(np.searchsorted(np.sort(np.array(e, np.float32)), known) for e, known in axes)
+    shape = tuple(len(ends) + 1 for ends, _ in axes)
+    return np.asarray(np.ravel_multi_index(cells, shape)), shape
 
 
 def _pairs(histories: Histories) -> np.ndarray:

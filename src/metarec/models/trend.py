@@ -25,21 +25,19 @@ from jaxtyping import Float, Int
 from metarec.data.validity import MIN_EPOCH
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.models.base import event_weights
-from metarec.models.config import ModelConfig, setting
+from metarec.models.base import EventsConfig, event_weights
+from metarec.models.config import setting
 from metarec.models.ridge import ridge, with_one
 from metarec.runtime.gains import ndcg_of_scores
 
 MAX_CELLS = 10_000_000
 """Scores held while choosing, over users and items."""
-PLACES = 10
-"""Places of the NDCG that chooses."""
 SECONDS_A_DAY = 86_400.0
 """Unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrendConfig(ModelConfig):
+class TrendConfig(EventsConfig):
     """Hyper-parameters of the trend (`models.trend`)."""
 
     half_lives: tuple[float, ...] = setting((1 / 400, 1 / 100, 1 / 25, 1 / 8), above=0)
@@ -69,9 +67,11 @@ class TrendConfig(ModelConfig):
     knn_smoothing: float = setting(0.3, above=0)
     """Share of popularity at which that item k-NN starts to count (above 0)."""
     min_t: float = setting(3.0, least=0)
-    """A trend is kept from this t statistic of its gain in NDCG@10 over held-out users on (0 or
+    """A trend is kept from this t statistic of its gain in NDCG over held-out users on (0 or
     more).
     """
+    ndcg_places: int = setting(10, least=1)
+    """Places of that NDCG (1 or more)."""
 
     @property
     def tried(self) -> list[tuple[float, float, float]]:
@@ -274,10 +274,13 @@ def _gains(
     if not len(able):
         return np.zeros((len(config.tried), 0))
     base, wanted, gains = _base(past, past.whole.users(able), met, config), asked.users(able), []
-    plain = _ndcg(base, wanted)
+    places = config.ndcg_places
+    plain = _ndcg(base, wanted, places)
     for share, damping in product(config.half_lives, config.dampings):
         lifts, _ = _lifts(past, np.array([cut]), share * span, damping, config)
-        gains += [_ndcg(base + np.float32(w) * lifts, wanted) - plain for w in config.weights]
+        gains += [
+            _ndcg(base + np.float32(w) * lifts, wanted, places) - plain for w in config.weights
+        ]
     return np.stack(gains)
 
 
@@ -310,7 +313,8 @@ def _pays_within(
     lifts, _ = _lifts(past, moments, half_life, damping, config)
     lifts = np.concatenate([lifts, np.zeros((1, lifts.shape[1]), np.float32)])
     told_lifts = lifts[np.searchsorted(moments, at, "right") - 1]
-    gains = _ndcg(base + np.float32(weight) * told_lifts, wanted) - _ndcg(base, wanted)
+    gains = _ndcg(base + np.float32(weight) * told_lifts, wanted, config.ndcg_places)
+    gains -= _ndcg(base, wanted, config.ndcg_places)
     return bool(gains.mean() > max(config.min_t * gains.std() / np.sqrt(len(gains)), 1e-9))
 
 
@@ -318,7 +322,7 @@ def _base(past: Behaviour, support: Histories, met: np.ndarray, config: TrendCon
     """[B, N] log-scores of popularity and item k-NN; what is known or unmet comes last."""
     counts = np.bincount(past.whole.items, past.whole.strengths, past.n_items) + 0.5
     popularity = counts / counts.sum()
-    events = past.whole.matrix(past.n_items, event_weights(past.whole, past.relevant_from))
+    events = past.whole.matrix(past.n_items, event_weights(past.whole, past.relevant_from, config))
     norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
     rarity = sp.diags(1.0 / (norms + config.knn_shrinkage))
     found = (support.matrix(past.n_items) @ rarity @ events.T @ events @ rarity).toarray()
@@ -329,8 +333,8 @@ def _base(past: Behaviour, support: Histories, met: np.ndarray, config: TrendCon
     return np.asarray(scores, np.float32)
 
 
-def _ndcg(scores: np.ndarray, wanted: Histories) -> np.ndarray:
-    """[B] NDCG@10."""
+def _ndcg(scores: np.ndarray, wanted: Histories, places: int) -> np.ndarray:
+    """[B] NDCG."""
     is_wanted = np.zeros(scores.shape, bool)
     is_wanted[wanted.owners, wanted.items] = True
-    return ndcg_of_scores(scores, is_wanted, PLACES)
+    return ndcg_of_scores(scores, is_wanted, places)

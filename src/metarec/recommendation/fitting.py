@@ -35,9 +35,16 @@ from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.models.rating_kernel import RatingConfig
 from metarec.models.registry import PLACE, REPEAT, context_models
-from metarec.models.repeat import are_wanted
+from metarec.models.repeat import RepeatConfig, are_wanted
 from metarec.recommendation.annotate import LEVEL
-from metarec.recommendation.configs import BESIDE, COLD_ITEMS, RATING, REFUSALS, configs_of
+from metarec.recommendation.configs import (
+    BESIDE,
+    COLD_ITEMS,
+    RATING,
+    REFUSALS,
+    config_in,
+    configs_of,
+)
 from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
@@ -91,7 +98,7 @@ def fit(
     catalog = past.catalog
     del past  # the models need its memory
     version = _digest(data, settings, behaviour.weights)
-    repeats = (REPEAT,) if are_wanted(behaviour) else ()
+    repeats = (REPEAT,) if are_wanted(behaviour, config_in(settings.models, RepeatConfig)) else ()
     if named is None:  # then the data say whether what was taken may come again
         data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=bool(repeats)))
     names = (*settings.parts, *repeats, *context_models(behaviour))

@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metarec import __version__
 from metarec.app.service.arms import Arms
 from metarec.app.service.authentication import ApiKeys
 from metarec.app.service.batching import Batcher
-from metarec.app.service.catalog import catalog_routes
-from metarec.app.service.events import event_routes
-from metarec.app.service.experiments import experiment_routes
-from metarec.app.service.friends import friends_routes
+from metarec.app.service.catalog import CatalogRoutes
+from metarec.app.service.events import EventRoutes
+from metarec.app.service.experiments import ExperimentRoutes
+from metarec.app.service.friends import FriendsRoutes
 from metarec.app.service.http import (
     Service,
     Shortcut,
@@ -30,25 +31,26 @@ from metarec.app.service.http import (
     let_addresses_hold_ids,
     refuse_unknown_parameters,
 )
-from metarec.app.service.item_rankings import item_rankings_routes
-from metarec.app.service.item_statistics import item_statistics_routes
-from metarec.app.service.jobs import job_routes
+from metarec.app.service.item_rankings import ItemRankingRoutes
+from metarec.app.service.item_statistics import ItemStatisticsRoutes
+from metarec.app.service.jobs import JobRoutes
 from metarec.app.service.live_model import LiveModel, warm_text
-from metarec.app.service.mcp import mcp_routes
+from metarec.app.service.mcp import McpRoutes
 from metarec.app.service.metrics import Metrics
 from metarec.app.service.middleware import Middleware
 from metarec.app.service.monitoring import DAY, Monitor
-from metarec.app.service.operations import operations_routes
+from metarec.app.service.operations import OperationsRoutes
 from metarec.app.service.request_conversion import ScoreRequest, answer_all
-from metarec.app.service.request_inputs import request_inputs_routes
+from metarec.app.service.request_inputs import RequestInputsRoutes
+from metarec.app.service.routes import Routes
 from metarec.app.service.schedule import StartedHere
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.shards import OtherShards, ShardCalls
-from metarec.app.service.slates import slate_routes
+from metarec.app.service.slates import SlateRoutes
 from metarec.app.service.thread_pools import Pools
 from metarec.app.service.translation import Translation
-from metarec.app.service.user_merging import merge_routes
-from metarec.app.service.users import user_routes
+from metarec.app.service.user_merging import MergeRoutes
+from metarec.app.service.users import UserRoutes
 from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.registry import Registry
@@ -60,6 +62,21 @@ from metarec.runtime.language import language_of
 log = logging.getLogger("metarec.service")
 RETAIN_SECONDS = 600.0
 """Between two times that old rows are deleted."""
+SUBJECTS: tuple[type[Routes], ...] = (
+    FriendsRoutes,
+    MergeRoutes,
+    RequestInputsRoutes,
+    SlateRoutes,
+    EventRoutes,
+    UserRoutes,
+    ItemRankingRoutes,
+    CatalogRoutes,
+    ItemStatisticsRoutes,
+    OperationsRoutes,
+    JobRoutes,
+    ExperimentRoutes,
+)
+"""Whose addresses end with an id stand behind those that would be taken for one."""
 PAGE = Path(__file__).parent.parent / "page"
 
 
@@ -81,7 +98,34 @@ def create_app(
         StoreUnavailable: if the store cannot be opened.
     """
     owned = store is None
-    store = open_store(settings.store_url) if store is None else store
+    opened = open_store(settings.store_url) if store is None else store
+    service = _service_of(settings, opened, shards)
+    service.arms.refresh()
+    app = FastAPI(
+        title="metarec",
+        version=__version__,
+        lifespan=partial(_lifespan, service, owned=owned),
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,  # they would fetch scripts from elsewhere; the page has its own
+        summary="Recommends well to users and items with few events or none.",
+        description="Send what a user did, get what they may like; each event changes the next "
+        "slate.",
+    )
+    routes = _routes_of(service)
+    app.router.routes[:0] = (
+        routes  # not by include_router, whose way to a route costs more than the answer's JSON
+    )
+    install_error_answers(app, routes, tell_details=service.store.is_sqlite)
+    _serve_page(app)
+    app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
+    _add_guards(app, service)
+    app.state.service = service
+    return app
+
+
+def _service_of(settings: ServiceSettings, store: Store, shards: Sequence[ShardCalls]) -> Service:
+    """The parts of the service, with the model loaded."""
     metrics, live = Metrics(), LiveModel(Registry(settings.model), store, settings.filter)
     rng = np.random.default_rng()  # exploration must differ between workers and restarts
     elsewhere = OtherShards(shards, metrics)
@@ -91,7 +135,7 @@ def create_app(
         seen=metrics.batch.observe,
         in_thread=lambda: bool(shards) or len(live.served.model.vocabulary) > settings.inline_items,
     )
-    service = Service(
+    return Service(
         settings=settings,
         store=store,
         live=live,
@@ -104,67 +148,44 @@ def create_app(
         started_here=StartedHere(settings),
         answer=answer,
     )
-    service.arms.refresh()
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        live.warming = asyncio.create_task(warm_up(live))
-        aside = [asyncio.create_task(follow(service)), asyncio.create_task(retain(service))]
-        log.info(
-            "ready",
-            extra={"model": live.served.model.version, "items": len(live.served.model.vocabulary)},
-        )
-        yield
-        live.warming.cancel()
-        for task in aside:
-            task.cancel()
-        scorer.close()
-        service.pools.close()
-        await asyncio.to_thread(service.started_here.stop)
-        if owned:
-            await asyncio.to_thread(service.store.close)  # writes what waits
-        log.info("stopped")
 
-    app = FastAPI(
-        title="metarec",
-        version=__version__,
-        lifespan=lifespan,
-        redirect_slashes=False,
-        docs_url=None,
-        redoc_url=None,  # they would fetch scripts from elsewhere; the page has its own
-        summary="Recommends well to users and items with few events or none.",
-        description="Send what a user did, get what they may like; each event changes the next "
-        "slate.",
+@asynccontextmanager
+async def _lifespan(service: Service, _app: FastAPI, *, owned: bool) -> AsyncIterator[None]:
+    """What runs beside the answers, and what is closed after them, an `owned` store too."""
+    live = service.live
+    live.warming = asyncio.create_task(warm_up(live))
+    aside = [asyncio.create_task(follow(service)), asyncio.create_task(retain(service))]
+    log.info(
+        "ready",
+        extra={"model": live.served.model.version, "items": len(live.served.model.vocabulary)},
     )
+    yield
+    live.warming.cancel()
+    for task in aside:
+        task.cancel()
+    service.scorer.close()
+    service.pools.close()
+    await asyncio.to_thread(service.started_here.stop)
+    if owned:
+        await asyncio.to_thread(service.store.close)  # writes what waits
+    log.info("stopped")
+
+
+def _routes_of(service: Service) -> list[BaseRoute]:
+    """All routes, in the order in which they are tried."""
     let_addresses_hold_ids()
-    routes = [
-        route
-        for router in (
-            friends_routes(service),
-            merge_routes(service),
-            request_inputs_routes(service),
-            slate_routes(service),
-            event_routes(service),
-            user_routes(service),
-            item_rankings_routes(service),
-            catalog_routes(service),
-            item_statistics_routes(service),
-            operations_routes(service),
-            job_routes(service),
-            experiment_routes(service),
-        )
-        for route in router.routes
-    ]
-    if settings.mcp:
-        routes += mcp_routes(service, routes).routes
+    routes = [one for subject in SUBJECTS for one in subject(service).all()]
+    if service.settings.mcp:
+        routes += McpRoutes(service, routes).all()
     refuse_unknown_parameters(routes)
-    app.router.routes[:0] = (
-        routes  # not by include_router, whose way to a route costs more than the answer's JSON
-    )
-    install_error_answers(app, routes, tell_details=store.is_sqlite)
-    _serve_page(app)
-    app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
-    app.add_middleware(Middleware, settings=settings, metrics=metrics)
+    return routes
+
+
+def _add_guards(app: FastAPI, service: Service) -> None:
+    """What a request passes before its route; the last one added is the outermost."""
+    settings = service.settings
+    app.add_middleware(Middleware, settings=settings, metrics=service.metrics)
     app.add_middleware(Translation, default=language_of(settings.lang, asked_by="lang"))
     if (
         settings.cors_origins
@@ -178,8 +199,6 @@ def create_app(
         )
     if settings.trusted_proxies:  # outermost, so that everything else sees who really asks
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
-    app.state.service = service
-    return app
 
 
 def _serve_page(app: FastAPI) -> None:

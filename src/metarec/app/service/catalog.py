@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import HTTPException, Path, Query, Request
 
 from metarec.app.items import items_frame
 from metarec.app.service import schemas
 from metarec.app.service.feed import read_feed
-from metarec.app.service.http import IdRoute, Json, Service, answers
+from metarec.app.service.http import IdRoute, Json, answers
 from metarec.app.service.live_model import Likeness, Served
 from metarec.app.service.request_conversion import request_of, stated_user
+from metarec.app.service.routes import Routes, route
 
 ItemId = Annotated[schemas.IdText, Path(description="The item's id; write a `/` in it as %2F.")]
 Asking = Annotated[
@@ -30,34 +31,30 @@ Fields = Annotated[
 Most = Annotated[int, Query(ge=1, le=100, alias="k", description="At most so many.")]
 
 
-def catalog_routes(service: Service) -> APIRouter:
-    """Routes of this file."""
-    router = APIRouter(tags=["items"], route_class=IdRoute)
-    read, write = service.keys.needs("read"), service.keys.needs("write")
+class CatalogRoutes(Routes):
+    """Items: find, look at, add, and what is like what."""
 
-    @router.get(
-        "/v1/items",
-        dependencies=read,
-        summary="Items whose title holds all words of `q`",
-        **answers(schemas.Items),
-    )
+    tags = ("items",)
+    route_class = IdRoute
+
+    @route("GET", "/v1/items", "read", **answers(schemas.Items))
     async def search(
+        self,
         q: Annotated[str, Query(max_length=200)] = "",
         k: Most = 20,
         offset: Offset = 0,
         fields: Fields = "",
     ) -> Json:
-        served = service.live.served
+        """Items whose title holds all words of `q`."""
+        served = self.live.served
         rows = await asyncio.to_thread(served.search, q, k + offset)
         return Json({"items": described(served, rows[offset:], names_in(fields))})
 
-    @router.get(
-        "/v1/items/{item_id:id}/similar",
-        dependencies=read,
-        summary="Items like another",
-        **answers(schemas.SimilarItems, 404, 503),
+    @route(
+        "GET", "/v1/items/{item_id:id}/similar", "read", **answers(schemas.SimilarItems, 404, 503)
     )
     async def similar(
+        self,
         item_id: ItemId,
         k: Most = 10,
         user_id: Asking = None,
@@ -68,10 +65,11 @@ def catalog_routes(service: Service) -> APIRouter:
         ] = "taste",
         fields: Fields = "",
     ) -> Json:
-        served = service.live.served
+        """Items like another."""
+        served = self.live.served
         row, user = _row(served, item_id), stated_user(user_id, profile)
         request = await asyncio.to_thread(  # a user may have thousands of events
-            request_of, user, served, service.store, service.settings.history_length
+            request_of, user, served, self.service.store, self.service.settings.history_length
         )
         rows, closeness = await asyncio.to_thread(served.similar, row, k, request, by)
         return Json(
@@ -86,53 +84,37 @@ def catalog_routes(service: Service) -> APIRouter:
             }
         )
 
-    @router.get(
-        "/v1/items/{item_id:id}",
-        dependencies=read,
-        summary="One item",
-        **answers(schemas.Item, 404),
-    )
-    async def item(item_id: ItemId, fields: Fields = "") -> Json:
-        served = service.live.served
+    @route("GET", "/v1/items/{item_id:id}", "read", **answers(schemas.Item, 404))
+    async def item(self, item_id: ItemId, fields: Fields = "") -> Json:
+        """One item."""
+        served = self.live.served
         return Json(described(served, [_row(served, item_id)], names_in(fields))[0])
 
-    @router.put(
-        "/v1/items/{item_id:id}",
-        dependencies=write,
-        summary="Add an item, or change its content; recommendable at once",
-        **answers(schemas.ItemAdded, 501, 503),
-    )
-    async def put(item_id: ItemId, body: schemas.ItemContent) -> Json:
-        version, notes = await stored([(item_id, body.content)])
+    @route("PUT", "/v1/items/{item_id:id}", "write", **answers(schemas.ItemAdded, 501, 503))
+    async def put(self, item_id: ItemId, body: schemas.ItemContent) -> Json:
+        """Add an item, or change its content; recommendable at once."""
+        version, notes = await self._stored([(item_id, body.content)])
         return Json({"item_id": item_id, "items_version": version, "notes": notes})
 
-    @router.patch(
-        "/v1/items/{item_id:id}",
-        dependencies=write,
-        summary="Change some attributes of an item that is there, or whether it can be had",
-        **answers(schemas.ItemAdded, 404, 501, 503),
-    )
-    async def patch(item_id: ItemId, body: schemas.ItemContent) -> Json:
-        _row(service.live.served, item_id)
-        version, notes = await stored([(item_id, body.content)])
+    @route("PATCH", "/v1/items/{item_id:id}", "write", **answers(schemas.ItemAdded, 404, 501, 503))
+    async def patch(self, item_id: ItemId, body: schemas.ItemContent) -> Json:
+        """Change some attributes of an item that is there, or whether it can be had."""
+        _row(self.live.served, item_id)
+        version, notes = await self._stored([(item_id, body.content)])
         return Json({"item_id": item_id, "items_version": version, "notes": notes})
 
-    @router.delete(
-        "/v1/items/{item_id:id}",
-        dependencies=write,
-        summary="Show an item no more",
-        **answers(schemas.ItemDeleted, 404, 503),
-    )
-    async def delete(item_id: ItemId) -> Json:
-        _row(service.live.served, item_id)
-        version = await asyncio.wrap_future(service.store.delete_item(item_id))
-        await taken_up()
+    @route("DELETE", "/v1/items/{item_id:id}", "write", **answers(schemas.ItemDeleted, 404, 503))
+    async def delete(self, item_id: ItemId) -> Json:
+        """Show an item no more."""
+        _row(self.live.served, item_id)
+        version = await asyncio.wrap_future(self.store.delete_item(item_id))
+        await self._taken_up()
         return Json({"item_id": item_id, "items_version": version})
 
-    @router.put(
+    @route(
+        "PUT",
         "/v1/items",
-        dependencies=write,
-        summary="Add or change the items of a feed, a JSON object a line; all of them or none",
+        "write",
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -141,21 +123,20 @@ def catalog_routes(service: Service) -> APIRouter:
         },
         **answers(schemas.ItemsAdded, 501, 503),
     )
-    async def feed(request: Request) -> Json:
+    async def feed(self, request: Request) -> Json:
+        """Add or change the items of a feed, a JSON object a line; all of them or none."""
         items = read_feed(await request.body())
-        version, notes = await stored(items)
+        version, notes = await self._stored(items)
         return Json({"items": len(items), "items_version": version, "notes": notes})
 
-    async def stored(items: list[tuple[str, dict[str, Any]]]) -> tuple[int, list[str]]:
-        _, notes = items_frame(items, service.live.served.model.catalog.frame.schema)
-        version = await asyncio.wrap_future(service.store.put_items(items))
-        await taken_up()
+    async def _stored(self, items: list[tuple[str, dict[str, Any]]]) -> tuple[int, list[str]]:
+        _, notes = items_frame(items, self.live.served.model.catalog.frame.schema)
+        version = await asyncio.wrap_future(self.store.put_items(items))
+        await self._taken_up()
         return version, notes
 
-    async def taken_up() -> None:
-        service.metrics.items_added.inc(await asyncio.to_thread(service.live.refresh_items))
-
-    return router
+    async def _taken_up(self) -> None:
+        self.service.metrics.items_added.inc(await asyncio.to_thread(self.live.refresh_items))
 
 
 def _row(served: Served, item_id: str) -> int:

@@ -5,41 +5,37 @@ from __future__ import annotations
 import asyncio
 import time
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 
 from metarec.app.service import schemas
 from metarec.app.service.event_conversion import as_events
-from metarec.app.service.http import IdRoute, Json, Service, answers
+from metarec.app.service.http import IdRoute, Json, answers
+from metarec.app.service.routes import Routes, route
 from metarec.feedback.events import EventConflict
 
 
-def event_routes(service: Service) -> APIRouter:
-    """Routes of this file."""
-    router = APIRouter(route_class=IdRoute)
-    write = service.keys.needs("write")
-    store, settings, metrics = service.store, service.settings, service.metrics
+class EventRoutes(Routes):
+    """Events as they happen."""
 
-    @router.post(
-        "/v1/events",
-        tags=["users"],
-        dependencies=write,
-        summary="Store events; 200 means they are on disk",
-        **answers(schemas.EventsStored, 409, 503),
-    )
-    async def append(body: schemas.EventBatch) -> Json:
+    route_class = IdRoute
+
+    @route("POST", "/v1/events", "write", **answers(schemas.EventsStored, 409, 503))
+    async def append(self, body: schemas.EventBatch) -> Json:
+        """Store events; 200 means they are on disk."""
         events = as_events(
             body,
-            service.live.served.scale.kinds,
+            self.live.served.scale.kinds,
             now=time.time(),
-            future_seconds=settings.future_seconds,
+            future_seconds=self.service.settings.future_seconds,
         )
         try:
-            done = await asyncio.wrap_future(store.append(events, strict=True))
+            done = await asyncio.wrap_future(self.store.append(events, strict=True))
         except EventConflict as error:
             raise HTTPException(409, str(error)) from error
-        metrics.events.labels("accepted").inc(done.accepted)
-        metrics.events.labels("duplicate").inc(done.duplicates)
-        vocabulary = service.live.served.model.vocabulary
+        counted = self.service.metrics.events
+        counted.labels("accepted").inc(done.accepted)
+        counted.labels("duplicate").inc(done.duplicates)
+        vocabulary = self.live.served.model.vocabulary
         return Json(
             {
                 "accepted": done.accepted,
@@ -50,5 +46,3 @@ def event_routes(service: Service) -> APIRouter:
                 **({"forgotten": done.forgotten} if done.forgotten else {}),
             }
         )
-
-    return router

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from metarec.app.service import schemas
 from metarec.app.service.catalog import Fields, Most, Offset, described, names_in
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live_model import Served
+from metarec.app.service.routes import Routes, route
 from metarec.feedback.recent_acts import RecentActs
 from metarec.recommendation.rules import category_matrix
 from metarec.recommendation.slate import Request
@@ -26,16 +27,26 @@ Days = Annotated[
 Category = Annotated[str | None, Query(max_length=200, description="Only items of this category.")]
 
 
-def item_rankings_routes(service: Service) -> APIRouter:
-    """Routes of this file; they go before those whose addresses end with an id."""
-    router = APIRouter(tags=["items"])
-    read, acts = service.keys.needs("read"), RecentActs(service.store)
+class ItemRankingRoutes(Routes):
+    """Lists for everybody; they go before routes whose addresses end with an id."""
 
-    async def listed(
-        order: Order, days: float | None, category: str | None, k: int, offset: int, fields: str
+    tags = ("items",)
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self._acts = RecentActs(service.store)
+
+    async def _listed(
+        self,
+        order: Order,
+        days: float | None,
+        category: str | None,
+        k: int,
+        offset: int,
+        fields: str,
     ) -> Json:
-        served = service.live.served
-        numbers = await service.pools.heavy.run(_numbers, order, served, acts, days)
+        served = self.live.served
+        numbers = await self.service.pools.heavy.run(_numbers, order, served, self._acts, days)
         rows = best(served, numbers, category)[offset : offset + k]
         items = described(served, rows, names_in(fields))
         told = [
@@ -43,48 +54,36 @@ def item_rankings_routes(service: Service) -> APIRouter:
         ]
         return Json({"items": told, "days": days})
 
-    @router.get(
-        "/v1/items/popular",
-        dependencies=read,
-        summary="Items with the most acts in their favour",
-        **answers(schemas.RankedItems, 503),
-    )
+    @route("GET", "/v1/items/popular", "read", **answers(schemas.RankedItems, 503))
     async def popular(
+        self,
         days: Days = None,
         category: Category = None,
         k: Most = 20,
         offset: Offset = 0,
         fields: Fields = "",
     ) -> Json:
-        return await listed("popular", days, category, k, offset, fields)
+        """Items with the most acts in their favour."""
+        return await self._listed("popular", days, category, k, offset, fields)
 
-    @router.get(
-        "/v1/items/trending",
-        dependencies=read,
-        summary="Items met more often in the last days than in as many days before",
-        **answers(schemas.RankedItems, 503),
-    )
+    @route("GET", "/v1/items/trending", "read", **answers(schemas.RankedItems, 503))
     async def trending(
+        self,
         days: Days = 7.0,
         category: Category = None,
         k: Most = 20,
         offset: Offset = 0,
         fields: Fields = "",
     ) -> Json:
-        return await listed("trending", days or 7.0, category, k, offset, fields)
+        """Items met more often in the last days than in as many days before."""
+        return await self._listed("trending", days or 7.0, category, k, offset, fields)
 
-    @router.get(
-        "/v1/items/newest",
-        dependencies=read,
-        summary="Items by their date, else by when they were added",
-        **answers(schemas.RankedItems, 503),
-    )
+    @route("GET", "/v1/items/newest", "read", **answers(schemas.RankedItems, 503))
     async def newest(
-        category: Category = None, k: Most = 20, offset: Offset = 0, fields: Fields = ""
+        self, category: Category = None, k: Most = 20, offset: Offset = 0, fields: Fields = ""
     ) -> Json:
-        return await listed("newest", None, category, k, offset, fields)
-
-    return router
+        """Items by their date, else by when they were added."""
+        return await self._listed("newest", None, category, k, offset, fields)
 
 
 def best(served: Served, numbers: np.ndarray, category: str | None) -> list[int]:

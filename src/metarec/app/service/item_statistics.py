@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from metarec.app.service import schemas
 from metarec.app.service.catalog import Most, Offset
 from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live_model import Served
+from metarec.app.service.routes import Routes, route
 from metarec.feedback.exposure import Exposure
 
 Only = Literal["all", "cold", "unavailable", "filtered", "unshown"]
@@ -98,26 +99,22 @@ def statistics_of(served: Served, exposure: Exposure) -> Statistics:
     )
 
 
-def item_statistics_routes(service: Service) -> APIRouter:
-    """Routes of this file."""
-    router = APIRouter(tags=["operator"])
+class ItemStatisticsRoutes(Routes):
+    """Items as their operator looks at them."""
 
-    @router.get(
-        "/v1/item-statistics",
-        dependencies=service.keys.needs("read"),
-        summary="Items with stock, training events, places in the latest slates and what was taken",
-        **answers(schemas.ItemsStatistics, 503),
-    )
+    tags = ("operator",)
+
+    @route("GET", "/v1/item-statistics", "read", **answers(schemas.ItemsStatistics, 503))
     async def item_statistics(
+        self,
         q: Annotated[str, Query(max_length=200, description="Words of the title, or the id.")] = "",
         only: Annotated[Only, Query(description="Which items.")] = "all",
         order: Annotated[Order, Query(description="What stands first.")] = "shown",
         k: Most = 20,
         offset: Offset = 0,
     ) -> Json:
-        return Json(await asyncio.to_thread(_answer, service, q, only, order, k, offset))
-
-    return router
+        """Items with stock, training events, places in the latest slates and what was taken."""
+        return Json(await asyncio.to_thread(_answer, self.service, q, only, order, k, offset))
 
 
 def _answer(

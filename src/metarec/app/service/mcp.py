@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from metarec import __version__
 from metarec.app.service import schemas
 from metarec.app.service.http import Json, Service, without_details
+from metarec.app.service.routes import Routes, route
 from metarec.app.service.slate_answers import IS_REMEMBERED
 from metarec.app.service.validation_errors import validation_message
 from metarec.data.schema import BadInput
@@ -91,21 +92,27 @@ class Fault(ValueError):
         self.code = code
 
 
-def mcp_routes(service: Service, routes: Sequence[BaseRoute]) -> APIRouter:
-    """The one address of the protocol; `routes` are those that its tools ask."""
-    router = APIRouter()
-    endpoints = {
-        route.path: route.endpoint
-        for route in routes
-        if isinstance(route, APIRoute) and (route.methods or set()) & {"GET", "POST"}
-    }
+class McpRoutes(Routes):
+    """The one address of the protocol."""
 
-    @router.post("/mcp", dependencies=service.keys.needs("read"), include_in_schema=False)
-    async def mcp(request: Request) -> Response:
-        answer = await answered(await request.body())
+    tags = ()
+
+    def __init__(self, service: Service, routes: Sequence[BaseRoute]) -> None:
+        """Of a service whose tools ask these routes."""
+        super().__init__(service)
+        self._endpoints = {
+            route.path: route.endpoint
+            for route in routes
+            if isinstance(route, APIRoute) and (route.methods or set()) & {"GET", "POST"}
+        }
+
+    @route("POST", "/mcp", "read", include_in_schema=False)
+    async def mcp(self, request: Request) -> Response:
+        """Answer one message of an agent."""
+        answer = await self._answered(await request.body())
         return Response(status_code=202) if answer is None else Json(answer)
 
-    async def answered(body: bytes) -> dict[str, Any] | None:
+    async def _answered(self, body: bytes) -> dict[str, Any] | None:
         """What to answer; None to a notification, which is not answered."""
         number: Any = None
         try:
@@ -114,13 +121,12 @@ def mcp_routes(service: Service, routes: Sequence[BaseRoute]) -> APIRouter:
                 return None
             number = _number(message["id"])
             _check_version(message)
-            result = await _answer(message, endpoints, tell_details=service.store.is_sqlite)
+            is_telling = self.store.is_sqlite
+            result = await _answer(message, self._endpoints, tell_details=is_telling)
         except Fault as fault:
             said = {"code": fault.code, "message": str(fault)}
             return {"jsonrpc": "2.0", "id": number, "error": said}
         return {"jsonrpc": "2.0", "id": number, "result": result}
-
-    return router
 
 
 def _read(body: bytes) -> dict[str, Any]:

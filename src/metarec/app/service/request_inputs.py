@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter
 
 from metarec.app.service import schemas
-from metarec.app.service.http import Json, Service, answers
+from metarec.app.service.http import Json, answers
 from metarec.app.service.live_model import Served
+from metarec.app.service.routes import Routes, route
 from metarec.data.places import degrees_of, km_between
 from metarec.models.context import Context
 from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
@@ -19,21 +19,13 @@ N_PLACES = 6
 """Places far from each other that are named, to choose from."""
 
 
-def request_inputs_routes(service: Service) -> APIRouter:
-    """Routes of this file."""
-    router = APIRouter()
+class RequestInputsRoutes(Routes):
+    """What, beside events and attributes, a request may tell the serving model."""
 
-    @router.get(
-        "/v1/circumstances",
-        tags=["users"],
-        dependencies=service.keys.needs("read"),
-        summary="What, beside events and attributes, a request may tell the model",
-        **answers(schemas.Circumstances),
-    )
-    async def circumstances() -> Json:
-        return Json(told_to(service.live.served))
-
-    return router
+    @route("GET", "/v1/circumstances", "read", **answers(schemas.Circumstances))
+    async def circumstances(self) -> Json:
+        """What, beside events and attributes, a request may tell the model."""
+        return Json(told_to(self.live.served))
 
 
 def told_to(served: Served) -> dict[str, Any]:

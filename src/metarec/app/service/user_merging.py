@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from metarec.app.service import schemas
-from metarec.app.service.http import IdRoute, Json, Service, answers
+from metarec.app.service.http import IdRoute, Json, answers
+from metarec.app.service.routes import Routes, route
 from metarec.feedback.merging import merge_user
 
 UserId = Annotated[
@@ -17,19 +18,13 @@ UserId = Annotated[
 ]
 
 
-def merge_routes(service: Service) -> APIRouter:
-    """Routes of this file."""
-    router = APIRouter(route_class=IdRoute)
+class MergeRoutes(Routes):
+    """How an anonymous user becomes a customer."""
 
-    @router.post(
-        "/v1/users/{user_id:id}/merge",
-        tags=["users"],
-        dependencies=service.keys.needs("write"),
-        summary="Give everything kept of a user to whom they became; the old id is kept nowhere",
-        **answers(schemas.UserMerged, 503),
-    )
-    async def merge(user_id: UserId, body: schemas.MergeInto) -> Json:
-        done = await asyncio.to_thread(merge_user, service.store, user_id, body.into)
+    route_class = IdRoute
+
+    @route("POST", "/v1/users/{user_id:id}/merge", "write", **answers(schemas.UserMerged, 503))
+    async def merge(self, user_id: UserId, body: schemas.MergeInto) -> Json:
+        """Give everything kept of a user to whom they became; the old id is kept nowhere."""
+        done = await asyncio.to_thread(merge_user, self.store, user_id, body.into)
         return Json(asdict(done))
-
-    return router

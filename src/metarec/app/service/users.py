@@ -8,10 +8,11 @@ import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import HTTPException, Path, Query
 
 from metarec.app.service import schemas
 from metarec.app.service.http import IdRoute, Json, Service, answers
+from metarec.app.service.routes import Routes, route
 from metarec.feedback.forgetting import forget
 
 FORGOTTEN_SECONDS = 600.0
@@ -19,68 +20,49 @@ FORGOTTEN_SECONDS = 600.0
 UserId = Annotated[schemas.IdText, Path(description="The user's id; write a `/` in it as %2F.")]
 
 
-def user_routes(service: Service) -> APIRouter:
-    """Routes of this file."""
-    router = APIRouter(route_class=IdRoute)
-    read, write, admin = (service.keys.needs(role) for role in ("read", "write", "admin"))
-    store, settings = service.store, service.settings
+class UserRoutes(Routes):
+    """What is kept of users, their attributes, forgetting."""
 
-    @router.get(
-        "/v1/users",
-        tags=["users"],
-        dependencies=admin,
-        summary="Users of whom events came lately",
-        **answers(schemas.RecentUsers, 503),
-    )
-    async def recent(k: Annotated[int, Query(ge=1, le=200)] = 20) -> Json:
-        found = await service.read(lambda: store.recent_users(k))
+    route_class = IdRoute
+
+    @route("GET", "/v1/users", "admin", **answers(schemas.RecentUsers, 503))
+    async def recent(self, k: Annotated[int, Query(ge=1, le=200)] = 20) -> Json:
+        """Users of whom events came lately."""
+        found = await self.service.read(lambda: self.store.recent_users(k))
         return Json(
             {"users": [{"user_id": user, "events": n, "last": at} for user, n, at in found]}
         )
 
-    @router.get(
-        "/v1/users/{user_id:id}",
-        tags=["users"],
-        dependencies=read,
-        summary="What is kept of a user",
-        **answers(schemas.User, 404, 503),
-    )
-    async def user(user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
-        kept = await service.read(lambda: _kept(service, user_id, last))
+    @route("GET", "/v1/users/{user_id:id}", "read", **answers(schemas.User, 404, 503))
+    async def user(self, user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
+        """What is kept of a user."""
+        kept = await self.service.read(lambda: _kept(self.service, user_id, last))
         if not any(value for name, value in kept.items() if name != "user_id"):
             raise HTTPException(404, "nothing is kept of this user")
         return Json(kept)
 
-    @router.put(
-        "/v1/users/{user_id:id}",
-        tags=["users"],
-        dependencies=write,
-        summary="Set a user's attributes; the answer is what is kept of them",
-        **answers(schemas.User, 503),
-    )
-    async def profile(user_id: UserId, body: schemas.Profile) -> Json:
-        service.live.served.model.policy_check.refuse_misspelled(body.profile)
-        await asyncio.wrap_future(store.put_profile(user_id, body.profile))
-        return Json(await service.read(lambda: _kept(service, user_id, 100)))
+    @route("PUT", "/v1/users/{user_id:id}", "write", **answers(schemas.User, 503))
+    async def profile(self, user_id: UserId, body: schemas.Profile) -> Json:
+        """Set a user's attributes; the answer is what is kept of them."""
+        self.live.served.model.policy_check.refuse_misspelled(body.profile)
+        await asyncio.wrap_future(self.store.put_profile(user_id, body.profile))
+        return Json(await self.service.read(lambda: _kept(self.service, user_id, 100)))
 
-    @router.delete(
-        "/v1/users/{user_id:id}",
-        tags=["users"],
-        dependencies=admin,
-        summary="Forget a user",
-        **answers(schemas.Forgotten, 503),
-    )
-    async def delete(user_id: UserId) -> Json:
-        service.forgotten_at[user_id] = math.inf  # until then no slate of theirs is remembered
+    @route("DELETE", "/v1/users/{user_id:id}", "admin", **answers(schemas.Forgotten, 503))
+    async def delete(self, user_id: UserId) -> Json:
+        """Forget a user."""
+        self.service.forgotten_at[user_id] = math.inf  # until then no slate of theirs is remembered
         try:
             receipt = await asyncio.to_thread(
-                forget, store, user_id, models=service.live.registry, data=settings.data
+                forget,
+                self.store,
+                user_id,
+                models=self.live.registry,
+                data=self.service.settings.data,
             )
         finally:
-            note_forgotten(service, user_id)
+            note_forgotten(self.service, user_id)
         return Json(asdict(receipt))
-
-    return router
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:

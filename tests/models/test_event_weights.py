@@ -1,0 +1,80 @@
+"""How much each event counts, and where lists end: hyper-parameters like all others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from metarec.features.histories import Histories
+from metarec.models.base import EventsConfig, event_weights
+from metarec.models.context_lifts import ratios_of
+from metarec.models.local_knn import LocalKnnConfig
+from metarec.models.markov import Markov
+from metarec.models.markov_counts import MarkovConfig
+from metarec.models.registry import MODELS, config_of
+from metarec.models.repeat import Repeat, RepeatConfig, are_wanted
+from metarec.models.trend import TrendConfig
+from metarec.recommendation.configs import BESIDE
+from models.tastes import two_tastes
+
+OF_EVENTS = ("item_knn", "ease", "als", "markov")
+
+
+def test_weights_of_events_are_those_that_are_set() -> None:
+    told = Histories.of_indexes([np.array([0, 1, 2])])
+    told = replace(
+        told,
+        values=np.array([5.0, 5.0, 1.0], np.float32),
+        counts=np.array([1.0, np.e, 1.0], np.float32),
+    )
+    plain = event_weights(told, 4.0, EventsConfig())
+    other = event_weights(told, 4.0, EventsConfig(disliked_weight=0.0, repeat_weight=2.0))
+    np.testing.assert_allclose(plain, [1.0, 1.25, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(other, [1.0, 3.0, 0.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", OF_EVENTS)
+def test_every_model_of_events_learns_by_the_weights_it_is_given(name: str) -> None:
+    behaviour = two_tastes()
+    fitted = {
+        weight: MODELS[name]
+        .fit(behaviour, np.random.default_rng(0), config_of(name, {"disliked_weight": weight}))
+        .arrays()
+        for weight in (0.0, 0.3)
+    }
+    plain = MODELS[name].fit(behaviour, np.random.default_rng(0)).arrays()
+    for key, array in plain.items():
+        np.testing.assert_array_equal(array, fitted[0.3][key])
+        assert np.isfinite(fitted[0.0][key]).all()
+    assert any(
+        fitted[0.0][key].shape != array.shape or (fitted[0.0][key] != array).any()
+        for key, array in plain.items()
+    )
+
+
+def test_models_that_sum_over_events_share_these_settings() -> None:
+    named = {name: config_of(name) for name in (*OF_EVENTS, "friends", "local_knn")}
+    for config in (*named.values(), BESIDE["trend"]):
+        assert isinstance(config, EventsConfig)
+    assert MarkovConfig().ndcg_places == TrendConfig().ndcg_places == 10
+    assert LocalKnnConfig().max_sharpness == 2.0
+
+
+def test_cells_of_repeats_end_where_it_is_said_in_any_order() -> None:
+    behaviour, rng = two_tastes(), np.random.default_rng(0)
+    plain = Repeat.fit(behaviour, rng)
+    fewer, same = (
+        Repeat.fit(behaviour, rng, RepeatConfig(ages=ages)) for ages in ((1.5,), (9.5, 0.5, 2.5))
+    )
+    assert plain.shares.shape == (3, 4, 4) and fewer.shares.shape == (3, 4, 2)
+    np.testing.assert_array_equal(plain.shares, same.shares)
+    assert not are_wanted(behaviour, RepeatConfig())
+    assert Markov.config == MarkovConfig()
+
+
+def test_content_never_says_less_than_the_least() -> None:
+    never = np.array([[0.0, -5.0], [0.0, 0.0]], np.float32)
+    for least in (0.02, 0.5):
+        assert ratios_of(np.ones((1, 1)), never, least).min() == least
