@@ -158,3 +158,35 @@ def test_what_a_user_or_an_item_is_and_what_stands_beside_ratings_is_no_act(tmp_
     rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)},{n % 2}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"user,item,featured,book\n{rows}")
     assert data.interactions.context_columns == ["featured", "book"]
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "numbers"),
+    [
+        ("student_id,course_code,grade", "A+ A B- D F W", [4.3, 4.0, 2.7, 1.0, 0.0, None]),
+        ("student_id,course_code,Final Grade", "91 85.5 40 77 60 12", [91, 85.5, 40, 77, 60, 12]),
+        ("学号,课程编号,成绩", "91 85.5 40 77 60 缺考", [91, 85.5, 40, 77, 60, None]),
+        ("学号,课程编号,总评", "优秀 良 中等 及格 不及格 缓考", [4, 3, 2, 1, 0, None]),
+        ("user,item,rating", "A B C D E P", [4, 3, 2, 1, 0.7, None]),
+    ],
+)
+def test_grades_are_ratings(
+    tmp_path: Path, names: str, cells: str, numbers: list[float | None]
+) -> None:
+    said = cells.split()
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 6]}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"{names}\n{rows}")
+    assert len(data.interactions) == 35 and data.interactions.has_values
+    got = {None if v is None else round(v, 1) for v in data.interactions.frame["value"]}
+    assert got == set(numbers)
+    assert any("grade" in f.why or "read as value" in f.why for f in found)
+
+
+def test_the_grade_of_a_user_or_an_item_is_no_rating(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 5 // 2 + 3},{'ABC'[n % 7 % 3]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"pupil,book,grade,mark\n{rows}")
+    assert not data.interactions.has_values
+    assert "grade" in data.users.frame.columns and "mark" in data.items.frame.columns
+    rows = "".join(f"u{n % 5},x{n % 7},{'red blue A'.split()[n % 3]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,grade\n{rows}")
+    assert data.interactions.context_columns == ["grade"]

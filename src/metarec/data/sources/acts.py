@@ -14,7 +14,7 @@ from metarec.data.findings import Finding
 from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, as_truth, nothing
-from metarec.data.sources.flat import belonging_to
+from metarec.data.sources.flat import is_of_one
 
 MAX_KINDS = 20
 """Kinds of a column that is taken for one of kinds, at most."""
@@ -182,23 +182,12 @@ def _flags(
         key = IN_OTHER_WORDS.get(plain(column)) or IN_OTHER_WORDS.get(name) or kinds.key(name)
         asked = {*wanted, *done} if _DONE.search(column.strip(" ?？")) else wanted
         key = next((k for k in (key, *forms(key)) if k in asked), key)
-        if key not in asked or (key not in wanted and _is_of_one(frame, column)):
+        if key not in asked or (key not in wanted and is_of_one(frame, column)):
             continue
         if (truth := _truth(frame[column])) is not None:
             found[key] = truth.alias(column)
     varied = any(truth.drop_nulls().n_unique() == 2 for truth in found.values())
     return found if varied else {}
-
-
-def _is_of_one(frame: pl.DataFrame, column: str) -> bool:
-    """Whether a column says what a user is, or an item, rather than what was done."""
-    table = frame.select("user_id", "item_id", column)
-    for key, other in (("user_id", "item_id"), ("item_id", "user_id")):
-        several = table.filter(pl.len().over(key) > 1)[column].drop_nulls()
-        # That users of one event agree with themselves shows nothing.
-        if several.n_unique() > 1 and belonging_to(table, key, other):
-            return True
-    return False
 
 
 def _truth(column: pl.Series) -> pl.Series | None:

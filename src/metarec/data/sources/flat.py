@@ -54,6 +54,19 @@ def _is_of(events: pl.DataFrame, key: str, column: str) -> bool:
     return several >= MIN_REPEATED * stated.height
 
 
+def is_of_one(events: pl.DataFrame, column: str) -> bool:
+    """Whether a column says what users are, or items, rather than what was done: the same at every
+    event of each that has several.
+    """
+    for key in ("user_id", "item_id"):
+        some = events.select(key, column).drop_nulls()
+        several = some.filter(pl.len().over(key) > 1)
+        owners = several[key].n_unique()
+        if several[column].n_unique() > 1 and MIN_OWNERS <= owners == several.n_unique():
+            return True
+    return False
+
+
 def taken_out(
     events: pl.DataFrame,
     key: str,

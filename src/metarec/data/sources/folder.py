@@ -13,18 +13,20 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import AMOUNTS, SUMS, plain, rename, renamed
+from metarec.data.columns import plain, rename, renamed
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import as_numbers, id_text
+from metarec.data.parsing import id_text
 from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
 from metarec.data.sources.acts import with_kind
+from metarec.data.sources.amounts import with_amounts
 from metarec.data.sources.cells import flat, with_tags, with_types
 from metarec.data.sources.codes import without_codes
 from metarec.data.sources.files import read_table
 from metarec.data.sources.flat import belonging_to, taken_out
+from metarec.data.sources.grades import with_grades
 from metarec.data.sources.joins import better_key
 from metarec.data.sources.lists import looks_like_lists, one_row_each
 from metarec.data.sources.moments import with_moment
@@ -265,6 +267,8 @@ def _events(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
     findings = [*findings, *lists, *looks_like_lists(frame["item_id"], place.name)]
+    frame, grades = with_grades(frame, place.name)
+    findings = [*findings, *grades]
     if reading.kind is not None:
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
     elif "kind" not in frame.columns and (kind := _called(reading)) is not None:
@@ -279,7 +283,7 @@ def _events(
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
-    frame, amounts = _with_amounts(frame, given, place)
+    frame, amounts = with_amounts(frame, given, place.name)
     frame, points = with_points(frame, "interactions", place.name)
     findings = [*findings, *amounts, *points]
     if reading.context is not None:
@@ -308,48 +312,6 @@ def _renamed(
     except BadInput as error:
         assumed = [f.why for f in findings if f.rule == "encoding"]
         raise BadInput("; ".join([str(error), *assumed])) from error
-
-
-def _with_amounts(
-    frame: pl.DataFrame, given: Mapping[str, str], place: Place
-) -> tuple[pl.DataFrame, list[Finding]]:
-    """Quantities are amounts of purchases, not ratings; where some are below 0 and nothing else is
-    the value, they are.
-    """
-    found = next((c for c in frame.columns if plain(c) in AMOUNTS), None)
-    if "value" not in frame.columns and found is not None:
-        refused = int((as_numbers(frame[found]) < 0).sum())
-        if not refused:
-            return frame, []
-        frame = frame.with_columns(pl.col(found).alias("value"))
-        why = f"{found} of {place.name} is below 0 there: such purchases came back and say no"
-        findings = [Finding(rule="amounts", rows=refused, action="noted", why=why)]
-    elif plain(given.get("value", "")) in AMOUNTS:
-        findings = []
-    else:
-        return frame, [] if "value" in frame.columns else _sums(frame, place)
-    if "kind" in frame.columns:
-        return frame, findings
-    why = f"events of {place.name} are taken as of kind 'purchase', since they have a quantity"
-    note = Finding(rule="kinds", rows=0, action="noted", why=why)
-    return frame.with_columns(pl.lit("purchase").alias("kind")), [*findings, note]
-
-
-def _sums(frame: pl.DataFrame, place: Place) -> list[Finding]:
-    """What to say where sums of money are below 0 in some rows: only the user knows what those
-    are.
-    """
-    findings = []
-    for column in (c for c in frame.columns if plain(c) in SUMS):
-        below = int((as_numbers(frame[column]) < 0).sum())
-        if 0 < below < frame.height:
-            why = (
-                f"{column} of {place.name} is below 0 there and is kept as context; if such rows "
-                f"came back, say so in a TOML file (kind = 'purchase', columns = {{ value = "
-                f"{column!r} }})"
-            )
-            findings.append(Finding(rule="amounts", rows=below, action="noted", why=why))
-    return findings
 
 
 def _called(reading: Reading) -> str | None:

@@ -1,0 +1,88 @@
+"""Marks of a school as ratings: letters (`A+` to `F`), words (`优秀`) and numbers, in a column that
+is called so.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metarec.data.columns import CANONICAL, plain
+from metarec.data.findings import Finding
+from metarec.data.parsing import as_numbers, nothing
+from metarec.data.sources.flat import is_of_one
+
+NAMES = frozenset(
+    "grade finalgrade lettergrade coursegrade gradepoint mark marks finalmark coursemark "
+    "成绩 总成绩 期末成绩 课程成绩 考试成绩 考核成绩 总评 总评成绩 得分 分数 评级 等级".split()
+)
+"""What columns of marks are called, as `plain` has it."""
+LETTERS = {
+    **{"A+": 4.3, "A": 4.0, "A-": 3.7, "B+": 3.3, "B": 3.0, "B-": 2.7, "C+": 2.3, "C": 2.0},
+    **{"C-": 1.7, "D+": 1.3, "D": 1.0, "D-": 0.7, "E": 0.7, "FX": 0.3, "F": 0.0},
+}
+"""Grade points of letters; E and FX are the lowest pass and the narrow fail of ECTS."""
+WORDS = {
+    **dict.fromkeys(("优秀", "优", "优等"), 4.0),
+    **dict.fromkeys(("良好", "良"), 3.0),
+    **dict.fromkeys(("中等", "中"), 2.0),
+    **dict.fromkeys(("及格", "合格", "通过"), 1.0),
+    **dict.fromkeys(("不及格", "不合格", "未通过"), 0.0),
+}
+NO_MARK = frozenset(
+    "W WD WF I IP INC P NP PASS FAIL S U CR NC AU NG 缺考 缓考 免修 免考 旷考 作弊 退课".split()
+)
+"""What stands in place of a mark, in capitals."""
+
+
+def with_grades(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events with marks as their `value`: those of the one column that is called so, unless it
+    belongs to users or items (the grade of a pupil); letters and words as grade points.
+    """
+    named = [c for c in frame.columns if plain(c) in NAMES and c not in CANONICAL["interactions"]]
+    found = ["value"] if "value" in frame.columns else named
+    if len(found) != 1 or frame[found[0]].dtype.is_nested():
+        return frame, []
+    (column,) = found
+    points, findings = _points(frame[column]), list[Finding]()
+    if points is None and column == "value":
+        return frame, []
+    numbers = as_numbers(frame[column]) if points is None else points
+    if numbers.n_unique() < 2 or (points is None and not _are_numbers(frame[column], numbers)):
+        return frame, []
+    if column != "value":
+        if is_of_one(frame, column):
+            return frame, []
+        findings.append(_noted(f"column {column!r} of {place} was read as value"))
+    if points is not None:
+        cells = frame[column].str.strip_chars()
+        shown, read = next((c, p) for c, p in zip(cells, points, strict=True) if p is not None)
+        findings.append(_noted(f"grades of {place} such as {shown!r} were read as {read:.15g}"))
+        unmarked = cells.filter(points.is_null() & nothing(cells).is_not_null()).unique().sort()
+        if len(unmarked):
+            listed = ", ".join(map(repr, unmarked.head(4)))
+            why = f"grades of {place} that are no mark ({listed}) are read as no rating"
+            findings.append(_noted(why))
+    return frame.with_columns(numbers.alias(column)).rename({column: "value"}), findings
+
+
+def _points(column: pl.Series) -> pl.Series | None:
+    """Grade points of letters and words; numbers beside codes for no mark as they are; None where
+    some cell is neither.
+    """
+    if column.dtype != pl.Utf8:
+        return None
+    text = nothing(column).str.to_uppercase().str.replace_all("[－−–]", "-")
+    points = text.replace_strict({**LETTERS, **WORDS}, default=None, return_dtype=pl.Float64)
+    marked = text.filter(~text.is_in(list(NO_MARK)).fill_null(True))
+    if len(marked) < len(text.drop_nulls()) and not points.is_not_null().any():
+        points = as_numbers(text)
+    is_read = int(points.is_not_null().sum()) == len(marked)
+    return points if len(marked) and is_read else None
+
+
+def _are_numbers(column: pl.Series, numbers: pl.Series) -> bool:
+    return numbers.null_count() == nothing(column).null_count()
+
+
+def _noted(why: str) -> Finding:
+    return Finding(rule="columns", rows=0, action="noted", why=why)
