@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import metarec
 from metarec.data.errors import BadInput, DataWarning
+from metarec.models import registry
 from metarec.models.config import ModelConfig
 from metarec.models.ease_config import EaseConfig
 from metarec.models.item_knn import ItemKnnConfig
@@ -27,6 +29,19 @@ def test_every_model_has_a_config_whose_fields_are_told(name: str) -> None:
     for one in fields(config):
         told = source.split(f"    {one.name}: ", 1)
         assert len(told) == 1 or '"""' in told[1].split("\n    @", 1)[0], one.name
+
+
+def test_numbers_beside_models_say_why_nobody_sets_them() -> None:
+    """A hyper-parameter belongs in a config; what stands as a constant is a limit or a guard."""
+    for path in Path(registry.__file__).parent.rglob("*.py"):
+        body = ast.parse(path.read_text("utf-8")).body
+        for one, after in zip(body, [*body[1:], None], strict=True):
+            if not isinstance(one, ast.Assign) or isinstance(one.value, ast.Call | ast.Dict):
+                continue
+            numbers = [type(c.value) for c in ast.walk(one.value) if isinstance(c, ast.Constant)]
+            if set(numbers) & {int, float}:
+                said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                assert said, f"{path.name}, line {one.lineno}: say which bound or guard this is"
 
 
 @pytest.mark.parametrize(

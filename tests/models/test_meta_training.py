@@ -104,6 +104,9 @@ def test_nobody_adapts_by_codes_in_which_they_have_a_part() -> None:
         assert fold.codes_NK[met].abs().max() > 0
 
 
+TEN = {"places": 10, "reach": 60}
+
+
 def test_the_lambda_loss_is_what_each_wrong_pair_costs() -> None:
     scores = torch.tensor([[3.0, 2.0, 1.0], [0.0, 1.0, 2.0]])
     wanted = torch.tensor([[False, True, False], [False, False, False]])
@@ -112,6 +115,10 @@ def test_the_lambda_loss_is_what_each_wrong_pair_costs() -> None:
     by_hand = (at[0] - at[1]) * np.log1p(np.exp(3.0 - 2.0)) + (at[1] - at[2]) * np.log1p(
         np.exp(1.0 - 2.0)
     )
-    assert float(lambda_loss(scores, wanted)) == pytest.approx(by_hand, rel=1e-5)
+    assert float(lambda_loss(scores, wanted, **TEN)) == pytest.approx(by_hand, rel=1e-5)
+    first = np.log1p(np.exp(3.0 - 2.0))
+    assert float(lambda_loss(scores, wanted, places=1, reach=60)) == pytest.approx(first)
+    two = (at[0] - at[1]) * first
+    assert float(lambda_loss(scores, wanted, places=10, reach=2)) == pytest.approx(two, rel=1e-5)
     best = torch.tensor([[1.0, 30.0, 0.0], [0.0, 1.0, 2.0]])
-    assert float(lambda_loss(best, wanted)) < 1e-6
+    assert float(lambda_loss(best, wanted, **TEN)) < 1e-6

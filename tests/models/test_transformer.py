@@ -9,16 +9,16 @@ import torch
 from metarec.data.schema import BadInput
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
-from metarec.models.transformer.encoders import CAUSAL, WINDOW, CaserBlock
+from metarec.models.transformer.encoders import CAUSAL, CaserBlock
 from metarec.models.transformer.inputs import SequenceReader, log_gaps
 from metarec.models.transformer.network import (
     FORMS,
     ItemVectors,
-    SequenceSizes,
     SequenceTransformer,
     as_tensors,
 )
 from metarec.models.transformer.objective import Objective, _sampling_chance
+from metarec.models.transformer.sizes import SequenceSizes
 from metarec.models.transformer.training import train_sequence
 from metarec.models.transformer.training_set import SequenceTraining, TrainingSet
 from world import read_events
@@ -108,16 +108,19 @@ def test_order_matters_only_through_places(world, form):
     assert not torch.allclose(before[:, 6:], after[:, 6:])
 
 
-def test_caser_sees_its_window_and_the_first_token():
+@pytest.mark.parametrize("size", [5, 2])
+def test_caser_sees_its_window_and_the_first_token(size):
     """As the paper's equations 3 to 8 have it, written out for one window."""
     torch.manual_seed(0)
-    block, x = CaserBlock(6, 2).eval(), torch.randn(1, 9, 6)
-    window = x[0, 9 - WINDOW :]
+    sizes = SequenceSizes(dim=6, window=size, horizontal=size + 1, vertical=3)
+    block, x = CaserBlock(sizes).eval(), torch.randn(1, 9, 6)
+    window = x[0, 9 - size :]
+    assert len(block.horizontal[0].weight) == size + 1 and len(block.vertical.weight) == 3
     found = [
         torch.stack(
             [
                 torch.relu((window[t : t + height].T * filters.weight).sum((1, 2)) + filters.bias)
-                for t in range(WINDOW - height + 1)
+                for t in range(size - height + 1)
             ]
         ).amax(0)
         for height, filters in enumerate(block.horizontal, start=1)
@@ -127,7 +130,7 @@ def test_caser_sees_its_window_and_the_first_token():
     expected = torch.relu(block.join(whole))
     torch.testing.assert_close(block(x)[0, -1], expected)
     changed = x.clone()
-    changed[:, 1 : 9 - WINDOW] += 1
+    changed[:, 1 : 9 - size] += 1
     torch.testing.assert_close(block(changed)[0, -1], block(x)[0, -1])
 
 

@@ -2,6 +2,7 @@
 met.
 """
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from metarec.models.transformer import scorer as transformers
 from metarec.models.transformer.scorer import (
     CandidateTransformer,
     Caser,
+    CaserConfig,
     Gru4Rec,
     MaskedTransformer,
     Transformer,
@@ -105,3 +107,20 @@ def test_everyone_teaches_as_much_however_much_they_liked(behaviour):
     half = np.asarray(transformers._targets(few, evenness=0.5).sum(axis=1)).ravel()
     counts = np.diff(taught.indptr)
     np.testing.assert_allclose(half / half[0], np.sqrt(counts / counts[0]), rtol=1e-5)
+
+
+def test_the_window_of_caser_is_set_and_saved(behaviour):
+    """Files of before, which do not say how wide it is, have the default."""
+    users = behaviour.batch_of(np.arange(3), behaviour.pool.users(np.arange(3)))
+    for config in (CaserConfig(steps=1, window=2, horizontal=3, vertical=1), CaserConfig(steps=1)):
+        model = Caser.fit(behaviour, np.random.default_rng(0), config)
+        again = Caser.from_arrays(model.arrays(), config)
+        assert again.network.sizes.window == config.window
+        np.testing.assert_array_equal(model.evidence(users), again.evidence(users))
+    arrays = dict(model.arrays())
+    settings = json.loads(arrays["settings"].tobytes())
+    for name in ("window", "horizontal", "vertical"):
+        del settings["sizes"][name]
+    arrays["settings"] = np.frombuffer(json.dumps(settings).encode(), np.uint8)
+    old = Caser.from_arrays(arrays)
+    np.testing.assert_array_equal(model.evidence(users), old.evidence(users))

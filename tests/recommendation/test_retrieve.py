@@ -15,6 +15,7 @@ from metarec.recommendation import retrieval, retrieve
 from metarec.recommendation.cells import Cells
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.fitting import behaviour_of
+from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.retrieval import Retrieval
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.rules import Rules
@@ -128,6 +129,30 @@ def test_what_may_be_shown_is_heeded_as_in_the_whole_catalog(
             assert filter_mask(options["filter"], shown).all()
         else:
             assert slate.item_ids[0] == "i77" and not {"i0", "i1"} & set(slate.item_ids)
+
+
+def test_pins_that_are_no_candidates_stand_first(model: Recommender) -> None:
+    asked = requests(3)
+    offered = [slate.item_ids for slate in model.recommend(asked, N_ITEMS)]
+    pins = sorted(set(model.vocabulary.ids).difference(*offered, *(a.history for a in asked)))[:2]
+    for options in ({}, {"explore": 1.0}, {"cold_share": 0.1}, {"diversity": 0.3}):
+        for slate in model.recommend(asked, rules=Rules(pin=pins), **options):
+            assert slate.item_ids[:2] == pins and len(set(slate.item_ids)) == 10
+
+
+def test_what_is_no_candidate_takes_no_room(model: Recommender, exact: Recommender) -> None:
+    asked = requests(2)
+    ranking = retrieve.retrieve(model, asked, SlateOptions(filter="price < 800"))
+    assert ranking.scores.shape[1] <= 0.8 * N_ITEMS
+    known = exact.vocabulary.indexes(asked[0].history)
+    slates = model.recommend(asked, filter="price < 800")
+    for row, slate in enumerate(slates):
+        rows = exact.vocabulary.indexes(slate.item_ids)
+        np.testing.assert_array_equal(
+            slate.scores, ranking.scores[row, ranking.columns(rows)].astype(float)
+        )
+    scored = ranking.rows_at(np.arange(ranking.scores.shape[1]))
+    assert not np.isfinite(ranking.scores[0, np.isin(scored, known)]).any()
 
 
 def test_allowed_and_excluded_items_are_heeded(model: Recommender, exact: Recommender) -> None:

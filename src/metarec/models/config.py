@@ -2,6 +2,9 @@
 
 A config is written in Python (`EaseConfig(regularization=50)`) or as a table of numbers, as TOML
 has it (`[models.ease]`); `configured` turns the latter into the former.
+
+Numbers that stand beside models as constants are none: they bound memory or time, or guard against
+rounding, and each says which.
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ from metarec.models.context_lifts import (
 )
 
 MAX_CELLS = 20_000_000
-"""Codes times items up to which axes and content are looked at."""
+"""Bound: codes times items up to which axes and content are looked at; several tables of so many
+numbers are held.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,9 @@ MAX_SOLVED = 2000
 TOLERANCE, MAX_STEPS = 1e-7, 500
 """The steps end where what is left is this share of the targets, far below float32's own error."""
 OVERSAMPLED, POWER_ITERATIONS = 10, 3
+"""Directions drawn beyond those that are wanted, and passes over the targets: how exact the
+randomized decomposition is.
+"""
 
 
 def leading(

@@ -66,34 +66,19 @@ class UserText:
         Raises:
             BadInput: if no encoder reads them.
         """
-        config, words = config or cls.config, behaviour.words
-        if words is None or not words.encoder.dim:
-            reader = "none" if words is None else words.encoder.name
-            raise BadInput(
-                f"users cannot be written as text with encoder {reader!r}, which reads nothing; "
-                f"name one, such as minilm or "
-                "tfidf"
-            )
+        config, words = config or cls.config, _words_of(behaviour)
         able = np.flatnonzero(behaviour.targets.lengths > 0)
         rows = np.sort(rng.choice(able, min(config.max_users, len(able)), replace=False))
-        users, pools = behaviour.histories.users(rows), behaviour.pools[rows]
-        targets, told = (
-            behaviour.targets.users(rows).matrix(behaviour.n_items),
-            behaviour.told_of(rows),
-        )
-        lengths = sorted(
-            {0, min(config.few_events, behaviour.horizon.pool), behaviour.horizon.pool}
-        )
-        supports = [users.first(np.minimum(length, pools)) for length in lengths]
-        vectors = words.read(Histories.concat(supports), told * len(lengths))
-        weights = (
-            None if behaviour.weights is None else np.tile(behaviour.weights_of(rows), len(lengths))
-        )
+        targets = behaviour.targets.users(rows).matrix(behaviour.n_items)
+        supports = _supports(behaviour, rows, config.few_events)
+        told = behaviour.told_of(rows) * len(supports)
+        vectors = words.read(Histories.concat(supports), told)
+        own = None if behaviour.weights is None else behaviour.weights_of(rows)
         try:
             tower = UserTextTower.fit(
                 vectors,
-                sp.vstack([targets] * len(lengths)).tocsr(),
-                weights=weights,
+                sp.vstack([targets] * len(supports)).tocsr(),
+                weights=None if own is None else np.tile(own, len(supports)),
                 seed=int(rng.integers(2**31)),
                 config=config,
             )
@@ -193,22 +178,7 @@ class UserTextTower:
         from sklearn.utils.extmath import randomized_svd
 
         config = config or UserTextConfig()
-        if len(vectors) != targets.shape[0]:
-            raise BadInput(
-                f"there are {len(vectors):,} texts and {targets.shape[0]:,} rows of targets; give "
-                f"one row for each text"
-            )
-        usable = (
-            np.flatnonzero((targets.getnnz(axis=1) > 0) & (vectors != 0).any(axis=1))
-            if vectors.shape[1]
-            else np.zeros(0, np.int64)
-        )
-        if len(usable) < 2:
-            raise NobodyToRead(
-                f"only {len(usable)} of {len(vectors):,} tasks have a text that the encoder reads "
-                f"and something liked "
-                "afterwards; at least 2 are needed"
-            )
+        usable = _usable(vectors, targets)
         counted = np.ones(len(usable)) if weights is None else weights[usable]
         liked = sp.csr_matrix(targets[usable] > 0, dtype=np.float32)
         mean = np.asarray(liked.T @ (counted / counted.sum()), np.float32).ravel()
@@ -218,9 +188,8 @@ class UserTextTower:
         left, strength, directions = randomized_svd(
             dense, min(config.rank, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3
         )
-        found, ridge = _ridge(
-            root * (vectors[usable] - center), left * strength, config.regularizations
-        )
+        read = root * (vectors[usable] - center)
+        found, ridge = _ridge(read, left * strength, config.regularizations)
         return cls(
             center=center,
             weights=found.astype(np.float32),
@@ -291,3 +260,52 @@ def _ridge(x: np.ndarray, y: np.ndarray, tried: tuple[float, ...]) -> tuple[np.n
         best = min(best, (error, candidate))
     shrunk = strength / (strength**2 + best[1])
     return right.T @ (shrunk[:, None] * turned), best[1]
+
+
+def _words_of(behaviour: Behaviour) -> UsersInWords:
+    """Who writes users and reads them.
+
+    Raises:
+        BadInput: if no encoder reads anything.
+    """
+    words = behaviour.words
+    if words is None or not words.encoder.dim:
+        reader = "none" if words is None else words.encoder.name
+        raise BadInput(
+            f"users cannot be written as text with encoder {reader!r}, which reads nothing; name "
+            f"one, such as minilm or tfidf"
+        )
+    return words
+
+
+def _supports(behaviour: Behaviour, rows: np.ndarray, few: int) -> list[Histories]:
+    """What these users show after no events, a few, and all of the pool."""
+    pool, users, pools = behaviour.horizon.pool, behaviour.histories.users(rows), behaviour.pools
+    lengths = sorted({0, min(few, pool), pool})
+    return [users.first(np.minimum(length, pools[rows])) for length in lengths]
+
+
+def _usable(vectors: np.ndarray, targets: sp.csr_matrix) -> np.ndarray:
+    """Tasks with a text that is read and something liked.
+
+    Raises:
+        BadInput: if rows do not match.
+        NobodyToRead: if there are fewer than two.
+    """
+    if len(vectors) != targets.shape[0]:
+        raise BadInput(
+            f"there are {len(vectors):,} texts and {targets.shape[0]:,} rows of targets; give "
+            f"one row for each text"
+        )
+    usable = (
+        np.flatnonzero((targets.getnnz(axis=1) > 0) & (vectors != 0).any(axis=1))
+        if vectors.shape[1]
+        else np.zeros(0, np.int64)
+    )
+    if len(usable) < 2:
+        raise NobodyToRead(
+            f"only {len(usable)} of {len(vectors):,} tasks have a text that the encoder reads "
+            f"and something liked "
+            "afterwards; at least 2 are needed"
+        )
+    return usable

@@ -58,7 +58,7 @@ def _columns(model: FittedModel, ranking: Ranking, shown: Histories) -> dict[str
     """[E] and [E, 2] columns of slates, over all filled places."""
     is_filled, support = ranking.ordered.items >= 0, ranking.users.support
     columns = {
-        "scores": ranking.scores[shown.owners, shown.items],
+        "scores": ranking.scores[shown.owners, ranking.columns(shown.items)],
         "propensity": ranking.ordered.propensity[is_filled],
     }
     if model.ratings is None:

@@ -36,7 +36,7 @@ def reserve(
     if model.retrieval is None:
         cold = model.cold_items
     else:  # of a large catalog most items are no candidates
-        shown = np.flatnonzero(np.isfinite(ranking.scores).any(axis=0))
+        shown = ranking.rows_at(np.flatnonzero(np.isfinite(ranking.scores).any(axis=0)))
         cold = shown[model.n_events[shown] < COLD_BELOW]
     if not len(cold):
         return ranking
@@ -59,7 +59,7 @@ def cold_scores(model: FittedModel, ranking: Ranking, cold: np.ndarray) -> np.nd
     """[B, C] how well cold items suit each user by their content, those with fewer events first;
     of a user of whom nothing is known, by their scores.
     """
-    scores = ranking.scores[:, cold].astype(np.float64)
+    scores = ranking.scores[:, ranking.columns(cold)].astype(np.float64)
     content = model.ensemble.scorers.get(CONTENT)
     fit = content.fit_of(ranking.users, cold) if isinstance(content, Content) else np.nan
     found = np.where(np.isneginf(scores) | np.isnan(fit), scores, fit)

@@ -16,7 +16,7 @@ from metarec.recommendation.diversity import Diversity
 from metarec.recommendation.exploration import explore, posterior_std
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.rank import rank
-from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions
+from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions, named
 from metarec.recommendation.rerank import chosen
 from metarec.recommendation.rules import apply_rules, category_matrix
 
@@ -32,6 +32,7 @@ def order(
         rng,
         spread=spread_of(model, ranking) if options.explore else None,
         embeddings=model.item_embeddings if options.diversity else None,
+        names=ranking.items,
     )
     return replace(ranking, ordered=ordered)
 
@@ -60,9 +61,10 @@ def spread_of(model: FittedModel, ranking: Ranking, some: np.ndarray | None = No
     else:  # of a large catalog only candidates can be shown
         preferences = np.zeros_like(ranking.scores)
         for row in range(len(support)):
-            items = np.flatnonzero(np.isfinite(ranking.scores[row]))
-            known = support.users(np.array([row]))
-            preferences[row, items] = model.posterior_std(known, items[None])[0]
+            shown = np.flatnonzero(np.isfinite(ranking.scores[row]))
+            known, items = support.users(np.array([row])), ranking.rows_at(shown)
+            preferences[row, shown] = model.posterior_std(known, items[None])[0]
+        uncertainty = uncertainty if ranking.items is None else uncertainty[ranking.items]
     return np.asarray(np.hypot(preferences, popularity_weight[:, None] * uncertainty), np.float32)
 
 
@@ -74,14 +76,16 @@ def order_slates(
     *,
     spread: np.ndarray | None = None,
     embeddings: np.ndarray | None = None,
+    names: np.ndarray | None = None,
 ) -> Ordered:
     """Order what may be shown.
 
     Args:
-        scores: [B, N] log-scores in the order of the catalog; -inf where an item may not be shown.
+        scores: [B, N] log-scores; -inf where an item may not be shown.
         rng: orders equal scores, and draws where slates are explored.
         spread: [B, N] standard deviation of each score, for exploration.
-        embeddings: [N, D], for diversity.
+        embeddings: of the whole catalog, for diversity.
+        names: [N] rows of the catalog, ascending, that the scores are of; None: of all.
 
     Raises:
         BadInput: if exploration or diversity is asked for without what it needs.
@@ -91,8 +95,9 @@ def order_slates(
     if options.diversity and embeddings is not None:
         reranker = Diversity(embeddings=embeddings, weight=options.diversity)
     if options.explore and spread is not None and not options.rules.quota and reranker is None:
-        return _explored(scores, catalog.vocabulary, options, spread, rng)
-    items, values = rank(scores, min(scores.shape[1], n_ordered(options)), rng)
+        return _explored(scores, catalog.vocabulary, options, spread, rng, names)
+    columns, values = rank(scores, min(scores.shape[1], n_ordered(options)), rng, names)
+    items = named(columns, names)
     if reranker is not None:
         items = chosen(
             items,
@@ -101,7 +106,7 @@ def order_slates(
             ),
         )
     if options.rules.quota or options.rules.pin:
-        items = _ruled(items, scores, catalog, options)
+        items = _ruled(items, scores, catalog, options, names)
     notes = (
         ["not explored: diversity and quotas would make the logged probabilities untrue"]
         if options.explore
@@ -126,7 +131,11 @@ def _check_asked(
 
 
 def _ruled(
-    items: np.ndarray, scores: np.ndarray, catalog: Catalog, options: SlateOptions
+    items: np.ndarray,
+    scores: np.ndarray,
+    catalog: Catalog,
+    options: SlateOptions,
+    names: np.ndarray | None,
 ) -> np.ndarray:
     """[B, K] with pins in front and no more of a category than its quota."""
     rules = options.rules
@@ -135,7 +144,8 @@ def _ruled(
         if rules.quota
         else np.zeros((len(catalog), 0), dtype=bool)
     )
-    may = ~np.isneginf(scores)
+    may = np.zeros((len(scores), len(catalog)), bool)
+    may[:, slice(None) if names is None else names] = ~np.isneginf(scores)
     vocabulary = catalog.vocabulary
     return apply_rules(items, may, options.k, rules, vocabulary=vocabulary, has_category=has)
 
@@ -146,26 +156,29 @@ def _explored(
     options: SlateOptions,
     spread: np.ndarray,
     rng: np.random.Generator,
+    names: np.ndarray | None,
 ) -> Ordered:
     """Pins stand surely in front; the rest is drawn without them, so that its probabilities stay
     exact.
     """
     pins = vocabulary.indexes(dict.fromkeys(options.rules.pin))[: options.k]
     pins = pins[pins >= 0]
+    if names is not None:  # those that nobody may be shown have no column
+        pins = np.searchsorted(names, pins[np.isin(pins, names)])
     rest = scores.copy()
     rest[:, pins] = -np.inf
     drawn, propensity = explore(
         rest, spread, options.k, rng, strength=options.explore, pool=n_ordered(options)
     )
     if not len(pins):
-        return Ordered(items=drawn, propensity=propensity, notes=[])
+        return Ordered(items=named(drawn, names), propensity=propensity, notes=[])
     line = np.concatenate(
         [np.where(np.isneginf(scores[:, pins]), -1, pins[None, :]), drawn], axis=1
     )
     chance = np.concatenate([np.ones((len(line), len(pins))), propensity], axis=1)
     order = np.argsort(line < 0, axis=1, kind="stable")[:, : options.k]
     return Ordered(
-        items=np.take_along_axis(line, order, 1),
+        items=named(np.take_along_axis(line, order, 1), names),
         propensity=np.take_along_axis(chance, order, 1),
         notes=[],
     )

@@ -18,7 +18,10 @@ _LARGEST = np.iinfo(np.uint64).max
 
 
 def rank(
-    scores: Float[np.ndarray, "*users items"], k: int, rng: np.random.Generator
+    scores: Float[np.ndarray, "*users items"],
+    k: int,
+    rng: np.random.Generator,
+    names: Int[np.ndarray, "items"] | None = None,
 ) -> tuple[Int[np.ndarray, "rows k"], Float[np.ndarray, "rows k"]]:
     """The best `k` items of each row, best first.
 
@@ -27,6 +30,8 @@ def rank(
         k: length of the list; rows with fewer allowed items are padded.
         rng: draws the lots of each row; one draw a row, so ranking a batch equals ranking its rows
             in turn.
+        names: [N] numbers by which lots are drawn, 0 to N - 1 by default: some items of a catalog
+            so stand in the order that they have in the whole.
 
     Returns:
         Indexes [B, K] int64, -1 where a row has no more items, and their scores [B, K], -inf there;
@@ -40,9 +45,9 @@ def rank(
     rows = np.atleast_2d(scores)
     k = min(k, rows.shape[1])
     salt = rng.integers(_LARGEST, size=len(rows), dtype=np.uint64)
-    owner, items = _candidates(rows, k, salt)
+    owner, items = _candidates(rows, k, salt, names)
     values = rows[owner, items]
-    order = np.lexsort((_chunks(items, salt[owner]), -values, owner))
+    order = np.lexsort((_chunks(_named(items, names), salt[owner]), -values, owner))
     owner, items, values = owner[order], items[order], values[order]
     place = np.arange(len(owner)) - np.searchsorted(owner, owner)
     fits = place < k
@@ -58,7 +63,10 @@ def rank(
 
 
 def _candidates(
-    rows: Float[np.ndarray, "rows items"], k: int, salt: UInt64[np.ndarray, "rows"]
+    rows: Float[np.ndarray, "rows items"],
+    k: int,
+    salt: UInt64[np.ndarray, "rows"],
+    names: Int[np.ndarray, "items"] | None,
 ) -> tuple[Int[np.ndarray, "found"], Int[np.ndarray, "found"]]:
     """(row, item) of few items among which the best `k` of each row are; none at -inf.
 
@@ -94,19 +102,25 @@ def _candidates(
     at, which = np.nonzero((rows[owner[:, None], last] >= border[owner]) & (items < n_items))
     if not len(crowded):
         return owner[at], items[at, which]
-    row, drawn = np.nonzero(_drawn(rows[crowded], border[crowded], k, salt[crowded, None]))
+    all_names = _named(np.arange(n_items), names)
+    chunks = _chunks(all_names[None, :], salt[crowded, None])
+    row, drawn = np.nonzero(_drawn(rows[crowded], border[crowded], k, chunks))
     return np.concatenate([owner[at], crowded[row]]), np.concatenate([items[at, which], drawn])
 
 
-def _drawn(rows: np.ndarray, border: np.ndarray, k: int, salt: np.ndarray) -> np.ndarray:
+def _drawn(rows: np.ndarray, border: np.ndarray, k: int, lots: np.ndarray) -> np.ndarray:
     """Which items [R, N] are above the border [R, 1], or on it and among the first `k` there by
-    lot.
+    their lots [R, N].
     """
-    chunks = np.where(rows == border, _chunks(np.arange(rows.shape[1])[None, :], salt), _LARGEST)
+    chunks = np.where(rows == border, lots, _LARGEST)
     return np.asarray(
         (rows > border)
         | ((rows == border) & (chunks <= np.partition(chunks, k - 1, axis=1)[:, k - 1, None]))
     )
+
+
+def _named(items: np.ndarray, names: np.ndarray | None) -> np.ndarray:
+    return items if names is None else names[items]
 
 
 def _chunks(indexes: np.ndarray, salt: np.ndarray) -> np.ndarray:

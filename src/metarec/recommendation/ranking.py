@@ -87,6 +87,8 @@ class Ranking:
     """[B] events that named items which are not in the catalog."""
     scores: np.ndarray
     """[B, N] log-scores; -inf from `restrict` on where an item may not be shown."""
+    items: np.ndarray | None = None
+    """[N] rows of the catalog, ascending, that the scores are of; None: of all."""
     ordered: Ordered = field(default_factory=lambda: _NOTHING)
     """From `order`: the slates as indexes."""
 
@@ -98,4 +100,20 @@ class Ranking:
             users=self.users.rows(chosen),
             unknown=self.unknown[chosen],
             scores=self.scores[chosen],
+            items=self.items,
         )
+
+    def columns(self, items: np.ndarray) -> np.ndarray:
+        """Where scores of these rows of the catalog stand, which are among those scored."""
+        return items if self.items is None else np.searchsorted(self.items, items)
+
+    def rows_at(self, columns: np.ndarray) -> np.ndarray:
+        """Rows of the catalog that these columns are of; -1 stays."""
+        return named(columns, self.items)
+
+
+def named(columns: np.ndarray, names: np.ndarray | None) -> np.ndarray:
+    """The rows of the catalog `names` [N] that these columns of scores are of; -1 stays. None: the
+    scores are of all rows.
+    """
+    return columns if names is None else np.where(columns < 0, -1, names[columns])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metarec.data.schema import Catalog, Vocabulary
+from metarec.features.users import UserBatch
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.nearby import hide_far
@@ -16,12 +17,24 @@ from metarec.recommendation.slate import Request
 
 def restrict(model: FittedModel, ranking: Ranking, options: SlateOptions) -> Ranking:
     """With -inf, written in place, for what filter, rules, request, policy or a refusal hide."""
-    users, scores = ranking.users, ranking.scores
-    hide_items(scores, ranking.requests, model.catalog, options)
-    hide_far(scores, ranking.requests, users.context.location, model.request_reader.places)
-    model.policy_check.hide(scores, ranking.requests, (users.support.owners, users.support.items))
-    scores[users.refused.owners, users.refused.items] = -np.inf
+    hide(model, ranking.scores, ranking.requests, ranking.users, options)
     return ranking
+
+
+def hide(
+    model: FittedModel,
+    scores: np.ndarray,
+    requests: Sequence[Request],
+    users: UserBatch,
+    options: SlateOptions,
+) -> None:
+    """Write -inf, in place, where one of `scores` [B, N] may not be shown. To an array of bool
+    that is True, so one of False becomes what is hidden.
+    """
+    hide_items(scores, requests, model.catalog, options)
+    hide_far(scores, requests, users.context.location, model.request_reader.places)
+    model.policy_check.hide(scores, requests, (users.support.owners, users.support.items))
+    scores[users.refused.owners, users.refused.items] = -np.inf
 
 
 def hide_items(

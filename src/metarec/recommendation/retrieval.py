@@ -173,14 +173,23 @@ def joined(
 def _those(
     offered: Sequence[np.ndarray], allowed: np.ndarray, but: np.ndarray | None = None
 ) -> np.ndarray:
-    """Items that are offered and allowed, each once, ascending; none of those of `but`."""
-    is_offered = np.zeros(len(allowed), bool)
-    for items in offered:
-        is_offered[items] = True
-    is_offered &= allowed
-    if but is not None:
-        is_offered[but] = False
-    return np.flatnonzero(is_offered)
+    """Items that are offered and allowed, each once, ascending; none of those of `but`, which
+    ascend.
+    """
+    items = each_once(offered)
+    items = np.asarray(items[allowed[items]])
+    if but is None or not len(but):
+        return items
+    at = np.minimum(np.searchsorted(but, items), len(but) - 1)
+    return np.asarray(items[but[at] != items])
+
+
+def each_once(offered: Sequence[np.ndarray]) -> np.ndarray:
+    """All of these rows, ascending. Of some thousands this is several times faster than
+    `np.unique`.
+    """
+    items = np.sort(np.concatenate(offered))
+    return np.asarray(items[np.diff(items, prepend=-1) > 0])
 
 
 def item_vectors(ensemble: Ensemble, rng: np.random.Generator) -> Vectors:
@@ -213,8 +222,7 @@ def _always(ensemble: Ensemble) -> np.ndarray:
 def _spoken_for(asking: Asking) -> np.ndarray:
     """Items that models of few items offer one user, those with the best scores by these alone."""
     known = asking.spoken_for
-    items = np.unique(np.concatenate([np.zeros(0, np.int64), *(e.indices for e in known.values())]))
-    items = items.astype(np.int64)
+    items = each_once([np.zeros(0, np.int64), *(e.indices for e in known.values())])
     if len(items) <= SPOKEN_FOR:
         return items
     weight = asking.ensemble.gate.at(asking.users.support.lengths)["popularity_weight"][0]

@@ -18,12 +18,11 @@ from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.ranking import Ranking, SlateOptions
-from metarec.recommendation.restrict import restrict
-from metarec.recommendation.retrieval import SIZES, Retrieval, joined
+from metarec.recommendation.restrict import hide, restrict
+from metarec.recommendation.retrieval import SIZES, Retrieval, each_once, joined
 from metarec.recommendation.score import predicted_of_given, score
 from metarec.recommendation.slate import Request
 from metarec.recommendation.some_items import Asking
-from metarec.runtime.scratch import Scratch
 
 FEW = 10_000
 """Items that are all asked about where no more may be shown."""
@@ -31,29 +30,33 @@ USERS, PLACES = 60, 10
 """Training users on whom candidates are compared with the whole catalog, and places compared."""
 WANTED = 0.99
 """Share of those places that must be equal: candidates grow in number until it is reached."""
-_SCRATCH = Scratch()
 
 
 def retrieve(model: FittedModel, requests: Sequence[Request], options: SlateOptions) -> Ranking:
-    """Requests with the scores of what may be shown; -inf too where an item is no candidate."""
+    """Requests with the scores of what may be shown: of all items, or of candidates."""
     words = any(words_asked(request, model.ensemble.scorers) for request in requests)
     if model.retrieval is None or not model.retrieval.is_near or words:
         return restrict(model, score(model, requests), options)
     users, unknown = model.users(requests)
-    scores = _SCRATCH.array("retrieved", (len(requests), len(model.catalog)))
-    scores[...] = 0.0
-    ranking = Ranking(requests=requests, users=users, unknown=unknown, scores=scores)
-    ranking = restrict(model, ranking, options)
+    hidden = np.zeros((len(requests), len(model.catalog)), bool)
+    hide(model, hidden, requests, users, options)
+    pins = model.vocabulary.indexes(options.rules.pin)
+    always = np.union1d(model.retrieval.always, pins[pins >= 0])
+    retrieval = replace(model.retrieval, always=always) if len(pins) else model.retrieval
+    found = []
     for row in range(len(requests)):
-        allowed = np.isfinite(scores[row])
         asking = users.rows(np.array([row]))
-        predicted = predicted_of_given(model, asking)
-        items, found = candidates(
-            model.ensemble, model.new_items, model.retrieval, asking, allowed, predicted
+        predicted, allowed = predicted_of_given(model, asking), ~hidden[row]
+        items, scores = candidates(
+            model.ensemble, model.new_items, retrieval, asking, allowed, predicted
         )
-        scores[row] = -np.inf
-        scores[row, items] = np.where(allowed[items], found, -np.inf)
-    return ranking
+        found.append((items[allowed[items]], scores[allowed[items]]))
+    # One column at least, so that a slate of nothing is a slate
+    items = each_once([np.zeros(1, np.int64), *(own for own, _ in found)])
+    scores = np.full((len(requests), len(items)), -np.inf, np.float32)
+    for row, (own, told) in enumerate(found):
+        scores[row, np.searchsorted(items, own)] = told
+    return Ranking(requests=requests, users=users, unknown=unknown, scores=scores, items=items)
 
 
 def candidates(

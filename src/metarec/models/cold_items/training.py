@@ -168,42 +168,45 @@ def fit_new_items(
     """
     config = config or ColdItemsConfig()
     training = training or config.training
-    lengthened = unit_rows(behaviour.content if texts is None else texts)
-    center = lengthened[
-        np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
-    ].mean(0)
-    behaviour = replace(behaviour, content=read_content(behaviour.content, texts, center))
+    behaviour, texts, center = _described(behaviour, texts)
     columns = columns or ItemColumns.fit(behaviour, rng, config)
-    factors = np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1)
     draft = NewItems(
         name=name,
         prior={},
-        factors=factors,
+        factors=np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1),
         scale=ValueScale.fit(behaviour, config),
         settings=settings or {},
         expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)),
         center=center,
-        texts=unit_rows(lengthened - center),
+        texts=texts,
         weights=LEARNER_ALONE,
         config=config,
     )
-    tasks = ItemTasks(
-        new_items=draft,
-        behaviour=behaviour,
-        folds=rng.integers(0, config.folds, behaviour.n_items),
-    )
+    folds = rng.integers(0, config.folds, behaviour.n_items)
+    tasks = ItemTasks(new_items=draft, behaviour=behaviour, folds=folds)
     held_out = tasks.held_out(np.random.default_rng(0))
+
     if held_out is None:
         return replace(draft, prior=_trained(draft, tasks, training, rng, None, progress))
-    prior = _trained(
-        draft,
-        tasks,
-        training,
-        rng,
-        lambda prior: -float(held_out.loss(draft.learner, prior)),
-        progress,
-    )
+
+    def quality(prior: Prior) -> float:
+        return -float(held_out.loss(draft.learner, prior))
+
+    prior = _trained(draft, tasks, training, rng, quality, progress)
     return replace(draft, prior=prior, weights=held_out.weigh(draft.learner, prior))
+
+
+def _described(
+    behaviour: Behaviour, texts: np.ndarray | None
+) -> tuple[Behaviour, np.ndarray, np.ndarray]:
+    """What happened to items described by their content and texts, the vectors by which likeness is
+    told [N, E], and the middle they are measured from [E].
+    """
+    lengthened = unit_rows(behaviour.content if texts is None else texts)
+    has_events = np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
+    center = lengthened[has_events].mean(0)
+    content = read_content(behaviour.content, texts, center)
+    return replace(behaviour, content=content), unit_rows(lengthened - center), center
 
 
 def _trained(
@@ -214,13 +217,12 @@ def _trained(
     validate: Callable[[Prior], float] | None,
     progress: Progress,
 ) -> Prior:
-    profile = tasks.behaviour.content.shape[1] + 1
     return meta_train(
         draft.learner,
         tasks,
         tasks.users[0],
         rng=rng,
-        profile=profile,
+        profile=tasks.behaviour.content.shape[1] + 1,
         progress=progress,
         training=training,
         validate=validate,

@@ -187,30 +187,15 @@ def train_network(
     with torch.random.fork_rng(devices=[]), one_thread(wanted=behaviour.n_items < MANY_ITEMS):
         torch.manual_seed(int(rng.integers(2**31)))
         network, steps = _new_network(behaviour, sizes), sizes.steps_for(len(behaviour.histories))
-        tables = [p for p in network.parameters() if p.ndim < 2 or p.shape[0] >= behaviour.n_items]
-        others = [p for p in network.parameters() if not any(p is table for table in tables)]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": others, "weight_decay": sizes.weight_decay},
-                {"params": tables, "weight_decay": 0.0},
-            ],
-            lr=sizes.lr,
-        )
+        optimizer = _optimizer(network, behaviour.n_items, sizes)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=sizes.lr,
-            total_steps=steps,
-            pct_start=0.1,
-            final_div_factor=20.0,
+            optimizer, max_lr=sizes.lr, total_steps=steps, pct_start=0.1, final_div_factor=20.0
         )
         able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
         watched = min(sizes.held_out, len(able) // 10)
         watch, learn = able[:watched], able[watched:]
-        chance = (
-            None
-            if behaviour.weights is None
-            else behaviour.weights[learn] / behaviour.weights[learn].sum()
-        )
+        weights = None if behaviour.weights is None else behaviour.weights[learn]
+        chance = None if weights is None else weights / weights.sum()
 
         def loss(done: int) -> Tensor:  # noqa: ARG001
             count = min(sizes.users_per_step, len(learn))
@@ -222,20 +207,34 @@ def train_network(
                 seeded = np.random.default_rng(0)
                 return -float(_episode_loss(network.eval(), behaviour, watch, seeded))
 
+        looks = Watch(
+            quality=quality, state=lambda: weights_of(network), every=sizes.evaluate_every
+        )
         best = train(
             steps,
             one_of(loss),
             optimizer,
             schedule=schedule,
             clip=list(network.parameters()),
-            watch=Watch(
-                quality=quality, state=lambda: weights_of(network), every=sizes.evaluate_every
-            )
-            if watched
-            else None,
+            watch=looks if watched else None,
         )
         network.load_state_dict(best.state or network.state_dict())
     return network.eval()
+
+
+def _optimizer(
+    network: DeepSetNetwork, n_items: int, sizes: DeepSetConfig
+) -> torch.optim.Optimizer:
+    """AdamW; vectors and tables of items do not decay."""
+    tables = [p for p in network.parameters() if p.ndim < 2 or p.shape[0] >= n_items]
+    others = [p for p in network.parameters() if not any(p is table for table in tables)]
+    return torch.optim.AdamW(
+        [
+            {"params": others, "weight_decay": sizes.weight_decay},
+            {"params": tables, "weight_decay": 0.0},
+        ],
+        lr=sizes.lr,
+    )
 
 
 def _new_network(behaviour: Behaviour, sizes: DeepSetConfig) -> DeepSetNetwork:

@@ -5,7 +5,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -113,68 +113,122 @@ def adapt(
         **adapted}` is the adapted model.
     """
     training = torch.is_grad_enabled() and any(value.requires_grad for value in prior.values())
+    keeps_graph = training and not config.first_order
     known = prior if training else {name: value.detach() for name, value in prior.items()}
-    weights = {
-        name.removesuffix(WEIGHT): value
-        for name, value in known.items()
-        if _is_weight(name, value) and config.moves(name)
-    }
     resting = {name: value for name, value in known.items() if not config.moves(name)}
-    params = {
-        name: value.expand(tasks, *value.shape)
-        for name, value in known.items()
-        if config.moves(name) and name.removesuffix(WEIGHT) not in weights
-    }
-    factors: Params = {}
+    moved = _Moved.start(known, config, tasks)
     with torch.enable_grad():
         for step in range(config.inner_steps):
             if not training:
-                params = {name: value.detach().requires_grad_() for name, value in params.items()}
-            watched = Watched({**resting, **params, **factors}, weights, tasks)
-            losses = support_loss(watched)
-            ends = [y for pairs in watched.rows.values() for _, y in pairs]
-            # Fixed rates scale the loss rather than each slope, so that neither pass touches the
-            # parameters once more.
-            scale = losses.new_full((), -config.inner_lr if config.rates == "fixed" else -1.0)
-            moves = iter(
-                torch.autograd.grad(
-                    losses.sum(),
-                    [*params.values(), *ends],
-                    scale,
-                    materialize_grads=True,
-                    create_graph=training and not config.first_order,
-                )
-            )
-            params = {
-                name: value + _paced(known, name, config, step, next(moves))
-                for name, value in params.items()
-            }
-            for name, pairs in watched.rows.items():
-                left = _joined(
-                    [x if training and not config.first_order else x.detach() for x, _ in pairs]
-                )
-                right = _joined([next(moves) for _ in pairs])
-                if _keeps_factors(config, left, right):
-                    right = _paced(known, name + WEIGHT, config, step, right)
-                    both = (
-                        (factors.get(f"{name}.left"), left.transpose(1, 2), 2),
-                        (factors.get(f"{name}.right"), right, 1),
-                    )
-                    factors |= {
-                        f"{name}.{side}": new if old is None else torch.cat([old, new], axis)
-                        for side, (old, new, axis) in zip(("left", "right"), both, strict=True)
-                    }
-                else:
-                    move = _paced(
-                        known, name + WEIGHT, config, step, torch.bmm(left.transpose(1, 2), right)
-                    )
-                    weights = weights | {name: weights[name] + move}
-    moved = (
-        params
-        | factors
-        | {name + WEIGHT: value for name, value in weights.items() if value.ndim == 3}
+                moved = moved.afresh()
+            watched = Watched({**resting, **moved.params, **moved.factors}, moved.weights, tasks)
+            moves = _moves(support_loss(watched), moved.params, watched, config, keeps_graph)
+            moved = _after(moved, moves, known, config, step)
+    found = moved.by_name()
+    return found if training else {name: value.detach() for name, value in found.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Moved:
+    """Where each task stands."""
+
+    params: Params
+    """Vectors, [tasks, ...]."""
+    factors: Params
+    """`LAYER.left` and `LAYER.right` of what was added to linear layers."""
+    weights: Params
+    """Of linear layers by LAYER: shared as long as they can be, then [tasks, ...]."""
+
+    @classmethod
+    def start(cls, known: Params, config: AdaptConfig, tasks: int) -> _Moved:
+        """At the prior."""
+        moving = {name: value for name, value in known.items() if config.moves(name)}
+        weights = {name for name, value in moving.items() if _is_weight(name, value)}
+        return cls(
+            params={
+                name: value.expand(tasks, *value.shape)
+                for name, value in moving.items()
+                if name not in weights
+            },
+            factors={},
+            weights={name.removesuffix(WEIGHT): known[name] for name in known if name in weights},
+        )
+
+    def afresh(self) -> _Moved:
+        """The same, cut off from the steps before."""
+        params = {name: value.detach().requires_grad_() for name, value in self.params.items()}
+        return replace(self, params=params)
+
+    def by_name(self) -> Params:
+        """All that moved for each task apart."""
+        apart = {name + WEIGHT: value for name, value in self.weights.items() if value.ndim == 3}
+        return self.params | self.factors | apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Moves:
+    """One step down the loss, before rates that are learned."""
+
+    params: Params
+    left: Params
+    """LAYER -> [tasks, rows, in]: the rows that went in."""
+    right: Params
+    """LAYER -> [tasks, rows, out]: the moves of what came out."""
+
+
+def _moves(
+    losses: Tensor, params: Params, watched: Watched, config: AdaptConfig, keeps_graph: bool
+) -> _Moves:
+    ends = [y for pairs in watched.rows.values() for _, y in pairs]
+    # Fixed rates scale the loss rather than each slope, so that neither pass touches the
+    # parameters once more.
+    scale = losses.new_full((), -config.inner_lr if config.rates == "fixed" else -1.0)
+    found = iter(
+        torch.autograd.grad(
+            losses.sum(),
+            [*params.values(), *ends],
+            scale,
+            materialize_grads=True,
+            create_graph=keeps_graph,
+        )
     )
-    return moved if training else {name: value.detach() for name, value in moved.items()}
+    return _Moves(
+        params={name: next(found) for name in params},
+        left={
+            layer: _joined([x if keeps_graph else x.detach() for x, _ in pairs])
+            for layer, pairs in watched.rows.items()
+        },
+        right={
+            layer: _joined([next(found) for _ in pairs]) for layer, pairs in watched.rows.items()
+        },
+    )
+
+
+def _after(moved: _Moved, moves: _Moves, known: Params, config: AdaptConfig, step: int) -> _Moved:
+    """Where each task stands after these moves."""
+    params = {
+        name: value + _paced(known, name, config, step, moves.params[name])
+        for name, value in moved.params.items()
+    }
+    factors, weights = dict(moved.factors), dict(moved.weights)
+    for layer, left in moves.left.items():
+        name, right = layer + WEIGHT, moves.right[layer]
+        if _keeps_factors(config, left, right):
+            paced = _paced(known, name, config, step, right)
+            factors |= _longer(factors, layer, left.transpose(1, 2), paced)
+        else:
+            whole = torch.bmm(left.transpose(1, 2), right)
+            weights[layer] = weights[layer] + _paced(known, name, config, step, whole)
+    return _Moved(params=params, factors=factors, weights=weights)
+
+
+def _longer(factors: Params, layer: str, left: Tensor, right: Tensor) -> Params:
+    """The factors of a layer with those of one more step."""
+    added = {f"{layer}.left": (left, 2), f"{layer}.right": (right, 1)}
+    return {
+        name: torch.cat([factors[name], new], axis) if name in factors else new
+        for name, (new, axis) in added.items()
+    }
 
 
 def stacked(prior: Params, adapted: Params) -> Params:

@@ -81,17 +81,7 @@ class FittedLearner:
         config = training or get_method(name).training
         columns = columns or ItemColumns.fit(behaviour, rng, config)
         draft = cls._draft(behaviour, columns, name, objective, settings, config)
-        tasks = FewShotTasks(
-            histories=draft.scale.seen(behaviour.histories, draft.view),
-            n_items=behaviour.n_items,
-            profiles=behaviour.profiles if behaviour.profiles.shape[1] else None,
-            pool=behaviour.horizon.pool,
-            liked_only=objective == "ranking",
-            in_order=behaviour.is_ordered,
-            query_most=config.query_most,
-            no_support=config.no_support,
-            weights=behaviour.weights,
-        )
+        tasks = draft._tasks(behaviour, config)
 
         def quality(prior: Prior) -> float:
             return validate(replace(draft, prior=prior)) if validate else 0.0
@@ -107,6 +97,20 @@ class FittedLearner:
             validate=quality if validate else None,
         )
         return replace(draft, prior=prior)
+
+    def _tasks(self, behaviour: Behaviour, config: Training) -> FewShotTasks:
+        """Each training user's, as the learner sees them."""
+        return FewShotTasks(
+            histories=self.scale.seen(behaviour.histories, self.view),
+            n_items=behaviour.n_items,
+            profiles=behaviour.profiles if behaviour.profiles.shape[1] else None,
+            pool=behaviour.horizon.pool,
+            liked_only=self.objective == "ranking",
+            in_order=behaviour.is_ordered,
+            query_most=config.query_most,
+            no_support=config.no_support,
+            weights=behaviour.weights,
+        )
 
     @classmethod
     def untrained(

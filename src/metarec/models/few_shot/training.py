@@ -73,26 +73,9 @@ def meta_train(
         The best prior seen, detached.
     """
     draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    prior = {
-        name: on_device(value).requires_grad_()
-        for name, value in learner.init(items, profile, draw).items()
-    }
-    matrices, others = (
-        [value for value in prior.values() if (value.ndim >= 2) == wide] for wide in (True, False)
-    )
-    outer = torch.optim.AdamW(
-        [
-            {"params": matrices, "lr": training.outer_lr, "weight_decay": training.weight_decay},
-            {
-                "params": others,
-                "lr": training.vector_lr_factor * training.outer_lr,
-                "weight_decay": 0.0,
-            },
-        ]
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        outer, lambda step: _pace(step, training.outer_steps)
-    )
+    start = learner.init(items, profile, draw)
+    prior = {name: on_device(value).requires_grad_() for name, value in start.items()}
+    outer = _optimizer(prior, training)
 
     def loss(done: int) -> Tensor:  # noqa: ARG001
         batch = tasks.sample(training.tasks_per_step, rng)
@@ -111,18 +94,37 @@ def meta_train(
         training.outer_steps,
         one_of(loss),
         outer,
-        schedule=schedule,
+        schedule=_schedule(outer, training.outer_steps),
         clip=list(prior.values()),
-        watch=None
-        if validate is None
-        else Watch(
-            quality=lambda: validate(_frozen(prior)),
-            state=lambda: _frozen(prior),
-            every=training.evaluate_every,
-        ),
+        watch=None if validate is None else _watch(prior, validate, training.evaluate_every),
         tell=tell,
     )
     return best.state or _frozen(prior)
+
+
+def _watch(prior: Prior, validate: Callable[[Prior], float], every: int) -> Watch[Prior]:
+    """Looks at held-out users, of which the best prior is kept."""
+    return Watch(
+        quality=lambda: validate(_frozen(prior)), state=lambda: _frozen(prior), every=every
+    )
+
+
+def _optimizer(prior: Prior, training: Training) -> torch.optim.Optimizer:
+    """AdamW; single numbers and vectors have further to go than matrices, and do not decay."""
+    matrices, others = (
+        [value for value in prior.values() if (value.ndim >= 2) == wide] for wide in (True, False)
+    )
+    lr = training.outer_lr
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "lr": lr, "weight_decay": training.weight_decay},
+            {"params": others, "lr": training.vector_lr_factor * lr, "weight_decay": 0.0},
+        ]
+    )
+
+
+def _schedule(outer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    return torch.optim.lr_scheduler.LambdaLR(outer, lambda step: _pace(step, steps))
 
 
 def _pace(step: int, steps: int) -> float:

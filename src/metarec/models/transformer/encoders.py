@@ -16,11 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metarec.models.attention import Block
-
-WINDOW, HORIZONTAL, VERTICAL = 5, 16, 4
-"""Newest events that Caser sees, filters of each height, and filters over time (L, n and n' of the
-paper).
-"""
+from metarec.models.transformer.sizes import SequenceSizes
 
 
 class GruBlock(nn.Module):
@@ -30,10 +26,10 @@ class GruBlock(nn.Module):
     sampling are those of our Transformers, not session-parallel batches with TOP1 or BPR.
     """
 
-    def __init__(self, dim: int, _heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, sizes: SequenceSizes) -> None:
         super().__init__()
-        self.recurrent = nn.GRU(dim, dim, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
+        self.recurrent = nn.GRU(sizes.dim, sizes.dim, batch_first=True)
+        self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(
         self,
@@ -55,14 +51,15 @@ class CaserBlock(nn.Module):
     loss and sampling are those of our Transformers.
     """
 
-    def __init__(self, dim: int, _heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, sizes: SequenceSizes) -> None:
         super().__init__()
+        self.sizes, dim, window = sizes, sizes.dim, sizes.window
         self.horizontal = nn.ModuleList(
-            nn.Conv1d(dim, HORIZONTAL, height) for height in range(1, WINDOW + 1)
+            nn.Conv1d(dim, sizes.horizontal, height) for height in range(1, window + 1)
         )
-        self.vertical = nn.Conv1d(1, VERTICAL, WINDOW)
-        self.join = nn.Linear(WINDOW * HORIZONTAL + VERTICAL * dim + dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.vertical = nn.Conv1d(1, sizes.vertical, window)
+        self.join = nn.Linear(window * sizes.horizontal + sizes.vertical * dim + dim, dim)
+        self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(
         self,
@@ -70,28 +67,32 @@ class CaserBlock(nn.Module):
         **_attention: Bool[Tensor, "B L"] | bool | None,
     ) -> Float[Tensor, "B L D"]:
         """What the window that ends with each token holds, beside the first token."""
-        users, length, dim = x_BLD.shape
-        padded_BDL = F.pad(x_BLD.transpose(1, 2), (WINDOW - 1, 0))
-        # A filter of height h ends at WINDOW - h + 1 places of a window.
+        (users, length, dim), window = x_BLD.shape, self.sizes.window
+        padded_BDL = F.pad(x_BLD.transpose(1, 2), (window - 1, 0))
+        # A filter of height h ends at window - h + 1 places of a window.
         found = [
-            F.max_pool1d(F.relu(filters(padded_BDL)), WINDOW - height + 1, stride=1)
+            F.max_pool1d(F.relu(filters(padded_BDL)), window - height + 1, stride=1)
             for height, filters in enumerate(self.horizontal, start=1)
         ]
         over_time = self.vertical(padded_BDL.reshape(users * dim, 1, -1))
-        found.append(over_time.view(users, dim * VERTICAL, length))
+        found.append(over_time.view(users, dim * self.sizes.vertical, length))
         first_BLD = x_BLD[:, :1].expand(-1, length, -1)
         whole = torch.cat([torch.cat(found, dim=1).transpose(1, 2), first_BLD], dim=-1)
         read_BLD: Tensor = self.dropout(F.relu(self.join(whole)))
         return read_BLD
 
 
-BLOCKS: dict[str, Callable[..., nn.Module]] = {
-    "decoder": Block,
-    "encoder": Block,
-    "encoder_decoder": Block,
+def _attention(sizes: SequenceSizes) -> Block:
+    return Block(sizes.dim, sizes.heads, dropout=sizes.dropout)
+
+
+BLOCKS: dict[str, Callable[[SequenceSizes], nn.Module]] = {
+    "decoder": _attention,
+    "encoder": _attention,
+    "encoder_decoder": _attention,
     "gru4rec": GruBlock,
     "caser": CaserBlock,
 }
-"""form -> what its blocks are made by, of width, heads and dropout."""
+"""form -> what its blocks are made by."""
 CAUSAL = ("decoder", "gru4rec", "caser")
 """Forms whose token k has read the first k events: each prefix of a history teaches."""

@@ -40,7 +40,7 @@ CODE = "code"
 DOWN, UP = ".down", ".up"
 COUNTS = 7
 """Numbers of events at which confidence and temperature are learned: 1, 2, 4 ... 64; between them
-they are interpolated.
+they are interpolated. A grid, and the shape of saved arrays.
 """
 
 

@@ -16,11 +16,6 @@ from torch.nn import functional as F
 from metarec.runtime.device import in_memory, on_device
 from metarec.runtime.gains import discounts
 
-PLACES = 10
-"""Places of the NDCG that `lambda_loss` raises."""
-REACH = 60
-"""Best items of each user of which its pairs are made."""
-
 
 def softmax_loss(scores_BN: Tensor, targets: Tensor, *, allowed_BN: Tensor | None = None) -> Tensor:
     """Full softmax over the catalog.
@@ -102,21 +97,23 @@ def samples_loss(
     return losses_B.mean() if weights_B is None else (losses_B * weights_B).sum() / weights_B.sum()
 
 
-def lambda_loss(scores_BN: Tensor, wanted_BN: Tensor) -> Tensor:
-    """LambdaLoss of NDCG@10 (Wang et al. 2018, "The LambdaLoss framework for ranking metric
+def lambda_loss(scores_BN: Tensor, wanted_BN: Tensor, *, places: int, reach: int) -> Tensor:
+    """LambdaLoss of NDCG (Wang et al. 2018, "The LambdaLoss framework for ranking metric
     optimization"): each pair in the wrong order costs what swapping it would gain.
 
-    Pairs are made of the `REACH` best items of each user; the gate's loss of the same name
+    Pairs are made of the `reach` best items of each user; the gate's loss of the same name
     (`recommendation/gate_training.py`) is of sampled candidates and of Recall too.
 
     Args:
         wanted_BN: True where a user wants the item; a row without any counts for nothing.
+        places: of the NDCG.
+        reach: best items of each user of which pairs are made.
     """
-    top_BP = scores_BN.detach().topk(min(REACH, scores_BN.shape[1]), dim=1).indices
+    top_BP = scores_BN.detach().topk(min(reach, scores_BN.shape[1]), dim=1).indices
     scores_BP, wanted_BP = scores_BN.gather(1, top_BP), wanted_BN.gather(1, top_BP)
-    gains = discounts(PLACES)
-    worth_P = np.pad(gains, (0, max(0, top_BP.shape[1] - PLACES)))[: top_BP.shape[1]]
-    best = np.cumsum(gains)[np.clip(in_memory(wanted_BN.sum(1)), 1, PLACES) - 1]
+    gains = discounts(places)
+    worth_P = np.pad(gains, (0, max(0, top_BP.shape[1] - places)))[: top_BP.shape[1]]
+    best = np.cumsum(gains)[np.clip(in_memory(wanted_BN.sum(1)), 1, places) - 1]
     worth_BP = on_device((worth_P[None] / best[:, None]).astype(np.float32))
     # Only pairs of a wanted item and another one count: a row for each wanted one.
     user, at = wanted_BP.nonzero(as_tuple=True)

@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from metarec.models.config import setting
 from metarec.models.sampling import stand_ins
 from metarec.models.transformer.inner_loop import InnerLoop, Support
-from metarec.models.transformer.losses import PLACES, lambda_loss
+from metarec.models.transformer.losses import lambda_loss
 from metarec.models.transformer.network import SequenceTransformer
 from metarec.models.transformer.objective import Objective, cut
 from metarec.models.transformer.scorer import TransformerConfig
@@ -79,6 +79,12 @@ class AdaptiveConfig(TransformerConfig):
     """Parts of a history (each above 0, 1 at most) after which held-out users are asked."""
     rate_factors: tuple[float, ...] = setting((0.1, 0.3, 1.0, 3.0, 10.0), above=0)
     """What Reptile's step sizes are tried times (each above 0)."""
+    ndcg_places: int = setting(10, least=1)
+    """Best places of which the outer loss counts what they lack, and of the NDCG of held-out users
+    (1 or more).
+    """
+    reach: int = setting(60, least=2)
+    """Best items of a user of which pairs of that loss are made (2 or more)."""
     max_wanted: int = setting(20, least=1)
     """Later items of a user that Reptile's steps read at most (1 or more)."""
 
@@ -217,7 +223,7 @@ class MetaTraining:
 
     def _query(self, objective: Objective) -> Tensor:
         """The loss of what users went on to like, after they moved by the events before: how
-        likely it is, and how much the best ten places lack of it.
+        likely it is, and how much the best places lack of it.
         """
         model, (fold, users) = self.model, self._drawn()
         network, prefix = model.network, self._prefixes(users)
@@ -236,7 +242,10 @@ class MetaTraining:
         seen_BN = objective.seen(inputs, prefix)
         unlikely = objective.softmax(users_BD, items_ND, None, users, seen_BN, self.rng)
         scores_BN = (users_BD @ items_ND.T).masked_fill(seen_BN, -torch.inf)
-        return unlikely + lambda_loss(scores_BN, objective.wanted(users, seen_BN) > 0)
+        wanted_BN, config = objective.wanted(users, seen_BN) > 0, model.config
+        return unlikely + lambda_loss(
+            scores_BN, wanted_BN, places=config.ndcg_places, reach=config.reach
+        )
 
     def _pull(self) -> Tensor:
         """Half the squared distance to where steps on what users went on to like lead, whose
@@ -284,7 +293,7 @@ class MetaTraining:
         return {"wanted": on_device(items), "is_wanted": on_device(is_wanted)}
 
     def _quality(self) -> float:
-        """NDCG@10 of held-out users after prefixes of several lengths."""
+        """NDCG of held-out users after prefixes of several lengths."""
         self.model.network.eval()
         rows = np.arange(self.asked.targets.shape[0])
         most = self.model.config.max_held_out
@@ -293,12 +302,13 @@ class MetaTraining:
             return 0.0
         lengths, shown = self.asked.inputs.is_real[rows].sum(axis=1), self.asked.shown(rows)
         objective, found = self._objective(self.asked), []
+        places = self.model.config.ndcg_places
         for share in self.model.config.asked_after:
             prefix = np.ceil(share * lengths).astype(np.int64)
             seen_BN = objective.seen(shown, prefix)
             scores_BN = self._scores(cut(shown, prefix)).masked_fill(seen_BN, -torch.inf)
             wanted_BN = objective.wanted(rows, seen_BN) > 0
-            found.append(ndcg_of_scores(in_memory(scores_BN), in_memory(wanted_BN), PLACES).mean())
+            found.append(ndcg_of_scores(in_memory(scores_BN), in_memory(wanted_BN), places).mean())
         return float(np.mean(found))
 
     def _scores(self, shown: Mapping[str, Tensor]) -> Tensor:

@@ -17,7 +17,6 @@ Shape letters: B users, L events, N items, C candidates, D width, F content feat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from metarec.data.schema import BadInput
 from metarec.models.attention import Block, LayerNorm
 from metarec.models.transformer.encoders import BLOCKS, CAUSAL
 from metarec.models.transformer.inputs import SequenceInputs
+from metarec.models.transformer.sizes import SequenceSizes
 from metarec.runtime.device import on_device, up_to
 
 OF_USER = frozenset({"profile", "circumstances"})
@@ -37,28 +37,6 @@ CANDIDATE_NUMBERS = 4_000_000
 """Numbers that the largest array of one step of the candidate decoder holds: its memory, whatever
 the size of the catalog.
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceSizes:
-    """How large a sequence Transformer is."""
-
-    dim: int = 64
-    """Width of tokens and embeddings."""
-    layers: int = 2
-    """Blocks."""
-    heads: int = 2
-    """Attention heads."""
-    dropout: float = 0.2
-    """Dropout inside blocks and on tokens."""
-    id_dropout: float = 0.5
-    """Chance that an item's collaborative part is left out of a training step, so that content
-    alone must do.
-    """
-    max_events: int = 50
-    """Newest events read of a history."""
-    tie_weights: bool = True
-    """Score with the same item vectors that are read; otherwise a second table."""
 
 
 class ItemVectors(nn.Module):
@@ -133,9 +111,7 @@ class SequenceTransformer(nn.Module):
         for table in (self.kind, self.place, self.numbers):
             nn.init.normal_(table.weight, std=0.02)
         self.dropout = nn.Dropout(sizes.dropout)
-        self.blocks = nn.ModuleList(
-            BLOCKS[form](dim, sizes.heads, dropout=sizes.dropout) for _ in range(sizes.layers)
-        )
+        self.blocks = nn.ModuleList(BLOCKS[form](sizes) for _ in range(sizes.layers))
         self.norm = LayerNorm(dim)
         self.out = nn.Linear(dim, dim)
         if form == "encoder_decoder":

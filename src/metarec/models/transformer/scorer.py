@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,7 +24,8 @@ from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 from metarec.models.transformer.inputs import SequenceReader
 from metarec.models.transformer.losses import softmax_loss
-from metarec.models.transformer.network import SequenceSizes, SequenceTransformer, as_tensors
+from metarec.models.transformer.network import SequenceTransformer, as_tensors
+from metarec.models.transformer.sizes import SequenceSizes
 from metarec.models.transformer.training import train_sequence
 from metarec.models.transformer.training_set import SequenceTraining, TrainingSet
 from metarec.runtime.device import device, in_memory, on_device
@@ -94,6 +95,27 @@ class TransformerConfig(ModelConfig):
             sampled=self.sampled,
             check_every=self.check_every,
             patience=self.patience,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaserConfig(TransformerConfig):
+    """Hyper-parameters of Caser."""
+
+    window: int = setting(5, least=1)
+    """Newest events that a token sees (1 or more; L of the paper)."""
+    horizontal: int = setting(16, least=1)
+    """Filters of each height (1 or more; n of the paper)."""
+    vertical: int = setting(4, least=1)
+    """Filters over time (1 or more; n' of the paper)."""
+
+    def sizes(self, max_events: int) -> SequenceSizes:
+        """How large the network is."""
+        return replace(
+            super().sizes(max_events),
+            window=self.window,
+            horizontal=self.horizontal,
+            vertical=self.vertical,
         )
 
 
@@ -255,6 +277,7 @@ class Caser(Transformer):
     """Caser (Tang & Wang 2018, arXiv:1809.07426), trained as the decoder is."""
 
     form: ClassVar[str] = "caser"
+    config = CaserConfig()
 
 
 def _targets(behaviour: Behaviour, evenness: float) -> sp.csr_matrix:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from metarec.data.schema import BadInput
 from metarec.models.transformer.inputs import SequenceReader
-from metarec.models.transformer.network import SequenceSizes, SequenceTransformer
+from metarec.models.transformer.network import SequenceTransformer
 from metarec.models.transformer.objective import Objective
+from metarec.models.transformer.sizes import SequenceSizes
 from metarec.models.transformer.training_set import SequenceTraining, TrainingSet
 from metarec.runtime.device import device, on_device
 from metarec.runtime.progress import Progress, silent
