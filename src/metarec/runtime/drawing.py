@@ -38,7 +38,7 @@ def arms(middle: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
     interval lies a rounding error beyond it.
     """
     lengths = [np.subtract(middle, low), np.subtract(high, middle)]
-    return np.maximum(np.stack([np.atleast_1d(length) for length in lengths]), 0.0)
+    return np.asarray(np.maximum(np.stack([np.atleast_1d(length) for length in lengths]), 0.0))
 
 
 def new_figure(width: float, height: float, *, extra: str = "report") -> Figure:
