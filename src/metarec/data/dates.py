@@ -182,9 +182,9 @@ _MONTH = r"([A-Za-z]{3})[a-z]*\.?"
 _DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
 _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\s*([zZ]|UTC|GMT)$", "+00:00"),
-    *((rf"\s+{zone}$", offset) for zone, offset in _ZONES.items()),
     (r"(\d)\s+([+-]\d\d:?\d\d)$", "$1$2"),
     (r"\s*\[[\w/+-]+\]$", ""),
+    *((rf"\s+{zone}$", offset) for zone, offset in _ZONES.items()),
     (r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?,?\s+", ""),
     (r"^(\d{4})[年년]\s*(\d{1,2})[月월]\s*(\d{1,2})[日일]\s*", "$1-$2-$3 "),
     (r"^(\d{4})[年년]\s*(\d{1,2})[月월]$", "$1-$2"),

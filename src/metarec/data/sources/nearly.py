@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from metarec.data.dates import as_seconds
 from metarec.data.findings import Finding
 from metarec.data.parsing import BLANK, as_numbers
 from metarec.data.sources.flat import LOOKED_AT, MIN_OWNERS, MIN_REPEATED, free_columns
@@ -49,7 +50,7 @@ def nearly_of_items(
 
 def _is_number_or_date(column: pl.Series) -> bool:
     text = column.cast(pl.Utf8).drop_nulls().head(LOOKED_AT)
-    read = max(len(found.drop_nulls()) for found in (as_numbers(text)(text)))
+    read = max(len(found.drop_nulls()) for found in (as_numbers(text), as_seconds(text)))
     return read >= AGREED * len(text)
 
 
