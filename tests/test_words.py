@@ -60,7 +60,7 @@ EXCEPTIONS = {
     "docs/guide/policies.md": "names that columns have in the data of others",
     "src/metarec/app/page/user.js": "the key under which browsers keep the user since before",
     "src/metarec/models/transformer/network.py": "the layer `judge` of saved models",
-    "src/metarec/app/commands/audit.py": "seeds named before: other names would draw other users",
+    "src/metarec/app/commands/audited.py": "seeds named before: other names would draw other users",
 }
 """File -> why it may say a retired word."""
 TEXTS = [

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 import metarec
 from fairness.biased_world import biased_data
-from metarec.app.commands.audit import attributes_of, audit
+from metarec.app.commands.audit import audit
+from metarec.app.commands.audited import attributes_of
 from metarec.data.cold_users import ColdUser
 from metarec.evaluation.measure import Trial
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Json, Model, number_of, pairs_of, show, spoken, table
+from metarec.app.commands.options import (
+    Json,
+    Model,
+    command_of,
+    number_of,
+    pairs_of,
+    show,
+    spoken,
+    table,
+)
 from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
@@ -41,10 +51,15 @@ def ab() -> None:
     """Compare models and settings on a part of the users each (A/B)."""
 
 
-@app.command("start", short_help="Start an experiment.")
-def start(
-    model: Model,
-    name: Name,
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Start an experiment: each arm is checked to serve before anybody gets it.
+
+    A user's arm follows from the names of experiment and user, so it stays the same everywhere.
+    """
+
+    model: Model
+    name: Name
     arm: Annotated[
         list[str],
         typer.Option(
@@ -53,19 +68,19 @@ def start(
             "new=0.5,model=VERSION,explore=0.5,diversity=0.2,cold_share=0.1,filter=FILTER with "
             "what it sets; the filter stands last.",
         ),
-    ],
+    ]
     measure: Annotated[
         str, typer.Option(help="What arms are compared by: clicks, conversions or reward.")
-    ] = "conversions",
+    ] = "conversions"
     window_hours: Annotated[
         float, typer.Option(help="How long after their first slate a user's acts count.")
-    ] = 24.0,
+    ] = 24.0
     alpha: Annotated[
         float, typer.Option(help="Chance that an arm as good as the control is called different.")
-    ] = 0.05,
+    ] = 0.05
     new_below: Annotated[
         int, typer.Option(help="Users with fewer events at their first slate are new.")
-    ] = 5,
+    ] = 5
     guardrail: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,43 +88,53 @@ def start(
             help="max_error_share, max_latency_ratio, min_coverage_ratio, max_refusals or "
             "min_slates; 0 switches one off.",
         ),
-    ] = None,
-    store: Url = None,
-    settings: SettingsFile = None,
-    as_json: Json = False,
-) -> None:
-    """Start an experiment: each arm is checked to serve before anybody gets it.
+    ] = None
+    store: Url = None
+    settings: SettingsFile = None
+    as_json: Json = False
 
-    A user's arm follows from the names of experiment and user, so it stays the same everywhere.
-    """
-    from metarec.app.experiments import begin
-    from metarec.data.schema import BadInput
-    from metarec.feedback.experiments import Experiment, Guardrails
-    from metarec.feedback.registry import Registry
+    def run(self) -> None:
+        """Start it."""
+        from metarec.app.experiments import begin
+        from metarec.data.schema import BadInput
+        from metarec.feedback.registry import Registry
 
-    said = pairs_of(guardrail, "--guardrail", "NAME=NUMBER")
-    rails = {key.strip(): number_of(value, f"--guardrail {key}") for key, value in said}
-    try:
-        guardrails = Guardrails(**rails)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise BadInput(f"no guardrail {', '.join(rails)}; see --help") from error
-    planned = Experiment(
-        name=name,
-        arms=[_arm(text) for text in arm],
-        measure=measure,
-        window_hours=window_hours,
-        alpha=alpha,
-        new_below=new_below,
-        guardrails=guardrails,
-    )
-    with _opened(model, store, settings, create=True) as (opened, where):
-        if not where.log_slates:
-            raise BadInput("slates are not kept (log_slates), so nothing can be counted")
-        done = begin(
-            opened, Registry(where.model), planned, keep_slates_days=where.keep_slates_days
+        planned = self._planned()
+        with _opened(self.model, self.store, self.settings, create=True) as (opened, where):
+            if not where.log_slates:
+                raise BadInput("slates are not kept (log_slates), so nothing can be counted")
+            keep = where.keep_slates_days
+            done = begin(opened, Registry(where.model), planned, keep_slates_days=keep)
+        arms = ", ".join(f"{one.name} {one.share:.0%} ({one.model})" for one in done.arms)
+        show(done.as_dict(), f"{self.name} runs: {arms}", as_json=self.as_json)
+
+    def _planned(self) -> Experiment:
+        """The experiment as the options state it.
+
+        Raises:
+            BadInput: if there is no such guardrail, or a value cannot be read.
+        """
+        from metarec.data.schema import BadInput
+        from metarec.feedback.experiments import Experiment, Guardrails
+
+        said = pairs_of(self.guardrail, "--guardrail", "NAME=NUMBER")
+        rails = {key.strip(): number_of(value, f"--guardrail {key}") for key, value in said}
+        try:
+            guardrails = Guardrails(**rails)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise BadInput(f"no guardrail {', '.join(rails)}; see --help") from error
+        return Experiment(
+            name=self.name,
+            arms=[_arm(text) for text in self.arm],
+            measure=self.measure,
+            window_hours=self.window_hours,
+            alpha=self.alpha,
+            new_below=self.new_below,
+            guardrails=guardrails,
         )
-    arms = ", ".join(f"{one.name} {one.share:.0%} ({one.model})" for one in done.arms)
-    show(done.as_dict(), f"{name} runs: {arms}", as_json=as_json)
+
+
+app.command("start", short_help="Start an experiment.")(command_of(Start))
 
 
 @app.command("list", short_help="All experiments.")

@@ -5,14 +5,26 @@ next thing to type.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Encoder, Json, Preset, Seed, note, show, spoken
+from metarec.app.commands.options import (
+    Encoder,
+    Json,
+    Preset,
+    Seed,
+    command_of,
+    note,
+    show,
+    spoken,
+)
 
 if TYPE_CHECKING:
+    from metarec.data.dataset import Dataset
+    from metarec.data.report import DataReport
     from metarec.evaluation.evaluate import Evaluation
     from metarec.evaluation.own_recommender import OwnRecommender
 
@@ -21,7 +33,12 @@ MAX_EVALUATED = 500
 """New users evaluated: enough for intervals that say something, few enough for a coffee."""
 
 
-def demo(
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """The whole journey on real data: get, clean, train, evaluate beside ten simple recommenders,
+    show three new users, save.
+    """
+
     data: Annotated[
         str,
         typer.Option(
@@ -29,59 +46,78 @@ def demo(
             help="ml-100k (ratings of films) or groceries (purchases); or any data that "
             "`metarec data get` or `metarec fit` takes.",
         ),
-    ] = "ml-100k",
+    ] = "ml-100k"
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Where model and report go; out/NAME unless given."),
-    ] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Serve the model when done.")] = False,
-    preset: Preset = "small",
-    encoder: Encoder = "auto",
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """The whole journey on real data: get, clean, train, evaluate beside ten simple recommenders,
-    show three new users, save.
-    """
-    from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
-    from metarec.data.cleaning import read_clean
-    from metarec.evaluation.evaluate import evaluate
-    from metarec.evaluation.own_recommender import OwnRecommender
-    from metarec.evaluation.report import write_report
-    from metarec.runtime.artefacts import check_place
-    from metarec.runtime.extras import require
-    from metarec.runtime.progress import on_terminal
+    ] = None
+    serve: Annotated[bool, typer.Option("--serve", help="Serve the model when done.")] = False
+    preset: Preset = "small"
+    encoder: Encoder = "auto"
+    seed: Seed = 0
+    as_json: Json = False
 
-    started = time.perf_counter()
-    for module in ("matplotlib", "jinja2"):
-        require(module, "report")
-    source = _source(data)
-    place = out or Path("out") / source.name
-    check_place(place / "model")
-    table, report = read_clean(source)
-    if not as_json:
-        show({}, report.to_text() + "\n", as_json=False)
-    with on_terminal(show=not as_json) as progress:
-        ours = OwnRecommender(preset=preset, encoder=encoder, progress=progress)
-        found = evaluate(table, models=[ours], seed=seed, most=MAX_EVALUATED, progress=progress)
+    def run(self) -> None:
+        """Go the whole way, and say what came of it."""
+        from metarec.data.cleaning import read_clean
+        from metarec.runtime.artefacts import check_place
+        from metarec.runtime.extras import require
+
+        started = time.perf_counter()
+        for module in ("matplotlib", "jinja2"):
+            require(module, "report")
+        source = _source(self.data)
+        place = self.out or Path("out") / source.name
+        check_place(place / "model")
+        table, report = read_clean(source)
+        if not self.as_json:
+            show({}, report.to_text() + "\n", as_json=False)
+        ours, found = self._evaluated(table)
+        page, model = _written(ours, found, report, place)
+        seconds = time.perf_counter() - started
+        result = {
+            "evaluation": found.to_json(),
+            "cleaning": report.to_dict(),
+            "encoder": ours.settings["encoder"],
+            "report": str(page),
+            "model": str(model),
+            "seconds": round(seconds, 1),
+        }
+        show(result, _told(found, ours, page, model, seconds), as_json=self.as_json)
+        if self.serve:
+            from metarec.app.service.run import serve as run
+
+            run(str(model))
+
+    def _evaluated(self, data: Dataset) -> tuple[OwnRecommender, Evaluation]:
+        """Ours, fitted, and how it does beside the simple ones."""
+        from metarec.evaluation.evaluate import evaluate
+        from metarec.evaluation.own_recommender import OwnRecommender
+        from metarec.runtime.progress import on_terminal
+
+        with on_terminal(show=not self.as_json) as progress:
+            ours = OwnRecommender(preset=self.preset, encoder=self.encoder, progress=progress)
+            found = evaluate(
+                data, models=[ours], seed=self.seed, most=MAX_EVALUATED, progress=progress
+            )
+        return ours, found
+
+
+demo = command_of(Demo)
+
+
+def _written(
+    ours: OwnRecommender, found: Evaluation, report: DataReport, place: Path
+) -> tuple[Path, Path]:
+    """Where the page of the report lies, and the model with what is kept beside it."""
+    from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
+    from metarec.evaluation.report import write_report
+
     page = write_report(place / "report.html", found, data_report=report, language=spoken())
     model = _saved(ours, place / "model")
     keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec demo")
     keep_report(model, DATA, report.to_dict(), by="metarec demo")
-    seconds = time.perf_counter() - started
-    result = {
-        "evaluation": found.to_json(),
-        "cleaning": report.to_dict(),
-        "encoder": ours.settings["encoder"],
-        "report": str(page),
-        "model": str(model),
-        "seconds": round(seconds, 1),
-    }
-    show(result, _told(found, ours, page, model, seconds), as_json=as_json)
-    if serve:
-        from metarec.app.service.run import serve as run
-
-        run(str(model))
+    return page, model
 
 
 def _source(name: str) -> Path:

@@ -1,41 +1,145 @@
-"""Which options of `metarec evaluate` go together."""
+"""Options of `metarec evaluate`, and which of them go together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from metarec.app.commands.options import (
+    Device,
+    Encoder,
+    ItemTemplate,
+    Json,
+    PictureEncoder,
+    Pictures,
+    Preset,
+    Prior,
+    Seed,
+    Source,
+    UserTemplate,
+)
 from metarec.data.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from metarec.data.cold_users import Horizon
 
 DOMAIN_COLD = "domain-cold"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Combination:
-    """Options as they were given."""
+class Options:
+    """What is evaluated, by what, and how."""
 
-    scenario: str
-    prior: Path | None
-    users: Sequence[int] | None
-    gains: str
-    folds: int | None
-    protocol: str | None
-    model: Path | None
-    out: Path | None
-    learner: Sequence[str] | None
-    every: bool
-    pictures: Path | None
-    user_text: bool
-    user_template: str | None
-    item_template: str | None
-    baseline: Sequence[str] | None
-    support: Sequence[int] | None
-    overfitting: bool
-    kind: str | None
+    data: Source
+    learner: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A meta-learner, or an encoder of behavior such as gru4rec, to compare with ours; "
+            "may be repeated."
+        ),
+    ] = None
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Evaluate every meta-learner and behavior encoder; this takes a while."
+        ),
+    ] = False
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A baseline to compare with; may be repeated. All that suit the data unless given."
+        ),
+    ] = None
+    scenario: Annotated[
+        str,
+        typer.Option(
+            help="Who or what is new: user-cold, item-cold, both-cold, warm, time (users first "
+            "seen after a moment), or domain-cold (few users of its own, with --prior)."
+        ),
+    ] = "user-cold"
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="Evaluate by a paper's own protocol instead: melu or tanp (chance and the item "
+            "mean stand beside), or leave-last-out (known users, full ranking)."
+        ),
+    ] = None
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Evaluate by events of this kind alone, such as purchase; the kinds marked as "
+            "targets unless given.",
+        ),
+    ] = None
+    gains: Annotated[
+        str,
+        typer.Option(
+            help="What an item counts that was liked: binary (all the same) or strength (of the "
+            "act on it, where targets differ in strength)."
+        ),
+    ] = "binary"
+    prior: Prior = None
+    users: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="With --scenario domain-cold: so many users of DATA to fit on; may be repeated; "
+            "20, 50 and 200 unless given."
+        ),
+    ] = None
+    support: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="A number of known events to evaluate at; may be repeated. Chosen from the data "
+            "unless given.",
+        ),
+    ] = None
+    folds: Annotated[
+        int, typer.Option(help="Cross-validate over so many folds of users; 0 holds out one part.")
+    ] = 0
+    user_text: Annotated[
+        bool,
+        typer.Option(
+            help="Also evaluate users written as text, read by the same "
+            "encoder: alone, and together with ours.",
+        ),
+    ] = False
+    overfitting: Annotated[
+        bool,
+        typer.Option(
+            "--overfitting",
+            help="Instead compare users trained on with new ones, fitted on 10, 30 and 100% of the "
+            "users, beside a plain Transformer.",
+        ),
+    ] = False
+    preset: Preset = "small"
+    encoder: Encoder = "auto"
+    item_template: ItemTemplate = None
+    user_template: UserTemplate = None
+    pictures: Pictures = None
+    picture_encoder: PictureEncoder = "auto"
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Evaluate this model, on users of DATA unseen in its training, instead "
+            "of fitting one; the result is kept with it for the operator's page.",
+        ),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Also write a report with plots: a .html file, "
+            "or a folder for the page and the numbers.",
+        ),
+    ] = None
+    seed: Seed = 0
+    device: Device = None
+    as_json: Json = False
 
     def check(self) -> None:
         """Refuse what does not go together.
@@ -50,6 +154,24 @@ class Combination:
         self._check_protocol()
         self._check_overfitting()
         self._check_prior()
+
+    def horizon(self) -> Horizon | None:
+        """Numbers of events to evaluate at, as asked; None leaves the choice to the data.
+
+        Raises:
+            BadInput: if there can be no such numbers.
+        """
+        from metarec.data.cold_users import Horizon
+
+        if not self.support:
+            return None
+        shots = tuple(sorted(set(self.support)))
+        if shots[0] < 0 or shots[-1] < 1:
+            raise BadInput(
+                f"--support takes numbers of events, 0 or more and one above 0, got {shots}"
+            )
+        most = shots[-1]
+        return Horizon(shots=shots, pool=most, min_events=most + max(2, most // 2))
 
     @property
     def _own(self) -> bool:

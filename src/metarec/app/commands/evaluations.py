@@ -5,27 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metarec.app.commands.evaluate_options import DOMAIN_COLD
-from metarec.app.commands.options import (
-    show,
-)
+from metarec.app.commands.evaluate_options import DOMAIN_COLD, Options
+from metarec.app.commands.options import show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from metarec.data.cold_users import Horizon
     from metarec.data.dataset import Dataset
     from metarec.evaluation.interface import Evaluated
+    from metarec.runtime.progress import Progress
 
 
-def domain_cold(
-    data: str,
-    prior: Path,
-    users: list[int] | None,
-    preset: str,
-    encoder: str,
-    baselines: list[str] | None,
-    horizon: Any,
-    seed: int,
-    as_json: bool,
-) -> None:
+def domain_cold(asked: Options, prior: Path, horizon: Horizon | None) -> None:
     """Users of a new domain, with and without a prior from another one."""
     from metarec.data.cleaning import read_clean
     from metarec.evaluation.domain_cold import FIRST_WEEKS, evaluate_domain_cold, to_text
@@ -33,47 +25,46 @@ def domain_cold(
     from metarec.runtime.progress import on_terminal
 
     source = Recommender.load(prior)
-    table, _ = read_clean(data)
-    with on_terminal(show=not as_json) as progress:
+    table, _ = read_clean(asked.data)
+    with on_terminal(show=not asked.as_json) as progress:
         found = evaluate_domain_cold(
             table,
             source,
-            users=users or FIRST_WEEKS,
-            preset=preset,
-            encoder=encoder,
-            baselines=baselines,
+            users=asked.users or FIRST_WEEKS,
+            preset=asked.preset,
+            encoder=asked.encoder,
+            baselines=asked.baseline,
             horizon=horizon,
-            seed=seed,
+            seed=asked.seed,
             progress=progress,
         )
     result = {"data": table.name, "prior": source.training.name, "scenario": DOMAIN_COLD}
-    show(result | {"weeks": [one.to_json() for one in found]}, to_text(found), as_json=as_json)
+    weeks = {"weeks": [one.to_json() for one in found]}
+    show(result | weeks, to_text(found), as_json=asked.as_json)
 
 
-def overfitting_of(
-    data: str, kind: str | None, preset: str, encoder: str, seed: int, as_json: bool
-) -> None:
+def overfitting_of(asked: Options) -> None:
     """How much better training users are served than new ones."""
     from metarec.data.cleaning import read_clean
     from metarec.evaluation.overfitting import measure_overfitting
     from metarec.runtime.progress import on_terminal
 
-    table, _ = read_clean(data)
-    table = table if kind is None else aimed_at(table, kind)
-    with on_terminal(show=not as_json) as progress:
+    table, _ = read_clean(asked.data)
+    table = table if asked.kind is None else aimed_at(table, asked.kind)
+    with on_terminal(show=not asked.as_json) as progress:
         found = measure_overfitting(
-            table, preset=preset, encoder=encoder, seed=seed, progress=progress
+            table,
+            preset=asked.preset,
+            encoder=asked.encoder,
+            seed=asked.seed,
+            progress=progress,
         )
-    show({"data": table.name} | found.to_dict(), "\n".join(found.lines()), as_json=as_json)
+    result = {"data": table.name} | found.to_dict()
+    show(result, "\n".join(found.lines()), as_json=asked.as_json)
 
 
 def by_protocol(
-    data: Dataset,
-    name: str,
-    models: list[Evaluated],
-    baselines: list[str] | None,
-    seed: int,
-    progress: Any,
+    data: Dataset, asked: Options, name: str, models: list[Evaluated], progress: Progress
 ) -> tuple[dict[str, Any], str]:
     """A published protocol: what comes out, and in words."""
     from metarec.data.schema import BadInput
@@ -92,18 +83,18 @@ def by_protocol(
         rows = last_out.evaluate_last_out(
             last_out.leave_last_out_split(data),
             models,
-            baselines=baselines,
-            seed=seed,
+            baselines=asked.baseline,
+            seed=asked.seed,
             progress=progress,
         )
     else:
-        split = PROTOCOLS[name](data, seed=seed)
-        rows = evaluate_by_protocol(split, models, seed=seed, progress=progress)
+        split = PROTOCOLS[name](data, seed=asked.seed)
+        rows = evaluate_by_protocol(split, models, seed=asked.seed, progress=progress)
     return {"data": data.name, "protocol": name, "rows": as_json(rows)}, describe_rows(rows)
 
 
 def cross_validated(
-    data: Dataset, models: Any, baseline: list[str] | None, folds: int, seed: int, progress: Any
+    data: Dataset, asked: Options, models: Callable[[], list[Evaluated]], progress: Progress
 ) -> tuple[dict[str, Any], str]:
     """Over folds of users: what comes out, and in words."""
     from metarec.app.commands.options import table
@@ -112,33 +103,23 @@ def cross_validated(
 
     curve = cross_validate(
         data,
-        lambda: [*models(), *baselines_for(data, baseline)],
-        folds=folds,
-        seed=seed,
+        lambda: [*models(), *baselines_for(data, asked.baseline)],
+        folds=asked.folds,
+        seed=asked.seed,
         progress=progress,
     )
     rows = []
     for model in curve.models:
         low, high = curve.interval(model, "ndcg@10")
-        rows.append(
-            [
-                model,
-                *(
-                    f"{mean:.3f} ±{(top - bottom) / 2:.3f}"
-                    for mean, bottom, top in zip(
-                        curve.mean(model, "ndcg@10"), low, high, strict=True
-                    )
-                ),
-            ]
-        )
+        ends = zip(curve.mean(model, "ndcg@10"), low, high, strict=True)
+        cells = [f"{mean:.3f} ±{(top - bottom) / 2:.3f}" for mean, bottom, top in ends]
+        rows.append([model, *cells])
     head = (
-        f"NDCG@10 of {len(curve.user_ids):,} new users in {folds} folds, ± half of the 95% "
+        f"NDCG@10 of {len(curve.user_ids):,} new users in {asked.folds} folds, ± half of the 95% "
         f"interval, after so many events"
     )
-    return {
-        **curve.to_json(),
-        "folds": folds,
-    }, f"{head}\n{table(['', *map(str, curve.shots)], rows)}"
+    text = f"{head}\n{table(['', *map(str, curve.shots)], rows)}"
+    return {**curve.to_json(), "folds": asked.folds}, text
 
 
 def aimed_at(data: Dataset, kind: str) -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,10 +22,11 @@ from metarec.app.commands.options import (
     Search,
     Viewed,
     Wish,
+    command_of,
     show,
     spoken,
 )
-from metarec.app.commands.requests import request_of, with_context
+from metarec.app.commands.requests import AboutUser
 from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
@@ -34,20 +36,23 @@ if TYPE_CHECKING:
     from metarec.recommender import Recommender
 
 
-def explain(
-    model: Model,
-    item: Annotated[str, typer.Option(help="Id of the item to explain.")],
-    like: Like = None,
-    dislike: Dislike = None,
-    bought: Bought = None,
-    viewed: Viewed = None,
-    did: Did = None,
-    profile: Profile = None,
-    wish: Wish = None,
-    friend: Friend = None,
-    near: Near = None,
-    context: Context = None,
-    search: Search = None,
+@dataclass(frozen=True, kw_only=True)
+class Explain(AboutUser):
+    """Say why an item stands where it stands for a user."""
+
+    model: Model
+    item: Annotated[str, typer.Option(help="Id of the item to explain.")]
+    like: Like = None
+    dislike: Dislike = None
+    bought: Bought = None
+    viewed: Viewed = None
+    did: Did = None
+    profile: Profile = None
+    wish: Wish = None
+    friend: Friend = None
+    near: Near = None
+    context: Context = None
+    search: Search = None
     trace: Annotated[
         Path | None,
         typer.Option(
@@ -55,7 +60,7 @@ def explain(
             help="Also draw how the slate moved with each event, and with each inner step of a "
             "learner that takes some (SVG).",
         ),
-    ] = None,
+    ] = None
     learner: Annotated[
         str | None,
         typer.Option(
@@ -63,7 +68,7 @@ def explain(
             help="With --trace or --map: whose inner steps to follow; the model's first learner "
             "that takes some unless given.",
         ),
-    ] = None,
+    ] = None
     map_file: Annotated[
         Path | None,
         typer.Option(
@@ -72,43 +77,58 @@ def explain(
             help="Also draw up to 200 training users by the parameters a learner moved for them "
             "(PNG); with --by.",
         ),
-    ] = None,
+    ] = None
     by: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="With --map: column of users that names their group."),
-    ] = None,
+    ] = None
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the page of a report here.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Say why an item stands where it stands for a user."""
-    from metarec.data.schema import BadInput
-    from metarec.recommender import Recommender
+    ] = None
+    as_json: Json = False
 
-    if learner is not None and trace is None and map_file is None and out is None:
-        raise BadInput(
-            "--learner says whose inner steps to draw; add --trace FILE, --map FILE or --out FILE"
-        )
-    if (map_file is None) != (by is None):
-        raise BadInput("--map FILE and --by COLUMN go together")
-    for option, file, form in (("--trace", trace, ".svg"), ("--map", map_file, ".png")):
-        if file is not None and not file.is_dir() and file.suffix.lower() != form:
+    def run(self) -> None:
+        """Explain, and draw what was asked for."""
+        from metarec.recommender import Recommender
+
+        self._check()
+        loaded = Recommender.load(self.model)
+        request = self.request(loaded)
+        drawn: dict[str, dict[str, Any]] = {}
+        if self.trace is not None:
+            drawn |= _drawn_trace(loaded, request, self.item, self.learner, self.trace)
+        if self.map_file is not None and self.by is not None:
+            drawn |= _drawn_map(loaded, self.by, self.learner, self.map_file)
+        why = loaded.explain(request, item_id=self.item)
+        if self.out is not None:
+            drawn |= _written_page(loaded, request, why, self.learner, self.out)
+        told = [why.to_text(), *(str(one.pop("text")) for one in drawn.values())]
+        show(why.to_json() | drawn, "\n".join(told), as_json=self.as_json)
+
+    def _check(self) -> None:
+        """Refuse options that do not go together, and files of another kind than is written."""
+        from metarec.data.schema import BadInput
+
+        files = (self.trace, self.map_file, self.out)
+        if self.learner is not None and not any(files):
             raise BadInput(
-                f"{option} draws a picture, so FILE ends in {form}; got {file} (--out FILE writes "
-                f"a page)"
+                "--learner says whose inner steps to draw; add --trace FILE, --map FILE or "
+                "--out FILE"
             )
-    loaded = Recommender.load(model)
-    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
-    request = with_context(loaded, who, friend, near, context, search)
-    drawn = {} if trace is None else _drawn_trace(loaded, request, item, learner, trace)
-    if map_file is not None and by is not None:
-        drawn |= _drawn_map(loaded, by, learner, map_file)
-    why = loaded.explain(request, item_id=item)
-    if out is not None:
-        drawn |= _written_page(loaded, request, why, learner, out)
-    told = [why.to_text(), *(str(one.pop("text")) for one in drawn.values())]
-    show(why.to_json() | drawn, "\n".join(told), as_json=as_json)
+        if (self.map_file is None) != (self.by is None):
+            raise BadInput("--map FILE and --by COLUMN go together")
+        for option, file, form in (
+            ("--trace", self.trace, ".svg"),
+            ("--map", self.map_file, ".png"),
+        ):
+            if file is not None and not file.is_dir() and file.suffix.lower() != form:
+                raise BadInput(
+                    f"{option} draws a picture, so FILE ends in {form}; got {file} (--out FILE "
+                    "writes a page)"
+                )
+
+
+explain = command_of(Explain)
 
 
 def _drawn_trace(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metarec.app.commands.fit_data import held_out_left_out, with_mitigation
 from metarec.app.commands.options import (
     Backend,
     Device,
@@ -26,30 +28,69 @@ from metarec.app.commands.options import (
     UserTemplate,
     Workers,
     choose_device,
+    command_of,
     note,
     show,
 )
 
 if TYPE_CHECKING:
     from metarec.data.dataset import Dataset
+    from metarec.data.report import DataReport
     from metarec.evaluation.tuning import Tuned
     from metarec.recommendation.settings import Settings
     from metarec.recommender import Recommender
     from metarec.runtime.progress import Progress
 
 
-def fit(
-    data: Source,
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a fit."""
+
+    model: Recommender
+    tuned: Tuned | None
+    mitigation: str | None
+    """What mending did."""
+    events: int
+    users: int
+    held_out: int
+    seconds: float
+    removed: int
+    """Events that cleaning took out."""
+    policy: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, without where and how it was asked for."""
+        return {
+            "events": self.events,
+            "users": self.users,
+            "held_out": self.held_out,
+            "items": len(self.model.catalog),
+            "seconds": round(self.seconds, 2),
+            "removed_by_cleaning": self.removed,
+            "encoder": self.model.item_inputs.encoder.name,
+            "encoder_reason": self.model.item_inputs.reason,
+            "notes": self.model.notes,
+            "mitigation": self.mitigation,
+            "tuned": self.tuned.to_dict() if self.tuned else None,
+            "policy": self.policy,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
+
+    data: Source
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="MODEL", help="Folder of the model; an older model there is replaced."
         ),
-    ] = None,
-    preset: Preset = "small",
-    encoder: Encoder = "auto",
-    pictures: Pictures = None,
-    picture_encoder: PictureEncoder = "auto",
+    ] = None
+    preset: Preset = "small"
+    encoder: Encoder = "auto"
+    pictures: Pictures = None
+    picture_encoder: PictureEncoder = "auto"
     learner: Annotated[
         str | None,
         typer.Option(
@@ -58,7 +99,7 @@ def fit(
             "gru4rec, caser), or user_text, that joins the model as a part of its own; see "
             "docs/guide/which-meta-learner.md.",
         ),
-    ] = None,
+    ] = None
     added: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,11 +108,11 @@ def fit(
             help="A model of no preset, or one that you registered, that takes part too; may be "
             "repeated; see docs/guide/extending.md.",
         ),
-    ] = None,
-    item_template: ItemTemplate = None,
-    user_template: UserTemplate = None,
-    domain: Domain = None,
-    prior: Prior = None,
+    ] = None
+    item_template: ItemTemplate = None
+    user_template: UserTemplate = None
+    domain: Domain = None
+    prior: Prior = None
     mend: Annotated[
         str | None,
         typer.Option(
@@ -79,37 +120,37 @@ def fit(
             help="Train with a mitigation of bias: reweighting, upsampling or gan (with --by), or "
             "inverse-propensity; see docs/guide/auditing-and-mitigating-bias.md.",
         ),
-    ] = None,
+    ] = None
     by: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="With --mend: the attribute that tells groups apart."),
-    ] = None,
+    ] = None
     hold_out: Annotated[
         float,
         typer.Option(
             help="Share of users, in [0, 1), kept out of training, so that the model can be "
             "audited on unseen users."
         ),
-    ] = 0.0,
+    ] = 0.0
     clean: Annotated[
         bool,
         typer.Option(help="Clean the data first; `metarec data check` says what that takes out."),
-    ] = True,
-    seed: Seed = 0,
-    device: Device = None,
+    ] = True
+    seed: Seed = 0
+    device: Device = None
     resume: Annotated[
         bool,
         typer.Option(
             help="Keep finished steps beside MODEL until it is written, and go on from those of "
             "the same fit that was killed."
         ),
-    ] = True,
+    ] = True
     plan: Annotated[
         bool,
         typer.Option(
             "--plan", help="Say what the fit will cost and thin, from counted work; fit nothing."
         ),
-    ] = False,
+    ] = False
     tune: Annotated[
         float | None,
         typer.Option(
@@ -117,126 +158,181 @@ def fit(
             help="Search the settings of the models for that long first, by users held out; needs "
             "metarec[hpo].",
         ),
-    ] = None,
-    workers: Workers = 1,
-    backend: Backend = "here",
-    as_json: Json = False,
-) -> None:
-    """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
-    choose_device(device)
-    from metarec.app.reports import DATA, keep_report
-    from metarec.data.cleaning import OFF, read_clean
-    from metarec.data.policy_facts import facts_lines, policy_facts
-    from metarec.data.schema import BadInput
-    from metarec.features.pictures import with_pictures
-    from metarec.models.registry import USER_TEXT
-    from metarec.recommendation.settings import Settings
-    from metarec.recommender import Recommender
-    from metarec.runtime.artefacts import check_place
-    from metarec.runtime.jobs import check_backend
-    from metarec.runtime.progress import on_terminal
+    ] = None
+    workers: Workers = 1
+    backend: Backend = "here"
+    as_json: Json = False
 
-    start = None if prior is None else Recommender.load(prior)  # refused before the work
-    if out is None and not plan:
-        raise BadInput("--out MODEL is missing: the folder that the model is written to")
-    if out is not None:
-        check_place(out)  # before the work, not after it
-    check_backend(workers, backend)
-    settings = Settings(
-        preset=preset,
-        seed=seed,
-        encoder=encoder,
-        learner=learner,
-        item_template=item_template,
-        user_template=user_template,
-        models={name: {} for name in added or ()},  # type: ignore[misc]  # Settings makes configs
-    )
-    if user_template is not None and USER_TEXT not in settings.parts:
-        raise BadInput(
-            f"--user-template says how users are written, but nobody reads them; add --learner "
-            f"{USER_TEXT}"
+    def run(self) -> None:
+        """Fit, save, and say what there is."""
+        choose_device(self.device)
+        from metarec.app.reports import DATA, keep_report
+        from metarec.data.policy_facts import policy_facts
+
+        start = self._start()
+        settings = self._settings()
+        table, report = self._read()
+        part = held_out_left_out(table, self.hold_out, self.seed)
+        learned, weights, done = with_mitigation(part, self.mend, self.by, self.seed)
+        if self.plan or self.out is None:
+            self._say_plan(learned, settings)
+            return
+        began = time.perf_counter()
+        how = partial(self._fit_on, prior=start, user_weights=weights)
+        model, tuned = self._fitted(learned, settings, how, self.out)
+        seconds = time.perf_counter() - began
+        model.save(self.out)
+        keep_report(self.out, DATA, report.to_dict(), by="metarec fit")
+        outcome = Outcome(
+            model=model,
+            tuned=tuned,
+            mitigation=done,
+            events=len(learned.interactions),
+            users=_n_users(part),
+            held_out=_n_users(table) - _n_users(part),
+            seconds=seconds,
+            removed=report.removed,
+            policy=policy_facts(table, model.policy),
         )
-    table, report = read_clean(data, None if clean else OFF, domain=domain)
-    note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
-    for finding in report.findings:
-        if finding.action == "noted":
-            note(f"metarec: note: {finding.line()}")
-    if pictures is not None:
-        table, missed = with_pictures(table, pictures, encoder=picture_encoder)
-        note("; ".join(["pictures read", *missed]))
-    users = table.interactions.frame["user_id"].n_unique()
-    learned = _without(table, hold_out, seed)
-    kept_out = users - learned.interactions.frame["user_id"].n_unique()
-    learned, weights, done = _mitigated(learned, mend, by, seed)
-    if plan or out is None:
+        self._say(outcome)
+
+    def _start(self) -> Recommender | None:
+        """The model to start from. What cannot go well is refused here, before the work.
+
+        Raises:
+            BadInput: if there is no place for the model, or no such backend.
+        """
+        from metarec.data.schema import BadInput
+        from metarec.recommender import Recommender
+        from metarec.runtime.artefacts import check_place
+        from metarec.runtime.jobs import check_backend
+
+        start = None if self.prior is None else Recommender.load(self.prior)
+        if self.out is None and not self.plan:
+            raise BadInput("--out MODEL is missing: the folder that the model is written to")
+        if self.out is not None:
+            check_place(self.out)
+        check_backend(self.workers, self.backend)
+        return start
+
+    def _settings(self) -> Settings:
+        from metarec.data.schema import BadInput
+        from metarec.models.registry import USER_TEXT
+        from metarec.recommendation.settings import Settings
+
+        settings = Settings(
+            preset=self.preset,
+            seed=self.seed,
+            encoder=self.encoder,
+            learner=self.learner,
+            item_template=self.item_template,
+            user_template=self.user_template,
+            # Settings makes configs
+            models={name: {} for name in self.added or ()},  # type: ignore[misc]
+        )
+        if self.user_template is not None and USER_TEXT not in settings.parts:
+            raise BadInput(
+                f"--user-template says how users are written, but nobody reads them; add --learner "
+                f"{USER_TEXT}"
+            )
+        return settings
+
+    def _read(self) -> tuple[Dataset, DataReport]:
+        """The data as they are learned from, and what cleaning did."""
+        from metarec.data.cleaning import OFF, read_clean
+        from metarec.features.pictures import with_pictures
+
+        table, report = read_clean(self.data, None if self.clean else OFF, domain=self.domain)
+        note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
+        for finding in report.findings:
+            if finding.action == "noted":
+                note(f"metarec: note: {finding.line()}")
+        if self.pictures is not None:
+            table, missed = with_pictures(table, self.pictures, encoder=self.picture_encoder)
+            note("; ".join(["pictures read", *missed]))
+        return table, report
+
+    def _say_plan(self, data: Dataset, settings: Settings) -> None:
+        from metarec.data.schema import BadInput
         from metarec.recommendation.plan import plan_fit
 
-        if tune is not None:
-            raise BadInput(f"--plan counts one fit, --tune {tune:g} makes many: give one of them")
-        planned = plan_fit(learned, settings, workers)
-        show(planned.to_dict(), "\n".join(planned.lines()), as_json=as_json)
-        return
-    if resume and _steps_of(out).is_dir():
-        note(f"finished steps of a fit that was killed are taken from {_steps_of(out)}")
-    started = time.perf_counter()
-    with on_terminal(show=not as_json) as progress:
-        fit_on = partial(
-            Recommender.fit,
-            preset=preset,
-            seed=seed,
-            encoder=encoder,
-            learner=learner,
-            item_template=item_template,
-            user_template=user_template,
-            prior=start,
-            user_weights=weights,
-            workers=workers,
-            backend=backend,
+        if self.tune is not None:
+            raise BadInput(
+                f"--plan counts one fit, --tune {self.tune:g} makes many: give one of them"
+            )
+        planned = plan_fit(data, settings, self.workers)
+        show(planned.to_dict(), "\n".join(planned.lines()), as_json=self.as_json)
+
+    def _fit_on(self, data: Dataset, **more: Any) -> Recommender:
+        from metarec.recommender import Recommender
+
+        return Recommender.fit(
+            data,
+            preset=self.preset,
+            seed=self.seed,
+            encoder=self.encoder,
+            learner=self.learner,
+            item_template=self.item_template,
+            user_template=self.user_template,
+            workers=self.workers,
+            backend=self.backend,
+            **more,
         )
-        models = {name: learned.models.get(name, {}) for name in added or ()}
-        tuned = _tuned(learned, fit_on, settings, tune, progress)
-        model = fit_on(
-            learned,
-            models={**models, **(tuned.models if tuned else {})},
-            checkpoint=_steps_of(out) if resume else None,
-            progress=progress,
+
+    def _fitted(
+        self, data: Dataset, settings: Settings, fit_on: Callable[..., Recommender], out: Path
+    ) -> tuple[Recommender, Tuned | None]:
+        """The model, and what `--tune` found; finished steps lie beside `out` meanwhile."""
+        from metarec.runtime.progress import on_terminal
+
+        steps = _steps_of(out) if self.resume else None
+        if steps is not None and steps.is_dir():
+            note(f"finished steps of a fit that was killed are taken from {steps}")
+        with on_terminal(show=not self.as_json) as progress:
+            tuned = _tuned(data, fit_on, settings, self.tune, progress)
+            added = {name: data.models.get(name, {}) for name in self.added or ()}
+            models = {**added, **(tuned.models if tuned else {})}
+            return fit_on(data, models=models, checkpoint=steps, progress=progress), tuned
+
+    def _say(self, done: Outcome) -> None:
+        facts = {
+            "model": str(self.out),
+            "version": done.model.version,
+            "preset": self.preset,
+            **done.to_dict(),
+        }
+        show(facts, self._text(done), as_json=self.as_json)
+
+    def _text(self, done: Outcome) -> str:
+        from metarec.data.policy_facts import facts_lines
+
+        inputs = done.model.item_inputs
+        fixed = f"; --encoder {inputs.encoder.name} fixes it" if self.encoder == "auto" else ""
+        aside = f"; {done.held_out:,} users kept out" if done.held_out else ""
+        said = list(done.model.notes)
+        if done.mitigation is not None:
+            said.append(f"mitigated by {self.mend}: {done.mitigation}")
+        said += [*done.tuned.said, *done.tuned.toml()] if done.tuned else []
+        return "\n".join(
+            [
+                f"{self.out}: model {done.model.version}, {done.events:,} events of "
+                f"{done.users:,} users on {len(done.model.catalog):,} items, in "
+                f"{done.seconds:.0f} s{aside}",
+                f"texts read by {inputs.encoder.name} ({inputs.reason}{fixed})",
+                *said,
+                "policy:",
+                *(f"  {line}" for line in facts_lines(done.policy)),
+                f"other encoders and what they cost here: metarec data check {self.data}",
+                f"next: metarec serve {self.out}",
+            ]
         )
-    seconds = time.perf_counter() - started
-    model.save(out)
-    keep_report(out, DATA, report.to_dict(), by="metarec fit")
-    facts = {
-        "model": str(out),
-        "version": model.version,
-        "preset": preset,
-        "events": len(learned.interactions),
-        "users": users - kept_out,
-        "held_out": kept_out,
-        "items": len(model.catalog),
-        "seconds": round(seconds, 2),
-        "removed_by_cleaning": report.removed,
-        "encoder": model.item_inputs.encoder.name,
-        "encoder_reason": model.item_inputs.reason,
-        "notes": model.notes,
-        "mitigation": done,
-        "tuned": tuned.to_dict() if tuned else None,
-        "policy": policy_facts(table, model.policy),
-    }
-    fixed = f"; --encoder {facts['encoder']} fixes it" if encoder == "auto" else ""
-    aside = f"; {kept_out:,} users kept out" if kept_out else ""
-    said = [*model.notes, *([f"mitigated by {mend}: {done}"] if done is not None else [])]
-    said += [*tuned.said, *tuned.toml()] if tuned else []
-    notes = "".join(f"\n{line}" for line in said)
-    heeded = "\n".join(f"  {line}" for line in facts_lines(policy_facts(table, model.policy)))
-    show(
-        facts,
-        f"{out}: model {model.version}, {facts['events']:,} events of {facts['users']:,} users "
-        f"on {facts['items']:,} items, "
-        f"in {seconds:.0f} s{aside}\ntexts read by {facts['encoder']} "
-        f"({facts['encoder_reason']}{fixed}){notes}\npolicy:\n{heeded}\n"
-        f"other encoders and what they cost here: metarec data check {data}\nnext: metarec serve "
-        f"{out}",
-        as_json=as_json,
-    )
+
+
+fit = command_of(Fit)
+
+
+def _n_users(data: Dataset) -> int:
+    return data.interactions.frame["user_id"].n_unique()
 
 
 def _tuned(
@@ -268,46 +364,3 @@ def _tuned(
 def _steps_of(model: Path) -> Path:
     """Where finished steps of a fit lie until its model is written."""
     return model.with_name(f".{model.name}.steps")
-
-
-def _mitigated(
-    data: Dataset, name: str | None, by: str | None, seed: int
-) -> tuple[Dataset, Any, str | None]:
-    """The data to fit on, weights of users, and what was done.
-
-    Raises:
-        BadInput: if the mitigation cannot be done.
-    """
-    from metarec.data.schema import BadInput
-    from metarec.fairness.mitigation.training import mitigated
-    from metarec.runtime.rng import derive
-
-    if name is None:
-        if by is not None:
-            raise BadInput("--by names the groups of a mitigation; it goes with --mend NAME")
-        return data, None, None
-    found = mitigated(data, name, by, derive(seed, "mend"))
-    return found.data, found.weights, found.said
-
-
-def _without(data: Dataset, share: float, seed: int) -> Dataset:
-    """The data without a share of its users.
-
-    Raises:
-        BadInput: if the share lies outside [0, 1).
-    """
-    import polars as pl
-
-    from metarec.data.schema import BadInput, id_order
-    from metarec.runtime.rng import derive
-
-    if not 0.0 <= share < 1.0:
-        raise BadInput(f"--hold-out must lie in [0, 1), got {share}")
-    if not share:
-        return data
-    events = data.interactions.frame
-    users = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
-    kept_out = users.gather(
-        derive(seed, "hold out").permutation(len(users))[: int(share * len(users))]
-    )
-    return data.with_interactions(events.filter(~pl.col("user_id").is_in(kept_out.implode())))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Json, Seed, choose_device, show
+from metarec.app.commands.options import Json, Seed, choose_device, command_of, show
 
 if TYPE_CHECKING:
+    from metarec.app.importing import Imported
+    from metarec.app.retraining.loop import Retrained
+    from metarec.app.service.settings import ServiceSettings
     from metarec.feedback.forgetting import ForgetReceipt
 
 Store = Annotated[
@@ -40,65 +45,63 @@ def _named(model: Path | None) -> str | None:
     return None if model is None else str(model)
 
 
-def serve(
-    model: ServedModel = None,
-    store: Store = None,
+@dataclass(frozen=True, kw_only=True)
+class Serve:
+    """Serve a model over HTTP, with a page to play with, until Ctrl-C."""
+
+    model: ServedModel = None
+    store: Store = None
     host: Annotated[
         str | None, typer.Option(help="Address to listen at; 127.0.0.1 unless given.")
-    ] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen at; 8000 unless given.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None,
+    ] = None
+    port: Annotated[int | None, typer.Option(help="Port to listen at; 8000 unless given.")] = None
+    workers: Annotated[int | None, typer.Option(help="Processes that serve.")] = None
     backend: Annotated[
         str | None,
         typer.Option(help="Where the catalog is scored: here, or ray, by shards on a Ray cluster."),
-    ] = None,
+    ] = None
     shards: Annotated[
         int | None, typer.Option(help="On Ray: slices of the catalog, each scored by itself.")
-    ] = None,
+    ] = None
     replicas: Annotated[
         int | None, typer.Option(help="On Ray: processes that score each slice.")
-    ] = None,
-    settings: SettingsFile = None,
+    ] = None
+    settings: SettingsFile = None
     mcp: Annotated[
         bool,
         typer.Option("--mcp", help="Answer agents at /mcp: recommend, explain, similar, search."),
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Serve a model over HTTP, with a page to play with, until Ctrl-C."""
-    from metarec.app.service.run import serve as run
-    from metarec.app.service.settings import load_settings
+    ] = False
+    as_json: Json = False
 
-    where = load_settings(
-        settings,
-        model=_named(model),
-        store=store,
-        host=host,
-        port=port,
-        workers=workers,
-        mcp=mcp or None,
-        backend=backend,
-        shards=shards,
-        replicas=replicas,
-    )
-    url = f"http://{where.host}:{where.port}"
-    run(
-        where.model,
-        store,
-        host=host,
-        port=port,
-        workers=workers,
-        mcp=mcp or None,
-        backend=backend,
-        shards=shards,
-        replicas=replicas,
-        settings_file=None if settings is None else str(settings),
-        checked=lambda: show(
+    def run(self) -> None:
+        """Serve, and say where once all is well."""
+        from metarec.app.service.run import serve as run
+        from metarec.app.service.settings import load_settings
+
+        flags: dict[str, Any] = {
+            "store": self.store,
+            "host": self.host,
+            "port": self.port,
+            "workers": self.workers,
+            "mcp": self.mcp or None,
+            "backend": self.backend,
+            "shards": self.shards,
+            "replicas": self.replicas,
+        }
+        where = load_settings(self.settings, model=_named(self.model), **flags)
+        file = None if self.settings is None else str(self.settings)
+        run(where.model, settings_file=file, checked=partial(self._say, where), **flags)
+
+    def _say(self, where: ServiceSettings) -> None:
+        url = f"http://{where.host}:{where.port}"
+        show(
             {"url": url, "docs": f"{url}/docs", "store": where.store_url},
             f"{url}       the page\n{url}/docs  the HTTP interface\nCtrl-C stops it",
-            as_json=as_json,
-        ),
-    )
+            as_json=self.as_json,
+        )
+
+
+serve = command_of(Serve)
 
 
 def import_(
@@ -137,18 +140,21 @@ def import_(
             both = told_to(job, bars)
             done = import_data(opened, table, loaded.vocabulary, progress=both)
         job.outcome = f"{done.events:,} events stored, {done.known:,} were known"
+    told = [*_imported(done), f"next: metarec serve {where.model}"]
+    show(done.as_dict(), "\n".join(told), as_json=as_json)
+
+
+def _imported(done: Imported) -> list[str]:
+    """What an import did, in lines."""
     lines = [
         f"{done.events:,} events stored, {done.known:,} were known, {done.profiles:,} profiles",
         f"friends of {done.friends:,} users, {done.searches:,} searches",
-        *([f"{done.forgotten:,} of users who asked to be forgotten"] if done.forgotten else []),
-        *(
-            [f"{done.unknown_items:,} on items that the model does not know"]
-            if done.unknown_items
-            else []
-        ),
-        f"next: metarec serve {where.model}",
     ]
-    show(done.as_dict(), "\n".join(lines), as_json=as_json)
+    if done.forgotten:
+        lines.append(f"{done.forgotten:,} of users who asked to be forgotten")
+    if done.unknown_items:
+        lines.append(f"{done.unknown_items:,} on items that the model does not know")
+    return lines
 
 
 def forget(
@@ -235,20 +241,19 @@ def retrain(
         force=force,
         keep=where.keep_versions,
     )
+    show(done.as_dict(), _retrained(done), as_json=as_json)
+
+
+def _retrained(done: Retrained) -> str:
+    """What came of a round, in words."""
     checks = [
         f"  {'ok ' if check.passed else 'NOT'} {check.sentence}" for check in done.decision.checks
     ]
-    head = f"{'promoted' if done.promoted else 'refused'}: {done.decision.reason}"
-    show(
-        done.as_dict(),
-        "\n".join(
-            [
-                head,
-                f"champion {done.champion}, challenger {done.challenger}, {done.events_new:,} new "
-                f"events, "
-                f"{done.test_users:,} users to evaluate on",
-                *checks,
-            ]
-        ),
-        as_json=as_json,
+    return "\n".join(
+        [
+            f"{'promoted' if done.promoted else 'refused'}: {done.decision.reason}",
+            f"champion {done.champion}, challenger {done.challenger}, {done.events_new:,} new "
+            f"events, {done.test_users:,} users to evaluate on",
+            *checks,
+        ]
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, Protocol, TextIO, get_type_hints
 
 import typer
 
@@ -166,6 +168,38 @@ Backend = Annotated[
     str,
     typer.Option(help="Where workers run: here, or ray (the cluster that RAY_ADDRESS names)."),
 ]
+
+
+class Command(Protocol):
+    """A command whose options are the fields of its dataclass: each is listed once, and the steps
+    of the command read it from there.
+    """
+
+    def run(self) -> None:
+        """Do it."""
+        ...
+
+
+def command_of(options: type[Command]) -> Callable[..., None]:
+    """The function that the command line calls; it takes the fields, in their order."""
+    hints = get_type_hints(options, include_extras=True)
+    takes = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if one.default is MISSING else one.default,
+            annotation=hints[one.name],
+        )
+        # a protocol cannot ask for a dataclass
+        for one in fields(options)  # type: ignore[arg-type]
+    ]
+
+    def command(**given: Any) -> None:
+        options(**given).run()
+
+    command.__signature__ = inspect.Signature(takes)  # type: ignore[attr-defined]
+    command.__doc__ = options.__doc__
+    return command
 
 
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,29 +28,37 @@ from metarec.app.commands.options import (
     WithinKm,
     Workers,
     choose_device,
+    command_of,
     number_of,
     pairs_of,
     show,
     table,
 )
-from metarec.app.commands.requests import known_items, request_of, titles_of, with_context
+from metarec.app.commands.requests import AboutUser, known_items, titles_of
+
+if TYPE_CHECKING:
+    from metarec.recommendation.slate import Slate
+    from metarec.recommender import Recommender
 
 
-def recommend(
-    model: Model,
-    like: Like = None,
-    dislike: Dislike = None,
-    bought: Bought = None,
-    viewed: Viewed = None,
-    did: Did = None,
-    profile: Profile = None,
-    wish: Wish = None,
-    friend: Friend = None,
-    near: Near = None,
-    within_km: WithinKm = None,
-    context: Context = None,
-    search: Search = None,
-    k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10,
+@dataclass(frozen=True, kw_only=True)
+class Recommend(AboutUser):
+    """Recommend to one user: what they liked, who they are, what they wish for; or to all users."""
+
+    model: Model
+    like: Like = None
+    dislike: Dislike = None
+    bought: Bought = None
+    viewed: Viewed = None
+    did: Did = None
+    profile: Profile = None
+    wish: Wish = None
+    friend: Friend = None
+    near: Near = None
+    within_km: WithinKm = None
+    context: Context = None
+    search: Search = None
+    k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10
     where: Annotated[
         str | None,
         typer.Option(
@@ -57,77 +66,119 @@ def recommend(
             metavar="EXPRESSION",
             help="Which items may be shown: 'genre = \"Sci-Fi\" and year > 1990'.",
         ),
-    ] = None,
+    ] = None
     ban: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="An item never to show; may be repeated.")
-    ] = None,
+    ] = None
     pin: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="An item to put first; may be repeated.")
-    ] = None,
+    ] = None
     quota: Annotated[
         list[str] | None,
         typer.Option(metavar="TAG=N", help="At most N items with a tag; may be repeated."),
-    ] = None,
+    ] = None
     diversity: Annotated[
         float, typer.Option(help="In [0, 1]: 0 keeps the ranking, towards 1 items differ more.")
-    ] = 0.0,
+    ] = 0.0
     explore: Annotated[
         float, typer.Option(help="Strength of exploration; 0 shows the best as known.")
-    ] = 0.0,
+    ] = 0.0
     cold_share: Annotated[
         float, typer.Option(help="Share of places for items with few or no events, in [0, 0.5].")
-    ] = 0.0,
-    seed: Seed = 0,
-    device: Device = None,
-    all_users: AllUsers = None,
-    out: Out = None,
-    users_a_part: UsersAPart = 5_000,
-    workers: Workers = 1,
-    backend: Backend = "here",
-    as_json: Json = False,
-) -> None:
-    """Recommend to one user: what they liked, who they are, what they wish for; or to all users."""
-    choose_device(device)
-    import numpy as np
+    ] = 0.0
+    seed: Seed = 0
+    device: Device = None
+    all_users: AllUsers = None
+    out: Out = None
+    users_a_part: UsersAPart = 5_000
+    workers: Workers = 1
+    backend: Backend = "here"
+    as_json: Json = False
 
-    from metarec.data.errors import BadInput
-    from metarec.recommendation.rules import Rules
-    from metarec.recommender import Recommender
+    def run(self) -> None:
+        """Recommend, and say what to whom."""
+        choose_device(self.device)
+        from metarec.data.errors import BadInput
 
-    if all_users is not None:
-        told = (like, dislike, bought, viewed, did, profile, wish, friend, near, within_km)
-        if any((*told, context, search, ban, pin, quota, explore, cold_share)):
+        if self.all_users is not None:
+            self._to_all(self.all_users)
+            return
+        if self.out is not None:
+            raise BadInput("--out says where the slates of --all-users DATA go; give both")
+        self._to_one()
+
+    def _to_all(self, source: str) -> None:
+        """Slates of everyone.
+
+        Raises:
+            BadInput: if something is said of one user.
+        """
+        from metarec.app.batch import BatchConfig
+        from metarec.data.errors import BadInput
+
+        more = (self.ban, self.pin, self.quota, self.explore, self.cold_share)
+        if self.is_said or any((self.within_km, *more)):
             raise BadInput(
                 "--all-users takes what is known of each user from DATA; beside it only -k, "
                 "--filter and --diversity count"
             )
-        from metarec.app.batch import BatchConfig
+        config = BatchConfig(
+            k=self.k,
+            where=self.where,
+            diversity=self.diversity,
+            users_a_part=self.users_a_part,
+        )
+        to_all(
+            self.model,
+            source,
+            self.out,
+            config,
+            workers=self.workers,
+            backend=self.backend,
+            as_json=self.as_json,
+        )
 
-        config = BatchConfig(k=k, where=where, diversity=diversity, users_a_part=users_a_part)
-        to_all(model, all_users, out, config, workers=workers, backend=backend, as_json=as_json)
-        return
-    if out is not None:
-        raise BadInput("--out says where the slates of --all-users DATA go; give both")
+    def _to_one(self) -> None:
+        from metarec.recommender import Recommender
 
-    loaded = Recommender.load(model)
-    who = request_of(loaded, like, dislike, profile, wish, bought=bought, viewed=viewed, did=did)
-    request = with_context(loaded, who, friend, near, context, search, within_km)
-    rules = Rules(
-        pin=known_items(loaded, pin or ()),
-        ban=known_items(loaded, ban or ()),
-        quota={name: int(number_of(most, "--quota")) for name, most in pairs_of(quota, "--quota")},
-    )
-    slate = loaded.recommend(
-        [request],
-        k=k,
-        filter=where,
-        rules=rules,
-        diversity=diversity,
-        explore=explore,
-        cold_share=cold_share,
-        rng=np.random.default_rng(seed),
-    )[0]
-    titles = titles_of(loaded, slate.item_ids)
+        loaded = Recommender.load(self.model)
+        slate = self._slate(loaded)
+        places = _places(slate, titles_of(loaded, slate.item_ids))
+        show(
+            {"items": places, "notes": slate.notes, "model_version": slate.model_version},
+            "\n".join([_text(slate, places), *(f"note: {note}" for note in slate.notes)]),
+            as_json=self.as_json,
+        )
+
+    def _slate(self, model: Recommender) -> Slate:
+        import numpy as np
+
+        from metarec.recommendation.rules import Rules
+
+        request = replace(self.request(model), within_km=self.within_km)
+        quota = pairs_of(self.quota, "--quota")
+        rules = Rules(
+            pin=known_items(model, self.pin or ()),
+            ban=known_items(model, self.ban or ()),
+            quota={name: int(number_of(most, "--quota")) for name, most in quota},
+        )
+        return model.recommend(
+            [request],
+            k=self.k,
+            filter=self.where,
+            rules=rules,
+            diversity=self.diversity,
+            explore=self.explore,
+            cold_share=self.cold_share,
+            rng=np.random.default_rng(self.seed),
+        )[0]
+
+
+recommend = command_of(Recommend)
+
+
+def _places(slate: Slate, titles: list[str]) -> list[dict[str, Any]]:
+    """The items of a slate as plain data, in its order."""
     columns = zip(
         slate.item_ids, titles, slate.scores, slate.uncertainty, slate.propensity, strict=True
     )
@@ -146,23 +197,19 @@ def recommend(
             places, slate.predicted.tolist(), slate.interval.tolist(), strict=True
         ):
             one |= {"predicted": rated, "interval": ends}
+    return places
+
+
+def _text(slate: Slate, places: list[dict[str, Any]]) -> str:
+    """The slate as a table."""
+    if not places:
+        return "nothing may be shown: loosen the filter or the bans"
     rows = [
         [str(place), one["title"], f"{one['score']:.2f}", _uncertainty(one), one["item_id"]]
         for place, one in enumerate(places, start=1)
     ]
-    head = [
-        "",
-        "title",
-        "score",
-        "uncertainty" if slate.interval is None else "rating (9 in 10)",
-        "id",
-    ]
-    text = table(head, rows) if rows else "nothing may be shown: loosen the filter or the bans"
-    show(
-        {"items": places, "notes": slate.notes, "model_version": slate.model_version},
-        "\n".join([text, *(f"note: {note}" for note in slate.notes)]),
-        as_json=as_json,
-    )
+    sure = "uncertainty" if slate.interval is None else "rating (9 in 10)"
+    return table(["", "title", "score", sure, "id"], rows)
 
 
 def _uncertainty(place: dict[str, Any]) -> str:

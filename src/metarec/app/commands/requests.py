@@ -5,44 +5,74 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from metarec.app.commands.options import (
-    number_of,
-    pairs_of,
-)
+from metarec.app.commands.options import number_of, pairs_of
 
 if TYPE_CHECKING:
     from metarec.recommendation.slate import Request
     from metarec.recommender import Recommender
 
 
-def request_of(
-    model: Recommender,
-    like: list[str] | None,
-    dislike: list[str] | None,
-    profile: list[str] | None,
-    wish: str | None,
-    *,
-    bought: list[str] | None = None,
-    viewed: list[str] | None = None,
-    did: list[str] | None = None,
-) -> Request:
-    """A user as the command line describes them.
+class AboutUser:
+    """Options that say who the user is and what they did; the commands list them."""
 
-    Raises:
-        BadInput: if an item is not in the catalog, a value cannot be read, or an attribute looks
-            like one of the policy's, misspelled.
-    """
-    from metarec.recommendation.slate import Request
+    like: list[str] | None
+    dislike: list[str] | None
+    bought: list[str] | None
+    viewed: list[str] | None
+    did: list[str] | None
+    profile: list[str] | None
+    wish: str | None
+    friend: list[str] | None
+    near: str | None
+    context: list[str] | None
+    search: list[str] | None
 
-    given = (("like", like), ("purchase", bought), ("view", viewed), ("dislike", dislike))
-    history = [_event(text, kind, model) for kind, texts in given for text in texts or ()]
-    history += [
-        _event(text, _kind(kind, model), model) for kind, text in pairs_of(did, "--did", "KIND=ID")
-    ]
-    known_items(model, [item_id for item_id, *_ in history])
-    stated = {name: _read(value) for name, value in pairs_of(profile, "--profile")}
-    model.policy_check.refuse_misspelled(stated)
-    return Request(history=history, wish=wish, profile=stated)
+    @property
+    def is_said(self) -> bool:
+        """Whether anything is."""
+        acts = (self.like, self.dislike, self.bought, self.viewed, self.did, self.search)
+        return any((*acts, self.profile, self.wish, self.friend, self.near, self.context))
+
+    def request(self, model: Recommender) -> Request:
+        """The user as a request of a model.
+
+        Raises:
+            BadInput: if an item is not in the catalog, a value cannot be read, an attribute looks
+                like one of the policy's, misspelled, or the model knows no such circumstance.
+        """
+        from metarec.data.places import location_of
+        from metarec.recommendation.notes import refuse_unknown_context
+        from metarec.recommendation.slate import Request
+
+        history = self._history(model)
+        stated = {name: _read(value) for name, value in pairs_of(self.profile, "--profile")}
+        model.policy_check.refuse_misspelled(stated)
+        told = {name: _read(value) for name, value in pairs_of(self.context, "--context")}
+        refuse_unknown_context(model.context_columns, told, model.policy_check.heeds(told))
+        return Request(
+            history=history,
+            wish=self.wish,
+            profile=stated,
+            friends=self.friend or (),
+            location=None if self.near is None else location_of(self.near.split(",")),
+            context=told,
+            searches=self.search or (),
+        )
+
+    def _history(self, model: Recommender) -> list[tuple[str, float | None, str]]:
+        given = (
+            ("like", self.like),
+            ("purchase", self.bought),
+            ("view", self.viewed),
+            ("dislike", self.dislike),
+        )
+        history = [_event(text, kind, model) for kind, texts in given for text in texts or ()]
+        history += [
+            _event(text, _kind(kind, model), model)
+            for kind, text in pairs_of(self.did, "--did", "KIND=ID")
+        ]
+        known_items(model, [item_id for item_id, *_ in history])
+        return history
 
 
 def known_items(model: Recommender, item_ids: Sequence[str]) -> Sequence[str]:
@@ -60,37 +90,6 @@ def known_items(model: Recommender, item_ids: Sequence[str]) -> Sequence[str]:
                 f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)"
             )
     return item_ids
-
-
-def with_context(
-    model: Recommender,
-    request: Request,
-    friend: list[str] | None,
-    near: str | None,
-    context: list[str] | None,
-    search: list[str] | None,
-    within_km: float | None = None,
-) -> Request:
-    """The same user with friends, place, circumstances and searches.
-
-    Raises:
-        BadInput: if a value cannot be read, or the model knows no such circumstance.
-    """
-    from dataclasses import replace
-
-    from metarec.data.places import location_of
-    from metarec.recommendation.notes import refuse_unknown_context
-
-    told = {name: _read(value) for name, value in pairs_of(context, "--context")}
-    refuse_unknown_context(model.context_columns, told, model.policy_check.heeds(told))
-    return replace(
-        request,
-        within_km=within_km,
-        friends=friend or (),
-        location=None if near is None else location_of(near.split(",")),
-        context=told,
-        searches=search or (),
-    )
 
 
 def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +17,7 @@ from metarec.app.commands.options import (
     Json,
     Workers,
     choose_device,
+    command_of,
     note,
     show,
     spoken,
@@ -23,9 +26,15 @@ from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
     from metarec.data.dataset import Dataset
+    from metarec.evaluation.study import Study
 
 
-def study(
+@dataclass(frozen=True, kw_only=True)
+class CompareAll:
+    """Compare recommenders on data sets, encoders and seeds in one table; a study that was killed
+    goes on where it stopped.
+    """
+
     file: Annotated[
         Path,
         typer.Argument(
@@ -33,61 +42,75 @@ def study(
             help="A TOML file: data, presets, encoders, seeds, learners, baselines, metrics, "
             "scenario.",
         ),
-    ],
+    ]
     out: Annotated[
         Path,
         typer.Option(
             metavar="FOLDER", help="For the cells, table.csv, differences.csv and report.html."
         ),
-    ],
+    ]
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER", help="Where the data sets lie that the file names; beside it first."
         ),
-    ] = None,
-    workers: Workers = 1,
-    device: Device = None,
-    backend: Backend = "here",
-    as_json: Json = False,
-) -> None:
-    """Compare recommenders on data sets, encoders and seeds in one table; a study that was killed
-    goes on where it stopped.
-    """
-    choose_device(device)
-    from metarec.data.schema import BadInput
-    from metarec.evaluation.report.study_page import study_page
-    from metarec.evaluation.study import Study, run_study
-    from metarec.runtime.jobs import check_backend
-    from metarec.runtime.progress import on_terminal
+    ] = None
+    workers: Workers = 1
+    device: Device = None
+    backend: Backend = "here"
+    as_json: Json = False
 
-    try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file} is no TOML file: {error}") from error
-    asked = Study.of(given)
-    check_backend(workers, backend)
-    folders = (file.parent, *([] if data is None else [data]))
-    for name in asked.data:  # before the folder of results is made
+    def run(self) -> None:
+        """Evaluate every cell, and write the table and the page."""
+        choose_device(self.device)
+        from metarec.evaluation.report.study_page import study_page
+        from metarec.evaluation.study import run_study
+        from metarec.runtime.jobs import check_backend
+        from metarec.runtime.progress import on_terminal
+
+        asked = self._asked()
+        check_backend(self.workers, self.backend)
+        folders = (self.file.parent, *([] if self.data is None else [self.data]))
+        _check_places(folders, asked.data)  # before the folder of results is made
+        with on_terminal(show=not self.as_json) as progress:
+            found = run_study(
+                asked,
+                partial(_read, folders),
+                self.out,
+                workers=self.workers,
+                backend=self.backend,
+                progress=progress,
+            )
+        page = self.out / "report.html"
+        page.write_text(translated_page(study_page(asked, found), spoken()), encoding="utf-8")
+        result = {"table": found.table.to_dicts(), "differences": found.differences.to_dicts()}
+        text = f"{found.text()}\n{self.out / 'table.csv'}\n{page}"
+        show(result, text, as_json=self.as_json)
+
+    def _asked(self) -> Study:
+        from metarec.data.schema import BadInput
+        from metarec.evaluation.study import Study
+
+        try:
+            given = tomllib.loads(self.file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadInput(f"{self.file} is no TOML file: {error}") from error
+        return Study.of(given)
+
+
+study = command_of(CompareAll)
+
+
+def _check_places(folders: tuple[Path, ...], names: Sequence[str]) -> None:
+    from metarec.data.schema import BadInput
+
+    for name in names:
         place = _place(folders, name)
         if "://" not in place and not Path(place).exists():
             raise BadInput(
                 f"{place} does not exist; give a data folder, a file of events, a TOML file or a "
                 "database URL"
             )
-    with on_terminal(show=not as_json) as progress:
-        found = run_study(
-            asked,
-            partial(_read, folders),
-            out,
-            workers=workers,
-            backend=backend,
-            progress=progress,
-        )
-    page = out / "report.html"
-    page.write_text(translated_page(study_page(asked, found), spoken()), encoding="utf-8")
-    result = {"table": found.table.to_dicts(), "differences": found.differences.to_dicts()}
-    show(result, f"{found.text()}\n{out / 'table.csv'}\n{page}", as_json=as_json)
 
 
 def _place(folders: tuple[Path, ...], name: str) -> str:

@@ -1,0 +1,93 @@
+"""Whom `metarec audit` evaluates a model by, and by which attributes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from metarec.app.commands.options import note
+
+if TYPE_CHECKING:
+    from metarec.data.dataset import Dataset
+    from metarec.evaluation.measure import Trial
+    from metarec.recommender import Recommender
+    from metarec.runtime.progress import Progress
+
+
+def whom_to_evaluate(
+    model: Recommender, data: Dataset, seed: int, as_is: bool, progress: Progress
+) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:
+    """The model to evaluate and on which users, numbers of events, and what the reader must
+    know of them.
+    """
+    from metarec.data.cold_users import split_cold_users
+    from metarec.evaluation.measure import Trial
+    from metarec.fairness.audited_users import trial_on, unseen_users
+    from metarec.runtime.rng import derive
+
+    unseen = unseen_users(data, model.trained_on)
+    if unseen or as_is:
+        trial, horizon, cautions = trial_on(
+            data, unseen or None, rng=derive(seed, "audit", "people")
+        )
+        return model, trial, horizon.shots, cautions
+    split = split_cold_users(data, rng=derive(seed, "audit", "people"), validation=0.0)
+    note(
+        "everyone in the data was learned from: fitting a model like it without a fifth of them "
+        "(--as-is: go on with this one)"
+    )
+    return (
+        fit_like(model, progress=progress)(split.train, None),
+        Trial.of(split.test, split.train),
+        split.horizon.shots,
+        [
+            "the model had learned from everyone here, so one of the same settings, fitted "
+            "without the test users, stands in for it."
+        ],
+    )
+
+
+def fit_like(
+    model: Recommender, *, seed: int | None = None, progress: Progress | None = None
+) -> Any:
+    """(data, user weights or None) -> a recommender fitted with the same settings.
+
+    Args:
+        seed: another seed than the model's.
+        progress: told how far each fit is.
+    """
+    from metarec.runtime.progress import silent
+
+    def fit(data: Dataset, weights: dict[str, float] | None) -> Recommender:
+        return model.fit_like(
+            data,
+            seed=seed,
+            horizon=model.horizon,
+            user_weights=weights,
+            progress=progress or silent,
+        )
+
+    return fit
+
+
+def attributes_of(trial: Trial) -> list[str]:
+    """Attributes by which at least two groups are large enough to compare, times left out, and
+    activity.
+    """
+    from metarec.fairness.disparity import SMALL
+    from metarec.fairness.groups import ACTIVITY, NOT_STATED, are_times, group_users
+
+    stated: dict[str, list[Any]] = {}
+    for user in trial.cold_users:
+        for name, value in user.profile.items():
+            stated.setdefault(name, []).append(value)
+    names = sorted(
+        name
+        for name, values in stated.items()
+        if not are_times([value for value in values if value is not None])
+    )
+    sizes = {name: group_users(trial.cold_users, name).sizes for name in names}
+    return [
+        name
+        for name in names
+        if sum(size >= SMALL for label, size in sizes[name].items() if label != NOT_STATED) > 1
+    ] + [ACTIVITY]

@@ -1,0 +1,51 @@
+"""What `metarec fit` learns from: without the users held out, and with a mitigation of bias."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metarec.data.dataset import Dataset
+
+
+def with_mitigation(
+    data: Dataset, name: str | None, by: str | None, seed: int
+) -> tuple[Dataset, Any, str | None]:
+    """The data to fit on, weights of users, and what was done.
+
+    Raises:
+        BadInput: if the mitigation cannot be done.
+    """
+    from metarec.data.schema import BadInput
+    from metarec.fairness.mitigation.training import mitigated
+    from metarec.runtime.rng import derive
+
+    if name is None:
+        if by is not None:
+            raise BadInput("--by names the groups of a mitigation; it goes with --mend NAME")
+        return data, None, None
+    found = mitigated(data, name, by, derive(seed, "mend"))
+    return found.data, found.weights, found.said
+
+
+def held_out_left_out(data: Dataset, share: float, seed: int) -> Dataset:
+    """The data without a share of its users, on whom the model can be audited.
+
+    Raises:
+        BadInput: if the share lies outside [0, 1).
+    """
+    import polars as pl
+
+    from metarec.data.schema import BadInput, id_order
+    from metarec.runtime.rng import derive
+
+    if not 0.0 <= share < 1.0:
+        raise BadInput(f"--hold-out must lie in [0, 1), got {share}")
+    if not share:
+        return data
+    events = data.interactions.frame
+    users = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
+    kept_out = users.gather(
+        derive(seed, "hold out").permutation(len(users))[: int(share * len(users))]
+    )
+    return data.with_interactions(events.filter(~pl.col("user_id").is_in(kept_out.implode())))
