@@ -190,3 +190,81 @@ def test_the_grade_of_a_user_or_an_item_is_no_rating(tmp_path: Path) -> None:
     rows = "".join(f"u{n % 5},x{n % 7},{'red blue A'.split()[n % 3]}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"user,item,grade\n{rows}")
     assert data.interactions.context_columns == ["grade"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Kunde;Artikel;Bewertung;Datum;Artikelname;Aktion",
+        "Kundennummer;Produkt-ID;Sterne;Bestelldatum;Bezeichnung;Ereignis",
+        "client;produit;note;date;nom du produit;événement",
+        "Code client;Référence article;Évaluation;Date de commande;Désignation;type d'action",
+        "Cliente;Producto;Valoración;Fecha;Nombre;Acción",
+        "id_usuario;código de producto;calificacion;fecha_pedido;nombre_producto;tipo de evento",
+        "Cliente;Produto;Nota;Data;Nome do produto;Ação",
+        "Codice cliente;Articolo;Voto;Data ordine;Nome articolo;Azione",
+        "Müşteri No;Ürün Kodu;Puan;Tarih;Ürün Adı;İşlem",
+        "ユーザー;商品;評価;日時;商品名;行動",
+        "会員番号;商品コード;評点;購入日時;タイトル;イベント種別",
+        "회원번호;상품코드;평점;구매일;상품명;행동",
+        "Клиент;Артикул;Оценка;Дата заказа;Наименование товара;Действие",
+        "ID пользователя;Код товара;рейтинг;дата;название;тип события",
+    ],
+)
+def test_names_of_columns_in_further_languages(tmp_path: Path, names: str) -> None:
+    rows = "".join(
+        f"u{n % 5};x{n % 7};{n % 4 + 1};2024-01-{n % 27 + 1:02d};Title {n % 7};rating\n"
+        for n in range(35)
+    )
+    data, _ = one_file(tmp_path, f"{names}\n{rows}")
+    events = data.interactions
+    assert (events.has_values, events.has_time, events.context_columns) == (True, True, [])
+    assert set(events.frame["user_id"]) == {f"u{n}" for n in range(5)}
+    assert set(events.frame["item_id"]) == {f"x{n}" for n in range(7)}
+    assert titles(data)["x3"] == "Title 3" and set(events.frame["kind"]) == {"rating"}
+
+
+@pytest.mark.parametrize(
+    ("purchase", "refund"),
+    [
+        ("Kauf", "Retoure"),
+        ("achat", "retourné"),
+        ("compra", "devolución"),
+        ("compra", "devolução"),
+        ("acquisto", "reso"),
+        ("satın alma", "iade"),
+        ("購入", "返品"),
+        ("구매", "반품"),
+        ("покупка", "возврат"),
+    ],
+)
+def test_acts_in_further_languages(tmp_path: Path, purchase: str, refund: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{refund if n % 7 else purchase}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user,item,kind\n{rows}")
+    acts = data.interactions.acts()
+    assert acts["sign"].sum() == 5 - 30 and acts["is_target"].sum() == 5
+    assert not [f for f in found if "unknown" in f.rule]
+
+
+def test_words_of_several_languages_are_read_by_their_cells_and_by_their_neighbors(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 4 + 1},word {n}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"client,produit,quantité,note\n{rows}")  # a comment
+    assert not data.interactions.has_values and "note" in data.interactions.context_columns
+    data, found = one_file(tmp_path, f"Schüler,Kurs,Note,Bemerkung\n{rows}")  # 1 is best
+    assert not data.interactions.has_values and any("Note" in f.why for f in found)
+    data, _ = one_file(tmp_path, f"user,item,data,nota\n{rows}")  # no other word is Italian
+    assert not data.interactions.has_time and not data.interactions.has_values
+    rows = "".join(f"u{n % 5},x{n % 7},{1 - 3 * (n % 9 == 0)}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"Kunde,Artikel,Menge\n{rows}")
+    assert (data.interactions.acts()["sign"] < 0).sum() == 4 and told(found, "amounts") == [4]
+
+
+def test_files_of_a_folder_are_known_by_their_columns_in_further_languages(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5};x{n % 7};2024-01-{n % 27 + 1:02d}\n" for n in range(35))
+    (tmp_path / "Bestellungen.csv").write_text(f"Kunde;Artikel;Datum\n{rows}")
+    items = "".join(f"x{n};Titel {n};9,90\n" for n in range(7))
+    (tmp_path / "Artikel.csv").write_text(f"Artikelnummer;Bezeichnung;Preis\n{items}")
+    data, _ = read_clean(tmp_path)
+    assert titles(data)["x3"] == "Titel 3" and data.interactions.has_time
