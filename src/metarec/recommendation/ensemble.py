@@ -235,6 +235,11 @@ class Ensemble:
         """
         return np.concatenate([np.log(self.popularity)[None, :], self.item_statistics.T])
 
+    def base_of(self, items: np.ndarray) -> np.ndarray:
+        """[1 + S, I] the same of some items."""
+        known = np.log(self.popularity[items])[None, :], self.item_statistics[items].T
+        return np.concatenate(known)
+
     def popularity_uncertainty(self, content: np.ndarray, has_events: np.ndarray) -> np.ndarray:
         """[N] standard deviation of the log popularity of cold items, as content leaves
         it open among the others; 0 for those.

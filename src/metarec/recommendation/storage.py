@@ -233,7 +233,8 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
 def _training(artefact: Artefact, catalog: Catalog, policy: Policy) -> Dataset:
     facts, tables = artefact.config["data"], artefact.tables
     items = Catalog(frame=tables["items"])
-    if items.frame.equals(catalog.frame):  # as where events name no other items
+    # As where events name no other items
+    if items.frame is catalog.frame or items.frame.equals(catalog.frame):
         items = catalog
     return Dataset(
         interactions=_interactions(tables["interactions"], facts),

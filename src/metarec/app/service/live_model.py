@@ -225,7 +225,8 @@ class Served:
             return together
         closeness, text = _cosines(self.model.item_embeddings, self._lengths, row), self.model.text
         if text.shape[1] and text[row].any():
-            closeness = (closeness + _cosines(text, self._text_lengths, row)) / 2.0
+            closeness += _cosines(text, self._text_lengths, row)
+            closeness /= 2.0
         return closeness
 
     def similar(
@@ -242,13 +243,9 @@ class Served:
         closeness[~self.passes] = -np.inf
         closeness[~self.model.policy_check.allowed([request or Request()])[0]] = -np.inf
         most = min(most, len(closeness) - 1)
-        best = (
-            np.argpartition(-closeness, most - 1)[:most]
-            if most > 0
-            else np.zeros(0, dtype=np.int64)
-        )
-        best = best[np.argsort(-closeness[best], kind="stable")]
-        best = best[np.isfinite(closeness[best])]
+        border = -np.partition(-closeness, most - 1)[most - 1] if most > 0 else np.inf
+        best = np.flatnonzero(closeness >= max(border, np.finfo(np.float32).min))
+        best = best[np.argsort(-closeness[best], kind="stable")][: max(most, 0)]
         return best.tolist(), closeness[best].astype(float).tolist()
 
 
@@ -412,7 +409,13 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
 def _cosines(vectors: np.ndarray, lengths: np.ndarray, row: int) -> np.ndarray:
     """[n] cosine of each row with one of them."""
     asked = np.asarray(vectors[row], np.float32) / lengths[row]
-    return np.asarray(np.concatenate([piece @ asked for piece in _pieces(vectors)]) / lengths)
+    found = np.empty(len(lengths), np.float32)
+    start = 0
+    for piece in _pieces(vectors):
+        np.matmul(piece, asked, out=found[start : start + len(piece)])
+        start += len(piece)
+    found /= lengths
+    return found
 
 
 def warm_text(model: Recommender) -> Recommender:
