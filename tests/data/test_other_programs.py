@@ -439,3 +439,30 @@ def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
     )
     with pytest.raises(BadInput, match="no column 'item_id'"):  # what users are like
         one_file(tmp_path, ",".join(["customer", *names]) + f"\n{rows}", "people.csv")
+
+
+def test_a_table_in_several_files_is_one(tmp_path: Path) -> None:
+    for month in (1, 2, 3):
+        rows = "".join(f"u{n % 5},x{n % 7},{n % 4}\n" for n in range(month, 35, 3))
+        for folder, name in (
+            ("parts", f"part-{month:05d}.csv"),
+            ("months", f"orders_2024_{month:02d}.csv"),
+            (f"hive/date=2024-0{month}-01", "part.csv"),
+        ):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_text(f"user,item,rating\n{rows}")
+    (tmp_path / "parts" / "_SUCCESS").touch()
+    (tmp_path / "months" / "products.csv").write_text("product_id,title\nx1,One\n")
+    for folder in ("parts", "months", "hive"):
+        data, report = read_clean(tmp_path / folder)
+        assert len(data.interactions) == 34 and data.interactions.has_values
+        assert any("3 files" in f.why for f in report.findings)
+        ingest(tmp_path / folder, tmp_path / f"{folder}-out")
+    assert read_clean(tmp_path / "hive")[0].interactions.has_time
+    assert titles(read_clean(tmp_path / "months")[0])["x1"] == "One"
+
+
+def test_a_workbook_is_refused_with_how_to_export_it(tmp_path: Path) -> None:
+    for name in ("orders.xlsx", "orders.csv"):
+        with pytest.raises(BadInput, match="save it as CSV UTF-8"):
+            one_file(tmp_path, b"PK\x03\x04" + b"\x00" * 99, name)

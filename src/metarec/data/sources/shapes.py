@@ -61,7 +61,7 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _holds_items(column: str, dtype: pl.DataType, synonyms: Synonyms) -> bool:
+def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
     if not isinstance(dtype, pl.List):
         return False
     if not isinstance(dtype.inner, pl.Struct):
