@@ -18,12 +18,13 @@ from metarec.data.bots import bots
 from metarec.data.cleaning_config import OFF, CleaningConfig
 from metarec.data.dataset import Dataset
 from metarec.data.errors import DataWarning
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.opening import open_tables
 from metarec.data.report import DataReport, report_on
 from metarec.data.rules import Coded, RuleResult, coded
 from metarec.data.schema import BadInput, Catalog, id_order, in_order
-from metarec.data.validity import Place, valid_events
+from metarec.data.validity import valid_events
 
 MAX_ZEROS = 0.2
 """From this share of ratings on, zeros are worth a word."""

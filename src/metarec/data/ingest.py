@@ -22,6 +22,7 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.columns import renamed
 from metarec.data.dataset import Dataset
 from metarec.data.download import Progress
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding, merged
 from metarec.data.report import DataReport, report_of
 from metarec.data.rules import rating_scale
@@ -34,7 +35,7 @@ from metarec.data.sources.parts import Joined
 from metarec.data.sources.roles import Files, files_of
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
-from metarec.data.validity import Place, valid_events
+from metarec.data.validity import valid_events
 
 HASH_SEED = 20_250_101
 

@@ -17,8 +17,8 @@ from metarec.data.cold_users import (
     items_of_users,
 )
 from metarec.data.dataset import Dataset
+from metarec.data.event_times import MIN_EPOCH
 from metarec.data.schema import BadInput, id_order
-from metarec.data.validity import MIN_EPOCH
 
 
 @dataclass(frozen=True, kw_only=True)
