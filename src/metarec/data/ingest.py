@@ -121,14 +121,18 @@ def _ingest(
         data.interactions.frame.write_parquet(scratch / f"clean-{number:05d}.parquet")
         parts.append(tally(data))
     if first is None:
-        why = ", ".join(dict.fromkeys(f"{f.rule} ({f.why})" for f in findings if f.rows))
-        raise BadInput(
-            f"{path.name}: no events are left after the rules {why}; relax them"
-            if why
-            else f"{path.name} has no rows; it needs at least one event"
-        )
+        raise BadInput(_nothing_left(path, findings))
     invented = _invented(scan.collect_schema().names(), first.interactions)
     return _written(half, source, sides, first, parts, findings, config, invented)
+
+
+def _nothing_left(path: Path, findings: Sequence[Finding]) -> str:
+    why = ", ".join(dict.fromkeys(f"{f.rule} ({f.why})" for f in findings if f.rows))
+    return (
+        f"{path.name}: no events are left after the rules {why}; relax them"
+        if why
+        else f"{path.name} has no rows; it needs at least one event"
+    )
 
 
 def _invented(columns: Sequence[str], events: Interactions) -> list[str]:
