@@ -38,3 +38,27 @@ def test_text_card_and_json_repeat_the_numbers(model, ablation):
     assert f"{ablation.full[0].mean:.3f} [{ablation.full[0].low:.3f}" in card
     assert "- dim: 4" in card and "- made up" in card
     assert ablation.to_json()["rows"][0]["part"] == "popularity"
+
+
+class _RefusesLater:
+    """What somebody refused is a part only where somebody did."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def score_parts(self, requests):
+        parts = self.model.score_parts(requests)
+        if any(len(request.history) >= 3 for request in requests):
+            parts["refused"] = 0 * parts["popularity"]
+        return parts
+
+
+def test_a_part_that_somebody_refusing_brings_is_worth_nothing_before(model, trial):
+    found = ablate(_RefusesLater(model), trial, shots=(0, 3), rng=np.random.default_rng(0))
+    rows = {(row.part, row.shots): row for row in found.rows}
+    assert rows["refused", 0].loss.mean == 0 == rows["refused", 3].loss.mean
+    assert rows["refused", 0].without == found.full[0].mean
+    assert "without refused" in found.to_text()

@@ -1,9 +1,12 @@
 """Pictures hold the names and are the same bytes each time."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from metarec.explanation.faithfulness import measure_faithfulness
 from metarec.explanation.plots import draw_ablation, draw_faithfulness
+from metarec.explanation.quality import Mean
 from metarec.recommendation.slate import Request
 
 
@@ -22,3 +25,10 @@ def test_an_ablation_is_drawn_with_every_part(ablation):
     svg = draw_ablation(ablation)
     assert all(row.part in svg for row in ablation.rows)
     assert np.isfinite([row.loss.mean for row in ablation.rows]).all()
+
+
+def test_an_interval_that_ends_a_rounding_error_before_the_mean_is_drawn(ablation):
+    row = ablation.rows[0]
+    narrow = replace(row, loss=Mean(mean=0.1, low=0.1, high=np.nextafter(0.1, 0)))
+    svg = draw_ablation(replace(ablation, rows=[narrow, *ablation.rows[1:]]))
+    assert row.part in svg

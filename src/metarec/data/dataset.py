@@ -12,6 +12,7 @@ import polars as pl
 from metarec.data.arguments import check_type
 from metarec.data.cleaning_config import OFF, CleaningConfig
 from metarec.data.domains import Policy, policy_of
+from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
 from metarec.data.opening import open_tables
 from metarec.data.relations import Relations
@@ -127,6 +128,28 @@ def check_data(data: Dataset) -> None:
         BadInput: naming what was given.
     """
     check_type("data", data, Dataset, "a Dataset (metarec.read reads one)")
+
+
+def check_accepts(data: Dataset) -> None:
+    """Refuse events of which none says yes: there is nothing to recommend by.
+
+    Raises:
+        BadInput: naming the kinds.
+    """
+    acts = data.interactions.acts()
+    if ((acts["sign"] > 0) & ~acts["is_undo"]).any():
+        return
+    raise BadInput(nothing_accepted(data))
+
+
+def nothing_accepted(data: Dataset) -> str:
+    """What to say where no event says yes, or each was taken back."""
+    kinds = data.interactions.frame["kind"].value_counts(sort=True).head(3)
+    named = ", ".join(f"{kind} {count:,}" for kind, count in kinds.iter_rows())
+    return (
+        f"{data.name}: no event says, in the end, that a user liked or took an item ({named}); "
+        "give such events, or say in [kinds] what a kind means"
+    )
 
 
 def _checked(interactions: Any, items: Any, users: Any, kinds: Kinds | None) -> Dataset:

@@ -17,7 +17,7 @@ import polars as pl
 from metarec.data.arguments import check_call, check_type, check_whole, ids_of, refused
 from metarec.data.cleaning import cleaned
 from metarec.data.cold_users import Horizon
-from metarec.data.dataset import Dataset, check_data
+from metarec.data.dataset import Dataset, check_accepts, check_data
 from metarec.data.domains import domain
 from metarec.data.schema import BadInput
 from metarec.evaluation.adaptation import adaptations
@@ -286,6 +286,7 @@ def _check(
 ) -> None:
     """Refuse arguments of wrong types before anything is fitted."""
     check_data(data)
+    check_accepts(data)
     if isinstance(models, str | bytes | Mapping) or not isinstance(models, Iterable):
         raise refused("models", models, "a list of unfitted recommenders")
     for model in models:

@@ -18,6 +18,7 @@ from metarec.evaluation.interface import requests_at
 from metarec.evaluation.measure import Trial
 from metarec.explanation.quality import Mean, ndcg_of
 from metarec.explanation.relative_score import Explained
+from metarec.recommendation.slate import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,48 +85,74 @@ def ablate(
         shots: numbers of events at which to evaluate.
         rng: draws the bootstrap.
     """
-    full: dict[int, Mean] = {}
-    rows: list[AblationRow] = []
-    for events in shots:
-        whole, lacking, alone = _qualities(model, trial, events, k)
-        full[events] = Mean.of(whole, rng)
-        rows += [
-            AblationRow(
-                part=part,
-                shots=events,
-                without=float(lacking[part].mean()),
-                alone=float(alone[part].mean()),
-                loss=Mean.of(whole - lacking[part], rng),
-            )
-            for part in lacking
-        ]
-    return Ablation(k=k, cold_users=len(trial.cold_users), full=full, rows=rows)
-
-
-def _qualities(
-    model: Explained, trial: Trial, shots: int, k: int
-) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """NDCG@k [B] of the whole score, of it without each part, and of each part alone."""
-    requests = requests_at(trial.cold_users, shots)
-    found: dict[tuple[str, str], list[np.ndarray]] = {}
-    for start, stop in trial.chunks():
-        parts = model.score_parts(requests[start:stop])
-        whole = np.sum(list(parts.values()), axis=0)
-        scored = (
-            {("", ""): whole}
-            | {("without", name): whole - part for name, part in parts.items()}
-            | {("alone", name): part for name, part in parts.items()}
-        )
-        for key, scores in scored.items():
-            found.setdefault(key, []).append(
-                ndcg_of(scores, model.vocabulary, trial, start, stop, k=k)
-            )
-    values = {key: np.concatenate(pieces) for key, pieces in found.items()}
-    return (
-        values["", ""],
-        {name: v for (which, name), v in values.items() if which == "without"},
-        {name: v for (which, name), v in values.items() if which == "alone"},
+    found = {events: _qualities(model, trial, events, k) for events in shots}
+    names = dict.fromkeys(name for whole in found.values() for name in whole.parts)
+    return Ablation(
+        k=k,
+        cold_users=len(trial.cold_users),
+        full={events: Mean.of(whole.full, rng) for events, whole in found.items()},
+        rows=[_row(whole, part, events, rng) for events, whole in found.items() for part in names],
     )
+
+
+@dataclass(frozen=True)
+class _Qualities:
+    """NDCG@k [B] of new users at one number of events."""
+
+    full: np.ndarray
+    parts: dict[str, tuple[np.ndarray, np.ndarray]]
+    """Of the score without each part, and of the part alone."""
+    nothing: np.ndarray
+    """Of a part that adds nothing."""
+
+    def of(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Without this part, and of it alone."""
+        # What users refused, say, is a part only where somebody refused something.
+        return self.parts.get(part, (self.full, self.nothing))
+
+
+def _row(found: _Qualities, part: str, events: int, rng: np.random.Generator) -> AblationRow:
+    lacking, alone = found.of(part)
+    return AblationRow(
+        part=part,
+        shots=events,
+        without=float(lacking.mean()),
+        alone=float(alone.mean()),
+        loss=Mean.of(found.full - lacking, rng),
+    )
+
+
+def _qualities(model: Explained, trial: Trial, events: int, k: int) -> _Qualities:
+    requests = requests_at(trial.cold_users, events)
+    return _joined([_of_chunk(model, trial, requests, chunk, k) for chunk in trial.chunks()])
+
+
+def _of_chunk(
+    model: Explained, trial: Trial, requests: Sequence[Request], chunk: tuple[int, int], k: int
+) -> _Qualities:
+    parts = model.score_parts(requests[slice(*chunk)])
+    whole = np.sum(list(parts.values()), axis=0)
+
+    def quality(scores: np.ndarray) -> np.ndarray:
+        return ndcg_of(scores, model.vocabulary, trial, *chunk, k=k)
+
+    each = {name: (quality(whole - part), quality(part)) for name, part in parts.items()}
+    return _Qualities(quality(whole), each, quality(np.zeros_like(whole)))
+
+
+def _joined(chunks: Sequence[_Qualities]) -> _Qualities:
+    """The same of the users of all chunks; a part that a chunk lacks adds nothing there."""
+    names = dict.fromkeys(name for chunk in chunks for name in chunk.parts)
+    return _Qualities(
+        np.concatenate([chunk.full for chunk in chunks]),
+        {name: _pair([chunk.of(name) for chunk in chunks]) for name in names},
+        np.concatenate([chunk.nothing for chunk in chunks]),
+    )
+
+
+def _pair(pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    lacking, alone = zip(*pieces, strict=True)
+    return np.concatenate(lacking), np.concatenate(alone)
 
 
 def model_card(

@@ -6,7 +6,7 @@ import numpy as np
 
 from metarec.explanation.decomposition import Ablation
 from metarec.explanation.faithfulness import GRID, Faithfulness
-from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, themed
+from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, themed
 
 FAR = 4.0
 """A part that reaches this many times as far as half of the parts do gets a scale of its own."""
@@ -43,7 +43,7 @@ def draw_ablation(found: Ablation) -> str:
         axes.errorbar(
             steps,
             [m.mean for m in own],
-            yerr=[[m.mean - m.low for m in own], [m.high - m.mean for m in own]],
+            yerr=arms([m.mean for m in own], [m.low for m in own], [m.high for m in own]),
             color=COLORS[1] if is_far else COLORS[0],
             marker="o",
             markersize=3,

@@ -202,26 +202,8 @@ class EventReader:
         self, interactions: Interactions, vocabulary: Vocabulary
     ) -> tuple[Events, list[str]]:
         """Every user's events, and the user ids in their order."""
-        frame = interactions.frame
-        ids = pl.DataFrame(
-            {"item_id": list(vocabulary.ids), "item": np.arange(len(vocabulary))},
-            schema_overrides={"item_id": pl.Utf8},
-        )
-        users = frame["user_id"].unique(maintain_order=True)
-        codes = {name: self._code(name) for name in frame["kind"].unique().to_list()}
-        # Text stays where it is: rows are taken out of numbers alone.
-        items = frame.select("item_id").join(ids, on="item_id", how="left", maintain_order="left")[
-            "item"
-        ]
-        table = interactions.acts().with_columns(
-            frame["timestamp"],
-            frame["value"],
-            items,
-            frame["user_id"].rle_id().alias("owner"),
-            frame["kind"].replace_strict(codes, return_dtype=pl.Int16).alias("code"),
-        )
-        tells = (table["sign"] != 0) | table["is_undo"]
-        table = table if tells.all() else table.filter(tells)
+        users = interactions.frame["user_id"].unique(maintain_order=True)
+        table = self._told(interactions, vocabulary)
         amount = table["value"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
         rating = table["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
         strength = (table["strength"].to_numpy() / self.strongest).astype(np.float32)
@@ -241,6 +223,28 @@ class EventReader:
             if interactions.has_time
             else np.full(table.height, np.nan),
         ), users.to_list()
+
+    def _told(self, interactions: Interactions, vocabulary: Vocabulary) -> pl.DataFrame:
+        """A row for each act that says something, in order; items, users and kinds as numbers."""
+        frame = interactions.frame
+        ids = pl.DataFrame(
+            {"item_id": list(vocabulary.ids), "item": np.arange(len(vocabulary))},
+            schema_overrides={"item_id": pl.Utf8},
+        )
+        codes = {name: self._code(name) for name in frame["kind"].unique().to_list()}
+        # Text stays where it is: rows are taken out of numbers alone.
+        items = frame.select("item_id").join(ids, on="item_id", how="left", maintain_order="left")[
+            "item"
+        ]
+        table = interactions.acts().with_columns(
+            frame["timestamp"],
+            frame["value"],
+            items,
+            frame["user_id"].rle_id().alias("owner"),
+            frame["kind"].replace_strict(codes, return_dtype=pl.Int16).alias("code"),
+        )
+        tells = (table["sign"] != 0) | table["is_undo"]
+        return table if tells.all() else table.filter(tells)
 
     def of_requests(
         self, histories: Sequence[Sequence[Any]], vocabulary: Vocabulary

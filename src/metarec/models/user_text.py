@@ -178,22 +178,7 @@ class UserTextTower:
         from sklearn.utils.extmath import randomized_svd
 
         config = config or UserTextConfig()
-        if len(vectors) != targets.shape[0]:
-            raise BadInput(
-                f"there are {len(vectors):,} texts and {targets.shape[0]:,} rows of targets; give "
-                f"one row for each text"
-            )
-        usable = (
-            np.flatnonzero((targets.getnnz(axis=1) > 0) & (vectors != 0).any(axis=1))
-            if vectors.shape[1]
-            else np.zeros(0, np.int64)
-        )
-        if len(usable) < 2:
-            raise NobodyToRead(
-                f"only {len(usable)} of {len(vectors):,} tasks have a text that the encoder reads "
-                f"and something liked "
-                "afterwards; at least 2 are needed"
-            )
+        usable = _usable(vectors, targets)
         counted = np.ones(len(usable)) if weights is None else weights[usable]
         liked = sp.csr_matrix(targets[usable] > 0, dtype=np.float32)
         mean = np.asarray(liked.T @ (counted / counted.sum()), np.float32).ravel()
@@ -203,9 +188,8 @@ class UserTextTower:
         left, strength, directions = randomized_svd(
             dense, min(config.rank, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3
         )
-        found, ridge = _ridge(
-            root * (vectors[usable] - center), left * strength, config.regularizations
-        )
+        read = root * (vectors[usable] - center)
+        found, ridge = _ridge(read, left * strength, config.regularizations)
         return cls(
             center=center,
             weights=found.astype(np.float32),
@@ -299,3 +283,29 @@ def _supports(behaviour: Behaviour, rows: np.ndarray, few: int) -> list[Historie
     pool, users, pools = behaviour.horizon.pool, behaviour.histories.users(rows), behaviour.pools
     lengths = sorted({0, min(few, pool), pool})
     return [users.first(np.minimum(length, pools[rows])) for length in lengths]
+
+
+def _usable(vectors: np.ndarray, targets: sp.csr_matrix) -> np.ndarray:
+    """Tasks with a text that is read and something liked.
+
+    Raises:
+        BadInput: if rows do not match.
+        NobodyToRead: if there are fewer than two.
+    """
+    if len(vectors) != targets.shape[0]:
+        raise BadInput(
+            f"there are {len(vectors):,} texts and {targets.shape[0]:,} rows of targets; give "
+            f"one row for each text"
+        )
+    usable = (
+        np.flatnonzero((targets.getnnz(axis=1) > 0) & (vectors != 0).any(axis=1))
+        if vectors.shape[1]
+        else np.zeros(0, np.int64)
+    )
+    if len(usable) < 2:
+        raise NobodyToRead(
+            f"only {len(usable)} of {len(vectors):,} tasks have a text that the encoder reads "
+            f"and something liked "
+            "afterwards; at least 2 are needed"
+        )
+    return usable

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from metarec.data.errors import BadInput
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
@@ -336,13 +337,22 @@ def is_asked_once(able: int, n_items: int, config: GateConfig) -> bool:
 def folds_of(
     behaviour: Behaviour, rng: np.random.Generator, config: GateConfig
 ) -> list[np.ndarray]:
-    """Held-out parts of the training users that have something to be evaluated on."""
+    """Held-out parts of the training users that have something to be evaluated on.
+
+    Raises:
+        BadInput: if none has.
+    """
     able = np.flatnonzero(
         (behaviour.histories.lengths >= behaviour.horizon.min_events)
         & (behaviour.targets.lengths > 0)
     )
     if not len(able):
         able = np.flatnonzero(behaviour.targets.lengths > 0)
+    if not len(able):
+        raise BadInput(
+            "no user likes anything that is a target after their first events, so nothing teaches "
+            "what to recommend; give users who did more, or name more kinds as targets in [kinds]"
+        )
     rng.shuffle(able)
     if is_asked_once(len(able), behaviour.n_items, config):
         return [np.sort(able[: held_out_of(behaviour.n_items, config)])]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from metarec.data.cold_users import Horizon
-from metarec.data.dataset import Dataset
+from metarec.data.dataset import Dataset, check_accepts, nothing_accepted
+from metarec.data.errors import BadInput
 from metarec.data.schema import Catalog
 from metarec.features.behaviour import Behaviour, cut_histories
 from metarec.features.events import EventReader, Events
@@ -32,11 +33,18 @@ class Past:
 
     @classmethod
     def of(cls, data: Dataset, catalog: Catalog) -> Past:
-        """Read the events of `data` by the items of `catalog`."""
+        """Read the events of `data` by the items of `catalog`.
+
+        Raises:
+            BadInput: if nobody accepted anything.
+        """
+        check_accepts(data)
         events, user_ids = EventReader.of(data.interactions).of_interactions(
             data.interactions, catalog.vocabulary
         )
         whole, refused = events.joined()
+        if not len(whole.items):  # each was taken back
+            raise BadInput(nothing_accepted(data))
         return cls(
             data=data,
             catalog=catalog,

@@ -8,10 +8,13 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from metarec.runtime.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#8C564B")
 """Okabe and Ito 2008: told apart by color-blind readers too; cycle beyond eight."""
@@ -28,6 +31,14 @@ def ramp(share: float) -> str:
     low, middle, high = (140, 200, 230), (30, 110, 180), (15, 25, 80)
     start, end, way = (low, middle, 2 * share) if share <= 0.5 else (middle, high, 2 * share - 1)
     return "#" + "".join(f"{round(a + way * (b - a)):02x}" for a, b in zip(start, end, strict=True))
+
+
+def arms(middle: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
+    """[2, N] lengths of error bars below and above each middle, 0 where an end of a few users'
+    interval lies a rounding error beyond it.
+    """
+    lengths = [np.subtract(middle, low), np.subtract(high, middle)]
+    return np.asarray(np.maximum(np.stack([np.atleast_1d(length) for length in lengths]), 0.0))
 
 
 def new_figure(width: float, height: float, *, extra: str = "report") -> Figure:

@@ -68,7 +68,8 @@ class ItemLikeness:
             return together
         closeness, text = _cosines(self.model.item_embeddings, self._lengths, row), self.model.text
         if text.shape[1] and text[row].any():
-            closeness = (closeness + _cosines(text, self._text_lengths, row)) / 2.0
+            closeness += _cosines(text, self._text_lengths, row)
+            closeness /= 2.0
         return closeness
 
 
@@ -87,4 +88,10 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
 def _cosines(vectors: np.ndarray, lengths: np.ndarray, row: int) -> np.ndarray:
     """[n] cosine of each row with one of them."""
     asked = np.asarray(vectors[row], np.float32) / lengths[row]
-    return np.asarray(np.concatenate([piece @ asked for piece in _pieces(vectors)]) / lengths)
+    found = np.empty(len(lengths), np.float32)
+    start = 0
+    for piece in _pieces(vectors):
+        np.matmul(piece, asked, out=found[start : start + len(piece)])
+        start += len(piece)
+    found /= lengths
+    return found

@@ -196,13 +196,9 @@ class Served:
         closeness[~self.passes] = -np.inf
         closeness[~self.model.policy_check.allowed([request or Request()])[0]] = -np.inf
         most = min(most, len(closeness) - 1)
-        best = (
-            np.argpartition(-closeness, most - 1)[:most]
-            if most > 0
-            else np.zeros(0, dtype=np.int64)
-        )
-        best = best[np.argsort(-closeness[best], kind="stable")]
-        best = best[np.isfinite(closeness[best])]
+        border = -np.partition(-closeness, most - 1)[most - 1] if most > 0 else np.inf
+        best = np.flatnonzero(closeness >= max(border, np.finfo(np.float32).min))
+        best = best[np.argsort(-closeness[best], kind="stable")][: max(most, 0)]
         return best.tolist(), closeness[best].astype(float).tolist()
 
 

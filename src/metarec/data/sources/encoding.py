@@ -9,6 +9,7 @@ from typing import IO, cast
 
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
+from metarec.data.sources.letters import written_in
 
 BYTES_AT_ONCE = 1 << 22
 MARKS = (
@@ -78,7 +79,7 @@ def encoding_of(path: Path) -> str:
                 part = file.read(BYTES_AT_ONCE)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            return _of_one_byte_or_chinese(_bytes(path))
+            return written_in(_bytes(path))
     return "utf-8"
 
 
@@ -91,33 +92,6 @@ def _without_mark(start: bytes) -> str | None:
     if max(even, odd) < 0.3 * len(sample) / 2:
         return None
     return "utf-16-le" if odd > even else "utf-16-be"
-
-
-def _of_one_byte_or_chinese(content: bytes) -> str:
-    """GB18030 where nearly all pairs of high bytes are common Chinese characters, else Western
-    European, as Windows or else as the standard has it.
-    """
-    try:
-        text = content.decode("gb18030")
-        high = [c for c in text if ord(c) > 127]
-        common = sum(_is_common(c) for c in high)
-        if high and common >= 0.9 * len(high):
-            return "gb18030"
-    except UnicodeDecodeError:
-        pass
-    try:
-        content.decode("cp1252")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "cp1252"
-
-
-def _is_common(letter: str) -> bool:
-    """Whether GB2312, which has the common characters, has it, as an ideograph or punctuation."""
-    try:
-        return len(letter.encode("gb2312")) == 2
-    except UnicodeEncodeError:
-        return False
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from metarec.evaluation.curve import CurveTable
 from metarec.evaluation.measure import METRICS
-from metarec.runtime.drawing import COLORS, QUIET, new_figure, themed
+from metarec.runtime.drawing import COLORS, QUIET, arms, new_figure, themed
 
 if TYPE_CHECKING:
     from metarec.evaluation.evaluate import Evaluation
@@ -231,7 +231,7 @@ def draw_calibration(evaluation: Evaluation) -> str | None:
         axes.errorbar(
             x,
             mean,
-            [np.maximum(mean - low, 0), np.maximum(high - mean, 0)],
+            arms(mean, low, high),
             color=OURS,
             marker="o",
             markersize=5,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from metarec.fairness.disparity import more_is_better
 from metarec.fairness.mitigation.trade_off import AS_IS, MAX_COST, TradeOffTable
-from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, themed
+from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, themed
 
 
 def draw_trade_offs(table: TradeOffTable) -> str:
@@ -28,8 +28,8 @@ def draw_trade_offs(table: TradeOffTable) -> str:
         axes.errorbar(
             [change.value],
             [row.gap],
-            xerr=[[change.value - change.low], [change.high - change.value]],
-            yerr=[[gap.value - gap.low], [gap.high - gap.value]],
+            xerr=arms(change.value, change.low, change.high),
+            yerr=arms(gap.value, gap.low, gap.high),
             color=tint,
             marker=marker,
             markersize=5,

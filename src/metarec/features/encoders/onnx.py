@@ -52,12 +52,9 @@ class OnnxModel:
         return made
 
 
-def _export(model: Any, path: Path) -> None:
-    """Write the model, whole or not at all."""
+def _last_layer(model: Any) -> Any:
+    """The model as ONNX has it: two arrays in, the hidden states of its last layer out."""
     import torch
-
-    for needed in ("onnx", "onnxscript"):
-        require(needed, "export")
 
     class LastLayer(torch.nn.Module):
         def __init__(self) -> None:
@@ -69,6 +66,16 @@ def _export(model: Any, path: Path) -> None:
                 input_ids=input_ids, attention_mask=attention_mask
             ).last_hidden_state
             return hidden
+
+    return LastLayer()
+
+
+def _export(model: Any, path: Path) -> None:
+    """Write the model, whole or not at all."""
+    import torch
+
+    for needed in ("onnx", "onnxscript"):
+        require(needed, "export")
 
     limit = int(getattr(model.config, "max_position_embeddings", 512) or 512)
     free = {
@@ -82,7 +89,7 @@ def _export(model: Any, path: Path) -> None:
     try:
         with _quietly():
             torch.onnx.export(
-                LastLayer().eval(),
+                _last_layer(model).eval(),
                 (example, torch.ones_like(example)),
                 draft,
                 input_names=["input_ids", "attention_mask"],

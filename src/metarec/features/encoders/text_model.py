@@ -105,23 +105,8 @@ def load_model(
         quiet_transformers(transformers),
         redirect_stderr(io.StringIO()) if gguf else nullcontext(),
     ):  # GGUF draws bars of its own
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                located.folder, local_files_only=True, **gguf
-            )
-        except (*UNREADABLE, TypeError, AttributeError) as error:
-            raise BadInput(
-                f"{located.name!r} holds no tokenizer that can be read; is it a text model? "
-                f"({_first_line(error)})"
-            ) from error
-        try:
-            model, told = transformers.AutoModel.from_pretrained(
-                located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf
-            )
-        except (*UNREADABLE, RuntimeError) as error:
-            raise BadInput(
-                f"{located.name!r} cannot be loaded as a text model ({_first_line(error)})"
-            ) from error
+        tokenizer = _read_tokenizer(located, transformers, gguf)
+        model, told = _read_weights(located, transformers, dtype, gguf)
     _check_weights(located, model, told)
     _check_tokenizer(located, tokenizer, model.config.vocab_size)
     model = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
@@ -137,6 +122,33 @@ def load_model(
                 model, {torch.nn.Linear}, dtype=torch.qint8
             )  # type: ignore[no-untyped-call]
     return tokenizer, model
+
+
+def _read_tokenizer(located: Located, transformers: Any, gguf: dict[str, str]) -> Any:
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            located.folder, local_files_only=True, **gguf
+        )
+    except (*UNREADABLE, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"{located.name!r} holds no tokenizer that can be read; is it a text model? "
+            f"({_first_line(error)})"
+        ) from error
+
+
+def _read_weights(
+    located: Located, transformers: Any, dtype: Any, gguf: dict[str, str]
+) -> tuple[Any, Any]:
+    """The model, and what transformers told of loading it."""
+    try:
+        model, told = transformers.AutoModel.from_pretrained(
+            located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf
+        )
+    except (*UNREADABLE, RuntimeError) as error:
+        raise BadInput(
+            f"{located.name!r} cannot be loaded as a text model ({_first_line(error)})"
+        ) from error
+    return model, told
 
 
 @contextmanager

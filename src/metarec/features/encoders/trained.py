@@ -121,24 +121,9 @@ class TrainedEncoder:
         import torch
 
         options = options or TrainedOptions()
-        if len(texts) != len(targets):
-            raise BadInput(
-                f"there are {len(texts):,} texts and {len(targets):,} targets; give one target "
-                f"for each text"
-            )
-        directions, counts = (
-            unit_rows(np.asarray(targets)),
-            np.ones(len(texts)) if weights is None else np.asarray(weights, np.float64),
-        )
-        has_words = np.array([TOKEN.search(text) is not None for text in texts], dtype=bool)
-        usable = np.flatnonzero((directions != 0).any(axis=1) & (counts > 0) & has_words)
+        directions = unit_rows(np.asarray(targets))
+        usable, counts = _usable(texts, directions, weights)
         learned = [texts[int(row)] for row in usable]
-        if len(usable) < 2:
-            raise BadInput(
-                f"only {len(usable)} of {len(texts):,} texts have words and a target; a trained "
-                f"encoder needs at least 2 "
-                "(hundreds to be of use); take encoder='tfidf'"
-            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
             encoder = cls(
@@ -147,9 +132,7 @@ class TrainedEncoder:
                 options=options,
                 dim=directions.shape[1],
             )
-            encoder._train(
-                learned, directions[usable], counts[usable] / counts[usable].mean(), rng, progress
-            )
+            encoder._train(learned, directions[usable], counts / counts.mean(), rng, progress)
         return encoder
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
@@ -205,39 +188,35 @@ class TrainedEncoder:
         """Adam on weighted cosine distance; the state best on held-out texts is kept."""
         import torch
 
-        tokens = self._tokens(texts)
+        options, network, tokens = self.options, self._network, self._tokens(texts)
         shuffled = rng.permutation(len(texts))
-        evaluated, learned = np.split(shuffled, [int(self.options.held_out * len(texts))])
-        optimizer = torch.optim.Adam(self._network.parameters(), lr=self.options.learning_rate)
+        evaluated, learned = np.split(shuffled, [int(options.held_out * len(texts))])
+        optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
 
         def losses(epoch: int) -> Iterator[Any]:  # noqa: ARG001
-            self._network.train()
-            for rows in _steps(rng.permutation(learned), tokens, self.options.batch):
+            network.train()
+            for rows in _steps(rng.permutation(learned), tokens, options.batch):
                 cosine = self._cosine(tokens, targets, rows)
                 yield ((1 - cosine) * on_device(weights[rows]).float()).mean()
-            self._network.eval()
+            network.eval()
 
         def quality() -> float:
             with torch.no_grad():
                 cosine = in_memory(self._cosine(tokens, targets, evaluated))
             return float(np.average(cosine, weights=weights[evaluated]))
 
+        watch = Watch(
+            quality=quality, state=lambda: weights_of(network), every=1, patience=options.patience
+        )
         best = train(
-            self.options.epochs,
+            options.epochs,
             losses,
             optimizer,
-            watch=Watch(
-                quality=quality,
-                state=lambda: weights_of(self._network),
-                every=1,
-                patience=self.options.patience,
-            )
-            if len(evaluated)
-            else None,
-            tell=lambda done, _: progress("train text encoder", done / self.options.epochs),
+            watch=watch if len(evaluated) else None,
+            tell=lambda done, _: progress("train text encoder", done / options.epochs),
         )
         if best.state is not None:
-            self._network.load_state_dict(best.state)
+            network.load_state_dict(best.state)
             self.held_out_cosine = best.quality
 
     def _cosine(self, tokens: list[list[int]], targets: np.ndarray, rows: np.ndarray) -> Any:
@@ -250,6 +229,31 @@ class TrainedEncoder:
         """Word indexes of each text; empty where it has no words."""
         most = self.options.max_words
         return [[self._places.get(word, UNKNOWN) for word in _words(text, most)] for text in texts]
+
+
+def _usable(
+    texts: Sequence[str], directions: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that have words, a direction and a weight, and their weights.
+
+    Raises:
+        BadInput: if the rows do not match, or there are fewer than two.
+    """
+    if len(texts) != len(directions):
+        raise BadInput(
+            f"there are {len(texts):,} texts and {len(directions):,} targets; give one target "
+            f"for each text"
+        )
+    counts = np.ones(len(texts)) if weights is None else np.asarray(weights, np.float64)
+    has_words = np.array([TOKEN.search(text) is not None for text in texts], dtype=bool)
+    usable = np.flatnonzero((directions != 0).any(axis=1) & (counts > 0) & has_words)
+    if len(usable) < 2:
+        raise BadInput(
+            f"only {len(usable)} of {len(texts):,} texts have words and a target; a trained "
+            f"encoder needs at least 2 "
+            "(hundreds to be of use); take encoder='tfidf'"
+        )
+    return usable, counts[usable]
 
 
 def collaborative_targets(matrix: Any, dim: int = 64, *, seed: int = 0) -> Targets:
