@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -346,3 +347,95 @@ def test_a_mark_that_begins_ids_or_lines_of_a_cell_makes_no_comment(tmp_path: Pa
     rows = "".join(f'u{n % 5},x{n % 7},"one\n# two\nthree"\n' for n in range(20))
     data, found = one_file(tmp_path, f"user,item,text\n{rows}")
     assert len(data.interactions) == 20 and not told(found, "comments")
+
+
+LINES = [{"product_id": f"x{n}", "title": f"Title {n}", "quantity": n % 3 + 1} for n in range(7)]
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        [
+            {"id": n, "customer": {"id": f"u{n % 5}"}, "line_items": LINES[n % 4 :]}
+            for n in range(9)
+        ],
+        [
+            {
+                "event_timestamp": 1_710_000_000_000_000 + n,
+                "user_pseudo_id": f"u{n % 5}",
+                "event_params": [{"key": "page", "value": {"string_value": "x"}}],
+                "items": [
+                    {"item_id": i["product_id"], "item_name": i["title"]} for i in LINES[n % 4 :]
+                ],
+            }
+            for n in range(9)
+        ],
+        {
+            "orders": [
+                {
+                    "user": f"u{n % 5}",
+                    "items": [{"id": i["product_id"], "title": i["title"]} for i in LINES[n % 4 :]],
+                }
+                for n in range(9)
+            ]
+        },
+        [
+            {
+                "user": f"u{n}",
+                "orders": [{"no": k, "lines": LINES[k:]} for k in range(3 + (n == 0))],
+            }
+            for n in range(3)
+        ],
+    ],
+)
+def test_items_within_orders_are_rows(tmp_path: Path, orders: Any) -> None:
+    data, found = one_file(tmp_path, json.dumps(orders), "orders.json")
+    assert set(data.interactions.frame["item_id"]) == {f"x{n}" for n in range(7)}
+    assert titles(data)["x3"] == "Title 3"
+    assert any("each of them is a row of its own" in f.why for f in found)
+
+
+def test_lists_of_ids_by_the_name_of_several(tmp_path: Path) -> None:
+    rows = [json.dumps({"user_id": f"u{n}", "tracks": [f"x{n}", f"x{n + 1}"]}) for n in range(5)]
+    data, _ = one_file(tmp_path, "\n".join(rows), "plays.jsonl")
+    assert len(data.interactions) == 10
+
+
+def test_rows_below_the_first_of_an_order_are_of_its_user(tmp_path: Path) -> None:
+    rows = "".join(f"{n},u{n % 5},2024-01-0{n + 1},x1,2\n,,,x{n},1\n,,,x9,1\n" for n in range(6))
+    data, found = one_file(tmp_path, f"Order,Customer,Date,Product,Qty\n{rows}")
+    frame = data.interactions.frame
+    assert len(frame) >= 17 and told(found, "blocks") == [12] and frame["timestamp"].min() > 1e9
+    assert set(frame.filter(pl.col("item_id") == "x9")["user_id"]) == {f"u{n}" for n in range(5)}
+    rows = "".join(
+        f"#{n},u{n % 5}@x.org,2024-01-0{n + 1},x1,T1\n#{n},,2024-01-0{n + 1},y{n % 3},T2\n"
+        for n in range(6)
+    )
+    names = "Name,Email,Created at,Lineitem sku,Lineitem name"
+    data, found = one_file(tmp_path, f"{names}\n{rows}", "orders_export.csv")
+    assert len(data.interactions) == 12 and told(found, "blocks") == [6]
+    rows = "".join(f"#{n},{'' if n == 7 else 'u'},2024-01-01,x{n % 3}\n" for n in range(20))
+    data, found = one_file(tmp_path, f"order,user,date,item\n{rows}", "guests.csv")
+    assert len(data.interactions) == 19 and not told(found, "blocks")  # who that is nobody knows
+
+
+def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
+    names = ["Alien", "Brazil", "Casablanca", "Diva", "Fargo", "Gattaca", "Heat", "Ida"]
+    for first in ("user_id", ""):
+        rows = "".join(
+            f"u{u}," + ",".join("" if (u + n) % 3 else str(n % 5 + 1) for n in range(8)) + "\n"
+            for u in range(9)
+        )
+        data, found = one_file(tmp_path, ",".join([first, *names]) + f"\n{rows}", "films.csv")
+        assert data.interactions.has_values and told(found, "matrix") == [24]
+        assert set(data.interactions.frame["item_id"]) == set(names)
+    rows = "".join(
+        f"u{u}," + ",".join(str(int((u + n) % 3 == 0)) for n in range(8)) + "\n" for u in range(9)
+    )
+    data, found = one_file(tmp_path, ",".join(["customer", *names]) + f"\n{rows}", "bought.csv")
+    assert len(data.interactions) == 24 and data.interactions.acts()["sign"].sum() == 24
+    rows = "".join(
+        f"u{u}," + ",".join(str(20 + 7 * u + n) for n in range(8)) + "\n" for u in range(9)
+    )
+    with pytest.raises(BadInput, match="no column 'item_id'"):  # what users are like
+        one_file(tmp_path, ",".join(["customer", *names]) + f"\n{rows}", "people.csv")
