@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.errors import BadInput
+from metarec.data.event_rows import EXAMPLES, Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import BLANK
 from metarec.data.sources.comments import without_comments
@@ -25,7 +26,6 @@ from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.escapes import Escapes, escapes_told
 from metarec.data.sources.headings import headings_of
 from metarec.data.sources.strays import has_strays, nameless, short_rows, without_strays
-from metarec.data.validity import EXAMPLES, Place
 
 MAX_LINE = 1 << 24
 """Characters; no line of a text table may be longer."""

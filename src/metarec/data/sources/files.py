@@ -13,10 +13,10 @@ import polars as pl
 
 from metarec.data.columns import SYNONYMS, key_of, plain
 from metarec.data.errors import BadInput
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.sources.delimited import AS_CSV, read_delimited
 from metarec.data.sources.encoding import as_utf8
-from metarec.data.validity import Place
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")

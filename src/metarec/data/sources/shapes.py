@@ -11,10 +11,10 @@ from dataclasses import replace
 import polars as pl
 
 from metarec.data.columns import ITEM_NOUNS, MATRIX, key_of, names_a_moment, plain
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.cells import flat
-from metarec.data.validity import Place
 
 MAX_DEPTH = 4
 """Lists within lists, at most."""
