@@ -161,7 +161,7 @@ def test_dates_that_can_be_read_in_one_way(tmp_path: Path, moment: str) -> None:
 
 
 def test_a_format_of_dates(tmp_path: Path) -> None:
-    table(tmp_path, "user_id,item_id,at\na,x,03/04/24 17:30\nb,y,28/04/24 08:00\n")
+    table(tmp_path, "user_id,item_id,at\na,x,03/04/24 17:30\nb,y,08/04/24 08:00\n")
     source = "[[sources]]\ninteractions='interactions.csv'\ncolumns={timestamp='at'}\n"
     table(tmp_path, source, "c.toml")
     with pytest.raises(BadInput, match="time_format"):

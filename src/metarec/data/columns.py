@@ -226,6 +226,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *itertools.chain(*STAND_INS.values()),
     ),
     "item_id": (
+        "lineitem_sku",
         "isin",
         *_keys(ITEM_NOUNS),
         "symbol",
@@ -234,6 +235,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *CHINESE_ITEM_NOUNS,
     ),
     "title": (
+        "lineitem_name",
         *(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("name", "title")),
         *_chinese((*CHINESE_ITEM_NOUNS, "片", "歌"), "名称 名字 名 标题"),
     ),
@@ -247,7 +249,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
 """Further names, where no better one is there."""
 AS_GIVEN = "_as_given"
 """Ending of a column of a canonical name that a mapping takes from elsewhere."""
-AMOUNTS = ("quantity", "qty", "数量", *QUANTITIES)
+AMOUNTS = ("quantity", "qty", "lineitemquantity", "数量", *QUANTITIES)
 """Names of columns that say how much was bought; below 0, what came back."""
 SUMS = (
     *("amount", "total", "totalprice", "revenue", "sales", "lineamount"),

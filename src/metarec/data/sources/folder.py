@@ -15,6 +15,7 @@ import polars as pl
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.columns import plain, rename, renamed, spoken
 from metarec.data.errors import BadInput
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.languages import names_in
@@ -33,8 +34,9 @@ from metarec.data.sources.lists import looks_like_lists, one_row_each
 from metarec.data.sources.moments import with_moment
 from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
+from metarec.data.sources.shapes import one_row_an_event
 from metarec.data.tables import Tables, side_findings
-from metarec.data.validity import Place, refuse_if_unreadable, valid_events
+from metarec.data.validity import refuse_if_unreadable, valid_events
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,6 +274,8 @@ def _events(
     frame, place, findings = flat(raw[0]), raw[1], raw[2]
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
+    frame, place, shaped = one_row_an_event(frame, place, reading.synonyms, reading.columns)
+    findings = [*findings, *shaped]
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
