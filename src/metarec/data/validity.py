@@ -21,7 +21,7 @@ from metarec.data.parsing import (
 )
 from metarec.data.units import measured
 
-ROUNDED_ID = r"^\d(\.\d+)?[eE]\+\d+$"
+ROUNDED_ID = r"^\d([.,]\d+)?[eE]\+\d+$"
 """A long number as a spreadsheet shows it: `1.23E+12`."""
 
 

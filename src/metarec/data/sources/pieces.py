@@ -10,10 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
 from metarec.data.sources.parts import Joined
-from metarec.data.validity import Place
 
 _VALUE = re.compile(r"^(\w+)=(.+)$")
 

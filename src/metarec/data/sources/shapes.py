@@ -148,7 +148,8 @@ def _from_matrix(
     items, the cells ratings, or 1 and 0.
     """
     user = user or (frame.columns[0] if frame.width and frame.columns[0] == "" else None)
-    others = [c for c in frame.columns if c != user]
+    own = [c for c in frame.columns if c in ("kind", "timestamp")]
+    others = [c for c in frame.columns if c not in (user, *own)]
     if user is None or len(others) < MATRIX or any(t.is_nested() for t in frame.schema.values()):
         return frame, place, []
     numbers = frame.select(as_numbers(frame[c]).alias(c) for c in others)
@@ -159,8 +160,9 @@ def _from_matrix(
     if not is_said or empty < MIN_GAPS * frame.height * len(others):
         return frame, place, []
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
-    wide = numbers.with_columns(frame[user].alias("user_id"), rows.alias("__row"))
-    cells = wide.unpivot(index=["user_id", "__row"], variable_name="item_id", value_name="value")
+    beside = [frame[user].alias("user_id"), rows.alias("__row"), *(frame[c] for c in own)]
+    wide, index = numbers.with_columns(beside), ["user_id", "__row", *own]
+    cells = wide.unpivot(index=index, variable_name="item_id", value_name="value")
     cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
     if marks <= {0.0, 1.0}:
         cells = cells.filter(pl.col("value") > 0).drop("value")
