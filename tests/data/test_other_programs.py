@@ -209,6 +209,7 @@ def test_the_grade_of_a_user_or_an_item_is_no_rating(tmp_path: Path) -> None:
         "Müşteri No;Ürün Kodu;Puan;Tarih;Ürün Adı;İşlem",
         "ユーザー;商品;評価;日時;商品名;行動",
         "会員番号;商品コード;評点;購入日時;タイトル;イベント種別",
+        "顧客コード;商品番号;評価;注文日;商品名;行動",
         "회원번호;상품코드;평점;구매일;상품명;행동",
         "Клиент;Артикул;Оценка;Дата заказа;Наименование товара;Действие",
         "ID пользователя;Код товара;рейтинг;дата;название;тип события",
@@ -426,7 +427,8 @@ def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
             f"u{u}," + ",".join("" if (u + n) % 3 else str(n % 5 + 1) for n in range(8)) + "\n"
             for u in range(9)
         )
-        data, found = one_file(tmp_path, ",".join([first, *names]) + f"\n{rows}", "films.csv")
+        name = "films.csv" if first else "ratings.csv"  # as MovieLens calls its file
+        data, found = one_file(tmp_path, ",".join([first, *names]) + f"\n{rows}", name)
         assert data.interactions.has_values and told(found, "matrix") == [24]
         assert set(data.interactions.frame["item_id"]) == set(names)
     rows = "".join(
@@ -439,3 +441,43 @@ def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
     )
     with pytest.raises(BadInput, match="no column 'item_id'"):  # what users are like
         one_file(tmp_path, ",".join(["customer", *names]) + f"\n{rows}", "people.csv")
+
+
+def test_a_table_in_several_files_is_one(tmp_path: Path) -> None:
+    for month in (1, 2, 3):
+        rows = "".join(f"u{n % 5},x{n % 7},{n % 4}\n" for n in range(month, 35, 3))
+        for folder, name in (
+            ("parts", f"part-{month:05d}.csv"),
+            ("months", f"orders_2024_{month:02d}.csv"),
+            (f"hive/date=2024-0{month}-01", "part.csv"),
+        ):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_text(f"user,item,rating\n{rows}")
+    (tmp_path / "parts" / "_SUCCESS").touch()
+    (tmp_path / "months" / "products.csv").write_text("product_id,title\nx1,One\n")
+    for folder in ("parts", "months", "hive"):
+        data, report = read_clean(tmp_path / folder)
+        assert len(data.interactions) == 34 and data.interactions.has_values
+        assert any("3 files" in f.why for f in report.findings)
+        ingest(tmp_path / folder, tmp_path / f"{folder}-out")
+    assert read_clean(tmp_path / "hive")[0].interactions.has_time
+    assert titles(read_clean(tmp_path / "months")[0])["x1"] == "One"
+
+
+def test_a_workbook_is_refused_with_how_to_export_it(tmp_path: Path) -> None:
+    for name in ("orders.xlsx", "orders.csv"):
+        with pytest.raises(BadInput, match="save it as CSV UTF-8"):
+            one_file(tmp_path, b"PK\x03\x04" + b"\x00" * 99, name)
+
+
+def test_ids_that_a_spreadsheet_with_a_comma_has_rounded_are_told(tmp_path: Path) -> None:
+    rows = "".join(f"9,78{n % 5}E+12;x{n % 7};{n % 4}\n" for n in range(20))
+    _, found = one_file(tmp_path, f"user_id;item_id;rating\n{rows}")
+    assert told(found, "rounded_ids") == [20]
+
+
+def test_a_status_of_applications_says_what_was_done(tmp_path: Path) -> None:
+    said = ["Applied", "Rejected", "Hired", "Interview", "Withdrawn"]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 5]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"applicant_id,job_id,status\n{rows}")
+    assert (data.interactions.acts()["sign"] < 0).sum() == 14

@@ -22,6 +22,7 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.columns import renamed
 from metarec.data.dataset import Dataset
 from metarec.data.download import Progress
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding, merged
 from metarec.data.report import DataReport, report_of
 from metarec.data.rules import rating_scale
@@ -34,7 +35,7 @@ from metarec.data.sources.parts import Joined
 from metarec.data.sources.roles import Files, files_of
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
-from metarec.data.validity import Place, valid_events
+from metarec.data.validity import valid_events
 
 HASH_SEED = 20_250_101
 
@@ -120,14 +121,18 @@ def _ingest(
         data.interactions.frame.write_parquet(scratch / f"clean-{number:05d}.parquet")
         parts.append(tally(data))
     if first is None:
-        why = ", ".join(dict.fromkeys(f"{f.rule} ({f.why})" for f in findings if f.rows))
-        raise BadInput(
-            f"{path.name}: no events are left after the rules {why}; relax them"
-            if why
-            else f"{path.name} has no rows; it needs at least one event"
-        )
+        raise BadInput(_nothing_left(path, findings))
     invented = _invented(scan.collect_schema().names(), first.interactions)
     return _written(half, source, sides, first, parts, findings, config, invented)
+
+
+def _nothing_left(path: Path, findings: Sequence[Finding]) -> str:
+    why = ", ".join(dict.fromkeys(f"{f.rule} ({f.why})" for f in findings if f.rows))
+    return (
+        f"{path.name}: no events are left after the rules {why}; relax them"
+        if why
+        else f"{path.name} has no rows; it needs at least one event"
+    )
 
 
 def _invented(columns: Sequence[str], events: Interactions) -> list[str]:

@@ -11,10 +11,10 @@ from dataclasses import replace
 import polars as pl
 
 from metarec.data.columns import ITEM_NOUNS, MATRIX, key_of, names_a_moment, plain
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.cells import flat
-from metarec.data.validity import Place
 
 MAX_DEPTH = 4
 """Lists within lists, at most."""
@@ -61,7 +61,7 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _holds_items(column: str, dtype: pl.DataType, synonyms: Synonyms) -> bool:
+def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
     if not isinstance(dtype, pl.List):
         return False
     if not isinstance(dtype.inner, pl.Struct):
@@ -148,7 +148,8 @@ def _from_matrix(
     items, the cells ratings, or 1 and 0.
     """
     user = user or (frame.columns[0] if frame.width and frame.columns[0] == "" else None)
-    others = [c for c in frame.columns if c != user]
+    own = [c for c in frame.columns if c in ("kind", "timestamp")]
+    others = [c for c in frame.columns if c not in (user, *own)]
     if user is None or len(others) < MATRIX or any(t.is_nested() for t in frame.schema.values()):
         return frame, place, []
     numbers = frame.select(as_numbers(frame[c]).alias(c) for c in others)
@@ -159,8 +160,9 @@ def _from_matrix(
     if not is_said or empty < MIN_GAPS * frame.height * len(others):
         return frame, place, []
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
-    wide = numbers.with_columns(frame[user].alias("user_id"), rows.alias("__row"))
-    cells = wide.unpivot(index=["user_id", "__row"], variable_name="item_id", value_name="value")
+    beside = [frame[user].alias("user_id"), rows.alias("__row"), *(frame[c] for c in own)]
+    wide, index = numbers.with_columns(beside), ["user_id", "__row", *own]
+    cells = wide.unpivot(index=index, variable_name="item_id", value_name="value")
     cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
     if marks <= {0.0, 1.0}:
         cells = cells.filter(pl.col("value") > 0).drop("value")
