@@ -82,7 +82,7 @@ def explain(
     request, notes = known_history(model, request)
     column = int(columns_of(model, [item_id])[0])
     titles = model.catalog.titles()
-    stands = _standing(model, request, column)
+    stands = _position(model, request, column)
     notes += _notes(model, request, item_id, stands)
     events = _events(model, request, item_id, titles)
     features = _features(model, request, item_id, stands.weights, words, n_content, notes)
@@ -109,7 +109,7 @@ def explain(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class Position:
     """Where an item stands for a user."""
 
     relative_score: float
@@ -122,12 +122,12 @@ class Standing:
     """The user's largest score."""
 
 
-def _standing(model: Explained, request: Request, column: int) -> Standing:
+def _position(model: Explained, request: Request, column: int) -> Position:
     both, hidden = model.score([Request(), request]), hidden_items(model, [request])
     scores, weights = both[1:], attention(both[0])
     listed = top(scores, hidden, len(model.vocabulary))[0]
     found = parts_at(model, [request], np.array([[column]]), weights)
-    return Standing(
+    return Position(
         relative_score=float(relative_to_shown(scores, weights)[0, column]),
         rank=int(np.flatnonzero(listed == column)[0]) + 1 if not hidden[0, column] else None,
         parts={name: float(part[0, 0]) for name, part in found.items()},
@@ -136,7 +136,7 @@ def _standing(model: Explained, request: Request, column: int) -> Standing:
     )
 
 
-def _notes(model: Explained, request: Request, item_id: str, stands: Standing) -> list[str]:
+def _notes(model: Explained, request: Request, item_id: str, stands: Position) -> list[str]:
     """What the reader must know: what does not add up, is not read, or is forbidden."""
     forbidden = policy_check_of(model).reasons(request, item_id)
     return [
@@ -152,7 +152,7 @@ def _reasons(
     column: int,
     events: list[EventEffect],
     features: list[FeatureEffect],
-    stands: Standing,
+    stands: Position,
 ) -> list[str]:
     """The effects in sentences; what the policy tells is not told twice."""
     return sentences(
