@@ -110,8 +110,8 @@ def test_the_search_for_long_ones_finds_them() -> None:
 
 
 def test_functions_and_modules_are_short() -> None:
-    """Name the steps of a long function, or move an idea of a long module to a file of its own. What
-    is short by now leaves the list.
+    """Name the steps of a long function, or move an idea of a long module to its own file; what is
+    short by now leaves the list.
     """
     source = ROOT / "src" / "metarec"
     found = {
