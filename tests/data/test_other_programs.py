@@ -481,3 +481,17 @@ def test_a_status_of_applications_says_what_was_done(tmp_path: Path) -> None:
     rows = "".join(f"u{n % 5},x{n % 7},{said[n % 5]}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"applicant_id,job_id,status\n{rows}")
     assert (data.interactions.acts()["sign"] < 0).sum() == 14
+
+
+@pytest.mark.parametrize(
+    ("names", "marks"), [("client,produit,note", "1234"), ("student_id,course_code,grade", "ABCD")]
+)
+def test_ratings_by_their_cells_are_read_in_bounded_memory_too(
+    tmp_path: Path, names: str, marks: str
+) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{marks[n % 4]}\n" for n in range(35))
+    at_once, _ = one_file(tmp_path, f"{names}\n{rows}")
+    ingest(tmp_path / "interactions.csv", tmp_path / "out", rows_at_once=10)
+    in_parts = read_clean(tmp_path / "out")[0].interactions
+    assert in_parts.has_values
+    assert in_parts.frame["value"].sum() == at_once.interactions.frame["value"].sum()
