@@ -261,8 +261,9 @@ def test_words_of_several_languages_are_read_by_their_cells_and_by_their_neighbo
     assert not data.interactions.has_values and "note" in data.interactions.context_columns
     data, found = one_file(tmp_path, f"Schüler,Kurs,Note,Bemerkung\n{rows}")  # 1 is best
     assert not data.interactions.has_values and any("Note" in f.why for f in found)
-    data, _ = one_file(tmp_path, f"user,item,data,nota\n{rows}")  # no other word is Italian
-    assert not data.interactions.has_time and not data.interactions.has_values
+    for names in ("user,item,data,nota", "participant,item,note,cant"):  # no other is Italian
+        data, _ = one_file(tmp_path, f"{names}\n{rows}")
+        assert not data.interactions.has_time and not data.interactions.has_values
     rows = "".join(f"u{n % 5},x{n % 7},{1 - 3 * (n % 9 == 0)}\n" for n in range(35))
     data, found = one_file(tmp_path, f"Kunde,Artikel,Menge\n{rows}")
     assert (data.interactions.acts()["sign"] < 0).sum() == 4 and told(found, "amounts") == [4]
