@@ -226,9 +226,8 @@ LANGUAGES: dict[str, Language] = {
     ),
 }
 NO_EVIDENCE = frozenset(
-    "cliente participant participantid participantcode participantref cant "
-    "ad data nota note notes nombre nome ano total n no num titel stelle oy cours offre "
-    "gast code id unidades prix rayon famille kategori kategorie kategorien".split()
+    "cliente cant ad data nota note notes nombre nome ano total n no num titel stelle oy cours "
+    "offre gast code id unidades prix rayon famille kategori kategorie kategorien".split()
 )
 """Names that are of several languages, or words of English too: they tell none."""
 BEST_IS_LOWEST = frozenset(("note", "noten"))
