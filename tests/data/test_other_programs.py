@@ -190,6 +190,9 @@ def test_the_grade_of_a_user_or_an_item_is_no_rating(tmp_path: Path) -> None:
     data, _ = one_file(tmp_path, f"pupil,book,grade,mark\n{rows}")
     assert not data.interactions.has_values
     assert "grade" in data.users.frame.columns and "mark" in data.items.frame.columns
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,mark\n{rows}")
+    assert data.interactions.context_columns == ["mark"]
     rows = "".join(f"u{n % 5},x{n % 7},{'red blue A'.split()[n % 3]}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"user,item,grade\n{rows}")
     assert data.interactions.context_columns == ["grade"]
@@ -418,6 +421,10 @@ def test_rows_below_the_first_of_an_order_are_of_its_user(tmp_path: Path) -> Non
     rows = "".join(f"#{n},{'' if n == 7 else 'u'},2024-01-01,x{n % 3}\n" for n in range(20))
     data, found = one_file(tmp_path, f"order,user,date,item\n{rows}", "guests.csv")
     assert len(data.interactions) == 19 and not told(found, "blocks")  # who that is nobody knows
+    who = ["," * 2 if n % 7 == 3 else f"u{n % 5},Ann,2020-01-01" for n in range(20)]
+    rows = "".join(f"{who[n]},2024-01-{n + 1:02d},x{n % 3}\n" for n in range(20))
+    data, found = one_file(tmp_path, f"user,name,registered_at,date,item\n{rows}", "guests.csv")
+    assert not told(found, "blocks") and len(data.interactions) == 17
 
 
 def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
@@ -481,3 +488,17 @@ def test_a_status_of_applications_says_what_was_done(tmp_path: Path) -> None:
     rows = "".join(f"u{n % 5},x{n % 7},{said[n % 5]}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"applicant_id,job_id,status\n{rows}")
     assert (data.interactions.acts()["sign"] < 0).sum() == 14
+
+
+@pytest.mark.parametrize(
+    ("names", "marks"), [("client,produit,note", "1234"), ("student_id,course_code,grade", "ABCD")]
+)
+def test_ratings_by_their_cells_are_read_in_bounded_memory_too(
+    tmp_path: Path, names: str, marks: str
+) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{marks[n % 4]}\n" for n in range(35))
+    at_once, _ = one_file(tmp_path, f"{names}\n{rows}")
+    ingest(tmp_path / "interactions.csv", tmp_path / "out", rows_at_once=10)
+    in_parts = read_clean(tmp_path / "out")[0].interactions
+    assert in_parts.has_values
+    assert in_parts.frame["value"].sum() == at_once.interactions.frame["value"].sum()

@@ -30,7 +30,9 @@ from metarec.data.schema import BadInput, Interactions
 from metarec.data.sources.delimited import sunk_as_it_should_be
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.files import read_table, suffix_of
+from metarec.data.sources.flat import LOOKED_AT
 from metarec.data.sources.folder import Reading, read_sides
+from metarec.data.sources.grades import with_grades
 from metarec.data.sources.parts import Joined
 from metarec.data.sources.roles import Files, files_of
 from metarec.data.statistics import Tally, facts, tally
@@ -165,7 +167,21 @@ def _lazy(
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
     renames, guessed = renamed(names, "interactions", path.name)
-    return scan.rename(renames), place, [*findings, *guessed]
+    scan = scan.rename(renames)
+    rated, grades = _rated(scan, path.name, names)
+    return scan.rename(rated), place, [*findings, *guessed, *grades]
+
+
+def _rated(
+    scan: pl.LazyFrame, name: str, given: Sequence[str]
+) -> tuple[dict[str, str], list[Finding]]:
+    """Which column holds ratings, if its cells tell and not its name alone, by the first rows."""
+    sample = scan.head(LOOKED_AT).collect()
+    read, findings = with_grades(sample, name, given)
+    if "value" in sample.columns or "value" not in read.columns:
+        return {}, findings
+    (column,) = set(sample.columns) - set(read.columns)
+    return {column: "value"}, [f for f in findings if repr(column) in f.why]
 
 
 def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Finding]]:
@@ -204,6 +220,9 @@ def _cleaned(
     config: CleaningConfig,
     findings: list[Finding],
 ) -> Dataset:
+    if "value" in rows.columns:  # letters and words
+        rows, grades = with_grades(rows, place.name, rows.columns)
+        findings += grades
     events, found = valid_events(rows, place, config)
     findings += found
     interactions = Interactions.of(events)

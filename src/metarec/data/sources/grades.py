@@ -98,9 +98,12 @@ def _is_rated(column: pl.Series) -> bool:
     """Whether a column holds different marks or numbers."""
     if column.dtype.is_nested() or column.dtype == pl.Boolean or nothing(column).n_unique() < 2:
         return False
-    if column.dtype != pl.Utf8:
-        return column.dtype.is_numeric()
-    is_read = as_numbers(column).null_count() == nothing(column).null_count()
+    if column.dtype != pl.Utf8 and not column.dtype.is_numeric():
+        return False
+    numbers = as_numbers(column)
+    if numbers.null_count() < len(column) and {*numbers.drop_nulls().unique()} <= {0.0, 1.0}:
+        return False  # a mark that is there or not
+    is_read = numbers.null_count() == nothing(column).null_count()
     return is_read or _points(column) is not None or measured(column, is_rating=True) is not None
 
 

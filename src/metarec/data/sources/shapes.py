@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.columns import ITEM_NOUNS, MATRIX, key_of, names_a_moment, plain
+from metarec.data.columns import ITEM_NOUNS, MATRIX, SYNONYMS, key_of, plain
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
@@ -25,6 +25,7 @@ with 0, at least: else columns are what users are like.
 _LINES = ("items", "lines", "lineitems", "orderitems", "orderlines", "products", "positions")
 """What lists of items are called whose objects have an `id`, as `plain` has it."""
 _ORDER = re.compile(r"(order|invoice|receipt|basket|transaction|ticket|订单|单据|发票|小票)")
+_TIMES = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"])}
 Synonyms = Mapping[str, Sequence[str]]
 
 
@@ -120,15 +121,17 @@ def _filled(
     if not blank.any() or blank[0] or nothing(frame[item]).filter(blank).null_count():
         return frame, []
     others = [c for c in frame.columns if c not in (user, item)]
-    orders = [c for c in others if _ORDER.search(plain(c)) or plain(c) in ("name", "id", "no")]
-    together = [c for c in others if nothing(frame[c]).is_null().equals(blank)]
-    if any(c in orders or names_a_moment(c) for c in together):
+    orders = [c for c in others if _ORDER.search(plain(c))]
+    times = [c for c in others if plain(c) in _TIMES]
+    gaps = {c: nothing(frame[c]).is_null() for c in others}
+    together = [c for c in others if gaps[c].equals(blank)]
+    own_time = any(not gaps[c].equals(blank) for c in times)  # such a row is an event by itself
+    if not own_time and {*together} & {*orders, *times}:
         frame = frame.with_columns(nothing(frame[c]).forward_fill() for c in (user, *together))
-    else:
-        same = [c for c in orders if _repeats_above(frame[c], blank)]
-        if not same:
-            return frame, []
+    elif any(_repeats_above(frame[c], blank) for c in others if c in orders or plain(c) == "name"):
         frame = frame.with_columns(nothing(frame[user]).forward_fill())
+    else:
+        return frame, []
     why = (
         f"rows of {place.name} without {user} are of the same order as the row above, and its user"
     )
