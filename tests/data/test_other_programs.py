@@ -503,3 +503,11 @@ def test_ratings_by_their_cells_are_read_in_bounded_memory_too(
     in_parts = read_clean(tmp_path / "out")[0].interactions
     assert in_parts.has_values
     assert in_parts.frame["value"].sum() == at_once.interactions.frame["value"].sum()
+
+
+def test_a_grade_that_the_user_calls_context_is_none(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{'ABC'[n % 3]}\n" for n in range(35))
+    (tmp_path / "r.csv").write_text(f"user,item,grade\n{rows}")
+    source = "[[sources]]\ninteractions = 'r.csv'\ncontext = ['grade']\n"
+    data, _ = one_file(tmp_path, source, "c.toml")
+    assert data.interactions.context_columns == ["grade"]

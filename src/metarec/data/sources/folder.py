@@ -281,7 +281,7 @@ def _events(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
     findings = [*findings, *lists, *looks_like_lists(frame["item_id"], place.name)]
-    frame, grades = with_grades(frame, place.name, raw[0].columns)
+    frame, grades = with_grades(frame, place.name, raw[0].columns, reading.context or ())
     findings = [*findings, *grades]
     if reading.kind is not None:
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
