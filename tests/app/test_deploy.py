@@ -16,7 +16,8 @@ pytest.importorskip("fastapi")
 
 from metarec.app.cli import app  # noqa: E402
 from metarec.app.service.metrics import Metrics  # noqa: E402
-from metarec.app.service.settings import PREFIX, ServiceSettings, load_settings  # noqa: E402
+from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from metarec.app.service.settings_sources import PREFIX, load_settings  # noqa: E402
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())

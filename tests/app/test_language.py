@@ -15,7 +15,8 @@ pytest.importorskip("httpx")
 from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.service.application import create_app  # noqa: E402
-from metarec.app.service.settings import ServiceSettings, load_settings  # noqa: E402
+from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from metarec.app.service.settings_sources import load_settings  # noqa: E402
 from metarec.data.schema import BadInput  # noqa: E402
 from served_model import saved_model  # noqa: E402
 

@@ -17,7 +17,7 @@ import pytest
 
 from metarec import BadInput
 from metarec.app.service.process import check_can_serve
-from metarec.app.service.settings import load_settings
+from metarec.app.service.settings_sources import load_settings
 from served_model import saved_model
 
 EVENTS = [{"item_id": "r01", "value": 5}, {"item_id": "s02", "kind": "dislike"}]

@@ -16,11 +16,11 @@ import pytest
 from metarec.app.importing import import_data
 from metarec.app.retraining.compare import as_holdout_users, compare, groups_of
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
-from metarec.app.retraining.loop import (
+from metarec.app.retraining.loop import retrain
+from metarec.app.retraining.material import (
     HOLDOUT_SHARE,
     by_own_choice,
     how_to_learn,
-    retrain,
     scale_of,
     split_holdout_users,
 )

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from metarec.app.service.run import serve
-from metarec.app.service.settings import ServiceSettings, load_settings
+from metarec.app.service.settings import ServiceSettings
+from metarec.app.service.settings_sources import load_settings
 from metarec.data.schema import BadInput
 
 

@@ -161,7 +161,7 @@ def test_dates_that_can_be_read_in_one_way(tmp_path: Path, moment: str) -> None:
 
 
 def test_a_format_of_dates(tmp_path: Path) -> None:
-    table(tmp_path, "user_id,item_id,at\na,x,03/04/24 17:30\nb,y,28/04/24 08:00\n")
+    table(tmp_path, "user_id,item_id,at\na,x,03/04/24 17:30\nb,y,08/04/24 08:00\n")
     source = "[[sources]]\ninteractions='interactions.csv'\ncolumns={timestamp='at'}\n"
     table(tmp_path, source, "c.toml")
     with pytest.raises(BadInput, match="time_format"):
@@ -265,6 +265,7 @@ def test_keys_that_are_objects() -> None:
         ("gb18030", ["公平", "代价"]),
         ("big5", ["紅樓夢", "電影"]),
         ("cp932", ["となりのトトロ", "会員番号"]),
+        ("cp932", ["購入日時", "2024年5月1日 8時5分"]),
         ("euc_jp", ["となりのトトロ", "会員"]),
         ("euc_kr", ["기생충", "영화 좋아요"]),
         ("cp1251", ["Война и мир", "Сергей"]),

@@ -4,13 +4,16 @@ each is read as meant, or what is not is told.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
+from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.ingest import ingest
 
@@ -190,3 +193,249 @@ def test_the_grade_of_a_user_or_an_item_is_no_rating(tmp_path: Path) -> None:
     rows = "".join(f"u{n % 5},x{n % 7},{'red blue A'.split()[n % 3]}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"user,item,grade\n{rows}")
     assert data.interactions.context_columns == ["grade"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Kunde;Artikel;Bewertung;Datum;Artikelname;Aktion",
+        "Kundennummer;Produkt-ID;Sterne;Bestelldatum;Bezeichnung;Ereignis",
+        "client;produit;note;date;nom du produit;événement",
+        "Code client;Référence article;Évaluation;Date de commande;Désignation;type d'action",
+        "Cliente;Producto;Valoración;Fecha;Nombre;Acción",
+        "id_usuario;código de producto;calificacion;fecha_pedido;nombre_producto;tipo de evento",
+        "Cliente;Produto;Nota;Data;Nome do produto;Ação",
+        "Codice cliente;Articolo;Voto;Data ordine;Nome articolo;Azione",
+        "Müşteri No;Ürün Kodu;Puan;Tarih;Ürün Adı;İşlem",
+        "ユーザー;商品;評価;日時;商品名;行動",
+        "会員番号;商品コード;評点;購入日時;タイトル;イベント種別",
+        "회원번호;상품코드;평점;구매일;상품명;행동",
+        "Клиент;Артикул;Оценка;Дата заказа;Наименование товара;Действие",
+        "ID пользователя;Код товара;рейтинг;дата;название;тип события",
+    ],
+)
+def test_names_of_columns_in_further_languages(tmp_path: Path, names: str) -> None:
+    rows = "".join(
+        f"u{n % 5};x{n % 7};{n % 4 + 1};2024-01-{n % 27 + 1:02d};Title {n % 7};rating\n"
+        for n in range(35)
+    )
+    data, _ = one_file(tmp_path, f"{names}\n{rows}")
+    events = data.interactions
+    assert (events.has_values, events.has_time, events.context_columns) == (True, True, [])
+    assert set(events.frame["user_id"]) == {f"u{n}" for n in range(5)}
+    assert set(events.frame["item_id"]) == {f"x{n}" for n in range(7)}
+    assert titles(data)["x3"] == "Title 3" and set(events.frame["kind"]) == {"rating"}
+
+
+@pytest.mark.parametrize(
+    ("purchase", "refund"),
+    [
+        ("Kauf", "Retoure"),
+        ("achat", "retourné"),
+        ("compra", "devolución"),
+        ("compra", "devolução"),
+        ("acquisto", "reso"),
+        ("satın alma", "iade"),
+        ("購入", "返品"),
+        ("구매", "반품"),
+        ("покупка", "возврат"),
+    ],
+)
+def test_acts_in_further_languages(tmp_path: Path, purchase: str, refund: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{refund if n % 7 else purchase}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user,item,kind\n{rows}")
+    acts = data.interactions.acts()
+    assert acts["sign"].sum() == 5 - 30 and acts["is_target"].sum() == 5
+    assert not [f for f in found if "unknown" in f.rule]
+
+
+def test_words_of_several_languages_are_read_by_their_cells_and_by_their_neighbors(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 4 + 1},word {n}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"client,produit,quantité,note\n{rows}")  # a comment
+    assert not data.interactions.has_values and "note" in data.interactions.context_columns
+    data, found = one_file(tmp_path, f"Schüler,Kurs,Note,Bemerkung\n{rows}")  # 1 is best
+    assert not data.interactions.has_values and any("Note" in f.why for f in found)
+    data, _ = one_file(tmp_path, f"user,item,data,nota\n{rows}")  # no other word is Italian
+    assert not data.interactions.has_time and not data.interactions.has_values
+    rows = "".join(f"u{n % 5},x{n % 7},{1 - 3 * (n % 9 == 0)}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"Kunde,Artikel,Menge\n{rows}")
+    assert (data.interactions.acts()["sign"] < 0).sum() == 4 and told(found, "amounts") == [4]
+
+
+def test_files_of_a_folder_are_known_by_their_columns_in_further_languages(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5};x{n % 7};2024-01-{n % 27 + 1:02d}\n" for n in range(35))
+    (tmp_path / "Bestellungen.csv").write_text(f"Kunde;Artikel;Datum\n{rows}")
+    items = "".join(f"x{n};Titel {n};9,90\n" for n in range(7))
+    (tmp_path / "Artikel.csv").write_text(f"Artikelnummer;Bezeichnung;Preis\n{items}")
+    data, _ = read_clean(tmp_path)
+    assert titles(data)["x3"] == "Titel 3" and data.interactions.has_time
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("2024/03/12 上午 01:08:31|2024/03/12 下午 03:08:31", 14 * 3600),
+        ("2024年3月12日 上午12:30|2024年3月12日 下午12:30", 12 * 3600),
+        ("2024-03-12 下午 15:00:00|2024-03-12 下午 4:00:00", 3600),
+        ("2024年3月12日 午前1時8分31秒|2024年3月13日 午前1時8分31秒", 86_400),
+        ("2024년 3월 12일 오후 3:05|2024년 3월 13일 오후 3:05", 86_400),
+        ("3/12/24 01:08|3/28/24 01:08", 16 * 86_400),
+        ("12/3/24|28/3/24", 16 * 86_400),
+        ("12.03.24|28.03.24", 16 * 86_400),
+        ("24/03/12|24/03/28", 16 * 86_400),
+        ("3/12/24 1:08 PM|3/28/24 1:08 PM", 16 * 86_400),
+        ("12/Mar/2024:01:08:31 +0000|12/Mar/2024:01:08:31 -0100", 3600),
+        ("2024-03-12 01:08:31 CET|2024-07-12 01:08:31 CEST", 122 * 86_400 - 3600),
+    ],
+)
+def test_further_ways_to_write_times(tmp_path: Path, written: str, seconds: int) -> None:
+    early, late = written.split("|")
+    rows = "".join(f"u{n % 5}\tx{n % 7}\t{late if n % 2 else early}\n" for n in range(10))
+    data, _ = one_file(tmp_path, f"user\titem\ttime\n{rows}", "r.tsv")
+    times = data.interactions.frame["timestamp"]
+    assert round(times[-1] - times[0]) == seconds and 1_710_000_000 < times[0] < 1_712_000_000
+
+
+def test_years_of_two_digits_are_asked_about_where_days_may_be_months(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 5 + 1}/{n % 7 + 1}/24\n" for n in range(35))
+    with pytest.raises(BadInput, match="%d/%m/%y or %m/%d/%y"):
+        one_file(tmp_path, f"user,item,time\n{rows}")
+
+
+def test_types_of_mongodb_are_the_values_they_hold(tmp_path: Path) -> None:
+    def row(n: int) -> str:
+        date = {"$date": f"2024-03-{n % 27 + 1:02d}T08:00:00Z"}
+        number = {"$numberDouble": f"{n % 5}.0"}
+        ids = {"user": {"$oid": f"{n % 5:024x}"}, "item": {"$numberInt": str(n % 7)}}
+        return json.dumps(
+            {"_id": {"$oid": f"{n:024x}"}, **ids, "rating": number, "createdAt": date}
+        )
+
+    data, _ = one_file(tmp_path, "\n".join(map(row, range(35))), "dump.json")
+    assert set(data.interactions.frame["item_id"]) == set("0123456")
+    assert data.interactions.has_time and data.interactions.has_values
+
+
+@pytest.mark.parametrize(
+    "cells",
+    ["★★★½ ★★ ★★★★★", "3,5 von 5 Sternen|2,0 von 5 Sternen|5,0 von 5 Sternen", "3½ 2 5"],
+)
+def test_half_stars(tmp_path: Path, cells: str) -> None:
+    said = cells.split("|") if "|" in cells else cells.split()
+    rows = "".join(f"u{n % 5}\tx{n % 7}\t{said[n % 3]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user\titem\trating\n{rows}", "r.tsv")
+    assert set(data.interactions.frame["value"]) == {3.5, 2, 5}
+
+
+def test_comments_are_no_rows_and_are_told(tmp_path: Path) -> None:
+    rows = [f"u{n % 5},x{n % 7},{n % 4}" for n in range(20)]
+    rows.insert(9, "# second batch")
+    text = "# export of May\n# host: a,b\nuser,item,rating\n" + "\n".join(rows) + "\n,x9,4\n# end\n"
+    data, found = one_file(tmp_path, text)
+    assert len(data.interactions) == 20 and told(found, "comments") == [4]
+    assert any("line 25" in example for f in found for example in f.examples)  # of the empty id
+    ingest(tmp_path / "interactions.csv", tmp_path / "out")
+    assert pl.read_parquet(tmp_path / "out" / "interactions.parquet").height == 20
+
+
+def test_a_mark_that_begins_ids_or_lines_of_a_cell_makes_no_comment(tmp_path: Path) -> None:
+    rows = "".join(f"#{n % 5},#x{n % 7},{n % 4}\n" for n in range(20))
+    data, found = one_file(tmp_path, f"#user,item,rating\n{rows}#7,#x1\n")
+    assert len(data.interactions) == 21 and not told(found, "comments")
+    rows = "".join(f'u{n % 5},x{n % 7},"one\n# two\nthree"\n' for n in range(20))
+    data, found = one_file(tmp_path, f"user,item,text\n{rows}")
+    assert len(data.interactions) == 20 and not told(found, "comments")
+
+
+LINES = [{"product_id": f"x{n}", "title": f"Title {n}", "quantity": n % 3 + 1} for n in range(7)]
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        [
+            {"id": n, "customer": {"id": f"u{n % 5}"}, "line_items": LINES[n % 4 :]}
+            for n in range(9)
+        ],
+        [
+            {
+                "event_timestamp": 1_710_000_000_000_000 + n,
+                "user_pseudo_id": f"u{n % 5}",
+                "event_params": [{"key": "page", "value": {"string_value": "x"}}],
+                "items": [
+                    {"item_id": i["product_id"], "item_name": i["title"]} for i in LINES[n % 4 :]
+                ],
+            }
+            for n in range(9)
+        ],
+        {
+            "orders": [
+                {
+                    "user": f"u{n % 5}",
+                    "items": [{"id": i["product_id"], "title": i["title"]} for i in LINES[n % 4 :]],
+                }
+                for n in range(9)
+            ]
+        },
+        [
+            {
+                "user": f"u{n}",
+                "orders": [{"no": k, "lines": LINES[k:]} for k in range(3 + (n == 0))],
+            }
+            for n in range(3)
+        ],
+    ],
+)
+def test_items_within_orders_are_rows(tmp_path: Path, orders: Any) -> None:
+    data, found = one_file(tmp_path, json.dumps(orders), "orders.json")
+    assert set(data.interactions.frame["item_id"]) == {f"x{n}" for n in range(7)}
+    assert titles(data)["x3"] == "Title 3"
+    assert any("each of them is a row of its own" in f.why for f in found)
+
+
+def test_lists_of_ids_by_the_name_of_several(tmp_path: Path) -> None:
+    rows = [json.dumps({"user_id": f"u{n}", "tracks": [f"x{n}", f"x{n + 1}"]}) for n in range(5)]
+    data, _ = one_file(tmp_path, "\n".join(rows), "plays.jsonl")
+    assert len(data.interactions) == 10
+
+
+def test_rows_below_the_first_of_an_order_are_of_its_user(tmp_path: Path) -> None:
+    rows = "".join(f"{n},u{n % 5},2024-01-0{n + 1},x1,2\n,,,x{n},1\n,,,x9,1\n" for n in range(6))
+    data, found = one_file(tmp_path, f"Order,Customer,Date,Product,Qty\n{rows}")
+    frame = data.interactions.frame
+    assert len(frame) >= 17 and told(found, "blocks") == [12] and frame["timestamp"].min() > 1e9
+    assert set(frame.filter(pl.col("item_id") == "x9")["user_id"]) == {f"u{n}" for n in range(5)}
+    rows = "".join(
+        f"#{n},u{n % 5}@x.org,2024-01-0{n + 1},x1,T1\n#{n},,2024-01-0{n + 1},y{n % 3},T2\n"
+        for n in range(6)
+    )
+    names = "Name,Email,Created at,Lineitem sku,Lineitem name"
+    data, found = one_file(tmp_path, f"{names}\n{rows}", "orders_export.csv")
+    assert len(data.interactions) == 12 and told(found, "blocks") == [6]
+    rows = "".join(f"#{n},{'' if n == 7 else 'u'},2024-01-01,x{n % 3}\n" for n in range(20))
+    data, found = one_file(tmp_path, f"order,user,date,item\n{rows}", "guests.csv")
+    assert len(data.interactions) == 19 and not told(found, "blocks")  # who that is nobody knows
+
+
+def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
+    names = ["Alien", "Brazil", "Casablanca", "Diva", "Fargo", "Gattaca", "Heat", "Ida"]
+    for first in ("user_id", ""):
+        rows = "".join(
+            f"u{u}," + ",".join("" if (u + n) % 3 else str(n % 5 + 1) for n in range(8)) + "\n"
+            for u in range(9)
+        )
+        data, found = one_file(tmp_path, ",".join([first, *names]) + f"\n{rows}", "films.csv")
+        assert data.interactions.has_values and told(found, "matrix") == [24]
+        assert set(data.interactions.frame["item_id"]) == set(names)
+    rows = "".join(
+        f"u{u}," + ",".join(str(int((u + n) % 3 == 0)) for n in range(8)) + "\n" for u in range(9)
+    )
+    data, found = one_file(tmp_path, ",".join(["customer", *names]) + f"\n{rows}", "bought.csv")
+    assert len(data.interactions) == 24 and data.interactions.acts()["sign"].sum() == 24
+    rows = "".join(
+        f"u{u}," + ",".join(str(20 + 7 * u + n) for n in range(8)) + "\n" for u in range(9)
+    )
+    with pytest.raises(BadInput, match="no column 'item_id'"):  # what users are like
+        one_file(tmp_path, ",".join(["customer", *names]) + f"\n{rows}", "people.csv")

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from metarec.features.histories import Histories
 from metarec.models import sparse_rows
 from metarec.models.base import dense
-from metarec.models.sparse_rows import answers, is_plain, plain_answers
+from metarec.models.sparse_rows import answers, is_plain, plain_answers, sparse_arrays, sparse_from
 
 RNG = np.random.default_rng(0)
 N_ITEMS = 300
@@ -42,3 +42,10 @@ def test_an_answer_is_sparse_where_it_names_few_of_many_items() -> None:
     wide = sp.csr_matrix((40_000, 40_000), dtype=np.float32)
     assert not is_plain(SUPPORT, wide)
     assert is_plain(SUPPORT, wide[:, :300][:300])
+
+
+def test_a_matrix_that_was_saved_is_read_without_a_copy() -> None:
+    saved = sparse_arrays(MATRIX)
+    matrix = sparse_from(saved)
+    for name in ("data", "indices", "indptr"):
+        assert np.shares_memory(getattr(matrix, name), saved[name])

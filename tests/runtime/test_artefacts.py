@@ -45,6 +45,15 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert np.array_equal(back.arrays["weights"], ONE.arrays["weights"])
 
 
+def test_tables_that_are_the_same_file_are_held_once(tmp_path: Path) -> None:
+    table = pl.DataFrame({"item_id": ["a", "b"]})
+    tables = {"catalog": table, "items": table.clone(), "users": table.head(1)}
+    write_artefact(tmp_path / "m", Artefact(config={}, tables=tables))
+    found = read_artefact(tmp_path / "m").tables
+    assert found["items"] is found["catalog"]
+    assert found["users"].equals(table.head(1)) and found["items"].equals(table)
+
+
 def test_arrays_lie_in_their_file_which_what_is_done_to_them_never_changes(tmp_path: Path) -> None:
     wide = np.arange(200_000, dtype=np.float32).reshape(-1, 4)
     model = write_artefact(

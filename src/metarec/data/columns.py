@@ -11,6 +11,7 @@ from typing import Any
 
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
+from metarec.data.languages import QUANTITIES, TOTALS, bare, language_of, names_in
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "user_id": (
@@ -225,6 +226,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *itertools.chain(*STAND_INS.values()),
     ),
     "item_id": (
+        "lineitem_sku",
         "isin",
         *_keys(ITEM_NOUNS),
         "symbol",
@@ -233,6 +235,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *CHINESE_ITEM_NOUNS,
     ),
     "title": (
+        "lineitem_name",
         *(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("name", "title")),
         *_chinese((*CHINESE_ITEM_NOUNS, "片", "歌"), "名称 名字 名 标题"),
     ),
@@ -246,11 +249,12 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
 """Further names, where no better one is there."""
 AS_GIVEN = "_as_given"
 """Ending of a column of a canonical name that a mapping takes from elsewhere."""
-AMOUNTS = ("quantity", "qty", "数量")
+AMOUNTS = ("quantity", "qty", "lineitemquantity", "数量", *QUANTITIES)
 """Names of columns that say how much was bought; below 0, what came back."""
 SUMS = (
     *("amount", "total", "totalprice", "revenue", "sales", "lineamount"),
     *("金额", "总价", "销售额"),
+    *TOTALS,
 )
 """Names of columns that say how much was paid, as `plain` has them."""
 MATRIX = 8
@@ -315,7 +319,20 @@ def plain(name: str) -> str:
     """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and
     `customerId` are one.
     """
-    return re.sub(r"[\W_]+", "", name.lower())
+    return bare(name)
+
+
+_AT_HOME = {
+    plain(name)
+    for names in itertools.chain(SYNONYMS.values(), LESS_LIKELY.values())
+    for name in names
+}
+"""English and Chinese names, which tell no further language."""
+
+
+def spoken(columns: Sequence[str]) -> str | None:
+    """The further language that names of columns are in; None where they are in none."""
+    return language_of([c for c in columns if plain(c) not in _AT_HOME])
 
 
 STAND_IN_COLUMNS = {plain(name) for name in itertools.chain(*STAND_INS.values())}
@@ -351,7 +368,7 @@ def rename(
                 f"{_listed(columns)}"
             )
     names = {column: name for name, column in mapping.items()}
-    by_plain = {plain(c): c for c in reversed(columns)}
+    by_plain, further_names = {plain(c): c for c in reversed(columns)}, names_in(spoken(columns))
     for name in CANONICAL[table]:
         if name in mapping or name in columns:
             continue
@@ -362,6 +379,7 @@ def rename(
             *(synonyms or {}).get(name, ()),
             *SYNONYMS.get(name, ()),
             *further,
+            *further_names.get(name, ()),
             name,
         ):
             found = by_plain.get(plain(synonym))

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from metarec.data.errors import BadInput
 from metarec.data.kind_names import forms, plain_kind
+from metarec.data.languages import ACTS
 
 Sign = Literal["positive", "negative", "neutral", "undo", "search"]
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -213,15 +214,19 @@ class Kinds:
 
 @cache
 def _default() -> Kinds:
-    return Kinds(
-        {
-            plain_kind(name): Kind(sign=sign, strength=strength, target=target)
-            for sign, strengths in _DEFAULTS.items()
-            for strength, names in strengths.items()
-            for target, listed in zip((False, True), names, strict=True)
-            for name in listed.split()
-        }
-    )
+    at_home = _at_home()
+    further = {plain_kind(n): at_home[kind] for kind, ns in ACTS.items() for n in ns.split()}
+    return Kinds({**further, **at_home})
+
+
+def _at_home() -> dict[str, Kind]:
+    return {
+        plain_kind(name): Kind(sign=sign, strength=strength, target=target)
+        for sign, strengths in _DEFAULTS.items()
+        for strength, names in strengths.items()
+        for target, listed in zip((False, True), names, strict=True)
+        for name in listed.split()
+    }
 
 
 def _entry(name: str, said: Any, before: Kind, place: str) -> Kind:

@@ -14,10 +14,11 @@ import numpy as np
 import polars as pl
 
 from metarec.data.arguments import check_type
+from metarec.data.dates import as_seconds
 from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import as_numbers, as_seconds
+from metarec.data.parsing import as_numbers
 from metarec.data.vocabulary import Vocabulary as Vocabulary
 
 if TYPE_CHECKING:

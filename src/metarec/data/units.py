@@ -29,9 +29,12 @@ CELL = (
     rf"(?:(?P<unit>{UNITS}|{CURRENCIES})|"
     rf"(?P<times>[kKM千万萬亿])\s*(?P<of>{UNITS}|{CURRENCIES})?)?$"
 )
-RATED = r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|von|sur)\s*(?P<unit>\d+)\s*(?:stars?|分)?$"
+RATED = (
+    r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|von|sur)\s*(?P<unit>\d+)\s*"
+    r"(?:stars?|Sternen?|étoiles|分)?$"
+)
 """A rating with the best one behind it."""
-STARS = r"^[★☆⭐✩✭🌟]+$"
+STARS = r"^[★☆⭐✩✭🌟]+½?[☆✩✭]*$"
 CHINESE = {n: str(v) for v, n in enumerate("零一二三四五六七八九")}
 """Chinese digits."""
 
@@ -61,7 +64,11 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
 def _rated(text: pl.Series) -> tuple[pl.Series, list[str]] | None:
     stated = text.drop_nulls()
     if len(stated) and bool(stated.str.contains(STARS).all()):
-        return text.str.count_matches("[★⭐🌟]").cast(pl.Float64), ["★"]
+        half = text.str.contains("½").cast(pl.Float64) / 2
+        return text.str.count_matches("[★⭐🌟]").cast(pl.Float64) + half, ["★"]
+    if len(stated) and bool(stated.str.contains(r"^\d+ ?½?$").all()):
+        half = text.str.contains("½").cast(pl.Float64) / 2
+        return as_numbers(text.str.strip_chars_end(" ½")) + half, [""]
     parts = text.str.extract_groups(RATED).struct.unnest()
     if _are_all(parts["number"], text):
         return as_numbers(parts["number"]), parts["unit"].drop_nulls().unique().sort().to_list()

@@ -13,18 +13,16 @@ from typing import Any
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.dates import as_seconds, fitting_formats, written_as_days
 from metarec.data.errors import BadInput
 from metarec.data.findings import Action, Finding
 from metarec.data.parsing import (
     as_numbers,
-    as_seconds,
     as_truth,
-    fitting_formats,
     has_float_ids,
     id_text,
     nothing,
     odd_number,
-    written_as_days,
 )
 from metarec.data.units import measured
 

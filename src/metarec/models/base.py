@@ -190,6 +190,29 @@ class ScoresSome(Model, Protocol):
         ...
 
 
+def knows(model: Model, users: UserBatch) -> np.ndarray:
+    """[B] whether a model knows something of each user; asked for its evidence only where it cannot
+    say so without.
+    """
+    if isinstance(model, KnowsSome):
+        return model.knows(users)
+    found = model.evidence(users)
+    return np.asarray(
+        np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
+    )
+
+
+def grown(
+    model: Model, content: np.ndarray, popularity: np.ndarray, touched: np.ndarray | None
+) -> Model:
+    """A model of a larger catalog; of a large one only the rows that changed are looked at, where
+    the model can.
+    """
+    if touched is not None and len(content) >= LARGE and isinstance(model, GrowsByRows):
+        return model.with_rows(content, popularity, touched)
+    return model.with_content(content, popularity)
+
+
 def dense(evidence: Evidence) -> np.ndarray:
     """[B, N] float32."""
     return evidence if isinstance(evidence, np.ndarray) else np.asarray(evidence.toarray())

@@ -18,6 +18,7 @@ SPARSE_COSTS = 32_768
 """Cells of a plain array that cost as much as making one sparse matrix."""
 ENTRY_COSTS = 8
 """Cells of a plain array that cost as much as one entry of a sparse matrix."""
+MAX_INT32 = 2**31
 FEW_ENTRIES = 20_000
 """Entries that are added before SciPy's product of sparse matrices has started."""
 
@@ -146,7 +147,8 @@ def sparse_arrays(matrix: sp.csr_matrix) -> dict[str, np.ndarray]:
     return {
         "data": matrix.data.astype(np.float32),
         "indices": matrix.indices.astype(np.int32),
-        "indptr": matrix.indptr.astype(np.int64),
+        # As SciPy holds it: of another type it would be copied when it is read
+        "indptr": matrix.indptr.astype(np.int32 if matrix.nnz < MAX_INT32 else np.int64),
         "shape": np.int64(matrix.shape),
     }
 

@@ -8,19 +8,18 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
-import scipy.sparse as sp
 
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.base import (
     LARGE,
     Evidence,
-    GrowsByRows,
-    KnowsSome,
     Model,
     ReadsWords,
     ScoresSome,
     dense,
+    grown,
+    knows,
 )
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
@@ -172,7 +171,7 @@ class Ensemble:
         """[B] whether any model of `READ_CONTEXT` knows something of each user."""
         told = np.zeros(len(users), bool)
         for name in self._context_models if self.context_gate is not None else ():
-            told |= _knows(self.scorers[name], users)
+            told |= knows(self.scorers[name], users)
         return told
 
     @property
@@ -235,6 +234,11 @@ class Ensemble:
         item statistics.
         """
         return np.concatenate([np.log(self.popularity)[None, :], self.item_statistics.T])
+
+    def base_of(self, items: np.ndarray) -> np.ndarray:
+        """[1 + S, I] the same of some items."""
+        known = np.log(self.popularity[items])[None, :], self.item_statistics[items].T
+        return np.concatenate(known)
 
     def popularity_uncertainty(self, content: np.ndarray, has_events: np.ndarray) -> np.ndarray:
         """[N] standard deviation of the log popularity of cold items, as content leaves
@@ -302,7 +306,7 @@ class Ensemble:
         item_statistics = np.pad(self.item_statistics, ((0, len(new)), (0, 0)))
         acceptance = np.pad(self.acceptance, (0, len(new)))
         scorers = {
-            name: _grown(scorer, content, popularity, touched)
+            name: grown(scorer, content, popularity, touched)
             for name, scorer in self.scorers.items()
         }
         return replace(
@@ -376,29 +380,6 @@ class Ensemble:
             refusal=float(arrays["refusal"][0]) if "refusal" in arrays else REFUSAL,
             trend=Trend.from_arrays(under("trend", arrays)) if "trend/weight" in arrays else None,
         )
-
-
-def _knows(model: Model, users: UserBatch) -> np.ndarray:
-    """[B] whether a model of `READ_CONTEXT` knows something of each user; asked for its evidence
-    only where it cannot say so without.
-    """
-    if isinstance(model, KnowsSome):
-        return model.knows(users)
-    found = model.evidence(users)
-    return np.asarray(
-        np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
-    )
-
-
-def _grown(
-    model: Model, content: np.ndarray, popularity: np.ndarray, touched: np.ndarray | None
-) -> Model:
-    """A model of a larger catalog; of a large one only the rows that changed are looked at, where
-    the model can.
-    """
-    if touched is not None and len(content) >= LARGE and isinstance(model, GrowsByRows):
-        return model.with_rows(content, popularity, touched)
-    return model.with_content(content, popularity)
 
 
 def _share_within(gate: Gate, lengths: np.ndarray) -> np.ndarray:

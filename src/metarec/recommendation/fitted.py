@@ -165,9 +165,9 @@ class FittedModel:
 
     @cached_property
     def n_events(self) -> np.ndarray:
-        """[N] training events of each item."""
+        """[N] int32 training events of each item."""
         rows = self.vocabulary.indexes(self.trained_on["item_id"])
-        return np.bincount(rows, minlength=len(self.catalog))
+        return np.bincount(rows, minlength=len(self.catalog)).astype(np.int32)
 
     def know_as(self, before: FittedModel) -> None:
         """Take over what a model of fewer items has found out of users and events already."""

@@ -3,55 +3,48 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from numbers import Real
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-import polars as pl
 
 from metarec.data.arguments import check_call, check_type, check_whole, shown
 from metarec.data.cleaning import cleaned
-from metarec.data.cold_users import Horizon, check_horizon, choose_horizon
+from metarec.data.cold_users import Horizon, check_horizon
 from metarec.data.dataset import Dataset, check_data
-from metarec.data.domains import DEFAULT_POLICY, Policy, policy_of
+from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.errors import DataWarning
 from metarec.data.places import LATITUDE, LONGITUDE
-from metarec.data.schema import BadInput, Catalog, id_order
+from metarec.data.schema import BadInput
 from metarec.features.behaviour import Behaviour
-from metarec.features.encoders.item_reader import item_reader
 from metarec.features.items import ItemInputs
-from metarec.features.profiles import ProfileInputs
-from metarec.features.text import item_text
 from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
 from metarec.models.rating_kernel import RatingConfig
-from metarec.models.registry import PLACE, REPEAT, context_models
-from metarec.models.repeat import RepeatConfig, are_wanted
+from metarec.models.registry import PLACE
 from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.configs import (
     BESIDE,
     COLD_ITEMS,
     RATING,
     REFUSALS,
-    config_in,
     configs_of,
 )
 from metarec.recommendation.conformal import Conformal, cold_users_needed
+from metarec.recommendation.ensemble import Ensemble
 from metarec.recommendation.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.lessons import has_refusals
 from metarec.recommendation.past import Past
-from metarec.recommendation.policy_columns import stock_columns
-from metarec.recommendation.prior import TRANSFERRED, Prior, reads_alike
+from metarec.recommendation.prior import TRANSFERRED, Prior, Trial, reads_alike
+from metarec.recommendation.reading import Reading
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
 from metarec.recommendation.steps import Steps
@@ -79,74 +72,103 @@ def fit(
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
     _check_arguments(data, horizon, checkpoint, workers, backend, progress)
     settings = replace(settings, models={**configs_of(data.models), **settings.models})
-    data = cleaned(data)
-    named = policy_of(policy) or data.policy
-    data = replace(data, policy=named or DEFAULT_POLICY)
-    past = Past.of(data, _whole_catalog(data))
-    item_inputs, content, text = _read_items(past, settings, progress)
-    profile_inputs = ProfileInputs.fit(data.users, past.user_ids)
-    words = users_in_words(past.catalog, item_inputs, data.interactions.relevant_from, settings)
-    behaviour = past.behaviour(
-        horizon or choose_horizon(past.whole.lengths),
-        content,
-        profile_inputs,
-        words,
-        item_template=settings.item_template,
-        text=text,
-        weights=_weights_of(past.user_ids, user_weights),
+    read = Reading.of(
+        cleaned(data),
+        settings,
+        policy=policy,
+        horizon=horizon,
+        user_weights=user_weights,
+        progress=progress,
     )
-    catalog = past.catalog
-    del past  # the models need its memory
-    version = _digest(data, settings, behaviour.weights)
-    repeats = (REPEAT,) if are_wanted(behaviour, config_in(settings.models, RepeatConfig)) else ()
-    if named is None:  # then the data say whether what was taken may come again
-        data = replace(data, policy=replace(DEFAULT_POLICY, repeats_allowed=bool(repeats)))
-    names = (*settings.parts, *repeats, *context_models(behaviour))
-    transfer: tuple[str, ...] = ()
-    if prior is not None:
-        prior.check_shares(names)
-        version = hashlib.sha256(f"{version} after {prior.version}".encode()).hexdigest()[:12]
-        behaviour, names, transfer = _taught_by(prior, behaviour, names, item_inputs, text)
-    steps = Steps.of(checkpoint, version, workers, backend)
-    has_cold = learns_cold_items(settings, item_inputs, names)
-    is_taught = {
-        RATING: data.interactions.has_values,
-        COLD_ITEMS: has_cold,
-        REFUSALS: has_refusals(behaviour),
-    }
-    _tell_untaught(settings, (*names, *(name for name in BESIDE if is_taught.get(name, True))))
+    start = _Start.of(read, prior)
+    _tell_untaught(settings, (*start.names, *_taught_beside(read)))
+    steps = Steps.of(checkpoint, start.version, workers, backend)
     ensemble = fit_ensemble(
-        behaviour, names, settings.seed, progress, steps, settings.models, prior
-    ).with_words(words)
-    if prior is not None and ensemble.trial is not None:
-        transfer = (ensemble.trial.sentence(prior.source), *transfer)
-        prior = prior if ensemble.trial.helps else None
-    text = text.astype(np.float16)
+        start.behaviour, start.names, settings.seed, progress, steps, settings.models, start.prior
+    ).with_words(read.words)
+    model = _put_together(read, start.after(ensemble.trial), ensemble, progress)
+    if len(model.catalog) < LARGE:
+        return model
+    retrieval = fit_retrieval(model, start.behaviour, derive(settings.seed, "retrieval"))
+    return replace(model, retrieval=retrieval)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """Where a fit starts: from its data alone, or from what a prior knows too."""
+
+    behaviour: Behaviour
+    names: tuple[str, ...]
+    version: str
+    prior: Prior | None = None
+    told: tuple[str, ...] = ()
+    """What came of the prior, in words."""
+
+    @classmethod
+    def of(cls, read: Reading, prior: Prior | None) -> _Start:
+        """With the taste of a prior where its texts are read alike; else with a sentence on why
+        not.
+        """
+        plain = cls(behaviour=read.behaviour, names=read.names, version=read.version)
+        if prior is None:
+            return plain
+        prior.check_shares(read.names)
+        after = hashlib.sha256(f"{read.version} after {prior.version}".encode()).hexdigest()[:12]
+        plain = replace(plain, version=after, prior=prior)
+        taught = prior.taste_of(read.item_inputs.encoder, read.text)
+        if isinstance(taught, str):
+            return replace(plain, told=(taught,))
+        behaviour = replace(read.behaviour, taste=taught)
+        return replace(plain, behaviour=behaviour, names=(TRANSFERRED, *read.names))
+
+    def after(self, trial: Trial | None) -> _Start:
+        """The same when it was tried on held-out users whether the prior helps."""
+        if self.prior is None or trial is None:
+            return self
+        told = (trial.sentence(self.prior.source), *self.told)
+        return replace(self, prior=self.prior if trial.helps else None, told=told)
+
+
+def _put_together(
+    read: Reading, start: _Start, ensemble: Ensemble, progress: Progress
+) -> FittedModel:
+    """The model, with what is fitted beside its ensemble."""
+    behaviour, settings, text = start.behaviour, read.settings, read.text.astype(np.float16)
     ratings, intervals = (
-        _rating_head(behaviour, settings) if data.interactions.has_values else (None, None)
+        _rating_head(behaviour, settings) if read.data.interactions.has_values else (None, None)
     )
-    model = FittedModel(
+    return FittedModel(
         settings=settings,
-        catalog=catalog,
-        training=data,
+        catalog=read.catalog,
+        training=read.data,
         horizon=behaviour.horizon,
-        policy=data.policy or DEFAULT_POLICY,
-        item_inputs=item_inputs,
-        profile_inputs=profile_inputs,
-        content=content,
+        policy=read.data.policy or DEFAULT_POLICY,
+        item_inputs=read.item_inputs,
+        profile_inputs=read.profile_inputs,
+        content=read.content,
         text=text,
         ensemble=ensemble,
-        new_items=_new_items(behaviour, text, settings, progress) if has_cold else None,
+        new_items=_new_items(behaviour, text, settings, progress) if _has_cold(read) else None,
         ratings=ratings,
-        version=version,
+        version=start.version,
         intervals=intervals,
-        prior=prior,
-        transfer=transfer,
+        prior=start.prior,
+        transfer=start.told,
     )
-    if len(catalog) < LARGE:
-        return model
-    retrieval = fit_retrieval(model, behaviour, derive(settings.seed, "retrieval"))
-    return replace(model, retrieval=retrieval)
+
+
+def _has_cold(read: Reading) -> bool:
+    return learns_cold_items(read.settings, read.item_inputs, read.names)
+
+
+def _taught_beside(read: Reading) -> Iterator[str]:
+    """Names of what these data can teach beside models."""
+    is_taught = {
+        RATING: read.data.interactions.has_values,
+        COLD_ITEMS: _has_cold(read),
+        REFUSALS: has_refusals(read.behaviour),
+    }
+    return (name for name in BESIDE if is_taught.get(name, True))
 
 
 def _check_arguments(
@@ -170,22 +192,6 @@ def _check_arguments(
     check_type("checkpoint", checkpoint, str | PathLike | None, "a folder")
     check_call("progress", progress, "a function of (stage, done, note)")
     _check_size(data)
-
-
-def _taught_by(
-    prior: Prior,
-    behaviour: Behaviour,
-    names: tuple[str, ...],
-    inputs: ItemInputs,
-    text: np.ndarray,
-) -> tuple[Behaviour, tuple[str, ...], tuple[str, ...]]:
-    """What is learned from and by which models, with the taste of a prior where its texts are read
-    alike; else with a sentence on why not.
-    """
-    taught = prior.taste_of(inputs.encoder, text)
-    if isinstance(taught, str):
-        return behaviour, names, (taught,)
-    return replace(behaviour, taste=taught), (TRANSFERRED, *names), ()
 
 
 def learns_cold_items(settings: Settings, inputs: ItemInputs, names: Sequence[str]) -> bool:
@@ -250,32 +256,6 @@ def prior_of(model: FittedModel) -> Prior:
     )
 
 
-def _read_items(
-    past: Past, settings: Settings, progress: Progress
-) -> tuple[ItemInputs, np.ndarray, np.ndarray]:
-    """What reads items, and its content columns and text embeddings of the catalog."""
-    seen = np.unique(past.events.items)
-    liked = past.whole.where(past.whole.values >= past.data.interactions.relevant_from)
-    reader = item_reader(
-        item_text(past.catalog, settings.item_template),
-        settings.encoder,
-        liked.matrix(len(past.catalog)),
-        rows=seen,
-        seed=settings.seed,
-        progress=progress,
-    )
-    frame = past.catalog.frame
-    stock = stock_columns(past.data.policy or DEFAULT_POLICY, frame.columns)
-    return ItemInputs.fit(
-        Catalog(frame=frame.drop(stock)),  # what can be had today says nothing of taste
-        reader=reader,
-        template=settings.item_template,
-        fit_on=seen,
-        seed=settings.seed,
-        progress=progress,
-    )
-
-
 def _new_items(
     behaviour: Behaviour, text: np.ndarray, settings: Settings, progress: Progress
 ) -> NewItemPlaces | None:
@@ -312,67 +292,3 @@ def _check_size(data: Dataset) -> None:
                 f"{frame[column].n_unique()} {what} with events are too few to learn from (2 at "
                 f"least); give more events"
             )
-
-
-def _whole_catalog(data: Dataset) -> Catalog:
-    """The catalog with every item that events name, in a fixed order: items of the catalog first as
-    given, then the others.
-    """
-    unlisted = (
-        data.interactions.frame.select("item_id")
-        .unique()
-        .join(data.items.frame, on="item_id", how="anti")
-        .sort(id_order("item_id"))
-    )
-    return Catalog(frame=pl.concat([data.items.frame, unlisted], how="diagonal"))
-
-
-def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) -> np.ndarray | None:
-    """[U] float64 of mean 1."""
-    if weights is None:
-        return None
-    check_type("user_weights", weights, Mapping, "weights by user id, such as {'u1': 2.0}")
-    wrong = next(
-        (
-            (user, weight)
-            for user, weight in weights.items()
-            if not isinstance(cast("Any", weight), Real) or not 0.0 < weight < np.inf
-        ),
-        None,
-    )
-    if wrong is not None:
-        raise BadInput(
-            f"the weight of a user must be above 0 and finite, got {shown(wrong[1])} for "
-            f"{wrong[0]!r}; to leave a user out, take them out of the data"
-        )
-    given = np.array([weights.get(user, np.nan) for user in user_ids], np.float64)
-    if np.isnan(given).all():
-        raise BadInput("user_weights names no user of the data; its keys are user ids")
-    given = np.where(np.isnan(given), np.nanmean(given), given)
-    return np.asarray(given / given.mean())
-
-
-def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
-    """Twelve hexadecimal digits that change with the data, their policy, the settings or the
-    user weights.
-    """
-    rows = (
-        data.interactions.frame.select("user_id", "item_id", "timestamp", "value")
-        .hash_rows(seed=0)
-        .sum()
-    )
-    more = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
-    if data.policy not in (None, DEFAULT_POLICY):
-        more.append(repr(data.policy))
-    facts = json.dumps(
-        [
-            asdict(settings),
-            data.interactions.kinds.to_dict(),
-            len(data.interactions),
-            len(data.items),
-            rows,
-            *more,
-        ],
-        sort_keys=True,
-    )
-    return hashlib.sha256(facts.encode()).hexdigest()[:12]

@@ -119,15 +119,10 @@ def candidates(
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
     weighed sample of the rest; of the pool only the first `shown` items, and nothing `hidden`.
     """
-    config = config or GateConfig()
-    shares, popularity, _ = answers
-    n_users, n_items = len(users), behaviour.n_items
-    histories, pools = behaviour.histories.users(users), behaviour.pools[users]
-    pool, target = histories.first(pools), behaviour.targets.users(users)
-    is_relevant = np.zeros((n_users, n_items), bool)
-    is_relevant[target.owners, target.items] = True
-    allowed = np.ones((n_users, n_items), bool)
-    allowed[pool.owners, pool.items] = False
+    config, n_items = config or GateConfig(), behaviour.n_items
+    pools = behaviour.pools[users]
+    pool, target = behaviour.histories.users(users).first(pools), behaviour.targets.users(users)
+    is_relevant, allowed = _cells(target, n_items), ~_cells(pool, n_items)
     if hidden is not None:
         allowed[hidden.owners, hidden.items] = False
         is_relevant &= allowed
@@ -137,13 +132,7 @@ def candidates(
         is_relevant[again.owners, again.items] = True
         is_relevant &= allowed
     is_asked = is_relevant & _taken_then(behaviour, users)
-    chosen = is_relevant.copy()
-    top = min(config.top, n_items - 1)
-    for scorer in range(shares.shape[2]):
-        best = np.argpartition(-shares[:, :, scorer], top, axis=1)[:, :top]
-        np.put_along_axis(chosen, best, True, axis=1)  # noqa: FBT003  # the value put, not a flag
-    chosen[:, np.argpartition(-popularity, top)[:top]] = True
-    chosen &= allowed
+    chosen = (is_relevant | _best(answers, config.top)) & allowed
     drawn = np.zeros(n_items, bool)
     drawn[rng.choice(n_items, min(config.sampled, n_items), replace=False)] = True
     sampled = drawn[None, :] & ~chosen & allowed
@@ -151,6 +140,24 @@ def candidates(
     stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
     log_weight = np.where(sampled, stands_for, 0.0)
     return _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)[0]
+
+
+def _cells(histories: Histories, n_items: int) -> np.ndarray:
+    """[B, N] bool: what these users had to do with."""
+    found = np.zeros((len(histories), n_items), bool)
+    found[histories.owners, histories.items] = True
+    return found
+
+
+def _best(answers: Answers, most: int) -> np.ndarray:
+    """[B, N] bool: the best of each scorer for each user, and the popular."""
+    shares, popularity, _ = answers
+    top, chosen = min(most, len(popularity) - 1), np.zeros(shares.shape[:2], bool)
+    for scorer in range(shares.shape[2]):
+        best = np.argpartition(-shares[:, :, scorer], top, axis=1)[:, :top]
+        np.put_along_axis(chosen, best, True, axis=1)  # noqa: FBT003  # the value put, not a flag
+    chosen[:, np.argpartition(-popularity, top)[:top]] = True
+    return chosen
 
 
 def drawn_candidates(

@@ -37,31 +37,27 @@ def with_items(model: M, frame: Any) -> M:
     content, text = model.item_inputs.transform(changed)
     grown_content = with_rows(model.content, touched, content, len(catalog))
     grown_text = with_rows(model.text, touched, text.astype(np.float16), len(catalog))
+    words_of = item_text(changed, model.settings.item_template)
+    taste = None if model.prior is None else model.prior.taste(grown_text)
     ensemble = (
         model.ensemble.with_content(grown_content, touched)
-        .with_places(
-            degrees_of(catalog.frame), touched, item_text(changed, model.settings.item_template)
-        )
-        .with_text(grown_text, None if model.prior is None else model.prior.taste(grown_text))
+        .with_places(degrees_of(catalog.frame), touched, words_of)
+        .with_text(grown_text, taste)
     )
     if model.reads_users:
         words = users_in_words(catalog, model.item_inputs, model.relevant_from, model.settings)
         ensemble = ensemble.with_words(words)
+    new_items, ratings, retrieval = model.new_items, model.ratings, model.retrieval
+    rng = derive(model.settings.seed, "retrieval")
     grown = replace(
         model,
         catalog=catalog,
         content=grown_content,
         text=grown_text,
         ensemble=ensemble,
-        new_items=None
-        if model.new_items is None
-        else model.new_items.with_content(grown_content, grown_text),
-        ratings=None if model.ratings is None else model.ratings.with_content(grown_content),
-        retrieval=None
-        if model.retrieval is None
-        else model.retrieval.with_items(
-            touched, ensemble, derive(model.settings.seed, "retrieval")
-        ),
+        new_items=new_items and new_items.with_content(grown_content, grown_text),
+        ratings=ratings and ratings.with_content(grown_content),
+        retrieval=retrieval and retrieval.with_items(touched, ensemble, rng),
     )
     grown.know_as(model)
     return grown

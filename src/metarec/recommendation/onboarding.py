@@ -74,12 +74,9 @@ def choose_questions(
     """
     uncertain = np.array(covariance, dtype=np.float64, ndmin=3)
     vectors = np.asarray(item_vectors, dtype=np.float64)
-    weight = (
-        np.ones(len(vectors)) if importance is None else np.asarray(importance, dtype=np.float64)
-    )
-    spread = (
-        vectors * weight[:, None]
-    ).T @ vectors  # [D, D]: the summed variance of all items is trace(spread @ covariance)
+    weight = np.ones(len(vectors)) if importance is None else np.asarray(importance, np.float64)
+    # [D, D]: the summed variance of all items is trace(spread @ covariance)
+    spread = (vectors * weight[:, None]).T @ vectors
     shape = (len(uncertain), len(vectors))
     chance = np.broadcast_to(np.asarray(knows, dtype=np.float64), shape)
     free = np.ones(shape, dtype=bool) if may_ask is None else np.broadcast_to(may_ask, shape).copy()
@@ -88,25 +85,43 @@ def choose_questions(
             f"{n_questions} questions asked for, but only {int(free.sum(1).min())} items may be "
             f"asked about"
         )
-    rows = np.arange(len(uncertain))
-    items, worth = (
-        np.empty((len(rows), n_questions), dtype=np.int64),
-        np.empty((len(rows), n_questions)),
-    )
-    for question in range(n_questions):
-        moved = np.einsum(
-            "nd,bde->bne", vectors, uncertain
-        )  # [B, N, D] covariance of each item's value with the weights
+    rows, items, worth = np.arange(len(uncertain)), [], []
+    for _ in range(n_questions):
+        answers = _Answers.of(vectors, uncertain, spread, noise)
+        gain = np.where(free, chance * answers.reduction, -np.inf)
+        best = gain.argmax(1)
+        total = np.einsum("de,bed->b", spread, uncertain)
+        items.append(best)
+        worth.append(gain[rows, best] / np.maximum(total, 1e-300))
+        free[rows, best] = False
+        uncertain = answers.given(uncertain, rows, best)
+    if not n_questions:
+        return Questions(items=np.zeros((len(rows), 0), np.int64), worth=np.zeros((len(rows), 0)))
+    return Questions(items=np.stack(items, 1), worth=np.stack(worth, 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """What answers about each item would tell."""
+
+    moved: np.ndarray
+    """[B, N, D] covariance of each item's value with the weights."""
+    variance: np.ndarray
+    """[B, N] of an answer."""
+    reduction: np.ndarray
+    """[B, N] summed variance of all items that an answer takes away."""
+
+    @classmethod
+    def of(
+        cls, vectors: np.ndarray, uncertain: np.ndarray, spread: np.ndarray, noise: float
+    ) -> _Answers:
+        moved = np.einsum("nd,bde->bne", vectors, uncertain)
         variance = np.einsum("bne,ne->bn", moved, vectors) + noise
         reduction = np.einsum("bnd,de,bne->bn", moved, spread, moved, optimize=True) / variance
-        total = np.einsum("de,bed->b", spread, uncertain)
-        gain = np.where(free, chance * reduction, -np.inf)
-        best = gain.argmax(1)
-        items[:, question], worth[:, question] = best, gain[rows, best] / np.maximum(total, 1e-300)
-        free[rows, best] = False
-        column = moved[rows, best]
-        uncertain = (
-            uncertain
-            - column[:, :, None] * column[:, None, :] / variance[rows, best][:, None, None]
-        )
-    return Questions(items=items, worth=worth)
+        return cls(moved=moved, variance=variance, reduction=reduction)
+
+    def given(self, uncertain: np.ndarray, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """[B, D, D] what is left open of the weights when each user has answered about one item."""
+        column = self.moved[rows, items]
+        told = column[:, :, None] * column[:, None, :]
+        return np.asarray(uncertain - told / self.variance[rows, items][:, None, None])

@@ -25,7 +25,7 @@ from metarec.models.markov import choosing
 from metarec.models.markov_counts import MarkovConfig, window_of
 from metarec.models.registry import taught_by
 from metarec.models.support_ridge import SupportRidgeConfig
-from metarec.recommendation.configs import config_in, config_of
+from metarec.recommendation.configs import config_in
 from metarec.recommendation.gate_config import GateConfig
 from metarec.recommendation.held_out_tasks import SCORES_AT_ONCE, users_at_once
 from metarec.recommendation.lessons import held_out_of, is_asked_once
@@ -93,55 +93,114 @@ class FitPlan:
 
 def plan_fit(data: Dataset, settings: Settings, processes: int = 1) -> FitPlan:
     """What fitting `data` with `settings` in so many processes will take."""
-    lengths = items_of_users(data.interactions)["len"].to_numpy().astype(np.int64)
-    horizon = choose_horizon(lengths)
-    n_items = int(
-        pl.concat([data.items.frame["item_id"], data.interactions.frame["item_id"]]).n_unique()
-    )
-    acting = data.interactions.frame["item_id"].n_unique()
-    models = [name for name in settings.parts if name in COUNTED]
-    joining = _joining(data)
-    knn = config_of("item_knn", settings.models.get("item_knn"))
-    ridge = config_of("support_ridge", settings.models.get("support_ridge"))
-    assert isinstance(knn, ItemKnnConfig)
-    assert isinstance(ridge, SupportRidgeConfig)
-    most_tasks = ridge.max_tasks
-    chain = config_of("markov", settings.models.get("markov"))
-    assert isinstance(chain, MarkovConfig)
-    followers = _followers(lengths, chain)
-    entries = gram.kept_of(knn.neighbors, acting) * acting + min(followers, chain.kept * acting)
-    gate = config_in(settings.models, GateConfig)
-    teachers, _ = _teachers(lengths, horizon, n_items, gate)
+    work = _Work.of(data, settings)
     return FitPlan(
-        events=len(data.interactions),
-        users=len(lengths),
-        items=n_items,
-        seconds=_seconds(
-            len(data.interactions),
-            lengths,
-            horizon,
-            n_items,
-            models,
-            most_tasks,
-            followers,
-            gate,
-            reads_text=settings.encoder != "none",
-            has_time=data.interactions.has_time,
-        ),
-        uncounted=[name for name in (*settings.parts, *joining) if name not in COUNTED],
+        events=work.events,
+        users=len(work.lengths),
+        items=work.n_items,
+        seconds=_seconds(work, has_time=data.interactions.has_time),
+        uncounted=[n for n in (*settings.parts, *_joining(data)) if n not in COUNTED],
         processes=processes,
-        memory_mib=_memory(len(data.interactions), lengths, n_items, entries, models)
-        + TASK_BYTES * teachers * (len(horizon.shots) + 1) / 2**20
-        + RATING_BYTES * data.interactions.has_values * len(data.interactions) / 2**20,
-        thinned=_thinned(
-            lengths,
-            horizon,
-            n_items,
-            settings,
-            (gram.kept_of(knn.neighbors, acting), knn.neighbors),
-            most_tasks,
-        ),
+        memory_mib=_memory(work, has_values=data.interactions.has_values),
+        thinned=_thinned(work),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What there is to do: counts of the data, and settings that bound the work."""
+
+    settings: Settings
+    events: int
+    lengths: np.ndarray
+    """[U] items of each user."""
+    horizon: Horizon
+    n_items: int
+    acting: int
+    """Items with events."""
+
+    @classmethod
+    def of(cls, data: Dataset, settings: Settings) -> _Work:
+        lengths = items_of_users(data.interactions)["len"].to_numpy().astype(np.int64)
+        acting = data.interactions.frame["item_id"]
+        return cls(
+            settings=settings,
+            events=len(data.interactions),
+            lengths=lengths,
+            horizon=choose_horizon(lengths),
+            n_items=int(pl.concat([data.items.frame["item_id"], acting]).n_unique()),
+            acting=acting.n_unique(),
+        )
+
+    @property
+    def models(self) -> list[str]:
+        """Those whose work is known beforehand."""
+        return [name for name in self.settings.parts if name in COUNTED]
+
+    @property
+    def knn(self) -> ItemKnnConfig:
+        """Of item k-NN."""
+        return config_in(self.settings.models, ItemKnnConfig)
+
+    @property
+    def kept(self) -> int:
+        """Neighbors that item k-NN keeps of each item."""
+        return gram.kept_of(self.knn.neighbors, self.acting)
+
+    @property
+    def chain(self) -> MarkovConfig:
+        """Of the Markov chain."""
+        return config_in(self.settings.models, MarkovConfig)
+
+    @property
+    def window(self) -> int:
+        """How many events that follow it each speaks for."""
+        return window_of(int(self.lengths.sum()), self.chain)
+
+    @property
+    def followers(self) -> int:
+        """Pairs of events that the Markov chain counts at one recency."""
+        steps = np.arange(1, self.window + 1)
+        return int(sum(np.maximum(self.lengths - step, 0).sum() for step in steps))
+
+    @property
+    def compared(self) -> np.ndarray:
+        """[U] events of each user that are compared with each other."""
+        most = gram.longest_compared(self.lengths)
+        return np.minimum(self.lengths, most) if most else self.lengths
+
+    @property
+    def pairs(self) -> float:
+        """Of events that are compared."""
+        return float((self.compared.astype(np.float64) ** 2).sum())
+
+    @property
+    def tasks(self) -> int:
+        """Users who show less than they did."""
+        return int((pools_of(self.lengths, self.horizon) < self.lengths).sum())
+
+    @property
+    def most_tasks(self) -> int:
+        """Of which the support ridge learns at most."""
+        return config_in(self.settings.models, SupportRidgeConfig).max_tasks
+
+    @property
+    def able(self) -> int:
+        """Users who could teach the gate."""
+        return int((self.lengths >= self.horizon.min_events).sum())
+
+    @property
+    def teachers(self) -> tuple[int, int]:
+        """How many of them do, and in how many folds."""
+        able, gate = self.able or len(self.lengths), config_in(self.settings.models, GateConfig)
+        if is_asked_once(able, self.n_items, gate):
+            return held_out_of(self.n_items, gate), 1
+        return able, min(gate.folds, max(2, able))
+
+    @property
+    def sizes(self) -> int:
+        """Numbers of events at which the gate learns."""
+        return len(self.horizon.shots) + 1
 
 
 def _joining(data: Dataset) -> tuple[str, ...]:
@@ -157,116 +216,66 @@ def _joining(data: Dataset) -> tuple[str, ...]:
     )
 
 
-def _compared(lengths: np.ndarray) -> np.ndarray:
-    """Events of each user that are compared with each other."""
-    most = gram.longest_compared(lengths)
-    return np.minimum(lengths, most) if most else lengths
-
-
-def _teachers(
-    lengths: np.ndarray, horizon: Horizon, n_items: int, config: GateConfig
-) -> tuple[int, int]:
-    """How many users teach the gate, and in how many folds."""
-    able = int((lengths >= horizon.min_events).sum()) or len(lengths)
-    if is_asked_once(able, n_items, config):
-        return held_out_of(n_items, config), 1
-    return able, min(config.folds, max(2, able))
-
-
-def _seconds(
-    events: int,
-    lengths: np.ndarray,
-    horizon: Horizon,
-    n_items: int,
-    models: list[str],
-    most_tasks: int,
-    followers: int,
-    gate: GateConfig,
-    *,
-    reads_text: bool,
-    has_time: bool,
-) -> dict[str, float]:
+def _seconds(work: _Work, *, has_time: bool) -> dict[str, float]:
     """CPU seconds of each step; every model is fitted once a fold and once more."""
-    teachers, folds = _teachers(lengths, horizon, n_items, gate)
-    sizes = len(horizon.shots) + 1
-    seconds = {"read": events * EVENT_SECONDS}
+    (teachers, folds), models, n_items = work.teachers, work.models, work.n_items
+    seconds = {"read": work.events * EVENT_SECONDS}
     if "item_knn" in models:
-        pairs = float((_compared(lengths).astype(np.float64) ** 2).sum())
-        seconds["item_knn"] = (1 + folds) * (PAIR_SECONDS * pairs + ITEM_SECONDS * n_items)
+        seconds["item_knn"] = (1 + folds) * (PAIR_SECONDS * work.pairs + ITEM_SECONDS * n_items)
     if "markov" in models:
+        reads_text = work.settings.encoder != "none"
         compared = float(min(n_items, MAX_COMPARED) ** 2) if reads_text else 0.0
-        asked = choosing(len(lengths), n_items, MarkovConfig())
+        asked = choosing(len(work.lengths), n_items, work.chain)
         seconds["markov"] = (1 + folds) * (
-            FOLLOWER_SECONDS * followers + ALIKE_SECONDS * compared + CHOICE_SECONDS * asked
+            FOLLOWER_SECONDS * work.followers + ALIKE_SECONDS * compared + CHOICE_SECONDS * asked
         )
     if "support_ridge" in models:
-        tasks = min(_tasks(lengths, horizon), most_tasks)
-        seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * tasks
-    seconds["gate"] = SCORE_SECONDS * teachers * sizes * n_items * len(
-        models
-    ) + GATE_SECONDS * sizes * len(models)
+        seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * min(work.tasks, work.most_tasks)
+    scores = teachers * work.sizes * n_items * len(models)
+    seconds["gate"] = SCORE_SECONDS * scores + GATE_SECONDS * work.sizes * len(models)
     if has_time:
-        seconds["trend"] = TREND_EVENT_SECONDS * events + TREND_SECONDS
+        seconds["trend"] = TREND_EVENT_SECONDS * work.events + TREND_SECONDS
     return {name: round(cpu, 1) for name, cpu in seconds.items()}
 
 
-def _followers(lengths: np.ndarray, config: MarkovConfig) -> int:
-    """Pairs of events that the Markov chain counts at one recency."""
-    steps = np.arange(1, window_of(int(lengths.sum()), config) + 1)
-    return int(sum(np.maximum(lengths - step, 0).sum() for step in steps))
-
-
-def _tasks(lengths: np.ndarray, horizon: Horizon) -> int:
-    return int((pools_of(lengths, horizon) < lengths).sum())
-
-
-def _memory(
-    events: int, lengths: np.ndarray, n_items: int, most_entries: int, models: list[str]
-) -> float:
+def _memory(work: _Work, *, has_values: bool) -> float:
     """MiB at the peak."""
-    pairs = float((_compared(lengths).astype(np.float64) ** 2).sum())
-    entries = min(float(most_entries), pairs) if "item_knn" in models else 0.0
+    followers = min(work.followers, work.chain.kept * work.acting)
+    most_entries = work.kept * work.acting + followers
+    entries = min(float(most_entries), work.pairs) if "item_knn" in work.models else 0.0
+    n_items = work.n_items
     scores = users_at_once(n_items) * n_items if n_items <= SCORES_AT_ONCE else n_items
     held = (
-        events * EVENT_BYTES
+        work.events * EVENT_BYTES
         + n_items * ITEM_BYTES
         + ENTRY_BYTES * entries
-        + 4.0 * scores * (len(models) + 8)
+        + 4.0 * scores * (len(work.models) + 8)
+        + TASK_BYTES * work.teachers[0] * work.sizes
+        + RATING_BYTES * has_values * work.events
     )
     return BASE_MIB + held / 2**20
 
 
-def _thinned(
-    lengths: np.ndarray,
-    horizon: Horizon,
-    n_items: int,
-    settings: Settings,
-    neighbors: tuple[int, int],
-    most_tasks: int,
-) -> list[str]:
+def _thinned(work: _Work) -> list[str]:
     """What is left out for size, in words."""
-    said = []
-    cut = int((lengths - _compared(lengths)).sum())
-    counted = [name for name in ("item_knn", "ease") if name in settings.parts]
+    said, parts, wanted = [], work.settings.parts, work.knn.neighbors
+    cut = int((work.lengths - work.compared).sum())
+    counted = [name for name in ("item_knn", "ease") if name in parts]
     if cut and counted:
+        most = gram.longest_compared(work.lengths)
         said.append(
-            f"{' and '.join(counted)} compare the newest {gram.longest_compared(lengths):,} events "
-            f"of each user ({cut:,} older ones left out)"
+            f"{' and '.join(counted)} compare the newest {most:,} events of each user ({cut:,} "
+            f"older ones left out)"
         )
-    kept, wanted = neighbors
-    if "item_knn" in settings.parts and kept < wanted:
-        said.append(f"item_knn keeps {kept:,} neighbors of each item instead of {wanted:,}")
-    chain = config_of("markov", settings.models.get("markov"))
-    assert isinstance(chain, MarkovConfig)
-    window = window_of(int(lengths.sum()), chain)
-    if "markov" in settings.parts and window < chain.window:
-        said.append(f"markov counts {window} events that follow each instead of {chain.window}")
-    tasks = _tasks(lengths, horizon)
-    if "support_ridge" in settings.parts and tasks > most_tasks:
-        said.append(f"support_ridge learns from {most_tasks:,} of {tasks:,} users")
-    able = int((lengths >= horizon.min_events).sum())
-    gate = config_in(settings.models, GateConfig)
-    teachers, _ = _teachers(lengths, horizon, n_items, gate)
-    if 0 < teachers < able:
-        said.append(f"the gate learns from {teachers:,} of {able:,} users")
+    if "item_knn" in parts and work.kept < wanted:
+        said.append(f"item_knn keeps {work.kept:,} neighbors of each item instead of {wanted:,}")
+    if "markov" in parts and work.window < work.chain.window:
+        said.append(
+            f"markov counts {work.window} events that follow each instead of {work.chain.window}"
+        )
+    if "support_ridge" in parts and work.tasks > work.most_tasks:
+        said.append(f"support_ridge learns from {work.most_tasks:,} of {work.tasks:,} users")
+    teachers, _ = work.teachers
+    if 0 < teachers < work.able:
+        said.append(f"the gate learns from {teachers:,} of {work.able:,} users")
     return said

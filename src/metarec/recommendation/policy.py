@@ -59,14 +59,14 @@ class PolicyCheck:
         events = self.columns.vocabulary.indexes(
             str(event[0]) for request in requests for event in request.history
         )
-        scores = np.zeros((len(requests), len(self.columns.vocabulary)), np.float32)
-        self.hide(scores, requests, (owner[events >= 0], events[events >= 0]))
-        return np.asarray(scores == 0.0)
+        hidden = np.zeros((len(requests), len(self.columns.vocabulary)), bool)
+        self.hide(hidden, requests, (owner[events >= 0], events[events >= 0]))
+        return ~hidden
 
     def hide(
         self, scores: np.ndarray, requests: Sequence[Request], met: tuple[np.ndarray, np.ndarray]
     ) -> None:
-        """Set to -inf, in place, what each user may not be shown.
+        """Set to -inf (in an array of bool: to True), in place, what each user may not be shown.
 
         Args:
             scores: [B, N], in the order of the catalog.

@@ -226,5 +226,5 @@ def _spoken_for(asking: Asking) -> np.ndarray:
     if len(items) <= SPOKEN_FOR:
         return items
     weight = asking.ensemble.gate.at(asking.users.support.lengths)["popularity_weight"][0]
-    scores = asking.lifts(items, known)[0] + weight * asking.ensemble.base[0, items]
+    scores = asking.lifts(items, known)[0] + weight * asking.ensemble.base_of(items)[0]
     return items[np.argpartition(-scores, SPOKEN_FOR - 1)[:SPOKEN_FOR]]

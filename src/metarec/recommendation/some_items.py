@@ -97,7 +97,7 @@ class Asking:
     def scores(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "users some"]:
         """[B, I] log-scores of `items`, which ascend."""
         ensemble, users, lengths = self.ensemble, self.users, self.users.support.lengths
-        base, shares = ensemble.base[:, items], self._shares(items)
+        base, shares = ensemble.base_of(items), self._shares(items)
         out = np.zeros((len(users), len(items)), np.float32)
         for gate, share in self.gates:
             out += share[:, None] * gate.score_some(base, shares, lengths)
@@ -114,7 +114,7 @@ class Asking:
         self, items: Int[np.ndarray, "some"], names: Iterable[str] | None = None
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] what models add to scores, all or those of these `names`."""
-        ensemble, base = self.ensemble, self.ensemble.base[:, items]
+        ensemble, base = self.ensemble, self.ensemble.base_of(items)
         shares = self._shares(items, names)
         silent = np.zeros((len(self.users), len(items)), np.float32)
         told = {name: shares.get(name, silent) for name in ensemble.gate.names}

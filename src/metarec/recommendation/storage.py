@@ -53,8 +53,24 @@ if TYPE_CHECKING:
 
 def to_artefact(model: FittedModel) -> Artefact:
     """Everything a recommender holds, sorted into JSON, arrays and tables."""
-    training, inputs, encoder = model.training, model.item_inputs, model.item_inputs.encoder.state()
-    config = {
+    training = model.training
+    tables = {
+        "catalog": model.catalog.frame,
+        "interactions": training.interactions.frame,
+        "items": training.items.frame,
+        "users": training.users.frame,
+        "friends": training.relations.friends,
+        "searches": training.relations.searches,
+    }
+    return Artefact(
+        config=_facts(model), arrays=_arrays(model), tables=tables, card=model_card(model)
+    )
+
+
+def _facts(model: FittedModel) -> dict[str, Any]:
+    """What is neither array nor table."""
+    events, inputs = model.training.interactions, model.item_inputs
+    return {
         "version": model.version,
         "settings": asdict(model.settings),
         "horizon": asdict(model.horizon),
@@ -62,15 +78,15 @@ def to_artefact(model: FittedModel) -> Artefact:
         "scorers": list(model.ensemble.scorers),
         "models": {name: asdict(config) for name, config in _configs(model).items()},
         "data": {
-            "name": training.name,
-            "has_values": training.interactions.has_values,
-            "has_time": training.interactions.has_time,
-            "kinds": training.interactions.kinds.to_dict(),
-            "target_kinds": sorted(training.interactions.target_kinds),
-            "value_range": list(training.interactions.value_range),
+            "name": model.training.name,
+            "has_values": events.has_values,
+            "has_time": events.has_time,
+            "kinds": events.kinds.to_dict(),
+            "target_kinds": sorted(events.target_kinds),
+            "value_range": list(events.value_range),
         },
         "item_inputs": {
-            "encoder": encoder.settings,
+            "encoder": inputs.encoder.state().settings,
             "reason": inputs.reason,
             "tags": inputs.tags,
             "numbers": inputs.numbers,
@@ -81,27 +97,28 @@ def to_artefact(model: FittedModel) -> Artefact:
         "prior": None if model.prior is None else model.prior.facts(),
         "transfer": list(model.transfer),
     }
+
+
+def _arrays(model: FittedModel) -> dict[str, np.ndarray]:
+    """Everything learned, each part under its name."""
     arrays = {
         "content": model.content,
         "text": model.text,
-        "center": inputs.center,
-        "components": inputs.components,
-        **_under("encoder", encoder.arrays),
+        "center": model.item_inputs.center,
+        "components": model.item_inputs.components,
+        **_under("encoder", model.item_inputs.encoder.state().arrays),
         **_under("ensemble", model.ensemble.arrays()),
-        **(_under("new_items", model.new_items.arrays()) if model.new_items is not None else {}),
-        **(_under("ratings", model.ratings.arrays()) if model.ratings is not None else {}),
-        **(_under("prior", model.prior.arrays()) if model.prior is not None else {}),
-        **(_under("retrieval", model.retrieval.arrays()) if model.retrieval is not None else {}),
     }
-    tables = {
-        "catalog": model.catalog.frame,
-        "interactions": training.interactions.frame,
-        "items": training.items.frame,
-        "users": training.users.frame,
-        "friends": training.relations.friends,
-        "searches": training.relations.searches,
+    perhaps = {
+        "new_items": model.new_items,
+        "ratings": model.ratings,
+        "prior": model.prior,
+        "retrieval": model.retrieval,
     }
-    return Artefact(config=config, arrays=arrays, tables=tables, card=model_card(model))
+    for name, part in perhaps.items():
+        if part is not None:
+            arrays |= _under(name, part.arrays())
+    return arrays
 
 
 def save(model: FittedModel, folder: str | Path) -> None:
@@ -216,7 +233,8 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
 def _training(artefact: Artefact, catalog: Catalog, policy: Policy) -> Dataset:
     facts, tables = artefact.config["data"], artefact.tables
     items = Catalog(frame=tables["items"])
-    if items.frame.equals(catalog.frame):  # as where events name no other items
+    # As where events name no other items
+    if items.frame is catalog.frame or items.frame.equals(catalog.frame):
         items = catalog
     return Dataset(
         interactions=_interactions(tables["interactions"], facts),

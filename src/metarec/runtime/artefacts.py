@@ -124,12 +124,17 @@ def read_artefact(folder: str | Path) -> Artefact:
 
 def _read(place: Path, manifest: Manifest) -> Artefact:
     check_files(place, manifest)
-    tables = {}
+    tables: dict[str, pl.DataFrame] = {}
+    known: dict[str | None, pl.DataFrame] = {}  # by what the file is: equal ones are read once
     for name, one in manifest.files.items():
         if name.endswith(_TABLE):
             table = name[: -len(_TABLE)]
             check_rows(place / one.file, table, manifest)
-            tables[table] = pl.read_parquet(place / one.file, glob=False)
+            found = known.get(one.sha256) if one.sha256 is not None else None
+            tables[table] = (
+                pl.read_parquet(place / one.file, glob=False) if found is None else found
+            )
+            known[one.sha256] = tables[table]
     arrays, _ = read_arrays(place / manifest.files[ARRAYS].file)
     check_arrays(place / ARRAYS, manifest, arrays)
     card = (place / manifest.files[CARD].file).read_text(encoding="utf-8")

@@ -247,7 +247,7 @@ def _opened(
     """The store, and the settings in effect; `name` of an experiment that must be in it."""
     from contextlib import closing
 
-    from metarec.app.service.settings import load_settings
+    from metarec.app.service.settings_sources import load_settings
     from metarec.data.schema import BadInput
     from metarec.feedback import open_store
 

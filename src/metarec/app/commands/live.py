@@ -76,7 +76,7 @@ class Serve:
     def run(self) -> None:
         """Serve, and say where once all is well."""
         from metarec.app.service.run import serve as run
-        from metarec.app.service.settings import load_settings
+        from metarec.app.service.settings_sources import load_settings
 
         flags: dict[str, Any] = {
             "store": self.store,
@@ -124,7 +124,7 @@ def import_(
 
     from metarec.app.importing import import_data
     from metarec.app.jobs import IMPORT, recorded
-    from metarec.app.service.settings import load_settings
+    from metarec.app.service.settings_sources import load_settings
     from metarec.data.cleaning import read_clean
     from metarec.feedback import open_store
     from metarec.feedback.registry import Registry
@@ -174,7 +174,7 @@ def forget(
     """
     from dataclasses import asdict
 
-    from metarec.app.service.settings import load_settings
+    from metarec.app.service.settings_sources import load_settings
     from metarec.feedback import open_store
     from metarec.feedback.forgetting import forget as forget_user
     from metarec.feedback.registry import Registry
@@ -227,7 +227,7 @@ def retrain(
     new users, or for any group.
     """
     from metarec.app.retraining.loop import retrain as run
-    from metarec.app.service.settings import load_settings
+    from metarec.app.service.settings_sources import load_settings
     from metarec.runtime.logs import setup_logs
 
     where = load_settings(settings, model=_named(model), store=store, data=data)

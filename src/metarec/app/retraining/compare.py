@@ -26,6 +26,8 @@ MAX_SHOWN = 20
 MAX_VALUES = 12
 """Attributes with more different values are no groups."""
 MIN_IN_GROUP = 20
+PerUser = Mapping[str, Sequence[Mapping[str, np.ndarray]]]
+"""Champion or challenger -> for each number of events: metric -> [users]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +94,21 @@ def compare(
         ]
         for name, model in (("champion", champion), ("challenger", challenger))
     }
-    weights = resample(len(test_users.cold_users), derive(seed, "bootstrap"))
+    return [
+        *_by_rank(found, test_users, seed),
+        *_by_rating(found, test_users, seed),
+        _latency(champion, challenger),
+    ]
+
+
+def _by_rank(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Comparison]:
+    """NDCG@10 overall, after few events, and of each group."""
     quality = {
         name: np.stack([at["ndcg@10"] for at in per_shots]) for name, per_shots in found.items()
     }  # [shots, users]
     overall = {name: np.nanmean(values, axis=0) for name, values in quality.items()}
-    comparisons = [_paired("NDCG@10", overall["champion"], overall["challenger"], weights)]
-    comparisons += [
+    weights = resample(len(test_users.cold_users), derive(seed, "bootstrap"))
+    at_few = [
         _paired(
             f"NDCG@10 after {shots} events",
             quality["champion"][row],
@@ -108,7 +118,7 @@ def compare(
         for row, shots in enumerate(test_users.horizon.shots)
         if shots <= 3
     ]
-    comparisons += [
+    of_groups = [
         _paired(
             f"NDCG@10 of {name}",
             overall["champion"][members],
@@ -118,17 +128,21 @@ def compare(
         )
         for name, members in groups_of(test_users.cold_users).items()
     ]
-    if "mae" in found["champion"][0] and "mae" in found["challenger"][0]:
-        rated = np.array([bool(user.rated) for user in test_users.cold_users])
-        errors = {
-            name: -np.nanmean(np.stack([at["mae"][rated] for at in per_shots]), axis=0)
-            for name, per_shots in found.items()
-        }
-        drawn = resample(int(rated.sum()), derive(seed, "bootstrap", "rated"))
-        comparisons.append(
-            _paired("minus MAE", errors["champion"], errors["challenger"], drawn, clear=True)
-        )
-    return [*comparisons, _latency(champion, challenger)]
+    of_all = _paired("NDCG@10", overall["champion"], overall["challenger"], weights)
+    return [of_all, *at_few, *of_groups]
+
+
+def _by_rating(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Comparison]:
+    """How far predicted ratings are off, where both models predict some."""
+    if not all("mae" in per_shots[0] for per_shots in found.values()):
+        return []
+    rated = np.array([bool(user.rated) for user in test_users.cold_users])
+    errors = {
+        name: -np.nanmean(np.stack([at["mae"][rated] for at in per_shots]), axis=0)
+        for name, per_shots in found.items()
+    }
+    drawn = resample(int(rated.sum()), derive(seed, "bootstrap", "rated"))
+    return [_paired("minus MAE", errors["champion"], errors["challenger"], drawn, clear=True)]
 
 
 def groups_of(cold_users: Sequence[ColdUser]) -> dict[str, np.ndarray]:

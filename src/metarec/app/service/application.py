@@ -25,9 +25,9 @@ from metarec.app.service.events import EventRoutes
 from metarec.app.service.experiments import ExperimentRoutes
 from metarec.app.service.friends import FriendsRoutes
 from metarec.app.service.http import (
+    ErrorAnswers,
     Service,
     Shortcut,
-    install_error_answers,
     let_addresses_hold_ids,
     refuse_unknown_parameters,
 )
@@ -116,7 +116,7 @@ def create_app(
     app.router.routes[:0] = (
         routes  # not by include_router, whose way to a route costs more than the answer's JSON
     )
-    install_error_answers(app, routes, tell_details=service.store.is_sqlite)
+    ErrorAnswers(routes, tell_details=service.store.is_sqlite).install(app)
     _serve_page(app)
     app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
     _add_guards(app, service)

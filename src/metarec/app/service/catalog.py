@@ -12,7 +12,8 @@ from metarec.app.items import items_frame
 from metarec.app.service import schemas
 from metarec.app.service.feed import read_feed
 from metarec.app.service.http import IdRoute, Json, answers
-from metarec.app.service.live_model import Likeness, Served
+from metarec.app.service.likeness import Likeness
+from metarec.app.service.live_model import Served
 from metarec.app.service.request_conversion import request_of, stated_user
 from metarec.app.service.routes import Routes, route
 

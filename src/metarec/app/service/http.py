@@ -284,61 +284,62 @@ def without_details(sentence: str) -> str:
     return "".join(kept).replace(" ;", ";").strip()
 
 
-def install_error_answers(app: FastAPI, routes: Sequence[BaseRoute], *, tell_details: bool) -> None:
-    """Every error as `{"error": one sentence}`.
+@dataclass(frozen=True)
+class ErrorAnswers:
+    """Every error as `{"error": one sentence}`."""
 
-    Args:
-        app: whose errors.
-        routes: all of the service's.
-        tell_details: whether those who call may read what the store's own library said; the log
-            always holds it.
-    """
+    routes: Sequence[BaseRoute]
+    """All of the service's."""
+    tell_details: bool
+    """Whether those who call may read what the store's own library said; the log holds it."""
 
-    def problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
-        # It may name what was sent, which may hold anything: one sentence is one line.
-        line = "".join(letter if letter.isprintable() else " " for letter in sentence)
-        return JSONResponse({"error": " ".join(line.split())[:500]}, status, headers)
+    def install(self, app: FastAPI) -> None:
+        """Let an application answer errors so."""
+        app.exception_handler(RequestValidationError)(self._invalid)
+        app.exception_handler(HTTPException)(self._refused)
+        app.exception_handler(BadInput)(self._bad)
+        app.exception_handler(MissingExtra)(self._missing)
+        app.exception_handler(StoreUnavailable)(self._away)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return problem(
-            422, validation_message(error.errors(), error.body, request.headers.get("content-type"))
-        )
+    async def _invalid(self, request: Request, error: RequestValidationError) -> JSONResponse:
+        kind = request.headers.get("content-type")
+        return _problem(422, validation_message(error.errors(), error.body, kind))
 
-    @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        takes = _methods_at(routes, request.scope)
+    async def _refused(self, request: Request, error: HTTPException) -> JSONResponse:
+        takes = _methods_at(self.routes, request.scope)
         # The page stands behind all routes and is asked where none takes the method; it knows of no
         # other address than its files.
         if error.status_code == 405 or (
             error.status_code == 404 and takes and request.method not in takes
         ):
             if not takes and request.scope["path"].startswith("/v1/"):
-                return problem(404, _nothing_at(routes, request.scope["path"]))
+                return _problem(404, _nothing_at(self.routes, request.scope["path"]))
             allowed = ", ".join(sorted(takes or {"GET", "HEAD"}))
-            return problem(
+            return _problem(
                 405,
                 f"{request.method} is not for this address; it takes {allowed}",
                 {"Allow": allowed},
             )
         if error.status_code == 404 and error.detail == HTTPStatus.NOT_FOUND.phrase:
-            return problem(404, _nothing_at(routes, request.scope["path"]))
-        return problem(error.status_code, str(error.detail), error.headers)
+            return _problem(404, _nothing_at(self.routes, request.scope["path"]))
+        return _problem(error.status_code, str(error.detail), error.headers)
 
-    @app.exception_handler(BadInput)
-    async def bad(_request: Request, error: BadInput) -> JSONResponse:
-        return problem(422, str(error))
+    async def _bad(self, _request: Request, error: BadInput) -> JSONResponse:
+        return _problem(422, str(error))
 
-    @app.exception_handler(MissingExtra)
-    async def missing(_request: Request, error: MissingExtra) -> JSONResponse:
-        return problem(501, str(error))
+    async def _missing(self, _request: Request, error: MissingExtra) -> JSONResponse:
+        return _problem(501, str(error))
 
-    @app.exception_handler(StoreUnavailable)
-    async def away(_request: Request, error: StoreUnavailable) -> JSONResponse:
+    async def _away(self, _request: Request, error: StoreUnavailable) -> JSONResponse:
         log.warning("the store is away", extra={"problem": str(error)})
-        return problem(
-            503, str(error) if tell_details else without_details(str(error)), {"Retry-After": "2"}
-        )
+        sentence = str(error) if self.tell_details else without_details(str(error))
+        return _problem(503, sentence, {"Retry-After": "2"})
+
+
+def _problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
+    # It may name what was sent, which may hold anything: one sentence is one line.
+    line = "".join(letter if letter.isprintable() else " " for letter in sentence)
+    return JSONResponse({"error": " ".join(line.split())[:500]}, status, headers)
 
 
 def _methods_at(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:

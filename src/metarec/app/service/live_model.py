@@ -11,18 +11,18 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.sparse import csr_matrix
 
 from metarec.app.items import items_frame
 from metarec.app.probe import warm
+from metarec.app.service.likeness import ItemLikeness, Likeness
 from metarec.data.policies import nearest
 from metarec.data.relations import SPENT_AFTER
 from metarec.data.schema import BadInput
@@ -40,14 +40,6 @@ from metarec.recommender import Recommender
 from metarec.runtime.artefacts import BrokenArtefact, reading_whole
 
 log = logging.getLogger("metarec.service")
-_ROWS = 8192
-"""Vectors compared at once: texts are kept in 16 bits, and widening all of them would take as much
-memory as a model.
-"""
-
-
-Likeness = Literal["taste", "also_viewed", "bought_together"]
-"""By what items are alike."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +104,6 @@ class Served:
     @cached_property
     def _lower_titles(self) -> pl.Series:
         return self.model.catalog.title_column().str.to_lowercase()
-
-    @cached_property
-    def _lengths(self) -> np.ndarray:
-        return _lengths(self.model.item_embeddings)
-
-    @cached_property
-    def _text_lengths(self) -> np.ndarray:
-        return _lengths(self.model.text)
 
     def title_of(self, item_id: str) -> str | None:
         """What to call an item, or None if it is not in the catalog."""
@@ -195,38 +179,8 @@ class Served:
         )
 
     @cached_property
-    def _met_together(self) -> dict[str, csr_matrix]:
-        """Way -> [N, N] users who met both items that way, over the geometric mean of those who met
-        each: buying together, and viewing where nothing was bought.
-        """
-        events = self.model.training.interactions
-        said = events.frame.with_columns(events.acts().select("sign", "is_target"))
-        said = said.filter(pl.col("sign") > 0)
-        return {
-            "also_viewed": self._cosines(said.filter(~pl.col("is_target"))),
-            "bought_together": self._cosines(said.filter(pl.col("is_target"))),
-        }
-
-    def _cosines(self, events: pl.DataFrame) -> csr_matrix:
-        pairs = events.select("user_id", "item_id").unique()
-        users = pairs["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
-        items = self.model.vocabulary.indexes(pairs["item_id"])
-        shape = (int(users.max()) + 1 if len(users) else 0, len(self.model.vocabulary))
-        met = csr_matrix((np.ones(len(users), np.float32), (users, items)), shape=shape)
-        norm = 1.0 / np.sqrt(np.maximum(np.asarray(met.sum(0)).ravel(), 1.0))
-        return csr_matrix(met.multiply(norm[None, :]))
-
-    def _closeness(self, row: int, by: Likeness) -> np.ndarray:
-        """[N] how close each item is to the one at `row`; not above 0 where it is not at all."""
-        if by != "taste":
-            met = self._met_together[by]
-            together = np.asarray((met.T @ met[:, [row]]).todense(), np.float32).ravel()
-            together[together <= 0.0] = -np.inf
-            return together
-        closeness, text = _cosines(self.model.item_embeddings, self._lengths, row), self.model.text
-        if text.shape[1] and text[row].any():
-            closeness = (closeness + _cosines(text, self._text_lengths, row)) / 2.0
-        return closeness
+    def _likeness(self) -> ItemLikeness:
+        return ItemLikeness(self.model)
 
     def similar(
         self, row: int, most: int, request: Request | None = None, by: Likeness = "taste"
@@ -237,18 +191,14 @@ class Served:
         nothing is known. Instead by what the same users met: `also_viewed`,
         `bought_together`.
         """
-        closeness = self._closeness(row, by)
+        closeness = self._likeness.closeness(row, by)
         closeness[row] = -np.inf
         closeness[~self.passes] = -np.inf
         closeness[~self.model.policy_check.allowed([request or Request()])[0]] = -np.inf
         most = min(most, len(closeness) - 1)
-        best = (
-            np.argpartition(-closeness, most - 1)[:most]
-            if most > 0
-            else np.zeros(0, dtype=np.int64)
-        )
-        best = best[np.argsort(-closeness[best], kind="stable")]
-        best = best[np.isfinite(closeness[best])]
+        border = -np.partition(-closeness, most - 1)[most - 1] if most > 0 else np.inf
+        best = np.flatnonzero(closeness >= max(border, np.finfo(np.float32).min))
+        best = best[np.argsort(-closeness[best], kind="stable")][: max(most, 0)]
         return best.tolist(), closeness[best].astype(float).tolist()
 
 
@@ -395,24 +345,6 @@ class LiveModel:
         return Served(
             served.model.with_items(frame), rows[-1][2], self._store.deleted_items(), self._only
         )
-
-
-def _pieces(vectors: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows [n, d] as float32, some at a time, so that no second copy of all is held."""
-    for start in range(0, len(vectors), _ROWS):
-        yield np.asarray(vectors[start : start + _ROWS], dtype=np.float32)
-
-
-def _lengths(vectors: np.ndarray) -> np.ndarray:
-    """[n] float32 length of each row, never 0."""
-    found = [np.linalg.norm(piece, axis=1) for piece in _pieces(vectors)]
-    return np.asarray(np.maximum(np.concatenate([np.zeros(0, np.float32), *found]), 1e-12))
-
-
-def _cosines(vectors: np.ndarray, lengths: np.ndarray, row: int) -> np.ndarray:
-    """[n] cosine of each row with one of them."""
-    asked = np.asarray(vectors[row], np.float32) / lengths[row]
-    return np.asarray(np.concatenate([piece @ asked for piece in _pieces(vectors)]) / lengths)
 
 
 def warm_text(model: Recommender) -> Recommender:

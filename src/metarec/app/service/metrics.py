@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,6 +24,7 @@ for all.
 PROBES = {"/healthz", "/readyz"}
 """Routes of supervisors, whose "not yet" is no failure."""
 SLATES = "/v1/recommendations"
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -42,55 +44,41 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        r = self._registry
-        self.requests = Counter(
-            "metarec_requests", "Requests answered.", ["route", "status"], registry=r
+        counter = partial(Counter, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry)
+        self.requests = counter("metarec_requests", "Requests answered.", ["route", "status"])
+        self.seconds = histogram(
+            "metarec_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS
         )
-        self.seconds = Histogram(
-            "metarec_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=r
+        self.batch = histogram("metarec_batch_size", "Requests scored together.", buckets=_SIZES)
+        self.events = counter("metarec_events", "Events received.", ["outcome"])
+        self.impressions_lost = counter(
+            "metarec_impressions_lost", "Slates whose impression could not be stored."
         )
-        self.batch = Histogram(
-            "metarec_batch_size",
-            "Requests scored together.",
-            buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=r,
+        self.swaps = counter(
+            "metarec_model_swaps", "Times this service took up another model.", ["outcome"]
         )
-        self.events = Counter("metarec_events", "Events received.", ["outcome"], registry=r)
-        self.impressions_lost = Counter(
-            "metarec_impressions_lost", "Slates whose impression could not be stored.", registry=r
-        )
-        self.swaps = Counter(
-            "metarec_model_swaps",
-            "Times this service took up another model.",
-            ["outcome"],
-            registry=r,
-        )
-        self.shards_missed = Counter(
+        self.shards_missed = counter(
             "metarec_shards_missed",
             "Times a shard of the catalog did not answer and its items were scored here (Ray).",
-            registry=r,
         )
-        self.items_added = Counter(
-            "metarec_items_taken_up", "Items added or changed while serving.", registry=r
+        self.items_added = counter(
+            "metarec_items_taken_up", "Items added or changed while serving."
         )
-        self.waiting = Gauge(
-            "metarec_store_rows_waiting",
-            "Rows queued to be written.",
-            registry=r,
-            multiprocess_mode="livesum",
+        self.waiting = gauge(
+            "metarec_store_rows_waiting", "Rows queued to be written.", multiprocess_mode="livesum"
         )
-        self.drift = Gauge(
+        self.drift = gauge(
             "metarec_drift",
             "How recent events differ from those trained on.",
             ["signal"],
-            registry=r,
             multiprocess_mode="mostrecent",
         )
-        self.alerts = Gauge(
+        self.alerts = gauge(
             "metarec_alert",
             "1 where an alert is raised, as /v1/status tells it.",
             ["alert"],
-            registry=r,
             multiprocess_mode="livemax",
         )
         self._of_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}

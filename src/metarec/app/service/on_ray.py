@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarec.app.service.process import check_can_serve, set_up_worker, stopped_by_signals
-from metarec.app.service.settings import ServiceSettings, load_settings
+from metarec.app.service.settings import ServiceSettings
+from metarec.app.service.settings_sources import load_settings
 from metarec.data.errors import BadInput
 from metarec.runtime.extras import require
 from metarec.runtime.jobs import RAY, ray_cluster

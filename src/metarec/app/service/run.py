@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from metarec.app.service.metrics_folder import metrics_folder
 from metarec.app.service.process import check_can_serve, set_up_worker, stopped_by_signals
-from metarec.app.service.settings import ServiceSettings, load_settings
+from metarec.app.service.settings import ServiceSettings
+from metarec.app.service.settings_sources import load_settings
 from metarec.data.schema import BadInput
 from metarec.runtime.device import use_device
 from metarec.runtime.extras import require

@@ -1,39 +1,70 @@
-"""Settings of the running service: defaults, then a TOML file, then the environment, then flags;
-the later wins.
-"""
+"""Settings of the running service, with their defaults and bounds."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import tomllib
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from metarec.data.policies import nearest
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import KEEP_VERSIONS
 from metarec.runtime.device import DEVICES
 from metarec.runtime.jobs import BACKENDS, HERE
 from metarec.runtime.language import ENGLISH, UnknownLanguage, language_of
 
-PREFIX = "METAREC_"
 MAX_WORKERS = 1024
 """Processes that serve: more is a slip of the hand, and would take the machine."""
-NO_SETTINGS = ("service", "home", "online", "traceback")
-"""Variables of other uses, which are no misspelled settings."""
 SCHEMA = "metarec"
 ROLES = ("read", "write", "admin")
 """Each role may do what those before it may."""
-NEAR = 0.75
-"""How alike a variable's name must be to a setting's to be taken for a slip of the pen."""
 DIGEST = "sha256:"
 _HEX = re.compile("[0-9a-fA-F]{64}")
+LEAST = {
+    "port": 0,
+    "workers": 1,
+    "shards": 1,
+    "replicas": 1,
+    "max_body_bytes": 1_000,
+    "burst": 1,
+    "history_length": 1,
+    "requests_per_second": 0,
+    "explore": 0,
+    "retrain_hours": 0,
+    "min_key_length": 1,
+    "max_connections": 8,
+    "max_url_bytes": 256,
+    "max_header_bytes": 1_024,
+    "header_seconds": 0.1,
+    "body_seconds": 0.1,
+    "idle_seconds": 0.1,
+    "max_cost": 1,
+    "heavy_threads": 1,
+    "heavy_waiting": 0,
+    "heavy_seconds": 0.1,
+    "future_seconds": 0,
+    "keep_events_days": 0,
+    "keep_slates_days": 0,
+    "keep_versions": 1,
+    "alert_errors": 0,
+    "alert_slate_seconds": 0,
+    "alert_rows_waiting": 0,
+    "alert_quiet_hours": 0,
+    "alert_model_days": 0,
+    "alert_psi": 0,
+    "alert_cold_items": 0,
+    "alert_value_shift": 0,
+    "inline_items": 0,
+    "watch_seconds": 0.01,
+    "shutdown_seconds": 0,
+}
+"""Setting -> its least value."""
+MOST = {"port": 65_535, "workers": MAX_WORKERS, "shards": MAX_WORKERS, "replicas": MAX_WORKERS}
+"""Setting -> its largest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,49 +217,26 @@ class ServiceSettings:
     log_json: bool = True
 
     def __post_init__(self) -> None:
+        self._check_least()
+        self._check_choices()
+        self._check_most()
+        self._check_roles()
+        if not self.is_local and not self.keys and not self.open_to_all:
+            raise BadInput(
+                f"listening at {self.host} lets anyone read and forget users; give keys "
+                f"(METAREC_KEYS=secret:admin), "
+                "listen at 127.0.0.1, or say open_to_all"
+            )
+
+    def _check_least(self) -> None:
         if not 0.0 <= self.cold_share <= 0.5:
             raise BadInput(f"cold_share must lie in [0, 0.5], got {self.cold_share}")
-        for name, low in (
-            ("port", 0),
-            ("workers", 1),
-            ("shards", 1),
-            ("replicas", 1),
-            ("max_body_bytes", 1_000),
-            ("burst", 1),
-            ("history_length", 1),
-            ("requests_per_second", 0),
-            ("explore", 0),
-            ("retrain_hours", 0),
-            ("min_key_length", 1),
-            ("max_connections", 8),
-            ("max_url_bytes", 256),
-            ("max_header_bytes", 1_024),
-            ("header_seconds", 0.1),
-            ("body_seconds", 0.1),
-            ("idle_seconds", 0.1),
-            ("max_cost", 1),
-            ("heavy_threads", 1),
-            ("heavy_waiting", 0),
-            ("heavy_seconds", 0.1),
-            ("future_seconds", 0),
-            ("keep_events_days", 0),
-            ("keep_slates_days", 0),
-            ("keep_versions", 1),
-            ("alert_errors", 0),
-            ("alert_slate_seconds", 0),
-            ("alert_rows_waiting", 0),
-            ("alert_quiet_hours", 0),
-            ("alert_model_days", 0),
-            ("alert_psi", 0),
-            ("alert_cold_items", 0),
-            ("alert_value_shift", 0),
-            ("inline_items", 0),
-            ("watch_seconds", 0.01),
-            ("shutdown_seconds", 0),
-        ):
+        for name, low in LEAST.items():
             value = getattr(self, name)
             if not low <= value < math.inf:  # NaN is no number either
                 raise BadInput(f"{name} must be {low} or more, got {value}")
+
+    def _check_choices(self) -> None:
         if self.device not in DEVICES:
             raise BadInput(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
         if self.backend not in BACKENDS:
@@ -239,14 +247,13 @@ class ServiceSettings:
             language_of(self.lang, asked_by="lang")
         except UnknownLanguage as error:
             raise BadInput(str(error)) from error
-        for name, high in (
-            ("port", 65_535),
-            ("workers", MAX_WORKERS),
-            ("shards", MAX_WORKERS),
-            ("replicas", MAX_WORKERS),
-        ):
+
+    def _check_most(self) -> None:
+        for name, high in MOST.items():
             if getattr(self, name) > high:
                 raise BadInput(f"{name} must be {high} or less, got {getattr(self, name)}")
+
+    def _check_roles(self) -> None:
         for key, role in self.keys.items():
             if key.startswith(DIGEST) and not _HEX.fullmatch(key[len(DIGEST) :]):
                 raise BadInput(
@@ -257,12 +264,6 @@ class ServiceSettings:
                 raise BadInput(
                     f"the role of an API key must be one of {', '.join(ROLES)}, got {role!r}"
                 )
-        if not self.is_local and not self.keys and not self.open_to_all:
-            raise BadInput(
-                f"listening at {self.host} lets anyone read and forget users; give keys "
-                f"(METAREC_KEYS=secret:admin), "
-                "listen at 127.0.0.1, or say open_to_all"
-            )
 
     def check_keys(self) -> None:
         """Refuse keys that can be guessed; digests say nothing of how long their keys are.
@@ -327,96 +328,3 @@ def without_password(url: str) -> str:
     return re.sub(
         r"([?&]password=)[^&]*", r"\1***", re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
     )
-
-
-def load_settings(
-    file: str | Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any
-) -> ServiceSettings:
-    """Gather settings; a flag that is None was not given.
-
-    Args:
-        file: TOML with fields at the top or under `[service]`.
-        environment: `os.environ` unless given.
-
-    Raises:
-        BadInput: if a field is unknown, a value cannot be read, or the settings contradict each
-            other.
-    """
-    known = {f.name: f for f in fields(ServiceSettings)}
-    values: dict[str, Any] = {}
-    if file is not None:
-        try:
-            document = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise BadInput(f"cannot read the settings {str(file)!r}: {why}") from error
-        values |= document.get("service", document)
-    env = os.environ if environment is None else environment
-    _refuse_misspelled(env, known)
-    values |= {name: env[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in env}
-    values |= {name: value for name, value in flags.items() if value is not None}
-    for name in values:
-        if name not in known:
-            raise BadInput(f"no setting {name!r}; there are: {', '.join(known)}")
-    if "model" not in values:
-        raise BadInput("no model given; name the folder of a saved model")
-    return ServiceSettings(
-        **{name: _read(name, str(known[name].type), value) for name, value in values.items()}
-    )
-
-
-def _refuse_misspelled(env: Mapping[str, str], known: Collection[str]) -> None:
-    """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed."""
-    for name in sorted(env):
-        word = name.removeprefix(PREFIX).lower()
-        if not name.startswith(PREFIX) or word in known or word in NO_SETTINGS:
-            continue
-        if near := nearest(word, known, NEAR):
-            raise BadInput(f"{name} is no setting; did you mean {PREFIX}{near.upper()}?")
-
-
-def _read(name: str, kind: str, value: Any) -> Any:
-    """A value as its field's type; text from the environment is read."""
-    try:
-        if kind == "bool":
-            return (
-                value
-                if isinstance(value, bool)
-                else {
-                    "1": True,
-                    "true": True,
-                    "yes": True,
-                    "0": False,
-                    "false": False,
-                    "no": False,
-                    "": False,
-                }[str(value).lower()]
-            )
-        if kind in ("int", "float") and not _is_number(value, whole=kind == "int"):
-            raise ValueError  # int(2.5) is 2, float(True) is 1
-        if kind in ("int", "float", "str"):
-            return {"int": int, "float": float, "str": str}[kind](value)
-        if kind == "tuple[str, ...]":
-            return (
-                tuple(part.strip() for part in value.split(",") if part.strip())
-                if isinstance(value, str)
-                else tuple(map(str, value))
-            )
-        if isinstance(value, str):
-            pairs = [pair.strip().rsplit(":", 1) for pair in value.split(",") if pair.strip()]
-            if len({key for key, _ in pairs}) < len(pairs):
-                raise ValueError  # the last role of a key would win
-            return dict(pairs)
-        return {str(key): str(role) for key, role in dict(value).items()}
-    except (KeyError, TypeError, ValueError) as error:
-        shown = "(not shown)" if name == "keys" else repr(value)
-        raise BadInput(f"setting {name}: cannot read {shown} as {kind}") from error
-
-
-def _is_number(value: Any, *, whole: bool) -> bool:
-    """Whether a value is a number or a text, which is read later."""
-    if isinstance(value, str):
-        return True
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return not whole or float(value).is_integer()

@@ -178,28 +178,28 @@ class SlateAnswers:
         reasons = (
             await self.service.pools.heavy.run(short_reasons, served, request, slate)
             if body.explain
-            else None
+            else []
         )
-        notes = (
-            [*slate.notes, *_unheeded(body, served, slate, request)]
-            if body.pin or body.quota or not slate.item_ids
-            else slate.notes
-        )
-        notes = [*notes, *_unsaid(body, served)]
-        return _with_fields(
-            served,
-            body.fields,
-            _shown(
-                served,
-                slate_id,
-                slate,
-                shots,
-                reasons,
-                notes,
-                without_store=asked.without_store,
-            )
-            | {"arm": by.arm or None},
-        )
+        shown = {
+            "slate_id": slate_id,
+            "model_version": slate.model_version,
+            "shots": shots,
+            "items": _items_shown(served, slate, reasons),
+            "notes": _notes(asked, slate),
+            "without_store": asked.without_store,
+            "arm": by.arm or None,
+        }
+        return _with_fields(served, body.fields, shown)
+
+
+def _notes(asked: Prepared, slate: Slate) -> list[str]:
+    """What the slate says of itself, what could not be heeded, and whether the store was away."""
+    body, served = asked.body, asked.ask.served
+    notes = list(slate.notes)
+    if body.pin or body.quota or not slate.item_ids:
+        notes += _unheeded(body, served, slate, asked.ask.request)
+    notes += _unsaid(body, served)
+    return [*notes, WITHOUT_STORE] if asked.without_store else notes
 
 
 def _remember(
@@ -294,16 +294,8 @@ def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
     ]
 
 
-def _shown(
-    served: Served,
-    slate_id: str,
-    slate: Slate,
-    shots: int,
-    reasons: list[list[str]] | None,
-    notes: list[str],
-    *,
-    without_store: bool,
-) -> dict[str, Any]:
+def _items_shown(served: Served, slate: Slate, reasons: list[list[str]]) -> list[dict[str, Any]]:
+    """The items of a slate, with their reasons where they were asked for."""
     nothing = [None] * len(slate.item_ids)
     predicted = nothing if slate.predicted is None else slate.predicted.tolist()
     intervals = nothing if slate.interval is None else slate.interval.tolist()
@@ -329,13 +321,6 @@ def _shown(
             strict=True,
         )
     ]
-    for item, said in zip(items, reasons or [], strict=False):
+    for item, said in zip(items, reasons, strict=False):
         item["reasons"] = said
-    return {
-        "slate_id": slate_id,
-        "model_version": slate.model_version,
-        "shots": shots,
-        "items": items,
-        "notes": [*notes, WITHOUT_STORE] if without_store else notes,
-        "without_store": without_store,
-    }
+    return items

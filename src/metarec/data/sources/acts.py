@@ -13,6 +13,7 @@ from metarec.data.columns import CANONICAL, plain
 from metarec.data.findings import Finding
 from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
+from metarec.data.languages import ACT_OF
 from metarec.data.parsing import as_numbers, as_truth, nothing
 from metarec.data.sources.flat import is_of_one
 
@@ -43,17 +44,8 @@ _DONE = re.compile(r"(ed|wn)$|^read$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|�
 """Names of what was done."""
 NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单"}
 """Kinds that a no says, where it is an answer too."""
-IN_OTHER_WORDS = {
-    **dict.fromkeys(("hidden", "已隐藏"), "hide"),
-    **dict.fromkeys(("gefällt", "gefälltmir", "aime", "jaime", "megusta", "mipiace"), "like"),
-    **dict.fromkeys(("gekauft", "acheté", "comprado", "acquistato"), "purchase"),
-    **dict.fromkeys(("geklickt", "cliqué"), "click"),
-    **dict.fromkeys(("geteilt", "partagé"), "share"),
-    **dict.fromkeys(("gemerkt", "favori"), "favorite"),
-    **dict.fromkeys(("zurückgegeben", "retourniert", "retourné"), "return"),
-    **dict.fromkeys(("storniert", "annulé"), "cancel"),
-}
-"""Columns of yes and no in other languages, as `plain` has them, and their kinds."""
+IN_OTHER_WORDS = {**dict.fromkeys(("hidden", "已隐藏"), "hide"), **ACT_OF}
+"""Columns of yes and no in other words, as `plain` has them, and their kinds."""
 MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥"))
 """What a column of yes and no may hold where it says yes, and nothing where it says no."""
 OPINIONS = re.compile(r"thumb|vote|reaction|feedback|opinion|sentiment|like|态度|评价|反馈")

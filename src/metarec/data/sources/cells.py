@@ -29,6 +29,9 @@ def flat(table: pl.DataFrame) -> pl.DataFrame:
     while nested := [name for name, dtype in table.schema.items() if dtype == pl.Struct]:
         name, taken = nested[0], set(table.columns)
         fields = table[name].struct.unnest()
+        if fields.width == 1 and fields.columns[0].startswith("$"):  # a type of MongoDB
+            table = table.with_columns(fields.to_series().alias(name))
+            continue
         renamed = {field: f"{name}_{field}" for field in fields.columns}
         kept = [field for field, new in renamed.items() if new not in taken]
         table = table.drop(name).hstack(fields.select(kept).rename({f: renamed[f] for f in kept}))

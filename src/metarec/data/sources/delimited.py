@@ -20,6 +20,7 @@ import polars as pl
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.parsing import BLANK
+from metarec.data.sources.comments import without_comments
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.escapes import Escapes, escapes_told
 from metarec.data.sources.headings import headings_of
@@ -53,6 +54,8 @@ def read_delimited(
     """
     source, findings = as_utf8(path, encoding)
     source, said = _prepared(source, path.name)
+    source, skipped, comments = without_comments(source, SEPARATORS, path.name)
+    findings = [*findings, *comments]
     above = None if columns or separator else headings_of(_beginning(source), SEPARATORS, path.name)
     if above is not None:
         source, columns = _below(source, above.before), above.names
@@ -67,8 +70,7 @@ def read_delimited(
     if table is None:
         table, place, more = _line_by_line(source, separator, columns, path.name)
         findings += more
-    if above is not None:
-        place = replace(place, first=place.first + above.before)
+    place = replace(place, first=place.first + skipped + (above.before if above else 0))
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, _unique(names), strict=True)))
     table = table.select(_bare(pl.col(c)) for c in table.columns)
@@ -179,6 +181,8 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
     """
     has_quotes, lines, has_blanks = _looked_through(source)
     if has_blanks or headings_of(_beginning(source), SEPARATORS, source.name) is not None:
+        return None
+    if without_comments(source, SEPARATORS, source.name)[2]:
         return None
     separator = separator_of(_first_line(source))
     if Escapes(separator).are_in(source):

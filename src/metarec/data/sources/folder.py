@@ -13,10 +13,11 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import plain, rename, renamed
+from metarec.data.columns import plain, rename, renamed, spoken
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
+from metarec.data.languages import names_in
 from metarec.data.parsing import id_text
 from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
@@ -32,6 +33,7 @@ from metarec.data.sources.lists import looks_like_lists, one_row_each
 from metarec.data.sources.moments import with_moment
 from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
+from metarec.data.sources.shapes import one_row_an_event
 from metarec.data.tables import Tables, side_findings
 from metarec.data.validity import Place, refuse_if_unreadable, valid_events
 
@@ -141,6 +143,7 @@ def tables_of(
     if events is not None and reading.is_whole and reading.context is None:
         frame, items, users, nearly = _unflattened(frame, items, users, events[1])
         findings += nearly
+        reading = replace(reading, synonyms=_in_their_language(events[0], reading))
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
     findings += [*item_findings, *user_findings]
@@ -163,6 +166,14 @@ def tables_of(
         ),
         kinds=reading.kinds,
     )
+
+
+def _in_their_language(events: pl.DataFrame, reading: Reading) -> dict[str, Sequence[str]]:
+    """Further names of columns, also those of the language that the events' are in: columns that
+    were taken out of them may not tell it alone.
+    """
+    further, given = names_in(spoken(events.columns)), reading.synonyms
+    return {n: (*given.get(n, ()), *further.get(n, ())) for n in {**given, **further}}
 
 
 def _unflattened(
@@ -262,12 +273,14 @@ def _events(
     frame, place, findings = flat(raw[0]), raw[1], raw[2]
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
+    frame, place, shaped = one_row_an_event(frame, place, reading.synonyms, reading.columns)
+    findings = [*findings, *shaped]
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
     findings = [*findings, *lists, *looks_like_lists(frame["item_id"], place.name)]
-    frame, grades = with_grades(frame, place.name)
+    frame, grades = with_grades(frame, place.name, raw[0].columns)
     findings = [*findings, *grades]
     if reading.kind is not None:
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))

@@ -4,12 +4,16 @@ is called so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
-from metarec.data.columns import CANONICAL, plain
+from metarec.data.columns import CANONICAL, plain, spoken
 from metarec.data.findings import Finding
+from metarec.data.languages import BEST_IS_LOWEST, ratings_in
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.flat import is_of_one
+from metarec.data.units import measured
 
 NAMES = frozenset(
     "grade finalgrade lettergrade coursegrade gradepoint mark marks finalmark coursemark "
@@ -34,11 +38,20 @@ NO_MARK = frozenset(
 """What stands in place of a mark, in capitals."""
 
 
-def with_grades(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with marks as their `value`: those of the one column that is called so, unless it
-    belongs to users or items (the grade of a pupil); letters and words as grade points.
+def with_grades(
+    frame: pl.DataFrame, place: str, given: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events with marks as their `value`: those of the one column that is called so, or like a
+    rating in a further language, unless it belongs to users or items (the grade of a pupil);
+    letters and words as grade points.
+
+    Args:
+        given: columns as the file has them.
     """
-    named = [c for c in frame.columns if plain(c) in NAMES and c not in CANONICAL["interactions"]]
+    language = spoken(given)
+    called = NAMES | ratings_in(language)
+    named = [c for c in frame.columns if plain(c) in called and c not in CANONICAL["interactions"]]
+    named = [c for c in named if _is_rated(frame[c])]
     found = ["value"] if "value" in frame.columns else named
     if len(found) != 1 or frame[found[0]].dtype.is_nested():
         return frame, []
@@ -46,9 +59,9 @@ def with_grades(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Fin
     points, findings = _points(frame[column]), list[Finding]()
     if points is None and column == "value":
         return frame, []
-    numbers = as_numbers(frame[column]) if points is None else points
-    if numbers.n_unique() < 2 or (points is None and not _are_numbers(frame[column], numbers)):
-        return frame, []
+    if language == "German" and plain(column) in BEST_IS_LOWEST:
+        why = f"column {column!r} of {place} holds marks of which 1 is the best, and is no rating"
+        return frame, [_noted(why)]
     if column != "value":
         if is_of_one(frame, column):
             return frame, []
@@ -62,7 +75,8 @@ def with_grades(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Fin
             listed = ", ".join(map(repr, unmarked.head(4)))
             why = f"grades of {place} that are no mark ({listed}) are read as no rating"
             findings.append(_noted(why))
-    return frame.with_columns(numbers.alias(column)).rename({column: "value"}), findings
+        frame = frame.with_columns(points.alias(column))
+    return frame.rename({column: "value"}), findings
 
 
 def _points(column: pl.Series) -> pl.Series | None:
@@ -80,8 +94,14 @@ def _points(column: pl.Series) -> pl.Series | None:
     return points if len(marked) and is_read else None
 
 
-def _are_numbers(column: pl.Series, numbers: pl.Series) -> bool:
-    return numbers.null_count() == nothing(column).null_count()
+def _is_rated(column: pl.Series) -> bool:
+    """Whether a column holds different marks or numbers."""
+    if column.dtype.is_nested() or column.dtype == pl.Boolean or nothing(column).n_unique() < 2:
+        return False
+    if column.dtype != pl.Utf8:
+        return column.dtype.is_numeric()
+    is_read = as_numbers(column).null_count() == nothing(column).null_count()
+    return is_read or _points(column) is not None or measured(column, is_rating=True) is not None
 
 
 def _noted(why: str) -> Finding:

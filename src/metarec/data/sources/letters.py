@@ -15,7 +15,7 @@ LOOKED_AT = 100_000
 """Bytes of different cells that tell."""
 MIN_COMMON = 0.9
 """Share of the characters beyond ASCII that are common, where pairs of bytes are read right."""
-MIN_BESIDE = 0.5
+MIN_BESIDE = 0.3
 """Share of them that stand beside another, where the second byte of a pair may be ASCII: `It’s` and
 `5 °C` hold such a pair by chance.
 """
@@ -94,9 +94,9 @@ def _likely(told: bytes) -> list[str]:
     scripts = [(_script(told, *one), one[0]) for one in _SCRIPTS]
     found = [max(scripts)[1]] if max(scripts)[0] >= MIN_FREQUENT else []
     for encoding, is_common, is_wide in _OF_PAIRS:
-        text = told.decode(encoding, errors="replace")
-        high = [c for c in text if ord(c) > 127]
-        beside = sum(map(len, re.findall(r"[^\x00-\x7f]{2,}", text)))
+        runs = set(re.findall(r"[^\x00-\x7f]+", told.decode(encoding, errors="replace")))
+        high = list("".join(runs))
+        beside = sum(len(run) for run in runs if len(run) > 1)
         is_beside = is_wide or beside >= MIN_BESIDE * len(high)
         if high and is_beside and sum(map(is_common, high)) >= MIN_COMMON * len(high):
             found.append(_neighbor(told, high) if encoding == "gb18030" else encoding)

@@ -15,7 +15,10 @@ from metarec.data.parsing import as_numbers, nothing
 
 CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
 """A time of day."""
-DAY = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{8}|\d{4}年\d+月\d+日)$"
+DAY = (
+    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2}(\d\d)?|\d{8}|"
+    r"\d{4}年\d+月\d+日)$"
+)
 """A date without a time of day."""
 
 DATED = (

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from metarec.data.dates import as_seconds
 from metarec.data.findings import Finding
-from metarec.data.parsing import BLANK, as_numbers, as_seconds
+from metarec.data.parsing import BLANK, as_numbers
 from metarec.data.sources.flat import LOOKED_AT, MIN_OWNERS, MIN_REPEATED, free_columns
 
 AGREED, TOLD = 0.95, 0.9

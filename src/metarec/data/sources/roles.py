@@ -23,6 +23,7 @@ from metarec.data.columns import (
 )
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
+from metarec.data.languages import NOUNS
 from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
 from metarec.data.sources.parts import Joined, joined_events
 
@@ -33,7 +34,8 @@ LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
 MAX_FILES = 20
 """Files whose columns are looked at, at most: a folder of more is no folder of tables."""
 _NAMED = {
-    "items": {
+    "items": NOUNS["items"]
+    | {
         plain(n)
         for n in (
             *ITEM_NOUNS,
@@ -44,9 +46,8 @@ _NAMED = {
             "目录",
         )
     },
-    "users": {
-        plain(n) for n in (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"])
-    },
+    "users": NOUNS["users"]
+    | {plain(n) for n in (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"])},
 }
 
 

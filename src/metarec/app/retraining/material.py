@@ -1,0 +1,238 @@
+"""What a round of retraining learns from and evaluates by: old and new events, split by users."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import polars as pl
+
+from metarec.app.items import items_frame, upserted
+from metarec.app.retraining.beside import known_relations, with_circumstances
+from metarec.app.retraining.compare import HoldoutUsers, as_holdout_users
+from metarec.data.cleaning import clean
+from metarec.data.cold_users import Horizon, choose_horizon
+from metarec.data.dataset import Dataset
+from metarec.data.opening import open_tables
+from metarec.data.report import DataReport
+from metarec.data.schema import BadInput, Catalog, Interactions, Profiles
+from metarec.feedback.copies import without_known
+from metarec.feedback.forgetting import user_digest, without_forgotten
+from metarec.feedback.merging import with_merges
+from metarec.feedback.outcomes import (
+    ValueScale,
+    as_training_rows,
+    teaching_weights,
+    with_propensity,
+)
+from metarec.feedback.promotion import Guardrails
+from metarec.feedback.store import Store
+from metarec.recommender import Recommender
+
+log = logging.getLogger("metarec.retrain")
+
+HOLDOUT_SHARE = 5
+"""One in so many new users is never trained on, in any round, so that every champion and challenger
+can be evaluated by them.
+"""
+OWN_CHOICE = 0.5
+"""Users whose weight in training reaches this chose by themselves, and say how long a history is;
+see `teaching_weights`.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """Events of one round, as they stood when it began."""
+
+    stored: pl.DataFrame
+    """All events of the store, with their `propensity`."""
+    train: Dataset
+    test_users: HoldoutUsers
+    """Users whom neither model learns from."""
+    profiles: dict[str, dict[str, object]]
+    events_new: int
+    """Stored events in `train`, beside the old data."""
+    report: DataReport
+    """What cleaning did."""
+
+
+def gather(
+    store: Store, champion: Recommender, data: str | Dataset | None, rails: Guardrails
+) -> Material:
+    """Read the old data and what happened since, and split them by users.
+
+    Args:
+        store: what happened since.
+        champion: the model that serves.
+        data: the old data; what the champion keeps where not given.
+        rails: how many users must be left to evaluate by.
+
+    Raises:
+        BadInput: if there is nothing new.
+    """
+    tables = open_tables(data) if data is not None and not isinstance(data, Dataset) else None
+    given = Dataset.of(tables) if tables else data if isinstance(data, Dataset) else None
+    trained = with_merges(store, champion.training_data())
+    old = trained if given is None else with_merges(store, given)
+    stored = with_propensity(store.as_frame(), store.slates())
+    new = _new_rows(stored, old, scale_of(champion))
+    whole, report = clean(
+        joined(store, old, new, champion),
+        tables.rules if tables else None,
+        tables.findings if tables else (),
+    )
+    judging, learning = split_holdout_users(store, trained, whole.interactions.frame, offered=old)
+    profiles = {**_profiles_of(old, judging), **_profiles(store)}
+    test_users = as_holdout_users(
+        whole.with_interactions(by_own_choice(judging, stored, rails.min_cold_users)),
+        profiles,
+        champion.vocabulary.ids,
+        scale_of(champion).relevant_from,
+    )
+    return Material(
+        stored=stored,
+        train=whole.with_interactions(learning.cast({"value": pl.Float32})),
+        test_users=test_users,
+        profiles=profiles,
+        events_new=learning.join(new, on=["user_id", "item_id", "timestamp"], how="semi").height,
+        report=report,
+    )
+
+
+def _new_rows(stored: pl.DataFrame, old: Dataset, scale: ValueScale) -> pl.DataFrame:
+    """Stored events that the old data do not hold.
+
+    Raises:
+        BadInput: if there are none.
+    """
+    new = without_known(as_training_rows(stored, scale), old.interactions.frame)
+    if not new.height and stored.height:
+        raise BadInput(
+            f"the store holds nothing new: all its {stored.height:,} events were learned from "
+            "already; retrain when users have done more"
+        )
+    if not new.height:
+        raise BadInput(
+            "the store holds no events to learn from; serve first, or check the store's url"
+        )
+    log.info("events read", extra={"old": len(old.interactions), "new": new.height})
+    return new
+
+
+def scale_of(model: Recommender) -> ValueScale:
+    """What acts and values meant when a model was trained."""
+    return ValueScale.of(model.training.interactions)
+
+
+def split_holdout_users(
+    store: Store, trained: Dataset, events: pl.DataFrame, *, offered: Dataset | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Events of the users who evaluate, and of those to learn from.
+
+    Evaluates are chosen among users the champion was not trained on by their keyed digest: the same
+    users in every round, and nobody's choice. Users of the data `offered` to it who were kept out
+    of it all evaluate, as long as they are a fair share of that data.
+    """
+    known = trained.interactions.frame.select("user_id").unique()
+    cold_users = events.select("user_id").unique().join(known, on="user_id", how="anti")
+    kept_out: set[str] = set()
+    if offered is not None:
+        users = offered.interactions.frame.select("user_id").unique()
+        aside = users.join(known, on="user_id", how="anti")
+        kept_out = set(aside["user_id"]) if aside.height * HOLDOUT_SHARE <= users.height else set()
+    chosen = pl.DataFrame(
+        {
+            "user_id": [
+                user
+                for user in cold_users["user_id"].to_list()
+                if user in kept_out or int(user_digest(store, user)[:8], 16) % HOLDOUT_SHARE == 0
+            ]
+        },
+        schema={"user_id": pl.Utf8},
+    )
+    return (
+        events.join(chosen, on="user_id", how="semi", maintain_order="left"),
+        events.join(chosen, on="user_id", how="anti", maintain_order="left"),
+    )
+
+
+def how_to_learn(
+    train: Dataset, stored: pl.DataFrame
+) -> tuple[dict[str, float] | None, Horizon | None]:
+    """How much each user counts in training, and the histories to learn for; None for both where
+    nobody answered slates.
+
+    Args:
+        train: what will be learned from.
+        stored: the store's events with their `propensity`.
+    """
+    frame = train.interactions.frame
+    answers = (
+        stored.drop_nulls("propensity")
+        .group_by("user_id", "item_id")
+        .agg(pl.col("propensity").min())
+    )
+    events = (
+        frame.select("user_id", "item_id")
+        .unique()
+        .join(answers, on=["user_id", "item_id"], how="left")
+    )
+    if not events["propensity"].count():
+        return None, None
+    weights = teaching_weights(events)
+    own = events.filter(
+        pl.col("user_id").is_in([user for user, weight in weights.items() if weight >= OWN_CHOICE])
+    )
+    lengths = own.group_by("user_id").len()["len"].to_numpy()
+    return weights, choose_horizon(lengths) if len(lengths) else None
+
+
+def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl.DataFrame:
+    """The holdout users' events that answered no slate, where at least so many evaluates have some;
+    else all of them.
+
+    Answers are all about items that the champion, or one before it, chose to show, which the
+    champion ranks high: they cannot see what it misses, nor a challenger that narrows it further.
+    """
+    answers = stored.drop_nulls("propensity").select("user_id", "item_id").unique()
+    own = judging.join(answers, on=["user_id", "item_id"], how="anti", maintain_order="left")
+    able = (
+        own.group_by("user_id").len().filter(pl.col("len") > 1).height
+    )  # one event to show and one to ask for
+    return own if able >= least else judging
+
+
+def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
+    """Old and new events, items and users as one data set, without forgotten users."""
+    before = without_forgotten(store, old.interactions.frame).cast({"value": pl.Float32})
+    told = with_circumstances(new, store.contexts(), before.schema)
+    rows = pl.concat([before, told.with_columns(pl.col("value").cast(pl.Float32))], how="diagonal")
+    items = champion.catalog.frame  # holds the old items and those added while serving up to now
+    added = [(item_id, attributes) for item_id, attributes, _ in store.items_since(0)]
+    if added:
+        items = upserted(items, items_frame(added, items.schema)[0])
+    users = pl.concat(
+        [without_forgotten(store, old.users.frame), store.profiles()], how="diagonal_relaxed"
+    ).unique("user_id", keep="last", maintain_order=True)
+    events = Interactions.of(rows, kinds=champion.training.interactions.kinds)
+    return Dataset(
+        interactions=events,
+        items=Catalog.of(items),
+        users=Profiles.of(users),
+        name=old.name,
+        policy=old.policy,
+        relations=known_relations(store, old.relations),
+    )
+
+
+def _profiles_of(data: Dataset, events: pl.DataFrame) -> dict[str, dict[str, object]]:
+    users = events["user_id"].unique(maintain_order=True).to_list()
+    return dict(zip(users, data.users.of_users(users), strict=True))
+
+
+def _profiles(store: Store) -> dict[str, dict[str, object]]:
+    return {
+        row.pop("user_id"): {k: v for k, v in row.items() if v is not None}
+        for row in store.profiles().iter_rows(named=True)
+    }

@@ -1,0 +1,115 @@
+"""Where settings of the service come from: defaults, then a TOML file, then the environment, then
+flags; the later wins.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from metarec.app.service.settings import ServiceSettings
+from metarec.data.policies import nearest
+from metarec.data.schema import BadInput
+
+PREFIX = "METAREC_"
+NO_SETTINGS = ("service", "home", "online", "traceback")
+"""Variables of other uses, which are no misspelled settings."""
+NEAR = 0.75
+"""How alike a variable's name must be to a setting's to be taken for a slip of the pen."""
+
+
+def load_settings(
+    file: str | Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any
+) -> ServiceSettings:
+    """Gather settings; a flag that is None was not given.
+
+    Args:
+        file: TOML with fields at the top or under `[service]`.
+        environment: `os.environ` unless given.
+
+    Raises:
+        BadInput: if a field is unknown, a value cannot be read, or the settings contradict each
+            other.
+    """
+    known = {f.name: f for f in fields(ServiceSettings)}
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            document = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise BadInput(f"cannot read the settings {str(file)!r}: {why}") from error
+        values |= document.get("service", document)
+    env = os.environ if environment is None else environment
+    _refuse_misspelled(env, known)
+    values |= {name: env[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in env}
+    values |= {name: value for name, value in flags.items() if value is not None}
+    for name in values:
+        if name not in known:
+            raise BadInput(f"no setting {name!r}; there are: {', '.join(known)}")
+    if "model" not in values:
+        raise BadInput("no model given; name the folder of a saved model")
+    return ServiceSettings(
+        **{name: _read(name, str(known[name].type), value) for name, value in values.items()}
+    )
+
+
+def _refuse_misspelled(env: Mapping[str, str], known: Collection[str]) -> None:
+    """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed."""
+    for name in sorted(env):
+        word = name.removeprefix(PREFIX).lower()
+        if not name.startswith(PREFIX) or word in known or word in NO_SETTINGS:
+            continue
+        if near := nearest(word, known, NEAR):
+            raise BadInput(f"{name} is no setting; did you mean {PREFIX}{near.upper()}?")
+
+
+def _read(name: str, kind: str, value: Any) -> Any:
+    """A value as its field's type; text from the environment is read."""
+    try:
+        if kind == "bool":
+            return (
+                value
+                if isinstance(value, bool)
+                else {
+                    "1": True,
+                    "true": True,
+                    "yes": True,
+                    "0": False,
+                    "false": False,
+                    "no": False,
+                    "": False,
+                }[str(value).lower()]
+            )
+        if kind in ("int", "float") and not _is_number(value, whole=kind == "int"):
+            raise ValueError  # int(2.5) is 2, float(True) is 1
+        if kind in ("int", "float", "str"):
+            return {"int": int, "float": float, "str": str}[kind](value)
+        if kind == "tuple[str, ...]":
+            return (
+                tuple(part.strip() for part in value.split(",") if part.strip())
+                if isinstance(value, str)
+                else tuple(map(str, value))
+            )
+        if isinstance(value, str):
+            pairs = [pair.strip().rsplit(":", 1) for pair in value.split(",") if pair.strip()]
+            if len({key for key, _ in pairs}) < len(pairs):
+                raise ValueError  # the last role of a key would win
+            return dict(pairs)
+        return {str(key): str(role) for key, role in dict(value).items()}
+    except (KeyError, TypeError, ValueError) as error:
+        shown = "(not shown)" if name == "keys" else repr(value)
+        raise BadInput(f"setting {name}: cannot read {shown} as {kind}") from error
+
+
+def _is_number(value: Any, *, whole: bool) -> bool:
+    """Whether a value is a number or a text, which is read later."""
+    if isinstance(value, str):
+        return True
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return not whole or float(value).is_integer()

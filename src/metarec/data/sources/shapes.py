@@ -1,0 +1,172 @@
+"""Events in other shapes than a row each: lists of items within an order, cells that hold for the
+rows below, a column for each item.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from metarec.data.columns import ITEM_NOUNS, MATRIX, key_of, names_a_moment, plain
+from metarec.data.findings import Finding
+from metarec.data.parsing import as_numbers, nothing
+from metarec.data.sources.cells import flat
+from metarec.data.validity import Place
+
+MAX_DEPTH = 4
+"""Lists within lists, at most."""
+MAX_MARKS, MIN_GAPS = 21, 0.2
+"""Different numbers in a matrix of users and items, at most, and the share of cells without one or
+with 0, at least: else columns are what users are like.
+"""
+_LINES = ("items", "lines", "lineitems", "orderitems", "orderlines", "products", "positions")
+"""What lists of items are called whose objects have an `id`, as `plain` has it."""
+_ORDER = re.compile(r"(order|invoice|receipt|basket|transaction|ticket|订单|单据|发票|小票)")
+Synonyms = Mapping[str, Sequence[str]]
+
+
+def one_row_an_event(
+    frame: pl.DataFrame, place: Place, synonyms: Synonyms, mapped: Mapping[str, str]
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events of other shapes as a row each, with what to say; others as they are.
+
+    Args:
+        mapped: columns that the user has named, by canonical name.
+    """
+    findings = list[Finding]()
+    for _ in range(MAX_DEPTH):
+        if "item_id" in mapped or key_of(frame.columns, "item_id", synonyms) is not None:
+            break
+        column = _list_of_items(frame, synonyms)
+        if column is None:
+            break
+        frame, place, found = _exploded(frame, column, place, synonyms)
+        findings.append(found)
+    user = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
+    item = mapped.get("item_id") or key_of(frame.columns, "item_id", synonyms)
+    if item is None and not findings:
+        return _from_matrix(frame, place, user)
+    if user in frame.columns and item in frame.columns:
+        frame, filled = _filled(frame, str(user), str(item), place)
+        findings += filled
+    return frame, place, findings
+
+
+def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
+    """The one column whose lists hold items, or objects with such a list."""
+    found = [c for c, t in frame.schema.items() if _holds_items(c, t, synonyms)]
+    return found[0] if len(found) == 1 else None
+
+
+def _holds_items(column: str, dtype: pl.DataType, synonyms: Synonyms) -> bool:
+    if not isinstance(dtype, pl.List):
+        return False
+    if not isinstance(dtype.inner, pl.Struct):
+        return not dtype.inner.is_nested() and _singular(column) in ITEM_NOUNS
+    fields = {field.name: field.dtype for field in dtype.inner.fields}
+    if _item_of(column, list(fields), synonyms) is not None:
+        return True
+    return any(_holds_items(name, inner, synonyms) for name, inner in fields.items())
+
+
+def _item_of(column: str, fields: Sequence[str], synonyms: Synonyms) -> str | None:
+    """The field that says which item an object of a list is."""
+    found = key_of(fields, "item_id", synonyms)
+    is_called = plain(column) in _LINES or _singular(column) in ITEM_NOUNS
+    return found or ("id" if "id" in fields and is_called else None)
+
+
+def _singular(column: str) -> str:
+    return plain(column).removesuffix("s")
+
+
+def _exploded(
+    frame: pl.DataFrame, column: str, place: Place, synonyms: Synonyms
+) -> tuple[pl.DataFrame, Place, Finding]:
+    """A row for each object (or id) of a list, its fields as columns; rows without any go."""
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    spread = frame.with_columns(rows.alias("__row")).filter(pl.col(column).list.len() > 0)
+    empty = frame.height - spread.height
+    spread = spread.explode(column)
+    fields = spread.schema[column]
+    if isinstance(fields, pl.Struct):
+        names = [field.name for field in fields.fields]
+        item, taken = _item_of(column, names, synonyms), set(spread.columns)
+        new = {n: f"{column}_{n}" if n in taken else n for n in names}
+        new |= {item: "item_id"} if item == "id" else {}
+        own = spread[column].struct.unnest().rename(new)
+        spread = spread.drop(column).hstack(own)
+    else:
+        spread = spread.rename({column: _singular(column)})
+    why = (
+        f"{column} of {place.name} holds lists of items: each of them is a row of its own; "
+        f"{empty:,} rows have none"
+    )
+    found = Finding(rule="lists", rows=frame.height, action="changed", why=why)
+    place = replace(place, rows=spread["__row"])
+    return flat(spread.drop("__row")), place, found
+
+
+def _filled(
+    frame: pl.DataFrame, user: str, item: str, place: Place
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Rows below the first of an order, of which only that says who ordered: they are of the same
+    user where the order's number or time is missing with the user, or the number is the same.
+    """
+    blank = nothing(frame[user]).is_null()
+    if not blank.any() or blank[0] or nothing(frame[item]).filter(blank).null_count():
+        return frame, []
+    others = [c for c in frame.columns if c not in (user, item)]
+    orders = [c for c in others if _ORDER.search(plain(c)) or plain(c) in ("name", "id", "no")]
+    together = [c for c in others if nothing(frame[c]).is_null().equals(blank)]
+    if any(c in orders or names_a_moment(c) for c in together):
+        frame = frame.with_columns(nothing(frame[c]).forward_fill() for c in (user, *together))
+    else:
+        same = [c for c in orders if _repeats_above(frame[c], blank)]
+        if not same:
+            return frame, []
+        frame = frame.with_columns(nothing(frame[user]).forward_fill())
+    why = (
+        f"rows of {place.name} without {user} are of the same order as the row above, and its user"
+    )
+    rows = int(blank.sum())
+    return frame, [Finding(rule="blocks", rows=rows, action="changed", why=why)]
+
+
+def _repeats_above(column: pl.Series, blank: pl.Series) -> bool:
+    """Whether a column says in each blank row what it says in the row above."""
+    return bool((column == column.shift(1)).filter(blank).fill_null(False).all())
+
+
+def _from_matrix(
+    frame: pl.DataFrame, place: Place, user: str | None
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """A row for each cell of a matrix of users and items that says something: the columns are
+    items, the cells ratings, or 1 and 0.
+    """
+    user = user or (frame.columns[0] if frame.width and frame.columns[0] == "" else None)
+    others = [c for c in frame.columns if c != user]
+    if user is None or len(others) < MATRIX or any(t.is_nested() for t in frame.schema.values()):
+        return frame, place, []
+    numbers = frame.select(as_numbers(frame[c]).alias(c) for c in others)
+    gaps = [nothing(frame[c]).null_count() for c in others]
+    marks = {x for c in others for x in numbers[c].drop_nulls().unique().to_list()}
+    is_said = [numbers[c].null_count() for c in others] == gaps and 0 < len(marks) <= MAX_MARKS
+    empty = sum(gaps) + sum(int((numbers[c] == 0).sum()) for c in others)
+    if not is_said or empty < MIN_GAPS * frame.height * len(others):
+        return frame, place, []
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    wide = numbers.with_columns(frame[user].alias("user_id"), rows.alias("__row"))
+    cells = wide.unpivot(index=["user_id", "__row"], variable_name="item_id", value_name="value")
+    cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
+    if marks <= {0.0, 1.0}:
+        cells = cells.filter(pl.col("value") > 0).drop("value")
+    why = (
+        f"{place.name} was read as a matrix of users and items: each of its {len(others):,} "
+        f"columns is an item, and each number in them an event"
+    )
+    found = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
+    return cells.drop("__row"), replace(place, rows=cells["__row"]), [found]
