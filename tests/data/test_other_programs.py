@@ -190,6 +190,9 @@ def test_the_grade_of_a_user_or_an_item_is_no_rating(tmp_path: Path) -> None:
     data, _ = one_file(tmp_path, f"pupil,book,grade,mark\n{rows}")
     assert not data.interactions.has_values
     assert "grade" in data.users.frame.columns and "mark" in data.items.frame.columns
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,mark\n{rows}")
+    assert data.interactions.context_columns == ["mark"]
     rows = "".join(f"u{n % 5},x{n % 7},{'red blue A'.split()[n % 3]}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"user,item,grade\n{rows}")
     assert data.interactions.context_columns == ["grade"]
@@ -209,6 +212,7 @@ def test_the_grade_of_a_user_or_an_item_is_no_rating(tmp_path: Path) -> None:
         "Müşteri No;Ürün Kodu;Puan;Tarih;Ürün Adı;İşlem",
         "ユーザー;商品;評価;日時;商品名;行動",
         "会員番号;商品コード;評点;購入日時;タイトル;イベント種別",
+        "顧客コード;商品番号;評価;注文日;商品名;行動",
         "회원번호;상품코드;평점;구매일;상품명;행동",
         "Клиент;Артикул;Оценка;Дата заказа;Наименование товара;Действие",
         "ID пользователя;Код товара;рейтинг;дата;название;тип события",
@@ -257,8 +261,9 @@ def test_words_of_several_languages_are_read_by_their_cells_and_by_their_neighbo
     assert not data.interactions.has_values and "note" in data.interactions.context_columns
     data, found = one_file(tmp_path, f"Schüler,Kurs,Note,Bemerkung\n{rows}")  # 1 is best
     assert not data.interactions.has_values and any("Note" in f.why for f in found)
-    data, _ = one_file(tmp_path, f"user,item,data,nota\n{rows}")  # no other word is Italian
-    assert not data.interactions.has_time and not data.interactions.has_values
+    for names in ("user,item,data,nota", "participant,item,note,cant"):  # no other is Italian
+        data, _ = one_file(tmp_path, f"{names}\n{rows}")
+        assert not data.interactions.has_time and not data.interactions.has_values
     rows = "".join(f"u{n % 5},x{n % 7},{1 - 3 * (n % 9 == 0)}\n" for n in range(35))
     data, found = one_file(tmp_path, f"Kunde,Artikel,Menge\n{rows}")
     assert (data.interactions.acts()["sign"] < 0).sum() == 4 and told(found, "amounts") == [4]
@@ -417,6 +422,10 @@ def test_rows_below_the_first_of_an_order_are_of_its_user(tmp_path: Path) -> Non
     rows = "".join(f"#{n},{'' if n == 7 else 'u'},2024-01-01,x{n % 3}\n" for n in range(20))
     data, found = one_file(tmp_path, f"order,user,date,item\n{rows}", "guests.csv")
     assert len(data.interactions) == 19 and not told(found, "blocks")  # who that is nobody knows
+    who = ["," * 2 if n % 7 == 3 else f"u{n % 5},Ann,2020-01-01" for n in range(20)]
+    rows = "".join(f"{who[n]},2024-01-{n + 1:02d},x{n % 3}\n" for n in range(20))
+    data, found = one_file(tmp_path, f"user,name,registered_at,date,item\n{rows}", "guests.csv")
+    assert not told(found, "blocks") and len(data.interactions) == 17
 
 
 def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
@@ -426,7 +435,8 @@ def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
             f"u{u}," + ",".join("" if (u + n) % 3 else str(n % 5 + 1) for n in range(8)) + "\n"
             for u in range(9)
         )
-        data, found = one_file(tmp_path, ",".join([first, *names]) + f"\n{rows}", "films.csv")
+        name = "films.csv" if first else "ratings.csv"  # as MovieLens calls its file
+        data, found = one_file(tmp_path, ",".join([first, *names]) + f"\n{rows}", name)
         assert data.interactions.has_values and told(found, "matrix") == [24]
         assert set(data.interactions.frame["item_id"]) == set(names)
     rows = "".join(
@@ -439,3 +449,65 @@ def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
     )
     with pytest.raises(BadInput, match="no column 'item_id'"):  # what users are like
         one_file(tmp_path, ",".join(["customer", *names]) + f"\n{rows}", "people.csv")
+
+
+def test_a_table_in_several_files_is_one(tmp_path: Path) -> None:
+    for month in (1, 2, 3):
+        rows = "".join(f"u{n % 5},x{n % 7},{n % 4}\n" for n in range(month, 35, 3))
+        for folder, name in (
+            ("parts", f"part-{month:05d}.csv"),
+            ("months", f"orders_2024_{month:02d}.csv"),
+            (f"hive/date=2024-0{month}-01", "part.csv"),
+        ):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_text(f"user,item,rating\n{rows}")
+    (tmp_path / "parts" / "_SUCCESS").touch()
+    (tmp_path / "months" / "products.csv").write_text("product_id,title\nx1,One\n")
+    for folder in ("parts", "months", "hive"):
+        data, report = read_clean(tmp_path / folder)
+        assert len(data.interactions) == 34 and data.interactions.has_values
+        assert any("3 files" in f.why for f in report.findings)
+        ingest(tmp_path / folder, tmp_path / f"{folder}-out")
+    assert read_clean(tmp_path / "hive")[0].interactions.has_time
+    assert titles(read_clean(tmp_path / "months")[0])["x1"] == "One"
+
+
+def test_a_workbook_is_refused_with_how_to_export_it(tmp_path: Path) -> None:
+    for name in ("orders.xlsx", "orders.csv"):
+        with pytest.raises(BadInput, match="save it as CSV UTF-8"):
+            one_file(tmp_path, b"PK\x03\x04" + b"\x00" * 99, name)
+
+
+def test_ids_that_a_spreadsheet_with_a_comma_has_rounded_are_told(tmp_path: Path) -> None:
+    rows = "".join(f"9,78{n % 5}E+12;x{n % 7};{n % 4}\n" for n in range(20))
+    _, found = one_file(tmp_path, f"user_id;item_id;rating\n{rows}")
+    assert told(found, "rounded_ids") == [20]
+
+
+def test_a_status_of_applications_says_what_was_done(tmp_path: Path) -> None:
+    said = ["Applied", "Rejected", "Hired", "Interview", "Withdrawn"]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 5]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"applicant_id,job_id,status\n{rows}")
+    assert (data.interactions.acts()["sign"] < 0).sum() == 14
+
+
+@pytest.mark.parametrize(
+    ("names", "marks"), [("client,produit,note", "1234"), ("student_id,course_code,grade", "ABCD")]
+)
+def test_ratings_by_their_cells_are_read_in_bounded_memory_too(
+    tmp_path: Path, names: str, marks: str
+) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{marks[n % 4]}\n" for n in range(35))
+    at_once, _ = one_file(tmp_path, f"{names}\n{rows}")
+    ingest(tmp_path / "interactions.csv", tmp_path / "out", rows_at_once=10)
+    in_parts = read_clean(tmp_path / "out")[0].interactions
+    assert in_parts.has_values
+    assert in_parts.frame["value"].sum() == at_once.interactions.frame["value"].sum()
+
+
+def test_a_grade_that_the_user_calls_context_is_none(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{'ABC'[n % 3]}\n" for n in range(35))
+    (tmp_path / "r.csv").write_text(f"user,item,grade\n{rows}")
+    source = "[[sources]]\ninteractions = 'r.csv'\ncontext = ['grade']\n"
+    data, _ = one_file(tmp_path, source, "c.toml")
+    assert data.interactions.context_columns == ["grade"]

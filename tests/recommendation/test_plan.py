@@ -41,6 +41,23 @@ def test_nothing_is_thinned_where_data_are_small_and_more_data_cost_more() -> No
     assert "  thinned: nothing" in small.lines()
 
 
+def test_what_every_fit_does_and_what_ratings_ask_for_is_counted() -> None:
+    """Beside a fit of tiny on ratings of which a plan counted only the models."""
+    acts = data(300)
+    values = 1.0 + np.arange(len(acts.interactions)) % 5
+    rated = Dataset(interactions=acts.interactions.frame.with_columns(value=values))
+    titled = replace(acts, items=acts.items.frame.with_columns(title=pl.lit("a word")))
+    plain, more, read = (plan_fit(one, Settings(preset="tiny")) for one in (acts, rated, titled))
+    assert {"start", "given"} <= plain.seconds.keys() and "ratings" not in plain.seconds
+    assert more.seconds["ratings"] > 0 and more.seconds["given"] > plain.seconds["given"]
+    profiles = pl.DataFrame({"user_id": ["u1"], "age": [30]})
+    profiled = plan_fit(replace(rated, users=profiles), Settings(preset="tiny"))
+    assert profiled.seconds["ratings"] > more.seconds["ratings"]
+    assert not plain.texts and read.texts
+    assert "not counted: texts (once)" in read.lines()[1]
+    assert "not counted" not in plan_fit(titled, Settings(preset="tiny", encoder="none")).lines()[1]
+
+
 def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -38,7 +38,8 @@ SPOKEN = """
     explanation/field_facts explanation/reasons explanation/words app/service/authentication
     app/service/browser_security app/service/reasons
     data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables
-    data/validity data/sources/delimited data/sources/encoding data/sources/cells data/sources/files
+    data/validity data/event_rows data/event_times
+    data/sources/delimited data/sources/encoding data/sources/cells data/sources/files
     data/sources/folder data/sources/joins data/sources/lists data/sources/codes
     data/sources/moments data/sources/roles data/sources/flat data/sources/nearly
     data/sources/parts data/sources/headings

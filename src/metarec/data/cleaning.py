@@ -18,12 +18,13 @@ from metarec.data.bots import bots
 from metarec.data.cleaning_config import OFF, CleaningConfig
 from metarec.data.dataset import Dataset
 from metarec.data.errors import DataWarning
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.opening import open_tables
 from metarec.data.report import DataReport, report_on
 from metarec.data.rules import Coded, RuleResult, coded
 from metarec.data.schema import BadInput, Catalog, id_order, in_order
-from metarec.data.validity import Place, valid_events
+from metarec.data.validity import valid_events
 
 MAX_ZEROS = 0.2
 """From this share of ratings on, zeros are worth a word."""
@@ -232,27 +233,17 @@ def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) ->
         )
     examples = [f"item {i!r}, {n:,} events" for i, n in unknown.head(3).iter_rows()]
     why = "the item table does not list the event's item"
+    finding = Finding(rule="unknown_items", rows=rows, action="removed", why=why, examples=examples)
     if drop:
-        found.append(
-            Finding(rule="unknown_items", rows=rows, action="removed", why=why, examples=examples)
+        found.append(finding)
+        listed = data.items.frame.select("item_id")
+        events = data.interactions.frame.join(
+            listed, on="item_id", how="semi", maintain_order="left"
         )
-        return data.with_interactions(
-            data.interactions.frame.join(
-                data.items.frame.select("item_id"), on="item_id", how="semi", maintain_order="left"
-            )
-        )
-    found.append(
-        Finding(
-            rule="unknown_items",
-            rows=rows,
-            action="changed",
-            examples=examples,
-            why=f"{why}; it was added without content",
-        )
-    )
-    catalog = pl.concat(
-        [data.items.frame, unknown.select("item_id").sort(id_order("item_id"))], how="diagonal"
-    )
+        return data.with_interactions(events)
+    found.append(replace(finding, action="changed", why=f"{why}; it was added without content"))
+    added = unknown.select("item_id").sort(id_order("item_id"))
+    catalog = pl.concat([data.items.frame, added], how="diagonal")
     return replace(data, items=Catalog(frame=catalog))
 
 

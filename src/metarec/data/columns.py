@@ -154,7 +154,7 @@ USER_NOUNS = tuple(
     "user customer client member student learner pupil trainee patient reader viewer listener "
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
-    "borrower cardholder visitor person account profile cust".split()
+    "borrower cardholder visitor participant person account profile cust".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -536,11 +536,13 @@ def _known_by_title(
     synonyms: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
     """The one column of titles of events whose items have no ids."""
-    ids = ("item_id", *SYNONYMS["item_id"], *LESS_LIKELY["item_id"], *synonyms.get("item_id", ()))
+    further = names_in(spoken(columns))
+    ids = ("item_id", *SYNONYMS["item_id"], *LESS_LIKELY["item_id"], *further.get("item_id", ()))
+    ids = (*ids, *synonyms.get("item_id", ()))
     present = {plain(c) for c in columns}
     if table != "interactions" or "item_id" in mapping or present & {plain(n) for n in ids}:
         return {}
-    titles = {plain(n) for n in ("title", *LESS_LIKELY["title"])}
+    titles = {plain(n) for n in ("title", *LESS_LIKELY["title"], *further.get("title", ()))}
     found = [c for c in columns if plain(c) in titles and c not in mapping.values()]
     return {"item_id": found[0]} if len(found) == 1 else {}
 

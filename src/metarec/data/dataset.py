@@ -68,33 +68,18 @@ class Dataset:
             interactions, items, users = found.interactions, found.items, found.users
         elif kinds is not None:
             interactions = Interactions.of(interactions.frame, kinds)
-        events = interactions
-        catalog = (
-            items
-            if isinstance(items, Catalog)
-            else Catalog.of(
-                events.frame.select("item_id").unique().sort(id_order("item_id"))
-                if items is None
-                else items
-            )
-        )
-        profiles = (
-            users
-            if isinstance(users, Profiles)
-            else Profiles.of(
-                events.frame.select("user_id").unique().sort(id_order("user_id"))
-                if users is None
-                else users
-            )
-        )
-        object.__setattr__(self, "interactions", events)
-        object.__setattr__(self, "items", catalog)
-        object.__setattr__(self, "users", profiles)
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "policy", policy_of(policy))
-        object.__setattr__(self, "relations", relations or Relations())
-        object.__setattr__(self, "models", models or {})
-        object.__setattr__(self, "cleaning", cleaning)
+        fields = {
+            "interactions": interactions,
+            "items": _catalog(items, interactions),
+            "users": _profiles(users, interactions),
+            "name": name,
+            "policy": policy_of(policy),
+            "relations": relations or Relations(),
+            "models": models or {},
+            "cleaning": cleaning,
+        }
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
 
     def __repr__(self) -> str:
         events, items, users = (
@@ -119,6 +104,24 @@ class Dataset:
     def with_interactions(self, frame: pl.DataFrame) -> Dataset:
         """The same items and users with other events."""
         return replace(self, interactions=self.interactions.keep(frame))
+
+
+def _catalog(given: Any, events: Interactions) -> Catalog:
+    """The items given, or those of the events."""
+    if isinstance(given, Catalog):
+        return given
+    if given is None:
+        given = events.frame.select("item_id").unique().sort(id_order("item_id"))
+    return Catalog.of(given)
+
+
+def _profiles(given: Any, events: Interactions) -> Profiles:
+    """The users given, or those of the events."""
+    if isinstance(given, Profiles):
+        return given
+    if given is None:
+        given = events.frame.select("user_id").unique().sort(id_order("user_id"))
+    return Profiles.of(given)
 
 
 def check_data(data: Dataset) -> None:

@@ -22,6 +22,7 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.columns import renamed
 from metarec.data.dataset import Dataset
 from metarec.data.download import Progress
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding, merged
 from metarec.data.report import DataReport, report_of
 from metarec.data.rules import rating_scale
@@ -29,12 +30,14 @@ from metarec.data.schema import BadInput, Interactions
 from metarec.data.sources.delimited import sunk_as_it_should_be
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.files import read_table, suffix_of
+from metarec.data.sources.flat import LOOKED_AT
 from metarec.data.sources.folder import Reading, read_sides
+from metarec.data.sources.grades import with_grades
 from metarec.data.sources.parts import Joined
 from metarec.data.sources.roles import Files, files_of
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
-from metarec.data.validity import Place, valid_events
+from metarec.data.validity import valid_events
 
 HASH_SEED = 20_250_101
 
@@ -120,14 +123,18 @@ def _ingest(
         data.interactions.frame.write_parquet(scratch / f"clean-{number:05d}.parquet")
         parts.append(tally(data))
     if first is None:
-        why = ", ".join(dict.fromkeys(f"{f.rule} ({f.why})" for f in findings if f.rows))
-        raise BadInput(
-            f"{path.name}: no events are left after the rules {why}; relax them"
-            if why
-            else f"{path.name} has no rows; it needs at least one event"
-        )
+        raise BadInput(_nothing_left(path, findings))
     invented = _invented(scan.collect_schema().names(), first.interactions)
     return _written(half, source, sides, first, parts, findings, config, invented)
+
+
+def _nothing_left(path: Path, findings: Sequence[Finding]) -> str:
+    why = ", ".join(dict.fromkeys(f"{f.rule} ({f.why})" for f in findings if f.rows))
+    return (
+        f"{path.name}: no events are left after the rules {why}; relax them"
+        if why
+        else f"{path.name} has no rows; it needs at least one event"
+    )
 
 
 def _invented(columns: Sequence[str], events: Interactions) -> list[str]:
@@ -160,7 +167,21 @@ def _lazy(
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
     renames, guessed = renamed(names, "interactions", path.name)
-    return scan.rename(renames), place, [*findings, *guessed]
+    scan = scan.rename(renames)
+    rated, grades = _rated(scan, path.name, names)
+    return scan.rename(rated), place, [*findings, *guessed, *grades]
+
+
+def _rated(
+    scan: pl.LazyFrame, name: str, given: Sequence[str]
+) -> tuple[dict[str, str], list[Finding]]:
+    """Which column holds ratings, if its cells tell and not its name alone, by the first rows."""
+    sample = scan.head(LOOKED_AT).collect()
+    read, findings = with_grades(sample, name, given)
+    if "value" in sample.columns or "value" not in read.columns:
+        return {}, findings
+    (column,) = set(sample.columns) - set(read.columns)
+    return {column: "value"}, [f for f in findings if repr(column) in f.why]
 
 
 def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Finding]]:
@@ -199,6 +220,9 @@ def _cleaned(
     config: CleaningConfig,
     findings: list[Finding],
 ) -> Dataset:
+    if "value" in rows.columns:  # letters and words
+        rows, grades = with_grades(rows, place.name, rows.columns)
+        findings += grades
     events, found = valid_events(rows, place, config)
     findings += found
     interactions = Interactions.of(events)

@@ -81,7 +81,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         0.9: (
             "",
-            "love superlike comment reply accept check_in checkin ❤ 评论 回复 接受 接单 签到",
+            "love superlike comment reply accept interview check_in checkin ❤ "
+            "评论 回复 接受 接单 签到",
         ),
         1.0: (
             "event 事件",

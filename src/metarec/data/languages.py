@@ -66,7 +66,7 @@ LANGUAGES: dict[str, Language] = {
         users="client cliente acheteur utilisateur membre adhérent lecteur étudiant élève abonné "
         "participant usager patient joueur visiteur",
         items="produit article livre film cours morceau chanson jeu recette hôtel offre annonce",
-        ids="id identifiant code numéro num n no réf référence",
+        ids="id identifiant code numéro num no réf référence",
         titles="nom titre libellé désignation",
         of="du de d de_l",
         names={
@@ -131,7 +131,7 @@ LANGUAGES: dict[str, Language] = {
         users="cliente utente acquirente membro socio lettore studente abbonato paziente "
         "giocatore visitatore",
         items="prodotto articolo libro film corso brano canzone gioco ricetta hotel offerta",
-        ids="id codice numero cod n rif riferimento",
+        ids="id codice numero cod rif riferimento",
         titles="nome titolo denominazione",
         of="del di dell della",
         names={
@@ -226,8 +226,8 @@ LANGUAGES: dict[str, Language] = {
     ),
 }
 NO_EVIDENCE = frozenset(
-    "cliente ad data nota note notes nombre nome ano total n no num titel stelle oy cours offre "
-    "gast code id unidades prix rayon famille kategori kategorie kategorien".split()
+    "cliente cant ad data nota note notes nombre nome ano total n no num titel stelle oy cours "
+    "offre gast code id unidades prix rayon famille kategori kategorie kategorien".split()
 )
 """Names that are of several languages, or words of English too: they tell none."""
 BEST_IS_LOWEST = frozenset(("note", "noten"))

@@ -13,7 +13,7 @@ from metarec.data.domains import NO_DOMAIN, pack_kinds
 from metarec.data.domains import domain as pack_of
 from metarec.data.merged_users import with_merged_users
 from metarec.data.schema import BadInput
-from metarec.data.sources.files import SUFFIXES, suffix_of
+from metarec.data.sources.files import SUFFIXES, refuse_workbook, suffix_of
 from metarec.data.sources.folder import Reading, read_event_file, read_folder
 from metarec.data.sources.joins import loose_tables
 from metarec.data.sources.movielens import LAYOUTS, read_movielens
@@ -107,6 +107,7 @@ def _open_file(
         return read_movielens(path.parent, reading)
     if suffix in SUFFIXES:
         return read_event_file(path, reading)
+    refuse_workbook(path)
     raise BadInput(
         f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in "
         f"{', '.join(SUFFIXES)}, "

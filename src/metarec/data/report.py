@@ -165,9 +165,28 @@ def kind_lines(kinds: Sequence[dict[str, Any]]) -> list[str]:
 
 def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """The facts as (name, words)."""
-    users, items, time = facts["events_per_user"], facts["events_per_item"], facts["time"]
-    values = facts["values"]
+    time, kinds = facts["time"], list(facts["kinds"].items())[:8]
     lines = [
+        *_number_lines(facts),
+        ("kinds", ", ".join(f"{kind} {count:,}" for kind, count in kinds)),
+        ("values", _values(facts["values"])),
+        ("time", _span(time) if time["known"] else "none: the order of events is unknown"),
+    ]
+    if facts["drift"]:
+        drift = ", ".join(f"{name} {psi:.2f}" for name, psi in facts["drift"].items())
+        lines.append(("drift (PSI)", f"{drift} between the first and the last third"))
+    for name in ("profiles", "content"):
+        columns = list(facts[name].items())[:10]
+        lines.append((name, ", ".join(f"{c} {filled:.0%}" for c, filled in columns) or "none"))
+    if facts["context"]:
+        lines.append(("context", ", ".join(facts["context"])))
+    return lines
+
+
+def _number_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """How many events, users and items there are, and how events spread over them."""
+    users, items = facts["events_per_user"], facts["events_per_item"]
+    return [
         (
             "events, users, items",
             f"{facts['events']:,}, {facts['users']:,}, {facts['items']:,}"
@@ -198,32 +217,7 @@ def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"10% "
             f"{facts['events_on_top_10_percent']:.0%} (Gini {facts['popularity_gini']:.2f})",
         ),
-        (
-            "kinds",
-            ", ".join(f"{kind} {count:,}" for kind, count in list(facts["kinds"].items())[:8]),
-        ),
-        ("values", _values(values)),
     ]
-    lines.append(("time", _span(time) if time["known"] else "none: the order of events is unknown"))
-    if facts["drift"]:
-        lines.append(
-            (
-                "drift (PSI)",
-                ", ".join(f"{name} {psi:.2f}" for name, psi in facts["drift"].items())
-                + " between the first and the last third",
-            )
-        )
-    for name, columns in (("profiles", facts["profiles"]), ("content", facts["content"])):
-        lines.append(
-            (
-                name,
-                ", ".join(f"{c} {filled:.0%}" for c, filled in list(columns.items())[:10])
-                or "none",
-            )
-        )
-    if facts["context"]:
-        lines.append(("context", ", ".join(facts["context"])))
-    return lines
 
 
 def _values(values: dict[str, Any]) -> str:
@@ -256,6 +250,17 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
             "Events speak of items the item table does not list: complete the table, or leave it "
             "if those items are gone."
         )
+    lines += [*_advice_on_items(facts), *_advice_on_users(facts), *_advice_on_times(facts)]
+    if removed(findings) > 0.05 * facts["events"]:
+        lines.append(
+            "Cleaning removed more than 5% of rows: look at the examples under Cleaning before "
+            "trusting what is left."
+        )
+    return lines
+
+
+def _advice_on_items(facts: dict[str, Any]) -> list[str]:
+    lines = []
     described = max(facts["content"].values(), default=0.0)
     if described == 0:
         lines.append(
@@ -273,6 +278,11 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
                 "fill in titles, texts or categories."
             )
         )
+    return lines
+
+
+def _advice_on_users(facts: dict[str, Any]) -> list[str]:
+    lines = []
     if not facts["profiles"]:
         lines.append(
             "Users have no profile: a new user without events gets what is popular; age, place or "
@@ -285,6 +295,11 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
             f"someone did later; give an age "
             "or a number of days instead."
         )
+    return lines
+
+
+def _advice_on_times(facts: dict[str, Any]) -> list[str]:
+    lines = []
     if not facts["time"]["known"]:
         lines.append(
             "Events have no times: their order is taken as random, and a cut by time is not "
@@ -301,10 +316,5 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
             f"Popularity drifts strongly (PSI {facts['drift']['items']:.2f}): evaluate on a cut in "
             f"time as well, "
             "and retrain often."
-        )
-    if removed(findings) > 0.05 * facts["events"]:
-        lines.append(
-            "Cleaning removed more than 5% of rows: look at the examples under Cleaning before "
-            "trusting what is left."
         )
     return lines

@@ -13,9 +13,9 @@ import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.dataset import Dataset
+from metarec.data.event_times import MIN_EPOCH
 from metarec.data.kinds import Kinds
 from metarec.data.schema import id_codes, id_order
-from metarec.data.validity import MIN_EPOCH
 
 SCALES = (
     (1, 5),

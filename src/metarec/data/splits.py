@@ -17,8 +17,8 @@ from metarec.data.cold_users import (
     items_of_users,
 )
 from metarec.data.dataset import Dataset
+from metarec.data.event_times import MIN_EPOCH
 from metarec.data.schema import BadInput, id_order
-from metarec.data.validity import MIN_EPOCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,27 +53,19 @@ def split_by_time(
         BadInput: if events have no common clock, or one side of the cut would be empty.
     """
     events = data.interactions.frame
-    # Polars types median() as any literal
-    middle: Any = events["timestamp"].median()
-    if not data.interactions.has_time or float(middle) < MIN_EPOCH:
+    times: Any = events["timestamp"]  # Polars types median(), min() and max() as any literal
+    if not data.interactions.has_time or float(times.median()) < MIN_EPOCH:
         raise BadInput(
             f"{data.name} has no clock common to all users, so it cannot be cut at a moment; "
             f"split by new users instead"
         )
-    cut = _moment(events["timestamp"], share) if at is None else at
+    cut = _moment(times, share) if at is None else at
     before = pl.col("timestamp") < cut
     train, later = events.filter(before), events.filter(~before)
     if not train.height or not later.height:
-        first, last = (
-            float(t)
-            for t in events.select(
-                pl.col("timestamp").min().alias("a"), pl.col("timestamp").max().alias("b")
-            ).row(0)
-        )
         raise BadInput(
             f"a cut at {cut:.0f} leaves {train.height:,} events before and {later.height:,} after "
-            f"it; the times run "
-            f"from {first:.0f} to {last:.0f}"
+            f"it; the times run from {times.min():.0f} to {times.max():.0f}"
         )
     counts = items_of_users(data.interactions)
     horizon = horizon or choose_horizon(counts["len"].to_numpy())

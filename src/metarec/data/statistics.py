@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from metarec.data.dataset import Dataset
+from metarec.data.event_times import MIN_EPOCH
 from metarec.data.kind_names import plain_kind
 from metarec.data.kinds import Kinds
-from metarec.data.validity import MIN_EPOCH
 
 TINY = 1e-4
 """Least share in a population stability index, so that an empty bin does not make it infinite."""
@@ -97,24 +97,9 @@ def facts(
     per_user = np.concatenate([p.per_user for p in parts])
     per_item = _summed([p.per_item for p in parts], "item_id")["len"].to_numpy()
     kinds = _summed([p.kinds for p in parts], "kind").sort("len", "kind", descending=[True, False])
-    total, catalog = int(per_user.sum()), max(items.height, len(per_item))
+    total = int(per_user.sum())
     return {
-        "events": total,
-        "users": len(per_user),
-        "items": len(per_item),
-        "catalog_items": items.height,
-        "items_without_events": catalog - len(per_item),
-        "density": total / (len(per_user) * len(per_item)) if total else 0.0,
-        "events_per_user": quantiles(per_user),
-        "events_per_item": quantiles(per_item),
-        "cold_below": cold_below,
-        "cold_users": share(per_user < cold_below),
-        "cold_items": float(
-            (np.sum(per_item < cold_below) + catalog - len(per_item)) / max(catalog, 1)
-        ),
-        "popularity_gini": gini(per_item),
-        "events_on_top_1_percent": top_share(per_item, 0.01),
-        "events_on_top_10_percent": top_share(per_item, 0.1),
+        **_counts(per_user, per_item, items.height, cold_below),
         "kinds": dict(kinds.select("kind", "len").iter_rows()),
         "kind_use": [
             {**row, **next(p.said[row["kind"]] for p in parts if row["kind"] in p.said)}
@@ -139,6 +124,30 @@ def facts(
             if c != "item_id"
         },
         "context": list(context),
+    }
+
+
+def _counts(
+    per_user: np.ndarray, per_item: np.ndarray, listed: int, cold_below: int
+) -> dict[str, Any]:
+    """How events spread over users, and over items of which so many are listed."""
+    total, catalog = int(per_user.sum()), max(listed, len(per_item))
+    cold = np.sum(per_item < cold_below) + catalog - len(per_item)
+    return {
+        "events": total,
+        "users": len(per_user),
+        "items": len(per_item),
+        "catalog_items": listed,
+        "items_without_events": catalog - len(per_item),
+        "density": total / (len(per_user) * len(per_item)) if total else 0.0,
+        "events_per_user": quantiles(per_user),
+        "events_per_item": quantiles(per_item),
+        "cold_below": cold_below,
+        "cold_users": share(per_user < cold_below),
+        "cold_items": float(cold / max(catalog, 1)),
+        "popularity_gini": gini(per_item),
+        "events_on_top_1_percent": top_share(per_item, 0.01),
+        "events_on_top_10_percent": top_share(per_item, 0.1),
     }
 
 

@@ -13,11 +13,11 @@ import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import Policy
+from metarec.data.event_times import UNTIMED
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput
-from metarec.data.validity import UNTIMED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metarec.data.cold_users import LONG, SHORT, ColdUser
+from metarec.data.cold_users import LONG, SHORT, ColdUser, Horizon
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.baselines.tuned import PRIOR_WEIGHTS, Validation, fitted, prepare
@@ -37,8 +37,36 @@ if TYPE_CHECKING:
     from metarec.models.few_shot.inputs import ItemColumns
 
 
-if TYPE_CHECKING:
-    pass
+def _read_items(
+    train: Dataset, vocabulary: Vocabulary, encoder: str
+) -> tuple[np.ndarray, np.ndarray, UsersInWords]:
+    """Content and text of the items of a vocabulary, read as those met in training are, and how
+    users are written in words.
+    """
+    known = train.items.vocabulary.indexes(vocabulary.ids)
+    met = train.items.vocabulary.indexes(
+        train.interactions.frame["item_id"].unique(maintain_order=True)
+    )
+    reads, content, text = ItemInputs.fit(
+        train.items, encoder=encoder, fit_on=np.sort(met[met >= 0])
+    )
+    content, text = (
+        np.where((known >= 0)[:, None], rows[known], 0.0).astype(np.float32)
+        for rows in (content, text)
+    )
+    titles = train.items.titles()
+    words = UsersInWords(
+        encoder=reads.encoder,
+        titles=[titles[row] if row >= 0 else "" for row in known],
+        liked_from=float(train.interactions.relevant_from),
+    )
+    return content, text, words
+
+
+def _horizon_of(users: Sequence[ColdUser]) -> Horizon:
+    """Short where nobody has many items."""
+    most = max((user.n_items for user in users), default=LONG.pool)
+    return SHORT if 0 < most <= SHORT.pool else LONG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,39 +98,19 @@ class LearnerInputs:
         reader = EventReader.of(train.interactions)
         events, user_ids = reader.of_interactions(train.interactions, table.vocabulary)
         histories, refused = events.joined()
-        known = train.items.vocabulary.indexes(table.vocabulary.ids)
-        met = train.items.vocabulary.indexes(
-            train.interactions.frame["item_id"].unique(maintain_order=True)
-        )
-        reads, content, text = ItemInputs.fit(
-            train.items, encoder=encoder, fit_on=np.sort(met[met >= 0])
-        )
-        content, text = (
-            np.where((known >= 0)[:, None], rows[known], 0.0).astype(np.float32)
-            for rows in (content, text)
-        )
-        titles = train.items.titles()
-        words = UsersInWords(
-            encoder=reads.encoder,
-            titles=[titles[row] if row >= 0 else "" for row in known],
-            liked_from=float(train.interactions.relevant_from),
-        )
+        content, text, words = _read_items(train, table.vocabulary, encoder)
         users = ProfileInputs.fit(train.users, user_ids)
-        horizon = (
-            SHORT
-            if 0 < max((n.n_items for n in validation), default=LONG.pool) <= SHORT.pool
-            else LONG
-        )
+        told = train.users.of_users(user_ids)
         behaviour = Behaviour(
             histories=histories,
             refused=refused,
-            profiles=users.transform(train.users.of_users(user_ids)),
+            profiles=users.transform(told),
             content=content,
             text=text,
             words=words,
-            told=train.users.of_users(user_ids),
+            told=told,
             relevant_from=float(train.interactions.relevant_from),
-            horizon=horizon,
+            horizon=_horizon_of(validation),
         )
         return cls(
             reader=reader,

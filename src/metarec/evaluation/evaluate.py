@@ -227,11 +227,7 @@ def evaluate(
     names = None if baselines is None else ids_of("baselines", baselines)
     data = cleaned(data) if setting is None else data
     setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
-    if gains != "binary" and not all(trial.has_gains for trial in setting.trials.values()):
-        raise BadInput(
-            f"gains by strength need targets of several strengths, and those of {data.name} have "
-            "one; say others in [kinds] of a TOML file, or evaluate with binary gains"
-        )
+    _check_gains(gains, setting, data.name)
     bars = baselines_for(setting.split.train, names) if names is None or names else []
     evaluated = [*models, *bars]
     if not evaluated:
@@ -245,34 +241,43 @@ def evaluate(
         name: learning_curve(evaluated, setting.split, trial=trial, seed=seed, progress=progress)
         for name, trial in trials.items()
     }
-    names, best_names = [m.name for m in models], [b.name for b in bars]
-    main = curves.get("cold", curves["all"])
-    shown_by = names[0] if names else max(best_names, key=lambda b: main.mean(b, "ndcg@10").mean())
-    shown = show_cold_users(
-        next(m for m in evaluated if m.name == shown_by),
-        trials.get("cold", trials["all"]),
-        setting.split.horizon.shots,
-        derive(seed, "shown"),
-    )
+    shows = models[0] if models else _best(bars, curves.get("cold", curves["all"]))
+    trial, shots = trials.get("cold", trials["all"]), setting.split.horizon.shots
     return Evaluation(
         data=data.name,
         scenario=setting.scenario,
-        models=names,
-        baselines=best_names,
+        models=[model.name for model in models],
+        baselines=[bar.name for bar in bars],
         curves=curves,
         costs=costs,
-        shown=shown,
-        shown_by=shown_by,
+        shown=show_cold_users(shows, trial, shots, derive(seed, "shown")),
+        shown_by=shows.name,
         facts=_facts(setting),
         has_values=data.interactions.has_values,
         gains=gains,
         domain=None if data.policy is None else data.policy.domain,
         seed=seed,
-        learners=[
-            m.name for m in models if isinstance(m, LearnerRecommender) and m.name != UNADAPTED
-        ],
+        learners=_learners(models),
         is_default=bool(models) and isinstance(models[0], OwnRecommender) and models[0].is_default,
     )
+
+
+def _check_gains(gains: Gains, setting: Setting, name: str) -> None:
+    if gains != "binary" and not all(trial.has_gains for trial in setting.trials.values()):
+        raise BadInput(
+            f"gains by strength need targets of several strengths, and those of {name} have "
+            "one; say others in [kinds] of a TOML file, or evaluate with binary gains"
+        )
+
+
+def _best(bars: Sequence[Evaluated], curve: CurveTable) -> Evaluated:
+    """The baseline of the highest NDCG@10 over the whole curve."""
+    return max(bars, key=lambda bar: curve.mean(bar.name, "ndcg@10").mean())
+
+
+def _learners(models: Sequence[Evaluated]) -> list[str]:
+    """Names of the meta-learners that adapt."""
+    return [m.name for m in models if isinstance(m, LearnerRecommender) and m.name != UNADAPTED]
 
 
 def _check(

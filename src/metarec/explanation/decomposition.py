@@ -171,7 +171,6 @@ def model_card(
         settings: what it was fitted with.
         caveats: anything a reader must know; the ones that always hold are added.
     """
-    shots = list(ablation.full)
     lines = [
         f"# Model card: {getattr(model, 'version', '') or 'unnamed model'}",
         "",
@@ -182,29 +181,14 @@ def model_card(
         f"NDCG@{ablation.k} of {ablation.cold_users} held-out new users, by number of events; 95% "
         f"interval over users.",
         "",
-        "| | " + " | ".join(str(s) for s in shots) + " |",
-        "|---|" + "---|" * len(shots),
-        "| whole model | "
-        + " | ".join(f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in ablation.full.values())
-        + " |",
-    ]
-    for part in dict.fromkeys(row.part for row in ablation.rows):
-        losses = [row.loss for row in ablation.rows if row.part == part]
-        lines.append(
-            f"| change without {part} | "
-            + " | ".join(f"{-m.mean:+.3f} [{-m.high:+.3f}, {-m.low:+.3f}]" for m in losses)
-            + " |"
-        )
-    lines += [
+        *_quality(ablation),
         "",
         "A part is taken out of the fitted score; a model fitted without it could make up for "
         "some of the loss.",
         "",
         "## Settings",
         "",
-    ]
-    lines += [f"- {name}: {value}" for name, value in (settings or {}).items()] or ["- as shipped"]
-    lines += [
+        *([f"- {name}: {value}" for name, value in (settings or {}).items()] or ["- as shipped"]),
         "",
         "## Caveats",
         "",
@@ -213,3 +197,19 @@ def model_card(
         "- Groups were not compared here; see the audit.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _quality(ablation: Ablation) -> list[str]:
+    """Rows of a table: the whole model, and what changes without each part."""
+    shots = list(ablation.full)
+    whole = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in ablation.full.values()]
+    lines = [
+        "| | " + " | ".join(str(s) for s in shots) + " |",
+        "|---|" + "---|" * len(shots),
+        "| whole model | " + " | ".join(whole) + " |",
+    ]
+    for part in dict.fromkeys(row.part for row in ablation.rows):
+        losses = [row.loss for row in ablation.rows if row.part == part]
+        changes = [f"{-m.mean:+.3f} [{-m.high:+.3f}, {-m.low:+.3f}]" for m in losses]
+        lines.append(f"| change without {part} | " + " | ".join(changes) + " |")
+    return lines

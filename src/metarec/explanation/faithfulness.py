@@ -157,14 +157,7 @@ def measure_faithfulness(
     Raises:
         BadInput: if nobody has two events of known items.
     """
-    users = [
-        known for known in (known_history(model, r)[0] for r in requests) if len(known.history) > 1
-    ]
-    if not users:
-        raise BadInput(
-            "faithfulness needs users with at least two events of known items; give longer "
-            "histories"
-        )
+    users = _with_two_events(model, requests)
     scores = model.score(users)
     items = model.vocabulary.names(top(scores, hidden_items(model, users), 1)[:, 0])
     summed = np.sum([part.astype(np.float64) for part in model.score_parts(users).values()], axis=0)
@@ -192,6 +185,17 @@ def measure_faithfulness(
         additivity=missed,
         stability=Mean.of(np.mean(others, axis=0), rng) if others else None,
     )
+
+
+def _with_two_events(model: Explained, requests: Sequence[Request]) -> list[Request]:
+    known = [known_history(model, request)[0] for request in requests]
+    users = [one for one in known if len(one.history) > 1]
+    if not users:
+        raise BadInput(
+            "faithfulness needs users with at least two events of known items; give longer "
+            "histories"
+        )
+    return users
 
 
 def _curves(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from metarec.explanation.decomposition import Ablation
 from metarec.explanation.faithfulness import GRID, Faithfulness
+from metarec.explanation.quality import Mean
 from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, themed
 
 FAR = 4.0
@@ -40,16 +43,7 @@ def draw_ablation(found: Ablation) -> str:
         panels, sorted(losses, key=lambda part: -max(m.mean for m in losses[part])), strict=False
     ):
         own, is_far = losses[part], reach[part] > usual
-        axes.errorbar(
-            steps,
-            [m.mean for m in own],
-            yerr=arms([m.mean for m in own], [m.low for m in own], [m.high for m in own]),
-            color=COLORS[1] if is_far else COLORS[0],
-            marker="o",
-            markersize=3,
-            linewidth=1.2,
-        )
-        axes.axhline(0, color=QUIET, linewidth=0.8)
+        _draw_losses(axes, own, COLORS[1] if is_far else COLORS[0])
         if not is_far:
             axes.set_ylim(-shared, shared)
         axes.set_title(f"{part}{' (own scale)' if is_far else ''}", fontsize=9, loc="left")
@@ -62,6 +56,21 @@ def draw_ablation(found: Ablation) -> str:
     figure.supxlabel("events seen", fontsize=8)
     figure.supylabel(f"NDCG@{found.k} lost without it", fontsize=8)
     return themed(figure)
+
+
+def _draw_losses(axes: Any, losses: list[Mean], tint: str) -> None:
+    """What is lost without a part after each number of events, with intervals."""
+    means = [one.mean for one in losses]
+    axes.errorbar(
+        range(len(losses)),
+        means,
+        yerr=arms(means, [one.low for one in losses], [one.high for one in losses]),
+        color=tint,
+        marker="o",
+        markersize=3,
+        linewidth=1.2,
+    )
+    axes.axhline(0, color=QUIET, linewidth=0.8)
 
 
 def draw_faithfulness(found: Faithfulness) -> str:

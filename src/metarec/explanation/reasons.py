@@ -4,6 +4,7 @@ JSON.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -79,54 +80,99 @@ def explain(
     """
     _check(model, request, k, words, scored, n_content, rng)
     request, notes = known_history(model, request)
-    column = columns_of(model, [item_id])
+    column = int(columns_of(model, [item_id])[0])
     titles = model.catalog.titles()
-    both, hidden = model.score([Request(), request]), hidden_items(model, [request])
-    scores, weights = both[1:], attention(both[0])
-    listed = top(scores, hidden, len(model.vocabulary))[0]
-    rank = int(np.flatnonzero(listed == column[0])[0]) + 1 if not hidden[0, column[0]] else None
-    relative_score = float(relative_to_shown(scores, weights)[0, column[0]])
-    found_parts = parts_at(model, [request], column[None], weights)
-    parts = {name: float(part[0, 0]) for name, part in found_parts.items()}
-    notes += [
-        *_adds_up(parts, relative_score, float(np.abs(scores).max())),
-        *_unread(model, request),
-    ]
-    forbidden = policy_check_of(model).reasons(request, item_id)
-    notes += [f"the policy does not show it to this user: {why}." for why in forbidden]
+    stands = _position(model, request, column)
+    notes += _notes(model, request, item_id, stands)
     events = _events(model, request, item_id, titles)
-    features = _features(model, request, item_id, weights, words, n_content, notes)
-    closest = (
-        nearest(cast("Recommender", model), request, item_id)
-        if hasattr(model, "item_embeddings")
-        else []
-    )
-    found = (
-        _counterfactual(model, request, item_id, k, events, scored) if rank and rank <= k else None
-    )
+    features = _features(model, request, item_id, stands.weights, words, n_content, notes)
+    rank, found = stands.rank, None
+    if rank and rank <= k:
+        found = _counterfactual(model, request, item_id, k, events, scored)
+    telling = _not_needed_against(events, found)
     return Explanation(
         item_id=item_id,
-        title=titles[column[0]],
-        relative_score=relative_score,
+        title=titles[column],
+        relative_score=stands.relative_score,
         rank=rank,
-        parts=parts,
+        parts=stands.parts,
         events=events,
         shares=_shares(model, request, item_id, scored, rng or np.random.default_rng(0)),
         features=features,
-        nearest=[(events[row].item_id, events[row].title, cosine) for row, cosine in closest],
+        nearest=_nearest(model, request, item_id, events),
         counterfactual=found,
-        reasons=sentences(
-            _not_needed_against(events, found),
-            [one for one in features if one.name not in told_by_policy(model)],
-            parts,
-            liked_from=_liked_from(model),
-            facts=context_facts(model, request, [column[0]])[0],
-            labels=labels_of(model),
-        ),
-        facts=field_facts(model, request, int(column[0])),
+        reasons=_reasons(model, request, column, telling, features, stands),
+        facts=field_facts(model, request, column),
         notes=notes,
         model_version=str(getattr(model, "version", "")),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """Where an item stands for a user."""
+
+    relative_score: float
+    rank: int | None
+    """None where it may not be shown."""
+    parts: dict[str, float]
+    weights: np.ndarray
+    """[N] how much each item is shown to somebody unknown."""
+    largest: float
+    """The user's largest score."""
+
+
+def _position(model: Explained, request: Request, column: int) -> Position:
+    both, hidden = model.score([Request(), request]), hidden_items(model, [request])
+    scores, weights = both[1:], attention(both[0])
+    listed = top(scores, hidden, len(model.vocabulary))[0]
+    found = parts_at(model, [request], np.array([[column]]), weights)
+    return Position(
+        relative_score=float(relative_to_shown(scores, weights)[0, column]),
+        rank=int(np.flatnonzero(listed == column)[0]) + 1 if not hidden[0, column] else None,
+        parts={name: float(part[0, 0]) for name, part in found.items()},
+        weights=weights,
+        largest=float(np.abs(scores).max()),
+    )
+
+
+def _notes(model: Explained, request: Request, item_id: str, stands: Position) -> list[str]:
+    """What the reader must know: what does not add up, is not read, or is forbidden."""
+    forbidden = policy_check_of(model).reasons(request, item_id)
+    return [
+        *_adds_up(stands.parts, stands.relative_score, stands.largest),
+        *_unread(model, request),
+        *(f"the policy does not show it to this user: {why}." for why in forbidden),
+    ]
+
+
+def _reasons(
+    model: Explained,
+    request: Request,
+    column: int,
+    events: list[EventEffect],
+    features: list[FeatureEffect],
+    stands: Position,
+) -> list[str]:
+    """The effects in sentences; what the policy tells is not told twice."""
+    return sentences(
+        events,
+        [one for one in features if one.name not in told_by_policy(model)],
+        stands.parts,
+        liked_from=_liked_from(model),
+        facts=context_facts(model, request, [column])[0],
+        labels=labels_of(model),
+    )
+
+
+def _nearest(
+    model: Explained, request: Request, item_id: str, events: list[EventEffect]
+) -> list[tuple[str, str, float]]:
+    """The user's items that are most like it: id, title, cosine."""
+    if not hasattr(model, "item_embeddings"):
+        return []
+    closest = nearest(cast("Recommender", model), request, item_id)
+    return [(events[row].item_id, events[row].title, cosine) for row, cosine in closest]
 
 
 def _check(model: Any, request: Any, k: Any, words: Any, scored: Any, n: Any, rng: Any) -> None:

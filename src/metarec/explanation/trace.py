@@ -103,10 +103,8 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
     parts = {
         name: relative_to_shown(part, weights) for name, part in model.score_parts(prefixes).items()
     }
-    relative_scores, hidden = (
-        relative_to_shown(model.score(prefixes), weights),
-        hidden_items(model, prefixes),
-    )
+    relative_scores = relative_to_shown(model.score(prefixes), weights)
+    hidden = hidden_items(model, prefixes)
     listed = top(relative_scores, hidden, k)
     column = int(listed[-1, 0]) if item_id is None else int(columns_of(model, [item_id])[0])
     titles = model.catalog.titles()
@@ -126,10 +124,7 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
                 rank=_rank(relative_scores[shots], hidden[shots], column),
                 relative_score=float(relative_scores[shots, column]),
                 parts={name: float(part[shots, column]) for name, part in parts.items()},
-                shifts={
-                    name: float(np.sqrt((part[shots] - part[max(shots - 1, 0)]) ** 2 @ weights))
-                    for name, part in parts.items()
-                },
+                shifts=_shifts(parts, shots, weights),
                 moves=moves[shots],
             )
         )
@@ -140,6 +135,14 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
         notes=notes,
         model_version=str(getattr(model, "version", "")),
     )
+
+
+def _shifts(parts: dict[str, np.ndarray], shots: int, weights: np.ndarray) -> dict[str, float]:
+    """How far each part moved with the event before, over the catalog as it is shown."""
+    return {
+        name: float(np.sqrt((part[shots] - part[max(shots - 1, 0)]) ** 2 @ weights))
+        for name, part in parts.items()
+    }
 
 
 def _rank(relative_score: np.ndarray, hidden: np.ndarray, column: int) -> int | None:

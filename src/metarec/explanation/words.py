@@ -9,6 +9,7 @@ anything else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 
 from metarec.recommendation.explained import EventEffect, FeatureEffect
@@ -179,30 +180,17 @@ def sentences(
     is said only where nothing speaks for it, as beside an item that is shown.
     """
     if rather_for:
-        speaks_for = sentences(
+        say = partial(sentences, liked_from=liked_from, most=most, facts=facts, labels=labels)
+        speaks_for = say(
             [event for event in events if event.effect > 0],
             [feature for feature in features if feature.effect > 0],
             {name: effect for name, effect in parts.items() if effect > 0},
-            liked_from=liked_from,
-            most=most,
-            facts=facts,
-            labels=labels,
         )
         if speaks_for:
             return speaks_for
-    largest = max(
-        (
-            abs(effect)
-            for effect in (
-                *(e.effect for e in events),
-                *(f.effect for f in features),
-                *parts.values(),
-            )
-        ),
-        default=0.0,
-    )
-    events = [event for event in events if abs(event.effect) >= MIN_SHARE * largest]
-    features = [feature for feature in features if abs(feature.effect) >= MIN_SHARE * largest]
+    least = MIN_SHARE * _largest(events, features, parts)
+    events = [event for event in events if abs(event.effect) >= least]
+    features = [feature for feature in features if abs(feature.effect) >= least]
     kinds = [
         _shares((e.effect, _of_event(e, liked_from)) for e in events),
         _shares(
@@ -216,15 +204,18 @@ def sentences(
     ]
     turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in kinds))
     said = [pair[1] for turn in turns for pair in turn if pair]
-    finer = max(
-        (abs(effect) for effect in (*(e.effect for e in events), *(f.effect for f in features))),
-        default=0.0,
-    )
-    if (
-        abs(parts.get("wish", 0.0)) > finer
-    ):  # what was just asked for, and did more than all that happened before, comes first
+    # What was just asked for, and did more than all that happened before, comes first
+    if abs(parts.get("wish", 0.0)) > _largest(events, features, {}):
         said.sort(key=_of_part("wish", parts["wish"]).__ne__)
     return said[:most]
+
+
+def _largest(
+    events: Sequence[EventEffect], features: Sequence[FeatureEffect], parts: Mapping[str, float]
+) -> float:
+    """The largest effect, whatever its sign; 0 where there is none."""
+    effects = (*(e.effect for e in events), *(f.effect for f in features), *parts.values())
+    return max(map(abs, effects), default=0.0)
 
 
 def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 from metarec.fairness.audit import Audit
 from metarec.fairness.disparity import GroupValue
@@ -29,60 +31,87 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
     Bands of numbers keep their order and are colored from low to high; other groups are ordered by
     their mean.
     """
-    rows = [row for row in audit.groups if row.by == by and row.metric == metric]
-    whole = {o.shots: o for o in audit.overall if o.metric == metric}
-    means = [row for row in rows if row.shots is None]
-    is_ordered = sum(row.group[:1].isdigit() or row.group[:1] == "-" for row in means) > 2
-    means = (
-        means
-        if is_ordered
-        else sorted(means, key=lambda row: -row.value if math.isfinite(row.value) else math.inf)
-    )
-    figure = new_figure(11.0, 1.6 + 0.26 * max(len(means), 5), extra="fairness")
+    shown = _Shown.of(audit, by, metric)
+    figure = new_figure(11.0, 1.6 + 0.26 * max(len(shown.means), 5), extra="fairness")
     curve, forest = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
-    large = [row for row in means if not row.is_small]
-    if not is_ordered or len(large) > 2 * MAX_LINES:
-        large = sorted(large, key=lambda row: -row.users)[:MAX_LINES]
-    place_of = {row.group: place for place, row in enumerate(means)}
-    named = [row for row in large if row.group != NOT_STATED]
-    tints = {
-        row.group: ramp(place / max(1, len(named) - 1)) if is_ordered else color(place)
-        for place, row in enumerate(named)
-    }
-    for mean in large:
-        line = {row.shots: row for row in rows if row.group == mean.group and row.shots is not None}
-        tint = tints.get(mean.group, PLAIN)
-        curve.plot(
-            list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3
-        )
-        if len(large) <= MAX_SHADED:
-            low, high = [r.low for r in line.values()], [r.high for r in line.values()]
-            curve.fill_between(list(line), low, high, color=tint, alpha=0.12, linewidth=0)
-    curve.plot(audit.shots, [whole[s].value for s in audit.shots], color="black", linewidth=2)
+    _draw_curves(curve, audit, shown)
     if metric in PROMISED:
         curve.axhline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
         forest.axvline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
-    curve.set_xlabel("events seen", fontsize=8)
-    curve.set_xticks(audit.shots)
+    _draw_forest(forest, shown)
     curve.set_title(
         f"{metric} by {by}, as events arrive; colors as beside it", fontsize=9, loc="left"
-    )
-    for mean in means:
-        height = -place_of[mean.group]
-        tint = QUIET if mean.is_small else tints.get(mean.group, PLAIN)
-        forest.plot([mean.low, mean.high], [height, height], color=tint, linewidth=2)
-        forest.plot([mean.value], [height], color=tint, marker="o", markersize=5)
-    forest.axvspan(whole[None].low, whole[None].high, color="black", alpha=0.07, linewidth=0)
-    forest.axvline(whole[None].value, color="black", linewidth=1)
-    forest.set_yticks([-place_of[row.group] for row in means], [_label(row) for row in means])
-    forest.set_ylim(-len(means) + 0.3, 0.7)
-    forest.set_title(
-        "over the whole curve; black: everyone; gray: small groups", fontsize=9, loc="left"
     )
     for axes in (curve, forest):
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     return themed(figure)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """The groups of one attribute, as they are drawn for one metric."""
+
+    rows: list[GroupValue]
+    means: list[GroupValue]
+    """Over the whole curve, in the order in which they stand."""
+    whole: dict[int | None, Any]
+    """Of everyone, after each number of events and, under None, over the whole curve."""
+    large: list[GroupValue]
+    """Those drawn as lines."""
+    tints: dict[str, str]
+
+    @classmethod
+    def of(cls, audit: Audit, by: str, metric: str) -> _Shown:
+        rows = [row for row in audit.groups if row.by == by and row.metric == metric]
+        means = [row for row in rows if row.shots is None]
+        is_ordered = sum(row.group[:1].isdigit() or row.group[:1] == "-" for row in means) > 2
+        if not is_ordered:
+            means.sort(key=lambda row: -row.value if math.isfinite(row.value) else math.inf)
+        large = [row for row in means if not row.is_small]
+        if not is_ordered or len(large) > 2 * MAX_LINES:
+            large = sorted(large, key=lambda row: -row.users)[:MAX_LINES]
+        named = [row for row in large if row.group != NOT_STATED]
+        tints = {
+            row.group: ramp(place / max(1, len(named) - 1)) if is_ordered else color(place)
+            for place, row in enumerate(named)
+        }
+        whole = {one.shots: one for one in audit.overall if one.metric == metric}
+        return cls(rows=rows, means=means, whole=whole, large=large, tints=tints)
+
+
+def _draw_curves(axes: Any, audit: Audit, shown: _Shown) -> None:
+    """A line for each large group, and everyone's."""
+    for mean in shown.large:
+        own = [row for row in shown.rows if row.group == mean.group and row.shots is not None]
+        line, tint = {row.shots: row for row in own}, shown.tints.get(mean.group, PLAIN)
+        axes.plot(
+            list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3
+        )
+        if len(shown.large) <= MAX_SHADED:
+            low, high = [r.low for r in line.values()], [r.high for r in line.values()]
+            axes.fill_between(list(line), low, high, color=tint, alpha=0.12, linewidth=0)
+    everyone = [shown.whole[shots].value for shots in audit.shots]
+    axes.plot(audit.shots, everyone, color="black", linewidth=2)
+    axes.set_xlabel("events seen", fontsize=8)
+    axes.set_xticks(audit.shots)
+
+
+def _draw_forest(axes: Any, shown: _Shown) -> None:
+    """Every group's mean with its interval, from the top down."""
+    heights = [-place for place in range(len(shown.means))]
+    for height, mean in zip(heights, shown.means, strict=True):
+        tint = QUIET if mean.is_small else shown.tints.get(mean.group, PLAIN)
+        axes.plot([mean.low, mean.high], [height, height], color=tint, linewidth=2)
+        axes.plot([mean.value], [height], color=tint, marker="o", markersize=5)
+    everyone = shown.whole[None]
+    axes.axvspan(everyone.low, everyone.high, color="black", alpha=0.07, linewidth=0)
+    axes.axvline(everyone.value, color="black", linewidth=1)
+    axes.set_yticks(heights, [_label(row) for row in shown.means])
+    axes.set_ylim(-len(shown.means) + 0.3, 0.7)
+    axes.set_title(
+        "over the whole curve; black: everyone; gray: small groups", fontsize=9, loc="left"
+    )
 
 
 def _label(row: GroupValue) -> str:

@@ -4,7 +4,7 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from html import escape
 from math import isnan
@@ -32,38 +32,16 @@ def to_html(
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[fairness]'`).
     """
-    metrics = list(dict.fromkeys(row.metric for row in audit.groups))
     parts = [
         f'<p class="comparison{" no" if audit.largest_clear_gap else ""}">'
         f"<b>For whom does it work less well?</b>{escape(audit.summary())}</p>",
         *(f'<p class="caution">{escape(warning)}</p>' for warning in audit.warnings),
         "<h2>Gaps</h2>",
         *_gaps(audit),
+        *_curves(audit),
+        *(_items(audit) if audit.exposure else ()),
+        *(_prices(trade_offs) if trade_offs is not None else ()),
     ]
-    for by in dict.fromkeys(row.by for row in audit.groups):
-        parts += [
-            f"<h2>By {escape(by)}</h2>",
-            *(figure(draw_groups(audit, by, metric)) for metric in metrics),
-        ]
-    if audit.exposure:
-        parts += [
-            "<h2>What it does to items</h2>",
-            *(
-                figure(draw_exposure(audit, by))
-                for by in dict.fromkeys(r.by for r in audit.exposure)
-            ),
-            html_table(
-                ["events seen", "share of the catalog shown to anyone"],
-                [[s, f"{c:.3f}"] for s, c in audit.coverage.items()],
-            ),
-        ]
-    if trade_offs is not None:
-        parts += [
-            "<h2>What mending would cost</h2>",
-            f"<p>{escape(trade_offs.summary())}</p>",
-            figure(draw_trade_offs(trade_offs)),
-            f"<pre>{escape(trade_offs.to_text())}</pre>",
-        ]
     for title, section in (further or {}).items():
         parts += [f"<h2>{escape(title)}</h2>", section]
     parts += ["<h2>Every number</h2>", _folded(f"{len(audit.groups):,} rows", _groups(audit))]
@@ -75,6 +53,34 @@ def to_html(
         "\n".join(parts),
         downloads={"groups.csv": _csv(audit)},
     )
+
+
+def _curves(audit: Audit) -> Iterator[str]:
+    """Each attribute with a picture of each metric."""
+    metrics = list(dict.fromkeys(row.metric for row in audit.groups))
+    for by in dict.fromkeys(row.by for row in audit.groups):
+        yield f"<h2>By {escape(by)}</h2>"
+        yield from (figure(draw_groups(audit, by, metric)) for metric in metrics)
+
+
+def _items(audit: Audit) -> Iterator[str]:
+    yield "<h2>What it does to items</h2>"
+    yield from (
+        figure(draw_exposure(audit, by)) for by in dict.fromkeys(row.by for row in audit.exposure)
+    )
+    yield html_table(
+        ["events seen", "share of the catalog shown to anyone"],
+        [[shots, f"{share:.3f}"] for shots, share in audit.coverage.items()],
+    )
+
+
+def _prices(trade_offs: TradeOffTable) -> list[str]:
+    return [
+        "<h2>What mending would cost</h2>",
+        f"<p>{escape(trade_offs.summary())}</p>",
+        figure(draw_trade_offs(trade_offs)),
+        f"<pre>{escape(trade_offs.to_text())}</pre>",
+    ]
 
 
 def _csv(audit: Audit) -> str:

@@ -83,11 +83,8 @@ def trial_on(
             f"none of the {len(chosen)} users evaluated liked anything after their first "
             f"{horizon.pool} events"
         )
-    return (
-        Trial.of(found, data.with_interactions(others)),
-        horizon,
-        [SEEN] if users is None else [],
-    )
+    cautions = [SEEN] if users is None else []
+    return Trial.of(found, data.with_interactions(others)), horizon, cautions
 
 
 def _is_one_of(users: Sequence[str]) -> pl.Expr:

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from metarec.models.distance import km_table, on_sphere
+from metarec.features.distance import km_table, mean_kernel, on_sphere
 
 MIN_EIGENVALUE = 1e-3
 """Directions of the landmarks' kernel that carry less than this share of the largest are left out:
@@ -119,16 +119,9 @@ def surroundings(
     if not len(able):
         return np.zeros((len(places), 0), np.float32)
     points = on_sphere(np.nan_to_num(places))
-    kernel = _mean_kernel(km_table(points, points[np.sort(able)]), scales)
+    kernel = mean_kernel(km_table(points, points[np.sort(able)]), scales)
     value, vector = np.linalg.eigh(kernel[np.sort(able)].astype(np.float64))
     kept = value > MIN_EIGENVALUE * value[-1]
     found = kernel @ (vector[:, kept] / np.sqrt(value[kept])).astype(np.float32)
     found[np.isnan(places[:, 0])] = 0.0
     return np.asarray(found, np.float32)
-
-
-def _mean_kernel(km: np.ndarray, scales: Sequence[float]) -> np.ndarray:
-    found = np.zeros_like(km)
-    for scale in scales:
-        found += np.exp(-km / np.float32(scale))
-    return np.asarray(found / np.float32(len(scales)))

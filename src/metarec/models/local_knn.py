@@ -22,11 +22,11 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from metarec.features.behaviour import Behaviour
+from metarec.features.distance import decay, decayed_sums, km_pairs, km_table, on_sphere
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig, training_weights
 from metarec.models.config import setting
-from metarec.models.distance import decay, km_pairs, km_table, on_sphere
 from metarec.models.place import known_places, knows_places
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
@@ -142,13 +142,30 @@ class LocalKnn:
     def _agreement(self, users: UserBatch) -> np.ndarray:
         """[B, V] how much training users agree with these."""
         known, weights = known_places(users, self.places, self.location)
-        km = km_table(on_sphere(known.values_of), self._points)
-        km[:, ~self._is_placed] = np.inf
-        says = self.rarity[km.argmin(1)] if len(km) else np.zeros(0, np.float32)
-        near = known.histories.sums(decay(km, self.scale, self.power) * (says * weights)[:, None])
+        points = on_sphere(known.values_of)
+        weights *= self._says(known.histories.items, points)
+        near = decayed_sums(
+            known.histories,
+            weights,
+            points,
+            self._columns_of_places,
+            self.scale,
+            self.power,
+        )
         found = np.asarray((self._profiles @ near.T).T, np.float32)
         found /= np.maximum(found.max(1, keepdims=True), np.float32(1e-30))
         return np.asarray(found ** self._sharpness(users)[:, None])
+
+    def _says(self, items: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """[E] float32 what an event at each of the `points` [E, 3] says: as one on the item that
+        was taken there, or, where there is none (-1), on the nearest.
+        """
+        nearest, nowhere = items.copy(), np.flatnonzero(items < 0)
+        if len(nowhere):
+            km = km_table(points[nowhere], self._points)
+            km[:, ~self._is_placed] = np.inf
+            nearest[nowhere] = km.argmin(1)
+        return np.asarray(self.rarity[nearest])
 
     def _sharpness(self, users: UserBatch) -> np.ndarray:
         """[B] float32 exponent of agreement, by the number of events."""
@@ -168,6 +185,11 @@ class LocalKnn:
     @cached_property
     def _points(self) -> np.ndarray:
         return on_sphere(np.nan_to_num(self.places))
+
+    @cached_property
+    def _columns_of_places(self) -> np.ndarray:
+        """[3, N]."""
+        return np.ascontiguousarray(self._points.T)
 
     @cached_property
     def _is_placed(self) -> np.ndarray:

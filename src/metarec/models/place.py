@@ -19,10 +19,10 @@ from jaxtyping import Float
 
 from metarec.data.places import km_between
 from metarec.features.behaviour import Behaviour
+from metarec.features.distance import decayed_sums, on_sphere
 from metarec.features.histories import Histories, offsets_of
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
-from metarec.models.distance import decay, km_table, on_sphere
 
 ROWS_AT_ONCE = 64
 """Users scored at a time."""
@@ -106,15 +106,20 @@ class Place:
         """[B] whether any place is known of each user."""
         return knows_places(users, self.places)
 
-    def _near(self, users: UserBatch, km: np.ndarray | None = None) -> np.ndarray:
-        """[B, N] evidence; `km` [E, N] from their known places to every item, where it is found
-        already.
-        """
+    def _near(self, users: UserBatch) -> np.ndarray:
+        """[B, N] evidence."""
         known, weights = known_places(users, self.places, self.location)
-        kernel = self.kernel(self.distances(known.values_of) if km is None else km)
-        sums = known.histories.sums(kernel * weights[:, None])
-        sums += self.config.floor * sums.max(1, keepdims=True)
-        return np.asarray(sums * self.popularity**self.exponent * self._is_placed, np.float32)
+        sums = decayed_sums(
+            known.histories,
+            weights,
+            on_sphere(known.values_of),
+            self._points,
+            self.scale,
+            self.power,
+        )
+        sums += np.float32(self.config.floor) * sums.max(1, keepdims=True)
+        sums *= self.popularity ** np.float32(self.exponent) * self._is_placed
+        return sums
 
     @property
     def settings(self) -> tuple[float, float, float, float]:
@@ -137,26 +142,18 @@ class Place:
         """Kilometres from a location [2] to an item; NaN where either is unknown."""
         return float(km_between(location[None], self.places[item][None])[0])
 
-    def likelihoods(self, users: UserBatch, asked: Histories, km: np.ndarray) -> np.ndarray:
-        """[B] the mean log-likelihood of what each user took, by kilometers as for `_near`."""
-        shares = self._near(users, km)
-        shares /= np.maximum(shares.sum(1, keepdims=True), 1e-30)
-        told = np.log(np.maximum(shares[asked.owners, asked.items], 1e-9))
-        return np.asarray(
-            np.bincount(asked.owners, told, len(asked)) / np.maximum(asked.lengths, 1)
-        )
-
-    def distances(self, known: np.ndarray) -> np.ndarray:
-        """[E, N] kilometres from known places [E, 2] to every item; 0 where it has no place."""
-        return km_table(on_sphere(known), self._points)
-
-    def kernel(self, km: np.ndarray) -> np.ndarray:
-        """The decay at these distances, in (0, 1]."""
-        return decay(km, self.scale, self.power)
+    def likelihood(self, users: UserBatch, asked: Histories) -> float:
+        """Mean over users of the mean log-likelihood of what they took."""
+        shares = self.evidence(users)
+        totals = np.maximum(shares.sum(1), 1e-30)
+        told = np.log(np.maximum(shares[asked.owners, asked.items] / totals[asked.owners], 1e-9))
+        sums = np.bincount(asked.owners, told, len(asked))
+        return float((sums / np.maximum(asked.lengths, 1)).mean())
 
     @cached_property
     def _points(self) -> np.ndarray:
-        return on_sphere(np.nan_to_num(self.places))
+        """[3, N]."""
+        return np.ascontiguousarray(on_sphere(np.nan_to_num(self.places)).T)
 
     @cached_property
     def _is_placed(self) -> np.ndarray:
@@ -201,7 +198,7 @@ class KnownPlaces:
     """Places of B users: where they are, and where what they took stands."""
 
     histories: Histories
-    """Ragged [E]; only its offsets matter."""
+    """Ragged [E]: the item that was taken there, -1 for where a user is."""
     values_of: np.ndarray
     """[E, 2] degrees."""
 
@@ -222,12 +219,13 @@ def known_places(
     is_here = ~np.isnan(here[:, 0])
     owners = np.concatenate([np.flatnonzero(is_here), support.owners[taken]])
     degrees = np.concatenate([here[is_here], places[support.items[taken]]])
+    items = np.concatenate([np.full(is_here.sum(), -1), support.items[taken]])
     weights = np.concatenate([np.full(is_here.sum(), location), np.ones(taken.sum())])
     order = np.argsort(owners, kind="stable")
     lengths = np.bincount(owners, minlength=len(users))
     histories = Histories(
         offsets=offsets_of(lengths),
-        items=np.zeros(len(owners), np.int64),
+        items=items[order],
         values=np.ones(len(owners), np.float32),
     )
     return KnownPlaces(histories=histories, values_of=degrees[order]), weights[order].astype(
@@ -252,24 +250,11 @@ def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
             chosen.with_settings(*tried) for tried in product(scales, powers, locations, exponents)
         ]
         new = [setting for setting in settings if setting.settings not in found]
-        likely = _likelihoods(new, batch, asked)
-        found |= {setting.settings: told for setting, told in zip(new, likely, strict=True)}
+        found |= {setting.settings: setting.likelihood(batch, asked) for setting in new}
         likeliest = max(settings, key=lambda setting: found[setting.settings])
         if found[likeliest.settings] > found.get(chosen.settings, -np.inf):
             chosen = likeliest
     return chosen
-
-
-def _likelihoods(settings: list[Place], batch: UserBatch, asked: Histories) -> list[float]:
-    """Of each setting; distances, which are the same to all of them, are found once."""
-    found = np.zeros(len(settings))
-    for start in range(0, len(batch) if settings else 0, ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(batch)))
-        users, wanted = batch.rows(rows), asked.users(rows)
-        known, _ = known_places(users, settings[0].places, 1.0)
-        km = settings[0].distances(known.values_of)
-        found += [setting.likelihoods(users, wanted, km).sum() for setting in settings]
-    return [float(total) / len(batch) for total in found]
 
 
 def _second(tried: tuple[float, ...]) -> float:

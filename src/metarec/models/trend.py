@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from metarec.data.validity import MIN_EPOCH
+from metarec.data.event_times import MIN_EPOCH
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.base import EventsConfig, event_weights

@@ -16,8 +16,10 @@ import polars as pl
 from metarec.data.cold_users import Horizon, choose_horizon, items_of_users
 from metarec.data.dataset import Dataset
 from metarec.data.places import degrees_of
+from metarec.data.schema import Catalog
 from metarec.features.behaviour import pools_of
 from metarec.features.context_columns import ContextColumns
+from metarec.features.text import item_text
 from metarec.models import gram
 from metarec.models.alike import MAX_COMPARED
 from metarec.models.item_knn import ItemKnnConfig
@@ -39,19 +41,29 @@ a rating while the rating model is rehearsed.
 """
 TASK_BYTES = 45_000.0
 """Memory of a task of the gate: its candidates, and what training keeps of them for a moment."""
-EVENT_SECONDS, PAIR_SECONDS, ITEM_SECONDS = 2.6e-6, 2.5e-8, 3e-5
-"""To read an event, to compare a pair of events, to choose an item's neighbors."""
-FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 3e-7, 3e-8, 1e-3
+START_SECONDS, EVENT_SECONDS = 3.5, 2.6e-6
+"""To import what fits, put the model together and save it; to read an event."""
+PAIR_SECONDS, ITEM_SECONDS = 2.5e-8, 3e-5
+"""To compare a pair of events, to choose an item's neighbors."""
+FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 3e-7, 2.3e-8, 5e-4
 """To count a pair of events that follow each other, to compare the texts of two items, and to ask a
 held-out user for the constants of the Markov chain.
 """
-TREND_EVENT_SECONDS, TREND_SECONDS = 2.2e-6, 1.3
+TREND_EVENT_SECONDS, TREND_SECONDS = 2.2e-6, 0.3
 """To ask what is on the rise: for each event, and for the users who are asked."""
 ENTRY_BYTES = 12.0
 """Memory of an entry of what items are chosen with, while the model is put together."""
-SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 2e-8, 3e-4, 0.55
-"""A score while the gate learns, a task of the ridge, and the gate at one support size with one
-model."""
+SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 2e-8, 1.5e-4, 0.3
+"""A score while the gate learns, a task of the ridge, and the gate for the cube root of its users'
+events: it learns in as many steps from few as from many, of lists that grow more slowly than they.
+"""
+GIVEN_SECONDS, GIVEN_TASK_SECONDS = 0.12, 3e-3
+"""The gate of given candidates at one support size, and for a user whose ratings are predicted."""
+RATING_SECONDS, PROFILED = 2.4e-5, 3.0
+"""To rehearse the prediction of a rating, and how much more that takes where users have a
+profile."""
+SAMPLED = 1000
+"""Items that are looked at for texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +77,8 @@ class FitPlan:
     """CPU seconds of each step whose work is counted."""
     uncounted: list[str]
     """Models whose cost is not known beforehand."""
+    texts: bool
+    """Whether a pretrained encoder may have texts to read, which takes time once."""
     memory_mib: float
     """Peak of the whole process."""
     processes: int
@@ -80,7 +94,8 @@ class FitPlan:
         """The plan in words."""
         total = sum(self.seconds.values())
         steps = ", ".join(f"{name} {cpu:,.0f}" for name, cpu in self.seconds.items())
-        beside = f"; not counted: {', '.join(self.uncounted)}" if self.uncounted else ""
+        open_ = [*self.uncounted, *["texts (once)"] * self.texts]
+        beside = f"; not counted: {', '.join(open_)}" if open_ else ""
         return [
             f"Fit: {self.events:,} events of {self.users:,} users on {self.items:,} items",
             f"  CPU about {total:,.0f} s of one core ({steps}){beside}",
@@ -98,7 +113,8 @@ def plan_fit(data: Dataset, settings: Settings, processes: int = 1) -> FitPlan:
         events=work.events,
         users=len(work.lengths),
         items=work.n_items,
-        seconds=_seconds(work, has_time=data.interactions.has_time),
+        seconds=_seconds(work, _ratings(data), has_time=data.interactions.has_time),
+        texts=settings.encoder != "none" and _has_text(data, settings),
         uncounted=[n for n in (*settings.parts, *_joining(data)) if n not in COUNTED],
         processes=processes,
         memory_mib=_memory(work, has_values=data.interactions.has_values),
@@ -216,10 +232,22 @@ def _joining(data: Dataset) -> tuple[str, ...]:
     )
 
 
-def _seconds(work: _Work, *, has_time: bool) -> dict[str, float]:
+def _has_text(data: Dataset, settings: Settings) -> bool:
+    some = Catalog(frame=data.items.frame.head(SAMPLED))
+    return any(item_text(some, settings.item_template))
+
+
+def _ratings(data: Dataset) -> float:
+    """Ratings that are rehearsed, those of users with a profile as often as these take longer."""
+    is_profiled = data.users.frame.width > 1
+    rated = len(data.interactions) if data.interactions.has_values else 0
+    return rated * (PROFILED if is_profiled else 1.0)
+
+
+def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]:
     """CPU seconds of each step; every model is fitted once a fold and once more."""
     (teachers, folds), models, n_items = work.teachers, work.models, work.n_items
-    seconds = {"read": work.events * EVENT_SECONDS}
+    seconds = {"start": START_SECONDS, "read": work.events * EVENT_SECONDS}
     if "item_knn" in models:
         seconds["item_knn"] = (1 + folds) * (PAIR_SECONDS * work.pairs + ITEM_SECONDS * n_items)
     if "markov" in models:
@@ -232,7 +260,11 @@ def _seconds(work: _Work, *, has_time: bool) -> dict[str, float]:
     if "support_ridge" in models:
         seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * min(work.tasks, work.most_tasks)
     scores = teachers * work.sizes * n_items * len(models)
-    seconds["gate"] = SCORE_SECONDS * scores + GATE_SECONDS * work.sizes * len(models)
+    taught = teachers * work.events / max(len(work.lengths), 1)
+    seconds["gate"] = SCORE_SECONDS * scores + GATE_SECONDS * taught ** (1 / 3)
+    seconds["given"] = GIVEN_SECONDS * work.sizes + GIVEN_TASK_SECONDS * teachers * (ratings > 0)
+    if ratings:
+        seconds["ratings"] = RATING_SECONDS * ratings
     if has_time:
         seconds["trend"] = TREND_EVENT_SECONDS * work.events + TREND_SECONDS
     return {name: round(cpu, 1) for name, cpu in seconds.items()}

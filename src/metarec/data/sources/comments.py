@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from metarec.data.event_rows import EXAMPLES
 from metarec.data.findings import Finding
-from metarec.data.validity import EXAMPLES
 
 AT_ONCE = 1 << 22
 _BEGINS = re.compile(rb"#\s|#+[^\d\s#]")

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.errors import BadInput
+from metarec.data.event_rows import EXAMPLES, Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import BLANK
 from metarec.data.sources.comments import without_comments
@@ -25,7 +26,6 @@ from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.escapes import Escapes, escapes_told
 from metarec.data.sources.headings import headings_of
 from metarec.data.sources.strays import has_strays, nameless, short_rows, without_strays
-from metarec.data.validity import EXAMPLES, Place
 
 MAX_LINE = 1 << 24
 """Characters; no line of a text table may be longer."""
@@ -33,8 +33,15 @@ MAX_QUOTED_LINES = 1000
 """Lines that one quoted cell may go over."""
 MAX_ROWS_IN_A_CELL = 20
 """Lines in a row that are rows by themselves: a quoted cell holds no more of them."""
-OTHER_FORMS = (b"PAR1", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"SQLite format 3", b"%PDF")
-"""How Parquet, spreadsheets, archives, databases and documents begin."""
+OTHER_FORMS = (b"PAR1", b"SQLite format 3", b"%PDF")
+"""How Parquet, databases and documents begin."""
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How workbooks and archives begin."""
+AS_CSV = (
+    "save it as CSV UTF-8 in your spreadsheet program (File, Save As), or in Python: "
+    "pandas.read_excel(PATH).to_csv('events.csv', index=False)"
+)
+"""What to do with a workbook."""
 SEPARATORS = ("\t", ",", ";", "|")
 
 
@@ -52,6 +59,7 @@ def read_delimited(
         columns: names, for a file without a line of names.
         encoding: what the file is written in; None finds it out.
     """
+    _refuse_other_forms(_start(path), path.name)
     source, findings = as_utf8(path, encoding)
     source, said = _prepared(source, path.name)
     source, skipped, comments = without_comments(source, SEPARATORS, path.name)
@@ -80,6 +88,15 @@ def read_delimited(
     return table.drop(nameless(table.lazy())), place, [*findings, *strays]
 
 
+def _refuse_other_forms(start: bytes, name: str) -> None:
+    if start.startswith(WORKBOOKS):
+        raise BadInput(f"{name} is a workbook or an archive, no text table; {AS_CSV}")
+    if start.startswith(OTHER_FORMS):
+        raise BadInput(
+            f"{name} is no text table (it begins with {start[:4]!r}); name it by its form"
+        )
+
+
 def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None]:
     """A text table without what a spreadsheet writes before it (`sep=;`) and with ends of lines
     as elsewhere; and the separator that it says.
@@ -88,10 +105,7 @@ def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None
         BadInput: if the file is no text.
     """
     start = source[:4096] if isinstance(source, bytes) else _start(source)
-    if start.startswith(OTHER_FORMS):
-        raise BadInput(
-            f"{name} is no text table (it begins with {start[:4]!r}); name it by its form"
-        )
+    _refuse_other_forms(start, name)
     if b"\r" in start and b"\n" not in start:
         content = source if isinstance(source, bytes) else source.read_bytes()
         source = start = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

@@ -13,10 +13,10 @@ import polars as pl
 
 from metarec.data.columns import SYNONYMS, key_of, plain
 from metarec.data.errors import BadInput
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
-from metarec.data.sources.delimited import read_delimited
+from metarec.data.sources.delimited import AS_CSV, read_delimited
 from metarec.data.sources.encoding import as_utf8
-from metarec.data.validity import Place
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
@@ -28,6 +28,16 @@ def suffix_of(path: Path) -> str:
     """The ending that says how to read a file, in lower case: `.csv.gz` as well as `.csv`."""
     suffixes = [s.lower() for s in path.suffixes[-2:]]
     return "".join(suffixes) if suffixes[-1:] == [".gz"] else (suffixes[-1] if suffixes else "")
+
+
+def refuse_workbook(path: Path) -> None:
+    """Say what to do with a workbook.
+
+    Raises:
+        BadInput: if a file's name ends as that of one.
+    """
+    if suffix_of(path) in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"):
+        raise BadInput(f"{path} is a workbook; {AS_CSV}")
 
 
 def read_table(
@@ -47,6 +57,7 @@ def read_table(
     if path.stat().st_size == 0:
         raise BadInput(f"{path} is empty; it needs a line with column names and at least one row")
     suffix = suffix_of(path)
+    refuse_workbook(path)
     try:
         if suffix in (".parquet", ".pq"):
             return pl.read_parquet(path), Place(path.name), []

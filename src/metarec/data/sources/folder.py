@@ -15,6 +15,7 @@ import polars as pl
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.columns import plain, rename, renamed, spoken
 from metarec.data.errors import BadInput
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.languages import names_in
@@ -35,7 +36,7 @@ from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
 from metarec.data.sources.shapes import one_row_an_event
 from metarec.data.tables import Tables, side_findings
-from metarec.data.validity import Place, refuse_if_unreadable, valid_events
+from metarec.data.validity import refuse_if_unreadable, valid_events
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +281,7 @@ def _events(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
     findings = [*findings, *lists, *looks_like_lists(frame["item_id"], place.name)]
-    frame, grades = with_grades(frame, place.name, raw[0].columns)
+    frame, grades = with_grades(frame, place.name, raw[0].columns, reading.context or ())
     findings = [*findings, *grades]
     if reading.kind is not None:
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))

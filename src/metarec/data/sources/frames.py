@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from metarec.data.event_rows import Place
 from metarec.data.schema import BadInput, as_polars
 from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
-from metarec.data.validity import Place
 
 NAMES = ("interactions", "items", "users", "friends", "searches")
 

@@ -39,7 +39,7 @@ NO_MARK = frozenset(
 
 
 def with_grades(
-    frame: pl.DataFrame, place: str, given: Sequence[str]
+    frame: pl.DataFrame, place: str, given: Sequence[str], context: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Events with marks as their `value`: those of the one column that is called so, or like a
     rating in a further language, unless it belongs to users or items (the grade of a pupil);
@@ -47,10 +47,12 @@ def with_grades(
 
     Args:
         given: columns as the file has them.
+        context: columns that are circumstances, as the user says.
     """
     language = spoken(given)
     called = NAMES | ratings_in(language)
-    named = [c for c in frame.columns if plain(c) in called and c not in CANONICAL["interactions"]]
+    own = {*CANONICAL["interactions"], *context}
+    named = [c for c in frame.columns if plain(c) in called and c not in own]
     named = [c for c in named if _is_rated(frame[c])]
     found = ["value"] if "value" in frame.columns else named
     if len(found) != 1 or frame[found[0]].dtype.is_nested():
@@ -98,9 +100,12 @@ def _is_rated(column: pl.Series) -> bool:
     """Whether a column holds different marks or numbers."""
     if column.dtype.is_nested() or column.dtype == pl.Boolean or nothing(column).n_unique() < 2:
         return False
-    if column.dtype != pl.Utf8:
-        return column.dtype.is_numeric()
-    is_read = as_numbers(column).null_count() == nothing(column).null_count()
+    if column.dtype != pl.Utf8 and not column.dtype.is_numeric():
+        return False
+    numbers = as_numbers(column)
+    if numbers.null_count() < len(column) and {*numbers.drop_nulls().unique()} <= {0.0, 1.0}:
+        return False  # a mark that is there or not
+    is_read = numbers.null_count() == nothing(column).null_count()
     return is_read or _points(column) is not None or measured(column, is_rating=True) is not None
 
 

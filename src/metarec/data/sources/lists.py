@@ -9,8 +9,8 @@ from dataclasses import replace
 import polars as pl
 
 from metarec.data.errors import BadInput
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
-from metarec.data.validity import Place
 
 MARKS = {"|": r"\|", ",": ",", ";": ";", " ": " "}
 MIN_LISTS = 0.5

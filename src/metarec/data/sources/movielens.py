@@ -8,12 +8,12 @@ from pathlib import Path
 
 import polars as pl
 
+from metarec.data.event_rows import Place
 from metarec.data.schema import BadInput
 from metarec.data.sources.delimited import read_delimited
 from metarec.data.sources.files import read_table
 from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
-from metarec.data.validity import Place
 
 GENRES_100K = (
     "unknown",

@@ -14,10 +14,10 @@ import polars as pl
 
 from metarec.data.columns import STAND_IN_COLUMNS, key_of, plain
 from metarec.data.errors import BadInput
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import id_text
 from metarec.data.sources.files import read_table
-from metarec.data.validity import Place
 
 MIN_FIT = 0.5
 """Share of one table's rows whose key the other has, at least."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
+from metarec.data.event_rows import Place
 from metarec.data.schema import BadInput
 from metarec.data.sources.delimited import first_line, read_delimited
 from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
-from metarec.data.validity import Place
 
 TYPES = ("token", "token_seq", "float", "float_seq")
 

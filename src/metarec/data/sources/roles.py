@@ -26,6 +26,7 @@ from metarec.data.findings import Finding
 from metarec.data.languages import NOUNS
 from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
 from metarec.data.sources.parts import Joined, joined_events
+from metarec.data.sources.pieces import pieces_of, put_together, values_of
 
 TABLES = ("interactions", "items", "users", "friends", "searches")
 """Tables of a data folder, by the names of their files."""
@@ -94,6 +95,13 @@ def files_of(
     named = {table: file for table in TABLES if (file := table_file(folder, table)) is not None}
     others = [p for p in sorted(folder.iterdir()) if p.is_file() and p not in named.values()]
     others = [p for p in others if suffix_of(p) in SUFFIXES and not p.name.startswith((".", "_"))]
+    pieces = [] if "interactions" in named else pieces_of(folder, others)
+    if pieces and _has_keys(
+        [*_columns(pieces[0]), *values_of(pieces[0])], "interactions", synonyms
+    ):
+        others = [p for p in others if p not in pieces]
+        can_be = {p: _can_be(p, synonyms) for p in others[:MAX_FILES]}
+        return _with_joined(named, can_be, put_together(folder, pieces, encoding))
     others = others if len(others) <= MAX_FILES else []
     events = named.get("interactions")
     if events is not None and (not others or _holds_events(events, synonyms)):
@@ -104,13 +112,7 @@ def files_of(
     if not _are_said(guessed.get("interactions", []), synonyms):
         joined = joined_events(files, synonyms, encoding)
         if joined is not None:
-            parts = (joined.many, joined.one)
-            rest = {p: t - set(named) for p, t in can_be.items() if p not in parts}
-            tables = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
-            tables.pop("interactions", None)
-            found = {**named, **tables, "interactions": joined.many}
-            left = [p for p in rest if p not in tables.values()]
-            return Files(found, joined, _said_of(tables, left))
+            return _with_joined(named, can_be, joined)
     if events is not None:
         return Files(named, None, [])
     if "interactions" not in guessed:
@@ -128,6 +130,30 @@ def files_of(
     found = {table: files[0] for table, files in guessed.items()}
     left = [p for p in others if p not in found.values()]
     return Files({**named, **found}, None, _said_of(found, left))
+
+
+def _are_events(pieces: Sequence[Path], synonyms: Mapping[str, Sequence[str]]) -> bool:
+    """Whether files have the same columns, with users and items among them."""
+    try:
+        columns = {frozenset(_columns(path)) for path in pieces}
+    except BadInput:
+        return False
+    (first, *others) = columns
+    known = [*first, *values_of(pieces[0])]
+    return not others and _has_keys(known, "interactions", synonyms)
+
+
+def _with_joined(
+    named: Mapping[str, Path], can_be: Mapping[Path, set[str]], joined: Joined
+) -> Files:
+    """The events that several files hold together, and the tables beside them."""
+    parts = (joined.many, joined.one)
+    rest = {p: t - set(named) for p, t in can_be.items() if p not in parts}
+    tables = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
+    tables.pop("interactions", None)
+    found = {**named, **tables, "interactions": joined.many}
+    left = [p for p in rest if p not in tables.values()]
+    return Files(found, joined, _said_of(tables, left))
 
 
 def _said_of(found: Mapping[str, Path], left: Sequence[Path]) -> list[Finding]:

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.columns import ITEM_NOUNS, MATRIX, key_of, names_a_moment, plain
+from metarec.data.columns import ITEM_NOUNS, MATRIX, SYNONYMS, key_of, plain
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.cells import flat
-from metarec.data.validity import Place
 
 MAX_DEPTH = 4
 """Lists within lists, at most."""
@@ -25,6 +25,7 @@ with 0, at least: else columns are what users are like.
 _LINES = ("items", "lines", "lineitems", "orderitems", "orderlines", "products", "positions")
 """What lists of items are called whose objects have an `id`, as `plain` has it."""
 _ORDER = re.compile(r"(order|invoice|receipt|basket|transaction|ticket|订单|单据|发票|小票)")
+_TIMES = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"])}
 Synonyms = Mapping[str, Sequence[str]]
 
 
@@ -61,7 +62,7 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _holds_items(column: str, dtype: pl.DataType, synonyms: Synonyms) -> bool:
+def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
     if not isinstance(dtype, pl.List):
         return False
     if not isinstance(dtype.inner, pl.Struct):
@@ -120,15 +121,17 @@ def _filled(
     if not blank.any() or blank[0] or nothing(frame[item]).filter(blank).null_count():
         return frame, []
     others = [c for c in frame.columns if c not in (user, item)]
-    orders = [c for c in others if _ORDER.search(plain(c)) or plain(c) in ("name", "id", "no")]
-    together = [c for c in others if nothing(frame[c]).is_null().equals(blank)]
-    if any(c in orders or names_a_moment(c) for c in together):
+    orders = [c for c in others if _ORDER.search(plain(c))]
+    times = [c for c in others if plain(c) in _TIMES]
+    gaps = {c: nothing(frame[c]).is_null() for c in others}
+    together = [c for c in others if gaps[c].equals(blank)]
+    own_time = any(not gaps[c].equals(blank) for c in times)  # such a row is an event by itself
+    if not own_time and {*together} & {*orders, *times}:
         frame = frame.with_columns(nothing(frame[c]).forward_fill() for c in (user, *together))
-    else:
-        same = [c for c in orders if _repeats_above(frame[c], blank)]
-        if not same:
-            return frame, []
+    elif any(_repeats_above(frame[c], blank) for c in others if c in orders or plain(c) == "name"):
         frame = frame.with_columns(nothing(frame[user]).forward_fill())
+    else:
+        return frame, []
     why = (
         f"rows of {place.name} without {user} are of the same order as the row above, and its user"
     )
@@ -148,7 +151,8 @@ def _from_matrix(
     items, the cells ratings, or 1 and 0.
     """
     user = user or (frame.columns[0] if frame.width and frame.columns[0] == "" else None)
-    others = [c for c in frame.columns if c != user]
+    own = [c for c in frame.columns if c in ("kind", "timestamp")]
+    others = [c for c in frame.columns if c not in (user, *own)]
     if user is None or len(others) < MATRIX or any(t.is_nested() for t in frame.schema.values()):
         return frame, place, []
     numbers = frame.select(as_numbers(frame[c]).alias(c) for c in others)
@@ -159,8 +163,9 @@ def _from_matrix(
     if not is_said or empty < MIN_GAPS * frame.height * len(others):
         return frame, place, []
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
-    wide = numbers.with_columns(frame[user].alias("user_id"), rows.alias("__row"))
-    cells = wide.unpivot(index=["user_id", "__row"], variable_name="item_id", value_name="value")
+    beside = [frame[user].alias("user_id"), rows.alias("__row"), *(frame[c] for c in own)]
+    wide, index = numbers.with_columns(beside), ["user_id", "__row", *own]
+    cells = wide.unpivot(index=index, variable_name="item_id", value_name="value")
     cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
     if marks <= {0.0, 1.0}:
         cells = cells.filter(pl.col("value") > 0).drop("value")

@@ -14,10 +14,10 @@ from uuid import UUID
 import polars as pl
 
 from metarec.data.errors import BadInput
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
-from metarec.data.validity import Place
 from metarec.runtime.extras import require
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
+from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
-from metarec.data.validity import Place
 
 MAX_HELD = 1 << 16
 """Bytes over which a quote is looked for that closes another."""

@@ -124,35 +124,42 @@ def _events(
             "draw": rng.random(len(rows)),
         }
     )
-    pools = [
+    drawn = _drawn(wanted, real)
+    starts = real.group_by("user_id").agg(pl.col("timestamp").min())["timestamp"].to_numpy()
+    order = _in_time(drawn, rng.choice(starts, size=made.shape[0]))
+    context = [c for c in train.interactions.frame.columns if c not in EVENT_COLUMNS]
+    empty = [pl.lit(None, dtype=train.interactions.frame.schema[c]).alias(c) for c in context]
+    return order.with_columns(empty).select(train.interactions.frame.columns)
+
+
+def _drawn(wanted: pl.DataFrame, real: pl.DataFrame) -> pl.DataFrame:
+    """Each wanted event with value, kind and place of the real one that its `draw` picks."""
+    of_group, of_all = (
         real.group_by(keys).agg("value", "kind", "place")
         for keys in (["item_id", "group"], ["item_id"])
-    ]
-    drawn = wanted.join(pools[0], on=["item_id", "group"], how="left").join(
-        pools[1], on="item_id", how="left", suffix="_any"
+    )
+    drawn = wanted.join(of_group, on=["item_id", "group"], how="left").join(
+        of_all, on="item_id", how="left", suffix="_any"
     )
     picked = [pl.coalesce(column, f"{column}_any") for column in ("value", "kind", "place")]
     drawn = drawn.with_columns(picked).with_columns(
         (pl.col("draw") * pl.col("value").list.len()).floor().cast(pl.Int64).alias("which")
     )
-    drawn = drawn.with_columns(pl.col("value", "kind", "place").list.get(pl.col("which")))
-    start = rng.choice(
-        real.group_by("user_id").agg(pl.col("timestamp").min())["timestamp"].to_numpy(),
-        size=made.shape[0],
-    )
+    return drawn.with_columns(pl.col("value", "kind", "place").list.get(pl.col("which")))
+
+
+def _in_time(drawn: pl.DataFrame, start: np.ndarray) -> pl.DataFrame:
+    """Events in the order of their places, a second after each other from each user's start."""
     order = drawn.sort("user", "place", "draw").with_columns(
         pl.int_range(pl.len()).over("user").alias("step")
     )
-    order = order.with_columns(
+    return order.with_columns(
         pl.format(f"{SYNTHETIC}:{{}}", "user").alias("user_id"),
         (pl.col("step") + pl.Series(start).gather(order["user"]))
         .cast(pl.Float64)
         .alias("timestamp"),
         pl.col("value").cast(pl.Float32),
     )
-    context = [c for c in train.interactions.frame.columns if c not in EVENT_COLUMNS]
-    empty = [pl.lit(None, dtype=train.interactions.frame.schema[c]).alias(c) for c in context]
-    return order.with_columns(empty).select(train.interactions.frame.columns)
 
 
 def _profiles(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 
 import numpy as np
 
@@ -93,119 +93,121 @@ def compare_mitigations(
     trial = Trial.of(split.test, split.train)
     groups = group_users(split.test, by)
     model = fit(split.train, None)
-    reports: list[GanReport] = []
-    ways = dict(_ways(fit, model, split, by, seed, gan or GanConfig(), reports))
-    names = list(ways) if only is None else list(only)
-    unknown = [name for name in names if name not in ways]
-    if unknown:
-        raise BadInput(f"{unknown[0]!r} is no mitigation; there are: {', '.join(ways)}")
+    ways = Ways(fit=fit, model=model, split=split, by=by, seed=seed, gan=gan or GanConfig())
+    chosen = _chosen(dict(ways.all()), only)
     before = evaluate(model, trial, steps, seed=seed)
     trade_off(
         before, {}, [groups], derive(seed, "price"), metric=metric, pair=pair
     )  # what has no gap is refused here, before the work
     after: dict[str, Outcomes] = {}
     notes: dict[str, str] = {}
-    for n, name in enumerate(names):
-        progress("trying mitigations", n / len(names), name)
-        mitigated, notes[name] = ways[name]()
+    for n, (name, way) in enumerate(chosen.items()):
+        progress("trying mitigations", n / len(chosen), name)
+        mitigated, note = way()
         found = before if mitigated is model else evaluate(mitigated, trial, steps, seed=seed)
+        notes |= {name: note} if note else {}
         if metric in found.per_user:
             after[name] = found
     progress("trying mitigations", 1.0, "")
-    table = trade_off(
-        before,
-        after,
-        [groups],
-        derive(seed, "price"),
-        metric=metric,
-        pair=pair,
-        notes={n: text for n, text in notes.items() if text},
-    )
-    return Tried(table=table, before=before, after=after, gan=reports[0] if reports else None)
+    rng = derive(seed, "price")
+    table = trade_off(before, after, [groups], rng, metric=metric, pair=pair, notes=notes)
+    return Tried(table=table, before=before, after=after, gan=ways.report)
 
 
 Way = Callable[[], tuple[Scores, str]]
 
 
-def _ways(
-    fit: Fit,
-    model: Scores,
-    split: ColdUserSplit,
-    by: str,
-    seed: int,
-    gan: GanConfig,
-    reports: list[GanReport],
-) -> Iterator[tuple[str, Way]]:
-    """(name, how to make the mitigated recommender and a note); nothing is made before it is asked
-    for.
+def _chosen(ways: dict[str, Way], only: Sequence[str] | None) -> dict[str, Way]:
+    names = list(ways) if only is None else list(only)
+    for name in names:
+        if name not in ways:
+            raise BadInput(f"{name!r} is no mitigation; there are: {', '.join(ways)}")
+    return {name: ways[name] for name in names}
 
-    Args:
-        reports: takes the report on users made up.
+
+@dataclass(kw_only=True)
+class Ways:
+    """Every mitigation: each method makes the mitigated recommender, and a note on it. Nothing is
+    made before it is asked for.
     """
-    train = split.train
 
-    def cleaned() -> tuple[Scores, str]:
-        kept, _ = clean(train)
-        return (
-            (fit(kept, None), "")
-            if len(kept.interactions) < len(train.interactions)
-            else (model, "nothing to take out")
-        )
+    fit: Fit
+    model: Scores
+    split: ColdUserSplit
+    by: str
+    seed: int
+    gan: GanConfig
+    report: GanReport | None = None
+    """On the users made up, once there are some."""
 
-    @cache
-    def reweighted() -> Scores:
-        return fit(train, reweigh(train, by))
+    def all(self) -> Iterator[tuple[str, Way]]:
+        """Those that suit the groups and the data, by their names."""
+        yield "cleaning", self._cleaned
+        yield "reweighting", lambda: (self._reweighted, "")
+        yield "inverse propensity", self._by_propensity
+        if self.by != ACTIVITY:
+            yield "upsampling", self._upsampled
+            yield "GAN augmentation", self._augmented
+            yield "group prior", self._with_prior
+            yield "own model", self._own
+        yield "popularity debiasing", self._debiased
+        yield "exposure bounds", self._with_bounds
+        try:
+            categories, _ = category_matrix(self.split.train.items, self.model.vocabulary)
+        except BadInput:  # items without categories cannot be calibrated
+            return
+        yield "calibration", lambda: (_calibrated(self.model, self.split, categories), "")
 
-    def own() -> tuple[Scores, str]:
-        mitigated = OwnModel(
-            models={AS_IS: model, "reweighting": reweighted()}, by=by, shots=split.horizon.shots
-        )
-        mitigated.fit(train, split.validation, derive(seed, "own model"))
-        return mitigated, ", ".join(f"{label}: {name}" for label, name in mitigated.chosen.items())
+    def _cleaned(self) -> tuple[Scores, str]:
+        kept, _ = clean(self.split.train)
+        if len(kept.interactions) < len(self.split.train.interactions):
+            return self.fit(kept, None), ""
+        return self.model, "nothing to take out"
 
-    def synthetic() -> tuple[Scores, str]:
-        found = augment_with_gan(train, by, derive(seed, "gan"), config=gan)
-        reports.append(found.report)
-        return (
-            fit(found.data, None),
-            "copies are safe"
-            if found.report.is_safe
-            else "NOT SAFE: synthetic users resemble real ones",
-        )
+    @cached_property
+    def _reweighted(self) -> Scores:
+        return self.fit(self.split.train, reweigh(self.split.train, self.by))
 
-    def with_prior() -> tuple[Scores, str]:
-        mitigated = GroupPrior(model=model, by=by)
-        mitigated.fit(train, split.validation, derive(seed, "prior"))
+    def _by_propensity(self) -> tuple[Scores, str]:
+        return self.fit(self.split.train, inverse_propensity(self.split.train)), ""
+
+    def _upsampled(self) -> tuple[Scores, str]:
+        more = upsample(self.split.train, self.by, derive(self.seed, "upsample"))
+        return self.fit(more, None), ""
+
+    def _augmented(self) -> tuple[Scores, str]:
+        rng = derive(self.seed, "gan")
+        found = augment_with_gan(self.split.train, self.by, rng, config=self.gan)
+        self.report = found.report
+        safe, unsafe = "copies are safe", "NOT SAFE: synthetic users resemble real ones"
+        return self.fit(found.data, None), safe if found.report.is_safe else unsafe
+
+    def _with_prior(self) -> tuple[Scores, str]:
+        mitigated = GroupPrior(model=self.model, by=self.by)
+        mitigated.fit(self.split.train, self.split.validation, derive(self.seed, "prior"))
         used = ", ".join(
             f"{label} {weight:g}" for label, weight in mitigated.weights.items() if weight
         )
-        return (
-            mitigated,
-            f"weights {used}"
-            if used
-            else "helped nobody on validation new users, so it is not used",
-        )
+        if not used:
+            return mitigated, "helped nobody on validation new users, so it is not used"
+        return mitigated, f"weights {used}"
 
-    def debiased() -> tuple[Scores, str]:
-        mitigated = PopularityDebiased(model=model)
-        mitigated.fit(train, split.validation, derive(seed, "debiasing"))
+    def _own(self) -> tuple[Scores, str]:
+        mitigated = OwnModel(
+            models={AS_IS: self.model, "reweighting": self._reweighted},
+            by=self.by,
+            shots=self.split.horizon.shots,
+        )
+        mitigated.fit(self.split.train, self.split.validation, derive(self.seed, "own model"))
+        return mitigated, ", ".join(f"{label}: {name}" for label, name in mitigated.chosen.items())
+
+    def _debiased(self) -> tuple[Scores, str]:
+        mitigated = PopularityDebiased(model=self.model)
+        mitigated.fit(self.split.train, self.split.validation, derive(self.seed, "debiasing"))
         return mitigated, f"strength {mitigated.strength:g}"
 
-    yield "cleaning", cleaned
-    yield "reweighting", lambda: (reweighted(), "")
-    yield "inverse propensity", lambda: (fit(train, inverse_propensity(train)), "")
-    if by != ACTIVITY:
-        yield "upsampling", lambda: (fit(upsample(train, by, derive(seed, "upsample")), None), "")
-        yield "GAN augmentation", synthetic
-        yield "group prior", with_prior
-        yield "own model", own
-    yield "popularity debiasing", debiased
-    yield "exposure bounds", lambda: (_bounded(model, split), "rare items get 10% of attention")
-    try:
-        categories, _ = category_matrix(train.items, model.vocabulary)
-    except BadInput:  # items without categories cannot be calibrated
-        return
-    yield "calibration", lambda: (_calibrated(model, split, categories), "")
+    def _with_bounds(self) -> tuple[Scores, str]:
+        return _bounded(self.model, self.split), "rare items get 10% of attention"
 
 
 def _bounded(model: Scores, split: ColdUserSplit, least: float = 0.1) -> Scores:

@@ -135,26 +135,17 @@ def train_gan(
     Raises:
         BadInput: if a user has no event.
     """
-    if not vectors.any(axis=1).all():
-        raise BadInput(
-            f"user {int(vectors.any(axis=1).argmin())} has no event, and nothing can be learned "
-            f"of them; leave them out"
-        )
+    _check_events(vectors)
     users, items = vectors.shape
-    real, group = (
-        torch.from_numpy(vectors.astype(np.float32)),
-        functional.one_hot(torch.from_numpy(labels.astype(np.int64))).float(),
-    )
+    real = torch.from_numpy(vectors.astype(np.float32))
+    group = functional.one_hot(torch.from_numpy(labels.astype(np.int64))).float()
     length = real.sum(dim=1)
     evenly = (1.0 / group.sum(dim=0))[labels.astype(np.int64)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
         generator = Generator(items, group.shape[1], real.mean(dim=0), config)
         discriminator = Discriminator(items, group.shape[1], config)
-        write, tell = (
-            torch.optim.Adam(net.parameters(), lr=config.lr, betas=(0.5, 0.99))
-            for net in (generator, discriminator)
-        )
+        write, tell = (_optimizer(net, config) for net in (generator, discriminator))
         for step in range(config.steps):
             batch = torch.multinomial(
                 evenly, min(config.batch, users), replacement=True, generator=rng
@@ -175,6 +166,18 @@ def train_gan(
             if report is not None:
                 report(step, told, wrote)
     return generator.eval()
+
+
+def _check_events(vectors: np.ndarray) -> None:
+    if not vectors.any(axis=1).all():
+        raise BadInput(
+            f"user {int(vectors.any(axis=1).argmin())} has no event, and nothing can be learned "
+            f"of them; leave them out"
+        )
+
+
+def _optimizer(net: nn.Module, config: GanConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adam(net.parameters(), lr=config.lr, betas=(0.5, 0.99))
 
 
 def _noise(generator: Generator, users: int, rng: torch.Generator) -> Tensor:

@@ -146,6 +146,10 @@ class TradeOffTable:
                 f"of overall {self.metric}; {self.gap.worst} moves by {best.worst_change}, "
                 f"{self.gap.best} by {best.best_change}."
             )
+        return found + self._none_halves()
+
+    def _none_halves(self) -> str:
+        """What came nearest, and what it would take."""
         tried = ", ".join(row.name for row in self.rows)
         cheap = [row for row in self.rows if row.is_cheap and row.closes_clearly]
         most = min(cheap, key=lambda row: abs(row.gap), default=None)
@@ -154,7 +158,7 @@ class TradeOffTable:
             if most is None
             else f" The most that one closes it clearly for that is {most.name}, to {most.gap:.3f}."
         )
-        return found + (
+        return (
             f"None of what was tried halves it for at most {MAX_COST:.0%} of overall "
             f"{self.metric} ({tried}).{nearest} "
             f"{self._what_it_takes()}; {self._most_gained()}"
@@ -244,17 +248,10 @@ def trade_off(
     gap = max(gaps, key=lambda g: (g.is_clear, g.size))
     groups = next(g for g in groupings if g.name == gap.by)
     start = before.values(metric, shots)
+    as_is = AsItIs(values=start, groups=groups, gap=gap, liked=liked_items(before))
+    told = notes or {}
     rows = [
-        _row(
-            name,
-            start,
-            outcomes.values(metric, shots),
-            groups,
-            gap,
-            liked_items(before),
-            rng,
-            (notes or {}).get(name, ""),
-        )
+        _row(name, as_is, outcomes.values(metric, shots), rng, told.get(name, ""))
         for name, outcomes in after.items()
     ]
     return TradeOffTable(
@@ -268,16 +265,22 @@ def trade_off(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class AsItIs:
+    """The model without a mitigation, and between whom the gap lies."""
+
+    values: np.ndarray
+    """[users] of the metric."""
+    groups: Groups
+    gap: Gap
+    liked: np.ndarray
+    """[users] how many items each liked."""
+
+
 def _row(
-    name: str,
-    start: np.ndarray,
-    end: np.ndarray,
-    groups: Groups,
-    gap: Gap,
-    liked: np.ndarray,
-    rng: np.random.Generator,
-    note: str,
+    name: str, as_is: AsItIs, end: np.ndarray, rng: np.random.Generator, note: str
 ) -> TradeOffRow:
+    start, groups, gap, liked = as_is.values, as_is.groups, as_is.gap, as_is.liked
     sign = 1.0 if more_is_better(gap.metric) else -1.0
     gain, masks = end - start, (groups.mask(gap.worst), groups.mask(gap.best))
     everyone = _resampled(gain, rng)

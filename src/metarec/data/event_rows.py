@@ -1,0 +1,75 @@
+"""Rows of a table of events: where they came from, which go, and what was found in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from metarec.data.findings import Action, Finding
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where rows came from, to point at them: `line 17 of events.csv`."""
+
+    name: str
+    unit: str = "row"
+    first: int = 1
+    """Number of the first row in that unit (2 for a CSV file with a header)."""
+    rows: pl.Series | None = None
+    """Position in the file of each row, where only some rows of it are looked at; None for all of
+    them.
+    """
+
+    def at(self, position: int) -> str:
+        """The row at a position, in words."""
+        return (
+            f"{self.unit} {(position if self.rows is None else self.rows[position]) + self.first:,}"
+        )
+
+
+class Rows:
+    """Which rows go, and what was found; no row is counted as removed by two rules."""
+
+    def __init__(self, given: pl.DataFrame, place: Place) -> None:
+        self.given, self.place = given, place
+        self.findings: list[Finding] = []
+        self.bad = pl.repeat(False, given.height, dtype=pl.Boolean, eager=True)
+
+    def drop(self, rule: str, mask: pl.Series, column: str, why: str) -> None:
+        """Take rows out."""
+        fresh = mask.fill_null(False) & ~self.bad
+        self._find(rule, "removed", fresh, column, why)
+        self.bad = self.bad | fresh
+
+    def change(self, rule: str, mask: pl.Series, column: str, why: str) -> None:
+        """Say that rows are read in another way than they stand."""
+        self._find(rule, "changed", mask.fill_null(False) & ~self.bad, column, why)
+
+    def note_rows(self, rule: str, mask: pl.Series, column: str, why: str) -> None:
+        """Say what is odd about rows that stay."""
+        self._find(rule, "noted", mask.fill_null(False) & ~self.bad, column, why)
+
+    def note(self, rule: str, why: str) -> None:
+        """Say how a column is understood."""
+        self.findings.append(Finding(rule=rule, rows=0, action="noted", why=why))
+
+    def _find(self, rule: str, action: Action, mask: pl.Series, column: str, why: str) -> None:
+        if count := int(mask.sum()):
+            examples = _examples(self.given[column], mask, self.place, column)
+            self.findings.append(
+                Finding(rule=rule, rows=count, action=action, why=why, examples=examples)
+            )
+
+
+def _examples(column: pl.Series, mask: pl.Series, place: Place, name: str) -> list[str]:
+    where = mask.arg_true().head(EXAMPLES).to_list()
+    return [f"{place.at(i)} of {place.name}: {name} {_short(column[i])}" for i in where]
+
+
+def _short(value: object, most: int = 40) -> str:
+    text = "empty" if value is None else repr(value)
+    return text if len(text) <= most else text[:most] + "..."

@@ -1,0 +1,176 @@
+"""Times of events: read, brought to seconds, and those taken out that cannot be meant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.dates import as_seconds, fitting_formats, written_as_days
+from metarec.data.event_rows import Rows
+from metarec.data.parsing import (
+    as_numbers,
+    nothing,
+)
+
+MIN_EPOCH = 1e7
+"""Seconds; a clock whose median is smaller (spring of 1970) counts something else than seconds
+since 1970.
+"""
+FIRST_LIKELY = 4.7e8
+"""Late 1984 in seconds: a clock that is earlier as a whole hardly counts seconds since 1970."""
+MAX_UNTIMED = 0.05
+"""Up to this share of events without a time, at or before 1970 or from the future are removed."""
+MAX_NEVER = 0.5
+"""Up to this share of events whose time stands for none are removed; above it they have no time."""
+UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
+SPREADSHEET_DAYS = (36_526.0, 54_789.0)
+"""2000 to 2050 in days since 30 December 1899, as spreadsheets count."""
+SPREADSHEET_EPOCH = 25_569.0
+"""1 January 1970 in such days."""
+
+
+def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.DataFrame:
+    """Times as numbers: seconds, or as finely as they stand."""
+    given = nothing(events["timestamp"])
+    if given.dtype.is_float():
+        given = given.fill_nan(None)
+    fitting = [] if time_format else fitting_formats(given)
+    if len(fitting) == 1:
+        (time_format,) = fitting
+        why = (
+            f"times such as {given.drop_nulls()[0]!r} were read as {time_format}, which alone fits"
+        )
+        rows.note("dates", why)
+    times = as_seconds(given, time_format)
+    forms = " or ".join(fitting) or "%d/%m/%Y"
+    form = "an ISO date" if time_format is None else f"a date as {time_format!r} says"
+    rows.drop(
+        "unreadable_rows",
+        times.is_null() & given.is_not_null(),
+        "timestamp",
+        f"the time is neither seconds since 1970 nor {form} (a TOML file can say how dates are "
+        f'written: time_format = "{forms}")',
+    )
+    if time_format is None and written_as_days(given):
+        rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
+    return events.with_columns(times.alias("timestamp"))
+
+
+def to_seconds(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    """Seconds reach 1e11 in the year 5138, so a larger number is in a finer unit; decided row by
+    row, as sources may be mixed.
+    """
+    events = _from_days(rows, events, config)
+    stamps = events["timestamp"]
+    fine = ((stamps >= 1e11) & stamps.is_finite()).fill_null(False)
+    if not config.time_units or not fine.any():
+        return events
+    finer = pl.col("timestamp")
+    seconds = (
+        pl.when((finer < 1e11) | finer.is_infinite())
+        .then(finer)
+        .when(finer < 1e14)
+        .then(finer / 1e3)
+        .when(finer < 1e17)
+        .then(finer / 1e6)
+        .otherwise(finer / 1e9)
+    )
+    median = _median(stamps.filter(fine)) or 0.0
+    unit = "milliseconds" if median < 1e14 else "microseconds" if median < 1e17 else "nanoseconds"
+    rows.change("time_units", fine, "timestamp", f"times in {unit} were converted to seconds")
+    return events.with_columns(seconds.alias("timestamp"))
+
+
+def _from_days(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    """Times as spreadsheets count them, in seconds."""
+    stamps = events["timestamp"]
+    known = stamps.filter(stamps.is_finite().fill_null(False) & ~rows.bad)
+    is_number = as_numbers(nothing(rows.given["timestamp"])).is_not_null().any()
+    if not (config.time_units and len(known) and is_number):
+        return events
+    if not known.is_between(*SPREADSHEET_DAYS).all():
+        return events
+    why = "times are days as a spreadsheet counts them and were converted to seconds"
+    rows.change("time_units", stamps.is_not_null(), "timestamp", why)
+    seconds = (pl.col("timestamp") - SPREADSHEET_EPOCH) * 86_400.0
+    return events.with_columns(seconds.alias("timestamp"))
+
+
+def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    """Take out events whose time stands for "never"; and of those without a time, before 1970 or
+    from the future, what is rare enough to be a slip rather than how this clock counts.
+    """
+    stamps = events["timestamp"]
+    never = stamps.is_infinite().fill_null(False) & ~rows.bad
+    if config.impossible_times and int(never.sum()) <= MAX_NEVER * len(stamps):
+        why = "the time is out of range: it stands for none, as 9999-12-31 and 1900-01-01 do"
+        rows.drop("impossible_times", never, "timestamp", why)
+    else:
+        why = "the time stands for none, as 9999-12-31 does; such events are left without one"
+        rows.change("impossible_times", never, "timestamp", why)
+    is_finite = stamps.is_finite().fill_null(False)
+    stamps = stamps.zip_with(is_finite, pl.Series([None], dtype=pl.Float64))
+    if config.impossible_times:
+        for mask, why in _impossible_times(stamps.filter(~rows.bad), stamps, config):
+            rows.drop("impossible_times", mask, "timestamp", why)
+        _note_odd_clock(rows, stamps.filter(~rows.bad), config)
+    if config.impossible_times and _counts_seconds(stamps):  # many zeros are no 1970
+        stamps = stamps.zip_with((stamps != 0).fill_null(True), pl.Series([None], dtype=pl.Float64))
+    untimed = stamps.is_null() & ~rows.bad
+    if int((~untimed & ~rows.bad).sum()):
+        rows.change("untimed", untimed, "timestamp", UNTIMED)
+    return events.with_columns(stamps.alias("timestamp"))
+
+
+def _note_odd_clock(rows: Rows, stamps: pl.Series, config: CleaningConfig) -> None:
+    """Say that times are hardly seconds since 1970, or many lie in the future."""
+    median = _median(stamps)
+    if median is None or median < MIN_EPOCH:
+        return
+    day = datetime.fromtimestamp(median, UTC).date()
+    if median < FIRST_LIKELY:
+        why = (
+            f"times lie about {day}, read as seconds since 1970; if they count minutes or days, "
+            f"convert them: only their order is right"
+        )
+        rows.note("odd_times", why)
+    now = time.time() + 86_400 if config.now is None else config.now
+    if late := int((stamps > now).sum()):
+        why = f"{late:,} of {len(stamps):,} times lie in the future; they are kept, being many"
+        rows.note("odd_times", why)
+
+
+def _counts_seconds(stamps: pl.Series) -> bool:
+    median = _median(stamps.filter((stamps != 0).fill_null(False)))
+    return median is not None and median >= MIN_EPOCH
+
+
+def _median(numbers: pl.Series) -> float | None:
+    """Of those that are stated; None without any."""
+    found: Any = numbers.median()
+    return None if found is None else float(found)
+
+
+def _impossible_times(
+    readable: pl.Series, stamps: pl.Series, config: CleaningConfig
+) -> Iterable[tuple[pl.Series, str]]:
+    """Masks of missing, zero and future times, each only where it is rare."""
+    median = _median(readable)
+    if median is None:
+        return
+    if readable.null_count() <= MAX_UNTIMED * len(readable):
+        yield stamps.is_null(), "no time, while most events have one"
+    if median < MIN_EPOCH:
+        return
+    now = time.time() + 86_400 if config.now is None else config.now
+    for mask, why in (
+        (stamps <= 0, "the time is at or before 1970"),
+        (stamps > now, "the time lies in the future"),
+    ):
+        if int(mask.sum()) <= MAX_UNTIMED * len(stamps):
+            yield mask, why
