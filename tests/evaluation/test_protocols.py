@@ -132,6 +132,11 @@ def test_what_does_not_fit_is_said(data):
         tanp_split(rated(events=12))
 
 
+def test_melu_splits_few_users_of_whom_none_is_left_aside():
+    asides = [len(melu_split(rated(users=11), seed=seed).validation) for seed in range(4)]
+    assert 0 in asides  # nobody to validate with is no error
+
+
 def test_chance_draws_values_of_the_data(data):
     model = Chance()
     model.fit(data, [], np.random.default_rng(0))

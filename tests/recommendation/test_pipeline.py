@@ -45,6 +45,20 @@ def test_scores_go_through_the_stages_unchanged(
             np.testing.assert_array_equal(slate.scores, scores[row, at])
 
 
+def test_an_empty_slate_says_why(model: Recommender) -> None:
+    ids = model.vocabulary.ids
+    known, asked = Request(history=list(ids)), Request(allow=["unheard"])
+    for request, options, why in [
+        (Request(), {"filter": "year > 3000"}, "no item that may be shown passes the filter"),
+        (asked, {}, "none of the allowed items may be shown"),
+        (known, {}, "no item is left that may be shown"),
+    ]:
+        (slate,) = model.recommend([request], **options)
+        assert not slate.item_ids and sum(note.startswith(why) for note in slate.notes) == 1
+    (slate,) = model.recommend([Request()], filter="year > 3000 or year > 0")
+    assert slate.item_ids and slate.notes == []
+
+
 def test_each_stage_adds_to_what_came_down(model: Recommender, requests: list[Request]) -> None:
     options = SlateOptions(k=4, filter="year > 1984")
     scored = score(model, requests)
@@ -54,7 +68,7 @@ def test_each_stage_adds_to_what_came_down(model: Recommender, requests: list[Re
     assert np.isneginf(restricted.scores[1, model.vocabulary.indexes([requests[1].exclude[0]])])
     ordered = order(model, restricted, options, np.random.default_rng(5))
     assert ordered.requests is requests
-    slates = annotate(model, ordered)
+    slates = annotate(model, ordered, options)
     again = model.recommend(requests, 4, filter="year > 1984", rng=np.random.default_rng(5))
     for one, other in zip(slates, again, strict=True):
         assert (one.item_ids, one.notes) == (other.item_ids, other.notes)

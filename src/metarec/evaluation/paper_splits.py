@@ -55,12 +55,12 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
     new_items = _new_items(data, events, rng)
     is_new_item, is_new_user = (
         pl.col("item_id").is_in(new_items.implode()),
-        pl.col("user_id").is_in(pl.Series(new_users).implode()),
+        pl.col("user_id").is_in(pl.Series(new_users, dtype=pl.Utf8).implode()),
     )
     known = events.filter(~is_new_item)
     aside = users[~np.isin(users, new_users)]
     aside = aside[rng.random(len(aside)) < VALIDATION_SHARE]
-    is_aside = pl.col("user_id").is_in(pl.Series(aside).implode())
+    is_aside = pl.col("user_id").is_in(pl.Series(aside, dtype=pl.Utf8).implode())
 
     def tasks(part: pl.DataFrame) -> list[ColdUser]:
         counts = part.group_by("user_id").len().filter(pl.col("len").is_between(*MELU_EVENTS))

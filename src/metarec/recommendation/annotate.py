@@ -11,9 +11,9 @@ from metarec.models.context import Context
 from metarec.models.registry import CONTEXT
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.nearby import tell_far
+from metarec.recommendation.nearby import nothing_near
 from metarec.recommendation.notes import context_notes
-from metarec.recommendation.ranking import Ranking
+from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.rating import predict_at
 from metarec.recommendation.slate import Request, Slate
 from metarec.recommendation.unwanted import unwanted_notes
@@ -22,7 +22,7 @@ LEVEL = 0.9
 """Share of new users' values that intervals of predicted values are made to cover."""
 
 
-def annotate(model: FittedModel, ranking: Ranking) -> list[Slate]:
+def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> list[Slate]:
     """The slates, whole."""
     shown = _shown(ranking)
     columns = _columns(model, ranking, shown)
@@ -39,8 +39,9 @@ def annotate(model: FittedModel, ranking: Ranking) -> list[Slate]:
                 **{name: column[start:end] for name, column in columns.items()},
             )
         )
-    here = ranking.users.context.location
-    tell_far(slates, ranking.requests, here, model.request_reader.places)
+    for row, slate in enumerate(slates):
+        if not slate.item_ids:
+            slate.notes.append(_why_empty(model, ranking, row, options))
     return slates
 
 
@@ -87,6 +88,21 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
     if request.wish:
         notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)
     return [*notes, *_context_notes(model, request), *model.policy_notes(request, shown)]
+
+
+def _why_empty(model: FittedModel, ranking: Ranking, row: int, options: SlateOptions) -> str:
+    request = ranking.requests[row]
+    if request.within_km is not None:
+        here = ranking.users.context.location[row]
+        return nothing_near(request, here, model.request_reader.places)
+    if options.filter:
+        return f"no item that may be shown passes the filter {options.filter!r}"
+    if request.allow is not None:
+        return "none of the allowed items may be shown"
+    return (
+        "no item is left that may be shown: this user has had, refused or excludes all others, or "
+        "the policy hides them"
+    )
 
 
 def _unlisted(model: FittedModel, request: Request) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from metarec.data.errors import BadInput
 from metarec.data.places import km_between
-from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.slate import Request
 
 
 def hide_far(
@@ -41,15 +41,10 @@ def hide_far(
         scores[row, ~(km <= request.within_km)] = -np.inf
 
 
-def tell_far(
-    slates: Sequence[Slate], requests: Sequence[Request], here: np.ndarray, places: np.ndarray
-) -> None:
-    """Note where nothing may be shown within the distance asked for."""
-    for row, (slate, request) in enumerate(zip(slates, requests, strict=True)):
-        if request.within_km is None or slate.item_ids:
-            continue
-        nearest = float(np.nanmin(km_between(here[row : row + 1], places)))
-        slate.notes.append(
-            f"nothing that may be shown lies within {request.within_km:g} km; the nearest item is "
-            f"{nearest:.1f} km away"
-        )
+def nothing_near(request: Request, here: np.ndarray, places: np.ndarray) -> str:
+    """What to say where nothing may be shown within the distance asked for of `here` [2]."""
+    nearest = float(np.nanmin(km_between(here[None], places)))
+    return (
+        f"nothing that may be shown lies within {request.within_km:g} km; the nearest item is "
+        f"{nearest:.1f} km away"
+    )

@@ -73,4 +73,4 @@ def _finished(
 ) -> list[Slate]:
     ranking = order(model, ranking, options, rng)
     ranking = reserve(model, ranking, options, rng)
-    return annotate(model, ranking)
+    return annotate(model, ranking, options)
