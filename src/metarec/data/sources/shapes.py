@@ -25,6 +25,11 @@ with 0, at least: else columns are what users are like.
 _LINES = ("items", "lines", "lineitems", "orderitems", "orderlines", "products", "positions")
 """What lists of items are called whose objects have an `id`, as `plain` has it."""
 _ORDER = re.compile(r"(order|invoice|receipt|basket|transaction|ticket|订单|单据|发票|小票)")
+_PERIOD = re.compile(
+    r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W*(\d\d){0,2}$"
+    r"|\d{4}-\d\d(-\d\d)?$|(week|month|day|kw)\W?\d+$|\d\d?月$"
+)
+"""Names of months, weeks and days."""
 _TIMES = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"])}
 Synonyms = Mapping[str, Sequence[str]]
 
@@ -122,13 +127,17 @@ def _filled(
         return frame, []
     others = [c for c in frame.columns if c not in (user, item)]
     orders = [c for c in others if _ORDER.search(plain(c))]
+    numbers = [c for c in others if c in orders or plain(c) == "name"]
+    numbers = [c for c in numbers if _is_of_one_user(frame, c, user)]
     times = [c for c in others if plain(c) in _TIMES]
     gaps = {c: nothing(frame[c]).is_null() for c in others}
     together = [c for c in others if gaps[c].equals(blank)]
-    own_time = any(not gaps[c].equals(blank) for c in times)  # such a row is an event by itself
-    if not own_time and {*together} & {*orders, *times}:
+    is_own = any(not gaps[c].equals(blank) for c in times)  # such a row is an event by itself
+    if not {*together} & {*orders}:
+        is_own |= any(not _repeats_above(frame[c], blank) for c in numbers)
+    if not is_own and {*together} & {*orders, *times}:
         frame = frame.with_columns(nothing(frame[c]).forward_fill() for c in (user, *together))
-    elif any(_repeats_above(frame[c], blank) for c in others if c in orders or plain(c) == "name"):
+    elif any(_repeats_above(frame[c], blank) for c in numbers):
         frame = frame.with_columns(nothing(frame[user]).forward_fill())
     else:
         return frame, []
@@ -137,6 +146,12 @@ def _filled(
     )
     rows = int(blank.sum())
     return frame, [Finding(rule="blocks", rows=rows, action="changed", why=why)]
+
+
+def _is_of_one_user(frame: pl.DataFrame, column: str, user: str) -> bool:
+    """Whether each of its cells is of one user, as the number of an order is, not its state."""
+    pairs = frame.select(nothing(frame[column]), nothing(frame[user])).drop_nulls().unique()
+    return pairs[column].n_unique() == pairs.height
 
 
 def _repeats_above(column: pl.Series, blank: pl.Series) -> bool:
@@ -160,7 +175,8 @@ def _from_matrix(
     marks = {x for c in others for x in numbers[c].drop_nulls().unique().to_list()}
     is_said = [numbers[c].null_count() for c in others] == gaps and 0 < len(marks) <= MAX_MARKS
     empty = sum(gaps) + sum(int((numbers[c] == 0).sum()) for c in others)
-    if not is_said or empty < MIN_GAPS * frame.height * len(others):
+    is_sparse = empty >= MIN_GAPS * frame.height * len(others)
+    if not is_said or not is_sparse or not _are_items(numbers):
         return frame, place, []
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     beside = [frame[user].alias("user_id"), rows.alias("__row"), *(frame[c] for c in own)]
@@ -175,3 +191,21 @@ def _from_matrix(
     )
     found = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
     return cells.drop("__row"), replace(place, rows=cells["__row"]), [found]
+
+
+def _are_items(numbers: pl.DataFrame) -> bool:
+    """Whether columns of numbers can be items: none is above all others, as an age beside ratings
+    is, or their sum, and not all are months or days.
+    """
+    if all(_PERIOD.match(name.lower()) for name in numbers.columns):
+        return False
+    tops = sorted(float(str(top)) for top in numbers.max().row(0) if top is not None)
+    rows = numbers.sum_horizontal()
+    for column in numbers:
+        known = column.drop_nulls()
+        if (column.fill_null(0) * 2 == rows).all() and known.n_unique() > 1:
+            return False
+        others = tops[-2] if column.max() == tops[-1] and len(tops) > 1 else tops[-1]
+        if known.n_unique() > 1 and float(str(known.min())) > others:
+            return False
+    return True
