@@ -445,6 +445,13 @@ def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
     data, found = one_file(tmp_path, ",".join(["customer", *names]) + f"\n{rows}", "bought.csv")
     assert len(data.interactions) == 24 and data.interactions.acts()["sign"].sum() == 24
     rows = "".join(
+        f"u{u}," + ",".join("0" if (u + n) % 3 else str(n % 5 + 1) for n in range(8)) + "\n"
+        for u in range(9)
+    )
+    data, found = one_file(tmp_path, ",".join(["user", *names]) + f"\n{rows}", "stars.csv")
+    assert data.interactions.value_range == (1, 5) and len(data.interactions) == 24
+    assert any(f.rule == "matrix" and "each number but 0" in f.why for f in found)
+    rows = "".join(
         f"u{u}," + ",".join(str(20 + 7 * u + n) for n in range(8)) + "\n" for u in range(9)
     )
     with pytest.raises(BadInput, match="no column 'item_id'"):  # what users are like

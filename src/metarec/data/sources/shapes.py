@@ -183,11 +183,13 @@ def _from_matrix(
     wide, index = numbers.with_columns(beside), ["user_id", "__row", *own]
     cells = wide.unpivot(index=index, variable_name="item_id", value_name="value")
     cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
+    if not sum(gaps) or marks <= {0.0, 1.0}:  # then 0 stands where others leave a cell blank
+        cells = cells.filter(pl.col("value") != 0)
     if marks <= {0.0, 1.0}:
-        cells = cells.filter(pl.col("value") > 0).drop("value")
-    why = (
-        f"{place.name} was read as a matrix of users and items: each of its {len(others):,} "
-        f"columns is an item, and each number in them an event"
+        cells = cells.drop("value")
+    has_zeros = cells.height < wide.height * len(others) - sum(gaps)
+    why = f"{place.name} was read as a matrix of users and items of {len(others):,} columns: " + (
+        "each number but 0 is an event" if has_zeros else "each number is an event"
     )
     found = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
     return cells.drop("__row"), replace(place, rows=cells["__row"]), [found]
