@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from metarec.data.cleaning import read_clean
@@ -44,3 +43,43 @@ def test_a_table_of_users_is_no_matrix(tmp_path: Path, beside: str) -> None:
     names = names if beside == "months" else [*names, beside]
     with pytest.raises(BadInput, match="no column 'item_id'"):
         read(tmp_path, ",".join(["user", *names]) + f"\n{rows}")
+
+
+def one_each(names: str, *columns: list[object]) -> str:
+    """A table of 56 events of 8 users and 7 items with further columns, whose cells repeat."""
+    lines = [
+        [f"u{n % 8}", f"x{n * 3 % 7}", *(column[n % len(column)] for column in columns)]
+        for n in range(56)
+    ]
+    return "\n".join([names, *(",".join(map(str, line)) for line in lines)]) + "\n"
+
+
+def test_grades_of_what_is_bought_and_numbers_of_orders_are_no_ratings(tmp_path: Path) -> None:
+    told = one_each("customer,product,quantity,grade", [1, 2, 1], ["A", "B", "C", "B", "A"])
+    assert not read(tmp_path, told).interactions.has_values
+    told = one_each("cliente,producto,fecha,nota", ["2024-01-05"], [700 + n for n in range(19)])
+    assert not read(tmp_path, told).interactions.has_values
+    told = one_each("cliente,producto,fecha,nota", ["2024-01-05"], [7, 8, 10, 9, 6])
+    assert read(tmp_path, told).interactions.has_values
+
+
+def test_the_class_of_a_pupil_stays_one_in_the_next_year(tmp_path: Path) -> None:
+    classes = [3 + n % 8 + n // 32 for n in range(56)]
+    told = one_each("pupil,book,grade", list(classes))
+    assert not read(tmp_path, told).interactions.has_values
+
+
+@pytest.mark.parametrize("name", ["registered", "reserved", "opened"])
+def test_a_no_beside_what_was_bought_makes_it_no_impression(tmp_path: Path, name: str) -> None:
+    data = read(tmp_path, one_each(f"customer,product,qty,{name}", [1, 2, 1], [1, 0, 0, 1, 0]))
+    assert data.interactions.context_columns == ["qty", name]
+    assert (data.interactions.acts()["sign"] > 0).all()
+
+
+def test_names_that_mean_something_else_in_another_language(tmp_path: Path) -> None:
+    names = "cliente,producto,nombre,nombre_producto,cantidad"
+    data = read(tmp_path, one_each(names, ["Ana", "Eva", "Leo"], ["T"], [1, 2, -1, 1, 1]))
+    assert (data.interactions.acts()["sign"] < 0).any()  # `nombre` is no number here
+    names = "Kunde,Wertpapier,Datum,Kurs"
+    data = read(tmp_path, one_each(names, ["2024-01-05"], [10, 11, 12]))
+    assert "x1" in set(data.interactions.frame["item_id"])

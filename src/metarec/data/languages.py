@@ -44,8 +44,8 @@ LANGUAGES: dict[str, Language] = {
     "German": Language(
         users="kunde kunden käufer nutzer benutzer mitglied mitglieder teilnehmer schüler student "
         "leser besteller auftraggeber patient fahrer gast spieler besucher abonnent",
-        items="artikel produkt produkte ware waren kurs buch film lied titel spiel rezept hotel "
-        "veranstaltung angebot beitrag video stelle fracht",
+        items="artikel wertpapier aktie produkt produkte ware waren kurs buch film lied titel "
+        "spiel rezept hotel veranstaltung angebot beitrag video stelle fracht",
         ids="id nummer nr code kennung schlüssel",
         titles="name bezeichnung titel",
         names={

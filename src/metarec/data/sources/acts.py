@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.columns import CANONICAL, plain
+from metarec.data.columns import AMOUNTS, CANONICAL, plain
 from metarec.data.findings import Finding
 from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
@@ -98,7 +98,9 @@ def _said(
     thoughts = [c for c in free if _is_opinion(frame[c])]
     if "value" not in frame.columns and len(thoughts) == 1:
         return _by_opinion(frame, thoughts[0], place)
-    flags = _flags(frame, free, kinds, FLAGS, DONE) if "value" not in frame.columns else {}
+    # Of what was bought, such a column says something else: by registered users, or in stock.
+    done = frozenset() if {*map(plain, free)} & {*AMOUNTS} else DONE
+    flags = _flags(frame, free, kinds, FLAGS, done) if "value" not in frame.columns else {}
     if any(kinds.of(name).sign == "positive" for name in flags):
         return _by_flags(frame, flags, kinds, place)
     found = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}

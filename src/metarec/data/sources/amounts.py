@@ -17,7 +17,8 @@ def with_amounts(
     """Quantities are amounts of purchases, not ratings; where some are below 0 and nothing else is
     the value, they are.
     """
-    found = next((c for c in frame.columns if plain(c) in AMOUNTS), None)
+    amounts = [c for c in frame.columns if plain(c) in AMOUNTS]
+    found = next((c for c in amounts if as_numbers(frame[c]).is_not_null().any()), None)
     if "value" not in frame.columns and found is not None:
         refused = int((as_numbers(frame[found]) < 0).sum())
         if not refused:

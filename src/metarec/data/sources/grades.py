@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from metarec.data.columns import CANONICAL, plain, spoken
+from metarec.data.columns import AMOUNTS, CANONICAL, plain, spoken
 from metarec.data.findings import Finding
 from metarec.data.languages import BEST_IS_LOWEST, ratings_in
 from metarec.data.parsing import as_numbers, nothing
@@ -32,6 +32,12 @@ WORDS = {
     **dict.fromkeys(("及格", "合格", "通过"), 1.0),
     **dict.fromkeys(("不及格", "不合格", "未通过"), 0.0),
 }
+MAX_POINTS = 150
+"""No mark is above; numbers of orders (`nota` in Spanish) are."""
+MAX_WITHIN, MIN_FREE = 0.2, 10
+"""Up to this share of their variance, numbers vary within users (or items) where they are theirs,
+such as the class of a pupil, which is another in the next year; by so many events, at least.
+"""
 NO_MARK = frozenset(
     "W WD WF I IP INC P NP PASS FAIL S U CR NC AU NG 缺考 缓考 免修 免考 旷考 作弊 退课".split()
 )
@@ -50,7 +56,9 @@ def with_grades(
         context: columns that are circumstances, as the user says.
     """
     language = spoken(given)
-    called = NAMES | ratings_in(language)
+    called = ratings_in(language)
+    if not {*map(plain, frame.columns)} & {*AMOUNTS}:  # what is bought has grades of its own
+        called |= NAMES
     own = {*CANONICAL["interactions"], *context}
     named = [c for c in frame.columns if plain(c) in called and c not in own]
     named = [c for c in named if _is_rated(frame[c])]
@@ -65,7 +73,10 @@ def with_grades(
         why = f"column {column!r} of {place} holds marks of which 1 is the best, and is no rating"
         return frame, [_noted(why)]
     if column != "value":
-        if is_of_one(frame, column):
+        marks = points if points is not None else as_numbers(frame[column])
+        if is_of_one(frame, column) or _varies_little(
+            frame.with_columns(marks.alias(column)), column
+        ):
             return frame, []
         findings.append(_noted(f"column {column!r} of {place} was read as value"))
     if points is not None:
@@ -106,7 +117,22 @@ def _is_rated(column: pl.Series) -> bool:
     if numbers.null_count() < len(column) and {*numbers.drop_nulls().unique()} <= {0.0, 1.0}:
         return False  # a mark that is there or not
     is_read = numbers.null_count() == nothing(column).null_count()
-    return is_read or _points(column) is not None or measured(column, is_rating=True) is not None
+    if is_read:
+        return bool(numbers.drop_nulls().is_between(0, MAX_POINTS).all())
+    return _points(column) is not None or measured(column, is_rating=True) is not None
+
+
+def _varies_little(frame: pl.DataFrame, column: str) -> bool:
+    """Whether numbers are nearly the same at all events of a user, or of an item."""
+    for key in ("user_id", "item_id"):
+        known = frame.select(key, column).drop_nulls()
+        free = known.height - known[key].n_unique()
+        if free < MIN_FREE:
+            continue
+        within = (known[column] - known.select(pl.col(column).mean().over(key)).to_series()) ** 2
+        if float(within.sum()) / free < MAX_WITHIN * float(str(known[column].var())):
+            return True
+    return False
 
 
 def _noted(why: str) -> Finding:
