@@ -83,3 +83,40 @@ def test_names_that_mean_something_else_in_another_language(tmp_path: Path) -> N
     names = "Kunde,Wertpapier,Datum,Kurs"
     data = read(tmp_path, one_each(names, ["2024-01-05"], [10, 11, 12]))
     assert "x1" in set(data.interactions.frame["item_id"])
+
+
+def written(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".csv").write_text(text)
+    return folder
+
+
+def test_versions_of_a_table_and_tables_of_other_names_are_not_put_together(
+    tmp_path: Path,
+) -> None:
+    table = one_each("user,item,rating", list(range(1, 6)))
+    versions = written(tmp_path / "versions", data_v1=table, data_v2=table + "u9,x1,3\n")
+    with pytest.raises(BadInput, match="data_v1.csv stand in files beside it"):
+        read_clean(versions)
+    other = "\n".join(f"u{n % 8},y{n},4" for n in range(9))
+    renamed = written(tmp_path / "renamed", r1=table, r2=f"user_id,item_id,stars\n{other}\n")
+    with pytest.raises(BadInput, match="may each be the table"):
+        read_clean(renamed)
+    beside = {"fold1": table, "fold2": f"user,item,rating\n{other}\n"}
+    with pytest.raises(BadInput, match="may each be the table"):
+        read_clean(written(tmp_path / "beside", all=table, **beside))
+
+
+def test_folders_by_values_are_those_within_and_say_nothing_where_they_name_none(
+    tmp_path: Path,
+) -> None:
+    table, none = one_each("user,item"), "__HIVE_DEFAULT_PARTITION__"
+    folder = tmp_path / "run=3" / "export"
+    for value in (none, "S%C3%A3o Paulo"):
+        (folder / f"city={value}").mkdir(parents=True)
+        (folder / f"city={value}" / "part-0.csv").write_text(table)
+    data, _ = read_clean(folder)
+    assert set(data.interactions.frame["city"]) == {None, "São Paulo"}
+    assert data.interactions.context_columns == ["city"]

@@ -7,15 +7,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 
+from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
 from metarec.data.sources.parts import Joined
 
 _VALUE = re.compile(r"^(\w+)=(.+)$")
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive and Spark write in place of none."""
+MAX_SAME, MIN_ROWS = 0.9, 10
+"""Share of different rows that stand in another file too, at most; of files of so many rows."""
 
 
 def pieces_of(folder: Path, files: Sequence[Path]) -> list[Path]:
@@ -37,19 +43,28 @@ def _without_numbers(name: str) -> str:
     return re.sub(r"\d+", "*", name)
 
 
-def values_of(path: Path) -> dict[str, str]:
+def values_of(folder: Path, path: Path) -> dict[str, str | None]:
     """Column -> value that the folders of a file say: `date=2024-01-01/part.csv`."""
-    return {m[1]: m[2] for part in path.parent.parts if (m := _VALUE.match(part))}
+    parts = path.relative_to(folder).parent.parts
+    said = {m[1]: unquote(m[2]) for part in parts if (m := _VALUE.match(part))}
+    return {c: None if v == NO_VALUE else v for c, v in said.items()}
 
 
 def put_together(folder: Path, pieces: Sequence[Path], encoding: str | None) -> Joined:
-    """All rows of such files, with what their folders say."""
+    """All rows of such files, with what their folders say.
+
+    Raises:
+        BadInput: if two of them hold the same rows.
+    """
     tables, findings = list[pl.DataFrame](), list[Finding]()
     for path in pieces:
         table, _, found = read_table(path, encoding)
-        said = {c: v for c, v in values_of(path).items() if c not in table.columns}
-        tables.append(table.with_columns(pl.lit(v).alias(c) for c, v in said.items()))
+        said = {c: v for c, v in values_of(folder, path).items() if c not in table.columns}
+        tables.append(
+            table.with_columns(pl.lit(v, dtype=pl.Utf8).alias(c) for c, v in said.items())
+        )
         findings += found
+    _refuse_copies(tables, pieces)
     name = _without_numbers(pieces[0].name)
     why = f"{len(pieces)} files of {folder.name} were read as one table ({pieces[0].name}, ...)"
     told = Finding(rule="columns", rows=0, action="noted", why=why)
@@ -57,3 +72,20 @@ def put_together(folder: Path, pieces: Sequence[Path], encoding: str | None) -> 
     return Joined(
         many=pieces[0], one=pieces[0], table=table, place=Place(name), findings=[told, *findings]
     )
+
+
+def _refuse_copies(tables: Sequence[pl.DataFrame], pieces: Sequence[Path]) -> None:
+    """Versions of one table are no parts of it."""
+    own = list[pl.DataFrame]()
+    for number, table in enumerate(tables):
+        flat = table.select(c for c, t in sorted(table.schema.items()) if not t.is_nested())
+        rows = flat.hash_rows().unique() if flat.width else pl.Series(dtype=pl.UInt64)
+        own.append(pl.DataFrame({"row": rows}).with_columns(piece=pl.lit(number)))
+    both = pl.concat(own).with_columns(same=pl.col("row").is_duplicated())
+    share = both.group_by("piece", maintain_order=True).agg(pl.len(), pl.col("same").mean())
+    found = share.filter(pl.col("len") >= MIN_ROWS, pl.col("same") > MAX_SAME)
+    if found.height:
+        raise BadInput(
+            f"nearly all rows of {pieces[found[0, 'piece']].name} stand in files beside it too, as "
+            "in versions of one table; keep one, or name the file of events interactions"
+        )

@@ -96,12 +96,11 @@ def files_of(
     others = [p for p in sorted(folder.iterdir()) if p.is_file() and p not in named.values()]
     others = [p for p in others if suffix_of(p) in SUFFIXES and not p.name.startswith((".", "_"))]
     pieces = [] if "interactions" in named else pieces_of(folder, others)
-    if pieces and _has_keys(
-        [*_columns(pieces[0]), *values_of(pieces[0])], "interactions", synonyms
-    ):
-        others = [p for p in others if p not in pieces]
-        can_be = {p: _can_be(p, synonyms) for p in others[:MAX_FILES]}
-        return _with_joined(named, can_be, put_together(folder, pieces, encoding))
+    if pieces and _are_events(folder, pieces, synonyms):
+        beside = [p for p in others if p not in pieces][:MAX_FILES]
+        can_be = {p: _can_be(p, synonyms) for p in beside}
+        if not any("interactions" in tables for tables in can_be.values()):
+            return _with_joined(named, can_be, put_together(folder, pieces, encoding))
     others = others if len(others) <= MAX_FILES else []
     events = named.get("interactions")
     if events is not None and (not others or _holds_events(events, synonyms)):
@@ -132,15 +131,15 @@ def files_of(
     return Files({**named, **found}, None, _said_of(found, left))
 
 
-def _are_events(pieces: Sequence[Path], synonyms: Mapping[str, Sequence[str]]) -> bool:
-    """Whether files have the same columns, with users and items among them."""
+def _are_events(
+    folder: Path, pieces: Sequence[Path], synonyms: Mapping[str, Sequence[str]]
+) -> bool:
+    """Whether the columns that all of some files have name users and items."""
     try:
-        columns = {frozenset(_columns(path)) for path in pieces}
+        columns = [{*_columns(path), *values_of(folder, path)} for path in pieces]
     except BadInput:
         return False
-    (first, *others) = columns
-    known = [*first, *values_of(pieces[0])]
-    return not others and _has_keys(known, "interactions", synonyms)
+    return _has_keys(sorted(set.intersection(*columns)), "interactions", synonyms)
 
 
 def _with_joined(
