@@ -276,7 +276,7 @@ def _events(
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
     known = reading.synonyms, reading.columns, reading.kinds
     frame, place, shaped = one_row_an_event(frame, place, *known)
-    findings += shaped
+    findings = [*findings, *shaped]
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
