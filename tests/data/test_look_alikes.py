@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,46 @@ def test_folders_by_values_are_those_within_and_say_nothing_where_they_name_none
     data, _ = read_clean(folder)
     assert set(data.interactions.frame["city"]) == {None, "São Paulo"}
     assert data.interactions.context_columns == ["city"]
+
+
+def orders(*lists: str, **more: object) -> str:
+    events = [
+        {"user_id": f"u{n % 8}", "timestamp": f"2024-01-{n % 28 + 1:02d}", **more}
+        | {name: [{"item_id": f"x{n % 7}", "id": n}] for name in lists}
+        for n in range(40)
+    ]
+    return json.dumps(events)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "sign"),
+    [("returned_items", "returned", -1), ("impressions", "impressions", 0), ("items", "event", 1)],
+)
+def test_lists_of_items_are_what_they_are_called(
+    tmp_path: Path, name: str, kind: str, sign: int
+) -> None:
+    data = read(tmp_path, orders(name), "log.json")
+    assert set(data.interactions.frame["kind"]) == {kind}
+    assert set(data.interactions.acts()["sign"]) == {sign}
+
+
+def test_of_several_lists_the_lines_of_an_order_are_its_items(tmp_path: Path) -> None:
+    data = read(tmp_path, orders("line_items", "refund_line_items"), "orders.json")
+    assert len(data.interactions) == 40
+    with pytest.raises(BadInput, match="no column 'item_id'"):
+        read(tmp_path, orders("bought", "seen"), "log.json")
+    told = json.dumps(
+        [
+            {"user_id": f"u{n % 8}", "movie_title": f"Film {n % 7}", "songs": ["x", "y"]}
+            for n in range(40)
+        ]
+    )
+    assert "Film 3" in set(read(tmp_path, told, "films.json").interactions.frame["item_id"])
+
+
+def test_two_letters_within_a_word_are_no_chinese_one(tmp_path: Path) -> None:
+    table = one_each("user,item,Größe,rating", ["S", "M", "L"], [1, 2, 3, 4, 5])
+    data = read(tmp_path, table.encode("cp1252"))
+    assert data.interactions.context_columns == ["Größe"]
+    table = one_each("user,item,颜色,rating", ["红", "蓝", "绿"], [1, 2, 3, 4, 5])
+    assert read(tmp_path, table.encode("gb18030")).interactions.context_columns == ["颜色"]

@@ -274,8 +274,9 @@ def _events(
     frame, place, findings = flat(raw[0]), raw[1], raw[2]
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
-    frame, place, shaped = one_row_an_event(frame, place, reading.synonyms, reading.columns)
-    findings = [*findings, *shaped]
+    known = reading.synonyms, reading.columns, reading.kinds
+    frame, place, shaped = one_row_an_event(frame, place, *known)
+    findings += shaped
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"

@@ -59,6 +59,8 @@ _WORDS = {
 """Words as they have them: with one capital at most, or of several letters."""
 _ACCENTS = set("άέήίόύώΐΰΆΈΉΊΌΎΏ")
 """One of which most words of Greek have."""
+_WITHIN = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f](?=[a-z])")
+"""A character alone within a word in Latin letters: two of its own, read as a pair."""
 _SYLLABLES = frozenset(
     "이다는가의에을를은한지사기고인리어스도아자김수시상해서나정일대로하그보과적전주부제만있여라"
     "구소성장동조원선경최박강윤임오신영민현진우미안유송홍무비라마트면음식물드공방화생국관학교"
@@ -94,7 +96,10 @@ def _likely(told: bytes) -> list[str]:
     scripts = [(_script(told, *one), one[0]) for one in _SCRIPTS]
     found = [max(scripts)[1]] if max(scripts)[0] >= MIN_FREQUENT else []
     for encoding, is_common, is_wide in _OF_PAIRS:
-        runs = set(re.findall(r"[^\x00-\x7f]+", told.decode(encoding, errors="replace")))
+        text = told.decode(encoding, errors="replace")
+        runs = set(re.findall(r"[^\x00-\x7f]+", text))
+        if 2 * len({*_WITHIN.findall(text)}) > len(runs):  # `Größe`
+            continue
         high = list("".join(runs))
         beside = sum(len(run) for run in runs if len(run) > 1)
         is_beside = is_wide or beside >= MIN_BESIDE * len(high)

@@ -13,6 +13,7 @@ import polars as pl
 from metarec.data.columns import ITEM_NOUNS, MATRIX, SYNONYMS, key_of, plain
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.cells import flat
 
@@ -30,14 +31,21 @@ _PERIOD = re.compile(
     r"|\d{4}-\d\d(-\d\d)?$|(week|month|day|kw)\W?\d+$|\d\d?月$"
 )
 """Names of months, weeks and days."""
+_TITLES = {noun + end for noun in ITEM_NOUNS for end in ("name", "title")}
+_KINDS = {plain(n) for n in ("kind", *SYNONYMS["kind"])}
 _TIMES = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"])}
 Synonyms = Mapping[str, Sequence[str]]
 
 
 def one_row_an_event(
-    frame: pl.DataFrame, place: Place, synonyms: Synonyms, mapped: Mapping[str, str]
+    frame: pl.DataFrame,
+    place: Place,
+    synonyms: Synonyms,
+    mapped: Mapping[str, str],
+    kinds: Kinds,
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Events of other shapes as a row each, with what to say; others as they are.
+    """Events of other shapes as a row each, with what to say; others as they are. Lists called like
+    acts that do not say yes (`returned_items`) are of these.
 
     Args:
         mapped: columns that the user has named, by canonical name.
@@ -51,6 +59,11 @@ def one_row_an_event(
             break
         frame, place, found = _exploded(frame, column, place, synonyms)
         findings.append(found)
+        named = {*mapped, *map(plain, frame.columns)}
+        if kinds.of(column).sign in ("negative", "neutral") and not _KINDS & named:
+            frame = frame.with_columns(pl.lit(kinds.key(column)).alias("kind"))
+            why = f"events of {column} are taken as of kind {kinds.key(column)!r}, by its name"
+            findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
     user = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
     item = mapped.get("item_id") or key_of(frame.columns, "item_id", synonyms)
     if item is None and not findings:
@@ -62,8 +75,14 @@ def one_row_an_event(
 
 
 def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
-    """The one column whose lists hold items, or objects with such a list."""
+    """The one column whose lists hold items, or objects with such a list; of several the lines of
+    an order, and no words where a title says which item it is.
+    """
     found = [c for c, t in frame.schema.items() if _holds_items(c, t, synonyms)]
+    if any(plain(c) in _TITLES for c in frame.columns):
+        found = [c for c in found if frame.schema[c] != pl.List(pl.Utf8)]
+    lines = [c for c in found if plain(c) == "lineitems"]
+    found = lines or found
     return found[0] if len(found) == 1 else None
 
 
