@@ -1,12 +1,17 @@
-"""Two tastes as a `Behaviour`: what fitted learners and models of cold items are tested on."""
+"""Two tastes as a `Behaviour`: what fitted learners and models of cold items are tested on; and
+where items stand and whom users know.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 
 from episodes import histories_of
 from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
+from metarec.features.context_columns import ContextColumns
+from metarec.features.training_context import Acts, TrainingContext
 
 TASTE = 8
 """Items of each of two tastes; user n withholds item n of theirs."""
@@ -40,3 +45,23 @@ def two_tastes(users: int = 32, seed: int = 0) -> Behaviour:
 
 def likes(taste: int, withheld: int) -> list[tuple[int, float]]:
     return [(taste * TASTE + i, 5.0) for i in range(TASTE) if i != withheld][:4]
+
+
+def context_at(places: np.ndarray, friends: sp.csr_matrix) -> TrainingContext:
+    """Items stand at `places` [N, 2], users know `friends` [U, U]; nothing else is told."""
+    users, nothing = friends.shape[0], np.zeros(0, np.int64)
+    return TrainingContext(
+        members=np.arange(users),
+        friends=friends,
+        places=places,
+        homes=np.full((users, 2), np.nan),
+        columns=ContextColumns(categories={}, edges={}),
+        acts=Acts(
+            owners=nothing,
+            items=nothing,
+            times=np.zeros(0),
+            codes=np.zeros((0, 0), np.int64),
+            locations=np.zeros((0, 2)),
+        ),
+        queries=[()] * users,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def test_every_model_has_a_config_whose_fields_are_told(name: str) -> None:
     for one in fields(config):
         told = source.split(f"    {one.name}: ", 1)
         assert len(told) == 1 or '"""' in told[1].split("\n    @", 1)[0], one.name
+
+
+def test_every_hyper_parameter_is_read() -> None:
+    """One that is accepted and ignored would change nothing, without a word."""
+    sources = Path(metarec.__file__).parent.rglob("*.py")
+    read = {name for path in sources for name in re.findall(r"\.(\w+)", path.read_text("utf-8"))}
+    for name in (*MODELS, *BESIDE):
+        ignored = [one.name for one in fields(config_of(name)) if one.name not in read]
+        assert not ignored, f"{name}: nobody reads {ignored}"
 
 
 def test_numbers_beside_models_say_why_nobody_sets_them() -> None:

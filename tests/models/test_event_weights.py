@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
+from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.base import EventsConfig, event_weights
 from metarec.models.context_lifts import ratios_of
@@ -17,7 +19,7 @@ from metarec.models.registry import MODELS, config_of
 from metarec.models.repeat import Repeat, RepeatConfig, are_wanted
 from metarec.models.trend import TrendConfig
 from metarec.recommendation.configs import BESIDE
-from models.tastes import two_tastes
+from models.tastes import context_at, two_tastes
 
 OF_EVENTS = ("item_knn", "ease", "als", "markov")
 
@@ -52,6 +54,25 @@ def test_every_model_of_events_learns_by_the_weights_it_is_given(name: str) -> N
         fitted[0.0][key].shape != array.shape or (fitted[0.0][key] != array).any()
         for key, array in plain.items()
     )
+
+
+def _who_know_each_other() -> Behaviour:
+    """Each user knows the next; each item stands somewhere."""
+    behaviour = two_tastes()
+    n_users, n_items = len(behaviour.histories), behaviour.n_items
+    friends = sp.csr_matrix(np.roll(np.eye(n_users), 1, axis=1))
+    places = np.stack([np.linspace(50.0, 51.0, n_items), np.full(n_items, 8.0)], axis=1)
+    return replace(behaviour, context=context_at(places, friends))
+
+
+@pytest.mark.parametrize("name", ["friends", "local_knn"])
+def test_what_others_took_counts_by_these_weights_too(name: str) -> None:
+    behaviour = _who_know_each_other()
+    plain, liked = (
+        MODELS[name].fit(behaviour, np.random.default_rng(0), config_of(name, given)).taken
+        for given in ({}, {"disliked_weight": 0.0})
+    )
+    assert (plain.toarray() > 0).sum() > (liked.toarray() > 0).sum() > 0
 
 
 def test_models_that_sum_over_events_share_these_settings() -> None:

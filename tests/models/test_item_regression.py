@@ -9,9 +9,7 @@ import scipy.sparse as sp
 from metarec.data.cold_users import Horizon
 from metarec.data.places import km_between
 from metarec.features.behaviour import Behaviour
-from metarec.features.context_columns import ContextColumns
 from metarec.features.histories import Histories
-from metarec.features.training_context import Acts, TrainingContext
 from metarec.models.ease import Ease
 from metarec.models.ease_config import EaseConfig
 from metarec.models.ease_fit import near_of
@@ -23,6 +21,7 @@ from metarec.models.item_regression import (
     surroundings,
 )
 from metarec.runtime.gains import ndcg_of_scores
+from models.tastes import context_at
 from world import evidence_of
 
 TOWNS, PER_TOWN = 20, 30
@@ -49,28 +48,13 @@ def town_users(rng: np.random.Generator, users: int) -> list[np.ndarray]:
 
 def behaviour_at(places: np.ndarray, rows: list[np.ndarray]) -> Behaviour:
     users = len(rows)
-    nothing = np.zeros(0, np.int64)
     return Behaviour(
         histories=Histories.of_indexes(rows),
         profiles=np.zeros((users, 0), np.float32),
         content=np.zeros((len(places), 0), np.float32),
         relevant_from=0.0,
         horizon=Horizon(pool=3, min_events=5, shots=(0, 1, 2, 3)),
-        context=TrainingContext(
-            members=np.arange(users),
-            friends=sp.csr_matrix((users, users), dtype=np.float32),
-            places=places,
-            homes=np.full((users, 2), np.nan),
-            columns=ContextColumns(categories={}, edges={}),
-            acts=Acts(
-                owners=nothing,
-                items=nothing,
-                times=np.zeros(0),
-                codes=np.zeros((0, 0), np.int64),
-                locations=np.zeros((0, 2)),
-            ),
-            queries=[()] * users,
-        ),
+        context=context_at(places, sp.csr_matrix((users, users), dtype=np.float32)),
     )
 
 

@@ -86,6 +86,15 @@ def test_the_more_is_known_the_more_the_nearest_users_alone_speak(model: LocalKn
     assert few[3] / few[4] > many[3] / many[4] > 0.0
 
 
+def test_agreement_counts_no_more_than_the_most_that_is_set(model: LocalKnn) -> None:
+    config = replace(model.config, sharpness=4.0, max_sharpness=1.0)
+    flat, plain = (replace(model, config=one) for one in (config, replace(config, sharpness=1.0)))
+    users = _users([0, 1])
+
+    np.testing.assert_array_equal(flat.evidence(users), plain.evidence(users))
+    assert model.evidence(users)[0, 3] < flat.evidence(users)[0, 3]
+
+
 def test_the_current_place_alone_tells(model: LocalKnn) -> None:
     said = model.evidence(_users([], CLOSE))[0]
 

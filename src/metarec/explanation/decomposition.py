@@ -124,7 +124,7 @@ def _row(found: _Qualities, part: str, events: int, rng: np.random.Generator) ->
 
 def _qualities(model: Explained, trial: Trial, events: int, k: int) -> _Qualities:
     requests = requests_at(trial.cold_users, events)
-    return _joined([_of_chunk(model, trial, requests, chunk, k) for chunk in trial.chunks()])
+    return _concat([_of_chunk(model, trial, requests, chunk, k) for chunk in trial.chunks()])
 
 
 def _of_chunk(
@@ -140,7 +140,7 @@ def _of_chunk(
     return _Qualities(quality(whole), each, quality(np.zeros_like(whole)))
 
 
-def _joined(chunks: Sequence[_Qualities]) -> _Qualities:
+def _concat(chunks: Sequence[_Qualities]) -> _Qualities:
     """The same of the users of all chunks; a part that a chunk lacks adds nothing there."""
     names = dict.fromkeys(name for chunk in chunks for name in chunk.parts)
     return _Qualities(

@@ -122,7 +122,7 @@ def candidates(
     config, n_items = config or GateConfig(), behaviour.n_items
     pools = behaviour.pools[users]
     pool, target = behaviour.histories.users(users).first(pools), behaviour.targets.users(users)
-    is_relevant, allowed = _cells(target, n_items), ~_cells(pool, n_items)
+    is_relevant, allowed = _mask(target, n_items), ~_mask(pool, n_items)
     if hidden is not None:
         allowed[hidden.owners, hidden.items] = False
         is_relevant &= allowed
@@ -142,7 +142,7 @@ def candidates(
     return _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)[0]
 
 
-def _cells(histories: Histories, n_items: int) -> np.ndarray:
+def _mask(histories: Histories, n_items: int) -> np.ndarray:
     """[B, N] bool: what these users had to do with."""
     found = np.zeros((len(histories), n_items), bool)
     found[histories.owners, histories.items] = True
