@@ -134,7 +134,8 @@ class Steps:
 WITHIN = {
     "metarec.recommendation.ensemble_fit": "ask_held_out train_gate _gates acceptance_of",
     "metarec.recommendation.lessons": ("gather_tasks known_tasks popularity_of item_statistics_of"),
-    "metarec.recommendation.fitting": "_read_items _digest _whole_catalog fit",
+    "metarec.recommendation.fitting": "fit",
+    "metarec.recommendation.reading": "_read_items _digest _whole_catalog",
     "metarec.recommendation.past": "cut_histories",
 }
 """Functions of a fit that are timed, by the module that calls them."""

@@ -147,7 +147,10 @@ def test_allowed_items_that_are_unknown_are_counted(model: Recommender, rated_wo
 
     assert some.item_ids == [known] and none.item_ids == []
     assert some.notes == ["1 of the allowed items are not in the catalog and were ignored"]
-    assert none.notes == ["2 of the allowed items are not in the catalog and were ignored"]
+    assert none.notes == [
+        "2 of the allowed items are not in the catalog and were ignored",
+        "none of the allowed items may be shown",
+    ]
 
 
 def test_exclude_allow_and_filter_decide_what_may_be_shown(

@@ -19,6 +19,7 @@ SPARSE_COSTS = 32_768
 ENTRY_COSTS = 8
 """Cells of a plain array that cost as much as one entry of a sparse matrix."""
 MAX_INT32 = 2**31
+"""Entries up to which their places fit into 32 bits, half the memory of 64."""
 FEW_ENTRIES = 20_000
 """Entries that are added before SciPy's product of sparse matrices has started."""
 

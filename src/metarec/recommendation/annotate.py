@@ -101,7 +101,7 @@ def _why_empty(model: FittedModel, ranking: Ranking, row: int, options: SlateOpt
         return "none of the allowed items may be shown"
     return (
         "no item is left that may be shown: this user has had, refused or excludes all others, or "
-        "the policy hides them"
+        "the policy or a rule hides them"
     )
 
 

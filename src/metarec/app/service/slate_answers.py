@@ -259,17 +259,7 @@ def _unheeded(
         f"no item is of the category {category!r}, so its quota changes nothing"
         for category in (served.absent(list(body.quota)) if body.quota else ())
     ]
-    return [
-        *notes,
-        *(
-            []
-            if slate.item_ids
-            else [
-                "no item may be shown: nothing passes the policy, filter, allow, exclude, quota "
-                "and what was seen"
-            ]
-        ),
-    ]
+    return notes
 
 
 def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> dict[str, Any]:
