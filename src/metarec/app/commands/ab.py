@@ -120,6 +120,7 @@ class Start:
         said = pairs_of(self.guardrail, "--guardrail", "NAME=NUMBER")
         rails = {key.strip(): number_of(value, f"--guardrail {key}") for key, value in said}
         try:
+            # unknown names are what the except is for
             guardrails = Guardrails(**rails)  # type: ignore[arg-type]
         except TypeError as error:
             raise BadInput(f"no guardrail {', '.join(rails)}; see --help") from error

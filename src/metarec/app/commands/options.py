@@ -197,6 +197,7 @@ def command_of(options: type[Command]) -> Callable[..., None]:
     def command(**given: Any) -> None:
         options(**given).run()
 
+    # typer reads it from here, and mypy knows of no such attribute
     command.__signature__ = inspect.Signature(takes)  # type: ignore[attr-defined]
     command.__doc__ = options.__doc__
     return command
