@@ -14,6 +14,7 @@ import yaml
 
 pytest.importorskip("fastapi")
 
+# imported after the skips: without the extra these would be errors
 from metarec.app.cli import app  # noqa: E402
 from metarec.app.service.metrics import Metrics  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402

@@ -12,6 +12,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("httpx")
 
+# imported after the skips: without the extra these would be errors
 from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.service.application import create_app  # noqa: E402

@@ -12,6 +12,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("httpx")
 
+# imported after the skips: without the extra these would be errors
 from starlette.testclient import TestClient  # noqa: E402
 
 from context_world import CITIES, GROUPS, group_of  # noqa: E402

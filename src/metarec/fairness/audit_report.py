@@ -76,7 +76,7 @@ def _items(audit: Audit) -> Iterator[str]:
 
 def _prices(trade_offs: TradeOffTable) -> list[str]:
     return [
-        "<h2>What mending would cost</h2>",
+        "<h2>What a mitigation would cost</h2>",
         f"<p>{escape(trade_offs.summary())}</p>",
         figure(draw_trade_offs(trade_offs)),
         f"<pre>{escape(trade_offs.to_text())}</pre>",

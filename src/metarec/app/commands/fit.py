@@ -49,7 +49,7 @@ class Outcome:
     model: Recommender
     tuned: Tuned | None
     mitigation: str | None
-    """What mending did."""
+    """What a mitigation of bias did."""
     events: int
     users: int
     held_out: int
@@ -227,7 +227,7 @@ class Fit:
             learner=self.learner,
             item_template=self.item_template,
             user_template=self.user_template,
-            # Settings makes configs
+            # Settings turns these dicts into configs, which its type does not say
             models={name: {} for name in self.added or ()},  # type: ignore[misc]
         )
         if self.user_template is not None and USER_TEXT not in settings.parts:

@@ -20,7 +20,7 @@ ADDRESSES = "addresses"
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """What a method answers, and what is told of it to the framework."""
+    """Where a method answers, and the arguments of its route for FastAPI."""
 
     method: str
     path: str

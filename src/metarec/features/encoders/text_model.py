@@ -139,7 +139,7 @@ def _read_tokenizer(located: Located, transformers: Any, gguf: dict[str, str]) -
 def _read_weights(
     located: Located, transformers: Any, dtype: Any, gguf: dict[str, str]
 ) -> tuple[Any, Any]:
-    """The model, and what transformers told of loading it."""
+    """The model, and what transformers reports of loading it."""
     try:
         model, told = transformers.AutoModel.from_pretrained(
             located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf
