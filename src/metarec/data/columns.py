@@ -123,12 +123,14 @@ def _refuse_missing(columns: Sequence[str], present: set[str], table: str, place
     missing = next((name for name in NEEDED[table] if name not in present), None)
     if missing is None:
         return
-    said = f"{place}: no column {missing!r} among {_listed(columns)}"
+    listed = _listed(columns)
     if table not in MAPPED:
-        raise BadInput(f"{said}; rename the one that is")
+        raise BadInput(f"{place}: no column {missing!r} among {listed}; rename the one that is")
     raise BadInput(
-        f"{said}; rename one, or map it in a TOML file, under [[sources]]: {MAPPED[table]} = "
-        f'{{ {missing} = "..." }}' + _no_names(columns, table) + _shape(columns, table)
+        f"{place}: no column {missing!r} among {listed}; rename one, or map it in "
+        f'a TOML file, under [[sources]]: {MAPPED[table]} = {{ {missing} = "..." }}'
+        + _no_names(columns, table)
+        + _shape(columns, table)
     )
 
 
