@@ -1,0 +1,1 @@
+"""Wishes in words, as what is wanted and what is not."""
