@@ -17,12 +17,6 @@ CODE = re.compile(r"`([^`]+)`")
 LONGEST_FUNCTION, LONGEST_MODULE = 40, 400
 """Lines; of a function without its docstring."""
 LONG = {
-    "data/columns.py": "what columns are taken for: to be split by the table they are of",
-    "data/columns.py rename": "one pass over the columns, whose order decides",
-    "data/schema.py": "the tables that all stages share; one place to look",
-    "data/sources/config.py _read_source": "to be split: the ways to name a source",
-    "data/sources/config.py read_config": "to be split: the parts of a configuration",
-    "data/sources/roles.py files_of": "to be split: by name first, then by columns",
     "evaluation/evaluate.py evaluate": "its steps are named; eleven settings are its face",
     "recommender.py fit": "its steps are named; the settings of a fit are its face",
 }

@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data.columns import SYNONYMS, key_of, plain
+from metarec.data.column_names import SYNONYMS, plain
+from metarec.data.columns import key_of
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding

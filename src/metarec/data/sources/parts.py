@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.columns import STAND_IN_COLUMNS, key_of, plain
+from metarec.data.column_names import STAND_IN_COLUMNS, plain
+from metarec.data.columns import key_of
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding

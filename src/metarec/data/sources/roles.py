@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import polars as pl
 
-from metarec.data.columns import (
+from metarec.data.column_names import (
     CHINESE_ITEM_NOUNS,
     CHINESE_USER_NOUNS,
     ITEM_NOUNS,
@@ -17,13 +18,12 @@ from metarec.data.columns import (
     STAND_INS,
     SYNONYMS,
     USER_NOUNS,
-    key_of,
     plain,
-    rename,
 )
+from metarec.data.columns import key_of, rename
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
-from metarec.data.languages import NOUNS
+from metarec.data.languages import all_called
 from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
 from metarec.data.sources.parts import Joined, joined_events
 from metarec.data.sources.pieces import pieces_of, put_together, values_of
@@ -34,22 +34,19 @@ LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
 """Files of a row a line, and the bytes of such a file by which its columns are known."""
 MAX_FILES = 20
 """Files whose columns are looked at, at most: a folder of more is no folder of tables."""
-_NAMED = {
-    "items": NOUNS["items"]
-    | {
-        plain(n)
-        for n in (
-            *ITEM_NOUNS,
-            *CHINESE_ITEM_NOUNS,
-            *SYNONYMS["item_id"],
-            "catalog",
-            "catalogue",
-            "目录",
-        )
-    },
-    "users": NOUNS["users"]
-    | {plain(n) for n in (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"])},
-}
+
+
+@cache
+def _nouns(table: str) -> frozenset[str]:
+    """What a file of users or items may be called, as `plain` has it."""
+    known = {
+        "items": (
+            *(*ITEM_NOUNS, *CHINESE_ITEM_NOUNS, *SYNONYMS["item_id"]),
+            *("catalog", "catalogue", "目录"),
+        ),
+        "users": (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"]),
+    }
+    return all_called(table) | {plain(n) for n in known[table]}
 
 
 def table_file(folder: Path, stem: str) -> Path | None:
@@ -105,27 +102,40 @@ def files_of(
     events = named.get("interactions")
     if events is not None and (not others or _holds_events(events, synonyms)):
         return Files(named, None, [])
+    return _by_columns(folder, named, others, synonyms, encoding)
+
+
+def _by_columns(
+    folder: Path,
+    named: Mapping[str, Path],
+    others: Sequence[Path],
+    synonyms: Mapping[str, Sequence[str]],
+    encoding: str | None,
+) -> Files:
+    """The file of each table, those that are not named like one by their columns; or two that hold
+    the events together.
+    """
     can_be = {p: _can_be(p, synonyms) for p in others}
     guessed = _guessed({p: tables - set(named) for p, tables in can_be.items()})
-    files = [events, *others] if events is not None else others
+    events = named.get("interactions")
     if not _are_said(guessed.get("interactions", []), synonyms):
-        joined = joined_events(files, synonyms, encoding)
-        if joined is not None:
+        files = [events, *others] if events is not None else others
+        if (joined := joined_events(files, synonyms, encoding)) is not None:
             return _with_joined(named, can_be, joined)
     if events is not None:
-        return Files(named, None, [])
+        return Files({**named}, None, [])
     if "interactions" not in guessed:
         raise BadInput(
             f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds "
             f"{_listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
             f"file which is which"
         )
-    for files in guessed.values():
-        if len(files) > 1:
-            raise BadInput(
-                f"{folder}: {' and '.join(p.name for p in files)} may each be the table; name one "
-                f"of them interactions, items or users, or say in a TOML file which is which"
-            )
+    several = next((files for files in guessed.values() if len(files) > 1), None)
+    if several is not None:
+        raise BadInput(
+            f"{folder}: {' and '.join(p.name for p in several)} may each be the table; name one "
+            f"of them interactions, items or users, or say in a TOML file which is which"
+        )
     found = {table: files[0] for table, files in guessed.items()}
     left = [p for p in others if p not in found.values()]
     return Files({**named, **found}, None, _said_of(found, left))
@@ -206,7 +216,7 @@ def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
 def _called(path: Path) -> str | None:
     """Which of users and items a file is called like."""
     name = plain(path.name.split(".")[0])
-    told = [t for t, nouns in _NAMED.items() if {name, name.removesuffix("s")} & nouns]
+    told = [t for t in ("items", "users") if {name, name.removesuffix("s")} & _nouns(t)]
     return told[0] if len(told) == 1 else None
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.columns import ITEM_NOUNS, MATRIX, SYNONYMS, key_of, plain
+from metarec.data.column_names import ITEM_NOUNS, MATRIX, SYNONYMS, plain
+from metarec.data.columns import key_of
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds

@@ -10,7 +10,8 @@ import polars as pl
 
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
-from metarec.data.schema import BadInput, Interactions, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput, Interactions
 from metarec.runtime.rng import derive
 
 MELU_EVENTS, MELU_ASKED = (13, 100), 10

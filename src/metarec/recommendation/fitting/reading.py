@@ -18,7 +18,8 @@ from metarec.data.arguments import check_type, shown
 from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy, policy_of
-from metarec.data.schema import BadInput, Catalog, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput, Catalog
 from metarec.features.behaviour import Behaviour
 from metarec.features.encoders.item_reader import item_reader
 from metarec.features.items import ItemInputs
