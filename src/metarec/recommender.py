@@ -15,13 +15,12 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
 from metarec.features.behaviour import Behaviour
 from metarec.models.config import Models
-from metarec.recommendation import pipeline, questions, rating, score, storage
+from metarec.recommendation import onboarding, pipeline, questions, rating, score, storage
 from metarec.recommendation.card import model_card
 from metarec.recommendation.ensemble.prior import Prior
 from metarec.recommendation.explained import Explanation
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.fitting import fit, growing
-from metarec.recommendation.onboarding import Questions
 from metarec.recommendation.ordering.rerank import Reranker
 from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.ranking import SlateOptions
@@ -170,7 +169,7 @@ class Recommender(FittedModel):
 
     def questions(
         self, requests: Sequence[Request], k: int = 5, *, exclude: ItemIds | None = None
-    ) -> Questions:
+    ) -> onboarding.Questions:
         """Which items, of those the policy allows, to ask each user about first."""
         return questions.ask(self, requests, k, () if exclude is None else exclude)
 

@@ -7,7 +7,7 @@ import pytest
 
 from metarec.data.dataset import Dataset
 from metarec.recommendation.slate import Request
-from metarec.recommendation.wishes.unwanted import named, unwanted_in, unwanted_notes
+from metarec.recommendation.queries.unwanted import named, unwanted_in, unwanted_notes
 from metarec.recommender import Recommender
 
 TAGS = ["horror", "comedy", "科幻 恐怖", "科幻"]

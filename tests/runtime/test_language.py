@@ -34,7 +34,7 @@ SOURCE = Path(language.__file__).parent.parent
 AREAS = (ERRORS, SAID, OUTPUT, WORDS, HELP)
 SPOKEN = """
     recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy/policy
-    recommendation/fitting/plan recommendation/wishes/unwanted explanation/context_facts
+    recommendation/fitting/plan recommendation/queries/unwanted explanation/context_facts
     explanation/field_facts explanation/reasons explanation/words app/service/authentication
     app/service/browser_security app/service/reasons
     data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables

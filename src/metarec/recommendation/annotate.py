@@ -16,7 +16,7 @@ from metarec.recommendation.notes import context_notes
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.rating import predict_at
 from metarec.recommendation.slate import Request, Slate
-from metarec.recommendation.wishes.unwanted import unwanted_notes
+from metarec.recommendation.queries.unwanted import unwanted_notes
 
 LEVEL = 0.9
 """Share of new users' values that intervals of predicted values are made to cover."""

@@ -14,8 +14,8 @@ from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.ranking import Ranking
 from metarec.recommendation.slate import Request
-from metarec.recommendation.wishes.queries import wish_scores
-from metarec.recommendation.wishes.unwanted import put_last
+from metarec.recommendation.queries.queries import wish_scores
+from metarec.recommendation.queries.unwanted import put_last
 from metarec.runtime.scratch import Scratch
 
 PREDICTED = "predicted_rating"

@@ -14,7 +14,7 @@ from metarec.models.ridge import from_content, with_one
 @dataclass(frozen=True, kw_only=True)
 class ItemStatisticsConfig(ModelConfig):
     """Hyper-parameters of popularity and the statistics of items
-    (`recommendation.item_statistics`).
+    (`recommendation.ensemble.item_statistics`).
     """
 
     smoothing: float = setting(0.5, above=0)

@@ -28,7 +28,7 @@ do not say better.
 
 @dataclass(frozen=True, kw_only=True)
 class RefusalsConfig(ModelConfig):
-    """Hyper-parameters of what refusals take away (`recommendation.refusals`)."""
+    """Hyper-parameters of what refusals take away (`recommendation.ensemble.refusals`)."""
 
     weights: tuple[float, ...] = setting((0.5, 0.75, 1.5, 2.0, 3.0), above=0)
     """Weights that are tried beside 1 (above 0): a refusal always lowers its like."""

@@ -1,1 +1,0 @@
-"""Wishes in words, as what is wanted and what is not."""
