@@ -10,7 +10,7 @@ from metarec.models.config import ModelConfig, setting
 @dataclass(frozen=True, kw_only=True)
 class GateConfig(ModelConfig):
     """Hyper-parameters of the gate between models, and of the one that also hears what models of
-    context say (`recommendation.ensemble.gate`).
+    context say (`ensemble.gate`).
     """
 
     folds: int = setting(3, least=2)
@@ -63,7 +63,7 @@ class GateConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class GivenConfig(ModelConfig):
-    """Hyper-parameters of the gates between few given candidates (`recommendation.ensemble.given`)."""
+    """Hyper-parameters of the gates between few given candidates (`ensemble.given`)."""
 
     likelihood_steps: int = setting(15, least=0)
     """Steps that raise the likelihood of what users liked (0 or more): the gates go on from that of
