@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data.exports import one_file, titles, told, rows_of
+from data.exports import one_file, rows_of, titles, told
 from metarec.data.errors import BadInput
 from metarec.data.ingest import ingest
 
