@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.policies import nearest
 from metarec.data.schema import BadInput
+from metarec.runtime.environment import ANSWERS
 
 PREFIX = "METAREC_"
-NO_SETTINGS = ("service", "home", "online", "traceback")
-"""Variables of other uses, which are no misspelled settings."""
+OF_ALL_COMMANDS = ("service", "home", "online", "traceback")
+"""Variables that are no settings of the service: those of every command, and what it hands down."""
 NEAR = 0.75
 """How alike a variable's name must be to a setting's to be taken for a slip of the pen."""
 
@@ -45,7 +46,7 @@ def load_settings(
             raise BadInput(f"cannot read the settings {str(file)!r}: {why}") from error
         values |= document.get("service", document)
     env = os.environ if environment is None else environment
-    _refuse_misspelled(env, known)
+    refuse_misspelled(env)
     values |= {name: env[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in env}
     values |= {name: value for name, value in flags.items() if value is not None}
     for name in values:
@@ -58,11 +59,16 @@ def load_settings(
     )
 
 
-def _refuse_misspelled(env: Mapping[str, str], known: Collection[str]) -> None:
-    """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed."""
+def refuse_misspelled(env: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed.
+
+    Raises:
+        BadInput: naming the setting.
+    """
+    known = (*(one.name for one in fields(ServiceSettings)), *OF_ALL_COMMANDS)
     for name in sorted(env):
         word = name.removeprefix(PREFIX).lower()
-        if not name.startswith(PREFIX) or word in known or word in NO_SETTINGS:
+        if not name.startswith(PREFIX) or word in known:
             continue
         if near := nearest(word, known, NEAR):
             raise BadInput(f"{name} is no setting; did you mean {PREFIX}{near.upper()}?")
@@ -72,19 +78,7 @@ def _read(name: str, kind: str, value: Any) -> Any:
     """A value as its field's type; text from the environment is read."""
     try:
         if kind == "bool":
-            return (
-                value
-                if isinstance(value, bool)
-                else {
-                    "1": True,
-                    "true": True,
-                    "yes": True,
-                    "0": False,
-                    "false": False,
-                    "no": False,
-                    "": False,
-                }[str(value).lower()]
-            )
+            return value if isinstance(value, bool) else (ANSWERS | {"": False})[str(value).lower()]
         if kind in ("int", "float") and not _is_number(value, whole=kind == "int"):
             raise ValueError  # int(2.5) is 2, float(True) is 1
         if kind in ("int", "float", "str"):
