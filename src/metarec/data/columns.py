@@ -295,7 +295,7 @@ def _shape(columns: Sequence[str], table: str) -> str:
             "one folder: they are joined by the key that both have"
         )
     if len(columns) == 1:
-        return "; cells are parted by commas, tabs, semicolons or bars"
+        return "; cells are parted by commas, tabs, semicolons, bars, `::` or, evenly, by spaces"
     known = {plain(s) for s in ("user_id", *SYNONYMS["user_id"], "item_id", *SYNONYMS["item_id"])}
     counted = [re.sub(r"\d+$", "#", c) for c in columns[1:]]
     is_counted = len(counted) > 2 and len(set(counted)) == 1 and counted[0].endswith("#")

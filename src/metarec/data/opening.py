@@ -16,7 +16,7 @@ from metarec.data.schema import BadInput
 from metarec.data.sources.files import SUFFIXES, refuse_workbook, suffix_of
 from metarec.data.sources.folder import Reading, read_event_file, read_folder
 from metarec.data.sources.joins import loose_tables
-from metarec.data.sources.movielens import LAYOUTS, read_movielens
+from metarec.data.sources.movielens import LAYOUTS, is_movielens, read_movielens
 from metarec.data.sources.recbole import read_recbole
 from metarec.data.sources.roles import table_file
 from metarec.data.tables import Tables, unknown_kinds
@@ -84,7 +84,7 @@ def _open_folder(
         return read_folder(folder, reading)
     if any(folder.glob("*.inter")):
         return read_recbole(folder, reading)
-    if any((folder / name).is_file() for name in LAYOUTS):
+    if any(is_movielens(folder / name) for name in LAYOUTS):
         return read_movielens(folder, reading)
     return read_folder(folder, reading)  # which says what is missing
 
@@ -103,7 +103,7 @@ def _open_file(
         return read_sql(f"sqlite:///{path}", reading)
     if suffix == ".inter":
         return read_recbole(path.parent, reading)
-    if path.name in LAYOUTS:
+    if is_movielens(path):
         return read_movielens(path.parent, reading)
     if suffix in SUFFIXES:
         return read_event_file(path, reading)

@@ -21,14 +21,22 @@ from metarec.data.errors import BadInput
 from metarec.data.event_rows import EXAMPLES, Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import BLANK
+from metarec.data.sources.blocks import are_blocks, read_blocks
 from metarec.data.sources.comments import without_comments
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.escapes import Escapes, escapes_told
 from metarec.data.sources.headings import headings_of
+from metarec.data.sources.separators import (
+    SEPARATORS,
+    beginning,
+    content_of,
+    first_line_of,
+    parted_by_one,
+    separator_of,
+    start_of,
+)
 from metarec.data.sources.strays import has_strays, nameless, short_rows, without_strays
 
-MAX_LINE = 1 << 24
-"""Characters; no line of a text table may be longer."""
 MAX_QUOTED_LINES = 1000
 """Lines that one quoted cell may go over."""
 MAX_ROWS_IN_A_CELL = 20
@@ -42,7 +50,6 @@ AS_CSV = (
     "pandas.read_excel(PATH).to_csv('events.csv', index=False)"
 )
 """What to do with a workbook."""
-SEPARATORS = ("\t", ",", ";", "|")
 
 
 def read_delimited(
@@ -55,24 +62,31 @@ def read_delimited(
     in empty cells; rows with surplus cells are left out and counted.
 
     Args:
-        separator: None takes comma, tab, semicolon or bar, whichever the first line has most of.
+        separator: None takes comma, tab, semicolon or bar, whichever the first line has most of,
+            or `::` or spaces, where every line is parted so.
         columns: names, for a file without a line of names.
         encoding: what the file is written in; None finds it out.
     """
-    _refuse_other_forms(_start(path), path.name)
+    _refuse_other_forms(start_of(path), path.name)
     source, findings = as_utf8(path, encoding)
     source, said = _prepared(source, path.name)
     source, skipped, comments = without_comments(source, SEPARATORS, path.name)
     findings = [*findings, *comments]
-    above = None if columns or separator else headings_of(_beginning(source), SEPARATORS, path.name)
+    if separator is None and columns is None and are_blocks(source):
+        rows, place, more = read_blocks(source, path.name)
+        return rows, place, [*findings, *more]
+    if separator is None and said is None:
+        source, said = parted_by_one(source)
+    parted = (said,) if said is not None else SEPARATORS
+    above = None if columns or separator else headings_of(beginning(source), parted, path.name)
     if above is not None:
         source, columns = _below(source, above.before), above.names
         findings = [*findings, above.finding]
-    separator = separator or said or separator_of(_first_line(source))
+    separator = separator or said or separator_of(first_line_of(source))
     place = Place(path.name, "line", 2 if columns is None else 1)
     escapes = Escapes(separator) if Escapes(separator).are_in(source) else None
     if escapes is not None:
-        source = escapes.hidden(source if isinstance(source, bytes) else source.read_bytes())
+        source = escapes.hidden(content_of(source))
         findings = [*findings, escapes_told(path.name)]
     table = _as_it_should_be(source, separator, columns)
     if table is None:
@@ -104,43 +118,26 @@ def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None
     Raises:
         BadInput: if the file is no text.
     """
-    start = source[:4096] if isinstance(source, bytes) else _start(source)
+    start = start_of(source)
     _refuse_other_forms(start, name)
     if b"\r" in start and b"\n" not in start:
-        content = source if isinstance(source, bytes) else source.read_bytes()
+        content = content_of(source)
         source = start = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if (said := re.match(rb'"?sep=(.)"?[;,\t]*\r?\n', start)) is None:
         return source, None
-    content = source if isinstance(source, bytes) else source.read_bytes()
+    content = content_of(source)
     return content[said.end() :], said[1].decode()
-
-
-def _beginning(source: Path | bytes) -> str:
-    """The first lines of a table."""
-    start = source[: 1 << 14] if isinstance(source, bytes) else _start(source, 1 << 14)
-    text = start.decode("utf-8", errors="replace").replace("\r\n", "\n")
-    return text if len(start) < 1 << 14 else text.rpartition("\n")[0]
 
 
 def _below(source: Path | bytes, lines: int) -> bytes:
     """A table without its first lines."""
-    content = source if isinstance(source, bytes) else source.read_bytes()
+    content = content_of(source)
     return content.split(b"\n", lines)[lines]
-
-
-def _start(path: Path, size: int = 4096) -> bytes:
-    with path.open("rb") as file:
-        return file.read(size)
-
-
-def separator_of(header: str) -> str:
-    """Which separator a line of names has most of."""
-    return max(SEPARATORS, key=lambda s: (header.count(s), s == ","))
 
 
 def first_line(path: Path) -> str:
     """The first line of a text file, packed or not."""
-    return _first_line(as_utf8(path)[0])
+    return first_line_of(as_utf8(path)[0])
 
 
 def _bare(column: pl.Expr) -> pl.Expr:
@@ -157,12 +154,6 @@ def _unique(names: Sequence[str]) -> list[str]:
             free, number = f"{name}_{number}", number + 1
         found.append(free)
     return found
-
-
-def _first_line(source: Path | bytes) -> str:
-    opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-    with opened as lines:
-        return lines.readline(MAX_LINE).decode("utf-8", errors="replace").rstrip("\r\n")
 
 
 def _as_it_should_be(
@@ -194,11 +185,13 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
     be said of it; None where it is not as it should be and must be looked at line by line.
     """
     has_quotes, lines, has_blanks = _looked_through(source)
-    if has_blanks or headings_of(_beginning(source), SEPARATORS, source.name) is not None:
+    if has_blanks or headings_of(beginning(source), SEPARATORS, source.name) is not None:
+        return None
+    if are_blocks(source) or parted_by_one(source)[1] is not None:
         return None
     if without_comments(source, SEPARATORS, source.name)[2]:
         return None
-    separator = separator_of(_first_line(source))
+    separator = separator_of(first_line_of(source))
     if Escapes(separator).are_in(source):
         return None
     scan = pl.scan_csv(
@@ -258,7 +251,7 @@ class _Lines:
 def _line_by_line(
     source: Path | bytes, separator: str, columns: Sequence[str] | None, name: str
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    content = source if isinstance(source, bytes) else source.read_bytes()
+    content = content_of(source)
     lines = re.split("\r\n|\n|\r", content.decode("utf-8", errors="replace"))
     names = list(columns) if columns else _cells(lines[0], separator)[0]
     found = _Lines(len(names))

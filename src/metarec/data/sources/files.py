@@ -18,10 +18,12 @@ from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.sources.delimited import AS_CSV, read_delimited
 from metarec.data.sources.encoding import as_utf8
+from metarec.data.sources.separators import start_of
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-JSON_SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
-SUFFIXES = (".parquet", ".pq", *TEXT_SUFFIXES, *JSON_SUFFIXES)
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data")
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+UNPACKED = (".parquet", ".pq", *TEXT_SUFFIXES, *JSON_SUFFIXES)
+SUFFIXES = (*UNPACKED, *(f"{suffix}.gz" for suffix in (*TEXT_SUFFIXES, *JSON_SUFFIXES)))
 """Endings of the files a table can be read from."""
 
 
@@ -62,9 +64,9 @@ def read_table(
     try:
         if suffix in (".parquet", ".pq"):
             return pl.read_parquet(path), Place(path.name), []
-        if suffix in JSON_SUFFIXES:
+        if suffix.removesuffix(".gz") in JSON_SUFFIXES:
             return _read_json(path, encoding, is_lines="l" in suffix or "nd" in suffix)
-        if suffix in TEXT_SUFFIXES:
+        if suffix.removesuffix(".gz") in TEXT_SUFFIXES:
             return read_delimited(path, columns=columns, encoding=encoding)
     except pl.exceptions.PolarsError as error:
         raise BadInput(
@@ -84,7 +86,7 @@ def _read_json(
     """JSON Lines, or one array of objects; either is understood under either ending."""
     source, findings = as_utf8(path, encoding)
     content = source if isinstance(source, bytes) else None
-    start = (content if content is not None else _start(path)).lstrip()[:1]
+    start = (content if content is not None else start_of(path)).lstrip()[:1]
     if start == b"[" or not is_lines:
         rows = _array(content if content is not None else path.read_bytes(), path.name)
         if rows is not None:
@@ -98,11 +100,6 @@ def _read_json(
     text = (content if content is not None else path.read_bytes()).decode("utf-8", errors="replace")
     table, place, more = _object_lines(text, path)
     return table, place, [*findings, *more]
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4096)
 
 
 def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
