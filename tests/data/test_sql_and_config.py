@@ -97,7 +97,7 @@ def test_a_server_that_does_not_answer_keeps_the_password_to_itself() -> None:
 
 def test_our_own_event_store(tmp_path: Path) -> None:
     from metarec.feedback.events import Event
-    from metarec.feedback.store import Store
+    from metarec.feedback.store.event_store import Store
 
     store = Store(str(tmp_path / "events.db"))
     store.append(

@@ -13,8 +13,8 @@ from metarec.app import cli
 from metarec.data.dataset import Dataset
 from metarec.data.read import read
 from metarec.data.schema import BadInput
-from metarec.recommendation.fitting import fit
-from metarec.recommendation.prior import Prior, Trial
+from metarec.recommendation.ensemble.prior import Prior, Trial
+from metarec.recommendation.fitting.fit import fit
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender

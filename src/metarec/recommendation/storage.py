@@ -23,14 +23,14 @@ from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
 from metarec.models.registry import is_model
+from metarec.recommendation.candidates.retrieval import Retrieval
 from metarec.recommendation.card import model_card
 from metarec.recommendation.configs import RATING, configs_of
 from metarec.recommendation.conformal import Conformal
-from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.ensemble.blend import Ensemble
+from metarec.recommendation.ensemble.prior import Prior
+from metarec.recommendation.ensemble.scorers import under
 from metarec.recommendation.fitted import FittedModel, users_in_words
-from metarec.recommendation.prior import Prior
-from metarec.recommendation.retrieval import Retrieval
-from metarec.recommendation.scorers import under
 from metarec.recommendation.settings import Settings
 from metarec.runtime.artefacts import (
     Artefact,

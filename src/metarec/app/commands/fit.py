@@ -254,7 +254,7 @@ class Fit:
 
     def _say_plan(self, data: Dataset, settings: Settings) -> None:
         from metarec.data.schema import BadInput
-        from metarec.recommendation.plan import plan_fit
+        from metarec.recommendation.fitting.plan import plan_fit
 
         if self.tune is not None:
             raise BadInput(

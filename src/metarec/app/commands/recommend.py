@@ -153,7 +153,7 @@ class Recommend(AboutUser):
     def _slate(self, model: Recommender) -> Slate:
         import numpy as np
 
-        from metarec.recommendation.rules import Rules
+        from metarec.recommendation.ordering.rules import Rules
 
         request = replace(self.request(model), within_km=self.within_km)
         quota = pairs_of(self.quota, "--quota")

@@ -18,8 +18,8 @@ from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.interface import Scores
 from metarec.fairness.exposure import SMOOTHING
 from metarec.features.events import parts_of
-from metarec.recommendation.rank import rank
-from metarec.recommendation.rerank import Reranker
+from metarec.recommendation.ordering.rerank import Reranker
+from metarec.recommendation.ordering.top_k import rank
 from metarec.recommendation.slate import Request
 from metarec.runtime.gains import discounts
 
