@@ -4,8 +4,12 @@ traceback.
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import zlib
 from collections.abc import Sequence
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +22,27 @@ from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.sources.delimited import AS_CSV, read_delimited
 from metarec.data.sources.encoding import as_utf8
+from metarec.data.sources.packed import PACKED
 from metarec.data.sources.separators import start_of
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
-UNPACKED = (".parquet", ".pq", *TEXT_SUFFIXES, *JSON_SUFFIXES)
-SUFFIXES = (*UNPACKED, *(f"{suffix}.gz" for suffix in (*TEXT_SUFFIXES, *JSON_SUFFIXES)))
+ARROW_SUFFIXES = (".feather", ".arrow", ".ipc")
+UNPACKED = (".parquet", ".pq", *ARROW_SUFFIXES, *TEXT_SUFFIXES, *JSON_SUFFIXES)
+SUFFIXES = (*UNPACKED, *(s + packed for packed in PACKED for s in (*TEXT_SUFFIXES, *JSON_SUFFIXES)))
 """Endings of the files a table can be read from."""
 
 
 def suffix_of(path: Path) -> str:
     """The ending that says how to read a file, in lower case: `.csv.gz` as well as `.csv`."""
     suffixes = [s.lower() for s in path.suffixes[-2:]]
-    return "".join(suffixes) if suffixes[-1:] == [".gz"] else (suffixes[-1] if suffixes else "")
+    return "".join(suffixes if suffixes and suffixes[-1] in PACKED else suffixes[-1:])
+
+
+def _bare_suffix(path: Path) -> str:
+    """The ending of what may be packed: `.csv` of `.csv.gz`."""
+    suffix = suffix_of(path)
+    return next((suffix.removesuffix(p) for p in PACKED if suffix.endswith(p)), suffix)
 
 
 def refuse_workbook(path: Path) -> None:
@@ -64,20 +76,28 @@ def read_table(
     try:
         if suffix in (".parquet", ".pq"):
             return pl.read_parquet(path), Place(path.name), []
-        if suffix.removesuffix(".gz") in JSON_SUFFIXES:
+        if suffix in ARROW_SUFFIXES:
+            return _read_arrow(path), Place(path.name), []
+        if _bare_suffix(path) in JSON_SUFFIXES:
             return _read_json(path, encoding, is_lines="l" in suffix or "nd" in suffix)
-        if suffix.removesuffix(".gz") in TEXT_SUFFIXES:
+        if _bare_suffix(path) in TEXT_SUFFIXES:
             return read_delimited(path, columns=columns, encoding=encoding)
     except pl.exceptions.PolarsError as error:
         raise BadInput(
             f"{path} cannot be read as {suffix}: {str(error).strip().splitlines()[0]}"
         ) from error
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (OSError, UnicodeDecodeError, EOFError, LZMAError, zlib.error) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
     raise BadInput(
         f"{path}: no reader for {suffix or 'a file without an ending'}; tables end in "
         f"{', '.join(SUFFIXES)}"
     )
+
+
+def _read_arrow(path: Path) -> pl.DataFrame:
+    """Arrow's file format, which Feather is, or its stream."""
+    is_file = start_of(path).startswith(b"ARROW1")
+    return pl.read_ipc(path) if is_file else pl.read_ipc_stream(path)
 
 
 def _read_json(
@@ -188,6 +208,9 @@ _NAMES = {plain(name) for names in SYNONYMS.values() for name in names} | {
 """Names of columns, by which an object of lists is a table of columns."""
 
 
+_GAP = re.compile(r"[\s,]*")
+
+
 def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
     rows, at, bad, lines = [], [], [], 0
     for lines, line in enumerate(text.splitlines(), start=1):
@@ -198,6 +221,8 @@ def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Find
         elif line.strip():
             bad.append(lines)
     if not rows or len(bad) > 0.2 * lines:
+        if (found := _one_after_another(text)) is not None:
+            return _mixed_frame(found), Place(path.name, "object"), []
         raise BadInput(
             f"{path}: {len(bad):,} of {lines:,} lines are no JSON objects (first: line "
             f"{bad[0] if bad else 1}); "
@@ -222,11 +247,32 @@ def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Find
 
 
 def _object(line: str) -> dict[str, Any] | None:
+    """An object of JSON, or one as Python prints it, of which some published data are made."""
+    text = line.strip().removesuffix(",")
     try:
-        row = json.loads(line)
+        row = json.loads(text)
     except ValueError:
-        return None
+        if not text.startswith(("{'", "{u'", '{"')):
+            return None
+        try:
+            row = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
     return row if isinstance(row, dict) else None
+
+
+def _one_after_another(text: str) -> list[dict[str, Any]] | None:
+    """Objects that follow each other on one line, or go over several; None where they do not."""
+    decoder, rows, position = json.JSONDecoder(), list[dict[str, Any]](), 0
+    while (gap := _GAP.match(text, position)) is not None and gap.end() < len(text):
+        try:
+            row, position = decoder.raw_decode(text, gap.end())
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(row, dict):
+            return None
+        rows.append(row)
+    return rows or None
 
 
 def _mixed_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
