@@ -263,7 +263,7 @@ def _learned(
     names: tuple[str, ...], config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     """The ensemble of these models, and of what is fitted beside it what there is."""
-    configs = configs_of(config.get("models", {}))
+    configs = configs_of(_flat(config.get("models", {})))
     rating = cast("RatingConfig | None", configs.get(RATING))
     cold, ratings, retrieval = (
         under(name, arrays) for name in ("new_items", "ratings", "retrieval")
@@ -290,7 +290,19 @@ def _settings(saved: Mapping[str, Any]) -> Settings:
     """Settings, with the learner's id in place of an old one (of which the scorers' note tells)."""
     saved = with_current_names(saved, SAVED)
     learner = saved.get("learner")
-    return Settings(**{**saved, "learner": RENAMED.get(str(learner), learner)})
+    models = _flat(saved.get("models", {}))
+    return Settings(**{**saved, "learner": RENAMED.get(str(learner), learner), "models": models})
+
+
+def _flat(models: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Hyper-parameters with those of the meta-learners themselves among the others; once they were
+    a table of their own.
+    """
+    return {
+        name: {key: value for key, value in config.items() if key != "learner"}
+        | config.get("learner", {})
+        for name, config in models.items()
+    }
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
+from metarec.models.config import setting
 from metarec.models.few_shot.functional import Params, Watched
 
 RATE = "rate."
@@ -28,9 +29,9 @@ would be cheating.
 class AdaptConfig:
     """How the parameters of each task are found from the prior."""
 
-    inner_steps: int = 3
+    inner_steps: int = setting(3, least=0)
     """Gradient steps on the support set; 0 serves the prior unchanged."""
-    inner_lr: float = 0.1
+    inner_lr: float = setting(0.1, above=0)
     """Step size of the inner loop; where rates are learned, where they start."""
     first_order: bool = False
     """Keep no second derivatives (FOMAML)."""
