@@ -111,23 +111,14 @@ def _ingest(
     progress: Progress | None,
     found: list[Finding],
 ) -> DataReport:
-    files, joined, told = (
-        files_of(source) if source.is_dir() else Files({"interactions": source}, None, [])
-    )
+    files, joined, told = _files_of(source)
     path = files["interactions"]
-    if not path.is_file():
-        raise BadInput(
-            f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such "
-            f"file"
-        )
     scratch = half / "parts"
     scratch.mkdir()
     scan, place, read = _lazy(path, scratch, joined)
-    sides = (
-        read_sides(source, Reading(rules=config))
-        if source.is_dir()
-        else Tables(interactions=pl.DataFrame())
-    )
+    sides = Tables(interactions=pl.DataFrame())
+    if source.is_dir():
+        sides = read_sides(source, Reading(rules=config))
     first, parts, findings = None, list[Tally](), [*found, *told, *read, *sides.findings]
     for number, (rows, where) in enumerate(_shares(scan, place, rows_at_once)):
         if progress:
@@ -145,6 +136,17 @@ def _ingest(
         raise BadInput(_nothing_left(path, findings))
     invented = _invented(scan.collect_schema().names(), first.interactions)
     return _written(half, source, sides, first, parts, findings, config, invented)
+
+
+def _files_of(source: Path) -> Files:
+    if source.is_dir():
+        return files_of(source)
+    if not source.is_file():
+        raise BadInput(
+            f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such "
+            f"file"
+        )
+    return Files({"interactions": source}, None, [])
 
 
 def _nothing_left(path: Path, findings: Sequence[Finding]) -> str:
