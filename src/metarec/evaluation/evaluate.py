@@ -229,9 +229,35 @@ def evaluate(
     setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
     _check_gains(gains, setting, data.name)
     bars = baselines_for(setting.split.train, names) if names is None or names else []
-    evaluated = [*models, *bars]
-    if not evaluated:
+    if not models and not bars:
         raise BadInput("there is nothing to evaluate; give models or baselines")
+    return Evaluation(
+        data=data.name,
+        scenario=setting.scenario,
+        models=[model.name for model in models],
+        baselines=[bar.name for bar in bars],
+        **_found(models, bars, setting, seed, progress),
+        facts=_facts(setting),
+        has_values=data.interactions.has_values,
+        gains=gains,
+        domain=None if data.policy is None else data.policy.domain,
+        seed=seed,
+        learners=_learners(models),
+        is_default=bool(models) and isinstance(models[0], OwnRecommender) and models[0].is_default,
+    )
+
+
+def _found(
+    models: Sequence[Evaluated],
+    bars: Sequence[Evaluated],
+    setting: Setting,
+    seed: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Costs, curves, and new users served by the first model or the best baseline: all are fitted
+    before any is measured.
+    """
+    evaluated = [*models, *bars]
     costs = {
         model.name: _fit(model, setting, seed, progress, (n + 1) / len(evaluated))
         for n, model in enumerate(evaluated)
@@ -243,23 +269,8 @@ def evaluate(
     }
     shows = models[0] if models else _best(bars, curves.get("cold", curves["all"]))
     trial, shots = trials.get("cold", trials["all"]), setting.split.horizon.shots
-    return Evaluation(
-        data=data.name,
-        scenario=setting.scenario,
-        models=[model.name for model in models],
-        baselines=[bar.name for bar in bars],
-        curves=curves,
-        costs=costs,
-        shown=show_cold_users(shows, trial, shots, derive(seed, "shown")),
-        shown_by=shows.name,
-        facts=_facts(setting),
-        has_values=data.interactions.has_values,
-        gains=gains,
-        domain=None if data.policy is None else data.policy.domain,
-        seed=seed,
-        learners=_learners(models),
-        is_default=bool(models) and isinstance(models[0], OwnRecommender) and models[0].is_default,
-    )
+    shown = show_cold_users(shows, trial, shots, derive(seed, "shown"))
+    return {"costs": costs, "curves": curves, "shown": shown, "shown_by": shows.name}
 
 
 def _check_gains(gains: Gains, setting: Setting, name: str) -> None:
