@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from data.exports import one_file, rows_of, titles, told
-from metarec.data.errors import BadInput
 from metarec.data.ingest import ingest
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
@@ -132,12 +131,6 @@ def test_a_mark_that_begins_ids_or_lines_of_a_cell_makes_no_comment(tmp_path: Pa
     rows = "".join(f'u{n % 5},x{n % 7},"one\n# two\nthree"\n' for n in range(20))
     data, found = one_file(tmp_path, f"user,item,text\n{rows}")
     assert len(data.interactions) == 20 and not told(found, "comments")
-
-
-def test_a_workbook_is_refused_with_how_to_export_it(tmp_path: Path) -> None:
-    for name in ("orders.xlsx", "orders.csv"):
-        with pytest.raises(BadInput, match="save it as CSV UTF-8"):
-            one_file(tmp_path, b"PK\x03\x04" + b"\x00" * 99, name)
 
 
 def test_ids_that_a_spreadsheet_with_a_comma_has_rounded_are_told(tmp_path: Path) -> None:

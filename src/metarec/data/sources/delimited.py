@@ -43,13 +43,6 @@ MAX_ROWS_IN_A_CELL = 20
 """Lines in a row that are rows by themselves: a quoted cell holds no more of them."""
 OTHER_FORMS = (b"PAR1", b"SQLite format 3", b"%PDF")
 """How Parquet, databases and documents begin."""
-WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-"""How workbooks and archives begin."""
-AS_CSV = (
-    "save it as CSV UTF-8 in your spreadsheet program (File, Save As), or in Python: "
-    "pandas.read_excel(PATH).to_csv('events.csv', index=False)"
-)
-"""What to do with a workbook."""
 
 
 def read_delimited(
@@ -103,8 +96,6 @@ def read_delimited(
 
 
 def _refuse_other_forms(start: bytes, name: str) -> None:
-    if start.startswith(WORKBOOKS):
-        raise BadInput(f"{name} is a workbook or an archive, no text table; {AS_CSV}")
     if start.startswith(OTHER_FORMS):
         raise BadInput(
             f"{name} is no text table (it begins with {start[:4]!r}); name it by its form"

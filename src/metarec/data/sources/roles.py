@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -24,9 +25,10 @@ from metarec.data.columns import key_of, rename
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.languages import all_called
-from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
+from metarec.data.sources.files import read_table
 from metarec.data.sources.parts import Joined, joined_events
 from metarec.data.sources.pieces import pieces_of, put_together, values_of
+from metarec.data.sources.suffixes import SUFFIXES, WORKBOOK_SUFFIXES, suffix_of
 
 TABLES = ("interactions", "items", "users", "friends", "searches")
 """Tables of a data folder, by the names of their files."""
@@ -55,7 +57,9 @@ def table_file(folder: Path, stem: str) -> Path | None:
     Raises:
         BadInput: if two files are.
     """
-    found = sorted(p for s in SUFFIXES if (p := folder / f"{stem}{s}").is_file())
+    found = sorted(
+        p for s in (*SUFFIXES, *WORKBOOK_SUFFIXES) if (p := folder / f"{stem}{s}").is_file()
+    )
     if len(found) > 1:
         raise BadInput(f"{folder} holds {' and '.join(p.name for p in found)}; keep one of them")
     return found[0] if found else None
@@ -90,8 +94,7 @@ def files_of(
     """
     synonyms = synonyms or {}
     named = {table: file for table in TABLES if (file := table_file(folder, table)) is not None}
-    others = [p for p in sorted(folder.iterdir()) if p.is_file() and p not in named.values()]
-    others = [p for p in others if suffix_of(p) in SUFFIXES and not p.name.startswith((".", "_"))]
+    others = [p for p in _tables_in(folder) if p not in named.values()]
     pieces = [] if "interactions" in named else pieces_of(folder, others)
     if pieces and _are_events(folder, pieces, synonyms):
         beside = [p for p in others if p not in pieces][:MAX_FILES]
@@ -103,6 +106,15 @@ def files_of(
     if events is not None and (not others or _holds_events(events, synonyms)):
         return Files(named, None, [])
     return _by_columns(folder, named, others, synonyms, encoding)
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """Files that may be tables; beside others, workbooks only where they can be read."""
+    found = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "_", "~$"))]
+    books = [p for p in found if p.is_file() and suffix_of(p) in WORKBOOK_SUFFIXES]
+    others = [p for p in found if p.is_file() and suffix_of(p) in SUFFIXES]
+    can_read = not others or find_spec("fastexcel") is not None
+    return sorted([*others, *books]) if can_read else others
 
 
 def _by_columns(
