@@ -196,11 +196,11 @@ def _moves(
     return _Moves(
         params={name: next(found) for name in params},
         left={
-            layer: _joined([x if keeps_graph else x.detach() for x, _ in pairs])
+            layer: _concat([x if keeps_graph else x.detach() for x, _ in pairs])
             for layer, pairs in watched.rows.items()
         },
         right={
-            layer: _joined([next(found) for _ in pairs]) for layer, pairs in watched.rows.items()
+            layer: _concat([next(found) for _ in pairs]) for layer, pairs in watched.rows.items()
         },
     )
 
@@ -244,8 +244,8 @@ def stacked(prior: Params, adapted: Params) -> Params:
     return whole
 
 
-def _joined(rows: list[Tensor]) -> Tensor:
-    """All rows of each task; a single lot is not copied."""
+def _concat(rows: list[Tensor]) -> Tensor:
+    """All rows of each task; of one run of a layer they are not copied."""
     return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
 
 
