@@ -28,7 +28,7 @@ class ValueScale:
     """
     mean: float
     item_offsets: np.ndarray
-    """[N] float32 what each item's values lie above the mean, users's own levels taken off and
+    """[N] float32 what each item's values lie above the mean, users' own levels taken off and
     pulled towards 0.
     """
     spread: float
