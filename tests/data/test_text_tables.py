@@ -133,6 +133,16 @@ def test_a_mark_that_begins_ids_or_lines_of_a_cell_makes_no_comment(tmp_path: Pa
     assert len(data.interactions) == 20 and not told(found, "comments")
 
 
+def test_ids_that_begin_like_comments_are_read_where_rows_are_short_too(tmp_path: Path) -> None:
+    rows = "".join(f"{'#bob' if n % 5 == 3 else f'u{n % 5}'},x{n % 7},{n % 4}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"# of May\nuser,item,rating,comment\n{rows}")
+    assert "#bob" in set(data.interactions.frame["user_id"]) and len(data.interactions) == 35
+    data, found = one_file(
+        tmp_path, f"user,item,rating,comment\n{rows.replace('#bob', 'bob')}#end\n"
+    )
+    assert told(found, "comments") == [1]
+
+
 def test_ids_that_a_spreadsheet_with_a_comma_has_rounded_are_told(tmp_path: Path) -> None:
     rows = "".join(f"9,78{n % 5}E+12;x{n % 7};{n % 4}\n" for n in range(20))
     _, found = one_file(tmp_path, f"user_id;item_id;rating\n{rows}")

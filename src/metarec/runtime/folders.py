@@ -132,7 +132,7 @@ def _previous(place: Path) -> Path:
 
 
 def _take_place(draft: Path, place: Path) -> None:
-    """Swap by two renames; a kill between them is mended by the next reader."""
+    """Swap by two renames; a kill between them is set right by the next reader."""
     previous = _previous(place)
     shutil.rmtree(previous, ignore_errors=True)
     if place.exists():

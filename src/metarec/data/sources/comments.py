@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,18 +53,21 @@ def without_comments(
 
 
 def _comments(lines: Sequence[bytes], separators: Sequence[str]) -> list[int]:
-    """Which lines are: those that begin so outside of quotes with other cells than the names have,
-    unless a row begins so, too.
+    """Which lines are: those that begin so outside of quotes with other cells than the names and
+    most rows have, unless a row begins so, too.
     """
-    marked, is_quoted, first = list[int](), False, b""
+    marked, others, is_quoted = list[int](), list[bytes](), False
     for number, line in enumerate(lines):
         if line.startswith(b"#") and not is_quoted:
             marked.append(number)
-        elif not first:
-            first = line
+        elif line.strip():
+            others.append(line)
         is_quoted ^= bool(line.count(b'"') % 2)
+    first = others[0] if others else b""
     cut = max((s.encode() for s in separators), key=first.count)
-    are_rows = cut in first and any(lines[n].count(cut) == first.count(cut) for n in marked)
+    usual = Counter(line.count(cut) for line in others[1:]).most_common(1)  # rows may be short
+    widths = {first.count(cut), *(width for width, _ in usual)} - {0}
+    are_rows = any(lines[n].count(cut) in widths for n in marked)
     return [] if are_rows or not first else [n for n in marked if _BEGINS.match(lines[n])]
 
 
