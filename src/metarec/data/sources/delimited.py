@@ -22,7 +22,7 @@ from metarec.data.event_rows import EXAMPLES, Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import BLANK
 from metarec.data.sources.blocks import are_blocks, read_blocks
-from metarec.data.sources.comments import without_comments
+from metarec.data.sources.comments import fields_of, without_comments
 from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.escapes import Escapes, escapes_told
 from metarec.data.sources.headings import headings_of
@@ -45,6 +45,10 @@ OTHER_FORMS = (b"PAR1", b"SQLite format 3", b"%PDF")
 """How Parquet, databases and documents begin."""
 
 
+_SERVER_LOG = re.compile(r'\S+\s\S+\s\S+\s\[\d\d/\w{3}/\d{4}:[^]]+\]\s+"')
+"""How a line of Apache's or nginx's log begins."""
+
+
 def read_delimited(
     path: Path,
     separator: str | None = None,
@@ -63,6 +67,7 @@ def read_delimited(
     _refuse_other_forms(start_of(path), path.name)
     source, findings = as_utf8(path, encoding)
     source, said = _prepared(source, path.name)
+    columns = columns or fields_of(beginning(source))
     source, skipped, comments = without_comments(source, SEPARATORS, path.name)
     findings = [*findings, *comments]
     if separator is None and columns is None and are_blocks(source):
@@ -75,7 +80,9 @@ def read_delimited(
     if above is not None:
         source, columns = _below(source, above.before), above.names
         findings = [*findings, above.finding]
-    separator = separator or said or separator_of(first_line_of(source))
+    first = first_line_of(source)
+    _refuse_server_log(first, path.name)
+    separator = separator or said or separator_of(first)
     place = Place(path.name, "line", 2 if columns is None else 1)
     escapes = Escapes(separator) if Escapes(separator).are_in(source) else None
     if escapes is not None:
@@ -93,6 +100,14 @@ def read_delimited(
     findings = [*findings, *short_rows(table.lazy(), source, separator, columns is None, path.name)]
     table, place, strays = without_strays(table, names, place)
     return table.drop(nameless(table.lazy())), place, [*findings, *strays]
+
+
+def _refuse_server_log(line: str, name: str) -> None:
+    if _SERVER_LOG.match(line):
+        raise BadInput(
+            f"{name} is the log of a web server: it says neither who acted nor on what, only "
+            "addresses and requests; write a row for each act first (user_id, item_id, timestamp)"
+        )
 
 
 def _refuse_other_forms(start: bytes, name: str) -> None:

@@ -168,7 +168,7 @@ def _with_joined(
     named: Mapping[str, Path], can_be: Mapping[Path, set[str]], joined: Joined
 ) -> Files:
     """The events that several files hold together, and the tables beside them."""
-    parts = (joined.many, joined.one)
+    parts = (joined.many, joined.one, joined.between)
     rest = {p: t - set(named) for p, t in can_be.items() if p not in parts}
     tables = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
     tables.pop("interactions", None)
