@@ -170,3 +170,19 @@ def test_a_key_is_known_by_its_tables_name_before_it(tmp_path: Path) -> None:
     (tmp_path / "books.csv").write_text("isbn,title\n9780,One\n9781,Two\n9782,Six\n9783,Ten\n")
     data, _ = read_clean(tmp_path)
     assert data.items.titles() == ["One", "Two", "Six", "Ten"] and len(data.interactions) == 20
+
+
+def test_items_by_how_a_name_ends_and_tables_behind_the_name_of_their_program(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"c{n % 7},Course {n % 7},u{n % 5},2024-01-{n + 1:02d}\n" for n in range(20))
+    names = "canvas_course_id,course_name,canvas_user_id,created_at"
+    (tmp_path / "enrollments.csv").write_text(f"{names}\n{rows}")
+    data, report = read_clean(tmp_path / "enrollments.csv")
+    assert data.items.titles()[3] == "Course 3" and "c3" in data.items.vocabulary.ids
+    assert any("'canvas_course_id' of enrollments.csv was" in f.why for f in report.findings)
+    watched = "".join(f"{n},u{n % 5},m{n % 7},{n % 4}\n" for n in range(35))
+    app = put(tmp_path / "app", app_movie="id,title m1,One m2,Two", app_user="id,login u1,Kim")
+    (app / "app_watch.csv").write_text(f"id,user_id,movie_id,rating\n{watched}")
+    data, _ = read_clean(app)
+    assert "Two" in data.items.titles() and "login" in data.users.frame.columns

@@ -156,6 +156,7 @@ SUFFIXES = {
     "title": ("title",),
     "author": ("author",),
     "user_id": ("userid",),
+    "item_id": ("itemid", "productid", "movieid", "courseid", "articleid", "videoid", "trackid"),
 }
 """Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
 NO_RATING = ("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age")
@@ -246,7 +247,7 @@ def _guesses(
         ending = [c for c in ending if name != "value" or not plain(c).startswith(NO_RATING)]
         if len(ending) == 1 and ending[0] not in mapping.values():
             found[name] = ending[0]
-    return found | _known_by_title(columns, table, mapping, synonyms)
+    return _known_by_title(columns, table, mapping, synonyms) | found
 
 
 _ITEMS_AT_LAST = frozenset("url pageurl page uristem projectid channelid eventcontext".split())
