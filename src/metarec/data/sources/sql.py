@@ -121,24 +121,23 @@ def _told_apart(sqlalchemy: Any, connection: sa.Connection, shown: str, reading:
     """Tables of other names, by their columns, as files of a folder are; of no more than a few."""
     names = sorted(_table_names(sqlalchemy, connection))
     why = f"it has {', '.join(names[:12]) or 'none'}"
-    with TemporaryDirectory(prefix="metarec-") as scratch:
-        folder = Path(scratch) / _name(shown)
-        folder.mkdir()
-        try:
-            if not 0 < len(names) <= MAX_FILES:
-                raise BadInput(f"{len(names)} tables")
+    if 0 < len(names) <= MAX_FILES:
+        with TemporaryDirectory(prefix="metarec-") as scratch:
+            folder = Path(scratch) / _name(shown)
+            folder.mkdir()
             for name in names:
                 table = _rows(sqlalchemy, connection, name, shown)[0]
                 table.write_parquet(folder / f"{re.sub(r'[^0-9A-Za-z_]', '_', name)}.parquet")
-            return read_folder(folder, reading)
-        except BadInput as error:
-            if "holds no interactions" not in str(error):
-                why += f"; {str(error).replace(str(folder), shown)}"
-            raise BadInput(
-                f"{shown} has no table interactions, events or ratings ({why}); "
-                "name a table or a SELECT in a TOML file, such as interactions = 'SELECT * FROM "
-                "order_lines JOIN orders USING (order_id)'"
-            ) from error
+            try:
+                return read_folder(folder, reading)
+            except BadInput as error:
+                if "holds no interactions" not in str(error):
+                    why += f"; {str(error).replace(str(folder), shown)}"
+    raise BadInput(
+        f"{shown} has no table interactions, events or ratings ({why}); "
+        "name a table or a SELECT in a TOML file, such as interactions = 'SELECT * FROM "
+        "order_lines JOIN orders USING (order_id)'"
+    )
 
 
 def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, shown: str) -> RawTable:
