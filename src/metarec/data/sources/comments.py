@@ -28,6 +28,20 @@ def has_marks(source: Path | bytes) -> bool:
     return False
 
 
+_FIELDS = re.compile(r"^#Fields:[ \t]*(\S.*?)\s*$", re.MULTILINE)
+_FROM_TO = re.compile(r"^(c|s|cs|sc)-")
+"""What W3C's logs write before a name: whether the client or the server says it."""
+
+
+def fields_of(start: str) -> list[str] | None:
+    """Names of columns that a comment says, as in W3C's logs of web servers."""
+    if (said := _FIELDS.search(start)) is None:
+        return None
+    names = said[1].split()
+    bare = [_FROM_TO.sub("", name) for name in names]
+    return [b if bare.count(b) == 1 else name for name, b in zip(names, bare, strict=True)]
+
+
 def without_comments(
     source: Path | bytes, separators: Sequence[str], name: str
 ) -> tuple[Path | bytes, int, list[Finding]]:
