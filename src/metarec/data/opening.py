@@ -22,6 +22,7 @@ from metarec.data.sources.roles import table_file
 from metarec.data.sources.suffixes import (
     ARCHIVE_SUFFIXES,
     SUFFIXES,
+    UNPACKED,
     WORKBOOK_SUFFIXES,
     suffix_of,
 )
@@ -116,8 +117,8 @@ def _open_file(
         return read_event_file(path, reading)
     if suffix == ".numbers":
         raise BadInput(f"{path} is a workbook of Numbers; {AS_CSV}")
-    endings = (*SUFFIXES, *WORKBOOK_SUFFIXES, *ARCHIVE_SUFFIXES, ".inter")
+    endings = (*UNPACKED, *WORKBOOK_SUFFIXES, *ARCHIVE_SUFFIXES, ".inter")
     raise BadInput(
         f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in "
-        f"{', '.join(endings)}, .db or .toml"
+        f"{', '.join(endings)}, .db or .toml, those of text also in .csv.gz and the like"
     )

@@ -28,6 +28,20 @@ def has_marks(source: Path | bytes) -> bool:
     return False
 
 
+_FIELDS = re.compile(r"^#Fields:[ \t]*(\S.*?)\s*$", re.MULTILINE)
+_FROM_TO = re.compile(r"^(c|s|cs|sc)-")
+"""What W3C's logs write before a name: whether the client or the server says it."""
+
+
+def fields_of(start: str) -> list[str] | None:
+    """Names of columns that a comment says, as in W3C's logs of web servers."""
+    if (said := _FIELDS.search(start)) is None:
+        return None
+    names = said[1].split()
+    bare = [_FROM_TO.sub("", name) for name in names]
+    return [b if bare.count(b) == 1 else name for name, b in zip(names, bare, strict=True)]
+
+
 def without_comments(
     source: Path | bytes, separators: Sequence[str], name: str
 ) -> tuple[Path | bytes, int, list[Finding]]:
@@ -67,8 +81,10 @@ def _comments(lines: Sequence[bytes], separators: Sequence[str]) -> list[int]:
     cut = max((s.encode() for s in separators), key=first.count)
     usual = Counter(line.count(cut) for line in others[1:]).most_common(1)  # rows may be short
     widths = {first.count(cut), *(width for width, _ in usual)} - {0}
-    are_rows = any(lines[n].count(cut) in widths for n in marked)
-    return [] if are_rows or not first else [n for n in marked if _BEGINS.match(lines[n])]
+    if any(lines[n].count(cut) in widths for n in marked):  # then only those above the names are
+        above = range(lines.index(first))
+        marked = [n for n in marked if n in above and lines[n].count(cut) not in widths]
+    return [n for n in marked if _BEGINS.match(lines[n])] if first else []
 
 
 def _shown(line: bytes, most: int = 40) -> str:

@@ -76,6 +76,8 @@ def _form_of(path: Path) -> str | None:
         start = file.read(4)
     if suffix in WORKBOOK_SUFFIXES or start == _OLE:
         return "workbook"
+    if start == _ZIP and suffix not in ARCHIVE_SUFFIXES and not zipfile.is_zipfile(path):
+        return "workbook"  # which is cut off, as reading it says
     if start == _ZIP and zipfile.is_zipfile(path):
         names = zipfile.ZipFile(path).namelist()
         is_workbook = any(name.startswith("xl/workbook") for name in names)

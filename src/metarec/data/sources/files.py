@@ -28,8 +28,9 @@ from metarec.data.sources.suffixes import (
     ARROW_SUFFIXES,
     JSON_SUFFIXES,
     PARQUET_SUFFIXES,
-    SUFFIXES,
     TEXT_SUFFIXES,
+    UNPACKED,
+    WORKBOOK_SUFFIXES,
     bare_suffix,
     suffix_of,
 )
@@ -71,7 +72,7 @@ def read_table(
         raise BadInput(f"{path} cannot be read: {error}") from error
     raise BadInput(
         f"{path}: no reader for {suffix or 'a file without an ending'}; tables end in "
-        f"{', '.join(SUFFIXES)}"
+        f"{', '.join((*UNPACKED, *WORKBOOK_SUFFIXES))}, those of text also in .csv.gz and the like"
     )
 
 

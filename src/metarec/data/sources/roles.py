@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -36,6 +37,8 @@ LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
 """Files of a row a line, and the bytes of such a file by which its columns are known."""
 MAX_FILES = 20
 """Files whose columns are looked at, at most: a folder of more is no folder of tables."""
+_LAYER = re.compile(r"^(app|tbl|dim|fact|raw|stg|dbo|public|db|export)[_\W]+", re.IGNORECASE)
+"""What stands before the nouns of tables of one program or layer."""
 
 
 @cache
@@ -168,7 +171,7 @@ def _with_joined(
     named: Mapping[str, Path], can_be: Mapping[Path, set[str]], joined: Joined
 ) -> Files:
     """The events that several files hold together, and the tables beside them."""
-    parts = (joined.many, joined.one)
+    parts = (joined.many, joined.one, joined.between)
     rest = {p: t - set(named) for p, t in can_be.items() if p not in parts}
     tables = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
     tables.pop("interactions", None)
@@ -227,7 +230,7 @@ def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
 
 def _called(path: Path) -> str | None:
     """Which of users and items a file is called like."""
-    name = plain(path.name.split(".")[0])
+    name = plain(_LAYER.sub("", path.name.split(".")[0]))
     told = [t for t in ("items", "users") if {name, name.removesuffix("s")} & _nouns(t)]
     return told[0] if len(told) == 1 else None
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from metarec.data.sources.packed import PACKED
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data")
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".log")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 ARROW_SUFFIXES = (".feather", ".arrow", ".ipc")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", *(f".tar{packed}" for packed in PACKED[:3]))
+UNPACKED = (*PARQUET_SUFFIXES, *ARROW_SUFFIXES, *TEXT_SUFFIXES, *JSON_SUFFIXES)
 SUFFIXES = (
-    *(*PARQUET_SUFFIXES, *ARROW_SUFFIXES, *TEXT_SUFFIXES, *JSON_SUFFIXES),
+    *UNPACKED,
     *(s + packed for packed in PACKED for s in (*TEXT_SUFFIXES, *JSON_SUFFIXES)),
 )
 """Endings of the files a table can be read from."""
