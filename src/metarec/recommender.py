@@ -21,6 +21,7 @@ from metarec.recommendation.ensemble.prior import Prior
 from metarec.recommendation.explained import Explanation
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.fitting import fit, growing
+from metarec.recommendation.fitting.steps import Run
 from metarec.recommendation.ordering.rerank import Reranker
 from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.ranking import SlateOptions
@@ -81,19 +82,9 @@ class Recommender(FittedModel):
             user_template=person_template if user_template is None else user_template,
             models={} if models is None else models,  # type: ignore[arg-type]
         )
-        model = fit.fit(
-            data,
-            settings,
-            policy=policy,
-            horizon=horizon,
-            user_weights=user_weights,
-            checkpoint=checkpoint,
-            workers=workers,
-            backend=backend,
-            prior=None if prior is None else Recommender.as_prior(prior),
-            progress=progress,
-        )
-        return cls.of(model)
+        run = Run(checkpoint=checkpoint, workers=workers, backend=backend, progress=progress)
+        start = None if prior is None else Recommender.as_prior(prior)
+        return cls.of(fit.fit(data, settings, run, policy, horizon, user_weights, start))
 
     def fit_like(
         self,

@@ -9,6 +9,7 @@ import pytest
 from data.exports import one_file, told
 from metarec.data.cleaning import read_clean
 from metarec.data.ingest import ingest
+from metarec.data.opening import open_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -121,3 +122,29 @@ def test_ratings_by_their_cells_are_read_in_bounded_memory_too(
     in_parts = read_clean(tmp_path / "out")[0].interactions
     assert in_parts.has_values
     assert in_parts.frame["value"].sum() == at_once.interactions.frame["value"].sum()
+
+
+def states(*said: int) -> str:
+    """A row a month of each of 12 users, in another order than that of time."""
+    rows = [
+        f"u{u},x{u % 4},2024-0{month}-01,{yes if u % 2 else said[0]}\n"
+        for month, yes in enumerate(said, start=1)
+        for u in range(12)
+    ]
+    return "".join(reversed(rows))
+
+
+@pytest.mark.parametrize(("name", "end"), [("enrolled", "unenrol"), ("subscribed", "unsubscribe")])
+def test_a_state_that_ends_says_no(tmp_path: Path, name: str, end: str) -> None:
+    (tmp_path / "r.csv").write_text(f"user,item,date,{name}\n" + states(1, 1, 1, 0))
+    tables = open_tables(tmp_path / "r.csv")
+    ended = tables.interactions.filter(kind=end)
+    assert ended.height == 6 and ended["timestamp"].n_unique() == 1
+    assert any(f.rows == 6 and "is a state" in f.why for f in tables.findings)
+
+
+def test_a_yes_of_a_moment_is_no_state(tmp_path: Path) -> None:
+    for name, said in (("subscribed", (0, 1, 1, 0)), ("clicked", (1, 1, 1, 0))):
+        (tmp_path / "r.csv").write_text(f"user,item,date,{name}\n" + states(*said))
+        tables = open_tables(tmp_path / "r.csv")
+        assert not any("is a state" in f.why for f in tables.findings), name

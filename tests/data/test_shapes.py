@@ -15,6 +15,7 @@ from data.exports import one_file, titles, told
 from metarec.data.cleaning import read_clean
 from metarec.data.errors import BadInput
 from metarec.data.ingest import ingest
+from metarec.data.opening import open_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -142,3 +143,45 @@ def test_a_table_in_several_files_is_one(tmp_path: Path) -> None:
         ingest(tmp_path / folder, tmp_path / f"{folder}-out")
     assert read_clean(tmp_path / "hive")[0].interactions.has_time
     assert titles(read_clean(tmp_path / "months")[0])["x1"] == "One"
+
+
+@pytest.mark.parametrize("name", ["clicked", "clicked_item", "clicked_items"])
+def test_what_was_shown_and_not_clicked_is_an_impression(tmp_path: Path, name: str) -> None:
+    shown = [[f"x{(3 * n + k) % 9}" for k in range(4)] for n in range(20)]
+    taken = [
+        [items[n % 4]] if name.endswith("s") else items[n % 4] for n, items in enumerate(shown)
+    ]
+    for form in (lambda i: i, lambda i: {"id": i, "price": 3}):
+        rows = [
+            {"user_id": f"u{n % 5}", name: taken[n], "items": [form(i) for i in shown[n]]}
+            for n in range(20)
+        ]
+        data, found = one_file(tmp_path, "\n".join(map(json.dumps, rows)), "shown.jsonl")
+        frame = data.interactions.frame
+        assert frame.filter(kind="click").height > 10 and told(found, "kinds")[-1] == 60
+        assert set(frame.filter(kind="click")["item_id"]) <= {i for row in shown for i in row}
+        assert data.interactions.acts()["sign"].sum() == frame.filter(kind="click").height
+
+
+def test_a_click_that_does_not_say_on_which_item_is_none(tmp_path: Path) -> None:
+    rows = [
+        {"user_id": f"u{n % 5}", "clicked": n % 3 == 0, "items": [f"x{n % 7}", f"x{n % 5 + 7}"]}
+        for n in range(20)
+    ]
+    (tmp_path / "shown.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tables = open_tables(tmp_path / "shown.jsonl")
+    assert set(tables.interactions["kind"]) == {"impression"}
+    assert any("does not say which item" in f.why for f in tables.findings)
+    for row in rows:
+        row["purchased"] = row.pop("clicked")
+    data, _ = one_file(tmp_path, "\n".join(map(json.dumps, rows)), "orders.jsonl")
+    assert data.interactions.acts()["sign"].sum() == 14
+
+
+def test_what_users_are_is_no_matrix_of_items(tmp_path: Path) -> None:
+    names = "smoker married has_car has_kids owns_home vegan student retired".split()
+    rows = "".join(
+        f"u{u}," + ",".join(str(int((u + n) % 3 == 0)) for n in range(8)) + "\n" for u in range(9)
+    )
+    with pytest.raises(BadInput, match="no column 'item_id'"):
+        one_file(tmp_path, ",".join(["user_id", *names]) + f"\n{rows}", "people.csv")

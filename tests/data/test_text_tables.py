@@ -134,13 +134,65 @@ def test_a_mark_that_begins_ids_or_lines_of_a_cell_makes_no_comment(tmp_path: Pa
     assert len(data.interactions) == 20 and not told(found, "comments")
 
 
-def test_a_workbook_is_refused_with_how_to_export_it(tmp_path: Path) -> None:
-    for name in ("orders.xlsx", "orders.csv"):
-        with pytest.raises(BadInput, match="save it as CSV UTF-8"):
-            one_file(tmp_path, b"PK\x03\x04" + b"\x00" * 99, name)
+def test_ids_that_begin_like_comments_are_read_where_rows_are_short_too(tmp_path: Path) -> None:
+    rows = "".join(f"{'#bob' if n % 5 == 3 else f'u{n % 5}'},x{n % 7},{n % 4}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"# of May\nuser,item,rating,comment\n{rows}")
+    assert "#bob" in set(data.interactions.frame["user_id"]) and len(data.interactions) == 35
+    every = f"# of x, y\nuser,item,rating\n{rows.replace('u', '#u')}"
+    data, found = one_file(tmp_path, every)
+    assert len(data.interactions) == 35 and told(found, "comments") == [1]
+    data, found = one_file(
+        tmp_path, f"user,item,rating,comment\n{rows.replace('#bob', 'bob')}#end\n"
+    )
+    assert told(found, "comments") == [1]
 
 
 def test_ids_that_a_spreadsheet_with_a_comma_has_rounded_are_told(tmp_path: Path) -> None:
     rows = "".join(f"9,78{n % 5}E+12;x{n % 7};{n % 4}\n" for n in range(20))
     _, found = one_file(tmp_path, f"user_id;item_id;rating\n{rows}")
     assert told(found, "rounded_ids") == [20]
+
+
+def test_a_log_of_a_learning_platform_is_read_and_told(tmp_path: Path) -> None:
+    names = "Time,User full name,Affected user,Event context,Component,Event name"
+    rows = "".join(
+        f'"{n % 27 + 1:02d}/03/24, 0{n % 9}:08:31",Kim {n % 5},-,Quiz: {n % 7},Quiz,Quiz viewed\n'
+        for n in range(35)
+    )
+    data, found = one_file(tmp_path, f"{names}\n{rows}", "logs.csv")
+    events = data.interactions
+    assert events.has_time and events.frame["user_id"].n_unique() == 5
+    assert set(events.frame["kind"]) == {"Quiz viewed"}
+    assert any("'Event context' of logs.csv was read as item_id" in f.why for f in found)
+
+
+def test_pages_are_items_where_nothing_else_is(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},/p/{n % 7},x{n % 3}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user_id,url,note\n{rows}")
+    assert "/p/3" in set(data.interactions.frame["item_id"])
+    assert any("'url' of interactions.csv was read as item_id" in f.why for f in found)
+    data, _ = one_file(tmp_path, f"user_id,url,product_id\n{rows}")
+    assert set(data.interactions.frame["item_id"]) == {"x0", "x1", "x2"}
+
+
+def test_logs_of_web_servers_are_read_by_their_fields_or_refused_in_one_line(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(
+        f"2024-03-{n % 27 + 1:02d} 01:08:31 u{n % 5} /p/{n % 7} 200\n" for n in range(35)
+    )
+    fields = "#Version: 1.0\n#Fields: date time cs-username cs-uri-stem sc-status\n"
+    data, _ = one_file(tmp_path, fields + rows, "u_ex.log")
+    assert data.interactions.has_time and "/p/3" in set(data.interactions.frame["item_id"])
+    line = '10.0.0.{} - - [12/Mar/2024:01:08:31 +0000] "GET /p/{} HTTP/1.1" 200 9{}\n'
+    for end in ("", ' "-" "Mozilla/5.0 (X)"'):
+        rows = "".join(line.format(n % 5, n % 7, end) for n in range(35))
+        with pytest.raises(BadInput, match="is the log of a web server"):
+            one_file(tmp_path, rows, "access.log")
+
+
+@pytest.mark.parametrize("form", ["{}/3/2024, 1:08:31 PM", "{}/3/24, 01:08", "3/{}/2024, 13:08:31"])
+def test_a_comma_before_the_time_of_day(tmp_path: Path, form: str) -> None:
+    rows = "".join(f'u{n % 5};x{n % 7};"{form.format(n % 27 + 1)}"\n' for n in range(35))
+    data, _ = one_file(tmp_path, f"user;item;time\n{rows}")
+    assert data.interactions.has_time

@@ -147,7 +147,7 @@ USER_NOUNS = tuple(
     "user customer client member student learner pupil trainee patient reader viewer listener "
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
-    "borrower cardholder visitor participant person account profile cust".split()
+    "borrower cardholder visitor participant person account profile cust rider reviewer".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -215,7 +215,8 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         "account",
         *_chinese(CHINESE_USER_NOUNS, _CHINESE_IDS),
         *CHINESE_USER_NOUNS,
-        *"username user_name login user_pseudo_id email email_address e_mail 邮箱".split(),
+        *"username user_name user_full_name login user_pseudo_id".split(),
+        *"email email_address e_mail 邮箱".split(),
         *itertools.chain(*STAND_INS.values()),
     ),
     "item_id": (
@@ -226,6 +227,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         "ticker",
         *_chinese(CHINESE_ITEM_NOUNS, _CHINESE_IDS),
         *CHINESE_ITEM_NOUNS,
+        *("class_id", "class_code", "bookmark_id"),
     ),
     "title": (
         "lineitem_name",

@@ -156,6 +156,7 @@ SUFFIXES = {
     "title": ("title",),
     "author": ("author",),
     "user_id": ("userid",),
+    "item_id": ("itemid", "productid", "movieid", "courseid", "articleid", "videoid", "trackid"),
 }
 """Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
 NO_RATING = ("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age")
@@ -246,7 +247,11 @@ def _guesses(
         ending = [c for c in ending if name != "value" or not plain(c).startswith(NO_RATING)]
         if len(ending) == 1 and ending[0] not in mapping.values():
             found[name] = ending[0]
-    return found | _known_by_title(columns, table, mapping, synonyms)
+    return _known_by_title(columns, table, mapping, synonyms) | found
+
+
+_ITEMS_AT_LAST = frozenset("url pageurl page uristem projectid channelid eventcontext".split())
+"""What items are called where no column is called like one, as `plain` has it."""
 
 
 def _known_by_title(
@@ -255,7 +260,7 @@ def _known_by_title(
     mapping: Mapping[str, str],
     synonyms: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    """The one column of titles of events whose items have no ids."""
+    """The one column of titles, or of what stands for items, of events whose items have no ids."""
     further = names_in(spoken(columns))
     ids = ("item_id", *SYNONYMS["item_id"], *LESS_LIKELY["item_id"], *further.get("item_id", ()))
     ids = (*ids, *synonyms.get("item_id", ()))
@@ -263,8 +268,11 @@ def _known_by_title(
     if table != "interactions" or "item_id" in mapping or present & {plain(n) for n in ids}:
         return {}
     titles = {plain(n) for n in ("title", *LESS_LIKELY["title"], *further.get("title", ()))}
-    found = [c for c in columns if plain(c) in titles and c not in mapping.values()]
-    return {"item_id": found[0]} if len(found) == 1 else {}
+    for names in (titles, _ITEMS_AT_LAST):
+        found = [c for c in columns if plain(c) in names and c not in mapping.values()]
+        if found:
+            return {"item_id": found[0]} if len(found) == 1 else {}
+    return {}
 
 
 _OF_ANOTHER = re.compile(

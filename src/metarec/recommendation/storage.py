@@ -62,12 +62,16 @@ def to_artefact(model: FittedModel) -> Artefact:
         "friends": training.relations.friends,
         "searches": training.relations.searches,
     }
+    encoder = model.item_inputs.encoder.state()  # which reads all its weights
     return Artefact(
-        config=_facts(model), arrays=_arrays(model), tables=tables, card=model_card(model)
+        config=_facts(model, encoder),
+        arrays=_arrays(model, encoder),
+        tables=tables,
+        card=model_card(model),
     )
 
 
-def _facts(model: FittedModel) -> dict[str, Any]:
+def _facts(model: FittedModel, encoder: EncoderState) -> dict[str, Any]:
     """What is neither array nor table."""
     events, inputs = model.training.interactions, model.item_inputs
     return {
@@ -86,7 +90,7 @@ def _facts(model: FittedModel) -> dict[str, Any]:
             "value_range": list(events.value_range),
         },
         "item_inputs": {
-            "encoder": inputs.encoder.state().settings,
+            "encoder": encoder.settings,
             "reason": inputs.reason,
             "tags": inputs.tags,
             "numbers": inputs.numbers,
@@ -99,14 +103,14 @@ def _facts(model: FittedModel) -> dict[str, Any]:
     }
 
 
-def _arrays(model: FittedModel) -> dict[str, np.ndarray]:
+def _arrays(model: FittedModel, encoder: EncoderState) -> dict[str, np.ndarray]:
     """Everything learned, each part under its name."""
     arrays = {
         "content": model.content,
         "text": model.text,
         "center": model.item_inputs.center,
         "components": model.item_inputs.components,
-        **_under("encoder", model.item_inputs.encoder.state().arrays),
+        **_under("encoder", encoder.arrays),
         **_under("ensemble", model.ensemble.arrays()),
     }
     perhaps = {

@@ -140,10 +140,7 @@ class Served:
     @cached_property
     def passes(self) -> np.ndarray:
         """[N] whether each item is there and passes the service's own filter."""
-        passes = filter_mask(self.only, self.model.catalog.frame)
-        gone = self.model.vocabulary.indexes(self.deleted)
-        passes[gone[gone >= 0]] = False
-        return passes
+        return np.asarray(filter_mask(self.only, self.model.catalog.frame) & self.is_there)
 
     @cached_property
     def is_there(self) -> np.ndarray:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -77,33 +77,53 @@ def refuse_misspelled(env: Mapping[str, str]) -> None:
 def _read(name: str, kind: str, value: Any) -> Any:
     """A value as its field's type; text from the environment is read."""
     try:
-        if kind == "bool":
-            return value if isinstance(value, bool) else (ANSWERS | {"": False})[str(value).lower()]
-        if kind in ("int", "float") and not _is_number(value, whole=kind == "int"):
-            raise ValueError  # int(2.5) is 2, float(True) is 1
-        if kind in ("int", "float", "str"):
-            return {"int": int, "float": float, "str": str}[kind](value)
-        if kind == "tuple[str, ...]":
-            return (
-                tuple(part.strip() for part in value.split(",") if part.strip())
-                if isinstance(value, str)
-                else tuple(map(str, value))
-            )
-        if isinstance(value, str):
-            pairs = [pair.strip().rsplit(":", 1) for pair in value.split(",") if pair.strip()]
-            if len({key for key, _ in pairs}) < len(pairs):
-                raise ValueError  # the last role of a key would win
-            return dict(pairs)
-        return {str(key): str(role) for key, role in dict(value).items()}
-    except (KeyError, TypeError, ValueError) as error:
+        return _READERS[kind](value)
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         shown = "(not shown)" if name == "keys" else repr(value)
         raise BadInput(f"setting {name}: cannot read {shown} as {kind}") from error
 
 
-def _is_number(value: Any, *, whole: bool) -> bool:
-    """Whether a value is a number or a text, which is read later."""
-    if isinstance(value, str):
-        return True
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return not whole or float(value).is_integer()
+def _yes_or_no(value: Any) -> bool:
+    return value if isinstance(value, bool) else (ANSWERS | {"": False})[str(value).lower()]
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, str) and not _number(value).is_integer():
+        raise ValueError  # int(2.5) is 2
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError  # float(True) is 1
+    return float(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """Of a list, or between the commas of a text."""
+    return tuple(_parts(value) if isinstance(value, str) else map(str, value))
+
+
+def _roles(value: Any) -> dict[str, str]:
+    """Of a table, or of a text `key:role,key:role`; a key may hold a colon itself."""
+    if not isinstance(value, str):
+        return {str(key): str(role) for key, role in dict(value).items()}
+    pairs = [part.rsplit(":", 1) for part in _parts(value)]
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError  # the last role of a key would win
+    return {key: role for key, role in pairs}
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "bool": _yes_or_no,
+    "int": _whole,
+    "float": _number,
+    "str": str,
+    "tuple[str, ...]": _texts,
+    "Mapping[str, str]": _roles,
+}
+"""Type of a setting, as its field writes it -> how a value is read."""

@@ -17,6 +17,7 @@ from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
 from metarec.data.parsing import as_numbers, as_truth, nothing
 from metarec.data.sources.flat import is_of_one
+from metarec.data.sources.states import with_ends
 
 MAX_KINDS = 20
 """Kinds of a column that is taken for one of kinds, at most."""
@@ -213,6 +214,7 @@ def _by_flags(
             answered.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
     for name in sorted(flags, key=lambda name: kinds.of(name).strength):
         kind = pl.Series("kind", [name]).zip_with(flags[name].fill_null(False), kind)
+    kind, ends = with_ends(frame, kind, flags, kinds, place)
     shown = int((kind == SHOWN).sum())
     why = (
         f"columns of {place} say what was done ({', '.join(flags)}): the strongest of them is the "
@@ -220,7 +222,7 @@ def _by_flags(
     )
     answers = [truth.name for truth in flags.values()]  # what came of a moment is not of it
     note = Finding(rule="kinds", rows=shown, action="noted", why=why)
-    return frame.drop(answers).with_columns(kind), [note, *answered]
+    return frame.drop(answers).with_columns(kind), [note, *answered, *ends]
 
 
 def _kinds_in(column: pl.Series, kinds: Kinds) -> list[str]:

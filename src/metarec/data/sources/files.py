@@ -20,39 +20,20 @@ from metarec.data.columns import key_of
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
-from metarec.data.sources.delimited import AS_CSV, read_delimited
+from metarec.data.sources.containers import holds_tables, laid_out
+from metarec.data.sources.delimited import read_delimited
 from metarec.data.sources.encoding import as_utf8
-from metarec.data.sources.packed import PACKED
 from metarec.data.sources.separators import start_of
-
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data")
-JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
-ARROW_SUFFIXES = (".feather", ".arrow", ".ipc")
-UNPACKED = (".parquet", ".pq", *ARROW_SUFFIXES, *TEXT_SUFFIXES, *JSON_SUFFIXES)
-SUFFIXES = (*UNPACKED, *(s + packed for packed in PACKED for s in (*TEXT_SUFFIXES, *JSON_SUFFIXES)))
-"""Endings of the files a table can be read from."""
-
-
-def suffix_of(path: Path) -> str:
-    """The ending that says how to read a file, in lower case: `.csv.gz` as well as `.csv`."""
-    suffixes = [s.lower() for s in path.suffixes[-2:]]
-    return "".join(suffixes if suffixes and suffixes[-1] in PACKED else suffixes[-1:])
-
-
-def _bare_suffix(path: Path) -> str:
-    """The ending of what may be packed: `.csv` of `.csv.gz`."""
-    suffix = suffix_of(path)
-    return next((suffix.removesuffix(p) for p in PACKED if suffix.endswith(p)), suffix)
-
-
-def refuse_workbook(path: Path) -> None:
-    """Say what to do with a workbook.
-
-    Raises:
-        BadInput: if a file's name ends as that of one.
-    """
-    if suffix_of(path) in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"):
-        raise BadInput(f"{path} is a workbook; {AS_CSV}")
+from metarec.data.sources.suffixes import (
+    ARROW_SUFFIXES,
+    JSON_SUFFIXES,
+    PARQUET_SUFFIXES,
+    TEXT_SUFFIXES,
+    UNPACKED,
+    WORKBOOK_SUFFIXES,
+    bare_suffix,
+    suffix_of,
+)
 
 
 def read_table(
@@ -71,16 +52,17 @@ def read_table(
         raise BadInput(f"{path} does not exist or is not a file")
     if path.stat().st_size == 0:
         raise BadInput(f"{path} is empty; it needs a line with column names and at least one row")
+    if holds_tables(path):
+        return _only_table(path, encoding, columns)
     suffix = suffix_of(path)
-    refuse_workbook(path)
     try:
-        if suffix in (".parquet", ".pq"):
+        if suffix in PARQUET_SUFFIXES:
             return pl.read_parquet(path), Place(path.name), []
         if suffix in ARROW_SUFFIXES:
             return _read_arrow(path), Place(path.name), []
-        if _bare_suffix(path) in JSON_SUFFIXES:
+        if bare_suffix(path) in JSON_SUFFIXES:
             return _read_json(path, encoding, is_lines="l" in suffix or "nd" in suffix)
-        if _bare_suffix(path) in TEXT_SUFFIXES:
+        if bare_suffix(path) in TEXT_SUFFIXES:
             return read_delimited(path, columns=columns, encoding=encoding)
     except pl.exceptions.PolarsError as error:
         raise BadInput(
@@ -90,7 +72,21 @@ def read_table(
         raise BadInput(f"{path} cannot be read: {error}") from error
     raise BadInput(
         f"{path}: no reader for {suffix or 'a file without an ending'}; tables end in "
-        f"{', '.join(SUFFIXES)}"
+        f"{', '.join((*UNPACKED, *WORKBOOK_SUFFIXES))}, those of text also in .csv.gz and the like"
+    )
+
+
+def _only_table(
+    path: Path, encoding: str | None, columns: Sequence[str] | None
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    with laid_out(path) as (where, found):
+        if where.is_file():
+            table, place, more = read_table(where, encoding, columns)
+            return table, place, [*found, *more]
+        listed = ", ".join(sorted(p.name.split(".")[0] for p in where.iterdir()))
+    raise BadInput(
+        f"{path} holds several tables ({listed}); give it by itself, or by path = in a TOML file, "
+        f"so that all of them are read"
     )
 
 

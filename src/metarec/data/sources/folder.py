@@ -31,7 +31,7 @@ from metarec.data.sources.files import read_table
 from metarec.data.sources.flat import belonging_to, taken_out
 from metarec.data.sources.grades import with_grades
 from metarec.data.sources.joins import better_key
-from metarec.data.sources.lists import looks_like_lists, one_row_each
+from metarec.data.sources.lists import look_alikes, one_row_each
 from metarec.data.sources.moments import with_moment
 from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
@@ -282,7 +282,7 @@ def _events(
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
-    findings = [*findings, *lists, *looks_like_lists(frame["item_id"], place.name)]
+    findings = [*findings, *lists, *look_alikes(frame, names, reading.columns, place.name)]
     frame, grades = with_grades(frame, place.name, raw[0].columns, reading.context or ())
     findings = [*findings, *grades]
     if reading.kind is not None:

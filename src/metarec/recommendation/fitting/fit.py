@@ -6,13 +6,11 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from os import PathLike
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from metarec.data.arguments import check_call, check_type, check_whole, shown
+from metarec.data.arguments import check_type
 from metarec.data.cleaning import cleaned
 from metarec.data.cold_users import Horizon, check_horizon
 from metarec.data.dataset import Dataset, check_data
@@ -45,32 +43,26 @@ from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitting.lessons import has_refusals
 from metarec.recommendation.fitting.past import Past
 from metarec.recommendation.fitting.reading import Reading
-from metarec.recommendation.fitting.steps import Steps
+from metarec.recommendation.fitting.steps import Run
 from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
-from metarec.runtime.jobs import BACKENDS
-from metarec.runtime.progress import Progress, silent
+from metarec.runtime.progress import Progress
 from metarec.runtime.rng import derive
-
-MAX_WORKERS = 4096
-"""Processes of a fit: more is a slip of the hand."""
 
 
 def fit(
     data: Dataset,
     settings: Settings,
-    *,
+    run: Run,
     policy: Policy | str | None = None,
     horizon: Horizon | None = None,
     user_weights: Mapping[str, float] | None = None,
-    checkpoint: str | Path | None = None,
-    workers: int = 1,
-    backend: str = "here",
     prior: Prior | None = None,
-    progress: Progress = silent,
 ) -> FittedModel:
     """Learn from everyone's past; arguments as for `Recommender.fit`."""
-    _check_arguments(data, horizon, checkpoint, workers, backend, progress)
+    check_data(data)
+    check_horizon(horizon)
+    _check_size(data)
     settings = replace(settings, models={**configs_of(data.models), **settings.models})
     read = Reading.of(
         cleaned(data),
@@ -78,15 +70,20 @@ def fit(
         policy=policy,
         horizon=horizon,
         user_weights=user_weights,
-        progress=progress,
+        progress=run.progress,
     )
     start = _Start.of(read, prior)
     _tell_untaught(settings, (*start.names, *_taught_beside(read)))
-    steps = Steps.of(checkpoint, start.version, workers, backend)
     ensemble = fit_ensemble(
-        start.behaviour, start.names, settings.seed, progress, steps, settings.models, start.prior
+        start.behaviour,
+        start.names,
+        settings.seed,
+        run.progress,
+        run.steps(start.version),
+        settings.models,
+        start.prior,
     ).with_words(read.words)
-    model = _put_together(read, start.after(ensemble.trial), ensemble, progress)
+    model = _put_together(read, start.after(ensemble.trial), ensemble, run.progress)
     if len(model.catalog) < LARGE:
         return model
     retrieval = fit_retrieval(model, start.behaviour, derive(settings.seed, "retrieval"))
@@ -171,29 +168,6 @@ def _taught_beside(read: Reading) -> Iterator[str]:
     return (name for name in BESIDE if is_taught.get(name, True))
 
 
-def _check_arguments(
-    data: Dataset,
-    horizon: Horizon | None,
-    checkpoint: str | Path | None,
-    workers: int,
-    backend: str,
-    progress: Progress,
-) -> None:
-    """Refuse what cannot be fitted, or not so.
-
-    Raises:
-        BadInput: naming the argument.
-    """
-    check_whole("workers", workers, 1, at_most=MAX_WORKERS)
-    if not isinstance(backend, str) or backend not in BACKENDS:
-        raise BadInput(f"backend must be one of {', '.join(BACKENDS)}, got {shown(backend)}")
-    check_data(data)
-    check_horizon(horizon)
-    check_type("checkpoint", checkpoint, str | PathLike | None, "a folder")
-    check_call("progress", progress, "a function of (stage, done, note)")
-    _check_size(data)
-
-
 def learns_cold_items(settings: Settings, inputs: ItemInputs, names: Sequence[str]) -> bool:
     """Whether a dedicated model orders cold items among themselves: not where all that is known of
     them is where they stand, of which the models of places know more.
@@ -215,11 +189,11 @@ def fit_like(
     return fit(
         data,
         model.settings if seed is None else replace(model.settings, seed=seed),
+        Run(progress=progress),
         policy=data.policy or model.policy,
         horizon=horizon,
         user_weights=user_weights,
         prior=model.prior,
-        progress=progress,
     )
 
 

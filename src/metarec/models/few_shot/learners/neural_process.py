@@ -12,7 +12,7 @@ from metarec.models.config import setting
 from metarec.models.few_shot.functional import Params, linear, new_linear
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Objective, Prior, Question, question_loss, task_mean
-from metarec.models.few_shot.tasks import Support, TaskBatch, joined
+from metarec.models.few_shot.tasks import Support, TaskBatch, concat
 from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, prior_score
 from metarec.runtime.device import on_device
 
@@ -97,7 +97,7 @@ class NeuralProcess:
         params = self.adapt(prior, batch.support, items)
         noise = torch.randn(params["user"].shape, generator=draw, dtype=params["user"].dtype)
         drawn = params | {"user": params["user"] + on_device(noise) * params["spread"]}
-        informed = self.adapt(prior, joined(batch.support, batch.query), items)
+        informed = self.adapt(prior, concat(batch.support, batch.query), items)
         apart = gaussian_divergence(
             informed["user"], informed["spread"], params["user"], params["spread"]
         ).mean()

@@ -46,7 +46,7 @@ class RidgeLearner(Gaussian):
     dim: int = setting(32, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the noise, the variance of users's levels and of first sessions, and what a
+        """A trunk, the noise, the variance of users' levels and of first sessions, and what a
         liked or disliked event is worth.
         """
         prior = new_trunk(items, profile, self.dim, draw) | {

@@ -13,7 +13,7 @@ from metarec.models.few_shot.functional import Params, linear, new_linear, row
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Objective, Prior, Question, question_loss
 from metarec.models.few_shot.learners.neural_process import gaussian_divergence
-from metarec.models.few_shot.tasks import Support, TaskBatch, joined
+from metarec.models.few_shot.tasks import Support, TaskBatch, concat
 from metarec.models.few_shot.towers import by_task, prior_score
 from metarec.runtime.device import on_device
 
@@ -132,7 +132,7 @@ class TaNP:
         support says, the sharpening.
         """
         params = self.adapt(prior, batch.support, items)
-        informed = self.adapt(prior, joined(batch.support, batch.query), items)
+        informed = self.adapt(prior, concat(batch.support, batch.query), items)
         noise = torch.randn(
             informed["latent"].shape, generator=draw, dtype=informed["latent"].dtype
         )
