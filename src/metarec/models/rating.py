@@ -4,7 +4,8 @@ process over items.
 A rating is mean + item bias + a function of the item's features that every user draws from a
 common Gaussian prior; the features (factors of everyone's residuals beside content) are that
 prior's kernel, so adaptation is one solve of support x support (ALPaCA, Harrison et al. 2018,
-arXiv:1807.08912, with a kernel learned by factorisation instead of a network). What is served is
+arXiv:1807.08912, with a kernel learned by factor analysis instead of a network). It starts where a
+user's profile, and what they rated at all, say; an item's bias, where its content does. Served is
 the median: shares of the three addends and an offset are fitted by absolute error on held-out
 users at each support size, because MAE is asked of it and ratings lean to one side.
 """
