@@ -149,8 +149,8 @@ def started_by_content(
     columns = np.column_stack([content[met], np.log(counts[met])])
     middle = counts[met] @ columns / max(counts.sum(), 1e-12)
     columns = np.column_stack([columns - middle, np.ones(len(columns))])
-    trust = (counts / whole)[met, None]
-    gram = columns.T @ (columns * trust) + config.content_pull * np.eye(columns.shape[1])
+    confidence = (counts / whole)[met, None]
+    gram = columns.T @ (columns * confidence) + config.content_pull * np.eye(columns.shape[1])
     told = np.linalg.solve(gram, columns.T @ (sums / whole)[met])
     by_content = np.append(told[:-2], -middle[:-1] @ told[:-2]).astype(np.float32)
     start = content @ by_content[:-1] + by_content[-1]
