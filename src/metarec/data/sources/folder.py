@@ -14,7 +14,7 @@ import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.column_names import plain
-from metarec.data.columns import rename, renamed, spoken
+from metarec.data.columns import noun_beside, rename, renamed, spoken
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
@@ -294,8 +294,7 @@ def _events(
     frame, said = with_kind(frame, reading.kinds, place.name, reading.context or ())
     findings = [*findings, *said]
     given = {canonical: column for column, canonical in names.items()}
-    if _is_title(given.get("item_id", "")) and "title" not in frame.columns:
-        frame = frame.with_columns(pl.col("item_id").alias("title"))
+    frame = _with_titles(frame, given.get("item_id", ""))
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
@@ -309,9 +308,19 @@ def _events(
     return frame, [*findings, *guessed, *invalid, *odd], given
 
 
-def _is_title(column: str) -> bool:
-    """Whether items are known by what they are called."""
-    return plain(column).endswith(("title", "name"))
+def _with_titles(frame: pl.DataFrame, item: str) -> pl.DataFrame:
+    """Events whose items are known by what they are called have it as their title, too, and
+    `Product` beside `Product code` is one.
+
+    Args:
+        item: what the column of items is called in the file.
+    """
+    if "title" in frame.columns:
+        return frame
+    if plain(item).endswith(("title", "name")):
+        return frame.with_columns(pl.col("item_id").alias("title"))
+    noun = noun_beside(item, frame.columns)
+    return frame if noun is None else frame.rename({noun: "title"})
 
 
 def _renamed(
