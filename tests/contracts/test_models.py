@@ -226,3 +226,20 @@ def test_new_items_are_appended_and_the_others_stay(
             continue
         shares = grown[row, :48] / grown[row, :48].sum()
         np.testing.assert_allclose(shares, before[row] / before[row].sum(), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if n != TWO_TOWER])
+def test_it_is_fitted_where_no_user_took_a_target(behaviour: Behaviour, name: str) -> None:
+    """So it is where the one user who did is held out."""
+    quick = {"outer_steps": 3} if name in LEARNERS else QUICK.get(name, {})
+    histories = behaviour.histories
+    looked = replace(histories, is_target=np.zeros_like(histories.is_target))
+    nobody = replace(behaviour, histories=looked, whole=looked, repeats=None)
+    assert not nobody.targets.lengths.any()
+
+    model = MODELS[name].fit(nobody, np.random.default_rng(0), config_of(name, quick))
+
+    found = evidence(model, nobody.batch_of(np.arange(2), nobody.pool.users(np.arange(2))))
+    assert found.shape == (2, nobody.n_items)
+    assert np.isfinite(found).all()
+    assert (found >= 0).all()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
-from metarec import BadInput, Dataset, Recommender
+from metarec import BadInput, Dataset, Recommender, Request
 from metarec.evaluation.evaluate import evaluate
 
 ITEMS, USERS = 12, 30
@@ -51,3 +52,19 @@ def test_targets_that_come_first_and_never_again_teach_nothing():
 def test_users_who_liked_their_first_items_alone_teach_nothing():
     data = _events(["rating"] * 8, values=[5.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
     _refused(data, "no user likes anything that is a target after their first events")
+
+
+@pytest.mark.parametrize("preset", ["tiny", "small"])
+def test_the_one_user_who_can_teach_is_held_out_and_the_others_teach_nothing(preset: str) -> None:
+    """What learns from tasks then learns from none, and the rest still recommends."""
+    rows = [("u", f"i{n}", "purchase", 1.6e9 + n) for n in range(8)]
+    for user in range(USERS):
+        rows += [(f"v{user}", f"i{(user + n) % ITEMS}", "view", 1.6e9 + n) for n in range(3)]
+    events = pl.DataFrame(rows, ["user_id", "item_id", "kind", "timestamp"], orient="row")
+    ages = pl.DataFrame({"user_id": [f"v{n}" for n in range(USERS)], "age": range(USERS)})
+
+    model = Recommender.fit(Dataset(interactions=events, users=ages), preset, encoder="none")
+    (slate,) = model.recommend([Request(history=[("i1", 1.0)])], k=5)
+
+    assert len(slate.item_ids) == 5
+    assert np.isfinite(slate.scores).all()

@@ -138,8 +138,10 @@ class Behaviour:
 
     def mean_over(self, users: np.ndarray, rows: np.ndarray | sp.csr_matrix) -> np.ndarray:
         """[N] float32 mean of `rows` [len(users), N] over these training users, by their
-        weights.
+        weights; 0 of nobody.
         """
+        if not len(users):
+            return np.zeros(rows.shape[1], np.float32)
         if self.weights is None:
             return np.asarray(rows.mean(0), np.float32).ravel()
         weights = self.weights_of(users)

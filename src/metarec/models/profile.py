@@ -49,11 +49,7 @@ class Profile:
         targets = behaviour.targets.users(users).matrix(behaviour.n_items)
         profiles = behaviour.profiles[users]
         mean = behaviour.mean_over(users, targets)
-        middle = (
-            behaviour.mean_over(users, profiles)
-            if len(users)
-            else np.zeros(profiles.shape[1], np.float32)
-        )
+        middle = behaviour.mean_over(users, profiles)
         centred = profiles - middle
         weighted = (
             centred if behaviour.weights is None else behaviour.weights_of(users)[:, None] * centred

@@ -194,6 +194,8 @@ def train_network(
         able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
         watched = min(sizes.held_out, len(able) // 10)
         watch, learn = able[:watched], able[watched:]
+        if not len(learn):  # the one user who could teach it is held out
+            return network.eval()
         weights = None if behaviour.weights is None else behaviour.weights[learn]
         chance = None if weights is None else weights / weights.sum()
 
