@@ -23,7 +23,7 @@ from metarec import Dataset, Recommender, use_device
 from metarec.features.behaviour import Behaviour
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
 from metarec.models.registry import MODELS, config_of
-from metarec.recommendation.fitting import behaviour_of
+from metarec.recommendation.fitting.fit import behaviour_of
 
 GROUPS = 100
 

@@ -93,7 +93,7 @@ def shown_in_python(model, truth: Truth, cases) -> Iterator[tuple[str, int, list
 
     from metarec import Request
     from metarec.explanation.counterfactual import counterfactual
-    from metarec.recommendation.rules import Rules
+    from metarec.recommendation.ordering.rules import Rules
 
     requests = [Request(history=history, profile=profile) for profile, history in cases]
     rng = np.random.default_rng(0)

@@ -25,7 +25,7 @@ from newcomer_adapter import Model
 def lists(
     train: pl.DataFrame, n_items: int, threshold: float | None, pool: int
 ) -> dict[str, np.ndarray]:
-    """A score of each item, whoever asks: how often it is met, in all or after users's first
+    """A score of each item, whoever asks: how often it is met, in all or after users' first
     events, and how often and how well.
     """
     liked = train if threshold is None else train.filter(pl.col("rating") >= threshold)

@@ -23,7 +23,7 @@ from metarec.data.cold_users import cold_users_of
 from metarec.data.dataset import Dataset
 from metarec.evaluation import metrics
 from metarec.models.registry import REPEAT
-from metarec.recommendation.ensemble_fit import fit_ensemble
+from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 

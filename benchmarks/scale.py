@@ -132,11 +132,13 @@ class Steps:
 
 
 WITHIN = {
-    "metarec.recommendation.ensemble_fit": "ask_held_out train_gate _gates acceptance_of",
-    "metarec.recommendation.lessons": ("gather_tasks known_tasks popularity_of item_statistics_of"),
-    "metarec.recommendation.fitting": "fit",
-    "metarec.recommendation.reading": "_read_items _digest _whole_catalog",
-    "metarec.recommendation.past": "cut_histories",
+    "metarec.recommendation.fitting.ensemble_fit": "ask_held_out train_gate _gates acceptance_of",
+    "metarec.recommendation.fitting.lessons": (
+        "gather_tasks known_tasks popularity_of item_statistics_of"
+    ),
+    "metarec.recommendation.fitting.fit": "fit",
+    "metarec.recommendation.fitting.reading": "_read_items _digest _whole_catalog",
+    "metarec.recommendation.fitting.past": "cut_histories",
 }
 """Functions of a fit that are timed, by the module that calls them."""
 
@@ -146,7 +148,7 @@ def fit_row(folder: Path, preset: str) -> dict[str, Any]:
     import metarec
     from metarec.models.registry import MODELS
     from metarec.models.trend import Trend
-    from metarec.recommendation.past import Past
+    from metarec.recommendation.fitting.past import Past
 
     steps = Steps()
     for name, model in list(MODELS.items()):

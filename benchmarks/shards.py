@@ -32,10 +32,10 @@ import numpy as np
 import metarec
 from large_catalog import asked, cpu
 from metarec import Recommender, Request
+from metarec.recommendation.candidates.some_items import Sums
 from metarec.recommendation.pipeline import recommend_each
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.shards import Shard, merged
-from metarec.recommendation.some_items import Sums
 from scale import ONE_THREAD, write_data
 from serve import Load, http, send_for
 

@@ -33,7 +33,7 @@ import forbidden
 import kinds
 from metarec.data.cleaning import read_clean
 from metarec.data.cold_users import split_cold_users
-from metarec.recommendation.fitting import behaviour_of
+from metarec.recommendation.fitting.fit import behaviour_of
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ERRORS = {
+    "BadEnvironment",
     "BadInput",
     "BrokenArtefact",
     "Fault",
     "HTTPException",
     "MissingExtra",
     "StoreUnavailable",
+    "UnknownDevice",
     "UnknownLanguage",
 }
 """Raised with a sentence for the caller."""

@@ -11,8 +11,8 @@ from jaxtyping import AbstractArray, install_import_hook
 CHECKED = ("metarec.models", "metarec.recommendation")
 """Packages whose functions are checked at each call where they say a shape."""
 WHOLLY = (
-    "metarec.recommendation.gate",
-    "metarec.recommendation.rank",
+    "metarec.recommendation.ensemble.gate",
+    "metarec.recommendation.ordering.top_k",
     "metarec.models.ease",
     "metarec.models.ease_fit",
     "metarec.models.item_knn",

@@ -16,17 +16,6 @@ ROWS = PAGE[START:END].split("\n")[6:]
 CODE = re.compile(r"`([^`]+)`")
 LONGEST_FUNCTION, LONGEST_MODULE = 40, 400
 """Lines; of a function without its docstring."""
-LONG = {
-    "data/columns.py": "what columns are taken for: to be split by the table they are of",
-    "data/columns.py rename": "one pass over the columns, whose order decides",
-    "data/schema.py": "the tables that all stages share; one place to look",
-    "data/sources/config.py _read_source": "to be split: the ways to name a source",
-    "data/sources/config.py read_config": "to be split: the parts of a configuration",
-    "data/sources/roles.py files_of": "to be split: by name first, then by columns",
-    "evaluation/evaluate.py evaluate": "its steps are named; eleven settings are its face",
-    "recommender.py fit": "its steps are named; the settings of a fit are its face",
-}
-"""What is longer still, and why. Nothing is added: name the steps, or move an idea out."""
 
 
 def homes() -> list[tuple[str, str, list[str]]]:
@@ -110,14 +99,11 @@ def test_the_search_for_long_ones_finds_them() -> None:
 
 
 def test_functions_and_modules_are_short() -> None:
-    """Name the steps of a long function, or move an idea of a long module to its own file; what is
-    short by now leaves the list.
-    """
+    """Name the steps of a long function, or move an idea of a long module to its own file."""
     source = ROOT / "src" / "metarec"
     found = {
         one
         for path in sorted(source.rglob("*.py"))
         for one in long_ones(str(path.relative_to(source)), path.read_text("utf-8"))
     }
-    assert sorted(found - set(LONG)) == []
-    assert sorted(set(LONG) - found) == []
+    assert sorted(found) == []

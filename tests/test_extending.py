@@ -15,7 +15,7 @@ import pytest
 import metarec
 from metarec.data.errors import BadInput
 from metarec.evaluation.baselines import BASELINES
-from metarec.evaluation.leave_last_out import evaluate_last_out, leave_last_out_split
+from metarec.evaluation.papers.leave_last_out import evaluate_last_out, leave_last_out_split
 from metarec.evaluation.report import to_text
 from metarec.features.encoders import encode
 from metarec.models.few_shot.learners import LEARNERS

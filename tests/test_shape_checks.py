@@ -11,7 +11,7 @@ from jaxtyping import TypeCheckError
 
 from metarec.models.ease import Ease
 from metarec.models.trend import Trend
-from metarec.recommendation.gate import Gate
+from metarec.recommendation.ensemble.gate import Gate
 
 
 def test_a_wrong_shape_fails():

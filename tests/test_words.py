@@ -55,7 +55,7 @@ EXCEPTIONS = {
     "src/metarec/runtime/old_names.py": "names that saved models and command lines used before",
     "src/metarec/models/names.py": "ids that models had before",
     "src/metarec/recommender.py": "`person_template` of earlier programs is still taken",
-    "src/metarec/data/columns.py": "names that columns have in the data of others",
+    "src/metarec/data/column_names.py": "names that columns have in the data of others",
     "src/metarec/data/domains/health.toml": "names that columns have in the data of others",
     "docs/guide/policies.md": "names that columns have in the data of others",
     "src/metarec/app/page/user.js": "the key under which browsers keep the user since before",

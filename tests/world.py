@@ -3,7 +3,7 @@ each user.
 
 Users of a taste take every item of that taste but one, and each item is withheld equally often, so
 popularity says nothing and the withheld item must come first. Items say their taste in their words
-and their tag; users's `home` follows their taste, so that content and profile can be tested alone.
+and their tag; users' `home` follows their taste, so that content and profile can be tested alone.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ users a step.
 
 The loop is the paper's (Lee et al. 2019, arXiv:1908.00413): user by user, every attribute
 embedded anew from its multi-hot vector, fast weights by `create_graph=True`. Ours embeds each film
-of the meta-batch once, by look-up, and takes all users's local steps at once. Data are drawn at
+of the meta-batch once, by look-up, and takes all users' local steps at once. Data are drawn at
 random, with that data set's sizes.
 """
 

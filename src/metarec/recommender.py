@@ -15,15 +15,16 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
 from metarec.features.behaviour import Behaviour
 from metarec.models.config import Models
-from metarec.recommendation import fitting, growing, pipeline, questions, rating, score, storage
+from metarec.recommendation import onboarding, pipeline, questions, rating, score, storage
 from metarec.recommendation.card import model_card
+from metarec.recommendation.ensemble.prior import Prior
 from metarec.recommendation.explained import Explanation
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.onboarding import Questions
-from metarec.recommendation.prior import Prior
+from metarec.recommendation.fitting import fit, growing
+from metarec.recommendation.fitting.steps import Run
+from metarec.recommendation.ordering.rerank import Reranker
+from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.ranking import SlateOptions
-from metarec.recommendation.rerank import Reranker
-from metarec.recommendation.rules import Rules
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import ItemIds, Request, Slate, observed
 from metarec.runtime.progress import Progress, silent
@@ -81,19 +82,9 @@ class Recommender(FittedModel):
             user_template=person_template if user_template is None else user_template,
             models={} if models is None else models,  # type: ignore[arg-type]
         )
-        model = fitting.fit(
-            data,
-            settings,
-            policy=policy,
-            horizon=horizon,
-            user_weights=user_weights,
-            checkpoint=checkpoint,
-            workers=workers,
-            backend=backend,
-            prior=None if prior is None else Recommender.as_prior(prior),
-            progress=progress,
-        )
-        return cls.of(model)
+        run = Run(checkpoint=checkpoint, workers=workers, backend=backend, progress=progress)
+        start = None if prior is None else Recommender.as_prior(prior)
+        return cls.of(fit.fit(data, settings, run, policy, horizon, user_weights, start))
 
     def fit_like(
         self,
@@ -105,15 +96,15 @@ class Recommender(FittedModel):
         progress: Progress = silent,
     ) -> Recommender:
         """This model's settings, and its policy where `data` have none, fitted on other data."""
-        return self.of(fitting.fit_like(self, data, seed, horizon, user_weights, progress))
+        return self.of(fit.fit_like(self, data, seed, horizon, user_weights, progress))
 
     def as_prior(self) -> Prior:
         """What holds elsewhere too: the gate, and a map from text to taste."""
-        return fitting.prior_of(self)
+        return fit.prior_of(self)
 
     def behaviour(self) -> Behaviour:
         """What its scorers learned from: for fitting another scorer beside them."""
-        return fitting.behaviour_of(self)
+        return fit.behaviour_of(self)
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """[B, N] float32 log-scores of the whole catalog, seen items included."""
@@ -169,7 +160,7 @@ class Recommender(FittedModel):
 
     def questions(
         self, requests: Sequence[Request], k: int = 5, *, exclude: ItemIds | None = None
-    ) -> Questions:
+    ) -> onboarding.Questions:
         """Which items, of those the policy allows, to ask each user about first."""
         return questions.ask(self, requests, k, () if exclude is None else exclude)
 

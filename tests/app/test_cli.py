@@ -161,6 +161,46 @@ def test_a_server_that_ends_by_itself_has_said_why() -> None:
     assert cli.explain_failure(SystemExit(3)) == (1, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "line"),
+    [
+        ("DEVICE", "nix", "METAREC_DEVICE must be one of cpu, auto, cuda, mps, got 'nix'"),
+        ("ONLINE", "off", "METAREC_ONLINE must be one of 1, true, yes, 0, false, no, got 'off'"),
+        (
+            "TRACEBACK",
+            "on",
+            "METAREC_TRACEBACK must be one of 1, true, yes, 0, false, no, got 'on'",
+        ),
+        ("HOME", __file__, f"METAREC_HOME must name a folder, got {__file__!r}"),
+        ("HOME", f"{__file__}/in", f"METAREC_HOME must name a folder, got '{__file__}/in'"),
+        ("LANG", "tlh", "METAREC_LANG must be one of en, zh, got 'tlh'"),
+        ("ONLIEN", "0", "METAREC_ONLIEN is no setting; did you mean METAREC_ONLINE?"),
+        ("DEVCE", "cpu", "METAREC_DEVCE is no setting; did you mean METAREC_DEVICE?"),
+    ],
+)
+def test_a_wrong_variable_is_refused_by_commands_that_do_not_read_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, said: str, line: str
+) -> None:
+    monkeypatch.setenv(f"METAREC_{name}", said)
+    assert run("data", "list", "--json") == (2, "", f"metarec: {line}\n")
+
+
+def test_variables_may_be_empty_and_no_means_no(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DEVICE", "HOME", "LANG", "ONLINE", "TRACEBACK"):
+        monkeypatch.setenv(f"METAREC_{name}", "")
+    assert run("data", "list", "--json")[0] == 0
+    monkeypatch.setenv("METAREC_TRACEBACK", "0")
+    assert "Traceback" not in run("fit", "nowhere", "--out", "m")[2]
+
+
+def test_an_old_option_in_an_unknown_language_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAREC_LANG", "tlh")
+    code, _, error = run("fit", "nowhere", "--person-template", "x")
+    assert (code, error) == (2, "metarec: METAREC_LANG must be one of en, zh, got 'tlh'\n")
+
+
 def test_a_fault_of_ours_is_exit_1_and_asks_to_be_reported() -> None:
     code, line = cli.explain_failure(KeyError("x"))
     assert code == 1

@@ -134,7 +134,7 @@ def test_it_is_told_in_one_line_and_nothing_changes(
 
 def test_rules_take_lists_of_ids() -> None:
     from metarec import BadInput
-    from metarec.recommendation.rules import Rules
+    from metarec.recommendation.ordering.rules import Rules
 
     for wrong in ({"pin": "B1"}, {"ban": "B1"}, {"ban": [None]}, {"quota": ["a"]}):
         with pytest.raises(BadInput):

@@ -23,7 +23,7 @@ from metarec.app.service.schemas import UserInput
 from metarec.feedback import open_store
 from metarec.feedback.events import Event
 from metarec.feedback.registry import Registry
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.models.base import dense
 
 ACTS = [

@@ -16,7 +16,7 @@ from metarec.data.errors import DataWarning
 from metarec.models.base import Model, dense
 from metarec.models.registry import MODELS, USER_TEXT
 from metarec.models.transformer.scorer import TransformerConfig
-from metarec.recommendation.ensemble_fit import fit_ensemble
+from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
 from metarec.recommendation.settings import PRESETS
 
 BLEND = "blend"

@@ -29,7 +29,7 @@ from metarec.models.registry import (
     USER_TEXT,
     config_of,
 )
-from metarec.recommendation.fitting import behaviour_of
+from metarec.recommendation.fitting.fit import behaviour_of
 
 TWO_TOWER = "bert_two_tower"
 """Reads users by a pretrained encoder; tests of its own give it one."""

@@ -141,3 +141,48 @@ def test_files_of_all_that_is_said_stay_apart(tmp_path: Path) -> None:
     tables = open_tables(folder)
     assert not [f for f in tables.findings if f.rule == "joins"]
     assert pl.Series(tables.interactions["user_id"]).to_list() == ["A", "B"]
+
+
+def test_events_of_three_tables_are_joined_over_the_one_between(tmp_path: Path) -> None:
+    visits = (f"v{n},c{n % 5},2024-01-{n + 1:02d}" for n in range(20))
+    bookings = (f"b{n},v{n},x{n % 7}" for n in range(20))
+    tables = {
+        "members.csv": ["member_id,card_id,plan", *(f"u{n},c{n},basic" for n in range(5))],
+        "cards.csv": ["card_id,member_id", *(f"c{n},u{n}" for n in range(5))],
+        "visits.csv": ["visit_id,card_id,time", *visits],
+        "bookings.csv": ["booking_id,visit_id,class_id", *bookings],
+    }
+    for name, lines in tables.items():
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    data, report = read_clean(tmp_path)
+    events = data.interactions
+    assert (len(events), events.has_time) == (20, True)
+    assert set(events.frame["user_id"]) == {f"u{n}" for n in range(5)}
+    assert sum(f.rule == "joins" for f in report.findings) == 2
+    assert not any("visits.csv" in f.why for f in report.findings if "not read" in f.why)
+
+
+def test_a_key_is_known_by_its_tables_name_before_it(tmp_path: Path) -> None:
+    loans = "".join(f"{n},u{n % 5},B{n % 7},2024-01-{n + 1:02d}\n" for n in range(20))
+    (tmp_path / "loans.csv").write_text(f"loan_id,borrower,copy_barcode,date\n{loans}")
+    copies = "".join(f"B{n},978{n // 2}\n" for n in range(7))
+    (tmp_path / "copies.csv").write_text(f"barcode,isbn\n{copies}")
+    (tmp_path / "books.csv").write_text("isbn,title\n9780,One\n9781,Two\n9782,Six\n9783,Ten\n")
+    data, _ = read_clean(tmp_path)
+    assert data.items.titles() == ["One", "Two", "Six", "Ten"] and len(data.interactions) == 20
+
+
+def test_items_by_how_a_name_ends_and_tables_behind_the_name_of_their_program(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"c{n % 7},Course {n % 7},u{n % 5},2024-01-{n + 1:02d}\n" for n in range(20))
+    names = "canvas_course_id,course_name,canvas_user_id,created_at"
+    (tmp_path / "enrollments.csv").write_text(f"{names}\n{rows}")
+    data, report = read_clean(tmp_path / "enrollments.csv")
+    assert data.items.titles()[3] == "Course 3" and "c3" in data.items.vocabulary.ids
+    assert any("'canvas_course_id' of enrollments.csv was" in f.why for f in report.findings)
+    watched = "".join(f"{n},u{n % 5},m{n % 7},{n % 4}\n" for n in range(35))
+    app = put(tmp_path / "app", app_movie="id,title m1,One m2,Two", app_user="id,login u1,Kim")
+    (app / "app_watch.csv").write_text(f"id,user_id,movie_id,rating\n{watched}")
+    data, _ = read_clean(app)
+    assert "Two" in data.items.titles() and "login" in data.users.frame.columns

@@ -97,7 +97,7 @@ def test_a_server_that_does_not_answer_keeps_the_password_to_itself() -> None:
 
 def test_our_own_event_store(tmp_path: Path) -> None:
     from metarec.feedback.events import Event
-    from metarec.feedback.store import Store
+    from metarec.feedback.store.event_store import Store
 
     store = Store(str(tmp_path / "events.db"))
     store.append(
@@ -295,3 +295,19 @@ def test_findings_of_every_source_are_reported(tmp_path: Path) -> None:
     with pytest.warns(DataWarning, match="missing_ids"):
         read(tmp_path / "c.toml")
     assert len(data.interactions) <= 192
+
+
+def test_tables_of_other_names_are_told_apart_by_their_columns(tmp_path: Path) -> None:
+    frame = events()
+    fill(
+        sa.create_engine(f"sqlite:///{tmp_path}/shop.db"),
+        order_items=frame.select("item_id", pl.int_range(pl.len()).alias("order_id")),
+        orders=frame.select("user_id", "timestamp", pl.int_range(pl.len()).alias("id")),
+        stock=item_table(),
+    )
+    data, report = read_clean(tmp_path / "shop.db")
+    assert len(data.interactions) == 96 and data.items.titles()[0] == "Item 0"
+    assert any("joined" in f.why for f in report.findings)
+    fill(sa.create_engine(f"sqlite:///{tmp_path}/two.db"), a=frame, b=frame)
+    with pytest.raises(BadInput, match="(?s)it has a, b; .*may each be the table.*name a table"):
+        read(f"sqlite:///{tmp_path}/two.db")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from metarec.data.schema import BadInput
-from metarec.evaluation.hire_contexts import hire_movies
-from metarec.evaluation.reproduce import published_lines, reproduce
+from metarec.evaluation.papers.hire_contexts import hire_movies
+from metarec.evaluation.papers.reproduce import published_lines, reproduce
 
 FILMS, KNOWN, NEW = 60, 50, 70
 

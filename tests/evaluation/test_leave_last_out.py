@@ -7,7 +7,7 @@ import pytest
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
 from metarec.evaluation.baselines.transitions import TransitionsAndCosine
-from metarec.evaluation.leave_last_out import (
+from metarec.evaluation.papers.leave_last_out import (
     evaluate_last_out,
     leave_last_out_split,
     measure_last,

@@ -6,14 +6,14 @@ import pytest
 
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
-from metarec.evaluation.paper_baselines import Chance, ItemMean
-from metarec.evaluation.paper_protocols import (
+from metarec.evaluation.papers.baselines import Chance, ItemMean
+from metarec.evaluation.papers.protocols import (
     PROTOCOLS,
     describe_rows,
     evaluate_by_protocol,
     measure_queries,
 )
-from metarec.evaluation.paper_splits import melu_split, tanp_split
+from metarec.evaluation.papers.splits import melu_split, tanp_split
 
 
 def rated(users: int = 60, items: int = 90, events: int = 45, seed: int = 0) -> Dataset:

@@ -11,14 +11,14 @@ import pytest
 
 from metarec.data.schema import BadInput
 from metarec.evaluation.own_recommender import OwnRecommender
-from metarec.evaluation.paper_splits import Published
-from metarec.evaluation.reproduce import (
+from metarec.evaluation.papers.reproduce import (
     TABLES,
     published_lines,
     reproduce,
     sequences,
     tanp_lastfm,
 )
+from metarec.evaluation.papers.splits import Published
 
 
 @pytest.fixture(scope="module")

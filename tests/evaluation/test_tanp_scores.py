@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from metarec.evaluation.tanp_scores import tanp_scores
+from metarec.evaluation.papers.tanp_scores import tanp_scores
 
 
 def by_hand(

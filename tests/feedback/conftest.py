@@ -9,7 +9,7 @@ pytest.importorskip("sqlalchemy")
 
 from feedback.cluster import Cluster, private_cluster  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
-from metarec.feedback.store import Store  # noqa: E402
+from metarec.feedback.store.event_store import Store  # noqa: E402
 
 _numbers = itertools.count()
 

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput
-from metarec.feedback import open_store, tables
-from metarec.feedback.arm_health import (
+from metarec.feedback import open_store
+from metarec.feedback.events import Event, Exposure, Impression
+from metarec.feedback.experiments.arm_health import (
     FAILED,
     add_answers,
     answers_of,
@@ -21,10 +22,8 @@ from metarec.feedback.arm_health import (
     coverage_ratios,
     seconds_of,
 )
-from metarec.feedback.events import Event, Exposure, Impression
-from metarec.feedback.experiment_counts import count_users
-from metarec.feedback.experiment_results import broken_guardrails, results
-from metarec.feedback.experiments import (
+from metarec.feedback.experiments.counts import count_users
+from metarec.feedback.experiments.experiment import (
     Arm,
     ArmSettings,
     Experiment,
@@ -39,9 +38,11 @@ from metarec.feedback.experiments import (
     start,
     stop,
 )
+from metarec.feedback.experiments.results import broken_guardrails, results
 from metarec.feedback.forgetting import forget
 from metarec.feedback.merging import merge_user
 from metarec.feedback.outcomes import ValueScale
+from metarec.feedback.store import tables
 
 SCALE = ValueScale(
     has_values=False,
@@ -119,7 +120,7 @@ def test_users_fall_into_arms_by_the_shares_and_independently_of_other_experimen
 
 def test_an_arm_is_the_same_in_another_process():
     program = (
-        "from metarec.feedback.experiments import *\n"
+        "from metarec.feedback.experiments.experiment import *\n"
         "e = Experiment(name='ranking', arms=[Arm(name='a', share=.5), Arm(name='b', share=.5)])\n"
         "print(''.join(e.arm_of(f'user{n}').name for n in range(100)))"
     )

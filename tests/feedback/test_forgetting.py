@@ -29,7 +29,7 @@ from metarec.feedback.forgetting import (
 )
 from metarec.feedback.forgotten_rows import clean_folder, remove_user, tidy
 from metarec.feedback.registry import Registry
-from metarec.feedback.tombstones import all_asked
+from metarec.feedback.store.tombstones import all_asked
 from metarec.runtime.artefacts import Artefact, read_artefact, write_artefact
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metarec.feedback.sequential import MIN_USERS, Sums, difference, share_mismatch
+from metarec.feedback.experiments.sequential import MIN_USERS, Sums, difference, share_mismatch
 
 ALPHA, USERS = 0.05, 2_500
 

@@ -11,10 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from metarec.data.schema import BadInput
-from metarec.feedback import open_store, tables
-from metarec.feedback.engines import with_schema
+from metarec.feedback import open_store
 from metarec.feedback.events import Appended, Event, EventConflict, Impression, StoreUnavailable
-from metarec.feedback.migrations import MIGRATIONS, migrate
+from metarec.feedback.store import tables
+from metarec.feedback.store.engines import with_schema
+from metarec.feedback.store.migrations import MIGRATIONS, migrate
 
 _databases = itertools.count()
 
@@ -280,7 +281,7 @@ def test_the_schema_grows_step_by_step_to_the_tables_in_use(store_url):
     """From an empty database, and from every earlier version with rows in it, the result is what
     `tables.py` says.
     """
-    from metarec.feedback.engines import known_url
+    from metarec.feedback.store.engines import known_url
 
     engine = sa.create_engine(known_url(store_url)[0])
     with engine.begin() as connection:
@@ -441,7 +442,7 @@ def test_every_connection_waits_only_so_long(database):
 
 @pytest.mark.postgres
 def test_a_lock_on_a_server_is_waited_for_by_turns(database, monkeypatch):
-    monkeypatch.setattr("metarec.feedback.engines.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("metarec.feedback.store.engines.LOCK_SECONDS", 0.2)
     import psycopg
 
     store = open_store(database)

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from metarec.app.cli import main
 from metarec.feedback import open_store
-from metarec.feedback.engines import known_url
 from metarec.feedback.events import Event
 from metarec.feedback.forgetting import forget
-from metarec.feedback.migrations import MIGRATIONS, migrate
+from metarec.feedback.store.engines import known_url
+from metarec.feedback.store.migrations import MIGRATIONS, migrate
 
 
 def run(capsys, *words) -> tuple[int, str, str]:

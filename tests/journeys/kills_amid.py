@@ -26,14 +26,14 @@ import sqlalchemy as sa
 from metarec.data.schema import Profiles
 from metarec.feedback import open_store
 from metarec.feedback.checks import check_store
-from metarec.feedback.engines import known_url
 from metarec.feedback.erasing import erase_server
 from metarec.feedback.events import Event
 from metarec.feedback.forgetting import forget
 from metarec.feedback.forgotten_rows import tidy
-from metarec.feedback.migrations import MIGRATIONS, migrate
 from metarec.feedback.registry import Registry
-from metarec.feedback.store import Store
+from metarec.feedback.store.engines import known_url
+from metarec.feedback.store.event_store import Store
+from metarec.feedback.store.migrations import MIGRATIONS, migrate
 from metarec.recommender import Recommender
 
 MARK = "-q7Zk"

@@ -16,7 +16,7 @@ for module in ("fastapi", "uvicorn", "sqlalchemy"):
 
 from journeys.running import Running  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
-from metarec.feedback.experiments import Experiment  # noqa: E402
+from metarec.feedback.experiments.experiment import Experiment  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
 
 USERS = [f"user{n}" for n in range(60)]

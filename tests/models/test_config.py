@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
+import pickle
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,11 @@ from metarec.data.errors import BadInput, DataWarning
 from metarec.models import registry
 from metarec.models.config import ModelConfig
 from metarec.models.ease_config import EaseConfig
+from metarec.models.few_shot.learners import LEARNERS, own_settings
 from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.registry import MODELS
 from metarec.recommendation.configs import BESIDE, config_of
+from metarec.recommendation.storage import from_artefact, to_artefact
 from metarec.recommender import Recommender
 from world import World
 
@@ -79,6 +83,15 @@ def test_numbers_beside_models_say_why_nobody_sets_them() -> None:
         ("refusals", {"min_user": 2}, "models.refusals has no setting 'min_user'; did you mean"),
         ("eas", {}, "there is no model 'eas' .did you mean 'ease'"),
         ("gaet", {}, "there is no model 'gaet' .did you mean 'gate'"),
+        (
+            "maml",
+            {"inner_step": 2},
+            "models.maml has no setting 'inner_step'; did you mean 'inner_s",
+        ),
+        ("cavia", {"inner_lr": 0}, "LearnedConfig.cavia..inner_lr must be above 0, got 0.0"),
+        ("tanp", {"clusters": 0}, "LearnedConfig.tanp..clusters must be 1 or more, got 0"),
+        ("r2d2", {"dim": "wide"}, "LearnedConfig.r2d2..dim must be a whole number, got 'wide'"),
+        ("r2d2", {"name": "maml"}, "models.r2d2 has no setting 'name'"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(name: str, given: object, said: str) -> None:
@@ -144,6 +157,36 @@ def test_the_gate_and_what_it_reads_are_set_like_models(world: World, tmp_path: 
     again = Recommender.load(tmp_path / "model")
     assert again.settings.models == other.settings.models
     assert set(again.settings.models) == set(given)
+
+
+def test_numbers_of_a_learner_of_its_own_have_a_range() -> None:
+    for name, method in LEARNERS.items():
+        for setting, one in own_settings(method).items():
+            ends = {one.metadata["least"], one.metadata["above"]}
+            assert ends != {None}, f"{name}: say from which number on {setting} makes sense"
+
+
+def test_a_learner_s_own_numbers_are_set_in_toml_like_those_of_a_model(tmp_path: Path) -> None:
+    rows = [f"u{u},i{(u * k) % 7},{k}" for u in range(12) for k in range(1, 6)]
+    (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    (tmp_path / "metarec.toml").write_text(
+        "[models.maml]\ninner_steps = 1\ninner_lr = 0.2\nouter_steps = 1\n\n"
+        '[[sources]]\ninteractions = "events.csv"\n'
+    )
+    model = Recommender.fit(metarec.read(tmp_path), "tiny", encoder="none")
+    maml = model.ensemble.scorers["maml"]
+    assert maml.inner_steps == 1 and maml.learner.learner.adaptation.inner_lr == 0.2  # type: ignore
+    assert "inner_steps 1, inner_lr 0.2, kappa 1" in model.card()
+    config = model.settings.models["maml"]
+    assert pickle.loads(pickle.dumps(config)) == config  # as it goes to workers
+    whole = to_artefact(model)
+    once = json.loads(json.dumps(whole.config))
+    for saved in (once["models"]["maml"], once["settings"]["models"]["maml"]):
+        saved["learner"] = {name: saved.pop(name) for name in ("inner_steps", "inner_lr")}
+    for facts in (whole.config, once):  # that of an earlier version too
+        again = from_artefact(replace(whole, config=facts))
+        assert again.settings == model.settings
+        assert again.ensemble.configs == model.ensemble.configs
 
 
 def test_a_toml_file_sets_models_and_arguments_go_before_it(tmp_path: Path) -> None:

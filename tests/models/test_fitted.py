@@ -149,17 +149,17 @@ def test_values_are_seen_and_told_as_they_are():
     behaviour = two_tastes()
     scale = ValueScale.fit(behaviour)
     assert (scale.low, scale.high, scale.middle) == (1.0, 5.0, 3.0)
-    liking = scale.seen(behaviour.histories, "liking").values
+    liking = scale.transform(behaviour.histories, "liking").values
     assert ((liking > 0) == (behaviour.histories.values >= 4.0)).all()
     assert liking.min() == -1.0
     assert liking.max() == 1.0
-    unit = scale.seen(behaviour.histories, "unit").values
+    unit = scale.transform(behaviour.histories, "unit").values
     np.testing.assert_allclose(1.0 + 4.0 * unit, behaviour.histories.values, rtol=1e-6)
-    residual = scale.seen(behaviour.histories, "residual")
+    residual = scale.transform(behaviour.histories, "residual")
     dense = np.zeros((len(residual), behaviour.n_items), np.float32)
     dense[residual.owners, residual.items] = residual.values
     np.testing.assert_allclose(
-        scale.told(dense, "residual")[residual.owners, residual.items],
+        scale.inverse_transform(dense, "residual")[residual.owners, residual.items],
         behaviour.histories.values,
         atol=1e-4,
     )
@@ -174,7 +174,7 @@ def test_acts_without_values_are_all_liked():
         ),
         relevant_from=-np.inf,
     )
-    assert (ValueScale.fit(acts).seen(acts.histories, "liking").values == 1.0).all()
+    assert (ValueScale.fit(acts).transform(acts.histories, "liking").values == 1.0).all()
 
 
 @pytest.mark.parametrize("name", ["r2d2", "deep_kernel", "siamese", "anil"])

@@ -14,8 +14,8 @@ from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.users import UserBatch
 from metarec.models.local_knn import LocalKnn, LocalKnnConfig
-from metarec.recommendation.fitting import behaviour_of
-from metarec.recommendation.lessons import told_to
+from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.fitting.lessons import told_to
 from metarec.recommender import Recommender
 
 HERE, CLOSE, FAR, FARTHER = (52.52, 13.405), (52.521, 13.41), (48.137, 11.575), (48.15, 11.6)

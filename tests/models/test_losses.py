@@ -104,7 +104,7 @@ def test_training_lowers_the_loss_of_fresh_tasks():
         behaviour.content, np.random.default_rng(0)
     )
     tasks = FewShotTasks(
-        histories=ValueScale.fit(behaviour).seen(behaviour.histories, "liking"),
+        histories=ValueScale.fit(behaviour).transform(behaviour.histories, "liking"),
         n_items=behaviour.n_items,
         pool=3,
     )

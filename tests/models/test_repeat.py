@@ -13,7 +13,7 @@ from metarec import Dataset, Recommender, Request
 from metarec.data.cold_users import Horizon
 from metarec.models.base import dense
 from metarec.models.repeat import Repeat, RepeatConfig
-from metarec.recommendation.some_items import Asking, StandIns
+from metarec.recommendation.candidates.some_items import Asking, StandIns
 
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
 DAILY = ("messenger", "browser")

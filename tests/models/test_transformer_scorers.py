@@ -3,7 +3,7 @@ met.
 """
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from metarec.data.cold_users import Horizon
 from metarec.features.behaviour import Behaviour
 from metarec.features.items import ItemInputs
+from metarec.models.registry import BEHAVIOR_ENCODERS
 from metarec.models.transformer import scorer as transformers
 from metarec.models.transformer.scorer import (
     CandidateTransformer,
@@ -21,6 +22,9 @@ from metarec.models.transformer.scorer import (
     Transformer,
     TransformerConfig,
 )
+from metarec.models.transformer.sizes import SequenceSizes
+from metarec.models.transformer.training_set import SequenceTraining
+from metarec.recommendation.configs import config_of
 from world import evidence_of, read_events, read_lists
 
 
@@ -124,3 +128,15 @@ def test_the_window_of_caser_is_set_and_saved(behaviour):
     arrays["settings"] = np.frombuffer(json.dumps(settings).encode(), np.uint8)
     old = Caser.from_arrays(arrays)
     np.testing.assert_array_equal(model.evidence(users), old.evidence(users))
+
+
+def test_every_setting_of_training_and_size_is_one_of_a_model() -> None:
+    models = {name: {one.name for one in fields(config_of(name))} for name in BEHAVIOR_ENCODERS}
+    for kind, own in ((SequenceTraining, set()), (SequenceSizes, {"max_events", "tie_weights"})):
+        assert {one.name for one in fields(kind)} - own <= set.union(*models.values())
+    assert [name for name in models if "masked" in models[name]] == ["encoder"]
+    config = config_of("encoder", {"masked": 0.5, "prefixes": 2, "positives": 3, "layers": 2})
+    training = config.training()
+    assert (training.masked, training.prefixes, training.positives) == (0.5, 2, 3)
+    assert config.sizes(9).layers == 2 and config.sizes(9).max_events == 9
+    assert config_of("caser", {"window": 7}).sizes(9).window == 7

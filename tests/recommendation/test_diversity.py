@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from metarec.evaluation.metrics import diversity
-from metarec.recommendation.diversity import Diversity
-from metarec.recommendation.rerank import Reranker, chosen
+from metarec.recommendation.ordering.diversity import Diversity
+from metarec.recommendation.ordering.rerank import Reranker, chosen
 
 # Items 0 to 3 point one way, 4 and 5 another.
 EMBEDDINGS = np.array([[1, 0], [2, 0.01], [1, 0.02], [3, 0.0], [0, 1], [0.01, 2]], dtype=np.float32)

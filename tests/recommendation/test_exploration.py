@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from metarec.features.histories import Histories
-from metarec.recommendation import exploration
-from metarec.recommendation.exploration import (
+from metarec.recommendation.ordering import exploration
+from metarec.recommendation.ordering.exploration import (
     directions_of,
     explore,
     place_probability,

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from metarec.data.domains import domain, pack_kinds
-from metarec.recommendation.fulfilment import fulfilled_items, fulfils, gives_up, listed_items
+from metarec.recommendation.policy.fulfilment import (
+    fulfilled_items,
+    fulfils,
+    gives_up,
+    listed_items,
+)
 
 KINDS = pack_kinds(domain("education"))
 

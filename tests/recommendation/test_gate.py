@@ -7,12 +7,13 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from metarec.recommendation import gate_tasks, held_out_tasks, lessons
-from metarec.recommendation.gate import Gate, log_scores
-from metarec.recommendation.gate_config import GateConfig
-from metarec.recommendation.gate_tasks import GateTasks
-from metarec.recommendation.gate_training import _ranking_loss, train_gate
-from metarec.recommendation.gate_tuning import FACTORS, _at, _Sums
+from metarec.recommendation.ensemble import gate_tasks, held_out_tasks
+from metarec.recommendation.ensemble.gate import Gate, log_scores
+from metarec.recommendation.ensemble.gate_config import GateConfig
+from metarec.recommendation.ensemble.gate_tasks import GateTasks
+from metarec.recommendation.ensemble.gate_training import _ranking_loss, train_gate
+from metarec.recommendation.ensemble.gate_tuning import FACTORS, _at, _Sums
+from metarec.recommendation.fitting import lessons
 
 
 @pytest.fixture

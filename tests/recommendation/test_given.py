@@ -11,9 +11,9 @@ import torch
 
 from metarec import Recommender, Request
 from metarec.features.histories import Histories
-from metarec.recommendation.gate import Gate
-from metarec.recommendation.gate_tasks import MAX_GIVEN, GateTasks, _at_most
-from metarec.recommendation.given import GivenGates, train_given
+from metarec.recommendation.ensemble.gate import Gate
+from metarec.recommendation.ensemble.gate_tasks import MAX_GIVEN, GateTasks, _at_most
+from metarec.recommendation.ensemble.given import GivenGates, train_given
 from served_model import saved_model
 
 USERS, ITEMS = 120, 30

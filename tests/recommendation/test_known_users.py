@@ -7,8 +7,8 @@ import numpy as np
 from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.ensemble_fit import fit_ensemble
-from metarec.recommendation.held_out_tasks import as_known, known_length, known_tasks
+from metarec.recommendation.ensemble.held_out_tasks import as_known, known_length, known_tasks
+from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
 
 
 def walks(users: int = 300, items: int = 40, length: int = 10) -> Behaviour:

@@ -12,14 +12,14 @@ import pytest
 from metarec.data.cold_users import LONG, SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
-from metarec.recommendation.ensemble_fit import fit_ensemble
-from metarec.recommendation.held_out_tasks import (
+from metarec.recommendation.ensemble.held_out_tasks import (
     GateTasks,
     as_longer,
     known_length,
     longer_shots,
     longer_tasks,
 )
+from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
 
 ITEMS = 60
 

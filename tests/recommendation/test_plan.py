@@ -13,9 +13,9 @@ from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
 from metarec.models import gram, markov_counts
 from metarec.models.item_knn import ItemKnn
-from metarec.recommendation import lessons
-from metarec.recommendation.gate_config import GateConfig
-from metarec.recommendation.plan import plan_fit
+from metarec.recommendation.ensemble.gate_config import GateConfig
+from metarec.recommendation.fitting import lessons
+from metarec.recommendation.fitting.plan import plan_fit
 from metarec.recommendation.settings import PRESETS, Settings
 from metarec.recommender import Recommender
 from served_model import context_model

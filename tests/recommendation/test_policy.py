@@ -8,7 +8,7 @@ import pytest
 
 from metarec.data.domains import Exclusion, Policy, domain
 from metarec.data.schema import BadInput
-from metarec.recommendation.policy import PolicyCheck
+from metarec.recommendation.policy.policy import PolicyCheck
 from metarec.recommendation.slate import Request
 
 ITEMS = pl.DataFrame(

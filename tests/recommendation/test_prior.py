@@ -13,8 +13,9 @@ from metarec.app import cli
 from metarec.data.dataset import Dataset
 from metarec.data.read import read
 from metarec.data.schema import BadInput
-from metarec.recommendation.fitting import fit
-from metarec.recommendation.prior import Prior, Trial
+from metarec.recommendation.ensemble.prior import Prior, Trial
+from metarec.recommendation.fitting.fit import fit
+from metarec.recommendation.fitting.steps import Run
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
@@ -70,7 +71,7 @@ def test_one_that_hurts_is_not_used(source: Recommender, target: Dataset) -> Non
         weight=np.full_like(prior.gate.weight, 1e-3),
     )
     settings = Settings(preset="tiny", encoder="none")
-    model = fit(target, settings, prior=replace(prior, gate=gate))
+    model = fit(target, settings, Run(), prior=replace(prior, gate=gate))
     plain = Recommender.fit(target, preset="tiny", encoder="none")
     assert model.prior is None
     assert "is not used, since it does not clearly help here" in model.transfer[0]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metarec.recommendation.rank import rank
+from metarec.recommendation.ordering.top_k import rank
 
 
 def test_best_first_and_padded_where_nothing_is_left() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.data.cold_users import Horizon
-from metarec.recommendation.ensemble import Ensemble
-from metarec.recommendation.refusals import REFUSAL, RefusalsConfig, Refusers
+from metarec.recommendation.ensemble.blend import Ensemble
+from metarec.recommendation.ensemble.refusals import REFUSAL, RefusalsConfig, Refusers
 
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
 

@@ -15,7 +15,7 @@ from context_world import CITIES, context_world, group_of
 from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput
-from metarec.recommendation.fitting import learns_cold_items
+from metarec.recommendation.fitting.fit import learns_cold_items
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 

@@ -11,14 +11,15 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.models.base import LARGE
-from metarec.recommendation import retrieval, retrieve
-from metarec.recommendation.cells import Cells
+from metarec.recommendation import retrieve
+from metarec.recommendation.candidates import retrieval
+from metarec.recommendation.candidates.cells import Cells
+from metarec.recommendation.candidates.retrieval import Retrieval
 from metarec.recommendation.filters import filter_mask
-from metarec.recommendation.fitting import behaviour_of
+from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.ranking import SlateOptions
-from metarec.recommendation.retrieval import Retrieval
 from metarec.recommendation.retrieve import fit_retrieval
-from metarec.recommendation.rules import Rules
 
 N_ITEMS, GROUPS, USERS = 12_000, 40, 80
 

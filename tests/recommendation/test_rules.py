@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Vocabulary
-from metarec.recommendation.rules import Rules, apply_rules, category_matrix
+from metarec.recommendation.ordering.rules import Rules, apply_rules, category_matrix
 
 VOCABULARY = Vocabulary(["a", "b", "c", "d", "e"])
 ITEMS = pl.DataFrame(

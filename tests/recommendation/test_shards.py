@@ -12,14 +12,14 @@ import pytest
 
 from metarec import BadInput, Dataset, Recommender, Request
 from metarec.models.cold_items.reorder import NewItemPlaces
-from metarec.recommendation.fitting import behaviour_of
-from metarec.recommendation.given import GivenGates
+from metarec.recommendation.candidates.retrieval import Retrieval
+from metarec.recommendation.candidates.some_items import Sums
+from metarec.recommendation.ensemble.given import GivenGates
+from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.pipeline import recommend_each
 from metarec.recommendation.ranking import Ranking, SlateOptions
-from metarec.recommendation.retrieval import Retrieval
-from metarec.recommendation.rules import Rules
 from metarec.recommendation.shards import Shard, merged
-from metarec.recommendation.some_items import Sums
 from served_model import context_model
 
 N_ITEMS, GROUPS, USERS, COLD = 400, 8, 120, 60

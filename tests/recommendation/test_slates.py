@@ -6,9 +6,9 @@ import pytest
 
 from metarec.data.schema import BadInput, Catalog
 from metarec.recommendation.order import order_slates
+from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.ranking import Ordered, SlateOptions
 from metarec.recommendation.restrict import hide_items
-from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request
 
 CATALOG = Catalog.of(

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from metarec.data.dataset import Dataset
+from metarec.recommendation.queries.unwanted import named, unwanted_in, unwanted_notes
 from metarec.recommendation.slate import Request
-from metarec.recommendation.unwanted import named, unwanted_in, unwanted_notes
 from metarec.recommender import Recommender
 
 TAGS = ["horror", "comedy", "科幻 恐怖", "科幻"]

@@ -23,8 +23,8 @@ from metarec.models.profile import Profile
 from metarec.models.rating import RatingHead
 from metarec.models.rating_kernel import RatingConfig
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
-from metarec.recommendation.gate_training import _drawn
-from metarec.recommendation.item_statistics import item_statistics_of, popularity_of
+from metarec.recommendation.ensemble.gate_training import _drawn
+from metarec.recommendation.ensemble.item_statistics import item_statistics_of, popularity_of
 from world import World, evidence_of, popular_first
 
 N_ITEMS, USERS = 12, 30

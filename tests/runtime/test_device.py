@@ -22,7 +22,7 @@ from metarec.models.cold_items.training import fit_new_items
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
 from metarec.models.registry import ADAPTIVE_DECODERS, BEHAVIOR_ENCODERS, MODELS, config_of
-from metarec.recommendation.fitting import behaviour_of
+from metarec.recommendation.fitting.fit import behaviour_of
 from metarec.runtime import device as place
 from runtime.second_device import NAME, TwoDevices, second_device
 

@@ -33,8 +33,8 @@ from metarec.runtime.language import (
 SOURCE = Path(language.__file__).parent.parent
 AREAS = (ERRORS, SAID, OUTPUT, WORDS, HELP)
 SPOKEN = """
-    recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy
-    recommendation/plan recommendation/unwanted explanation/context_facts
+    recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy/policy
+    recommendation/fitting/plan recommendation/queries/unwanted explanation/context_facts
     explanation/field_facts explanation/reasons explanation/words app/service/authentication
     app/service/browser_security app/service/reasons
     data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables

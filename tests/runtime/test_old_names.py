@@ -8,7 +8,7 @@ import numpy as np
 
 from metarec.app.reports import read_report
 from metarec.recommendation.conformal import Conformal
-from metarec.recommendation.gate import Gate
+from metarec.recommendation.ensemble.gate import Gate
 from metarec.runtime.old_names import ARRAYS, IN_REPORTS, SAVED, with_current_names
 
 

@@ -29,10 +29,14 @@ from metarec.app.commands import (
 )
 from metarec.app.commands.options import colored, fitted, note, spoken
 from metarec.app.help_language import speak
+from metarec.runtime.device import ENVIRONMENT as DEVICE
+from metarec.runtime.device import named_device
+from metarec.runtime.environment import HOME, ONLINE, TRACEBACK, home, online, shows_traceback
 from metarec.runtime.language import ENGLISH, ERRORS, SAID, UnknownLanguage, translated
+from metarec.runtime.language import ENVIRONMENT as LANGUAGE
 from metarec.runtime.old_names import current_option
 
-TRACEBACK = "METAREC_TRACEBACK"
+READ_BY_ALL = {LANGUAGE, DEVICE, HOME, ONLINE, TRACEBACK}
 
 app = typer.Typer(
     name="metarec",
@@ -81,10 +85,13 @@ def main(args: Sequence[str] | None = None) -> None:
     # Threads that wait asleep instead of spinning: on a busy machine spinning ones took several
     # times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    words = _with_current_options(sys.argv[1:] if args is None else args)
+    is_traced = False
     try:
+        _check_environment()
+        is_traced = shows_traceback()
+        words = _with_current_options(sys.argv[1:] if args is None else args)
         command = typer.main.get_command(app)
-        speak(command, spoken())  # an unknown language is refused before anything is done
+        speak(command, spoken())
         code = command(args=words, standalone_mode=False)
     except (
         BaseException
@@ -94,9 +101,21 @@ def main(args: Sequence[str] | None = None) -> None:
             told = fitted(f"metarec: {_in_language(line, error)}", sys.stderr)
             name = colored("metarec:", "red", sys.stderr)
             typer.echo(told.replace("metarec:", name, 1), err=True)
-        if os.environ.get(TRACEBACK):
+        if is_traced:
             traceback.print_exception(error)
     raise SystemExit(code or 0)
+
+
+def _check_environment() -> None:
+    """Refuse variables that are wrong before anything is done, also where the command at hand reads
+    none of them: the next one may, and would compute elsewhere than was meant.
+    """
+    for check in (spoken, named_device, home, online, shows_traceback):
+        check()
+    if any(name.startswith("METAREC_") for name in os.environ.keys() - READ_BY_ALL):
+        from metarec.app.service.settings_sources import refuse_misspelled
+
+        refuse_misspelled(os.environ)
 
 
 def _with_current_options(words: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from metarec.app.probe import can_serve, warm
 from metarec.data.schema import BadInput
-from metarec.feedback.experiments import (
+from metarec.feedback.experiments.experiment import (
     Arm,
     Experiment,
     ExperimentConflict,
@@ -20,7 +20,7 @@ from metarec.feedback.experiments import (
     start,
 )
 from metarec.feedback.registry import Registry
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.recommendation.filters import filter_mask
 from metarec.recommender import Recommender
 from metarec.runtime.artefacts import BrokenArtefact, reading_whole

@@ -19,7 +19,7 @@ from metarec.feedback.events import Event
 from metarec.feedback.forgetting import without_forgotten
 from metarec.feedback.forgotten_rows import edges_without_forgotten
 from metarec.feedback.merging import with_merges
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.runtime.progress import Progress, silent
 
 T = TypeVar("T")

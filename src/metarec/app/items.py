@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.schema import BadInput
-from metarec.recommendation.policy_columns import AVAILABLE
+from metarec.recommendation.policy.columns import AVAILABLE
 
 
 def items_frame(

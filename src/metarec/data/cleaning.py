@@ -20,10 +20,11 @@ from metarec.data.dataset import Dataset
 from metarec.data.errors import DataWarning
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
+from metarec.data.frames import id_order, in_order
 from metarec.data.opening import open_tables
 from metarec.data.report import DataReport, report_on
 from metarec.data.rules import Coded, RuleResult, coded
-from metarec.data.schema import BadInput, Catalog, id_order, in_order
+from metarec.data.schema import BadInput, Catalog
 from metarec.data.validity import valid_events
 
 MAX_ZEROS = 0.2

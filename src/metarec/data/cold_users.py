@@ -16,7 +16,8 @@ import polars as pl
 
 from metarec.data.arguments import check_type
 from metarec.data.dataset import Dataset
-from metarec.data.schema import BadInput, Interactions, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput, Interactions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,11 @@ from metarec.data.arguments import check_type
 from metarec.data.cleaning_config import OFF, CleaningConfig
 from metarec.data.domains import Policy, policy_of
 from metarec.data.errors import BadInput
+from metarec.data.frames import id_order
 from metarec.data.kinds import Kinds
 from metarec.data.opening import open_tables
 from metarec.data.relations import Relations
-from metarec.data.schema import Catalog, DataWarning, Interactions, Profiles, id_order
+from metarec.data.schema import Catalog, DataWarning, Interactions, Profiles
 from metarec.data.sources.folder import Reading
 from metarec.data.tables import Tables
 

@@ -139,16 +139,21 @@ PATTERNS = (
     ),
 )
 """Dates that can be read in one way only, as `_plain_dates` leaves them."""
+_TIMES = (
+    *("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p"),
+    *(", %H:%M:%S", ", %H:%M", ", %I:%M:%S %p", ", %I:%M %p"),
+)
+"""Times of day behind a date; the latter as browsers and Moodle write them."""
 AMBIGUOUS = tuple(
     day.replace("/", mark) + tail
-    for tail in ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+    for tail in _TIMES
     for mark in "/-"
     for day in ("%d/%m/%Y", "%m/%d/%Y")
 )
 """Dates that can be read in two ways, unless some day of the column is above 12."""
 SHORT = tuple(
     day.replace("/", mark) + tail
-    for tail in ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+    for tail in _TIMES
     for mark in "/-."
     for day in ("%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
     if (mark, day) != (".", "%m/%d/%y")
@@ -164,7 +169,7 @@ def fitting_formats(column: pl.Series) -> list[str]:
         return []
     text = nothing(column).drop_nulls().unique().sort()
     is_long = holds(text.head(1), r"^\d{1,2}[/-]\d{1,2}[/-]\d{4}\b").any()
-    is_short = holds(text.head(1), r"^\d{1,2}([/.-])\d{1,2}[/.-]\d{2}(\s|$)").any()
+    is_short = holds(text.head(1), r"^\d{1,2}([/.-])\d{1,2}[/.-]\d{2}(,?\s|$)").any()
     tried = text.gather_every(max(len(text) // SAMPLE, 1))
     formats = AMBIGUOUS if is_long else SHORT if is_short else ()
     near = [f for f in formats if not _moments(tried, f).null_count()]

@@ -27,14 +27,16 @@ from metarec.data.findings import Finding, merged
 from metarec.data.report import DataReport, report_of
 from metarec.data.rules import rating_scale
 from metarec.data.schema import BadInput, Interactions
+from metarec.data.sources.containers import laid_out
 from metarec.data.sources.delimited import sunk_as_it_should_be
 from metarec.data.sources.encoding import as_utf8
-from metarec.data.sources.files import read_table, suffix_of
+from metarec.data.sources.files import read_table
 from metarec.data.sources.flat import LOOKED_AT
 from metarec.data.sources.folder import Reading, read_sides
 from metarec.data.sources.grades import with_grades
 from metarec.data.sources.parts import Joined
 from metarec.data.sources.roles import Files, files_of
+from metarec.data.sources.suffixes import PARQUET_SUFFIXES, suffix_of
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
 from metarec.data.validity import valid_events
@@ -78,9 +80,21 @@ def ingest(
     if rows_at_once < 1:
         raise BadInput(f"rows_at_once must be 1 or more, got {rows_at_once}")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with laid_out(source) as (where, found):
+        return _into_folder(where, folder, config, rows_at_once, progress, found)
+
+
+def _into_folder(
+    source: Path,
+    folder: Path,
+    config: CleaningConfig,
+    rows_at_once: int,
+    progress: Progress | None,
+    found: list[Finding],
+) -> DataReport:
     half = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        report = _ingest(source, half, config, rows_at_once, progress)
+        report = _ingest(source, half, config, rows_at_once, progress, found)
         shutil.rmtree(half / "parts")
         half.chmod(0o755)
         half.replace(folder)
@@ -90,26 +104,22 @@ def ingest(
 
 
 def _ingest(
-    source: Path, half: Path, config: CleaningConfig, rows_at_once: int, progress: Progress | None
+    source: Path,
+    half: Path,
+    config: CleaningConfig,
+    rows_at_once: int,
+    progress: Progress | None,
+    found: list[Finding],
 ) -> DataReport:
-    files, joined, found = (
-        files_of(source) if source.is_dir() else Files({"interactions": source}, None, [])
-    )
+    files, joined, told = _files_of(source)
     path = files["interactions"]
-    if not path.is_file():
-        raise BadInput(
-            f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such "
-            f"file"
-        )
     scratch = half / "parts"
     scratch.mkdir()
     scan, place, read = _lazy(path, scratch, joined)
-    sides = (
-        read_sides(source, Reading(rules=config))
-        if source.is_dir()
-        else Tables(interactions=pl.DataFrame())
-    )
-    first, parts, findings = None, list[Tally](), [*found, *read, *sides.findings]
+    sides = Tables(interactions=pl.DataFrame())
+    if source.is_dir():
+        sides = read_sides(source, Reading(rules=config))
+    first, parts, findings = None, list[Tally](), [*found, *told, *read, *sides.findings]
     for number, (rows, where) in enumerate(_shares(scan, place, rows_at_once)):
         if progress:
             progress(f"part {number + 1}: {rows.height:,} events")
@@ -126,6 +136,17 @@ def _ingest(
         raise BadInput(_nothing_left(path, findings))
     invented = _invented(scan.collect_schema().names(), first.interactions)
     return _written(half, source, sides, first, parts, findings, config, invented)
+
+
+def _files_of(source: Path) -> Files:
+    if source.is_dir():
+        return files_of(source)
+    if not source.is_file():
+        raise BadInput(
+            f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such "
+            f"file"
+        )
+    return Files({"interactions": source}, None, [])
 
 
 def _nothing_left(path: Path, findings: Sequence[Finding]) -> str:
@@ -158,7 +179,7 @@ def _lazy(
             joined.place,
             joined.findings,
         )
-    elif suffix_of(path) in (".parquet", ".pq"):
+    elif suffix_of(path) in PARQUET_SUFFIXES:
         scan, place, findings = pl.scan_parquet(path), Place(path.name), list[Finding]()
     else:
         scan, place, findings = _as_parquet(path, scratch / "raw.parquet")

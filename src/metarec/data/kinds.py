@@ -16,7 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from metarec.data.errors import BadInput
 from metarec.data.kind_names import forms, plain_kind
-from metarec.data.languages import ACTS
+from metarec.data.languages import acts
 
 Sign = Literal["positive", "negative", "neutral", "undo", "search"]
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -216,7 +216,7 @@ class Kinds:
 @cache
 def _default() -> Kinds:
     at_home = _at_home()
-    further = {plain_kind(n): at_home[kind] for kind, ns in ACTS.items() for n in ns.split()}
+    further = {plain_kind(n): at_home[kind] for kind, ns in acts().items() for n in ns}
     return Kinds({**further, **at_home})
 
 

@@ -13,12 +13,19 @@ from metarec.data.domains import NO_DOMAIN, pack_kinds
 from metarec.data.domains import domain as pack_of
 from metarec.data.merged_users import with_merged_users
 from metarec.data.schema import BadInput
-from metarec.data.sources.files import SUFFIXES, refuse_workbook, suffix_of
+from metarec.data.sources.containers import AS_CSV, laid_out
 from metarec.data.sources.folder import Reading, read_event_file, read_folder
 from metarec.data.sources.joins import loose_tables
-from metarec.data.sources.movielens import LAYOUTS, read_movielens
+from metarec.data.sources.movielens import LAYOUTS, is_movielens, read_movielens
 from metarec.data.sources.recbole import read_recbole
 from metarec.data.sources.roles import table_file
+from metarec.data.sources.suffixes import (
+    ARCHIVE_SUFFIXES,
+    SUFFIXES,
+    UNPACKED,
+    WORKBOOK_SUFFIXES,
+    suffix_of,
+)
 from metarec.data.tables import Tables, unknown_kinds
 
 CONFIG_NAME = "metarec.toml"
@@ -63,14 +70,15 @@ def read_source(
 
         return read_frames(source, reading)
     path = Path(source).expanduser()
-    if path.is_dir():
-        return _open_folder(path, reading, rules, domain)
     if not path.exists():
         raise BadInput(
             f"{path} does not exist; give a data folder, a file of events, a TOML file or a "
             f"database URL"
         )
-    return _open_file(path, reading, rules, domain)
+    with laid_out(path) as (where, found):
+        opened = _open_folder if where.is_dir() else _open_file
+        tables = opened(where, reading, rules, domain)
+    return replace(tables, findings=[*found, *tables.findings])
 
 
 def _open_folder(
@@ -84,7 +92,7 @@ def _open_folder(
         return read_folder(folder, reading)
     if any(folder.glob("*.inter")):
         return read_recbole(folder, reading)
-    if any((folder / name).is_file() for name in LAYOUTS):
+    if any(is_movielens(folder / name) for name in LAYOUTS):
         return read_movielens(folder, reading)
     return read_folder(folder, reading)  # which says what is missing
 
@@ -103,13 +111,14 @@ def _open_file(
         return read_sql(f"sqlite:///{path}", reading)
     if suffix == ".inter":
         return read_recbole(path.parent, reading)
-    if path.name in LAYOUTS:
+    if is_movielens(path):
         return read_movielens(path.parent, reading)
     if suffix in SUFFIXES:
         return read_event_file(path, reading)
-    refuse_workbook(path)
+    if suffix == ".numbers":
+        raise BadInput(f"{path} is a workbook of Numbers; {AS_CSV}")
+    endings = (*UNPACKED, *WORKBOOK_SUFFIXES, *ARCHIVE_SUFFIXES, ".inter")
     raise BadInput(
         f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in "
-        f"{', '.join(SUFFIXES)}, "
-        ".inter, .db or .toml"
+        f"{', '.join(endings)}, .db or .toml, those of text also in .csv.gz and the like"
     )

@@ -18,7 +18,8 @@ from metarec.data.cold_users import (
 )
 from metarec.data.dataset import Dataset
 from metarec.data.event_times import MIN_EPOCH
-from metarec.data.schema import BadInput, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,7 +159,7 @@ class CurveTable:
         return pl.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Means, intervals and users's own numbers as plain values."""
+        """Means, intervals and users' own numbers as plain values."""
         return {
             "shots": list(self.shots),
             "users": self.user_ids,

@@ -16,7 +16,8 @@ import polars as pl
 
 from metarec.data.cold_users import ColdUserSplit, Horizon, split_cold_users
 from metarec.data.dataset import Dataset
-from metarec.data.schema import BadInput, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.curve import CurveTable, learning_curve
 from metarec.evaluation.measure import Trial

@@ -134,10 +134,10 @@ class Evaluation:
         """
         check_metric(metric)
         model = next(iter(self.models), None) if model is None else self.curve.known(model)
-        bars = [b for b in self.baselines if self.curve.has(b, metric)]
-        if model is None or not bars or not self.curve.has(model, metric):
+        measured = [one for one in self.baselines if self.curve.has(one, metric)]
+        if model is None or not measured or not self.curve.has(model, metric):
             return None
-        return compare_with_baselines(self.curve, model, bars, metric)
+        return compare_with_baselines(self.curve, model, measured, metric)
 
     def choice(self, metric: str = "ndcg@10") -> Choice | None:
         """Whether the evidence supports the first model or a single meta-learner; None where only
@@ -228,30 +228,15 @@ def evaluate(
     data = cleaned(data) if setting is None else data
     setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
     _check_gains(gains, setting, data.name)
-    bars = baselines_for(setting.split.train, names) if names is None or names else []
-    evaluated = [*models, *bars]
-    if not evaluated:
+    simple = baselines_for(setting.split.train, names) if names is None or names else []
+    if not models and not simple:
         raise BadInput("there is nothing to evaluate; give models or baselines")
-    costs = {
-        model.name: _fit(model, setting, seed, progress, (n + 1) / len(evaluated))
-        for n, model in enumerate(evaluated)
-    }
-    trials = _with_content(setting)
-    curves = {
-        name: learning_curve(evaluated, setting.split, trial=trial, seed=seed, progress=progress)
-        for name, trial in trials.items()
-    }
-    shows = models[0] if models else _best(bars, curves.get("cold", curves["all"]))
-    trial, shots = trials.get("cold", trials["all"]), setting.split.horizon.shots
     return Evaluation(
         data=data.name,
         scenario=setting.scenario,
         models=[model.name for model in models],
-        baselines=[bar.name for bar in bars],
-        curves=curves,
-        costs=costs,
-        shown=show_cold_users(shows, trial, shots, derive(seed, "shown")),
-        shown_by=shows.name,
+        baselines=[baseline.name for baseline in simple],
+        **_found(models, simple, setting, seed, progress),
         facts=_facts(setting),
         has_values=data.interactions.has_values,
         gains=gains,
@@ -262,6 +247,32 @@ def evaluate(
     )
 
 
+def _found(
+    models: Sequence[Evaluated],
+    baselines: Sequence[Evaluated],
+    setting: Setting,
+    seed: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Costs, curves, and new users served by the first model or the best baseline: all are fitted
+    before any is measured.
+    """
+    evaluated = [*models, *baselines]
+    costs = {
+        model.name: _fit(model, setting, seed, progress, (n + 1) / len(evaluated))
+        for n, model in enumerate(evaluated)
+    }
+    trials = _with_content(setting)
+    curves = {
+        name: learning_curve(evaluated, setting.split, trial=trial, seed=seed, progress=progress)
+        for name, trial in trials.items()
+    }
+    shows = models[0] if models else _best(baselines, curves.get("cold", curves["all"]))
+    trial, shots = trials.get("cold", trials["all"]), setting.split.horizon.shots
+    shown = show_cold_users(shows, trial, shots, derive(seed, "shown"))
+    return {"costs": costs, "curves": curves, "shown": shown, "shown_by": shows.name}
+
+
 def _check_gains(gains: Gains, setting: Setting, name: str) -> None:
     if gains != "binary" and not all(trial.has_gains for trial in setting.trials.values()):
         raise BadInput(
@@ -270,9 +281,9 @@ def _check_gains(gains: Gains, setting: Setting, name: str) -> None:
         )
 
 
-def _best(bars: Sequence[Evaluated], curve: CurveTable) -> Evaluated:
+def _best(baselines: Sequence[Evaluated], curve: CurveTable) -> Evaluated:
     """The baseline of the highest NDCG@10 over the whole curve."""
-    return max(bars, key=lambda bar: curve.mean(bar.name, "ndcg@10").mean())
+    return max(baselines, key=lambda baseline: curve.mean(baseline.name, "ndcg@10").mean())
 
 
 def _learners(models: Sequence[Evaluated]) -> list[str]:

@@ -12,7 +12,8 @@ import polars as pl
 from metarec.data.arguments import shown
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
-from metarec.data.schema import BadInput, Vocabulary, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.interface import KnowsItsUncertainty, Rates, Scores, requests_at
 from metarec.evaluation.metrics.slates import popularity_share

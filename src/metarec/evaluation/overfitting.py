@@ -19,7 +19,8 @@ import polars as pl
 
 from metarec.data.cold_users import ColdUser, ColdUserSplit, cold_users_of, split_cold_users
 from metarec.data.dataset import Dataset
-from metarec.data.schema import BadInput, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import LearnerInputs, ModelAlone
 from metarec.evaluation.interface import Evaluated
 from metarec.evaluation.measure import Trial, measure

@@ -35,7 +35,8 @@ from metarec.data.cold_users import (
     telling_acts,
 )
 from metarec.data.dataset import Dataset
-from metarec.data.schema import BadInput, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput
 from metarec.data.splits import split_by_time
 from metarec.evaluation.measure import Trial
 from metarec.runtime.rng import derive

@@ -94,7 +94,7 @@ class Faithfulness:
 
     def to_text(self) -> str:
         """A table for a terminal."""
-        lines = [f"explanations of the first item of {self.users} users's slates"]
+        lines = [f"explanations of the first item of {self.users} users' slates"]
         lines += [
             f"  {c.kind:<9} {c.method:<14} {c.gain} better than random "
             f"order{'' if c.gain.low > 0 else '  (not clear)'}"

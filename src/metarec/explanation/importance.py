@@ -26,7 +26,7 @@ from metarec.explanation.relative_score import (
 from metarec.features.events import parts_of
 from metarec.recommendation.explained import FeatureEffect
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.growing import with_each
+from metarec.recommendation.fitting.growing import with_each
 from metarec.recommendation.slate import Request
 
 MAX_FEATURES = 8

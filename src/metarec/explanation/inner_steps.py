@@ -165,7 +165,7 @@ def map_users(
     Raises:
         BadInput: as `follow_steps`; or if users have no such column.
     """
-    from metarec.recommendation.fitting import behaviour_of
+    from metarec.recommendation.fitting.fit import behaviour_of
 
     name, scorer = stepping_learner(model, learner)
     columns = [one for one in model.training.users.frame.columns if one != "user_id"]

@@ -19,7 +19,7 @@ import numpy as np
 from metarec.data.arguments import ids_of
 from metarec.data.domains import DEFAULT_POLICY
 from metarec.data.schema import BadInput, Catalog, Vocabulary
-from metarec.recommendation.policy import PolicyCheck
+from metarec.recommendation.policy.policy import PolicyCheck
 from metarec.recommendation.slate import Request
 
 MAX_CELLS = 8_000_000

@@ -24,7 +24,7 @@ def to_html(
     trade_offs: TradeOffTable | None = None,
     further: Mapping[str, str] | None = None,
 ) -> str:
-    """The audit as a page, with the price table where there is one.
+    """The audit as a page, with the table of trade-offs where there is one.
 
     Args:
         further: title -> HTML of further sections, as they are.
@@ -40,7 +40,7 @@ def to_html(
         *_gaps(audit),
         *_curves(audit),
         *(_items(audit) if audit.exposure else ()),
-        *(_prices(trade_offs) if trade_offs is not None else ()),
+        *(_trade_offs(trade_offs) if trade_offs is not None else ()),
     ]
     for title, section in (further or {}).items():
         parts += [f"<h2>{escape(title)}</h2>", section]
@@ -74,7 +74,7 @@ def _items(audit: Audit) -> Iterator[str]:
     )
 
 
-def _prices(trade_offs: TradeOffTable) -> list[str]:
+def _trade_offs(trade_offs: TradeOffTable) -> list[str]:
     return [
         "<h2>What a mitigation would cost</h2>",
         f"<p>{escape(trade_offs.summary())}</p>",

@@ -11,7 +11,8 @@ import polars as pl
 
 from metarec.data.cold_users import Horizon, choose_horizon, cold_users_of, items_of_users
 from metarec.data.dataset import Dataset
-from metarec.data.schema import BadInput, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput
 from metarec.evaluation.measure import Trial
 
 SEEN = (

@@ -29,7 +29,7 @@ CLEAR = 0.05
 """A gap is clear where its corrected p-value lies below this."""
 
 Statistic = Callable[[np.ndarray, np.ndarray], float]
-"""fairlearn's signature (y_true, y_pred) -> number; both are the users's values here."""
+"""fairlearn's signature (y_true, y_pred) -> number; both are the users' values here."""
 
 
 @dataclass(frozen=True, kw_only=True)

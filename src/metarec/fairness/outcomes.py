@@ -1,5 +1,5 @@
-"""What a model did for each user at each number of events: the table every audit and every price
-is read from.
+"""What a model did for each user at each number of events: the table every audit and every
+trade-off is read from.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from metarec.data.errors import BadInput
 
 if TYPE_CHECKING:
-    from metarec.feedback.store import Store
+    from metarec.feedback.store.event_store import Store
 
 __all__ = ["open_store"]
 SQLITE = b"SQLite format 3\0"
@@ -41,7 +41,7 @@ def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Stor
     require("sqlalchemy", "serve")
     if url.startswith("postgres"):
         require("psycopg", "postgres")
-    from metarec.feedback.store import Store, file_of
+    from metarec.feedback.store.event_store import Store, file_of
 
     file = file_of(url)
     _check_place(file)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from metarec.feedback import tables
 from metarec.feedback.erasing import waiting_for_erasure
-from metarec.feedback.migrations import MIGRATIONS, older_places, version_of
-from metarec.feedback.store import Store
+from metarec.feedback.store import tables
+from metarec.feedback.store.event_store import Store
+from metarec.feedback.store.migrations import MIGRATIONS, older_places, version_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from metarec.feedback import tables
 from metarec.feedback.outcomes import ValueScale
-from metarec.feedback.store import Store
+from metarec.feedback.store import tables
+from metarec.feedback.store.event_store import Store
 
 DAY = 86_400.0
 

@@ -9,10 +9,10 @@ import time
 
 import sqlalchemy as sa
 
-from metarec.feedback import tables
-from metarec.feedback.engines import BUSY_SECONDS, STATEMENT_SECONDS
 from metarec.feedback.events import StoreUnavailable
-from metarec.feedback.store import Store
+from metarec.feedback.store import tables
+from metarec.feedback.store.engines import BUSY_SECONDS, STATEMENT_SECONDS
+from metarec.feedback.store.event_store import Store
 
 PERSONAL = (tables.events, tables.slates, tables.users, tables.friends, tables.exposures)
 """Tables with rows of users."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from metarec.feedback.outcomes import ValueScale, join_outcomes
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 
 DAY = 86_400.0
 DAYS = 14.0

@@ -22,8 +22,6 @@ import sqlalchemy as sa
 
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
-from metarec.feedback import tables
-from metarec.feedback.aliases import id_now
 from metarec.feedback.erasing import PERSONAL, erase
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.forgotten_rows import (
@@ -33,8 +31,10 @@ from metarec.feedback.forgotten_rows import (
     without_forgotten,
 )
 from metarec.feedback.registry import Registry
-from metarec.feedback.store import Store
-from metarec.feedback.tombstones import digest_of, hold_off_writers, read_key
+from metarec.feedback.store import tables
+from metarec.feedback.store.aliases import id_now
+from metarec.feedback.store.event_store import Store
+from metarec.feedback.store.tombstones import digest_of, hold_off_writers, read_key
 
 __all__ = [
     "ForgetReceipt",

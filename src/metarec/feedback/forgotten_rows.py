@@ -13,8 +13,8 @@ import polars as pl
 
 from metarec.feedback.erasing import erase, waiting_for_erasure
 from metarec.feedback.registry import Registry
-from metarec.feedback.store import Store
-from metarec.feedback.tombstones import all_asked, digest_of, read_key
+from metarec.feedback.store.event_store import Store
+from metarec.feedback.store.tombstones import all_asked, digest_of, read_key
 from metarec.runtime.artefacts import BrokenArtefact, rewrite_tables
 
 

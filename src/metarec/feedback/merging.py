@@ -19,13 +19,13 @@ from metarec.data.dataset import Dataset
 from metarec.data.merged_users import one_row_each, related, renamed
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Profiles
-from metarec.feedback import tables
-from metarec.feedback.aliases import id_now, ids_now_among
 from metarec.feedback.copies import without_copies
-from metarec.feedback.exposures import merge_exposures
 from metarec.feedback.forgotten_rows import edges_without_forgotten, without_forgotten
-from metarec.feedback.store import Store
-from metarec.feedback.tombstones import asked_at, digest_of, hold_off_writers, read_key
+from metarec.feedback.store import tables
+from metarec.feedback.store.aliases import id_now, ids_now_among
+from metarec.feedback.store.event_store import Store
+from metarec.feedback.store.exposures import merge_exposures
+from metarec.feedback.store.tombstones import asked_at, digest_of, hold_off_writers, read_key
 
 _SAME = ("item_id", "kind", "value", "query")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Vocabulary
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 
 MAX_EVENTS = 1_000_000
 """The latest that are counted, in 24 bytes each."""

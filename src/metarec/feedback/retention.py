@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from metarec.feedback import tables
-from metarec.feedback.store import Store
+from metarec.feedback.store import tables
+from metarec.feedback.store.event_store import Store
 
 AT_ONCE = 2_000
 """Rows deleted in one transaction, so that events to be written do not wait long."""

@@ -193,7 +193,7 @@ class Block(nn.Module):
                 self.norm_cross(x_BLD), memory_BMD=memory_BMD, is_real_BM=memory_is_real_BM
             )
             x_BLD = x_BLD + self.dropout(looked_up)
-        # Nn.Module calls are untyped
+        # nn.Module calls are untyped
         fed_BLD = self.feed_forward(self.norm_feed(x_BLD))
         found: Tensor = x_BLD + self.dropout(fed_BLD)
         return found

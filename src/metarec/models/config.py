@@ -48,6 +48,17 @@ class ModelConfig:
             object.__setattr__(self, one.name, value)
 
 
+def check_ranges(config: Any) -> None:
+    """Refuse numbers of a dataclass outside of the ranges that `setting` gave its fields; types are
+    its maker's matter.
+
+    Raises:
+        BadInput: naming the field.
+    """
+    for one in fields(config):
+        _check_range(type(config), one.name, getattr(config, one.name), one.metadata)
+
+
 def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -> C:
     """The config of a model: `given` as it is, or its values over the default's.
 
@@ -86,7 +97,7 @@ def _told(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _checked(config: type[ModelConfig], one: Field[Any], value: Any) -> Any:
+def _checked(config: type, one: Field[Any], value: Any) -> Any:
     """A value of a field as its type has it.
 
     Raises:
@@ -98,7 +109,7 @@ def _checked(config: type[ModelConfig], one: Field[Any], value: Any) -> Any:
     return value
 
 
-def _of_kind(config: type[ModelConfig], name: str, value: Any, kind: Any) -> Any:
+def _of_kind(config: type, name: str, value: Any, kind: Any) -> Any:
     """The value as its field's type has it: whole numbers are numbers, lists are tuples.
 
     Raises:
@@ -121,7 +132,7 @@ def _of_kind(config: type[ModelConfig], name: str, value: Any, kind: Any) -> Any
     raise BadInput(f"{_place(config, name)} must be {wanted}, got {value!r}")
 
 
-def _number(config: type[ModelConfig], name: str, value: Any, *, whole: bool) -> int | float:
+def _number(config: type, name: str, value: Any, *, whole: bool) -> int | float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not isfinite(value) or (whole and value != int(value)):
         what = "a whole number" if whole else "a number"
@@ -129,9 +140,7 @@ def _number(config: type[ModelConfig], name: str, value: Any, *, whole: bool) ->
     return int(value) if whole else float(value)
 
 
-def _check_range(
-    config: type[ModelConfig], name: str, value: Any, limits: Mapping[str, float | None]
-) -> None:
+def _check_range(config: type, name: str, value: Any, limits: Mapping[str, float | None]) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
     least, above, most, below = (limits.get(w) for w in ("least", "above", "most", "below"))
@@ -149,5 +158,5 @@ def _check_range(
         raise BadInput(f"{_place(config, name)} must be {wrong[0]}, got {value!r}")
 
 
-def _place(config: type[ModelConfig], name: str) -> str:
+def _place(config: type, name: str) -> str:
     return f"{config.__name__}.{name}"

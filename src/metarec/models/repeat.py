@@ -8,8 +8,8 @@ is not). Anderson et al. 2014, "The dynamics of repeat consumption", find recenc
 carry most. Both steps are learned twice: from all acts, and from the same users as if each item
 had been told once, in the order of the first acts, as many a client tells a history.
 
-The rest of the chance is shared by new items as the gate orders them (`recommendation.repeats`).
-Where nothing was ever taken twice the model is left out.
+The rest of the chance is shared by new items as the gate orders them
+(`recommendation.ensemble.repeats`). Where nothing was ever taken twice the model is left out.
 """
 
 from __future__ import annotations

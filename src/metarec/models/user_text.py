@@ -142,7 +142,7 @@ class UserTextTower:
     """
 
     center: np.ndarray
-    """[E] mean of the training users's vectors."""
+    """[E] mean of the training users' vectors."""
     weights: np.ndarray
     """[E, R] from a vector to compressed targets."""
     directions: np.ndarray
@@ -162,7 +162,7 @@ class UserTextTower:
         seed: int = 0,
         config: UserTextConfig | None = None,
     ) -> UserTextTower:
-        """Learn the map from users's vectors to what they liked afterwards.
+        """Learn the map from users' vectors to what they liked afterwards.
 
         Args:
             vectors: [T, E], one for each task: a user at some length of history, read by an
@@ -218,7 +218,7 @@ class UserTextTower:
         return shares
 
     def with_more_items(self, more: int) -> UserTextTower:
-        """The same tower with items appended of which users's texts say nothing yet."""
+        """The same tower with items appended of which users' texts say nothing yet."""
         return UserTextTower(
             center=self.center,
             weights=self.weights,

@@ -14,9 +14,9 @@ from metarec.models.config import ModelConfig, configured
 from metarec.models.names import current_id
 from metarec.models.rating_kernel import RatingConfig
 from metarec.models.trend import TrendConfig
-from metarec.recommendation.gate_config import GateConfig, GivenConfig
-from metarec.recommendation.item_statistics import ItemStatisticsConfig
-from metarec.recommendation.refusals import RefusalsConfig
+from metarec.recommendation.ensemble.gate_config import GateConfig, GivenConfig
+from metarec.recommendation.ensemble.item_statistics import ItemStatisticsConfig
+from metarec.recommendation.ensemble.refusals import RefusalsConfig
 
 C = TypeVar("C", bound=ModelConfig)
 Configs: TypeAlias = "Mapping[str, ModelConfig]"

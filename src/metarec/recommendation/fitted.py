@@ -26,13 +26,13 @@ from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating import RatingHead
+from metarec.recommendation.candidates.retrieval import Retrieval
 from metarec.recommendation.conformal import Conformal
-from metarec.recommendation.ensemble import Ensemble
-from metarec.recommendation.exploration import directions_of, posterior_std
-from metarec.recommendation.policy import PolicyCheck
-from metarec.recommendation.prior import Prior
-from metarec.recommendation.refusals import weight_note
-from metarec.recommendation.retrieval import Retrieval
+from metarec.recommendation.ensemble.blend import Ensemble
+from metarec.recommendation.ensemble.prior import Prior
+from metarec.recommendation.ensemble.refusals import weight_note
+from metarec.recommendation.ordering.exploration import directions_of, posterior_std
+from metarec.recommendation.policy.policy import PolicyCheck
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import Request
 from metarec.recommendation.users import RequestReader

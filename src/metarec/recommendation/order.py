@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from metarec.data.schema import BadInput, Catalog, Vocabulary
-from metarec.recommendation.diversity import Diversity
-from metarec.recommendation.exploration import explore, posterior_std
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.rank import rank
+from metarec.recommendation.ordering.diversity import Diversity
+from metarec.recommendation.ordering.exploration import explore, posterior_std
+from metarec.recommendation.ordering.rerank import chosen
+from metarec.recommendation.ordering.rules import apply_rules, category_matrix
+from metarec.recommendation.ordering.top_k import rank
 from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions, named
-from metarec.recommendation.rerank import chosen
-from metarec.recommendation.rules import apply_rules, category_matrix
 
 
 def order(

@@ -12,8 +12,8 @@ import numpy as np
 from metarec.data.arguments import check_whole, shown
 from metarec.data.schema import BadInput
 from metarec.features.users import UserBatch
-from metarec.recommendation.rerank import Reranker
-from metarec.recommendation.rules import Rules
+from metarec.recommendation.ordering.rerank import Reranker
+from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.slate import Request
 
 

@@ -14,15 +14,15 @@ import numpy as np
 from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.cold_items.reorder import NewItemPlaces
-from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.candidates.retrieval import SIZES, Retrieval, each_once, joined
+from metarec.recommendation.candidates.some_items import Asking
+from metarec.recommendation.ensemble.blend import Ensemble
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.restrict import hide, restrict
-from metarec.recommendation.retrieval import SIZES, Retrieval, each_once, joined
 from metarec.recommendation.score import predicted_of_given, score
 from metarec.recommendation.slate import Request
-from metarec.recommendation.some_items import Asking
 
 FEW = 10_000
 """Items that are all asked about where no more may be shown."""

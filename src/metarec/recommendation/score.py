@@ -12,10 +12,10 @@ from metarec.features.users import UserBatch
 from metarec.models.cold_items.reorder import PART
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import words_asked
-from metarec.recommendation.queries import wish_scores
+from metarec.recommendation.queries.queries import wish_scores
+from metarec.recommendation.queries.unwanted import put_last
 from metarec.recommendation.ranking import Ranking
 from metarec.recommendation.slate import Request
-from metarec.recommendation.unwanted import put_last
 from metarec.runtime.scratch import Scratch
 
 PREDICTED = "predicted_rating"

@@ -17,6 +17,7 @@ import numpy as np
 
 from metarec.data.errors import BadInput
 from metarec.features.users import UserBatch
+from metarec.recommendation.candidates.some_items import Asking, StandIns, Sums
 from metarec.recommendation.cold_share import CANDIDATES, cold_scores, reserved
 from metarec.recommendation.fitted import COLD_BELOW, FittedModel
 from metarec.recommendation.order import n_ordered, spread_of
@@ -24,7 +25,6 @@ from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.restrict import restrict
 from metarec.recommendation.score import part_of_words, predicted_of_given
 from metarec.recommendation.slate import Request
-from metarec.recommendation.some_items import Asking, StandIns, Sums
 from metarec.runtime.scratch import Scratch
 
 BLOCKS = 32

@@ -23,14 +23,14 @@ from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
 from metarec.models.rating import RatingHead
 from metarec.models.registry import is_model
+from metarec.recommendation.candidates.retrieval import Retrieval
 from metarec.recommendation.card import model_card
 from metarec.recommendation.configs import RATING, configs_of
 from metarec.recommendation.conformal import Conformal
-from metarec.recommendation.ensemble import Ensemble
+from metarec.recommendation.ensemble.blend import Ensemble
+from metarec.recommendation.ensemble.prior import Prior
+from metarec.recommendation.ensemble.scorers import under
 from metarec.recommendation.fitted import FittedModel, users_in_words
-from metarec.recommendation.prior import Prior
-from metarec.recommendation.retrieval import Retrieval
-from metarec.recommendation.scorers import under
 from metarec.recommendation.settings import Settings
 from metarec.runtime.artefacts import (
     Artefact,
@@ -62,12 +62,16 @@ def to_artefact(model: FittedModel) -> Artefact:
         "friends": training.relations.friends,
         "searches": training.relations.searches,
     }
+    encoder = model.item_inputs.encoder.state()  # which reads all its weights
     return Artefact(
-        config=_facts(model), arrays=_arrays(model), tables=tables, card=model_card(model)
+        config=_facts(model, encoder),
+        arrays=_arrays(model, encoder),
+        tables=tables,
+        card=model_card(model),
     )
 
 
-def _facts(model: FittedModel) -> dict[str, Any]:
+def _facts(model: FittedModel, encoder: EncoderState) -> dict[str, Any]:
     """What is neither array nor table."""
     events, inputs = model.training.interactions, model.item_inputs
     return {
@@ -86,7 +90,7 @@ def _facts(model: FittedModel) -> dict[str, Any]:
             "value_range": list(events.value_range),
         },
         "item_inputs": {
-            "encoder": inputs.encoder.state().settings,
+            "encoder": encoder.settings,
             "reason": inputs.reason,
             "tags": inputs.tags,
             "numbers": inputs.numbers,
@@ -99,14 +103,14 @@ def _facts(model: FittedModel) -> dict[str, Any]:
     }
 
 
-def _arrays(model: FittedModel) -> dict[str, np.ndarray]:
+def _arrays(model: FittedModel, encoder: EncoderState) -> dict[str, np.ndarray]:
     """Everything learned, each part under its name."""
     arrays = {
         "content": model.content,
         "text": model.text,
         "center": model.item_inputs.center,
         "components": model.item_inputs.components,
-        **_under("encoder", model.item_inputs.encoder.state().arrays),
+        **_under("encoder", encoder.arrays),
         **_under("ensemble", model.ensemble.arrays()),
     }
     perhaps = {
@@ -263,7 +267,7 @@ def _learned(
     names: tuple[str, ...], config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     """The ensemble of these models, and of what is fitted beside it what there is."""
-    configs = configs_of(config.get("models", {}))
+    configs = configs_of(_flat(config.get("models", {})))
     rating = cast("RatingConfig | None", configs.get(RATING))
     cold, ratings, retrieval = (
         under(name, arrays) for name in ("new_items", "ratings", "retrieval")
@@ -290,7 +294,19 @@ def _settings(saved: Mapping[str, Any]) -> Settings:
     """Settings, with the learner's id in place of an old one (of which the scorers' note tells)."""
     saved = with_current_names(saved, SAVED)
     learner = saved.get("learner")
-    return Settings(**{**saved, "learner": RENAMED.get(str(learner), learner)})
+    models = _flat(saved.get("models", {}))
+    return Settings(**{**saved, "learner": RENAMED.get(str(learner), learner), "models": models})
+
+
+def _flat(models: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Hyper-parameters with those of the meta-learners themselves among the others; once they were
+    a table of their own.
+    """
+    return {
+        name: {key: value for key, value in config.items() if key != "learner"}
+        | config.get("learner", {})
+        for name, config in models.items()
+    }
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.features.request_context import RequestContext, no_friends
 from metarec.features.training_context import current_location, friend_matrix
 from metarec.features.users import UserBatch
-from metarec.recommendation.gate_tasks import MAX_GIVEN
+from metarec.recommendation.ensemble.gate_tasks import MAX_GIVEN
 from metarec.recommendation.slate import Request, checked_requests, friend_weights
 
 

@@ -59,6 +59,18 @@ def use_device(name: str) -> str:
     return name
 
 
+def named_device() -> str:
+    """The name that `METAREC_DEVICE` gives, `cpu` without; whether it is there is seen on use.
+
+    Raises:
+        UnknownDevice: if the name is none of `DEVICES`.
+    """
+    name = os.environ.get(ENVIRONMENT) or "cpu"
+    if name not in DEVICES:
+        raise UnknownDevice(f"{ENVIRONMENT} must be one of {', '.join(DEVICES)}, got {name!r}")
+    return name
+
+
 def device() -> torch.device:
     """The device of this process."""
     import torch
@@ -67,7 +79,7 @@ def device() -> torch.device:
 
 
 def _chosen() -> str:
-    return _CHOSEN[0] if _CHOSEN else use_device(os.environ.get(ENVIRONMENT, "cpu"))
+    return _CHOSEN[0] if _CHOSEN else use_device(named_device())
 
 
 def on_device(array: np.ndarray | torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         FileExistsError: if the place is taken by something that is no model folder, or holds more
             than a model.
     """
-    # Resolve() would follow a link that serves as the place
+    # resolve() would follow a link that serves as the place
     place = Path(os.path.abspath(folder))  # noqa: PTH100
     finish_interrupted_swap(place)
     check_place(place)
@@ -103,7 +103,7 @@ def check_place(folder: str | Path) -> None:
     """Whether a model may be written there: only a model folder may be replaced, and only one that
     nothing else lives in.
 
-    A served model's folder also holds users's events.
+    A served model's folder also holds users' events.
 
     Raises:
         FileExistsError: if something there would be lost.
@@ -132,7 +132,7 @@ def _previous(place: Path) -> Path:
 
 
 def _take_place(draft: Path, place: Path) -> None:
-    """Swap by two renames; a kill between them is mitigated by the next reader."""
+    """Swap by two renames; a kill between them is set right by the next reader."""
     previous = _previous(place)
     shutil.rmtree(previous, ignore_errors=True)
     if place.exists():

@@ -25,9 +25,9 @@ from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
     from metarec.app.service.settings import ServiceSettings
-    from metarec.feedback.experiment_results import Comparison, Results
-    from metarec.feedback.experiments import Arm, Experiment
-    from metarec.feedback.store import Store
+    from metarec.feedback.experiments.experiment import Arm, Experiment
+    from metarec.feedback.experiments.results import Comparison, Results
+    from metarec.feedback.store.event_store import Store
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The experiment.")]
@@ -115,7 +115,7 @@ class Start:
             BadInput: if there is no such guardrail, or a value cannot be read.
         """
         from metarec.data.schema import BadInput
-        from metarec.feedback.experiments import Experiment, Guardrails
+        from metarec.feedback.experiments.experiment import Experiment, Guardrails
 
         said = pairs_of(self.guardrail, "--guardrail", "NAME=NUMBER")
         rails = {key.strip(): number_of(value, f"--guardrail {key}") for key, value in said}
@@ -143,7 +143,7 @@ def every(
     model: Model, store: Url = None, settings: SettingsFile = None, as_json: Json = False
 ) -> None:
     """List all experiments, the newest first."""
-    from metarec.feedback.experiments import experiments
+    from metarec.feedback.experiments.experiment import experiments
 
     with _opened(model, store, settings) as (opened, _):
         known = experiments(opened)
@@ -167,8 +167,8 @@ def one(
 
     The intervals hold at all times together: look as often as you like. Each user counts once.
     """
-    from metarec.feedback.experiment_results import results
-    from metarec.feedback.experiments import ExperimentConflict, experiment_named
+    from metarec.feedback.experiments.experiment import ExperimentConflict, experiment_named
+    from metarec.feedback.experiments.results import results
 
     with _opened(model, store, settings, name) as (opened, _):
         known = experiment_named(opened, name)
@@ -195,7 +195,7 @@ def stop(
     as_json: Json = False,
 ) -> None:
     """Stop an experiment, or one arm of it: its users get what everybody gets."""
-    from metarec.feedback.experiments import stop as end
+    from metarec.feedback.experiments.experiment import stop as end
 
     with _opened(model, store, settings, name) as (opened, _):
         _say(end(opened, name, reason, arm=arm), as_json=as_json)
@@ -271,7 +271,7 @@ def _say(done: Experiment, *, as_json: bool) -> None:
 def _arm(text: str) -> Arm:
     """An arm as the option states it."""
     from metarec.data.schema import BadInput
-    from metarec.feedback.experiments import Arm, ArmSettings
+    from metarec.feedback.experiments.experiment import Arm, ArmSettings
 
     text, _, only = text.partition(",filter=")
     (name, share), *others = pairs_of(text.split(","), "--arm", "NAME=SHARE,SETTING=VALUE,...")

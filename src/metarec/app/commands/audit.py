@@ -155,7 +155,7 @@ class AuditModel:
         ablation = self._add_parts(looked, told) if self.parts else None
         if self.features:
             self._add_features(looked, told)
-        tried = self._add_prices(looked, told) if self.mend else None
+        tried = self._add_trade_offs(looked, told) if self.mend else None
         if self.out is not None:
             self._write(self.out, looked, told, ablation, tried)
         show(told.result, "\n\n".join(told.texts), as_json=self.as_json)
@@ -222,14 +222,14 @@ class AuditModel:
         html = f"<pre>{escape(rested.to_text())}</pre>"
         told.add("features", rested, "Which columns the model rests on", html)
 
-    def _add_prices(self, looked: Looked, told: Told) -> Any:
-        """What mitigations of the widest clear gap cost."""
+    def _add_trade_offs(self, looked: Looked, told: Told) -> Any:
+        """What mitigations of the widest clear gap gain and cost."""
         tried = _tried(looked, self.seed)
         told.result["prices"] = tried.table.to_json()
         told.texts.append(tried.to_text())
         if tried.gan is not None:
             told.result["synthetic"] = tried.gan.to_json()
-            told.sections["Users made up"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
+            told.sections["Synthetic users"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
         return tried
 
     def _write(self, out: Path, looked: Looked, told: Told, ablation: Any, tried: Any) -> None:
@@ -241,8 +241,8 @@ class AuditModel:
             told.sections["What each part is worth"] = _ablation_html(ablation)
             card = _card(looked.model, ablation, looked.cautions)
             (out / "card.md").write_text(card, encoding="utf-8")
-        prices = None if tried is None else tried.table
-        page = to_html(looked.found, trade_offs=prices, further=told.sections)
+        trade_offs = None if tried is None else tried.table
+        page = to_html(looked.found, trade_offs=trade_offs, further=told.sections)
         (out / "audit.html").write_text(translated_page(page, spoken()), encoding="utf-8")
         _write_json(out / "audit.json", told.result)
         told.texts.append(str(out / "audit.html"))

@@ -83,7 +83,7 @@ def check(
     from metarec.data.cleaning import read_clean
     from metarec.features.encoders.choose import advise
     from metarec.features.usage import column_use, usage_text
-    from metarec.recommendation.plan import plan_fit
+    from metarec.recommendation.fitting.plan import plan_fit
     from metarec.recommendation.settings import PRESETS, Settings
 
     cleaned, report = read_clean(data, domain=domain)

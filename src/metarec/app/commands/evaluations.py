@@ -68,8 +68,8 @@ def by_protocol(
 ) -> tuple[dict[str, Any], str]:
     """A published protocol: what comes out, and in words."""
     from metarec.data.schema import BadInput
-    from metarec.evaluation import leave_last_out as last_out
-    from metarec.evaluation.paper_protocols import (
+    from metarec.evaluation.papers import leave_last_out as last_out
+    from metarec.evaluation.papers.protocols import (
         PROTOCOLS,
         as_json,
         describe_rows,

@@ -8,24 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import (
-    Bought,
-    Context,
-    Did,
-    Dislike,
-    Friend,
-    Json,
-    Like,
-    Model,
-    Near,
-    Profile,
-    Search,
-    Viewed,
-    Wish,
-    command_of,
-    show,
-    spoken,
-)
+from metarec.app.commands.options import Json, command_of, show, spoken
 from metarec.app.commands.requests import AboutUser
 from metarec.runtime.language import translated_page
 
@@ -40,19 +23,7 @@ if TYPE_CHECKING:
 class Explain(AboutUser):
     """Say why an item stands where it stands for a user."""
 
-    model: Model
     item: Annotated[str, typer.Option(help="Id of the item to explain.")]
-    like: Like = None
-    dislike: Dislike = None
-    bought: Bought = None
-    viewed: Viewed = None
-    did: Did = None
-    profile: Profile = None
-    wish: Wish = None
-    friend: Friend = None
-    near: Near = None
-    context: Context = None
-    search: Search = None
     trace: Annotated[
         Path | None,
         typer.Option(

@@ -215,18 +215,19 @@ class Fit:
         check_backend(self.workers, self.backend)
         return start
 
+    @property
+    def _chosen(self) -> dict[str, Any]:
+        """What `Settings` holds too, but for the models' own."""
+        shared = ("preset", "seed", "encoder", "learner", "item_template", "user_template")
+        return {name: getattr(self, name) for name in shared}
+
     def _settings(self) -> Settings:
         from metarec.data.schema import BadInput
         from metarec.models.registry import USER_TEXT
         from metarec.recommendation.settings import Settings
 
         settings = Settings(
-            preset=self.preset,
-            seed=self.seed,
-            encoder=self.encoder,
-            learner=self.learner,
-            item_template=self.item_template,
-            user_template=self.user_template,
+            **self._chosen,
             # Settings turns these dicts into configs, which its type does not say
             models={name: {} for name in self.added or ()},  # type: ignore[misc]
         )
@@ -254,7 +255,7 @@ class Fit:
 
     def _say_plan(self, data: Dataset, settings: Settings) -> None:
         from metarec.data.schema import BadInput
-        from metarec.recommendation.plan import plan_fit
+        from metarec.recommendation.fitting.plan import plan_fit
 
         if self.tune is not None:
             raise BadInput(
@@ -267,16 +268,7 @@ class Fit:
         from metarec.recommender import Recommender
 
         return Recommender.fit(
-            data,
-            preset=self.preset,
-            seed=self.seed,
-            encoder=self.encoder,
-            learner=self.learner,
-            item_template=self.item_template,
-            user_template=self.user_template,
-            workers=self.workers,
-            backend=self.backend,
-            **more,
+            data, **self._chosen, workers=self.workers, backend=self.backend, **more
         )
 
     def _fitted(

@@ -36,7 +36,8 @@ def held_out_left_out(data: Dataset, share: float, seed: int) -> Dataset:
     """
     import polars as pl
 
-    from metarec.data.schema import BadInput, id_order
+    from metarec.data.frames import id_order
+    from metarec.data.schema import BadInput
     from metarec.runtime.rng import derive
 
     if not 0.0 <= share < 1.0:

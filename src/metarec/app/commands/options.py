@@ -181,8 +181,12 @@ class Command(Protocol):
 
 
 def command_of(options: type[Command]) -> Callable[..., None]:
-    """The function that the command line calls; it takes the fields, in their order."""
+    """The function that the command line calls; it takes the fields in their order, those that must
+    be given first.
+    """
     hints = get_type_hints(options, include_extras=True)
+    # a protocol cannot ask for a dataclass
+    ordered = sorted(fields(options), key=lambda one: one.default is not MISSING)  # type: ignore
     takes = [
         inspect.Parameter(
             one.name,
@@ -190,8 +194,7 @@ def command_of(options: type[Command]) -> Callable[..., None]:
             default=inspect.Parameter.empty if one.default is MISSING else one.default,
             annotation=hints[one.name],
         )
-        # a protocol cannot ask for a dataclass
-        for one in fields(options)  # type: ignore[arg-type]
+        for one in ordered
     ]
 
     def command(**given: Any) -> None:

@@ -10,21 +10,9 @@ import typer
 from metarec.app.commands.batch import AllUsers, Out, UsersAPart, to_all
 from metarec.app.commands.options import (
     Backend,
-    Bought,
-    Context,
     Device,
-    Did,
-    Dislike,
-    Friend,
     Json,
-    Like,
-    Model,
-    Near,
-    Profile,
-    Search,
     Seed,
-    Viewed,
-    Wish,
     WithinKm,
     Workers,
     choose_device,
@@ -45,19 +33,7 @@ if TYPE_CHECKING:
 class Recommend(AboutUser):
     """Recommend to one user: what they liked, who they are, what they wish for; or to all users."""
 
-    model: Model
-    like: Like = None
-    dislike: Dislike = None
-    bought: Bought = None
-    viewed: Viewed = None
-    did: Did = None
-    profile: Profile = None
-    wish: Wish = None
-    friend: Friend = None
-    near: Near = None
     within_km: WithinKm = None
-    context: Context = None
-    search: Search = None
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10
     where: Annotated[
         str | None,
@@ -153,7 +129,7 @@ class Recommend(AboutUser):
     def _slate(self, model: Recommender) -> Slate:
         import numpy as np
 
-        from metarec.recommendation.rules import Rules
+        from metarec.recommendation.ordering.rules import Rules
 
         request = replace(self.request(model), within_km=self.within_km)
         quota = pairs_of(self.quota, "--quota")

@@ -34,10 +34,10 @@ def reproduce(
     choose_device(device)
     from metarec.data.schema import BadInput
     from metarec.evaluation.own_recommender import OwnRecommender
-    from metarec.evaluation.paper_protocols import as_json as plain
-    from metarec.evaluation.paper_protocols import describe_rows
-    from metarec.evaluation.reproduce import published_lines, table_of
-    from metarec.evaluation.reproduce import reproduce as measure
+    from metarec.evaluation.papers.protocols import as_json as plain
+    from metarec.evaluation.papers.protocols import describe_rows
+    from metarec.evaluation.papers.reproduce import published_lines, table_of
+    from metarec.evaluation.papers.reproduce import reproduce as measure
     from metarec.runtime.progress import on_terminal
 
     table = table_of(name)

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from metarec.app.commands.options import number_of, pairs_of
+from metarec.app.commands.options import (
+    Bought,
+    Context,
+    Did,
+    Dislike,
+    Friend,
+    Like,
+    Model,
+    Near,
+    Profile,
+    Search,
+    Viewed,
+    Wish,
+    number_of,
+    pairs_of,
+)
 
 if TYPE_CHECKING:
     from metarec.recommendation.slate import Request
     from metarec.recommender import Recommender
 
 
+@dataclass(frozen=True, kw_only=True)
 class AboutUser:
-    """Options that say who the user is and what they did; the commands list them."""
+    """Options that say which model is asked, who the user is and what they did."""
 
-    like: list[str] | None
-    dislike: list[str] | None
-    bought: list[str] | None
-    viewed: list[str] | None
-    did: list[str] | None
-    profile: list[str] | None
-    wish: str | None
-    friend: list[str] | None
-    near: str | None
-    context: list[str] | None
-    search: list[str] | None
+    model: Model
+    like: Like = None
+    dislike: Dislike = None
+    bought: Bought = None
+    viewed: Viewed = None
+    did: Did = None
+    profile: Profile = None
+    wish: Wish = None
+    friend: Friend = None
+    near: Near = None
+    context: Context = None
+    search: Search = None
 
     @property
     def is_said(self) -> bool:

@@ -10,7 +10,7 @@ import typer
 from metarec.app.commands.options import Json, show
 
 if TYPE_CHECKING:
-    from metarec.feedback.store import Store
+    from metarec.feedback.store.event_store import Store
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Url = Annotated[

@@ -11,7 +11,7 @@ import polars as pl
 from metarec.data.relations import Relations
 from metarec.data.schema import EVENT_COLUMNS
 from metarec.feedback.forgotten_rows import edges_without_forgotten, without_forgotten
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 
 MAX_COLUMNS = 50
 """Names of circumstances beyond those trained on before that are taken up, the most frequent."""

@@ -17,7 +17,7 @@ from metarec.evaluation.offpolicy import Estimate, doubly_robust, snips
 from metarec.feedback.outcomes import ValueScale, as_history, join_outcomes
 from metarec.feedback.promotion import Comparison
 from metarec.feedback.retention import whole_since
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 

@@ -23,12 +23,12 @@ from metarec.data.relations import Relations
 from metarec.data.schema import BadInput, Profiles
 from metarec.feedback import open_store
 from metarec.feedback.erasing import free_space
-from metarec.feedback.experiments import versions_in_use
+from metarec.feedback.experiments.experiment import versions_in_use
 from metarec.feedback.forgetting import mark_left_model, without_forgotten
 from metarec.feedback.forgotten_rows import clean_folder, edges_without_forgotten, tidy
 from metarec.feedback.promotion import Decision, Guardrails, decide, too_few
 from metarec.feedback.registry import KEEP_VERSIONS, Registry
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.recommender import Recommender
 from metarec.runtime.logs import LoggedProgress
 

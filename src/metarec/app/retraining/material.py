@@ -26,7 +26,7 @@ from metarec.feedback.outcomes import (
     with_propensity,
 )
 from metarec.feedback.promotion import Guardrails
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.recommender import Recommender
 
 log = logging.getLogger("metarec.retrain")

@@ -11,9 +11,9 @@ from metarec.app.jobs import FAILED, LOST, RETRAINING, jobs_of
 from metarec.app.service.live_model import LiveModel
 from metarec.app.service.metrics import Counted, Metrics
 from metarec.app.service.settings import ServiceSettings
-from metarec.feedback import tables
 from metarec.feedback.drift import Drift, RetrainRule, crossed_marks
-from metarec.feedback.store import Store
+from metarec.feedback.store import tables
+from metarec.feedback.store.event_store import Store
 
 WINDOW = 600.0
 """Seconds over which answers are counted."""

@@ -55,7 +55,7 @@ from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.registry import Registry
 from metarec.feedback.retention import remove_old
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.recommendation.slate import Slate
 from metarec.runtime.language import language_of
 

@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 from metarec.app.service import audit_log
 from metarec.app.service.live_model import LiveModel, Served
 from metarec.app.service.settings import ServiceSettings
-from metarec.feedback.arm_health import ANONYMOUS, FAILED, add_answers, bucket_of
 from metarec.feedback.events import Exposure, StoreUnavailable
-from metarec.feedback.experiment_counts import count_users
-from metarec.feedback.experiment_results import Results, broken_guardrails, results
-from metarec.feedback.experiments import (
+from metarec.feedback.experiments.arm_health import ANONYMOUS, FAILED, add_answers, bucket_of
+from metarec.feedback.experiments.counts import count_users
+from metarec.feedback.experiments.experiment import (
     Arm,
     ArmSettings,
     Experiment,
@@ -29,7 +28,8 @@ from metarec.feedback.experiments import (
     settings_in_effect,
     stop,
 )
-from metarec.feedback.store import Store
+from metarec.feedback.experiments.results import Results, broken_guardrails, results
+from metarec.feedback.store.event_store import Store
 
 log = logging.getLogger("metarec.service")
 EVERY_SECONDS = 2.0

@@ -15,14 +15,14 @@ from metarec.app.service import experiment_schemas as shapes
 from metarec.app.service.http import Json, answers
 from metarec.app.service.routes import Routes, route
 from metarec.app.service.schemas import PromotionReason
-from metarec.feedback.experiment_results import results
-from metarec.feedback.experiments import (
+from metarec.feedback.experiments.experiment import (
     Experiment,
     ExperimentConflict,
     experiment_named,
     experiments,
     stop,
 )
+from metarec.feedback.experiments.results import results
 
 Name = Annotated[str, Path(max_length=60)]
 

@@ -41,7 +41,7 @@ from metarec.app.service.thread_pools import Pools
 from metarec.app.service.validation_errors import validation_message
 from metarec.data.schema import BadInput
 from metarec.feedback.events import StoreUnavailable
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.recommendation.slate import Slate
 from metarec.runtime.extras import MissingExtra
 

@@ -15,7 +15,7 @@ from metarec.app.service.http import Json, Service, answers
 from metarec.app.service.live_model import Served
 from metarec.app.service.routes import Routes, route
 from metarec.feedback.recent_acts import RecentActs
-from metarec.recommendation.rules import category_matrix
+from metarec.recommendation.ordering.rules import category_matrix
 from metarec.recommendation.slate import Request
 
 DAY = 86_400.0

@@ -29,12 +29,12 @@ from metarec.data.schema import BadInput
 from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.models.base import LARGE
 from metarec.models.registry import READ_CONTEXT, SEARCH
 from metarec.models.search import Search
 from metarec.recommendation.filters import filter_mask
-from metarec.recommendation.rules import category_matrix
+from metarec.recommendation.ordering.rules import category_matrix
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 from metarec.runtime.artefacts import BrokenArtefact, reading_whole
@@ -140,10 +140,7 @@ class Served:
     @cached_property
     def passes(self) -> np.ndarray:
         """[N] whether each item is there and passes the service's own filter."""
-        passes = filter_mask(self.only, self.model.catalog.frame)
-        gone = self.model.vocabulary.indexes(self.deleted)
-        passes[gone[gone >= 0]] = False
-        return passes
+        return np.asarray(filter_mask(self.only, self.model.catalog.frame) & self.is_there)
 
     @cached_property
     def is_there(self) -> np.ndarray:

@@ -145,7 +145,7 @@ class Middleware:
             return 421, sentence, []
         if path in HEALTH:
             return None
-        # The bucket of a known key, else of the address; synthetic keys would each have a full one.
+        # The bucket of a known key, else of the address; invented keys would each have a full one.
         if not self._rate.allows(asked.holder or asked.client.encode()):
             most = self._settings.requests_per_second
             sentence = f"more than {most:g} requests a second; wait and try again"

@@ -14,13 +14,13 @@ from metarec.app.service.alerts import Alert, Alerts, rule_of
 from metarec.app.service.live_model import LiveModel
 from metarec.app.service.metrics import Metrics
 from metarec.app.service.settings import ServiceSettings
-from metarec.feedback import tables
 from metarec.feedback.daily import Day, by_day
 from metarec.feedback.drift import Drift, advise_retraining, measure_drift
 from metarec.feedback.exposure import Exposure, measure_exposure
 from metarec.feedback.forgetting import waiting_in_model
 from metarec.feedback.outcomes import as_training_rows, join_outcomes
-from metarec.feedback.store import Store
+from metarec.feedback.store import tables
+from metarec.feedback.store.event_store import Store
 
 EVERY_SECONDS = 2.0
 """Between two looks, at least."""

@@ -18,14 +18,14 @@ from metarec.app.service.schemas import (
 )
 from metarec.data.schema import BadInput
 from metarec.feedback.events import KnownBeside
-from metarec.feedback.experiments import ArmSettings
+from metarec.feedback.experiments.experiment import ArmSettings
 from metarec.feedback.outcomes import as_history
-from metarec.feedback.store import Store
+from metarec.feedback.store.event_store import Store
 from metarec.recommendation.notes import refuse_unknown_context
+from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.pipeline import FirstStages, recommend_each
 from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.retrieve import retrieve
-from metarec.recommendation.rules import Rules
 from metarec.recommendation.slate import Request, Slate
 
 MAX_OLDER = 20_000

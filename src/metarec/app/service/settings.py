@@ -291,7 +291,7 @@ class ServiceSettings:
             return str(Path(self.model) / "events.db")
         if self.schema == SCHEMA:
             return self.store
-        from metarec.feedback.engines import with_schema
+        from metarec.feedback.store.engines import with_schema
 
         return with_schema(self.store, self.schema)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.policies import nearest
 from metarec.data.schema import BadInput
+from metarec.runtime.environment import ANSWERS
 
 PREFIX = "METAREC_"
-NO_SETTINGS = ("service", "home", "online", "traceback")
-"""Variables of other uses, which are no misspelled settings."""
+OF_ALL_COMMANDS = ("service", "home", "online", "traceback")
+"""Variables that are no settings of the service: those of every command, and what it hands down."""
 NEAR = 0.75
 """How alike a variable's name must be to a setting's to be taken for a slip of the pen."""
 
@@ -45,7 +46,7 @@ def load_settings(
             raise BadInput(f"cannot read the settings {str(file)!r}: {why}") from error
         values |= document.get("service", document)
     env = os.environ if environment is None else environment
-    _refuse_misspelled(env, known)
+    refuse_misspelled(env)
     values |= {name: env[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in env}
     values |= {name: value for name, value in flags.items() if value is not None}
     for name in values:
@@ -58,11 +59,16 @@ def load_settings(
     )
 
 
-def _refuse_misspelled(env: Mapping[str, str], known: Collection[str]) -> None:
-    """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed."""
+def refuse_misspelled(env: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed.
+
+    Raises:
+        BadInput: naming the setting.
+    """
+    known = (*(one.name for one in fields(ServiceSettings)), *OF_ALL_COMMANDS)
     for name in sorted(env):
         word = name.removeprefix(PREFIX).lower()
-        if not name.startswith(PREFIX) or word in known or word in NO_SETTINGS:
+        if not name.startswith(PREFIX) or word in known:
             continue
         if near := nearest(word, known, NEAR):
             raise BadInput(f"{name} is no setting; did you mean {PREFIX}{near.upper()}?")
@@ -71,45 +77,53 @@ def _refuse_misspelled(env: Mapping[str, str], known: Collection[str]) -> None:
 def _read(name: str, kind: str, value: Any) -> Any:
     """A value as its field's type; text from the environment is read."""
     try:
-        if kind == "bool":
-            return (
-                value
-                if isinstance(value, bool)
-                else {
-                    "1": True,
-                    "true": True,
-                    "yes": True,
-                    "0": False,
-                    "false": False,
-                    "no": False,
-                    "": False,
-                }[str(value).lower()]
-            )
-        if kind in ("int", "float") and not _is_number(value, whole=kind == "int"):
-            raise ValueError  # int(2.5) is 2, float(True) is 1
-        if kind in ("int", "float", "str"):
-            return {"int": int, "float": float, "str": str}[kind](value)
-        if kind == "tuple[str, ...]":
-            return (
-                tuple(part.strip() for part in value.split(",") if part.strip())
-                if isinstance(value, str)
-                else tuple(map(str, value))
-            )
-        if isinstance(value, str):
-            pairs = [pair.strip().rsplit(":", 1) for pair in value.split(",") if pair.strip()]
-            if len({key for key, _ in pairs}) < len(pairs):
-                raise ValueError  # the last role of a key would win
-            return dict(pairs)
-        return {str(key): str(role) for key, role in dict(value).items()}
-    except (KeyError, TypeError, ValueError) as error:
+        return _READERS[kind](value)
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         shown = "(not shown)" if name == "keys" else repr(value)
         raise BadInput(f"setting {name}: cannot read {shown} as {kind}") from error
 
 
-def _is_number(value: Any, *, whole: bool) -> bool:
-    """Whether a value is a number or a text, which is read later."""
-    if isinstance(value, str):
-        return True
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return not whole or float(value).is_integer()
+def _yes_or_no(value: Any) -> bool:
+    return value if isinstance(value, bool) else (ANSWERS | {"": False})[str(value).lower()]
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, str) and not _number(value).is_integer():
+        raise ValueError  # int(2.5) is 2
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError  # float(True) is 1
+    return float(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """Of a list, or between the commas of a text."""
+    return tuple(_parts(value) if isinstance(value, str) else map(str, value))
+
+
+def _roles(value: Any) -> dict[str, str]:
+    """Of a table, or of a text `key:role,key:role`; a key may hold a colon itself."""
+    if not isinstance(value, str):
+        return {str(key): str(role) for key, role in dict(value).items()}
+    pairs = [part.rsplit(":", 1) for part in _parts(value)]
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError  # the last role of a key would win
+    return {key: role for key, role in pairs}
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "bool": _yes_or_no,
+    "int": _whole,
+    "float": _number,
+    "str": str,
+    "tuple[str, ...]": _texts,
+    "Mapping[str, str]": _roles,
+}
+"""Type of a setting, as its field writes it -> how a value is read."""

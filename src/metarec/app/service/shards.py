@@ -24,12 +24,12 @@ from metarec.app.service.process import set_up_worker
 from metarec.app.service.settings import ServiceSettings
 from metarec.feedback import open_store
 from metarec.feedback.registry import Registry
+from metarec.recommendation.candidates.some_items import Sums
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.pipeline import FirstStages
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.shards import AskedShard, Offer, Shard, merged
 from metarec.recommendation.slate import Request
-from metarec.recommendation.some_items import Sums
 
 log = logging.getLogger("metarec.service")
 ANSWER_SECONDS = 5.0

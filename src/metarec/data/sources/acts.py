@@ -9,13 +9,15 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.columns import AMOUNTS, CANONICAL, plain
+from metarec.data.column_names import CANONICAL, plain
+from metarec.data.columns import is_amount
 from metarec.data.findings import Finding
 from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
-from metarec.data.languages import ACT_OF
+from metarec.data.languages import act_of
 from metarec.data.parsing import as_numbers, as_truth, nothing
 from metarec.data.sources.flat import is_of_one
+from metarec.data.sources.states import with_ends
 
 MAX_KINDS = 20
 """Kinds of a column that is taken for one of kinds, at most."""
@@ -44,7 +46,7 @@ _DONE = re.compile(r"(ed|wn)$|^read$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|�
 """Names of what was done."""
 NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单"}
 """Kinds that a no says, where it is an answer too."""
-IN_OTHER_WORDS = {**dict.fromkeys(("hidden", "已隐藏"), "hide"), **ACT_OF}
+IN_OTHER_WORDS = dict.fromkeys(("hidden", "已隐藏"), "hide")
 """Columns of yes and no in other words, as `plain` has them, and their kinds."""
 MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥"))
 """What a column of yes and no may hold where it says yes, and nothing where it says no."""
@@ -99,7 +101,7 @@ def _said(
     if "value" not in frame.columns and len(thoughts) == 1:
         return _by_opinion(frame, thoughts[0], place)
     # Of what was bought, such a column says something else: by registered users, or in stock.
-    done = frozenset() if {*map(plain, free)} & {*AMOUNTS} else DONE
+    done = frozenset() if any(map(is_amount, free)) else DONE
     flags = _flags(frame, free, kinds, FLAGS, done) if "value" not in frame.columns else {}
     if any(kinds.of(name).sign == "positive" for name in flags):
         return _by_flags(frame, flags, kinds, place)
@@ -168,12 +170,12 @@ def _flags(
     """Columns that say yes or no to a wanted kind, by kind; or to one of `done`, where they are
     called as if it was and say nothing of the user or the item.
     """
-    found = {}
+    found, called = {}, {**IN_OTHER_WORDS, **act_of()}
     for column in free:
         name = plain_kind(column.strip(" ?？"))
         for start in ("is", "has", "did", "was", "是否"):
             name = name.removeprefix(start) if not kinds.known(name) else name
-        key = IN_OTHER_WORDS.get(plain(column)) or IN_OTHER_WORDS.get(name) or kinds.key(name)
+        key = called.get(plain(column)) or called.get(name) or kinds.key(name)
         asked = {*wanted, *done} if _DONE.search(column.strip(" ?？")) else wanted
         key = next((k for k in (key, *forms(key)) if k in asked), key)
         if key not in asked or (key not in wanted and is_of_one(frame, column)):
@@ -212,6 +214,7 @@ def _by_flags(
             answered.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
     for name in sorted(flags, key=lambda name: kinds.of(name).strength):
         kind = pl.Series("kind", [name]).zip_with(flags[name].fill_null(False), kind)
+    kind, ends = with_ends(frame, kind, flags, kinds, place)
     shown = int((kind == SHOWN).sum())
     why = (
         f"columns of {place} say what was done ({', '.join(flags)}): the strongest of them is the "
@@ -219,7 +222,7 @@ def _by_flags(
     )
     answers = [truth.name for truth in flags.values()]  # what came of a moment is not of it
     note = Finding(rule="kinds", rows=shown, action="noted", why=why)
-    return frame.drop(answers).with_columns(kind), [note, *answered]
+    return frame.drop(answers).with_columns(kind), [note, *answered, *ends]
 
 
 def _kinds_in(column: pl.Series, kinds: Kinds) -> list[str]:

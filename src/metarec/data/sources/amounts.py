@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from metarec.data.columns import AMOUNTS, SUMS, plain
+from metarec.data.columns import is_amount, is_sum
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers
 
@@ -17,7 +17,7 @@ def with_amounts(
     """Quantities are amounts of purchases, not ratings; where some are below 0 and nothing else is
     the value, they are.
     """
-    amounts = [c for c in frame.columns if plain(c) in AMOUNTS]
+    amounts = [c for c in frame.columns if is_amount(c)]
     found = next((c for c in amounts if as_numbers(frame[c]).is_not_null().any()), None)
     if "value" not in frame.columns and found is not None:
         refused = int((as_numbers(frame[found]) < 0).sum())
@@ -26,7 +26,7 @@ def with_amounts(
         frame = frame.with_columns(pl.col(found).alias("value"))
         why = f"{found} of {place} is below 0 there: such purchases came back and say no"
         findings = [Finding(rule="amounts", rows=refused, action="noted", why=why)]
-    elif plain(given.get("value", "")) in AMOUNTS:
+    elif is_amount(given.get("value", "")):
         findings = []
     else:
         return frame, [] if "value" in frame.columns else _sums(frame, place)
@@ -42,7 +42,7 @@ def _sums(frame: pl.DataFrame, place: str) -> list[Finding]:
     are.
     """
     findings = []
-    for column in (c for c in frame.columns if plain(c) in SUMS):
+    for column in (c for c in frame.columns if is_sum(c)):
         below = int((as_numbers(frame[column]) < 0).sum())
         if 0 < below < frame.height:
             why = (

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from metarec.data.findings import Finding
+from metarec.data.frames import widened
 from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing, odd_number
-from metarec.data.schema import widened
 from metarec.data.units import measured
 
 PROSE = ("title", "text", "name", "description")

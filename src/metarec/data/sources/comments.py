@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,20 @@ def has_marks(source: Path | bytes) -> bool:
                 return True
             last = part[-1:]
     return False
+
+
+_FIELDS = re.compile(r"^#Fields:[ \t]*(\S.*?)\s*$", re.MULTILINE)
+_FROM_TO = re.compile(r"^(c|s|cs|sc)-")
+"""What W3C's logs write before a name: whether the client or the server says it."""
+
+
+def fields_of(start: str) -> list[str] | None:
+    """Names of columns that a comment says, as in W3C's logs of web servers."""
+    if (said := _FIELDS.search(start)) is None:
+        return None
+    names = said[1].split()
+    bare = [_FROM_TO.sub("", name) for name in names]
+    return [b if bare.count(b) == 1 else name for name, b in zip(names, bare, strict=True)]
 
 
 def without_comments(
@@ -52,18 +67,21 @@ def without_comments(
 
 
 def _comments(lines: Sequence[bytes], separators: Sequence[str]) -> list[int]:
-    """Which lines are: those that begin so outside of quotes with other cells than the names have,
-    unless a row begins so, too.
+    """Which lines are: those that begin so outside of quotes with other cells than the names and
+    most rows have, unless a row begins so, too.
     """
-    marked, is_quoted, first = list[int](), False, b""
+    marked, others, is_quoted = list[int](), list[bytes](), False
     for number, line in enumerate(lines):
         if line.startswith(b"#") and not is_quoted:
             marked.append(number)
-        elif not first:
-            first = line
+        elif line.strip():
+            others.append(line)
         is_quoted ^= bool(line.count(b'"') % 2)
+    first = others[0] if others else b""
     cut = max((s.encode() for s in separators), key=first.count)
-    are_rows = cut in first and any(lines[n].count(cut) == first.count(cut) for n in marked)
+    usual = Counter(line.count(cut) for line in others[1:]).most_common(1)  # rows may be short
+    widths = {first.count(cut), *(width for width, _ in usual)} - {0}
+    are_rows = any(lines[n].count(cut) in widths for n in marked)
     return [] if are_rows or not first else [n for n in marked if _BEGINS.match(lines[n])]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.domains import NO_DOMAIN, DomainPack, Policy, domain, pack_kinds
+from metarec.data.domains import NO_DOMAIN, Policy, domain, pack_kinds
 from metarec.data.findings import Finding
 from metarec.data.kind_names import plain_kind
 from metarec.data.kinds import Kinds
@@ -105,51 +105,35 @@ def read_config(
         BadInput: if the file is no TOML, says something unknown, or a source cannot be read.
     """
     settings = _load(path)
-    policy = policy_named(
-        settings.get("domain"),
-        domain_asked,
-        _table(settings, "policy", path) if "policy" in settings else None,
-        path,
-    )
+    tables = {key: _table(settings, key, path) for key in ("policy", "kinds", "cleaning")}
+    own_policy = tables["policy"] if "policy" in settings else None
+    policy = policy_named(settings.get("domain"), domain_asked, own_policy, path)
     named = settings.get("domain", domain_asked)
     pack = domain(named) if named is not None else NO_DOMAIN
-    own = (
-        CleaningConfig.of(_table(settings, "cleaning", path), str(path))
-        if "cleaning" in settings
-        else None
+    own = CleaningConfig.of(tables["cleaning"], str(path)) if "cleaning" in settings else None
+    place = f"{path}, [kinds]"
+    kinds = pack_kinds(pack).over(tables["kinds"], place)
+    sources = _sources(settings, path)
+    reading = Reading(
+        synonyms=pack.synonyms,
+        kinds=kinds,
+        rules=rules or own or CleaningConfig(),
+        is_whole=len(sources) == 1,
     )
-    kinds = pack_kinds(pack).over(_table(settings, "kinds", path), f"{path}, [kinds]")
-    sources = settings.get("sources")
-    if (
-        not isinstance(sources, list)
-        or not sources
-        or not all(isinstance(s, dict) for s in sources)
-    ):
-        raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
     parts = [
-        _read_source(
-            path,
-            number,
-            source,
-            pack,
-            kinds,
-            rules or own or CleaningConfig(),
-            open_path,
-            len(sources) > 1,
-        )
+        _read_source(path, source, f"{path}, source {number}", reading, open_path)
         for number, source in enumerate(sources, start=1)
     ]
-    tables = merge(parts, str(settings.get("name", path.resolve().parent.name)))
-    if not tables.interactions.height:
+    read = merge(parts, str(settings.get("name", path.resolve().parent.name)))
+    if not read.interactions.height:
         raise BadInput(f"{path}: none of its {len(parts)} sources has interactions")
-    unmet = _unmet_kinds(_table(settings, "kinds", path), tables, path.name)
     return replace(
-        tables,
+        read,
         rules=rules or own,
-        kinds=_kinds_of_all(kinds, parts, _table(settings, "kinds", path), str(path)),
+        kinds=_kinds_of_all(kinds, parts, tables["kinds"], place),
         policy=_of_all(policy, parts, path),
         models=_models(settings, parts, path),
-        findings=[*tables.findings, *unmet],
+        findings=[*read.findings, *_unmet_kinds(tables["kinds"], read, path.name)],
     )
 
 
@@ -163,7 +147,7 @@ def _kinds_of_all(
         for name, kind in part.kinds.entries.items()
         if kinds.entries.get(name) != kind
     }
-    return Kinds({**kinds.entries, **said}).over(own, f"{place}, [kinds]")
+    return Kinds({**kinds.entries, **said}).over(own, place)
 
 
 def _unmet_kinds(said: Mapping[str, Any], tables: Tables, place: str) -> list[Finding]:
@@ -238,39 +222,41 @@ def _table(settings: Mapping[str, Any], key: str, place: object) -> dict[str, An
     return value
 
 
-def _read_source(
-    path: Path,
-    number: int,
-    source: Mapping[str, Any],
-    pack: DomainPack,
-    kinds: Kinds,
-    rules: CleaningConfig,
-    open_path: ReadSource,
-    is_one_of_several: bool,
-) -> Tables:
-    place = f"{path}, source {number}"
+def _sources(settings: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    sources = settings.get("sources")
+    if isinstance(sources, list) and sources and all(isinstance(s, dict) for s in sources):
+        return sources
+    raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
+
+
+def _as_said(source: Mapping[str, Any], place: str, reading: Reading) -> Reading:
+    """How the columns of a source are to be understood, beyond what holds for all sources."""
     odd = sorted(set(source) - SOURCE_KEYS)
     if odd:
         raise BadInput(
             f"{place}: nothing is known of {odd[0]!r}; there are {', '.join(sorted(SOURCE_KEYS))}"
         )
-    reading = Reading(
+    return replace(
+        reading,
         columns=_table(source, "columns", place),
         item_columns=_table(source, "item_columns", place),
         user_columns=_table(source, "user_columns", place),
-        synonyms=pack.synonyms,
-        kinds=kinds,
         kind=source.get("kind"),
-        kind_by_name=_name_of(source) if is_one_of_several else None,
+        kind_by_name=None if reading.is_whole else _name_of(source),
         context=source.get("context"),
         time_format=source.get("time_format"),
         encoding=source.get("encoding"),
         names=source.get("names"),
         item_names=source.get("item_names"),
         user_names=source.get("user_names"),
-        rules=rules,
-        is_whole=not is_one_of_several,
     )
+
+
+def _read_source(
+    path: Path, source: Mapping[str, Any], place: str, reading: Reading, open_path: ReadSource
+) -> Tables:
+    """Tables of one source, which is named by its path, a database, or a file for each table."""
+    reading = _as_said(source, place, reading)
     parts = {name: str(source[name]) for name in TABLES if name in source}
     if "database" in source:
         from metarec.data.sources.sql import read_sql
@@ -278,7 +264,7 @@ def _read_source(
         url = _database_beside(path, _filled(str(source["database"]), place))
         return read_sql(url, reading, parts or None)
     if "path" in source:
-        return open_path(_beside(path, str(source["path"])), rules, reading)
+        return open_path(_beside(path, str(source["path"])), reading.rules, reading)
     if not parts:
         raise BadInput(f"{place} says neither path, database, interactions, items nor users")
     columns = {"interactions": reading.names, "items": reading.item_names}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 from pathlib import Path
-from typing import IO, cast
 
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.sources.letters import written_in
+from metarec.data.sources.packed import all_bytes, is_packed, open_bytes
 
 BYTES_AT_ONCE = 1 << 22
 MARKS = (
@@ -34,9 +33,9 @@ def as_utf8(path: Path, encoding: str | None = None) -> tuple[Path | bytes, list
     """
     found = encoding or encoding_of(path)
     if found == "utf-8":
-        return (path if path.suffix.lower() != ".gz" else _bytes(path)), []
+        return (all_bytes(path) if is_packed(path) else path), []
     try:
-        text = _bytes(path).decode(found)
+        text = all_bytes(path).decode(found)
     except LookupError as error:
         raise BadInput(
             f"no encoding {found!r}; there are utf-8, cp1252, gb18030, utf-16, ..."
@@ -64,7 +63,7 @@ def encoding_of(path: Path) -> str:
     """What a text file is written in: by its mark, else UTF-8 where all of it is, else by what its
     bytes look like.
     """
-    with _open(path) as file:
+    with open_bytes(path) as file:
         start = file.read(BYTES_AT_ONCE)
         marked = next((name for mark, name in MARKS if start.startswith(mark)), None)
         if marked is not None:
@@ -79,7 +78,7 @@ def encoding_of(path: Path) -> str:
                 part = file.read(BYTES_AT_ONCE)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            return written_in(_bytes(path))
+            return written_in(all_bytes(path))
     return "utf-8"
 
 
@@ -92,12 +91,3 @@ def _without_mark(start: bytes) -> str | None:
     if max(even, odd) < 0.3 * len(sample) / 2:
         return None
     return "utf-16-le" if odd > even else "utf-16-be"
-
-
-def _open(path: Path) -> IO[bytes]:
-    opened = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
-    return cast("IO[bytes]", opened)
-
-
-def _bytes(path: Path) -> bytes:
-    return gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()

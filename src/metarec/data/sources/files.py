@@ -4,40 +4,36 @@ traceback.
 
 from __future__ import annotations
 
+import ast
 import json
+import re
+import zlib
 from collections.abc import Sequence
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from metarec.data.columns import SYNONYMS, key_of, plain
+from metarec.data.column_names import SYNONYMS, plain
+from metarec.data.columns import key_of
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
-from metarec.data.sources.delimited import AS_CSV, read_delimited
+from metarec.data.sources.containers import holds_tables, laid_out
+from metarec.data.sources.delimited import read_delimited
 from metarec.data.sources.encoding import as_utf8
-
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-JSON_SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
-SUFFIXES = (".parquet", ".pq", *TEXT_SUFFIXES, *JSON_SUFFIXES)
-"""Endings of the files a table can be read from."""
-
-
-def suffix_of(path: Path) -> str:
-    """The ending that says how to read a file, in lower case: `.csv.gz` as well as `.csv`."""
-    suffixes = [s.lower() for s in path.suffixes[-2:]]
-    return "".join(suffixes) if suffixes[-1:] == [".gz"] else (suffixes[-1] if suffixes else "")
-
-
-def refuse_workbook(path: Path) -> None:
-    """Say what to do with a workbook.
-
-    Raises:
-        BadInput: if a file's name ends as that of one.
-    """
-    if suffix_of(path) in (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"):
-        raise BadInput(f"{path} is a workbook; {AS_CSV}")
+from metarec.data.sources.separators import start_of
+from metarec.data.sources.suffixes import (
+    ARROW_SUFFIXES,
+    JSON_SUFFIXES,
+    PARQUET_SUFFIXES,
+    TEXT_SUFFIXES,
+    UNPACKED,
+    WORKBOOK_SUFFIXES,
+    bare_suffix,
+    suffix_of,
+)
 
 
 def read_table(
@@ -56,25 +52,48 @@ def read_table(
         raise BadInput(f"{path} does not exist or is not a file")
     if path.stat().st_size == 0:
         raise BadInput(f"{path} is empty; it needs a line with column names and at least one row")
+    if holds_tables(path):
+        return _only_table(path, encoding, columns)
     suffix = suffix_of(path)
-    refuse_workbook(path)
     try:
-        if suffix in (".parquet", ".pq"):
+        if suffix in PARQUET_SUFFIXES:
             return pl.read_parquet(path), Place(path.name), []
-        if suffix in JSON_SUFFIXES:
+        if suffix in ARROW_SUFFIXES:
+            return _read_arrow(path), Place(path.name), []
+        if bare_suffix(path) in JSON_SUFFIXES:
             return _read_json(path, encoding, is_lines="l" in suffix or "nd" in suffix)
-        if suffix in TEXT_SUFFIXES:
+        if bare_suffix(path) in TEXT_SUFFIXES:
             return read_delimited(path, columns=columns, encoding=encoding)
     except pl.exceptions.PolarsError as error:
         raise BadInput(
             f"{path} cannot be read as {suffix}: {str(error).strip().splitlines()[0]}"
         ) from error
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (OSError, UnicodeDecodeError, EOFError, LZMAError, zlib.error) as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
     raise BadInput(
         f"{path}: no reader for {suffix or 'a file without an ending'}; tables end in "
-        f"{', '.join(SUFFIXES)}"
+        f"{', '.join((*UNPACKED, *WORKBOOK_SUFFIXES))}, those of text also in .csv.gz and the like"
     )
+
+
+def _only_table(
+    path: Path, encoding: str | None, columns: Sequence[str] | None
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    with laid_out(path) as (where, found):
+        if where.is_file():
+            table, place, more = read_table(where, encoding, columns)
+            return table, place, [*found, *more]
+        listed = ", ".join(sorted(p.name.split(".")[0] for p in where.iterdir()))
+    raise BadInput(
+        f"{path} holds several tables ({listed}); give it by itself, or by path = in a TOML file, "
+        f"so that all of them are read"
+    )
+
+
+def _read_arrow(path: Path) -> pl.DataFrame:
+    """Arrow's file format, which Feather is, or its stream."""
+    is_file = start_of(path).startswith(b"ARROW1")
+    return pl.read_ipc(path) if is_file else pl.read_ipc_stream(path)
 
 
 def _read_json(
@@ -83,7 +102,7 @@ def _read_json(
     """JSON Lines, or one array of objects; either is understood under either ending."""
     source, findings = as_utf8(path, encoding)
     content = source if isinstance(source, bytes) else None
-    start = (content if content is not None else _start(path)).lstrip()[:1]
+    start = (content if content is not None else start_of(path)).lstrip()[:1]
     if start == b"[" or not is_lines:
         rows = _array(content if content is not None else path.read_bytes(), path.name)
         if rows is not None:
@@ -97,11 +116,6 @@ def _read_json(
     text = (content if content is not None else path.read_bytes()).decode("utf-8", errors="replace")
     table, place, more = _object_lines(text, path)
     return table, place, [*findings, *more]
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4096)
 
 
 def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
@@ -190,6 +204,9 @@ _NAMES = {plain(name) for names in SYNONYMS.values() for name in names} | {
 """Names of columns, by which an object of lists is a table of columns."""
 
 
+_GAP = re.compile(r"[\s,]*")
+
+
 def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
     rows, at, bad, lines = [], [], [], 0
     for lines, line in enumerate(text.splitlines(), start=1):
@@ -200,6 +217,8 @@ def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Find
         elif line.strip():
             bad.append(lines)
     if not rows or len(bad) > 0.2 * lines:
+        if (found := _one_after_another(text)) is not None:
+            return _mixed_frame(found), Place(path.name, "object"), []
         raise BadInput(
             f"{path}: {len(bad):,} of {lines:,} lines are no JSON objects (first: line "
             f"{bad[0] if bad else 1}); "
@@ -224,11 +243,32 @@ def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Find
 
 
 def _object(line: str) -> dict[str, Any] | None:
+    """An object of JSON, or one as Python prints it, of which some published data are made."""
+    text = line.strip().removesuffix(",")
     try:
-        row = json.loads(line)
+        row = json.loads(text)
     except ValueError:
-        return None
+        if not text.startswith(("{'", "{u'", '{"')):
+            return None
+        try:
+            row = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
     return row if isinstance(row, dict) else None
+
+
+def _one_after_another(text: str) -> list[dict[str, Any]] | None:
+    """Objects that follow each other on one line, or go over several; None where they do not."""
+    decoder, rows, position = json.JSONDecoder(), list[dict[str, Any]](), 0
+    while (gap := _GAP.match(text, position)) is not None and gap.end() < len(text):
+        try:
+            row, position = decoder.raw_decode(text, gap.end())
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(row, dict):
+            return None
+        rows.append(row)
+    return rows or None
 
 
 def _mixed_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:

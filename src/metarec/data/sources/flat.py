@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.columns import AS_GIVEN, CANONICAL
+from metarec.data.column_names import CANONICAL
+from metarec.data.columns import AS_GIVEN
 from metarec.data.findings import Finding
 
 MIN_OWNERS, MIN_REPEATED = 3, 0.5

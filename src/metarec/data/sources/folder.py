@@ -13,7 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import plain, rename, renamed, spoken
+from metarec.data.column_names import plain
+from metarec.data.columns import rename, renamed, spoken
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from metarec.data.event_rows import Place
-from metarec.data.schema import BadInput, as_polars
+from metarec.data.frames import as_polars
+from metarec.data.schema import BadInput
 from metarec.data.sources.folder import RawTable, Reading, tables_of
 from metarec.data.tables import Tables
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from metarec.data.columns import AMOUNTS, CANONICAL, plain, spoken
+from metarec.data.column_names import CANONICAL, plain
+from metarec.data.columns import is_amount, spoken
 from metarec.data.findings import Finding
-from metarec.data.languages import BEST_IS_LOWEST, ratings_in
+from metarec.data.languages import is_best_lowest, ratings_in
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.flat import is_of_one
 from metarec.data.units import measured
@@ -57,7 +58,7 @@ def with_grades(
     """
     language = spoken(given)
     called = ratings_in(language)
-    if not {*map(plain, frame.columns)} & {*AMOUNTS}:  # what is bought has grades of its own
+    if not any(map(is_amount, frame.columns)):  # what is bought has grades of its own
         called |= NAMES
     own = {*CANONICAL["interactions"], *context}
     named = [c for c in frame.columns if plain(c) in called and c not in own]
@@ -69,7 +70,7 @@ def with_grades(
     points, findings = _points(frame[column]), list[Finding]()
     if points is None and column == "value":
         return frame, []
-    if language == "German" and plain(column) in BEST_IS_LOWEST:
+    if is_best_lowest(column, language):
         why = f"column {column!r} of {place} holds marks of which 1 is the best, and is no rating"
         return frame, [_noted(why)]
     if column != "value":

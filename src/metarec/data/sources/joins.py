@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from metarec.data.columns import SYNONYMS, plain
+from metarec.data.column_names import SYNONYMS, plain
 from metarec.data.findings import Finding
 from metarec.data.parsing import id_text
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.columns import CANONICAL, names_a_moment, names_another_date, plain
+from metarec.data.column_names import CANONICAL, names_a_moment, names_another_date, plain
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
 

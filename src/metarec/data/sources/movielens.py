@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,7 @@ from metarec.data.schema import BadInput
 from metarec.data.sources.delimited import read_delimited
 from metarec.data.sources.files import read_table
 from metarec.data.sources.folder import RawTable, Reading, tables_of
+from metarec.data.sources.separators import first_line_of
 from metarec.data.tables import Tables
 
 GENRES_100K = (
@@ -62,6 +64,16 @@ OCCUPATIONS_1M = (
 EVENTS = ("user_id", "item_id", "value", "timestamp")
 LAYOUTS = ("u.data", "ratings.dat", "ratings.csv")
 """The file of events of each form."""
+_A_ROW = re.compile(r"[^:]+::[^:]+::[\d.]+(::|$)")
+
+
+def is_movielens(path: Path) -> bool:
+    """Whether a file is the one of events of such a form, by its name and, where others call
+    theirs so, its first line.
+    """
+    if path.name not in LAYOUTS or not path.is_file():
+        return False
+    return path.name != "ratings.dat" or _A_ROW.match(first_line_of(path)) is not None
 
 
 def read_movielens(folder: Path, reading: Reading) -> Tables:
@@ -74,7 +86,7 @@ def read_movielens(folder: Path, reading: Reading) -> Tables:
         (
             r
             for name, r in zip(LAYOUTS, (_read_100k, _read_dat, _read_csv), strict=True)
-            if (folder / name).is_file()
+            if is_movielens(folder / name)
         ),
         None,
     )

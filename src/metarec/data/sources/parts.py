@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.columns import STAND_IN_COLUMNS, key_of, plain
+from metarec.data.column_names import STAND_IN_COLUMNS, plain
+from metarec.data.columns import key_of
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
@@ -35,6 +36,8 @@ class Joined:
     """Of whose rows each is an event."""
     one: Path
     """Of whose rows each has a key of its own."""
+    between: Path | None = None
+    """The table between them, of which each has a key."""
     table: pl.DataFrame
     place: Place
     findings: list[Finding]
@@ -72,12 +75,16 @@ class _Part:
     def keys(self) -> Iterator[tuple[str, str]]:
         """What its columns may be keys of, `order` of `order_id`, and the columns."""
         name = plain(self.path.name.split(".")[0])
+        noun = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
         for column in self.raw[0].columns:
             own = plain(column)
             if own in _OWN:
-                yield name.removesuffix("s"), column
+                yield noun, column
             elif own and column not in (self.item, None if self.has_stand_in else self.user):
-                yield _KEY.sub("", own) or own, column
+                stem = _KEY.sub("", own) or own
+                yield stem, column
+                if _KEY.search(own) and not stem.startswith(noun):  # `barcode` of copies
+                    yield f"{noun}{stem}", column
 
 
 def joined_events(
@@ -91,6 +98,8 @@ def joined_events(
     parts = [part for file in files if (part := _part(file, synonyms, encoding)) is not None]
     pairs = [(a, b) for a, b in product(parts, parts) if a.says_who and b.says_what]
     found = [joined for who, what in pairs for joined in _joins(who, what)]
+    if not found:
+        found = _joined_over(parts)
     if len(found) == 1:
         return found[0]
     if found:
@@ -107,6 +116,30 @@ def joined_events(
             f"no column that both have names one row of either; {_HOW}"
         )
     return None
+
+
+def _joined_over(parts: Sequence[_Part]) -> list[Joined]:
+    """The ways to join two files by the keys that a third has, which says neither who acted nor on
+    what: bookings have a visit, visits a card, and cards a member. Ways to the same events are one.
+    """
+    found = list[Joined]()
+    betweens = [p for p in parts if p.item is None and (p.user is None or p.has_stand_in)]
+    for what, between in product((p for p in parts if p.says_what), betweens):
+        for first in (j for j in _joins(between, what) if j.many == what.path):
+            longer = replace(what, raw=first.raw)
+            for who in (p for p in parts if p.says_who):
+                joined = (j for j in _joins(who, longer) if j.many == what.path)
+                found += [(replace(j, between=between.path)) for j in joined]
+    events = {_events_of(joined, parts): joined for joined in reversed(found)}
+    return list(events.values())
+
+
+def _events_of(joined: Joined, parts: Sequence[_Part]) -> tuple[str | None, ...]:
+    """Who acted in each row."""
+    who = next(part for part in parts if part.path == joined.one)
+    assert who.user is not None
+    name = who.user if who.user in joined.table.columns else f"{joined.one.stem}_{who.user}"
+    return tuple(id_text(joined.table[name]).to_list())
 
 
 _HOW = (

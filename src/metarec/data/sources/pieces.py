@@ -14,8 +14,9 @@ import polars as pl
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
-from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
+from metarec.data.sources.files import read_table
 from metarec.data.sources.parts import Joined
+from metarec.data.sources.suffixes import SUFFIXES, suffix_of
 
 _VALUE = re.compile(r"^(\w+)=(.+)$")
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"

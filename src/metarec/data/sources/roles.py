@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import polars as pl
 
-from metarec.data.columns import (
+from metarec.data.column_names import (
     CHINESE_ITEM_NOUNS,
     CHINESE_USER_NOUNS,
     ITEM_NOUNS,
@@ -17,16 +20,16 @@ from metarec.data.columns import (
     STAND_INS,
     SYNONYMS,
     USER_NOUNS,
-    key_of,
     plain,
-    rename,
 )
+from metarec.data.columns import key_of, rename
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
-from metarec.data.languages import NOUNS
-from metarec.data.sources.files import SUFFIXES, read_table, suffix_of
+from metarec.data.languages import all_called
+from metarec.data.sources.files import read_table
 from metarec.data.sources.parts import Joined, joined_events
 from metarec.data.sources.pieces import pieces_of, put_together, values_of
+from metarec.data.sources.suffixes import SUFFIXES, WORKBOOK_SUFFIXES, suffix_of
 
 TABLES = ("interactions", "items", "users", "friends", "searches")
 """Tables of a data folder, by the names of their files."""
@@ -34,22 +37,21 @@ LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
 """Files of a row a line, and the bytes of such a file by which its columns are known."""
 MAX_FILES = 20
 """Files whose columns are looked at, at most: a folder of more is no folder of tables."""
-_NAMED = {
-    "items": NOUNS["items"]
-    | {
-        plain(n)
-        for n in (
-            *ITEM_NOUNS,
-            *CHINESE_ITEM_NOUNS,
-            *SYNONYMS["item_id"],
-            "catalog",
-            "catalogue",
-            "目录",
-        )
-    },
-    "users": NOUNS["users"]
-    | {plain(n) for n in (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"])},
-}
+_LAYER = re.compile(r"^(app|tbl|dim|fact|raw|stg|dbo|public|db|export)[_\W]+", re.IGNORECASE)
+"""What stands before the nouns of tables of one program or layer."""
+
+
+@cache
+def _nouns(table: str) -> frozenset[str]:
+    """What a file of users or items may be called, as `plain` has it."""
+    known = {
+        "items": (
+            *(*ITEM_NOUNS, *CHINESE_ITEM_NOUNS, *SYNONYMS["item_id"]),
+            *("catalog", "catalogue", "目录"),
+        ),
+        "users": (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"]),
+    }
+    return all_called(table) | {plain(n) for n in known[table]}
 
 
 def table_file(folder: Path, stem: str) -> Path | None:
@@ -58,7 +60,9 @@ def table_file(folder: Path, stem: str) -> Path | None:
     Raises:
         BadInput: if two files are.
     """
-    found = sorted(p for s in SUFFIXES if (p := folder / f"{stem}{s}").is_file())
+    found = sorted(
+        p for s in (*SUFFIXES, *WORKBOOK_SUFFIXES) if (p := folder / f"{stem}{s}").is_file()
+    )
     if len(found) > 1:
         raise BadInput(f"{folder} holds {' and '.join(p.name for p in found)}; keep one of them")
     return found[0] if found else None
@@ -93,8 +97,7 @@ def files_of(
     """
     synonyms = synonyms or {}
     named = {table: file for table in TABLES if (file := table_file(folder, table)) is not None}
-    others = [p for p in sorted(folder.iterdir()) if p.is_file() and p not in named.values()]
-    others = [p for p in others if suffix_of(p) in SUFFIXES and not p.name.startswith((".", "_"))]
+    others = [p for p in _tables_in(folder) if p not in named.values()]
     pieces = [] if "interactions" in named else pieces_of(folder, others)
     if pieces and _are_events(folder, pieces, synonyms):
         beside = [p for p in others if p not in pieces][:MAX_FILES]
@@ -105,27 +108,49 @@ def files_of(
     events = named.get("interactions")
     if events is not None and (not others or _holds_events(events, synonyms)):
         return Files(named, None, [])
+    return _by_columns(folder, named, others, synonyms, encoding)
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """Files that may be tables; beside others, workbooks only where they can be read."""
+    found = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "_", "~$"))]
+    books = [p for p in found if p.is_file() and suffix_of(p) in WORKBOOK_SUFFIXES]
+    others = [p for p in found if p.is_file() and suffix_of(p) in SUFFIXES]
+    can_read = not others or find_spec("fastexcel") is not None
+    return sorted([*others, *books]) if can_read else others
+
+
+def _by_columns(
+    folder: Path,
+    named: Mapping[str, Path],
+    others: Sequence[Path],
+    synonyms: Mapping[str, Sequence[str]],
+    encoding: str | None,
+) -> Files:
+    """The file of each table, those that are not named like one by their columns; or two that hold
+    the events together.
+    """
     can_be = {p: _can_be(p, synonyms) for p in others}
     guessed = _guessed({p: tables - set(named) for p, tables in can_be.items()})
-    files = [events, *others] if events is not None else others
+    events = named.get("interactions")
     if not _are_said(guessed.get("interactions", []), synonyms):
-        joined = joined_events(files, synonyms, encoding)
-        if joined is not None:
+        files = [events, *others] if events is not None else others
+        if (joined := joined_events(files, synonyms, encoding)) is not None:
             return _with_joined(named, can_be, joined)
     if events is not None:
-        return Files(named, None, [])
+        return Files({**named}, None, [])
     if "interactions" not in guessed:
         raise BadInput(
             f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds "
             f"{_listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
             f"file which is which"
         )
-    for files in guessed.values():
-        if len(files) > 1:
-            raise BadInput(
-                f"{folder}: {' and '.join(p.name for p in files)} may each be the table; name one "
-                f"of them interactions, items or users, or say in a TOML file which is which"
-            )
+    several = next((files for files in guessed.values() if len(files) > 1), None)
+    if several is not None:
+        raise BadInput(
+            f"{folder}: {' and '.join(p.name for p in several)} may each be the table; name one "
+            f"of them interactions, items or users, or say in a TOML file which is which"
+        )
     found = {table: files[0] for table, files in guessed.items()}
     left = [p for p in others if p not in found.values()]
     return Files({**named, **found}, None, _said_of(found, left))
@@ -146,7 +171,7 @@ def _with_joined(
     named: Mapping[str, Path], can_be: Mapping[Path, set[str]], joined: Joined
 ) -> Files:
     """The events that several files hold together, and the tables beside them."""
-    parts = (joined.many, joined.one)
+    parts = (joined.many, joined.one, joined.between)
     rest = {p: t - set(named) for p, t in can_be.items() if p not in parts}
     tables = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
     tables.pop("interactions", None)
@@ -205,8 +230,8 @@ def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
 
 def _called(path: Path) -> str | None:
     """Which of users and items a file is called like."""
-    name = plain(path.name.split(".")[0])
-    told = [t for t, nouns in _NAMED.items() if {name, name.removesuffix("s")} & nouns]
+    name = plain(_LAYER.sub("", path.name.split(".")[0]))
+    told = [t for t in ("items", "users") if {name, name.removesuffix("s")} & _nouns(t)]
     return told[0] if len(told) == 1 else None
 
 

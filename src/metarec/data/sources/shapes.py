@@ -10,12 +10,14 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.columns import ITEM_NOUNS, MATRIX, SYNONYMS, key_of, plain
+from metarec.data.column_names import ITEM_NOUNS, MATRIX, SYNONYMS, plain
+from metarec.data.columns import key_of
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.cells import flat
+from metarec.data.sources.shown import of_shown
 
 MAX_DEPTH = 4
 """Lists within lists, at most."""
@@ -31,6 +33,13 @@ _PERIOD = re.compile(
     r"|\d{4}-\d\d(-\d\d)?$|(week|month|day|kw)\W?\d+$|\d\d?月$"
 )
 """Names of months, weeks and days."""
+_TRAIT = re.compile(
+    r"(is|has|owns?|was|can|likes|wants)[_\W]"
+    r"|(smoker|married|single|divorced|male|female|student|retired|unemployed|employed|pregnant|"
+    r"veteran|parent|diabetic|disabled|homeowner|vegan|vegetarian|insured|churned)$",
+    re.IGNORECASE,
+)
+"""Names of what users are, of which a table says yes and no."""
 _TITLES = {noun + end for noun in ITEM_NOUNS for end in ("name", "title")}
 _KINDS = {plain(n) for n in ("kind", *SYNONYMS["kind"])}
 _TIMES = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"])}
@@ -59,6 +68,9 @@ def one_row_an_event(
             break
         frame, place, found = _exploded(frame, column, place, synonyms)
         findings.append(found)
+        if (item := key_of(frame.columns, "item_id", synonyms)) is not None:
+            frame, shown = of_shown(frame, column, item, place, kinds)
+            findings += shown
         named = {*mapped, *map(plain, frame.columns)}
         if kinds.of(column).sign in ("negative", "neutral") and not _KINDS & named:
             frame = frame.with_columns(pl.lit(kinds.key(column)).alias("kind"))
@@ -219,6 +231,8 @@ def _are_items(numbers: pl.DataFrame) -> bool:
     is, or their sum, and not all are months or days.
     """
     if all(_PERIOD.match(name.lower()) for name in numbers.columns):
+        return False
+    if any(_TRAIT.match(name) for name in numbers.columns):
         return False
     tops = sorted(float(str(top)) for top in numbers.max().row(0) if top is not None)
     rows = numbers.sum_horizontal()

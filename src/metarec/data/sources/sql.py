@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -16,7 +17,8 @@ import polars as pl
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
-from metarec.data.sources.folder import RawTable, Reading, tables_of
+from metarec.data.sources.folder import RawTable, Reading, read_folder, tables_of
+from metarec.data.sources.roles import MAX_FILES
 from metarec.data.tables import Tables
 from metarec.runtime.extras import require
 
@@ -54,7 +56,9 @@ def read_sql(url: str, reading: Reading, queries: Mapping[str, str] | None = Non
     shown, engine = _engine(sqlalchemy, url)
     try:
         with engine.connect() as connection:
-            found = dict(queries) if queries else _usual_tables(sqlalchemy, connection, shown)
+            found = dict(queries) if queries else _usual_tables(sqlalchemy, connection)
+            if not found:
+                return _told_apart(sqlalchemy, connection, shown, reading)
             raw = {
                 what: _rows(sqlalchemy, connection, query, shown) for what, query in found.items()
             }
@@ -99,18 +103,41 @@ def _engine(sqlalchemy: Any, url: str) -> tuple[str, sa.Engine]:
     raise BadInput(f"no reader for databases of kind {parsed.drivername!r}; {forms}")
 
 
-def _usual_tables(sqlalchemy: Any, connection: sa.Connection, shown: str) -> dict[str, str]:
+def _table_names(sqlalchemy: Any, connection: sa.Connection) -> list[str]:
     inspector = sqlalchemy.inspect(connection)
-    names = [*inspector.get_table_names(), *inspector.get_view_names()]
+    return [*inspector.get_table_names(), *inspector.get_view_names()]
+
+
+def _usual_tables(sqlalchemy: Any, connection: sa.Connection) -> dict[str, str]:
+    """Tables of the usual names; none where events have none."""
+    names = _table_names(sqlalchemy, connection)
     found = {what: next((n for n in usual if n in names), None) for what, usual in TABLES.items()}
     if found["interactions"] is None:
-        raise BadInput(
-            f"{shown} has no table interactions, events or ratings (it has "
-            f"{', '.join(sorted(names)[:12]) or 'none'}); "
-            "name a table or a SELECT in a TOML file, such as interactions = 'SELECT * FROM "
-            "order_lines JOIN orders USING (order_id)'"
-        )
+        return {}
     return {what: name for what, name in found.items() if name is not None}
+
+
+def _told_apart(sqlalchemy: Any, connection: sa.Connection, shown: str, reading: Reading) -> Tables:
+    """Tables of other names, by their columns, as files of a folder are; of no more than a few."""
+    names = sorted(_table_names(sqlalchemy, connection))
+    why = f"it has {', '.join(names[:12]) or 'none'}"
+    if 0 < len(names) <= MAX_FILES:
+        with TemporaryDirectory(prefix="metarec-") as scratch:
+            folder = Path(scratch) / _name(shown)
+            folder.mkdir()
+            for name in names:
+                table = _rows(sqlalchemy, connection, name, shown)[0]
+                table.write_parquet(folder / f"{re.sub(r'[^0-9A-Za-z_]', '_', name)}.parquet")
+            try:
+                return read_folder(folder, reading)
+            except BadInput as error:
+                if "holds no interactions" not in str(error):
+                    why += f"; {str(error).replace(str(folder), shown)}"
+    raise BadInput(
+        f"{shown} has no table interactions, events or ratings ({why}); "
+        "name a table or a SELECT in a TOML file, such as interactions = 'SELECT * FROM "
+        "order_lines JOIN orders USING (order_id)'"
+    )
 
 
 def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, shown: str) -> RawTable:

@@ -15,7 +15,8 @@ from scipy.sparse import csr_matrix
 
 from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset
-from metarec.data.schema import Vocabulary, id_order
+from metarec.data.frames import id_order
+from metarec.data.schema import Vocabulary
 from metarec.features.behaviour import Behaviour
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from metarec.data.schema import BadInput
-from metarec.recommendation.rank import rank as order_by_score
+from metarec.recommendation.ordering.top_k import rank as order_by_score
 from metarec.runtime.gains import discounts, ndcg_of_hits
 
 

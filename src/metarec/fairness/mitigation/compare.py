@@ -43,7 +43,7 @@ Fit = Callable[[Dataset, dict[str, float] | None], Scores]
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """The price table, and the results behind it for whoever wants another look."""
+    """The table of trade-offs, and the results behind it for whoever wants another look."""
 
     table: TradeOffTable
     before: Outcomes

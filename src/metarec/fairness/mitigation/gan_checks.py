@@ -20,7 +20,7 @@ import numpy as np
 from metarec.evaluation.significance import resample
 
 TOO_CLOSE = 0.01
-"""Quantile of held-out users's distances below which a synthetic user counts as a copy; chance
+"""Quantile of held-out users' distances below which a synthetic user counts as a copy; chance
 gives about this share.
 """
 MAX_COPIES = 0.05

@@ -18,8 +18,8 @@ from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.interface import Scores
 from metarec.fairness.exposure import SMOOTHING
 from metarec.features.events import parts_of
-from metarec.recommendation.rank import rank
-from metarec.recommendation.rerank import Reranker
+from metarec.recommendation.ordering.rerank import Reranker
+from metarec.recommendation.ordering.top_k import rank
 from metarec.recommendation.slate import Request
 from metarec.runtime.gains import discounts
 
@@ -53,17 +53,17 @@ class Calibrated:
         wanted = self.wanted / np.maximum(self.wanted.sum(axis=1, keepdims=True), 1e-12)
         so_far = np.zeros_like(wanted)
 
-        def worth(place: int) -> np.ndarray:
+        def value(place: int) -> np.ndarray:
             slate = (so_far[:, None, :] + mixes) / (place + 1)
             mixed = (1 - SMOOTHING) * slate + SMOOTHING * wanted[:, None, :]
             # sum p log p is the same for every candidate, so only -sum p log q decides
             fit = np.einsum("bg,brg->br", wanted, np.log(np.maximum(mixed, 1e-12)))
             return np.asarray((1 - self.weight) * _unit(scores) + self.weight * fit)
 
-        def take(rows: np.ndarray, best: np.ndarray) -> None:
+        def take(_: int, rows: np.ndarray, best: np.ndarray) -> None:
             so_far[rows] += mixes[rows, best]
 
-        return _greedy(candidates, k, worth, take)
+        return _greedy(candidates, k, value, take)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,18 +91,15 @@ class ExposureBounded:
         is_protected = self.protected[np.maximum(candidates, 0)] & (candidates >= 0)
         attention = discounts(k)
         given = np.zeros(len(candidates))
-        place_now = 0
 
-        def worth(place: int) -> np.ndarray:
-            nonlocal place_now
-            place_now = place
+        def value(place: int) -> np.ndarray:
             due = given < self.least * attention[: place + 1].sum() - 1e-12
             return np.asarray(np.where(due[:, None] & is_protected, 2.0, 0.0) + _unit(scores))
 
-        def take(rows: np.ndarray, best: np.ndarray) -> None:
-            given[rows] += attention[place_now] * is_protected[rows, best]
+        def take(place: int, rows: np.ndarray, best: np.ndarray) -> None:
+            given[rows] += attention[place] * is_protected[rows, best]
 
-        return _greedy(candidates, k, worth, take)
+        return _greedy(candidates, k, value, take)
 
 
 def _unit(scores: np.ndarray) -> np.ndarray:
@@ -123,20 +120,24 @@ def _unit(scores: np.ndarray) -> np.ndarray:
 def _greedy(
     candidates: np.ndarray,
     k: int,
-    worth: Callable[[int], np.ndarray],
-    take: Callable[[np.ndarray, np.ndarray], None],
+    value: Callable[[int], np.ndarray],
+    take: Callable[[int, np.ndarray, np.ndarray], None],
 ) -> np.ndarray:
-    """Fill [B, k] places one by one with the free candidate of the greatest worth [B, R]; -1 where
-    none is left.
+    """Fill [B, k] places one by one with the free candidate of the greatest value; -1 where none is
+    left.
+
+    Args:
+        value: of a place, the values [B, R] of the candidates there.
+        take: hears of a place, the rows in which it was filled, and by which candidates.
     """
     free, rows = candidates >= 0, np.arange(len(candidates))
     positions = np.full((len(candidates), min(k, candidates.shape[1])), -1, dtype=np.int64)
     for place in range(positions.shape[1]):
-        best = np.where(free, worth(place), -np.inf).argmax(axis=1)
+        best = np.where(free, value(place), -np.inf).argmax(axis=1)
         has = free[rows, best]
         positions[has, place] = best[has]
         free[rows, best] = False
-        take(rows[has], best[has])
+        take(place, rows[has], best[has])
     return positions
 
 

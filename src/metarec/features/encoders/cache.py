@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from metarec.runtime.environment import home
+
 KEY_BYTES = 16
 MAX_SHARDS = 32
 """With more shards than this, small ones are melted into one."""
@@ -24,9 +26,8 @@ MAX_SHARDS = 32
 
 def cache_folder() -> Path:
     """Where encodings are kept: `$METAREC_HOME/cache`, else the platform's folder for caches."""
-    home = os.environ.get("METAREC_HOME")
-    if home:
-        return Path(home) / "cache"
+    if (place := home()) is not None:
+        return place / "cache"
     if sys.platform == "win32":
         return (
             Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))

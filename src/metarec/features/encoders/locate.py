@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from metarec.data.schema import BadInput
+from metarec.runtime.environment import online
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -146,16 +147,14 @@ def may_go_online() -> bool:
     """Whether the environment allows asking the hub: `METAREC_ONLINE=0` or `HF_HUB_OFFLINE=1`
     forbid it.
     """
-    return os.environ.get("METAREC_ONLINE", "1") not in ("0", "false", "no") and os.environ.get(
-        "HF_HUB_OFFLINE", "0"
-    ) in ("", "0")
+    return online() is not False and os.environ.get("HF_HUB_OFFLINE", "0") in ("", "0")
 
 
 def wants_online() -> bool:
     """Whether the environment asks for downloads even where nobody named a model:
     `METAREC_ONLINE=1`.
     """
-    return os.environ.get("METAREC_ONLINE", "") in ("1", "true", "yes") and may_go_online()
+    return online() is True and may_go_online()
 
 
 def looks_like_folder(name: str) -> bool:

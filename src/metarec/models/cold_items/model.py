@@ -101,7 +101,7 @@ class NewItems:
             rng=np.random.default_rng(0),
             anchors=self.config.anchors,
         )
-        shown = replace(self.scale.seen(raters, "liking"), items=raters.items + len(asked))
+        shown = replace(self.scale.transform(raters, "liking"), items=raters.items + len(asked))
         items = self._adapted(content, texts, shown, everyone)
         return self._scores(
             items,
@@ -217,7 +217,7 @@ class NewItems:
         """[2, items, users] float32 cosines of `placed` texts to the mean of what a user liked,
         and to the nearest of it; 0 without.
         """
-        liked = users.where(self.scale.seen(users, "liking").values > 0)
+        liked = users.where(self.scale.transform(users, "liking").values > 0)
         to_mean = texts @ unit_rows(liked.matrix(len(self.texts)) @ self.texts).T
         nearest = np.zeros_like(to_mean)
         for block in np.array_split(
@@ -235,7 +235,7 @@ class NewItems:
         """What each user met, signed by how they liked it, and what describes them beside it: the
         same to all learners of a scale.
         """
-        liking = self.scale.seen(users, "liking").values
+        liking = self.scale.transform(users, "liking").values
         signs = np.where(
             liking > 0, np.float32(1.0), np.float32(self.config.disliked)
         ) * np.float32(3.0)

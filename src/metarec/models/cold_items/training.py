@@ -62,7 +62,7 @@ class ItemTasks:
     @cached_property
     def raters(self) -> Histories:
         """By item, who met it and how they liked it."""
-        seen = self.new_items.scale.seen(self.behaviour.histories, "liking")
+        seen = self.new_items.scale.transform(self.behaviour.histories, "liking")
         return by_item(seen, np.zeros(len(seen.items)), self.behaviour.n_items)
 
     @cached_property

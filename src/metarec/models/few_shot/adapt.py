@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
+from metarec.models.config import check_ranges, setting
 from metarec.models.few_shot.functional import Params, Watched
 
 RATE = "rate."
@@ -28,9 +29,9 @@ would be cheating.
 class AdaptConfig:
     """How the parameters of each task are found from the prior."""
 
-    inner_steps: int = 3
+    inner_steps: int = setting(3, least=0)
     """Gradient steps on the support set; 0 serves the prior unchanged."""
-    inner_lr: float = 0.1
+    inner_lr: float = setting(0.1, above=0)
     """Step size of the inner loop; where rates are learned, where they start."""
     first_order: bool = False
     """Keep no second derivatives (FOMAML)."""
@@ -43,18 +44,13 @@ class AdaptConfig:
     weight (Meta-SGD).
     """
 
-    rows_asked: int | None = None
+    rows_asked: int | None = setting(None, least=1)
     """How many rows each task will be asked about, where few: what moved then stays in its factors
     for longer. The result is the same.
     """
 
     def __post_init__(self) -> None:
-        if self.inner_steps < 0:
-            raise BadInput(f"inner_steps must be 0 or more, got {self.inner_steps}")
-        if not self.inner_lr > 0:
-            raise BadInput(f"inner_lr must be above 0, got {self.inner_lr}")
-        if self.rows_asked is not None and self.rows_asked < 1:
-            raise BadInput(f"rows_asked must be 1 or more, got {self.rows_asked}")
+        check_ranges(self)
 
     def moves(self, name: str) -> bool:
         """Whether this parameter adapts."""
@@ -195,11 +191,11 @@ def _moves(
     return _Moves(
         params={name: next(found) for name in params},
         left={
-            layer: _joined([x if keeps_graph else x.detach() for x, _ in pairs])
+            layer: _concat([x if keeps_graph else x.detach() for x, _ in pairs])
             for layer, pairs in watched.rows.items()
         },
         right={
-            layer: _joined([next(found) for _ in pairs]) for layer, pairs in watched.rows.items()
+            layer: _concat([next(found) for _ in pairs]) for layer, pairs in watched.rows.items()
         },
     )
 
@@ -243,8 +239,8 @@ def stacked(prior: Params, adapted: Params) -> Params:
     return whole
 
 
-def _joined(rows: list[Tensor]) -> Tensor:
-    """All rows of each task; a single lot is not copied."""
+def _concat(rows: list[Tensor]) -> Tensor:
+    """All rows of each task; of one run of a layer they are not copied."""
     return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
 
 

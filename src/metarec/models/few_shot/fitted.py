@@ -101,7 +101,7 @@ class FittedLearner:
     def _tasks(self, behaviour: Behaviour, config: Training) -> FewShotTasks:
         """Each training user's, as the learner sees them."""
         return FewShotTasks(
-            histories=self.scale.seen(behaviour.histories, self.view),
+            histories=self.scale.transform(behaviour.histories, self.view),
             n_items=behaviour.n_items,
             profiles=behaviour.profiles if behaviour.profiles.shape[1] else None,
             pool=behaviour.horizon.pool,
@@ -172,7 +172,7 @@ class FittedLearner:
     def support(self, histories: Histories, profiles: np.ndarray) -> Support:
         """Users as the learner sees them; `profiles` is [B, P]."""
         return padded_support(
-            self.scale.seen(histories, self.view), profiles if profiles.shape[1] else None
+            self.scale.transform(histories, self.view), profiles if profiles.shape[1] else None
         )
 
     def scores(
@@ -185,7 +185,7 @@ class FittedLearner:
 
     def values(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, N] float32 predicted values on the data's own scale; needs the objective "rating"."""
-        return self.scale.told(self.scores(histories, profiles), self.view)
+        return self.scale.inverse_transform(self.scores(histories, profiles), self.view)
 
     def chances(
         self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None

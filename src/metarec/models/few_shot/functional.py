@@ -39,7 +39,7 @@ class Watched(dict[str, Tensor]):
         self.tasks = tasks
         self.rows: dict[str, list[tuple[Tensor, Tensor]]] = {}
 
-    # Narrower than dict's: values are tensors
+    # narrower than dict's: values are tensors
     def __or__(self, other: Params) -> Watched:  # type: ignore[override]
         """More parameters beside these, noting in the same place."""
         joined = Watched({**self, **other}, self.weights, self.tasks)

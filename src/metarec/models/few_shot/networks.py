@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metarec.models.config import setting
 from metarec.models.few_shot.functional import Params, linear, new_linear, row, weight_of
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.tasks import Support
@@ -60,7 +61,7 @@ class MLPBody:
     """
 
     hidden: tuple[int, ...] = (64, 64)
-    context: int = 0
+    context: int = setting(0, least=0)
     """Width of a context vector that may adapt alone (CAVIA); starts at zero."""
     embed: int = 0
     """If given, columns and profile first pass through shared embeddings of this width, as MeLU's

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, fields, make_dataclass, replace
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,26 +14,62 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.users import UserBatch
 from metarec.models.few_shot.fitted import FittedLearner
 from metarec.models.few_shot.learner import Objective
-from metarec.models.few_shot.learners import get_method
+from metarec.models.few_shot.learners import Method, get_method, own_settings
 from metarec.models.few_shot.learners.gradient import GradientLearner
 from metarec.models.few_shot.tasks import NobodyToAsk
 from metarec.models.few_shot.training import Training
 from metarec.runtime.device import in_memory, on_device
 
+_OF_TRAINING = {one.name for one in fields(Training)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedConfig(Training):
-    """Hyper-parameters of a meta-learner: how its prior is learned, and settings of its own."""
-
-    learner: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the learner itself, such as `inner_lr` or `dim`: arguments of what makes it, or
-    fields of what is made.
+    """Hyper-parameters of a meta-learner: how its prior is learned, and, in the class of each,
+    fields for what the learner itself may be given, such as `inner_lr` or `dim`.
     """
+
+    method: ClassVar[str]
 
     @classmethod
     def of_method(cls, name: str) -> LearnedConfig:
-        """What the method called `name` is trained with."""
-        return cls(**asdict(get_method(name).training))
+        """How the method called `name` is made and trained."""
+        method = get_method(name)
+        return _kind_of(name, method)(**asdict(method.training))
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What the learner itself is given, where it is not the default."""
+        return {
+            one.name: value
+            for one in fields(self)
+            if one.name not in _OF_TRAINING and (value := getattr(self, one.name)) != one.default
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For workers, who make the class anew: no module holds it under its name."""
+        return _config_of, (self.method, asdict(self))
+
+
+@cache
+def _kind_of(name: str, method: Method) -> type[LearnedConfig]:
+    own = [
+        (setting, type(one.default), one)
+        for setting, one in own_settings(method).items()
+        if setting not in _OF_TRAINING
+    ]
+    return make_dataclass(
+        f"LearnedConfig[{name}]",
+        own,
+        bases=(LearnedConfig,),
+        namespace={"method": name, "__doc__": f"Of `{name}`.", "__module__": __name__},
+        frozen=True,
+        kw_only=True,
+    )
+
+
+def _config_of(name: str, values: Mapping[str, Any]) -> LearnedConfig:
+    return replace(LearnedConfig.of_method(name), **values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +90,13 @@ class Learned:
     ) -> Learned:
         """Meta-train it to rank, on the training users as new users."""
         config = config or cls.config
-        settings = dict(config.learner)
         try:
             learner = FittedLearner.fit(
-                behaviour, rng, name=cls.method, settings=settings, training=config
+                behaviour, rng, name=cls.method, settings=config.own, training=config
             )
         except NobodyToAsk:  # in a fold of a handful of users; the gate sees what that is worth
             learner = FittedLearner.untrained(
-                behaviour, rng, name=cls.method, settings=settings, config=config
+                behaviour, rng, name=cls.method, settings=config.own, config=config
             )
         return cls(learner=learner, config=config)
 

@@ -217,7 +217,7 @@ def by_item(histories: Histories, times: np.ndarray, n_items: int) -> Histories:
     return replace(histories.taken(order, offsets), items=histories.owners[order].astype(np.int64))
 
 
-def joined(support: Support, query: Query) -> Support:
+def concat(support: Support, query: Query) -> Support:
     """Support and query together: what is known of a task once it is over."""
     return Support(
         items=torch.cat([support.items, query.items], 1),

@@ -28,7 +28,7 @@ class ValueScale:
     """
     mean: float
     item_offsets: np.ndarray
-    """[N] float32 what each item's values lie above the mean, users's own levels taken off and
+    """[N] float32 what each item's values lie above the mean, users' own levels taken off and
     pulled towards 0.
     """
     spread: float
@@ -64,7 +64,7 @@ class ValueScale:
             spread=float(left.std()) or 1.0,
         )
 
-    def seen(self, histories: Histories, view: ViewName) -> Histories:
+    def transform(self, histories: Histories, view: ViewName) -> Histories:
         """Histories with values as a learner is to see them: liking in [-1, 1], above 0 where
         liked.
         """
@@ -77,7 +77,7 @@ class ValueScale:
             values = (values - self.mean - self.item_offsets[histories.items]) / self.spread
         return replace(histories, values=values.astype(np.float32))
 
-    def told(self, answers: np.ndarray, view: ViewName) -> np.ndarray:
+    def inverse_transform(self, answers: np.ndarray, view: ViewName) -> np.ndarray:
         """[B, N] a learner's answers for the whole catalog as values on the data's own scale."""
         if view == "unit":
             values = self.low + (self.high - self.low) * answers

@@ -102,7 +102,7 @@ def lambda_loss(scores_BN: Tensor, wanted_BN: Tensor, *, places: int, reach: int
     optimization"): each pair in the wrong order costs what swapping it would gain.
 
     Pairs are made of the `reach` best items of each user; the gate's loss of the same name
-    (`recommendation/gate_training.py`) is of sampled candidates and of Recall too.
+    (`recommendation/ensemble/gate_training.py`) is of sampled candidates and of Recall too.
 
     Args:
         wanted_BN: True where a user wants the item; a row without any counts for nothing.

@@ -2,15 +2,15 @@
 what a network reads in a history.
 
 Trained like a new user is served: the first events of each training user are the history, what they
-liked after the pool is the target, the empty history included. Each is one name in `SCORERS`; the
-gate learns what it is worth.
+liked after the pool is the target, the empty history included. Each is one name in `MODELS`; the
+gate learns its weight.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -57,6 +57,8 @@ class TransformerConfig(ModelConfig):
     """Training steps at most (1 or more)."""
     users_per_step: int = setting(64, least=1)
     """Histories in a step (1 or more)."""
+    prefixes: int = setting(4, least=1)
+    """Prefixes of each history in a step (1 or more); one of them is empty."""
     learning_rate: float = setting(2e-3, above=0)
     """Peak step size of AdamW (above 0)."""
     weight_decay: float = setting(1e-2, least=0)
@@ -65,6 +67,10 @@ class TransformerConfig(ModelConfig):
     """How alike users count, in [0, 1]: 0 by how much they like, 1 all the same."""
     sampled: int = setting(0, least=0)
     """Items sampled for the loss (0 or more); 0 for the full softmax."""
+    positives: int = setting(8, least=1)
+    """Later items of a user that a sampled loss asks about, drawn anew in each step (1 or
+    more).
+    """
     check_every: int = setting(50, least=1)
     """Steps between two looks at held-out users (1 or more)."""
     patience: int = setting(2, least=1)
@@ -76,26 +82,25 @@ class TransformerConfig(ModelConfig):
 
     def sizes(self, max_events: int) -> SequenceSizes:
         """How large the network is."""
-        return SequenceSizes(
-            dim=self.dim,
-            layers=self.layers,
-            heads=self.heads,
-            dropout=self.dropout,
-            id_dropout=self.id_dropout,
-            max_events=max_events,
-        )
+        return SequenceSizes(**_shared(self, SequenceSizes), max_events=max_events)
 
     def training(self) -> SequenceTraining:
         """How it learns."""
-        return SequenceTraining(
-            steps=self.steps,
-            users_per_step=self.users_per_step,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            sampled=self.sampled,
-            check_every=self.check_every,
-            patience=self.patience,
-        )
+        return SequenceTraining(**_shared(self, SequenceTraining))
+
+
+def _shared(config: TransformerConfig, kind: Any) -> dict[str, Any]:
+    """Settings that a dataclass has a field for too."""
+    names = (one.name for one in fields(kind))
+    return {name: getattr(config, name) for name in names if hasattr(config, name)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedConfig(TransformerConfig):
+    """Hyper-parameters of a Transformer that learns by masked items."""
+
+    masked: float = setting(0.3, above=0, below=1)
+    """Share of events hidden in a step, in (0, 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +113,6 @@ class CaserConfig(TransformerConfig):
     """Filters of each height (1 or more; n of the paper)."""
     vertical: int = setting(4, least=1)
     """Filters over time (1 or more; n' of the paper)."""
-
-    def sizes(self, max_events: int) -> SequenceSizes:
-        """How large the network is."""
-        return replace(
-            super().sizes(max_events),
-            window=self.window,
-            horizontal=self.horizontal,
-            vertical=self.vertical,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +255,7 @@ class MaskedTransformer(Transformer):
     """
 
     form: ClassVar[str] = "encoder"
+    config = MaskedConfig()
 
 
 class CandidateTransformer(Transformer):

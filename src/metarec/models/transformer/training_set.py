@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from torch import Tensor
 
-from metarec.data.schema import BadInput
+from metarec.models.config import check_ranges, setting
 from metarec.models.few_shot.factors import collaborative_factors, unit_scaled
 from metarec.models.transformer.inputs import SequenceInputs
 from metarec.models.transformer.network import as_tensors
@@ -18,11 +18,11 @@ from metarec.models.transformer.network import as_tensors
 class SequenceTraining:
     """How a sequence Transformer is trained."""
 
-    steps: int = 400
+    steps: int = setting(400, least=1)
     """Gradient steps, at most."""
-    users_per_step: int = 64
+    users_per_step: int = setting(64, least=1)
     """Histories in a step."""
-    prefixes: int = 4
+    prefixes: int = setting(4, least=1)
     """Prefixes of each history in a step; one of them is empty, so that the empty history is
     learned too.
     """
@@ -33,23 +33,19 @@ class SequenceTraining:
     """Items sampled for the loss; 0 for the full softmax (of a large catalog the encoder-decoder
     form then samples `CANDIDATES`).
     """
-    positives: int = 8
+    positives: int = setting(8, least=1)
     """Things a user liked beyond the prefix, drawn anew in each step, that a sampled loss asks
     about.
     """
-    masked: float = 0.3
+    masked: float = setting(0.3, above=0, below=1)
     """Encoder form: share of events hidden."""
-    check_every: int = 50
+    check_every: int = setting(50, least=1)
     """Steps between two validations."""
-    patience: int = 4
+    patience: int = setting(4, least=1)
     """Validations without a better one before training stops."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "users_per_step", "prefixes", "positives", "check_every", "patience"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 < self.masked < 1:
-            raise BadInput(f"masked must lie between 0 and 1, got {self.masked}")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from inspect import signature
 from typing import Any, Literal
 
@@ -116,6 +116,22 @@ def get_method(name: str) -> Method:
         BadInput: if there is none.
     """
     return _LEARNERS.find(name)
+
+
+def own_settings(method: Method) -> dict[str, Field[Any]]:
+    """Numbers that `get_learner` may be given for this method, with defaults and ranges: arguments
+    of what makes its learner, and fields of what is made.
+    """
+    made: Any = _made(method)
+    parts = [made, *getattr(made, "__dict__", {}).values()]
+    of_parts = {one.name: one for part in parts if is_dataclass(part) for one in fields(part)}
+    defaults = {one.name: one.default for one in signature(method.make).parameters.values()}
+    defaults |= {name: getattr(made, name) for name in of_parts if hasattr(made, name)}
+    return {
+        name: field(default=value, metadata=of_parts[name].metadata if name in of_parts else None)
+        for name, value in defaults.items()
+        if type(value) in (int, float)
+    }
 
 
 def get_learner(name: str, **settings: Any) -> Learner:

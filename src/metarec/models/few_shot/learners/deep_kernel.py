@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metarec.models.config import setting
 from metarec.models.few_shot.closed_form import solve, variance_left
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
@@ -35,7 +36,7 @@ class DeepKernel(Gaussian):
 
     name: str = "deep_kernel"
     objective: Objective = "ranking"
-    dim: int = 32
+    dim: int = setting(32, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """A trunk, the kernel's variances and width, the noise, and what an event is worth."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metarec.models.config import setting
 from metarec.models.few_shot.adapt import AdaptConfig, adapt, new_rates, stacked
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
@@ -44,7 +45,7 @@ class GradientLearner:
     """How it adapts."""
     outer: Literal["query", "reptile"] = "query"
     """What the prior learns from: the query after adapting, or where adapting on it went."""
-    kappa: float = 1.0
+    kappa: float = setting(1.0, above=0)
     """Where kappa starts; it stays there if the outer loop does not look through the inner one."""
     objective: Objective = "ranking"
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metarec.models.config import setting
 from metarec.models.few_shot.functional import Params, linear, new_linear
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Objective, Prior, Question, question_loss, task_mean
-from metarec.models.few_shot.tasks import Support, TaskBatch, joined
+from metarec.models.few_shot.tasks import Support, TaskBatch, concat
 from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, prior_score
 from metarec.runtime.device import on_device
 
@@ -29,9 +30,9 @@ class NeuralProcess:
 
     name: str = "neural_process"
     objective: Objective = "ranking"
-    dim: int = 32
-    hidden: int = 64
-    divergence: float = 0.01
+    dim: int = setting(32, least=1)
+    hidden: int = setting(64, least=1)
+    divergence: float = setting(0.01, least=0)
     """Weight of the divergence, in units of the loss per event."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
@@ -96,7 +97,7 @@ class NeuralProcess:
         params = self.adapt(prior, batch.support, items)
         noise = torch.randn(params["user"].shape, generator=draw, dtype=params["user"].dtype)
         drawn = params | {"user": params["user"] + on_device(noise) * params["spread"]}
-        informed = self.adapt(prior, joined(batch.support, batch.query), items)
+        informed = self.adapt(prior, concat(batch.support, batch.query), items)
         apart = gaussian_divergence(
             informed["user"], informed["spread"], params["user"], params["spread"]
         ).mean()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metarec.models.config import setting
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Episodic, Objective, Prior
@@ -34,7 +35,7 @@ class Prototypical(Episodic):
 
     name: str = "prototypical"
     objective: Objective = "ranking"
-    dim: int = 32
+    dim: int = setting(32, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """A trunk, the prior's two prototypes and how much they count and matter."""

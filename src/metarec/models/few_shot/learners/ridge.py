@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metarec.models.config import setting
 from metarec.models.few_shot.closed_form import solve, variance_left
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
@@ -42,10 +43,10 @@ class RidgeLearner(Gaussian):
     learns_mean: bool = True
     """Start from a learned mean (ALPaCA) or from zero (R2-D2)."""
     objective: Objective = "ranking"
-    dim: int = 32
+    dim: int = setting(32, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the noise, the variance of users's levels and of first sessions, and what a
+        """A trunk, the noise, the variance of users' levels and of first sessions, and what a
         liked or disliked event is worth.
         """
         prior = new_trunk(items, profile, self.dim, draw) | {

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metarec.models.config import setting
 from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Episodic, Objective, Prior
@@ -35,7 +36,7 @@ class Siamese(Episodic):
 
     name: str = "siamese"
     objective: Objective = "ranking"
-    dim: int = 16
+    dim: int = setting(16, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """A trunk, the weight of each dimension and the threshold of likeness."""

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metarec.models.config import setting
 from metarec.models.few_shot.functional import Params, linear, new_linear, row
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Objective, Prior, Question, question_loss
 from metarec.models.few_shot.learners.neural_process import gaussian_divergence
-from metarec.models.few_shot.tasks import Support, TaskBatch, joined
+from metarec.models.few_shot.tasks import Support, TaskBatch, concat
 from metarec.models.few_shot.towers import by_task, prior_score
 from metarec.runtime.device import on_device
 
@@ -30,14 +31,14 @@ class TaNP:
 
     name: str = "tanp"
     objective: Objective = "rating"
-    dim: int = 32
-    hidden: int = 64
-    clusters: int = 10
-    divergence: float = 0.1
+    dim: int = setting(32, least=1)
+    hidden: int = setting(64, least=1)
+    clusters: int = setting(10, least=1)
+    divergence: float = setting(0.1, least=0)
     """Weight of the latent divergence."""
-    sharpening: float = 0.1
+    sharpening: float = setting(0.1, least=0)
     """Weight of the clustering term."""
-    samples: int = 16
+    samples: int = setting(16, least=1)
     """Draws of the latent variable that say how sure it is."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
@@ -131,7 +132,7 @@ class TaNP:
         support says, the sharpening.
         """
         params = self.adapt(prior, batch.support, items)
-        informed = self.adapt(prior, joined(batch.support, batch.query), items)
+        informed = self.adapt(prior, concat(batch.support, batch.query), items)
         noise = torch.randn(
             informed["latent"].shape, generator=draw, dtype=informed["latent"].dtype
         )

@@ -1,0 +1,95 @@
+"""Frames of whatever library as polars has them, and an order of rows that no file decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from metarec.data.errors import BadInput
+
+
+def as_polars(frame: Any, what: str) -> pl.DataFrame:
+    """Take a polars or pandas frame (or anything polars reads) as a polars frame.
+
+    Raises:
+        BadInput: if `frame` is not a table.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return widened(frame)
+    if isinstance(frame, pl.LazyFrame):
+        return widened(frame.collect())
+    if type(frame).__module__.split(".")[0] == "pandas":
+        return widened(_of_pandas(frame))
+    try:
+        return widened(pl.DataFrame(frame))
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise BadInput(
+            f"{what} must be a polars or pandas frame, got {type(frame).__name__}"
+        ) from error
+
+
+def widened(table: pl.DataFrame) -> pl.DataFrame:
+    """Whole numbers of any width as 64 bits, so that they compare with any other; spans of time as
+    seconds; objects, such as keys of a program, as text.
+    """
+    found: list[pl.Expr | pl.Series] = []
+    for name, dtype in table.schema.items():
+        if dtype == pl.Object:
+            cells = [None if cell is None else str(cell) for cell in table[name]]
+            found.append(pl.Series(name, cells, pl.Utf8))
+        elif isinstance(dtype, pl.Duration):
+            found.append(pl.col(name).dt.total_microseconds() / 1e6)
+        elif dtype.is_integer() and dtype != pl.Int64:
+            largest = table[name].max()
+            if not isinstance(largest, int) or largest < 2**63:  # an id may be larger
+                found.append(pl.col(name).cast(pl.Int64))
+    return table.with_columns(found)
+
+
+def _of_pandas(frame: Any) -> pl.DataFrame:
+    """A pandas frame; columns of objects that are neither text nor numbers (keys) become text."""
+
+    def with_texts(names: Iterable[str]) -> Any:
+        return frame.assign(
+            **{n: [None if c is None or c != c else str(c) for c in frame[n]] for n in names}
+        )
+
+    try:
+        table = pl.from_pandas(frame)
+    except (TypeError, ValueError):
+        return pl.from_pandas(with_texts(n for n in frame.columns if frame[n].dtype == object))
+    objects = [n for n, dtype in table.schema.items() if dtype in (pl.Object, pl.Binary)]
+    return pl.from_pandas(with_texts(objects)) if objects else table
+
+
+def id_order(column: str) -> list[pl.Expr]:
+    """Sort ids as whole numbers where they are, else as text, so that the order never depends on
+    the file.
+    """
+    return [pl.col(column).cast(pl.Int64, strict=False), pl.col(column)]
+
+
+def id_codes(ids: pl.Series) -> pl.Series:
+    """Each id's place among the ids in `id_order`, as uint32: equal for equal ids, and much faster
+    to sort and compare.
+    """
+    places = pl.DataFrame({"id": ids.unique()}).sort(id_order("id")).with_row_index("place")
+    return pl.DataFrame({"id": ids}).join(places, on="id", how="left", maintain_order="left")[
+        "place"
+    ]
+
+
+def in_order(events: pl.DataFrame) -> pl.DataFrame:
+    """Events by user, time and item; kind and value decide what is left, so that the order of the
+    input rows never does.
+    """
+    keys = events.with_columns(
+        id_codes(events["user_id"]).alias("__user"),
+        id_codes(events["item_id"]).alias("__item"),
+        id_codes(events["kind"]).alias("__kind"),
+    )
+    return keys.sort("__user", "timestamp", "__item", "__kind", "value").drop(
+        "__user", "__item", "__kind"
+    )

@@ -1,0 +1,1 @@
+"""Published tables: their splits, their scores, and what is compared with them."""

@@ -1,0 +1,136 @@
+"""HIRE's user-cold contexts of MovieLens 1M (Fang et al. 2025), as its authors' program draws them.
+
+MeLU's files say who is new. For each new user 32 of their items are drawn and 32 users, the user
+and some of the new users who rated most of these items. Ratings of three of the items are shown,
+those of all 32 are asked, the shown ones included, and each user of the context is one list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.cleaning_config import OFF
+from metarec.data.cold_users import ColdUser
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
+from metarec.evaluation.papers.files import json_of, text_of
+from metarec.evaluation.papers.splits import Published
+from metarec.runtime.rng import derive
+
+HIRE_FILES = "the folder movielens/ml-1m of github.com/hoyeoplee/MeLU, states and attributes"
+ITEMS = USERS = 32
+"""Items and users of a context."""
+SHOWN = 3
+"""Items whose ratings are shown: 10% of 32."""
+MIN_RATED = 10
+"""Ratings of a list, the length of its longest measure: the program cannot score fewer."""
+FILMS = ("item_id", "title", "year", "rate", "genres", "directors", "actors")
+FILM_PLACES = (0, 1, 2, 3, 5, 6, 8)
+PROFILE = ("user_id", "gender", "age", "occupation")
+
+
+def hire_movies(folder: Path, *, seed: int = 0) -> Published:
+    """Learn from MeLU's warm state, ask about contexts of its user-cold state.
+
+    Raises:
+        BadInput: if a file is not there or not what its name says.
+    """
+    known, new = _state(folder, "warm_state"), _state(folder, "user_cold_state")
+    events = [(user, item, value) for user, row in known.items() for item, value in row.items()]
+    schema = ["user_id", "item_id", "rating"]
+    train = Dataset(
+        interactions=pl.DataFrame(events, schema=schema, orient="row"),
+        items=_films(folder / "movies_extrainfos.dat"),
+        users=_profiles(folder / "users.dat"),
+        name="HIRE's MovieLens 1M",
+        cleaning=OFF,
+    )
+    return Published(
+        name="hire",
+        train=train,
+        validation=[],
+        scenarios={"new users": list(lists_of(new, train, derive(seed, "hire")))},
+        cuts=(5, 7, 10),
+        is_graded=False,
+        asks_shown=True,
+    )
+
+
+def lists_of(
+    new: dict[str, dict[str, float]], train: Dataset, rng: np.random.Generator
+) -> Iterator[ColdUser]:
+    """A list of each user in each new user's context, but for lists of fewer than ten ratings."""
+    users, films = list(new), train.items.frame["item_id"].to_list()
+    catalog = list(dict.fromkeys([*films, *(item for row in new.values() for item in row)]))
+    profiles = dict(zip(users, train.users.of_users(users), strict=True))
+    shown_places = rng.permutation(ITEMS)[:SHOWN]
+    place_of = {item: place for place, item in enumerate(catalog)}
+    has = np.zeros((len(users), len(catalog)), bool)
+    for row, user in zip(has, users, strict=True):
+        row[[place_of[item] for item in new[user]]] = True
+    for user in users:
+        items = _items_of(new[user], catalog, rng)
+        shown = {items[place] for place in shown_places}
+        met = has[:, [place_of[item] for item in items]].sum(1)
+        for one in _users_of(user, users, met, rng):
+            rated = [(item, new[one][item]) for item in items if item in new[one]]
+            if len(rated) >= MIN_RATED:
+                yield ColdUser(
+                    user_id=one,
+                    profile=profiles[one],
+                    pool=[pair for pair in rated if pair[0] in shown],
+                    query=rated,
+                    relevant=[],
+                )
+
+
+def _items_of(own: dict[str, float], catalog: list[str], rng: np.random.Generator) -> list[str]:
+    """32 of a user's own items, filled up with others of the catalog."""
+    items = [str(item) for item in rng.permutation(list(own))[:ITEMS]]
+    others = (catalog[place] for place in rng.permutation(len(catalog)))
+    more = (item for item in others if item not in own)
+    return items + [next(more) for _ in range(ITEMS - len(items))]
+
+
+def _users_of(user: str, users: list[str], met: np.ndarray, rng: np.random.Generator) -> list[str]:
+    """The user and 31 of the 64 who rated most of the items, `met` [U] of them."""
+    most = np.argsort(-met, kind="stable")[: 2 * USERS]
+    drawn = [users[place] for place in rng.permutation(most)[:USERS]]
+    return [user, *(one for one in drawn if one != user)][:USERS]
+
+
+def _state(folder: Path, name: str) -> dict[str, dict[str, float]]:
+    """User -> item -> rating."""
+    items, values = json_of(folder / f"{name}.json"), json_of(folder / f"{name}_y.json")
+    try:
+        return {
+            user: {item: float(value) for item, value in zip(row, values[user], strict=True)}
+            for user, row in items.items()
+        }
+    except (KeyError, ValueError) as error:
+        raise BadInput(
+            f"{folder / name}.json and its _y.json do not hold the same ratings: {error}"
+        ) from error
+
+
+def _films(file: Path) -> pl.DataFrame:
+    """What MeLU's authors collected of the films; lists as the catalog reads them."""
+    rows = []
+    for line in text_of(file).splitlines():
+        row = line.split("::")
+        if len(row) > max(FILM_PLACES):
+            rows.append([re.sub(r"\s*\([^()]*\)", "", row[place]) for place in FILM_PLACES])
+    films = pl.DataFrame(rows, schema={name: pl.Utf8 for name in FILMS}, orient="row")
+    lists = pl.col("genres", "directors", "actors").str.replace_all(", ", "|")
+    return films.with_columns(lists, pl.col("year").cast(pl.Float64, strict=False))
+
+
+def _profiles(file: Path) -> pl.DataFrame:
+    rows: list[Any] = [line.split("::")[: len(PROFILE)] for line in text_of(file).splitlines()]
+    return pl.DataFrame(rows, schema={name: pl.Utf8 for name in PROFILE}, orient="row")

@@ -1,0 +1,181 @@
+"""Leave-last-out: known users, asked for their last event over the whole catalog.
+
+The protocol of the sequential recommenders' tables (SASRec, S3-Rec, eSASRec): a model learns from
+everything but each user's last new item, and is then asked with that user's whole history. Every
+item of the catalog is ranked (no sampled negatives) except those of the history. The cut is by
+user, not by date, so that a model knows what others did later: figures compare models with each
+other and with published tables, and say little of tomorrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+
+from metarec.data.cold_users import ColdUser, as_cold_users, telling_acts
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
+from metarec.evaluation import metrics
+from metarec.evaluation.baselines import BASELINES, registered_baselines
+from metarec.evaluation.baselines.transitions import TransitionsAndCosine
+from metarec.evaluation.interface import Evaluated
+from metarec.evaluation.papers.protocols import ProtocolRow
+from metarec.evaluation.papers.splits import Published
+from metarec.evaluation.significance import interval, resample
+from metarec.recommendation.slate import Request
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+NAME = "leave-last-out"
+PLACES = 10
+VALIDATION_SHARE, MAX_VALIDATION = 0.1, 300
+"""Users by whom baselines choose their settings; baselines then do not learn from them."""
+BATCH = 256
+"""Users scored at a time."""
+COMPARED: dict[str, Callable[[], Evaluated]] = {
+    **{name: BASELINES[name] for name in ("Popular", "ItemKNN", "EASE")},
+    "Transitions+Cosine": TransitionsAndCosine,
+}
+"""Baselines of this protocol."""
+
+
+def leave_last_out_split(data: Dataset) -> Published:
+    """Everything before each user's last new item to learn from, and that item to ask about.
+
+    A repeated act on an item is no new item, and only what recommendations are for is asked
+    (`Interactions.target_kinds`), whatever its rating.
+
+    Raises:
+        BadInput: if events have no order, or no user has two items.
+    """
+    if not data.interactions.has_time:
+        raise BadInput(
+            f"the protocol {NAME!r} asks for each user's last event, and events of {data.name} "
+            f"have no order; give a column timestamp (or seq_pos)"
+        )
+    train, asked = _without_last(data)
+    if not asked:
+        raise BadInput(f"the protocol {NAME!r} needs users with two items at least; there are none")
+    return Published(
+        name=NAME,
+        train=train,
+        validation=[],
+        scenarios={"last event, known users": asked},
+        cuts=(PLACES,),
+        is_graded=False,
+    )
+
+
+def evaluate_last_out(
+    published: Published,
+    models: Sequence[Evaluated],
+    *,
+    baselines: Sequence[str] | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[ProtocolRow]:
+    """Fit `models` and the `baselines` (all of `COMPARED` unless named), and rank every user's
+    catalog.
+
+    Raises:
+        BadInput: for a name that is no baseline of this protocol.
+    """
+    table = COMPARED | registered_baselines()
+    for name in baselines or ():
+        if name not in table:
+            raise BadInput(
+                f"the protocol {NAME!r} has no baseline {name!r}; there are {', '.join(table)}"
+            )
+    compared = [table[name]() for name in baselines or table]
+    fewer, validation = _validation(published.train, derive(seed, "validation"))
+    rows = []
+    for n, model in enumerate([*compared, *models]):
+        tuned = n < len(compared)
+        model.fit(
+            fewer if tuned else published.train,
+            validation if tuned else [],
+            derive(seed, "fit", model.name),
+        )
+        rows += [
+            _row(scenario, model, asked, derive(seed, "ties", model.name))
+            for scenario, asked in published.scenarios.items()
+        ]
+        progress(f"protocol {NAME}", (n + 1) / (len(compared) + len(models)), model.name)
+    return rows
+
+
+def measure_last(
+    model: Evaluated, asked: Sequence[ColdUser], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Metric -> [users]; an item that the model does not know is a miss."""
+    hits = np.concatenate(
+        [_hits(model, asked[start : start + BATCH], rng) for start in range(0, len(asked), BATCH)]
+    )
+    one = np.ones(len(asked), np.int64)
+    return {
+        f"hit_rate@{PLACES}": np.asarray(hits.any(1), np.float64),
+        f"ndcg@{PLACES}": np.asarray(metrics.ndcg(hits, one, PLACES)),
+    }
+
+
+def _hits(model: Evaluated, asked: Sequence[ColdUser], rng: np.random.Generator) -> np.ndarray:
+    """[B, PLACES] whether each place holds the item asked about."""
+    scores = model.score([Request(history=n.pool, profile=n.profile) for n in asked])
+    known = model.vocabulary
+    candidates = np.ones(scores.shape, bool)
+    owner = np.repeat(np.arange(len(asked)), [len(n.pool) for n in asked])
+    seen = known.indexes(str(event[0]) for n in asked for event in n.pool)
+    candidates[owner[seen >= 0], seen[seen >= 0]] = False
+    wanted = known.indexes(n.query[0][0] for n in asked)
+    ranked = metrics.rank(scores, PLACES, rng, candidates)
+    return np.asarray((ranked == wanted[:, None]) & (wanted >= 0)[:, None])
+
+
+def _without_last(data: Dataset) -> tuple[Dataset, list[ColdUser]]:
+    """What comes before each user's last new item, and the users with that item to ask about."""
+    row = pl.int_range(pl.len()).alias("row")
+    acts = telling_acts(
+        data.interactions.keep(data.interactions.frame.with_columns(row))
+    ).with_columns(is_new=pl.struct("user_id", "item_id").is_first_distinct())
+    is_asked = (pl.col("sign") > 0) & pl.col("is_target") & pl.col("is_new")
+    last = acts.filter(is_asked & (pl.col("row") > pl.col("row").min().over("user_id")))
+    last = last.group_by("user_id", maintain_order=True).last()
+    cut = last.select("user_id", pl.col("row").alias("last_row"))
+    asked = as_cold_users(
+        data, _before(acts, cut).filter(pl.col("last_row").is_not_null()), last, -np.inf
+    )
+    events = _before(data.interactions.frame.with_columns(row), cut)
+    return data.with_interactions(events.drop("row", "last_row")), asked
+
+
+def _before(events: pl.DataFrame, cut: pl.DataFrame) -> pl.DataFrame:
+    """Rows of each user before `last_row`; all rows of users who have none."""
+    joined = events.join(cut, on="user_id", how="left", maintain_order="left")
+    return joined.filter((pl.col("row") < pl.col("last_row")) | pl.col("last_row").is_null())
+
+
+def _validation(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, list[ColdUser]]:
+    """Training data without some users, and these users asked for their last event."""
+    _, asked = _without_last(train)
+    many = min(int(VALIDATION_SHARE * len(asked)), MAX_VALIDATION)
+    chosen = [asked[place] for place in sorted(rng.choice(len(asked), many, replace=False))]
+    ids = pl.Series([n.user_id for n in chosen], dtype=pl.Utf8)
+    frame = train.interactions.frame
+    return train.with_interactions(frame.filter(~pl.col("user_id").is_in(ids.implode()))), chosen
+
+
+def _row(
+    scenario: str, model: Evaluated, asked: list[ColdUser], rng: np.random.Generator
+) -> ProtocolRow:
+    values = measure_last(model, asked, rng)
+    weights = resample(len(asked), derive(0, "bootstrap", scenario))
+    bounds = {name: interval(found[None], weights) for name, found in values.items()}
+    return ProtocolRow(
+        scenario=scenario,
+        model=model.name,
+        users=len(asked),
+        means={name: float(found.mean()) for name, found in values.items()},
+        intervals={name: (float(low[0]), float(high[0])) for name, (low, high) in bounds.items()},
+    )

@@ -1,0 +1,258 @@
+"""Published tables on the files of their authors: read as they split them, scored as they score.
+
+Nothing is shipped: the files come from the repository that each table names. Published figures are
+copied from the papers and stand beside what is measured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from metarec.data.cleaning_config import OFF
+from metarec.data.cold_users import ColdUser
+from metarec.data.dataset import Dataset
+from metarec.data.read import read
+from metarec.data.schema import BadInput
+from metarec.evaluation.baselines import BASELINES
+from metarec.evaluation.interface import Evaluated, Rates
+from metarec.evaluation.papers import leave_last_out as last_out
+from metarec.evaluation.papers.baselines import ByScore
+from metarec.evaluation.papers.files import json_of, text_of
+from metarec.evaluation.papers.hire_contexts import HIRE_FILES, hire_movies
+from metarec.evaluation.papers.protocols import ProtocolRow, evaluate_by_protocol
+from metarec.evaluation.papers.splits import Published, melu_split, tanp_split
+from metarec.runtime.progress import Progress, silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One published table."""
+
+    files: str
+    """What of which repository to give."""
+    published: dict[str, dict[str, float]]
+    """Model -> metric -> what its paper says."""
+    read: Callable[[Path], Dataset | Published]
+    """From the files: a split of their own, or data of which each user's last event is asked."""
+    remade: str = ""
+    """What is made anew by the paper's rules and so differs from what its authors drew."""
+
+
+def tanp_lastfm(folder: Path) -> Published:
+    """The split that TaNP's authors ship: training users, validation and test episodes by name.
+
+    A 1 is an artist listened to, a 0 one drawn at random, who says nothing of the user: acts are
+    learned from and shown, not values, and what is asked is ordered by score.
+    """
+    ratings = json_of(folder / "interaction_dict_y.json")
+    values = {
+        (user, item): float(value)
+        for user, items in json_of(folder / "interaction_dict_x.json").items()
+        for item, value in zip(items, ratings[user], strict=True)
+    }
+    train = Dataset(
+        interactions=pl.DataFrame(
+            [(u, i, "listen") for u, i in _pairs(folder / "training") if values[u, i] > 0],
+            schema=["user_id", "item_id", "kind"],
+            orient="row",
+        ),
+        name="TaNP's Last.FM",
+        cleaning=OFF,
+    )
+    validation, evaluated = (_episodes(folder / part, values) for part in ("validation", "testing"))
+    return Published(
+        name="tanp",
+        train=train,
+        validation=[user for user in validation if user.relevant],
+        scenarios={"new users": evaluated},
+        cuts=(5, 7, 10),
+        is_graded=False,
+    )
+
+
+def melu_movies(folder: Path) -> Published:
+    """MeLU's split of MovieLens 1M, made anew by the rules of its paper: its own draw of users is
+    not part of MovieLens.
+    """
+    return melu_split(_rated_movies(folder))
+
+
+def tanp_movies(folder: Path) -> Published:
+    """TaNP's split of MovieLens 1M, made anew likewise."""
+    return tanp_split(_rated_movies(folder))
+
+
+def _rated_movies(folder: Path) -> Dataset:
+    data = replace(read(folder), cleaning=OFF)  # as published
+    if not data.interactions.has_values:
+        raise BadInput(f"{folder} holds no ratings; give {MOVIES}")
+    return data
+
+
+def sequences(file: Path) -> Dataset:
+    """A line for each user: the user, then items in their order."""
+    rows = []
+    for line in text_of(file).splitlines():
+        user, *items = line.split()
+        rows += [(user, item, float(place)) for place, item in enumerate(items)]
+    if not rows:
+        raise BadInput(f"{file} holds no sequences: lines of a user and items are expected")
+    events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    return Dataset(interactions=events, name=file.stem, cleaning=OFF)
+
+
+MOVIES = "the folder ml-1m of ml-1m.zip from grouplens.org, with ratings, movies and users"
+REMADE = (
+    "The split is rebuilt by the paper's rules with other users drawn, so figures differ by the "
+    "draw."
+)
+CONTEXTS = (
+    "Contexts are drawn anew from the same users; every model's shown ratings stand as shown, and "
+    "lists of fewer than 10 ratings, which the program cannot score, are left out."
+)
+TABLES: dict[str, Table] = {
+    "melu": Table(
+        files=MOVIES,
+        published={
+            "best of MeLU, known items, new users": {"mae": 0.74},
+            "best of MeLU, new items, known users": {"mae": 0.90},
+            "best of MeLU, new items, new users": {"mae": 0.89},
+        },
+        read=melu_movies,
+        remade=REMADE,
+    ),
+    "tanp-ml1m": Table(
+        files=MOVIES,
+        published={"TaNP, rerun": {"precision@5": 0.589, "ndcg@5": 0.751, "map@5": 0.492}},
+        read=tanp_movies,
+        remade=REMADE,
+    ),
+    "hire": Table(
+        files=HIRE_FILES,
+        published={
+            "HIRE, first 5": {"precision@5": 0.700, "ndcg@5": 0.917, "map@5": 0.645},
+            "deviation over its runs": {"precision@5": 0.018, "ndcg@5": 0.015, "map@5": 0.031},
+            "HIRE, first 10": {"precision@10": 0.766, "ndcg@10": 0.943, "map@10": 0.707},
+        },
+        read=hire_movies,
+        remade=CONTEXTS,
+    ),
+    "tanp-lastfm": Table(
+        files="the folder lastfm_20 of TaNP/data.zip in github.com/IIEdm/TaNP",
+        published={"TaNP": {"ndcg@5": 0.782, "map@5": 0.714, "ndcg@10": 0.829}},
+        read=tanp_lastfm,
+    ),
+    "beauty": Table(
+        files="data/Beauty.txt of github.com/RUCAIBox/CIKM2020-S3Rec",
+        published={
+            "eSASRec": {"hit_rate@10": 0.0928, "ndcg@10": 0.0523},
+            "SASRec, sampled softmax": {"hit_rate@10": 0.0921, "ndcg@10": 0.0531},
+            "TIGER": {"hit_rate@10": 0.0648, "ndcg@10": 0.0384},
+        },
+        read=sequences,
+    ),
+    "toys": Table(
+        files="data/Toys_and_Games.txt of github.com/RUCAIBox/CIKM2020-S3Rec",
+        published={"SASRec, sampled softmax": {"hit_rate@10": 0.0970, "ndcg@10": 0.0580}},
+        read=sequences,
+    ),
+    "sports": Table(
+        files="data/Sports_and_Outdoors.txt of github.com/RUCAIBox/CIKM2020-S3Rec",
+        published={"SASRec, sampled softmax": {"hit_rate@10": 0.0569, "ndcg@10": 0.0314}},
+        read=sequences,
+    ),
+    "lastfm-loo": Table(
+        files="data/LastFM.txt of github.com/RUCAIBox/CIKM2020-S3Rec",
+        published={"S3-Rec": {"hit_rate@10": 0.0743, "ndcg@10": 0.0427}},
+        read=sequences,
+    ),
+}
+COMPARED = ("ItemMean+UserOffset", "ItemKNN", "EASE")
+"""Baselines that stand beside, where a table has a split of its own."""
+
+
+def reproduce(
+    name: str,
+    path: Path,
+    models: Sequence[Evaluated],
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[ProtocolRow]:
+    """Measure `models` and the baselines of the table `name` on the files at `path`.
+
+    Raises:
+        BadInput: for an unknown table, or files that are not the ones it needs.
+    """
+    table = table_of(name)
+    if not path.exists():
+        raise BadInput(f"{path} is not there; {name} needs {table.files}")
+    found = table.read(path)
+    if isinstance(found, Published):
+        evaluated: list[Evaluated] = [*(BASELINES[one]() for one in COMPARED), *models]
+        if found.asks_shown:
+            evaluated = [model for model in evaluated if isinstance(model, Rates)]
+        elif found.train.interactions.has_values:
+            evaluated += [ByScore(model=model) for model in models if isinstance(model, Rates)]
+        return evaluate_by_protocol(found, evaluated, seed=seed, progress=progress)
+    split = last_out.leave_last_out_split(found)
+    return last_out.evaluate_last_out(split, models, seed=seed, progress=progress)
+
+
+def table_of(name: str) -> Table:
+    """The table of this name.
+
+    Raises:
+        BadInput: if there is none.
+    """
+    if name not in TABLES:
+        raise BadInput(f"there is no table {name!r}; there are {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def published_lines(name: str) -> str:
+    """What the papers say, for a terminal."""
+    rows = [
+        f"  {model:<24}" + "  ".join(f"{metric} {value:.4g}" for metric, value in said.items())
+        for model, said in table_of(name).published.items()
+    ]
+    return "\n".join(["published:", *rows, *filter(None, [table_of(name).remade])])
+
+
+def _episodes(folder: Path, values: dict[tuple[str, str], float]) -> list[ColdUser]:
+    users = []
+    for place in range(len(list((folder / "evidence").glob("query_x_*_u_m_ids.txt")))):
+        shown, asked = (_named(folder, part, place) for part in ("supp", "query"))
+        query = [(item, values[user, item]) for user, item in asked]
+        users.append(
+            ColdUser(
+                user_id=asked[0][0],
+                profile={},
+                pool=[(item, 1.0, "listen") for user, item in shown if values[user, item] > 0],
+                query=query,
+                relevant=[item for item, value in query if value > 0],
+            )
+        )
+    if not users:
+        raise BadInput(f"{folder} holds no episodes: give {TABLES['tanp-lastfm'].files}")
+    return users
+
+
+def _pairs(folder: Path) -> list[tuple[str, str]]:
+    count = len(list((folder / "evidence").glob("query_x_*_u_m_ids.txt")))
+    return [
+        pair
+        for place in range(count)
+        for part in ("supp", "query")
+        for pair in _named(folder, part, place)
+    ]
+
+
+def _named(folder: Path, part: str, place: int) -> list[tuple[str, str]]:
+    """(user, item) of each line of one side of an episode."""
+    lines = text_of(folder / "evidence" / f"{part}_x_{place}_u_m_ids.txt").splitlines()
+    return [(user, item) for user, item in (line.split() for line in lines)]

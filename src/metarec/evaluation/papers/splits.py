@@ -1,0 +1,215 @@
+"""Published protocols' own splits: who is new, what is shown and what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from metarec.data.cold_users import ColdUser
+from metarec.data.dataset import Dataset
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput, Interactions
+from metarec.runtime.rng import derive
+
+MELU_EVENTS, MELU_ASKED = (13, 100), 10
+TANP_EVENTS, TANP_SHOWN = (30, 200), 20
+NEW_SHARE, VALIDATION_SHARE = 0.2, 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A paper's split: whom to learn from, and whom to evaluate in each of its scenarios."""
+
+    name: str
+    train: Dataset
+    validation: list[ColdUser]
+    """Users set aside to choose settings by; never evaluated."""
+    scenarios: dict[str, list[ColdUser]]
+    """`pool` is the whole support, `query` what is asked."""
+    cuts: tuple[int, ...]
+    """Lengths of list measured."""
+    is_graded: bool
+    """NDCG by the rating itself (MeLU), or what `tanp_scores` counts."""
+    asks_shown: bool = False
+    """Whether what is shown is asked too, where a model's own value gives way to the one shown, and
+    a rating's gain is the rating (HIRE).
+    """
+
+
+def melu_split(data: Dataset, *, seed: int = 0) -> Published:
+    """MeLU's protocol (Lee et al. 2019, arXiv:1908.00413, section 4.1).
+
+    A fifth of the users are new; new items are the latest fifth by their year (by their first
+    event where no year is known, else drawn). Users with 13 to 100 events of a kind take part; 10
+    at random are asked, the rest is shown. The paper evaluates three scenarios of cold start; its
+    fourth trains on what it asks.
+
+    Raises:
+        BadInput: if the data hold no ratings, or nobody has so many events.
+    """
+    events, rng = _rated(data, "melu"), derive(seed, "melu")
+    users = _users(events, MELU_EVENTS, "melu")
+    new_users = users[rng.random(len(users)) < NEW_SHARE]
+    new_items = _new_items(data, events, rng)
+    is_new_item, is_new_user = (
+        pl.col("item_id").is_in(new_items.implode()),
+        pl.col("user_id").is_in(pl.Series(new_users, dtype=pl.Utf8).implode()),
+    )
+    known = events.filter(~is_new_item)
+    aside = users[~np.isin(users, new_users)]
+    aside = aside[rng.random(len(aside)) < VALIDATION_SHARE]
+    is_aside = pl.col("user_id").is_in(pl.Series(aside, dtype=pl.Utf8).implode())
+
+    def tasks(part: pl.DataFrame) -> list[ColdUser]:
+        counts = part.group_by("user_id").len().filter(pl.col("len").is_between(*MELU_EVENTS))
+        return _tasks(
+            data, part.join(counts, on="user_id", how="semi"), lambda count: count - MELU_ASKED, rng
+        )
+
+    trained = known.filter(~is_new_user & ~is_aside)
+    old_users_new_items = tasks(events.filter(is_new_item & ~is_new_user & ~is_aside))
+    scenarios = {
+        "new items, known users": old_users_new_items,
+        "known items, new users": tasks(known.filter(is_new_user)),
+        "new items, new users": tasks(events.filter(is_new_item & is_new_user)),
+    }
+    return Published(
+        name="melu",
+        train=_without_order(data, trained, rng),
+        validation=liking_of(tasks(known.filter(is_aside))),
+        scenarios={name: evaluated for name, evaluated in scenarios.items() if evaluated},
+        cuts=(1, 3),
+        is_graded=True,
+    )
+
+
+def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
+    """TaNP's protocol (Lin et al. 2021, arXiv:2103.06137, section 5.1): users 7 : 1 : 2, 20 events
+    at random shown, the rest asked.
+
+    Users with 30 to 200 events take part; of those evaluated, events on items that training does
+    not hold are left out. The query's items are ranked among themselves and scored by
+    `tanp_scores`.
+
+    Raises:
+        BadInput: if the data hold no ratings, or nobody has so many events.
+    """
+    events, rng = _rated(data, "tanp"), derive(seed, "tanp")
+    users = rng.permutation(_users(events, TANP_EVENTS, "tanp"))
+    first, second = int(0.7 * len(users)), int(0.8 * len(users))
+
+    def of(chosen: np.ndarray) -> pl.DataFrame:
+        return events.filter(pl.col("user_id").is_in(pl.Series(chosen, dtype=pl.Utf8).implode()))
+
+    trained = of(users[:first])
+    known = pl.col("item_id").is_in(trained["item_id"].unique().implode())
+    validation, evaluated = (
+        _tasks(data, _enough(of(part).filter(known)), lambda _: TANP_SHOWN, rng)
+        for part in (users[first:second], users[second:])
+    )
+    return Published(
+        name="tanp",
+        train=_without_order(data, trained, rng),
+        validation=liking_of(validation),
+        scenarios={"new users": evaluated},
+        cuts=(5, 7, 10),
+        is_graded=False,
+    )
+
+
+def _enough(events: pl.DataFrame) -> pl.DataFrame:
+    """Those of users with enough of them for TaNP."""
+    counts = events.group_by("user_id").len().filter(pl.col("len").is_between(*TANP_EVENTS))
+    return events.join(counts, on="user_id", how="semi", maintain_order="left")
+
+
+def _rated(data: Dataset, protocol: str) -> pl.DataFrame:
+    if not data.interactions.has_values:
+        raise BadInput(
+            f"the protocol {protocol!r} is about ratings, and {data.name} holds acts without values"
+        )
+    events = data.interactions
+    rated = events.frame.filter(events.acts()["rating"].is_not_null())
+    return rated.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+
+
+def _users(events: pl.DataFrame, between: tuple[int, int], protocol: str) -> np.ndarray:
+    users = (
+        events.group_by("user_id")
+        .len()
+        .filter(pl.col("len").is_between(*between))
+        .sort(id_order("user_id"))["user_id"]
+        .to_numpy()
+    )
+    if len(users) < 10:
+        raise BadInput(
+            f"the protocol {protocol!r} takes users with {between[0]} to {between[1]} events; "
+            f"there are {len(users)}"
+        )
+    return users
+
+
+def _new_items(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
+    """The latest fifth of items."""
+    items = (
+        events.group_by("item_id")
+        .agg(pl.col("timestamp").min().alias("came"))
+        .sort(id_order("item_id"))
+    )
+    if "year" in data.items.frame.columns:
+        years = data.items.frame.select(
+            "item_id", pl.col("year").cast(pl.Float64, strict=False).alias("year")
+        )
+        items = items.join(years, on="item_id", how="left", maintain_order="left").with_columns(
+            pl.coalesce("year", pl.lit(0.0)).alias("came")
+        )
+    elif not data.interactions.has_time:
+        items = items.with_columns(pl.Series("came", rng.random(items.height)))
+    return items.sort("came", maintain_order=True).tail(int(NEW_SHARE * items.height))["item_id"]
+
+
+def _tasks(
+    data: Dataset, events: pl.DataFrame, shown_of: Callable[[int], int], rng: np.random.Generator
+) -> list[ColdUser]:
+    """Each user's events in a random order: the first so many shown, the rest asked."""
+    events = events.with_columns(pl.Series("draw", rng.random(events.height))).sort(
+        *id_order("user_id"), "draw"
+    )
+    rows = events.group_by("user_id", maintain_order=True).agg(
+        pl.col("item_id"), pl.col("value").cast(pl.Float64)
+    )
+    threshold, tasks = data.interactions.relevant_from, []
+    for (user_id, items, values), profile in zip(
+        rows.iter_rows(), data.users.of_users(rows["user_id"]), strict=True
+    ):
+        pairs: list[tuple[str, float]] = list(zip(items, values, strict=True))
+        shown = shown_of(len(pairs))
+        tasks.append(
+            ColdUser(
+                user_id=user_id,
+                profile=profile,
+                pool=pairs[:shown],
+                query=pairs[shown:],
+                relevant=[item_id for item_id, value in pairs[shown:] if value >= threshold],
+            )
+        )
+    return tasks
+
+
+def liking_of(cold_users: list[ColdUser]) -> list[ColdUser]:
+    """Those who like something asked: others cannot tell a good ranking from a bad one."""
+    return [n for n in cold_users if n.relevant]
+
+
+def _without_order(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) -> Dataset:
+    """Training events in a random order, as both papers draw supports at random."""
+    shuffled = events.with_columns(
+        pl.Series("timestamp", rng.permutation(events.height).astype(np.float64))
+    )
+    interactions = Interactions(
+        frame=shuffled.sort(*id_order("user_id"), "timestamp"), has_values=True, has_time=False
+    )
+    return replace(data, interactions=interactions)

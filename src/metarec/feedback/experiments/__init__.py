@@ -1,0 +1,1 @@
+"""A/B experiments: arms, counts, and results that may be looked at every day."""

@@ -1,0 +1,100 @@
+"""How the arms of an experiment answer: how many slates, how fast, how many failed, and how much of
+the catalog they show.
+
+Each process counts for itself and adds to the store's numbers now and then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import polars as pl
+import sqlalchemy as sa
+
+from metarec.feedback.experiments.experiment import Experiment
+from metarec.feedback.store import tables
+from metarec.feedback.store.event_store import Store
+
+FAILED = -1
+"""Bucket of slates that could not be made."""
+ANONYMOUS = ""
+"""Arm under which requests without a user are counted: they are outside."""
+
+
+def bucket_of(seconds: float) -> int:
+    """Bucket of the time that a slate took: each reaches to 1.2 times the one before, the first to
+    a tenth of a millisecond.
+    """
+    bucket, edge = 0, 1e-4
+    while seconds > edge and bucket < 80:
+        bucket, edge = bucket + 1, edge * 1.2
+    return bucket
+
+
+def seconds_of(bucket: int) -> float:
+    """The longest time of a bucket."""
+    return float(1e-4 * 1.2**bucket)
+
+
+def add_answers(store: Store, experiment: str, answers: Counter[tuple[str, int]]) -> None:
+    """Add to the numbers of slates answered by `(arm, bucket)`.
+
+    Raises:
+        StoreUnavailable: if the store cannot write now.
+    """
+    rows = [
+        {"experiment": experiment, "arm": arm, "bucket": bucket, "answers": number}
+        for (arm, bucket), number in sorted(answers.items())
+    ]
+    store.call(lambda connection: connection.execute(_ANSWERED, rows)).result()
+
+
+_ANSWERED = sa.text(
+    "INSERT INTO arm_answers (experiment, arm, bucket, answers) "
+    "VALUES (:experiment, :arm, :bucket, :answers) "
+    "ON CONFLICT (experiment, arm, bucket) DO UPDATE "
+    "SET answers = arm_answers.answers + excluded.answers"
+)
+
+
+def answers_of(store: Store, experiment: str) -> dict[str, Counter[int]]:
+    """Arm -> bucket -> slates."""
+    columns = tables.arm_answers.c
+    query = sa.select(columns.arm, columns.bucket, columns.answers)
+    found: dict[str, Counter[int]] = {}
+    with store.reading() as connection:
+        for arm, bucket, number in connection.execute(
+            query.where(columns.experiment == experiment)
+        ):
+            found.setdefault(arm, Counter())[int(bucket)] = int(number)
+    return found
+
+
+def coverage_ratios(store: Store, experiment: Experiment, least: int) -> dict[str, float]:
+    """Arm -> different items among its latest slates over those among as many of the control's, at
+    most 1,000; arms of which there are fewer than `least` slates are left out.
+    """
+    shown = {arm.name: _latest(store, experiment.name, arm.name) for arm in experiment.arms}
+    control, ratios = shown[experiment.control.name], {}
+    for arm, slates in shown.items():
+        equally = min(len(slates), len(control))
+        if equally >= max(1, least):
+            both = [_different(some[:equally]) for some in (slates, control)]
+            ratios[arm] = both[0] / max(1, both[1])
+    return ratios
+
+
+def _latest(store: Store, experiment: str, arm: str) -> list[str]:
+    """What its latest slates showed, as JSON."""
+    columns = tables.slates.c
+    of_arm = (columns.experiment == experiment) & (columns.arm == arm)
+    latest = sa.select(columns.shown).where(of_arm).order_by(columns.timestamp.desc())
+    with store.reading() as connection:
+        return list(connection.execute(latest.limit(1_000)).scalars())
+
+
+def _different(shown: list[str]) -> int:
+    lists = pl.Series(shown, dtype=pl.Utf8).str.json_decode(
+        pl.Struct({"item_ids": pl.List(pl.Utf8)})
+    )
+    return lists.struct.field("item_ids").explode().drop_nulls().n_unique()

@@ -1,0 +1,378 @@
+"""A/B experiments: arms by share of users, each a model version with settings of recommending.
+
+A user's arm is a hash of the experiment's name and the user's id: nothing is stored to remember it,
+and every process assigns alike. What is planned and how it ended lies in the store's table
+`experiments`; at most one experiment runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from metarec.data.schema import BadInput
+from metarec.feedback.store import tables
+from metarec.feedback.store.event_store import Store
+
+MEASURES = ("clicks", "conversions", "reward")
+"""What arms may be compared by; `refusals` and `slates` are told beside them."""
+
+
+class ExperimentConflict(BadInput):
+    """What was asked cannot be done in the state in which the experiments are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmSettings:
+    """Settings of recommending that an arm sets where a request does not; None leaves the
+    service's own.
+    """
+
+    diversity: float | None = None
+    explore: float | None = None
+    cold_share: float | None = None
+    filter: str | None = None
+    """Beside the service's own filter and the request's."""
+
+    def __post_init__(self) -> None:
+        for name, high in (("diversity", 1.0), ("explore", 10.0), ("cold_share", 0.5)):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= high:
+                raise BadInput(f"{name} must lie in [0, {high:g}], got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One way of recommending."""
+
+    name: str
+    share: float
+    """Share of all users, in (0, 1]."""
+    model: str = ""
+    """A version of the registry; the one that serves when the experiment starts where empty."""
+    settings: ArmSettings = field(default_factory=ArmSettings)
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "an arm")
+        if not 0.0 < self.share <= 1.0:
+            raise BadInput(f"arm {self.name!r}: share must lie in (0, 1], got {self.share:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guardrails:
+    """What stops an arm by itself; 0 switches a guardrail off."""
+
+    max_error_share: float = 0.02
+    """How much higher than the control's the share of slates that fail or are refused may be."""
+    max_latency_ratio: float = 3.0
+    """Of the 99th percentile of the time for a slate, to the control's."""
+    min_coverage_ratio: float = 0.5
+    """Of different items among equally many of the latest slates, to the control's."""
+    max_refusals: float = 0.01
+    """How much higher the share of users who hide, dislike or return may be: the arm stops once the
+    interval of the difference to the control lies above.
+    """
+    min_slates: int = 300
+    """Slates of an arm, and of the control, before errors, time and coverage are evaluated."""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            if getattr(self, one.name) < 0:
+                raise BadInput(f"{one.name} must be 0 or more, got {getattr(self, one.name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """An experiment as planned, and what became of it."""
+
+    name: str
+    arms: Sequence[Arm]
+    """The first is the control."""
+    measure: str = "conversions"
+    """By what arms are compared: `clicks`, `conversions` or `reward`."""
+    alpha: float = 0.05
+    """Chance that an arm as good as the control is ever called different, all arms together."""
+    window_hours: float = 24.0
+    """How long after the first slate what a user does counts; then the user counts, once."""
+    new_below: int = 5
+    """Users with fewer events at their first slate are new."""
+    guardrails: Guardrails = field(default_factory=Guardrails)
+    started_at: float = 0.0
+    """Seconds since 1970."""
+    status: str = "running"
+    """`running`, `stopped`, `promoted` or `rolled back`."""
+    ended_at: float | None = None
+    reason: str = ""
+    """Why it ended."""
+    winner: str = ""
+    """The arm that was promoted."""
+    model_before: str = ""
+    """The version that served before the promotion."""
+    stopped: Mapping[str, str] = field(default_factory=dict)
+    """Arm that was stopped -> why."""
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "an experiment")
+        names = [arm.name for arm in self.arms]
+        if len(names) < 2:
+            raise BadInput("an experiment needs two arms or more; the first is the control")
+        if len(set(names)) < len(names):
+            raise BadInput(f"each arm needs a name of its own, got {', '.join(names)}")
+        total = sum(arm.share for arm in self.arms)
+        if total > 1.0 + 1e-9:
+            raise BadInput(f"the arms' shares come to {total:g}; they may be 1 together")
+        if self.measure not in MEASURES:
+            raise BadInput(f"measure must be one of {', '.join(MEASURES)}, got {self.measure!r}")
+        if not 0.0 < self.alpha < 0.5:
+            raise BadInput(f"alpha must lie in (0, 0.5), got {self.alpha:g}")
+        if not 0.0 < self.window_hours <= 24.0 * 90:
+            raise BadInput(f"window_hours must lie in (0, 2160], got {self.window_hours:g}")
+        if self.new_below < 0:
+            raise BadInput(f"new_below must be 0 or more, got {self.new_below}")
+
+    @property
+    def control(self) -> Arm:
+        """The arm that others are compared with."""
+        return self.arms[0]
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The versions that its arms serve."""
+        return frozenset(arm.model for arm in self.arms if arm.model)
+
+    def arm_named(self, name: str) -> Arm:
+        """An arm.
+
+        Raises:
+            ExperimentConflict: if there is none of this name.
+        """
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        there = ", ".join(arm.name for arm in self.arms)
+        raise ExperimentConflict(f"{self.name!r} has no arm {name!r}; there are: {there}")
+
+    def arm_of(self, user_id: str) -> Arm | None:
+        """The arm of a user, the same at every time and in every process; None for users outside
+        all shares, and those of an arm that was stopped.
+        """
+        digest = hashlib.blake2b(
+            f"{self.name}\0{user_id}".encode(errors="surrogatepass"), digest_size=8
+        ).digest()
+        place, edge = int.from_bytes(digest) / 2**64, 0.0
+        for arm in self.arms:
+            edge += arm.share
+            if place < edge:
+                return None if arm.name in self.stopped else arm
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Experiment:
+        """What `as_dict` gave."""
+        arms = [Arm(**{**arm, "settings": ArmSettings(**arm["settings"])}) for arm in plain["arms"]]
+        return cls(**{**plain, "arms": arms, "guardrails": Guardrails(**plain["guardrails"])})
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that cannot stand in an address or a table's head.
+
+    Raises:
+        BadInput: if it is empty, longer than 60 characters, or holds others than letters, digits,
+            `-`, `_` and `.`.
+    """
+    plain = name.replace("-", "a").replace("_", "a").replace(".", "a")
+    if not (0 < len(name) <= 60 and plain.isascii() and plain.isalnum()) or name[0] == ".":
+        raise BadInput(
+            f"{name[:60]!r} cannot be the name of {what}; use letters, digits, -, _ and ., at most "
+            f"60"
+        )
+
+
+def experiments(store: Store) -> list[Experiment]:
+    """All experiments, the newest first."""
+    columns = tables.experiments.c
+    query = sa.select(columns.plan).order_by(columns.started_at.desc(), columns.name)
+    with store.reading() as connection:
+        return [Experiment.of(json.loads(plan)) for (plan,) in connection.execute(query)]
+
+
+def running_experiment(store: Store) -> Experiment | None:
+    """The experiment that runs."""
+    query = sa.select(tables.experiments.c.plan).where(tables.experiments.c.status == "running")
+    with store.reading() as connection:
+        plan = connection.execute(query).scalar()
+    return None if plan is None else Experiment.of(json.loads(plan))
+
+
+def experiment_named(store: Store, name: str) -> Experiment | None:
+    """An experiment, or None."""
+    query = sa.select(tables.experiments.c.plan).where(tables.experiments.c.name == name)
+    with store.reading() as connection:
+        plan = connection.execute(query).scalar()
+    return None if plan is None else Experiment.of(json.loads(plan))
+
+
+def settings_in_effect(store: Store) -> ArmSettings:
+    """Settings of the arm that was promoted last and not rolled back since."""
+    query = (
+        sa.select(tables.experiments.c.plan)
+        .where(tables.experiments.c.status == "promoted")
+        .order_by(tables.experiments.c.ended_at.desc())
+        .limit(1)
+    )
+    with store.reading() as connection:
+        plan = connection.execute(query).scalar()
+    if plan is None:
+        return ArmSettings()
+    found = Experiment.of(json.loads(plan))
+    return found.arm_named(found.winner).settings
+
+
+def versions_in_use(store: Store) -> frozenset[str]:
+    """Versions that the running experiment serves, or that the last promotion may be taken back
+    to.
+    """
+    found = [one for one in experiments(store) if one.status in ("running", "promoted")]
+    before = {one.model_before for one in found[:2]} - {""}
+    return frozenset().union(before, *(one.models for one in found if one.status == "running"))
+
+
+def start(store: Store, planned: Experiment) -> Experiment:
+    """Let an experiment run from now on.
+
+    Raises:
+        ExperimentConflict: if one of this name was run, or another runs.
+        StoreUnavailable: if the store cannot write.
+    """
+    begun = replace(planned, started_at=time.time(), status="running")
+
+    def begin(connection: sa.Connection) -> None:
+        columns = tables.experiments.c
+        for name, status in connection.execute(sa.select(columns.name, columns.status)):
+            if name == begun.name:
+                raise ExperimentConflict(
+                    f"there is an experiment {name!r} already ({status}); name this one otherwise: "
+                    f"the name decides which users are in which arm"
+                )
+            if status == "running":
+                raise ExperimentConflict(f"{name!r} is running; stop it before starting another")
+        connection.execute(sa.insert(tables.experiments).values(**_row(begun)))
+
+    try:
+        store.call(begin).result()
+    except sa.exc.IntegrityError as error:  # another process was quicker
+        raise ExperimentConflict("another experiment was started meanwhile") from error
+    return begun
+
+
+def stop(store: Store, name: str, reason: str, *, arm: str | None = None) -> Experiment:
+    """End an experiment, or one arm of it, whose users then get what the service shows everybody;
+    the experiment ends with the control, or the last arm beside it.
+
+    Raises:
+        ExperimentConflict: if there is no such experiment or arm, or it is not running any more.
+    """
+
+    def stopped(found: Experiment) -> Experiment:
+        if arm is not None:
+            told = {**found.stopped, found.arm_named(arm).name: reason}
+            found = replace(found, stopped=told)
+            left = [one.name for one in found.arms[1:] if one.name not in told]
+            if left and arm != found.control.name:
+                return found
+        return replace(found, status="stopped", ended_at=time.time(), reason=reason)
+
+    return _changed(store, name, "running", stopped)
+
+
+def note_promoted(store: Store, name: str, arm: str, reason: str, before: str) -> Experiment:
+    """End an experiment with a winner, whose settings hold for everybody from now on.
+
+    Args:
+        before: the version of the model that served before.
+
+    Raises:
+        ExperimentConflict: if it or this arm of it does not run any more.
+    """
+
+    def promoted(found: Experiment) -> Experiment:
+        check_promotable(found, arm)
+        return replace(
+            found,
+            status="promoted",
+            ended_at=time.time(),
+            reason=reason,
+            winner=arm,
+            model_before=before,
+        )
+
+    return _changed(store, name, "running", promoted)
+
+
+def check_promotable(found: Experiment, arm: str) -> Arm:
+    """The arm to promote.
+
+    Raises:
+        ExperimentConflict: if it does not run any more.
+    """
+    if found.status != "running":
+        raise ExperimentConflict(f"{found.name!r} is {found.status}; only what runs is promoted")
+    if arm in found.stopped:
+        raise ExperimentConflict(f"arm {arm!r} was stopped ({found.stopped[arm]})")
+    return found.arm_named(arm)
+
+
+def note_rolled_back(store: Store, name: str, reason: str) -> Experiment:
+    """Take a promotion back: its settings hold no longer.
+
+    Raises:
+        ExperimentConflict: if it is not promoted.
+    """
+    return _changed(
+        store,
+        name,
+        "promoted",
+        lambda found: replace(found, status="rolled back", reason=reason),
+    )
+
+
+def _changed(store: Store, name: str, status: str, change: Any) -> Experiment:
+    """Change an experiment of this status, one process at a time."""
+
+    def changing(connection: sa.Connection) -> Experiment:
+        columns = tables.experiments.c
+        query = sa.select(columns.plan).where(columns.name == name).with_for_update()
+        plan = connection.execute(query).scalar()
+        if plan is None:
+            raise ExperimentConflict(f"there is no experiment {name!r}")
+        found = Experiment.of(json.loads(plan))
+        if found.status != status:
+            raise ExperimentConflict(f"{name!r} is not {status} but {found.status}")
+        changed: Experiment = change(found)
+        connection.execute(
+            sa.update(tables.experiments).where(columns.name == name).values(**_row(changed))
+        )
+        return changed
+
+    done: Experiment = store.call(changing).result()
+    return done
+
+
+def _row(one: Experiment) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "status": one.status,
+        "started_at": one.started_at,
+        "ended_at": one.ended_at,
+        "plan": json.dumps(one.as_dict()),
+    }

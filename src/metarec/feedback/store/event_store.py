@@ -1,0 +1,166 @@
+"""The event store: an acknowledged event is never lost, and any process answers for any user.
+
+SQLite (write-ahead log, a flush at each commit) unless a PostgreSQL url is given. Writes go through
+one thread (`writer.py`) and return futures; reads answer at once from what is committed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from metarec.data.schema import BadInput
+from metarec.feedback.events import (
+    Appended,
+    Event,
+    Impression,
+    StoreUnavailable,
+)
+from metarec.feedback.store.engines import (
+    BUSY_SECONDS,
+    known_url,
+    server_engine,
+    sqlite_engine,
+)
+from metarec.feedback.store.everybody import TableReads
+from metarec.feedback.store.migrations import MIGRATIONS, Migrated, migrate, take_schema
+from metarec.feedback.store.one_user import UserReads
+from metarec.feedback.store.writer import GroupWriter, Write, first_line
+from metarec.feedback.store.writes import Writes
+
+
+class Store(UserReads, TableReads):
+    """Events, impressions, added items and profiles behind one url."""
+
+    def __init__(self, url: str, *, patience: float = 20.0, as_it_is: bool = False) -> None:
+        """Open the store, creating or migrating its tables.
+
+        Args:
+            url: a path to a SQLite file, `sqlite:///file`, or `postgresql://...`, where
+                `?schema=NAME` says in which schema the tables lie, `metarec` unless given.
+            patience: seconds a write may wait while the store is busy or away.
+            as_it_is: neither create nor migrate tables, as to look at a store.
+
+        Raises:
+            BadInput: if the url names a store that metarec does not know, or a newer one.
+            StoreUnavailable: if it cannot be opened now.
+        """
+        self.url, self.schema = known_url(url)
+        self._engine = (
+            sqlite_engine(self.url, BUSY_SECONDS["write"])
+            if self.is_sqlite
+            else server_engine(self.url, self.schema)
+        )
+        reads = sqlite_engine(self.url, BUSY_SECONDS["read"]) if self.is_sqlite else self._engine
+        self._reads = reads.execution_options(isolation_level="AUTOCOMMIT")
+        self._bodies = Writes(sqlite.insert if self.is_sqlite else postgresql.insert)
+        self._writer = GroupWriter(self._engine.begin, patience=patience)
+        try:
+            if not self.is_sqlite:
+                # A server that is away is told at once, without the writer's patience
+                self._engine.connect().close()
+            self.migrated = None if as_it_is else self.call(self._migrate).result()
+            """What opening changed of the tables; None where it was to change nothing."""
+        except (sa.exc.OperationalError, StoreUnavailable, BadInput) as error:
+            self.close()
+            if isinstance(error, BadInput):
+                raise
+            raise StoreUnavailable(
+                f"cannot open the store {self.url.render_as_string()} ({first_line(error)})"
+            ) from error
+
+    def _migrate(self, connection: sa.Connection) -> Migrated:
+        moved = take_schema(connection, self.schema)
+        return Migrated(steps=migrate(connection), version=len(MIGRATIONS), moved_from=moved)
+
+    @property
+    def waiting(self) -> int:
+        """Rows queued to be written."""
+        return self._writer.waiting
+
+    def close(self) -> None:
+        """Write what waits and let go of all connections."""
+        self._writer.close()
+        self._engine.dispose()
+        self._reads.dispose()
+
+    def append(self, events: Sequence[Event], *, strict: bool = False) -> Future[Appended]:
+        """Store events; an id of the same user stored before changes nothing, and events of a user
+        who asked to be forgotten after they happened, or after they were handed over, are dropped.
+
+        Args:
+            strict: store none of them where such an id was used for something else (another item,
+                kind, value, slate or context).
+
+        Raises:
+            StoreUnavailable: at once, if too much waits already; or from the future, if the store
+                cannot write.
+            EventConflict: from the future, if `strict` and an id was used for something else.
+        """
+        body = self._bodies.append_strictly if strict else self._bodies.append
+        return self._writer.submit(
+            Write(body=body, content=(time.time(), events), rows=len(events))
+        )
+
+    def show(self, impressions: Sequence[Impression]) -> Future[int]:
+        """Store slates that were shown; how many were new. Those asked for before their user asked
+        to be forgotten are dropped.
+        """
+        return self._writer.submit(
+            Write(body=self._bodies.show, content=(time.time(), impressions), rows=len(impressions))
+        )
+
+    def put_item(self, item_id: str, attributes: Mapping[str, Any]) -> Future[int]:
+        """Add an item, or change those attributes; gives the items' version that includes it."""
+        return self.put_items([(item_id, attributes)])
+
+    def put_items(self, items: Sequence[tuple[str, Mapping[str, Any]]]) -> Future[int]:
+        """Add items, or change those attributes, all or none; gives the items' version then."""
+        return self._writer.submit(
+            Write(body=self._bodies.put_items, content=items, rows=len(items))
+        )
+
+    def delete_item(self, item_id: str) -> Future[int]:
+        """Show an item no more, until it is put again; gives the items' version then."""
+        return self._writer.submit(Write(body=self._bodies.delete_items, content=item_id, rows=1))
+
+    def put_profile(self, user_id: str, profile: Mapping[str, Any]) -> Future[None]:
+        """Set a user's attributes, replacing those given before; dropped where the user asked to be
+        forgotten meanwhile.
+        """
+        return self._writer.submit(
+            Write(body=self._bodies.put_profiles, content=(time.time(), (user_id, profile)), rows=1)
+        )
+
+    def put_friends(self, user_id: str, friends: Mapping[str, float]) -> Future[None]:
+        """Set whom a user knows, and how well, replacing those given before; an edge is dropped
+        where either end asked to be forgotten meanwhile.
+        """
+        content = (time.time(), (user_id, friends))
+        return self._writer.submit(
+            Write(body=self._bodies.put_friends, content=content, rows=1 + len(friends))
+        )
+
+    def call(self, change: Any) -> Future[Any]:
+        """Run `change(connection)` in a transaction of the writer's thread, in its turn."""
+        return self._writer.submit(Write(body=_call, content=change, rows=1))
+
+
+def _call(connection: sa.Connection, changes: Sequence[Any]) -> list[Any]:
+    return [change(connection) for change in changes]
+
+
+def file_of(url: str) -> Path | None:
+    """The SQLite file that `url` names; None for a server.
+
+    Raises:
+        BadInput: if the url names a store that metarec does not know.
+    """
+    known, _ = known_url(url)
+    return Path(known.database) if known.get_backend_name() == "sqlite" and known.database else None

@@ -1,0 +1,76 @@
+"""Which users saw which arm of an experiment, kept by the writer in the transactions that store
+slates and events, so that what is counted later misses nothing, whichever process is killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from metarec.feedback.events import Impression
+from metarec.feedback.store import tables
+
+
+def note_exposures(connection: sa.Connection, slates: Sequence[Impression]) -> None:
+    """Note users of new slates; one who saw another arm before has crossed over, and an open one is
+    to be counted anew.
+    """
+    first = {
+        (slate.user_id, slate.exposure.experiment): {
+            "user_id": slate.user_id,
+            "experiment": slate.exposure.experiment,
+            "arm": slate.exposure.arm,
+            "is_new": int(slate.exposure.is_new),
+            "closes_at": slate.exposure.closes_at,
+        }
+        for slate in reversed(slates)
+        if slate.exposure is not None
+    }
+    if not first:
+        return
+    rows = tables.exposures.c
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(tables.exposures)
+    is_other = (rows.arm != insert.excluded.arm) & (rows.is_closed == 0)
+    crossed = sa.case((is_other, 1), else_=rows.is_crossed)
+    noted = insert.on_conflict_do_update(
+        index_elements=["user_id", "experiment"],
+        set_={"to_count": 1, "is_crossed": crossed},
+    )
+    connection.execute(noted, [first[key] for key in sorted(first)])
+
+
+def mark_answered(connection: sa.Connection, user_ids: Iterable[str]) -> None:
+    """Have users who answered a slate counted anew, those of them who are open in an experiment."""
+    rows, users = tables.exposures.c, sorted(set(user_ids))
+    for start in range(0, len(users), 500):
+        some = users[start : start + 500]
+        is_open = rows.user_id.in_(some) & (rows.is_closed == 0) & (rows.to_count == 0)
+        # In one order, so that two writers do not wait for each other
+        held = sa.select(rows.user_id, rows.experiment).where(is_open).order_by(rows.user_id)
+        if connection.execute(held.with_for_update()).first() is not None:
+            connection.execute(sa.update(tables.exposures).where(is_open).values(to_count=1))
+
+
+def merge_exposures(connection: sa.Connection, user_id: str, into: str) -> None:
+    """Give what a user saw to whom they became: where both saw the same arm once; who is counted
+    still and saw two has crossed over.
+    """
+    table, rows = tables.exposures, tables.exposures.c
+    theirs = dict(
+        connection.execute(sa.select(rows.experiment, rows.arm).where(rows.user_id == into)).all()
+    )
+    mine = sa.select(rows.experiment, rows.arm).where(rows.user_id == user_id)
+    for experiment, arm in connection.execute(mine).all():
+        own, their = (
+            (rows.user_id == user) & (rows.experiment == experiment) for user in (user_id, into)
+        )
+        if experiment not in theirs:
+            connection.execute(sa.update(table).where(own).values(user_id=into, to_count=1))
+            continue
+        connection.execute(sa.delete(table).where(own))
+        crossed = {} if arm == theirs[experiment] else {"is_crossed": 1}
+        open_one = sa.update(table).where(their, rows.is_closed == 0)
+        connection.execute(open_one.values(to_count=1, **crossed))

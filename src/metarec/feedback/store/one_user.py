@@ -1,0 +1,150 @@
+"""What is read of one user: events, attributes, friends, searches, slates."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import sqlalchemy as sa
+
+from metarec.data.relations import MAX_SEARCHES, SPENT_AFTER
+from metarec.feedback.events import (
+    Event,
+    KnownBeside,
+)
+from metarec.feedback.store import tables
+from metarec.feedback.store.connections import Connections
+from metarec.feedback.store.rows import EVENT_FIELDS, event_of
+
+RECENT_SECONDS = 86_400.0
+"""So long a user is taken to be where their newest event happened."""
+
+_NOW = "COALESCE((SELECT user_id FROM merges WHERE digest = :digest), :user_id)"
+"""The id that a user has now."""
+_HISTORY = sa.text(
+    f"SELECT item_id, value, kind, timestamp FROM events WHERE user_id = {_NOW} "
+    "AND query IS NULL ORDER BY timestamp DESC, sequence DESC LIMIT :last"
+)
+_ACTED_ON = sa.text(
+    f"SELECT DISTINCT item_id, kind FROM (SELECT item_id, kind FROM events WHERE user_id = {_NOW} "
+    "AND query IS NULL ORDER BY timestamp DESC, sequence DESC LIMIT :last) AS latest"
+)
+_FRIENDS = sa.text(
+    f"SELECT friend_id, weight FROM friends WHERE user_id = {_NOW} ORDER BY friend_id"
+)
+_SEARCHES = sa.text(
+    f"SELECT query FROM events WHERE user_id = {_NOW} AND query IS NOT NULL AND timestamp > "
+    f"COALESCE((SELECT timestamp FROM events WHERE user_id = {_NOW} AND query IS NULL "
+    "ORDER BY timestamp DESC LIMIT 1 OFFSET :spent), -1) "
+    "ORDER BY timestamp DESC, sequence DESC LIMIT :last"
+)
+_NEWEST = sa.text(
+    f"SELECT context, timestamp FROM events WHERE user_id = {_NOW} "
+    "ORDER BY timestamp DESC, sequence DESC LIMIT 1"
+)
+_PROFILE = sa.text(f"SELECT profile FROM users WHERE user_id = {_NOW}")
+
+
+class UserReads(Connections):
+    """What a store holds of one user, under whichever id that user had."""
+
+    def id_now(self, user_id: str) -> str:
+        """Whom a user became by a merge, or who they are."""
+        with self.reading() as connection:
+            found = connection.execute(sa.select(self._now(user_id))).scalar_one()
+        return str(found)
+
+    def events_of(self, user_id: str, last: int | None = None) -> list[Event]:
+        """The events of a user, oldest first; only the `last` ones if asked."""
+        columns = [tables.events.c[name] for name in EVENT_FIELDS]
+        newest_first = (tables.events.c.timestamp.desc(), tables.events.c.sequence.desc())
+        query = (
+            sa.select(*columns)
+            .where(tables.events.c.user_id == self._now(user_id))
+            .order_by(*newest_first)
+            .limit(last)
+        )
+        with self.reading() as connection:
+            rows = connection.execute(query).all()
+        return [event_of(row) for row in reversed(rows)]
+
+    def profile_of(self, user_id: str) -> dict[str, Any]:
+        """The attributes given for a user; empty if none were."""
+        with self.reading() as connection:
+            found = connection.execute(_PROFILE, self._named(user_id)).scalar()
+        return json.loads(found) if found else {}
+
+    def slates_of(self, user_id: str) -> int:
+        """How many slates shown to a user are kept."""
+        query = (
+            sa.select(sa.func.count())
+            .select_from(tables.slates)
+            .where(tables.slates.c.user_id == self._now(user_id))
+        )
+        with self.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def user(
+        self, user_id: str, last: int
+    ) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
+        """What a request needs of a user, and no more.
+
+        Returns:
+            The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the
+            attributes.
+        """
+        known = self._named(user_id)
+        with self.reading() as connection:
+            rows = connection.execute(_HISTORY, known | {"last": last}).all()
+            profile = connection.execute(_PROFILE, known).scalar()
+        return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)], json.loads(
+            profile
+        ) if profile else {}
+
+    def acted_on(self, user_id: str, latest: int) -> list[tuple[str, str]]:
+        """Items of the `latest` events of a user, each with the kinds of these once."""
+        asked = self._named(user_id) | {"last": latest}
+        with self.reading() as connection:
+            return [(item, kind) for item, kind in connection.execute(_ACTED_ON, asked)]
+
+    def arms_of(self, user_id: str) -> dict[str, str]:
+        """Experiment -> the arm that a user saw."""
+        rows = tables.exposures.c
+        query = sa.select(rows.experiment, rows.arm).where(rows.user_id == self._now(user_id))
+        with self.reading() as connection:
+            return {name: arm for name, arm in connection.execute(query)}
+
+    def known_beside(self, user_id: str, searches_last: int = SPENT_AFTER) -> KnownBeside:
+        """Friends, newest searches, and where the user was within the last day.
+
+        Args:
+            searches_last: later events after which a search is no longer told (1 or more).
+        """
+        known = self._named(user_id)
+        with self.reading() as connection:
+            friends = connection.execute(_FRIENDS, known).all()
+            searches = connection.execute(
+                _SEARCHES, known | {"last": MAX_SEARCHES, "spent": searches_last - 1}
+            ).all()
+            newest = connection.execute(_NEWEST, known).first()
+        return KnownBeside(
+            friends={friend: weight for friend, weight in friends},
+            searches=[query for (query,) in reversed(searches)],
+            location=None if newest is None else _place_in(*newest),
+        )
+
+    def friends_of(self, user_id: str) -> dict[str, float]:
+        """Whom a user knows, and how well; empty if nobody was named."""
+        with self.reading() as connection:
+            rows = connection.execute(_FRIENDS, self._named(user_id)).all()
+        return {friend: weight for friend, weight in rows}
+
+
+def _place_in(context: str | None, timestamp: float) -> tuple[float, float] | None:
+    """Where a recent event happened, of its context as JSON."""
+    if not context or timestamp < time.time() - RECENT_SECONDS:
+        return None
+    told = json.loads(context)
+    place = (told.get("latitude"), told.get("longitude"))
+    return place if all(isinstance(degree, int | float) for degree in place) else None

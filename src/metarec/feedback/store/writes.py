@@ -1,0 +1,283 @@
+"""Bodies of a store's writes: rows of neighbouring writes go in one statement, each write gets its
+own answer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import sqlalchemy as sa
+
+from metarec.feedback.events import (
+    Appended,
+    Event,
+    EventConflict,
+    Impression,
+)
+from metarec.feedback.store import tables
+from metarec.feedback.store.aliases import ids_now
+from metarec.feedback.store.exposures import mark_answered, note_exposures
+from metarec.feedback.store.rows import (
+    EVENT_FIELDS,
+    event_of,
+    event_row,
+    item_row,
+    key_of,
+    slate_row,
+)
+from metarec.feedback.store.tombstones import asked_at, hold_off_forgetting
+
+R = TypeVar("R", Event, Impression)
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What runs in a transaction of the writer's thread."""
+
+    _insert: Any
+    """INSERT as the store's dialect has it."""
+
+    def append(
+        self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Event]]]
+    ) -> list[Appended]:
+        """Store events: of each batch, how many were new."""
+        kept = _living(connection, batches)
+        first: dict[tuple[str, str], Event] = {}
+        for batch in kept:
+            for event in batch:
+                first.setdefault(key_of(event), event)
+        new = set(
+            self._insert_new(
+                connection,
+                tables.events,
+                ["user_id", "event_id"],
+                [event_row(event) for event in first.values()],
+            )
+        )
+        mark_answered(connection, (user for user, name in new if first[user, name].slate_id))
+        answers = []
+        for batch, (_, sent) in zip(kept, batches, strict=True):
+            mine = {key_of(event) for event in batch} & new
+            new -= mine
+            answers.append(
+                Appended(
+                    accepted=len(mine),
+                    duplicates=len(batch) - len(mine),
+                    forgotten=len(sent) - len(batch),
+                )
+            )
+        return answers
+
+    def append_strictly(
+        self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Event]]]
+    ) -> list[Appended]:
+        """The same, or none of them where an id was used for something else."""
+        answers = self.append(connection, batches)
+        if any(answer.duplicates for answer in answers):
+            for batch in _living(connection, batches):
+                _check_same(connection, batch)
+        return answers
+
+    def show(
+        self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Impression]]]
+    ) -> list[int]:
+        """Store slates: of each batch, how many were new."""
+        kept = _living(connection, batches)
+        first = {slate.slate_id: slate for batch in kept for slate in batch}
+        new = set(
+            self._insert_new(
+                connection,
+                tables.slates,
+                ["slate_id"],
+                [slate_row(slate) for slate in first.values()],
+            )
+        )
+        note_exposures(connection, [first[slate_id] for (slate_id,) in new])
+        return [sum((slate.slate_id,) in new for slate in batch) for _, batch in batches]
+
+    def _insert_new(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        key: Sequence[str],
+        rows: list[dict[str, Any]],
+    ) -> list[tuple[str, ...]]:
+        """The keys of the rows that were not there before."""
+        if not rows:
+            return []
+        insert = (  # whichever key is taken: copies of an event have ids of their own
+            self._insert(table).on_conflict_do_nothing().returning(*(table.c[name] for name in key))
+        )
+        return [tuple(row) for row in connection.execute(insert, rows)]
+
+    def put_items(
+        self,
+        connection: sa.Connection,
+        puts: Sequence[Sequence[tuple[str, Mapping[str, Any]]]],
+    ) -> list[int]:
+        """Add or change items; the version of each batch."""
+        versions = self._next_versions(connection, [len(batch) for batch in puts])
+        known = _items_named(connection, {item_id for batch in puts for item_id, _ in batch})
+        rows: dict[str, dict[str, Any]] = {}
+        for batch, newest in zip(puts, versions, strict=True):
+            for place, (item_id, given) in enumerate(batch, start=newest - len(batch) + 1):
+                was_deleted, before = known.get(item_id, (False, {}))
+                back = {"available": True} if was_deleted else {}
+                known[item_id] = False, {**before, **back, **given}
+                rows[item_id] = item_row(item_id, known[item_id][1], place, is_deleted=False)
+        if rows:
+            self._upsert(connection, tables.items, "item_id", list(rows.values()))
+        return versions
+
+    def delete_items(self, connection: sa.Connection, item_ids: Sequence[str]) -> list[int]:
+        """Mark items as deleted; the version of each."""
+        versions = self._next_versions(connection, [1] * len(item_ids))
+        known = _items_named(connection, set(item_ids))
+        rows = {
+            item_id: item_row(item_id, known.get(item_id, (True, {}))[1], at, is_deleted=True)
+            for item_id, at in zip(item_ids, versions, strict=True)
+        }
+        self._upsert(connection, tables.items, "item_id", list(rows.values()))
+        return versions
+
+    def _next_versions(self, connection: sa.Connection, sizes: Sequence[int]) -> list[int]:
+        """The last version of each of several batches of changes."""
+        raised = (
+            sa.update(tables.facts)
+            .where(tables.facts.c.name == "items_version")
+            .values(
+                value=sa.cast(sa.cast(tables.facts.c.value, sa.BigInteger) + sum(sizes), sa.Text)
+            )
+            .returning(tables.facts.c.value)
+        )
+        before = int(connection.execute(raised).scalar_one()) - sum(sizes)
+        return [before + int(size) for size in np.cumsum(sizes)]
+
+    def put_profiles(
+        self,
+        connection: sa.Connection,
+        puts: Sequence[tuple[float, tuple[str, Mapping[str, Any]]]],
+    ) -> list[None]:
+        """Replace attributes of users."""
+        asked, now = _asked(connection, (user_id for _, (user_id, _) in puts))
+        last = {
+            now[user_id]: {"user_id": now[user_id], "profile": json.dumps(dict(profile))}
+            for at, (user_id, profile) in puts
+            if at > asked.get(user_id, -math.inf)
+        }
+        if last:
+            self._upsert(connection, tables.users, "user_id", list(last.values()))
+        return [None] * len(puts)
+
+    def put_friends(
+        self,
+        connection: sa.Connection,
+        puts: Sequence[tuple[float, tuple[str, Mapping[str, float]]]],
+    ) -> list[None]:
+        """Replace whom users know."""
+        named = {user for _, (user_id, friends) in puts for user in (user_id, *friends)}
+        asked, now = _asked(connection, named)
+        for at, (user_id, friends) in puts:
+            if at <= asked.get(user_id, -math.inf):
+                continue
+            own = now[user_id]
+            connection.execute(sa.delete(tables.friends).where(tables.friends.c.user_id == own))
+            known = {
+                now[friend]: weight
+                for friend, weight in friends.items()
+                if at > asked.get(friend, -math.inf) and now[friend] != own
+            }
+            rows = [
+                {"user_id": own, "friend_id": friend, "weight": weight}
+                for friend, weight in known.items()
+            ]
+            if rows:
+                connection.execute(sa.insert(tables.friends), rows)
+        return [None] * len(puts)
+
+    def _upsert(
+        self, connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, Any]]
+    ) -> None:
+        insert = self._insert(table)
+        others = {
+            column.name: insert.excluded[column.name] for column in table.c if column.name != key
+        }
+        connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
+
+
+def _asked(
+    connection: sa.Connection, user_ids: Iterable[str]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Who of them asked to be forgotten, by this id or the one they have now, and when; and the id
+    that each has now. Nobody more is forgotten or merged until the transaction ends.
+    """
+    hold_off_forgetting(connection)
+    users = set(user_ids)
+    became = ids_now(connection, users)
+    asked = asked_at(connection, users | set(became.values()))
+    for user, other in became.items():
+        if other in asked:
+            asked[user] = max(asked[other], asked.get(user, -math.inf))
+    return asked, {user: became.get(user, user) for user in users}
+
+
+def _living(
+    connection: sa.Connection, batches: Sequence[tuple[float, Sequence[R]]]
+) -> list[list[R]]:
+    """The rows of each batch under the ids that their users have now, without what belongs to
+    whatever those asked to forget.
+    """
+    asked, now = _asked(connection, (row.user_id for _, batch in batches for row in batch))
+    return [
+        [
+            row if now[row.user_id] == row.user_id else replace(row, user_id=now[row.user_id])
+            for row in batch
+            if not _is_older(row, at, asked)
+        ]
+        for at, batch in batches
+    ]
+
+
+def _is_older(row: Event | Impression, handed_over: float, asked: Mapping[str, float]) -> bool:
+    """Whether it belongs to what its user asked to forget."""
+    return min(row.timestamp, handed_over) <= asked.get(row.user_id, -math.inf)
+
+
+def _items_named(
+    connection: sa.Connection, item_ids: Iterable[str]
+) -> dict[str, tuple[bool, dict[str, Any]]]:
+    """Whether each was deleted, and its attributes, of those that are stored."""
+    found: dict[str, tuple[bool, dict[str, Any]]] = {}
+    items, wanted = tables.items.c, list(item_ids)
+    for start in range(0, len(wanted), 500):
+        query = sa.select(items.item_id, items.is_deleted, items.attributes).where(
+            items.item_id.in_(wanted[start : start + 500])
+        )
+        for item_id, gone, attributes in connection.execute(query):
+            found[item_id] = bool(gone), json.loads(attributes)
+    return found
+
+
+def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:
+    """Raise EventConflict where what is stored under an id is not what was sent; the time is not
+    compared, for one that was not stated is made up each time.
+    """
+    columns = tables.events.c
+    query = sa.select(*(columns[name] for name in EVENT_FIELDS)).where(
+        sa.tuple_(columns.user_id, columns.event_id).in_(list({key_of(event) for event in events}))
+    )
+    stored = {key_of(event): event for event in map(event_of, connection.execute(query))}
+    for event in events:
+        if (before := stored.get(key_of(event))) is None:
+            continue  # a copy of it stands under another id
+        for name in ("item_id", "query", "kind", "value", "slate_id", "context"):
+            if getattr(before, name) != getattr(event, name):
+                raise EventConflict(
+                    f"event_id {event.event_id!r} was used before by the same user with another "
+                    f"{name}; nothing of this request was stored; give each event an id of its own"
+                )

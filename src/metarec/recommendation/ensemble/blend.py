@@ -1,0 +1,399 @@
+"""Popularity, the scorers and the gate between them: what ranks a catalog for a user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+
+from metarec.features.users import UserBatch
+from metarec.features.users_in_words import UsersInWords
+from metarec.models.base import (
+    LARGE,
+    Evidence,
+    Model,
+    ReadsWords,
+    ScoresSome,
+    dense,
+    grown,
+    knows,
+)
+from metarec.models.bert_two_tower import BertTwoTower
+from metarec.models.config import ModelConfig
+from metarec.models.local_knn import LocalKnn
+from metarec.models.place import Place
+from metarec.models.registry import READ_CONTEXT, REPEAT, weighed
+from metarec.models.ridge import with_one
+from metarec.models.search import Search
+from metarec.models.transferred import Transferred
+from metarec.models.trend import Trend
+from metarec.recommendation.ensemble.gate import Gate
+from metarec.recommendation.ensemble.given import GivenGates
+from metarec.recommendation.ensemble.prior import Trial
+from metarec.recommendation.ensemble.refusals import REFUSAL
+from metarec.recommendation.ensemble.repeats import Repeated
+from metarec.recommendation.ensemble.scorers import scorers_of, under
+from metarec.runtime.old_names import ARRAYS, with_current_names
+from metarec.runtime.scratch import PIECE, Scratch
+
+OWN = ("popularity", "item_statistics", "popularity_from_content", "acceptance")
+"""Arrays of the ensemble itself, beside those of its scorers and its gate."""
+REFUSED_ITEM = 4.0
+"""Weight of an item's acceptance: what nearly everybody sent back comes after everything else."""
+_SCRATCH = Scratch()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Everything that ranks: `parts` add up to the log-score."""
+
+    popularity: np.ndarray
+    """[N] shares of what users like after their pool, smoothed; an unseen item takes what its
+    content predicts.
+    """
+    item_statistics: np.ndarray
+    """[N, S] float32: how well liked (shrunk share of likes, shrunk mean value) and how often met
+    each item is, z-scores.
+    """
+    popularity_from_content: np.ndarray
+    """[C + 1] log share from content columns and 1."""
+    acceptance: np.ndarray
+    """[N] float32, at most 0: log of the share of users who kept the item, beside everyone's; 0
+    where nobody refused it.
+    """
+    scorers: dict[str, Model]
+    """Those that read history and profile first, then those of `READ_CONTEXT`."""
+    gate: Gate
+    """Between the former."""
+    context_gate: Gate | None = None
+    """Between all, for users of whom a model of `READ_CONTEXT` knows something; everyone else is
+    ranked as if there were none.
+    """
+    given: GivenGates = GivenGates()
+    """For those who ask between few items."""
+    refusal: float = REFUSAL
+    """What a refusal takes away, beside what the same act as an acceptance would add."""
+    trend: Trend | None = None
+    """What is on the rise, for users of whom it is known when they ask."""
+    trial: Trial | None = None
+    """What a prior was worth on held-out users; not kept in files."""
+
+    def parts(self, users: UserBatch) -> dict[str, np.ndarray]:
+        """The addends of the log-score, by name, each [B, N] float32."""
+        parts = self._gated(users)
+        if (again := self.repeated(users)) is not None:
+            parts[REPEAT] = again.part(np.sum(list(parts.values()), axis=0))
+        if self.acceptance.any():
+            parts["acceptance"] = np.tile(REFUSED_ITEM * self.acceptance, (len(users), 1))
+        if self.trend is not None:
+            parts["trend"] = self.trend.part(users.asked_at)
+        if len(users.refused.items):
+            against = self._gated(users.refusing())
+            lifts = sum(part for name, part in against.items() if name in self.gate.names)
+            parts["refused"] = np.where(
+                users.refused.lengths[:, None] > 0, -self.refusal * lifts, 0.0
+            )
+        return parts
+
+    def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
+        names = weighed(tuple(self.scorers))
+        evidence = {name: dense(self.scorers[name].evidence(users)) for name in names}
+        known, lengths = (self.popularity, self.item_statistics), users.support.lengths
+        parts: dict[str, np.ndarray] = {}
+        for gate, share in self.shares_of_gates(users):
+            found = gate.parts(*known, evidence, lengths)
+            for name in dict.fromkeys([*parts, *found]):
+                nothing = np.zeros((len(users), len(self.popularity)), np.float32)
+                part = share[:, None] * found.get(name, nothing)
+                parts[name] = parts.get(name, nothing) + part
+        return parts
+
+    def rating_weights(self, users: UserBatch) -> np.ndarray:
+        """[B] what one step of the predicted rating adds to a score; 0 for whom it does not take
+        part.
+        """
+        if self.given.chosen is None or not users.given.lengths.any():
+            return np.zeros(len(users))
+        shares = [s for gate, s in self.shares_of_gates(users) if gate is self.given.chosen]
+        if not shares:
+            return np.zeros(len(users))
+        return np.asarray(shares[0] * self.given.rating_weights(users.support.lengths))
+
+    def score(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] float32 log-scores, written into `out` where it is given."""
+        shape = (len(users), len(self.popularity))
+        out = np.empty(shape, np.float32) if out is None else out
+        self._score_told(users, out)
+        if (again := self.repeated(users)) is not None:
+            again.add(out)
+        if self.is_refused:
+            out += REFUSED_ITEM * self.acceptance
+        if self.trend is not None:
+            self.trend.add(users.asked_at, out)
+        if len(users.refused.items):
+            rows = np.flatnonzero(users.refused.lengths)
+            lifts = np.empty((len(rows), shape[1]), np.float32)
+            self._score(users.refusing().rows(rows), np.zeros_like(self.base), lifts)
+            out[rows] -= self.refusal * lifts
+        return out
+
+    def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
+        """Everyone by the gates for what is known of them and for what they ask."""
+        gates = self.shares_of_gates(users)
+        if len(gates) == 1:
+            self._score(users, self.base, out, gates[0][0])
+            return
+        out[:] = 0.0
+        for gate, share in gates:
+            rows = np.flatnonzero(share)
+            some = np.empty((len(rows), out.shape[1]), np.float32)
+            self._score(users.rows(rows), self.base, some, gate)
+            out[rows] += share[rows, None] * some
+
+    def repeated(self, users: UserBatch) -> Repeated | None:
+        """What they took before, where it may come again."""
+        if (model := self.scorers.get(REPEAT)) is None:
+            return None
+        return Repeated.of(model, users, self.shares_of_gates(users), self.gate)
+
+    def shares_of_gates(self, users: UserBatch) -> list[tuple[Gate, np.ndarray]]:
+        """Each gate that says something, and its share [B] in the score of each user: who is known
+        by more than history and profile is ranked by the gate for them, who asks between few items
+        by one of those, everyone else by the gate of the whole catalog.
+        """
+        if self.context_gate is None and not len(users.given.items):
+            return [(self.gate, np.ones(len(users), np.float32))]
+        told, lengths = self._are_told(users), users.support.lengths
+        gates = [
+            (gate, np.where(own & ~told, _share_within(gate, lengths), 0.0))
+            for gate, own in self.given.lists(users.given, self.popularity)
+        ]
+        if self.context_gate is not None:
+            gates += [
+                (self.context_gate, np.where(told, _share_within(self.context_gate, lengths), 0.0))
+            ]
+        rest = np.ones(len(users)) - sum(share for _, share in gates)
+        found = [(gate, share.astype(np.float32)) for gate, share in [(self.gate, rest), *gates]]
+        return [(gate, share) for gate, share in found if share.any()] or found[:1]
+
+    def _are_told(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any model of `READ_CONTEXT` knows something of each user."""
+        told = np.zeros(len(users), bool)
+        if self.context_gate is not None:
+            for name in set(READ_CONTEXT).intersection(self.scorers):
+                told |= knows(self.scorers[name], users)
+        return told
+
+    def _score(
+        self, users: UserBatch, base: np.ndarray, out: np.ndarray, gate: Gate | None = None
+    ) -> None:
+        gate = gate or self.gate
+        together = min(max(PIECE // max(out.size, 1), 1), len(gate.names))
+        room = _SCRATCH.array("evidence", (together, *out.shape))
+        evidence = self._evidence(gate.names, users, room)
+        gate.score(self.rarity, base, evidence, users.support.lengths, out=out)
+
+    def _evidence(
+        self, names: Sequence[str], users: UserBatch, room: np.ndarray
+    ) -> Iterator[Evidence]:
+        """What each model says in turn: as many plain answers at once as there is room for, since
+        of few numbers most of the time goes into starting. The gate is done with them before the
+        next are written there.
+        """
+        filled = 0
+        for name in names:
+            own = room[filled]
+            found = self.scorers[name].evidence(users, own)
+            is_plain = isinstance(found, np.ndarray)
+            if is_plain:
+                if found is not own:
+                    own[...] = found
+                filled += 1
+            if filled and (filled == len(room) or not is_plain):
+                yield room[:filled]
+                filled = 0
+            if not is_plain:
+                yield found
+        if filled:
+            yield room[:filled]
+
+    @cached_property
+    def scoring_some(self) -> Mapping[str, ScoresSome]:
+        """Models that can be asked about some items alone. To look whether one can takes as long as
+        to ask it.
+        """
+        return {name: one for name, one in self.scorers.items() if isinstance(one, ScoresSome)}
+
+    @cached_property
+    def rarity(self) -> np.ndarray:
+        """[N] float32: 1 over the popularity."""
+        return np.asarray(np.divide(np.float32(1.0), self.popularity, dtype=np.float32))
+
+    @cached_property
+    def is_refused(self) -> bool:
+        """Whether anybody refused anything."""
+        return bool(self.acceptance.any())
+
+    @cached_property
+    def base(self) -> np.ndarray:
+        """[1 + S, N] what is known of each item in general: the log of its popularity, and its
+        item statistics.
+        """
+        return np.concatenate([np.log(self.popularity)[None, :], self.item_statistics.T])
+
+    def base_of(self, items: np.ndarray) -> np.ndarray:
+        """[1 + S, I] the same of some items."""
+        known = np.log(self.popularity[items])[None, :], self.item_statistics[items].T
+        return np.concatenate(known)
+
+    def popularity_uncertainty(self, content: np.ndarray, has_events: np.ndarray) -> np.ndarray:
+        """[N] standard deviation of the log popularity of cold items, as content leaves
+        it open among the others; 0 for those.
+
+        Args:
+            content: [N, C] of the catalog.
+            has_events: [N] whether anybody had to do with an item in training.
+        """
+        told = with_one(content[has_events]) @ self.popularity_from_content
+        left = np.log(self.popularity[has_events]) - told
+        return np.where(has_events, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
+
+    def with_words(self, words: UsersInWords) -> Ensemble:
+        """The same ensemble, in which users are written and read by `words` where they are read as
+        text.
+        """
+        return replace(
+            self,
+            scorers={
+                name: cast(ReadsWords, scorer).with_words(words)
+                if "text" in scorer.reads
+                else scorer
+                for name, scorer in self.scorers.items()
+            },
+        )
+
+    def with_places(self, places: np.ndarray, items: np.ndarray, texts: Sequence[str]) -> Ensemble:
+        """The same ensemble for a catalog that stands at `places` [N', 2], of which `items` [C] say
+        the `texts` [C].
+        """
+        scorers = dict(self.scorers)
+        for name, model in scorers.items():
+            if isinstance(model, Place | LocalKnn):
+                scorers[name] = model.with_places(places)
+            elif isinstance(model, Search):
+                scorers[name] = model.with_texts(items, texts)
+        return replace(self, scorers=scorers)
+
+    def with_text(self, text: np.ndarray, taste: np.ndarray | None) -> Ensemble:
+        """The same ensemble for items whose texts were read as `text` [N, E], and which a prior
+        puts at `taste` [N, D].
+        """
+        scorers = dict(self.scorers)
+        for name, model in scorers.items():
+            if isinstance(model, BertTwoTower):
+                scorers[name] = model.with_text(text)
+            elif isinstance(model, Transferred) and taste is not None:
+                scorers[name] = model.with_taste(taste)
+        return replace(self, scorers=scorers)
+
+    def with_content(self, content: np.ndarray, touched: np.ndarray | None = None) -> Ensemble:
+        """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as
+        popular as their content predicts.
+
+        Args:
+            touched: the items that are new or changed, all others being as they were; None where
+                that is not known.
+        """
+        new = content[len(self.popularity) :]
+        log_share = with_one(new) @ self.popularity_from_content
+        predicted = np.exp(np.minimum(log_share, np.log(self.popularity.max())))
+        popularity = np.concatenate([self.popularity, predicted]).astype(np.float32)
+        popularity /= popularity.sum()
+        item_statistics = np.pad(self.item_statistics, ((0, len(new)), (0, 0)))
+        acceptance = np.pad(self.acceptance, (0, len(new)))
+        scorers = {
+            name: grown(scorer, content, popularity, touched)
+            for name, scorer in self.scorers.items()
+        }
+        return replace(
+            self,
+            popularity=popularity,
+            item_statistics=item_statistics,
+            acceptance=acceptance,
+            scorers=scorers,
+            trend=None if self.trend is None else self.trend.with_content(content),
+        )
+
+    def know_as(self, before: Ensemble) -> None:
+        """Take over `base` from the ensemble of fewer items: shares change by one factor, so the
+        logarithms of a large catalog, which cost more than all the rest, need not be found again.
+        """
+        n_before, n_items = len(before.popularity), len(self.popularity)
+        if n_items < LARGE or "base" not in vars(before):
+            return
+        base = np.zeros((len(before.base), n_items), np.float32)
+        base[:, :n_before] = before.base
+        base[0, :n_before] += np.log(self.popularity[0] / before.popularity[0])
+        base[0, n_before:] = np.log(self.popularity[n_before:])
+        vars(self)["base"] = base
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, `scorer/array` by name."""
+        own = {name: getattr(self, name) for name in OWN}
+        gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
+        if self.context_gate is not None:
+            arrays = self.context_gate.arrays()
+            gate |= {f"context_gate/{name}": array for name, array in arrays.items()}
+        gate["refusal"] = np.array([self.refusal])
+        gate |= {f"given/{name}": array for name, array in self.given.arrays().items()}
+        if self.trend is not None:
+            gate |= {f"trend/{name}": array for name, array in self.trend.arrays().items()}
+        scorers = {
+            f"{name}/{key}": array
+            for name, scorer in self.scorers.items()
+            for key, array in scorer.arrays().items()
+        }
+        return {**own, **gate, **scorers}
+
+    @property
+    def configs(self) -> dict[str, ModelConfig]:
+        """Hyper-parameters of each scorer."""
+        return {name: scorer.config for name, scorer in self.scorers.items()}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        names: tuple[str, ...],
+        arrays: Mapping[str, np.ndarray],
+        configs: Mapping[str, ModelConfig],
+    ) -> Ensemble:
+        """From `arrays()`, the scorers' names and their configs, the default where there is
+        none.
+        """
+        arrays = with_current_names(arrays, ARRAYS)
+        every = weighed(names)
+        own = tuple(name for name in every if name not in READ_CONTEXT)
+        return cls(
+            popularity=arrays["popularity"],
+            item_statistics=arrays["item_statistics"],
+            popularity_from_content=arrays["popularity_from_content"],
+            acceptance=arrays["acceptance"],
+            scorers=scorers_of({name: configs.get(name) for name in names}, arrays),
+            gate=Gate.from_arrays(own, under("gate", arrays)),
+            given=GivenGates.from_arrays(own, under("given", arrays)),
+            context_gate=Gate.from_arrays(every, under("context_gate", arrays))
+            if any(name.startswith("context_gate/") for name in arrays)
+            else None,
+            refusal=float(arrays["refusal"][0]) if "refusal" in arrays else REFUSAL,
+            trend=Trend.from_arrays(under("trend", arrays)) if "trend/weight" in arrays else None,
+        )
+
+
+def _share_within(gate: Gate, lengths: np.ndarray) -> np.ndarray:
+    """[B] share of a gate for a part of the requests: all of it up to the most events it learned
+    from, then less and less, since nothing taught it what to trust there.
+    """
+    return np.asarray(np.minimum((1.0 + gate.points[-1]) / (1.0 + lengths), 1.0))

@@ -1,0 +1,310 @@
+"""What a gate learns from: held-out users, candidates of each, and what scorers say of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metarec.features.behaviour import Behaviour
+from metarec.features.histories import Histories
+from metarec.recommendation.ensemble.gate_config import GateConfig
+
+MAX_GIVEN = 150
+"""Bound: items that count as few given ones, and as many as the gates between them learn of."""
+_ASKED, _ACTS = "is_asked", "acts"
+
+
+Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""What scorers say of some users: shares [B, N, M], popularity [N], item statistics [N, S]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateTasks:
+    """T held-out users at one support size, each with C candidates and the M scorers' shares for
+    them.
+    """
+
+    shares: Tensor
+    """[T, C, M] float32."""
+    popularity: Tensor
+    """[T, C] float32; 1 where padded."""
+    item_statistics: Tensor
+    """[T, C, S] float32."""
+    log_weight: Tensor
+    """[T, C] log of the number of items each candidate stands for."""
+    is_real: Tensor
+    """[T, C] bool."""
+    is_relevant: Tensor
+    """[T, C] bool."""
+    is_asked: Tensor = None  # type: ignore[assignment]  # filled in below, never None
+    """[T, C] bool: relevant under the circumstances that the task tells."""
+    acts: Tensor = None  # type: ignore[assignment]  # filled in below, never None
+    """[T, C] float32 acts on what is relevant, 0 on all else; 1 each unless given."""
+
+    def __post_init__(self) -> None:
+        if getattr(self, _ASKED) is None:
+            object.__setattr__(self, _ASKED, self.is_relevant)
+        if getattr(self, _ACTS) is None:
+            object.__setattr__(self, _ACTS, self.is_relevant.float())
+
+    def told(
+        self, context_models: Sequence[int], circumstances: int | None
+    ) -> tuple[GateTasks, np.ndarray]:
+        """Tasks in which any of these models knows something, and which they are; where the one of
+        circumstances does, they ask about what was taken then.
+        """
+        relevant = self.is_relevant
+        if circumstances is not None:
+            told = self.shares[..., circumstances].sum(1) > 0
+            relevant = torch.where(told[:, None], self.is_asked, relevant)
+        knows = (self.shares[..., list(context_models)].sum(1) > 0).any(1) & relevant.any(1)
+        rows = {name: getattr(self, name)[knows] for name in self.__dataclass_fields__}
+        return GateTasks(**{**rows, "is_relevant": relevant[knows]}), knows.numpy()
+
+    def rows(self, chosen: np.ndarray) -> GateTasks:
+        """Some of the tasks."""
+        return self.drawn(torch.from_numpy(chosen))
+
+    def drawn(self, rows: Tensor | tuple[Tensor, Tensor]) -> GateTasks:
+        """The tasks of these rows, or these candidates of these rows."""
+        return GateTasks(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+    def at(self, index: Tensor) -> GateTasks:
+        """Of each task the candidates `index` [T, K]."""
+        return self.drawn((torch.arange(len(index))[:, None], index))
+
+    @property
+    def decides(self) -> np.ndarray:
+        """[T] whether the candidates of each hold both what is relevant and what is not."""
+        other = self.is_real & ~self.is_relevant
+        return np.asarray((self.is_relevant.any(1) & other.any(1)).numpy())
+
+    def without(self, models: int) -> GateTasks:
+        """The same tasks without what the last `models` models say."""
+        return replace(self, shares=self.shares[..., : self.shares.shape[2] - models])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as named arrays."""
+        return {name: getattr(self, name).numpy() for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> GateTasks:
+        """From `arrays()`, each name with `prefix` before it."""
+        return cls(
+            **{
+                name: torch.from_numpy(arrays[f"{prefix}{name}"])
+                for name in cls.__dataclass_fields__
+            }
+        )
+
+
+def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
+    """Tasks of several folds, support size by support size. The folds are emptied on the way: whole
+    and joined at once, they would take twice the memory.
+    """
+    assert len({len(fold) for fold in folds}) == 1, "each fold has tasks of each support size"
+    return [joined([fold.pop(0) for fold in folds]) for _ in range(len(folds[0]))]
+
+
+def candidates(
+    behaviour: Behaviour,
+    users: np.ndarray,
+    answers: Answers,
+    rng: np.random.Generator,
+    hidden: Histories | None = None,
+    config: GateConfig | None = None,
+) -> GateTasks:
+    """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
+    weighed sample of the rest; nothing of the pool, and nothing `hidden`.
+    """
+    config, n_items = config or GateConfig(), behaviour.n_items
+    pools = behaviour.pools[users]
+    pool, target = behaviour.histories.users(users).first(pools), behaviour.targets.users(users)
+    is_relevant, allowed = _mask(target, n_items), ~_mask(pool, n_items)
+    if hidden is not None:
+        allowed[hidden.owners, hidden.items] = False
+        is_relevant &= allowed
+    is_asked = is_relevant & _taken_then(behaviour, users)
+    chosen = (is_relevant | _best(answers, config.top)) & allowed
+    drawn = np.zeros(n_items, bool)
+    drawn[rng.choice(n_items, min(config.sampled, n_items), replace=False)] = True
+    sampled = drawn[None, :] & ~chosen & allowed
+    rest = (~chosen & allowed).sum(1, keepdims=True)
+    stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
+    log_weight = np.where(sampled, stands_for, 0.0)
+    tasks, index = _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)
+    if behaviour.acts is None:
+        return tasks
+    acts = np.take_along_axis(target.matrix(n_items, target.counts).toarray(), index, axis=1)
+    return replace(tasks, acts=torch.from_numpy(acts) * tasks.is_relevant)
+
+
+def _mask(histories: Histories, n_items: int) -> np.ndarray:
+    """[B, N] bool: what these users had to do with."""
+    found = np.zeros((len(histories), n_items), bool)
+    found[histories.owners, histories.items] = True
+    return found
+
+
+def _best(answers: Answers, most: int) -> np.ndarray:
+    """[B, N] bool: the best of each scorer for each user, and the popular."""
+    shares, popularity, _ = answers
+    top, chosen = min(most, len(popularity) - 1), np.zeros(shares.shape[:2], bool)
+    for scorer in range(shares.shape[2]):
+        best = np.argpartition(-shares[:, :, scorer], top, axis=1)[:, :top]
+        np.put_along_axis(chosen, best, True, axis=1)  # noqa: FBT003  # the value put, not a flag
+    chosen[:, np.argpartition(-popularity, top)[:top]] = True
+    return chosen
+
+
+def drawn_candidates(
+    behaviour: Behaviour,
+    users: np.ndarray,
+    answers: Answers,
+    rng: np.random.Generator,
+) -> GateTasks:
+    """Candidates of some users as others give them: what is relevant beside `MAX_GIVEN` items drawn
+    from the catalog, each of which stands for itself alone.
+    """
+    is_relevant, asked = _asked_of(behaviour, users)
+    is_relevant = _at_most(MAX_GIVEN, is_relevant, rng)
+    drawn, pool = np.zeros(asked.shape, bool), behaviour.pool.users(users)
+    drawn[:, rng.choice(asked.shape[1], min(MAX_GIVEN, asked.shape[1]), replace=False)] = True
+    drawn[pool.owners, pool.items] = False
+    return _at((drawn & ~asked) | is_relevant, answers, is_relevant)[0]
+
+
+def chosen_candidates(
+    behaviour: Behaviour,
+    users: np.ndarray,
+    answers: Answers,
+    rate: Callable[[Histories], np.ndarray],
+    rng: np.random.Generator,
+) -> GateTasks:
+    """Candidates of some users as they chose them: what they took after the pool, at most
+    `MAX_GIVEN` of it; predicted ratings follow the item statistics.
+    """
+    is_relevant, asked = _asked_of(behaviour, users)
+    asked = _at_most(MAX_GIVEN, asked, rng)
+    is_relevant &= asked
+    tasks, index = _at(asked, answers, is_relevant)
+    rated = rate(Histories.of_indexes(list(index))).reshape(index.shape).astype(np.float32)
+    columns = (tasks.item_statistics, torch.from_numpy(rated)[..., None])
+    return replace(tasks, item_statistics=torch.cat(columns, 2))
+
+
+def _asked_of(behaviour: Behaviour, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[B, N] each: what is relevant of what some users are asked, and all of that."""
+    is_relevant, asked = (np.zeros((len(users), behaviour.n_items), bool) for _ in range(2))
+    targets = behaviour.targets.users(users)
+    after = behaviour.histories.users(users).after(behaviour.pools[users])
+    is_relevant[targets.owners, targets.items] = True
+    asked[after.owners, after.items] = True
+    return is_relevant, asked
+
+
+def _at_most(most: int, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """[B, N] `chosen` with at most so many of each row, drawn: one user of thousands of items would
+    else make the tasks of all as wide.
+    """
+    many = np.flatnonzero(chosen.sum(1) > most)
+    if not len(many):
+        return chosen
+    places = np.where(chosen[many], rng.random((len(many), chosen.shape[1])), 2.0)
+    kept = np.zeros_like(places, bool)
+    np.put_along_axis(kept, places.argpartition(most - 1, axis=1)[:, :most], values=True, axis=1)
+    found = chosen.copy()
+    found[many] = kept
+    return found
+
+
+def _at(
+    chosen: np.ndarray,
+    answers: Answers,
+    is_relevant: np.ndarray,
+    is_asked: np.ndarray | None = None,
+    log_weight: np.ndarray | None = None,
+) -> tuple[GateTasks, np.ndarray]:
+    """The tasks of `chosen` [B, N] candidates, and their items [B, C].
+
+    Args:
+        log_weight: [B, N] log of the number of items each stands for; one each unless given.
+    """
+    shares, popularity, item_statistics = answers
+    index, is_real = _compressed(chosen)
+
+    def at(values: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(values, index, axis=1)
+
+    weights = np.zeros(index.shape) if log_weight is None else at(log_weight)
+    return GateTasks(
+        shares=torch.from_numpy(np.take_along_axis(shares, index[..., None], axis=1)),
+        popularity=torch.from_numpy(np.where(is_real, popularity[index], 1.0).astype(np.float32)),
+        item_statistics=torch.from_numpy(item_statistics[index]),
+        log_weight=torch.from_numpy(weights.astype(np.float32)),
+        is_real=torch.from_numpy(is_real),
+        is_relevant=torch.from_numpy(at(is_relevant) & is_real),
+        is_asked=torch.from_numpy(at(is_relevant if is_asked is None else is_asked) & is_real),
+    ), index
+
+
+def _taken_then(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:
+    """[B, N] or True: what each user took under the circumstances that their task tells."""
+    context = behaviour.context
+    if context is None or not context.has_circumstances:
+        return np.ones((1, 1), bool)
+    return context.taken_then(users, behaviour.targets, behaviour.asked_acts)
+
+
+def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[B, N] choices as [B, C] indexes and which of them are real; the rest is filled with the
+    first items that were not chosen.
+    """
+    counts = chosen.sum(1)
+    width = int(counts.max(initial=1))
+    is_real = np.arange(width)[None, :] < counts[:, None]
+    index = np.zeros(is_real.shape, np.int64)
+    index[is_real] = np.nonzero(chosen)[1]
+    # Among the first 2 C items of a row at least C were not chosen, unless there are no more.
+    others = np.argsort(chosen[:, : 2 * width], axis=1, kind="stable")[:, :width]
+    rest = ~is_real
+    index[rest] = others[rest.nonzero()[0], (np.cumsum(rest, axis=1) - 1)[rest]]
+    return index, is_real
+
+
+def joined(parts: list[GateTasks]) -> GateTasks:
+    """One table of tasks from several, padded to the widest."""
+    if len(parts) == 1:
+        return parts[0]
+    width = max(part.shares.shape[1] for part in parts)
+
+    def padded(name: str, value: float) -> Tensor:
+        return torch.cat(
+            [
+                functional.pad(
+                    getattr(part, name), _margins(getattr(part, name), width), value=value
+                )
+                for part in parts
+            ]
+        )
+
+    return GateTasks(
+        shares=padded("shares", 0.0),
+        popularity=padded("popularity", 1.0),
+        item_statistics=padded("item_statistics", 0.0),
+        log_weight=padded("log_weight", 0.0),
+        is_real=padded("is_real", False),
+        is_relevant=padded("is_relevant", False),
+        is_asked=padded("is_asked", False),
+        acts=padded("acts", 0.0),
+    )
+
+
+def _margins(tensor: Tensor, width: int) -> list[int]:
+    missing = width - tensor.shape[1]
+    return [0, missing] if tensor.ndim == 2 else [0, 0, 0, missing]

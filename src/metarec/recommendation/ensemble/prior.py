@@ -1,0 +1,183 @@
+"""What a model that was fitted elsewhere knows that holds here too: how fast to trust each model's
+evidence (its gate), and which texts users like together (a map from text to taste).
+
+The gate of the target starts at the prior's and is pulled towards it, less the more users teach it.
+Whether that helps is asked of held-out users of the target; where it does not clearly help,
+nothing is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.features.encoders.base import TextEncoder
+from metarec.models.als import Als
+from metarec.models.ridge import ridge
+from metarec.recommendation.ensemble.gate import Gate
+from metarec.recommendation.ensemble.gate_config import GateConfig
+from metarec.recommendation.ensemble.scorers import under
+
+TRANSFERRED = "transferred"
+"""The model that reads the map from text to taste."""
+RIDGES = (1.0, 10.0, 100.0, 1000.0)
+"""A grid of penalties of the map, of which a fifth of the source's items chooses."""
+MIN_ITEMS = 50
+"""Items with text and events from which a map is learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """Knowledge of a source that its target starts from."""
+
+    source: str
+    """Name of the data it was learned on."""
+    version: str
+    """Of the source's model."""
+    gate: Gate
+    encoder: str
+    """What read the texts that the map takes."""
+    to_taste: np.ndarray
+    """[E, D] float32 from a text's embedding to where behavior put items; D is 0 without texts."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        source: str,
+        version: str,
+        als: Als | None,
+        gate: Gate,
+        encoder: str,
+        text: np.ndarray,
+        seen: np.ndarray,
+    ) -> Prior:
+        """What can be taken from a fitted model.
+
+        Args:
+            als: where behavior put its items; None leaves taste out.
+            text: [N, E] embeddings of its items.
+            seen: [N] bool, items with events.
+        """
+        rows = np.flatnonzero(seen & text.any(axis=1)) if text.shape[1] else np.zeros(0, int)
+        learned = (
+            np.zeros((text.shape[1], 0), np.float32)
+            if als is None or len(rows) < MIN_ITEMS
+            else _map(text[rows].astype(np.float64), als.items[rows].astype(np.float64))
+        )
+        return cls(source=source, version=version, gate=gate, encoder=encoder, to_taste=learned)
+
+    @property
+    def knows_taste(self) -> bool:
+        """Whether it has a map from text to taste."""
+        return bool(self.to_taste.shape[1])
+
+    def taste(self, text: np.ndarray) -> np.ndarray:
+        """[N, D] float32 of items by their embeddings."""
+        return np.asarray(text.astype(np.float32) @ self.to_taste, np.float32)
+
+    def taste_of(self, encoder: TextEncoder, text: np.ndarray) -> np.ndarray | str:
+        """[N, D] where it puts items whose texts `encoder` read as `text`, or why it cannot."""
+        if not self.knows_taste:
+            return (
+                f"no map from text to taste in the prior from {self.source}: its items have no "
+                "texts, or its text encoder knows no other catalog; only its gate is taken"
+            )
+        if not text.shape[1] or not text.any():
+            return "the items here have no text, so of the prior only its gate is taken"
+        if encoder.name != self.encoder or not reads_alike(encoder):
+            return (
+                f"texts are read by {encoder.name} here and by {self.encoder} in the prior, so "
+                "only its gate is taken; name its encoder to take more"
+            )
+        return self.taste(text)
+
+    def facts(self) -> dict[str, Any]:
+        """What of it is no array."""
+        return {
+            "source": self.source,
+            "version": self.version,
+            "encoder": self.encoder,
+            "models": list(self.gate.names),
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What it learned."""
+        gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
+        return {"to_taste": self.to_taste, **gate}
+
+    @classmethod
+    def from_parts(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Prior:
+        """From `facts()` and `arrays()`."""
+        return cls(
+            source=facts["source"],
+            version=facts["version"],
+            encoder=facts["encoder"],
+            gate=Gate.from_arrays(tuple(facts["models"]), under("gate", arrays)),
+            to_taste=arrays["to_taste"],
+        )
+
+    def check_shares(self, names: Sequence[str]) -> None:
+        """Whether it knows anything of a target with these models.
+
+        Raises:
+            BadInput: if no model is in both.
+        """
+        if not self.knows_taste and not {*names} & {*self.gate.names}:
+            raise BadInput(
+                f"the prior has nothing in common with this fit: it weighs "
+                f"{', '.join(self.gate.names)}, here there are {', '.join(names)}; use the preset "
+                "of the prior"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """The prior on held-out users of the target: NDCG@10 of each with it and without it."""
+
+    with_prior: np.ndarray
+    without: np.ndarray
+    min_t: float = GateConfig.prior_min_t
+    """Standard errors by which it must help: of a dozen users even a prior that hurts looks good to
+    half of them.
+    """
+
+    @property
+    def helps(self) -> bool:
+        """Whether the mean gain is clear."""
+        gain = self.with_prior - self.without
+        return bool(gain.mean() > self.min_t * gain.std() / np.sqrt(max(len(gain), 1)) + 1e-6)
+
+    def sentence(self, source: str) -> str:
+        """What was found, and what was done about it."""
+        gain = self.with_prior - self.without
+        half = 1.96 * gain.std() / np.sqrt(max(len(gain), 1))
+        found = (
+            f"NDCG@10 of {len(gain)} held-out users {self.with_prior.mean():.3f} with it, "
+            f"{self.without.mean():.3f} without ({gain.mean():+.3f} ± {half:.3f})"
+        )
+        if self.helps:
+            return f"the prior from {source} is used: {found}"
+        return f"the prior from {source} is not used, since it does not clearly help here: {found}"
+
+
+def reads_alike(encoder: TextEncoder) -> bool:
+    """Whether it reads every catalog alike: one that learned its words from a catalog's own texts
+    does not.
+    """
+    return not encoder.state().arrays
+
+
+def _map(text: np.ndarray, taste: np.ndarray) -> np.ndarray:
+    """[E, D] ridge whose penalty suits items it has not seen."""
+    order = np.random.default_rng(0).permutation(len(text))
+    held, rest = order[: len(order) // 5], order[len(order) // 5 :]
+    errors = [
+        ((text[held] @ ridge(text[rest], taste[rest], pull) - taste[held]) ** 2).sum()
+        for pull in RIDGES
+    ]
+    return ridge(text, taste, RIDGES[int(np.argmin(errors))]).astype(np.float32)

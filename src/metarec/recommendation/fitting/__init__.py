@@ -1,0 +1,1 @@
+"""Fit: what a recommendation reads, learned from data."""

@@ -1,0 +1,282 @@
+"""How an ensemble is learned: scorers on all users, and the gates on what held-out users teach."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from metarec.features.behaviour import Behaviour
+from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, weighed
+from metarec.models.trend import Trend, TrendConfig
+from metarec.recommendation.configs import Configs, config_in
+from metarec.recommendation.ensemble.blend import Ensemble
+from metarec.recommendation.ensemble.gate import Gate
+from metarec.recommendation.ensemble.gate_config import GateConfig, GivenConfig
+from metarec.recommendation.ensemble.gate_tasks import GateTasks, join_tasks
+from metarec.recommendation.ensemble.gate_training import train_gate
+from metarec.recommendation.ensemble.gate_tuning import ndcg_of, tuned, with_mixing
+from metarec.recommendation.ensemble.given import GivenGates, mean_lift, train_given
+from metarec.recommendation.ensemble.item_statistics import ItemStatisticsConfig, acceptance_of
+from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial
+from metarec.recommendation.ensemble.refusals import REFUSAL, RefusalsConfig, learned_weight
+from metarec.recommendation.fitting.lessons import (
+    Fitted,
+    Lessons,
+    ask_held_out,
+    folds_of,
+    refusers_of,
+    support_sizes,
+    task_arrays,
+    task_weights,
+    tasks_of,
+    without_taste,
+)
+from metarec.recommendation.fitting.steps import Steps
+from metarec.runtime.jobs import run_jobs
+from metarec.runtime.progress import Progress, silent
+from metarec.runtime.rng import derive
+
+STAGE = "fit scorers and gate"
+
+
+def fit_ensemble(
+    behaviour: Behaviour,
+    names: tuple[str, ...],
+    seed: int,
+    progress: Progress = silent,
+    steps: Steps | None = None,
+    configs: Configs | None = None,
+    prior: Prior | None = None,
+) -> Ensemble:
+    """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in
+    `steps`.
+
+    Args:
+        configs: hyper-parameters by model, where they are not the defaults.
+        prior: where the gate starts, if that helps held-out users.
+    """
+    configs, steps = configs or {}, steps or Steps()
+    config = config_in(configs, GateConfig)
+    folds = folds_of(behaviour, derive(seed, "folds"), config)
+    lessons, fitted = _taught(behaviour, names, configs, folds, seed, steps, progress)
+    trial = None
+    if prior is not None:
+        asked = weighed(names)
+        trial = _tried(support_sizes(behaviour), asked, lessons.whole, prior, seed, config)
+        if not trial.helps:
+            prior, lessons, names = None, lessons.without_taste(asked), _others(names)
+    weights = task_weights(behaviour, folds)
+    gate, context_gate = _gates(behaviour, names, lessons.whole, weights, seed, prior, config)
+    own_lists = _own_lists(behaviour, fitted.popularity)
+    given = _given(behaviour, gate, lessons, own_lists, seed, configs)
+    refusal = _refusal(behaviour, gate, lessons.refusing, folds, config_in(configs, RefusalsConfig))
+    del lessons  # what follows needs its memory
+    progress(STAGE, 1.0)
+    steps.forget()
+    whole = Ensemble(
+        popularity=fitted.popularity,
+        item_statistics=fitted.item_statistics,
+        popularity_from_content=fitted.from_content,
+        acceptance=acceptance_of(behaviour, config_in(configs, ItemStatisticsConfig)),
+        scorers={name: fitted.scorers[name] for name in names},
+        gate=gate,
+        context_gate=context_gate,
+        given=given,
+        refusal=refusal,
+        trend=Trend.fit(behaviour, derive(seed, "trend"), config_in(configs, TrendConfig)),
+    )
+    return replace(_as_saved(whole, names), trial=trial)
+
+
+def _taught(
+    behaviour: Behaviour,
+    names: tuple[str, ...],
+    configs: Configs,
+    folds: list[np.ndarray],
+    seed: int,
+    steps: Steps,
+    progress: Progress,
+) -> tuple[Lessons, Fitted]:
+    """What the users of the folds teach, and the scorers of all users."""
+    jobs = len(folds) + 1
+    progress(STAGE, 0.0, f"{jobs} steps")
+    *tasks, scorers = run_jobs(
+        partial(_step, behaviour, names, configs, seed, steps),
+        [*enumerate(folds), (-1, None)],
+        steps.workers,
+        backend=steps.backend,
+        tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
+    )
+    fitted = scorers if isinstance(scorers, Fitted) else Fitted.from_arrays(names, configs, scorers)
+    return Lessons.of(join_tasks(tasks), behaviour), fitted
+
+
+def _given(
+    behaviour: Behaviour,
+    gate: Gate,
+    lessons: Lessons,
+    own_lists: np.ndarray,
+    seed: int,
+    configs: Configs,
+) -> GivenGates:
+    """The gates between few given candidates."""
+    return train_given(
+        gate,
+        behaviour.horizon.shots,
+        lessons.own(lessons.drawn, gate),
+        lessons.own(lessons.chosen, gate),
+        own_lists,
+        seed,
+        config_in(configs, GivenConfig),
+        config_in(configs, GateConfig),
+    )
+
+
+def _as_saved(whole: Ensemble, names: tuple[str, ...]) -> Ensemble:
+    """With arrays laid out as a file lays them out: a saved model then gives the very same sums in
+    the same order.
+    """
+    arrays = {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
+    return Ensemble.from_arrays(names, arrays, whole.configs)
+
+
+def _refusal(
+    behaviour: Behaviour,
+    gate: Gate,
+    tasks: GateTasks | None,
+    folds: list[np.ndarray],
+    config: RefusalsConfig,
+) -> float:
+    """What a refusal takes away, as the users of the folds say."""
+    if tasks is None:
+        return REFUSAL
+    asked = [refusers_of(behaviour, fold, config) for fold in folds]
+    known = np.concatenate([behaviour.pools[some.users] for some in asked])
+    refused = np.concatenate([some.refused.lengths for some in asked])
+    return learned_weight(gate, tasks, known, refused, config)
+
+
+def _gates(
+    behaviour: Behaviour,
+    names: tuple[str, ...],
+    tasks: list[GateTasks],
+    weights: list[np.ndarray] | None,
+    seed: int,
+    prior: Prior | None,
+    config: GateConfig,
+) -> tuple[Gate, Gate | None]:
+    """The gate between models of history and profile, and the one between all."""
+    shots, repeats, names = support_sizes(behaviour), REPEAT in names, weighed(names)
+    own = tuple(name for name in names if name not in READ_CONTEXT)
+    more = len(names) - len(own)
+    plain = [some.without(more) for some in tasks] if more else tasks
+    gate = train_gate(
+        own,
+        shots,
+        plain,
+        derive(seed, "gate"),
+        weights=weights,
+        config=config,
+        **_from(prior, plain, config),
+    )
+    gate = with_mixing(gate, plain, config) if repeats else gate
+    circumstances = names.index(CONTEXT) if CONTEXT in names else None
+    told = [some.told(range(len(own), len(names)), circumstances) for some in tasks] if more else []
+    enough = [point for point, (_, rows) in enumerate(told) if rows.sum() >= config.min_told]
+    if not enough:
+        return gate, None
+    known = [told[point][0] for point in enough]
+    context_gate = train_gate(
+        names,
+        tuple(shots[point] for point in enough),
+        known,
+        derive(seed, "context gate"),
+        weights=None if weights is None else [weights[point][told[point][1]] for point in enough],
+        start=gate,
+        # It goes on from one learned on the same users: fewer steps, measured no worse
+        # (docs/experiments).
+        config=replace(config, likelihood_steps=0, ranking_steps=config.context_steps),
+    )
+    context_gate = tuned(context_gate, known, len(own), config)
+    return gate, with_mixing(context_gate, known, config) if repeats else context_gate
+
+
+def _from(prior: Prior | None, tasks: list[GateTasks], config: GateConfig) -> dict[str, Any]:
+    """How a gate starts at a prior and how strongly it stays there, the less the more tasks."""
+    if prior is None:
+        return {}
+    return {"start": prior.gate, "pull": config.prior_pull / max(len(tasks[0].shares), 1)}
+
+
+def _others(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name != TRANSFERRED)
+
+
+def _tried(
+    shots: tuple[int, ...],
+    names: tuple[str, ...],
+    tasks: list[GateTasks],
+    prior: Prior,
+    seed: int,
+    config: GateConfig,
+) -> Trial:
+    """The prior on each half of the held-out users, with gates learned on the other half."""
+    own = tuple(name for name in names if name not in READ_CONTEXT)
+    asked = [point for point, some in enumerate(tasks) if len(some.shares) == len(tasks[0].shares)]
+    shots = tuple(shots[point] for point in asked)  # those at which all users have tasks
+    plain = [tasks[point].without(len(names) - len(own)) for point in asked]
+    found: dict[bool, list[np.ndarray]] = {True: [], False: []}
+    for half in range(2):
+        rows = np.arange(len(plain[0].shares)) % 2 == half
+        for with_prior, kept in found.items():
+            named, told = (own, plain) if with_prior else (_others(own), without_taste(own, plain))
+            learn, tested = (
+                [some.rows(rows) for some in told],
+                [some.rows(~rows) for some in told],
+            )
+            start = _from(prior, learn, config) if with_prior else {}
+            rng = derive(seed, "trial", half)
+            gate = train_gate(named, shots, learn, rng, config=config, **start)
+            kept.append(ndcg_of(gate, tested, config))
+    return Trial(
+        with_prior=np.concatenate(found[True]),
+        without=np.concatenate(found[False]),
+        min_t=config.prior_min_t,
+    )
+
+
+def _step(
+    behaviour: Behaviour,
+    names: tuple[str, ...],
+    configs: Configs,
+    seed: int,
+    steps: Steps,
+    job: tuple[int, np.ndarray | None],
+) -> Any:
+    """One step of a fit: the tasks of the users held out in a fold, or the scorers of all users, as
+    plain arrays where they travel between processes.
+    """
+    (fold, held_out), asked = job, weighed(names)
+    if held_out is None:
+        fitted = steps.remember(
+            "scorers",
+            partial(Fitted.of, behaviour, names, configs, derive(seed, "scorers")),
+            Fitted.arrays,
+            partial(Fitted.from_arrays, names, configs),
+        )
+        return fitted.arrays() if steps.workers > 1 or steps.backend != "here" else fitted
+    return steps.remember(
+        f"fold-{fold}",
+        partial(ask_held_out, behaviour, asked, configs, held_out, derive(seed, "fold", fold)),
+        task_arrays,
+        tasks_of,
+    )
+
+
+def _own_lists(behaviour: Behaviour, popularity: np.ndarray) -> np.ndarray:
+    """[U'] `mean_lift` of what each user chose after the pool, of those who did."""
+    after = behaviour.histories.after(behaviour.pools)
+    return mean_lift(after, popularity)[after.lengths > 0]

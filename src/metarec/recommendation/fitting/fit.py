@@ -1,0 +1,268 @@
+"""Fit: from data to everything a recommendation reads."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from metarec.data.arguments import check_type
+from metarec.data.cleaning import cleaned
+from metarec.data.cold_users import Horizon, check_horizon
+from metarec.data.dataset import Dataset, check_data
+from metarec.data.domains import DEFAULT_POLICY, Policy
+from metarec.data.errors import DataWarning
+from metarec.data.places import LATITUDE, LONGITUDE
+from metarec.data.schema import BadInput
+from metarec.features.behaviour import Behaviour
+from metarec.features.items import ItemInputs
+from metarec.models.als import Als
+from metarec.models.base import LARGE
+from metarec.models.cold_items.config import ColdItemsConfig
+from metarec.models.cold_items.reorder import NewItemPlaces
+from metarec.models.rating import RatingHead
+from metarec.models.rating_kernel import RatingConfig
+from metarec.models.registry import PLACE
+from metarec.recommendation.annotate import LEVEL
+from metarec.recommendation.configs import (
+    BESIDE,
+    COLD_ITEMS,
+    RATING,
+    REFUSALS,
+    configs_of,
+)
+from metarec.recommendation.conformal import Conformal, cold_users_needed
+from metarec.recommendation.ensemble.blend import Ensemble
+from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial, reads_alike
+from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
+from metarec.recommendation.fitting.lessons import has_refusals
+from metarec.recommendation.fitting.past import Past
+from metarec.recommendation.fitting.reading import Reading
+from metarec.recommendation.fitting.steps import Run
+from metarec.recommendation.retrieve import fit_retrieval
+from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
+from metarec.runtime.progress import Progress
+from metarec.runtime.rng import derive
+
+
+def fit(
+    data: Dataset,
+    settings: Settings,
+    run: Run,
+    policy: Policy | str | None = None,
+    horizon: Horizon | None = None,
+    user_weights: Mapping[str, float] | None = None,
+    prior: Prior | None = None,
+) -> FittedModel:
+    """Learn from everyone's past; arguments as for `Recommender.fit`."""
+    check_data(data)
+    check_horizon(horizon)
+    _check_size(data)
+    settings = replace(settings, models={**configs_of(data.models), **settings.models})
+    read = Reading.of(
+        cleaned(data),
+        settings,
+        policy=policy,
+        horizon=horizon,
+        user_weights=user_weights,
+        progress=run.progress,
+    )
+    start = _Start.of(read, prior)
+    _tell_untaught(settings, (*start.names, *_taught_beside(read)))
+    ensemble = fit_ensemble(
+        start.behaviour,
+        start.names,
+        settings.seed,
+        run.progress,
+        run.steps(start.version),
+        settings.models,
+        start.prior,
+    ).with_words(read.words)
+    model = _put_together(read, start.after(ensemble.trial), ensemble, run.progress)
+    if len(model.catalog) < LARGE:
+        return model
+    retrieval = fit_retrieval(model, start.behaviour, derive(settings.seed, "retrieval"))
+    return replace(model, retrieval=retrieval)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """Where a fit starts: from its data alone, or from what a prior knows too."""
+
+    behaviour: Behaviour
+    names: tuple[str, ...]
+    version: str
+    prior: Prior | None = None
+    told: tuple[str, ...] = ()
+    """What came of the prior, in words."""
+
+    @classmethod
+    def of(cls, read: Reading, prior: Prior | None) -> _Start:
+        """With the taste of a prior where its texts are read alike; else with a sentence on why
+        not.
+        """
+        plain = cls(behaviour=read.behaviour, names=read.names, version=read.version)
+        if prior is None:
+            return plain
+        prior.check_shares(read.names)
+        after = hashlib.sha256(f"{read.version} after {prior.version}".encode()).hexdigest()[:12]
+        plain = replace(plain, version=after, prior=prior)
+        taught = prior.taste_of(read.item_inputs.encoder, read.text)
+        if isinstance(taught, str):
+            return replace(plain, told=(taught,))
+        behaviour = replace(read.behaviour, taste=taught)
+        return replace(plain, behaviour=behaviour, names=(TRANSFERRED, *read.names))
+
+    def after(self, trial: Trial | None) -> _Start:
+        """The same when it was tried on held-out users whether the prior helps."""
+        if self.prior is None or trial is None:
+            return self
+        told = (trial.sentence(self.prior.source), *self.told)
+        return replace(self, prior=self.prior if trial.helps else None, told=told)
+
+
+def _put_together(
+    read: Reading, start: _Start, ensemble: Ensemble, progress: Progress
+) -> FittedModel:
+    """The model, with what is fitted beside its ensemble."""
+    behaviour, settings, text = start.behaviour, read.settings, read.text.astype(np.float16)
+    ratings, intervals = (
+        _rating_head(behaviour, settings) if read.data.interactions.has_values else (None, None)
+    )
+    return FittedModel(
+        settings=settings,
+        catalog=read.catalog,
+        training=read.data,
+        horizon=behaviour.horizon,
+        policy=read.data.policy or DEFAULT_POLICY,
+        item_inputs=read.item_inputs,
+        profile_inputs=read.profile_inputs,
+        content=read.content,
+        text=text,
+        ensemble=ensemble,
+        new_items=_new_items(behaviour, text, settings, progress) if _has_cold(read) else None,
+        ratings=ratings,
+        version=start.version,
+        intervals=intervals,
+        prior=start.prior,
+        transfer=start.told,
+    )
+
+
+def _has_cold(read: Reading) -> bool:
+    return learns_cold_items(read.settings, read.item_inputs, read.names)
+
+
+def _taught_beside(read: Reading) -> Iterator[str]:
+    """Names of what these data can teach beside models."""
+    is_taught = {
+        RATING: read.data.interactions.has_values,
+        COLD_ITEMS: _has_cold(read),
+        REFUSALS: has_refusals(read.behaviour),
+    }
+    return (name for name in BESIDE if is_taught.get(name, True))
+
+
+def learns_cold_items(settings: Settings, inputs: ItemInputs, names: Sequence[str]) -> bool:
+    """Whether a dedicated model orders cold items among themselves: not where all that is known of
+    them is where they stand, of which the models of places know more.
+    """
+    is_placed_only = PLACE in names and set(inputs.columns) <= {LATITUDE, LONGITUDE}
+    return settings.preset in LEARNS_COLD_ITEMS and not is_placed_only
+
+
+def fit_like(
+    model: FittedModel,
+    data: Dataset,
+    seed: int | None,
+    horizon: Horizon | None,
+    user_weights: Mapping[str, float] | None,
+    progress: Progress,
+) -> FittedModel:
+    """A model's settings and prior, and its policy where `data` have none, fitted on other data."""
+    check_data(data)
+    return fit(
+        data,
+        model.settings if seed is None else replace(model.settings, seed=seed),
+        Run(progress=progress),
+        policy=data.policy or model.policy,
+        horizon=horizon,
+        user_weights=user_weights,
+        prior=model.prior,
+    )
+
+
+def behaviour_of(model: FittedModel) -> Behaviour:
+    """What a model's scorers learned from, every user counting the same."""
+    return Past.of(model.training, model.catalog).behaviour(
+        model.horizon,
+        model.content,
+        model.profile_inputs,
+        users_in_words(model.catalog, model.item_inputs, model.relevant_from, model.settings),
+        item_template=model.settings.item_template,
+        text=model.text.astype(np.float32),
+    )
+
+
+def prior_of(model: FittedModel) -> Prior:
+    """What of a model holds on other data too."""
+    check_type("prior", model, FittedModel, "a Recommender (Recommender.load reads one)")
+    seen = np.zeros(len(model.catalog), bool)
+    seen[model.vocabulary.indexes(model.trained_on["item_id"].unique())] = True
+    encoder = model.item_inputs.encoder
+    text = model.text if reads_alike(encoder) else model.text[:, :0]
+    als = next((m for m in model.ensemble.scorers.values() if isinstance(m, Als)), None)
+    if als is None and text.any():  # the preset has none, and taste needs it
+        als = Als.fit(behaviour_of(model), derive(model.settings.seed, "taste"))
+    return Prior.of(
+        source=model.training.name,
+        version=model.version,
+        als=als,
+        gate=model.ensemble.gate,
+        encoder=encoder.name,
+        text=text,
+        seen=seen,
+    )
+
+
+def _new_items(
+    behaviour: Behaviour, text: np.ndarray, settings: Settings, progress: Progress
+) -> NewItemPlaces | None:
+    config = cast("ColdItemsConfig | None", settings.models.get(COLD_ITEMS))
+    rng = derive(settings.seed, "new items")
+    return NewItemPlaces.fit(behaviour, text, rng, progress, config)
+
+
+def _rating_head(behaviour: Behaviour, settings: Settings) -> tuple[RatingHead, Conformal | None]:
+    """The head, and how far its spreads must be stretched; None where too few users could be held
+    out to say.
+    """
+    config = cast("RatingConfig | None", settings.models.get(RATING))
+    rng = derive(settings.seed, "ratings")
+    head, errors = RatingHead.fit_checked(behaviour, rng, config)
+    return head, Conformal.of_errors(errors, LEVEL) if errors.users >= cold_users_needed(
+        LEVEL
+    ) else None
+
+
+def _tell_untaught(settings: Settings, names: Sequence[str]) -> None:
+    """Note which models are set but have nothing to learn from."""
+    for name in settings.models:
+        if name not in names:
+            told = f"models.{name} is set, but these data cannot teach {name}: it takes no part"
+            warnings.warn(told, DataWarning, stacklevel=4)
+
+
+def _check_size(data: Dataset) -> None:
+    frame = data.interactions.frame
+    for column, what in (("user_id", "users"), ("item_id", "items")):
+        if frame[column].n_unique() < 2:
+            raise BadInput(
+                f"{frame[column].n_unique()} {what} with events are too few to learn from (2 at "
+                f"least); give more events"
+            )

@@ -1,0 +1,105 @@
+"""A fitted model with more items, or with other content of the items it has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+
+from metarec.data.places import degrees_of
+from metarec.data.schema import Catalog
+from metarec.features.text import item_text
+from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.policy.columns import AVAILABLE
+from metarec.runtime.rng import derive
+from metarec.runtime.rows import with_rows
+
+M = TypeVar("M", bound=FittedModel)
+
+
+def with_items(model: M, frame: Any) -> M:
+    """The same model, its catalog joined by the rows of `frame`.
+
+    Raises:
+        BadInput: if there is no column `item_id`.
+    """
+    given = Catalog.of(frame).frame
+    before = model.catalog.frame
+    if AVAILABLE in given.columns and AVAILABLE not in before.columns:
+        before = before.with_columns(pl.lit(None, given.schema[AVAILABLE]).alias(AVAILABLE))
+    given = _in_columns_of(before, given)
+    rows = model.vocabulary.indexes(given["item_id"])
+    catalog = _catalog_of(model, before).with_rows(given, rows)
+    touched = catalog.vocabulary.indexes(given["item_id"])
+    changed = Catalog(frame=catalog.frame[touched])
+    content, text = model.item_inputs.transform(changed)
+    grown_content = with_rows(model.content, touched, content, len(catalog))
+    grown_text = with_rows(model.text, touched, text.astype(np.float16), len(catalog))
+    words_of = item_text(changed, model.settings.item_template)
+    taste = None if model.prior is None else model.prior.taste(grown_text)
+    ensemble = (
+        model.ensemble.with_content(grown_content, touched)
+        .with_places(degrees_of(catalog.frame), touched, words_of)
+        .with_text(grown_text, taste)
+    )
+    if model.reads_users:
+        words = users_in_words(catalog, model.item_inputs, model.relevant_from, model.settings)
+        ensemble = ensemble.with_words(words)
+    new_items, ratings, retrieval = model.new_items, model.ratings, model.retrieval
+    rng = derive(model.settings.seed, "retrieval")
+    grown = replace(
+        model,
+        catalog=catalog,
+        content=grown_content,
+        text=grown_text,
+        ensemble=ensemble,
+        new_items=new_items and new_items.with_content(grown_content, grown_text),
+        ratings=ratings and ratings.with_content(grown_content),
+        retrieval=retrieval and retrieval.with_items(touched, ensemble, rng),
+    )
+    grown.know_as(model)
+    return grown
+
+
+def _catalog_of(model: FittedModel, frame: pl.DataFrame) -> Catalog:
+    """The model's catalog, perhaps with a further column."""
+    catalog = Catalog(frame=frame)
+    vars(catalog)["vocabulary"] = model.vocabulary
+    return catalog
+
+
+def with_each(model: M, rows: pl.DataFrame) -> list[M]:
+    """For each of the `rows`, of items that the model holds, the same model with that item changed;
+    their content is read in one go. Only what scores read is changed: not the catalog, nor
+    predicted ratings.
+    """
+    given = Catalog(frame=_in_columns_of(model.catalog.frame, rows))
+    contents, texts = model.item_inputs.transform(given)
+    texts, changed = texts.astype(np.float16), []
+    for item_id, content, text in zip(given.frame["item_id"], contents, texts, strict=True):
+        column = int(model.vocabulary.indexes([item_id])[0])
+        row, n_items = np.array([column]), len(model.catalog)
+        rows_of = with_rows(model.content, row, content[None], n_items)
+        words_of = with_rows(model.text, row, text[None], n_items)
+        new_items = model.new_items
+        if new_items is not None and column in new_items.rows:
+            new_items = new_items.with_content(rows_of, words_of)
+        other = replace(
+            model,
+            content=rows_of,
+            text=words_of,
+            ensemble=model.ensemble.with_content(rows_of, row),
+            new_items=new_items,
+        )
+        # Requests are read as before, and the reader has looked at the catalog already.
+        vars(other)["request_reader"] = model.request_reader
+        changed.append(other)
+    return changed
+
+
+def _in_columns_of(table: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
+    """`given` with only the columns of `table`, in their types."""
+    columns = [name for name in given.columns if name in table.columns]
+    return given.select(columns).cast({name: table.schema[name] for name in columns}, strict=False)

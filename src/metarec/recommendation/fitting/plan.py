@@ -1,0 +1,313 @@
+"""What a fit will cost and what it will thin, from counted work and before any of it.
+
+Work is counted from the data: pairs of events, tasks, scores. Seconds come from rates measured on
+one core (docs/scale.md); a busy or older machine takes longer. Steps whose cost depends on how soon
+they converge are named, not guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from metarec.data.cold_users import Horizon, choose_horizon, items_of_users
+from metarec.data.dataset import Dataset
+from metarec.data.places import degrees_of
+from metarec.data.schema import Catalog
+from metarec.features.behaviour import pools_of
+from metarec.features.context_columns import ContextColumns
+from metarec.features.text import item_text
+from metarec.models import gram
+from metarec.models.alike import MAX_COMPARED
+from metarec.models.item_knn import ItemKnnConfig
+from metarec.models.markov import choosing
+from metarec.models.markov_counts import MarkovConfig, window_of
+from metarec.models.registry import taught_by
+from metarec.models.support_ridge import SupportRidgeConfig
+from metarec.recommendation.configs import config_in
+from metarec.recommendation.ensemble.gate_config import GateConfig
+from metarec.recommendation.ensemble.held_out_tasks import SCORES_AT_ONCE, users_at_once
+from metarec.recommendation.fitting.lessons import held_out_of, is_asked_once
+from metarec.recommendation.settings import Settings
+
+COUNTED = frozenset({"profile", "item_knn", "markov", "content", "support_ridge"})
+"""Models whose work is known beforehand."""
+BASE_MIB, EVENT_BYTES, ITEM_BYTES, RATING_BYTES = 520.0, 220.0, 2200.0, 400.0
+"""Memory of the program itself, of an event while histories are cut, of an item's columns, and of
+a rating while the rating model is rehearsed.
+"""
+TASK_BYTES = 45_000.0
+"""Memory of a task of the gate: its candidates, and what training keeps of them for a moment."""
+START_SECONDS, EVENT_SECONDS = 3.5, 2.6e-6
+"""To import what fits, put the model together and save it; to read an event."""
+PAIR_SECONDS, ITEM_SECONDS = 2.5e-8, 3e-5
+"""To compare a pair of events, to choose an item's neighbors."""
+FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 3e-7, 2.3e-8, 5e-4
+"""To count a pair of events that follow each other, to compare the texts of two items, and to ask a
+held-out user for the constants of the Markov chain.
+"""
+TREND_EVENT_SECONDS, TREND_SECONDS = 2.2e-6, 0.3
+"""To ask what is on the rise: for each event, and for the users who are asked."""
+ENTRY_BYTES = 12.0
+"""Memory of an entry of what items are chosen with, while the model is put together."""
+SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 2e-8, 1.5e-4, 0.3
+"""A score while the gate learns, a task of the ridge, and the gate for the cube root of its users'
+events: it learns in as many steps from few as from many, of lists that grow more slowly than they.
+"""
+GIVEN_SECONDS, GIVEN_TASK_SECONDS = 0.12, 3e-3
+"""The gate of given candidates at one support size, and for a user whose ratings are predicted."""
+RATING_SECONDS, PROFILED = 2.4e-5, 3.0
+"""To rehearse the prediction of a rating, and how much more that takes where users have a
+profile."""
+SAMPLED = 1000
+"""Items that are looked at for texts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitPlan:
+    """A fit before it starts."""
+
+    events: int
+    users: int
+    items: int
+    seconds: dict[str, float]
+    """CPU seconds of each step whose work is counted."""
+    uncounted: list[str]
+    """Models whose cost is not known beforehand."""
+    texts: bool
+    """Whether a pretrained encoder may have texts to read, which takes time once."""
+    memory_mib: float
+    """Peak of the whole process."""
+    processes: int
+    """How many fit at once, each with this peak."""
+    thinned: list[str]
+    """What will be left out for size; empty where nothing is."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        return {**asdict(self), "seconds_total": round(sum(self.seconds.values()), 1)}
+
+    def lines(self) -> list[str]:
+        """The plan in words."""
+        total = sum(self.seconds.values())
+        steps = ", ".join(f"{name} {cpu:,.0f}" for name, cpu in self.seconds.items())
+        open_ = [*self.uncounted, *["texts (once)"] * self.texts]
+        beside = f"; not counted: {', '.join(open_)}" if open_ else ""
+        return [
+            f"Fit: {self.events:,} events of {self.users:,} users on {self.items:,} items",
+            f"  CPU about {total:,.0f} s of one core ({steps}){beside}",
+            f"  memory about {self.memory_mib / 1024:.1f} GiB"
+            + (f" in each of {self.processes} processes" if self.processes > 1 else "")
+            + (" and what these models need" if self.uncounted else ""),
+            *(f"  thinned: {what}" for what in self.thinned or ["nothing"]),
+        ]
+
+
+def plan_fit(data: Dataset, settings: Settings, processes: int = 1) -> FitPlan:
+    """What fitting `data` with `settings` in so many processes will take."""
+    work = _Work.of(data, settings)
+    return FitPlan(
+        events=work.events,
+        users=len(work.lengths),
+        items=work.n_items,
+        seconds=_seconds(work, _ratings(data), has_time=data.interactions.has_time),
+        texts=settings.encoder != "none" and _has_text(data, settings),
+        uncounted=[n for n in (*settings.parts, *_joining(data)) if n not in COUNTED],
+        processes=processes,
+        memory_mib=_memory(work, has_values=data.interactions.has_values),
+        thinned=_thinned(work),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What there is to do: counts of the data, and settings that bound the work."""
+
+    settings: Settings
+    events: int
+    lengths: np.ndarray
+    """[U] items of each user."""
+    horizon: Horizon
+    n_items: int
+    acting: int
+    """Items with events."""
+
+    @classmethod
+    def of(cls, data: Dataset, settings: Settings) -> _Work:
+        lengths = items_of_users(data.interactions)["len"].to_numpy().astype(np.int64)
+        acting = data.interactions.frame["item_id"]
+        return cls(
+            settings=settings,
+            events=len(data.interactions),
+            lengths=lengths,
+            horizon=choose_horizon(lengths),
+            n_items=int(pl.concat([data.items.frame["item_id"], acting]).n_unique()),
+            acting=acting.n_unique(),
+        )
+
+    @property
+    def models(self) -> list[str]:
+        """Those whose work is known beforehand."""
+        return [name for name in self.settings.parts if name in COUNTED]
+
+    @property
+    def knn(self) -> ItemKnnConfig:
+        """Of item k-NN."""
+        return config_in(self.settings.models, ItemKnnConfig)
+
+    @property
+    def kept(self) -> int:
+        """Neighbors that item k-NN keeps of each item."""
+        return gram.kept_of(self.knn.neighbors, self.acting)
+
+    @property
+    def chain(self) -> MarkovConfig:
+        """Of the Markov chain."""
+        return config_in(self.settings.models, MarkovConfig)
+
+    @property
+    def window(self) -> int:
+        """How many events that follow it each speaks for."""
+        return window_of(int(self.lengths.sum()), self.chain)
+
+    @property
+    def followers(self) -> int:
+        """Pairs of events that the Markov chain counts at one recency."""
+        steps = np.arange(1, self.window + 1)
+        return int(sum(np.maximum(self.lengths - step, 0).sum() for step in steps))
+
+    @property
+    def compared(self) -> np.ndarray:
+        """[U] events of each user that are compared with each other."""
+        most = gram.longest_compared(self.lengths)
+        return np.minimum(self.lengths, most) if most else self.lengths
+
+    @property
+    def pairs(self) -> float:
+        """Of events that are compared."""
+        return float((self.compared.astype(np.float64) ** 2).sum())
+
+    @property
+    def tasks(self) -> int:
+        """Users who show less than they did."""
+        return int((pools_of(self.lengths, self.horizon) < self.lengths).sum())
+
+    @property
+    def most_tasks(self) -> int:
+        """Of which the support ridge learns at most."""
+        return config_in(self.settings.models, SupportRidgeConfig).max_tasks
+
+    @property
+    def able(self) -> int:
+        """Users who could teach the gate."""
+        return int((self.lengths >= self.horizon.min_events).sum())
+
+    @property
+    def teachers(self) -> tuple[int, int]:
+        """How many of them do, and in how many folds."""
+        able, gate = self.able or len(self.lengths), config_in(self.settings.models, GateConfig)
+        if is_asked_once(able, self.n_items, gate):
+            return held_out_of(self.n_items, gate), 1
+        return able, min(gate.folds, max(2, able))
+
+    @property
+    def sizes(self) -> int:
+        """Numbers of events at which the gate learns."""
+        return len(self.horizon.shots) + 1
+
+
+def _joining(data: Dataset) -> tuple[str, ...]:
+    """Models that take part since these data can teach them."""
+    acting = data.interactions.frame["user_id"].unique().implode()
+    friends, searches = data.relations.friends, data.relations.searches
+    both = pl.col("user_id").is_in(acting) & pl.col("friend_id").is_in(acting)
+    return taught_by(
+        friends=not friends.filter(both).is_empty(),
+        places=int((~np.isnan(degrees_of(data.items.frame)[:, 0])).sum()) > 1,
+        circumstances=bool(ContextColumns.fit(data.interactions).names),
+        searches=not searches.filter(pl.col("user_id").is_in(acting)).is_empty(),
+    )
+
+
+def _has_text(data: Dataset, settings: Settings) -> bool:
+    some = Catalog(frame=data.items.frame.head(SAMPLED))
+    return any(item_text(some, settings.item_template))
+
+
+def _ratings(data: Dataset) -> float:
+    """Ratings that are rehearsed, those of users with a profile as often as these take longer."""
+    is_profiled = data.users.frame.width > 1
+    rated = len(data.interactions) if data.interactions.has_values else 0
+    return rated * (PROFILED if is_profiled else 1.0)
+
+
+def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]:
+    """CPU seconds of each step; every model is fitted once a fold and once more."""
+    (teachers, folds), models, n_items = work.teachers, work.models, work.n_items
+    seconds = {"start": START_SECONDS, "read": work.events * EVENT_SECONDS}
+    if "item_knn" in models:
+        seconds["item_knn"] = (1 + folds) * (PAIR_SECONDS * work.pairs + ITEM_SECONDS * n_items)
+    if "markov" in models:
+        reads_text = work.settings.encoder != "none"
+        compared = float(min(n_items, MAX_COMPARED) ** 2) if reads_text else 0.0
+        asked = choosing(len(work.lengths), n_items, work.chain)
+        seconds["markov"] = (1 + folds) * (
+            FOLLOWER_SECONDS * work.followers + ALIKE_SECONDS * compared + CHOICE_SECONDS * asked
+        )
+    if "support_ridge" in models:
+        seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * min(work.tasks, work.most_tasks)
+    scores = teachers * work.sizes * n_items * len(models)
+    taught = teachers * work.events / max(len(work.lengths), 1)
+    seconds["gate"] = SCORE_SECONDS * scores + GATE_SECONDS * taught ** (1 / 3)
+    seconds["given"] = GIVEN_SECONDS * work.sizes + GIVEN_TASK_SECONDS * teachers * (ratings > 0)
+    if ratings:
+        seconds["ratings"] = RATING_SECONDS * ratings
+    if has_time:
+        seconds["trend"] = TREND_EVENT_SECONDS * work.events + TREND_SECONDS
+    return {name: round(cpu, 1) for name, cpu in seconds.items()}
+
+
+def _memory(work: _Work, *, has_values: bool) -> float:
+    """MiB at the peak."""
+    followers = min(work.followers, work.chain.kept * work.acting)
+    most_entries = work.kept * work.acting + followers
+    entries = min(float(most_entries), work.pairs) if "item_knn" in work.models else 0.0
+    n_items = work.n_items
+    scores = users_at_once(n_items) * n_items if n_items <= SCORES_AT_ONCE else n_items
+    held = (
+        work.events * EVENT_BYTES
+        + n_items * ITEM_BYTES
+        + ENTRY_BYTES * entries
+        + 4.0 * scores * (len(work.models) + 8)
+        + TASK_BYTES * work.teachers[0] * work.sizes
+        + RATING_BYTES * has_values * work.events
+    )
+    return BASE_MIB + held / 2**20
+
+
+def _thinned(work: _Work) -> list[str]:
+    """What is left out for size, in words."""
+    said, parts, wanted = [], work.settings.parts, work.knn.neighbors
+    cut = int((work.lengths - work.compared).sum())
+    counted = [name for name in ("item_knn", "ease") if name in parts]
+    if cut and counted:
+        most = gram.longest_compared(work.lengths)
+        said.append(
+            f"{' and '.join(counted)} compare the newest {most:,} events of each user ({cut:,} "
+            f"older ones left out)"
+        )
+    if "item_knn" in parts and work.kept < wanted:
+        said.append(f"item_knn keeps {work.kept:,} neighbors of each item instead of {wanted:,}")
+    if "markov" in parts and work.window < work.chain.window:
+        said.append(
+            f"markov counts {work.window} events that follow each instead of {work.chain.window}"
+        )
+    if "support_ridge" in parts and work.tasks > work.most_tasks:
+        said.append(f"support_ridge learns from {work.most_tasks:,} of {work.tasks:,} users")
+    teachers, _ = work.teachers
+    if 0 < teachers < work.able:
+        said.append(f"the gate learns from {teachers:,} of {work.able:,} users")
+    return said

@@ -1,0 +1,202 @@
+"""From data to what is learned from: cleaned, under their policy, read by what reads items and
+users.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from numbers import Real
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+
+from metarec.data.arguments import check_type, shown
+from metarec.data.cold_users import Horizon, choose_horizon
+from metarec.data.dataset import Dataset
+from metarec.data.domains import DEFAULT_POLICY, Policy, policy_of
+from metarec.data.frames import id_order
+from metarec.data.schema import BadInput, Catalog
+from metarec.features.behaviour import Behaviour
+from metarec.features.encoders.item_reader import item_reader
+from metarec.features.items import ItemInputs
+from metarec.features.profiles import ProfileInputs
+from metarec.features.text import item_text
+from metarec.features.users_in_words import UsersInWords
+from metarec.models.registry import REPEAT, context_models
+from metarec.models.repeat import RepeatConfig, are_wanted
+from metarec.recommendation.configs import config_in
+from metarec.recommendation.fitted import users_in_words
+from metarec.recommendation.fitting.past import Past
+from metarec.recommendation.policy.columns import stock_columns
+from metarec.recommendation.settings import Settings
+from metarec.runtime.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a fit learns from."""
+
+    data: Dataset
+    """Clean, under the policy they are recommended by."""
+    settings: Settings
+    catalog: Catalog
+    item_inputs: ItemInputs
+    profile_inputs: ProfileInputs
+    words: UsersInWords
+    content: np.ndarray
+    """[N, C]."""
+    text: np.ndarray
+    """[N, E] embeddings."""
+    behaviour: Behaviour
+    names: tuple[str, ...]
+    """Models that take part: those of the settings, and those these data can teach."""
+    version: str
+    """Changes with the data, their policy, the settings and the user weights."""
+
+    @classmethod
+    def of(
+        cls,
+        data: Dataset,
+        settings: Settings,
+        *,
+        policy: Policy | str | None,
+        horizon: Horizon | None,
+        user_weights: Mapping[str, float] | None,
+        progress: Progress,
+    ) -> Reading:
+        """Read data that are clean; arguments as for `Recommender.fit`."""
+        named = policy_of(policy) or data.policy
+        data = replace(data, policy=named or DEFAULT_POLICY)
+        past = Past.of(data, _whole_catalog(data))
+        item_inputs, content, text = _read_items(past, settings, progress)
+        profile_inputs = ProfileInputs.fit(data.users, past.user_ids)
+        words = users_in_words(past.catalog, item_inputs, data.interactions.relevant_from, settings)
+        behaviour = past.behaviour(
+            horizon or choose_horizon(past.whole.lengths),
+            content,
+            profile_inputs,
+            words,
+            item_template=settings.item_template,
+            text=text,
+            weights=_weights_of(past.user_ids, user_weights),
+        )
+        found = cls(
+            data=data,
+            settings=settings,
+            catalog=past.catalog,
+            item_inputs=item_inputs,
+            profile_inputs=profile_inputs,
+            words=words,
+            content=content,
+            text=text,
+            behaviour=behaviour,
+            names=settings.parts,
+            version=_digest(data, settings, behaviour.weights),
+        )
+        return found._joined(has_policy=named is not None)
+
+    def _joined(self, *, has_policy: bool) -> Reading:
+        """With the models that these data can teach; where no policy is named, they say whether
+        what was taken may come again.
+        """
+        repeats = are_wanted(self.behaviour, config_in(self.settings.models, RepeatConfig))
+        joining = (*((REPEAT,) if repeats else ()), *context_models(self.behaviour))
+        found = replace(self, names=(*self.names, *joining))
+        if has_policy:
+            return found
+        policy = replace(DEFAULT_POLICY, repeats_allowed=repeats)
+        return replace(found, data=replace(self.data, policy=policy))
+
+
+def _read_items(
+    past: Past, settings: Settings, progress: Progress
+) -> tuple[ItemInputs, np.ndarray, np.ndarray]:
+    """What reads items, and its content columns and text embeddings of the catalog."""
+    seen = np.unique(past.events.items)
+    liked = past.whole.where(past.whole.values >= past.data.interactions.relevant_from)
+    reader = item_reader(
+        item_text(past.catalog, settings.item_template),
+        settings.encoder,
+        liked.matrix(len(past.catalog)),
+        rows=seen,
+        seed=settings.seed,
+        progress=progress,
+    )
+    frame = past.catalog.frame
+    stock = stock_columns(past.data.policy or DEFAULT_POLICY, frame.columns)
+    return ItemInputs.fit(
+        Catalog(frame=frame.drop(stock)),  # what can be had today says nothing of taste
+        reader=reader,
+        template=settings.item_template,
+        fit_on=seen,
+        seed=settings.seed,
+        progress=progress,
+    )
+
+
+def _whole_catalog(data: Dataset) -> Catalog:
+    """The catalog with every item that events name, in a fixed order: items of the catalog first as
+    given, then the others.
+    """
+    unlisted = (
+        data.interactions.frame.select("item_id")
+        .unique()
+        .join(data.items.frame, on="item_id", how="anti")
+        .sort(id_order("item_id"))
+    )
+    return Catalog(frame=pl.concat([data.items.frame, unlisted], how="diagonal"))
+
+
+def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) -> np.ndarray | None:
+    """[U] float64 of mean 1."""
+    if weights is None:
+        return None
+    check_type("user_weights", weights, Mapping, "weights by user id, such as {'u1': 2.0}")
+    wrong = next(
+        (
+            (user, weight)
+            for user, weight in weights.items()
+            if not isinstance(cast("Any", weight), Real) or not 0.0 < weight < np.inf
+        ),
+        None,
+    )
+    if wrong is not None:
+        raise BadInput(
+            f"the weight of a user must be above 0 and finite, got {shown(wrong[1])} for "
+            f"{wrong[0]!r}; to leave a user out, take them out of the data"
+        )
+    given = np.array([weights.get(user, np.nan) for user in user_ids], np.float64)
+    if np.isnan(given).all():
+        raise BadInput("user_weights names no user of the data; its keys are user ids")
+    given = np.where(np.isnan(given), np.nanmean(given), given)
+    return np.asarray(given / given.mean())
+
+
+def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
+    """Twelve hexadecimal digits that change with the data, their policy, the settings or the
+    user weights.
+    """
+    rows = (
+        data.interactions.frame.select("user_id", "item_id", "timestamp", "value")
+        .hash_rows(seed=0)
+        .sum()
+    )
+    more = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
+    if data.policy not in (None, DEFAULT_POLICY):
+        more.append(repr(data.policy))
+    facts = json.dumps(
+        [
+            asdict(settings),
+            data.interactions.kinds.to_dict(),
+            len(data.interactions),
+            len(data.items),
+            rows,
+            *more,
+        ],
+        sort_keys=True,
+    )
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]

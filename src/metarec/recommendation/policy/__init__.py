@@ -1,0 +1,1 @@
+"""Restrict: what a policy forbids or warns of, from columns of items and attributes of users."""

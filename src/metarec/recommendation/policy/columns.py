@@ -1,0 +1,200 @@
+"""The columns of a catalog that a policy names, read once: tags, numbers, prerequisites, what can
+be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_matrix
+
+from metarec.data.domains import Policy
+from metarec.data.policies import column_of
+from metarec.data.policy_rules import Comparison, PolicyRule, number_of, read_rule, tags_of
+from metarec.data.schema import Vocabulary
+from metarec.recommendation.policy.fulfilment import listed_items
+
+NOT_AVAILABLE = frozenset(
+    {"false", "f", "no", "n", "off", "not available", "unavailable", "sold out", "nein", "nicht"}
+    | {"out of stock", "outofstock", "not in stock", "discontinued", "inactive", "none"}
+    | {"否", "无"}
+    | {"缺货", "售罄", "下架", "ausverkauft", "agotado", "épuisé", "esaurito"}
+)
+"""Texts by which a column of availability says no."""
+AVAILABLE = "available"
+"""Column of the items that every model heeds, whatever its policy says."""
+
+
+@dataclass(frozen=True)
+class PolicyColumns:
+    """What the items of one catalog say of everything that their policy asks."""
+
+    policy: Policy
+    items: pl.DataFrame
+    """The catalog's frame: `item_id` and the columns that the policy names."""
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Item id <-> row."""
+        return Vocabulary(self.items["item_id"].to_list())
+
+    def column(self, name: str) -> str | None:
+        """The catalog's column that the policy calls so; None where there is none."""
+        if name not in self._columns:
+            self._columns[name] = column_of(name, self.items.columns, self.policy)
+        return self._columns[name]
+
+    @cached_property
+    def _columns(self) -> dict[str, str | None]:
+        return {}
+
+    def cells(self, name: str) -> list[Any]:
+        """[N] what each item says in it; None where it says nothing."""
+        column = self.column(name)
+        return [None] * self.items.height if column is None else self.items[column].to_list()
+
+    @cached_property
+    def items_of_tag(self) -> dict[str, dict[str, np.ndarray]]:
+        """Column -> tag -> indexes of the items that have it."""
+        columns = {self.column(e.item_column) for e in self.policy.exclusions} - {None}
+        return {str(column): _inverted(self.items[str(column)].to_list()) for column in columns}
+
+    @cached_property
+    def says_anything(self) -> dict[str, np.ndarray]:
+        """Column -> indexes of the items with any tag in it."""
+        return {
+            column: np.unique(np.concatenate([*items.values(), np.zeros(0, np.int64)]))
+            for column, items in self.items_of_tag.items()
+        }
+
+    @cached_property
+    def says_nothing(self) -> dict[str, np.ndarray]:
+        """Name in the policy -> bool [N]: items whose cell says nothing that can be compared."""
+        silent = {
+            e.item_column: np.array([tags_of(c) is None for c in self.cells(e.item_column)], bool)
+            for e in self.policy.exclusions
+        }
+        for rule in self.rules:
+            for part in rule.items:
+                unknown = part.holds(self.cells(part.name))[1]
+                silent[part.name] = unknown | silent.get(part.name, np.zeros(len(unknown), bool))
+        if self.policy.available:
+            cells = self.cells(self.policy.available)
+            silent[self.policy.available] = np.array([tags_of(c) is None for c in cells], bool)
+        return silent
+
+    @cached_property
+    def rules(self) -> list[PolicyRule]:
+        """Rules whose columns are there."""
+        read = [read_rule(text) for text in self.policy.rules]
+        return [rule for rule in read if all(self.column(p.name) is not None for p in rule.items)]
+
+    def items_of(self, parts: tuple[Comparison, ...]) -> np.ndarray:
+        """Indexes of the items of which all parts hold; those whose value a rule itself states are
+        found once, those that a user states are compared with the column's numbers.
+        """
+        masks = [self._mask(part) for part in parts]
+        return np.flatnonzero(np.logical_and.reduce(masks))
+
+    def _mask(self, part: Comparison) -> np.ndarray:
+        if isinstance(part.value, float):
+            return part.compare(self._numbers(part.name))
+        if part not in self._masks:
+            self._masks[part] = part.holds(self.cells(part.name))[0]
+        return self._masks[part]
+
+    @cached_property
+    def _masks(self) -> dict[Comparison, np.ndarray]:
+        return {}
+
+    def _numbers(self, name: str) -> np.ndarray:
+        """A column as numbers, read once: float64 [N], NaN where a cell is none."""
+        if name not in self._columns_of_numbers:
+            cells = self.cells(name)
+            self._columns_of_numbers[name] = np.array([number_of(c) for c in cells], np.float64)
+        return self._columns_of_numbers[name]
+
+    @cached_property
+    def _columns_of_numbers(self) -> dict[str, np.ndarray]:
+        return {}
+
+    @cached_property
+    def unavailable(self) -> np.ndarray | None:
+        """Indexes of items that cannot be had, by the policy's column and by `available`; None
+        where the catalog has neither. An empty cell says nothing, so its item may be shown, and a
+        note says so.
+        """
+        names = stock_columns(self.policy, self.items.columns)
+        if not names:
+            return None
+        return np.flatnonzero(np.any([_saying_no(self.items[name]) for name in names], axis=0))
+
+    @cached_property
+    def _needed(self) -> list[list[str]] | None:
+        """Ids of the items that must come before each; None where there are none."""
+        name = self.policy.prerequisite_column
+        if name is None or self.column(name) is None:
+            return None
+        return [listed_items(cell) for cell in self.cells(name)]
+
+    @cached_property
+    def required(self) -> csr_matrix | None:
+        """[N, N]: which items must come before each; a prerequisite the catalog does not list
+        cannot be asked for.
+        """
+        if self._needed is None:
+            return None
+        needed = [self.vocabulary.indexes(ids) for ids in self._needed]
+        rows = np.repeat(np.arange(len(needed)), [len(ids) for ids in needed])
+        columns = np.concatenate([*needed, np.zeros(0, dtype=np.int64)])
+        known = columns >= 0
+        return csr_matrix(
+            (np.ones(known.sum()), (rows[known], columns[known])), shape=(len(needed), len(needed))
+        )
+
+    @cached_property
+    def unlisted(self) -> dict[int, list[str]]:
+        """Index of an item -> its prerequisites that the catalog does not list."""
+        lost = {
+            item: [one for one in ids if one not in self.vocabulary]
+            for item, ids in enumerate(self._needed or ())
+        }
+        return {item: ids for item, ids in lost.items() if ids}
+
+
+def stock_columns(policy: Policy, columns: Sequence[str]) -> list[str]:
+    """Columns of the items that say whether an item can be had: the policy's, and `available`."""
+    named = None if policy.available is None else column_of(policy.available, columns, policy)
+    found = [*([named] if named is not None else []), *(c for c in columns if c == AVAILABLE)]
+    return list(dict.fromkeys(found))
+
+
+def _inverted(cells: Sequence[Any]) -> dict[str, np.ndarray]:
+    found: dict[str, list[int]] = {}
+    for item, cell in enumerate(cells):
+        for tag in tags_of(cell) or ():
+            found.setdefault(tag, []).append(item)
+    return {tag: np.array(items, np.int64) for tag, items in found.items()}
+
+
+def _saying_no(column: pl.Series) -> np.ndarray:
+    """[N] whether each cell of availability says no; equal cells are read once."""
+    if column.dtype.is_nested():
+        return np.array([_says_no(cell) for cell in column.to_list()], bool)
+    no = [cell for cell in column.unique().to_list() if _says_no(cell)]
+    return column.is_in(pl.Series(no, dtype=column.dtype).to_list()).fill_null(False).to_numpy()
+
+
+def _says_no(cell: Any) -> bool:
+    """Whether a cell of availability says no: false, nothing left, or a word for it."""
+    if cell is None:
+        return False
+    if isinstance(cell, bool | int | float):
+        return cell <= 0
+    text = str(cell).strip().casefold()
+    return number_of(text) <= 0 or text.replace("_", " ").replace("-", " ") in NOT_AVAILABLE

@@ -1,0 +1,162 @@
+"""What a policy could not check, in a sentence each: missing columns, empty cells, attributes that
+were not stated or that no item answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from metarec.data.domains import Policy
+from metarec.data.policies import Needed, nearest
+from metarec.data.policy_rules import number_of, tags_of
+from metarec.recommendation.policy.attributes import MAX_GUESSED, PolicyAttributes
+from metarec.recommendation.policy.columns import PolicyColumns
+from metarec.recommendation.slate import Request
+
+MAX_NAMED = 3
+"""Items that a note names; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class PolicyNotes:
+    """What is said beside a slate about the policy of one catalog."""
+
+    policy: Policy
+    columns: PolicyColumns
+    attributes: PolicyAttributes
+
+    def notes(self, request: Request, shown: Sequence[int]) -> list[str]:
+        """What could not be checked for one user and the items (indexes) of their slate."""
+        policy = self.policy
+        if not (
+            policy.exclusions or self.columns.rules or policy.available or self.columns.unlisted
+        ):
+            return [*self._missing_columns]
+        return [
+            *self._missing_columns,
+            *self._not_stated(request),
+            *self._odd_values(request),
+            *self._empty_cells(request, shown),
+        ]
+
+    @cached_property
+    def _missing_columns(self) -> list[str]:
+        missing = [
+            name for name in Needed.by(self.policy).items if self.columns.column(name) is None
+        ]
+        return (
+            [
+                "the policy could not be checked in full: the catalog has no column "
+                f"{', '.join(map(repr, missing))}"
+            ]
+            if missing
+            else []
+        )
+
+    def _not_stated(self, request: Request) -> list[str]:
+        profile = self.attributes.profile(request)
+        hidden = [
+            e
+            for e in self.policy.exclusions
+            if e.unknown == "hide"
+            and (column := self.columns.column(e.item_column)) is not None
+            and self.attributes.is_doubtful(e, column, tags_of(profile.get(e.profile_attribute)))
+        ]
+        silent = [e.profile_attribute for e in hidden]
+        unsaid = [
+            name
+            for name in self.attributes.asked_for
+            if tags_of(profile.get(name)) is None and name not in silent
+        ]
+        return [
+            *(
+                f"{e.profile_attribute!r} is not known of this user, so no item whose "
+                f"{e.item_column!r} says anything is shown"
+                for e in hidden
+            ),
+            *(
+                [f"not checked, because it was not stated of this user: {', '.join(unsaid)}"]
+                if unsaid
+                else []
+            ),
+        ]
+
+    def _odd_values(self, request: Request) -> list[str]:
+        """Stated values that no item has in the column they exclude by."""
+        said, profile = [], self.attributes.profile(request)
+        for exclusion in self.policy.exclusions:
+            column = self.columns.column(exclusion.item_column)
+            stated = tags_of(profile.get(exclusion.profile_attribute)) or ()
+            if column is None:
+                continue
+            users = self.attributes.values_of_users(exclusion.profile_attribute)
+            for tag in [t for t in stated if t not in self.columns.items_of_tag[column]][
+                :MAX_GUESSED
+            ]:
+                meant = self.attributes.meant(exclusion, column, tag)
+                near = meant or nearest(
+                    tag, self.columns.items_of_tag[column], 1 if tag in users else 0.5
+                )
+                hint = f"; did you mean {near!r}?" if near is not None else ""
+                hint += " Its items are not shown, to be safe" if meant is not None else ""
+                if near is not None or tag not in users:
+                    said.append(
+                        f"no item's {exclusion.item_column!r} says {tag!r} "
+                        f"({exclusion.profile_attribute}){hint}"
+                    )
+        for name, value in self._unreadable(profile):
+            said.append(
+                f"{name} = {value!r} is no number, so the rules that ask for it say nothing"
+            )
+        return said
+
+    def _unreadable(self, profile: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Stated attributes that a rule compares with a number and cannot."""
+        asked = [
+            p.name for rule in self.columns.rules for p in rule.when if isinstance(p.value, float)
+        ]
+        asked += [
+            p.of_user for rule in self.columns.rules for p in rule.items if p.of_user is not None
+        ]
+        names = [
+            name
+            for name in dict.fromkeys(asked)
+            if tags_of(profile.get(name)) is not None
+            and number_of(profile[name]) != number_of(profile[name])
+        ]
+        yield from ((name, profile[name]) for name in names)
+
+    def _empty_cells(self, request: Request, shown: Sequence[int]) -> list[str]:
+        """Items of a slate of which a column says nothing that this user's policy asks for."""
+        if not len(shown):
+            return []
+        said, items, profile = [], np.asarray(shown), self.attributes.profile(request)
+        for name in self._columns_asked(profile):
+            silent = items[self.columns.says_nothing[name][items]]
+            if len(silent):
+                some = ", ".join(self.columns.vocabulary.names(silent[:MAX_NAMED].tolist()))
+                more = f" and {len(silent) - MAX_NAMED} more" if len(silent) > MAX_NAMED else ""
+                said.append(f"not checked, because {name!r} is empty: {some}{more}")
+        unknown = [
+            self.columns.unlisted[item] for item in items.tolist() if item in self.columns.unlisted
+        ]
+        if unknown:
+            names = ", ".join(dict.fromkeys(name for row in unknown for name in row))
+            said.append(f"prerequisites that the catalog does not list were not asked for: {names}")
+        return said
+
+    def _columns_asked(self, profile: Mapping[str, Any]) -> list[str]:
+        """Columns that decide what this user may see."""
+        names = [
+            e.item_column
+            for e in self.policy.exclusions
+            if tags_of(profile.get(e.profile_attribute))
+        ]
+        names += [part.name for rule in self.columns.rules for part in rule.for_user(profile) or ()]
+        names += [self.policy.available] if self.policy.available else []
+        return [name for name in dict.fromkeys(names) if self.columns.column(name) is not None]

