@@ -13,6 +13,7 @@ from metarec.features.events import Events
 from metarec.features.histories import Histories
 
 _LEAST = 1e-12
+"""Guards logs and divisions against 0."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -188,20 +188,35 @@ def _gates(
     enough = [point for point, (_, rows) in enumerate(told) if rows.sum() >= config.min_told]
     if not enough:
         return gate, None
-    known = [told[point][0] for point in enough]
-    context_gate = train_gate(
+    if weights is not None:
+        weights = [weights[point][told[point][1]] for point in enough]
+    known, sizes = [told[point][0] for point in enough], tuple(shots[point] for point in enough)
+    found = _context_gate(gate, names, sizes, known, weights, seed, config)
+    return gate, with_mixing(found, known, config) if repeats else found
+
+
+def _context_gate(
+    gate: Gate,
+    names: tuple[str, ...],
+    shots: tuple[int, ...],
+    tasks: list[GateTasks],
+    weights: list[np.ndarray] | None,
+    seed: int,
+    config: GateConfig,
+) -> Gate:
+    """The gate between all models, learned on tasks in which those of context know something."""
+    found = train_gate(
         names,
-        tuple(shots[point] for point in enough),
-        known,
+        shots,
+        tasks,
         derive(seed, "context gate"),
-        weights=None if weights is None else [weights[point][told[point][1]] for point in enough],
+        weights=weights,
         start=gate,
         # It goes on from one learned on the same users: fewer steps, measured no worse
         # (docs/experiments).
         config=replace(config, likelihood_steps=0, ranking_steps=config.context_steps),
     )
-    context_gate = tuned(context_gate, known, len(own), config)
-    return gate, with_mixing(context_gate, known, config) if repeats else context_gate
+    return tuned(found, tasks, len(gate.names), config)
 
 
 def _from(prior: Prior | None, tasks: list[GateTasks], config: GateConfig) -> dict[str, Any]:
