@@ -185,6 +185,13 @@ def test_a_wrong_variable_is_refused_by_commands_that_do_not_read_it(
     assert run("data", "list", "--json") == (2, "", f"metarec: {line}\n")
 
 
+def test_every_variable_is_documented_in_both_languages() -> None:
+    guide = Path(__file__).parent.parent.parent / "docs" / "guide"
+    for page in ("settings.md", "settings.zh-CN.md"):
+        text = (guide / page).read_text("utf-8")
+        assert [name for name in cli.READ_BY_ALL if f"| `{name}` |" not in text] == []
+
+
 def test_variables_may_be_empty_and_no_means_no(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DEVICE", "HOME", "LANG", "ONLINE", "TRACEBACK"):
         monkeypatch.setenv(f"METAREC_{name}", "")

@@ -164,3 +164,19 @@ def test_two_letters_within_a_word_are_no_chinese_one(tmp_path: Path) -> None:
     assert data.interactions.context_columns == ["Größe"]
     table = one_each("user,item,颜色,rating", ["红", "蓝", "绿"], [1, 2, 3, 4, 5])
     assert read(tmp_path, table.encode("gb18030")).interactions.context_columns == ["颜色"]
+
+
+def test_users_that_may_be_counted_are_told(tmp_path: Path) -> None:
+    rows = "".join(f"s{n},x{n % 7},{n % 9 + 2},2024-01-{n % 27 + 1:02d}\n" for n in range(40))
+    (tmp_path / "r.csv").write_text(f"session_id,course_id,participant,date\n{rows}")
+    _, report = read_clean(tmp_path / "r.csv")
+    assert any("if it counts users" in f.why for f in report.findings)
+    said = "[[sources]]\ninteractions = 'r.csv'\ncolumns = { user_id = 'participant' }\n"
+    (tmp_path / "c.toml").write_text(said)
+    _, report = read_clean(tmp_path / "c.toml")
+    assert not any("if it counts users" in f.why for f in report.findings)
+    for names, row in (("participant", "{n}"), ("user_id", "u{n}")):  # all others, and no numbers
+        rows = "".join(f"s{n},x{n % 7},{row.format(n=n)}\n" for n in range(40))
+        (tmp_path / "r.csv").write_text(f"session_id,course_id,{names}\n{rows}")
+        _, report = read_clean(tmp_path / "r.csv")
+        assert not any("if it counts users" in f.why for f in report.findings)

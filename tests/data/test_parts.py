@@ -186,3 +186,16 @@ def test_items_by_how_a_name_ends_and_tables_behind_the_name_of_their_program(
     (app / "app_watch.csv").write_text(f"id,user_id,movie_id,rating\n{watched}")
     data, _ = read_clean(app)
     assert "Two" in data.items.titles() and "login" in data.users.frame.columns
+
+
+@pytest.mark.parametrize("names", ["Client,Product code,Product", "Patron No,Book ID,Book"])
+def test_a_noun_beside_its_code_is_a_title(tmp_path: Path, names: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},The {n % 7},2024-01-{n + 1:02d}\n" for n in range(20))
+    (tmp_path / "r.csv").write_text(f"{names},Date\n{rows}")
+    data, _ = read_clean(tmp_path / "r.csv")
+    assert set(data.interactions.frame["item_id"]) == {f"x{n}" for n in range(7)}
+    assert data.items.titles() == [f"The {n}" for n in range(7)]
+    item = names.split(",", 1)[1]
+    (tmp_path / "items.csv").write_text(f"{item}\n" + "".join(f"x{n},The {n}\n" for n in range(7)))
+    (tmp_path / "interactions.csv").write_text("user,item\nu1,x1\nu1,x2\nu2,x1\n")
+    assert read_clean(tmp_path)[0].items.titles()[3] == "The 3"

@@ -138,6 +138,9 @@ def test_ids_that_begin_like_comments_are_read_where_rows_are_short_too(tmp_path
     rows = "".join(f"{'#bob' if n % 5 == 3 else f'u{n % 5}'},x{n % 7},{n % 4}\n" for n in range(35))
     data, found = one_file(tmp_path, f"# of May\nuser,item,rating,comment\n{rows}")
     assert "#bob" in set(data.interactions.frame["user_id"]) and len(data.interactions) == 35
+    every = f"# of x, y\nuser,item,rating\n{rows.replace('u', '#u')}"
+    data, found = one_file(tmp_path, every)
+    assert len(data.interactions) == 35 and told(found, "comments") == [1]
     data, found = one_file(
         tmp_path, f"user,item,rating,comment\n{rows.replace('#bob', 'bob')}#end\n"
     )

@@ -117,3 +117,21 @@ def test_a_behavior_encoder_stands_alone(world):
     assert score.shape == (2, 24)
     np.testing.assert_allclose(score.sum(1), 1.0, rtol=1e-5)
     assert np.abs(score[0] - score[1]).max() > 1e-6
+
+
+def test_single_models_are_set_as_the_data_s_file_says(world):
+    given = {
+        "fomaml": {"inner_steps": 1, "inner_lr": 0.3, "outer_steps": 2, "factors": 5},
+        "gru4rec": {"steps": 1, "dim": 8},
+    }
+    split = split_cold_users(replace(world.data, models=given), rng=np.random.default_rng(0))
+    learner, encoder = learners_for(["fomaml", "gru4rec"], encoder="none")
+    for model in (learner, encoder):
+        model.fit(split.train, split.validation, np.random.default_rng(0))
+    adaptation = learner.ranker.learner.adaptation
+    assert (adaptation.inner_steps, adaptation.inner_lr) == (1, 0.3)
+    assert learner.ranker.columns.factors.shape[1] == 5 < learner.inputs.columns.factors.shape[1]
+    assert encoder.scorer.config.steps == 1 and encoder.scorer.network.sizes.dim == 8
+    wrong = replace(split.train, models={"fomaml": {"inner_lrr": 1.0}})
+    with pytest.raises(BadInput, match="models.fomaml has no setting 'inner_lrr'"):
+        learner.fit(wrong, split.validation, np.random.default_rng(0))

@@ -147,7 +147,8 @@ USER_NOUNS = tuple(
     "user customer client member student learner pupil trainee patient reader viewer listener "
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
-    "borrower cardholder visitor participant person account profile cust rider reviewer".split()
+    "borrower cardholder visitor participant person account profile cust "
+    "rider reviewer patron".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(

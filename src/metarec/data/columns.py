@@ -114,8 +114,27 @@ def _by_synonyms(
         taken = {*mapping.values(), *names, *CANONICAL[table]}
         found = (by_plain.get(plain(synonym)) for synonym in known)
         column = next((c for c in found if c is not None and c not in taken), None)
-        names |= {} if column is None else {column: name}
+        if column is None:
+            continue
+        if name in ("user_id", "item_id"):  # `Product code` beside `Product`, which is the title
+            keys = (by_plain.get(plain(column) + end) for end in _ENDS_OF_IDS)
+            column = next((c for c in keys if c is not None and c not in taken), column)
+        names[column] = name
+    item = next((c for c, name in names.items() if name == "item_id"), "")
+    noun = noun_beside(item, [c for c in columns if c not in names])
+    if noun is not None and "title" in {*CANONICAL[table]} - {*names.values(), *columns}:
+        names[noun] = "title"
     return names
+
+
+def noun_beside(item: str, columns: Sequence[str]) -> str | None:
+    """`Product` of columns, where `Product code` is read as the id of items: it is their title."""
+    ends = [end for end in _ENDS_OF_IDS if plain(item).endswith(end)]
+    nouns = {plain(item).removesuffix(end) for end in ends} - {""}
+    return next((c for c in columns if plain(c) in nouns), None)
+
+
+_ENDS_OF_IDS = ("id", "code", "number", "no", "nr", "key", "编号", "编码")
 
 
 def _refuse_missing(columns: Sequence[str], present: set[str], table: str, place: str) -> None:

@@ -9,7 +9,7 @@ that kind, popularity is mixed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +28,15 @@ from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.base import Model, TakesInnerSteps, dense, takes_inner_steps
-from metarec.models.config import ModelConfig
+from metarec.models.config import ModelConfig, configured
+from metarec.models.few_shot.inputs_config import InputsConfig
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from metarec.models.few_shot.fitted import FittedLearner
     from metarec.models.few_shot.inputs import ItemColumns
+    from metarec.models.few_shot.scorer import LearnedConfig
 
 
 def _read_items(
@@ -130,6 +132,14 @@ class LearnerInputs:
 
         return ItemColumns.fit(self.behaviour, np.random.default_rng(self.seed))
 
+    def columns_by(self, config: InputsConfig) -> ItemColumns:
+        """The same as these settings have it; those by default are made once for all learners."""
+        from metarec.models.few_shot.inputs import ItemColumns
+
+        if all(getattr(config, one.name) == one.default for one in fields(InputsConfig)):
+            return self.columns
+        return ItemColumns.fit(self.behaviour, np.random.default_rng(self.seed), config)
+
     def batch(self, requests: Sequence[Request]) -> UserBatch:
         """Requests as models read them."""
         support, profiles = self.read(requests)
@@ -153,7 +163,7 @@ class LearnerRecommender:
     adapts: bool = True
     """False serves the learned prior to everyone, so that what adapting adds can be seen."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """Of the learner, where they are not the default."""
+    """Of the learner, over its defaults and what the data's file sets (`[models.maml]`)."""
     read: Callable[[Dataset, list[ColdUser], np.random.Generator], LearnerInputs] = LearnerInputs.of
     """Where the arrays come from; a comparison of many learners makes them once."""
     progress: Progress = silent
@@ -166,16 +176,22 @@ class LearnerRecommender:
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Learn a prior to rank from, and one to predict values from where there are any."""
         from metarec.models.few_shot.learners import get_method
+        from metarec.models.few_shot.scorer import LearnedConfig
 
-        method = get_method(self.learner or self.name)
+        name = self.learner or self.name
+        config = configured(name, LearnedConfig.of_method(name), train.models.get(name, {}))
         self.inputs = inputs = self.read(train, validation, rng)
-        self.rater = self._learn("rating", inputs, rng) if inputs.has_values else None
-        ranks = method.ranks or self.rater is None
-        self.ranker = self._learn("ranking", inputs, rng) if ranks else self.rater
+        self.rater = self._learn("rating", config, inputs, rng) if inputs.has_values else None
+        ranks = get_method(name).ranks or self.rater is None
+        self.ranker = self._learn("ranking", config, inputs, rng) if ranks else self.rater
         self.popularity_weight = 0.0 if ranks else self._mixed(inputs)
 
     def _learn(
-        self, objective: Any, inputs: LearnerInputs, rng: np.random.Generator
+        self,
+        objective: Any,
+        config: LearnedConfig,
+        inputs: LearnerInputs,
+        rng: np.random.Generator,
     ) -> FittedLearner:
         from metarec.models.few_shot.fitted import FittedLearner
 
@@ -195,8 +211,9 @@ class LearnerRecommender:
             rng,
             name=self.learner or self.name,
             objective=objective,
-            settings=self.settings,
-            columns=inputs.columns,
+            settings=config.own | self.settings,
+            columns=inputs.columns_by(config),
+            training=config,
             validate=None if asked is None else quality,
             progress=self.progress,
         )
@@ -205,14 +222,9 @@ class LearnerRecommender:
         """The weight of log popularity that validation new users are best served by."""
         if inputs.asked is None:
             return 1.0
-        scores, asked = (
-            fitted(self.name, self.ranker).scores(*inputs.read(inputs.asked.requests)),
-            inputs.asked,
-        )
-        return max(
-            PRIOR_WEIGHTS,
-            key=lambda weight: asked.ndcg(scores + weight * inputs.columns.popularity),
-        )
+        ranker, asked = fitted(self.name, self.ranker), inputs.asked
+        scores, popularity = ranker.scores(*inputs.read(asked.requests)), ranker.columns.popularity
+        return max(PRIOR_WEIGHTS, key=lambda weight: asked.ndcg(scores + weight * popularity))
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -222,9 +234,10 @@ class LearnerRecommender:
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`, higher is better."""
         inputs = fitted(self.name, self.inputs)
-        scores = fitted(self.name, self.ranker).scores(*inputs.read(self._shown(requests)))
+        ranker = fitted(self.name, self.ranker)
+        scores = ranker.scores(*inputs.read(self._shown(requests)))
         return (
-            scores + self.popularity_weight * inputs.columns.popularity
+            scores + self.popularity_weight * ranker.columns.popularity
             if self.popularity_weight
             else scores
         )
@@ -267,7 +280,7 @@ class ModelAlone:
     be seen.
     """
     config: ModelConfig | None = None
-    """Hyper-parameters, where they are not the default."""
+    """Hyper-parameters, where they are neither the default nor the data's (`[models.decoder]`)."""
     read: Callable[[Dataset, list[ColdUser], np.random.Generator], LearnerInputs] = LearnerInputs.of
     same: ModelAlone | None = None
     """Whose fit to use; None fits."""
@@ -276,13 +289,15 @@ class ModelAlone:
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Learn, or take what the other row learned."""
-        from metarec.models.registry import model_class
+        from metarec.models.registry import config_of, model_class
 
         if self.same is not None:
             self.inputs, self.scorer = self.same.inputs, self.same.scorer
             return
         self.inputs = self.read(train, validation, rng)
-        self.scorer = model_class(self.model).fit(self.inputs.behaviour, rng, self.config)
+        given = self.config or train.models.get(self.model)
+        config = None if given is None else config_of(self.model, given)
+        self.scorer = model_class(self.model).fit(self.inputs.behaviour, rng, config)
 
     @property
     def vocabulary(self) -> Vocabulary:

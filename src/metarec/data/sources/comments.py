@@ -81,8 +81,10 @@ def _comments(lines: Sequence[bytes], separators: Sequence[str]) -> list[int]:
     cut = max((s.encode() for s in separators), key=first.count)
     usual = Counter(line.count(cut) for line in others[1:]).most_common(1)  # rows may be short
     widths = {first.count(cut), *(width for width, _ in usual)} - {0}
-    are_rows = any(lines[n].count(cut) in widths for n in marked)
-    return [] if are_rows or not first else [n for n in marked if _BEGINS.match(lines[n])]
+    if any(lines[n].count(cut) in widths for n in marked):  # then only those above the names are
+        above = range(lines.index(first))
+        marked = [n for n in marked if n in above and lines[n].count(cut) not in widths]
+    return [n for n in marked if _BEGINS.match(lines[n])] if first else []
 
 
 def _shown(line: bytes, most: int = 40) -> str:

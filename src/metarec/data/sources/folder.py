@@ -14,7 +14,7 @@ import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.column_names import plain
-from metarec.data.columns import rename, renamed, spoken
+from metarec.data.columns import noun_beside, rename, renamed, spoken
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
@@ -31,7 +31,7 @@ from metarec.data.sources.files import read_table
 from metarec.data.sources.flat import belonging_to, taken_out
 from metarec.data.sources.grades import with_grades
 from metarec.data.sources.joins import better_key
-from metarec.data.sources.lists import looks_like_lists, one_row_each
+from metarec.data.sources.lists import look_alikes, one_row_each
 from metarec.data.sources.moments import with_moment
 from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
@@ -282,7 +282,7 @@ def _events(
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
-    findings = [*findings, *lists, *looks_like_lists(frame["item_id"], place.name)]
+    findings = [*findings, *lists, *look_alikes(frame, names, reading.columns, place.name)]
     frame, grades = with_grades(frame, place.name, raw[0].columns, reading.context or ())
     findings = [*findings, *grades]
     if reading.kind is not None:
@@ -294,8 +294,7 @@ def _events(
     frame, said = with_kind(frame, reading.kinds, place.name, reading.context or ())
     findings = [*findings, *said]
     given = {canonical: column for column, canonical in names.items()}
-    if _is_title(given.get("item_id", "")) and "title" not in frame.columns:
-        frame = frame.with_columns(pl.col("item_id").alias("title"))
+    frame = _with_titles(frame, given.get("item_id", ""))
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
@@ -309,9 +308,19 @@ def _events(
     return frame, [*findings, *guessed, *invalid, *odd], given
 
 
-def _is_title(column: str) -> bool:
-    """Whether items are known by what they are called."""
-    return plain(column).endswith(("title", "name"))
+def _with_titles(frame: pl.DataFrame, item: str) -> pl.DataFrame:
+    """Events whose items are known by what they are called have it as their title, too, and
+    `Product` beside `Product code` is one.
+
+    Args:
+        item: what the column of items is called in the file.
+    """
+    if "title" in frame.columns:
+        return frame
+    if plain(item).endswith(("title", "name")):
+        return frame.with_columns(pl.col("item_id").alias("title"))
+    noun = noun_beside(item, frame.columns)
+    return frame if noun is None else frame.rename({noun: "title"})
 
 
 def _renamed(

@@ -4,17 +4,22 @@ ids are told.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
 
+from metarec.data.column_names import STAND_IN_COLUMNS, plain
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
+from metarec.data.parsing import as_numbers
 
 MARKS = {"|": r"\|", ",": ",", ";": ";", " ": " "}
 MIN_LISTS = 0.5
 """From this share of cells with a mark on, a column of ids may be one of lists."""
+MAX_COUNT = 1000
+"""Users in a session, at most."""
 
 
 def one_row_each(
@@ -55,7 +60,21 @@ def _checked(frame: pl.DataFrame, place: Place, keys: tuple[str, ...]) -> pl.Dat
     return frame
 
 
-def looks_like_lists(ids: pl.Series, place: str) -> list[Finding]:
+def look_alikes(
+    frame: pl.DataFrame, names: Mapping[str, str], mapped: Mapping[str, str], place: str
+) -> list[Finding]:
+    """What to say where ids look like something else.
+
+    Args:
+        names: columns of the file that are called otherwise there, and what they are called here.
+        mapped: columns that the user has named, by canonical name.
+    """
+    user = next((c for c, name in names.items() if name == "user_id"), "user_id")
+    counts = [] if "user_id" in mapped else _looks_like_counts(frame, user, place)
+    return [*_looks_like_lists(frame["item_id"], place), *counts]
+
+
+def _looks_like_lists(ids: pl.Series, place: str) -> list[Finding]:
     """What to say where ids are several in a cell: the same part comes first in one cell and later
     in another.
     """
@@ -74,6 +93,23 @@ def looks_like_lists(ids: pl.Series, place: str) -> list[Finding]:
             )
             return [Finding(rule="lists", rows=len(ids), action="noted", why=why)]
     return []
+
+
+def _looks_like_counts(frame: pl.DataFrame, column: str, place: str) -> list[Finding]:
+    """What to say where users have small numbers and each row a session of its own: `participant`
+    may say how many there were.
+    """
+    numbers = as_numbers(frame["user_id"])
+    is_small = numbers.null_count() == 0 and (numbers.is_between(0, MAX_COUNT)).all()
+    stand_ins = [c for c in frame.columns if plain(c) in STAND_IN_COLUMNS]
+    own = next((c for c in stand_ins if frame[c].n_unique() == frame.height), None)
+    if not is_small or own is None or frame.height < 2 or numbers.n_unique() == frame.height:
+        return []
+    why = (
+        f"column {column!r} of {place} was read as user_id; if it counts users, say who acted in a "
+        f'TOML file (columns = {{ user_id = "{own}" }})'
+    )
+    return [Finding(rule="columns", rows=0, action="noted", why=why)]
 
 
 def _wander(parts: pl.Series) -> bool:

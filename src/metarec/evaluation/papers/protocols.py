@@ -127,47 +127,65 @@ def measure_queries(
     """Metric -> [users], each user's query ranked among itself: by predicted value where the
     training data are rated and the model predicts one, else by its score between given candidates.
     """
-    requests = [Request(history=n.pool, profile=n.profile) for n in cold_users]
-    asked = [[item_id for item_id, _ in n.rated] for n in cold_users]
-    owner = np.repeat(np.arange(len(cold_users)), [len(ids) for ids in asked])
-    actual = np.array([value for n in cold_users for _, value in n.rated])
+    queries, users = _Queries.of(cold_users), len(cold_users)
     found: dict[str, np.ndarray] = {}
-    is_asked = np.ones(len(actual), bool)
+    owner, actual = queries.owner, queries.actual
     if published.train.interactions.has_values and isinstance(model, Rates):
-        predicted = np.clip(
-            np.concatenate(model.rate(requests, asked)), *published.train.interactions.value_range
-        )
-        if published.asks_shown:
-            is_asked = ~np.concatenate([_is_shown(user) for user in cold_users])
-            predicted = np.where(is_asked, predicted, actual)
-        found["mae"] = metrics.mae(
-            predicted[is_asked], actual[is_asked], owner[is_asked], len(cold_users)
-        )
+        predicted = queries.values(model, published.train.interactions.value_range)
+        asked = ~queries.is_shown if published.asks_shown else np.ones(len(actual), bool)
+        predicted = np.where(asked, predicted, actual)
+        found["mae"] = metrics.mae(predicted[asked], actual[asked], owner[asked], users)
     else:
-        few = [replace(r, allow=ids) for r, ids in zip(requests, asked, strict=True)]
-        scores = model.score(few)
-        columns = model.vocabulary.indexes(item_id for ids in asked for item_id in ids)
-        predicted = np.where(columns >= 0, scores[owner, np.maximum(columns, 0)], -np.inf)
+        predicted = queries.scores(model)
     if published.is_graded:
         return found | {
-            f"ndcg@{k}": metrics.graded_ndcg(predicted, actual, owner, len(cold_users), k, rng)
+            f"ndcg@{k}": metrics.graded_ndcg(predicted, actual, owner, users, k, rng)
             for k in published.cuts
         }
+    is_linear = published.asks_shown
     return found | tanp_scores(
-        predicted,
-        actual,
-        owner,
-        len(cold_users),
-        published.cuts,
-        rng,
-        is_linear=published.asks_shown,
+        predicted, actual, owner, users, published.cuts, rng, is_linear=is_linear
     )
 
 
-def _is_shown(user: ColdUser) -> np.ndarray:
-    """[Q] whether each asked item is of the pool."""
-    pool = {item_id for item_id, *_ in user.pool}
-    return np.array([item_id in pool for item_id, _ in user.rated])
+@dataclass(frozen=True, kw_only=True)
+class _Queries:
+    """What users are asked about, and how they rated it."""
+
+    requests: list[Request]
+    item_ids: list[list[str]]
+    owner: np.ndarray
+    """[Q] whose query each asked item belongs to."""
+    actual: np.ndarray
+    """[Q] stated values."""
+    is_shown: np.ndarray
+    """[Q] whether each asked item is of its user's pool."""
+
+    @classmethod
+    def of(cls, cold_users: list[ColdUser]) -> _Queries:
+        """Everything that these users rated, asked after their pools."""
+        item_ids = [[item_id for item_id, _ in user.rated] for user in cold_users]
+        pools = [{item_id for item_id, *_ in user.pool} for user in cold_users]
+        asked = zip(pools, item_ids, strict=True)
+        return cls(
+            requests=[Request(history=user.pool, profile=user.profile) for user in cold_users],
+            item_ids=item_ids,
+            owner=np.repeat(np.arange(len(cold_users)), list(map(len, item_ids))),
+            actual=np.array([value for user in cold_users for _, value in user.rated]),
+            is_shown=np.array([one in pool for pool, ids in asked for one in ids], bool),
+        )
+
+    def values(self, model: Rates, value_range: tuple[float, float]) -> np.ndarray:
+        """[Q] predicted values on the data's scale."""
+        rated = np.concatenate(model.rate(self.requests, self.item_ids))
+        return np.asarray(np.clip(rated, *value_range))
+
+    def scores(self, model: Evaluated) -> np.ndarray:
+        """[Q] scores between the asked items alone, -inf of unknown ones."""
+        given = zip(self.requests, self.item_ids, strict=True)
+        scores = model.score([replace(request, allow=ids) for request, ids in given])
+        columns = model.vocabulary.indexes(one for ids in self.item_ids for one in ids)
+        return np.where(columns >= 0, scores[self.owner, np.maximum(columns, 0)], -np.inf)
 
 
 def as_json(rows: Sequence[ProtocolRow]) -> list[dict[str, Any]]:
