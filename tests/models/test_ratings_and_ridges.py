@@ -11,6 +11,8 @@ from metarec.data.cold_users import SHORT
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.rating import RatingHead
+from metarec.models.rating_choice import ChoicePrior
+from metarec.models.rating_kernel import RatingConfig, factors_of
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from world import evidence_of, popular_first
@@ -193,7 +195,8 @@ def test_acts_without_a_rating_teach_no_prediction(behaviour: Behaviour) -> None
         replace(behaviour, histories=mixed, whole=mixed), np.random.default_rng(0)
     )
 
-    assert head.item_bias[0] == 0.0
+    told = head.content_bias
+    assert head.item_bias[0] == pytest.approx(behaviour.content[0] @ told[:-1] + told[-1])
 
 
 def test_a_head_saved_without_a_unit_predicts_as_it_did(behaviour: Behaviour) -> None:
@@ -277,3 +280,142 @@ def test_a_head_keeps_what_profiles_say_when_saved() -> None:
     np.testing.assert_array_equal(
         old.predict(support, asked, behaviour.profiles), head.predict(support, asked)
     )
+
+
+def by_content(users: int = 200) -> Behaviour:
+    """Items of two topics, one of them better, each rated by few; factors of two tastes."""
+    rng = np.random.default_rng(5)
+    n_items = 120
+    topic, taste = rng.random(n_items) < 0.5, rng.normal(size=n_items)
+    plain = Histories.of_indexes([rng.choice(100, size=8, replace=False) for _ in range(users)])
+    wants = rng.normal(size=users)[plain.owners]
+    values = 3.0 + np.where(topic, 0.8, -0.8)[plain.items] + 0.8 * wants * taste[plain.items]
+    return Behaviour(
+        histories=Histories(
+            offsets=plain.offsets,
+            items=plain.items,
+            values=(values + rng.normal(0, 0.3, len(values))).astype(np.float32),
+        ),
+        profiles=np.zeros((users, 0), np.float32),
+        content=np.stack([topic, ~topic], axis=1).astype(np.float32),
+        relevant_from=4.0,
+        horizon=SHORT,
+    )
+
+
+def test_an_item_nobody_rated_starts_where_its_content_says() -> None:
+    behaviour = by_content()
+
+    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+
+    is_good = behaviour.content[100:, 0] > 0
+    unrated = head.item_bias[100:]
+    assert unrated[is_good].min() > 0.4 > -0.4 > unrated[~is_good].max()
+    grown = head.with_content(np.concatenate([behaviour.content, [[1.0, 0.0], [0.0, 1.0]]]))
+    np.testing.assert_allclose(
+        grown.item_bias[-2:], [unrated[is_good][0], unrated[~is_good][0]], atol=1e-5
+    )
+    again = RatingHead.from_arrays(head.arrays()).with_content(
+        np.concatenate([behaviour.content, [[1.0, 0.0], [0.0, 1.0]]])
+    )
+    np.testing.assert_array_equal(again.item_bias, grown.item_bias)
+
+
+def test_each_sweep_makes_the_ratings_of_users_more_likely() -> None:
+    rng = np.random.default_rng(2)
+    plain = Histories.of_indexes([rng.choice(20, size=4, replace=False) for _ in range(500)])
+    wants, truth = rng.normal(size=(500, 2)), 0.7 * rng.normal(size=(20, 2))
+    sides = np.einsum("ef,ef->e", wants[plain.owners], truth[plain.items])
+    residual = (sides + rng.normal(0, 0.6, len(sides))).astype(np.float32)
+
+    def likelihood(sweeps: int) -> float:
+        config = RatingConfig(dim=2, noise=0.36, sweeps=sweeps, factor_regularization=1e-3)
+        found = factors_of(plain, residual, 20, np.random.default_rng(0), config)
+        rows = found[plain.items].reshape(500, 4, 2).astype(float)
+        spread = rows @ rows.transpose(0, 2, 1) + config.offset_variance[0] + 0.36 * np.eye(4)
+        asked = residual.reshape(500, 4, 1).astype(float)
+        distance = (asked * np.linalg.solve(spread, asked)).sum()
+        return float(-np.linalg.slogdet(spread)[1].sum() - distance)
+
+    found = [likelihood(sweeps) for sweeps in (1, 3, 6, 12, 24)]
+
+    assert found == sorted(found)
+
+
+def by_choice(*, tells: bool) -> Behaviour:
+    """300 users of two groups that see the items' quality with opposite signs; each group rates
+    mostly its own half of the items, where that `tells` who they are.
+    """
+    rng = np.random.default_rng(4)
+    group, liking = rng.random(300) < 0.5, rng.normal(size=30)
+    own = np.where(np.arange(30) < 15, 9.0, 1.0) if tells else np.ones(30)
+    chances = [np.where(side, own, own[::-1]) for side in group]
+    lists = [rng.choice(30, size=12, replace=False, p=p / p.sum()) for p in chances]
+    plain = Histories.of_indexes(lists)
+    sides = np.where(group, 1.0, -1.0)[plain.owners] * liking[plain.items]
+    return Behaviour(
+        histories=Histories(
+            offsets=plain.offsets,
+            items=plain.items,
+            values=(3.0 + sides + rng.normal(0, 0.5, len(sides))).astype(np.float32),
+        ),
+        profiles=np.zeros((300, 0), np.float32),
+        content=np.zeros((30, 0), np.float32),
+        relevant_from=4.0,
+        horizon=SHORT,
+    )
+
+
+@pytest.fixture(scope="module")
+def chosen() -> tuple[Behaviour, RatingHead]:
+    behaviour = by_choice(tells=True)
+    return behaviour, RatingHead.fit(behaviour, np.random.default_rng(0))
+
+
+def test_what_is_rated_at_all_says_something_of_ratings(
+    chosen: tuple[Behaviour, RatingHead],
+) -> None:
+    behaviour, head = chosen
+    support, asked = behaviour.histories.first(2), behaviour.histories.after(3)
+
+    silent = replace(head, choices=ChoicePrior.nothing())
+    errors = [
+        np.abs(one.predict(support, asked)[0] - asked.values).mean() for one in (head, silent)
+    ]
+
+    assert errors[0] < 0.85 * errors[1]
+    none = behaviour.histories.first(0)
+    np.testing.assert_array_equal(head.predict(none, asked), silent.predict(none, asked))
+
+
+def test_choices_are_not_read_where_they_tell_nothing() -> None:
+    head = RatingHead.fit(by_choice(tells=False), np.random.default_rng(0))
+
+    assert not len(head.choices.vectors)
+
+
+def test_a_head_keeps_what_choices_say_when_saved_and_when_the_catalog_grows(
+    chosen: tuple[Behaviour, RatingHead],
+) -> None:
+    behaviour, head = chosen
+    support, asked = behaviour.histories.first(2), behaviour.histories.after(3)
+    arrays = head.arrays()
+
+    grown = RatingHead.from_arrays(arrays).with_content(np.zeros((31, 0), np.float32))
+    old = RatingHead.from_arrays({name: arrays[name] for name in arrays if "choice" not in name})
+
+    np.testing.assert_array_equal(grown.predict(support, asked), head.predict(support, asked))
+    of_new = replace(support, items=np.full_like(support.items, 30))
+    assert np.isfinite(grown.predict(of_new, asked)).all()
+    silent = replace(head, choices=ChoicePrior.nothing())
+    np.testing.assert_array_equal(old.predict(support, asked), silent.predict(support, asked))
+
+
+def test_choices_after_more_ratings_than_any_learned_from_count_as_the_last(
+    chosen: tuple[Behaviour, RatingHead],
+) -> None:
+    _, head = chosen
+    once = Histories.of_indexes([np.arange(3)])
+    copies = Histories.of_indexes([np.tile(np.arange(3), 40)])
+
+    np.testing.assert_allclose(head.choices.of(copies), head.choices.of(once), rtol=1e-4, atol=1e-6)

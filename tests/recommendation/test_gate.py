@@ -11,7 +11,12 @@ from metarec.recommendation.ensemble import gate_tasks, held_out_tasks
 from metarec.recommendation.ensemble.gate import Gate, log_scores
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.gate_tasks import GateTasks
-from metarec.recommendation.ensemble.gate_training import _ranking_loss, train_gate
+from metarec.recommendation.ensemble.gate_training import (
+    _near,
+    _ranking_loss,
+    _untrained,
+    train_gate,
+)
 from metarec.recommendation.ensemble.gate_tuning import FACTORS, _at, _Sums
 from metarec.recommendation.fitting import lessons
 
@@ -161,6 +166,35 @@ def test_it_learns_to_weight_the_scorer_that_knows() -> None:
     assert (knows > 3 * guesses).all()
     assert (gate.weight >= 0).all()
     assert (gate.smoothing > 0).all()
+
+
+def test_ranking_steps_ask_the_best_candidates_alone_and_learn_the_same() -> None:
+    """All that is relevant is among them, however far behind: half of it stands there."""
+    rng = np.random.default_rng(0)
+    users, items = 40, 900
+    brief = {"likelihood_steps": 20, "ranking_steps": 30}
+    likes = rng.random((users, items)) < 0.02
+    taste = rng.dirichlet(np.ones(items), users) + 0.002 * likes * (rng.random(likes.shape) < 0.5)
+    shares = np.stack([taste, rng.dirichlet(np.ones(items), users)], 2).astype(np.float32)
+    task = GateTasks(
+        shares=torch.from_numpy(shares / shares.sum(1, keepdims=True)),
+        popularity=torch.from_numpy(rng.dirichlet(np.ones(items), users).astype(np.float32)),
+        item_statistics=torch.zeros(users, items, 1),
+        log_weight=torch.zeros(users, items),
+        is_real=torch.ones(users, items, dtype=torch.bool),
+        is_relevant=torch.from_numpy(likes),
+    )
+    names = ("knowing", "guessing")
+    by_all, by_near = (
+        train_gate(names, (0, 1), [task, task], np.random.default_rng(0), config=config)
+        for config in (GateConfig(near=items, **brief), GateConfig(**brief))
+    )
+    near = _near(_untrained(names, (0,), 1), 0, task, GateConfig().near)
+
+    assert near.popularity.shape == (users, 300)
+    np.testing.assert_array_equal(near.is_relevant.sum(1), likes.sum(1))
+    np.testing.assert_allclose(by_near.weight, by_all.weight, atol=0.02)
+    np.testing.assert_allclose(by_near.popularity_weight, by_all.popularity_weight, atol=0.02)
 
 
 def test_weight_at_one_size_leans_on_the_sizes_beside_it() -> None:

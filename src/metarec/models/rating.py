@@ -4,7 +4,8 @@ process over items.
 A rating is mean + item bias + a function of the item's features that every user draws from a
 common Gaussian prior; the features (factors of everyone's residuals beside content) are that
 prior's kernel, so adaptation is one solve of support x support (ALPaCA, Harrison et al. 2018,
-arXiv:1807.08912, with a kernel learned by factorisation instead of a network). What is served is
+arXiv:1807.08912, with a kernel learned by factor analysis instead of a network). It starts where a
+user's profile, and what they rated at all, say; an item's bias, where its content does. Served is
 the median: shares of the three addends and an offset are fitted by absolute error on held-out
 users at each support size, because MAE is asked of it and ratings lean to one side.
 """
@@ -19,12 +20,14 @@ import numpy as np
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
+from metarec.models.rating_choice import CLEAR, ChoicePrior, chosen, vectors_of
 from metarec.models.rating_kernel import (
     RatingConfig,
     choose_damping,
     factors_of,
     folds_of,
     offsets_of_ratings,
+    started_by_content,
     unit_of,
 )
 from metarec.models.rating_profile import ProfileEquations, ProfilePrior
@@ -34,6 +37,15 @@ from metarec.runtime.old_names import ARRAYS, with_current_names
 
 NUMBERS_AT_ONCE = 2_000_000
 """Numbers that users are asked with at a time: bounds memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulls:
+    """How far what is told beside ratings is pulled towards nothing; None: it says nothing."""
+
+    profile: float | None
+    choices: tuple[float | None, ...]
+    """For each support size of training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +75,14 @@ class RatingHead:
     """[K] standard deviation left over at each support size, beside the process's own uncertainty.
     """
     config: RatingConfig = RatingConfig()
+    content_bias: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """[C + 1] float32: by which content, and a constant, say the bias of an item nobody rated;
+    empty where they say nothing.
+    """
     prior: ProfilePrior = field(default_factory=ProfilePrior.nothing)
     """Where the process starts for a user of whom a profile is known."""
+    choices: ChoicePrior = field(default_factory=ChoicePrior.nothing)
+    """How it moves by what a user rates, whatever the ratings."""
 
     @classmethod
     def fit(
@@ -84,12 +102,11 @@ class RatingHead:
         folds = folds_of(behaviour, rng, config)
         damping = choose_damping(behaviour, folds, config)
         heads = [cls._kernel(behaviour, rest, damping, rng, config) for rest, _ in folds]
-        pull = heads[0].profile_pull(behaviour.users(folds[0][0]))
-        if pull is not None:
-            heads = [
-                head.knowing_profiles(behaviour.users(rest), pull)
-                for head, (rest, _) in zip(heads, folds, strict=True)
-            ]
+        told = heads[0].worth_telling(behaviour.users(folds[0][0]))
+        heads = [
+            head.knowing(behaviour.users(rest), told)
+            for head, (rest, _) in zip(heads, folds, strict=True)
+        ]
         rows = min(
             (
                 Rehearsal.of(
@@ -103,8 +120,7 @@ class RatingHead:
         everyone = np.arange(len(behaviour.histories))
         fitted = cls._kernel(behaviour, everyone, damping, rng, config)
         points = np.array(behaviour.horizon.shots, np.int64)
-        if pull is not None:
-            fitted = fitted.knowing_profiles(behaviour, pull)
+        fitted = fitted.knowing(behaviour, told)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
         return replace(fitted, points=points, shares=shares, noise=noise), rows.errors()
 
@@ -134,6 +150,7 @@ class RatingHead:
         behaviour = behaviour.users(users)
         histories = behaviour.histories
         offsets = offsets_of_ratings(behaviour, damping, unit, config)
+        offsets, told = started_by_content(behaviour, offsets, damping, config)
         residuals = offsets.residuals(histories)
         factors = factors_of(histories, residuals, behaviour.n_items, rng, config)
         features = np.concatenate([factors, config.content_scale * behaviour.content], axis=1)
@@ -144,6 +161,7 @@ class RatingHead:
             unit=unit,
             offset_variance=config.offset_variance[0],
             item_bias=offsets.items.astype(np.float32),
+            content_bias=told,
             features=features.astype(np.float32),
             points=np.zeros(1, np.int64),
             shares=np.array([[0.0, 1.0, 1.0]]),
@@ -151,17 +169,49 @@ class RatingHead:
             config=config,
         )
 
-    def profile_pull(self, behaviour: Behaviour) -> float | None:
-        """How far what profiles say must be pulled towards nothing; None where halves of these
-        training users gain nothing clear by each other's, or nobody states anything.
+    def worth_telling(self, behaviour: Behaviour) -> Pulls:
+        """How far what profiles and choices say must be pulled towards nothing; None where halves
+        of these training users gain nothing clear by each other's, or nobody states anything.
         """
-        if not behaviour.profiles.any():
-            return None
-        return self._profile_equations(behaviour).best_pull(self.config.profile_regularization)
+        config, equations = self.config, self._profile_equations(behaviour)
+        pull = None
+        if behaviour.profiles.any():
+            pull = equations.best_pull(config.profile_regularization)
+        known = self.knowing(behaviour, Pulls(profile=pull, choices=()))
+        equations = equations.beside(known.prior.of(behaviour.profiles, len(behaviour.histories)))
+        vectors, last = self._choices(behaviour), behaviour.horizon.shots[-1]
+        pulls = [
+            equations.along(chosen(vectors, support, last)).best_pull(
+                config.choice_regularization, CLEAR
+            )
+            if shots
+            else None
+            for shots, support in zip(behaviour.horizon.shots, _supports(behaviour), strict=True)
+        ]
+        return Pulls(profile=pull, choices=tuple(pulls))
 
-    def knowing_profiles(self, behaviour: Behaviour, pull: float) -> RatingHead:
-        """The same, its process starting where the profiles of these training users say."""
-        return replace(self, prior=ProfilePrior.fit(self._profile_equations(behaviour), pull))
+    def knowing(self, behaviour: Behaviour, told: Pulls) -> RatingHead:
+        """The same, its process starting where profiles and choices of these training users say."""
+        if told.profile is None and not any(told.choices):
+            return self
+        equations, prior = self._profile_equations(behaviour), self.prior
+        if told.profile is not None:
+            prior = ProfilePrior.fit(equations, told.profile)
+        known = replace(self, prior=prior)
+        if not any(told.choices):
+            return known
+        choices = ChoicePrior.fit(
+            equations.beside(prior.of(behaviour.profiles, len(behaviour.histories))),
+            self._choices(behaviour),
+            _supports(behaviour),
+            behaviour.horizon.shots,
+            told.choices,
+        )
+        return replace(known, choices=choices)
+
+    def _choices(self, behaviour: Behaviour) -> np.ndarray:
+        rng = np.random.default_rng(0)  # of a decomposition that converges
+        return vectors_of(behaviour.histories, self.item_bias, self.config.choice_directions, rng)
 
     def _profile_equations(self, behaviour: Behaviour) -> ProfileEquations:
         histories = behaviour.histories
@@ -182,7 +232,8 @@ class RatingHead:
         """Mean and variance of the process at each asked event [E], from each user's support and
         profile [B, P].
         """
-        start = self.prior.of(profiles, len(support))
+        support = support if support.is_rated.all() else support.where(support.is_rated)
+        start = self.prior.of(profiles, len(support)) + self.choices.of(support)
         longest = min(int(support.lengths.max(initial=1)), self.config.newest)
         numbers = (self.features.shape[1] + 2 * longest) * int(asked.lengths.max(initial=1))
         step = max(1, NUMBERS_AT_ONCE // max(numbers, 1))
@@ -197,7 +248,6 @@ class RatingHead:
     def _process(
         self, support: Histories, asked: Histories, start: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        support = support if support.is_rated.all() else support.where(support.is_rated)
         if support.lengths.max(initial=0) > self.config.newest:
             first = np.repeat(support.lengths - self.config.newest, support.lengths)
             support = support.where(support.positions >= first)
@@ -259,17 +309,20 @@ class RatingHead:
 
     def with_content(self, content: np.ndarray) -> RatingHead:
         """The same head for a catalog of `content` [N', C]: old items first, new ones appended with
-        no bias and no factors.
+        the bias that their content says and no factors.
         """
         factors = self.features.shape[1] - content.shape[1]
         more = len(content) - len(self.item_bias)
         learned = np.pad(self.features[:, :factors], ((0, more), (0, 0)))
+        told = self.content_bias
+        new = content[-more:] @ told[:-1] + told[-1] if more and len(told) else np.zeros(more)
         return replace(
             self,
-            item_bias=np.pad(self.item_bias, (0, more)),
+            item_bias=np.append(self.item_bias, new).astype(np.float32),
             features=np.concatenate([learned, self.config.content_scale * content], axis=1).astype(
                 np.float32
             ),
+            choices=self.choices.with_items(len(content)),
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -277,12 +330,16 @@ class RatingHead:
         return {
             "scale": np.array([self.mean, self.low, self.high, self.unit, self.offset_variance]),
             "item_bias": self.item_bias,
+            "content_bias": self.content_bias,
             "features": self.features,
             "points": self.points,
             "shares": self.shares,
             "noise": self.noise,
             "profile_middle": self.prior.middle,
             "profile_weights": self.prior.weights,
+            "choice_vectors": self.choices.vectors,
+            "choice_points": self.choices.points,
+            "choice_weights": self.choices.weights,
         }
 
     @classmethod
@@ -303,15 +360,27 @@ class RatingHead:
             unit=unit,
             offset_variance=offset_variance,
             config=config,
-            # Heads saved before profiles were read say nothing of them.
+            # Heads saved before content, profiles and choices were read say nothing of them.
+            content_bias=arrays.get("content_bias", np.zeros(0, np.float32)),
             prior=ProfilePrior(middle=arrays["profile_middle"], weights=arrays["profile_weights"])
             if "profile_weights" in arrays
             else ProfilePrior.nothing(),
+            choices=ChoicePrior(
+                **{n: arrays[f"choice_{n}"] for n in ("vectors", "points", "weights")}
+            )
+            if "choice_weights" in arrays
+            else ChoicePrior.nothing(),
             **{
                 name: arrays[name]
                 for name in ("item_bias", "features", "points", "shares", "noise")
             },
         )
+
+
+def _supports(behaviour: Behaviour) -> list[Histories]:
+    """What is known of the training users at each support size."""
+    sizes = (np.minimum(shots, behaviour.pools) for shots in behaviour.horizon.shots)
+    return [behaviour.histories.first(size) for size in sizes]
 
 
 def _at(start: np.ndarray, features: np.ndarray) -> np.ndarray:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.models.config import ModelConfig, setting
 from metarec.models.offsets import Offsets
-from metarec.models.ridge_rows import ridge_rows
 
 SPREAD = 1.12
 """Standard deviation of ratings at which the defaults below were set (that of MovieLens, 1 to 5):
 ratings are brought to it, so that their unit changes nothing.
 """
+ROWS_AT_ONCE = 2048
+"""Users, and items, that are worked out at a time: bounds memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +34,12 @@ class RatingConfig(ModelConfig):
     """The same of users' offsets (0 or more)."""
     rounds: int = setting(5, least=1)
     """Times item and user offsets are found in turn (1 or more)."""
-    factor_regularization: float = setting(3.0, above=0, tried=(0.5, 20))
+    content_pull: float = setting(10.0, above=0, tried=(1, 100))
+    """Items' worth of pull of what content says of an item's offset towards nothing (above 0)."""
+    factor_regularization: float = setting(25.0, above=0, tried=(5, 100))
     """Pull of the factors towards zero (above 0)."""
     sweeps: int = setting(8, least=1)
-    """Times factors of users and of items are found in turn (1 or more)."""
+    """Times what users want and the factors of items are found in turn (1 or more)."""
     noise: float = setting(0.75, above=0, tried=(0.2, 3))
     """Variance of a rating around its expectation (above 0)."""
     offset_variance: tuple[float, ...] = setting((0.1, 0.3), above=0)
@@ -48,6 +52,10 @@ class RatingConfig(ModelConfig):
     """
     profile_directions: int = setting(64, least=1)
     """Directions of profiles that are read, the widest (1 or more)."""
+    choice_regularization: tuple[float, ...] = setting((100.0, 300.0, 1000.0), above=0)
+    """The same of what the choice of items says, at each number of ratings (above 0)."""
+    choice_directions: int = setting(16, least=1)
+    """Directions in which users' choices differ that are read, the widest (1 or more)."""
     newest: int = setting(200, least=1)
     """Support events that the process sees, the newest (1 or more): bounds the solve."""
     held_out: int = setting(1500, least=1)
@@ -123,6 +131,33 @@ def offsets_of_ratings(
     )
 
 
+def started_by_content(
+    behaviour: Behaviour, offsets: Offsets, damping: float, config: RatingConfig
+) -> tuple[Offsets, np.ndarray]:
+    """The same offsets, but those of items pulled towards what their content says instead of
+    towards zero, and the weights [C + 1] of content and of a constant that say it.
+
+    A ridge over items, in which the mean of what an item got counts by how much of it is no chance.
+    Of items that somebody rated, how many did says something too; the others are new, not unloved.
+    """
+    histories, content = behaviour.histories, behaviour.content
+    weights, n_items = behaviour.weights_of(histories.owners), len(content)
+    left = offsets.above_items(histories) - offsets.users(histories)[histories.owners]
+    counts = np.bincount(histories.items, weights, n_items)
+    sums = np.bincount(histories.items, weights * left, n_items) + counts * offsets.items
+    met, whole = counts > 0, np.maximum(counts + damping, 1e-12)
+    columns = np.column_stack([content[met], np.log(counts[met])])
+    middle = counts[met] @ columns / max(counts.sum(), 1e-12)
+    columns = np.column_stack([columns - middle, np.ones(len(columns))])
+    confidence = (counts / whole)[met, None]
+    gram = columns.T @ (columns * confidence) + config.content_pull * np.eye(columns.shape[1])
+    told = np.linalg.solve(gram, columns.T @ (sums / whole)[met])
+    by_content = np.append(told[:-2], -middle[:-1] @ told[:-2]).astype(np.float32)
+    start = content @ by_content[:-1] + by_content[-1]
+    start[met] += columns[:, -2:] @ told[-2:]
+    return replace(offsets, items=(sums + damping * start) / whole), by_content
+
+
 def factors_of(
     histories: Histories,
     residual: np.ndarray,
@@ -130,17 +165,56 @@ def factors_of(
     rng: np.random.Generator,
     config: RatingConfig,
 ) -> np.ndarray:
-    """[N, dim] item factors of the residuals, users' factors drawn to unit variance, by alternating
-    ridge solves.
+    """[N, dim] item factors of the residuals under users drawn from a standard normal, by
+    expectation maximisation: what is not known of a user counts beside what is likely, or the
+    factors would fit users of few ratings too well (Tipping and Bishop 1999, section 3.2, with a
+    pull; users' offsets from the items' are found with them).
     """
-    by_item, order = histories.transposed(n_items)
-    items = rng.normal(0.0, 0.1, (n_items, config.dim)).astype(np.float32)
-    ones = np.ones(len(residual), np.float32)
-    ridge = config.factor_regularization * np.eye(config.dim, dtype=np.float32)
-    users = items
+    chosen = histories.matrix(n_items)
+    values = histories.matrix(n_items, residual)
+    factors = rng.normal(0.0, 0.1, (n_items, config.dim)).astype(np.float32)
     for _ in range(config.sweeps):
-        users = ridge_rows(histories, ones, residual, items, ridge)
-        items = ridge_rows(by_item, ones, residual[order], users, ridge)
-    _, spread = np.linalg.eigh(np.cov(users, rowvar=False) + 1e-9 * np.eye(config.dim))
-    rotated = items @ spread
-    return np.asarray(rotated * (users @ spread).std(0), np.float32)
+        factors = _maximised(chosen, values, factors, config)
+    return factors
+
+
+def _maximised(
+    chosen: csr_matrix, values: csr_matrix, factors: np.ndarray, config: RatingConfig
+) -> np.ndarray:
+    """Factors made most likely by users as these `factors` see them, turned and scaled so that the
+    users are of unit variance.
+    """
+    n_items, dim = factors.shape
+    offset = np.float32(config.offset_variance[0] ** 0.5)
+    rows = np.column_stack([factors, np.full(n_items, offset)])
+    first, second = np.triu_indices(dim + 1)
+    products = rows[:, first] * rows[:, second]
+    unit = np.eye(dim + 1)
+    moments, wanted = np.zeros_like(products), np.zeros_like(rows)
+    total = np.zeros(len(first))
+    for start in range(0, chosen.shape[0], ROWS_AT_ONCE):
+        users = slice(start, start + ROWS_AT_ONCE)
+        met, rated = chosen[users], values[users]
+        variance = np.linalg.inv(unit + _square(met @ products, dim + 1) / config.noise)
+        mean = np.einsum("ufg,ug->uf", variance, rated @ rows) / config.noise
+        likely = variance[:, first, second] + mean[:, first] * mean[:, second]
+        moments += met.T @ likely.astype(np.float32)
+        wanted += rated.T @ mean.astype(np.float32)
+        total += likely.sum(0)
+    pull = config.factor_regularization * np.eye(dim)
+    for start in range(0, n_items, ROWS_AT_ONCE):
+        items = slice(start, start + ROWS_AT_ONCE)
+        grams = _square(moments[items], dim + 1)
+        left = wanted[items, :dim] - offset * grams[:, :dim, dim]
+        rows[items, :dim] = np.linalg.solve(grams[:, :dim, :dim] + pull, left[..., None])[..., 0]
+    spread = _square(total[None] / chosen.shape[0], dim + 1)[0, :dim, :dim]
+    return np.asarray(rows[:, :dim] @ np.linalg.cholesky(spread), np.float32)
+
+
+def _square(halves: np.ndarray, dim: int) -> np.ndarray:
+    """[M, dim, dim] symmetric matrices from their upper halves [M, dim (dim + 1) / 2]."""
+    first, second = np.triu_indices(dim)
+    whole = np.empty((len(halves), dim, dim), np.float64)
+    whole[:, first, second] = halves
+    whole[:, second, first] = halves
+    return whole

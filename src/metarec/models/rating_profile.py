@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -110,14 +110,28 @@ class ProfileEquations:
         """Normal equations of each half of the users."""
         return [self._of_half(who) for who in self._who]
 
-    def best_pull(self, pulls: Sequence[float]) -> float | None:
+    def along(self, columns: np.ndarray) -> ProfileEquations:
+        """Of the same users along other columns [U, D], each at one spread."""
+        middle = np.average(columns, axis=0, weights=self.weights)
+        spread = np.sqrt(np.average((columns - middle) ** 2, axis=0, weights=self.weights))
+        directions = np.diag(1.0 / np.maximum(spread, 1e-6))
+        return replace(
+            self, middle=middle, directions=directions, columns=(columns - middle) @ directions
+        )
+
+    def beside(self, start: np.ndarray) -> ProfileEquations:
+        """Of what is left beside a `start` [U, F + 1] of each user."""
+        explained = np.einsum("ufg,ug->uf", self.certainty, start / self.constants)
+        return replace(self, said=self.said - explained)
+
+    def best_pull(self, pulls: Sequence[float], clear: float = 2.0) -> float | None:
         """The one by which halves of the users gain most by each other; None where no pull gains by
-        two standard errors.
+        `clear` standard errors.
         """
         gains = {pull: self._gains(pull) for pull in pulls}
         best = max(gains, key=lambda pull: float(gains[pull].sum()))
         found = gains[best]
-        is_clear = found.mean() > 2.0 * found.std() / max(len(found), 1) ** 0.5
+        is_clear = found.mean() > clear * found.std() / max(len(found), 1) ** 0.5
         return best if is_clear else None
 
     @property

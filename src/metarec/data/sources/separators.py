@@ -65,8 +65,7 @@ def _by_tabs(content: bytes) -> bytes:
     if b'"' in content:
         lines = content.decode("utf-8", errors="replace").split("\n")
         return "\n".join("\t".join(_CELL.findall(line)) for line in lines).encode()
-    bare = re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", content)
-    return re.sub(rb"[ \t]+", b"\t", bare)
+    return b"\n".join(b"\t".join(line.split()) for line in content.split(b"\n"))
 
 
 def beginning(source: Path | bytes) -> str:

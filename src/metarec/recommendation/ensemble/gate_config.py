@@ -43,6 +43,10 @@ class GateConfig(ModelConfig):
     """Pull of weights towards 0, and of popularity's towards 1 (0 or more)."""
     reach: int = setting(100, least=2)
     """Places of the current order within which pairs are compared (2 or more)."""
+    near: int = setting(300, least=2)
+    """Candidates that the ranking steps ask, beside what is relevant: the best after the likelihood
+    steps (2 or more).
+    """
     ndcg_places: int = setting(10, least=1)
     """Places of the NDCG that is raised (1 or more)."""
     recall_places: int = setting(20, least=1)

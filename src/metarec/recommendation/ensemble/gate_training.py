@@ -67,14 +67,26 @@ def train_gate(
     def penalty() -> Tensor:
         return _roughness(raw, config) + pull * _distance(raw, anchor)
 
+    draw = partial(_draw, tasks, rng, weights, config)
     with one_thread():
-        for steps, measure in (
-            (config.likelihood_steps, _likelihood_loss),
-            (config.ranking_steps, partial(_ranking_loss, config=config)),
-        ):
-            loss = partial(_mean_loss, raw, tasks, measure)
-            _descend(raw, loss, penalty, partial(_draw, tasks, rng, weights, config), steps, config)
+        loss = partial(_mean_loss, raw, tasks, _likelihood_loss)
+        _descend(raw, loss, penalty, draw, config.likelihood_steps, config)
+        near = [_near(raw, point, some, config.near) for point, some in enumerate(tasks)]
+        loss = partial(_mean_loss, raw, near, partial(_ranking_loss, config=config))
+        _descend(raw, loss, penalty, draw, config.ranking_steps, config)
     return _learned(raw, names, shots)
+
+
+@torch.no_grad()
+def _near(raw: Raw, point: int, tasks: GateTasks, most: int) -> GateTasks:
+    """All that is relevant, and the best of the other candidates: what stands far behind after the
+    first steps stays out of reach of the first places, and would be asked at every step.
+    """
+    most = max(most, int(tasks.is_relevant.sum(1).max()))
+    if most >= tasks.popularity.shape[1]:
+        return tasks
+    scores = _scores(raw, point, tasks).masked_fill(tasks.is_relevant, torch.inf)
+    return tasks.at(scores.topk(most, 1, sorted=False).indices)
 
 
 def _untrained(names: tuple[str, ...], shots: tuple[int, ...], statistics: int) -> Raw:
