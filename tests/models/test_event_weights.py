@@ -16,7 +16,7 @@ from metarec.models.local_knn import LocalKnnConfig
 from metarec.models.markov import Markov
 from metarec.models.markov_counts import MarkovConfig
 from metarec.models.registry import MODELS, config_of
-from metarec.models.repeat import Repeat, RepeatConfig, are_wanted
+from metarec.models.repeat import RepeatConfig, are_wanted
 from metarec.models.trend import TrendConfig
 from metarec.recommendation.configs import BESIDE
 from models.tastes import context_at, two_tastes
@@ -83,15 +83,8 @@ def test_models_that_sum_over_events_share_these_settings() -> None:
     assert LocalKnnConfig().max_sharpness == 2.0
 
 
-def test_cells_of_repeats_end_where_it_is_said_in_any_order() -> None:
-    behaviour, rng = two_tastes(), np.random.default_rng(0)
-    plain = Repeat.fit(behaviour, rng)
-    fewer, same = (
-        Repeat.fit(behaviour, rng, RepeatConfig(ages=ages)) for ages in ((1.5,), (9.5, 0.5, 2.5))
-    )
-    assert plain.shares.shape == (3, 4, 4) and fewer.shares.shape == (3, 4, 2)
-    np.testing.assert_array_equal(plain.shares, same.shares)
-    assert not are_wanted(behaviour, RepeatConfig())
+def test_where_nothing_is_taken_twice_nothing_is_learned_of_repeats() -> None:
+    assert not are_wanted(two_tastes(), RepeatConfig())
     assert Markov.config == MarkovConfig()
 
 

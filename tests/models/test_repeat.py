@@ -1,6 +1,9 @@
-"""What is wanted again: by what was done with an item, and by the item's own habit."""
+"""What is wanted again: by how much is known, what was done with an item, and its own habit."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,9 +12,12 @@ import pytest
 from metarec import Dataset, Recommender, Request
 from metarec.data.cold_users import Horizon
 from metarec.models.base import dense
-from metarec.models.repeat import Repeat
+from metarec.models.repeat import Repeat, RepeatConfig
+from metarec.recommendation.candidates.some_items import Asking, StandIns
 
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
+DAILY = ("messenger", "browser")
+"""Apps that every one of their users opens again and again."""
 
 
 def groceries(users: int = 90) -> Dataset:
@@ -26,9 +32,33 @@ def groceries(users: int = 90) -> Dataset:
     return Dataset(interactions=frame, name="groceries")
 
 
+def phones(users: int = 80) -> Dataset:
+    """Everybody has the two daily apps and ten others of thirty, opened once; the most popular
+    ones, games that all try, are left after a look.
+    """
+    rng, rows = np.random.default_rng(1), []
+    for user in range(users):
+        own = [
+            *DAILY,
+            *(f"game{n}" for n in range(4)),
+            *(f"app{n}" for n in rng.permutation(30)[:6]),
+        ]
+        opened = list(rng.permutation(own))
+        for app in rng.choice(DAILY, 25):
+            opened.insert(int(rng.integers(opened.index(app), len(opened))) + 1, app)
+        rows += [(f"u{user}", app, 1.7e9 + step) for step, app in enumerate(opened)]
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    return Dataset(interactions=frame, name="phones")
+
+
 @pytest.fixture(scope="module")
 def model() -> Recommender:
     return Recommender.fit(groceries(), preset="tiny", encoder="none", horizon=SHORT)
+
+
+@pytest.fixture(scope="module")
+def phone() -> Recommender:
+    return Recommender.fit(phones(), preset="tiny", encoder="none", horizon=SHORT)
 
 
 def test_an_item_is_wanted_again_as_it_always_was(model: Recommender) -> None:
@@ -44,7 +74,47 @@ def test_an_item_is_wanted_again_as_it_always_was(model: Recommender) -> None:
     assert scores[milk] > scores[toaster]
 
 
-def test_models_without_habits_still_load(model: Recommender) -> None:
-    repeat = model.ensemble.scorers["repeat"]
-    old = {"shares": repeat.arrays()["shares"], "n_items": np.array([26])}
-    assert Repeat.from_arrays(old).habits.tolist() == [1.0] * 26
+def test_after_many_items_known_once_those_of_every_day_come_first(phone: Recommender) -> None:
+    """Three events taught the gate, ten are known, and nothing says how often."""
+    rest = [*(f"game{n}" for n in range(4)), *(f"app{n}" for n in range(4))]
+    for history in ([*DAILY, *rest], [*rest, *DAILY]):
+        [slate] = phone.recommend([Request(history=history)], k=2)
+        assert {*slate.item_ids} == {*DAILY}
+
+
+def test_the_more_is_known_the_likelier_is_a_repeat(phone: Recommender) -> None:
+    repeat = phone.ensemble.scorers["repeat"]
+    rest = [f"app{n}" for n in range(9)]
+    known = [Request(history=history) for history in (rest[:1], rest[:3], rest)]
+    told = Request(history=["browser"] * 9)
+    chances = dense(repeat.evidence(phone.users([*known, told])[0])).sum(1)
+    assert 0 < chances[0] < chances[1] < chances[2] < 1 and chances[3] > 2 * chances[0]
+
+
+def test_repeats_are_a_part_of_the_score_whoever_asks(phone: Recommender, tmp_path: Path) -> None:
+    requests = [Request(history=["app1", "browser"]), Request(), Request(history=["game1"] * 3)]
+    scores, parts = phone.score(requests), phone.score_parts(requests)
+    np.testing.assert_allclose(sum(parts.values()), scores, atol=1e-4)
+    assert (parts["repeat"] > 0).sum(1).tolist() == [2, 0, 1]
+    items = np.arange(len(phone.vocabulary))
+    stand_ins = StandIns(items=items, weights=np.ones(len(items), np.float32))
+    asking = Asking.of(phone.ensemble, phone.users(requests)[0], stand_ins)
+    np.testing.assert_allclose(asking.scores(items[3:]), scores[:, 3:], atol=1e-4)
+    phone.save(tmp_path / "phone")
+    np.testing.assert_array_equal(Recommender.load(tmp_path / "phone").score(requests), scores)
+
+
+def test_the_order_of_settings_and_the_weight_of_users_count_as_said(phone: Recommender) -> None:
+    behaviour = replace(phone.behaviour(), words=None)
+
+    def fitted(weights: np.ndarray | None = None, **settings: tuple[float, ...]) -> Repeat:
+        some = replace(behaviour, weights=weights)
+        return Repeat.fit(some, np.random.default_rng(0), RepeatConfig(**settings))
+
+    plain = fitted()
+    same = fitted(strengths=(0.7, 0.35), supports=(50, 20, 10, 5, 3, 2, 1))
+    np.testing.assert_allclose(plain.order, same.order, atol=1e-3)
+    users = len(behaviour.histories)
+    np.testing.assert_allclose(plain.habits, fitted(np.ones(users)).habits)
+    first = fitted(np.where(np.arange(users) < 5, users / 5.0, 0.0))
+    assert np.abs(first.habits - plain.habits).max() > 0.1

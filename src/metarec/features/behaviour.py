@@ -50,6 +50,8 @@ class Behaviour:
     """What each training user refused."""
     repeats: Histories = None  # type: ignore[assignment]  # filled in below, never None
     """Targets after the cut on items of the pool."""
+    acts: Events | None = None
+    """Every act in order; None where nobody is known to have acted twice on an item."""
     cut: np.ndarray | None = None
     """[U] events of each user in the pool; None: by the length of the history."""
 
@@ -85,6 +87,7 @@ class Behaviour:
             whole=histories if same else self.whole.users(indexes),
             refused=self.refused.users(indexes),
             repeats=self.repeats.users(indexes),
+            acts=None if self.acts is None else self.acts.users(indexes),
             cut=None if self.cut is None else self.cut[indexes],
             profiles=self.profiles[indexes],
             weights=None if self.weights is None else self.weights[indexes],
@@ -217,6 +220,7 @@ def cut_histories(
         "histories": pool.then(later.where(~known)),
         "whole": whole,
         "repeats": later.where(known & later.is_target),
+        "acts": events,
         "cut": pool.lengths,
     }
 

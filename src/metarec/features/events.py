@@ -51,6 +51,16 @@ class Events:
         arrays = {name: getattr(self, name)[keep] for name in _ARRAYS}
         return Events(n_users=self.n_users, **arrays)
 
+    def users(self, indexes: np.ndarray) -> Events:
+        """The acts of these users, in this order."""
+        start = np.searchsorted(self.owners, np.arange(self.n_users + 1))
+        lengths = np.diff(start)[indexes]
+        offsets = offsets_of(lengths)
+        take = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - start[indexes], lengths)
+        arrays = {name: getattr(self, name)[take] for name in _ARRAYS}
+        arrays["owners"] = np.repeat(np.arange(len(indexes)), lengths)
+        return Events(n_users=len(indexes), **arrays)
+
     @cached_property
     def _pairs(self) -> np.ndarray:
         """[E] int64: a number for each (user, item)."""

@@ -97,6 +97,15 @@ OTHERS = (
     *("popularity", "item_statistics", "acceptance", "refused", "wish"),
 )
 """Names of what else adds to a score, is set or is saved beside models."""
+
+
+def weighed(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of these models that gates weigh: all but that of repeats, which says by itself how
+    likely one is.
+    """
+    return tuple(name for name in names if name != REPEAT)
+
+
 _MODELS: Extensions[type[Model]] = Extensions(
     kind="model",
     table=MODELS,

@@ -1,10 +1,15 @@
-"""What a user took before, wanted again: how often items of a history become targets once more.
+"""What a user took before, wanted again: the chance that the next act is on an item of theirs.
 
-Kept as shares counted over training users: an item of the pool is put in a cell by how strong the
-act was, how often it was done and how recently, and the share of such items that became a target
-after the cut is its evidence (Anderson et al. 2014, "The dynamics of repeat consumption", find
-recency and number to carry most), times how much oftener than others in such states this item is
-taken again: milk is, a toaster is not. Where nothing was ever taken twice the model is left out.
+Two steps, each learned on what training users did after their first items: whether the next act is
+on a known item at all (a logistic regression on how many items and how many more acts are known),
+and on which of them (a softmax over strength, number of acts, recency and the item's own habit:
+how much oftener than an even share of a user's repeats goes to it; milk is taken again, a toaster
+is not). Anderson et al. 2014, "The dynamics of repeat consumption", find recency and number to
+carry most. Both steps are learned twice: from all acts, and from the same users as if each item
+had been told once, in the order of the first acts, as many a client tells a history.
+
+The rest of the chance is shared by new items as the gate orders them
+(`recommendation.ensemble.repeats`). Where nothing was ever taken twice the model is left out.
 """
 
 from __future__ import annotations
@@ -21,6 +26,15 @@ from metarec.features.behaviour import Behaviour
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
+from metarec.models.repeat_fit import (
+    Habits,
+    Samples,
+    chance_of_again,
+    likeliest_chance,
+    likeliest_order,
+    samples_after,
+    softmax,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,35 +42,39 @@ class RepeatConfig(ModelConfig):
     """Hyper-parameters of repeats."""
 
     strengths: tuple[float, ...] = setting((0.35, 0.7), above=0)
-    """Ends of the cells of strength (each above 0), beside 1 for the strongest kind."""
-    counts: tuple[float, ...] = setting((1.5, 2.5, 4.5), above=0)
-    """Ends of the cells of number of acts (each above 0)."""
-    ages: tuple[float, ...] = setting((0.5, 2.5, 9.5), above=0)
-    """Ends of the cells of recency, in events since (each above 0)."""
+    """Ends of the classes of strength (each above 0), beside 1 for the strongest kind."""
+    supports: tuple[int, ...] = setting((1, 2, 3, 5, 10, 20, 50), least=1)
+    """Numbers of items after which training users are asked what they took again (each 1 or
+    more).
+    """
     min_share: float = setting(0.01, least=0, most=1)
     """Share of repeats among what users took after the cut, in [0, 1], from which on they are
     learned.
     """
     min_repeats: int = setting(20, least=1)
     """Their number from which on (1 or more)."""
-    damping: float = setting(20.0, above=0)
-    """Items' worth of pull of a cell's share towards everyone's (above 0)."""
-    item_damping: float = setting(5.0, above=0)
-    """Expected repeats' worth of pull of an item's own habit towards what its state tells (above
-    0).
-    """
+    item_damping: float = setting(1.0, above=0)
+    """Users' worth of pull of an item's own habit towards an even share of repeats (above 0)."""
+    shrinkage: float = setting(1e-3, above=0)
+    """Pull of what is learned towards 0 (above 0)."""
+    max_users: int = setting(5_000, least=1)
+    """Training users that teach, drawn at random (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat:
-    """Evidence = share of items in this state that were taken again; 0 outside the history."""
+    """Evidence = chance that the next act is on this item; 0 outside the history."""
 
-    shares: np.ndarray
-    """[strengths, counts, ages] float32."""
+    chance: np.ndarray
+    """[2, 4] weights of whether the next act repeats: as if each item were told once; all acts."""
+    order: np.ndarray
+    """[2, 4 + strengths] weights of which item is repeated, the same two ways."""
     habits: np.ndarray
-    """[N] float32: how much oftener an item is taken again than its states tell; 1 where nothing
+    """[N] float32: how much oftener than an even share of repeats goes to an item; 1 where nothing
     is known.
     """
+    longest: int
+    """Items of the longest support that taught."""
     config: RepeatConfig = RepeatConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "strength", "count"})
 
@@ -64,25 +82,40 @@ class Repeat:
     def fit(
         cls, behaviour: Behaviour, rng: np.random.Generator, config: RepeatConfig | None = None
     ) -> Repeat:
-        """Count over the training users' pools."""
-        config, pool = config or cls.config, behaviour.histories.first(behaviour.pools)
-        cells, shape = _cells(pool, config)
-        again = np.isin(_pairs(pool), _pairs(behaviour.repeats)).astype(np.float64)
-        weights, size = behaviour.weights_of(pool.owners), int(np.prod(shape))
-        taken = np.bincount(cells, weights * again, size)
-        every = np.bincount(cells, weights, size)
-        mean = taken.sum() / max(every.sum(), 1e-9)
-        shares = (taken + config.damping * mean) / (every + config.damping)
-        counted, expected = (
-            np.bincount(pool.items, weights * of_item, behaviour.n_items)
-            for of_item in (again, shares[cells])
-        )
-        habits = (counted + config.item_damping) / (expected + config.item_damping)
-        return cls(
-            shares=shares.reshape(shape).astype(np.float32),
-            habits=habits.astype(np.float32),
+        """Learn both ways from what training users did after their first items."""
+        config, events = config or cls.config, behaviour.acts
+        assert events is not None, "fitted only where acts are repeated"
+        weights = behaviour.weights_of(np.arange(events.n_users))
+        habits = Habits.of(events, behaviour.n_items, weights, config.item_damping)
+        users = np.sort(rng.spawn(1)[0].permutation(events.n_users)[: config.max_users])
+        some = events.users(users)
+        ways = [
+            samples_after(some, config.supports, weights[users], every_act=every)
+            for every in (False, True)
+        ]
+        start = cls(
+            chance=np.zeros((2, 4)),
+            order=np.zeros((2, 4 + len(config.strengths))),
+            habits=habits.of_items,
+            longest=max(int(way.known.lengths.max(initial=1)) for way in ways),
             config=config,
         )
+        others = [
+            habits.of_others(users[way.users][way.known.owners], way.known.items) for way in ways
+        ]
+        taught = list(zip(ways, others, strict=True))
+        return replace(
+            start,
+            chance=np.stack([start._likeliest_chance(way) for way in ways]),
+            order=np.stack([start._likeliest_order(*way) for way in taught]),
+        )
+
+    def _likeliest_chance(self, way: Samples) -> np.ndarray:
+        return likeliest_chance(self._columns_of_users(way.known), way, self.config.shrinkage)
+
+    def _likeliest_order(self, way: Samples, habits: np.ndarray) -> np.ndarray:
+        columns = self._columns_of_items(way.known, habits)
+        return likeliest_order(columns, way, self.config.shrinkage)
 
     @property
     def n_items(self) -> int:
@@ -90,11 +123,35 @@ class Repeat:
         return len(self.habits)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
-        """[B, N], sparse."""
-        support = users.support
-        cells, _ = _cells(support, self.config)
-        shares = self.shares.ravel()[cells] * self.habits[support.items]
-        return support.matrix(self.n_items, shares)
+        """[B, N], sparse; each row sums to the chance that the next act is a repeat."""
+        return users.support.matrix(self.n_items, self._chances(users.support))
+
+    def _chances(self, support: Histories) -> np.ndarray:
+        """[E] of each event's item."""
+        tells = np.bincount(support.owners, support.counts > 1, len(support)) > 0
+        of_users = self._columns_of_users(support)
+        of_items = self._columns_of_items(support, self.habits[support.items])
+        found = [
+            chance_of_again(of_users, chance)[support.owners]
+            * softmax(of_items @ order, support.owners, len(support))
+            for chance, order in zip(self.chance, self.order, strict=True)
+        ]
+        return np.asarray(np.where(tells[support.owners], found[1], found[0]))
+
+    def _columns_of_users(self, known: Histories) -> np.ndarray:
+        """[B, 4] what tells whether the next act repeats."""
+        items = np.clip(known.lengths, 1, self.longest)
+        more = np.bincount(known.owners, known.counts, len(known)) - known.lengths
+        logs = np.log(items)
+        return np.stack([np.ones(len(items)), logs, logs**2, np.log1p(more)], axis=1)
+
+    def _columns_of_items(self, known: Histories, habits: np.ndarray) -> np.ndarray:
+        """[E, 4 + strengths] what tells which item is repeated."""
+        age = np.repeat(known.lengths, known.lengths) - 1 - known.positions
+        ends = np.sort(np.array(self.config.strengths, np.float32))
+        weaker = known.strengths[:, None] <= ends
+        columns = (np.log(known.counts), np.log1p(age), age == 0, np.log(habits))
+        return np.concatenate([np.stack(columns, axis=1), weaker], axis=1)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -104,38 +161,29 @@ class Repeat:
         return replace(self, habits=np.pad(self.habits, (0, new), constant_values=1.0))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The shares and the habits."""
-        return {"shares": self.shares, "habits": self.habits}
+        """Everything learned."""
+        return {
+            "chance": self.chance,
+            "order": self.order,
+            "habits": self.habits,
+            "longest": np.array([self.longest]),
+        }
 
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: RepeatConfig | None = None
     ) -> Repeat:
-        """From `arrays()`; models saved before items had habits have none."""
-        habits = arrays.get("habits")
-        if habits is None:
-            habits = np.ones(int(arrays["n_items"][0]), np.float32)
-        return cls(shares=arrays["shares"], habits=habits, config=config or cls.config)
+        """From `arrays()`."""
+        return cls(
+            chance=arrays["chance"],
+            order=arrays["order"],
+            habits=arrays["habits"],
+            longest=int(arrays["longest"][0]),
+            config=config or cls.config,
+        )
 
 
 def are_wanted(behaviour: Behaviour, config: RepeatConfig) -> bool:
     """Whether enough of what training users took after the cut they had taken before."""
     repeats, new = len(behaviour.repeats.items), len(behaviour.targets.items)
     return repeats >= config.min_repeats and repeats >= config.min_share * (repeats + new)
-
-
-def _cells(histories: Histories, config: RepeatConfig) -> tuple[np.ndarray, tuple[int, ...]]:
-    """[E] number of the cell of each event, and how many cells there are along each axis."""
-    age = np.repeat(histories.lengths, histories.lengths) - 1 - histories.positions
-    axes = (
-        (config.strengths, histories.strengths),
-        (config.counts, histories.counts),
-        (config.ages, age),
-    )
-    cells = tuple(np.searchsorted(np.sort(np.array(e, np.float32)), known) for e, known in axes)
-    shape = tuple(len(ends) + 1 for ends, _ in axes)
-    return np.asarray(np.ravel_multi_index(cells, shape)), shape
-
-
-def _pairs(histories: Histories) -> np.ndarray:
-    return np.asarray(histories.owners * 2**32 + histories.items)

@@ -84,6 +84,7 @@ class Retrieval:
             self.always,
             self.late,
             _spoken_for(asking),
+            np.zeros(0, np.int64) if asking.repeated is None else asking.repeated.columns,
             cells.first_of(order[:enough], most),
             cells.last_of(order[:COLD_CELLS], COLD_EACH),
         ]

@@ -21,6 +21,7 @@ from metarec.models.base import Evidence
 from metarec.recommendation.candidates.cells import Cells
 from metarec.recommendation.ensemble.blend import REFUSED_ITEM, Ensemble
 from metarec.recommendation.ensemble.gate import Gate
+from metarec.recommendation.ensemble.repeats import Repeated
 
 HEAD, SAMPLED = 2048, 2048
 """Most popular items that stand for themselves, and about how many stand for all the rest."""
@@ -101,6 +102,8 @@ class Asking:
         out = np.zeros((len(users), len(items)), np.float32)
         for gate, share in self.gates:
             out += share[:, None] * gate.score_some(base, shares, lengths)
+        if self.repeated is not None:
+            self.repeated.among(items).add(out)
         if ensemble.is_refused:
             out += REFUSED_ITEM * ensemble.acceptance[items]
         if ensemble.trend is not None:
@@ -123,6 +126,11 @@ class Asking:
         at = ensemble.gate.at(self.users.support.lengths)["popularity_weight"]
         found = ensemble.gate.score_some(known, told, self.users.support.lengths)
         return np.asarray(found - at[:, None] * base[0])
+
+    @cached_property
+    def repeated(self) -> Repeated | None:
+        """What they took before, where it may come again."""
+        return self.ensemble.repeated(self.users)
 
     @cached_property
     def spoken_for(self) -> dict[str, sp.csr_matrix]:

@@ -25,7 +25,7 @@ from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
 from metarec.models.local_knn import LocalKnn
 from metarec.models.place import Place
-from metarec.models.registry import READ_CONTEXT
+from metarec.models.registry import READ_CONTEXT, REPEAT, weighed
 from metarec.models.ridge import with_one
 from metarec.models.search import Search
 from metarec.models.transferred import Transferred
@@ -34,6 +34,7 @@ from metarec.recommendation.ensemble.gate import Gate
 from metarec.recommendation.ensemble.given import GivenGates
 from metarec.recommendation.ensemble.prior import Trial
 from metarec.recommendation.ensemble.refusals import REFUSAL
+from metarec.recommendation.ensemble.repeats import Repeated
 from metarec.recommendation.ensemble.scorers import scorers_of, under
 from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.scratch import PIECE, Scratch
@@ -83,6 +84,8 @@ class Ensemble:
     def parts(self, users: UserBatch) -> dict[str, np.ndarray]:
         """The addends of the log-score, by name, each [B, N] float32."""
         parts = self._gated(users)
+        if (again := self.repeated(users)) is not None:
+            parts[REPEAT] = again.part(np.sum(list(parts.values()), axis=0))
         if self.acceptance.any():
             parts["acceptance"] = np.tile(REFUSED_ITEM * self.acceptance, (len(users), 1))
         if self.trend is not None:
@@ -96,7 +99,8 @@ class Ensemble:
         return parts
 
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
-        evidence = {name: dense(model.evidence(users)) for name, model in self.scorers.items()}
+        names = weighed(tuple(self.scorers))
+        evidence = {name: dense(self.scorers[name].evidence(users)) for name in names}
         known, lengths = (self.popularity, self.item_statistics), users.support.lengths
         parts: dict[str, np.ndarray] = {}
         for gate, share in self.shares_of_gates(users):
@@ -123,6 +127,8 @@ class Ensemble:
         shape = (len(users), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
         self._score_told(users, out)
+        if (again := self.repeated(users)) is not None:
+            again.add(out)
         if self.is_refused:
             out += REFUSED_ITEM * self.acceptance
         if self.trend is not None:
@@ -147,6 +153,12 @@ class Ensemble:
             self._score(users.rows(rows), self.base, some, gate)
             out[rows] += share[rows, None] * some
 
+    def repeated(self, users: UserBatch) -> Repeated | None:
+        """What they took before, where it may come again."""
+        if (model := self.scorers.get(REPEAT)) is None:
+            return None
+        return Repeated.of(model, users, self.shares_of_gates(users), self.gate)
+
     def shares_of_gates(self, users: UserBatch) -> list[tuple[Gate, np.ndarray]]:
         """Each gate that says something, and its share [B] in the score of each user: who is known
         by more than history and profile is ranked by the gate for them, who asks between few items
@@ -170,13 +182,10 @@ class Ensemble:
     def _are_told(self, users: UserBatch) -> np.ndarray:
         """[B] whether any model of `READ_CONTEXT` knows something of each user."""
         told = np.zeros(len(users), bool)
-        for name in self._context_models if self.context_gate is not None else ():
-            told |= knows(self.scorers[name], users)
+        if self.context_gate is not None:
+            for name in set(READ_CONTEXT).intersection(self.scorers):
+                told |= knows(self.scorers[name], users)
         return told
-
-    @property
-    def _context_models(self) -> tuple[str, ...]:
-        return tuple(name for name in self.scorers if name in READ_CONTEXT)
 
     def _score(
         self, users: UserBatch, base: np.ndarray, out: np.ndarray, gate: Gate | None = None
@@ -365,7 +374,8 @@ class Ensemble:
         none.
         """
         arrays = with_current_names(arrays, ARRAYS)
-        own = tuple(name for name in names if name not in READ_CONTEXT)
+        every = weighed(names)
+        own = tuple(name for name in every if name not in READ_CONTEXT)
         return cls(
             popularity=arrays["popularity"],
             item_statistics=arrays["item_statistics"],
@@ -374,7 +384,7 @@ class Ensemble:
             scorers=scorers_of({name: configs.get(name) for name in names}, arrays),
             gate=Gate.from_arrays(own, under("gate", arrays)),
             given=GivenGates.from_arrays(own, under("given", arrays)),
-            context_gate=Gate.from_arrays(names, under("context_gate", arrays))
+            context_gate=Gate.from_arrays(every, under("context_gate", arrays))
             if any(name.startswith("context_gate/") for name in arrays)
             else None,
             refusal=float(arrays["refusal"][0]) if "refusal" in arrays else REFUSAL,

@@ -51,6 +51,11 @@ class Gate:
     """[K, M] at least 0."""
     smoothing: Float[np.ndarray, "points scorers"]
     """[K, M] above 0: the share of popularity at which a scorer's evidence starts to count."""
+    mixing: Float[np.ndarray, "points 2"] | None = None
+    """[K, 2] by what scores are divided for exp(score) to be likeliest as chances of new items, and
+    the log of what these come to together; None where nothing is taken again
+    (`recommendation.ensemble.repeats`).
+    """
 
     def at(self, lengths: Int[np.ndarray, "users"]) -> dict[str, np.ndarray]:
         """`popularity_weight` [B], `statistics_weight` [B, S], `weight` [B, M] and `smoothing` [B,
@@ -70,6 +75,15 @@ class Gate:
         general = 1 + self.statistics_weight.shape[1]
         scorers = general + self.weight.shape[1]
         return found[:, :general], found[:, general:scorers], np.exp(found[:, scorers:])
+
+    def mixing_after(self, lengths: Int[np.ndarray, "users"]) -> Float[np.ndarray, "users 2"]:
+        """[B, 2] `mixing` for supports of these lengths."""
+        return self._mixing.after(lengths)
+
+    @cached_property
+    def _mixing(self) -> Interpolation:
+        assert self.mixing is not None, "learned only where items are taken again"
+        return Interpolation.between(self.points, self.mixing)
 
     @cached_property
     def _by_events(self) -> Interpolation:
@@ -172,13 +186,14 @@ class Gate:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, as named arrays."""
-        return {
+        learned = {
             "points": self.points,
             "popularity_weight": self.popularity_weight,
             "statistics_weight": self.statistics_weight,
             "weight": self.weight,
             "smoothing": self.smoothing,
         }
+        return learned if self.mixing is None else {**learned, "mixing": self.mixing}
 
     @classmethod
     def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Gate:
@@ -186,6 +201,7 @@ class Gate:
         arrays = with_current_names(arrays, ARRAYS)
         return cls(
             names=names,
+            mixing=arrays.get("mixing"),
             **{
                 name: arrays[name]
                 for name in (

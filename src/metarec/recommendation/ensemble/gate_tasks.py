@@ -16,7 +16,7 @@ from metarec.recommendation.ensemble.gate_config import GateConfig
 
 MAX_GIVEN = 150
 """Bound: items that count as few given ones, and as many as the gates between them learn of."""
-_ASKED = "is_asked"
+_ASKED, _ACTS = "is_asked", "acts"
 
 
 Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -43,10 +43,14 @@ class GateTasks:
     """[T, C] bool."""
     is_asked: Tensor = None  # type: ignore[assignment]  # filled in below, never None
     """[T, C] bool: relevant under the circumstances that the task tells."""
+    acts: Tensor = None  # type: ignore[assignment]  # filled in below, never None
+    """[T, C] float32 acts on what is relevant, 0 on all else; 1 each unless given."""
 
     def __post_init__(self) -> None:
         if getattr(self, _ASKED) is None:
             object.__setattr__(self, _ASKED, self.is_relevant)
+        if getattr(self, _ACTS) is None:
+            object.__setattr__(self, _ACTS, self.is_relevant.float())
 
     def told(
         self, context_models: Sequence[int], circumstances: int | None
@@ -112,12 +116,11 @@ def candidates(
     users: np.ndarray,
     answers: Answers,
     rng: np.random.Generator,
-    shown: int = 0,
     hidden: Histories | None = None,
     config: GateConfig | None = None,
 ) -> GateTasks:
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
-    weighed sample of the rest; of the pool only the first `shown` items, and nothing `hidden`.
+    weighed sample of the rest; nothing of the pool, and nothing `hidden`.
     """
     config, n_items = config or GateConfig(), behaviour.n_items
     pools = behaviour.pools[users]
@@ -125,11 +128,6 @@ def candidates(
     is_relevant, allowed = _mask(target, n_items), ~_mask(pool, n_items)
     if hidden is not None:
         allowed[hidden.owners, hidden.items] = False
-        is_relevant &= allowed
-    if shown:
-        support, again = pool.first(shown), behaviour.repeats.users(users)
-        allowed[support.owners, support.items] = True
-        is_relevant[again.owners, again.items] = True
         is_relevant &= allowed
     is_asked = is_relevant & _taken_then(behaviour, users)
     chosen = (is_relevant | _best(answers, config.top)) & allowed
@@ -139,7 +137,11 @@ def candidates(
     rest = (~chosen & allowed).sum(1, keepdims=True)
     stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
     log_weight = np.where(sampled, stands_for, 0.0)
-    return _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)[0]
+    tasks, index = _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)
+    if behaviour.acts is None:
+        return tasks
+    acts = np.take_along_axis(target.matrix(n_items, target.counts).toarray(), index, axis=1)
+    return replace(tasks, acts=torch.from_numpy(acts) * tasks.is_relevant)
 
 
 def _mask(histories: Histories, n_items: int) -> np.ndarray:
@@ -299,6 +301,7 @@ def joined(parts: list[GateTasks]) -> GateTasks:
         is_real=padded("is_real", False),
         is_relevant=padded("is_relevant", False),
         is_asked=padded("is_asked", False),
+        acts=padded("acts", 0.0),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from metarec.recommendation.ensemble.gate import Gate, lifts
@@ -31,6 +32,11 @@ FACTORS = {
 """What each number is tried times: `weight` and `smoothing` of models that read context, `others`
 the weights of all other models.
 """
+
+TEMPERATURES = (0.5, 4.0)
+"""Bounds of what scores are divided by to be chances."""
+MIN_SHARE = 1e-3
+"""The least share of acts that the first candidates are taken to have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +138,38 @@ def ndcg_of(gate: Gate, tasks: list[GateTasks], config: GateConfig) -> np.ndarra
             for point, some in enumerate(tasks)
         ]
     return np.asarray(np.mean(found, axis=0))
+
+
+def with_mixing(gate: Gate, tasks: list[GateTasks], config: GateConfig) -> Gate:
+    """The gate with its `mixing`, by which its scores become chances."""
+    models, found = len(gate.names), []
+    with one_thread():
+        for point, some in enumerate(tasks):
+            scores = _Sums.of(_at(gate, point, models), some).total.double()
+            found.append(_mixing(scores, some, config.ndcg_places))
+    return replace(gate, mixing=np.array(found))
+
+
+def _mixing(scores: Tensor, tasks: GateTasks, places: int) -> tuple[float, float]:
+    """The temperature under which acts on the first `places` candidates are likeliest, and the log
+    of what exp(score / temperature) is divided by for these to have the share of acts that they
+    had. Far down the list scores are no chances, and a temperature that suited them all took the
+    chance of the first for too small (docs/experiments).
+    """
+    scores = scores.masked_fill(~tasks.is_real, -torch.inf)
+    best, at = scores.topk(min(places, scores.shape[1]), 1)
+    acts = (tasks.acts * tasks.is_relevant).double()
+    found = acts.gather(1, at)
+    wanted = found / found.sum(1, keepdim=True).clamp(min=1e-9)
+
+    def loss(log_temperature: float) -> float:
+        told = torch.log_softmax(best / float(np.exp(log_temperature)), 1)
+        return -float((wanted * told.clamp(min=-1e3)).sum(1).mean())
+
+    temperature = float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES)).x))
+    share = float((found.sum(1) / acts.sum(1).clamp(min=1e-9)).mean())
+    sums = (best / temperature).logsumexp(1)
+    return temperature, float(sums.mean()) - float(np.log(max(share, MIN_SHARE)))
 
 
 def _at(gate: Gate, point: int, models: int) -> _Point:

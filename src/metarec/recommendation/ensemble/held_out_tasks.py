@@ -49,25 +49,20 @@ def gather_tasks(
     ask: Ask,
     rng: np.random.Generator,
     *,
-    with_repeats: bool = False,
     rate: Rate | None = None,
     config: GateConfig | None = None,
 ) -> tuple[list[GateTasks], list[GateTasks], list[GateTasks]]:
     """Tasks of the held-out `users` at each support size of the horizon: over the whole catalog,
     and from the same answers between few given candidates, drawn from it, and, where `rate`
     says what they would be rated, chosen by the users themselves.
-
-    Args:
-        with_repeats: items of the support are candidates too, wanted where they were taken again.
     """
     made: tuple[list[GateTasks], list[GateTasks], list[GateTasks]] = ([], [], [])
     batch, aside = users_at_once(behaviour.n_items), rng.spawn(1)[0]
     for shots in behaviour.horizon.shots:
-        shown = shots if with_repeats else 0
         parts: list[list[GateTasks]] = [[], [], []]
         for some in (users[start : start + batch] for start in range(0, len(users), batch)):
             answers = ask(shots, some)
-            parts[0].append(candidates(behaviour, some, answers, rng, shown, config=config))
+            parts[0].append(candidates(behaviour, some, answers, rng, config=config))
             parts[1].append(drawn_candidates(behaviour, some, answers, aside))
             if rate is not None:
                 rated = partial(rate, shots, some)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from metarec.features.behaviour import Behaviour
-from metarec.models.registry import CONTEXT, READ_CONTEXT
+from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, weighed
 from metarec.models.trend import Trend, TrendConfig
 from metarec.recommendation.configs import Configs, config_in
 from metarec.recommendation.ensemble.blend import Ensemble
@@ -17,7 +17,7 @@ from metarec.recommendation.ensemble.gate import Gate
 from metarec.recommendation.ensemble.gate_config import GateConfig, GivenConfig
 from metarec.recommendation.ensemble.gate_tasks import GateTasks, join_tasks
 from metarec.recommendation.ensemble.gate_training import train_gate
-from metarec.recommendation.ensemble.gate_tuning import ndcg_of, tuned
+from metarec.recommendation.ensemble.gate_tuning import ndcg_of, tuned, with_mixing
 from metarec.recommendation.ensemble.given import GivenGates, mean_lift, train_given
 from metarec.recommendation.ensemble.item_statistics import ItemStatisticsConfig, acceptance_of
 from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial
@@ -64,10 +64,11 @@ def fit_ensemble(
     lessons, fitted = _taught(behaviour, names, configs, folds, seed, steps, progress)
     trial = None
     if prior is not None:
-        trial = _tried(support_sizes(behaviour, names), names, lessons.whole, prior, seed, config)
+        asked = weighed(names)
+        trial = _tried(support_sizes(behaviour), asked, lessons.whole, prior, seed, config)
         if not trial.helps:
-            prior, lessons, names = None, lessons.without_taste(names), _others(names)
-    weights = task_weights(behaviour, names, folds)
+            prior, lessons, names = None, lessons.without_taste(asked), _others(names)
+    weights = task_weights(behaviour, folds)
     gate, context_gate = _gates(behaviour, names, lessons.whole, weights, seed, prior, config)
     own_lists = _own_lists(behaviour, fitted.popularity)
     given = _given(behaviour, gate, lessons, own_lists, seed, configs)
@@ -110,7 +111,7 @@ def _taught(
         tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
     )
     fitted = scorers if isinstance(scorers, Fitted) else Fitted.from_arrays(names, configs, scorers)
-    return Lessons.of(join_tasks(tasks), behaviour, names), fitted
+    return Lessons.of(join_tasks(tasks), behaviour), fitted
 
 
 def _given(
@@ -168,7 +169,7 @@ def _gates(
     config: GateConfig,
 ) -> tuple[Gate, Gate | None]:
     """The gate between models of history and profile, and the one between all."""
-    shots = support_sizes(behaviour, names)
+    shots, repeats, names = support_sizes(behaviour), REPEAT in names, weighed(names)
     own = tuple(name for name in names if name not in READ_CONTEXT)
     more = len(names) - len(own)
     plain = [some.without(more) for some in tasks] if more else tasks
@@ -181,24 +182,41 @@ def _gates(
         config=config,
         **_from(prior, plain, config),
     )
+    gate = with_mixing(gate, plain, config) if repeats else gate
     circumstances = names.index(CONTEXT) if CONTEXT in names else None
     told = [some.told(range(len(own), len(names)), circumstances) for some in tasks] if more else []
     enough = [point for point, (_, rows) in enumerate(told) if rows.sum() >= config.min_told]
     if not enough:
         return gate, None
-    known = [told[point][0] for point in enough]
-    context_gate = train_gate(
+    if weights is not None:
+        weights = [weights[point][told[point][1]] for point in enough]
+    known, sizes = [told[point][0] for point in enough], tuple(shots[point] for point in enough)
+    found = _context_gate(gate, names, sizes, known, weights, seed, config)
+    return gate, with_mixing(found, known, config) if repeats else found
+
+
+def _context_gate(
+    gate: Gate,
+    names: tuple[str, ...],
+    shots: tuple[int, ...],
+    tasks: list[GateTasks],
+    weights: list[np.ndarray] | None,
+    seed: int,
+    config: GateConfig,
+) -> Gate:
+    """The gate between all models, learned on tasks in which those of context know something."""
+    found = train_gate(
         names,
-        tuple(shots[point] for point in enough),
-        known,
+        shots,
+        tasks,
         derive(seed, "context gate"),
-        weights=None if weights is None else [weights[point][told[point][1]] for point in enough],
+        weights=weights,
         start=gate,
         # It goes on from one learned on the same users: fewer steps, measured no worse
         # (docs/experiments).
         config=replace(config, likelihood_steps=0, ranking_steps=config.context_steps),
     )
-    return gate, tuned(context_gate, known, len(own), config)
+    return tuned(found, tasks, len(gate.names), config)
 
 
 def _from(prior: Prior | None, tasks: list[GateTasks], config: GateConfig) -> dict[str, Any]:
@@ -256,7 +274,7 @@ def _step(
     """One step of a fit: the tasks of the users held out in a fold, or the scorers of all users, as
     plain arrays where they travel between processes.
     """
-    fold, held_out = job
+    (fold, held_out), asked = job, weighed(names)
     if held_out is None:
         fitted = steps.remember(
             "scorers",
@@ -267,7 +285,7 @@ def _step(
         return fitted.arrays() if steps.workers > 1 or steps.backend != "here" else fitted
     return steps.remember(
         f"fold-{fold}",
-        partial(ask_held_out, behaviour, names, configs, held_out, derive(seed, "fold", fold)),
+        partial(ask_held_out, behaviour, asked, configs, held_out, derive(seed, "fold", fold)),
         task_arrays,
         tasks_of,
     )

@@ -15,7 +15,7 @@ from metarec.features.users import UserBatch
 from metarec.models.base import Model, dense
 from metarec.models.rating import RatingHead
 from metarec.models.rating_kernel import RatingConfig
-from metarec.models.registry import READ_CONTEXT, REPEAT, model_class
+from metarec.models.registry import READ_CONTEXT, model_class
 from metarec.recommendation.configs import Configs, config_in
 from metarec.recommendation.ensemble.gate import Gate
 from metarec.recommendation.ensemble.gate_config import GateConfig
@@ -198,23 +198,20 @@ def ask_held_out(
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
     fitted = Fitted.of(behaviour.users(rest), names, configs, rng, behaviour)
-    config, repeats = config_in(configs, GateConfig), REPEAT in names
-    rating = config_in(configs, RatingConfig)
+    config, rating = config_in(configs, GateConfig), config_in(configs, RatingConfig)
     tasks, drawn, chosen = gather_tasks(
         behaviour,
         held_out,
         partial(fitted.ask, behaviour),
         rng,
-        with_repeats=repeats,
         rate=_rated_by_others(behaviour, rest, rng.spawn(1)[0], rating)
         if _is_rated(behaviour)
         else None,
         config=config,
     )
-    if not repeats:
-        ask_known = partial(fitted.ask, as_known(behaviour))
-        tasks += longer_tasks(behaviour, held_out, fitted.ask, rng, config)
-        tasks.append(known_tasks(behaviour, held_out, ask_known, rng, config))
+    ask_known = partial(fitted.ask, as_known(behaviour))
+    tasks += longer_tasks(behaviour, held_out, fitted.ask, rng, config)
+    tasks.append(known_tasks(behaviour, held_out, ask_known, rng, config))
     tasks += [*drawn, *chosen]
     if has_refusals(behaviour):
         tasks.append(_refusing_tasks(behaviour, held_out, fitted, configs, rng))
@@ -272,11 +269,11 @@ class Lessons:
     """Of users who refused something."""
 
     @classmethod
-    def of(cls, joined: list[GateTasks], behaviour: Behaviour, names: tuple[str, ...]) -> Lessons:
+    def of(cls, joined: list[GateTasks], behaviour: Behaviour) -> Lessons:
         """From the tasks of all folds, in the order in which `ask_held_out` lays them."""
         joined = list(joined)
         refusing = joined.pop() if has_refusals(behaviour) else None
-        sizes = len(support_sizes(behaviour, names))
+        sizes = len(support_sizes(behaviour))
         given, shots = joined[sizes:], len(behaviour.horizon.shots)
         return cls(
             whole=joined[:sizes], drawn=given[:shots], chosen=given[shots:], refusing=refusing
@@ -298,27 +295,20 @@ class Lessons:
         return [some.without(more) for some in tasks] if more else tasks
 
 
-def support_sizes(behaviour: Behaviour, names: tuple[str, ...]) -> tuple[int, ...]:
-    """Of the gate: those of the horizon, and that of a user known for long. Not so where repeats
-    are learned, of which each user's last event alone tells too little.
-    """
-    shots = behaviour.horizon.shots
-    if REPEAT in names:
-        return shots
-    return (*shots, *longer_shots(behaviour), known_length(behaviour))
+def support_sizes(behaviour: Behaviour) -> tuple[int, ...]:
+    """Of the gate: those of the horizon, and that of a user known for long."""
+    return (*behaviour.horizon.shots, *longer_shots(behaviour), known_length(behaviour))
 
 
-def task_weights(
-    behaviour: Behaviour, names: tuple[str, ...], folds: list[np.ndarray]
-) -> list[np.ndarray] | None:
+def task_weights(behaviour: Behaviour, folds: list[np.ndarray]) -> list[np.ndarray] | None:
     """For each support size [T] weights of the users of the tasks; None: all alike."""
     if behaviour.weights is None:
         return None
     users = np.concatenate(folds)
-    longer = () if REPEAT in names else longer_shots(behaviour)
+    longer = longer_shots(behaviour)
     asked = [
         able_longer(behaviour, users) if shots in longer else users
-        for shots in support_sizes(behaviour, names)
+        for shots in support_sizes(behaviour)
     ]
     return [behaviour.weights[some] for some in asked]
 
