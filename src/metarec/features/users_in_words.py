@@ -46,5 +46,7 @@ class UsersInWords:
         """[B, E] float32: users as their texts' vectors, all encoded together; zeros where nothing
         is known.
         """
+        if not len(histories):
+            return np.zeros((0, self.encoder.dim), np.float32)
         texts = self.write(histories, profiles)
         return self.encoder.encode(texts) if self.keeps else read_once(self.encoder, texts)
