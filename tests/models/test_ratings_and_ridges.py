@@ -13,6 +13,7 @@ from metarec.features.histories import Histories
 from metarec.models.rating import RatingHead
 from metarec.models.rating_choice import ChoicePrior
 from metarec.models.rating_kernel import RatingConfig, factors_of
+from metarec.models.rating_profile import ProfileEquations, ProfilePrior
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from world import evidence_of, popular_first
@@ -249,6 +250,27 @@ def test_profiles_are_not_read_where_they_tell_nothing() -> None:
     head = RatingHead.fit(behaviour, np.random.default_rng(0))
 
     assert not len(head.prior.weights)
+
+
+def test_profiles_that_are_all_the_same_say_nothing() -> None:
+    """As those of the users who are left when a part of a handful is held out."""
+    histories = by_group(0, taste=1.0).histories
+    profiles, rng = np.tile(np.float32([[1.0, 0.0]]), (300, 1)), np.random.default_rng(0)
+    equations = ProfileEquations.of(
+        histories,
+        rng.normal(size=len(histories.items)),
+        profiles,
+        rng.normal(size=(30, 4)),
+        offset_variance=0.1,
+        noise=1.0,
+        weights=np.ones(300),
+        most=10,
+    )
+
+    prior = ProfilePrior.fit(equations, 1.0)
+
+    np.testing.assert_array_equal(prior.of(profiles, 300), np.zeros((300, 5)))
+    assert equations.best_pull([1.0]) is None
 
 
 def test_a_profile_s_prior_counts_as_the_mean_of_the_process() -> None:

@@ -38,7 +38,7 @@ class ProfilePrior:
         """Of all its users, with this pull towards nothing."""
         (gram, target), (other_gram, other_target) = equations.halves
         found = _solved(gram + other_gram, target + other_target, 2.0 * pull)
-        weights = equations.directions @ found.reshape(equations.directions.shape[1], -1)
+        weights = equations.directions @ found.reshape(-1, len(equations.constants))
         return cls(
             middle=equations.middle.astype(np.float32),
             weights=(weights * equations.constants).astype(np.float32),
@@ -143,7 +143,7 @@ class ProfileEquations:
         """[U] squared error that each user's events lose by what the other half says."""
         gains = np.zeros(len(self.said))
         for who, equations in zip(self._who, self.halves[::-1], strict=True):
-            found = _solved(*equations, pull).reshape(self.columns.shape[1], -1)
+            found = _solved(*equations, pull).reshape(-1, len(self.constants))
             start = self.columns[who] @ found
             spent = np.einsum("uf,ufg,ug->u", start, self.certainty[who], start)
             gains[who] = self.weights[who] * (2.0 * (start * self.said[who]).sum(1) - spent)
@@ -200,7 +200,7 @@ def _equations(
         for other in range(one, dim):
             block = (weighted * certainty[:, one, other, None]).T @ columns
             gram[:, one, :, other] = gram[:, other, :, one] = block
-    return gram.reshape(n_columns * dim, -1), (weighted.T @ said).ravel()
+    return gram.reshape(n_columns * dim, n_columns * dim), (weighted.T @ said).ravel()
 
 
 def _solved(gram: np.ndarray, target: np.ndarray, pull: float) -> np.ndarray:
