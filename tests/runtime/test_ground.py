@@ -26,6 +26,8 @@ def test_a_missing_library_says_how_to_get_it() -> None:
 
 def test_streams_depend_on_seed_and_name_only() -> None:
     assert np.array_equal(derive(0, "user", "42").random(3), derive(0, "user", "42").random(3))
+    spawned = [derive(0, "user", "42").spawn(1)[0].random(3) for _ in range(2)]
+    np.testing.assert_array_equal(*spawned)  # whoever drew from the stream before
     streams = [
         derive(0, "user", "42"),
         derive(0, "user", 42),

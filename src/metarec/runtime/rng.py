@@ -6,7 +6,6 @@ change nothing.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -22,10 +21,4 @@ def derive(seed: int, *names: str | int) -> np.random.Generator:
     """A NumPy generator for the stream called `names`: `derive(0, "split")`, `derive(0, "user",
     "42")`.
     """
-    return np.random.default_rng(_sequence(seed, *names))
-
-
-@lru_cache(maxsize=64, typed=True)
-def _sequence(seed: int, *names: str | int) -> np.random.SeedSequence:
-    """What NumPy makes of a seed, once: every slate of a model starts at the same one."""
-    return np.random.SeedSequence(derived_seed(seed, *names))
+    return np.random.default_rng(derived_seed(seed, *names))
