@@ -4,6 +4,7 @@ folder that lasts as long as they are read.
 
 from __future__ import annotations
 
+import platform
 import re
 import tarfile
 import zipfile
@@ -79,7 +80,8 @@ def _form_of(path: Path) -> str | None:
     if start == _ZIP and suffix not in ARCHIVE_SUFFIXES and not zipfile.is_zipfile(path):
         return "workbook"  # which is cut off, as reading it says
     if start == _ZIP and zipfile.is_zipfile(path):
-        names = zipfile.ZipFile(path).namelist()
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
         is_workbook = any(name.startswith("xl/workbook") for name in names)
         return "workbook" if is_workbook else "archive"
     return "archive" if suffix in ARCHIVE_SUFFIXES else None
@@ -119,6 +121,12 @@ def _cells(book: Any, name: str) -> pl.DataFrame | None:
 
 
 def _of_archive(path: Path, folder: Path) -> list[Finding]:
+    if not (zipfile.is_zipfile(path) or hasattr(tarfile, "data_filter")):
+        # Before 3.11.4 a member of a tar file could be written outside the folder.
+        raise BadInput(
+            f"{path} cannot be unpacked safely by Python {platform.python_version()}; unpack it "
+            "and give the folder"
+        )
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
