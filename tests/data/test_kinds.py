@@ -21,6 +21,8 @@ from metarec.data.schema import BadInput, Interactions
         ("add_to_cart", "Add To Cart", "addToCart", "ADD-TO-CART", " add  to cart "),
         ("page_view", "pageview", "Page View", "page.view"),
         ("thumbs_up", "ThumbsUp"),
+        ("❤", "❤️"),
+        ("👍", "👍🏽"),
     ],
 )
 def test_spellings_of_one_kind_are_one(names: tuple[str, ...]) -> None:
@@ -46,6 +48,9 @@ def test_different_kinds_stay_different() -> None:
         ("hide", "negative", False),
         ("曝光", "neutral", False),
         ("impression", "neutral", False),
+        ("❤️", "positive", True),
+        ("😡", "negative", False),
+        ("😢", "neutral", False),
         ("unlike", "undo", False),
         ("取消点赞", "undo", False),
         ("搜索", "search", False),

@@ -134,6 +134,15 @@ def states(*said: int) -> str:
     return "".join(reversed(rows))
 
 
+def test_reactions_say_yes_and_no(tmp_path: Path) -> None:
+    said = ("❤️", "👍🏽", "😡")
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 3]}\n" for n in range(35))
+
+    data, _ = one_file(tmp_path, f"user,post,reaction\n{rows}")
+
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 11
+
+
 @pytest.mark.parametrize(("name", "end"), [("enrolled", "unenrol"), ("subscribed", "unsubscribe")])
 def test_a_state_that_ends_says_no(tmp_path: Path, name: str, end: str) -> None:
     (tmp_path / "r.csv").write_text(f"user,item,date,{name}\n" + states(1, 1, 1, 0))

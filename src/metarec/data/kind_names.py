@@ -36,6 +36,8 @@ _ENDINGS = (
     ("ing", ""),
     ("ing", "e"),
 )
+_LOOKS = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")
+"""How an emoji looks, as text or picture and in which tone of skin: says nothing of an act."""
 _DOUBLED = re.compile(r"([bdgklmnprt])\1(?:ed|ing)$")
 MIN_STEM = 3
 """Letters that a name must keep when an ending is taken away."""
@@ -57,7 +59,7 @@ def plain_kind(name: str) -> str:
     """A kind's name without case and separators between words: `Add To Cart`, `add_to_cart` and
     `addToCart` are one; `-1` and `1` are not.
     """
-    text = unicodedata.normalize("NFKC", str(name)).casefold().strip()
+    text = _LOOKS.sub("", unicodedata.normalize("NFKC", str(name))).casefold().strip()
     return re.sub(r"(?<=\w)[\s_\-./]+(?=\w)", "", text.strip("_ ")) or text
 
 

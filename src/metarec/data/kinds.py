@@ -77,11 +77,13 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "favorite favourite fav follow subscribe enrol "
             "enroll register apply log begin_checkout signup contact inquiry 试用 咨询 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
-            "like upvote thumbs_up thumb_up swipe_right 👍 点赞 赞 喜欢",
+            "like upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
+            "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
         ),
         0.9: (
             "",
-            "love superlike comment reply accept interview check_in checkin ❤ "
+            "love superlike comment reply accept interview check_in checkin "
+            "❤ ♥ 😍 🥰 😘 💖 💕 💯 🔥 ⭐ 🌟 "
             "评论 回复 接受 接单 签到",
         ),
         1.0: (
@@ -115,7 +117,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "dislike thumbs_down downvote hide hidden return returned refund refunded chargeback "
             "decline declined reject rejected refuse block mute report spam not_interested "
             "uninterested dismiss complain complaint ban uninstall thumb_down swipe_left unmatch "
-            "nope see_less show_less less_like_this 👎 踩 不喜欢 讨厌 负反馈 "
+            "nope see_less show_less less_like_this 👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
+            "踩 不喜欢 讨厌 负反馈 "
             "discontinue discontinued side_effect adverse_event "
             "不感兴趣 没兴趣 不想看 不想要 不想买 点踩 停药 副作用 弃课 "
             "隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 拒签 拒单 投诉 差评 卸载",
@@ -125,6 +128,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
     "neutral": {
         0.05: (
             "impression impressions seen exposure exposed shown show displayed served abandon "
+            "😢 😭 😐 🤔 "
             "曝光 展示 展现 弃购 放弃 中评",
             "",
         )
