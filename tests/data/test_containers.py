@@ -39,7 +39,7 @@ def write_zip(path: Path, files: Mapping[str, str | bytes]) -> None:
 class TestWorkbooks:
     @pytest.fixture(autouse=True)
     def _reader(self) -> None:
-        pytest.importorskip("fastexcel")
+        pytest.importorskip("fastexcel")  # the extra excel reads workbooks
 
     @pytest.mark.parametrize("name", ["r.xlsx", "r.csv"])
     def test_the_one_sheet_with_rows_is_the_table(self, tmp_path: Path, name: str) -> None:

@@ -175,7 +175,8 @@ def test_a_learner_s_own_numbers_are_set_in_toml_like_those_of_a_model(tmp_path:
     )
     model = Recommender.fit(metarec.read(tmp_path), "tiny", encoder="none")
     maml = model.ensemble.scorers["maml"]
-    assert maml.inner_steps == 1 and maml.learner.learner.adaptation.inner_lr == 0.2  # type: ignore
+    learner = maml.learner.learner  # type: ignore[attr-defined]  # of few-shot scorers alone
+    assert maml.inner_steps == 1 and learner.adaptation.inner_lr == 0.2
     assert "inner_steps 1, inner_lr 0.2, kappa 1" in model.card()
     config = model.settings.models["maml"]
     assert pickle.loads(pickle.dumps(config)) == config  # as it goes to workers

@@ -186,7 +186,7 @@ def command_of(options: type[Command]) -> Callable[..., None]:
     """
     hints = get_type_hints(options, include_extras=True)
     # a protocol cannot ask for a dataclass
-    ordered = sorted(fields(options), key=lambda one: one.default is not MISSING)  # type: ignore
+    ordered = sorted(fields(options), key=lambda one: one.default is not MISSING)  # type: ignore[arg-type]
     takes = [
         inspect.Parameter(
             one.name,
