@@ -81,7 +81,12 @@ def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -
             raise BadInput(
                 f"models.{model} has no setting {name!r}{hint} (there are {', '.join(known)})"
             )
-    checked = {name: _checked(type(default), known[name], value) for name, value in given.items()}
+    config = type(default)
+    try:
+        checked = {name: _checked(config, known[name], value) for name, value in given.items()}
+    except BadInput as error:  # who wrote a table knows no class
+        said = str(error).replace(f"{config.__name__}.", f"models.{model}.", 1)
+        raise BadInput(said) from error
     return replace(default, **checked)
 
 
