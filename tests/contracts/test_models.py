@@ -26,6 +26,7 @@ from metarec.models.registry import (
     ADAPTIVE_DECODERS,
     BEHAVIOR_ENCODERS,
     MODELS,
+    REPEAT,
     USER_TEXT,
     config_of,
 )
@@ -85,9 +86,34 @@ def asked(world: Recommender) -> UserBatch:
     return world.users(requests)[0]
 
 
+@pytest.fixture(scope="module")
+def repeating() -> Behaviour:
+    """Users who take again what they took oftenest, last, and most strongly, of the same items."""
+    rng, rows = np.random.default_rng(0), []
+    for user in range(72):
+        drawn: dict[int, float] = {}
+        for at in range(24):
+            if drawn and rng.random() < 0.6:
+                liking = np.array(list(drawn.values()))
+                item = int(rng.choice(list(drawn), p=liking / liking.sum()))
+            else:
+                item = int(rng.integers(48))
+            kind = "purchase" if rng.random() < 0.6 else "view"
+            drawn = {known: 0.7 * liking for known, liking in drawn.items()}
+            drawn[item] = drawn.get(item, 0.0) + (3.0 if kind == "purchase" else 0.5)
+            rows.append((f"u{user}", f"i{item}", kind, 1.6e9 + 100 * at))
+    events = pl.DataFrame(rows, ["user_id", "item_id", "kind", "timestamp"], orient="row")
+    items = pl.DataFrame({"item_id": [f"i{n}" for n in range(48)]})
+    data = Dataset(interactions=events, items=items, cleaning=OFF)
+    return behaviour_of(Recommender.fit(data, "tiny", encoder="none"))
+
+
 @pytest.fixture(scope="module", params=[n for n in MODELS if n != TWO_TOWER])
-def fitted(request: pytest.FixtureRequest, behaviour: Behaviour) -> tuple[str, Model]:
+def fitted(
+    request: pytest.FixtureRequest, behaviour: Behaviour, repeating: Behaviour
+) -> tuple[str, Model]:
     name = request.param
+    behaviour = repeating if name == REPEAT else behaviour
     quick = {"outer_steps": 3} if name in LEARNERS else QUICK.get(name, {})
     before = copy.deepcopy(behaviour.histories.values), behaviour.content.copy()
     model = MODELS[name].fit(behaviour, np.random.default_rng(0), config_of(name, quick))

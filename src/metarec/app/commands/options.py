@@ -185,8 +185,8 @@ def command_of(options: type[Command]) -> Callable[..., None]:
     be given first.
     """
     hints = get_type_hints(options, include_extras=True)
-    # a protocol cannot ask for a dataclass
-    ordered = sorted(fields(options), key=lambda one: one.default is not MISSING)  # type: ignore[arg-type]
+    named = fields(options)  # type: ignore[arg-type]  # a protocol cannot ask for a dataclass
+    ordered = sorted(named, key=lambda one: one.default is not MISSING)
     takes = [
         inspect.Parameter(
             one.name,

@@ -192,8 +192,7 @@ def train_network(
             optimizer, max_lr=sizes.lr, total_steps=steps, pct_start=0.1, final_div_factor=20.0
         )
         able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
-        watched = min(sizes.held_out, len(able) // 10)
-        watch, learn = able[:watched], able[watched:]
+        watch, learn = np.split(able, [min(sizes.held_out, len(able) // 10)])
         if not len(learn):  # the one user who could teach it is held out
             return network.eval()
         weights = None if behaviour.weights is None else behaviour.weights[learn]
@@ -218,7 +217,7 @@ def train_network(
             optimizer,
             schedule=schedule,
             clip=list(network.parameters()),
-            watch=looks if watched else None,
+            watch=looks if len(watch) else None,
         )
         network.load_state_dict(best.state or network.state_dict())
     return network.eval()
