@@ -53,7 +53,7 @@ TREND_EVENT_SECONDS, TREND_SECONDS = 2.2e-6, 0.3
 """To ask what is on the rise: for each event, and for the users who are asked."""
 ENTRY_BYTES = 12.0
 """Memory of an entry of what items are chosen with, while the model is put together."""
-SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 2e-8, 1.5e-4, 0.22
+SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 2e-8, 1.5e-4, 0.24
 """A score while the gate learns, a task of the ridge, and the gate for the cube root of its users'
 events: it learns in as many steps from few as from many, of lists that grow more slowly than they.
 """
