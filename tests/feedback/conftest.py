@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("sqlalchemy")
+pytest.importorskip("sqlalchemy")  # what follows imports it
 
 from feedback.cluster import Cluster, private_cluster  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402

@@ -12,7 +12,7 @@ import time
 import pytest
 
 for module in ("fastapi", "uvicorn", "sqlalchemy"):
-    pytest.importorskip(module)
+    pytest.importorskip(module)  # what follows imports them
 
 from journeys.running import Running  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402

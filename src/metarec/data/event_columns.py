@@ -85,8 +85,7 @@ def _untimed_first(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
         *id_order("user_id"), *id_order("item_id"), maintain_order=True
     )
-    # Polars types min() as any literal
-    first = float(known.min())  # type: ignore[arg-type]
+    first = float(known.min())  # type: ignore[arg-type]  # of numbers, typed as any literal
     drawn = pl.Series(first - np.random.default_rng(0).uniform(0.001, 1.0, table.height))
     is_timed = table["timestamp"].is_finite().fill_null(False)
     return table.with_columns(table["timestamp"].zip_with(is_timed, drawn))

@@ -136,7 +136,7 @@ def _of_archive(path: Path, folder: Path) -> list[Finding]:
             with tarfile.open(path) as archive:
                 _check_size(path, sum(entry.size for entry in archive))
                 archive.extractall(folder, filter="data")
-    except (
+    except (  # zipfile raises RuntimeError for a password, NotImplementedError for a method
         *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError),
         *(OSError, EOFError, RuntimeError, NotImplementedError),
     ) as error:

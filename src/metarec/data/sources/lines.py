@@ -138,7 +138,8 @@ def _cells(
     cells: list[str] = []
     position, unclosed = 0, None
     while True:
-        opened = re.compile(" *").match(line, position).end()  # type: ignore[union-attr]  # always
+        blanks = re.compile(" *").match(line, position)
+        opened = blanks.end()  # type: ignore[union-attr]  # no blank is a match, too
         if line.startswith('"', opened) and opened != is_text_from:
             whole = next((m for q in quoted if (m := q.match(line, opened))), None)
             if whole is not None:

@@ -65,7 +65,7 @@ def _is_within(frame: pl.DataFrame, column: str, item: str, rows: pl.Series) -> 
     by_row = pl.DataFrame({"row": rows, "taken": taken}).group_by("row").agg(pl.col("taken").any())
     said = pl.DataFrame({"row": rows, "said": taken.is_not_null()}).group_by("row").first()
     both = by_row.join(said, on="row").filter("said")
-    return float(both["taken"].mean() or 0) >= MIN_WITHIN  # type: ignore[arg-type]  # of booleans
+    return float(both["taken"].mean() or 0) >= MIN_WITHIN  # type: ignore[arg-type]  # a number
 
 
 def _taken(frame: pl.DataFrame, column: str, item: str) -> pl.Series | None:
