@@ -142,6 +142,11 @@ def test_reactions_say_yes_and_no(tmp_path: Path) -> None:
 
     assert data.interactions.acts()["sign"].to_list().count(-1) == 11
 
+    data, _ = one_file(tmp_path, f"user,post,mood\n{rows}")
+
+    assert set(data.interactions.frame["kind"]) == {"event"}
+    assert "mood" in data.interactions.frame.columns
+
 
 @pytest.mark.parametrize(("name", "end"), [("enrolled", "unenrol"), ("subscribed", "unsubscribe")])
 def test_a_state_that_ends_says_no(tmp_path: Path, name: str, end: str) -> None:

@@ -62,6 +62,8 @@ REFUSALS = frozenset(
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
 )
 """Kinds by which a column of yes and no says what became of an act: `is_returned`."""
+MOODS = frozenset("mood feeling feelings emotion emotions weather 心情 情绪 天气".split())
+"""Columns that say how it was, not what was done, even by the same emoji."""
 NO_KIND = "event"
 """The kind of events that say none."""
 SHOWN = "impression"
@@ -105,7 +107,8 @@ def _said(
     flags = _flags(frame, free, kinds, FLAGS, done) if "value" not in frame.columns else {}
     if any(kinds.of(name).sign == "positive" for name in flags):
         return _by_flags(frame, flags, kinds, place)
-    found = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}
+    asked = [c for c in free if plain(c) not in MOODS]
+    found = {c: names for c in asked if (names := _kinds_in(frame[c], kinds))}
     refusing = [c for c, names in found.items() if _are_acts(names, kinds)]
     if len(refusing) == 1:
         (column,) = refusing
