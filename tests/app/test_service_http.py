@@ -1049,19 +1049,18 @@ def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, t
 
 
 def test_slates_of_known_users_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
-    """The store is a file; it is taken away and brought back under the running service."""
+    """The store's folder is taken away, in one step, and brought back under the running service."""
     from metarec.app.service import slate_answers
 
     monkeypatch.setattr(slate_answers, "LOOK_AGAIN", 0.3)
-    client = start()
+    kept, away = tmp_path / "kept", tmp_path / "away"
+    kept.mkdir()
+    client = start(store=str(kept / "events.db"))
     like(client, "ann", "s00", "s01")
     known = slate(client, user_id="ann", k=3)
     assert (known["without_store"], known["shots"]) == (False, 2)
-    client.app.state.service.store._reads.dispose()  # or an open file would go on being read
-    places = [tmp_path / f"events.db{end}" for end in ("", "-wal", "-shm")]
-    for place in places:
-        place.rename(place.with_suffix(place.suffix + ".away"))
-    (tmp_path / "events.db").mkdir()
+    kept.rename(away)
+    client.app.state.service.store._reads.dispose()  # or open files would go on being read
 
     sent = slate(client, user_id="ann", history=[{"item_id": "s02", "value": 5}], k=3)
     anonymous = slate(client, user_id="ann", k=3)
@@ -1071,9 +1070,7 @@ def test_slates_of_known_users_go_on_without_a_store_and_say_so(start, tmp_path,
     assert any("cannot be read just now" in note for note in anonymous["notes"])
     assert client.get("/v1/users/ann").status_code == 503
 
-    (tmp_path / "events.db").rmdir()
-    for place in places:
-        place.with_suffix(place.suffix + ".away").rename(place)
+    away.rename(kept)
     time.sleep(0.4)
     assert ids(slate(client, user_id="ann", k=3)) == ids(known)
 
