@@ -11,8 +11,10 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.data.cold_users import Horizon
+from metarec.features.users import UserBatch
 from metarec.models.base import dense
 from metarec.models.repeat import Repeat, RepeatConfig
+from metarec.models.repeat_fit import samples_after
 from metarec.recommendation.candidates.some_items import Asking, StandIns
 
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
@@ -82,6 +84,29 @@ def test_after_many_items_known_once_those_of_every_day_come_first(phone: Recomm
         assert {*slate.item_ids} == {*DAILY}
 
 
+def test_after_one_item_what_is_taken_again_is_likelier_to_be(model: Recommender) -> None:
+    repeat = model.ensemble.scorers["repeat"]
+    either = [Request(history=[(item, None, "purchase")]) for item in ("milk1", "toaster1")]
+    milk, toaster = dense(repeat.evidence(model.users(either)[0])).sum(1)
+    assert milk > 3 * toaster > 0
+
+
+def test_repeats_are_said_to_be_as_rare_as_they_were(model: Recommender) -> None:
+    """Of users known by one item; milk is half of what they take again, all else nothing."""
+    behaviour, repeat = model.behaviour(), model.ensemble.scorers["repeat"]
+    assert behaviour.acts is not None and isinstance(repeat, Repeat)
+    taught = samples_after(behaviour.acts, (1,), np.ones(behaviour.acts.n_users), every_act=True)
+    users = UserBatch(support=taught.known, profiles=np.zeros((len(taught.known), 0)))
+    said = dense(repeat.evidence(users)).sum(1).mean()
+    assert abs(said / taught.repeated.mean() - 1) < 0.2
+
+
+def test_what_is_known_and_never_taken_again_is_not_listed_as_new(phone: Recommender) -> None:
+    history = [*DAILY, *(f"game{n}" for n in range(4)), "app1"]
+    [slate] = phone.recommend([Request(history=history)], k=8)
+    assert not {*slate.item_ids[2:]} & {*history}
+
+
 def test_the_more_is_known_the_likelier_is_a_repeat(phone: Recommender) -> None:
     repeat = phone.ensemble.scorers["repeat"]
     rest = [f"app{n}" for n in range(9)]
@@ -95,7 +120,7 @@ def test_repeats_are_a_part_of_the_score_whoever_asks(phone: Recommender, tmp_pa
     requests = [Request(history=["app1", "browser"]), Request(), Request(history=["game1"] * 3)]
     scores, parts = phone.score(requests), phone.score_parts(requests)
     np.testing.assert_allclose(sum(parts.values()), scores, atol=1e-4)
-    assert (parts["repeat"] > 0).sum(1).tolist() == [2, 0, 1]
+    assert (parts["repeat"] != 0).sum(1).tolist() == [2, 0, 1]
     items = np.arange(len(phone.vocabulary))
     stand_ins = StandIns(items=items, weights=np.ones(len(items), np.float32))
     asking = Asking.of(phone.ensemble, phone.users(requests)[0], stand_ins)

@@ -1,10 +1,12 @@
 """What a user took before, wanted again: the chance that the next act is on an item of theirs.
 
 Two steps, each learned on what training users did after their first items: whether the next act is
-on a known item at all (a logistic regression on how many items and how many more acts are known),
-and on which of them (a softmax over strength, number of acts, recency and the item's own habit:
-how much oftener than an even share of a user's repeats goes to it; milk is taken again, a toaster
-is not). Anderson et al. 2014, "The dynamics of repeat consumption", find recency and number to
+on a known item at all, and on which of them (a softmax over strength, number of acts, recency and
+the item's own habit: how much oftener than an even share of a user's repeats goes to it; milk is
+taken again, a toaster is not). Whether it is on any is a logistic regression on how many items and
+how many more acts are known, and on how strongly these items call for a repeat: the log of the mean
+of what the softmax sums up, the inclusive value of a nested logit (McFadden 1978, "Modelling the
+choice of residential location"). Anderson et al. 2014, "The dynamics of repeat consumption", find recency and number to
 carry most. Both steps are learned twice: from all acts, and from the same users as if each item
 had been told once, in the order of the first acts, as many a client tells a history.
 
@@ -32,9 +34,13 @@ from metarec.models.repeat_fit import (
     chance_of_again,
     likeliest_chance,
     likeliest_order,
+    log_means,
     samples_after,
     softmax,
 )
+
+N_OF_USERS = 5
+"""Columns that tell whether the next act repeats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +61,8 @@ class RepeatConfig(ModelConfig):
     """Their number from which on (1 or more)."""
     item_damping: float = setting(1.0, above=0)
     """Users' worth of pull of an item's own habit towards an even share of repeats (above 0)."""
-    shrinkage: float = setting(1e-3, above=0)
-    """Pull of what is learned towards 0 (above 0)."""
+    shrinkage: float = setting(0.3, above=0)
+    """Pull of what is learned towards 0, shared by all that teach (above 0)."""
     max_users: int = setting(5_000, least=1)
     """Training users that teach, drawn at random (1 or more)."""
 
@@ -66,7 +72,7 @@ class Repeat:
     """Evidence = chance that the next act is on this item; 0 outside the history."""
 
     chance: np.ndarray
-    """[2, 4] weights of whether the next act repeats: as if each item were told once; all acts."""
+    """[2, 5] weights of whether the next act repeats: as if each item were told once; all acts."""
     order: np.ndarray
     """[2, 4 + strengths] weights of which item is repeated, the same two ways."""
     habits: np.ndarray
@@ -94,7 +100,7 @@ class Repeat:
             for every in (False, True)
         ]
         start = cls(
-            chance=np.zeros((2, 4)),
+            chance=np.zeros((2, N_OF_USERS)),
             order=np.zeros((2, 4 + len(config.strengths))),
             habits=habits.of_items,
             longest=max(int(way.known.lengths.max(initial=1)) for way in ways),
@@ -103,19 +109,16 @@ class Repeat:
         others = [
             habits.of_others(users[way.users][way.known.owners], way.known.items) for way in ways
         ]
-        taught = list(zip(ways, others, strict=True))
-        return replace(
-            start,
-            chance=np.stack([start._likeliest_chance(way) for way in ways]),
-            order=np.stack([start._likeliest_order(*way) for way in taught]),
-        )
+        taught = zip(*map(start._likeliest, ways, others), strict=True)
+        chance, order = map(np.stack, taught)
+        return replace(start, chance=chance, order=order)
 
-    def _likeliest_chance(self, way: Samples) -> np.ndarray:
-        return likeliest_chance(self._columns_of_users(way.known), way, self.config.shrinkage)
-
-    def _likeliest_order(self, way: Samples, habits: np.ndarray) -> np.ndarray:
-        columns = self._columns_of_items(way.known, habits)
-        return likeliest_order(columns, way, self.config.shrinkage)
+    def _likeliest(self, way: Samples, habits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of whether an act repeats, and of which item."""
+        columns, shrinkage = self._columns_of_items(way.known, habits), self.config.shrinkage
+        order = likeliest_order(columns, way, shrinkage)
+        of_users = self._columns_of_users(way.known, columns @ order)
+        return likeliest_chance(of_users, way, shrinkage), order
 
     @property
     def n_items(self) -> int:
@@ -129,21 +132,23 @@ class Repeat:
     def _chances(self, support: Histories) -> np.ndarray:
         """[E] of each event's item."""
         tells = np.bincount(support.owners, support.counts > 1, len(support)) > 0
-        of_users = self._columns_of_users(support)
         of_items = self._columns_of_items(support, self.habits[support.items])
-        found = [
-            chance_of_again(of_users, chance)[support.owners]
-            * softmax(of_items @ order, support.owners, len(support))
-            for chance, order in zip(self.chance, self.order, strict=True)
-        ]
+        found = []
+        for chance, order in zip(self.chance, self.order, strict=True):
+            scores = of_items @ order
+            again = chance_of_again(self._columns_of_users(support, scores), chance)
+            found.append(again[support.owners] * softmax(scores, support.owners, len(support)))
         return np.asarray(np.where(tells[support.owners], found[1], found[0]))
 
-    def _columns_of_users(self, known: Histories) -> np.ndarray:
-        """[B, 4] what tells whether the next act repeats."""
+    def _columns_of_users(self, known: Histories, scores: np.ndarray) -> np.ndarray:
+        """[B, 5] what tells whether the next act repeats, the known items having these `scores`
+        [E] as repeats.
+        """
         items = np.clip(known.lengths, 1, self.longest)
         more = np.bincount(known.owners, known.counts, len(known)) - known.lengths
         logs = np.log(items)
-        return np.stack([np.ones(len(items)), logs, logs**2, np.log1p(more)], axis=1)
+        call = log_means(scores, known.owners, len(known))
+        return np.stack([np.ones(len(items)), logs, logs**2, np.log1p(more), call], axis=1)
 
     def _columns_of_items(self, known: Histories, habits: np.ndarray) -> np.ndarray:
         """[E, 4 + strengths] what tells which item is repeated."""
@@ -174,8 +179,9 @@ class Repeat:
         cls, arrays: Mapping[str, np.ndarray], config: RepeatConfig | None = None
     ) -> Repeat:
         """From `arrays()`."""
+        chance = arrays["chance"]  # of older models without the last weight
         return cls(
-            chance=arrays["chance"],
+            chance=np.pad(chance, ((0, 0), (0, N_OF_USERS - chance.shape[1]))),
             order=arrays["order"],
             habits=arrays["habits"],
             longest=int(arrays["longest"][0]),

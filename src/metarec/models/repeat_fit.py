@@ -127,7 +127,9 @@ def samples_after(
 
 
 def likeliest_chance(columns: np.ndarray, samples: Samples, shrinkage: float) -> np.ndarray:
-    """[W] weights of a logistic regression of whether an act is on a known item."""
+    """[W] weights of a logistic regression of whether an act is on a known item. That of the first
+    column, which is 1, is free: pulled towards 0, rare repeats were said to be twice as likely.
+    """
     weights, share = samples.weights / max(samples.weights.sum(), _LEAST), samples.repeated
 
     def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
@@ -137,7 +139,8 @@ def likeliest_chance(columns: np.ndarray, samples: Samples, shrinkage: float) ->
             weights * (chance_of_again(columns, found) - share)
         )
 
-    return _least(loss, columns.shape[1], shrinkage)
+    pulled = np.arange(columns.shape[1]) > 0
+    return _least(loss, pulled * shrinkage / max(len(share), 1))
 
 
 def likeliest_order(columns: np.ndarray, samples: Samples, shrinkage: float) -> np.ndarray:
@@ -152,17 +155,15 @@ def likeliest_order(columns: np.ndarray, samples: Samples, shrinkage: float) -> 
         cost = -float(taken @ np.log(np.maximum(shares, _LEAST)))
         return cost, columns.T @ (every * shares - taken)
 
-    return _least(loss, columns.shape[1], shrinkage)
+    return _least(loss, np.full(columns.shape[1], shrinkage / max(users, 1)))
 
 
-def _least(
-    loss: Callable[[np.ndarray], tuple[float, np.ndarray]], width: int, shrinkage: float
-) -> np.ndarray:
+def _least(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], pull: np.ndarray) -> np.ndarray:
     def shrunk(found: np.ndarray) -> tuple[float, np.ndarray]:
         cost, slope = loss(found)
-        return cost + 0.5 * shrinkage * float(found @ found), slope + shrinkage * found
+        return cost + 0.5 * float(pull @ found**2), slope + pull * found
 
-    return np.asarray(minimize(shrunk, np.zeros(width), jac=True, method="L-BFGS-B").x)
+    return np.asarray(minimize(shrunk, np.zeros(len(pull)), jac=True, method="L-BFGS-B").x)
 
 
 def chance_of_again(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -172,10 +173,27 @@ def chance_of_again(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def softmax(scores: np.ndarray, owners: np.ndarray, n_users: int) -> np.ndarray:
     """[E] shares among the events of each user."""
+    _, raised, sums = _raised(scores, owners, n_users)
+    return np.asarray(raised / sums[owners])
+
+
+def log_means(scores: np.ndarray, owners: np.ndarray, n_users: int) -> np.ndarray:
+    """[B] log of the mean of exp(score) over the events of each user; 0 where there are none."""
+    best, _, sums = _raised(scores, owners, n_users)
+    counts = np.bincount(owners, minlength=n_users)
+    known, means = counts > 0, np.zeros(n_users)
+    means[known] = best[known] + np.log(sums[known] / counts[known])
+    return means
+
+
+def _raised(
+    scores: np.ndarray, owners: np.ndarray, n_users: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[B] the best score of each user, [E] exp(score - best), and [B] what this comes to."""
     best = np.full(n_users, -np.inf)
     np.maximum.at(best, owners, scores)
     raised = np.exp(scores - best[owners])
-    return np.asarray(raised / np.bincount(owners, raised, n_users)[owners])
+    return best, raised, np.bincount(owners, raised, n_users)
 
 
 def _pairs(owners: np.ndarray, items: np.ndarray) -> np.ndarray:

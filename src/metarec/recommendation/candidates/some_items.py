@@ -103,7 +103,7 @@ class Asking:
         for gate, share in self.gates:
             out += share[:, None] * gate.score_some(base, shares, lengths)
         if self.repeated is not None:
-            self.repeated.among(items).add(out)
+            self.repeated.among(items).put(out)
         if ensemble.is_refused:
             out += REFUSED_ITEM * ensemble.acceptance[items]
         if ensemble.trend is not None:

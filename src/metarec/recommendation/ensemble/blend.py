@@ -128,7 +128,7 @@ class Ensemble:
         out = np.empty(shape, np.float32) if out is None else out
         self._score_told(users, out)
         if (again := self.repeated(users)) is not None:
-            again.add(out)
+            again.put(out)
         if self.is_refused:
             out += REFUSED_ITEM * self.acceptance
         if self.trend is not None:

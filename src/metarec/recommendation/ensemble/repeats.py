@@ -1,15 +1,16 @@
 """What was taken before beside what is new: the chance of a repeat against the gate's order.
 
 A repeat is measured by the chance that the next act is on this item (`models.repeat`), a new item
-by its part of the chance that is left, which new items share as the gate's scores say. On this
-common scale an item of the history has both:
+by its part of the chance that is left, which new items share as the gate's scores say. An item of
+the history cannot be new, so its score is that of its own chance, on the scale of the others:
 
-    exp(score' / t)  =  exp(score / t) + exp(level) chance / (1 - chance of any repeat)
+    score  =  t (level + log(chance / (1 - chance of any repeat)))
 
 where t is the temperature under which the scores of new items are likeliest as their chances, and
-exp(level) what these come to together, both on held-out users (`Gate.mixing`). The gate is taught
-by new items alone: multiplied, as models are with each other, its taste for the new put known
-items in a worse order than their own chances do (docs/experiments).
+exp(level) what exp(score / t) of these comes to together, both on held-out users (`Gate.mixing`).
+The gate is taught by new items alone: multiplied, as models are with each other, its taste for the
+new put known items in a worse order than their own chances do, and added, it listed what is never
+taken twice once more (docs/experiments).
 """
 
 from __future__ import annotations
@@ -70,13 +71,13 @@ class Repeated:
         here = np.flatnonzero(items[at] == self.columns) if len(items) else at[:0]
         return replace(self, owners=self.owners[here], columns=at[here], odds=self.odds[here])
 
-    def add(self, scores: Float[np.ndarray, "users columns"]) -> None:
-        """Raise the scores of these items, in place."""
+    def put(self, scores: Float[np.ndarray, "users columns"]) -> None:
+        """Set the scores of these items, in place."""
         at, (temperature, level) = (self.owners, self.columns), self.mixing[self.owners].T
-        scores[at] = temperature * np.logaddexp(scores[at] / temperature, level + self.odds)
+        scores[at] = temperature * (level + self.odds)
 
     def part(self, scores: Float[np.ndarray, "users columns"]) -> np.ndarray:
-        """[B, I] by how much `add` raises scores."""
-        raised = scores.copy()
-        self.add(raised)
-        return np.asarray(raised - scores)
+        """[B, I] what `put` adds to scores."""
+        changed = scores.copy()
+        self.put(changed)
+        return np.asarray(changed - scores)
