@@ -76,9 +76,9 @@ def test_the_policy_allows_only_our_own_files(page):
     )
 
 
-def luminance(colour):
+def luminance(color):
     """WCAG 2.2, relative luminance of #rgb or #rrggbb."""
-    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    digits = color[1:] if len(color) == 7 else "".join(2 * digit for digit in color[1:])
     parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     linear = [
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
@@ -101,7 +101,7 @@ def test_text_can_be_read(theme):
     """At least 4.5 to 1, which WCAG 2.2 AA asks of text, for every pair of ink and ground that the
     sheet uses.
     """
-    colours = dict(
+    colors = dict(
         re.findall(
             r"--([\w-]+): (#\w{3,6});",
             re.findall(r":root \{(.*?)\}", FILES["style.css"], re.DOTALL)[theme],
@@ -121,7 +121,7 @@ def test_text_can_be_read(theme):
     poor = {
         pair: round(found, 2)
         for pair in pairs
-        if (found := contrast(colours[pair[0]], colours[pair[1]])) < 4.5
+        if (found := contrast(colors[pair[0]], colors[pair[1]])) < 4.5
     }
     assert not poor
 

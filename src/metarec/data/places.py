@@ -61,7 +61,7 @@ def _possible(places: np.ndarray) -> np.ndarray:
 
 
 def km_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """[rows] kilometres between places [rows, 2] in degrees, row by row; NaN where either is
+    """[rows] kilometers between places [rows, 2] in degrees, row by row; NaN where either is
     unknown.
     """
     lat, lon = np.radians(here[:, 0]), np.radians(here[:, 1])

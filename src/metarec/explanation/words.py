@@ -42,7 +42,7 @@ DID = {
     "hide": "hid",
     "return": "returned",
     "refund": "returned",
-    "cancel": "cancelled",
+    "cancel": "canceled",
     "decline": "declined",
     "sell": "sold",
     "drop": "dropped",

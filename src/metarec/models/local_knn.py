@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.distance import decay, decayed_sums, km_pairs, km_table, on_sphere
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
@@ -97,14 +97,14 @@ class LocalKnn:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: LocalKnnConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: LocalKnnConfig | None = None
     ) -> LocalKnn:
         """Choose the decay by the likelihood of what followed the pool."""
-        assert behaviour.context is not None, "fitted only where items have places"
+        assert behavior.context is not None, "fitted only where items have places"
         config = config or cls.config
-        places, whole = behaviour.context.places, behaviour.whole
+        places, whole = behavior.context.places, behavior.whole
         kept = np.sort(rng.permutation(len(whole))[: config.max_users])
-        taken = whole.matrix(behaviour.n_items, training_weights(behaviour, config))[kept]
+        taken = whole.matrix(behavior.n_items, training_weights(behavior, config))[kept]
         start = cls(
             places=places,
             taken=taken,
@@ -116,7 +116,7 @@ class LocalKnn:
             config=config,
         )
         sample = _sample(whole, start._is_placed, config.sampled, rng)
-        return _likeliest(start, behaviour, kept, sample, rng)
+        return _likeliest(start, behavior, kept, sample, rng)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32; nothing for users of whom no place is known."""
@@ -319,7 +319,7 @@ def _sample(
 
 def _likeliest(
     start: LocalKnn,
-    behaviour: Behaviour,
+    behavior: Behavior,
     kept: np.ndarray,
     sample: np.ndarray,
     rng: np.random.Generator,
@@ -328,11 +328,11 @@ def _likeliest(
     support is likeliest.
     """
     config = start.config
-    asked_of = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
+    asked_of = rng.permutation(np.flatnonzero(behavior.targets.lengths > 0))
     users = np.sort(asked_of[: config.max_choosing])
-    support = behaviour.histories.users(users).first(np.minimum(3, behaviour.pools[users]))
-    batch, asked = behaviour.batch_of(users, support), behaviour.targets.users(users)
-    place = np.full(len(behaviour.histories), -1)
+    support = behavior.histories.users(users).first(np.minimum(3, behavior.pools[users]))
+    batch, asked = behavior.batch_of(users, support), behavior.targets.users(users)
+    place = np.full(len(behavior.histories), -1)
     place[kept] = np.arange(len(kept))
 
     def likelihood(tried: LocalKnn) -> float:

@@ -2,7 +2,7 @@
 took.
 
 An item's chance falls with a power of distance (Ye et al. 2011, "Exploiting geographical influence
-for collaborative point-of-interest recommendation") or by a factor a kilometre; which, and how
+for collaborative point-of-interest recommendation") or by a factor a kilometer; which, and how
 fast, is chosen by the likelihood of what training users took later.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from metarec.data.places import km_between
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.distance import decayed_sums, on_sphere
 from metarec.features.histories import Histories, offsets_of
 from metarec.features.users import UserBatch
@@ -62,7 +62,7 @@ class Place:
     popularity: np.ndarray
     """[N] float32."""
     scale: float
-    """Kilometres."""
+    """Kilometers."""
     power: float
     """Exponent of the decay; 0: exponential."""
     location: float
@@ -74,17 +74,17 @@ class Place:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: PlaceConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: PlaceConfig | None = None
     ) -> Place:
         """Choose the decay by the likelihood of what followed the pool."""
-        assert behaviour.context is not None, "fitted only where items have places"
+        assert behavior.context is not None, "fitted only where items have places"
         config = config or cls.config
-        counts = np.bincount(behaviour.whole.items, minlength=behaviour.n_items) + 0.5
+        counts = np.bincount(behavior.whole.items, minlength=behavior.n_items) + 0.5
         popularity = (counts / counts.sum()).astype(np.float32)
-        asked = np.flatnonzero(behaviour.targets.lengths > 0)
+        asked = np.flatnonzero(behavior.targets.lengths > 0)
         users = np.sort(rng.permutation(asked)[: config.max_users])
         start = cls(
-            places=behaviour.context.places,
+            places=behavior.context.places,
             popularity=popularity,
             scale=_second(config.scales),
             power=config.powers[0],
@@ -92,7 +92,7 @@ class Place:
             exponent=_second(config.exponents),
             config=config,
         )
-        return _likeliest(start, behaviour, users) if len(users) else start
+        return _likeliest(start, behavior, users) if len(users) else start
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32; nothing for users of whom no place is known."""
@@ -139,7 +139,7 @@ class Place:
         return replace(self, scale=new[0], power=new[1], location=new[2], exponent=new[3])
 
     def km_to(self, location: np.ndarray, item: int) -> float:
-        """Kilometres from a location [2] to an item; NaN where either is unknown."""
+        """Kilometers from a location [2] to an item; NaN where either is unknown."""
         return float(km_between(location[None], self.places[item][None])[0])
 
     def likelihood(self, users: UserBatch, asked: Histories) -> float:
@@ -233,12 +233,12 @@ def known_places(
     )
 
 
-def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
+def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
     """The setting under which what users took after a short support is likeliest: one choice after
     the other, twice.
     """
-    support = behaviour.histories.users(users).first(np.minimum(3, behaviour.pools[users]))
-    batch, asked = behaviour.batch_of(users, support), behaviour.targets.users(users)
+    support = behavior.histories.users(users).first(np.minimum(3, behavior.pools[users]))
+    batch, asked = behavior.batch_of(users, support), behavior.targets.users(users)
     chosen, tries = start, start.config
     found: dict[tuple[float, ...], float] = {}
     for scales, powers, locations, exponents in 2 * (

@@ -17,7 +17,7 @@ from metarec.data.cold_users import Horizon, choose_horizon, items_of_users
 from metarec.data.dataset import Dataset
 from metarec.data.places import degrees_of
 from metarec.data.schema import Catalog
-from metarec.features.behaviour import pools_of
+from metarec.features.behavior import pools_of
 from metarec.features.context_columns import ContextColumns
 from metarec.features.text import item_text
 from metarec.models import gram
