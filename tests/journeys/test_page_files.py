@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import metarec
+from metarec.explanation.words import PARTS
 
 PAGE = Path(metarec.__file__).parent / "app" / "page"
 FILES = {
@@ -164,6 +165,11 @@ def test_every_sentence_of_the_page_has_its_chinese():
     said = {one for one in said if re.search("[A-Za-z]{2}", one)} - {"metarec", "/docs"}
     assert len(said) > 200
     assert not said - chinese().keys(), "add them to page/zh.js"
+
+
+def test_the_page_names_every_part_that_reasons_have_words_for():
+    table = FILES["why.js"].partition("const PARTS = {")[2].partition("};")[0]
+    assert set(re.findall(r"^  (\w+):", table, re.MULTILINE)) == set(PARTS)
 
 
 def test_chinese_sentences_fill_every_hole():
