@@ -186,6 +186,10 @@ def test_a_failure_while_writing_leaves_no_folder(
 def test_the_home_of_data_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("METAREC_HOME", str(tmp_path))
     assert public.data_home() == tmp_path / "data"
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("METAREC_HOME", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match="METAREC_HOME must name a folder"):
+        public.data_home()
     monkeypatch.delenv("METAREC_HOME")
     assert public.data_home().parts[-2:] == ("metarec", "data")
 

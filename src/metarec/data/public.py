@@ -26,6 +26,7 @@ from metarec.data.sources.groceries import read_groceries
 from metarec.data.sources.movielens import with_year
 from metarec.data.sources.recbole import read_recbole
 from metarec.data.tables import Tables
+from metarec.runtime.environment import home
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 CITE = (
@@ -86,8 +87,8 @@ def known(name: str) -> PublicData:
 
 def data_home() -> Path:
     """Where data sets are kept: `METAREC_HOME`, else the platform's folder for a user's data."""
-    if home := os.environ.get("METAREC_HOME"):
-        return Path(home).expanduser() / "data"
+    if (named := home()) is not None:
+        return named / "data"
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":

@@ -17,12 +17,18 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from metarec.data.places import km_between
+from metarec.data.places import is_placed, km_between
 from metarec.features.behavior import Behavior
-from metarec.features.distance import decayed_sums, on_sphere
-from metarec.features.histories import Histories, offsets_of
+from metarec.features.distance import points_on_sphere
+from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
+from metarec.models.known_places import (
+    KnownPlaces,
+    knows_places,
+    log_likelihood,
+    shortly_known,
+)
 
 ROWS_AT_ONCE = 64
 """Users scored at a time."""
@@ -108,15 +114,8 @@ class Place:
 
     def _near(self, users: UserBatch) -> np.ndarray:
         """[B, N] evidence."""
-        known, weights = known_places(users, self.places, self.location)
-        sums = decayed_sums(
-            known.histories,
-            weights,
-            on_sphere(known.values_of),
-            self._points,
-            self.scale,
-            self.power,
-        )
+        known = KnownPlaces.of(users, self.places, self.location)
+        sums = known.decayed(self._points, self.scale, self.power)
         sums += np.float32(self.config.floor) * sums.max(1, keepdims=True)
         sums *= self.popularity ** np.float32(self.exponent) * self._is_placed
         return sums
@@ -144,20 +143,16 @@ class Place:
 
     def likelihood(self, users: UserBatch, asked: Histories) -> float:
         """Mean over users of the mean log-likelihood of what they took."""
-        shares = self.evidence(users)
-        totals = np.maximum(shares.sum(1), 1e-30)
-        told = np.log(np.maximum(shares[asked.owners, asked.items] / totals[asked.owners], 1e-9))
-        sums = np.bincount(asked.owners, told, len(asked))
-        return float((sums / np.maximum(asked.lengths, 1)).mean())
+        return log_likelihood(self.evidence(users), asked)
 
     @cached_property
     def _points(self) -> np.ndarray:
         """[3, N]."""
-        return np.ascontiguousarray(on_sphere(np.nan_to_num(self.places)).T)
+        return np.ascontiguousarray(points_on_sphere(self.places).T)
 
     @cached_property
     def _is_placed(self) -> np.ndarray:
-        return np.asarray(~np.isnan(self.places[:, 0]))
+        return is_placed(self.places)
 
     def with_places(self, places: np.ndarray) -> Place:
         """The same decay for a catalog that stands at `places` [N', 2]."""
@@ -193,52 +188,11 @@ class Place:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class KnownPlaces:
-    """Places of B users: where they are, and where what they took stands."""
-
-    histories: Histories
-    """Ragged [E]: the item that was taken there, -1 for where a user is."""
-    values_of: np.ndarray
-    """[E, 2] degrees."""
-
-
-def knows_places(users: UserBatch, places: np.ndarray) -> np.ndarray:
-    """[B] whether it is known where each user is, or where anything stands that they took."""
-    found = ~np.isnan(users.context.location[:, 0])
-    found[users.support.owners[~np.isnan(places[users.support.items, 0])]] = True
-    return np.asarray(found)
-
-
-def known_places(
-    users: UserBatch, places: np.ndarray, location: float
-) -> tuple[KnownPlaces, np.ndarray]:
-    """Places of each user, and their weights [E]."""
-    support, here = users.support, users.context.location
-    taken = ~np.isnan(places[support.items, 0])
-    is_here = ~np.isnan(here[:, 0])
-    owners = np.concatenate([np.flatnonzero(is_here), support.owners[taken]])
-    degrees = np.concatenate([here[is_here], places[support.items[taken]]])
-    items = np.concatenate([np.full(is_here.sum(), -1), support.items[taken]])
-    weights = np.concatenate([np.full(is_here.sum(), location), np.ones(taken.sum())])
-    order = np.argsort(owners, kind="stable")
-    lengths = np.bincount(owners, minlength=len(users))
-    histories = Histories(
-        offsets=offsets_of(lengths),
-        items=items[order],
-        values=np.ones(len(owners), np.float32),
-    )
-    return KnownPlaces(histories=histories, values_of=degrees[order]), weights[order].astype(
-        np.float32
-    )
-
-
 def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
     """The setting under which what users took after a short support is likeliest: one choice after
     the other, twice.
     """
-    support = behavior.histories.users(users).first(np.minimum(3, behavior.pools[users]))
-    batch, asked = behavior.batch_of(users, support), behavior.targets.users(users)
+    batch, asked = shortly_known(behavior, users)
     chosen, tries = start, start.config
     found: dict[tuple[float, ...], float] = {}
     for scales, powers, locations, exponents in 2 * (
