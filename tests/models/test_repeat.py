@@ -93,9 +93,9 @@ def test_after_one_item_what_is_taken_again_is_likelier_to_be(model: Recommender
 
 def test_repeats_are_said_to_be_as_rare_as_they_were(model: Recommender) -> None:
     """Of users known by one item; milk is half of what they take again, all else nothing."""
-    behaviour, repeat = model.behaviour(), model.ensemble.scorers["repeat"]
-    assert behaviour.acts is not None and isinstance(repeat, Repeat)
-    taught = samples_after(behaviour.acts, (1,), np.ones(behaviour.acts.n_users), every_act=True)
+    behavior, repeat = model.behavior(), model.ensemble.scorers["repeat"]
+    assert behavior.acts is not None and isinstance(repeat, Repeat)
+    taught = samples_after(behavior.acts, (1,), np.ones(behavior.acts.n_users), every_act=True)
     users = UserBatch(support=taught.known, profiles=np.zeros((len(taught.known), 0)))
     said = dense(repeat.evidence(users)).sum(1).mean()
     assert abs(said / taught.repeated.mean() - 1) < 0.2

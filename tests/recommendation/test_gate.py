@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -17,7 +19,7 @@ from metarec.recommendation.ensemble.gate_training import (
     _untrained,
     train_gate,
 )
-from metarec.recommendation.ensemble.gate_tuning import FACTORS, _at, _Sums
+from metarec.recommendation.ensemble.gate_tuning import FACTORS, _at, _Sums, with_mixing
 from metarec.recommendation.fitting import lessons
 
 
@@ -342,3 +344,25 @@ def test_a_large_catalog_is_asked_about_by_fewer_users_at_a_time_and_fewer_teach
     assert lessons.held_out_of(200_000, config) == config.held_out
     assert lessons.held_out_of(400_000, config) == config.held_out // 2
     assert lessons.held_out_of(10_000_000, config) == config.min_held_out
+
+
+def test_scores_become_chances_at_the_sums_of_the_scorers_that_are_served(gate: Gate) -> None:
+    """Which come to less than scorers of fewer users: new items must not look rarer for it."""
+    rng = torch.Generator().manual_seed(0)
+    shape = (40, 30)
+    asked = GateTasks(
+        shares=torch.rand((*shape, 2), generator=rng),
+        popularity=torch.rand(shape, generator=rng) / 10 + 0.01,
+        item_statistics=torch.zeros((*shape, 1)),
+        log_weight=torch.zeros(shape),
+        is_real=torch.ones(shape, dtype=torch.bool),
+        is_relevant=torch.rand(shape, generator=rng) < 0.2,
+    )
+    lower = replace(asked, item_statistics=torch.full((*shape, 1), -0.4))
+    none = lower.rows(np.zeros(40, bool))
+    config, tasks = GateConfig(), [asked, asked]
+    same, found = (with_mixing(gate, tasks, of, config).mixing for of in (tasks, [lower, none]))
+    assert same is not None and found is not None
+    np.testing.assert_allclose(found[:, 0], same[:, 0])  # temperatures
+    np.testing.assert_allclose(found[0, 1] - same[0, 1], -0.4 * 0.5 / same[0, 0], rtol=1e-4)
+    np.testing.assert_allclose(found[1, 1], same[1, 1])  # nobody was asked

@@ -140,24 +140,40 @@ def ndcg_of(gate: Gate, tasks: list[GateTasks], config: GateConfig) -> np.ndarra
     return np.asarray(np.mean(found, axis=0))
 
 
-def with_mixing(gate: Gate, tasks: list[GateTasks], config: GateConfig) -> Gate:
-    """The gate with its `mixing`, by which its scores become chances."""
+def with_mixing(
+    gate: Gate, tasks: list[GateTasks], served: list[GateTasks], config: GateConfig
+) -> Gate:
+    """The gate with its `mixing`, by which its scores become chances.
+
+    Args:
+        served: some of the `tasks`, by the scorers of all users, which are those that are served.
+            They come to other sums than scorers of fewer users (docs/experiments).
+    """
     models, found = len(gate.names), []
     with one_thread():
-        for point, some in enumerate(tasks):
-            scores = _Sums.of(_at(gate, point, models), some).total.double()
-            found.append(_mixing(scores, some, config.ndcg_places))
+        for point, (some, more) in enumerate(zip(tasks, served, strict=True)):
+            at, asked = _at(gate, point, models), (some, more if len(more.shares) else some)
+            first, last = (_best(at, of, config.ndcg_places) for of in asked)
+            found.append(_mixing(first, last, some))
     return replace(gate, mixing=np.array(found))
 
 
-def _mixing(scores: Tensor, tasks: GateTasks, places: int) -> tuple[float, float]:
-    """The temperature under which acts on the first `places` candidates are likeliest, and the log
-    of what exp(score / temperature) is divided by for these to have the share of acts that they
-    had. Far down the list scores are no chances, and a temperature that suited them all took the
-    chance of the first for too small (docs/experiments).
-    """
-    scores = scores.masked_fill(~tasks.is_real, -torch.inf)
+def _best(point: _Point, tasks: GateTasks, places: int) -> tuple[Tensor, Tensor]:
+    """[T, P] scores of the first `places` candidates, and which these are."""
+    scores = _Sums.of(point, tasks).total.double().masked_fill(~tasks.is_real, -torch.inf)
     best, at = scores.topk(min(places, scores.shape[1]), 1)
+    return best, at
+
+
+def _mixing(
+    first: tuple[Tensor, Tensor], served: tuple[Tensor, Tensor], tasks: GateTasks
+) -> tuple[float, float]:
+    """The temperature under which acts on the `first` candidates of each are likeliest, and the log
+    of what exp(score / temperature) of those that are `served` is divided by for them to have the
+    share of acts that the first had. Far down the list scores are no chances, and a temperature
+    that suited them all took the chance of the first for too small (docs/experiments).
+    """
+    best, at = first
     acts = (tasks.acts * tasks.is_relevant).double()
     found = acts.gather(1, at)
     wanted = found / found.sum(1, keepdim=True).clamp(min=1e-9)
@@ -168,7 +184,7 @@ def _mixing(scores: Tensor, tasks: GateTasks, places: int) -> tuple[float, float
 
     temperature = float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES)).x))
     share = float((found.sum(1) / acts.sum(1).clamp(min=1e-9)).mean())
-    sums = (best / temperature).logsumexp(1)
+    sums = (served[0] / temperature).logsumexp(1)
     return temperature, float(sums.mean()) - float(np.log(max(share, MIN_SHARE)))
 
 

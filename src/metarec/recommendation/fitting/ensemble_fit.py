@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from metarec.recommendation.fitting.lessons import (
     Fitted,
     Lessons,
     ask_held_out,
+    ask_served,
     folds_of,
     refusers_of,
     support_sizes,
@@ -68,10 +70,10 @@ def fit_ensemble(
         trial = _tried(support_sizes(behavior), asked, lessons.whole, prior, seed, config)
         if not trial.helps:
             prior, lessons, names = None, lessons.without_taste(asked), _others(names)
-    weights = task_weights(behavior, folds)
-    gate, context_gate = _gates(behavior, names, lessons.whole, weights, seed, prior, config)
-    own_lists = _own_lists(behavior, fitted.popularity)
-    given = _given(behavior, gate, lessons, own_lists, seed, configs)
+    gates = _gates(behavior, names, lessons.whole, folds, seed, prior, config)
+    served = partial(ask_served, behavior, fitted, weighed(names), folds[0], config)
+    gate, context_gate = _mixed(gates, lessons.whole, served, config) if REPEAT in names else gates
+    given = _given(behavior, gate, lessons, fitted.popularity, seed, configs)
     refusal = _refusal(behavior, gate, lessons.refusing, folds, config_in(configs, RefusalsConfig))
     del lessons  # what follows needs its memory
     progress(STAGE, 1.0)
@@ -118,7 +120,7 @@ def _given(
     behavior: Behavior,
     gate: Gate,
     lessons: Lessons,
-    own_lists: np.ndarray,
+    popularity: np.ndarray,
     seed: int,
     configs: Configs,
 ) -> GivenGates:
@@ -128,7 +130,7 @@ def _given(
         behavior.horizon.shots,
         lessons.own(lessons.drawn, gate),
         lessons.own(lessons.chosen, gate),
-        own_lists,
+        _own_lists(behavior, popularity),
         seed,
         config_in(configs, GivenConfig),
         config_in(configs, GateConfig),
@@ -163,13 +165,13 @@ def _gates(
     behavior: Behavior,
     names: tuple[str, ...],
     tasks: list[GateTasks],
-    weights: list[np.ndarray] | None,
+    folds: list[np.ndarray],
     seed: int,
     prior: Prior | None,
     config: GateConfig,
 ) -> tuple[Gate, Gate | None]:
     """The gate between models of history and profile, and the one between all."""
-    shots, repeats, names = support_sizes(behavior), REPEAT in names, weighed(names)
+    shots, names, weights = support_sizes(behavior), weighed(names), task_weights(behavior, folds)
     own = tuple(name for name in names if name not in READ_CONTEXT)
     more = len(names) - len(own)
     plain = [some.without(more) for some in tasks] if more else tasks
@@ -182,17 +184,50 @@ def _gates(
         config=config,
         **_from(prior, plain, config),
     )
-    gate = with_mixing(gate, plain, config) if repeats else gate
-    circumstances = names.index(CONTEXT) if CONTEXT in names else None
-    told = [some.told(range(len(own), len(names)), circumstances) for some in tasks] if more else []
+    told = _told(tasks, names, len(own)) if more else []
     enough = [point for point, (_, rows) in enumerate(told) if rows.sum() >= config.min_told]
     if not enough:
         return gate, None
     if weights is not None:
         weights = [weights[point][told[point][1]] for point in enough]
     known, sizes = [told[point][0] for point in enough], tuple(shots[point] for point in enough)
-    found = _context_gate(gate, names, sizes, known, weights, seed, config)
-    return gate, with_mixing(found, known, config) if repeats else found
+    return gate, _context_gate(gate, names, sizes, known, weights, seed, config)
+
+
+def _told(
+    tasks: list[GateTasks], names: tuple[str, ...], own: int
+) -> list[tuple[GateTasks, np.ndarray]]:
+    """Tasks in which a model of context knows something, one beyond the `own` of `names`, and which
+    they are.
+    """
+    circumstances = names.index(CONTEXT) if CONTEXT in names else None
+    return [some.told(range(own, len(names)), circumstances) for some in tasks]
+
+
+def _mixed(
+    gates: tuple[Gate, Gate | None],
+    tasks: list[GateTasks],
+    ask: Callable[[], list[GateTasks]],
+    config: GateConfig,
+) -> tuple[Gate, Gate | None]:
+    """The gates with their `mixing`, by `tasks` and by what the scorers of all users say when they
+    are asked.
+    """
+    (gate, context_gate), served = gates, ask()
+    own = len(gate.names)
+
+    def plain(of: list[GateTasks]) -> list[GateTasks]:
+        return [some.without(some.shares.shape[2] - own) for some in of]
+
+    mixed = with_mixing(gate, plain(tasks), plain(served), config)
+    if context_gate is None:
+        return mixed, None
+    names, points = context_gate.names, np.searchsorted(gate.points, context_gate.points)
+
+    def told(of: list[GateTasks]) -> list[GateTasks]:
+        return [some for some, _ in _told([of[point] for point in points], names, own)]
+
+    return mixed, with_mixing(context_gate, told(tasks), told(served), config)
 
 
 def _context_gate(

@@ -209,13 +209,39 @@ def ask_held_out(
         else None,
         config=config,
     )
-    ask_known = partial(fitted.ask, as_known(behavior))
-    tasks += longer_tasks(behavior, held_out, fitted.ask, rng, config)
-    tasks.append(known_tasks(behavior, held_out, ask_known, rng, config))
-    tasks += [*drawn, *chosen]
+    tasks += [*_later_tasks(behavior, held_out, fitted, rng, config), *drawn, *chosen]
     if has_refusals(behavior):
         tasks.append(_refusing_tasks(behavior, held_out, fitted, configs, rng))
     return tasks
+
+
+def ask_served(
+    behavior: Behavior,
+    fitted: Fitted,
+    names: tuple[str, ...],
+    users: np.ndarray,
+    config: GateConfig,
+) -> list[GateTasks]:
+    """What the scorers of all users say of some of these, at each support size of the gate, as they
+    would be asked about users they do not know.
+    """
+    served = replace(fitted, scorers={name: fitted.scorers[name] for name in names})
+    ask, rng = partial(served.ask, behavior), np.random.default_rng(0)
+    tasks, *_ = gather_tasks(behavior, users, ask, rng, config=config)
+    return [*tasks, *_later_tasks(behavior, users, served, rng, config)]
+
+
+def _later_tasks(
+    behavior: Behavior,
+    users: np.ndarray,
+    fitted: Fitted,
+    rng: np.random.Generator,
+    config: GateConfig,
+) -> list[GateTasks]:
+    """Tasks beyond the horizon: of users with events enough, and of users known for long."""
+    longer = longer_tasks(behavior, users, fitted.ask, rng, config)
+    ask_known = partial(fitted.ask, as_known(behavior))
+    return [*longer, known_tasks(behavior, users, ask_known, rng, config)]
 
 
 def _refusing_tasks(
