@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from shape_checks import check_all
+# Compiled code is kept whatever the machine's habit: the programs that tests start, some hundreds,
+# would each compile all of metarec again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+from shape_checks import check_all  # noqa: E402
 
 check_all()  # before anything of metarec is imported
 
@@ -53,7 +60,5 @@ def rated_world() -> World:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     """Tiny tensors are fastest on one thread, and the machine is shared."""
-    import sys
-
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
