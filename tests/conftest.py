@@ -31,10 +31,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark `full` what `full_only.txt` lists."""
+    """Mark `full` what `full_only.txt` lists, and run the files that it lists first: of two
+    processes, one would else be left alone with the longest.
+    """
     for item in items:
         if (_places(item.path) | {item.nodeid.split("[")[0]}) & LISTED:
             item.add_marker("full")
+    listed = {path for path in {item.path for item in items} if _places(path) & LISTED}
+    items.sort(key=lambda item: item.path not in listed)
 
 
 def _places(path: Path) -> set[str]:

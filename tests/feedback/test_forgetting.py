@@ -31,6 +31,7 @@ from metarec.feedback.forgotten_rows import clean_folder, remove_user, tidy
 from metarec.feedback.registry import Registry
 from metarec.feedback.store.tombstones import all_asked
 from metarec.runtime.artifacts import Artifact, read_artifact, write_artifact
+from waiting import eventually
 
 
 def forgotten_digests(store):
