@@ -220,9 +220,9 @@ def test_an_unknown_language_is_refused():
 
 @pytest.mark.parametrize("text", ["{}: got , ; " * 300, "a" * 3_999, "because " * 450])
 def test_hostile_texts_cost_little(text):
-    started = time.perf_counter()
+    started = time.process_time()
     translated(text, "zh", *AREAS)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_templates_of_expressions():
