@@ -17,6 +17,7 @@ from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
 from metarec.data.parsing import as_numbers, as_truth, nothing
 from metarec.data.sources.flat import is_of_one
+from metarec.data.sources.outcomes import outcomes_of, with_outcomes
 from metarec.data.sources.states import with_ends
 
 MAX_KINDS = 20
@@ -25,7 +26,8 @@ FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart "
     "addtocart bookmark skip upvote downvote complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
-    "评论 收藏 加购 跳过 完成 接受 接单".split()
+    "评论 收藏 加购 跳过 完成 接受 接单 "
+    "notinterested seeless 不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.
@@ -57,6 +59,17 @@ THOUGHT = {
     **dict.fromkeys(("down", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
 }
 """What such a column says for and against."""
+SIDES = re.compile(
+    r"(side|direction|buysell|buyorsell|^bs|^kind|action|type|方向|买卖|买卖标志|买卖类型|委托类型)$"
+)
+"""Names of columns of who trades what, as `plain` has them."""
+TRADED = {
+    **dict.fromkeys(("b", "bot", "bto", "btc", "long", "买", "买进", "证券买入"), "buy"),
+    **dict.fromkeys(("s", "sld", "sto", "stc", "short", "卖", "卖掉", "证券卖出"), "sell"),
+    **dict.fromkeys(("buy", "bought", "买入"), "buy"),
+    **dict.fromkeys(("sell", "sold", "卖出"), "sell"),
+}
+"""What such a column says, in small letters."""
 REFUSALS = frozenset(
     "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
@@ -79,7 +92,14 @@ def with_kind(
     Args:
         context: columns that are circumstances, as the user says.
     """
-    frame, found = (frame, []) if "kind" in frame.columns else _said(frame, kinds, place, context)
+    outcomes = outcomes_of(frame, kinds, context)
+    frame, traded = _by_side(frame, place, context)
+    if "kind" in frame.columns:
+        found = list[Finding]()
+    else:
+        frame, found = _said(frame, kinds, place, (*context, *outcomes))
+    frame, came = with_outcomes(frame, outcomes, kinds, place)
+    found = [*traded, *found, *came]
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     # Beside a rating `hidden` may say what became of a review.
     asked = FLAGS if "value" not in frame.columns else frozenset()
@@ -139,6 +159,25 @@ def _by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFr
     rows = int((kind == "dislike").sum())
     note = Finding(rule="kinds", rows=rows, action="noted", why=why)
     return frame.drop(column).with_columns(kind.alias("kind")), [note]
+
+
+def _by_side(
+    frame: pl.DataFrame, place: str, context: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Trades as purchases and sales, where a column says so by letters: `B` and `S`."""
+    asked = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
+    asked = [c for c in asked if c == "kind" or "kind" not in frame.columns]
+    for column in (c for c in asked if frame[c].dtype == pl.Utf8):
+        words = nothing(frame[column]).str.to_lowercase()
+        said = {*words.drop_nulls().unique()}
+        if not said <= {*TRADED} or {TRADED[word] for word in said} != {"buy", "sell"}:
+            continue
+        traded = words.replace_strict(TRADED, default=None, return_dtype=pl.Utf8).alias("kind")
+        sold = next(c for c in frame[column].drop_nulls() if TRADED[c.strip().lower()] == "sell")
+        why = f"column {column!r} of {place} was read as who trades what: {sold!r} is 'sell'"
+        note = Finding(rule="kinds", rows=int((traded == "sell").sum()), action="noted", why=why)
+        return frame.drop(column).with_columns(traded), [note]
+    return frame, []
 
 
 def _are_known(column: pl.Series, kinds: Kinds) -> bool:
