@@ -17,7 +17,8 @@ from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.cells import flat
-from metarec.data.sources.shown import of_shown
+from metarec.data.sources.envelopes import LINES
+from metarec.data.sources.shown import of_impressions, of_shown
 
 MAX_DEPTH = 4
 """Lists within lists, at most."""
@@ -25,8 +26,6 @@ MAX_MARKS, MIN_GAPS = 21, 0.2
 """Different numbers in a matrix of users and items, at most, and the share of cells without one or
 with 0, at least: else columns are what users are like.
 """
-_LINES = ("items", "lines", "lineitems", "orderitems", "orderlines", "products", "positions")
-"""What lists of items are called whose objects have an `id`, as `plain` has it."""
 _ORDER = re.compile(r"(order|invoice|receipt|basket|transaction|ticket|订单|单据|发票|小票)")
 _PERIOD = re.compile(
     r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W*(\d\d){0,2}$"
@@ -40,6 +39,7 @@ _TRAIT = re.compile(
     re.IGNORECASE,
 )
 """Names of what users are, of which a table says yes and no."""
+_PAGES = {"url", "pageurl", "page"}
 _TITLES = {noun + end for noun in ITEM_NOUNS for end in ("name", "title")}
 _KINDS = {plain(n) for n in ("kind", *SYNONYMS["kind"])}
 _TIMES = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"])}
@@ -59,11 +59,12 @@ def one_row_an_event(
     Args:
         mapped: columns that the user has named, by canonical name.
     """
-    findings = list[Finding]()
+    who = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
+    frame, place, findings = of_impressions(frame, who, place)
     for _ in range(MAX_DEPTH):
         if "item_id" in mapped or key_of(frame.columns, "item_id", synonyms) is not None:
             break
-        column = _list_of_items(frame, synonyms)
+        column = _list_of_items(frame, synonyms) or _list_of_pages(frame)
         if column is None:
             break
         frame, place, found = _exploded(frame, column, place, synonyms)
@@ -98,6 +99,22 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def _list_of_pages(frame: pl.DataFrame) -> str | None:
+    """The one column whose lists hold objects with the address of a page, where no column says
+    what was visited.
+    """
+    if _PAGES & {plain(c) for c in frame.columns}:
+        return None
+    found = [
+        name
+        for name, dtype in frame.schema.items()
+        if isinstance(dtype, pl.List)
+        and isinstance(dtype.inner, pl.Struct)
+        and _PAGES & {plain(field.name) for field in dtype.inner.fields}
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
     if not isinstance(dtype, pl.List):
         return False
@@ -112,7 +129,7 @@ def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
 def _item_of(column: str, fields: Sequence[str], synonyms: Synonyms) -> str | None:
     """The field that says which item an object of a list is."""
     found = key_of(fields, "item_id", synonyms)
-    is_called = plain(column) in _LINES or _singular(column) in ITEM_NOUNS
+    is_called = plain(column) in LINES or _singular(column) in ITEM_NOUNS
     return found or ("id" if "id" in fields and is_called else None)
 
 
