@@ -20,10 +20,10 @@ import numpy as np
 import polars as pl
 
 from metarec import Dataset, Recommender, use_device
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
 from metarec.models.registry import MODELS, config_of
-from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.fitting.fit import behavior_of
 
 GROUPS = 100
 
@@ -47,12 +47,12 @@ def data_of(events: int) -> Dataset:
     return Dataset(interactions=frame, items=catalog)
 
 
-def jobs(behaviour: Behaviour, steps: int) -> dict[str, Callable[[], Any]]:
+def jobs(behavior: Behavior, steps: int) -> dict[str, Callable[[], Any]]:
     """What is timed, by name."""
 
     def fit(name: str, **settings: Any) -> Callable[[], Any]:
         return lambda: MODELS[name].fit(
-            behaviour, np.random.default_rng(0), config_of(name, settings)
+            behavior, np.random.default_rng(0), config_of(name, settings)
         )
 
     texts = [f"thing {n} of group {n % GROUPS}" for n in range(5_000)]
@@ -97,7 +97,7 @@ def main() -> None:
     there = use_device(given.device)
     use_device("cpu")
     model = Recommender.fit(data_of(given.events), "tiny", encoder="tfidf")
-    asked, rows = jobs(replace(behaviour_of(model), words=None), given.steps), []
+    asked, rows = jobs(replace(behavior_of(model), words=None), given.steps), []
     for name, job in asked.items():
         use_device("cpu")
         here = seconds(job)

@@ -29,7 +29,7 @@ from metarec.evaluation.interface import requests_at
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.scenarios import prepare
 from metarec.evaluation.significance import interval, paired_difference, resample
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
@@ -85,11 +85,11 @@ def main() -> None:
         met = np.unique(histories.items)
         _, content, vectors = ItemInputs.fit(train.items, encoder=encoder, fit_on=met)
         found |= _content_rows(encoder, vectors, histories, shown, cold, data, trial)
-        behaviour = _behaviour(train, setting.split.validation, histories, user_ids, content)
+        behavior = _behavior(train, setting.split.validation, histories, user_ids, content)
         for name in args.learners:
             started = time.process_time()
             model = fit_new_items(
-                behaviour, np.random.default_rng(args.seed), name=name, texts=vectors
+                behavior, np.random.default_rng(args.seed), name=name, texts=vectors
             )
             took = time.process_time() - started
             for raters in args.raters:
@@ -107,16 +107,16 @@ def main() -> None:
     _tell(found)
 
 
-def _behaviour(
+def _behavior(
     train: Dataset,
     validation: list[ColdUser],
     histories: Histories,
     user_ids: list[str],
     content: np.ndarray,
-) -> Behaviour:
+) -> Behavior:
     inputs = ProfileInputs.fit(train.users, user_ids)
     horizon = SHORT if max((n.n_items for n in validation), default=20) <= SHORT.pool else LONG
-    return Behaviour(
+    return Behavior(
         histories=histories,
         profiles=inputs.transform(train.users.of_users(user_ids)),
         content=content,

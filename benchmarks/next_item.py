@@ -57,10 +57,10 @@ def main() -> None:
     chosen = np.random.default_rng(5).permutation(len(asked))[: args.users]
     asked = [asked[user] for user in np.sort(chosen)]
     whole = Recommender.fit(split.train, args.preset, seed=0)
-    behaviour = whole.behaviour()
+    behavior = whole.behavior()
     configs = {f"pull {pull:g}": MarkovConfig(alikes=(pull,)) for pull in DEFAULT.alikes}
     for name, config in {**configs, "chosen": DEFAULT}.items():
-        markov = Markov.fit(behaviour, np.random.default_rng(0), config)
+        markov = Markov.fit(behavior, np.random.default_rng(0), config)
         model = Chain(name=name, markov=markov, whole=whole)
         _show(f"markov, {name}", measure_last(model, asked, np.random.default_rng(1)))
     _show(args.preset, measure_last(whole, asked, np.random.default_rng(1)))

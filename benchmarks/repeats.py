@@ -68,16 +68,16 @@ def smaller(data: Dataset, users: int, events: int, seed: int) -> Dataset:
 def without_repeats(model: Recommender, seed: int) -> Recommender:
     """The same models and a gate that knows no repeats."""
     names = tuple(name for name in model.ensemble.scorers if name != REPEAT)
-    behaviour = replace(model.behaviour(), words=None)
-    return replace(model, ensemble=fit_ensemble(behaviour, names, seed))
+    behavior = replace(model.behavior(), words=None)
+    return replace(model, ensemble=fit_ensemble(behavior, names, seed))
 
 
 def without_habits(model: Recommender, seed: int) -> Recommender:
     """Repeats by state alone: habits so damped that they are all the same."""
-    behaviour = replace(model.behaviour(), words=None)
+    behavior = replace(model.behavior(), words=None)
     configs = {REPEAT: replace(model.ensemble.scorers[REPEAT].config, item_damping=1e9)}
     names = tuple(model.ensemble.scorers)
-    return replace(model, ensemble=fit_ensemble(behaviour, names, seed, configs=configs))
+    return replace(model, ensemble=fit_ensemble(behavior, names, seed, configs=configs))
 
 
 def evaluated(

@@ -192,7 +192,7 @@ def implicit_row(folder: Path, name: str) -> dict[str, Any]:
 
             model = AlternatingLeastSquares(64, iterations=15, num_threads=1, random_state=0)
         else:
-            from implicit.nearest_neighbours import CosineRecommender
+            from implicit.nearest_neighbors import CosineRecommender
 
             model = CosineRecommender(200, num_threads=1)
         model.fit(matrix, show_progress=False)

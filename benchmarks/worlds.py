@@ -33,7 +33,7 @@ import forbidden
 import kinds
 from metarec.data.cleaning import read_clean
 from metarec.data.cold_users import split_cold_users
-from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.fitting.fit import behavior_of
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 
@@ -108,7 +108,7 @@ def never_targets(name: str) -> Callable[[Path, Namespace], Iterator[dict[str, A
         cold_users = [*split.test, *split.validation]
         evaluated = {(user.user_id, item) for user in cold_users for item in user.relevant}
         model = fitted(folder / name, given)
-        targets = behaviour_of(model).targets
+        targets = behavior_of(model).targets
         users = data.interactions.frame["user_id"].unique(maintain_order=True).to_list()
         items = model.vocabulary.names(targets.items.tolist())
         taught = {(users[u], i) for u, i in zip(targets.owners.tolist(), items, strict=True)}

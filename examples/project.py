@@ -91,13 +91,13 @@ def main(source: str, steps: int) -> dict[str, list[float]]:
         return loss(adapted(params, u, v, r), u, v[HALF:], r[HALF:])
 
     each, test = vmap(query, in_dims=(None, 0, 0, 0)), np.arange(len(user_ids)) % 5 == 0
-    optimiser, losses = torch.optim.Adam(prior.values(), lr=2e-3), []
+    optimizer, losses = torch.optim.Adam(prior.values(), lr=2e-3), []
     for step in range(1, steps + 1):  # the outer loop: theta learns from the loss after adapting
         batch, order = rng.choice(np.flatnonzero(~test), 32), rng.permutation(2 * HALF)
         outer = each(prior, u[batch], v[items[batch][:, order]], r[batch][:, order]).mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         outer.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(outer.item())
         if step % (steps // 5) == 0:
             print(f"step {step:4d}: squared error {np.mean(losses[-steps // 5 :]):.4f}")

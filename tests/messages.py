@@ -11,7 +11,7 @@ from pathlib import Path
 ERRORS = {
     "BadEnvironment",
     "BadInput",
-    "BrokenArtefact",
+    "BrokenArtifact",
     "Fault",
     "HTTPException",
     "MissingExtra",

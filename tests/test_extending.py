@@ -21,7 +21,7 @@ from metarec.features.encoders import encode
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.registry import MODELS
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import BrokenArtefact
+from metarec.runtime.artifacts import BrokenArtifact
 from world import World
 
 GUIDE = Path(__file__).parent.parent / "docs" / "guide" / "extending.md"
@@ -55,11 +55,11 @@ def test_the_guides_model_and_encoder_are_fitted_saved_and_loaded(
     assert grown.score(requests).shape == (2, len(model.catalog) + 1)
 
     del MODELS["recent"]
-    with pytest.raises(BrokenArtefact, match="'recent' takes part and is not registered here"):
+    with pytest.raises(BrokenArtifact, match="'recent' takes part and is not registered here"):
         Recommender.load(tmp_path / "model")
     MODELS["recent"] = added["Recent"]
     del encode._ENCODERS.table["hashed"]
-    with pytest.raises(BrokenArtefact, match="'hashed'.*register_encoder"):
+    with pytest.raises(BrokenArtifact, match="'hashed'.*register_encoder"):
         Recommender.load(tmp_path / "model")
 
 

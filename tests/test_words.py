@@ -63,6 +63,30 @@ EXCEPTIONS = {
     "src/metarec/app/commands/audited.py": "seeds named before: other names would draw other users",
 }
 """File -> why it may say a retired word."""
+BRITISH = re.compile(
+    "|".join(
+        (
+            "(behavi|col|fav|flav|hon|hum|lab|neighb|rum)our(?!ite|ney)",
+            "(?<![a-z])(cent|fib|kilomet|lit|met|theat)re(s|d)?(?![a-z])|centring",
+            "(def|lic|off|pret)ence|artefact|judgement|misspelt|fulfil(?!l)|(?<![a-z])grey",
+            "(label|level|model|signal|total)l(ed|ing)(?!by)",
+            "(amort|custom|emphas|factor|final|general|initial|linear|maxim|minim|normal|optim"
+            "|organ|parameter|quant|random|real|recogn|regular|serial|special|standard|summar"
+            "|synchron|token|util|visual)is(e|ing|ation|able)",
+        )
+    ),
+    re.IGNORECASE,
+)
+"""What American English spells otherwise; `cancelled` is left out, since Python itself says so, and
+kinds of events (`enrol`, `favourite`) are, which are words of data."""
+SPELLED_BY_OTHERS = {
+    "src/metarec/data/column_names.py": "names that columns have in the data of others",
+    "tests/data/test_own_tables.py": "names that columns have in the data of others",
+    "tests/models/test_config.py": "a setting in British spelling is led to its name",
+    "tests/test_words.py": "the search itself",
+    "CHANGELOG.md": "words of data that are read in both spellings",
+}
+"""File -> why it may spell as the British do."""
 TEXTS = [
     path
     for folder, ends in (
@@ -109,7 +133,7 @@ def test_the_search_finds_what_it_is_for():
         "line 1: strangers",
     ]
     assert found_in_text("Two people, judged.") == ["people", "judged"]
-    assert not found_in_code("personal = judgement = 1  # no regard to case, people_s\n"[:40])
+    assert not found_in_code("personal = judgment = 1  # no regard to case, people_s\n"[:40])
 
 
 @pytest.mark.parametrize(
@@ -129,9 +153,31 @@ def test_what_users_read_uses_the_words_of_the_glossary(path: Path):
 
 
 def test_every_exception_is_needed():
+    for name in SPELLED_BY_OTHERS:
+        assert BRITISH.search((ROOT / name).read_text(encoding="utf-8")), name
     for name in EXCEPTIONS:
         text = (ROOT / name).read_text(encoding="utf-8")
         assert found_in_code(text) if name.endswith(".py") else found_in_text(text), name
+
+
+def test_the_search_finds_british_spelling_in_words_and_names():
+    british = "BehaviourOf neighbours_of Centre kilometres optimiser unfulfilment licence labelled"
+    assert len(BRITISH.findall(british)) == 8
+    american = "fulfilled, a precise promise; aria-labelledby, favourite, symmetre, reorganised"
+    assert [found[0] for found in BRITISH.finditer(american)] == ["organise"]
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "examples", "docs", "."])
+def test_spelling_is_american(folder: str):
+    ends = {".py", ".md", ".js", ".css", ".html", ".toml", ".txt", ".ipynb", ".json"}
+    paths = (ROOT / folder).iterdir() if folder == "." else (ROOT / folder).rglob("*")
+    where: dict[str, str] = {}  # each word once, which is quick
+    for path in (path for path in paths if path.suffix in ends):
+        name = path.relative_to(ROOT).as_posix()
+        if name not in SPELLED_BY_OTHERS:
+            text = f"{path.stem} {path.read_text(encoding='utf-8')}"
+            where |= dict.fromkeys(re.findall(r"[a-z]{4,}", text.lower()), name)
+    assert not {word: name for word, name in where.items() if BRITISH.search(word)}
 
 
 @pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "examples"])

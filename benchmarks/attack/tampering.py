@@ -20,7 +20,7 @@ from bounds import arguments, conclude, none_of
 
 from metarec.app.cli import main as command_line
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import BrokenArtefact
+from metarec.runtime.artifacts import BrokenArtifact
 from runtime.test_tampering import BROKEN
 from served_model import saved_model
 
@@ -29,7 +29,7 @@ def loaded(model: Path) -> str:
     """What is wrong with how the library takes a folder; empty if nothing is."""
     try:
         Recommender.load(model)
-    except BrokenArtefact as error:
+    except BrokenArtifact as error:
         return "" if str(model) in str(error) else f"does not name the folder: {error}"
     except Exception as error:
         return f"uncaught {type(error).__name__}: {error}"

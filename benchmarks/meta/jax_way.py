@@ -59,9 +59,9 @@ def _linear(params: dict[str, Any], name: str, x: Any) -> Any:
 
 
 def _norm(params: dict[str, Any], name: str, x: Any) -> Any:
-    centred = x - x.mean(-1, keepdims=True)
+    centered = x - x.mean(-1, keepdims=True)
     return (
-        centred / ((centred**2).mean(-1, keepdims=True) + 1e-5) ** 0.5 * params[f"{name}.weight"]
+        centered / ((centered**2).mean(-1, keepdims=True) + 1e-5) ** 0.5 * params[f"{name}.weight"]
         + params[f"{name}.bias"]
     )
 

@@ -59,7 +59,7 @@ def ridge_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
 
 
 def solve_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
-    """Only the adaptation, on given features: all tasks in one factorisation."""
+    """Only the adaptation, on given features: all tasks in one factorization."""
     return {"user": _solved(case.x[:, :SUPPORT], case.y[:, :SUPPORT])}
 
 

@@ -239,7 +239,7 @@ def logistics(rng: np.random.Generator) -> Tables:
     for number in range(90):
         home = places[int(rng.integers(3))] + rng.normal(0, 0.4, 2)
         capacity, start = float(rng.choice([7.5, 12, 24])), int(rng.integers(5, 12))
-        licence = "3" if rng.random() < 0.5 else "none"
+        license = "3" if rng.random() < 0.5 else "none"
         lacks = "reefer" if rng.random() < 0.6 else "none"
         carriers.append(
             {
@@ -249,7 +249,7 @@ def logistics(rng: np.random.Generator) -> Tables:
                 "capacity_t": capacity,
                 "free_from": start,
                 "free_until": start + 8,
-                "hazards_not_licensed": licence,
+                "hazards_not_licensed": license,
                 "vehicles_lacking": lacks,
             }
         )
@@ -260,7 +260,7 @@ def logistics(rng: np.random.Generator) -> Tables:
                 and load["pickup_until"] >= start
                 and load["pickup_from"] <= start + 8
                 and not (
-                    load["hazard_class"] == licence == "3"
+                    load["hazard_class"] == license == "3"
                     or load["vehicle_needed"] == lacks == "reefer"
                 )
                 for load in loads

@@ -13,7 +13,7 @@ import metarec
 from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.models.config import Models
 from metarec.recommendation import onboarding, pipeline, questions, rating, score, storage
 from metarec.recommendation.card import model_card
@@ -102,9 +102,9 @@ class Recommender(FittedModel):
         """What holds elsewhere too: the gate, and a map from text to taste."""
         return fit.prior_of(self)
 
-    def behaviour(self) -> Behaviour:
+    def behavior(self) -> Behavior:
         """What its scorers learned from: for fitting another scorer beside them."""
-        return fit.behaviour_of(self)
+        return fit.behavior_of(self)
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """[B, N] float32 log-scores of the whole catalog, seen items included."""
@@ -182,7 +182,7 @@ class Recommender(FittedModel):
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
-        """Read a model that `save` wrote, or raise `FileNotFoundError` or `BrokenArtefact`."""
+        """Read a model that `save` wrote, or raise `FileNotFoundError` or `BrokenArtifact`."""
         return cls.of(storage.load(folder))
 
     def card(self) -> str:

@@ -20,7 +20,7 @@ import pytest
 
 from metarec.app import cli
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import Artefact, write_artefact
+from metarec.runtime.artifacts import Artifact, write_artifact
 from metarec.runtime.report_page import STYLE
 from world import World
 
@@ -58,7 +58,7 @@ def test_check_reports_and_changes_nothing(run: Run, folder: Path) -> None:
         ),
         (["data", "get", "nonesuch"], "no public data set 'nonesuch'; there are ml-100k"),
         (["data", "get"], "Missing argument 'NAME'.; see --help"),
-        (["data", "check", "x", "--colour"], "No such option: --colour"),
+        (["data", "check", "x", "--color"], "No such option: --color"),
         (["dance"], "No such command 'dance'"),
     ],
 )
@@ -73,7 +73,7 @@ def test_bad_input_is_one_clear_line_and_exit_2(run: Run, words: list[str], mess
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Path:
     """A folder in the form of a model, enough for commands that do not score."""
-    return write_artefact(tmp_path / "model", Artefact(config={"name": "empty"}))
+    return write_artifact(tmp_path / "model", Artifact(config={"name": "empty"}))
 
 
 def test_forget_deletes_and_gives_a_receipt(run: Run, model_folder: Path) -> None:
@@ -405,7 +405,7 @@ def test_an_explanation_is_a_page_of_the_reports_family(
         (["--like", "nonesuch"], "item 'nonesuch' is not in the catalog (24 items)"),
         (["--profile", "age"], "--profile takes NAME=VALUE, got 'age'"),
         (["--quota", "space=few"], "--quota: 'few' is not a number"),
-        (["--filter", "colour = 3"], "the catalog has no column 'colour'"),
+        (["--filter", "color = 3"], "the catalog has no column 'color'"),
         (["-k", "0"], "k must be 1 or more, got 0"),
         (["--like", "s01=great"], "--like: 'great' is not a number"),
     ],

@@ -188,9 +188,9 @@ def test_a_misspelled_attribute_ends_the_command(run: Run, folder: Path) -> None
         code, _, err = run(*command, "--profile", "alergies=nuts")
         assert code == 2
         assert "attribute 'alergies' is not known; did you mean 'allergies'?" in err
-    code, out, _ = run("recommend", str(folder), "--profile", "colour=red", "--json")
+    code, out, _ = run("recommend", str(folder), "--profile", "color=red", "--json")
     assert code == 0
-    assert "attribute 'colour' is not known" in json.loads(out)["notes"]
+    assert "attribute 'color' is not known" in json.loads(out)["notes"]
 
 
 # HTTP
@@ -212,8 +212,8 @@ def test_http_refuses_a_misspelled_attribute_at_every_interface(client: TestClie
         }
     asked = client.get("/v1/items/F01/similar", params={"profile": "allergies"})
     assert asked.json() == {"error": "profile takes NAME=VALUE, got 'allergies'"}
-    noted = client.post("/v1/recommendations", json={"profile": {"colour": "red"}}).json()["notes"]
-    assert "attribute 'colour' is not known" in noted
+    noted = client.post("/v1/recommendations", json={"profile": {"color": "red"}}).json()["notes"]
+    assert "attribute 'color' is not known" in noted
 
 
 def test_http_says_why_a_pin_is_not_shown(client: TestClient) -> None:

@@ -215,7 +215,7 @@ def test_retraining_reads_friends_searches_circumstances_and_places_of_the_store
     data = joined(store, champion.training, stored, champion)
     assert not (data.relations.friends.select("user_id", "friend_id") == "n2").to_series().any()
     again = champion.fit_like(data)
-    acts = again.behaviour().context.acts
+    acts = again.behavior().context.acts
     assert np.isfinite(acts.locations).any()
     assert "weather" in again.context_columns.names
 

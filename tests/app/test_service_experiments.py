@@ -177,8 +177,8 @@ def test_what_does_not_go_is_told_in_one_line(client):
     wrong["arms"][1]["share"] = 0.7
     asked("", wrong, 422, "the arms' shares come to 1.2; they may be 1 together")
     wrong = plan(client)
-    wrong["arms"][1]["settings"] = {"filter": "colour = 'red'"}
-    asked("", wrong, 422, "colour")
+    wrong["arms"][1]["settings"] = {"filter": "color = 'red'"}
+    asked("", wrong, 422, "color")
     asked("", {**plan(client), "measure": "luck"}, 422, "measure")
     asked("/none/stop", {}, 404, "there is no experiment 'none'")
     begin(client)

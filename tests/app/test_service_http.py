@@ -787,7 +787,7 @@ def test_metrics_count_routes_not_users(client):
         ("POST", "/v1/recommendations", {"user_id": "a\x00b"}, 422, "user_id"),
         ("POST", "/v1/recommendations", {"filter": "__import__('os')"}, 422, "filter"),
         ("POST", "/v1/recommendations", {"filter": "(" * 1999}, 422, "filter"),
-        ("POST", "/v1/recommendations", {"filter": "colour = 'red'"}, 422, "no column 'colour'"),
+        ("POST", "/v1/recommendations", {"filter": "color = 'red'"}, 422, "no column 'color'"),
         ("POST", "/v1/recommendations", {"profile": {"a": {"b": 1}}}, 422, "profile"),
         (
             "POST",

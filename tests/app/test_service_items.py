@@ -29,7 +29,7 @@ def test_loose_attributes_become_a_row_of_the_catalog():
         "genres": ["x", "y"],
         "price": 3,
         "out": "2020-02-01",
-        "colour": "red",
+        "color": "red",
     }
     frame, notes = items_frame([("n", loose), ("m", {"tags": ["d"]})], SCHEMA)
     assert frame.schema == SCHEMA
@@ -38,7 +38,7 @@ def test_loose_attributes_become_a_row_of_the_catalog():
         ("m", None, None, ["d"], None, None, None),
     ]
     assert notes == [
-        "the catalog has no column 'colour'; it was stored but says nothing to this model."
+        "the catalog has no column 'color'; it was stored but says nothing to this model."
     ]
 
 

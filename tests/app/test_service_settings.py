@@ -50,7 +50,7 @@ def test_text_of_the_environment_is_read_as_its_type():
     ("flags", "says"),
     [
         ({}, "no model given"),
-        ({"model": "m", "colour": "red"}, "no setting 'colour'; there are: model"),
+        ({"model": "m", "color": "red"}, "no setting 'color'; there are: model"),
         ({"model": "m", "port": "eighty"}, "setting port: cannot read 'eighty' as int"),
         ({"model": "m", "port": 99999}, "port must be 65535 or less, got 99999"),
         ({"model": "m", "workers": 0}, "workers must be 1 or more, got 0"),

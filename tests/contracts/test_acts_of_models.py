@@ -46,9 +46,9 @@ def shopping() -> Recommender:
     params=[n for n in OF_EVENTS if n not in ("profile", "context", "local_knn")],
 )
 def model(request: pytest.FixtureRequest, shopping: Recommender) -> Model:
-    behaviour = replace(shopping.behaviour(), words=None)
+    behavior = replace(shopping.behavior(), words=None)
     config = config_of(request.param, QUICK.get(request.param))
-    return MODELS[request.param].fit(behaviour, np.random.default_rng(0), config)
+    return MODELS[request.param].fit(behavior, np.random.default_rng(0), config)
 
 
 def lead(model: Model, shopping: Recommender, *histories: list[tuple[object, ...]]) -> float:

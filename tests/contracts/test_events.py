@@ -36,8 +36,8 @@ def model(request: pytest.FixtureRequest, fitted: Recommender) -> Recommender:
     if request.param == BLEND:
         return fitted
     assert request.param in MODELS
-    behaviour = replace(fitted.behaviour(), words=None)
-    return replace(fitted, ensemble=fit_ensemble(behaviour, (request.param,), 0))
+    behavior = replace(fitted.behavior(), words=None)
+    return replace(fitted, ensemble=fit_ensemble(behavior, (request.param,), 0))
 
 
 def lead(model: Recommender, history: list[tuple[object, ...]]) -> float:
@@ -145,8 +145,8 @@ def reader() -> Recommender:
 def transformer(request: pytest.FixtureRequest, reader: Recommender) -> Model:
     steps = 400 if request.param == "encoder" else 150  # half of its loss names masked items
     config = TransformerConfig(steps=steps, learning_rate=5e-3, patience=9)
-    behaviour = replace(reader.behaviour(), words=None)
-    return MODELS[request.param].fit(behaviour, np.random.default_rng(0), config)
+    behavior = replace(reader.behavior(), words=None)
+    return MODELS[request.param].fit(behavior, np.random.default_rng(0), config)
 
 
 @pytest.mark.parametrize("about", ["kind", "gap", "moment"])

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from context_world import context_world
 from metarec import BadInput, Dataset, Recommender, Request
 from metarec.data.cleaning_config import OFF
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import READABLE, GrowsByRows, Model, ScoresSome, dense
@@ -30,7 +30,7 @@ from metarec.models.registry import (
     USER_TEXT,
     config_of,
 )
-from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.fitting.fit import behavior_of
 
 TWO_TOWER = "bert_two_tower"
 """Reads users by a pretrained encoder; tests of its own give it one."""
@@ -64,8 +64,8 @@ def world() -> Recommender:
 
 
 @pytest.fixture(scope="module")
-def behaviour(world: Recommender) -> Behaviour:
-    learned = behaviour_of(world)
+def behavior(world: Recommender) -> Behavior:
+    learned = behavior_of(world)
     return replace(learned, taste=learned.content)  # as another data set might have told it
 
 
@@ -87,7 +87,7 @@ def asked(world: Recommender) -> UserBatch:
 
 
 @pytest.fixture(scope="module")
-def repeating() -> Behaviour:
+def repeating() -> Behavior:
     """Users who take again what they took oftenest, last, and most strongly, of the same items."""
     rng, rows = np.random.default_rng(0), []
     for user in range(72):
@@ -105,20 +105,20 @@ def repeating() -> Behaviour:
     events = pl.DataFrame(rows, ["user_id", "item_id", "kind", "timestamp"], orient="row")
     items = pl.DataFrame({"item_id": [f"i{n}" for n in range(48)]})
     data = Dataset(interactions=events, items=items, cleaning=OFF)
-    return behaviour_of(Recommender.fit(data, "tiny", encoder="none"))
+    return behavior_of(Recommender.fit(data, "tiny", encoder="none"))
 
 
 @pytest.fixture(scope="module", params=[n for n in MODELS if n != TWO_TOWER])
 def fitted(
-    request: pytest.FixtureRequest, behaviour: Behaviour, repeating: Behaviour
+    request: pytest.FixtureRequest, behavior: Behavior, repeating: Behavior
 ) -> tuple[str, Model]:
     name = request.param
-    behaviour = repeating if name == REPEAT else behaviour
+    behavior = repeating if name == REPEAT else behavior
     quick = {"outer_steps": 3} if name in LEARNERS else QUICK.get(name, {})
-    before = copy.deepcopy(behaviour.histories.values), behaviour.content.copy()
-    model = MODELS[name].fit(behaviour, np.random.default_rng(0), config_of(name, quick))
-    np.testing.assert_array_equal(before[0], behaviour.histories.values)
-    np.testing.assert_array_equal(before[1], behaviour.content)
+    before = copy.deepcopy(behavior.histories.values), behavior.content.copy()
+    model = MODELS[name].fit(behavior, np.random.default_rng(0), config_of(name, quick))
+    np.testing.assert_array_equal(before[0], behavior.histories.values)
+    np.testing.assert_array_equal(before[1], behavior.content)
     return name, model
 
 
@@ -210,12 +210,12 @@ def test_some_items_get_what_they_get_among_all(
 
 
 def test_rows_that_changed_are_as_in_the_whole_catalog(
-    fitted: tuple[str, Model], asked: UserBatch, behaviour: Behaviour
+    fitted: tuple[str, Model], asked: UserBatch, behavior: Behavior
 ) -> None:
     model = fitted[1]
     if not isinstance(model, GrowsByRows):
         return
-    content = np.concatenate([behaviour.content, behaviour.content[:2]])
+    content = np.concatenate([behavior.content, behavior.content[:2]])
     content[5] = content[30]
     popularity = np.random.default_rng(0).dirichlet(np.ones(50)).astype(np.float32)
     rows = model.with_rows(content, popularity, np.array([5, 48, 49]))
@@ -224,20 +224,20 @@ def test_rows_that_changed_are_as_in_the_whole_catalog(
 
 
 def test_saved_and_loaded_it_is_the_same(
-    fitted: tuple[str, Model], asked: UserBatch, behaviour: Behaviour
+    fitted: tuple[str, Model], asked: UserBatch, behavior: Behavior
 ) -> None:
     name, model = fitted
     again = MODELS[name].from_arrays(dict(model.arrays()), model.config)
     if "text" in model.reads:
-        again = again.with_words(behaviour.words)  # type: ignore[attr-defined]
+        again = again.with_words(behavior.words)  # type: ignore[attr-defined]
     np.testing.assert_allclose(evidence(again, asked), evidence(model, asked), rtol=1e-5, atol=1e-7)
     assert again.config == model.config
 
 
 def test_new_items_are_appended_and_the_others_stay(
-    fitted: tuple[str, Model], asked: UserBatch, behaviour: Behaviour
+    fitted: tuple[str, Model], asked: UserBatch, behavior: Behavior
 ) -> None:
-    content = np.concatenate([behaviour.content, behaviour.content[:2]])
+    content = np.concatenate([behavior.content, behavior.content[:2]])
     popularity = np.full(50, 1 / 50, np.float32)
     grown = evidence(fitted[1].with_content(content, popularity), asked)
     before = evidence(fitted[1], asked)
@@ -255,12 +255,12 @@ def test_new_items_are_appended_and_the_others_stay(
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if n != TWO_TOWER])
-def test_it_is_fitted_where_no_user_took_a_target(behaviour: Behaviour, name: str) -> None:
+def test_it_is_fitted_where_no_user_took_a_target(behavior: Behavior, name: str) -> None:
     """So it is where the one user who did is held out."""
     quick = {"outer_steps": 3} if name in LEARNERS else QUICK.get(name, {})
-    histories = behaviour.histories
+    histories = behavior.histories
     looked = replace(histories, is_target=np.zeros_like(histories.is_target))
-    nobody = replace(behaviour, histories=looked, whole=looked, repeats=None)
+    nobody = replace(behavior, histories=looked, whole=looked, repeats=None)
     assert not nobody.targets.lengths.any()
 
     try:

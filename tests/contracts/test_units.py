@@ -1,5 +1,5 @@
 """A change of unit changes nothing: ratings on another scale, times in milliseconds, lengths in
-kilometres.
+kilometers.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def test_the_unit_of_ratings_changes_neither_slates_nor_predicted_ratings(
 
 
 @pytest.mark.filterwarnings("ignore::metarec.data.errors.DataWarning")
-def test_times_in_milliseconds_and_lengths_in_kilometres_change_no_slate(world: World) -> None:
-    metres, kilometres = (_fit(_walks(world, unit)) for unit in (1.0, 1000.0))
+def test_times_in_milliseconds_and_lengths_in_kilometers_change_no_slate(world: World) -> None:
+    meters, kilometers = (_fit(_walks(world, unit)) for unit in (1.0, 1000.0))
 
     requests = _requests(world)
     walks = [
@@ -71,14 +71,14 @@ def test_times_in_milliseconds_and_lengths_in_kilometres_change_no_slate(world: 
         ]
         for unit in (1.0, 1000.0)
     ]
-    ids, scores = _asked(metres, walks[0])
-    other_ids, other_scores = _asked(kilometres, walks[1])
+    ids, scores = _asked(meters, walks[0])
+    other_ids, other_scores = _asked(kilometers, walks[1])
     assert other_ids == ids
     np.testing.assert_allclose(other_scores, scores, atol=2e-3)
 
 
 def _walks(world: World, unit: float) -> Dataset:
-    """The world with lengths of items, users and events in metres over `unit`, times in seconds
+    """The world with lengths of items, users and events in meters over `unit`, times in seconds
     times it.
     """
     rng, data = np.random.default_rng(0), world.data

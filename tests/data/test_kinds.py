@@ -88,6 +88,22 @@ def test_a_kind_is_what_its_name_is_formed_from(name: str, key: str) -> None:
     assert kinds.over({name: -0.5}).of(name) == Kind(sign="negative", strength=0.5)
 
 
+@pytest.mark.parametrize(
+    ("american", "british"),
+    [
+        ("favorite", "favourite"),
+        ("unfavorited", "unfavourited"),
+        ("enroll", "enrol"),
+        ("unenroll", "unenrol"),
+        ("order_canceled", "order_cancelled"),
+        ("inquiry", "enquiry"),
+    ],
+)
+def test_a_kind_is_known_in_both_spellings(american: str, british: str) -> None:
+    kinds = Kinds.default()
+    assert kinds.of(american) == kinds.of(british) and not kinds.unknown([american, british])
+
+
 @pytest.mark.parametrize("name", ["no_return", "not_liked", "return_visit", "购买退货", "passed"])
 def test_a_name_that_may_say_something_else_is_asked_about(name: str) -> None:
     assert Kinds.default().unknown([name]) == [name]

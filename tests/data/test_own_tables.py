@@ -583,8 +583,10 @@ def test_a_first_line_with_a_moment_is_no_line_of_names(tmp_path: Path) -> None:
         open_tables(tmp_path / "listens.tsv")
 
 
-def test_the_name_of_a_behavior_is_a_kind(tmp_path: Path) -> None:
-    (tmp_path / "acts.csv").write_text("user,item,behavior-name\nA,X,purchase\nA,Y,play\n")
+@pytest.mark.parametrize("name", ["behavior", "behaviour"])
+@pytest.mark.parametrize("end", ["", "-name", "_type"])
+def test_the_name_of_a_behavior_is_a_kind(tmp_path: Path, name: str, end: str) -> None:
+    (tmp_path / "acts.csv").write_text(f"user,item,{name}{end}\nA,X,purchase\nA,Y,play\n")
     assert open_tables(tmp_path / "acts.csv").interactions["kind"].to_list() == ["purchase", "play"]
 
 

@@ -94,8 +94,8 @@ def test_both_copies_become_the_same_folder(tmp_path: Path) -> None:
         ("unknown", None),
         ("Land Before Time III: The Time of the Great Giving", 1995),
     ]
-    assert "not for redistribution" in (one / "LICENCE.txt").read_text() and any(
-        "licence: GroupLens" in line for line in said
+    assert "not for redistribution" in (one / "LICENSE.txt").read_text() and any(
+        "license: GroupLens" in line for line in said
     )
 
 
@@ -121,7 +121,7 @@ def test_an_archive_with_another_checksum_is_refused(tmp_path: Path) -> None:
 
 def known_as(monkeypatch: pytest.MonkeyPatch, *ways: Callable[..., Tables]) -> None:
     monkeypatch.setitem(
-        public.KNOWN, "toy", PublicData(name="toy", about="", licence="free", others=ways)
+        public.KNOWN, "toy", PublicData(name="toy", about="", license="free", others=ways)
     )
 
 
@@ -186,6 +186,10 @@ def test_a_failure_while_writing_leaves_no_folder(
 def test_the_home_of_data_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("METAREC_HOME", str(tmp_path))
     assert public.data_home() == tmp_path / "data"
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("METAREC_HOME", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match="METAREC_HOME must name a folder"):
+        public.data_home()
     monkeypatch.delenv("METAREC_HOME")
     assert public.data_home().parts[-2:] == ("metarec", "data")
 

@@ -12,7 +12,7 @@ MIDDLES = {"Berlin": (52.5, 13.4), "Bonn": (50.7, 7.1), "Ulm": (48.4, 10.0)}
 
 
 def scattered(columns: dict[str, list[str]], near: list[str]) -> pl.DataFrame:
-    """Rows that lie within some kilometres of the city they are near."""
+    """Rows that lie within some kilometers of the city they are near."""
     rng = np.random.default_rng(0)
     degrees = np.array([MIDDLES[city] for city in near]) + rng.normal(0, 0.02, (len(near), 2))
     return pl.DataFrame({**columns, "latitude": degrees[:, 0], "longitude": degrees[:, 1]})

@@ -216,7 +216,7 @@ def test_items_and_users_of_several_sources_become_one(tmp_path: Path) -> None:
             "source 1 says neither path, database, interactions, items nor users",
         ),
         ("not toml at all", "is not a TOML file"),
-        ("colour = 'red'\n[[sources]]\npath='a'", "nothing is known of 'colour'"),
+        ("color = 'red'\n[[sources]]\npath='a'", "nothing is known of 'color'"),
         ("[[sources]]\npath='a'\nfile='b'", "source 1: nothing is known of 'file'"),
         (
             "[kinds]\nrating=0\n[[sources]]\npath='a'",

@@ -168,7 +168,7 @@ def test_items_are_described_by_their_words_and_not_by_links(rated_world):
 
 
 def test_rating_knn_equals_a_slow_version(rated_world):
-    from metarec.evaluation.baselines.ratings import _damped, _neighbour_predictor
+    from metarec.evaluation.baselines.ratings import _damped, _neighbor_predictor
 
     split = split_of(rated_world)
     table = TrainingTable.of(split.train, pool=3)
@@ -190,7 +190,7 @@ def test_rating_knn_equals_a_slow_version(rated_world):
     mine, shown = residual_matrix(offsets, support).toarray(), support.seen.toarray()
     moved = (mine @ similarity) / (shown @ np.abs(similarity) + 1.5)
     expected = offset_values(offsets, support) + moved
-    assert _neighbour_predictor(offsets, got, 1.5)(support) == pytest.approx(expected, abs=1e-5)
+    assert _neighbor_predictor(offsets, got, 1.5)(support) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["ItemKNN", "EASE", "iALS"])
@@ -204,24 +204,24 @@ def test_a_baseline_is_a_model_with_the_settings_chosen(fitted, rated_world, nam
         neighbors = len(table.vocabulary) if chosen["neighbors"] == "all" else chosen["neighbors"]
         knn = ItemKnnConfig(shrinkage=chosen["shrinkage"], neighbors=neighbors)
         users = support.users(only_liked=chosen["voters"] == "liked")
-        scores = dense(ItemKnn.fit(table.behaviour, rng, knn).evidence(users))
+        scores = dense(ItemKnn.fit(table.behavior, rng, knn).evidence(users))
     elif name == "EASE":
         penalty = chosen["regularization"]
         published = EaseConfig(regularization=penalty, whole_histories=True, min_events=1)
-        ((_, answer),) = Ease.fit(table.behaviour, rng, published).answers(support.plain())
+        ((_, answer),) = Ease.fit(table.behavior, rng, published).answers(support.plain())
         scores = dense(answer)
     else:
         shared = {key: chosen[key] for key in ("dim", "regularization", "confidence")}
         als = AlsConfig(**shared, sweeps=8, start=0.1 / float(np.sqrt(chosen["dim"])))
-        model = Als.fit(table.behaviour, rng, als)
+        model = Als.fit(table.behavior, rng, als)
         scores = model.fold_in(support.plain()) @ model.items.T
     assert baseline.score(requests) == pytest.approx(scores + baseline.chosen.prior, abs=1e-5)
 
 
 def test_likes_count_one_each_for_a_baseline(rated_world):
     table = TrainingTable.of(split_of(rated_world).train, pool=3)
-    likes = table.behaviour.histories
+    likes = table.behavior.histories
     assert set(likes.values.tolist()) == set(likes.strengths.tolist()) == {1.0}
     assert len(likes.items) == int(table.events.is_liked.sum()) < len(table.events.items)
-    seen = table.behaviour_of(only_liked=False).histories
+    seen = table.behavior_of(only_liked=False).histories
     assert len(seen.items) == len(table.events.items)

@@ -73,12 +73,12 @@ def test_warm_asks_about_the_last_events(data, settings):
         assert max(times[i] for i, *_ in user.pool) < min(times[i] for i, _ in user.query)
 
 
-def test_content_places_items_nobody_has_met_and_neighbours_cannot(data, settings):
+def test_content_places_items_nobody_has_met_and_neighbors_cannot(data, settings):
     setting = settings["both-cold"]
-    content, neighbours = BASELINES["ContentRidge"](), BASELINES["ItemKNN"]()
-    for model in (content, neighbours):
+    content, neighbors = BASELINES["ContentRidge"](), BASELINES["ItemKNN"]()
+    for model in (content, neighbors):
         model.fit(setting.split.train, setting.split.validation, np.random.default_rng(0))
-    curve = learning_curve([content, neighbours], setting.split, trial=setting.trials["cold"])
+    curve = learning_curve([content, neighbors], setting.split, trial=setting.trials["cold"])
     assert curve.mean("ContentRidge", "auc")[-1] > 0.8
     assert curve.mean("ItemKNN", "auc")[-1] == pytest.approx(0.5, abs=0.02)
 

@@ -37,7 +37,7 @@ def model(request: pytest.FixtureRequest, plain: Recommender) -> Recommender:
     """The model with a learner beside its scorers, which the gate need not know for this."""
     name = request.param
     config = config_of(name, QUICK.get(name, {"outer_steps": 20}))
-    scorer = MODELS[name].fit(plain.behaviour(), np.random.default_rng(0), config)
+    scorer = MODELS[name].fit(plain.behavior(), np.random.default_rng(0), config)
     scorers = {**plain.ensemble.scorers, name: scorer}
     return replace(plain, ensemble=replace(plain.ensemble, scorers=scorers))
 
@@ -60,7 +60,7 @@ def test_every_step_is_the_learner_asked_alone(model: Recommender, asked: Reques
 
 
 def test_the_picture_gains_a_row(plain: Recommender, asked: Request) -> None:
-    scorer = MODELS["maml"].fit(plain.behaviour(), np.random.default_rng(0))
+    scorer = MODELS["maml"].fit(plain.behavior(), np.random.default_rng(0))
     scorers = {**plain.ensemble.scorers, "maml": scorer}
     model = replace(plain, ensemble=replace(plain.ensemble, scorers=scorers))
     moments = trace(plain, asked)

@@ -153,7 +153,7 @@ def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, dat
             "metric 'ndcg@11' was not measured; there are: ndcg@10",
         ),
         ({"by": ["group"], "shots": ()}, "say after how many events to evaluate"),
-        ({"by": ["group"], "categories": "colour"}, "no column of categories"),
+        ({"by": ["group"], "categories": "color"}, "no column of categories"),
     ],
 )
 def test_what_cannot_be_audited_is_refused_in_one_line(blind, trial, asked, message):

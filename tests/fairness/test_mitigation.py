@@ -307,7 +307,7 @@ def test_an_error_that_grows_is_a_price_and_one_that_shrinks_a_gain(outcomes, by
     assert "better at least halves it" in table.summary()
 
 
-def test_the_price_table_tells_gain_from_cost_and_levelling_down(
+def test_the_price_table_tells_gain_from_cost_and_leveling_down(
     blind, data, trial, outcomes, by_group
 ):
     class Worse(Blind):

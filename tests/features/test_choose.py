@@ -121,7 +121,7 @@ def test_a_busy_machine_chooses_the_same(monkeypatch):
 @needs_minilm
 def test_work_is_counted_in_distinct_tokens_and_weights():
     def seconds(texts):
-        return advise(catalog(texts), behaviour=False).choices[0].seconds
+        return advise(catalog(texts), behavior=False).choices[0].seconds
 
     words = " ".join(["story"] * 100)
     one, other = words + " one", words + " other"
@@ -176,7 +176,7 @@ def test_half_the_bits_are_taken_before_no_model_at_all(monkeypatch):
 @needs_minilm
 def test_what_is_at_hand_but_not_timed_is_not_called_missing(monkeypatch):
     take_away(monkeypatch, SMOLLM)
-    advice = advise(catalog(GERMAN), behaviour=False)
+    advice = advise(catalog(GERMAN), behavior=False)
     lines = {line.split()[0]: line for line in advice.lines()[2:]}
     assert "not timed" in lines[MINILM] and "pip install" not in lines[MINILM]
     assert (

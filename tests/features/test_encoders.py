@@ -383,7 +383,7 @@ def test_half_a_character_is_read_as_a_question_mark(tiny_model):
     np.testing.assert_array_equal(odd, marked)
 
 
-def test_misspelt_names_are_told(monkeypatch):
+def test_misspelled_names_are_told(monkeypatch):
     monkeypatch.setenv("METAREC_ONLINE", "0")
     with pytest.raises(BadInput, match="did you mean 'tfidf'"):
         encode_texts(TEXTS, "tfdif")
@@ -496,7 +496,7 @@ JARGON = {
     "space": ["zorp", "quel", "vint", "marn", "doss"],
     "garden": ["plim", "hest", "runk", "gofe", "tard"],
 }
-"""Words no pretrained model has met; what they have to do with each other only behaviour says."""
+"""Words no pretrained model has met; what they have to do with each other only behavior says."""
 
 
 def jargon(rng, n=160):
@@ -507,7 +507,7 @@ def jargon(rng, n=160):
 
 
 @pytest.mark.parametrize("kind", ["textcnn", "gru"])
-def test_trained_encoders_place_new_texts_where_behaviour_would(kind):
+def test_trained_encoders_place_new_texts_where_behavior_would(kind):
     texts, targets, tastes = jargon(np.random.default_rng(0))
     seen = np.arange(120)
     encoded = encode_texts(texts, kind, fit_on=seen, targets=targets, rng=np.random.default_rng(1))
@@ -551,7 +551,7 @@ def test_trained_encoders_are_seeded_and_leave_the_global_generator_alone():
 
 def test_trained_encoders_say_what_they_lack():
     texts, targets, _ = jargon(np.random.default_rng(0), n=4)
-    with pytest.raises(BadInput, match="learns from behaviour: give targets"):
+    with pytest.raises(BadInput, match="learns from behavior: give targets"):
         encode_texts(texts, "gru")
     with pytest.raises(BadInput, match="4 texts and 3 targets"):
         TrainedEncoder.fit(texts, targets.vectors[:3], rng=np.random.default_rng(0))
@@ -613,6 +613,8 @@ def test_smollm_reads_by_its_last_token(capfd):
     ]
     encoded = encode_texts(texts, "smollm2", cache=False)
     assert encoded.encoder.pooling == "last" and encoded.vectors.shape == (4, 576)
-    centred = encoded.vectors - encoded.vectors.mean(axis=0)
-    assert centred[0] @ centred[1] > 0 > centred[0] @ centred[2] and centred[2] @ centred[3] > 0
+    centered = encoded.vectors - encoded.vectors.mean(axis=0)
+    assert (
+        centered[0] @ centered[1] > 0 > centered[0] @ centered[2] and centered[2] @ centered[3] > 0
+    )
     assert capfd.readouterr().err == ""

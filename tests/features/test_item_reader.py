@@ -1,4 +1,4 @@
-"""Who reads the items: by name, taught by behaviour where it can be."""
+"""Who reads the items: by name, taught by behavior where it can be."""
 
 import numpy as np
 import pytest

@@ -113,7 +113,7 @@ def test_what_does_not_beat_the_baseline_is_not_kept(encoder, catalog):
 
 
 def test_it_stops_when_held_out_items_gain_no_more(encoder, catalog):
-    """A rate too small to change anything: the first judgement is the best, and two more without a
+    """A rate too small to change anything: the first judgment is the best, and two more without a
     better one are enough.
     """
     seen = []

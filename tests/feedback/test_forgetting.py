@@ -30,7 +30,7 @@ from metarec.feedback.forgetting import (
 from metarec.feedback.forgotten_rows import clean_folder, remove_user, tidy
 from metarec.feedback.registry import Registry
 from metarec.feedback.store.tombstones import all_asked
-from metarec.runtime.artefacts import Artefact, read_artefact, write_artefact
+from metarec.runtime.artifacts import Artifact, read_artifact, write_artifact
 
 
 def forgotten_digests(store):
@@ -258,7 +258,7 @@ USERS = pl.DataFrame({"user_id": ["ann-secret", "bob"], "age": [3, 4]})
 
 def save_version(place, version):
     tables = {"interactions": EVENTS, "users": USERS, "items": pl.DataFrame({"item_id": ["a"]})}
-    return write_artefact(place, Artefact(config={"version": version}, tables=tables))
+    return write_artifact(place, Artifact(config={"version": version}, tables=tables))
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ def test_every_model_version_is_rewritten_without_the_user(store, models, tmp_pa
     assert b"ann-secret" not in held_in(models.folder)
     for entry in models.entries():
         assert entry.problem is None
-        assert read_artefact(entry.folder).tables["interactions"]["user_id"].to_list() == ["bob"]
+        assert read_artifact(entry.folder).tables["interactions"]["user_id"].to_list() == ["bob"]
     again = forget(store, "ann-secret", models=models)
     assert not any(one.removed for one in again.places)
 
@@ -461,7 +461,7 @@ def test_edges_leave_the_folders_of_models_whoever_knew_whom(store, tmp_path):
     )
     for clean in (lambda at: remove_user(at, "ann"), lambda at: clean_folder(store, at)):
         folder = tmp_path / "model"
-        write_artefact(folder, Artefact(config={}, tables={"friends": edges}))
+        write_artifact(folder, Artifact(config={}, tables={"friends": edges}))
         forget(store, "ann")
         assert clean(folder) == 2
-        assert read_artefact(folder).tables["friends"].rows() == [("bob", "cem", 1.0)]
+        assert read_artifact(folder).tables["friends"].rows() == [("bob", "cem", 1.0)]

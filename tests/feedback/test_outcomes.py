@@ -38,6 +38,27 @@ def test_training_rows_are_what_was_sent_with_ratings_on_the_scale():
     assert as_training_rows(rows, ACTS).equals(rows)
 
 
+@pytest.mark.parametrize(
+    ("trained_on", "came", "targets"),
+    [
+        ({"rating"}, ["like", "view", "rating"], {"like", "rating"}),
+        ({"rating"}, ["view"], set()),
+        ({"view"}, ["view", "Purchase"], {"view", "purchase"}),
+        ({"purchase"}, ["view", "cart", "return"], set()),
+        (set(), ["view", "dislike"], {"view"}),
+        (set(), ["view", "like"], {"view", "like"}),
+    ],
+)
+def test_a_target_that_training_did_not_have_counts_when_it_comes(trained_on, came, targets):
+    scale = replace(RATINGS, target_kinds=frozenset(trained_on))
+    assert scale.targets(came) == targets
+    acts = scale.acts(pl.DataFrame({"kind": came, "value": [None] * len(came)}))
+    is_act = [kind for kind in came if kind != "rating"]  # a rating says yes by its value
+    assert [kind.lower() for kind, yes in zip(came, acts["is_target"], strict=True) if yes] == [
+        kind.lower() for kind in is_act if kind.lower() in targets
+    ]
+
+
 def test_what_is_undone_was_never_said():
     acts = [
         ("ann", "tea", "like", 1.0),

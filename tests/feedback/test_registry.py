@@ -8,11 +8,11 @@ import pytest
 
 from metarec.data.schema import BadInput
 from metarec.feedback.registry import Registry
-from metarec.runtime.artefacts import Artefact, BrokenArtefact, new_folder, write_artefact
+from metarec.runtime.artifacts import Artifact, BrokenArtifact, new_folder, write_artifact
 
 
 def saved(folder, version):
-    return write_artefact(folder, Artefact(config={"version": version}))
+    return write_artifact(folder, Artifact(config={"version": version}))
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_only_one_retrains_and_a_killed_one_lets_go(registry):
 def test_a_folder_without_a_model_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match="no model folder"):
         Registry(tmp_path / "none")
-    with pytest.raises(BrokenArtefact, match="no metarec model"):
+    with pytest.raises(BrokenArtifact, match="no metarec model"):
         Registry(tmp_path)
 
 
@@ -169,7 +169,7 @@ def test_a_broken_first_model_does_not_keep_the_others_from_serving(registry):
     assert again.ways_back() == ["second", "first"]
     assert "the first model cannot be read" in again.problems[0]
     (registry.place_of("second") / "config.json").write_text("{")
-    with pytest.raises(BrokenArtefact):
+    with pytest.raises(BrokenArtifact):
         Registry(registry.folder)
 
 

@@ -258,7 +258,7 @@ def test_why_says_what_each_event_did(visit, rated_world):
     expect(button).to_be_focused()
 
 
-def test_an_item_has_one_colour_and_items_have_many(visit):
+def test_an_item_has_one_color_and_items_have_many(visit):
     page = visit()
     settled(page)
 
@@ -373,7 +373,7 @@ def test_a_wrong_filter_is_told_in_a_sentence(visit):
     page = visit(expected=("422",))
     shown = settled(page)
     page.get_by_text("Tune", exact=True).click()
-    page.fill("#filter", "colour of the cover")
+    page.fill("#filter", "color of the cover")
     page.get_by_role("button", name="Apply").click()
     expect(page.locator("#toasts .bad")).to_be_visible()
     assert settled(page) == shown

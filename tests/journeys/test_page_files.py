@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import metarec
+from metarec.explanation.words import PARTS
 
 PAGE = Path(metarec.__file__).parent / "app" / "page"
 FILES = {
@@ -76,9 +77,9 @@ def test_the_policy_allows_only_our_own_files(page):
     )
 
 
-def luminance(colour):
+def luminance(color):
     """WCAG 2.2, relative luminance of #rgb or #rrggbb."""
-    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    digits = color[1:] if len(color) == 7 else "".join(2 * digit for digit in color[1:])
     parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     linear = [
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
@@ -101,7 +102,7 @@ def test_text_can_be_read(theme):
     """At least 4.5 to 1, which WCAG 2.2 AA asks of text, for every pair of ink and ground that the
     sheet uses.
     """
-    colours = dict(
+    colors = dict(
         re.findall(
             r"--([\w-]+): (#\w{3,6});",
             re.findall(r":root \{(.*?)\}", FILES["style.css"], re.DOTALL)[theme],
@@ -121,7 +122,7 @@ def test_text_can_be_read(theme):
     poor = {
         pair: round(found, 2)
         for pair in pairs
-        if (found := contrast(colours[pair[0]], colours[pair[1]])) < 4.5
+        if (found := contrast(colors[pair[0]], colors[pair[1]])) < 4.5
     }
     assert not poor
 
@@ -164,6 +165,11 @@ def test_every_sentence_of_the_page_has_its_chinese():
     said = {one for one in said if re.search("[A-Za-z]{2}", one)} - {"metarec", "/docs"}
     assert len(said) > 200
     assert not said - chinese().keys(), "add them to page/zh.js"
+
+
+def test_the_page_names_every_part_that_reasons_have_words_for():
+    table = FILES["why.js"].partition("const PARTS = {")[2].partition("};")[0]
+    assert set(re.findall(r"^  (\w+):", table, re.MULTILINE)) == set(PARTS)
 
 
 def test_chinese_sentences_fill_every_hole():

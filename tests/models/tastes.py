@@ -1,4 +1,4 @@
-"""Two tastes as a `Behaviour`: what fitted learners and models of cold items are tested on; and
+"""Two tastes as a `Behavior`: what fitted learners and models of cold items are tested on; and
 where items stand and whom users know.
 """
 
@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from episodes import histories_of
 from metarec.data.cold_users import Horizon
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.context_columns import ContextColumns
 from metarec.features.training_context import Acts, TrainingContext
 
@@ -17,7 +17,7 @@ TASTE = 8
 """Items of each of two tastes; user n withholds item n of theirs."""
 
 
-def two_tastes(users: int = 32, seed: int = 0) -> Behaviour:
+def two_tastes(users: int = 32, seed: int = 0) -> Behavior:
     """Two tastes; users like all of their own but one and dislike three of the other; content and
     profile tell the taste.
     """
@@ -34,7 +34,7 @@ def two_tastes(users: int = 32, seed: int = 0) -> Behaviour:
     content = np.eye(2, dtype=np.float32)[
         np.arange(2 * TASTE) // TASTE
     ] + 0.1 * rng.standard_normal((2 * TASTE, 2)).astype(np.float32)
-    return Behaviour(
+    return Behavior(
         histories=histories_of(rows),
         profiles=np.eye(2, dtype=np.float32)[np.arange(users) % 2],
         content=content,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metarec.data.cold_users import Horizon
 from metarec.evaluation.adapters import learners_for
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.base import TakesInnerSteps
 from metarec.models.registry import ADAPTIVE_DECODERS, config_of, model_class
@@ -22,9 +22,9 @@ QUICK = {"steps": 60, "learning_rate": 1e-2, "outer_steps": 3, "inner_lr": 0.02,
 
 
 @pytest.fixture(scope="module")
-def behaviour(world: World) -> Behaviour:
+def behavior(world: World) -> Behavior:
     histories, _ = read_events(world.data.interactions, world.data.items.vocabulary)
-    return Behaviour(
+    return Behavior(
         histories=histories,
         profiles=np.zeros((len(histories), 0), np.float32),
         content=np.zeros((24, 0), np.float32),
@@ -34,9 +34,9 @@ def behaviour(world: World) -> Behaviour:
 
 
 @pytest.fixture(scope="module", params=ADAPTIVE_DECODERS)
-def model(request: pytest.FixtureRequest, behaviour: Behaviour) -> AdaptiveDecoder:
+def model(request: pytest.FixtureRequest, behavior: Behavior) -> AdaptiveDecoder:
     config = config_of(request.param, QUICK)
-    found = model_class(request.param).fit(behaviour, np.random.default_rng(0), config)
+    found = model_class(request.param).fit(behavior, np.random.default_rng(0), config)
     assert isinstance(found, AdaptiveDecoder) and isinstance(found, TakesInnerSteps)
     return found
 

@@ -18,19 +18,19 @@ from models.tastes import TASTE, likes, two_tastes
 
 @pytest.fixture(scope="module")
 def fitted():
-    behaviour = two_tastes(users=48)
-    return behaviour, fit_new_items(
-        behaviour,
+    behavior = two_tastes(users=48)
+    return behavior, fit_new_items(
+        behavior,
         np.random.default_rng(0),
         training=Training(outer_steps=80, tasks_per_step=16, outer_lr=1e-2),
     )
 
 
 def test_content_alone_says_whose_taste_a_new_item_is(fitted):
-    behaviour, model = fitted
+    behavior, model = fitted
     new = np.eye(2, dtype=np.float32)
     users = histories_of([likes(0, 2), likes(1, 2)])
-    scores = model.scores(new, histories_of([[], []]), behaviour.histories, users)
+    scores = model.scores(new, histories_of([[], []]), behavior.histories, users)
     assert scores.shape == (2, 2)
     assert scores[0, 0] > scores[0, 1]
     assert scores[1, 1] > scores[1, 0]
@@ -40,22 +40,22 @@ def test_first_raters_say_it_where_content_is_silent(fitted):
     """Raters 0, 2, 4 are of one taste and 1, 3, 5 of the other; the two new items have the same
     content.
     """
-    behaviour, model = fitted
+    behavior, model = fitted
     silent = np.full((2, 2), 0.5, np.float32)
     raters = histories_of([[(0, 5.0), (2, 5.0), (4, 5.0)], [(1, 5.0), (3, 5.0), (5, 5.0)]])
     users = histories_of([likes(0, 2), likes(1, 2)])
-    scores = model.scores(silent, raters, behaviour.histories, users)
-    without = model.scores(silent, histories_of([[], []]), behaviour.histories, users)
+    scores = model.scores(silent, raters, behavior.histories, users)
+    without = model.scores(silent, histories_of([[], []]), behavior.histories, users)
     assert scores[0, 0] - scores[0, 1] > 0.1 + abs(without[0, 0] - without[0, 1])
     assert scores[1, 1] - scores[1, 0] > 0.1 + abs(without[1, 0] - without[1, 1])
 
 
 def test_a_user_is_described_without_the_fold_asked_about():
-    behaviour = two_tastes()
-    model = fit_new_items(behaviour, np.random.default_rng(0), training=Training(outer_steps=1))
+    behavior = two_tastes()
+    model = fit_new_items(behavior, np.random.default_rng(0), training=Training(outer_steps=1))
     folds = np.arange(2 * TASTE) % 8
-    tasks = ItemTasks(new_items=model, behaviour=behaviour, folds=folds)
-    histories = behaviour.histories
+    tasks = ItemTasks(new_items=model, behavior=behavior, folds=folds)
+    histories = behavior.histories
     for fold in (0, 5):
         expected = model.describe(histories.where(folds[histories.items] != fold))
         torch.testing.assert_close(tasks.users[fold].columns, expected)
@@ -93,7 +93,7 @@ def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
     """Two liked items at right angles: a text like one of them is at .71 of their mean and at 1 of
     the nearest; dislikes count not.
     """
-    behaviour, model = fitted
+    behavior, model = fitted
     corners = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], np.float32)
     model = replace(model, texts=corners, center=np.zeros(2, np.float32))
     users = histories_of([[(0, 5.0), (1, 5.0), (2, 1.0)], [], [(0, 5.0)]])
@@ -103,16 +103,16 @@ def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
     model = replace(model, weights=np.array([[0, 0, 0, 1], [0, 0, 0, 0]], np.float32))
     new = np.array([[3.0, 0.0], [0.0, -1.0]], np.float32)
     assert np.allclose(
-        model.scores(new, histories_of([[], []]), behaviour.histories, users), nearest.T, atol=1e-6
+        model.scores(new, histories_of([[], []]), behavior.histories, users), nearest.T, atol=1e-6
     )
     assert np.allclose(model.scores_of(model.unrated(new), users), nearest.T, atol=1e-6)
 
 
 def test_blocks_of_users_change_nothing(fitted, monkeypatch):
-    behaviour, model = fitted
-    whole = model.likeness(model.texts, behaviour.histories)
+    behavior, model = fitted
+    whole = model.likeness(model.texts, behavior.histories)
     monkeypatch.setattr(new_items, "BLOCK", 7 * len(model.texts))
-    np.testing.assert_array_equal(model.likeness(model.texts, behaviour.histories), whole)
+    np.testing.assert_array_equal(model.likeness(model.texts, behavior.histories), whole)
 
 
 def test_weights_find_the_part_that_speaks_for_an_item():
@@ -139,9 +139,9 @@ def test_weights_find_the_part_that_speaks_for_an_item():
 
 
 def test_items_adapted_once_score_as_those_adapted_anew(fitted):
-    behaviour, model = fitted
+    behavior, model = fitted
     users, new = histories_of([likes(0, 2), likes(1, 2), []]), np.eye(2, dtype=np.float32)
-    anew = model.scores(new, histories_of([[], []]), behaviour.histories, users)
+    anew = model.scores(new, histories_of([[], []]), behavior.histories, users)
     np.testing.assert_allclose(model.scores_of(model.unrated(new), users), anew, atol=1e-5)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metarec.data.cold_users import Horizon
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import NewItemPlaces
@@ -14,7 +14,7 @@ GROUPS, EACH, NEW = 4, 20, 3
 N_MET = GROUPS * EACH
 
 
-def world(each: int = EACH) -> tuple[Behaviour, np.ndarray]:
+def world(each: int = EACH) -> tuple[Behavior, np.ndarray]:
     """Users like one group each; the last items of the catalog, `NEW` of each group, are met by
     nobody.
     """
@@ -33,7 +33,7 @@ def world(each: int = EACH) -> tuple[Behaviour, np.ndarray]:
         items=np.concatenate(taken),
         values=np.ones(10 * users, np.float32),
     )
-    return Behaviour(
+    return Behavior(
         histories=histories,
         profiles=np.zeros((users, 0), np.float32),
         content=content,
@@ -44,8 +44,8 @@ def world(each: int = EACH) -> tuple[Behaviour, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def places() -> NewItemPlaces:
-    behaviour, text = world()
-    fitted = NewItemPlaces.fit(behaviour, text, np.random.default_rng(0))
+    behavior, text = world()
+    fitted = NewItemPlaces.fit(behavior, text, np.random.default_rng(0))
     assert fitted is not None
     return fitted
 
@@ -100,8 +100,8 @@ def test_items_added_later_are_given_places_too_and_a_file_keeps_all_of_it(place
 
 
 def test_too_few_items_teach_nothing():
-    behaviour, text = world(each=8 * ColdItemsConfig().min_likers // GROUPS - 1)
-    assert NewItemPlaces.fit(behaviour, text, np.random.default_rng(0)) is None
+    behavior, text = world(each=8 * ColdItemsConfig().min_likers // GROUPS - 1)
+    assert NewItemPlaces.fit(behavior, text, np.random.default_rng(0)) is None
 
 
 def test_a_catalog_without_new_items_is_left_as_it_is(places):

@@ -21,7 +21,7 @@ from metarec.models.few_shot.learners import LEARNERS, own_settings
 from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.registry import MODELS
 from metarec.recommendation.configs import BESIDE, config_of
-from metarec.recommendation.storage import from_artefact, to_artefact
+from metarec.recommendation.storage import from_artifact, to_artifact
 from metarec.recommender import Recommender
 from world import World
 
@@ -180,12 +180,12 @@ def test_a_learner_s_own_numbers_are_set_in_toml_like_those_of_a_model(tmp_path:
     assert "inner_steps 1, inner_lr 0.2, kappa 1" in model.card()
     config = model.settings.models["maml"]
     assert pickle.loads(pickle.dumps(config)) == config  # as it goes to workers
-    whole = to_artefact(model)
+    whole = to_artifact(model)
     once = json.loads(json.dumps(whole.config))
     for saved in (once["models"]["maml"], once["settings"]["models"]["maml"]):
         saved["learner"] = {name: saved.pop(name) for name in ("inner_steps", "inner_lr")}
     for facts in (whole.config, once):  # that of an earlier version too
-        again = from_artefact(replace(whole, config=facts))
+        again = from_artifact(replace(whole, config=facts))
         assert again.settings == model.settings
         assert again.ensemble.configs == model.ensemble.configs
 

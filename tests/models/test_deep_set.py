@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from metarec.data.cold_users import SHORT
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.deep_set.inference import ServedNetwork
 from metarec.models.deep_set.network import (
@@ -23,11 +23,11 @@ from metarec.models.deep_set.network import (
 
 
 @pytest.fixture(scope="module")
-def behaviour() -> Behaviour:
+def behavior() -> Behavior:
     """Two tastes of ten items each; everyone takes eight of one."""
     rng = np.random.default_rng(0)
     lists = [10 * (user % 2) + rng.choice(10, 8, replace=False) for user in range(60)]
-    return Behaviour(
+    return Behavior(
         histories=Histories.of_indexes(lists),
         profiles=np.zeros((60, 2), np.float32),
         content=np.eye(20, 4, dtype=np.float32),
@@ -37,9 +37,9 @@ def behaviour() -> Behaviour:
 
 
 @pytest.fixture(scope="module")
-def network(behaviour: Behaviour) -> DeepSetNetwork:
+def network(behavior: Behavior) -> DeepSetNetwork:
     return train_network(
-        behaviour, DeepSetConfig(dim=16, steps=80, dropout=0.1), np.random.default_rng(0)
+        behavior, DeepSetConfig(dim=16, steps=80, dropout=0.1), np.random.default_rng(0)
     )
 
 
@@ -82,14 +82,14 @@ def test_a_strong_act_outweighs_a_weak_one_in_either_order(order: int) -> None:
         strengths = np.repeat([1.0, 0.2], [5, 11])
         acts.append((items, strengths, rng.permutation(len(items))))
     histories = of_acts([(items[at], strengths[at]) for items, strengths, at in acts])
-    behaviour = Behaviour(
+    behavior = Behavior(
         histories=histories,
         profiles=np.zeros((len(acts), 2), np.float32),
         content=np.eye(20, 4, dtype=np.float32),
         relevant_from=-np.inf,
         horizon=SHORT,
     )
-    network = train_network(behaviour, DeepSetConfig(dim=16, steps=100), np.random.default_rng(0))
+    network = train_network(behavior, DeepSetConfig(dim=16, steps=100), np.random.default_rng(0))
     pairs = [(np.array([n, 10 + n])[::order], np.array([1.0, 0.2])[::order]) for n in range(10)]
 
     with torch.inference_mode():
@@ -144,12 +144,12 @@ def test_served_it_wants_what_the_network_does_after_each_whole_support(
             torch.testing.assert_close(wanted, one.out(known), rtol=1e-4, atol=1e-5)
 
 
-def test_training_is_repeatable_and_leaves_the_global_generator_alone(behaviour: Behaviour) -> None:
+def test_training_is_repeatable_and_leaves_the_global_generator_alone(behavior: Behavior) -> None:
     sizes = DeepSetConfig(dim=8, steps=3)
     before = torch.random.get_rng_state()
 
     first, second = (
-        train_network(behaviour, sizes, np.random.default_rng(4)).state_dict() for _ in range(2)
+        train_network(behavior, sizes, np.random.default_rng(4)).state_dict() for _ in range(2)
     )
 
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metarec.data.cold_users import Horizon
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models import ease
 from metarec.models.base import dense as plain
@@ -21,11 +21,11 @@ from world import evidence_of
 POOL = 4
 
 
-def world(rng: np.random.Generator, users: int = 40, items: int = 12) -> Behaviour:
+def world(rng: np.random.Generator, users: int = 40, items: int = 12) -> Behavior:
     histories = Histories.of_indexes(
         [rng.permutation(items)[: rng.integers(6, 10)] for _ in range(users)]
     )
-    return Behaviour(
+    return Behavior(
         histories=histories,
         profiles=np.zeros((users, 0), np.float32),
         content=np.zeros((items, 0), np.float32),
@@ -42,12 +42,12 @@ def column_solution(gram: np.ndarray, item: int) -> np.ndarray:
 
 def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events() -> None:
     """The diagonal comes from enumerating all supports, not from the formula."""
-    behaviour = world(np.random.default_rng(0))
+    behavior = world(np.random.default_rng(0))
     shown = POOL
     gram = np.zeros((12, 12))
     for user in range(40):
-        items = behaviour.histories.users(np.array([user])).items
-        seen = min(shown, behaviour.pools[user])
+        items = behavior.histories.users(np.array([user])).items
+        seen = min(shown, behavior.pools[user])
         supports = list(combinations(items, int(seen)))
         together = np.zeros((12, 12))
         for support in supports:
@@ -58,14 +58,14 @@ def test_weights_equal_the_regression_averaged_over_every_choice_of_shown_events
         gram += together / pair
     gram[np.diag_indices(12)] += 3.0
     expected = np.stack([column_solution(gram, item) for item in range(12)], axis=1)
-    fitted = Ease.fit(behaviour, np.random.default_rng(0), EaseConfig(regularization=3.0))
+    fitted = Ease.fit(behavior, np.random.default_rng(0), EaseConfig(regularization=3.0))
     assert fitted.points.tolist() == [1, 2, 4]
     np.testing.assert_allclose(fitted.weights[-1].toarray(), expected, atol=1e-5)
 
 
 def test_a_support_between_two_points_takes_both_in_proportion() -> None:
-    behaviour = world(np.random.default_rng(1))
-    fitted = Ease.fit(behaviour, np.random.default_rng(0))
+    behavior = world(np.random.default_rng(1))
+    fitted = Ease.fit(behavior, np.random.default_rng(0))
     support = Histories.of_indexes([np.array([0, 1, 2])])
     evidence = evidence_of(fitted, support, np.zeros((1, 0)))[0]
     given = np.zeros(12)
@@ -92,7 +92,7 @@ def test_whole_histories_give_the_published_closed_form_from_either_side(
     """Steck 2019; where users are few, a matrix of users is inverted and never one of items."""
     rng, penalty = np.random.default_rng(3), 7.0
     likes = rng.random((users, items)) < 0.2
-    behaviour = replace(
+    behavior = replace(
         world(rng, 1, items),
         histories=Histories.of_indexes([np.flatnonzero(row) for row in likes]),
         profiles=np.zeros((users, 0), np.float32),
@@ -106,7 +106,7 @@ def test_whole_histories_give_the_published_closed_form_from_either_side(
     expected = np.eye(items) - inverse / np.diag(inverse)
     asked = rng.random((5, items)) < 0.2
     support = Histories.of_indexes([np.flatnonzero(row) for row in asked])
-    ((nearness, scores),) = Ease.fit(behaviour, rng, config).answers(support)
+    ((nearness, scores),) = Ease.fit(behavior, rng, config).answers(support)
     assert (nearness == 1.0).all()
     np.testing.assert_allclose(plain(scores), asked @ expected, atol=2e-4)
 
@@ -114,14 +114,14 @@ def test_whole_histories_give_the_published_closed_form_from_either_side(
 def test_few_users_give_the_weights_that_many_do() -> None:
     """The two ways to invert agree where the diagonal is another than the Gram matrix's."""
     rng = np.random.default_rng(5)
-    behaviour = world(rng, users=20, items=60)
+    behavior = world(rng, users=20, items=60)
     config = EaseConfig(regularization=20.0, min_events=1)
-    few = Ease.fit(behaviour, rng, config)
+    few = Ease.fit(behavior, rng, config)
     nobody = Histories.of_indexes([np.zeros(0, np.int64)] * 40)
     many = Ease.fit(
         replace(
-            behaviour,
-            histories=Histories.concat([behaviour.histories, nobody]),
+            behavior,
+            histories=Histories.concat([behavior.histories, nobody]),
             profiles=np.zeros((60, 0), np.float32),
             whole=None,
             refused=None,
@@ -135,14 +135,14 @@ def test_few_users_give_the_weights_that_many_do() -> None:
 
 
 def test_rare_items_are_regressed_alone_and_still_speak() -> None:
-    behaviour = world(np.random.default_rng(3))
-    fitted = Ease.fit(behaviour, np.random.default_rng(0), EaseConfig(max_items=6))
-    counts = np.bincount(behaviour.histories.items, minlength=12)
+    behavior = world(np.random.default_rng(3))
+    fitted = Ease.fit(behavior, np.random.default_rng(0), EaseConfig(max_items=6))
+    counts = np.bincount(behavior.histories.items, minlength=12)
     tail = np.argsort(-counts, kind="stable")[6:]
-    events = behaviour.histories.matrix(12).toarray()
+    events = behavior.histories.matrix(12).toarray()
     together = events.T @ events
-    ridge = ease.ORDERED_REGULARIZATION if behaviour.is_ordered else ease.REGULARIZATION
-    chance = (behaviour.histories.lengths - 1) / (np.minimum(POOL, behaviour.pools) - 1)
+    ridge = ease.ORDERED_REGULARIZATION if behavior.is_ordered else ease.REGULARIZATION
+    chance = (behavior.histories.lengths - 1) / (np.minimum(POOL, behavior.pools) - 1)
     rare, other = int(tail[0]), int(tail[1])
     expected = together[rare, other] / ((events[:, rare] ** 2 * chance).sum() + ridge)
     assert np.isclose(fitted.weights[-1][rare, other], expected, rtol=1e-5)
@@ -154,7 +154,7 @@ def test_items_that_weigh_little_beside_the_ridge_are_regressed_alone_at_no_loss
     rows = [rng.permutation(30)[:8] for _ in range(400)]
     rows += [np.array([item, item + 1]) for item in range(30, 90, 2) for _ in range(4)]
     users = len(rows)
-    behaviour = replace(
+    behavior = replace(
         world(rng, users, 90),
         histories=Histories.of_indexes(rows),
         whole=None,
@@ -171,7 +171,7 @@ def test_items_that_weigh_little_beside_the_ridge_are_regressed_alone_at_no_loss
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.linalg, "cholesky", counted)
         quick, whole = (
-            Ease.fit(behaviour, rng, EaseConfig(min_events=1, min_coupling=least))
+            Ease.fit(behavior, rng, EaseConfig(min_events=1, min_coupling=least))
             for least in (0.1, 0.0)
         )
     assert set(solved) == {30, 90}

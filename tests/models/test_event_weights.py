@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.base import EventsConfig, event_weights
 from metarec.models.context_lifts import ratios_of
@@ -39,14 +39,14 @@ def test_weights_of_events_are_those_that_are_set() -> None:
 
 @pytest.mark.parametrize("name", OF_EVENTS)
 def test_every_model_of_events_learns_by_the_weights_it_is_given(name: str) -> None:
-    behaviour = two_tastes()
+    behavior = two_tastes()
     fitted = {
         weight: MODELS[name]
-        .fit(behaviour, np.random.default_rng(0), config_of(name, {"disliked_weight": weight}))
+        .fit(behavior, np.random.default_rng(0), config_of(name, {"disliked_weight": weight}))
         .arrays()
         for weight in (0.0, 0.3)
     }
-    plain = MODELS[name].fit(behaviour, np.random.default_rng(0)).arrays()
+    plain = MODELS[name].fit(behavior, np.random.default_rng(0)).arrays()
     for key, array in plain.items():
         np.testing.assert_array_equal(array, fitted[0.3][key])
         assert np.isfinite(fitted[0.0][key]).all()
@@ -56,20 +56,20 @@ def test_every_model_of_events_learns_by_the_weights_it_is_given(name: str) -> N
     )
 
 
-def _who_know_each_other() -> Behaviour:
+def _who_know_each_other() -> Behavior:
     """Each user knows the next; each item stands somewhere."""
-    behaviour = two_tastes()
-    n_users, n_items = len(behaviour.histories), behaviour.n_items
+    behavior = two_tastes()
+    n_users, n_items = len(behavior.histories), behavior.n_items
     friends = sp.csr_matrix(np.roll(np.eye(n_users), 1, axis=1))
     places = np.stack([np.linspace(50.0, 51.0, n_items), np.full(n_items, 8.0)], axis=1)
-    return replace(behaviour, context=context_at(places, friends))
+    return replace(behavior, context=context_at(places, friends))
 
 
 @pytest.mark.parametrize("name", ["friends", "local_knn"])
 def test_what_others_took_counts_by_these_weights_too(name: str) -> None:
-    behaviour = _who_know_each_other()
+    behavior = _who_know_each_other()
     plain, liked = (
-        MODELS[name].fit(behaviour, np.random.default_rng(0), config_of(name, given)).taken
+        MODELS[name].fit(behavior, np.random.default_rng(0), config_of(name, given)).taken
         for given in ({}, {"disliked_weight": 0.0})
     )
     assert (plain.toarray() > 0).sum() > (liked.toarray() > 0).sum() > 0

@@ -12,7 +12,7 @@ from episodes import histories_of
 from metarec import Recommender, Request
 from metarec.data.cold_users import SHORT
 from metarec.data.schema import BadInput
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.models.few_shot.learners import LEARNERS, get_learner
 from metarec.models.few_shot.learners.tanp import TaNP
 from metarec.models.few_shot.tasks import FewShotTasks
@@ -94,7 +94,7 @@ def test_without_one_the_model_is_the_presets(rated_world):
 
 
 def test_too_few_users_to_make_tasks_of_are_no_error():
-    alone = Behaviour(
+    alone = Behavior(
         histories=histories_of([[(0, 1.0)], [(1, 1.0)]]),
         profiles=np.zeros((2, 0), np.float32),
         content=np.zeros((2, 1), np.float32),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from episodes import histories_of
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.models.few_shot.fitted import PAIRS, FittedLearner, parts_of
 from metarec.models.few_shot.inputs import ItemColumns
 from metarec.models.few_shot.learners import LEARNERS
@@ -20,7 +20,7 @@ from models.tastes import TASTE, likes, two_tastes
 
 
 @pytest.fixture(scope="module")
-def behaviour() -> Behaviour:
+def behavior() -> Behavior:
     return two_tastes()
 
 
@@ -42,9 +42,9 @@ def _short_training():
 
 
 @pytest.mark.parametrize("name", [name for name, method in LEARNERS.items() if method.ranks])
-def test_a_new_users_taste_comes_first(name, behaviour):
+def test_a_new_users_taste_comes_first(name, behavior):
     """Known from their events alone: a profile would tell the taste before any."""
-    events_only = replace(behaviour, profiles=np.zeros((len(behaviour.profiles), 0), np.float32))
+    events_only = replace(behavior, profiles=np.zeros((len(behavior.profiles), 0), np.float32))
     learner = FittedLearner.fit(events_only, np.random.default_rng(0), name=name)
     cold_users = [likes(taste, withheld) for taste in range(2) for withheld in (2, 5)]
     scores = learner.scores(histories_of(cold_users), np.zeros((4, 0), np.float32))
@@ -60,9 +60,9 @@ def test_a_new_users_taste_comes_first(name, behaviour):
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_predicted_values_tell_tastes_apart(name, behaviour):
+def test_predicted_values_tell_tastes_apart(name, behavior):
     learner = FittedLearner.fit(
-        behaviour,
+        behavior,
         np.random.default_rng(0),
         name=name,
         objective="rating",
@@ -77,8 +77,8 @@ def test_predicted_values_tell_tastes_apart(name, behaviour):
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_saved_and_loaded_is_the_same(name, behaviour):
-    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name=name)
+def test_saved_and_loaded_is_the_same(name, behavior):
+    learner = FittedLearner.fit(behavior, np.random.default_rng(0), name=name)
     again = FittedLearner.from_arrays(
         {key: np.array(value) for key, value in learner.arrays().items()}
     )
@@ -86,18 +86,18 @@ def test_saved_and_loaded_is_the_same(name, behaviour):
     np.testing.assert_array_equal(learner.scores(shown, profiles), again.scores(shown, profiles))
 
 
-def test_the_same_seed_gives_the_same_prior(behaviour):
+def test_the_same_seed_gives_the_same_prior(behavior):
     priors = [
-        FittedLearner.fit(behaviour, np.random.default_rng(seed), name="anil").prior
+        FittedLearner.fit(behavior, np.random.default_rng(seed), name="anil").prior
         for seed in (0, 0, 1)
     ]
     assert all(np.array_equal(priors[0][key], priors[1][key]) for key in priors[0])
     assert any(not np.array_equal(priors[0][key], priors[2][key]) for key in priors[0])
 
 
-def test_an_item_nobody_has_met_is_scored_by_its_content(behaviour):
-    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="bayesian_ridge")
-    grown = learner.with_items(np.concatenate([behaviour.content, np.eye(2, dtype=np.float32)]))
+def test_an_item_nobody_has_met_is_scored_by_its_content(behavior):
+    learner = FittedLearner.fit(behavior, np.random.default_rng(0), name="bayesian_ridge")
+    grown = learner.with_items(np.concatenate([behavior.content, np.eye(2, dtype=np.float32)]))
     shown, profiles = histories_of([likes(0, 2), likes(1, 2)]), np.zeros((2, 2), np.float32)
     scores = grown.scores(shown, profiles)
     np.testing.assert_allclose(
@@ -107,14 +107,14 @@ def test_an_item_nobody_has_met_is_scored_by_its_content(behaviour):
     assert scores[1, -1] > scores[1, -2]
 
 
-def test_evidence_is_a_share(behaviour):
-    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="prototypical")
+def test_evidence_is_a_share(behavior):
+    learner = FittedLearner.fit(behavior, np.random.default_rng(0), name="prototypical")
     evidence = learner.chances(histories_of([likes(0, 2), []]), np.zeros((2, 2), np.float32))
     np.testing.assert_allclose(evidence.sum(1), 1.0, rtol=1e-5)
     assert (evidence > 0).all()
 
 
-def test_the_best_prior_seen_is_kept(behaviour):
+def test_the_best_prior_seen_is_kept(behavior):
     seen = []
 
     def validate(learner):
@@ -127,7 +127,7 @@ def test_the_best_prior_seen_is_kept(behaviour):
         "r2d2",
         replace(LEARNERS["r2d2"], training=Training(outer_steps=30, evaluate_every=10)),
     )
-    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="r2d2", validate=validate)
+    learner = FittedLearner.fit(behavior, np.random.default_rng(0), name="r2d2", validate=validate)
     patch.undo()
     assert len(seen) == 3
     assert all(np.array_equal(learner.prior[key], seen[1][key]) for key in learner.prior)
@@ -135,9 +135,9 @@ def test_the_best_prior_seen_is_kept(behaviour):
 
 
 def test_columns_of_unmet_items_come_from_content():
-    behaviour = two_tastes()
-    histories = behaviour.histories
-    hidden = replace(behaviour, histories=histories.where(histories.items != 3))
+    behavior = two_tastes()
+    histories = behavior.histories
+    hidden = replace(behavior, histories=histories.where(histories.items != 3))
     columns = ItemColumns.fit(hidden, np.random.default_rng(0))
     own, other = columns.factors[:TASTE], columns.factors[TASTE:]
     unmet = columns.factors[3]
@@ -146,31 +146,31 @@ def test_columns_of_unmet_items_come_from_content():
 
 
 def test_values_are_seen_and_told_as_they_are():
-    behaviour = two_tastes()
-    scale = ValueScale.fit(behaviour)
+    behavior = two_tastes()
+    scale = ValueScale.fit(behavior)
     assert (scale.low, scale.high, scale.middle) == (1.0, 5.0, 3.0)
-    liking = scale.transform(behaviour.histories, "liking").values
-    assert ((liking > 0) == (behaviour.histories.values >= 4.0)).all()
+    liking = scale.transform(behavior.histories, "liking").values
+    assert ((liking > 0) == (behavior.histories.values >= 4.0)).all()
     assert liking.min() == -1.0
     assert liking.max() == 1.0
-    unit = scale.transform(behaviour.histories, "unit").values
-    np.testing.assert_allclose(1.0 + 4.0 * unit, behaviour.histories.values, rtol=1e-6)
-    residual = scale.transform(behaviour.histories, "residual")
-    dense = np.zeros((len(residual), behaviour.n_items), np.float32)
+    unit = scale.transform(behavior.histories, "unit").values
+    np.testing.assert_allclose(1.0 + 4.0 * unit, behavior.histories.values, rtol=1e-6)
+    residual = scale.transform(behavior.histories, "residual")
+    dense = np.zeros((len(residual), behavior.n_items), np.float32)
     dense[residual.owners, residual.items] = residual.values
     np.testing.assert_allclose(
         scale.inverse_transform(dense, "residual")[residual.owners, residual.items],
-        behaviour.histories.values,
+        behavior.histories.values,
         atol=1e-4,
     )
 
 
 def test_acts_without_values_are_all_liked():
-    behaviour = two_tastes()
+    behavior = two_tastes()
     acts = replace(
-        behaviour,
+        behavior,
         histories=replace(
-            behaviour.histories, values=np.ones(len(behaviour.histories.items), np.float32)
+            behavior.histories, values=np.ones(len(behavior.histories.items), np.float32)
         ),
         relevant_from=-np.inf,
     )
@@ -178,8 +178,8 @@ def test_acts_without_values_are_all_liked():
 
 
 @pytest.mark.parametrize("name", ["r2d2", "deep_kernel", "siamese", "anil"])
-def test_items_embedded_once_score_as_items_embedded_anew(name, behaviour):
-    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name=name)
+def test_items_embedded_once_score_as_items_embedded_anew(name, behavior):
+    learner = FittedLearner.fit(behavior, np.random.default_rng(0), name=name)
     assert learner._served.embedded is not None
     shown, profiles = histories_of([likes(0, 2), []]), np.eye(2, dtype=np.float32)
     support = learner.support(shown, profiles)
@@ -189,8 +189,8 @@ def test_items_embedded_once_score_as_items_embedded_anew(name, behaviour):
     np.testing.assert_allclose(learner.scores(shown, profiles), anew.numpy(), atol=1e-5)
 
 
-def test_a_tower_that_adapts_is_not_embedded_beforehand(behaviour):
-    learner = FittedLearner.fit(behaviour, np.random.default_rng(0), name="maml")
+def test_a_tower_that_adapts_is_not_embedded_beforehand(behavior):
+    learner = FittedLearner.fit(behavior, np.random.default_rng(0), name="maml")
     assert learner._served.embedded is None
 
 
@@ -204,22 +204,22 @@ def test_who_did_much_is_asked_about_in_small_parts():
     assert len(parts[0]) == 60
 
 
-def test_users_in_parts_are_scored_as_alone(behaviour):
-    learner = FittedLearner.untrained(behaviour, np.random.default_rng(0), name="r2d2")
+def test_users_in_parts_are_scored_as_alone(behavior):
+    learner = FittedLearner.untrained(behavior, np.random.default_rng(0), name="r2d2")
     rng = np.random.default_rng(1)
     items = [[(int(i), 1.0) for i in rng.integers(0, 2 * TASTE, n)] for n in (1500, 2, 1500, 0, 7)]
     users = histories_of(items)
     assert len(parts_of(users.lengths, 2 * TASTE)) > 1
-    nothing = np.zeros((len(items), behaviour.profiles.shape[1]), np.float32)
+    nothing = np.zeros((len(items), behavior.profiles.shape[1]), np.float32)
     together = learner.scores(users, nothing)
     for row in range(len(items)):
         alone = learner.scores(users.users(np.array([row])), nothing[:1])
         np.testing.assert_allclose(together[row], alone[0], atol=1e-4)
 
 
-def test_asked_about_no_items_it_says_nothing(behaviour):
+def test_asked_about_no_items_it_says_nothing(behavior):
     """Retrieval in a large catalog may have none to look at more closely."""
-    learner = FittedLearner.untrained(behaviour, np.random.default_rng(0), name="r2d2")
+    learner = FittedLearner.untrained(behavior, np.random.default_rng(0), name="r2d2")
     users = histories_of([[(0, 1.0)], []])
-    nothing = np.zeros((2, behaviour.profiles.shape[1]), np.float32)
+    nothing = np.zeros((2, behavior.profiles.shape[1]), np.float32)
     assert learner.scores(users, nothing, np.array([], int)).shape == (2, 0)

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from metarec.data.cold_users import Horizon
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models import dual_ridge, gram, ridge_rows, support_ridge
 from metarec.models.ease import Ease
@@ -20,7 +20,7 @@ from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 USERS, ITEMS = 60, 40
 
 
-def world(longest: int = 15) -> Behaviour:
+def world(longest: int = 15) -> Behavior:
     rng = np.random.default_rng(0)
     taste = rng.integers(0, 4, USERS)
     histories = Histories.of_indexes(
@@ -29,7 +29,7 @@ def world(longest: int = 15) -> Behaviour:
             for own in taste
         ]
     )
-    return Behaviour(
+    return Behavior(
         histories=histories,
         profiles=np.zeros((USERS, 0), np.float32),
         content=np.zeros((ITEMS, 0), np.float32),
@@ -67,22 +67,22 @@ def test_models_fitted_by_blocks_are_the_same_to_the_bit(
 def test_too_many_pairs_leave_out_the_oldest_events_of_the_longest_histories_and_say_so(
     model: type[ItemKnn] | type[Ease], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    behaviour = world()
-    assert not model.fit(behaviour, np.random.default_rng(0)).note
-    pairs = (behaviour.whole.lengths**2).sum()
+    behavior = world()
+    assert not model.fit(behavior, np.random.default_rng(0)).note
+    pairs = (behavior.whole.lengths**2).sum()
     monkeypatch.setattr(gram, "MAX_PAIRS", int(0.7 * pairs))
-    most = gram.longest_compared(behaviour.whole.lengths)
-    compared = gram.newest(behaviour.whole, behaviour.whole.matrix(ITEMS))
+    most = gram.longest_compared(behavior.whole.lengths)
+    compared = gram.newest(behavior.whole, behavior.whole.matrix(ITEMS))
     kept = np.diff(compared.indptr)
-    assert (kept == np.minimum(behaviour.whole.lengths, most)).all()
+    assert (kept == np.minimum(behavior.whole.lengths, most)).all()
     assert (
-        (kept**2).sum() <= 0.7 * pairs < (np.minimum(behaviour.whole.lengths, most + 1) ** 2).sum()
+        (kept**2).sum() <= 0.7 * pairs < (np.minimum(behavior.whole.lengths, most + 1) ** 2).sum()
     )
-    longest = int(behaviour.whole.lengths.argmax())
-    own = behaviour.whole.users(np.array([longest])).items
+    longest = int(behavior.whole.lengths.argmax())
+    own = behavior.whole.users(np.array([longest])).items
     np.testing.assert_array_equal(compared[[longest]].indices, own[-most:])
-    fitted = model.fit(behaviour, np.random.default_rng(0))
-    left = int((behaviour.whole.lengths - kept).sum())
+    fitted = model.fit(behavior, np.random.default_rng(0))
+    left = int((behavior.whole.lengths - kept).sum())
     assert f"{left:,} oldest events" in fitted.note
     assert model.from_arrays(fitted.arrays()).note == fitted.note
 
@@ -124,16 +124,16 @@ def test_groups_of_similar_lengths_fill_the_room_and_hold_every_row_once(
 def test_the_ridge_solved_by_steps_without_a_dense_table_is_the_ridge_solved_at_one_blow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    behaviour = world(longest=30)
-    whole = SupportRidge.fit(behaviour, np.random.default_rng(0))
+    behavior = world(longest=30)
+    whole = SupportRidge.fit(behavior, np.random.default_rng(0))
     monkeypatch.setattr(dual_ridge, "MAX_SOLVED", 0)
-    steps = SupportRidge.fit(behaviour, np.random.default_rng(0))
+    steps = SupportRidge.fit(behavior, np.random.default_rng(0))
     np.testing.assert_allclose(steps.weights, whole.weights, atol=1e-5)
     monkeypatch.setattr(dual_ridge, "MAX_DENSE", 0)
     config = SupportRidgeConfig(rank=3)
-    sparse = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
+    sparse = SupportRidge.fit(behavior, np.random.default_rng(0), config)
     monkeypatch.setattr(dual_ridge, "MAX_DENSE", 10**9)
-    dense = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
+    dense = SupportRidge.fit(behavior, np.random.default_rng(0), config)
     np.testing.assert_allclose(
         sparse.weights[-1] @ sparse.directions, dense.weights[-1] @ dense.directions, atol=2e-3
     )
@@ -146,5 +146,5 @@ def test_sparse_targets_heed_the_weights_of_users(monkeypatch: pytest.MonkeyPatc
     mean = support_ridge._mean(targets, roots)
     monkeypatch.setattr(dual_ridge, "MAX_DENSE", 0)
     left, strength, right = dual_ridge.leading(targets, mean, roots, 40, 0)
-    centred = roots[:, None] * (targets.toarray() - mean)
-    assert np.linalg.norm(left * strength @ right - centred) < 0.05 * np.linalg.norm(centred)
+    centered = roots[:, None] * (targets.toarray() - mean)
+    assert np.linalg.norm(left * strength @ right - centered) < 0.05 * np.linalg.norm(centered)

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from metarec.data.cold_users import Horizon
 from metarec.data.places import km_between
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.ease import Ease
 from metarec.models.ease_config import EaseConfig
@@ -46,9 +46,9 @@ def town_users(rng: np.random.Generator, users: int) -> list[np.ndarray]:
     ]
 
 
-def behaviour_at(places: np.ndarray, rows: list[np.ndarray]) -> Behaviour:
+def behavior_at(places: np.ndarray, rows: list[np.ndarray]) -> Behavior:
     users = len(rows)
-    return Behaviour(
+    return Behavior(
         histories=Histories.of_indexes(rows),
         profiles=np.zeros((users, 0), np.float32),
         content=np.zeros((len(places), 0), np.float32),
@@ -98,11 +98,11 @@ def test_weights_are_the_regression_under_the_prior(few_users: bool) -> None:  #
 
 def test_where_towns_decide_items_share_their_weights_and_new_users_gain() -> None:
     rng = np.random.default_rng(2)
-    behaviour = behaviour_at(places_of_towns(rng), town_users(rng, 200))
+    behavior = behavior_at(places_of_towns(rng), town_users(rng, 200))
     new = town_users(rng, 100)
-    shared = Ease.fit(behaviour, np.random.default_rng(0), EaseConfig(min_events=1))
+    shared = Ease.fit(behavior, np.random.default_rng(0), EaseConfig(min_events=1))
     plain = Ease.fit(
-        behaviour_at(np.full((TOWNS * PER_TOWN, 2), np.nan), rows_of(behaviour)),
+        behavior_at(np.full((TOWNS * PER_TOWN, 2), np.nan), rows_of(behavior)),
         np.random.default_rng(0),
         EaseConfig(min_events=1),
     )
@@ -117,7 +117,7 @@ def test_shuffled_coordinates_share_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows, places = town_users(rng, 200), places_of_towns(rng)
 
-    fitted = Ease.fit(behaviour_at(rng.permutation(places), rows), np.random.default_rng(0))
+    fitted = Ease.fit(behavior_at(rng.permutation(places), rows), np.random.default_rng(0))
 
     assert fitted.shared == 0.0
 
@@ -125,10 +125,10 @@ def test_shuffled_coordinates_share_nothing(seed: int) -> None:
 def test_only_items_that_are_regressed_on_each_other_are_measured() -> None:
     """However many items there are beside them."""
     rng = np.random.default_rng(2)
-    behaviour = behaviour_at(places_of_towns(rng), town_users(rng, 200))
-    config, choices = EaseConfig(max_items=150), Choices.of(behaviour, EaseConfig())
+    behavior = behavior_at(places_of_towns(rng), town_users(rng, 200))
+    config, choices = EaseConfig(max_items=150), Choices.of(behavior, EaseConfig())
 
-    near = near_of(behaviour, choices, 200.0, config, np.random.default_rng(0))
+    near = near_of(behavior, choices, 200.0, config, np.random.default_rng(0))
 
     assert near is not None and len(near.surroundings) == len(near.items) == 150
     counts = np.bincount(choices.events.indices, minlength=TOWNS * PER_TOWN)
@@ -138,15 +138,15 @@ def test_only_items_that_are_regressed_on_each_other_are_measured() -> None:
 def test_what_is_shared_is_kept() -> None:
     rng = np.random.default_rng(2)
     fitted = Ease.fit(
-        behaviour_at(places_of_towns(rng), town_users(rng, 200)), np.random.default_rng(0)
+        behavior_at(places_of_towns(rng), town_users(rng, 200)), np.random.default_rng(0)
     )
 
     assert Ease.from_arrays(fitted.arrays()).shared == fitted.shared > 0.0
 
 
-def rows_of(behaviour: Behaviour) -> list[np.ndarray]:
+def rows_of(behavior: Behavior) -> list[np.ndarray]:
     """Items of each user."""
-    return [behaviour.histories.users(np.array([u])).items for u in range(len(behaviour.histories))]
+    return [behavior.histories.users(np.array([u])).items for u in range(len(behavior.histories))]
 
 
 def quality(model: Ease, users: list[np.ndarray]) -> np.ndarray:

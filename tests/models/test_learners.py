@@ -172,7 +172,7 @@ def test_uncertainty_of_a_closed_form_shrinks_with_events(case):
 
 
 @pytest.mark.parametrize("name", ["neural_process", "tanp"])
-def test_amortised_uncertainty_is_positive(name):
+def test_amortized_uncertainty_is_positive(name):
     learner, items = get_learner(name), some_items(dtype=torch.float32)
     prior = learner.init(items, PROFILE, torch.Generator().manual_seed(0))
     support = some_support([4, 0], dtype=torch.float32)

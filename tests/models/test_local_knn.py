@@ -14,7 +14,7 @@ from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.users import UserBatch
 from metarec.models.local_knn import LocalKnn, LocalKnnConfig
-from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.fitting.fit import behavior_of
 from metarec.recommendation.fitting.lessons import told_to
 from metarec.recommender import Recommender
 
@@ -154,7 +154,7 @@ def test_users_can_be_left_out_of_what_is_said_of_them(model: LocalKnn) -> None:
 
 
 def test_a_fit_finds_the_city(world: Recommender) -> None:
-    fitted = LocalKnn.fit(behaviour_of(world), np.random.default_rng(0))
+    fitted = LocalKnn.fit(behavior_of(world), np.random.default_rng(0))
     items = world.catalog.frame["item_id"].to_list()
 
     said = fitted.evidence(_users([], CITIES[2]))[0]

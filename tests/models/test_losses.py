@@ -99,13 +99,13 @@ def test_training_lowers_the_loss_of_fresh_tasks():
     from metarec.models.few_shot.values import ValueScale
     from models.tastes import two_tastes
 
-    behaviour = two_tastes()
-    items = ItemColumns.fit(behaviour, np.random.default_rng(0)).features(
-        behaviour.content, np.random.default_rng(0)
+    behavior = two_tastes()
+    items = ItemColumns.fit(behavior, np.random.default_rng(0)).features(
+        behavior.content, np.random.default_rng(0)
     )
     tasks = FewShotTasks(
-        histories=ValueScale.fit(behaviour).transform(behaviour.histories, "liking"),
-        n_items=behaviour.n_items,
+        histories=ValueScale.fit(behavior).transform(behavior.histories, "liking"),
+        n_items=behavior.n_items,
         pool=3,
     )
     learner, fresh = get_learner("maml"), tasks.sample(64, np.random.default_rng(9))

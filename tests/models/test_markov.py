@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metarec.data.cold_users import SHORT
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models import markov_counts
@@ -18,8 +18,8 @@ from metarec.models.markov import Markov, choose_chain
 from metarec.models.markov_counts import Chain, MarkovConfig
 
 
-def behaviour_of(rows: list[np.ndarray], items: int) -> Behaviour:
-    return Behaviour(
+def behavior_of(rows: list[np.ndarray], items: int) -> Behavior:
+    return Behavior(
         histories=Histories.of_indexes(rows),
         profiles=np.zeros((len(rows), 0), np.float32),
         content=np.zeros((items, 0), np.float32),
@@ -44,7 +44,7 @@ def test_weights_are_the_first_step_of_the_regression_on_pasts() -> None:
     """Gram matrix and targets from the definition: one row for each event."""
     rng = np.random.default_rng(0)
     rows = [rng.permutation(7)[: rng.integers(2, 6)] for _ in range(30)]
-    model = Markov.fit(behaviour_of(rows, 7), rng)  # too few users to choose: the defaults
+    model = Markov.fit(behavior_of(rows, 7), rng)  # too few users to choose: the defaults
     chain, pasts, targets = Chain(), [], []
     for row in rows:
         for place, target in enumerate(row):
@@ -60,7 +60,7 @@ def test_weights_are_the_first_step_of_the_regression_on_pasts() -> None:
 
 
 def test_what_follows_is_told_from_what_precedes_and_the_newest_event_is_loudest() -> None:
-    model = Markov.fit(behaviour_of(rings(200), 40), np.random.default_rng(0))
+    model = Markov.fit(behavior_of(rings(200), 40), np.random.default_rng(0))
     scores = dense(model.evidence(asked([9, 10], [30, 10])))
     assert scores.argmax(1).tolist() == [11, 11]
     assert scores[0, 11] > 0 and scores[0, 8] == 0.0
@@ -88,12 +88,12 @@ def test_constants_are_chosen_by_held_out_users() -> None:
         [walk(follows, rng) for _ in range(1500)],
         [group(user, rng) for user in range(1500)],
     ]
-    short, long = (choose_chain(behaviour_of(w, 120), np.random.default_rng(1)) for w in worlds)
+    short, long = (choose_chain(behavior_of(w, 120), np.random.default_rng(1)) for w in worlds)
     assert (short.recency, long.recency) == (0.6, 0.9)
 
 
-def with_text(rows: list[np.ndarray], text: np.ndarray) -> Behaviour:
-    return replace(behaviour_of(rows, len(text)), text=text.astype(np.float32))
+def with_text(rows: list[np.ndarray], text: np.ndarray) -> Behavior:
+    return replace(behavior_of(rows, len(text)), text=text.astype(np.float32))
 
 
 def test_what_reads_alike_is_heeded_where_it_says_what_comes_and_only_there() -> None:
@@ -103,8 +103,8 @@ def test_what_reads_alike_is_heeded_where_it_says_what_comes_and_only_there() ->
     rows = [10 * rng.integers(40) + rng.permutation(10)[:4] for _ in range(600)]
     telling = np.eye(40)[brand] + 0.1 * rng.normal(size=(400, 40))
     silent = rng.normal(size=(400, 40))
-    behaviour, other = with_text(rows, telling), with_text(rows, silent)
-    fitted, plain = (Markov.fit(b, np.random.default_rng(1)) for b in (behaviour, other))
+    behavior, other = with_text(rows, telling), with_text(rows, silent)
+    fitted, plain = (Markov.fit(b, np.random.default_rng(1)) for b in (behavior, other))
     scores, without = (dense(m.evidence(asked([25])))[0] for m in (fitted, plain))
     best = np.argsort(-scores)[:9]
     assert set(brand[best]) == {2}
@@ -117,13 +117,13 @@ def test_what_reads_alike_is_heeded_where_it_says_what_comes_and_only_there() ->
 def test_a_pull_towards_what_reads_alike_adds_its_chances() -> None:
     rng = np.random.default_rng(0)
     rows = [rng.permutation(9)[:4] for _ in range(20)]
-    behaviour = with_text(rows, rng.normal(size=(9, 3)))
+    behavior = with_text(rows, rng.normal(size=(9, 3)))
     told, plain = (
-        Markov.fit(behaviour, rng, MarkovConfig(alikes=(pull,), rarities=(0.0,)))
+        Markov.fit(behavior, rng, MarkovConfig(alikes=(pull,), rarities=(0.0,)))
         for pull in (5.0, 0.0)
     )
     counts = np.bincount(np.concatenate(rows), minlength=9)
-    near = Alike.of(behaviour.text, counts, 100)
+    near = Alike.of(behavior.text, counts, 100)
     added = (told.following - plain.following).toarray()
     scale = added.sum(1, keepdims=True)
     assert added / scale == pytest.approx(near.chances(counts, 10.0, 0.5).toarray(), abs=1e-5)
@@ -140,17 +140,17 @@ def plain_scale(rows: list[np.ndarray], items: int) -> np.ndarray:
 
 
 def test_choosing_is_repeatable_and_leaves_the_draws_of_other_models_alone() -> None:
-    behaviour = behaviour_of(rings(600), 40)
+    behavior = behavior_of(rings(600), 40)
     rng = np.random.default_rng(3)
-    first = Markov.fit(behaviour, rng)
+    first = Markov.fit(behavior, rng)
     after = rng.random()
-    again = Markov.fit(behaviour, np.random.default_rng(3))
+    again = Markov.fit(behavior, np.random.default_rng(3))
     assert (first.following != again.following).nnz == 0
     assert after == np.random.default_rng(3).random()
 
 
 def test_a_saved_chain_is_the_same_and_older_files_have_the_default_recency() -> None:
-    model = Markov.fit(behaviour_of(rings(600), 40), np.random.default_rng(0))
+    model = Markov.fit(behavior_of(rings(600), 40), np.random.default_rng(0))
     users = asked([1, 2, 3], [7])
     arrays = dict(model.arrays())
     before, after = (dense(m.evidence(users)) for m in (model, Markov.from_arrays(arrays)))
@@ -161,8 +161,8 @@ def test_a_saved_chain_is_the_same_and_older_files_have_the_default_recency() ->
 
 def test_pairs_counted_a_few_items_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    behaviour = behaviour_of([rng.permutation(40)[: rng.integers(2, 15)] for _ in range(80)], 40)
-    whole = Markov.fit(behaviour, np.random.default_rng(0)).arrays()
+    behavior = behavior_of([rng.permutation(40)[: rng.integers(2, 15)] for _ in range(80)], 40)
+    whole = Markov.fit(behavior, np.random.default_rng(0)).arrays()
     monkeypatch.setattr(markov_counts, "PAIRS_AT_ONCE", 900)
-    for name, array in Markov.fit(behaviour, np.random.default_rng(0)).arrays().items():
+    for name, array in Markov.fit(behavior, np.random.default_rng(0)).arrays().items():
         np.testing.assert_array_equal(array, whole[name])

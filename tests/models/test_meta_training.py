@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from metarec.data.cold_users import Horizon
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.registry import config_of, model_class
@@ -36,8 +36,8 @@ def histories(users: int, rng: np.random.Generator) -> Histories:
     return Histories.of_indexes(rows)
 
 
-def behaviour_of(known: Histories) -> Behaviour:
-    return Behaviour(
+def behavior_of(known: Histories) -> Behavior:
+    return Behavior(
         histories=known,
         profiles=np.zeros((len(known), 0), np.float32),
         content=np.zeros((TASTES * EACH, 0), np.float32),
@@ -66,7 +66,7 @@ def clearly_above(more: np.ndarray, less: np.ndarray) -> bool:
 def test_steps_on_a_user_s_events_help_and_the_curve_rises(learner: str) -> None:
     rng = np.random.default_rng(0)
     config = config_of(learner, QUICK)
-    model = model_class(learner).fit(behaviour_of(histories(240, rng)), rng, config)
+    model = model_class(learner).fit(behavior_of(histories(240, rng)), rng, config)
     assert isinstance(model, AdaptiveDecoder)
     new = histories(120, rng)
     one, ten = ndcg(model, new, 1), ndcg(model, new, 10)
@@ -77,10 +77,10 @@ def test_steps_on_a_user_s_events_help_and_the_curve_rises(learner: str) -> None
 
 def test_lora_leaves_the_decoder_as_it_was_trained() -> None:
     """So that its row without steps is the decoder, trained without meta-learning."""
-    behaviour = behaviour_of(histories(40, np.random.default_rng(1)))
+    behavior = behavior_of(histories(40, np.random.default_rng(1)))
     with_steps, without = (
         model_class("decoder_lora").fit(
-            behaviour, np.random.default_rng(2), config_of("decoder_lora", BRIEF | more)
+            behavior, np.random.default_rng(2), config_of("decoder_lora", BRIEF | more)
         )
         for more in ({}, {"outer_steps": 0})
     )
@@ -91,8 +91,8 @@ def test_lora_leaves_the_decoder_as_it_was_trained() -> None:
 def test_nobody_adapts_by_codes_in_which_they_have_a_part() -> None:
     known = histories(40, np.random.default_rng(3))
     config = config_of("decoder_anil", BRIEF | {"outer_steps": 0})
-    model = model_class("decoder_anil").fit(behaviour_of(known), np.random.default_rng(0), config)
-    data, asked = _split(behaviour_of(known), model.reader, config, np.random.default_rng(0))
+    model = model_class("decoder_anil").fit(behavior_of(known), np.random.default_rng(0), config)
+    data, asked = _split(behavior_of(known), model.reader, config, np.random.default_rng(0))
     folds = MetaTraining.of(model, data, asked, np.random.default_rng(0)).folds
     assert np.array_equal(np.sort(np.concatenate([fold.users for fold in folds])), data.usable)
     # What nobody of the other folds met has no code there; the own users' acts give it none.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metarec.data.cold_users import SHORT
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.rating import RatingHead
 from metarec.models.rating_choice import ChoicePrior
@@ -22,7 +22,7 @@ N_ITEMS, USERS = 15, 40
 
 
 @pytest.fixture
-def behaviour() -> Behaviour:
+def behavior() -> Behavior:
     rng = np.random.default_rng(1)
     lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(USERS)]
     plain = Histories.of_indexes(lists)
@@ -31,7 +31,7 @@ def behaviour() -> Behaviour:
         items=plain.items,
         values=rng.integers(1, 6, len(plain.items)).astype(np.float32),
     )
-    return Behaviour(
+    return Behavior(
         histories=histories,
         profiles=rng.random((USERS, 2)).astype(np.float32),
         content=rng.normal(size=(N_ITEMS, 3)).astype(np.float32),
@@ -67,20 +67,20 @@ def test_ridges_of_rows_equal_a_solve_row_by_row(few: bool) -> None:
 
 
 def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
-    behaviour: Behaviour,
+    behavior: Behavior,
 ) -> None:
-    histories = popular_first(behaviour.histories)
-    behaviour = replace(behaviour, histories=histories, whole=None)
-    assert behaviour.is_ordered
+    histories = popular_first(behavior.histories)
+    behavior = replace(behavior, histories=histories, whole=None)
+    assert behavior.is_ordered
     config = SupportRidgeConfig(rank=N_ITEMS - 1)
-    head = SupportRidge.fit(behaviour, np.random.default_rng(0), config)
+    head = SupportRidge.fit(behavior, np.random.default_rng(0), config)
     point = 2
     dense, items = head.features(
-        behaviour.histories.first(np.minimum(head.points[point], behaviour.pools)),
-        behaviour.profiles,
+        behavior.histories.first(np.minimum(head.points[point], behavior.pools)),
+        behavior.profiles,
     )
     features = np.concatenate([dense, items.toarray()], axis=1)
-    targets = behaviour.targets.matrix(N_ITEMS).toarray()
+    targets = behavior.targets.matrix(N_ITEMS).toarray()
 
     primal = np.linalg.solve(
         features.T @ features + config.regularization * np.eye(features.shape[1]),
@@ -98,19 +98,19 @@ def test_the_episodic_ridge_is_the_primal_ridge_of_its_tasks(
 
 
 def test_the_episodic_ridge_answers_for_supports_longer_than_any_trained_on(
-    behaviour: Behaviour,
+    behavior: Behavior,
 ) -> None:
-    head = SupportRidge.fit(behaviour, np.random.default_rng(0))
+    head = SupportRidge.fit(behavior, np.random.default_rng(0))
 
-    evidence = evidence_of(head, behaviour.histories, behaviour.profiles)
+    evidence = evidence_of(head, behavior.histories, behavior.profiles)
 
     assert np.isfinite(evidence).all()
     assert (evidence >= 0).all()
 
 
-def test_the_rating_process_equals_an_exact_posterior(behaviour: Behaviour) -> None:
-    head = RatingHead.fit(behaviour, np.random.default_rng(0))
-    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+def test_the_rating_process_equals_an_exact_posterior(behavior: Behavior) -> None:
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
+    support, asked = behavior.histories.first(3), behavior.histories.after(3)
 
     mean, variance = head.process(support, asked)
 
@@ -134,10 +134,10 @@ def test_the_rating_process_equals_an_exact_posterior(behaviour: Behaviour) -> N
 
 
 def test_users_asked_a_few_at_a_time_get_the_same(
-    behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+    behavior: Behavior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    head = RatingHead.fit(behaviour, np.random.default_rng(0))
-    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
+    support, asked = behavior.histories.first(3), behavior.histories.after(3)
     whole = head.process(support, asked)
     for numbers in (1, 5000):
         monkeypatch.setattr("metarec.models.rating.NUMBERS_AT_ONCE", numbers)
@@ -145,12 +145,12 @@ def test_users_asked_a_few_at_a_time_get_the_same(
             np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_no_support_predicts_the_item_mean_and_more_support_is_surer(behaviour: Behaviour) -> None:
-    head = RatingHead.fit(behaviour, np.random.default_rng(0))
-    asked = behaviour.histories.after(4)
+def test_no_support_predicts_the_item_mean_and_more_support_is_surer(behavior: Behavior) -> None:
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
+    asked = behavior.histories.after(4)
 
-    mean, before = head.process(behaviour.histories.first(0), asked)
-    _, after = head.process(behaviour.histories.first(4), asked)
+    mean, before = head.process(behavior.histories.first(0), asked)
+    _, after = head.process(behavior.histories.first(4), asked)
 
     np.testing.assert_array_equal(mean, 0.0)
     assert (after <= before + 1e-5).all()
@@ -159,13 +159,13 @@ def test_no_support_predicts_the_item_mean_and_more_support_is_surer(behaviour: 
 
 @pytest.mark.parametrize(("scale", "shift"), [(0.25, 0.0), (0.7, 0.0), (2.5, -2.5), (1000.0, 7.0)])
 def test_the_unit_of_ratings_changes_no_prediction(
-    behaviour: Behaviour, scale: float, shift: float
+    behavior: Behavior, scale: float, shift: float
 ) -> None:
-    histories = behaviour.histories
+    histories = behavior.histories
     moved = replace(histories, values=(histories.values * scale + shift).astype(np.float32))
-    other = replace(behaviour, histories=moved, whole=moved, relevant_from=4.0 * scale + shift)
+    other = replace(behavior, histories=moved, whole=moved, relevant_from=4.0 * scale + shift)
 
-    plain = RatingHead.fit(behaviour, np.random.default_rng(0))
+    plain = RatingHead.fit(behavior, np.random.default_rng(0))
     same = RatingHead.fit(other, np.random.default_rng(0))
 
     for shots in (0, 1, 4):
@@ -176,10 +176,10 @@ def test_the_unit_of_ratings_changes_no_prediction(
         np.testing.assert_allclose(other_uncertainty / scale, uncertainty, atol=2e-3)
 
 
-def test_ratings_that_are_all_the_same_are_predicted(behaviour: Behaviour) -> None:
-    constant = replace(behaviour.histories, values=np.full(len(behaviour.histories.items), 3.0))
+def test_ratings_that_are_all_the_same_are_predicted(behavior: Behavior) -> None:
+    constant = replace(behavior.histories, values=np.full(len(behavior.histories.items), 3.0))
     head = RatingHead.fit(
-        replace(behaviour, histories=constant, whole=constant), np.random.default_rng(0)
+        replace(behavior, histories=constant, whole=constant), np.random.default_rng(0)
     )
 
     values, _ = head.predict(constant.first(2), constant.after(2))
@@ -187,38 +187,36 @@ def test_ratings_that_are_all_the_same_are_predicted(behaviour: Behaviour) -> No
     np.testing.assert_allclose(values, 3.0, atol=1e-6)
 
 
-def test_acts_without_a_rating_teach_no_prediction(behaviour: Behaviour) -> None:
-    histories = behaviour.histories
+def test_acts_without_a_rating_teach_no_prediction(behavior: Behavior) -> None:
+    histories = behavior.histories
     is_rated = histories.items != 0
     mixed = replace(histories, is_rated=is_rated, values=np.where(is_rated, histories.values, 5.0))
 
-    head = RatingHead.fit(
-        replace(behaviour, histories=mixed, whole=mixed), np.random.default_rng(0)
-    )
+    head = RatingHead.fit(replace(behavior, histories=mixed, whole=mixed), np.random.default_rng(0))
 
     told = head.content_bias
-    assert head.item_bias[0] == pytest.approx(behaviour.content[0] @ told[:-1] + told[-1])
+    assert head.item_bias[0] == pytest.approx(behavior.content[0] @ told[:-1] + told[-1])
 
 
-def test_a_head_saved_without_a_unit_predicts_as_it_did(behaviour: Behaviour) -> None:
-    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+def test_a_head_saved_without_a_unit_predicts_as_it_did(behavior: Behavior) -> None:
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
     head = replace(head, unit=1.0, offset_variance=0.1)
     arrays = head.arrays()
 
     old = RatingHead.from_arrays({**arrays, "scale": arrays["scale"][:3]})
 
-    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+    support, asked = behavior.histories.first(3), behavior.histories.after(3)
     np.testing.assert_array_equal(old.predict(support, asked), head.predict(support, asked))
 
 
-def by_group(seed: int, *, taste: float) -> Behaviour:
+def by_group(seed: int, *, taste: float) -> Behavior:
     """300 users of two groups that see the items' quality with opposite signs of `taste`."""
     rng = np.random.default_rng(seed)
     lists = [rng.choice(30, size=12, replace=False) for _ in range(300)]
     group, liking = rng.random(300) < 0.5, rng.normal(size=30)
     plain = Histories.of_indexes(lists)
     sides = np.where(group, taste, -taste)[plain.owners] * liking[plain.items]
-    return Behaviour(
+    return Behavior(
         histories=Histories(
             offsets=plain.offsets,
             items=plain.items,
@@ -232,12 +230,12 @@ def by_group(seed: int, *, taste: float) -> Behaviour:
 
 
 def test_what_users_of_a_profile_rate_alike_is_known_before_any_rating() -> None:
-    behaviour = by_group(0, taste=1.0)
-    head = RatingHead.fit(behaviour, np.random.default_rng(0))
-    none, asked = behaviour.histories.first(0), behaviour.histories
+    behavior = by_group(0, taste=1.0)
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
+    none, asked = behavior.histories.first(0), behavior.histories
 
-    informed = head.predict(none, asked, behaviour.profiles)[0]
-    silent = head.predict(none, asked, np.zeros_like(behaviour.profiles))[0]
+    informed = head.predict(none, asked, behavior.profiles)[0]
+    silent = head.predict(none, asked, np.zeros_like(behavior.profiles))[0]
 
     np.testing.assert_array_equal(silent, head.predict(none, asked)[0])
     errors = [np.abs(values - asked.values).mean() for values in (informed, silent)]
@@ -245,9 +243,9 @@ def test_what_users_of_a_profile_rate_alike_is_known_before_any_rating() -> None
 
 
 def test_profiles_are_not_read_where_they_tell_nothing() -> None:
-    behaviour = by_group(0, taste=0.0)
+    behavior = by_group(0, taste=0.0)
 
-    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
 
     assert not len(head.prior.weights)
 
@@ -274,13 +272,13 @@ def test_profiles_that_are_all_the_same_say_nothing() -> None:
 
 
 def test_a_profile_s_prior_counts_as_the_mean_of_the_process() -> None:
-    behaviour = by_group(1, taste=1.0)
-    head = RatingHead.fit(behaviour, np.random.default_rng(0))
-    support, asked = behaviour.histories.first(3), behaviour.histories.after(3)
+    behavior = by_group(1, taste=1.0)
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
+    support, asked = behavior.histories.first(3), behavior.histories.after(3)
 
-    mean, _ = head.process(support, asked, behaviour.profiles)
+    mean, _ = head.process(support, asked, behavior.profiles)
 
-    start = (behaviour.profiles - head.prior.middle) @ head.prior.weights
+    start = (behavior.profiles - head.prior.middle) @ head.prior.weights
     features = np.column_stack([head.features, np.ones(30)])
     said = [np.einsum("ef,ef->e", features[h.items], start[h.owners]) for h in (support, asked)]
     left = replace(support, values=(support.values - head.unit * said[0]).astype(np.float32))
@@ -288,23 +286,23 @@ def test_a_profile_s_prior_counts_as_the_mean_of_the_process() -> None:
 
 
 def test_a_head_keeps_what_profiles_say_when_saved() -> None:
-    behaviour = by_group(2, taste=1.0)
-    head = RatingHead.fit(behaviour, np.random.default_rng(0))
-    support, asked = behaviour.histories.first(1), behaviour.histories.after(1)
+    behavior = by_group(2, taste=1.0)
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
+    support, asked = behavior.histories.first(1), behavior.histories.after(1)
 
     again, old = (
         RatingHead.from_arrays({name: array for name, array in head.arrays().items() if keep(name)})
         for keep in (lambda _: True, lambda name: "profile" not in name)
     )
 
-    expected = head.predict(support, asked, behaviour.profiles)
-    np.testing.assert_array_equal(again.predict(support, asked, behaviour.profiles), expected)
+    expected = head.predict(support, asked, behavior.profiles)
+    np.testing.assert_array_equal(again.predict(support, asked, behavior.profiles), expected)
     np.testing.assert_array_equal(
-        old.predict(support, asked, behaviour.profiles), head.predict(support, asked)
+        old.predict(support, asked, behavior.profiles), head.predict(support, asked)
     )
 
 
-def by_content(users: int = 200) -> Behaviour:
+def by_content(users: int = 200) -> Behavior:
     """Items of two topics, one of them better, each rated by few; factors of two tastes."""
     rng = np.random.default_rng(5)
     n_items = 120
@@ -312,7 +310,7 @@ def by_content(users: int = 200) -> Behaviour:
     plain = Histories.of_indexes([rng.choice(100, size=8, replace=False) for _ in range(users)])
     wants = rng.normal(size=users)[plain.owners]
     values = 3.0 + np.where(topic, 0.8, -0.8)[plain.items] + 0.8 * wants * taste[plain.items]
-    return Behaviour(
+    return Behavior(
         histories=Histories(
             offsets=plain.offsets,
             items=plain.items,
@@ -326,19 +324,19 @@ def by_content(users: int = 200) -> Behaviour:
 
 
 def test_an_item_nobody_rated_starts_where_its_content_says() -> None:
-    behaviour = by_content()
+    behavior = by_content()
 
-    head = RatingHead.fit(behaviour, np.random.default_rng(0))
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
 
-    is_good = behaviour.content[100:, 0] > 0
+    is_good = behavior.content[100:, 0] > 0
     unrated = head.item_bias[100:]
     assert unrated[is_good].min() > 0.4 > -0.4 > unrated[~is_good].max()
-    grown = head.with_content(np.concatenate([behaviour.content, [[1.0, 0.0], [0.0, 1.0]]]))
+    grown = head.with_content(np.concatenate([behavior.content, [[1.0, 0.0], [0.0, 1.0]]]))
     np.testing.assert_allclose(
         grown.item_bias[-2:], [unrated[is_good][0], unrated[~is_good][0]], atol=1e-5
     )
     again = RatingHead.from_arrays(head.arrays()).with_content(
-        np.concatenate([behaviour.content, [[1.0, 0.0], [0.0, 1.0]]])
+        np.concatenate([behavior.content, [[1.0, 0.0], [0.0, 1.0]]])
     )
     np.testing.assert_array_equal(again.item_bias, grown.item_bias)
 
@@ -364,7 +362,7 @@ def test_each_sweep_makes_the_ratings_of_users_more_likely() -> None:
     assert found == sorted(found)
 
 
-def by_choice(*, tells: bool) -> Behaviour:
+def by_choice(*, tells: bool) -> Behavior:
     """300 users of two groups that see the items' quality with opposite signs; each group rates
     mostly its own half of the items, where that `tells` who they are.
     """
@@ -375,7 +373,7 @@ def by_choice(*, tells: bool) -> Behaviour:
     lists = [rng.choice(30, size=12, replace=False, p=p / p.sum()) for p in chances]
     plain = Histories.of_indexes(lists)
     sides = np.where(group, 1.0, -1.0)[plain.owners] * liking[plain.items]
-    return Behaviour(
+    return Behavior(
         histories=Histories(
             offsets=plain.offsets,
             items=plain.items,
@@ -389,16 +387,16 @@ def by_choice(*, tells: bool) -> Behaviour:
 
 
 @pytest.fixture(scope="module")
-def chosen() -> tuple[Behaviour, RatingHead]:
-    behaviour = by_choice(tells=True)
-    return behaviour, RatingHead.fit(behaviour, np.random.default_rng(0))
+def chosen() -> tuple[Behavior, RatingHead]:
+    behavior = by_choice(tells=True)
+    return behavior, RatingHead.fit(behavior, np.random.default_rng(0))
 
 
 def test_what_is_rated_at_all_says_something_of_ratings(
-    chosen: tuple[Behaviour, RatingHead],
+    chosen: tuple[Behavior, RatingHead],
 ) -> None:
-    behaviour, head = chosen
-    support, asked = behaviour.histories.first(2), behaviour.histories.after(3)
+    behavior, head = chosen
+    support, asked = behavior.histories.first(2), behavior.histories.after(3)
 
     silent = replace(head, choices=ChoicePrior.nothing())
     errors = [
@@ -406,7 +404,7 @@ def test_what_is_rated_at_all_says_something_of_ratings(
     ]
 
     assert errors[0] < 0.85 * errors[1]
-    none = behaviour.histories.first(0)
+    none = behavior.histories.first(0)
     np.testing.assert_array_equal(head.predict(none, asked), silent.predict(none, asked))
 
 
@@ -417,10 +415,10 @@ def test_choices_are_not_read_where_they_tell_nothing() -> None:
 
 
 def test_a_head_keeps_what_choices_say_when_saved_and_when_the_catalog_grows(
-    chosen: tuple[Behaviour, RatingHead],
+    chosen: tuple[Behavior, RatingHead],
 ) -> None:
-    behaviour, head = chosen
-    support, asked = behaviour.histories.first(2), behaviour.histories.after(3)
+    behavior, head = chosen
+    support, asked = behavior.histories.first(2), behavior.histories.after(3)
     arrays = head.arrays()
 
     grown = RatingHead.from_arrays(arrays).with_content(np.zeros((31, 0), np.float32))
@@ -434,7 +432,7 @@ def test_a_head_keeps_what_choices_say_when_saved_and_when_the_catalog_grows(
 
 
 def test_choices_after_more_ratings_than_any_learned_from_count_as_the_last(
-    chosen: tuple[Behaviour, RatingHead],
+    chosen: tuple[Behavior, RatingHead],
 ) -> None:
     _, head = chosen
     once = Histories.of_indexes([np.arange(3)])

@@ -105,16 +105,16 @@ def test_repeats_are_a_part_of_the_score_whoever_asks(phone: Recommender, tmp_pa
 
 
 def test_the_order_of_settings_and_the_weight_of_users_count_as_said(phone: Recommender) -> None:
-    behaviour = replace(phone.behaviour(), words=None)
+    behavior = replace(phone.behavior(), words=None)
 
     def fitted(weights: np.ndarray | None = None, **settings: tuple[float, ...]) -> Repeat:
-        some = replace(behaviour, weights=weights)
+        some = replace(behavior, weights=weights)
         return Repeat.fit(some, np.random.default_rng(0), RepeatConfig(**settings))
 
     plain = fitted()
     same = fitted(strengths=(0.7, 0.35), supports=(50, 20, 10, 5, 3, 2, 1))
     np.testing.assert_allclose(plain.order, same.order, atol=1e-3)
-    users = len(behaviour.histories)
+    users = len(behavior.histories)
     np.testing.assert_allclose(plain.habits, fitted(np.ones(users)).habits)
     first = fitted(np.where(np.arange(users) < 5, users / 5.0, 0.0))
     assert np.abs(first.habits - plain.habits).max() > 0.1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from metarec.data.cold_users import Horizon
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.items import ItemInputs
 from metarec.models.registry import BEHAVIOR_ENCODERS
 from metarec.models.transformer import scorer as transformers
@@ -29,10 +29,10 @@ from world import evidence_of, read_events, read_lists
 
 
 @pytest.fixture(scope="module")
-def behaviour(world):
+def behavior(world):
     histories, _ = read_events(world.data.interactions, world.data.items.vocabulary)
     _, content, _ = ItemInputs.fit(world.data.items, encoder="tfidf")
-    return Behaviour(
+    return Behavior(
         histories=histories,
         profiles=np.eye(2, dtype=np.float32)[np.arange(len(histories)) % 2],
         content=content,
@@ -46,7 +46,7 @@ def behaviour(world):
     params=[Transformer, MaskedTransformer, CandidateTransformer, Gru4Rec, Caser],
     ids=lambda kind: kind.form,
 )
-def fitted(request, behaviour):
+def fitted(request, behavior):
     config = TransformerConfig(
         steps=150 if request.param is CandidateTransformer else 60,
         learning_rate=1e-2,
@@ -54,7 +54,7 @@ def fitted(request, behaviour):
         patience=4,
         sampled=64 * (request.param is CandidateTransformer),
     )
-    return request.param.fit(behaviour, np.random.default_rng(0), config)
+    return request.param.fit(behavior, np.random.default_rng(0), config)
 
 
 def support(world, *tastes):
@@ -86,21 +86,21 @@ def test_comes_back_from_arrays(world, fitted):
     np.testing.assert_array_equal(evidence_of(again, *given), evidence_of(fitted, *given))
 
 
-def test_new_items_are_placed_by_their_content(world, fitted, behaviour):
+def test_new_items_are_placed_by_their_content(world, fitted, behavior):
     vocabulary = world.data.items.vocabulary
     space, garden = vocabulary.indexes(
         [world.items_of_taste["space"][5], world.items_of_taste["garden"][5]]
     )
-    content = np.concatenate([behaviour.content, behaviour.content[[space, garden]]])
+    content = np.concatenate([behavior.content, behavior.content[[space, garden]]])
     grown = fitted.with_content(content, np.full(26, 1 / 26, np.float32))
     evidence = evidence_of(grown, support(world, "space"), np.zeros((1, 2), np.float32))[0]
     assert evidence.shape == (26,) and evidence[24] > 2 * evidence[25]
 
 
-def test_everyone_teaches_as_much_however_much_they_liked(behaviour):
-    some = np.arange(len(behaviour.histories.items)) % 3 > 0
+def test_everyone_teaches_as_much_however_much_they_liked(behavior):
+    some = np.arange(len(behavior.histories.items)) % 3 > 0
     few = replace(
-        behaviour, histories=behaviour.histories.where(some | (behaviour.histories.owners % 2 == 0))
+        behavior, histories=behavior.histories.where(some | (behavior.histories.owners % 2 == 0))
     )
     taught = transformers._targets(few, evenness=1.0)
     assert len(set(np.diff(taught.indptr))) > 1
@@ -113,11 +113,11 @@ def test_everyone_teaches_as_much_however_much_they_liked(behaviour):
     np.testing.assert_allclose(half / half[0], np.sqrt(counts / counts[0]), rtol=1e-5)
 
 
-def test_the_window_of_caser_is_set_and_saved(behaviour):
+def test_the_window_of_caser_is_set_and_saved(behavior):
     """Files of before, which do not say how wide it is, have the default."""
-    users = behaviour.batch_of(np.arange(3), behaviour.pool.users(np.arange(3)))
+    users = behavior.batch_of(np.arange(3), behavior.pool.users(np.arange(3)))
     for config in (CaserConfig(steps=1, window=2, horizontal=3, vertical=1), CaserConfig(steps=1)):
-        model = Caser.fit(behaviour, np.random.default_rng(0), config)
+        model = Caser.fit(behavior, np.random.default_rng(0), config)
         again = Caser.from_arrays(model.arrays(), config)
         assert again.network.sizes.window == config.window
         np.testing.assert_array_equal(model.evidence(users), again.evidence(users))

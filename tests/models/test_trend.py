@@ -106,24 +106,24 @@ def test_there_is_none_where_nothing_drifts_or_times_are_places_in_an_order(
     drifting: Recommender,
 ) -> None:
     assert drifting.ensemble.trend is not None
-    behaviour = drifting.behaviour()
+    behavior = drifting.behavior()
     shuffled = replace(
-        behaviour.whole, times=np.random.default_rng(0).permutation(behaviour.whole.times)
+        behavior.whole, times=np.random.default_rng(0).permutation(behavior.whole.times)
     )
-    still = replace(behaviour, histories=shuffled, whole=shuffled)
+    still = replace(behavior, histories=shuffled, whole=shuffled)
     assert Trend.fit(still, np.random.default_rng(0)) is None
-    order = replace(behaviour.whole, times=np.arange(len(behaviour.whole.times), dtype=np.float64))
+    order = replace(behavior.whole, times=np.arange(len(behavior.whole.times), dtype=np.float64))
     assert not has_clock(order)
-    assert Trend.fit(replace(behaviour, whole=order), np.random.default_rng(0)) is None
+    assert Trend.fit(replace(behavior, whole=order), np.random.default_rng(0)) is None
 
 
 def test_its_settings_decide_what_is_tried_and_what_is_worth_keeping(drifting: Recommender) -> None:
-    behaviour = drifting.behaviour()
+    behavior = drifting.behavior()
     kept = TrendConfig(weights=(0.25,), moments=3)
-    found = Trend.fit(behaviour, np.random.default_rng(0), kept)
+    found = Trend.fit(behavior, np.random.default_rng(0), kept)
     assert found is not None and found.weight == 0.25 and len(found.moments) <= 3
     strict = TrendConfig(min_t=1e6)
-    assert Trend.fit(behaviour, np.random.default_rng(0), strict) is None
+    assert Trend.fit(behavior, np.random.default_rng(0), strict) is None
 
 
 def test_new_items_rise_as_their_content_does() -> None:

@@ -56,7 +56,7 @@ def test_what_is_allowed(expression: str, allowed: str) -> None:
     ("expression", "message"),
     [
         ("year >", 'expected a number or "text in quotes", found the end'),
-        ("colour = 'red'", r"no column 'colour' \(columns: item_id, title"),
+        ("color = 'red'", r"no column 'color' \(columns: item_id, title"),
         ("year > 1990 price < 3", "expected `and`, `or` or the end, found 'price' at character 13"),
         ("(year > 1990", r"expected `\)`, found the end"),
         ("year ~ 3", r"cannot read '~ 3' at character 6"),

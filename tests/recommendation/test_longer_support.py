@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from metarec.data.cold_users import LONG, SHORT
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.recommendation.ensemble.held_out_tasks import (
     GateTasks,
@@ -24,9 +24,9 @@ from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
 ITEMS = 60
 
 
-def behaviour_of(lengths: list[int]) -> Behaviour:
+def behavior_of(lengths: list[int]) -> Behavior:
     rng = np.random.default_rng(0)
-    return Behaviour(
+    return Behavior(
         histories=Histories.of_indexes([rng.permutation(ITEMS)[:length] for length in lengths]),
         profiles=np.zeros((len(lengths), 0), np.float32),
         content=np.zeros((ITEMS, 0), np.float32),
@@ -47,21 +47,21 @@ def behaviour_of(lengths: list[int]) -> Behaviour:
 def test_three_hundred_users_and_a_fifth_must_have_fifteen_events(
     lengths: list[int], shots: tuple[int, ...]
 ) -> None:
-    assert longer_shots(behaviour_of(lengths)) == shots
+    assert longer_shots(behavior_of(lengths)) == shots
 
 
 def test_a_long_horizon_has_these_support_sizes_already() -> None:
-    behaviour = behaviour_of([40] * 400)
+    behavior = behavior_of([40] * 400)
 
-    assert longer_shots(replace(behaviour, horizon=LONG)) == ()
+    assert longer_shots(replace(behavior, horizon=LONG)) == ()
 
 
 def test_tasks_show_ten_events_and_ask_for_what_came_after() -> None:
-    behaviour = behaviour_of([16] * 300 + [6] * 100)
+    behavior = behavior_of([16] * 300 + [6] * 100)
     seen: list[tuple[int, int]] = []
 
     def ask(
-        longer: Behaviour, shots: int, users: np.ndarray
+        longer: Behavior, shots: int, users: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         seen.extend((shots, int(longer.pools[user])) for user in users)
         return (
@@ -70,29 +70,29 @@ def test_tasks_show_ten_events_and_ask_for_what_came_after() -> None:
             np.zeros((ITEMS, 1), np.float32),
         )
 
-    tasks = longer_tasks(behaviour, np.array([0, 1, 350]), ask, np.random.default_rng(0))
+    tasks = longer_tasks(behavior, np.array([0, 1, 350]), ask, np.random.default_rng(0))
 
     assert seen == [(5, 10), (5, 10), (10, 10), (10, 10)]  # who has six events is not asked
     for some in tasks:
         assert isinstance(some, GateTasks)
         assert some.is_relevant.sum(1).tolist() == [6, 6]
         assert some.is_real.sum(1).tolist() == [ITEMS - 10] * 2
-    assert as_longer(behaviour).targets.users(np.array([0])).items.tolist() == (
-        behaviour.histories.users(np.array([0])).items[10:].tolist()
+    assert as_longer(behavior).targets.users(np.array([0])).items.tolist() == (
+        behavior.histories.users(np.array([0])).items[10:].tolist()
     )
 
 
 def test_the_gate_has_them_between_the_pool_and_users_known_for_long() -> None:
     """Also where users count differently, and not all are asked at each size."""
     weights = np.random.default_rng(1).random(360) + 0.5
-    behaviour = replace(behaviour_of([16] * 300 + [6] * 60), weights=weights / weights.mean())
+    behavior = replace(behavior_of([16] * 300 + [6] * 60), weights=weights / weights.mean())
 
-    gate = fit_ensemble(behaviour, ("item_knn", "markov"), 0).gate
+    gate = fit_ensemble(behavior, ("item_knn", "markov"), 0).gate
 
-    assert gate.points.tolist() == [0, 1, 2, 3, 5, 10, known_length(behaviour)]
+    assert gate.points.tolist() == [0, 1, 2, 3, 5, 10, known_length(behavior)]
 
 
 def test_users_known_for_long_come_after_the_longest() -> None:
-    behaviour = behaviour_of([16] * 300 + [8] * 900)  # the middle of what is known is 7
+    behavior = behavior_of([16] * 300 + [8] * 900)  # the middle of what is known is 7
 
-    assert known_length(behaviour) == 11
+    assert known_length(behavior) == 11

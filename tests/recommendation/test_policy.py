@@ -176,7 +176,7 @@ def test_unknown_suitability_hides_what_is_unsuitable_for_anybody() -> None:
     assert not any("'risk_profile' is not known" in n for n in check.notes(requests[4], [1]))
 
 
-def test_a_dropped_course_fulfils_nothing() -> None:
+def test_a_dropped_course_fulfills_nothing() -> None:
     policy = domain("education").policy
     passed = Request(history=[("algebra", 1.0, "complete")])
     dropped = Request(history=[("algebra", 1.0, "enrol"), ("algebra", 1.0, "drop")])
@@ -231,11 +231,11 @@ def test_a_misspelled_attribute_is_refused_with_the_nearest_known(name: str) -> 
 def test_other_unknown_attributes_are_named_only() -> None:
     users = pl.DataFrame({"user_id": ["u"], "age": [1], "condition": ["x"]})
     check = PolicyCheck(HEALTH, FOODS, users)
-    check.refuse_misspelled({"colour": "red", "age": 3, "condition": "y", "过敏": "x"})
-    assert check.odd_attributes({"colour": "red", "age": 3, "condition": "y"}) == [
-        "attribute 'colour' is not known"
+    check.refuse_misspelled({"color": "red", "age": 3, "condition": "y", "过敏": "x"})
+    assert check.odd_attributes({"color": "red", "age": 3, "condition": "y"}) == [
+        "attribute 'color' is not known"
     ]
-    assert check.odd_attributes({"colour": "red"}, reads_any=True) == []
+    assert check.odd_attributes({"color": "red"}, reads_any=True) == []
 
 
 def test_reasons_say_why_an_item_is_not_shown() -> None:

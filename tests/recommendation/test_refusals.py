@@ -73,9 +73,9 @@ def test_the_weight_is_saved_and_old_models_have_the_default(
 def test_only_what_was_refused_before_the_end_of_the_pool_is_known(
     fitted: tuple[bool, Recommender],
 ) -> None:
-    behaviour = fitted[1].behaviour()
-    found = Refusers.of(behaviour, np.arange(20))
-    ends = [behaviour.pool.users(np.array([user])).times.max() for user in found.users]
+    behavior = fitted[1].behavior()
+    found = Refusers.of(behavior, np.arange(20))
+    ends = [behavior.pool.users(np.array([user])).times.max() for user in found.users]
     assert len(found.users) == 20
     assert all(found.refused.times <= np.repeat(ends, found.refused.lengths))
-    assert (found.refused.lengths < behaviour.refused.users(found.users).lengths).any()
+    assert (found.refused.lengths < behavior.refused.users(found.users).lengths).any()

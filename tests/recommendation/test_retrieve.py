@@ -16,7 +16,7 @@ from metarec.recommendation.candidates import retrieval
 from metarec.recommendation.candidates.cells import Cells
 from metarec.recommendation.candidates.retrieval import Retrieval
 from metarec.recommendation.filters import filter_mask
-from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.fitting.fit import behavior_of
 from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.retrieve import fit_retrieval
@@ -57,7 +57,7 @@ def exact() -> Recommender:
 
 @pytest.fixture(scope="module")
 def model(exact: Recommender) -> Recommender:
-    found = fit_retrieval(exact, behaviour_of(exact), np.random.default_rng(0))
+    found = fit_retrieval(exact, behavior_of(exact), np.random.default_rng(0))
     return replace(exact, retrieval=found)
 
 

@@ -15,7 +15,7 @@ from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.recommendation.candidates.retrieval import Retrieval
 from metarec.recommendation.candidates.some_items import Sums
 from metarec.recommendation.ensemble.given import GivenGates
-from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.fitting.fit import behavior_of
 from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.pipeline import recommend_each
 from metarec.recommendation.ranking import Ranking, SlateOptions
@@ -65,7 +65,7 @@ def model() -> Recommender:
         }
     )
     fitted = Recommender.fit(Dataset(interactions=events, items=catalog), "tiny", encoder="tfidf")
-    places = NewItemPlaces.fit(behaviour_of(fitted), fitted.text, np.random.default_rng(0))
+    places = NewItemPlaces.fit(behavior_of(fitted), fitted.text, np.random.default_rng(0))
     assert places is not None
     assert places.is_needed
     gate = fitted.ensemble.gate

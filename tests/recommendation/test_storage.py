@@ -14,28 +14,28 @@ from metarec.data.errors import BadInput, DataWarning
 from metarec.models.names import RENAMED
 from metarec.models.registry import MODELS
 from metarec.recommendation.settings import Settings
-from metarec.recommendation.storage import from_artefact
+from metarec.recommendation.storage import from_artifact
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import BrokenArtefact, read_artefact, write_artefact
+from metarec.runtime.artifacts import BrokenArtifact, read_artifact, write_artifact
 from served_model import saved_model
 
 
 def test_a_model_that_lacks_something_is_named_as_such():
-    whole = read_artefact(saved_model())
-    assert from_artefact(whole).version == whole.config["version"]
+    whole = read_artifact(saved_model())
+    assert from_artifact(whole).version == whole.config["version"]
     without_text = {name: array for name, array in whole.arrays.items() if name != "text"}
     for lacking in (
         {"arrays": without_text},
-        {"config": {**whole.config, "policy": {"colour": 1}}},
+        {"config": {**whole.config, "policy": {"color": 1}}},
     ):
-        with pytest.raises(BrokenArtefact, match="another version of metarec wrote it; fit again"):
-            from_artefact(replace(whole, **lacking))
+        with pytest.raises(BrokenArtifact, match="another version of metarec wrote it; fit again"):
+            from_artifact(replace(whole, **lacking))
 
 
 def test_a_model_saved_under_old_ids_loads_with_one_note(tmp_path: Path) -> None:
     old = {new: name for name, new in RENAMED.items()}
-    whole = read_artefact(saved_model())
-    write_artefact(
+    whole = read_artifact(saved_model())
+    write_artifact(
         tmp_path / "old",
         replace(
             whole,
@@ -64,11 +64,11 @@ def test_an_old_id_of_a_model_is_accepted_with_a_note() -> None:
 
 
 def test_what_is_no_more_is_refused_and_says_what_to_take() -> None:
-    whole = read_artefact(saved_model())
+    whole = read_artifact(saved_model())
     config = {**whole.config, "scorers": [*whole.config["scorers"], "history_maml"]}
     said = "'history_maml' was removed; fit again with 'decoder_lora' in its place"
     with pytest.raises(BadInput, match=said):
-        from_artefact(replace(whole, config=config))
+        from_artifact(replace(whole, config=config))
     with pytest.raises(BadInput, match=said):
         Settings(learner="history_maml")
     assert "history_maml" not in MODELS

@@ -12,7 +12,7 @@ import pytest
 from metarec import Recommender, Request
 from metarec.data.cold_users import SHORT
 from metarec.data.schema import BadInput
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.als import Als
 from metarec.models.content import Content
@@ -31,7 +31,7 @@ N_ITEMS, USERS = 12, 30
 TWICE = np.arange(USERS) % 3 == 0
 
 
-def behaviour_of(rows: np.ndarray, weights: np.ndarray | None = None) -> Behaviour:
+def behavior_of(rows: np.ndarray, weights: np.ndarray | None = None) -> Behavior:
     """The users `rows` of a fixed small world."""
     rng = np.random.default_rng(4)
     lists = [rng.choice(N_ITEMS, size=rng.integers(5, 10), replace=False) for _ in range(USERS)]
@@ -45,7 +45,7 @@ def behaviour_of(rows: np.ndarray, weights: np.ndarray | None = None) -> Behavio
         rng.random((USERS, 2)).astype(np.float32),
         rng.normal(size=(N_ITEMS, 3)).astype(np.float32),
     )
-    return Behaviour(
+    return Behavior(
         histories=histories.users(rows),
         profiles=profiles[rows],
         content=content,
@@ -56,18 +56,18 @@ def behaviour_of(rows: np.ndarray, weights: np.ndarray | None = None) -> Behavio
 
 
 @pytest.fixture
-def copied() -> Behaviour:
-    return behaviour_of(np.concatenate([np.arange(USERS), np.flatnonzero(TWICE)]))
+def copied() -> Behavior:
+    return behavior_of(np.concatenate([np.arange(USERS), np.flatnonzero(TWICE)]))
 
 
 @pytest.fixture
-def weighed() -> Behaviour:
-    return behaviour_of(np.arange(USERS), np.where(TWICE, 2.0, 1.0))
+def weighed() -> Behavior:
+    return behavior_of(np.arange(USERS), np.where(TWICE, 2.0, 1.0))
 
 
 @pytest.mark.parametrize("scorer", [ItemKnn, Ease, Markov, Content, Profile, Als])
 def test_a_weight_of_two_is_a_user_there_twice(
-    scorer: type, copied: Behaviour, weighed: Behaviour
+    scorer: type, copied: Behavior, weighed: Behavior
 ) -> None:
     twice, heavy = (scorer.fit(b, np.random.default_rng(0)) for b in (copied, weighed))
     support, profiles = weighed.histories.first(3), weighed.profiles
@@ -75,7 +75,7 @@ def test_a_weight_of_two_is_a_user_there_twice(
     np.testing.assert_allclose(
         evidence_of(heavy, support, profiles), evidence_of(twice, support, profiles), atol=2e-4
     )
-    unweighed = scorer.fit(behaviour_of(np.arange(USERS)), np.random.default_rng(0))
+    unweighed = scorer.fit(behavior_of(np.arange(USERS)), np.random.default_rng(0))
     assert (
         np.abs(
             evidence_of(unweighed, support, profiles) - evidence_of(twice, support, profiles)
@@ -84,9 +84,7 @@ def test_a_weight_of_two_is_a_user_there_twice(
     )
 
 
-def test_the_episodic_ridge_counts_a_weight_as_copies(
-    copied: Behaviour, weighed: Behaviour
-) -> None:
+def test_the_episodic_ridge_counts_a_weight_as_copies(copied: Behavior, weighed: Behavior) -> None:
     order = popular_first(weighed.histories)
     copies = np.concatenate([np.arange(USERS), np.flatnonzero(TWICE)])
     copied = replace(copied, histories=order.users(copies), whole=None)
@@ -107,14 +105,14 @@ def test_the_episodic_ridge_counts_a_weight_as_copies(
 
 
 def test_popularity_and_statistics_count_a_weight_as_copies(
-    copied: Behaviour, weighed: Behaviour
+    copied: Behavior, weighed: Behavior
 ) -> None:
     np.testing.assert_allclose(popularity_of(weighed)[0], popularity_of(copied)[0], atol=1e-6)
     np.testing.assert_allclose(item_statistics_of(weighed), item_statistics_of(copied), atol=1e-5)
 
 
 def test_item_offsets_of_ratings_count_a_weight_as_copies(
-    copied: Behaviour, weighed: Behaviour
+    copied: Behavior, weighed: Behavior
 ) -> None:
     config = RatingConfig(item_damping=(4.0,))  # else chosen on a draw of users
     twice, heavy = (RatingHead.fit(b, np.random.default_rng(0), config) for b in (copied, weighed))
@@ -185,16 +183,16 @@ def test_what_brief_anonymous_users_like_counts_for_little(
     which makes an order.
     """
     lists = [np.array([0, 1])] * 9 + [np.array([2, 3, 4, 5, 6, 7])] * 7 + others
-    behaviour = Behaviour(
+    behavior = Behavior(
         histories=Histories.of_indexes(lists),
         profiles=np.zeros((len(lists), 1), np.float32),
         content=np.zeros((8, 1), np.float32),
         relevant_from=0.5,
         horizon=SHORT,
     )
-    assert behaviour.is_ordered == is_ordered
+    assert behavior.is_ordered == is_ordered
 
-    shares, _ = popularity_of(behaviour)
+    shares, _ = popularity_of(behavior)
 
     brief = [0] if is_ordered else [0, 1]  # the second of two events comes after half of them
     assert shares[popular].min() > shares[brief].max()

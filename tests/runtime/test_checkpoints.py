@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metarec.runtime.artefacts import BrokenArtefact
+from metarec.runtime.artifacts import BrokenArtifact
 from metarec.runtime.checkpoints import read_checkpoint, write_checkpoint
 
 
@@ -29,6 +29,6 @@ def test_another_runs_checkpoint_is_none_to_go_on_from(tmp_path: Path) -> None:
 def test_a_broken_one_says_how_to_start_over(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"nonsense")
     with pytest.raises(
-        BrokenArtefact, match="cannot be read .*; delete it to start from the beginning"
+        BrokenArtifact, match="cannot be read .*; delete it to start from the beginning"
     ):
         read_checkpoint(tmp_path / "c")

@@ -15,14 +15,14 @@ import torch
 
 from metarec import BadInput, Dataset, Recommender, Request, use_device
 from metarec.app.service.settings import ServiceSettings
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
 from metarec.models.base import dense
 from metarec.models.cold_items.training import fit_new_items
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
 from metarec.models.registry import ADAPTIVE_DECODERS, BEHAVIOR_ENCODERS, MODELS, config_of
-from metarec.recommendation.fitting.fit import behaviour_of
+from metarec.recommendation.fitting.fit import behavior_of
 from metarec.runtime import device as place
 from runtime.second_device import NAME, TwoDevices, second_device
 
@@ -62,8 +62,8 @@ def fitted() -> Recommender:
 
 
 @pytest.fixture(scope="module")
-def behaviour(fitted: Recommender) -> Behaviour:
-    return behaviour_of(fitted)
+def behavior(fitted: Recommender) -> Behavior:
+    return behavior_of(fitted)
 
 
 @pytest.fixture(autouse=True)
@@ -80,22 +80,22 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def answers(name: str, behaviour: Behaviour) -> np.ndarray:
+def answers(name: str, behavior: Behavior) -> np.ndarray:
     """What a model fitted here says of some users, and says again once it was read back."""
     users = np.arange(5)
-    asked = behaviour.batch_of(users, behaviour.pool.users(users))
-    model = MODELS[name].fit(behaviour, np.random.default_rng(0), config_of(name, QUICK[name]))
+    asked = behavior.batch_of(users, behavior.pool.users(users))
+    model = MODELS[name].fit(behavior, np.random.default_rng(0), config_of(name, QUICK[name]))
     said = dense(model.evidence(asked))
     again = MODELS[name].from_arrays(model.arrays(), model.config)
     if name == "bert_two_tower":
-        again = again.with_words(behaviour.words)  # type: ignore[attr-defined]
+        again = again.with_words(behavior.words)  # type: ignore[attr-defined]
     np.testing.assert_allclose(dense(again.evidence(asked)), said, atol=1e-6)
     return said
 
 
 @pytest.fixture(scope="module")
-def on_the_cpu(behaviour: Behaviour) -> dict[str, np.ndarray]:
-    return {name: answers(name, behaviour) for name in QUICK}
+def on_the_cpu(behavior: Behavior) -> dict[str, np.ndarray]:
+    return {name: answers(name, behavior) for name in QUICK}
 
 
 def test_the_second_device_is_none_of_the_cpu() -> None:
@@ -112,26 +112,26 @@ def test_the_second_device_is_none_of_the_cpu() -> None:
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("name", QUICK)
 def test_a_model_says_the_same_from_a_second_device(
-    name: str, behaviour: Behaviour, on_the_cpu: dict[str, np.ndarray]
+    name: str, behavior: Behavior, on_the_cpu: dict[str, np.ndarray]
 ) -> None:
-    np.testing.assert_array_equal(answers(name, behaviour), on_the_cpu[name])
+    np.testing.assert_array_equal(answers(name, behavior), on_the_cpu[name])
 
 
-def cold(behaviour: Behaviour) -> np.ndarray:
+def cold(behavior: Behavior) -> np.ndarray:
     """Scores of items as if nobody had rated them, for three users."""
     training = Training(outer_steps=4, evaluate_every=2)
-    model = fit_new_items(behaviour, np.random.default_rng(0), training=training)
+    model = fit_new_items(behavior, np.random.default_rng(0), training=training)
     return model.scores_of(
-        model.unrated(behaviour.content[:3]), behaviour.histories.users(np.arange(3))
+        model.unrated(behavior.content[:3]), behavior.histories.users(np.arange(3))
     )
 
 
 def test_cold_items_are_scored_the_same_from_a_second_device(
-    behaviour: Behaviour, request: pytest.FixtureRequest
+    behavior: Behavior, request: pytest.FixtureRequest
 ) -> None:
-    here = cold(behaviour)
+    here = cold(behavior)
     request.getfixturevalue("elsewhere")
-    np.testing.assert_array_equal(cold(behaviour), here)
+    np.testing.assert_array_equal(cold(behavior), here)
 
 
 def vectors() -> np.ndarray:
@@ -157,12 +157,12 @@ def test_an_encoder_reads_the_same_on_a_second_device(request: pytest.FixtureReq
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", QUICK)
 def test_a_model_says_nearly_the_same_from_a_gpu(
-    name: str, behaviour: Behaviour, on_the_cpu: dict[str, np.ndarray]
+    name: str, behavior: Behavior, on_the_cpu: dict[str, np.ndarray]
 ) -> None:
     """Dropout is drawn there, so a trained network differs; what it says is a whole answer."""
     if use_device("auto") == "cpu":
         pytest.skip("torch finds no accelerator here")
-    said = answers(name, behaviour)
+    said = answers(name, behavior)
     assert np.isfinite(said).all()
     like = [np.corrcoef(a, b)[0, 1] for a, b in zip(said, on_the_cpu[name], strict=True)]
     assert np.mean(like) > 0.5

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metarec.runtime.artefacts import read_arrays, write_arrays
+from metarec.runtime.artifacts import read_arrays, write_arrays
 from metarec.runtime.rows import LEAST, products_of, rows_of, with_rows
 
 

@@ -16,13 +16,13 @@ from safetensors.numpy import load_file, save_file
 
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import (
-    Artefact,
-    BrokenArtefact,
-    read_artefact,
+from metarec.runtime.artifacts import (
+    Artifact,
+    BrokenArtifact,
+    read_artifact,
     rewrite_tables,
     sweep_files,
-    write_artefact,
+    write_artifact,
 )
 from metarec.runtime.manifest import _digest, sha256_of
 from served_model import fitted_model, saved_model
@@ -203,7 +203,7 @@ BROKEN = {
     "arrays are a list": _set("contents", "arrays", []),
     "rows are text": _set("contents", "tables", "users", "many"),
     "settings are a list": _set("settings", []),
-    "a setting that nobody knows": _set("settings", "flavour", "mint"),
+    "a setting that nobody knows": _set("settings", "flavor", "mint"),
     "the horizon is a number": _set("horizon", 3),
     "scorers that nobody knows": _set("scorers", ["oracle"]),
     "data is null": _set("data", None),
@@ -232,7 +232,7 @@ def test_there_are_many_ways_to_break_a_folder() -> None:
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_tampered_folder_is_told_to_be_broken(place: Path, how: str) -> None:
     BROKEN[how](place)
-    with pytest.raises(BrokenArtefact) as told:
+    with pytest.raises(BrokenArtifact) as told:
         Recommender.load(place)
     assert str(place) in str(told.value)
     assert len(str(told.value)) < 1000
@@ -248,7 +248,7 @@ def test_each_bit_of_the_configuration_counts(place: Path) -> None:
         (place / "config.json").write_bytes(content)
         try:
             loaded = Recommender.load(place)
-        except BrokenArtefact:
+        except BrokenArtifact:
             continue
         assert loaded.recommend(request, k=3)[0].item_ids == expected
 
@@ -256,7 +256,7 @@ def test_each_bit_of_the_configuration_counts(place: Path) -> None:
 def test_what_is_not_listed_is_not_read(place: Path) -> None:
     (place / "more.parquet").write_bytes(b"no table at all")
     (place / "notes.txt").write_text("mine")
-    assert "more" not in read_artefact(place).tables
+    assert "more" not in read_artifact(place).tables
     Recommender.load(place)
 
 
@@ -277,7 +277,7 @@ def old_folder(place: Path) -> Path:
 
 
 def test_a_folder_of_format_1_is_still_read(tmp_path: Path) -> None:
-    back = read_artefact(old_folder(tmp_path / "old"))
+    back = read_artifact(old_folder(tmp_path / "old"))
     assert back.config == {"version": "old", "dim": 3}
     assert back.arrays["weights"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert back.tables["interactions"]["user_id"].to_list() == ["ann", "bob", "ann"]
@@ -287,8 +287,8 @@ def test_a_folder_of_format_1_is_still_read(tmp_path: Path) -> None:
 def test_a_folder_of_format_1_with_numbers_that_are_none_is_broken(tmp_path: Path) -> None:
     place = old_folder(tmp_path / "old")
     save_file({"weights": np.full((2, 3), np.nan, np.float32)}, place / "model.safetensors")
-    with pytest.raises(BrokenArtefact, match="weights.*numbers that are none"):
-        read_artefact(place)
+    with pytest.raises(BrokenArtifact, match="weights.*numbers that are none"):
+        read_artifact(place)
 
 
 def without_ann(_name: str, table: pl.DataFrame) -> pl.DataFrame:
@@ -298,14 +298,14 @@ def without_ann(_name: str, table: pl.DataFrame) -> pl.DataFrame:
 def test_rows_are_taken_out_of_a_folder_and_of_its_bytes(tmp_path: Path) -> None:
     place = old_folder(tmp_path / "old")
     assert rewrite_tables(place, without_ann) == {"interactions": 2}
-    back = read_artefact(place)
+    back = read_artifact(place)
     assert back.tables["interactions"].rows() == [("bob", "b")]
     assert back.config == {"version": "old", "dim": 3}
     held = b"".join(path.read_bytes() for path in place.iterdir())
     assert b"ann" not in held
     assert len(list(place.glob("*.parquet"))) == 1
     assert rewrite_tables(place, without_ann) == {}
-    write_artefact(place, Artefact(config={"n": 1}))  # it is still a model that may be replaced
+    write_artifact(place, Artifact(config={"n": 1}))  # it is still a model that may be replaced
 
 
 def test_a_kill_while_rows_are_taken_out_leaves_a_model_and_no_rows(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_a_kill_while_rows_are_taken_out_leaves_a_model_and_no_rows(tmp_path: Pa
     (place / "interactions.0123456789ab.parquet").write_bytes(left)
     assert len(sweep_files(place)) == 3
     assert b"ann" not in b"".join(path.read_bytes() for path in place.iterdir())
-    read_artefact(place)
+    read_artifact(place)
 
 
 def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path: Path, monkeypatch) -> None:

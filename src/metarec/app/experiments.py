@@ -23,7 +23,7 @@ from metarec.feedback.registry import Registry
 from metarec.feedback.store.event_store import Store
 from metarec.recommendation.filters import filter_mask
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import BrokenArtefact, reading_whole
+from metarec.runtime.artifacts import BrokenArtifact, reading_whole
 
 
 def begin(
@@ -60,7 +60,7 @@ def _check_arms(registry: Registry, version: str, arms: list[Arm]) -> None:
     try:
         with reading_whole(place):
             model = warm(Recommender.load(place))
-    except (BrokenArtefact, FileNotFoundError) as error:
+    except (BrokenArtifact, FileNotFoundError) as error:
         raise ExperimentConflict(
             f"arm {arms[0].name!r}: model version {version!r} cannot serve: {error}"
         ) from error

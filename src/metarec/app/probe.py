@@ -8,7 +8,7 @@ import numpy as np
 
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import BrokenArtefact
+from metarec.runtime.artifacts import BrokenArtifact
 
 
 def warm(model: Recommender) -> Recommender:
@@ -18,7 +18,7 @@ def warm(model: Recommender) -> Recommender:
     request = Request(history=[(model.vocabulary.ids[0], model.value_range[1])])
     [slate] = model.recommend([request], k=1)
     if not np.isfinite(slate.scores).all():
-        raise BrokenArtefact("a slate of the model has scores that are no numbers; fit again")
+        raise BrokenArtifact("a slate of the model has scores that are no numbers; fit again")
     return model
 
 
@@ -26,7 +26,7 @@ def can_serve(folder: Path) -> None:
     """Load a model and ask it for a slate, as a service would.
 
     Raises:
-        BrokenArtefact: if it cannot be loaded.
+        BrokenArtifact: if it cannot be loaded.
         Exception: whatever keeps it from answering.
     """
     warm(Recommender.load(folder))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.schema import BadInput
-from metarec.runtime.artefacts import REPORTS
+from metarec.runtime.artifacts import REPORTS
 from metarec.runtime.folders import write_text
 from metarec.runtime.old_names import IN_REPORTS, with_current_names
 

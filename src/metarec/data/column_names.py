@@ -76,6 +76,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "behavior",
         "behaviour",
         "behavior_type",
+        "behaviour_type",
         "event_name",
         "behavior_name",
         "behaviour_name",

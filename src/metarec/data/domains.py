@@ -49,7 +49,7 @@ class Policy:
     prerequisite_column: str | None = None
     """Column of the items that lists the items that must come first."""
     fulfilled_by: tuple[str, ...] = ()
-    """Kinds of events that fulfil a prerequisite; where empty, all positive ones that are stronger
+    """Kinds of events that fulfill a prerequisite; where empty, all positive ones that are stronger
     than looking or setting aside (`view`, `bookmark`, ...).
     """
     exclusions: tuple[Exclusion, ...] = ()

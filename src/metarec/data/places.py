@@ -54,6 +54,11 @@ def degrees_of(frame: pl.DataFrame) -> np.ndarray:
     return _possible(np.stack(columns, axis=1))
 
 
+def is_placed(places: np.ndarray) -> np.ndarray:
+    """[rows] whether it is known where each of `places` [rows, 2] is."""
+    return np.asarray(~np.isnan(places[:, 0]))
+
+
 def _possible(places: np.ndarray) -> np.ndarray:
     """Places [rows, 2], NaN in both degrees where either cannot be."""
     good = (np.abs(places[:, 0]) <= 90.0) & (np.abs(places[:, 1]) <= 180.0)
@@ -61,7 +66,7 @@ def _possible(places: np.ndarray) -> np.ndarray:
 
 
 def km_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """[rows] kilometres between places [rows, 2] in degrees, row by row; NaN where either is
+    """[rows] kilometers between places [rows, 2] in degrees, row by row; NaN where either is
     unknown.
     """
     lat, lon = np.radians(here[:, 0]), np.radians(here[:, 1])

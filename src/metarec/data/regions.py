@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.places import LATITUDE, LONGITUDE, degrees_of, home_of, km_between
+from metarec.data.places import LATITUDE, LONGITUDE, degrees_of, home_of, is_placed, km_between
 
 MIN_SHARED = 0.5
 """Share of the users' values that a column of items must hold to name the same regions."""
@@ -44,7 +44,7 @@ class Regions:
         homes = home_of(profiles)
         if not self.middles:
             return homes
-        for row in np.flatnonzero(np.isnan(homes[:, 0])):
+        for row in np.flatnonzero(~is_placed(homes)):
             homes[row] = self._middle_of(profiles[int(row)])
         return homes
 

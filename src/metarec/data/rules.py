@@ -31,7 +31,7 @@ SCALES = (
     (-10, 10),
     (0, 100),
 )
-"""Rating scales recognised, narrow ones first."""
+"""Rating scales recognized, narrow ones first."""
 STRAY_SHARE = 0.005
 CODES = (99.0, 999.0, 9999.0, 99999.0, -1.0, -9.0, -99.0, -999.0, -9999.0)
 """Numbers that programs write for "not rated"."""

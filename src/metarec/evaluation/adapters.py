@@ -20,7 +20,7 @@ from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.baselines.tuned import PRIOR_WEIGHTS, Validation, fitted, prepare
 from metarec.evaluation.own_recommender import OwnRecommender as OwnRecommender  # documented here
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.items import ItemInputs
@@ -77,7 +77,7 @@ class LearnerInputs:
 
     reader: EventReader
     vocabulary: Vocabulary
-    behaviour: Behaviour
+    behavior: Behavior
     users: ProfileInputs
     asked: Validation | None
     has_values: bool
@@ -103,7 +103,7 @@ class LearnerInputs:
         content, text, words = _read_items(train, table.vocabulary, encoder)
         users = ProfileInputs.fit(train.users, user_ids)
         told = train.users.of_users(user_ids)
-        behaviour = Behaviour(
+        behavior = Behavior(
             histories=histories,
             refused=refused,
             profiles=users.transform(told),
@@ -117,7 +117,7 @@ class LearnerInputs:
         return cls(
             reader=reader,
             vocabulary=table.vocabulary,
-            behaviour=behaviour,
+            behavior=behavior,
             users=users,
             asked=asked,
             has_values=train.interactions.has_values,
@@ -130,7 +130,7 @@ class LearnerInputs:
         """Items as learners see them."""
         from metarec.models.few_shot.inputs import ItemColumns
 
-        return ItemColumns.fit(self.behaviour, np.random.default_rng(self.seed))
+        return ItemColumns.fit(self.behavior, np.random.default_rng(self.seed))
 
     def columns_by(self, config: InputsConfig) -> ItemColumns:
         """The same as these settings have it; those by default are made once for all learners."""
@@ -138,7 +138,7 @@ class LearnerInputs:
 
         if all(getattr(config, one.name) == one.default for one in fields(InputsConfig)):
             return self.columns
-        return ItemColumns.fit(self.behaviour, np.random.default_rng(self.seed), config)
+        return ItemColumns.fit(self.behavior, np.random.default_rng(self.seed), config)
 
     def batch(self, requests: Sequence[Request]) -> UserBatch:
         """Requests as models read them."""
@@ -207,7 +207,7 @@ class LearnerRecommender:
             return -asked.mae(learner.values(*validation), inputs.value_range)
 
         return FittedLearner.fit(
-            inputs.behaviour,
+            inputs.behavior,
             rng,
             name=self.learner or self.name,
             objective=objective,
@@ -297,7 +297,7 @@ class ModelAlone:
         self.inputs = self.read(train, validation, rng)
         given = self.config or train.models.get(self.model)
         config = None if given is None else config_of(self.model, given)
-        self.scorer = model_class(self.model).fit(self.inputs.behaviour, rng, config)
+        self.scorer = model_class(self.model).fit(self.inputs.behavior, rng, config)
 
     @property
     def vocabulary(self) -> Vocabulary:

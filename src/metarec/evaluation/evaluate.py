@@ -217,7 +217,7 @@ def evaluate(
         most: users evaluated at most.
         setting: how `data` are split already, where `scenario` shall not do it.
         gains: `strength` evaluates by acts' strengths too, where targets differ in strength.
-        progress: told as fits and judgements finish.
+        progress: told as fits and judgments finish.
 
     Raises:
         BadInput: if there is nobody to evaluate, nothing to evaluate, or two recommenders share a

@@ -52,7 +52,7 @@ def snips(
     targets: np.ndarray,
     users: np.ndarray | None = None,
 ) -> Estimate:
-    """Self-normalised inverse propensity score, `sum w r / sum w` with `w = target / propensity`.
+    """Self-normalized inverse propensity score, `sum w r / sum w` with `w = target / propensity`.
 
     Swaminathan and Joachims 2015. Slightly biased in small logs, far steadier than the plain
     estimate, and never outside the range of the rewards.
@@ -127,7 +127,7 @@ def importance(propensities: np.ndarray, targets: np.ndarray, *others: np.ndarra
 def _estimate(
     terms: np.ndarray, divisor: np.ndarray, weights: np.ndarray, users: np.ndarray | None
 ) -> Estimate:
-    """Ratio of sums, with the interval of its linearisation (the delta method); rows of one user
+    """Ratio of sums, with the interval of its linearization (the delta method); rows of one user
     count as one.
     """
     total = divisor.sum()

@@ -49,7 +49,7 @@ class TextRoute:
     # The model has them
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Fit the scorer on what the model beside has learned from."""
-        self.scorer = UserText.fit(self.model.behaviour(), rng)
+        self.scorer = UserText.fit(self.model.behavior(), rng)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from metarec.data.policies import bare, column_of
 from metarec.data.policy_rules import Comparison, PolicyRule, number_of, read_rule, tags_of
 from metarec.explanation.words import DID
 from metarec.features.events import parts_of
-from metarec.recommendation.policy.fulfilment import fulfilled_items, listed_items
+from metarec.recommendation.policy.fulfillment import fulfilled_items, listed_items
 
 if TYPE_CHECKING:
     from metarec.explanation.relative_score import Explained

@@ -113,7 +113,7 @@ def content_effects(
     Args:
         words: how many words of its text to try, the longest first.
         most: how many features to try.
-        is_new: the item is cold, so its content also decides where behaviour would put it:
+        is_new: the item is cold, so its content also decides where behavior would put it:
             it is added once more as it is and once without each feature, and those are compared.
         weights: `anonymous_weights` of the model, where they are known.
     """

@@ -73,13 +73,13 @@ class UserMap:
     """Share of the variance in each direction."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Of each group: users, where its centre lies, and how far its users lie from it."""
+        """Of each group: users, where its center lies, and how far its users lie from it."""
         found = []
         for group in dict.fromkeys(sorted(self.groups)):
             places = self.places[np.array(self.groups) == group]
-            centre = places.mean(0)
-            spread = float(np.sqrt(((places - centre) ** 2).sum(1).mean()))
-            at = {"x": float(centre[0]), "y": float(centre[1]), "spread": spread}
+            center = places.mean(0)
+            spread = float(np.sqrt(((places - center) ** 2).sum(1).mean()))
+            at = {"x": float(center[0]), "y": float(center[1]), "spread": spread}
             found.append({"group": group, "users": len(places)} | at)
         return found
 
@@ -165,16 +165,16 @@ def map_users(
     Raises:
         BadInput: as `follow_steps`; or if users have no such column.
     """
-    from metarec.recommendation.fitting.fit import behaviour_of
+    from metarec.recommendation.fitting.fit import behavior_of
 
     name, scorer = stepping_learner(model, learner)
     columns = [one for one in model.training.users.frame.columns if one != "user_id"]
     if by not in columns:
         raise BadInput(f"users have no column {by!r}; there are {', '.join(columns) or 'none'}")
-    behaviour = behaviour_of(model)
-    able = np.flatnonzero(behaviour.pools > 0)
+    behavior = behavior_of(model)
+    able = np.flatnonzero(behavior.pools > 0)
     some = able[:: max(1, -(-len(able) // most))]
-    batch = behaviour.batch_of(some, behaviour.pool.users(some))
+    batch = behavior.batch_of(some, behavior.pool.users(some))
     moved = scorer.adapted(batch)
     places, explained = _plane(
         np.concatenate([v.reshape(len(some), -1) for v in moved.values()], 1)
@@ -185,8 +185,8 @@ def map_users(
 
 def _plane(params: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     """Principal components: [U, 2] places, and the share of the variance in each direction."""
-    centred = params.astype(np.float64) - params.mean(0)
-    sides, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    centered = params.astype(np.float64) - params.mean(0)
+    sides, lengths, _ = np.linalg.svd(centered, full_matrices=False)
     places = np.zeros((len(params), 2))
     found = min(2, len(lengths))
     places[:, :found] = sides[:, :found] * lengths[:found]

@@ -25,6 +25,11 @@ def on_sphere(degrees: np.ndarray) -> np.ndarray:
     ).astype(np.float32)
 
 
+def points_on_sphere(places: np.ndarray) -> np.ndarray:
+    """[N, 3] of `places` [N, 2]; of what stands nowhere some point, not to be read."""
+    return on_sphere(np.nan_to_num(places))
+
+
 def km_table(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """[E, N] kilometers between points of the sphere, [E, 3] and [N, 3]."""
     chord = np.zeros((len(rows), len(columns)), np.float32)

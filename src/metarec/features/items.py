@@ -1,6 +1,6 @@
 """Item content as columns: compressed text embeddings beside tags, categories, numbers and years.
 
-Text of hundreds of dimensions over-fits small catalogs, so it is centred and cut to its leading
+Text of hundreds of dimensions over-fits small catalogs, so it is centered and cut to its leading
 components, which measured better than the full width (research notes: 32 of 384 for ml-100k).
 """
 
@@ -143,10 +143,10 @@ def _leading(vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     if vectors.shape[1] == 0 or not len(vectors):
         return np.zeros(vectors.shape[1], np.float32), np.zeros((vectors.shape[1], 0), np.float32)
     center = vectors.mean(0)
-    centred = vectors - center
-    _, directions = np.linalg.eigh(centred.T @ centred)
+    centered = vectors - center
+    _, directions = np.linalg.eigh(centered.T @ centered)
     leading = directions[:, ::-1][:, : min(width, vectors.shape[1])]
-    scale = np.sqrt(((centred @ leading) ** 2).sum(1).mean()) + 1e-9
+    scale = np.sqrt(((centered @ leading) ** 2).sum(1).mean()) + 1e-9
     return center.astype(np.float32), (TEXT_SHARE * leading / scale).astype(np.float32)
 
 

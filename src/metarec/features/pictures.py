@@ -1,7 +1,7 @@
 """Pictures as columns of the catalog: the leading directions of their vectors, beside any other
 numbers of an item.
 
-A catalog that carries these columns needs nothing further: they are standardised, used, saved and
+A catalog that carries these columns needs nothing further: they are standardized, used, saved and
 explained as numbers are. `fit` learns the directions from training items; `add` gives later items
 the same columns.
 """

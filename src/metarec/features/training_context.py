@@ -13,7 +13,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from metarec.data.dataset import Dataset
-from metarec.data.places import LATITUDE, degrees_of
+from metarec.data.places import LATITUDE, degrees_of, is_placed
 from metarec.data.regions import Regions
 from metarec.data.relations import MAX_SEARCHES, SPENT_AFTER
 from metarec.data.schema import Catalog
@@ -95,7 +95,7 @@ class TrainingContext:
     @property
     def has_places(self) -> bool:
         """Whether at least two items stand somewhere."""
-        return int((~np.isnan(self.places[:, 0])).sum()) >= 2
+        return int(is_placed(self.places).sum()) >= 2
 
     @property
     def has_circumstances(self) -> bool:
@@ -232,13 +232,13 @@ class TrainingContext:
 
 def current_location(homes: np.ndarray, places: np.ndarray, support: Histories) -> np.ndarray:
     """[B, 2] where users are taken to be: at home, else at the newest place they took."""
-    is_placed = ~np.isnan(places[support.items, 0])
-    if not is_placed.any():
+    somewhere = is_placed(places)[support.items]
+    if not somewhere.any():
         return homes
-    located = support.where(is_placed)
+    located = support.where(somewhere)
     last = located.offsets[1:] - 1
     found = homes.copy()
-    rows = np.flatnonzero((located.lengths > 0) & np.isnan(homes[:, 0]))
+    rows = np.flatnonzero((located.lengths > 0) & ~is_placed(homes))
     found[rows] = places[located.items[last[rows]]]
     return found
 
@@ -275,8 +275,8 @@ def _acts(
     """Accepted acts; none where neither context, places nor searches need them."""
     events = data.interactions
     keep = (events.acts()["sign"] > 0).to_numpy()
-    is_placed = LATITUDE in events.frame.columns
-    if not columns.names and not data.relations.searches.height and not is_placed:
+    has_places = LATITUDE in events.frame.columns
+    if not columns.names and not data.relations.searches.height and not has_places:
         keep = np.zeros_like(keep)
     frame = events.frame.filter(pl.Series(keep))
     index = {user: place for place, user in enumerate(user_ids)}

@@ -57,7 +57,8 @@ def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[
 
         said = [str(kind) for kind in connection.execute(kinds).scalars()]
         positive = [kind for kind in said if scale.kinds.of(kind).sign == "positive"]
-        targets = [kind for kind in positive if kind in (scale.target_kinds or positive)]
+        listed = scale.targets(said)
+        targets = [kind for kind in positive if scale.kinds.key(kind) in listed]
         all_shown, clicked, converted = counted(shown), by_kinds(positive), by_kinds(targets)
     return [
         Day(

@@ -15,7 +15,7 @@ from metarec.feedback.erasing import erase, waiting_for_erasure
 from metarec.feedback.registry import Registry
 from metarec.feedback.store.event_store import Store
 from metarec.feedback.store.tombstones import all_asked, digest_of, read_key
-from metarec.runtime.artefacts import BrokenArtefact, rewrite_tables
+from metarec.runtime.artifacts import BrokenArtifact, rewrite_tables
 
 
 def forgotten_among(store: Store, user_ids: pl.Series) -> dict[str, float]:
@@ -61,7 +61,7 @@ def clean_folder(store: Store, folder: Path) -> int:
     """Take rows of forgotten users out of a model folder; gives how many there were.
 
     Raises:
-        FileNotFoundError, BrokenArtefact: if there is no such model or it cannot be read.
+        FileNotFoundError, BrokenArtifact: if there is no such model or it cannot be read.
         OSError: if it cannot be written; the folder stays as it was.
     """
     since: set[str] = set()
@@ -126,8 +126,8 @@ def each_folder(
         try:
             if rows := clean(folder):
                 done["rows"][version] = rows
-        except (BrokenArtefact, OSError) as error:
+        except (BrokenArtifact, OSError) as error:
             done["problems"].append((version, " ".join(str(error).split())))
-            if isinstance(error, BrokenArtefact):
+            if isinstance(error, BrokenArtifact):
                 done.setdefault("broken", []).append(version)
     return done

@@ -44,18 +44,25 @@ class ValueScale:
         """Whether an event says anything of the user's taste: impressions and searches do not."""
         return self.kinds.of(kind).sign in {"positive", "negative", "undo"}
 
+    def targets(self, names: Iterable[str]) -> frozenset[str]:
+        """Of these kinds those that recommendations are for, by `Kinds.key`: as in training, and
+        targets that came later; where nothing is known of training, every positive one.
+        """
+        signs = {self.kinds.key(name): self.kinds.of(name) for name in names}
+        positive = {key: kind for key, kind in signs.items() if kind.sign == "positive"}
+        if not self.target_kinds:
+            return frozenset(positive)
+        return frozenset(k for k in positive if k in self.target_kinds or positive[k].target)
+
     def acts(self, events: pl.DataFrame) -> pl.DataFrame:
         """What each stored event says: see `Interactions.acts`."""
         frame = events.select("kind", pl.col("value").cast(pl.Float32))
-        targets = self.target_kinds or frozenset(
-            kind for kind in frame["kind"].unique() if self.kinds.of(kind).sign == "positive"
-        )
         return Interactions(
             frame=frame,
             has_values=self.has_values,
             has_time=True,
             kinds=self.kinds,
-            target_kinds=targets,
+            target_kinds=self.targets(frame["kind"].unique()),
         ).acts()
 
     def clipped(self, events: pl.DataFrame) -> pl.DataFrame:

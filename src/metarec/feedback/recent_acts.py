@@ -81,7 +81,7 @@ class RecentActs:
     def counts(
         self, vocabulary: Vocabulary, kinds: Kinds, since: float, until: float = np.inf
     ) -> np.ndarray:
-        """[N] acts in favour of each item, in vocabulary order, from `since` to before `until`
+        """[N] acts in favor of each item, in vocabulary order, from `since` to before `until`
         (seconds since 1970).
 
         Raises:
@@ -90,8 +90,8 @@ class RecentActs:
         with self._lock:
             self._renew()
             acts, names = self._acts, list(self._acts.items.names)
-        favours = np.array([kinds.of(kind).sign == "positive" for kind in acts.kinds.names], bool)
-        chosen = acts.item[(acts.at >= since) & (acts.at < until) & favours[acts.kind]]
+        favors = np.array([kinds.of(kind).sign == "positive" for kind in acts.kinds.names], bool)
+        chosen = acts.item[(acts.at >= since) & (acts.at < until) & favors[acts.kind]]
         found = np.bincount(chosen, minlength=len(names))
         rows = vocabulary.indexes(names)
         counts = np.zeros(len(vocabulary))

@@ -27,8 +27,8 @@ from metarec.feedback.registry_files import (
     probed,
     promotion_of,
 )
-from metarec.runtime.artefacts import (
-    BrokenArtefact,
+from metarec.runtime.artifacts import (
+    BrokenArtifact,
     read_config,
     read_whole_config,
     sweep_files,
@@ -75,7 +75,7 @@ class Registry:
 
         Raises:
             FileNotFoundError: if there is no such folder.
-            metarec.runtime.artefacts.BrokenArtefact: if it holds no readable model.
+            metarec.runtime.artifacts.BrokenArtifact: if it holds no readable model.
         """
         self.folder = Path(folder)
         self.problems: list[str] = []
@@ -83,7 +83,7 @@ class Registry:
         self._own_version = "base"
         try:
             self._own_version = str(read_config(self.folder).get("version", "base"))
-        except BrokenArtefact as error:
+        except BrokenArtifact as error:
             if not any(is_readable(path) for path in self._version_folders()):
                 raise
             self._tell(f"the first model cannot be read: {error}")
@@ -176,7 +176,7 @@ class Registry:
         try:
             config = read_config(folder)
             read_whole_config(folder)
-        except (BrokenArtefact, FileNotFoundError) as error:
+        except (BrokenArtifact, FileNotFoundError) as error:
             problem = str(error)
         return ModelEntry(
             version=version,
@@ -234,7 +234,7 @@ class Registry:
         except FileNotFoundError as error:
             known = ", ".join(entry.version for entry in self.entries())
             raise BadInput(f"no model version {version!r}; there are: {known}") from error
-        except BrokenArtefact as error:
+        except BrokenArtifact as error:
             raise BadInput(f"model version {version!r} cannot serve: {error}") from error
         if probe is not None:
             probed(version, place, probe)
@@ -336,7 +336,7 @@ class Registry:
         for folder in self.folders().values():
             try:
                 swept += sweep_files(folder)
-            except (BrokenArtefact, FileNotFoundError):
+            except (BrokenArtifact, FileNotFoundError):
                 continue  # told where it is listed, or loaded
         return swept
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from metarec.data.errors import BadInput
-from metarec.runtime.artefacts import (
-    BrokenArtefact,
+from metarec.runtime.artifacts import (
+    BrokenArtifact,
     read_whole_config,
     reading_whole,
 )
@@ -32,7 +32,7 @@ def probed(version: str, place: Path, probe: Callable[[Path], object]) -> None:
     try:
         with reading_whole(place):
             probe(place)
-    except BrokenArtefact as error:
+    except BrokenArtifact as error:
         raise CannotServe(f"model version {version!r} cannot serve: {error}") from error
 
 
@@ -40,7 +40,7 @@ def is_readable(folder: Path) -> bool:
     """Whether a whole model lies there."""
     try:
         read_whole_config(folder)
-    except (BrokenArtefact, FileNotFoundError):
+    except (BrokenArtifact, FileNotFoundError):
         return False
     return True
 

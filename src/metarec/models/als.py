@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, LARGE, EventsConfig, by_columns, event_weights
@@ -62,19 +62,19 @@ class Als:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: AlsConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: AlsConfig | None = None
     ) -> Als:
         """Alternate ridge solves of users and items."""
         config = config or cls.config
-        by_user, pull, confidence = behaviour.whole, config.regularization, config.confidence
-        weights = event_weights(by_user, behaviour.relevant_from, config)
-        by_item, order = by_user.transposed(behaviour.n_items)
+        by_user, pull, confidence = behavior.whole, config.regularization, config.confidence
+        weights = event_weights(by_user, behavior.relevant_from, config)
+        by_item, order = by_user.transposed(behavior.n_items)
         has_events = by_item.lengths > 0
         user_weights = (
-            None if behaviour.weights is None else behaviour.weights_of(np.arange(len(by_user)))
+            None if behavior.weights is None else behavior.weights_of(np.arange(len(by_user)))
         )
         items = (
-            rng.normal(0.0, config.start, (behaviour.n_items, config.dim)) * has_events[:, None]
+            rng.normal(0.0, config.start, (behavior.n_items, config.dim)) * has_events[:, None]
         ).astype(np.float32)
         for _ in range(config.sweeps):
             users = _confident(by_user, confidence * weights, items, _gram(items, pull))
@@ -85,11 +85,11 @@ class Als:
                 _gram(users, pull, user_weights),
                 None if user_weights is None else user_weights[by_item.items],
             )
-        found = cls.of_factors(items, behaviour.relevant_from, config)
+        found = cls.of_factors(items, behavior.relevant_from, config)
         from_content = ridge(
-            behaviour.content[has_events], items[has_events], config.content_regularization
+            behavior.content[has_events], items[has_events], config.content_regularization
         ).astype(np.float32)
-        items[~has_events] = behaviour.content[~has_events] @ from_content
+        items[~has_events] = behavior.content[~has_events] @ from_content
         return replace(found, items=items, from_content=from_content)
 
     @classmethod

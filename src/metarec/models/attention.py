@@ -21,7 +21,7 @@ from metarec.data.schema import BadInput
 
 
 def normalized(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
-    """Layer normalisation of the last axis, its scale and shift applied outside `F.layer_norm`; Ba
+    """Layer normalization of the last axis, its scale and shift applied outside `F.layer_norm`; Ba
     et al. 2016, arXiv:1607.06450.
     """
     return F.layer_norm(x, x.shape[-1:], None, None, eps) * weight + bias
@@ -63,7 +63,7 @@ class LayerNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last axis."""
+        """Normalize the last axis."""
         return normalized(x, self.weight, self.bias, self.eps)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
@@ -84,7 +84,7 @@ class Model(Protocol):
         ...
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, rng: np.random.Generator, config: Any = None) -> Self:
+    def fit(cls, behavior: Behavior, rng: np.random.Generator, config: Any = None) -> Self:
         """Learn from the training users, with the default config or another one."""
         ...
 
@@ -218,24 +218,24 @@ def dense(evidence: Evidence) -> np.ndarray:
     return evidence if isinstance(evidence, np.ndarray) else np.asarray(evidence.toarray())
 
 
-def training_weights(behaviour: Behaviour, config: EventsConfig) -> np.ndarray:
-    """[E] float32 weight of each event of `behaviour.whole`: `event_weights` times that of its
+def training_weights(behavior: Behavior, config: EventsConfig) -> np.ndarray:
+    """[E] float32 weight of each event of `behavior.whole`: `event_weights` times that of its
     user.
     """
-    events = event_weights(behaviour.whole, behaviour.relevant_from, config)
-    if behaviour.weights is None:
+    events = event_weights(behavior.whole, behavior.relevant_from, config)
+    if behavior.weights is None:
         return events
-    return np.asarray(events * behaviour.weights_of(behaviour.whole.owners))
+    return np.asarray(events * behavior.weights_of(behavior.whole.owners))
 
 
-def root_weights(behaviour: Behaviour, config: EventsConfig) -> np.ndarray:
+def root_weights(behavior: Behavior, config: EventsConfig) -> np.ndarray:
     """[E] float32: the same with the root of the user's weight, for models that multiply a user's
     events with each other.
     """
-    events = event_weights(behaviour.whole, behaviour.relevant_from, config)
-    if behaviour.weights is None:
+    events = event_weights(behavior.whole, behavior.relevant_from, config)
+    if behavior.weights is None:
         return events
-    return np.asarray(events * np.sqrt(behaviour.weights_of(behaviour.whole.owners)))
+    return np.asarray(events * np.sqrt(behavior.weights_of(behavior.whole.owners)))
 
 
 def by_columns(table: Float[np.ndarray, "items dim"]) -> Float[np.ndarray, "dim items"]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from metarec.data.schema import BadInput
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
@@ -98,7 +98,7 @@ class BertTwoTower:
     @classmethod
     def fit(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         rng: np.random.Generator,
         config: BertTwoTowerConfig | None = None,
     ) -> BertTwoTower:
@@ -108,27 +108,27 @@ class BertTwoTower:
         Raises:
             BadInput: if no encoder reads texts.
         """
-        words, text = behaviour.words, behaviour.text
+        words, text = behavior.words, behavior.text
         if words is None or text is None or not text.shape[1] or not text.any():
             raise BadInput(
                 "bert_two_tower encodes users and items as text, and here no encoder reads any; "
                 "give items a title or a text, and an encoder such as minilm or tfidf"
             )
-        wanted = behaviour.whole.where(behaviour.is_wanted(behaviour.whole))
-        counts = np.bincount(wanted.items, minlength=behaviour.n_items) + 0.5
+        wanted = behavior.whole.where(behavior.is_wanted(behavior.whole))
+        counts = np.bincount(wanted.items, minlength=behavior.n_items) + 0.5
         drawn = np.sqrt(counts) / np.sqrt(counts).sum()
-        some = min((config or cls.config).anchors, behaviour.n_items)
+        some = min((config or cls.config).anchors, behavior.n_items)
         log_popularity = np.log(counts) - np.log(counts).mean()
         blank = cls(
             params={},
             text=np.asarray(text, np.float32),
             log_popularity=log_popularity.astype(np.float32),
-            anchors=rng.choice(behaviour.n_items, some, replace=False, p=drawn),
-            relevant_from=behaviour.relevant_from,
+            anchors=rng.choice(behavior.n_items, some, replace=False, p=drawn),
+            relevant_from=behavior.relevant_from,
             words=words,
             config=config or cls.config,
         )
-        return replace(blank, params=_meta_train(blank, behaviour, rng))
+        return replace(blank, params=_meta_train(blank, behavior, rng))
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] odds, each row scaled to at most 1."""
@@ -292,38 +292,38 @@ class BertTwoTower:
 
 
 def _meta_train(
-    model: BertTwoTower, behaviour: Behaviour, rng: np.random.Generator
+    model: BertTwoTower, behavior: Behavior, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """The outer loop: the prior moves against the query loss after adapting."""
-    able = np.flatnonzero(behaviour.targets.lengths > 0)
-    first = behaviour.histories.users(able).first(0)
-    stated = on_device(model.read(behaviour.batch_of(able, first)))
+    able = np.flatnonzero(behavior.targets.lengths > 0)
+    first = behavior.histories.users(able).first(0)
+    stated = on_device(model.read(behavior.batch_of(able, first)))
     with one_thread():
         draw = torch.Generator().manual_seed(int(rng.integers(2**31)))
         start = untrained(stated.shape[1], model.text.shape[1], model.config.dim, draw)
         prior = {name: on_device(value).requires_grad_() for name, value in start.items()}
-        optimiser = torch.optim.Adam(prior.values(), lr=model.config.outer_lr)
+        optimizer = torch.optim.Adam(prior.values(), lr=model.config.outer_lr)
         each = vmap(model.query_loss, in_dims=(None, 0, 0, 0))
         for _ in range(model.config.outer_steps if len(able) else 0):
             rows = rng.integers(0, len(able), model.config.tasks_per_step)
-            task, asked = _drawn(model, behaviour, able[rows], rng)
+            task, asked = _drawn(model, behavior, able[rows], rng)
             loss = each(prior, stated[on_device(rows)], task, asked).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
     return {name: in_memory(value) for name, value in prior.items()}
 
 
 def _drawn(
-    model: BertTwoTower, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
+    model: BertTwoTower, behavior: Behavior, users: np.ndarray, rng: np.random.Generator
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
     """Supports of a size drawn for each user, and what to ask them about."""
-    shots = rng.choice(behaviour.horizon.shots, len(users))
-    support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
-    targets = behaviour.targets.users(users)
+    shots = rng.choice(behavior.horizon.shots, len(users))
+    support = behavior.histories.users(users).first(np.minimum(shots, behavior.pools[users]))
+    targets = behavior.targets.users(users)
     items, _, real = _padded(targets, np.ones(len(targets.items), bool), model.config.max_query)
     taken = torch.where(real > 0, items, -1)
-    others = on_device(rng.integers(0, behaviour.n_items, (len(users), model.config.anchors)))
+    others = on_device(rng.integers(0, behavior.n_items, (len(users), model.config.anchors)))
     return model.tasks(support), torch.cat([taken, others], dim=1)
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.base import by_columns
 from metarec.models.config import ModelConfig, setting
@@ -46,17 +46,15 @@ class Content:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: ContentConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: ContentConfig | None = None
     ) -> Content:
-        """Normalise the content; nothing is learned but popularity."""
-        liked = behaviour.histories.where(behaviour.is_liked(behaviour.histories))
-        counts = (
-            np.bincount(liked.items, behaviour.weights_of(liked.owners), behaviour.n_items) + 0.5
-        )
+        """Normalize the content; nothing is learned but popularity."""
+        liked = behavior.histories.where(behavior.is_liked(behavior.histories))
+        counts = np.bincount(liked.items, behavior.weights_of(liked.owners), behavior.n_items) + 0.5
         return cls(
-            directions=directions_of(behaviour.content),
+            directions=directions_of(behavior.content),
             popularity=(counts / counts.sum()).astype(np.float32),
-            relevant_from=behaviour.relevant_from,
+            relevant_from=behavior.relevant_from,
             config=config or cls.config,
         )
 

@@ -24,7 +24,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
@@ -96,26 +96,26 @@ class Context:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: ContextConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: ContextConfig | None = None
     ) -> Context:
         """Choose columns and shrinkage on half of the users, then count over all."""
-        config, context = config or cls.config, behaviour.context
+        config, context = config or cls.config, behavior.context
         assert context is not None, "fitted only where acts have circumstances"
         sizes, acts = context.columns.sizes, context.acts
         held = rng.random(len(context.members)) < 1 / 3
         kept, asked = acts.where(~held[acts.owners]), acts.where(held[acts.owners])
         asked = _one_of_each(asked.where(rng.permutation(len(asked.items))))
         asked = asked.where(rng.permutation(len(asked.items))[: config.max_acts])
-        content = behaviour.content
+        content = behavior.content
         ways, weight, is_read = _chosen(kept, asked, sizes, content, config)
-        tables = tables_of(acts, sizes, behaviour.n_items)
+        tables = tables_of(acts, sizes, behavior.n_items)
         known, by_content = lifts_of(tables, content, ways, config.min_ratio)
         return cls(
             lifts=known,
             starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
             is_read=is_read,
             names=tuple(context.columns.names),
-            popularity=popularity_of(acts, behaviour.n_items),
+            popularity=popularity_of(acts, behavior.n_items),
             weight=weight,
             by_content=by_content,
             config=config,

@@ -29,10 +29,10 @@ def leading(
     rank = max(1, min(most, min(targets.shape) - 1))
     if targets.shape[0] * targets.shape[1] > MAX_DENSE:
         return _leading_sparse(targets, mean, roots, rank, seed)
-    centred = np.asarray(targets.toarray() - mean)
+    centered = np.asarray(targets.toarray() - mean)
     if roots is not None:
-        centred = np.asarray(roots[:, None] * centred)
-    left, strength, directions = randomized_svd(centred, rank, random_state=seed, n_iter=3)
+        centered = np.asarray(roots[:, None] * centered)
+    left, strength, directions = randomized_svd(centered, rank, random_state=seed, n_iter=3)
     return left, strength, directions
 
 

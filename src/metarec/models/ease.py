@@ -25,7 +25,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, Evidence, event_weights
@@ -74,29 +74,29 @@ class Ease:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: EaseConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: EaseConfig | None = None
     ) -> Ease:
         """Closed form at each point: B = I - P diag(1 / diag P), P = (X'X off the diagonal + D(k) +
         ridge I)^-1.
         """
         config = config or cls.config
-        choices = Choices.of(behaviour, config)
+        choices = Choices.of(behavior, config)
         ridge = config.regularization or (
-            ORDERED_REGULARIZATION if behaviour.is_ordered else REGULARIZATION
+            ORDERED_REGULARIZATION if behavior.is_ordered else REGULARIZATION
         )
         near = None
         if config.whole_histories:
             points, diagonals = np.ones(1, np.int64), [energy(choices.events) + ridge]
         else:
-            points = points_of(behaviour.horizon.pool)
+            points = points_of(behavior.horizon.pool)
             diagonals = [
-                diagonal_of(choices.events, behaviour, int(k), config) + ridge for k in points
+                diagonal_of(choices.events, behavior, int(k), config) + ridge for k in points
             ]
-            near = near_of(behaviour, choices, ridge, config, rng)
+            near = near_of(behavior, choices, ridge, config, rng)
         return cls(
             points=points,
             weights=weights_of(choices.compared, diagonals, config, near),
-            relevant_from=behaviour.relevant_from,
+            relevant_from=behavior.relevant_from,
             config=config,
             left_out=choices.left_out,
             shared=0.0 if near is None else near.share,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.models.ease_config import EaseConfig
 from metarec.models.gram import Choices, gram_blocks, kept_of
 from metarec.models.item_regression import (
@@ -31,13 +31,13 @@ def points_of(pool: int) -> np.ndarray:
 
 
 def diagonal_of(
-    events: sp.csr_matrix, behaviour: Behaviour, shown: int, config: EaseConfig
+    events: sp.csr_matrix, behavior: Behavior, shown: int, config: EaseConfig
 ) -> np.ndarray:
     """[N] diagonal of the Gram matrix when each user shows `shown` events (at most their pool), a
     pair's chance being one.
     """
-    seen = np.maximum(np.minimum(shown, behaviour.pools), config.min_shown)
-    chance = np.maximum(1.0, (behaviour.histories.lengths - 1) / (seen - 1))
+    seen = np.maximum(np.minimum(shown, behavior.pools), config.min_shown)
+    chance = np.maximum(1.0, (behavior.histories.lengths - 1) / (seen - 1))
     return np.asarray(events.power(2).T @ chance)
 
 
@@ -59,7 +59,7 @@ class Near:
 
 
 def near_of(
-    behaviour: Behaviour,
+    behavior: Behavior,
     choices: Choices,
     ridge: float,
     config: EaseConfig,
@@ -70,19 +70,19 @@ def near_of(
 
     Tried on the most popular items, after as many events as the middle point.
     """
-    if behaviour.context is None or not behaviour.context.has_places:
+    if behavior.context is None or not behavior.context.has_places:
         return None
-    able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
+    able = rng.permutation(np.flatnonzero(behavior.targets.lengths > 0))
     asked = np.sort(able[: min(config.max_choosing, len(able) // 5)])
     if len(asked) < config.min_choosing:
         return None
-    counts = np.bincount(choices.compared.indices, minlength=behaviour.n_items)
+    counts = np.bincount(choices.compared.indices, minlength=behavior.n_items)
     by_count = np.argsort(-counts, kind="stable")[: config.max_items]
-    items, places = np.sort(by_count), behaviour.context.places
+    items, places = np.sort(by_count), behavior.context.places
     around = surroundings(places[items], counts[items], config.place_scales, config.landmarks, rng)
     near = Near(items=items, surroundings=around, share=0.0, ridge=ridge)
     head = np.sort(by_count[: config.choosing_items])
-    trial = _Trial.of(behaviour, choices, asked, head, ridge, config)
+    trial = _Trial.of(behavior, choices, asked, head, ridge, config)
     plain = trial.quality(near)
     gains = {
         share: trial.quality(replace(near, share=share)) - plain for share in config.place_shares
@@ -114,7 +114,7 @@ class _Trial:
     @classmethod
     def of(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         choices: Choices,
         asked: np.ndarray,
         head: np.ndarray,
@@ -122,14 +122,14 @@ class _Trial:
         config: EaseConfig,
     ) -> _Trial:
         """The users `asked` about the items of the head."""
-        others = np.setdiff1d(np.arange(len(behaviour.histories)), asked)
-        shown = points_of(behaviour.horizon.pool)[:2][-1]
+        others = np.setdiff1d(np.arange(len(behavior.histories)), asked)
+        shown = points_of(behavior.horizon.pool)[:2][-1]
         events = choices.events[others]
-        diagonal = diagonal_of(events, behaviour.users(others), int(shown), config) + ridge
-        known = behaviour.histories.users(asked).first(np.minimum(shown, behaviour.pools[asked]))
-        wanted = behaviour.targets.users(asked).matrix(behaviour.n_items)[:, head]
+        diagonal = diagonal_of(events, behavior.users(others), int(shown), config) + ridge
+        known = behavior.histories.users(asked).first(np.minimum(shown, behavior.pools[asked]))
+        wanted = behavior.targets.users(asked).matrix(behavior.n_items)[:, head]
         return cls(
-            support=known.matrix(behaviour.n_items)[:, head].toarray(),
+            support=known.matrix(behavior.n_items)[:, head].toarray(),
             wanted=wanted.toarray() > 0,
             head=head,
             diagonal=diagonal[head],

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig, training_weights
 from metarec.models.config import setting
@@ -51,13 +51,13 @@ class Friends:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: FriendsConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: FriendsConfig | None = None
     ) -> Friends:
         """Keep what everyone took and whom they know."""
-        config, context = config or cls.config, behaviour.context
+        config, context = config or cls.config, behavior.context
         assert context is not None, "fitted only where there are friends"
         n_members = context.n_members
-        rows = behaviour.whole.matrix(behaviour.n_items, training_weights(behaviour, config))
+        rows = behavior.whole.matrix(behavior.n_items, training_weights(behavior, config))
         degrees = np.maximum(np.bincount(context.friends.indices, minlength=n_members), 1)
         known = np.maximum(np.diff(context.friends.indptr), 1)
         steps = sp.diags(1.0 / known) @ context.friends @ sp.diags(1.0 / np.sqrt(degrees))

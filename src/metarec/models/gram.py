@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.base import EventsConfig, root_weights
 
@@ -40,10 +40,10 @@ class Choices:
     """[B, N] the same without the oldest events of histories that are too long to compare."""
 
     @classmethod
-    def of(cls, behaviour: Behaviour, config: EventsConfig) -> Choices:
+    def of(cls, behavior: Behavior, config: EventsConfig) -> Choices:
         """Everything the training users accepted."""
-        events = behaviour.whole.matrix(behaviour.n_items, root_weights(behaviour, config))
-        return cls(events=events, compared=newest(behaviour.whole, events))
+        events = behavior.whole.matrix(behavior.n_items, root_weights(behavior, config))
+        return cls(events=events, compared=newest(behavior.whole, events))
 
     @property
     def left_out(self) -> int:

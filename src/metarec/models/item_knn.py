@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, EventsConfig, Evidence, event_weights
 from metarec.models.config import setting
@@ -54,11 +54,11 @@ class ItemKnn:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: ItemKnnConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: ItemKnnConfig | None = None
     ) -> ItemKnn:
         """Cosine of the items' event vectors with shrinkage."""
         config = config or cls.config
-        choices = Choices.of(behaviour, config)
+        choices = Choices.of(behavior, config)
         norms = np.sqrt(np.asarray(choices.events.power(2).sum(0)).ravel())
         most = kept_of(config.neighbors, int((norms > 0).sum()))
         blocks = []
@@ -73,7 +73,7 @@ class ItemKnn:
             blocks.append(strongest(together, most))
         return cls(
             similarity=sp.vstack(blocks, format="csr"),
-            relevant_from=behaviour.relevant_from,
+            relevant_from=behavior.relevant_from,
             config=config,
             left_out=choices.left_out,
         )

@@ -16,7 +16,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from metarec.features.distance import km_table, mean_kernel, on_sphere
+from metarec.data.places import is_placed
+from metarec.features.distance import km_table, mean_kernel, points_on_sphere
 
 MIN_EIGENVALUE = 1e-3
 """Directions of the landmarks' kernel that carry less than this share of the largest are left out:
@@ -113,15 +114,15 @@ def surroundings(
         scales: kilometers at which kernels have clearly fallen.
         landmarks: how many are drawn at most.
     """
-    able = np.flatnonzero(~np.isnan(places[:, 0]) & (counts > 0))
+    able = np.flatnonzero(is_placed(places) & (counts > 0))
     if len(able) > landmarks:
         able = rng.choice(able, landmarks, replace=False, p=counts[able] / counts[able].sum())
     if not len(able):
         return np.zeros((len(places), 0), np.float32)
-    points = on_sphere(np.nan_to_num(places))
+    points = points_on_sphere(places)
     kernel = mean_kernel(km_table(points, points[np.sort(able)]), scales)
     value, vector = np.linalg.eigh(kernel[np.sort(able)].astype(np.float64))
     kept = value > MIN_EIGENVALUE * value[-1]
     found = kernel @ (vector[:, kept] / np.sqrt(value[kept])).astype(np.float32)
-    found[np.isnan(places[:, 0])] = 0.0
+    found[~is_placed(places)] = 0.0
     return np.asarray(found, np.float32)

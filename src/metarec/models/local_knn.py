@@ -21,13 +21,19 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from metarec.features.behaviour import Behaviour
-from metarec.features.distance import decay, decayed_sums, km_pairs, km_table, on_sphere
+from metarec.data.places import is_placed
+from metarec.features.behavior import Behavior
+from metarec.features.distance import decay, km_pairs, km_table, points_on_sphere
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig, training_weights
 from metarec.models.config import setting
-from metarec.models.place import known_places, knows_places
+from metarec.models.known_places import (
+    KnownPlaces,
+    knows_places,
+    log_likelihood,
+    shortly_known,
+)
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
 ROWS_AT_ONCE = 64
@@ -97,26 +103,26 @@ class LocalKnn:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: LocalKnnConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: LocalKnnConfig | None = None
     ) -> LocalKnn:
         """Choose the decay by the likelihood of what followed the pool."""
-        assert behaviour.context is not None, "fitted only where items have places"
+        assert behavior.context is not None, "fitted only where items have places"
         config = config or cls.config
-        places, whole = behaviour.context.places, behaviour.whole
+        places, whole = behavior.context.places, behavior.whole
         kept = np.sort(rng.permutation(len(whole))[: config.max_users])
-        taken = whole.matrix(behaviour.n_items, training_weights(behaviour, config))[kept]
+        taken = whole.matrix(behavior.n_items, training_weights(behavior, config))[kept]
         start = cls(
             places=places,
             taken=taken,
             norms=np.ones(len(kept), np.float32),
-            rarity=(~np.isnan(places[:, 0])).astype(np.float32),
+            rarity=is_placed(places).astype(np.float32),
             scale=config.scales[0],
             power=config.powers[0],
             location=config.locations[0],
             config=config,
         )
         sample = _sample(whole, start._is_placed, config.sampled, rng)
-        return _likeliest(start, behaviour, kept, sample, rng)
+        return _likeliest(start, behavior, kept, sample, rng)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32; nothing for users of whom no place is known."""
@@ -141,17 +147,10 @@ class LocalKnn:
 
     def _agreement(self, users: UserBatch) -> np.ndarray:
         """[B, V] how much training users agree with these."""
-        known, weights = known_places(users, self.places, self.location)
-        points = on_sphere(known.values_of)
-        weights *= self._says(known.histories.items, points)
-        near = decayed_sums(
-            known.histories,
-            weights,
-            points,
-            self._columns_of_places,
-            self.scale,
-            self.power,
-        )
+        known = KnownPlaces.of(users, self.places, self.location)
+        says = self._says(known.histories.items, known.points)
+        known = replace(known, weights=known.weights * says)
+        near = known.decayed(self._columns_of_places, self.scale, self.power)
         found = np.asarray((self._profiles @ near.T).T, np.float32)
         found /= np.maximum(found.max(1, keepdims=True), np.float32(1e-30))
         return np.asarray(found ** self._sharpness(users)[:, None])
@@ -184,7 +183,7 @@ class LocalKnn:
 
     @cached_property
     def _points(self) -> np.ndarray:
-        return on_sphere(np.nan_to_num(self.places))
+        return points_on_sphere(self.places)
 
     @cached_property
     def _columns_of_places(self) -> np.ndarray:
@@ -193,7 +192,7 @@ class LocalKnn:
 
     @cached_property
     def _is_placed(self) -> np.ndarray:
-        return np.asarray(~np.isnan(self.places[:, 0]))
+        return is_placed(self.places)
 
     @property
     def settings(self) -> tuple[float, float, float]:
@@ -252,15 +251,11 @@ class LocalKnn:
 
     def likelihood(self, batch: UserBatch, asked: Histories, themselves: np.ndarray) -> float:
         """Mean over users of the mean log-likelihood of what they took."""
-        shares = self._evidence(batch, None, themselves)
-        shares /= np.maximum(shares.sum(1, keepdims=True), 1e-30)
-        told = np.log(np.maximum(shares[asked.owners, asked.items], 1e-9))
-        sums = np.bincount(asked.owners, told, len(asked))
-        return float((sums / np.maximum(asked.lengths, 1)).mean())
+        return log_likelihood(self._evidence(batch, None, themselves), asked)
 
     def with_places(self, places: np.ndarray) -> LocalKnn:
         """The same users in a catalog that stands at `places` [N', 2]."""
-        placed = ~np.isnan(places[:, 0])
+        placed = is_placed(places)
         said = self.rarity[self.rarity > 0]
         usual = np.float32(said.mean() if len(said) else 1.0)
         rarity = np.where(placed, np.where(self.rarity > 0, self.rarity, usual), 0.0)
@@ -319,7 +314,7 @@ def _sample(
 
 def _likeliest(
     start: LocalKnn,
-    behaviour: Behaviour,
+    behavior: Behavior,
     kept: np.ndarray,
     sample: np.ndarray,
     rng: np.random.Generator,
@@ -328,11 +323,10 @@ def _likeliest(
     support is likeliest.
     """
     config = start.config
-    asked_of = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
+    asked_of = rng.permutation(np.flatnonzero(behavior.targets.lengths > 0))
     users = np.sort(asked_of[: config.max_choosing])
-    support = behaviour.histories.users(users).first(np.minimum(3, behaviour.pools[users]))
-    batch, asked = behaviour.batch_of(users, support), behaviour.targets.users(users)
-    place = np.full(len(behaviour.histories), -1)
+    batch, asked = shortly_known(behavior, users)
+    place = np.full(len(behavior.histories), -1)
     place[kept] = np.arange(len(kept))
 
     def likelihood(tried: LocalKnn) -> float:

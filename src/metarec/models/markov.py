@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.alike import Alike
@@ -47,18 +47,18 @@ class Markov:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: MarkovConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: MarkovConfig | None = None
     ) -> Markov:
         """Choose the constants on held-out users, then count everyone's pairs with them."""
         config = config or cls.config
         # Others draw as if nothing was chosen
-        near = _alike(behaviour, config)
-        chain = choose_chain(behaviour, rng.spawn(1)[0], config, near)
-        counts = Counts.of(behaviour, chain.recency, config, near)
+        near = _alike(behavior, config)
+        chain = choose_chain(behavior, rng.spawn(1)[0], config, near)
+        counts = Counts.of(behavior, chain.recency, config, near)
         return cls(
             following=strongest(counts.weights(chain), config.kept),
             config=config,
-            relevant_from=behaviour.relevant_from,
+            relevant_from=behavior.relevant_from,
             recency=chain.recency,
         )
 
@@ -97,16 +97,16 @@ class Markov:
         )
 
 
-def _alike(behaviour: Behaviour, config: MarkovConfig) -> Alike | None:
+def _alike(behavior: Behavior, config: MarkovConfig) -> Alike | None:
     """What reads alike, where that may be chosen."""
-    if behaviour.text is None or not any(config.alikes):
+    if behavior.text is None or not any(config.alikes):
         return None
-    counts = np.bincount(behaviour.whole.items, minlength=behaviour.n_items)
-    return Alike.of(behaviour.text, counts, config.alike_neighbors)
+    counts = np.bincount(behavior.whole.items, minlength=behavior.n_items)
+    return Alike.of(behavior.text, counts, config.alike_neighbors)
 
 
 def choose_chain(
-    behaviour: Behaviour,
+    behavior: Behavior,
     rng: np.random.Generator,
     config: MarkovConfig = DEFAULT,
     near: Alike | None = None,
@@ -120,11 +120,11 @@ def choose_chain(
     Args:
         near: items that read alike, where that is known.
     """
-    tasks, best = [*_held_out(behaviour, rng, config)], Chain.of(config)
+    tasks, best = [*_held_out(behavior, rng, config)], Chain.of(config)
     if not tasks:
         return best
     asked = np.unique(np.concatenate([users for users, _, _ in tasks]))
-    rest = behaviour.users(np.setdiff1d(np.arange(len(behaviour.histories)), asked))
+    rest = behavior.users(np.setdiff1d(np.arange(len(behavior.histories)), asked))
     counts = Counts.of(rest, best.recency, config, near)
 
     def quality(chain: Chain, counts: Counts) -> np.ndarray:
@@ -153,16 +153,16 @@ def choosing(users: int, n_items: int, config: MarkovConfig) -> int:
 
 
 def _held_out(
-    behaviour: Behaviour, rng: np.random.Generator, config: MarkovConfig
+    behavior: Behavior, rng: np.random.Generator, config: MarkovConfig
 ) -> Iterator[tuple[np.ndarray, Histories, Histories]]:
     """(users, support, wanted), at the end of the pool and before the last event."""
-    able = np.flatnonzero((behaviour.histories.lengths >= 3) & (behaviour.targets.lengths > 0))
-    most = choosing(len(able), behaviour.n_items, config)
+    able = np.flatnonzero((behavior.histories.lengths >= 3) & (behavior.targets.lengths > 0))
+    most = choosing(len(able), behavior.n_items, config)
     if not most:
         return
     users = np.sort(rng.choice(able, most, replace=False))
-    histories, pools = behaviour.histories.users(users), behaviour.pools[users]
-    yield users, histories.first(pools), behaviour.targets.users(users)
+    histories, pools = behavior.histories.users(users), behavior.pools[users]
+    yield users, histories.first(pools), behavior.targets.users(users)
     before = histories.lengths - 1
     yield users, histories.first(before), histories.after(before)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.alike import Alike
 from metarec.models.base import EventsConfig, training_weights
@@ -108,16 +108,16 @@ class Counts:
 
     @classmethod
     def of(
-        cls, behaviour: Behaviour, recency: float, config: MarkovConfig, near: Alike | None
+        cls, behavior: Behavior, recency: float, config: MarkovConfig, near: Alike | None
     ) -> Counts:
         """Of these users, `near` being what reads alike where that is known."""
-        histories, n_items = behaviour.whole, behaviour.n_items
-        users = behaviour.weights_of(histories.owners)
+        histories, n_items = behavior.whole, behavior.n_items
+        users = behavior.weights_of(histories.owners)
         total = np.bincount(histories.items, users, n_items).astype(np.float32)
         return cls(
             recency=recency,
-            following=_following(behaviour, recency, config),
-            energy=_energy(behaviour, recency),
+            following=_following(behavior, recency, config),
+            energy=_energy(behavior, recency),
             total=total,
             alike=sp.csr_matrix((n_items, n_items), dtype=np.float32)
             if near is None
@@ -125,10 +125,10 @@ class Counts:
             config=config,
         )
 
-    def again(self, behaviour: Behaviour, recency: float) -> Counts:
+    def again(self, behavior: Behavior, recency: float) -> Counts:
         """The same users at another recency."""
-        following = _following(behaviour, recency, self.config)
-        energy = _energy(behaviour, recency)
+        following = _following(behavior, recency, self.config)
+        energy = _energy(behavior, recency)
         return replace(self, recency=recency, following=following, energy=energy)
 
     def weights(self, chain: Chain) -> sp.csr_matrix:
@@ -172,13 +172,13 @@ def window_of(events: int, config: MarkovConfig) -> int:
     return max(1, min(config.window, MAX_PAIRS // max(events, 1)))
 
 
-def _following(behaviour: Behaviour, recency: float, config: MarkovConfig) -> sp.csr_matrix:
+def _following(behavior: Behavior, recency: float, config: MarkovConfig) -> sp.csr_matrix:
     """[N, N] see `Counts.following`; as many items of the past at a time as `PAIRS_AT_ONCE`
     allow.
     """
-    histories, n_items = behaviour.whole, behaviour.n_items
+    histories, n_items = behavior.whole, behavior.n_items
     window = window_of(len(histories.items), config)
-    weights = training_weights(behaviour, config)
+    weights = training_weights(behavior, config)
     counts = np.bincount(histories.items, minlength=n_items)
     left, by_item = ages_of(histories), np.argsort(histories.items, kind="stable")
     ends = np.concatenate([[0], np.cumsum(counts)])
@@ -214,13 +214,13 @@ def _following(behaviour: Behaviour, recency: float, config: MarkovConfig) -> sp
     return sp.csr_matrix((data[: found[-1]], items[: found[-1]], found), shape=(n_items, n_items))
 
 
-def _energy(behaviour: Behaviour, recency: float) -> np.ndarray:
+def _energy(behavior: Behavior, recency: float) -> np.ndarray:
     """[N] see `Counts.energy`."""
-    histories = behaviour.whole
-    users = behaviour.weights_of(histories.owners)
+    histories = behavior.whole
+    users = behavior.weights_of(histories.owners)
     ages = np.arange(histories.lengths.max(initial=0))
     later = ((1.0 - recency ** (2.0 * ages)) / (1.0 - recency**2))[ages_of(histories)]
-    return np.bincount(histories.items, users * later, behaviour.n_items).astype(np.float32)
+    return np.bincount(histories.items, users * later, behavior.n_items).astype(np.float32)
 
 
 def ages_of(histories: Histories) -> np.ndarray:

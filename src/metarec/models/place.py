@@ -2,7 +2,7 @@
 took.
 
 An item's chance falls with a power of distance (Ye et al. 2011, "Exploiting geographical influence
-for collaborative point-of-interest recommendation") or by a factor a kilometre; which, and how
+for collaborative point-of-interest recommendation") or by a factor a kilometer; which, and how
 fast, is chosen by the likelihood of what training users took later.
 """
 
@@ -17,12 +17,18 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from metarec.data.places import km_between
-from metarec.features.behaviour import Behaviour
-from metarec.features.distance import decayed_sums, on_sphere
-from metarec.features.histories import Histories, offsets_of
+from metarec.data.places import is_placed, km_between
+from metarec.features.behavior import Behavior
+from metarec.features.distance import points_on_sphere
+from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
+from metarec.models.known_places import (
+    KnownPlaces,
+    knows_places,
+    log_likelihood,
+    shortly_known,
+)
 
 ROWS_AT_ONCE = 64
 """Users scored at a time."""
@@ -62,7 +68,7 @@ class Place:
     popularity: np.ndarray
     """[N] float32."""
     scale: float
-    """Kilometres."""
+    """Kilometers."""
     power: float
     """Exponent of the decay; 0: exponential."""
     location: float
@@ -74,17 +80,17 @@ class Place:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: PlaceConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: PlaceConfig | None = None
     ) -> Place:
         """Choose the decay by the likelihood of what followed the pool."""
-        assert behaviour.context is not None, "fitted only where items have places"
+        assert behavior.context is not None, "fitted only where items have places"
         config = config or cls.config
-        counts = np.bincount(behaviour.whole.items, minlength=behaviour.n_items) + 0.5
+        counts = np.bincount(behavior.whole.items, minlength=behavior.n_items) + 0.5
         popularity = (counts / counts.sum()).astype(np.float32)
-        asked = np.flatnonzero(behaviour.targets.lengths > 0)
+        asked = np.flatnonzero(behavior.targets.lengths > 0)
         users = np.sort(rng.permutation(asked)[: config.max_users])
         start = cls(
-            places=behaviour.context.places,
+            places=behavior.context.places,
             popularity=popularity,
             scale=_second(config.scales),
             power=config.powers[0],
@@ -92,7 +98,7 @@ class Place:
             exponent=_second(config.exponents),
             config=config,
         )
-        return _likeliest(start, behaviour, users) if len(users) else start
+        return _likeliest(start, behavior, users) if len(users) else start
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32; nothing for users of whom no place is known."""
@@ -108,15 +114,8 @@ class Place:
 
     def _near(self, users: UserBatch) -> np.ndarray:
         """[B, N] evidence."""
-        known, weights = known_places(users, self.places, self.location)
-        sums = decayed_sums(
-            known.histories,
-            weights,
-            on_sphere(known.values_of),
-            self._points,
-            self.scale,
-            self.power,
-        )
+        known = KnownPlaces.of(users, self.places, self.location)
+        sums = known.decayed(self._points, self.scale, self.power)
         sums += np.float32(self.config.floor) * sums.max(1, keepdims=True)
         sums *= self.popularity ** np.float32(self.exponent) * self._is_placed
         return sums
@@ -139,25 +138,21 @@ class Place:
         return replace(self, scale=new[0], power=new[1], location=new[2], exponent=new[3])
 
     def km_to(self, location: np.ndarray, item: int) -> float:
-        """Kilometres from a location [2] to an item; NaN where either is unknown."""
+        """Kilometers from a location [2] to an item; NaN where either is unknown."""
         return float(km_between(location[None], self.places[item][None])[0])
 
     def likelihood(self, users: UserBatch, asked: Histories) -> float:
         """Mean over users of the mean log-likelihood of what they took."""
-        shares = self.evidence(users)
-        totals = np.maximum(shares.sum(1), 1e-30)
-        told = np.log(np.maximum(shares[asked.owners, asked.items] / totals[asked.owners], 1e-9))
-        sums = np.bincount(asked.owners, told, len(asked))
-        return float((sums / np.maximum(asked.lengths, 1)).mean())
+        return log_likelihood(self.evidence(users), asked)
 
     @cached_property
     def _points(self) -> np.ndarray:
         """[3, N]."""
-        return np.ascontiguousarray(on_sphere(np.nan_to_num(self.places)).T)
+        return np.ascontiguousarray(points_on_sphere(self.places).T)
 
     @cached_property
     def _is_placed(self) -> np.ndarray:
-        return np.asarray(~np.isnan(self.places[:, 0]))
+        return is_placed(self.places)
 
     def with_places(self, places: np.ndarray) -> Place:
         """The same decay for a catalog that stands at `places` [N', 2]."""
@@ -193,52 +188,11 @@ class Place:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class KnownPlaces:
-    """Places of B users: where they are, and where what they took stands."""
-
-    histories: Histories
-    """Ragged [E]: the item that was taken there, -1 for where a user is."""
-    values_of: np.ndarray
-    """[E, 2] degrees."""
-
-
-def knows_places(users: UserBatch, places: np.ndarray) -> np.ndarray:
-    """[B] whether it is known where each user is, or where anything stands that they took."""
-    found = ~np.isnan(users.context.location[:, 0])
-    found[users.support.owners[~np.isnan(places[users.support.items, 0])]] = True
-    return np.asarray(found)
-
-
-def known_places(
-    users: UserBatch, places: np.ndarray, location: float
-) -> tuple[KnownPlaces, np.ndarray]:
-    """Places of each user, and their weights [E]."""
-    support, here = users.support, users.context.location
-    taken = ~np.isnan(places[support.items, 0])
-    is_here = ~np.isnan(here[:, 0])
-    owners = np.concatenate([np.flatnonzero(is_here), support.owners[taken]])
-    degrees = np.concatenate([here[is_here], places[support.items[taken]]])
-    items = np.concatenate([np.full(is_here.sum(), -1), support.items[taken]])
-    weights = np.concatenate([np.full(is_here.sum(), location), np.ones(taken.sum())])
-    order = np.argsort(owners, kind="stable")
-    lengths = np.bincount(owners, minlength=len(users))
-    histories = Histories(
-        offsets=offsets_of(lengths),
-        items=items[order],
-        values=np.ones(len(owners), np.float32),
-    )
-    return KnownPlaces(histories=histories, values_of=degrees[order]), weights[order].astype(
-        np.float32
-    )
-
-
-def _likeliest(start: Place, behaviour: Behaviour, users: np.ndarray) -> Place:
+def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
     """The setting under which what users took after a short support is likeliest: one choice after
     the other, twice.
     """
-    support = behaviour.histories.users(users).first(np.minimum(3, behaviour.pools[users]))
-    batch, asked = behaviour.batch_of(users, support), behaviour.targets.users(users)
+    batch, asked = shortly_known(behavior, users)
     chosen, tries = start, start.config
     found: dict[tuple[float, ...], float] = {}
     for scales, powers, locations, exponents in 2 * (

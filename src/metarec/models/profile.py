@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 
@@ -41,22 +41,22 @@ class Profile:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: ProfileConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: ProfileConfig | None = None
     ) -> Profile:
         """One primal ridge over the training users who have something to be asked about."""
         config = config or cls.config
-        users = np.flatnonzero(behaviour.pools < behaviour.histories.lengths)
-        targets = behaviour.targets.users(users).matrix(behaviour.n_items)
-        profiles = behaviour.profiles[users]
-        mean = behaviour.mean_over(users, targets)
-        middle = behaviour.mean_over(users, profiles)
-        centred = profiles - middle
+        users = np.flatnonzero(behavior.pools < behavior.histories.lengths)
+        targets = behavior.targets.users(users).matrix(behavior.n_items)
+        profiles = behavior.profiles[users]
+        mean = behavior.mean_over(users, targets)
+        middle = behavior.mean_over(users, profiles)
+        centered = profiles - middle
         weighted = (
-            centred if behaviour.weights is None else behaviour.weights_of(users)[:, None] * centred
+            centered if behavior.weights is None else behavior.weights_of(users)[:, None] * centered
         )
         eye = np.eye(profiles.shape[1], dtype=np.float32)
-        gram = weighted.T @ centred + config.regularization * eye
-        # Centred columns are orthogonal to a constant, so the targets need no centring of their
+        gram = weighted.T @ centered + config.regularization * eye
+        # Centered columns are orthogonal to a constant, so the targets need no centering of their
         # own.
         weights = np.linalg.solve(gram, np.asarray(targets.T @ weighted).T)
         return cls(
@@ -89,8 +89,8 @@ class Profile:
         found = np.zeros((len(users), len(items)), np.float32)
         known = np.flatnonzero(users.profiles.any(axis=1))
         if len(known):
-            centred = users.profiles[known] - self.middle
-            found[known] = np.maximum(centred @ self.weights[:, items] + self.mean[items], 0.0)
+            centered = users.profiles[known] - self.middle
+            found[known] = np.maximum(centered @ self.weights[:, items] + self.mean[items], 0.0)
         return found
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:

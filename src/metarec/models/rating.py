@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.rating_choice import CLEAR, ChoicePrior, chosen, vectors_of
 from metarec.models.rating_kernel import (
@@ -86,74 +86,74 @@ class RatingHead:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: RatingConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: RatingConfig | None = None
     ) -> RatingHead:
         """Fit the kernel on everyone; fit the shares on users held out of other kernels."""
-        return cls.fit_checked(behaviour, rng, config)[0]
+        return cls.fit_checked(behavior, rng, config)[0]
 
     @classmethod
     def fit_checked(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: RatingConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: RatingConfig | None = None
     ) -> tuple[RatingHead, HeldOutErrors]:
         """`fit`, and its errors on the users held out: shares of one half of them are checked on
         the other.
         """
-        behaviour, config = behaviour.rated(), config or cls.config
-        folds = folds_of(behaviour, rng, config)
-        damping = choose_damping(behaviour, folds, config)
-        heads = [cls._kernel(behaviour, rest, damping, rng, config) for rest, _ in folds]
-        told = heads[0].worth_telling(behaviour.users(folds[0][0]))
+        behavior, config = behavior.rated(), config or cls.config
+        folds = folds_of(behavior, rng, config)
+        damping = choose_damping(behavior, folds, config)
+        heads = [cls._kernel(behavior, rest, damping, rng, config) for rest, _ in folds]
+        told = heads[0].worth_telling(behavior.users(folds[0][0]))
         heads = [
-            head.knowing(behaviour.users(rest), told)
+            head.knowing(behavior.users(rest), told)
             for head, (rest, _) in zip(heads, folds, strict=True)
         ]
         rows = min(
             (
                 Rehearsal.of(
-                    behaviour, folds, [replace(h, offset_variance=offset) for h in heads], offset
+                    behavior, folds, [replace(h, offset_variance=offset) for h in heads], offset
                 )
                 for offset in config.offset_variance
             ),
             key=Rehearsal.loss,
         )
         shares, noise = rows.shares(np.ones(rows.users, bool))
-        everyone = np.arange(len(behaviour.histories))
-        fitted = cls._kernel(behaviour, everyone, damping, rng, config)
-        points = np.array(behaviour.horizon.shots, np.int64)
-        fitted = fitted.knowing(behaviour, told)
+        everyone = np.arange(len(behavior.histories))
+        fitted = cls._kernel(behavior, everyone, damping, rng, config)
+        points = np.array(behavior.horizon.shots, np.int64)
+        fitted = fitted.knowing(behavior, told)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
         return replace(fitted, points=points, shares=shares, noise=noise), rows.errors()
 
     @classmethod
     def of_users(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         users: np.ndarray,
         rng: np.random.Generator,
         config: RatingConfig | None = None,
     ) -> RatingHead:
         """From these users alone, every addend counting in full: to be asked about the others."""
         config = config or cls.config
-        return cls._kernel(behaviour.rated(), users, config.item_damping[0], rng, config)
+        return cls._kernel(behavior.rated(), users, config.item_damping[0], rng, config)
 
     @classmethod
     def _kernel(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         users: np.ndarray,
         damping: float,
         rng: np.random.Generator,
         config: RatingConfig,
     ) -> RatingHead:
         """From these users."""
-        values, unit = behaviour.histories.values, unit_of(behaviour)
-        behaviour = behaviour.users(users)
-        histories = behaviour.histories
-        offsets = offsets_of_ratings(behaviour, damping, unit, config)
-        offsets, told = started_by_content(behaviour, offsets, damping, config)
+        values, unit = behavior.histories.values, unit_of(behavior)
+        behavior = behavior.users(users)
+        histories = behavior.histories
+        offsets = offsets_of_ratings(behavior, damping, unit, config)
+        offsets, told = started_by_content(behavior, offsets, damping, config)
         residuals = offsets.residuals(histories)
-        factors = factors_of(histories, residuals, behaviour.n_items, rng, config)
-        features = np.concatenate([factors, config.content_scale * behaviour.content], axis=1)
+        factors = factors_of(histories, residuals, behavior.n_items, rng, config)
+        features = np.concatenate([factors, config.content_scale * behavior.content], axis=1)
         return cls(
             mean=offsets.mean,
             low=float(values.min()),
@@ -169,60 +169,60 @@ class RatingHead:
             config=config,
         )
 
-    def worth_telling(self, behaviour: Behaviour) -> Pulls:
+    def worth_telling(self, behavior: Behavior) -> Pulls:
         """How far what profiles and choices say must be pulled towards nothing; None where halves
         of these training users gain nothing clear by each other's, or nobody states anything.
         """
-        config, equations = self.config, self._profile_equations(behaviour)
+        config, equations = self.config, self._profile_equations(behavior)
         pull = None
-        if behaviour.profiles.any():
+        if behavior.profiles.any():
             pull = equations.best_pull(config.profile_regularization)
-        known = self.knowing(behaviour, Pulls(profile=pull, choices=()))
-        equations = equations.beside(known.prior.of(behaviour.profiles, len(behaviour.histories)))
-        vectors, last = self._choices(behaviour), behaviour.horizon.shots[-1]
+        known = self.knowing(behavior, Pulls(profile=pull, choices=()))
+        equations = equations.beside(known.prior.of(behavior.profiles, len(behavior.histories)))
+        vectors, last = self._choices(behavior), behavior.horizon.shots[-1]
         pulls = [
             equations.along(chosen(vectors, support, last)).best_pull(
                 config.choice_regularization, CLEAR
             )
             if shots
             else None
-            for shots, support in zip(behaviour.horizon.shots, _supports(behaviour), strict=True)
+            for shots, support in zip(behavior.horizon.shots, _supports(behavior), strict=True)
         ]
         return Pulls(profile=pull, choices=tuple(pulls))
 
-    def knowing(self, behaviour: Behaviour, told: Pulls) -> RatingHead:
+    def knowing(self, behavior: Behavior, told: Pulls) -> RatingHead:
         """The same, its process starting where profiles and choices of these training users say."""
         if told.profile is None and not any(told.choices):
             return self
-        equations, prior = self._profile_equations(behaviour), self.prior
+        equations, prior = self._profile_equations(behavior), self.prior
         if told.profile is not None:
             prior = ProfilePrior.fit(equations, told.profile)
         known = replace(self, prior=prior)
         if not any(told.choices):
             return known
         choices = ChoicePrior.fit(
-            equations.beside(prior.of(behaviour.profiles, len(behaviour.histories))),
-            self._choices(behaviour),
-            _supports(behaviour),
-            behaviour.horizon.shots,
+            equations.beside(prior.of(behavior.profiles, len(behavior.histories))),
+            self._choices(behavior),
+            _supports(behavior),
+            behavior.horizon.shots,
             told.choices,
         )
         return replace(known, choices=choices)
 
-    def _choices(self, behaviour: Behaviour) -> np.ndarray:
+    def _choices(self, behavior: Behavior) -> np.ndarray:
         rng = np.random.default_rng(0)  # of a decomposition that converges
-        return vectors_of(behaviour.histories, self.item_bias, self.config.choice_directions, rng)
+        return vectors_of(behavior.histories, self.item_bias, self.config.choice_directions, rng)
 
-    def _profile_equations(self, behaviour: Behaviour) -> ProfileEquations:
-        histories = behaviour.histories
+    def _profile_equations(self, behavior: Behavior) -> ProfileEquations:
+        histories = behavior.histories
         return ProfileEquations.of(
             histories,
             (histories.values - self.mean) / self.unit - self.item_bias[histories.items],
-            behaviour.profiles,
+            behavior.profiles,
             self.features[:, : self.config.dim].astype(np.float64),
             offset_variance=self.offset_variance,
             noise=self.config.noise,
-            weights=behaviour.weights_of(np.arange(len(histories))),
+            weights=behavior.weights_of(np.arange(len(histories))),
             most=self.config.profile_directions,
         )
 
@@ -377,10 +377,10 @@ class RatingHead:
         )
 
 
-def _supports(behaviour: Behaviour) -> list[Histories]:
+def _supports(behavior: Behavior) -> list[Histories]:
     """What is known of the training users at each support size."""
-    sizes = (np.minimum(shots, behaviour.pools) for shots in behaviour.horizon.shots)
-    return [behaviour.histories.first(size) for size in sizes]
+    sizes = (np.minimum(shots, behavior.pools) for shots in behavior.horizon.shots)
+    return [behavior.histories.first(size) for size in sizes]
 
 
 def _at(start: np.ndarray, features: np.ndarray) -> np.ndarray:

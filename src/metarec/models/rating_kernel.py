@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.config import ModelConfig, setting
 from metarec.models.offsets import Offsets
@@ -69,16 +69,16 @@ class RatingConfig(ModelConfig):
 
 
 def folds_of(
-    behaviour: Behaviour, rng: np.random.Generator, config: RatingConfig
+    behavior: Behavior, rng: np.random.Generator, config: RatingConfig
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Users learned from and users held out who have something to be asked; one fold of them where
     they are many.
     """
-    lengths = behaviour.histories.lengths
-    users = np.flatnonzero((lengths > behaviour.pools) & (lengths >= behaviour.horizon.min_events))
+    lengths = behavior.histories.lengths
+    users = np.flatnonzero((lengths > behavior.pools) & (lengths >= behavior.horizon.min_events))
     rng.shuffle(users)
     everyone = np.arange(len(lengths))
-    if len(behaviour.histories.items) > config.few_events:
+    if len(behavior.histories.items) > config.few_events:
         most = min(config.held_out, max(1, len(users) // 3))
         parts = [users[:most]] if len(users) else []
     else:
@@ -87,52 +87,52 @@ def folds_of(
     return [(rest if len(rest) else everyone, part) for rest, part in folds]
 
 
-def unit_of(behaviour: Behaviour) -> float:
+def unit_of(behavior: Behavior) -> float:
     """Ratings for one step of the head's scale; 1 where all are the same."""
-    values = behaviour.histories.values
-    weights = behaviour.weights_of(behaviour.histories.owners)
+    values = behavior.histories.values
+    weights = behavior.weights_of(behavior.histories.owners)
     mean = np.average(values, weights=weights)
     return float(np.sqrt(np.average((values - mean) ** 2, weights=weights))) / SPREAD or 1.0
 
 
 def choose_damping(
-    behaviour: Behaviour, folds: list[tuple[np.ndarray, np.ndarray]], config: RatingConfig
+    behavior: Behavior, folds: list[tuple[np.ndarray, np.ndarray]], config: RatingConfig
 ) -> float:
     """Of `item_damping` the one whose item offsets are nearest to what users held out rate, beside
     offsets of their own.
     """
-    unit, tried = unit_of(behaviour), config.item_damping
+    unit, tried = unit_of(behavior), config.item_damping
     errors = np.zeros(len(tried))
     for rest, part in folds:
-        known = behaviour.users(rest)
-        asked = behaviour.histories.users(part).after(behaviour.pools[part])
+        known = behavior.users(rest)
+        asked = behavior.histories.users(part).after(behavior.pools[part])
         if not len(asked.items):
             return tried[0]
         for place, damping in enumerate(tried):
             left = offsets_of_ratings(known, damping, unit, config).residuals(asked)
             size = np.abs(left) / np.maximum(asked.lengths, 1)[asked.owners]
-            errors[place] += float(behaviour.weights_of(part)[asked.owners] @ size)
+            errors[place] += float(behavior.weights_of(part)[asked.owners] @ size)
     return tried[int(errors.argmin())]
 
 
 def offsets_of_ratings(
-    behaviour: Behaviour, damping: float, unit: float, config: RatingConfig
+    behavior: Behavior, damping: float, unit: float, config: RatingConfig
 ) -> Offsets:
     """Of the training users, by their weights."""
-    histories = behaviour.histories
+    histories = behavior.histories
     return Offsets.of(
         histories,
-        behaviour.n_items,
+        behavior.n_items,
         item_damping=damping,
         user_damping=config.user_damping,
         rounds=config.rounds,
-        weights=behaviour.weights_of(histories.owners),
+        weights=behavior.weights_of(histories.owners),
         unit=unit,
     )
 
 
 def started_by_content(
-    behaviour: Behaviour, offsets: Offsets, damping: float, config: RatingConfig
+    behavior: Behavior, offsets: Offsets, damping: float, config: RatingConfig
 ) -> tuple[Offsets, np.ndarray]:
     """The same offsets, but those of items pulled towards what their content says instead of
     towards zero, and the weights [C + 1] of content and of a constant that say it.
@@ -140,8 +140,8 @@ def started_by_content(
     A ridge over items, in which the mean of what an item got counts by how much of it is no chance.
     Of items that somebody rated, how many did says something too; the others are new, not unloved.
     """
-    histories, content = behaviour.histories, behaviour.content
-    weights, n_items = behaviour.weights_of(histories.owners), len(content)
+    histories, content = behavior.histories, behavior.content
+    weights, n_items = behavior.weights_of(histories.owners), len(content)
     left = offsets.above_items(histories) - offsets.users(histories)[histories.owners]
     counts = np.bincount(histories.items, weights, n_items)
     sums = np.bincount(histories.items, weights * left, n_items) + counts * offsets.items
@@ -166,7 +166,7 @@ def factors_of(
     config: RatingConfig,
 ) -> np.ndarray:
     """[N, dim] item factors of the residuals under users drawn from a standard normal, by
-    expectation maximisation: what is not known of a user counts beside what is likely, or the
+    expectation maximization: what is not known of a user counts beside what is likely, or the
     factors would fit users of few ratings too well (Tipping and Bishop 1999, section 3.2, with a
     pull; users' offsets from the items' are found with them).
     """
@@ -174,11 +174,11 @@ def factors_of(
     values = histories.matrix(n_items, residual)
     factors = rng.normal(0.0, 0.1, (n_items, config.dim)).astype(np.float32)
     for _ in range(config.sweeps):
-        factors = _maximised(chosen, values, factors, config)
+        factors = _maximized(chosen, values, factors, config)
     return factors
 
 
-def _maximised(
+def _maximized(
     chosen: csr_matrix, values: csr_matrix, factors: np.ndarray, config: RatingConfig
 ) -> np.ndarray:
     """Factors made most likely by users as these `factors` see them, turned and scaled so that the

@@ -54,7 +54,7 @@ class ProfilePrior:
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileEquations:
-    """Generalised least squares of what users share by profile, beside what each draws from the
+    """Generalized least squares of what users share by profile, beside what each draws from the
     process's own prior: each half of the users, so that one can be asked about the other.
     """
 
@@ -91,15 +91,15 @@ class ProfileEquations:
         """
         middle = np.average(profiles, axis=0, weights=weights)
         constants = np.append(np.ones(factors.shape[1]), offset_variance**0.5)
-        centred = (profiles - middle) * profiles.any(axis=1, keepdims=True)
-        directions = _widest(centred, weights, most)
+        centered = (profiles - middle) * profiles.any(axis=1, keepdims=True)
+        directions = _widest(centered, weights, most)
         features = np.column_stack([factors, np.ones(len(factors))]) * constants
         certainty, said = _of_users(histories, residuals, features, noise)
         return cls(
             middle=middle,
             directions=directions,
             constants=constants,
-            columns=centred @ directions,
+            columns=centered @ directions,
             certainty=certainty,
             said=said,
             weights=weights,
@@ -153,13 +153,13 @@ class ProfileEquations:
         return _equations(self.columns[who], self.certainty[who], self.said[who], self.weights[who])
 
 
-def _widest(centred: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
+def _widest(centered: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
     """[P, D] `most` directions of most variance, columns at one spread; dependent ones are left
     out.
     """
-    spread = np.sqrt(np.average(centred**2, axis=0, weights=weights))
+    spread = np.sqrt(np.average(centered**2, axis=0, weights=weights))
     scale = np.where(spread > 0, 1.0 / np.maximum(spread, 1e-6), 0.0)
-    scaled = centred * scale
+    scaled = centered * scale
     sizes, directions = np.linalg.eigh((scaled * weights[:, None]).T @ scaled / weights.sum())
     kept = np.flatnonzero(sizes > 1e-6 * max(float(sizes.max(initial=0.0)), 1e-12))
     return np.asarray(scale[:, None] * directions[:, kept[-most:]])

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 
 
@@ -74,21 +74,21 @@ class Rehearsal:
     @classmethod
     def of(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         folds: list[tuple[np.ndarray, np.ndarray]],
         heads: Sequence[Head],
         offset_variance: float,
     ) -> Rehearsal:
         """Each head is asked about the users held out of it."""
         parts = [
-            _rehearse(head, behaviour, part) for head, (_, part) in zip(heads, folds, strict=True)
+            _rehearse(head, behavior, part) for head, (_, part) in zip(heads, folds, strict=True)
         ]
         users = np.concatenate([part for _, part in folds])
-        asked = behaviour.histories.users(users).after(behaviour.pools[users])
-        share = behaviour.weights_of(users) / np.maximum(asked.lengths, 1)
+        asked = behavior.histories.users(users).after(behavior.pools[users])
+        share = behavior.weights_of(users) / np.maximum(asked.lengths, 1)
         columns, variance, targets = zip(*parts, strict=True)
         return cls(
-            shots=behaviour.horizon.shots,
+            shots=behavior.horizon.shots,
             offset_variance=offset_variance,
             columns=np.concatenate(columns, axis=1),
             variance=np.concatenate(variance, axis=1),
@@ -141,16 +141,16 @@ class Rehearsal:
 
 
 def _rehearse(
-    head: Head, behaviour: Behaviour, part: np.ndarray
+    head: Head, behavior: Behavior, part: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Columns [K, E, 3], variances [K, E] and targets [E] of what these users rated after their
     pools.
     """
-    histories, pools = behaviour.histories.users(part), behaviour.pools[part]
+    histories, pools = behavior.histories.users(part), behavior.pools[part]
     asked = histories.after(pools)
     found = [
-        head.process(histories.first(np.minimum(shots, pools)), asked, behaviour.profiles[part])
-        for shots in behaviour.horizon.shots
+        head.process(histories.first(np.minimum(shots, pools)), asked, behavior.profiles[part])
+        for shots in behavior.horizon.shots
     ]
     general = np.stack([np.ones(len(asked.items)), head.item_bias[asked.items]], axis=1)
     columns = [np.concatenate([general, process[:, None]], axis=1) for process, _ in found]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from metarec.data.errors import BadInput
 from metarec.data.extensions import Extensions
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.models.als import Als
 from metarec.models.base import Model
 from metarec.models.bert_two_tower import BertTwoTower
@@ -171,9 +171,9 @@ def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -
     return default if given is None else configured(name, default, given)
 
 
-def context_models(behaviour: Behaviour) -> tuple[str, ...]:
+def context_models(behavior: Behavior) -> tuple[str, ...]:
     """Models of `READ_CONTEXT` that these data can teach."""
-    known = behaviour.context
+    known = behavior.context
     if known is None:
         return ()
     return taught_by(

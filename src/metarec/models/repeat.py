@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
@@ -80,13 +80,13 @@ class Repeat:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: RepeatConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: RepeatConfig | None = None
     ) -> Repeat:
         """Learn both ways from what training users did after their first items."""
-        config, events = config or cls.config, behaviour.acts
+        config, events = config or cls.config, behavior.acts
         assert events is not None, "fitted only where acts are repeated"
-        weights = behaviour.weights_of(np.arange(events.n_users))
-        habits = Habits.of(events, behaviour.n_items, weights, config.item_damping)
+        weights = behavior.weights_of(np.arange(events.n_users))
+        habits = Habits.of(events, behavior.n_items, weights, config.item_damping)
         users = np.sort(rng.spawn(1)[0].permutation(events.n_users)[: config.max_users])
         some = events.users(users)
         ways = [
@@ -183,7 +183,7 @@ class Repeat:
         )
 
 
-def are_wanted(behaviour: Behaviour, config: RepeatConfig) -> bool:
+def are_wanted(behavior: Behavior, config: RepeatConfig) -> bool:
     """Whether enough of what training users took after the cut they had taken before."""
-    repeats, new = len(behaviour.repeats.items), len(behaviour.targets.items)
+    repeats, new = len(behavior.repeats.items), len(behavior.targets.items)
     return repeats >= config.min_repeats and repeats >= config.min_share * (repeats + new)

@@ -17,7 +17,7 @@ def ridge(
     outputs: Float[np.ndarray, "rows targets"],
     penalty: float | Float[np.ndarray, "columns"],
 ) -> Float[np.ndarray, "columns targets"]:
-    """The weights W that minimise |inputs W - outputs|^2 + penalty |W|^2.
+    """The weights W that minimize |inputs W - outputs|^2 + penalty |W|^2.
 
     Args:
         penalty: pull towards zero, one for all or one for each column.

@@ -24,7 +24,7 @@ def ridge_rows(
     factors: Float[np.ndarray, "items dim"],
     gram: Float[np.ndarray, "dim dim"],
 ) -> Float[np.ndarray, "rows dim"]:
-    """[B, D] float32: for each row the x that minimises sum_j weight_j (x . f_j)^2 - 2 target_j (x
+    """[B, D] float32: for each row the x that minimizes sum_j weight_j (x . f_j)^2 - 2 target_j (x
     . f_j) + x' gram x.
 
     Rows of less than half as many events as there are dimensions have an equation for each event

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 from metarec.data.relations import SPENT_AFTER
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.searches import words_of
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
@@ -59,10 +59,10 @@ class Search:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: SearchConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: SearchConfig | None = None
     ) -> Search:
         """Count what followed each word."""
-        config, context = config or cls.config, behaviour.context
+        config, context = config or cls.config, behavior.context
         assert context is not None, "fitted only where users searched"
         said = [words_of(text) for text in context.texts]
         asked = [[words_of(query) for query, _ in own] for own in context.queries]
@@ -70,8 +70,8 @@ class Search:
             {w for one in said for w in one} | {w for own in asked for q in own for w in q}
         )
         index = {word: place for place, word in enumerate(words)}
-        texts, rarity = _tf_idf(said, index, behaviour.n_items)
-        counts = _followed(behaviour, asked, index, config)
+        texts, rarity = _tf_idf(said, index, behavior.n_items)
+        counts = _followed(behavior, asked, index, config)
         total = np.asarray(counts.sum(1)).ravel()
         return cls(
             words=tuple(words),
@@ -202,13 +202,13 @@ def _tf_idf(
 
 
 def _followed(
-    behaviour: Behaviour,
+    behavior: Behavior,
     asked: Sequence[Sequence[Sequence[str]]],
     index: Mapping[str, int],
     config: SearchConfig,
 ) -> sp.csr_matrix:
     """[W, N] weighed acts that followed a query with each word."""
-    context = behaviour.context
+    context = behavior.context
     assert context is not None
     acts, rows, columns, data = context.acts, [], [], []
     order = np.lexsort((acts.times, acts.owners))
@@ -223,7 +223,7 @@ def _followed(
                 columns += [acts.items[act]] * len(words)
                 data += [config.decay**step] * len(words)
     return sp.csr_matrix(
-        (np.array(data, np.float32), (rows, columns)), shape=(len(index), behaviour.n_items)
+        (np.array(data, np.float32), (rows, columns)), shape=(len(index), behavior.n_items)
     )
 
 

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 from sklearn.utils.extmath import randomized_svd
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import LARGE
@@ -77,20 +77,20 @@ class SupportRidge:
     @classmethod
     def fit(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         rng: np.random.Generator,
         config: SupportRidgeConfig | None = None,
     ) -> SupportRidge:
         """Solve one dual ridge for each point."""
         config = config or cls.config
-        place, tastes = _feature_items(behaviour, rng, config)
-        histories, profiles, targets, pools, roots = _tasks(behaviour, rng, config.max_tasks)
+        place, tastes = _feature_items(behavior, rng, config)
+        histories, profiles, targets, pools, roots = _tasks(behavior, rng, config.max_tasks)
         mean = _mean(targets, roots)
         left, strength, directions = leading(
             targets, mean, roots, config.rank, int(rng.integers(2**31))
         )
         compressed = (left * strength).astype(np.float32)
-        points = _points(behaviour.horizon.pool)
+        points = _points(behavior.horizon.pool)
         blank = cls(
             points=points,
             weights=np.zeros((len(points), 0, 0), np.float32),
@@ -98,7 +98,7 @@ class SupportRidge:
             mean=mean,
             tastes=tastes,
             place=place,
-            relevant_from=behaviour.relevant_from,
+            relevant_from=behavior.relevant_from,
             config=config,
         )
         weights = [
@@ -273,17 +273,15 @@ def _points(pool: int) -> np.ndarray:
 
 
 def _feature_items(
-    behaviour: Behaviour, rng: np.random.Generator, config: SupportRidgeConfig
+    behavior: Behavior, rng: np.random.Generator, config: SupportRidgeConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which items are features, and their factors from a popularity-damped SVD of likes, scaled to
     unit mean square.
     """
-    liked = behaviour.histories.where(behaviour.is_liked(behaviour.histories)).matrix(
-        behaviour.n_items
-    )
+    liked = behavior.histories.where(behavior.is_liked(behavior.histories)).matrix(behavior.n_items)
     counts = np.asarray(liked.sum(0)).ravel()
     chosen = np.sort(np.argsort(-counts, kind="stable")[: config.max_items])
-    place = np.full(behaviour.n_items, -1, np.int64)
+    place = np.full(behavior.n_items, -1, np.int64)
     place[chosen] = np.arange(len(chosen))
     damped = liked[:, chosen].multiply(1.0 / np.sqrt(counts[chosen] + 20.0)).tocsr()
     dim = max(1, min(config.factors, min(damped.shape) - 1))
@@ -293,24 +291,24 @@ def _feature_items(
 
 
 def _tasks(
-    behaviour: Behaviour, rng: np.random.Generator, most: int
+    behavior: Behavior, rng: np.random.Generator, most: int
 ) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
     """Histories, profiles, targets [T, N], pools and, where users are weighed, the roots of the
     weights [T] of the tasks.
 
     Tasks are those with most to teach, reshuffled where order is free.
     """
-    lengths = behaviour.histories.lengths
-    able = np.flatnonzero(behaviour.pools < lengths)
+    lengths = behavior.histories.lengths
+    able = np.flatnonzero(behavior.pools < lengths)
     if len(able) > most:
         able = np.sort(rng.choice(able, most, replace=False, p=lengths[able] / lengths[able].sum()))
-    part = behaviour.users(able)
-    copies = 1 if behaviour.is_ordered else max(1, min(3, most // max(len(able), 1)))
+    part = behavior.users(able)
+    copies = 1 if behavior.is_ordered else max(1, min(3, most // max(len(able), 1)))
     tasks = [part.histories] + [part.histories.shuffled(rng) for _ in range(copies - 1)]
     targets = []
     for histories in tasks:
         asked = histories.after(part.pools)
-        targets.append(asked.where(part.is_wanted(asked)).matrix(behaviour.n_items))
+        targets.append(asked.where(part.is_wanted(asked)).matrix(behavior.n_items))
     roots = (
         None
         if part.weights is None

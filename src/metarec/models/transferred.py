@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.content import Content, ContentConfig, directions_of
 
@@ -25,14 +25,14 @@ class Transferred:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: ContentConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: ContentConfig | None = None
     ) -> Transferred:
-        """Nothing is learned here but popularity; `behaviour.taste` comes from the prior."""
-        taste = behaviour.taste
+        """Nothing is learned here but popularity; `behavior.taste` comes from the prior."""
+        taste = behavior.taste
         if taste is None:
-            taste = np.zeros((behaviour.n_items, 1), np.float32)
+            taste = np.zeros((behavior.n_items, 1), np.float32)
         config = config or cls.config
-        content = Content.fit(replace(behaviour, content=taste), rng, config)
+        content = Content.fit(replace(behavior, content=taste), rng, config)
         return cls(content=content, config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:

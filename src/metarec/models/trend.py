@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from metarec.data.event_times import MIN_EPOCH
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.base import EventsConfig, event_weights
 from metarec.models.config import setting
@@ -95,21 +95,21 @@ class Trend:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: TrendConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: TrendConfig | None = None
     ) -> Trend | None:
         """The trend at several moments; None where none is found or worth anything."""
-        if not has_clock(behaviour.whole):
+        if not has_clock(behavior.whole):
             return None
         config = config or TrendConfig()
-        chosen = _chosen(behaviour, rng, config)
+        chosen = _chosen(behavior, rng, config)
         if chosen is None:
             return None
         half_life, damping, weight = chosen
-        times = np.sort(behaviour.whole.times)
+        times = np.sort(behavior.whole.times)
         moments = np.unique(np.quantile(times, np.linspace(0, 1, config.moments + 1)[1:]))
-        if not _pays_within(behaviour, moments, chosen, rng, config):
+        if not _pays_within(behavior, moments, chosen, rng, config):
             moments = moments[-1:]
-        lifts, from_content = _lifts(behaviour, moments, half_life, damping, config)
+        lifts, from_content = _lifts(behavior, moments, half_life, damping, config)
         return cls(
             moments=moments,
             lifts=lifts,
@@ -188,16 +188,16 @@ def has_clock(histories: Histories) -> bool:
 
 
 def _lifts(
-    behaviour: Behaviour,
+    behavior: Behavior,
     moments: np.ndarray,
     half_life: float,
     damping: float,
     config: TrendConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
     """[G, N] log lifts at each moment, and [C + 1, G] what content says of them."""
-    events = behaviour.whole.where(behaviour.is_wanted(behaviour.whole))
-    weights = behaviour.weights_of(events.owners) * events.strengths
-    total = np.bincount(events.items, weights, behaviour.n_items)
+    events = behavior.whole.where(behavior.is_wanted(behavior.whole))
+    weights = behavior.weights_of(events.owners) * events.strengths
+    total = np.bincount(events.items, weights, behavior.n_items)
     faded = np.stack(
         [
             np.bincount(events.items, _left(weights, events.times, at, half_life), len(total))
@@ -206,7 +206,7 @@ def _lifts(
     )
     even = faded.sum(1, keepdims=True) * total / max(total.sum(), 1e-9)
     rough = np.log((faded + damping) / (even + damping))
-    columns, seen = with_one(behaviour.content.astype(np.float64)), total > 0
+    columns, seen = with_one(behavior.content.astype(np.float64)), total > 0
     from_content = ridge(columns[seen], rough[:, seen].T, config.content_regularization)
     told = np.exp(columns @ from_content).T
     lifts = np.log((faded + damping * told) / (even + damping))
@@ -225,15 +225,15 @@ def _left(weights: np.ndarray, times: np.ndarray, at: float, half_life: float) -
 
 
 def _chosen(
-    behaviour: Behaviour, rng: np.random.Generator, config: TrendConfig
+    behavior: Behavior, rng: np.random.Generator, config: TrendConfig
 ) -> tuple[float, float, float] | None:
     """Half-life in seconds, damping and weight; None where no trend gains."""
-    whole = behaviour.whole
+    whole = behavior.whole
     span = float(whole.times.max() - whole.times.min())
     cuts = np.quantile(whole.times, config.cuts)
     ends = [*cuts[1:], np.inf]
     gains = [
-        _gains(behaviour, cut, end, span, rng, config) for cut, end in zip(cuts, ends, strict=True)
+        _gains(behavior, cut, end, span, rng, config) for cut, end in zip(cuts, ends, strict=True)
     ]
     found = np.concatenate(gains, axis=1)  # [settings, users]
     if found.shape[1] < config.min_users:
@@ -253,7 +253,7 @@ def _chosen(
 
 
 def _gains(
-    behaviour: Behaviour,
+    behavior: Behavior,
     cut: float,
     end: float,
     span: float,
@@ -263,11 +263,11 @@ def _gains(
     """[settings, users] what each trend gains in NDCG@10 of what users took between two moments,
     by what was known before them.
     """
-    whole, n_items = behaviour.whole, behaviour.n_items
+    whole, n_items = behavior.whole, behavior.n_items
     before = whole.where(whole.times < cut)
-    past = replace(behaviour, histories=before, whole=before, cut=None, context=None)
+    past = replace(behavior, histories=before, whole=before, cut=None, context=None)
     met = np.bincount(before.items, minlength=n_items) > 0
-    is_asked = (whole.times >= cut) & (whole.times < end) & behaviour.is_wanted(whole)
+    is_asked = (whole.times >= cut) & (whole.times < end) & behavior.is_wanted(whole)
     asked = whole.where(is_asked & met[whole.items])
     most = min(config.max_users, MAX_CELLS // n_items)
     able = rng.permutation(np.flatnonzero(asked.lengths))[:most]
@@ -285,7 +285,7 @@ def _gains(
 
 
 def _pays_within(
-    behaviour: Behaviour,
+    behavior: Behavior,
     moments: np.ndarray,
     chosen: tuple[float, float, float],
     rng: np.random.Generator,
@@ -294,16 +294,16 @@ def _pays_within(
     """Whether users within training gain by the trend of their moment: asked for the second half of
     their items, with everything that other users did known, later acts too.
     """
-    (half_life, damping, weight), whole = chosen, behaviour.whole
-    most = min(config.max_users, MAX_CELLS // behaviour.n_items)
+    (half_life, damping, weight), whole = chosen, behavior.whole
+    most = min(config.max_users, MAX_CELLS // behavior.n_items)
     able = rng.permutation(np.flatnonzero(whole.lengths >= 2))[:most]
     is_asked = np.isin(whole.owners, able)
     place = np.arange(len(whole.items)) - whole.offsets[whole.owners]
     is_shown = is_asked & (place < whole.lengths[whole.owners] // 2)
     others = whole.where(~is_asked)
-    past = replace(behaviour, histories=others, whole=others, cut=None, context=None)
-    met = np.bincount(others.items, minlength=behaviour.n_items) > 0
-    is_wanted = is_asked & ~is_shown & behaviour.is_wanted(whole) & met[whole.items]
+    past = replace(behavior, histories=others, whole=others, cut=None, context=None)
+    met = np.bincount(others.items, minlength=behavior.n_items) > 0
+    is_wanted = is_asked & ~is_shown & behavior.is_wanted(whole) & met[whole.items]
     support, wanted = whole.where(is_shown).users(able), whole.where(is_wanted).users(able)
     told = np.flatnonzero(wanted.lengths)
     if len(told) < config.min_users:
@@ -318,7 +318,7 @@ def _pays_within(
     return bool(gains.mean() > max(config.min_t * gains.std() / np.sqrt(len(gains)), 1e-9))
 
 
-def _base(past: Behaviour, support: Histories, met: np.ndarray, config: TrendConfig) -> np.ndarray:
+def _base(past: Behavior, support: Histories, met: np.ndarray, config: TrendConfig) -> np.ndarray:
     """[B, N] log-scores of popularity and item k-NN; what is known or unmet comes last."""
     counts = np.bincount(past.whole.items, past.whole.strengths, past.n_items) + 0.5
     popularity = counts / counts.sum()

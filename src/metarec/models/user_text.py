@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec.data.schema import BadInput
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
@@ -58,7 +58,7 @@ class UserText:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: UserTextConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: UserTextConfig | None = None
     ) -> UserText:
         """Read training users at up to three lengths of history, and learn what they liked after
         their pool.
@@ -66,14 +66,14 @@ class UserText:
         Raises:
             BadInput: if no encoder reads them.
         """
-        config, words = config or cls.config, _words_of(behaviour)
-        able = np.flatnonzero(behaviour.targets.lengths > 0)
+        config, words = config or cls.config, _words_of(behavior)
+        able = np.flatnonzero(behavior.targets.lengths > 0)
         rows = np.sort(rng.choice(able, min(config.max_users, len(able)), replace=False))
-        targets = behaviour.targets.users(rows).matrix(behaviour.n_items)
-        supports = _supports(behaviour, rows, config.few_events)
-        told = behaviour.told_of(rows) * len(supports)
+        targets = behavior.targets.users(rows).matrix(behavior.n_items)
+        supports = _supports(behavior, rows, config.few_events)
+        told = behavior.told_of(rows) * len(supports)
         vectors = words.read(Histories.concat(supports), told)
-        own = None if behaviour.weights is None else behaviour.weights_of(rows)
+        own = None if behavior.weights is None else behavior.weights_of(rows)
         try:
             tower = UserTextTower.fit(
                 vectors,
@@ -83,7 +83,7 @@ class UserText:
                 config=config,
             )
         except NobodyToRead:  # in a fold of a handful of users; the gate sees what that is worth
-            tower = UserTextTower.blank(words.encoder.dim, behaviour.n_items)
+            tower = UserTextTower.blank(words.encoder.dim, behavior.n_items)
         return cls(tower=tower, users=(len(rows), len(able)), words=words, config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
@@ -245,7 +245,7 @@ class UserTextTower:
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, tried: tuple[float, ...]) -> tuple[np.ndarray, float]:
-    """Weights of the ridge with the least generalised cross-validation error (Golub, Heath & Wahba
+    """Weights of the ridge with the least generalized cross-validation error (Golub, Heath & Wahba
     1979), and its strength.
     """
     left, strength, right = np.linalg.svd(x.astype(np.float64), full_matrices=False)
@@ -262,13 +262,13 @@ def _ridge(x: np.ndarray, y: np.ndarray, tried: tuple[float, ...]) -> tuple[np.n
     return right.T @ (shrunk[:, None] * turned), best[1]
 
 
-def _words_of(behaviour: Behaviour) -> UsersInWords:
+def _words_of(behavior: Behavior) -> UsersInWords:
     """Who writes users and reads them.
 
     Raises:
         BadInput: if no encoder reads anything.
     """
-    words = behaviour.words
+    words = behavior.words
     if words is None or not words.encoder.dim:
         reader = "none" if words is None else words.encoder.name
         raise BadInput(
@@ -278,9 +278,9 @@ def _words_of(behaviour: Behaviour) -> UsersInWords:
     return words
 
 
-def _supports(behaviour: Behaviour, rows: np.ndarray, few: int) -> list[Histories]:
+def _supports(behavior: Behavior, rows: np.ndarray, few: int) -> list[Histories]:
     """What these users show after no events, a few, and all of the pool."""
-    pool, users, pools = behaviour.horizon.pool, behaviour.histories.users(rows), behaviour.pools
+    pool, users, pools = behavior.horizon.pool, behavior.histories.users(rows), behavior.pools
     lengths = sorted({0, min(few, pool), pool})
     return [users.first(np.minimum(length, pools[rows])) for length in lengths]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metarec.data.errors import BadInput
-from metarec.data.places import km_between
+from metarec.data.places import is_placed, km_between
 from metarec.recommendation.slate import Request
 
 
@@ -27,7 +27,7 @@ def hide_far(
     for row, request in enumerate(requests):
         if request.within_km is None:
             continue
-        if np.isnan(places[:, 0]).all():
+        if not is_placed(places).any():
             raise BadInput(
                 "the items of this model have no coordinates, so within_km cannot be heeded; leave "
                 "it out"

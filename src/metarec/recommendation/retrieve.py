@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.recommendation.candidates.retrieval import SIZES, Retrieval, each_once, joined
@@ -91,10 +91,10 @@ def candidates(
     return items, scores
 
 
-def fit_retrieval(model: FittedModel, behaviour: Behaviour, rng: np.random.Generator) -> Retrieval:
+def fit_retrieval(model: FittedModel, behavior: Behavior, rng: np.random.Generator) -> Retrieval:
     """As few candidates as give the exact slates of some training users."""
     retrieval = Retrieval.of(model.ensemble, rng)
-    asked = _some_users(behaviour, rng)
+    asked = _some_users(behavior, rng)
     users = [asked.rows(np.array([row])) for row in range(len(asked))]
     exact = [_scores_of_all(model, user) for user in users]
     for size in SIZES:
@@ -107,11 +107,11 @@ def fit_retrieval(model: FittedModel, behaviour: Behaviour, rng: np.random.Gener
     return retrieval
 
 
-def _some_users(behaviour: Behaviour, rng: np.random.Generator) -> UserBatch:
+def _some_users(behavior: Behavior, rng: np.random.Generator) -> UserBatch:
     """Training users after as many events as new users have, each support size in turn."""
-    drawn = rng.permutation(np.flatnonzero(behaviour.histories.lengths > 0))[:USERS]
-    shots = np.resize(behaviour.horizon.shots, len(drawn))
-    return behaviour.batch_of(drawn, behaviour.histories.users(drawn).first(shots))
+    drawn = rng.permutation(np.flatnonzero(behavior.histories.lengths > 0))[:USERS]
+    shots = np.resize(behavior.horizon.shots, len(drawn))
+    return behavior.batch_of(drawn, behavior.histories.users(drawn).first(shots))
 
 
 def _scores_of_all(model: FittedModel, user: UserBatch) -> np.ndarray:

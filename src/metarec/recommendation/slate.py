@@ -69,7 +69,7 @@ class Request:
             object.__setattr__(self, "history", events)
         km = self.within_km
         if km is not None and not (isinstance(km, int | float) and 0.0 < km < np.inf):
-            raise BadInput(f"within_km must be a number of kilometres above 0, got {shown(km)}")
+            raise BadInput(f"within_km must be a number of kilometers above 0, got {shown(km)}")
 
     def _check_fields(self) -> None:
         """A text where a list is meant would be read letter by letter."""

@@ -32,12 +32,12 @@ from metarec.recommendation.ensemble.prior import Prior
 from metarec.recommendation.ensemble.scorers import under
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.settings import Settings
-from metarec.runtime.artefacts import (
-    Artefact,
-    BrokenArtefact,
-    read_artefact,
+from metarec.runtime.artifacts import (
+    Artifact,
+    BrokenArtifact,
+    read_artifact,
     reading_whole,
-    write_artefact,
+    write_artifact,
 )
 from metarec.runtime.old_names import SAVED, with_current_names
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from metarec.models.rating_kernel import RatingConfig
 
 
-def to_artefact(model: FittedModel) -> Artefact:
+def to_artifact(model: FittedModel) -> Artifact:
     """Everything a recommender holds, sorted into JSON, arrays and tables."""
     training = model.training
     tables = {
@@ -63,7 +63,7 @@ def to_artefact(model: FittedModel) -> Artefact:
         "searches": training.relations.searches,
     }
     encoder = model.item_inputs.encoder.state()  # which reads all its weights
-    return Artefact(
+    return Artifact(
         config=_facts(model, encoder),
         arrays=_arrays(model, encoder),
         tables=tables,
@@ -128,7 +128,7 @@ def _arrays(model: FittedModel, encoder: EncoderState) -> dict[str, np.ndarray]:
 def save(model: FittedModel, folder: str | Path) -> None:
     """Write a model, whole or not at all."""
     _check_folder(folder)
-    write_artefact(folder, to_artefact(model))
+    write_artifact(folder, to_artifact(model))
 
 
 def load(folder: str | Path) -> FittedModel:
@@ -136,29 +136,29 @@ def load(folder: str | Path) -> FittedModel:
 
     Raises:
         FileNotFoundError: if there is none.
-        BrokenArtefact: if it cannot be read.
+        BrokenArtifact: if it cannot be read.
     """
     _check_folder(folder)
-    artefact = read_artefact(folder)
+    artifact = read_artifact(folder)
     with reading_whole(folder):
-        return from_artefact(artefact)
+        return from_artifact(artifact)
 
 
 def _check_folder(folder: Any) -> None:
     check_type("folder", folder, str | PathLike, "the folder of a model")
 
 
-def from_artefact(artefact: Artefact) -> FittedModel:
-    """The model that `to_artefact` sorted away.
+def from_artifact(artifact: Artifact) -> FittedModel:
+    """The model that `to_artifact` sorted away.
 
     Raises:
-        BrokenArtefact: if one is missing, as in a model that another version of metarec wrote.
+        BrokenArtifact: if one is missing, as in a model that another version of metarec wrote.
     """
     try:
-        _check_lengths(artefact)
-        model = FittedModel(**_parts(artefact))
+        _check_lengths(artifact)
+        model = FittedModel(**_parts(artifact))
     except (KeyError, TypeError) as error:
-        raise BrokenArtefact(
+        raise BrokenArtifact(
             f"the model cannot be read ({type(error).__name__}: {error}): another version of "
             f"metarec wrote it; "
             "fit again"
@@ -173,21 +173,21 @@ def _check_registered(names: Sequence[str]) -> None:
     """Whether every model that was fitted is one here; those that users add may not be."""
     for name in names:
         if not is_model(name):
-            raise BrokenArtefact(
+            raise BrokenArtifact(
                 f"the model {name!r} takes part and is not registered here: import the module that "
                 f"calls metarec.register_model({name!r}, ...), or install its package, then load"
             )
 
 
-def _check_lengths(artefact: Artefact) -> None:
+def _check_lengths(artifact: Artifact) -> None:
     """Whether there is a row of content and text for each item; a model of another catalog would
     give its scores to the wrong items.
     """
-    items = artefact.tables["catalog"].height
+    items = artifact.tables["catalog"].height
     for name in ("content", "text"):
-        if artefact.arrays[name].shape[0] != items:
-            raise BrokenArtefact(
-                f"the model holds {artefact.arrays[name].shape[0]} rows of {name} for {items} "
+        if artifact.arrays[name].shape[0] != items:
+            raise BrokenArtifact(
+                f"the model holds {artifact.arrays[name].shape[0]} rows of {name} for {items} "
                 f"items; restore it from a copy, or fit again"
             )
 
@@ -209,8 +209,8 @@ def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions
     return events
 
 
-def _parts(artefact: Artefact) -> dict[str, Any]:
-    config, arrays, tables = artefact.config, artefact.arrays, artefact.tables
+def _parts(artifact: Artifact) -> dict[str, Any]:
+    config, arrays, tables = artifact.config, artifact.arrays, artifact.tables
     names = current_ids(config["scorers"])
     _check_registered(names)  # before settings of models are read
     catalog, policy = Catalog(frame=tables["catalog"]), Policy.of_json(config["policy"])
@@ -218,7 +218,7 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
         "settings": _settings(config["settings"]),
         "version": config["version"],
         "catalog": catalog,
-        "training": _training(artefact, catalog, policy),
+        "training": _training(artifact, catalog, policy),
         "horizon": Horizon(**{**config["horizon"], "shots": tuple(config["horizon"]["shots"])}),
         "policy": policy,
         "item_inputs": _item_inputs(config["item_inputs"], arrays),
@@ -234,8 +234,8 @@ def _parts(artefact: Artefact) -> dict[str, Any]:
     }
 
 
-def _training(artefact: Artefact, catalog: Catalog, policy: Policy) -> Dataset:
-    facts, tables = artefact.config["data"], artefact.tables
+def _training(artifact: Artifact, catalog: Catalog, policy: Policy) -> Dataset:
+    facts, tables = artifact.config["data"], artifact.tables
     items = Catalog(frame=tables["items"])
     # As where events name no other items
     if items.frame is catalog.frame or items.frame.equals(catalog.frame):

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec.data.dataset import Dataset
-from metarec.data.places import degrees_of, location_of
+from metarec.data.places import degrees_of, is_placed, location_of
 from metarec.data.regions import Regions
 from metarec.data.schema import Catalog, Vocabulary
 from metarec.features.context_columns import ContextColumns
@@ -143,7 +143,7 @@ class RequestReader:
 
     @cached_property
     def _has_places(self) -> bool:
-        return not np.isnan(self.places[:, 0]).all()
+        return bool(is_placed(self.places).any())
 
     @cached_property
     def context_columns(self) -> ContextColumns:

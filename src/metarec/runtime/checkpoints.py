@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.runtime.artefacts import BrokenArtefact, read_arrays, write_arrays
+from metarec.runtime.artifacts import BrokenArtifact, read_arrays, write_arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Checkpoint:
     """Where a run stood."""
 
     arrays: dict[str, np.ndarray]
-    """Weights and optimiser state by name."""
+    """Weights and optimizer state by name."""
     facts: dict[str, Any]
     """Step, best score, settings: what JSON can hold."""
 
@@ -39,15 +39,15 @@ def read_checkpoint(path: str | Path, *, of: Mapping[str, Any] | None = None) ->
             counts as none.
 
     Raises:
-        BrokenArtefact: if the file is there but cannot be read.
+        BrokenArtifact: if the file is there but cannot be read.
     """
     place = Path(path)
     if not place.exists():
         return None
     try:
         arrays, facts = read_arrays(place)
-    except BrokenArtefact as error:
-        raise BrokenArtefact(f"{error}; delete it to start from the beginning") from error
+    except BrokenArtifact as error:
+        raise BrokenArtifact(f"{error}; delete it to start from the beginning") from error
     if any(facts.get(name) != value for name, value in (of or {}).items()):
         return None
     return Checkpoint(arrays=arrays, facts=facts)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from metarec.runtime.manifest import CONFIG, BrokenArtefact, read_manifest
+from metarec.runtime.manifest import CONFIG, BrokenArtifact, read_manifest
 
 REPORTS = "reports"
 """What was found out about a model may lie beside it, and goes with it when it is replaced."""
@@ -115,7 +115,7 @@ def check_place(folder: str | Path) -> None:
         raise FileExistsError(f"{str(place)!r} exists and is no metarec model; give another folder")
     try:
         files = read_manifest(place).files.values()
-    except BrokenArtefact as error:
+    except BrokenArtifact as error:
         raise FileExistsError(
             f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder"
         ) from error

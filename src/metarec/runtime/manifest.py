@@ -27,7 +27,7 @@ _OWN_KEYS = ("format", "digest", "files", "contents")
 _PIECE = 1 << 20
 
 
-class BrokenArtefact(ValueError):
+class BrokenArtifact(ValueError):
     """A model folder or checkpoint that cannot be read; the message names the file."""
 
 
@@ -77,27 +77,27 @@ def read_manifest(place: Path) -> Manifest:
     """What a folder's `config.json` says.
 
     Raises:
-        BrokenArtefact: if it is missing, unreadable, changed since it was written or of a later
+        BrokenArtifact: if it is missing, unreadable, changed since it was written or of a later
             format.
     """
     content = _read_json(place / CONFIG, place)
     if not isinstance(content, dict) or "files" not in content:
-        raise BrokenArtefact(f"{place / CONFIG} is not the configuration of a metarec model")
+        raise BrokenArtifact(f"{place / CONFIG} is not the configuration of a metarec model")
     version = content.get("format")
     if type(version) is not int or version not in READABLE:
-        raise BrokenArtefact(
+        raise BrokenArtifact(
             f"{place} was written in another format than "
             f"{' and '.join(map(str, READABLE))}; load it with the metarec that wrote it, or fit "
             f"again"
         )
     if version > 1 and content.get("digest") != _digest(content):
-        raise BrokenArtefact(
+        raise BrokenArtifact(
             f"{place / CONFIG} was changed since it was written; restore the folder from a copy"
         )
     try:
         return _manifest(content, version)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BrokenArtefact(
+        raise BrokenArtifact(
             f"{place / CONFIG} does not say what the files must be ({error})"
         ) from error
 
@@ -134,7 +134,7 @@ def _read_json(path: Path, place: Path) -> Any:
             raise ValueError("no plain file of a sensible size")
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=no_number)
     except (OSError, ValueError, RecursionError) as error:
-        raise BrokenArtefact(
+        raise BrokenArtifact(
             f"{path} is missing or unreadable; {str(place)!r} is no metarec model"
         ) from error
 
@@ -175,11 +175,11 @@ def check_sizes(place: Path, manifest: Manifest) -> None:
     """Whether every file is there, each of its size.
 
     Raises:
-        BrokenArtefact: if not.
+        BrokenArtifact: if not.
     """
     for one in manifest.files.values():
         if regular_size(place / one.file) != one.size:
-            raise BrokenArtefact(
+            raise BrokenArtifact(
                 f"{place / one.file} is missing or cut short; write the model again or restore "
                 f"the folder from a copy"
             )
@@ -189,16 +189,16 @@ def check_files(place: Path, manifest: Manifest) -> None:
     """Whether every file holds the bytes that were written.
 
     Raises:
-        BrokenArtefact: if not.
+        BrokenArtifact: if not.
     """
     check_sizes(place, manifest)
     for one in manifest.files.values():
         try:
             is_same = one.sha256 in (None, sha256_of(place / one.file))
         except OSError as error:
-            raise BrokenArtefact(f"{place / one.file} cannot be read ({error})") from error
+            raise BrokenArtifact(f"{place / one.file} cannot be read ({error})") from error
         if not is_same:
-            raise BrokenArtefact(
+            raise BrokenArtifact(
                 f"{place / one.file} was changed since it was written, by a fault of the disk or "
                 f"by hand; restore the folder from a copy, or fit again"
             )
@@ -216,16 +216,16 @@ def check_arrays(path: Path, manifest: Manifest, arrays: Mapping[str, np.ndarray
     """Whether arrays are of the types and shapes that were written, and hold numbers.
 
     Raises:
-        BrokenArtefact: if not.
+        BrokenArtifact: if not.
     """
     noted = manifest.arrays
     if noted is not None and set(noted) != set(arrays):
         odd = ", ".join(sorted(set(noted) ^ set(arrays))[:3])
-        raise BrokenArtefact(f"{path} does not hold the arrays it should hold (see {odd})")
+        raise BrokenArtifact(f"{path} does not hold the arrays it should hold (see {odd})")
     for name, found in array_facts(arrays).items():
         must = {**found, "finite": True} if noted is None else noted[name]
         if found != must and not (must == {**found, "finite": False}):
-            raise BrokenArtefact(
+            raise BrokenArtifact(
                 f"{path}: array {name!r} is {found['dtype']} {found['shape']}"
                 f"{'' if found['finite'] else ' with numbers that are none'}, not what was written"
             )
@@ -236,11 +236,11 @@ def check_rows(path: Path, name: str, manifest: Manifest) -> None:
     few bytes may claim millions.
 
     Raises:
-        BrokenArtefact: if not.
+        BrokenArtifact: if not.
     """
     rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
     if manifest.tables is not None and manifest.tables.get(name) != rows:
-        raise BrokenArtefact(f"{path} has {rows} rows, not the {manifest.tables.get(name)} written")
+        raise BrokenArtifact(f"{path} has {rows} rows, not the {manifest.tables.get(name)} written")
 
 
 def _is_finite(array: np.ndarray) -> bool:

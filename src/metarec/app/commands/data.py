@@ -34,8 +34,8 @@ def get(
     place = public.get(name, folder, source, progress=note)
     wanted = public.known(name)
     show(
-        {"name": name, "folder": str(place), "licence": wanted.licence},
-        f"{place}\nlicence: {wanted.licence}\nnext: metarec data check {place}",
+        {"name": name, "folder": str(place), "license": wanted.license},
+        f"{place}\nlicense: {wanted.license}\nnext: metarec data check {place}",
         as_json=as_json,
     )
 
@@ -55,7 +55,7 @@ def list_(as_json: Json = False) -> None:
                 {
                     "name": one.name,
                     "about": one.about,
-                    "licence": one.licence,
+                    "license": one.license,
                     "url": one.url,
                     "here": here[one.name],
                 }

@@ -60,7 +60,7 @@ class Demo:
     def run(self) -> None:
         """Go the whole way, and say what came of it."""
         from metarec.data.cleaning import read_clean
-        from metarec.runtime.artefacts import check_place
+        from metarec.runtime.artifacts import check_place
         from metarec.runtime.extras import require
 
         started = time.perf_counter()

@@ -78,7 +78,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Train a recommender: clean, read content, learn from behaviour, learn to adapt, save."""
+    """Train a recommender: clean, read content, learn from behavior, learn to adapt, save."""
 
     data: Source
     out: Annotated[
@@ -204,7 +204,7 @@ class Fit:
         """
         from metarec.data.schema import BadInput
         from metarec.recommender import Recommender
-        from metarec.runtime.artefacts import check_place
+        from metarec.runtime.artifacts import check_place
         from metarec.runtime.jobs import check_backend
 
         start = None if self.prior is None else Recommender.load(self.prior)

@@ -70,7 +70,7 @@ function ticks(low, high, about = 4) {
 
 /**
  * Quality against the number of events.
- * @param series [{name, ours, points: [{events, mean, low, high}]}]; ours are drawn in colour,
+ * @param series [{name, ours, points: [{events, mean, low, high}]}]; ours are drawn in color,
  *   the rest stands back.
  */
 export function curve(series, metric) {

@@ -21,7 +21,7 @@ const LITTLE = new Set([
 const TAG_KEYS = ["categories", "genres", "genre", "tags", "category"];
 
 /**
- * An item's own colour, the same wherever it is shown; ids as near as 50 and 51 lie anywhere on
+ * An item's own color, the same wherever it is shown; ids as near as 50 and 51 lie anywhere on
  * the wheel (FNV-1a, mixed).
  */
 function hue(itemId) {

@@ -234,7 +234,7 @@ function row(one, place, moved) {
       { class: "words" },
       el("h3", {}, one.title),
       line,
-      one.reasons?.length ? el("p", { class: "reason" }, inFavour(one.reasons)) : null,
+      one.reasons?.length ? el("p", { class: "reason" }, inFavor(one.reasons)) : null,
     ),
     shown.range && one.interval ? forecast(one) : uncertaintyMeter(one.uncertainty),
     el(
@@ -258,7 +258,7 @@ function row(one, place, moved) {
 }
 
 /** The strongest reason for an item; what speaks against it is told under "Why?". */
-const inFavour = (reasons) =>
+const inFavor = (reasons) =>
   reasons.find((reason) => !/^(although|尽管)/.test(reason)) || reasons[0];
 
 function movedBadge(moved) {

@@ -21,6 +21,16 @@ const PARTS = {
   r2d2: t`What you did so far`,
   content: t`What it is about`,
   wish: t`Your wish`,
+  user_text: t`Users described like you`,
+  friends: t`What users you know took`,
+  place: t`How near it is`,
+  local_knn: t`Users who go where you go`,
+  context: t`What is chosen in these circumstances`,
+  search: t`What others took who searched for this`,
+  repeat: t`What you took before`,
+  acceptance: t`Whether it is kept`,
+  trend: t`What is chosen lately`,
+  predicted_rating: t`How you would rate it`,
   cold_items: t`New here, and like you`,
 };
 

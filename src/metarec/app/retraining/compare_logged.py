@@ -78,7 +78,7 @@ def read_log(store: Store, scale: ValueScale, profiles: dict[str, dict[str, obje
 
 
 def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> list[Comparison]:
-    """Self-normalised and doubly robust estimates of both; none where too little was logged to
+    """Self-normalized and doubly robust estimates of both; none where too little was logged to
     decide by.
     """
     if len(log.requests) < MIN_SLATES:

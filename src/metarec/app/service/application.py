@@ -94,7 +94,7 @@ def create_app(
         shards: processes that score the catalog, a slice each; none: it is scored here.
 
     Raises:
-        BrokenArtefact: if the model cannot be read.
+        BrokenArtifact: if the model cannot be read.
         StoreUnavailable: if the store cannot be opened.
     """
     owned = store is None

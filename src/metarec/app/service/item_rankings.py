@@ -63,7 +63,7 @@ class ItemRankingRoutes(Routes):
         offset: Offset = 0,
         fields: Fields = "",
     ) -> Json:
-        """Items with the most acts in their favour."""
+        """Items with the most acts in their favor."""
         return await self._listed("popular", days, category, k, offset, fields)
 
     @route("GET", "/v1/items/trending", "read", **answers(schemas.RankedItems, 503))

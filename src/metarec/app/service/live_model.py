@@ -37,7 +37,7 @@ from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.ordering.rules import category_matrix
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
-from metarec.runtime.artefacts import BrokenArtefact, reading_whole
+from metarec.runtime.artifacts import BrokenArtifact, reading_whole
 
 log = logging.getLogger("metarec.service")
 
@@ -152,7 +152,7 @@ class Served:
 
     @cached_property
     def trained_counts(self) -> np.ndarray:
-        """[N] acts in favour of each item in training."""
+        """[N] acts in favor of each item in training."""
         events = self.model.training.interactions
         liked = events.frame.filter(events.acts()["sign"] > 0)
         rows = self.model.vocabulary.indexes(liked["item_id"])
@@ -209,7 +209,7 @@ class LiveModel:
         worker started anew during a bad promotion still serves.
 
         Raises:
-            BrokenArtefact: if no model can be read.
+            BrokenArtifact: if no model can be read.
         """
         self.registry, self._store, self._only = registry, store, only
         self._lock = threading.Lock()
@@ -228,7 +228,7 @@ class LiveModel:
             try:
                 with reading_whole(place):
                     return version, warm(Recommender.load(place))
-            except (BrokenArtefact, FileNotFoundError) as error:
+            except (BrokenArtifact, FileNotFoundError) as error:
                 log.error(
                     "a model cannot be read, trying the one before",
                     extra={"version": version, "problem": str(error)},

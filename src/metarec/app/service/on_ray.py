@@ -64,7 +64,7 @@ def application(args: Mapping[str, Any]) -> Any:
 
     Raises:
         BadInput: if they contradict each other, or there are more shards than items.
-        FileNotFoundError, BrokenArtefact: if there is no readable model.
+        FileNotFoundError, BrokenArtifact: if there is no readable model.
         StoreUnavailable: if the store cannot be opened.
     """
     settings = load_settings(None, **{"backend": RAY, **args})

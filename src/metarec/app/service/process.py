@@ -77,14 +77,14 @@ def check_can_serve(settings: ServiceSettings) -> None:
     """
     from metarec.feedback import open_store
     from metarec.feedback.registry import Registry
-    from metarec.runtime.artefacts import BrokenArtefact, read_rows, read_whole_config
+    from metarec.runtime.artifacts import BrokenArtifact, read_rows, read_whole_config
 
     registry = Registry(settings.model)
     broken: Exception | None = None
     for version in registry.ways_back():
         try:
             read_whole_config(registry.place_of(version))
-        except (BrokenArtefact, FileNotFoundError) as error:
+        except (BrokenArtifact, FileNotFoundError) as error:
             broken = broken or error
         else:
             if settings.shards > 1:  # what it imports is large, and else not needed here

@@ -78,7 +78,7 @@ def weight_of(cost: float, events: int) -> float:
 
 
 def pieces(weights: Sequence[float]) -> list[slice]:
-    """Cut a batch into neighbours that cost at most `PIECE` plain slates together, or are one
+    """Cut a batch into neighbors that cost at most `PIECE` plain slates together, or are one
     request.
     """
     cuts, filled = [0], 0.0

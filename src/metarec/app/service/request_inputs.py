@@ -10,7 +10,7 @@ from metarec.app.service import schemas
 from metarec.app.service.http import Json, answers
 from metarec.app.service.live_model import Served
 from metarec.app.service.routes import Routes, route
-from metarec.data.places import degrees_of, km_between
+from metarec.data.places import degrees_of, is_placed, km_between
 from metarec.models.context import Context
 from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
 from metarec.recommender import Recommender
@@ -59,7 +59,7 @@ def _columns(model: Recommender) -> list[dict[str, Any]]:
 def _places(served: Served) -> list[dict[str, Any]]:
     """Items far from each other, the first in the middle."""
     degrees = degrees_of(served.model.catalog.frame)
-    rows = np.flatnonzero(~np.isnan(degrees[:, 0]))
+    rows = np.flatnonzero(is_placed(degrees))
     middle = np.median(degrees[rows], axis=0)
     chosen = [int(rows[np.argmin(km_between(middle[None], degrees[rows]))])]
     nearest = km_between(degrees[chosen], degrees[rows])

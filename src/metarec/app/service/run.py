@@ -52,7 +52,7 @@ def serve(
 
     Raises:
         BadInput: if the settings contradict each other, or the port is another's.
-        FileNotFoundError, BrokenArtefact: if there is no readable model.
+        FileNotFoundError, BrokenArtifact: if there is no readable model.
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
     """
@@ -210,7 +210,7 @@ def _run_on_ray(settings: ServiceSettings, sockets: list[socket.socket]) -> None
 def worker() -> FastAPI:
     """The application of one worker process, from the settings handed down by `serve`."""
     from metarec.app.service.application import create_app
-    from metarec.runtime.artefacts import BrokenArtefact
+    from metarec.runtime.artifacts import BrokenArtifact
 
     settings = ServiceSettings.from_json(os.environ[HANDED_DOWN])
     set_up_worker(settings)
@@ -218,7 +218,7 @@ def worker() -> FastAPI:
         return create_app(settings)
     except (
         OSError,
-        BrokenArtefact,
+        BrokenArtifact,
     ) as error:  # a store that is away while a worker is replaced: the next one may find it
         logging.getLogger("metarec.service").error(
             "a worker cannot start", extra={"reason": str(error)}

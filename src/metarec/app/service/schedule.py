@@ -15,7 +15,7 @@ from metarec.app.service.settings import ServiceSettings
 from metarec.data.schema import BadInput
 from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
-from metarec.runtime.artefacts import BrokenArtefact
+from metarec.runtime.artifacts import BrokenArtifact
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -109,7 +109,7 @@ def _scheduled(model: str, store: str, data: str | None, *, keep: int) -> None:
         log.info("did not retrain", extra={"reason": str(error)})
     except (
         OSError,
-        BrokenArtefact,
+        BrokenArtifact,
     ) as error:  # a full disk, a store that is away: the model that serves goes on
         log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})
         raise SystemExit(1) from error

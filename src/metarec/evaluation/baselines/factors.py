@@ -46,7 +46,7 @@ def _fit(table: TrainingTable, dim: int, regularization: float, confidence: floa
         start=0.1 / float(np.sqrt(dim)),
         sweeps=SWEEPS,
     )
-    model = Als.fit(table.behaviour, np.random.default_rng(0), config)
+    model = Als.fit(table.behavior, np.random.default_rng(0), config)
     settings = {"dim": dim, "regularization": regularization, "confidence": confidence}
     return Variant(settings=settings, score_all=folding_in(model))
 

@@ -23,7 +23,7 @@ def _variants(table: TrainingTable) -> Iterator[Variant]:
     every = len(table.vocabulary)
     for shrinkage in (20.0, 100.0, 5.0):
         config = ItemKnnConfig(shrinkage=shrinkage, neighbors=every)
-        model = ItemKnn.fit(table.behaviour, np.random.default_rng(0), config)
+        model = ItemKnn.fit(table.behavior, np.random.default_rng(0), config)
         for neighbors in (200, 50, every):
             thinned = model.thinned(neighbors)
             for voters in ("liked", "seen") if table.data.interactions.has_values else ("liked",):

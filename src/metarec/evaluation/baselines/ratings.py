@@ -140,7 +140,7 @@ def _knn_variants(table: TrainingTable) -> Iterator[Variant]:
                         "shrink": shrink,
                         "pull": pull,
                     },
-                    score_all=_neighbour_predictor(offsets, similarity, pull),
+                    score_all=_neighbor_predictor(offsets, similarity, pull),
                 )
 
 
@@ -154,7 +154,7 @@ def _damped(
     return similarity.tocsr().multiply(counts).tocsr().astype(np.float32)
 
 
-def _neighbour_predictor(offsets: Offsets, similarity: csr_matrix, pull: float) -> ScoreAll:
+def _neighbor_predictor(offsets: Offsets, similarity: csr_matrix, pull: float) -> ScoreAll:
     strength = abs(similarity)
 
     def predict(support: Events) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The training events and requests over the same items: what every baseline reads.
 
-A baseline that is a model of `metarec.models` learns from `TrainingTable.behaviour`, in which every
+A baseline that is a model of `metarec.models` learns from `TrainingTable.behavior`, in which every
 liked event counts 1, as its paper has it.
 """
 
@@ -17,7 +17,7 @@ from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset
 from metarec.data.frames import id_order
 from metarec.data.schema import Vocabulary
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.events import EventReader
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
@@ -130,14 +130,14 @@ class TrainingTable:
         return _events(accepted, self.reader, len(self.vocabulary))
 
     @cached_property
-    def behaviour(self) -> Behaviour:
+    def behavior(self) -> Behavior:
         """What users liked, each event counting 1, and nothing else: no content, no profiles."""
-        return self.behaviour_of(only_liked=True)
+        return self.behavior_of(only_liked=True)
 
-    def behaviour_of(self, *, only_liked: bool) -> Behaviour:
+    def behavior_of(self, *, only_liked: bool) -> Behavior:
         """What users liked, or all they accepted, each event counting 1."""
         histories = self.events.plain(only_liked=only_liked)
-        return Behaviour(
+        return Behavior(
             histories=histories,
             profiles=np.zeros((len(histories), 0), np.float32),
             content=np.zeros((len(self.vocabulary), 1), np.float32),

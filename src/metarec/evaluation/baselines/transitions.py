@@ -48,7 +48,7 @@ class TransitionsAndCosine:
         config = ItemKnnConfig(
             shrinkage=COSINE_SHRINK, neighbors=max(len(self.table.vocabulary), 1)
         )
-        cosine = ItemKnn.fit(self.table.behaviour_of(only_liked=False), rng, config).similarity
+        cosine = ItemKnn.fit(self.table.behavior_of(only_liked=False), rng, config).similarity
         self.votes = count_followers(self.table) + cosine
 
     @property

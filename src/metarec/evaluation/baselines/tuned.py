@@ -1,7 +1,7 @@
 """Tuning that is fair to simple methods: every setting is chosen on validation new users, and
 popularity is mixed in.
 
-A neighbour or autoencoder score knows nothing at zero events and little at one; without a
+A neighbor or autoencoder score knows nothing at zero events and little at one; without a
 popularity prior it is a straw man. Each fit therefore tries its settings, each prior and several
 weights, and keeps the best mean NDCG@10 over all numbers of events: one choice for all of them.
 """

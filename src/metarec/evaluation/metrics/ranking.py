@@ -58,7 +58,7 @@ def find_hits(ranked: np.ndarray, is_relevant: np.ndarray) -> np.ndarray:
 
 
 def ndcg(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
-    """Normalised discounted cumulative gain, `sum_j hit_j / log2(j + 1)` over its best possible
+    """Normalized discounted cumulative gain, `sum_j hit_j / log2(j + 1)` over its best possible
     value; `[B]` in [0, 1].
 
     Jarvelin and Kekalainen 2002, with binary gains. The ideal list holds `min(k, relevant)` hits.

@@ -19,7 +19,11 @@ from metarec.recommendation.slate import Request
 
 @dataclass(kw_only=True)
 class Chance:
-    """A random order, and values drawn from the training values."""
+    """A random order, and values drawn from the training values.
+
+    Beside `baselines.simple.Random`, which gives an order alone: in a study, where a baseline that
+    predicts values is compared by their errors, chance has none to state.
+    """
 
     name: str = "chance"
     table: TrainingTable | None = field(default=None, init=False)

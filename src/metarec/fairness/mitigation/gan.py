@@ -46,7 +46,7 @@ class GanConfig:
     matching: float = 10.0
     """Weight of matching the discriminator's mean features."""
     dropout: float = 0.3
-    """Of the discriminator's input: it must not recognise single users."""
+    """Of the discriminator's input: it must not recognize single users."""
 
     def __post_init__(self) -> None:
         if min(self.noise, self.width, self.steps, self.batch) < 1:
@@ -71,7 +71,7 @@ class Generator(nn.Module):
             self.out.bias.copy_(torch.log(popularity + 1e-4))
 
     def logits(self, noise: Tensor, group: Tensor, length: Tensor) -> Tensor:
-        """[B, N] unnormalised log-chances; `group` is one-hot [B, G], `length` [B] a number of
+        """[B, N] unnormalized log-chances; `group` is one-hot [B, G], `length` [B] a number of
         events.
         """
         known = torch.cat([noise, group, length.log()[:, None]], dim=1)
@@ -130,7 +130,7 @@ def train_gan(
     Args:
         vectors: 0/1 [U, N], every row with at least one event.
         labels: [U] group of each user, 0 .. G-1.
-        rng: draws batches, noise and vectors; the networks are initialised from it too.
+        rng: draws batches, noise and vectors; the networks are initialized from it too.
 
     Raises:
         BadInput: if a user has no event.

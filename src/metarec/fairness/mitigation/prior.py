@@ -1,4 +1,4 @@
-"""A prior per group, regularised towards everyone's: what a group likes counts, as far as there is
+"""A prior per group, regularized towards everyone's: what a group likes counts, as far as there is
 evidence for it.
 
 Popularity learned from everyone is the taste of the majority. Each group gets its own, drawn

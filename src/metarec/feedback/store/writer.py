@@ -48,7 +48,7 @@ _LOCK_PAUSE, _AWAY_PAUSE = 0.002, 0.25
 
 @dataclass(kw_only=True)
 class Write:
-    """One thing to write: neighbours with the same body are handed to it together."""
+    """One thing to write: neighbors with the same body are handed to it together."""
 
     body: Body
     content: Any

@@ -1,4 +1,4 @@
-"""Bodies of a store's writes: rows of neighbouring writes go in one statement, each write gets its
+"""Bodies of a store's writes: rows of neighboring writes go in one statement, each write gets its
 own answer.
 """
 

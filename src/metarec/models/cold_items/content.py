@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 
 
 def read_content(content: np.ndarray, texts: np.ndarray | None, center: np.ndarray) -> np.ndarray:
@@ -28,16 +28,16 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     )
 
 
-def expected_likes(behaviour: Behaviour, known: np.ndarray) -> np.ndarray:
+def expected_likes(behavior: Behavior, known: np.ndarray) -> np.ndarray:
     """[C + 1] ridge regression from content to log likes over the items of `known`; the penalty by
-    generalised cross-validation.
+    generalized cross-validation.
     """
     likes = np.bincount(
-        behaviour.histories.items[behaviour.is_liked(behaviour.histories)],
-        minlength=behaviour.n_items,
+        behavior.histories.items[behavior.is_liked(behavior.histories)],
+        minlength=behavior.n_items,
     )
-    rows = known & (np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0)
-    x, y = behaviour.content[rows].astype(np.float64), np.log(likes[rows] + 0.5)
+    rows = known & (np.bincount(behavior.histories.items, minlength=behavior.n_items) > 0)
+    x, y = behavior.content[rows].astype(np.float64), np.log(likes[rows] + 0.5)
     mean_x, mean_y = x.mean(0), y.mean()
     x -= mean_x
     squares, turn = np.linalg.eigh(

@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.content import placed
@@ -49,29 +49,29 @@ class NewItemPlaces:
     @classmethod
     def fit(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         text: np.ndarray,
         rng: np.random.Generator,
         progress: Progress = silent,
         config: ColdItemsConfig | None = None,
     ) -> NewItemPlaces | None:
-        """Learn from the items of `behaviour`, each made new in turn; None where they are too few
+        """Learn from the items of `behavior`, each made new in turn; None where they are too few
         or nothing is known of what they are.
         """
-        histories, config = behaviour.histories, config or ColdItemsConfig()
-        liked = np.unique(histories.items[behaviour.is_liked(histories)])
-        if len(liked) < config.min_likers * config.folds or not behaviour.content.shape[1]:
+        histories, config = behavior.histories, config or ColdItemsConfig()
+        liked = np.unique(histories.items[behavior.is_liked(histories)])
+        if len(liked) < config.min_likers * config.folds or not behavior.content.shape[1]:
             return None
         if len(histories) > config.max_users:
             some = rng.permutation(len(histories))[: config.max_users]
-            behaviour = behaviour.users(np.sort(some))
+            behavior = behavior.users(np.sort(some))
         texts = text.astype(np.float32) if text.shape[1] else None
         learners = [
-            fit_new_items(behaviour, rng, texts=texts, progress=progress, config=config)
+            fit_new_items(behavior, rng, texts=texts, progress=progress, config=config)
             for _ in range(config.learners)
         ]
-        met = np.bincount(histories.items, minlength=behaviour.n_items) > 0
-        return cls.from_arrays(_arrays(learners, np.flatnonzero(~met)), behaviour.content, text)
+        met = np.bincount(histories.items, minlength=behavior.n_items) > 0
+        return cls.from_arrays(_arrays(learners, np.flatnonzero(~met)), behavior.content, text)
 
     def with_content(self, content: np.ndarray, text: np.ndarray) -> NewItemPlaces:
         """The same learners for a catalog of `content` [N', C] and `text` [N', E]: old items first,

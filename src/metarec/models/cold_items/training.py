@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.content import expected_likes, read_content, unit_rows, with_expected
@@ -34,14 +34,14 @@ class ItemTasks:
     """Items of one fold at a time, with a few raters shown and all who liked them asked."""
 
     new_items: NewItems
-    behaviour: Behaviour
+    behavior: Behavior
     folds: np.ndarray
     """[N] fold of each item."""
 
     @cached_property
     def users(self) -> list[ItemFeatures]:
         """Everyone, described without the items of each fold."""
-        histories, rng = self.behaviour.histories, np.random.default_rng(0)
+        histories, rng = self.behavior.histories, np.random.default_rng(0)
         return [
             ItemFeatures.of(
                 self.new_items.describe(histories.where(self.folds[histories.items] != fold)),
@@ -55,15 +55,15 @@ class ItemTasks:
     def expected(self) -> list[np.ndarray]:
         """For each fold, the likes that content is expected to get by the items of all others."""
         return [
-            expected_likes(self.behaviour, self.folds != fold)
+            expected_likes(self.behavior, self.folds != fold)
             for fold in range(self.new_items.config.folds)
         ]
 
     @cached_property
     def raters(self) -> Histories:
         """By item, who met it and how they liked it."""
-        seen = self.new_items.scale.transform(self.behaviour.histories, "liking")
-        return by_item(seen, np.zeros(len(seen.items)), self.behaviour.n_items)
+        seen = self.new_items.scale.transform(self.behavior.histories, "liking")
+        return by_item(seen, np.zeros(len(seen.items)), self.behavior.n_items)
 
     @cached_property
     def eligible(self) -> list[np.ndarray]:
@@ -87,7 +87,7 @@ class ItemTasks:
         if len(items) < 2 or not len(likers):
             return None
         test_users = rng.permutation(likers)[:most]
-        place = np.full(len(self.behaviour.histories), -1)
+        place = np.full(len(self.behavior.histories), -1)
         place[test_users] = np.arange(len(test_users))
         at = on_device(place)[batch.query.items]
         assert batch.query.is_candidate is not None, "raters shown are no candidates"
@@ -97,7 +97,7 @@ class ItemTasks:
             is_real=batch.query.is_real & (at >= 0),
             is_candidate=batch.query.is_candidate[:, on_device(test_users)],
         )
-        histories = self.behaviour.histories.users(test_users)
+        histories = self.behavior.histories.users(test_users)
         shown = histories.where(self.folds[histories.items] != HELD_OUT)
         likeness = self.new_items.likeness(self.new_items.texts[items], shown)
         return HeldOut(
@@ -131,7 +131,7 @@ class ItemTasks:
         shots = np.minimum(shots, raters.lengths // 2)
         shown, asked = raters.first(shots), raters.after(shots)
         asked = asked.where(asked.values > 0)
-        is_candidate = np.ones((len(items), len(self.behaviour.histories)), bool)
+        is_candidate = np.ones((len(items), len(self.behavior.histories)), bool)
         is_candidate[shown.owners, shown.items] = False
         rows = asked.padded()
         query = Query(
@@ -140,7 +140,7 @@ class ItemTasks:
             is_real=on_device(rows.is_real),
             is_candidate=on_device(is_candidate),
         )
-        profile = with_expected(self.behaviour.content[items], self.expected[fold])
+        profile = with_expected(self.behavior.content[items], self.expected[fold])
         return TaskBatch(
             support=padded_support(shown, profile, config.max_raters),
             query=query,
@@ -149,7 +149,7 @@ class ItemTasks:
 
 
 def fit_new_items(
-    behaviour: Behaviour,
+    behavior: Behavior,
     rng: np.random.Generator,
     *,
     name: str = "bayesian_ridge",
@@ -160,7 +160,7 @@ def fit_new_items(
     config: ColdItemsConfig | None = None,
     progress: Progress = silent,
 ) -> NewItems:
-    """Meta-train on the items of `behaviour`, each made new in turn.
+    """Meta-train on the items of `behavior`, each made new in turn.
 
     Args:
         texts: [N, E] the items' text embeddings in full, which are read beside their content,
@@ -168,22 +168,22 @@ def fit_new_items(
     """
     config = config or ColdItemsConfig()
     training = training or config.training
-    behaviour, texts, center = _described(behaviour, texts)
-    columns = columns or ItemColumns.fit(behaviour, rng, config)
+    behavior, texts, center = _described(behavior, texts)
+    columns = columns or ItemColumns.fit(behavior, rng, config)
     draft = NewItems(
         name=name,
         prior={},
-        factors=np.concatenate([columns.factors, columns.content(behaviour.content)], axis=1),
-        scale=ValueScale.fit(behaviour, config),
+        factors=np.concatenate([columns.factors, columns.content(behavior.content)], axis=1),
+        scale=ValueScale.fit(behavior, config),
         settings=settings or {},
-        expected=expected_likes(behaviour, np.ones(behaviour.n_items, bool)),
+        expected=expected_likes(behavior, np.ones(behavior.n_items, bool)),
         center=center,
         texts=texts,
         weights=LEARNER_ALONE,
         config=config,
     )
-    folds = rng.integers(0, config.folds, behaviour.n_items)
-    tasks = ItemTasks(new_items=draft, behaviour=behaviour, folds=folds)
+    folds = rng.integers(0, config.folds, behavior.n_items)
+    tasks = ItemTasks(new_items=draft, behavior=behavior, folds=folds)
     held_out = tasks.held_out(np.random.default_rng(0))
 
     if held_out is None:
@@ -197,16 +197,16 @@ def fit_new_items(
 
 
 def _described(
-    behaviour: Behaviour, texts: np.ndarray | None
-) -> tuple[Behaviour, np.ndarray, np.ndarray]:
+    behavior: Behavior, texts: np.ndarray | None
+) -> tuple[Behavior, np.ndarray, np.ndarray]:
     """What happened to items described by their content and texts, the vectors by which likeness is
     told [N, E], and the middle they are measured from [E].
     """
-    lengthened = unit_rows(behaviour.content if texts is None else texts)
-    has_events = np.bincount(behaviour.histories.items, minlength=behaviour.n_items) > 0
+    lengthened = unit_rows(behavior.content if texts is None else texts)
+    has_events = np.bincount(behavior.histories.items, minlength=behavior.n_items) > 0
     center = lengthened[has_events].mean(0)
-    content = read_content(behaviour.content, texts, center)
-    return replace(behaviour, content=content), unit_rows(lengthened - center), center
+    content = read_content(behavior.content, texts, center)
+    return replace(behavior, content=content), unit_rows(lengthened - center), center
 
 
 def _trained(
@@ -222,7 +222,7 @@ def _trained(
         tasks,
         tasks.users[0],
         rng=rng,
-        profile=tasks.behaviour.content.shape[1] + 1,
+        profile=tasks.behavior.content.shape[1] + 1,
         progress=progress,
         training=training,
         validate=validate,

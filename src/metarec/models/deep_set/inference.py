@@ -93,7 +93,7 @@ class ServedNetwork:
         ) in self._blocks:  # causal: the token of the last event sees all events and no padding
             tokens_BTD = block(tokens_BTD)
         last_BD = tokens_BTD[up_to(len(tokens_BTD), lengths_B), lengths_B]
-        return wanted_BD + functional.linear(_normalised(last_BD), *self._attended)
+        return wanted_BD + functional.linear(_normalized(last_BD), *self._attended)
 
 
 class _ServedBlock:
@@ -113,7 +113,7 @@ class _ServedBlock:
         self._feed = _two_layers(block.norm_feed, block.feed_forward)
 
     def __call__(self, x_BTD: Tensor) -> Tensor:
-        sides_BTSHd = functional.linear(_normalised(x_BTD), *self._ask).view(
+        sides_BTSHd = functional.linear(_normalized(x_BTD), *self._ask).view(
             *x_BTD.shape[:2], 3, self._heads, -1
         )
         query, key, value = sides_BTSHd.permute(2, 0, 3, 1, 4)
@@ -125,10 +125,10 @@ class _ServedBlock:
 def _read(layers: tuple[Layer, Layer], x: Tensor) -> Tensor:
     """Norm, layer, GELU, layer."""
     first, second = layers
-    return functional.linear(functional.gelu(functional.linear(_normalised(x), *first)), *second)
+    return functional.linear(functional.gelu(functional.linear(_normalized(x), *first)), *second)
 
 
-def _normalised(x: Tensor) -> Tensor:
+def _normalized(x: Tensor) -> Tensor:
     return functional.layer_norm(x, x.shape[-1:])
 
 

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories, PaddedHistories
 from metarec.models.attention import Block, LayerNorm
 from metarec.models.config import ModelConfig, setting
@@ -179,34 +179,34 @@ def _reader(width: int, dim: int, dropout: float) -> nn.Sequential:
 
 
 def train_network(
-    behaviour: Behaviour, sizes: DeepSetConfig, rng: np.random.Generator
+    behavior: Behavior, sizes: DeepSetConfig, rng: np.random.Generator
 ) -> DeepSetNetwork:
     """Train on every user who liked something after their pool, keeping the state that served
     held-out users best.
     """
-    with torch.random.fork_rng(devices=[]), one_thread(wanted=behaviour.n_items < MANY_ITEMS):
+    with torch.random.fork_rng(devices=[]), one_thread(wanted=behavior.n_items < MANY_ITEMS):
         torch.manual_seed(int(rng.integers(2**31)))
-        network, steps = _new_network(behaviour, sizes), sizes.steps_for(len(behaviour.histories))
-        optimizer = _optimizer(network, behaviour.n_items, sizes)
+        network, steps = _new_network(behavior, sizes), sizes.steps_for(len(behavior.histories))
+        optimizer = _optimizer(network, behavior.n_items, sizes)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=sizes.lr, total_steps=steps, pct_start=0.1, final_div_factor=20.0
         )
-        able = rng.permutation(np.flatnonzero(behaviour.targets.lengths > 0))
+        able = rng.permutation(np.flatnonzero(behavior.targets.lengths > 0))
         watch, learn = np.split(able, [min(sizes.held_out, len(able) // 10)])
         if not len(learn):  # the one user who could teach it is held out
             return network.eval()
-        weights = None if behaviour.weights is None else behaviour.weights[learn]
+        weights = None if behavior.weights is None else behavior.weights[learn]
         chance = None if weights is None else weights / weights.sum()
 
         def loss(done: int) -> Tensor:  # noqa: ARG001
             count = min(sizes.users_per_step, len(learn))
             users = rng.choice(learn, count, replace=False, p=chance)
-            return _episode_loss(network.train(), behaviour, users, rng)
+            return _episode_loss(network.train(), behavior, users, rng)
 
         def quality() -> float:
             with torch.inference_mode():
                 seeded = np.random.default_rng(0)
-                return -float(_episode_loss(network.eval(), behaviour, watch, seeded))
+                return -float(_episode_loss(network.eval(), behavior, watch, seeded))
 
         looks = Watch(
             quality=quality, state=lambda: weights_of(network), every=sizes.evaluate_every
@@ -238,15 +238,15 @@ def _optimizer(
     )
 
 
-def _new_network(behaviour: Behaviour, sizes: DeepSetConfig) -> DeepSetNetwork:
-    counts = np.bincount(behaviour.targets.items, minlength=behaviour.n_items) + 0.5
+def _new_network(behavior: Behavior, sizes: DeepSetConfig) -> DeepSetNetwork:
+    counts = np.bincount(behavior.targets.items, minlength=behavior.n_items) + 0.5
     log_popularity = on_device(np.log(counts / counts.sum()).astype(np.float32))
     shares = np.linspace(0, 1, sizes.value_levels + 1)[1:-1]
-    edges = np.unique(np.quantile(behaviour.histories.values, shares))
+    edges = np.unique(np.quantile(behavior.histories.values, shares))
     return DeepSetNetwork(
-        on_device(behaviour.content),
-        behaviour.profiles.shape[1],
-        behaviour.horizon.pool,
+        on_device(behavior.content),
+        behavior.profiles.shape[1],
+        behavior.horizon.pool,
         log_popularity,
         on_device(edges.astype(np.float32)),
         sizes,
@@ -254,19 +254,19 @@ def _new_network(behaviour: Behaviour, sizes: DeepSetConfig) -> DeepSetNetwork:
 
 
 def _episode_loss(
-    network: DeepSetNetwork, behaviour: Behaviour, users: np.ndarray, rng: np.random.Generator
+    network: DeepSetNetwork, behavior: Behavior, users: np.ndarray, rng: np.random.Generator
 ) -> Tensor:
     """Multi-positive softmax over the catalog without the pool; a user counts by how much they
     liked.
     """
-    histories = behaviour.histories.users(users)
-    histories = histories if behaviour.is_ordered else histories.shuffled(rng)
-    pools = behaviour.pools[users]
+    histories = behavior.histories.users(users)
+    histories = histories if behavior.is_ordered else histories.shuffled(rng)
+    pools = behavior.pools[users]
     pool, asked = histories.first(pools), histories.after(pools)
-    liked = asked.where(behaviour.is_wanted(asked))
+    liked = asked.where(behavior.is_wanted(asked))
     items_ND = network.items()
     embedded = network.users(
-        *padded_support(pool, network.pool), on_device(behaviour.profiles[users]), items_ND
+        *padded_support(pool, network.pool), on_device(behavior.profiles[users]), items_ND
     )
     drawn = rng.integers(
         1, np.maximum(pools, 1)[:, None] + 1, (len(users), network.sizes.prefixes - 1)
@@ -276,9 +276,9 @@ def _episode_loss(
     )
     chosen = embedded.gather(1, on_device(prefixes)[..., None].expand(-1, -1, embedded.shape[-1]))
     sampled = network.sizes.sampled
-    columns, log_weight = _columns(behaviour.n_items, liked.items, sampled, rng)
+    columns, log_weight = _columns(behavior.n_items, liked.items, sampled, rng)
     scores = network.score(chosen, items_ND, columns) + log_weight
-    shape = (len(users), behaviour.n_items)
+    shape = (len(users), behavior.n_items)
     is_shown, is_liked = np.zeros(shape, bool), np.zeros(shape, np.float32)
     is_shown[pool.owners, pool.items], is_liked[liked.owners, liked.items] = True, 1.0
     banned, wanted = on_device(is_shown), on_device(is_liked)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.base import by_columns
 from metarec.models.config import configured
@@ -31,11 +31,11 @@ class DeepSet:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: DeepSetConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: DeepSetConfig | None = None
     ) -> DeepSet:
         """Train it on the training users as new users."""
         config = config or cls.config
-        return cls(network=train_network(behaviour, config, rng), config=config)
+        return cls(network=train_network(behavior, config, rng), config=config)
 
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None

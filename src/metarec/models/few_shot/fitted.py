@@ -1,4 +1,4 @@
-"""A meta-learner fitted on behaviour: histories in, scores of the whole catalog out, saved as named
+"""A meta-learner fitted on behavior: histories in, scores of the whole catalog out, saved as named
 arrays.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.few_shot.adapt import stacked
 from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures
@@ -56,7 +56,7 @@ class FittedLearner:
     @classmethod
     def fit(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         rng: np.random.Generator,
         *,
         name: str = "deep_kernel",
@@ -70,18 +70,18 @@ class FittedLearner:
         """Meta-train on the training users' tasks.
 
         Args:
-            columns: of the same behaviour, where several learners share them.
+            columns: of the same behavior, where several learners share them.
             training: how the prior is learned; as the method has it by default.
-            validate: quality on users outside of `behaviour`, higher is better; the best prior
+            validate: quality on users outside of `behavior`, higher is better; the best prior
                 seen is kept.
 
         Raises:
             NobodyToAsk: if no history is long enough to be a task.
         """
         config = training or get_method(name).training
-        columns = columns or ItemColumns.fit(behaviour, rng, config)
-        draft = cls._draft(behaviour, columns, name, objective, settings, config)
-        tasks = draft._tasks(behaviour, config)
+        columns = columns or ItemColumns.fit(behavior, rng, config)
+        draft = cls._draft(behavior, columns, name, objective, settings, config)
+        tasks = draft._tasks(behavior, config)
 
         def quality(prior: Prior) -> float:
             return validate(replace(draft, prior=prior)) if validate else 0.0
@@ -93,29 +93,29 @@ class FittedLearner:
             training=config,
             rng=rng,
             progress=progress,
-            profile=behaviour.profiles.shape[1],
+            profile=behavior.profiles.shape[1],
             validate=quality if validate else None,
         )
         return replace(draft, prior=prior)
 
-    def _tasks(self, behaviour: Behaviour, config: Training) -> FewShotTasks:
+    def _tasks(self, behavior: Behavior, config: Training) -> FewShotTasks:
         """Each training user's, as the learner sees them."""
         return FewShotTasks(
-            histories=self.scale.transform(behaviour.histories, self.view),
-            n_items=behaviour.n_items,
-            profiles=behaviour.profiles if behaviour.profiles.shape[1] else None,
-            pool=behaviour.horizon.pool,
+            histories=self.scale.transform(behavior.histories, self.view),
+            n_items=behavior.n_items,
+            profiles=behavior.profiles if behavior.profiles.shape[1] else None,
+            pool=behavior.horizon.pool,
             liked_only=self.objective == "ranking",
-            in_order=behaviour.is_ordered,
+            in_order=behavior.is_ordered,
             query_most=config.query_most,
             no_support=config.no_support,
-            weights=behaviour.weights,
+            weights=behavior.weights,
         )
 
     @classmethod
     def untrained(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         rng: np.random.Generator,
         *,
         name: str,
@@ -123,18 +123,18 @@ class FittedLearner:
         settings: dict[str, Any] | None = None,
         config: InputsConfig | None = None,
     ) -> FittedLearner:
-        """The learner as it starts, for behaviour too scant to make tasks of."""
+        """The learner as it starts, for behavior too scant to make tasks of."""
         config = config or get_method(name).training
-        columns = ItemColumns.fit(behaviour, rng, config)
-        draft = cls._draft(behaviour, columns, name, objective, settings, config)
+        columns = ItemColumns.fit(behavior, rng, config)
+        draft = cls._draft(behavior, columns, name, objective, settings, config)
         draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        prior = draft.learner.init(draft.items, behaviour.profiles.shape[1], draw)
+        prior = draft.learner.init(draft.items, behavior.profiles.shape[1], draw)
         return replace(draft, prior={name: on_device(value) for name, value in prior.items()})
 
     @classmethod
     def _draft(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         columns: ItemColumns,
         name: str,
         objective: Objective,
@@ -146,9 +146,9 @@ class FittedLearner:
             objective=objective,
             prior={},
             columns=columns,
-            scale=ValueScale.fit(behaviour, config),
+            scale=ValueScale.fit(behavior, config),
             settings=settings or {},
-            items=_items(columns, behaviour.content, get_method(name), config.anchors),
+            items=_items(columns, behavior.content, get_method(name), config.anchors),
         )
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.models.few_shot.factors import collaborative_factors, unit_scaled
 from metarec.models.few_shot.inputs_config import DEFAULTS, InputsConfig
 from metarec.models.ridge import from_content, with_one
@@ -39,24 +39,24 @@ class ItemColumns:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: InputsConfig = DEFAULTS
+        cls, behavior: Behavior, rng: np.random.Generator, config: InputsConfig = DEFAULTS
     ) -> ItemColumns:
         """Learn from training users only."""
-        histories = behaviour.histories
-        liked = histories.where(behaviour.is_liked(histories))
-        counted = behaviour.targets if behaviour.is_ordered else liked
-        counts = np.bincount(counted.items, minlength=behaviour.n_items)
-        known = np.bincount(liked.items, minlength=behaviour.n_items) >= config.known_from
+        histories = behavior.histories
+        liked = histories.where(behavior.is_liked(histories))
+        counted = behavior.targets if behavior.is_ordered else liked
+        counts = np.bincount(counted.items, minlength=behavior.n_items)
+        known = np.bincount(liked.items, minlength=behavior.n_items) >= config.known_from
         popularity = np.log(counts + 0.5)
         popularity = (popularity - (popularity[known].mean() if known.any() else 0.0)).astype(
             np.float32
         )
-        met = liked.matrix(behaviour.n_items)
+        met = liked.matrix(behavior.n_items)
         factors = unit_scaled(
             collaborative_factors(met, config.factors, rng=rng, damping=config.factor_damping)
         )
-        center = behaviour.content.mean(0).astype(np.float32)
-        projection = _leading(behaviour.content - center, config.content_columns)
+        center = behavior.content.mean(0).astype(np.float32)
+        projection = _leading(behavior.content - center, config.content_columns)
         columns = cls(
             factors=factors,
             popularity=popularity,
@@ -64,7 +64,7 @@ class ItemColumns:
             projection=projection,
             cold=np.zeros((projection.shape[1] + 1, factors.shape[1] + 1), np.float32),
         )
-        projected = columns.content(behaviour.content)
+        projected = columns.content(behavior.content)
         targets = np.concatenate([factors, popularity[:, None]], axis=1)[known]
         pull = config.content_regularization
         cold = from_content(projected[known], targets, pull).astype(np.float32)
@@ -135,15 +135,15 @@ class ItemColumns:
         )
 
 
-def _leading(centred: np.ndarray, most: int) -> np.ndarray:
+def _leading(centered: np.ndarray, most: int) -> np.ndarray:
     """[C, <= most] leading principal directions, scaled so that projected rows have unit mean
     square length.
     """
-    if not centred.size or not np.abs(centred).max() > 0:
-        return np.zeros((centred.shape[1], 0), np.float32)
-    _, directions = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
+    if not centered.size or not np.abs(centered).max() > 0:
+        return np.zeros((centered.shape[1], 0), np.float32)
+    _, directions = np.linalg.eigh(centered.T.astype(np.float64) @ centered)
     leading = directions[:, ::-1][:, :most]
-    length = np.sqrt(np.square(centred @ leading).sum(1).mean())
+    length = np.sqrt(np.square(centered @ leading).sum(1).mean())
     return np.asarray(leading / length, dtype=np.float32)
 
 

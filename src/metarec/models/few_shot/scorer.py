@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.few_shot.fitted import FittedLearner
 from metarec.models.few_shot.learner import Objective
@@ -86,17 +86,17 @@ class Learned:
 
     @classmethod
     def fit(
-        cls, behaviour: Behaviour, rng: np.random.Generator, config: LearnedConfig | None = None
+        cls, behavior: Behavior, rng: np.random.Generator, config: LearnedConfig | None = None
     ) -> Learned:
         """Meta-train it to rank, on the training users as new users."""
         config = config or cls.config
         try:
             learner = FittedLearner.fit(
-                behaviour, rng, name=cls.method, settings=config.own, training=config
+                behavior, rng, name=cls.method, settings=config.own, training=config
             )
         except NobodyToAsk:  # in a fold of a handful of users; the gate sees what that is worth
             learner = FittedLearner.untrained(
-                behaviour, rng, name=cls.method, settings=config.own, config=config
+                behavior, rng, name=cls.method, settings=config.own, config=config
             )
         return cls(learner=learner, config=config)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.few_shot.inputs_config import DEFAULTS, InputsConfig
 from metarec.models.offsets import Offsets
@@ -35,11 +35,11 @@ class ValueScale:
     """Standard deviation of what item offsets leave unexplained."""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour, config: InputsConfig = DEFAULTS) -> ValueScale:
+    def fit(cls, behavior: Behavior, config: InputsConfig = DEFAULTS) -> ValueScale:
         """Learn the scale, and each item's offset, from training events."""
-        histories, values = behaviour.histories, behaviour.histories.values.astype(np.float64)
+        histories, values = behavior.histories, behavior.histories.values.astype(np.float64)
         low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
-        liked = behaviour.is_liked(histories)
+        liked = behavior.is_liked(histories)
         middle = (
             max(low - 1.0, 0.0)
             if liked.all()
@@ -49,7 +49,7 @@ class ValueScale:
         )
         offsets = Offsets.of(
             histories,
-            behaviour.n_items,
+            behavior.n_items,
             item_damping=config.item_damping,
             user_damping=config.user_damping,
             rounds=config.offset_rounds,

@@ -32,7 +32,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.inner_loop import Params
 from metarec.models.transformer.inner_loop import DOWN, InnerLoop, Support, Vectors, moving_of
@@ -60,7 +60,7 @@ class AdaptiveDecoder(Transformer):
     @classmethod
     def _trained(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         reader: SequenceReader,
         data: TrainingSet,
         asked: TrainingSet,
@@ -69,8 +69,8 @@ class AdaptiveDecoder(Transformer):
     ) -> Self:
         """The decoder as always, and meta-training from there."""
         assert isinstance(config, AdaptiveConfig), "the registry checks whose config it is"
-        network = Transformer._trained(behaviour, reader, data, asked, rng, config).network
-        liked_from = (behaviour.relevant_from - reader.value_mean) / reader.value_spread - 1e-4
+        network = Transformer._trained(behavior, reader, data, asked, rng, config).network
+        liked_from = (behavior.relevant_from - reader.value_mean) / reader.value_spread - 1e-4
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
             inner = InnerLoop(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 
 
@@ -58,13 +58,13 @@ class SequenceReader:
     """Codes of each column of circumstances, the unknown included."""
 
     @classmethod
-    def fit(cls, behaviour: Behaviour) -> SequenceReader:
+    def fit(cls, behavior: Behavior) -> SequenceReader:
         """Read kinds and scales off the training histories."""
-        histories, context = behaviour.histories, behaviour.context
-        gaps = log_gaps(behaviour.pool)
+        histories, context = behavior.histories, behavior.context
+        gaps = log_gaps(behavior.pool)
         told = context is not None and context.has_circumstances
         return cls(
-            n_kinds=int(behaviour.whole.kinds.max(initial=1)) + 1,
+            n_kinds=int(behavior.whole.kinds.max(initial=1)) + 1,
             value_mean=float(histories.values.mean()) if len(histories.values) else 0.0,
             value_spread=_spread(histories.values) or 1.0,
             gap_spread=_spread(gaps[gaps > 0]),

@@ -1,4 +1,4 @@
-"""The large model over behaviour: Transformers that read a history of events and score every item.
+"""The large model over behavior: Transformers that read a history of events and score every item.
 
 Three forms of one model. `decoder`: causal, each event predicts what comes next (Kang & McAuley
 2018, SASRec, arXiv:1808.09781). `encoder`: sees both sides, trained to name masked items (Sun et
@@ -211,7 +211,7 @@ class SequenceTransformer(nn.Module):
         x_BCD = candidates_BCD
         for block in self.candidate_blocks:
             x_BCD = block(x_BCD, memory_BMD=memory_BLD, memory_is_real_BM=is_real_BL)
-        # judge(norm(x)) + out(norm(x)) . candidate, with all but the normalising brought to the
+        # judge(norm(x)) + out(norm(x)) . candidate, with all but the normalizing brought to the
         # side of the candidate, which may be shared
         norm, asked_BCD = self.candidate_norm, candidates_BCD @ self.out.weight + self.judge.weight
         normed_BCD = F.layer_norm(x_BCD, x_BCD.shape[-1:], eps=norm.eps)

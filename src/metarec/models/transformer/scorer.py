@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 from metarec.models.transformer.inputs import SequenceReader
@@ -131,19 +131,19 @@ class Transformer:
     @classmethod
     def fit(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         rng: np.random.Generator,
         config: TransformerConfig | None = None,
     ) -> Self:
         """Train on the tasks of the training users, stopping by those of a few held-out ones."""
-        config, reader = config or cls.config, SequenceReader.fit(behaviour)
-        data, asked = _split(behaviour, reader, config, rng)
-        return cls._trained(behaviour, reader, data, asked, rng, config)
+        config, reader = config or cls.config, SequenceReader.fit(behavior)
+        data, asked = _split(behavior, reader, config, rng)
+        return cls._trained(behavior, reader, data, asked, rng, config)
 
     @classmethod
     def _trained(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         reader: SequenceReader,
         data: TrainingSet,
         asked: TrainingSet,
@@ -153,10 +153,10 @@ class Transformer:
         """The network learned from `data`, the best by `asked`."""
         network = train_sequence(
             data,
-            behaviour.content,
+            behavior.content,
             reader,
             form=cls.form,
-            sizes=config.sizes(behaviour.horizon.pool),
+            sizes=config.sizes(behavior.horizon.pool),
             training=config.training(),
             factors=config.factors,
             rng=rng,
@@ -277,62 +277,62 @@ class Caser(Transformer):
     config = CaserConfig()
 
 
-def _targets(behaviour: Behaviour, evenness: float) -> sp.csr_matrix:
+def _targets(behavior: Behavior, evenness: float) -> sp.csr_matrix:
     """[U, N] what each user liked after the pool; mean 1 over users.
 
     New users are evaluated one by one. Counted by event, users who like a great deal teach most:
     encoder-decoders then stood .007 NDCG@10 lower on ml-100k and .003 on ibm-courses.
     """
-    liked = behaviour.targets
+    liked = behavior.targets
     each = np.maximum(liked.lengths, 1) ** -evenness
     each = each * (len(liked.items) / max(float((each * liked.lengths).sum()), 1e-9))
-    return liked.matrix(behaviour.n_items, each[liked.owners])
+    return liked.matrix(behavior.n_items, each[liked.owners])
 
 
 def _training_set(
-    behaviour: Behaviour, reader: SequenceReader, users: np.ndarray, evenness: float
+    behavior: Behavior, reader: SequenceReader, users: np.ndarray, evenness: float
 ) -> TrainingSet:
     """What these training users show and want; where acts have circumstances everyone stands twice:
     without any, and asked for what they took under those of one act.
     """
-    targets, codes = _targets(behaviour, evenness)[users], np.zeros((len(users), 0), np.int64)
+    targets, codes = _targets(behavior, evenness)[users], np.zeros((len(users), 0), np.int64)
     copies = 1
-    context = behaviour.context
+    context = behavior.context
     if context is not None and context.has_circumstances:
-        told = behaviour.batch_of(users, behaviour.pool.users(users)).context.circumstances
+        told = behavior.batch_of(users, behavior.pool.users(users)).context.circumstances
         codes = np.concatenate([np.zeros_like(told), told])
-        targets = sp.vstack([targets, _taken_then(behaviour, users, targets)], format="csr")
+        targets = sp.vstack([targets, _taken_then(behavior, users, targets)], format="csr")
         users, copies = np.concatenate([users, users]), 2
-    profile = behaviour.profiles[users] if behaviour.profiles.shape[1] else None
-    inputs = reader.read(behaviour.pool.users(users), codes, behaviour.horizon.pool)
+    profile = behavior.profiles[users] if behavior.profiles.shape[1] else None
+    inputs = reader.read(behavior.pool.users(users), codes, behavior.horizon.pool)
     return TrainingSet(inputs=inputs, targets=targets, profile=profile, copies=copies)
 
 
 def _split(
-    behaviour: Behaviour,
+    behavior: Behavior,
     reader: SequenceReader,
     config: TransformerConfig,
     rng: np.random.Generator,
 ) -> tuple[TrainingSet, TrainingSet]:
     """Users to learn from, and held-out ones who say when to stop."""
-    shuffled = rng.permutation(len(behaviour.histories))
+    shuffled = rng.permutation(len(behavior.histories))
     evaluated, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
-    some = evaluated[behaviour.targets.lengths[evaluated] > 0]
+    some = evaluated[behavior.targets.lengths[evaluated] > 0]
     return (
-        _training_set(behaviour, reader, learned, config.evenness),
-        _training_set(behaviour, reader, some, config.evenness),
+        _training_set(behavior, reader, learned, config.evenness),
+        _training_set(behavior, reader, some, config.evenness),
     )
 
 
-def _taken_then(behaviour: Behaviour, users: np.ndarray, targets: sp.csr_matrix) -> sp.csr_matrix:
+def _taken_then(behavior: Behavior, users: np.ndarray, targets: sp.csr_matrix) -> sp.csr_matrix:
     """`targets` [len(users), N] without what was taken under other circumstances than those
     told.
     """
-    assert behaviour.context is not None
-    acts, rows = behaviour.asked_acts, []
+    assert behavior.context is not None
+    acts, rows = behavior.asked_acts, []
     for start in range(0, len(users), AT_ONCE):
         some = users[start : start + AT_ONCE]
-        then = behaviour.context.taken_then(some, behaviour.targets, acts)
+        then = behavior.context.taken_then(some, behavior.targets, acts)
         rows.append(targets[start : start + AT_ONCE].multiply(then).tocsr())
     return sp.vstack(rows, format="csr") if rows else targets
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.recommendation.ensemble.gate_config import GateConfig
 
@@ -112,7 +112,7 @@ def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
 
 
 def candidates(
-    behaviour: Behaviour,
+    behavior: Behavior,
     users: np.ndarray,
     answers: Answers,
     rng: np.random.Generator,
@@ -122,14 +122,14 @@ def candidates(
     """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
     weighed sample of the rest; nothing of the pool, and nothing `hidden`.
     """
-    config, n_items = config or GateConfig(), behaviour.n_items
-    pools = behaviour.pools[users]
-    pool, target = behaviour.histories.users(users).first(pools), behaviour.targets.users(users)
+    config, n_items = config or GateConfig(), behavior.n_items
+    pools = behavior.pools[users]
+    pool, target = behavior.histories.users(users).first(pools), behavior.targets.users(users)
     is_relevant, allowed = _mask(target, n_items), ~_mask(pool, n_items)
     if hidden is not None:
         allowed[hidden.owners, hidden.items] = False
         is_relevant &= allowed
-    is_asked = is_relevant & _taken_then(behaviour, users)
+    is_asked = is_relevant & _taken_then(behavior, users)
     chosen = (is_relevant | _best(answers, config.top)) & allowed
     drawn = np.zeros(n_items, bool)
     drawn[rng.choice(n_items, min(config.sampled, n_items), replace=False)] = True
@@ -138,7 +138,7 @@ def candidates(
     stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
     log_weight = np.where(sampled, stands_for, 0.0)
     tasks, index = _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)
-    if behaviour.acts is None:
+    if behavior.acts is None:
         return tasks
     acts = np.take_along_axis(target.matrix(n_items, target.counts).toarray(), index, axis=1)
     return replace(tasks, acts=torch.from_numpy(acts) * tasks.is_relevant)
@@ -163,7 +163,7 @@ def _best(answers: Answers, most: int) -> np.ndarray:
 
 
 def drawn_candidates(
-    behaviour: Behaviour,
+    behavior: Behavior,
     users: np.ndarray,
     answers: Answers,
     rng: np.random.Generator,
@@ -171,16 +171,16 @@ def drawn_candidates(
     """Candidates of some users as others give them: what is relevant beside `MAX_GIVEN` items drawn
     from the catalog, each of which stands for itself alone.
     """
-    is_relevant, asked = _asked_of(behaviour, users)
+    is_relevant, asked = _asked_of(behavior, users)
     is_relevant = _at_most(MAX_GIVEN, is_relevant, rng)
-    drawn, pool = np.zeros(asked.shape, bool), behaviour.pool.users(users)
+    drawn, pool = np.zeros(asked.shape, bool), behavior.pool.users(users)
     drawn[:, rng.choice(asked.shape[1], min(MAX_GIVEN, asked.shape[1]), replace=False)] = True
     drawn[pool.owners, pool.items] = False
     return _at((drawn & ~asked) | is_relevant, answers, is_relevant)[0]
 
 
 def chosen_candidates(
-    behaviour: Behaviour,
+    behavior: Behavior,
     users: np.ndarray,
     answers: Answers,
     rate: Callable[[Histories], np.ndarray],
@@ -189,7 +189,7 @@ def chosen_candidates(
     """Candidates of some users as they chose them: what they took after the pool, at most
     `MAX_GIVEN` of it; predicted ratings follow the item statistics.
     """
-    is_relevant, asked = _asked_of(behaviour, users)
+    is_relevant, asked = _asked_of(behavior, users)
     asked = _at_most(MAX_GIVEN, asked, rng)
     is_relevant &= asked
     tasks, index = _at(asked, answers, is_relevant)
@@ -198,11 +198,11 @@ def chosen_candidates(
     return replace(tasks, item_statistics=torch.cat(columns, 2))
 
 
-def _asked_of(behaviour: Behaviour, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _asked_of(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[B, N] each: what is relevant of what some users are asked, and all of that."""
-    is_relevant, asked = (np.zeros((len(users), behaviour.n_items), bool) for _ in range(2))
-    targets = behaviour.targets.users(users)
-    after = behaviour.histories.users(users).after(behaviour.pools[users])
+    is_relevant, asked = (np.zeros((len(users), behavior.n_items), bool) for _ in range(2))
+    targets = behavior.targets.users(users)
+    after = behavior.histories.users(users).after(behavior.pools[users])
     is_relevant[targets.owners, targets.items] = True
     asked[after.owners, after.items] = True
     return is_relevant, asked
@@ -253,12 +253,12 @@ def _at(
     ), index
 
 
-def _taken_then(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:
+def _taken_then(behavior: Behavior, users: np.ndarray) -> np.ndarray:
     """[B, N] or True: what each user took under the circumstances that their task tells."""
-    context = behaviour.context
+    context = behavior.context
     if context is None or not context.has_circumstances:
         return np.ones((1, 1), bool)
-    return context.taken_then(users, behaviour.targets, behaviour.asked_acts)
+    return context.taken_then(users, behavior.targets, behavior.asked_acts)
 
 
 def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

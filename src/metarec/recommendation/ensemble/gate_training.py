@@ -1,7 +1,7 @@
 """Learning the evidence gate on users the scorers have not seen.
 
 Scorers are fitted on some training users and asked about others (cross-fitting: what was fitted on
-a user must not be trusted about that user). The gate first maximises the likelihood of what
+a user must not be trusted about that user). The gate first maximizes the likelihood of what
 they liked afterwards, then the mean of NDCG@10 and Recall@20 of the slate by LambdaLoss (Wang et
 al. 2018, "The LambdaLoss framework for ranking metric optimization"; here only pairs in reach of
 the first places count). Measured on validation new users, the second step is what made the gate

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from metarec.data.cold_users import MEDIUM
-from metarec.features.behaviour import Behaviour, pools_of
+from metarec.features.behavior import Behavior, pools_of
 from metarec.features.histories import Histories
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.gate_tasks import (
@@ -35,8 +35,8 @@ Ask = Callable[[int, np.ndarray], Answers]
 """(support size, users) -> answers of what has not seen these users."""
 
 
-AskOf = Callable[[Behaviour, int, np.ndarray], Answers]
-"""The same of users as a behaviour cuts their histories."""
+AskOf = Callable[[Behavior, int, np.ndarray], Answers]
+"""The same of users as a behavior cuts their histories."""
 
 
 Rate = Callable[[int, np.ndarray, Histories], np.ndarray]
@@ -44,7 +44,7 @@ Rate = Callable[[int, np.ndarray, Histories], np.ndarray]
 
 
 def gather_tasks(
-    behaviour: Behaviour,
+    behavior: Behavior,
     users: np.ndarray,
     ask: Ask,
     rng: np.random.Generator,
@@ -57,63 +57,63 @@ def gather_tasks(
     says what they would be rated, chosen by the users themselves.
     """
     made: tuple[list[GateTasks], list[GateTasks], list[GateTasks]] = ([], [], [])
-    batch, aside = users_at_once(behaviour.n_items), rng.spawn(1)[0]
-    for shots in behaviour.horizon.shots:
+    batch, aside = users_at_once(behavior.n_items), rng.spawn(1)[0]
+    for shots in behavior.horizon.shots:
         parts: list[list[GateTasks]] = [[], [], []]
         for some in (users[start : start + batch] for start in range(0, len(users), batch)):
             answers = ask(shots, some)
-            parts[0].append(candidates(behaviour, some, answers, rng, config=config))
-            parts[1].append(drawn_candidates(behaviour, some, answers, aside))
+            parts[0].append(candidates(behavior, some, answers, rng, config=config))
+            parts[1].append(drawn_candidates(behavior, some, answers, aside))
             if rate is not None:
                 rated = partial(rate, shots, some)
-                parts[2].append(chosen_candidates(behaviour, some, answers, rated, aside))
+                parts[2].append(chosen_candidates(behavior, some, answers, rated, aside))
         for tasks, found in zip(made, parts, strict=True):
             tasks += [joined(found)] if found else []
     return made
 
 
 def longer_tasks(
-    behaviour: Behaviour,
+    behavior: Behavior,
     users: np.ndarray,
     ask: AskOf,
     rng: np.random.Generator,
     config: GateConfig | None = None,
 ) -> list[GateTasks]:
     """Tasks of those of the held-out `users` who have events enough at each of `longer_shots`."""
-    if not longer_shots(behaviour):
+    if not longer_shots(behavior):
         return []
-    longer, able = as_longer(behaviour), able_longer(behaviour, users)
+    longer, able = as_longer(behavior), able_longer(behavior, users)
     return gather_tasks(longer, able, partial(ask, longer), rng, config=config)[0]
 
 
-def longer_shots(behaviour: Behaviour) -> tuple[int, ...]:
+def longer_shots(behavior: Behavior) -> tuple[int, ...]:
     """Support sizes beyond a short horizon at which enough users can teach the gate: between its
     last one and that of a user known for long there is else nothing but interpolation.
     """
-    if behaviour.horizon.pool >= MEDIUM.pool:
+    if behavior.horizon.pool >= MEDIUM.pool:
         return ()
-    is_able = behaviour.histories.lengths >= MEDIUM.min_events
+    is_able = behavior.histories.lengths >= MEDIUM.min_events
     if is_able.sum() < max(MIN_LONGER, MIN_LONGER_SHARE * len(is_able)):
         return ()
-    return tuple(shots for shots in MEDIUM.shots if shots > behaviour.horizon.pool)
+    return tuple(shots for shots in MEDIUM.shots if shots > behavior.horizon.pool)
 
 
-def able_longer(behaviour: Behaviour, users: np.ndarray) -> np.ndarray:
+def able_longer(behavior: Behavior, users: np.ndarray) -> np.ndarray:
     """Those of the `users` who have events enough to be asked after the longest of
     `longer_shots`.
     """
-    return np.asarray(users[behaviour.histories.lengths[users] >= MEDIUM.min_events])
+    return np.asarray(users[behavior.histories.lengths[users] >= MEDIUM.min_events])
 
 
-def as_longer(behaviour: Behaviour) -> Behaviour:
+def as_longer(behavior: Behavior) -> Behavior:
     """The same users with a longer pool."""
-    pools = np.maximum(pools_of(behaviour.histories.lengths, MEDIUM), behaviour.pools)
-    horizon = replace(MEDIUM, shots=longer_shots(behaviour))
-    return replace(behaviour, horizon=horizon, cut=pools)
+    pools = np.maximum(pools_of(behavior.histories.lengths, MEDIUM), behavior.pools)
+    horizon = replace(MEDIUM, shots=longer_shots(behavior))
+    return replace(behavior, horizon=horizon, cut=pools)
 
 
 def known_tasks(
-    behaviour: Behaviour,
+    behavior: Behavior,
     users: np.ndarray,
     ask: Ask,
     rng: np.random.Generator,
@@ -122,8 +122,8 @@ def known_tasks(
     """Tasks of the held-out `users` as users known for long: all that came before the last thing
     they wanted is shown, and that is asked.
     """
-    longer, most = as_known(behaviour), int(behaviour.histories.lengths.max(initial=0))
-    batch = users_at_once(behaviour.n_items)
+    longer, most = as_known(behavior), int(behavior.histories.lengths.max(initial=0))
+    batch = users_at_once(behavior.n_items)
     starts = range(0, len(users), batch)
     return joined(
         [
@@ -138,19 +138,19 @@ def users_at_once(n_items: int) -> int:
     return max(1, min(MAX_AT_ONCE, SCORES_AT_ONCE // n_items))
 
 
-def as_known(behaviour: Behaviour) -> Behaviour:
+def as_known(behavior: Behavior) -> Behavior:
     """The same users with everything before the last thing they wanted as their pool."""
-    histories, targets = behaviour.histories, behaviour.is_wanted(behaviour.histories)
+    histories, targets = behavior.histories, behavior.is_wanted(behavior.histories)
     cut = np.zeros(len(histories), np.int64)
     np.maximum.at(cut, histories.owners[targets], histories.positions[targets])
-    return replace(behaviour, cut=np.maximum(cut, behaviour.pools))
+    return replace(behavior, cut=np.maximum(cut, behavior.pools))
 
 
-def known_length(behaviour: Behaviour) -> int:
+def known_length(behavior: Behavior) -> int:
     """Events of a user known for long, as the gate's last support size: the middle of them, more
     than the pool.
     """
-    pools = as_known(behaviour).pools
-    longer = pools[pools > behaviour.horizon.pool]
-    last = max(behaviour.horizon.pool, *longer_shots(behaviour), 0)
+    pools = as_known(behavior).pools
+    longer = pools[pools > behavior.horizon.pool]
+    last = max(behavior.horizon.pool, *longer_shots(behavior), 0)
     return int(max(np.median(longer) if len(longer) else 0, last + 1))

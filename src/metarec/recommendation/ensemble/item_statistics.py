@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.models.config import ModelConfig, setting
 from metarec.models.ridge import from_content, with_one
 
@@ -33,7 +33,7 @@ DEFAULTS = ItemStatisticsConfig()
 
 
 def popularity_of(
-    behaviour: Behaviour, config: ItemStatisticsConfig = DEFAULTS
+    behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS
 ) -> tuple[np.ndarray, np.ndarray]:
     """[N] smoothed shares of liked events, and the ridge that predicts their logarithm from
     content.
@@ -43,18 +43,18 @@ def popularity_of(
     little: on goodbooks they choose quite different books.
     """
     histories = (
-        behaviour.targets
-        if behaviour.is_ordered
-        else behaviour.whole.where(behaviour.is_wanted(behaviour.whole))
+        behavior.targets
+        if behavior.is_ordered
+        else behavior.whole.where(behavior.is_wanted(behavior.whole))
     )
-    counted = behaviour.weights_of(histories.owners) * histories.strengths
-    if not behaviour.is_ordered:
-        lengths = behaviour.histories.lengths
-        counted = counted * (lengths / (lengths + behaviour.horizon.min_events))[histories.owners]
-    counts = np.bincount(histories.items, counted, behaviour.n_items) + config.smoothing
-    met = np.concatenate([behaviour.whole.items, behaviour.refused.items])
-    seen = np.bincount(met, minlength=behaviour.n_items) > 0
-    content = behaviour.content.astype(np.float64)
+    counted = behavior.weights_of(histories.owners) * histories.strengths
+    if not behavior.is_ordered:
+        lengths = behavior.histories.lengths
+        counted = counted * (lengths / (lengths + behavior.horizon.min_events))[histories.owners]
+    counts = np.bincount(histories.items, counted, behavior.n_items) + config.smoothing
+    met = np.concatenate([behavior.whole.items, behavior.refused.items])
+    seen = np.bincount(met, minlength=behavior.n_items) > 0
+    content = behavior.content.astype(np.float64)
     known = np.log(counts[seen])[:, None]
     weights = from_content(content[seen], known, config.content_regularization)[:, 0]
     told = with_one(content[~seen]) @ weights
@@ -64,19 +64,19 @@ def popularity_of(
     return (counts / total).astype(np.float32), weights.astype(np.float32)
 
 
-def item_statistics_of(behaviour: Behaviour, config: ItemStatisticsConfig = DEFAULTS) -> np.ndarray:
+def item_statistics_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS) -> np.ndarray:
     """[N, 3] z-scores over items with events: shrunk share of likes, shrunk mean value, log of
     events of any kind; 0 for unseen items.
     """
-    histories = behaviour.histories
-    users = behaviour.weights_of(histories.owners)
-    count = np.bincount(histories.items, users, behaviour.n_items)
+    histories = behavior.histories
+    users = behavior.weights_of(histories.owners)
+    count = np.bincount(histories.items, users, behavior.n_items)
     columns = [np.log1p(count)]
     for value in (
-        behaviour.is_liked(histories).astype(np.float64),
+        behavior.is_liked(histories).astype(np.float64),
         histories.values.astype(np.float64),
     ):
-        total = np.bincount(histories.items, users * value, behaviour.n_items)
+        total = np.bincount(histories.items, users * value, behavior.n_items)
         columns.append(
             (total + config.damping * np.average(value, weights=users)) / (count + config.damping)
         )
@@ -87,13 +87,11 @@ def item_statistics_of(behaviour: Behaviour, config: ItemStatisticsConfig = DEFA
     ).astype(np.float32)
 
 
-def acceptance_of(behaviour: Behaviour, config: ItemStatisticsConfig = DEFAULTS) -> np.ndarray:
+def acceptance_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS) -> np.ndarray:
     """[N] float32: see `Ensemble.acceptance`."""
     kept, refused = (
-        np.bincount(
-            rows.items, behaviour.weights_of(rows.owners) * rows.strengths, behaviour.n_items
-        )
-        for rows in (behaviour.whole, behaviour.refused)
+        np.bincount(rows.items, behavior.weights_of(rows.owners) * rows.strengths, behavior.n_items)
+        for rows in (behavior.whole, behavior.refused)
     )
     everyone = kept.sum() / max(kept.sum() + refused.sum(), 1e-9)
     damping = config.acceptance_damping

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.config import ModelConfig, setting
 from metarec.recommendation.ensemble.gate import Gate
@@ -55,9 +55,9 @@ class Refusers:
     """What each of them had refused."""
 
     @classmethod
-    def of(cls, behaviour: Behaviour, held_out: np.ndarray) -> Refusers:
+    def of(cls, behavior: Behavior, held_out: np.ndarray) -> Refusers:
         """Those of `held_out`; without a clock every refusal counts as known."""
-        pool, refused = behaviour.pool.users(held_out), behaviour.refused.users(held_out)
+        pool, refused = behavior.pool.users(held_out), behavior.refused.users(held_out)
         ends = np.full(len(held_out), -np.inf)
         np.maximum.at(ends, pool.owners, np.nan_to_num(pool.times, nan=np.inf))
         before = refused.where(~(refused.times > ends[refused.owners]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, weighed
 from metarec.models.trend import Trend, TrendConfig
 from metarec.recommendation.configs import Configs, config_in
@@ -43,7 +43,7 @@ STAGE = "fit scorers and gate"
 
 
 def fit_ensemble(
-    behaviour: Behaviour,
+    behavior: Behavior,
     names: tuple[str, ...],
     seed: int,
     progress: Progress = silent,
@@ -60,19 +60,19 @@ def fit_ensemble(
     """
     configs, steps = configs or {}, steps or Steps()
     config = config_in(configs, GateConfig)
-    folds = folds_of(behaviour, derive(seed, "folds"), config)
-    lessons, fitted = _taught(behaviour, names, configs, folds, seed, steps, progress)
+    folds = folds_of(behavior, derive(seed, "folds"), config)
+    lessons, fitted = _taught(behavior, names, configs, folds, seed, steps, progress)
     trial = None
     if prior is not None:
         asked = weighed(names)
-        trial = _tried(support_sizes(behaviour), asked, lessons.whole, prior, seed, config)
+        trial = _tried(support_sizes(behavior), asked, lessons.whole, prior, seed, config)
         if not trial.helps:
             prior, lessons, names = None, lessons.without_taste(asked), _others(names)
-    weights = task_weights(behaviour, folds)
-    gate, context_gate = _gates(behaviour, names, lessons.whole, weights, seed, prior, config)
-    own_lists = _own_lists(behaviour, fitted.popularity)
-    given = _given(behaviour, gate, lessons, own_lists, seed, configs)
-    refusal = _refusal(behaviour, gate, lessons.refusing, folds, config_in(configs, RefusalsConfig))
+    weights = task_weights(behavior, folds)
+    gate, context_gate = _gates(behavior, names, lessons.whole, weights, seed, prior, config)
+    own_lists = _own_lists(behavior, fitted.popularity)
+    given = _given(behavior, gate, lessons, own_lists, seed, configs)
+    refusal = _refusal(behavior, gate, lessons.refusing, folds, config_in(configs, RefusalsConfig))
     del lessons  # what follows needs its memory
     progress(STAGE, 1.0)
     steps.forget()
@@ -80,19 +80,19 @@ def fit_ensemble(
         popularity=fitted.popularity,
         item_statistics=fitted.item_statistics,
         popularity_from_content=fitted.from_content,
-        acceptance=acceptance_of(behaviour, config_in(configs, ItemStatisticsConfig)),
+        acceptance=acceptance_of(behavior, config_in(configs, ItemStatisticsConfig)),
         scorers={name: fitted.scorers[name] for name in names},
         gate=gate,
         context_gate=context_gate,
         given=given,
         refusal=refusal,
-        trend=Trend.fit(behaviour, derive(seed, "trend"), config_in(configs, TrendConfig)),
+        trend=Trend.fit(behavior, derive(seed, "trend"), config_in(configs, TrendConfig)),
     )
     return replace(_as_saved(whole, names), trial=trial)
 
 
 def _taught(
-    behaviour: Behaviour,
+    behavior: Behavior,
     names: tuple[str, ...],
     configs: Configs,
     folds: list[np.ndarray],
@@ -104,18 +104,18 @@ def _taught(
     jobs = len(folds) + 1
     progress(STAGE, 0.0, f"{jobs} steps")
     *tasks, scorers = run_jobs(
-        partial(_step, behaviour, names, configs, seed, steps),
+        partial(_step, behavior, names, configs, seed, steps),
         [*enumerate(folds), (-1, None)],
         steps.workers,
         backend=steps.backend,
         tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
     )
     fitted = scorers if isinstance(scorers, Fitted) else Fitted.from_arrays(names, configs, scorers)
-    return Lessons.of(join_tasks(tasks), behaviour), fitted
+    return Lessons.of(join_tasks(tasks), behavior), fitted
 
 
 def _given(
-    behaviour: Behaviour,
+    behavior: Behavior,
     gate: Gate,
     lessons: Lessons,
     own_lists: np.ndarray,
@@ -125,7 +125,7 @@ def _given(
     """The gates between few given candidates."""
     return train_given(
         gate,
-        behaviour.horizon.shots,
+        behavior.horizon.shots,
         lessons.own(lessons.drawn, gate),
         lessons.own(lessons.chosen, gate),
         own_lists,
@@ -144,7 +144,7 @@ def _as_saved(whole: Ensemble, names: tuple[str, ...]) -> Ensemble:
 
 
 def _refusal(
-    behaviour: Behaviour,
+    behavior: Behavior,
     gate: Gate,
     tasks: GateTasks | None,
     folds: list[np.ndarray],
@@ -153,14 +153,14 @@ def _refusal(
     """What a refusal takes away, as the users of the folds say."""
     if tasks is None:
         return REFUSAL
-    asked = [refusers_of(behaviour, fold, config) for fold in folds]
-    known = np.concatenate([behaviour.pools[some.users] for some in asked])
+    asked = [refusers_of(behavior, fold, config) for fold in folds]
+    known = np.concatenate([behavior.pools[some.users] for some in asked])
     refused = np.concatenate([some.refused.lengths for some in asked])
     return learned_weight(gate, tasks, known, refused, config)
 
 
 def _gates(
-    behaviour: Behaviour,
+    behavior: Behavior,
     names: tuple[str, ...],
     tasks: list[GateTasks],
     weights: list[np.ndarray] | None,
@@ -169,7 +169,7 @@ def _gates(
     config: GateConfig,
 ) -> tuple[Gate, Gate | None]:
     """The gate between models of history and profile, and the one between all."""
-    shots, repeats, names = support_sizes(behaviour), REPEAT in names, weighed(names)
+    shots, repeats, names = support_sizes(behavior), REPEAT in names, weighed(names)
     own = tuple(name for name in names if name not in READ_CONTEXT)
     more = len(names) - len(own)
     plain = [some.without(more) for some in tasks] if more else tasks
@@ -264,7 +264,7 @@ def _tried(
 
 
 def _step(
-    behaviour: Behaviour,
+    behavior: Behavior,
     names: tuple[str, ...],
     configs: Configs,
     seed: int,
@@ -278,20 +278,20 @@ def _step(
     if held_out is None:
         fitted = steps.remember(
             "scorers",
-            partial(Fitted.of, behaviour, names, configs, derive(seed, "scorers")),
+            partial(Fitted.of, behavior, names, configs, derive(seed, "scorers")),
             Fitted.arrays,
             partial(Fitted.from_arrays, names, configs),
         )
         return fitted.arrays() if steps.workers > 1 or steps.backend != "here" else fitted
     return steps.remember(
         f"fold-{fold}",
-        partial(ask_held_out, behaviour, asked, configs, held_out, derive(seed, "fold", fold)),
+        partial(ask_held_out, behavior, asked, configs, held_out, derive(seed, "fold", fold)),
         task_arrays,
         tasks_of,
     )
 
 
-def _own_lists(behaviour: Behaviour, popularity: np.ndarray) -> np.ndarray:
+def _own_lists(behavior: Behavior, popularity: np.ndarray) -> np.ndarray:
     """[U'] `mean_lift` of what each user chose after the pool, of those who did."""
-    after = behaviour.histories.after(behaviour.pools)
+    after = behavior.histories.after(behavior.pools)
     return mean_lift(after, popularity)[after.lengths > 0]

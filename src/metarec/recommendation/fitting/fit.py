@@ -18,7 +18,7 @@ from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.errors import DataWarning
 from metarec.data.places import LATITUDE, LONGITUDE
 from metarec.data.schema import BadInput
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.items import ItemInputs
 from metarec.models.als import Als
 from metarec.models.base import LARGE
@@ -75,7 +75,7 @@ def fit(
     start = _Start.of(read, prior)
     _tell_untaught(settings, (*start.names, *_taught_beside(read)))
     ensemble = fit_ensemble(
-        start.behaviour,
+        start.behavior,
         start.names,
         settings.seed,
         run.progress,
@@ -86,7 +86,7 @@ def fit(
     model = _put_together(read, start.after(ensemble.trial), ensemble, run.progress)
     if len(model.catalog) < LARGE:
         return model
-    retrieval = fit_retrieval(model, start.behaviour, derive(settings.seed, "retrieval"))
+    retrieval = fit_retrieval(model, start.behavior, derive(settings.seed, "retrieval"))
     return replace(model, retrieval=retrieval)
 
 
@@ -94,7 +94,7 @@ def fit(
 class _Start:
     """Where a fit starts: from its data alone, or from what a prior knows too."""
 
-    behaviour: Behaviour
+    behavior: Behavior
     names: tuple[str, ...]
     version: str
     prior: Prior | None = None
@@ -106,7 +106,7 @@ class _Start:
         """With the taste of a prior where its texts are read alike; else with a sentence on why
         not.
         """
-        plain = cls(behaviour=read.behaviour, names=read.names, version=read.version)
+        plain = cls(behavior=read.behavior, names=read.names, version=read.version)
         if prior is None:
             return plain
         prior.check_shares(read.names)
@@ -115,8 +115,8 @@ class _Start:
         taught = prior.taste_of(read.item_inputs.encoder, read.text)
         if isinstance(taught, str):
             return replace(plain, told=(taught,))
-        behaviour = replace(read.behaviour, taste=taught)
-        return replace(plain, behaviour=behaviour, names=(TRANSFERRED, *read.names))
+        behavior = replace(read.behavior, taste=taught)
+        return replace(plain, behavior=behavior, names=(TRANSFERRED, *read.names))
 
     def after(self, trial: Trial | None) -> _Start:
         """The same when it was tried on held-out users whether the prior helps."""
@@ -130,22 +130,22 @@ def _put_together(
     read: Reading, start: _Start, ensemble: Ensemble, progress: Progress
 ) -> FittedModel:
     """The model, with what is fitted beside its ensemble."""
-    behaviour, settings, text = start.behaviour, read.settings, read.text.astype(np.float16)
+    behavior, settings, text = start.behavior, read.settings, read.text.astype(np.float16)
     ratings, intervals = (
-        _rating_head(behaviour, settings) if read.data.interactions.has_values else (None, None)
+        _rating_head(behavior, settings) if read.data.interactions.has_values else (None, None)
     )
     return FittedModel(
         settings=settings,
         catalog=read.catalog,
         training=read.data,
-        horizon=behaviour.horizon,
+        horizon=behavior.horizon,
         policy=read.data.policy or DEFAULT_POLICY,
         item_inputs=read.item_inputs,
         profile_inputs=read.profile_inputs,
         content=read.content,
         text=text,
         ensemble=ensemble,
-        new_items=_new_items(behaviour, text, settings, progress) if _has_cold(read) else None,
+        new_items=_new_items(behavior, text, settings, progress) if _has_cold(read) else None,
         ratings=ratings,
         version=start.version,
         intervals=intervals,
@@ -163,7 +163,7 @@ def _taught_beside(read: Reading) -> Iterator[str]:
     is_taught = {
         RATING: read.data.interactions.has_values,
         COLD_ITEMS: _has_cold(read),
-        REFUSALS: has_refusals(read.behaviour),
+        REFUSALS: has_refusals(read.behavior),
     }
     return (name for name in BESIDE if is_taught.get(name, True))
 
@@ -197,9 +197,9 @@ def fit_like(
     )
 
 
-def behaviour_of(model: FittedModel) -> Behaviour:
+def behavior_of(model: FittedModel) -> Behavior:
     """What a model's scorers learned from, every user counting the same."""
-    return Past.of(model.training, model.catalog).behaviour(
+    return Past.of(model.training, model.catalog).behavior(
         model.horizon,
         model.content,
         model.profile_inputs,
@@ -218,7 +218,7 @@ def prior_of(model: FittedModel) -> Prior:
     text = model.text if reads_alike(encoder) else model.text[:, :0]
     als = next((m for m in model.ensemble.scorers.values() if isinstance(m, Als)), None)
     if als is None and text.any():  # the preset has none, and taste needs it
-        als = Als.fit(behaviour_of(model), derive(model.settings.seed, "taste"))
+        als = Als.fit(behavior_of(model), derive(model.settings.seed, "taste"))
     return Prior.of(
         source=model.training.name,
         version=model.version,
@@ -231,20 +231,20 @@ def prior_of(model: FittedModel) -> Prior:
 
 
 def _new_items(
-    behaviour: Behaviour, text: np.ndarray, settings: Settings, progress: Progress
+    behavior: Behavior, text: np.ndarray, settings: Settings, progress: Progress
 ) -> NewItemPlaces | None:
     config = cast("ColdItemsConfig | None", settings.models.get(COLD_ITEMS))
     rng = derive(settings.seed, "new items")
-    return NewItemPlaces.fit(behaviour, text, rng, progress, config)
+    return NewItemPlaces.fit(behavior, text, rng, progress, config)
 
 
-def _rating_head(behaviour: Behaviour, settings: Settings) -> tuple[RatingHead, Conformal | None]:
+def _rating_head(behavior: Behavior, settings: Settings) -> tuple[RatingHead, Conformal | None]:
     """The head, and how far its spreads must be stretched; None where too few users could be held
     out to say.
     """
     config = cast("RatingConfig | None", settings.models.get(RATING))
     rng = derive(settings.seed, "ratings")
-    head, errors = RatingHead.fit_checked(behaviour, rng, config)
+    head, errors = RatingHead.fit_checked(behavior, rng, config)
     return head, Conformal.of_errors(errors, LEVEL) if errors.users >= cold_users_needed(
         LEVEL
     ) else None

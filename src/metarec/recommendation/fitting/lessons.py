@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from metarec.data.errors import BadInput
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, dense
@@ -62,25 +62,25 @@ class Fitted:
     @classmethod
     def of(
         cls,
-        behaviour: Behaviour,
+        behavior: Behavior,
         names: tuple[str, ...],
         configs: Configs,
         rng: np.random.Generator,
-        whole: Behaviour | None = None,
+        whole: Behavior | None = None,
     ) -> Fitted:
-        """Fitted on `behaviour`; models that leave out a user's own events on the `whole` of it."""
+        """Fitted on `behavior`; models that leave out a user's own events on the `whole` of it."""
         statistics = config_in(configs, ItemStatisticsConfig)
-        popularity, from_content = popularity_of(behaviour, statistics)
+        popularity, from_content = popularity_of(behavior, statistics)
 
         def fit(name: str) -> Model:
             model = model_class(name)
             leaves_out_self = whole is not None and getattr(model, "leaves_out_self", False)
-            taught = whole if whole is not None and leaves_out_self else behaviour
+            taught = whole if whole is not None and leaves_out_self else behavior
             return model.fit(taught, rng, configs.get(name))
 
         return cls(
             popularity=popularity,
-            item_statistics=item_statistics_of(behaviour, statistics),
+            item_statistics=item_statistics_of(behavior, statistics),
             from_content=from_content,
             scorers={name: fit(name) for name in names},
             told=config_in(configs, GateConfig).told,
@@ -105,12 +105,12 @@ class Fitted:
         scorers = scorers_of({name: configs.get(name) for name in names}, arrays)
         return cls(**own, scorers=scorers, told=config_in(configs, GateConfig).told)
 
-    def ask(self, behaviour: Behaviour, shots: int, users: np.ndarray) -> Answers:
+    def ask(self, behavior: Behavior, shots: int, users: np.ndarray) -> Answers:
         """What the scorers say of `users` after `shots` events, see `held_out_tasks.Ask`."""
-        support = behaviour.histories.users(users).first(np.minimum(shots, behaviour.pools[users]))
-        asked = behaviour.batch_of(users, support)
+        support = behavior.histories.users(users).first(np.minimum(shots, behavior.pools[users]))
+        asked = behavior.batch_of(users, support)
         told = told_to(tuple(self.scorers), users, self.told)
-        shares = np.empty((len(users), behaviour.n_items, len(self.scorers)), np.float32)
+        shares = np.empty((len(users), behavior.n_items, len(self.scorers)), np.float32)
         for place, (name, model) in enumerate(self.scorers.items()):
             evidence = dense(model.evidence(asked))
             if name in told:
@@ -119,13 +119,13 @@ class Fitted:
             shares[:, :, place] = evidence / np.where(total > 0, total, 1.0)
         return shares, self.popularity, self.item_statistics
 
-    def ask_refusing(self, behaviour: Behaviour, refusers: Refusers) -> Answers:
+    def ask_refusing(self, behavior: Behavior, refusers: Refusers) -> Answers:
         """As `ask` at the end of the pool, shares by what was refused after those by what was
         accepted.
         """
-        most = int(behaviour.pools.max(initial=0))
-        shares, popularity, statistics = self.ask(behaviour, most, refusers.users)
-        profiles = np.zeros_like(behaviour.profiles[refusers.users])
+        most = int(behavior.pools.max(initial=0))
+        shares, popularity, statistics = self.ask(behavior, most, refusers.users)
+        profiles = np.zeros_like(behavior.profiles[refusers.users])
         asked = UserBatch(support=refusers.refused, profiles=profiles)
         against = np.empty_like(shares)
         for place, model in enumerate(self.scorers.values()):
@@ -135,18 +135,18 @@ class Fitted:
         return np.concatenate([shares, against], axis=2), popularity, statistics
 
 
-def has_refusals(behaviour: Behaviour) -> bool:
+def has_refusals(behavior: Behavior) -> bool:
     """Whether anybody refused anything."""
-    return len(behaviour.refused.items) > 0
+    return len(behavior.refused.items) > 0
 
 
-def refusers_of(behaviour: Behaviour, held_out: np.ndarray, config: RefusalsConfig) -> Refusers:
+def refusers_of(behavior: Behavior, held_out: np.ndarray, config: RefusalsConfig) -> Refusers:
     """As many as are asked at once."""
-    found = Refusers.of(behaviour, held_out)
+    found = Refusers.of(behavior, held_out)
     if not len(found.users):  # models answer for one user at least
         one = held_out[:1]
-        return Refusers(users=one, refused=behaviour.refused.users(one).first(0))
-    most = min(config.max_users, users_at_once(behaviour.n_items))
+        return Refusers(users=one, refused=behavior.refused.users(one).first(0))
+    most = min(config.max_users, users_at_once(behavior.n_items))
     few = np.arange(min(len(found.users), most))
     return Refusers(users=found.users[few], refused=found.refused.users(few))
 
@@ -189,68 +189,68 @@ def tasks_of(arrays: Mapping[str, np.ndarray]) -> list[GateTasks]:
 
 
 def ask_held_out(
-    behaviour: Behaviour,
+    behavior: Behavior,
     names: tuple[str, ...],
     configs: Configs,
     held_out: np.ndarray,
     rng: np.random.Generator,
 ) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
-    rest = np.setdiff1d(np.arange(len(behaviour.histories)), held_out)
-    fitted = Fitted.of(behaviour.users(rest), names, configs, rng, behaviour)
+    rest = np.setdiff1d(np.arange(len(behavior.histories)), held_out)
+    fitted = Fitted.of(behavior.users(rest), names, configs, rng, behavior)
     config, rating = config_in(configs, GateConfig), config_in(configs, RatingConfig)
     tasks, drawn, chosen = gather_tasks(
-        behaviour,
+        behavior,
         held_out,
-        partial(fitted.ask, behaviour),
+        partial(fitted.ask, behavior),
         rng,
-        rate=_rated_by_others(behaviour, rest, rng.spawn(1)[0], rating)
-        if _is_rated(behaviour)
+        rate=_rated_by_others(behavior, rest, rng.spawn(1)[0], rating)
+        if _is_rated(behavior)
         else None,
         config=config,
     )
-    ask_known = partial(fitted.ask, as_known(behaviour))
-    tasks += longer_tasks(behaviour, held_out, fitted.ask, rng, config)
-    tasks.append(known_tasks(behaviour, held_out, ask_known, rng, config))
+    ask_known = partial(fitted.ask, as_known(behavior))
+    tasks += longer_tasks(behavior, held_out, fitted.ask, rng, config)
+    tasks.append(known_tasks(behavior, held_out, ask_known, rng, config))
     tasks += [*drawn, *chosen]
-    if has_refusals(behaviour):
-        tasks.append(_refusing_tasks(behaviour, held_out, fitted, configs, rng))
+    if has_refusals(behavior):
+        tasks.append(_refusing_tasks(behavior, held_out, fitted, configs, rng))
     return tasks
 
 
 def _refusing_tasks(
-    behaviour: Behaviour,
+    behavior: Behavior,
     held_out: np.ndarray,
     fitted: Fitted,
     configs: Configs,
     rng: np.random.Generator,
 ) -> GateTasks:
     """Of those of the held-out users who refused something."""
-    refusers = refusers_of(behaviour, held_out, config_in(configs, RefusalsConfig))
-    answers, config = fitted.ask_refusing(behaviour, refusers), config_in(configs, GateConfig)
+    refusers = refusers_of(behavior, held_out, config_in(configs, RefusalsConfig))
+    answers, config = fitted.ask_refusing(behavior, refusers), config_in(configs, GateConfig)
     return candidates(
-        behaviour, refusers.users, answers, rng, hidden=refusers.refused, config=config
+        behavior, refusers.users, answers, rng, hidden=refusers.refused, config=config
     )
 
 
-def _is_rated(behaviour: Behaviour) -> bool:
+def _is_rated(behavior: Behavior) -> bool:
     """Whether events state ratings that differ."""
-    stated = behaviour.histories.values[behaviour.histories.is_rated]
+    stated = behavior.histories.values[behavior.histories.is_rated]
     return len(stated) > 0 and bool(stated.min() < stated.max())
 
 
 def _rated_by_others(
-    behaviour: Behaviour,
+    behavior: Behavior,
     rest: np.ndarray,
     rng: np.random.Generator,
     config: RatingConfig,
 ) -> Rate:
     """What a rating head of the users `rest` predicts of all others."""
-    head = RatingHead.of_users(behaviour, rest, rng, config)
+    head = RatingHead.of_users(behavior, rest, rng, config)
 
     def rate(shots: int, users: np.ndarray, asked: Histories) -> np.ndarray:
-        first = np.minimum(shots, behaviour.pools[users])
-        return head.steps(behaviour.histories.users(users).first(first), asked)[0]
+        first = np.minimum(shots, behavior.pools[users])
+        return head.steps(behavior.histories.users(users).first(first), asked)[0]
 
     return rate
 
@@ -269,12 +269,12 @@ class Lessons:
     """Of users who refused something."""
 
     @classmethod
-    def of(cls, joined: list[GateTasks], behaviour: Behaviour) -> Lessons:
+    def of(cls, joined: list[GateTasks], behavior: Behavior) -> Lessons:
         """From the tasks of all folds, in the order in which `ask_held_out` lays them."""
         joined = list(joined)
-        refusing = joined.pop() if has_refusals(behaviour) else None
-        sizes = len(support_sizes(behaviour))
-        given, shots = joined[sizes:], len(behaviour.horizon.shots)
+        refusing = joined.pop() if has_refusals(behavior) else None
+        sizes = len(support_sizes(behavior))
+        given, shots = joined[sizes:], len(behavior.horizon.shots)
         return cls(
             whole=joined[:sizes], drawn=given[:shots], chosen=given[shots:], refusing=refusing
         )
@@ -295,22 +295,22 @@ class Lessons:
         return [some.without(more) for some in tasks] if more else tasks
 
 
-def support_sizes(behaviour: Behaviour) -> tuple[int, ...]:
+def support_sizes(behavior: Behavior) -> tuple[int, ...]:
     """Of the gate: those of the horizon, and that of a user known for long."""
-    return (*behaviour.horizon.shots, *longer_shots(behaviour), known_length(behaviour))
+    return (*behavior.horizon.shots, *longer_shots(behavior), known_length(behavior))
 
 
-def task_weights(behaviour: Behaviour, folds: list[np.ndarray]) -> list[np.ndarray] | None:
+def task_weights(behavior: Behavior, folds: list[np.ndarray]) -> list[np.ndarray] | None:
     """For each support size [T] weights of the users of the tasks; None: all alike."""
-    if behaviour.weights is None:
+    if behavior.weights is None:
         return None
     users = np.concatenate(folds)
-    longer = longer_shots(behaviour)
+    longer = longer_shots(behavior)
     asked = [
-        able_longer(behaviour, users) if shots in longer else users
-        for shots in support_sizes(behaviour)
+        able_longer(behavior, users) if shots in longer else users
+        for shots in support_sizes(behavior)
     ]
-    return [behaviour.weights[some] for some in asked]
+    return [behavior.weights[some] for some in asked]
 
 
 def held_out_of(n_items: int, config: GateConfig) -> int:
@@ -324,27 +324,24 @@ def is_asked_once(able: int, n_items: int, config: GateConfig) -> bool:
     return able > config.many or (held_out < config.held_out and able > 2 * held_out)
 
 
-def folds_of(
-    behaviour: Behaviour, rng: np.random.Generator, config: GateConfig
-) -> list[np.ndarray]:
+def folds_of(behavior: Behavior, rng: np.random.Generator, config: GateConfig) -> list[np.ndarray]:
     """Held-out parts of the training users that have something to be evaluated on.
 
     Raises:
         BadInput: if none has.
     """
     able = np.flatnonzero(
-        (behaviour.histories.lengths >= behaviour.horizon.min_events)
-        & (behaviour.targets.lengths > 0)
+        (behavior.histories.lengths >= behavior.horizon.min_events) & (behavior.targets.lengths > 0)
     )
     if not len(able):
-        able = np.flatnonzero(behaviour.targets.lengths > 0)
+        able = np.flatnonzero(behavior.targets.lengths > 0)
     if not len(able):
         raise BadInput(
             "no user likes anything that is a target after their first events, so nothing teaches "
             "what to recommend; give users who did more, or name more kinds as targets in [kinds]"
         )
     rng.shuffle(able)
-    if is_asked_once(len(able), behaviour.n_items, config):
-        return [np.sort(able[: held_out_of(behaviour.n_items, config)])]
+    if is_asked_once(len(able), behavior.n_items, config):
+        return [np.sort(able[: held_out_of(behavior.n_items, config)])]
     parts = np.array_split(able, min(config.folds, max(2, len(able))))
     return [np.sort(part) for part in parts if len(part)]

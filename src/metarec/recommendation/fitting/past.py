@@ -10,7 +10,7 @@ from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset, check_accepts, nothing_accepted
 from metarec.data.errors import BadInput
 from metarec.data.schema import Catalog
-from metarec.features.behaviour import Behaviour, cut_histories
+from metarec.features.behavior import Behavior, cut_histories
 from metarec.features.events import EventReader, Events
 from metarec.features.histories import Histories
 from metarec.features.profiles import ProfileInputs
@@ -54,7 +54,7 @@ class Past:
             user_ids=user_ids,
         )
 
-    def behaviour(
+    def behavior(
         self,
         horizon: Horizon,
         content: np.ndarray,
@@ -64,11 +64,11 @@ class Past:
         item_template: str | None,
         text: np.ndarray,
         weights: np.ndarray | None = None,
-    ) -> Behaviour:
+    ) -> Behavior:
         """What scorers learn from."""
         data, stated = self.data, self.data.users.of_users(self.user_ids)
         has_clock = data.interactions.has_time
-        return Behaviour(
+        return Behavior(
             **cut_histories(self.events, self.whole, horizon, has_clock=has_clock),
             refused=self.refused,
             profiles=profile_inputs.transform(stated),

@@ -15,9 +15,9 @@ import polars as pl
 
 from metarec.data.cold_users import Horizon, choose_horizon, items_of_users
 from metarec.data.dataset import Dataset
-from metarec.data.places import degrees_of
+from metarec.data.places import degrees_of, is_placed
 from metarec.data.schema import Catalog
-from metarec.features.behaviour import pools_of
+from metarec.features.behavior import pools_of
 from metarec.features.context_columns import ContextColumns
 from metarec.features.text import item_text
 from metarec.models import gram
@@ -226,7 +226,7 @@ def _joining(data: Dataset) -> tuple[str, ...]:
     both = pl.col("user_id").is_in(acting) & pl.col("friend_id").is_in(acting)
     return taught_by(
         friends=not friends.filter(both).is_empty(),
-        places=int((~np.isnan(degrees_of(data.items.frame)[:, 0])).sum()) > 1,
+        places=int(is_placed(degrees_of(data.items.frame)).sum()) > 1,
         circumstances=bool(ContextColumns.fit(data.interactions).names),
         searches=not searches.filter(pl.col("user_id").is_in(acting)).is_empty(),
     )

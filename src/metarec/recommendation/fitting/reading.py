@@ -20,7 +20,7 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy, policy_of
 from metarec.data.frames import id_order
 from metarec.data.schema import BadInput, Catalog
-from metarec.features.behaviour import Behaviour
+from metarec.features.behavior import Behavior
 from metarec.features.encoders.item_reader import item_reader
 from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
@@ -51,7 +51,7 @@ class Reading:
     """[N, C]."""
     text: np.ndarray
     """[N, E] embeddings."""
-    behaviour: Behaviour
+    behavior: Behavior
     names: tuple[str, ...]
     """Models that take part: those of the settings, and those these data can teach."""
     version: str
@@ -75,7 +75,7 @@ class Reading:
         item_inputs, content, text = _read_items(past, settings, progress)
         profile_inputs = ProfileInputs.fit(data.users, past.user_ids)
         words = users_in_words(past.catalog, item_inputs, data.interactions.relevant_from, settings)
-        behaviour = past.behaviour(
+        behavior = past.behavior(
             horizon or choose_horizon(past.whole.lengths),
             content,
             profile_inputs,
@@ -93,9 +93,9 @@ class Reading:
             words=words,
             content=content,
             text=text,
-            behaviour=behaviour,
+            behavior=behavior,
             names=settings.parts,
-            version=_digest(data, settings, behaviour.weights),
+            version=_digest(data, settings, behavior.weights),
         )
         return found._joined(has_policy=named is not None)
 
@@ -103,8 +103,8 @@ class Reading:
         """With the models that these data can teach; where no policy is named, they say whether
         what was taken may come again.
         """
-        repeats = are_wanted(self.behaviour, config_in(self.settings.models, RepeatConfig))
-        joining = (*((REPEAT,) if repeats else ()), *context_models(self.behaviour))
+        repeats = are_wanted(self.behavior, config_in(self.settings.models, RepeatConfig))
+        joining = (*((REPEAT,) if repeats else ()), *context_models(self.behavior))
         found = replace(self, names=(*self.names, *joining))
         if has_policy:
             return found

@@ -17,7 +17,7 @@ from metarec.data.domains import Policy
 from metarec.data.policies import column_of
 from metarec.data.policy_rules import Comparison, PolicyRule, number_of, read_rule, tags_of
 from metarec.data.schema import Vocabulary
-from metarec.recommendation.policy.fulfilment import listed_items
+from metarec.recommendation.policy.fulfillment import listed_items
 
 NOT_AVAILABLE = frozenset(
     {"false", "f", "no", "n", "off", "not available", "unavailable", "sold out", "nein", "nicht"}

@@ -22,7 +22,7 @@ from metarec.data.kinds import Kinds
 from metarec.data.policy_rules import tags_of
 from metarec.recommendation.policy.attributes import MAX_GUESSED, PolicyAttributes
 from metarec.recommendation.policy.columns import AVAILABLE, PolicyColumns
-from metarec.recommendation.policy.fulfilment import fulfilled_items
+from metarec.recommendation.policy.fulfillment import fulfilled_items
 from metarec.recommendation.policy.notes import PolicyNotes
 from metarec.recommendation.slate import Request
 

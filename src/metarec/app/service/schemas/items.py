@@ -103,7 +103,7 @@ class CountedItem(Item):
     """An item and what it is ranked by."""
 
     number: float = Field(
-        description="Acts in its favour (popular), how much more often than before in standard "
+        description="Acts in its favor (popular), how much more often than before in standard "
         "deviations (trending), or its place (newest)."
     )
 

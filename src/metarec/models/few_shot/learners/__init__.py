@@ -39,7 +39,7 @@ class Method:
 
     make: Callable[..., Learner]
     """Makes the learner; takes `objective` and its own settings."""
-    family: Literal["gradient", "metric", "amortised", "closed form"]
+    family: Literal["gradient", "metric", "amortized", "closed form"]
     training: Training = field(default_factory=Training)
     ranks: bool = True
     """Trained to rank; otherwise it predicts values only, as its paper has it, and ranks by them.
@@ -68,8 +68,8 @@ LEARNERS: dict[str, Method] = {
     "siamese": Method(make=Siamese, family="metric"),
     "matching": Method(make=Matching, family="metric"),
     "prototypical": Method(make=Prototypical, family="metric"),
-    "neural_process": Method(make=NeuralProcess, family="amortised"),
-    "tanp": Method(make=tanp, family="amortised", ranks=False, values="unit", content_only=True),
+    "neural_process": Method(make=NeuralProcess, family="amortized"),
+    "tanp": Method(make=tanp, family="amortized", ranks=False, values="unit", content_only=True),
     "bayesian_ridge": Method(make=bayesian_ridge, family="closed form"),
     "r2d2": Method(make=r2d2, family="closed form", reads=frozenset({"item", "rating"})),
     "deep_kernel": Method(make=DeepKernel, family="closed form"),

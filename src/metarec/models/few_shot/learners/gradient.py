@@ -214,7 +214,7 @@ def reptile(
     """The prior moves towards the mean of the adapted weights; no query, no second derivatives
     (Nichol et al. 2018, arXiv:1803.02999).
 
-    The outer optimiser is AdamW on that direction, where the paper interpolates. As it asks no
+    The outer optimizer is AdamW on that direction, where the paper interpolates. As it asks no
     query it never learns that early events differ from later ones, so steps are short and a few
     events count little (`kappa`).
     """

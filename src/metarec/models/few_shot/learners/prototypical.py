@@ -1,4 +1,4 @@
-"""Prototypical networks: the liked and the disliked each have a centre."""
+"""Prototypical networks: the liked and the disliked each have a center."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ class Prototypical(Episodic):
         v = embed(prior, items.take(support.items))
         kappa = F.softplus(prior["kappa"])
 
-        def centre(start: Tensor, weights: Tensor, counts_for: Tensor) -> Tensor:
+        def center(start: Tensor, weights: Tensor, counts_for: Tensor) -> Tensor:
             weights = weights * support.is_real
             return (counts_for * start + (weights.unsqueeze(-1) * v).sum(1)) / (
                 counts_for + weights.sum(-1, keepdim=True)
             )
 
         return {
-            "liked": centre(first_user(prior, support), F.relu(support.values), kappa[0]),
-            "disliked": centre(prior["disliked_0"], F.relu(-support.values), kappa[1]),
+            "liked": center(first_user(prior, support), F.relu(support.values), kappa[0]),
+            "disliked": center(prior["disliked_0"], F.relu(-support.values), kappa[1]),
             "level": shrunk_mean(support.values, support.is_real, prior["kappa"][2]),
         }
 
@@ -67,8 +67,8 @@ class Prototypical(Episodic):
         v = embed(prior, items)
         gain = F.softplus(prior["gain"])
 
-        def distance(centre: Tensor) -> Tensor:
-            return v.square().sum(-1) - 2 * dot(centre, v) + centre.square().sum(-1, keepdim=True)
+        def distance(center: Tensor) -> Tensor:
+            return v.square().sum(-1) - 2 * dot(center, v) + center.square().sum(-1, keepdim=True)
 
         known = (
             params["level"]

@@ -24,7 +24,7 @@ class TaNP:
     for the task.
 
     Lin et al. 2021, arXiv:2103.06137: the task is also placed among `clusters` learned kinds of
-    task, whose mixture customises the decoder (feature-wise modulation), and an extra term sharpens
+    task, whose mixture customizes the decoder (feature-wise modulation), and an extra term sharpens
     that placing. Attributes are embedded together instead of one by one. Without events the latent
     variable and the kind are learned ones.
     """

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from metarec.data.domains import domain, pack_kinds
-from metarec.recommendation.policy.fulfilment import (
+from metarec.recommendation.policy.fulfillment import (
     fulfilled_items,
-    fulfils,
+    fulfills,
     gives_up,
     listed_items,
 )
@@ -14,21 +14,21 @@ KINDS = pack_kinds(domain("education"))
 
 
 @pytest.mark.parametrize("kind", ["enrol", "Complete", "submit", "certificate", "rating", "event"])
-def test_what_is_taken_fulfils(kind: str) -> None:
-    assert fulfils(kind, KINDS)
+def test_what_is_taken_fulfills(kind: str) -> None:
+    assert fulfills(kind, KINDS)
 
 
 @pytest.mark.parametrize("kind", ["view", "Viewed", "preview", "search", "wish_list", "浏览"])
-def test_looking_fulfils_nothing(kind: str) -> None:
-    assert not fulfils(kind, KINDS)
+def test_looking_fulfills_nothing(kind: str) -> None:
+    assert not fulfills(kind, KINDS)
     assert not gives_up(kind, KINDS)
 
 
 @pytest.mark.parametrize(
     "kind", ["drop", "Dropped", "drop-out", "cancel", "cancelled", "UNENROLLED", "failed", "退课"]
 )
-def test_giving_up_fulfils_nothing(kind: str) -> None:
-    assert not fulfils(kind, KINDS)
+def test_giving_up_fulfills_nothing(kind: str) -> None:
+    assert not fulfills(kind, KINDS)
     assert gives_up(kind, KINDS)
 
 
@@ -43,7 +43,7 @@ def test_the_latest_word_on_an_item_counts() -> None:
     ]
 
 
-def test_a_policy_may_name_what_fulfils() -> None:
+def test_a_policy_may_name_what_fulfills() -> None:
     history = [("a", 1.0, "enrol"), ("b", 1.0, "Complete"), ("c", 1.0, "complete")]
     assert fulfilled_items([*history, ("c", 1.0, "drop")], KINDS, ("complete",)) == ["b"]
 

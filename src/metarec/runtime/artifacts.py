@@ -28,7 +28,7 @@ from metarec.runtime.folders import (
 from metarec.runtime.manifest import (
     CONFIG,
     FORMAT,
-    BrokenArtefact,
+    BrokenArtifact,
     FileFacts,
     Manifest,
     array_facts,
@@ -45,19 +45,19 @@ from metarec.runtime.mapped import mapped_arrays
 __all__ = [
     "FORMAT",
     "REPORTS",
-    "Artefact",
-    "BrokenArtefact",
+    "Artifact",
+    "BrokenArtifact",
     "check_place",
     "new_folder",
     "read_arrays",
-    "read_artefact",
+    "read_artifact",
     "read_config",
     "read_whole_config",
     "reading_whole",
     "rewrite_tables",
     "sweep_files",
     "write_arrays",
-    "write_artefact",
+    "write_artifact",
 ]
 
 ARRAYS, CARD = "model.safetensors", "CARD.md"
@@ -67,7 +67,7 @@ _TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Artefact:
+class Artifact:
     """What a model folder holds."""
 
     config: dict[str, Any]
@@ -79,7 +79,7 @@ class Artefact:
     """The model card, Markdown."""
 
 
-def write_artefact(folder: str | Path, artefact: Artefact) -> Path:
+def write_artifact(folder: str | Path, artifact: Artifact) -> Path:
     """Write a model folder in one step, replacing an older model of the same place.
 
     Raises:
@@ -88,27 +88,27 @@ def write_artefact(folder: str | Path, artefact: Artefact) -> Path:
         OSError: if it cannot be written, as on a full disk; an older model stays.
     """
     with new_folder(folder) as draft:
-        arrays = {name: _as_numpy(value) for name, value in artefact.arrays.items()}
+        arrays = {name: _as_numpy(value) for name, value in artifact.arrays.items()}
         write_arrays(draft / ARRAYS, arrays)
-        for name, table in artefact.tables.items():
+        for name, table in artifact.tables.items():
             _write_table(draft / f"{name}{_TABLE}", table)
-        (draft / CARD).write_text(artefact.card, encoding="utf-8")
+        (draft / CARD).write_text(artifact.card, encoding="utf-8")
         manifest = Manifest(
             files={path.name: file_facts(path) for path in sorted(draft.iterdir())},
             arrays=array_facts(arrays),
-            tables={name: table.height for name, table in artefact.tables.items()},
-            config=artefact.config,
+            tables={name: table.height for name, table in artifact.tables.items()},
+            config=artifact.config,
         )
         (draft / CONFIG).write_text(manifest_text(manifest), encoding="utf-8")
     return Path(folder)
 
 
-def read_artefact(folder: str | Path) -> Artefact:
+def read_artifact(folder: str | Path) -> Artifact:
     """Read a model folder, checking that it is as it was written.
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        BrokenArtefact: if anything in it is missing, changed or of a later format.
+        BrokenArtifact: if anything in it is missing, changed or of a later format.
     """
     place = Path(folder)
     for _ in range(_TRIES):
@@ -116,13 +116,13 @@ def read_artefact(folder: str | Path) -> Artefact:
         try:
             with reading_whole(place):
                 return _read(place, manifest)
-        except BrokenArtefact:
+        except BrokenArtifact:
             if _manifest_of(place) == manifest:
                 raise
-    raise BrokenArtefact(f"{place} is written again and again while it is read; try again later")
+    raise BrokenArtifact(f"{place} is written again and again while it is read; try again later")
 
 
-def _read(place: Path, manifest: Manifest) -> Artefact:
+def _read(place: Path, manifest: Manifest) -> Artifact:
     check_files(place, manifest)
     tables: dict[str, pl.DataFrame] = {}
     known: dict[str | None, pl.DataFrame] = {}  # by what the file is: equal ones are read once
@@ -138,29 +138,29 @@ def _read(place: Path, manifest: Manifest) -> Artefact:
     arrays, _ = read_arrays(place / manifest.files[ARRAYS].file)
     check_arrays(place / ARRAYS, manifest, arrays)
     card = (place / manifest.files[CARD].file).read_text(encoding="utf-8")
-    return Artefact(config=dict(manifest.config), arrays=arrays, tables=tables, card=card)
+    return Artifact(config=dict(manifest.config), arrays=arrays, tables=tables, card=card)
 
 
 @contextmanager
 def reading_whole(place: str | Path) -> Iterator[None]:
     """Whatever goes wrong within, while a model is made of what its folder holds, is told as
-    `BrokenArtefact`; only a library that is not installed is told as such.
+    `BrokenArtifact`; only a library that is not installed is told as such.
 
     Raises:
-        BrokenArtefact: as said.
+        BrokenArtifact: as said.
     """
     try:
         yield
     except ImportError:
         raise
-    except BrokenArtefact as error:
+    except BrokenArtifact as error:
         if str(place) in str(error):
             raise
-        raise BrokenArtefact(f"{place}: {error}") from error
+        raise BrokenArtifact(f"{place}: {error}") from error
     # Polars ends some damaged files by a panic, which is no Exception
     except (Exception, pl.exceptions.PanicException) as error:
         said = " ".join(str(error).split())[:300]
-        raise BrokenArtefact(
+        raise BrokenArtifact(
             f"{place} cannot be read ({type(error).__name__}: {said}): it is damaged, or another "
             f"version of metarec wrote it; restore it from a copy, or fit again"
         ) from error
@@ -176,7 +176,7 @@ def rewrite_tables(
     goes: a reader, or a kill, meets the old model or the new one.
 
     Raises:
-        FileNotFoundError, BrokenArtefact: if there is no such model or it cannot be read.
+        FileNotFoundError, BrokenArtifact: if there is no such model or it cannot be read.
         OSError: if it cannot be written, as on a full disk; everything stays as it was.
     """
     place = Path(folder)
@@ -277,7 +277,7 @@ def read_whole_config(folder: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        BrokenArtefact: if a file is missing, cut short or of a later format.
+        BrokenArtifact: if a file is missing, cut short or of a later format.
     """
     place = Path(folder)
     manifest = _manifest_of(place)
@@ -290,7 +290,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is no such folder.
-        BrokenArtefact: if `config.json` is missing, unreadable or of a later format.
+        BrokenArtifact: if `config.json` is missing, unreadable or of a later format.
     """
     return dict(_manifest_of(Path(folder)).config)
 
@@ -299,7 +299,7 @@ def read_rows(folder: str | Path) -> dict[str, int]:
     """How many rows each table of a model folder has, without reading them.
 
     Raises:
-        FileNotFoundError, BrokenArtefact: as `read_config`.
+        FileNotFoundError, BrokenArtifact: as `read_config`.
     """
     place = Path(folder)
     manifest = _manifest_of(place)
@@ -350,7 +350,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and facts of a safetensors file; the arrays lie in the file, see `runtime.mapped`.
 
     Raises:
-        BrokenArtefact: if the file cannot be read.
+        BrokenArtifact: if the file cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -359,7 +359,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
         return mapped_arrays(path), facts
     except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise BrokenArtefact(f"{path} cannot be read ({error})") from error
+        raise BrokenArtifact(f"{path} cannot be read ({error})") from error
 
 
 def _as_numpy(value: Any) -> np.ndarray:

@@ -25,7 +25,7 @@ ORDER_T = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Behaviour:
+class Behavior:
     """Training users' pasts and what is known of items and users, all by index."""
 
     histories: Histories
@@ -77,7 +77,7 @@ class Behaviour:
         """N, the size of the catalog."""
         return len(self.content)
 
-    def users(self, indexes: np.ndarray) -> Behaviour:
+    def users(self, indexes: np.ndarray) -> Behavior:
         """The same world with only these training users."""
         same = self.whole is self.histories
         histories = self.histories.users(indexes)
@@ -95,7 +95,7 @@ class Behaviour:
             context=None if self.context is None else self.context.users(indexes),
         )
 
-    def rated(self) -> Behaviour:
+    def rated(self) -> Behavior:
         """The same users with only the events that state a rating."""
         if self.histories.is_rated.all():
             return self

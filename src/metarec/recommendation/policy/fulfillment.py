@@ -1,5 +1,5 @@
-"""Which events fulfil a prerequisite: having taken an item counts, looking at it, setting it aside,
-refusing it or giving it up does not.
+"""Which events fulfill a prerequisite: having taken an item counts; looking at it, setting it
+aside, refusing it or giving it up does not.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ GAVE_UP = frozenset(
 """Kinds that give an item up and are no usual names of acts."""
 
 
-def fulfils(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
-    """Whether events of a kind fulfil a prerequisite.
+def fulfills(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
+    """Whether events of a kind fulfill a prerequisite.
 
     Args:
         kinds: what kinds say; an unknown one counts as taken.
@@ -55,7 +55,7 @@ def fulfilled_items(
         value = float(event[1]) if len(event) > 1 and event[1] is not None else 1.0
         if value <= 0 or gives_up(kind, kinds):
             done.pop(item_id, None)
-        elif fulfils(kind, kinds, only):
+        elif fulfills(kind, kinds, only):
             done[item_id] = None
     return list(done)
 
