@@ -275,3 +275,35 @@ def test_the_last_part_of_a_name_with_points_says_what_was_done(tmp_path: Path) 
     data, found = one_file(tmp_path, f"user,item,event\n{rows}")
     assert data.interactions.acts()["sign"].to_list().count(-1) == 12
     assert not any("is not known" in f.why for f in found)
+
+
+def test_an_address_with_and_without_its_last_slash_is_one_item(tmp_path: Path) -> None:
+    for start in ("https://x.org/p", "/p"):
+        rows = "".join(f"u{n % 5},{start}/{n % 7}{'/' if n % 3 else ''}\n" for n in range(35))
+        data, found = one_file(tmp_path, f"user,url\n{rows}")
+        items = set(data.interactions.frame["item_id"])
+        assert items == {f"{start}/{n}/" for n in range(7)}
+        assert [f.rows for f in found if f.rule == "alike_ids"] == [12]
+    data, _ = one_file(tmp_path, "user,url\nu1,/a/\nu2,/b\nu1,/\n")
+    assert set(data.interactions.frame["item_id"]) == {"/a/", "/b", "/"}
+
+
+def test_parts_of_a_date_are_the_time(tmp_path: Path) -> None:
+    for names, last in (("day,month,year,hour,minute,second", "8,15,30"), ("日,月,年,时", "8")):
+        rows = "".join(f"u{n % 5},x{n % 7},{n % 9 + 10},3,2024,{last}\n" for n in range(35))
+        data, found = one_file(tmp_path, f"userID,bookmarkID,{names}\n{rows}")
+        minute, second = (15, 30) if last != "8" else (0, 0)
+        first = datetime(2024, 3, 10, 8, minute, second, tzinfo=UTC).timestamp()
+        assert data.interactions.frame["timestamp"].min() == first
+        assert not data.interactions.context_columns and any("put together" in f.why for f in found)
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 40},{n % 14},2024\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,day,month,year\n{rows}")
+    assert not data.interactions.has_time
+
+
+def test_one_star_and_five_stars_are_of_one_unit(tmp_path: Path) -> None:
+    rows = "".join(
+        f"u{n % 5},x{n % 7},{n % 5 + 1} star{'s' if n % 5 else ''}\n" for n in range(0, 70, 2)
+    )
+    data, _ = one_file(tmp_path, f"user,item,rating\n{rows}")
+    assert set(data.interactions.frame["value"]) == {1.0, 2.0, 3.0, 4.0, 5.0}

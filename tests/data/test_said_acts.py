@@ -271,3 +271,13 @@ def test_of_several_ratings_the_user_s_own_is_read_and_none_where_none_is(tmp_pa
     data, found = one_file(tmp_path, f"user,item,food rating,room rating\n{rows}")
     assert not data.interactions.has_values
     assert any("none of them is taken" in f.why and "food rating" in f.why for f in found)
+
+
+def test_a_type_of_items_in_letters_or_a_length_is_no_side_of_a_trade(tmp_path: Path) -> None:
+    for cells in (("b", "s"), ("long", "short")):
+        rows = "".join(f"u{n % 5},x{n % 7},{cells[n % 7 % 2]}\n" for n in range(35))
+        data, _ = one_file(tmp_path, f"user,video,type\n{rows}")
+        assert (data.interactions.acts()["sign"] > 0).all()
+    rows = "".join(f"u{n % 5},x{n % 7},{('long', 'short')[n % 3 % 2]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,video,type\n{rows}")
+    assert (data.interactions.acts()["sign"] > 0).all()

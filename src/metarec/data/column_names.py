@@ -155,10 +155,10 @@ USER_NOUNS = tuple(
 ITEM_NOUNS = tuple(
     "item product prod sku article movie film book song track course lesson video show game app "
     "news post recipe dish restaurant hotel property listing apartment venue poi place "
-    "destination attraction clinic lane treatment medication medicine drug therapy exercise load "
+    "destination attraction treatment medication medicine drug therapy exercise load "
     "shipment freight parcel job vacancy offer fund stock security instrument artist album "
     "podcast episode content document material module program programme tour flight train room "
-    "vehicle car part service creative campaign ad banner meal".split()
+    "vehicle car part service creative campaign ad banner clinic lane meal".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(
@@ -292,7 +292,6 @@ CANONICAL = {
 
 
 _A_MOMENT = re.compile(
-    r"^[Dd]ate[_\W]|"
     r"([_\W](?i:at|time|date|datetime|timestamp|ts)|[a-z](At|Time|Date|Timestamp)|时间|日期)$",
 )
 
@@ -307,7 +306,8 @@ def ends_as_a_moment(name: str) -> bool:
 def names_a_moment(name: str) -> bool:
     """Whether a column is called as if it said when an event was."""
     known = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"], "day")}
-    return plain(name) in known or ends_as_a_moment(name)
+    is_date = re.match(r"date[_\W]", name, re.IGNORECASE) is not None  # `Date Rated`
+    return plain(name) in known or is_date or ends_as_a_moment(name)
 
 
 _OTHER_DATES = re.compile(

@@ -60,12 +60,13 @@ THOUGHT = {
 }
 """What such a column says for and against."""
 SIDES = re.compile(
-    r"(side|direction|buysell|buyorsell|^bs|^kind|action|type|方向|买卖|买卖标志|买卖类型|委托类型)$"
+    r"(side|direction|buysell|buyorsell|^bs|^kind|^type|(trade|order|transaction|deal)(type|action)|"
+    r"方向|买卖|买卖标志|买卖类型|委托类型)$"
 )
 """Names of columns of who trades what, as `plain` has them."""
 TRADED = {
-    **dict.fromkeys(("b", "bot", "bto", "btc", "long", "买", "买进", "证券买入"), "buy"),
-    **dict.fromkeys(("s", "sld", "sto", "stc", "short", "卖", "卖掉", "证券卖出"), "sell"),
+    **dict.fromkeys(("b", "bot", "bto", "btc", "买", "买进", "证券买入"), "buy"),
+    **dict.fromkeys(("s", "sld", "sto", "stc", "卖", "卖掉", "证券卖出"), "sell"),
     **dict.fromkeys(("buy", "bought", "买入"), "buy"),
     **dict.fromkeys(("sell", "sold", "卖出"), "sell"),
 }
@@ -170,6 +171,8 @@ def _by_side(
     for column in (c for c in asked if frame[c].dtype == pl.Utf8):
         words = nothing(frame[column]).str.to_lowercase()
         said = {*words.drop_nulls().unique()}
+        if column != "kind" and is_of_one(frame, column):
+            continue
         if not said <= {*TRADED} or {TRADED[word] for word in said} != {"buy", "sell"}:
             continue
         traded = words.replace_strict(TRADED, default=None, return_dtype=pl.Utf8).alias("kind")

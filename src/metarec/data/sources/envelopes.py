@@ -16,7 +16,7 @@ from metarec.data.parsing import nothing
 
 ENVELOPES = frozenset(
     "properties eventproperties props params eventparams payload attributes eventattributes data "
-    "eventdata detail details record source body 属性 事件属性 参数".split()
+    "eventdata 属性 事件属性 参数".split()
 )
 """Objects that hold an event's own fields, as `plain` has their names: these are called as there,
 unless another column is.
@@ -26,7 +26,7 @@ LINES = frozenset("items lines lineitems orderitems orderlines products position
 KEYS, VALUES = frozenset("key name k".split()), frozenset("value val v".split())
 """Fields of the objects of a list of keys and values."""
 MAX_KEYS = 100
-"""Different keys of such lists, at most."""
+"""Different keys of such lists, or fields of objects in texts, at most."""
 
 
 def opened(frame: pl.DataFrame) -> pl.DataFrame:
@@ -76,7 +76,8 @@ def _decoded(column: pl.Series) -> pl.Series | None:
         found = pl.Series(column.name, cells, strict=False)
     except (ValueError, TypeError, pl.exceptions.PolarsError, RecursionError):
         return None
-    return found if isinstance(found.dtype, pl.Struct) and found.dtype.fields else None
+    is_opened = isinstance(found.dtype, pl.Struct) and 0 < len(found.dtype.fields) <= MAX_KEYS
+    return found if is_opened else None
 
 
 def _pair_of(dtype: pl.DataType) -> tuple[str, str] | None:

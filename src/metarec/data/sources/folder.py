@@ -140,7 +140,7 @@ def tables_of(
     """Raw tables with names of their own -> checked tables with canonical names and types."""
     if events is not None and searches is None and _are_searches(events, reading):
         events, searches = None, events
-    frame, findings, named = _events(events, reading, items is not None)
+    frame, findings, named = _events(events, reading, items is not None or not reading.is_whole)
     if events is not None and reading.is_whole and reading.context is None:
         frame, items, users, nearly = _unflattened(frame, items, users, events[1])
         findings += nearly

@@ -33,6 +33,15 @@ DATED = (
     r"([ T]+\d{1,2}:\d\d.*)?$"
 )
 """A date that is no number, with a time of day or without."""
+PARTS = {
+    "year": ("year", "yyyy", "年", "年份"),
+    "month": ("month", "mm", "月", "月份"),
+    "day": ("day", "dayofmonth", "dd", "日", "日期日"),
+    "hour": ("hour", "hh", "时", "小时"),
+    "minute": ("minute", "minutes", "min", "分", "分钟"),
+    "second": ("second", "seconds", "sec", "秒"),
+}
+"""Names of columns of the parts of a date, as `plain` has them."""
 MONTHS = (
     r"^((19|20)\d\d[-/.]?(0?[1-9]|1[0-2])|(0?[1-9]|1[0-2])[/-](19|20)\d\d|"
     r"[A-Z][a-z]{2,8}\.?[ -]\d{4}|\d{4}年\d{1,2}月)$"
@@ -77,10 +86,39 @@ def with_moment(
         return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [_noted(why)]
     if "timestamp" in frame.columns:
         return frame, []
+    if (parts := _of_parts(frame, others)) is not None:
+        why = f"year, month and day of {place} were put together as timestamp"
+        return parts, [_noted(why)]
     free = _dated(frame, others, free)
     if len(free) == 1:
         return _only_dates(frame, free[0], place)
     return _of_several(frame, free, place)
+
+
+def _of_parts(frame: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame | None:
+    """Events with their time of columns for its parts: the year, the month, the day, and those of
+    the hour, the minute and the second that there are; None where a date is not there, or is none.
+    """
+    called = {plain(c): c for c in reversed(others)}
+    found = {
+        part: next((called[n] for n in names if n in called), None) for part, names in PARTS.items()
+    }
+    columns = [c for c in found.values() if c is not None]
+    if None in (found["year"], found["month"], found["day"]):
+        return None
+    numbers = {p: as_numbers(frame[c]).cast(pl.Int64, strict=False) for p, c in found.items() if c}
+    parts = pl.DataFrame([number.alias(part) for part, number in numbers.items()])
+    for part in ("hour", "minute", "second"):
+        if part not in parts.columns:
+            parts = parts.with_columns(pl.lit(0).alias(part))
+    whole = parts.drop_nulls()
+    is_date = whole["month"].is_between(1, 12) & whole["day"].is_between(1, 31)
+    is_date &= whole["year"].is_between(1970, 2100) & whole["hour"].is_between(0, 23)
+    if whole.height < parts.height or not is_date.all() or not whole.height:
+        return None
+    text = "{:04d}-{:02d}-{:02d} {:02d}:{:02d}:{:02d}"
+    cells = [text.format(*row) for row in parts.select(*PARTS).rows()]
+    return frame.drop(columns).with_columns(pl.Series("timestamp", cells))
 
 
 def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) -> list[str]:
