@@ -95,12 +95,13 @@ def _without_names(lines: Sequence[str], separators: Sequence[str], place: str) 
     """Names for a table without any, where its cells tell what its columns are."""
     lines = [line for line in lines if line.strip()]
     separator = max(separators, key=lambda s: min((line.count(s) for line in lines), default=0))
-    is_quoted = separator != "\t" and any('"' in line for line in lines)
-    cells = (
-        csv.reader(lines, delimiter=separator)
-        if is_quoted
-        else (line.split(separator) for line in lines)
-    )
+    if separator != "\t" and any('"' in line for line in lines):
+        try:
+            cells = list(csv.reader(lines, delimiter=separator))
+        except csv.Error:  # no text at all
+            return None
+    else:
+        cells = [line.split(separator) for line in lines]
     rows = [[cell.strip(' "\r') for cell in row] for row in cells]
     if (names := names_by_cells(rows)) is None:
         return None

@@ -36,7 +36,10 @@ def in_double(source: Path | bytes, separator: str) -> bytes:
 
 def _are_even(lines: Sequence[str], separator: str) -> bool:
     text = "\n".join(lines)
-    names, *rows = csv.reader(io.StringIO(text), delimiter=separator, quotechar="'")
+    try:
+        names, *rows = csv.reader(io.StringIO(text), delimiter=separator, quotechar="'")
+    except csv.Error:  # no text at all
+        return False
     if len(names) < 2 or any(len(row) != len(names) for row in rows):
         return False
     quoted = [_quoted(line, separator) for line in lines[1:]]
