@@ -115,6 +115,50 @@ def test_movielens_is_split_by_the_paper_s_rules_and_said_to_be_rebuilt(
         reproduce(name, acts, [])
 
 
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MeLU's states: 80 known and 20 new users, films 1 to 40 known and 41 to 70 new."""
+    folder, rng = tmp_path_factory.mktemp("states"), np.random.default_rng(0)
+    for name, users, films in (
+        ("warm_state", range(1, 81), range(1, 41)),
+        ("item_cold_state", range(1, 81), range(41, 71)),
+        ("user_cold_state", range(81, 101), range(1, 41)),
+        ("user_and_item_cold_state", range(81, 101), range(41, 71)),
+    ):
+        rated = {str(user): rng.permutation(films)[: 12 + user % 12] for user in users}
+        items = {user: [str(film) for film in own] for user, own in rated.items()}
+        values = {user: [2 + int(film) % 4 for film in own] for user, own in rated.items()}
+        (folder / f"{name}.json").write_text(json.dumps(items))
+        (folder / f"{name}_y.json").write_text(json.dumps(values))
+    films = [
+        f"{film}::Film {film}::1990::PG::1 Jan::Drama::Ann Lee::Jo Fox::Kim Ray::It is.::x.jpg"
+        for film in range(1, 71)
+    ]
+    (folder / "movies_extrainfos.dat").write_text("\n".join(films))
+    (folder / "users.dat").write_text("\n".join(f"{n}::F::25::3::55117" for n in range(1, 101)))
+    return folder
+
+
+def test_melu_s_own_split_is_asked_where_its_files_are_given(states: Path) -> None:
+    found = TABLES["melu"].read(states)
+
+    assert isinstance(found, Published)
+    assert set(found.train.interactions.frame["item_id"].cast(int)) <= set(range(1, 41))
+    for scenario, users, films in (
+        ("new items, known users", range(1, 81), range(41, 71)),
+        ("known items, new users", range(81, 101), range(1, 41)),
+        ("new items, new users", range(81, 101), range(41, 71)),
+    ):
+        asked = found.scenarios[scenario]
+        assert {int(one.user_id) for one in asked} == {n for n in users if n % 12}  # 13 or more
+        assert all(len(one.query) == 10 for one in asked)
+        assert all(len(one.pool) == 2 + int(one.user_id) % 12 for one in asked)
+        assert {int(item) for one in asked for item, _ in [*one.pool, *one.query]} <= set(films)
+    aside = {one.user_id for one in found.validation}
+    assert aside
+    assert not aside & set(found.train.interactions.frame["user_id"])
+
+
 def test_what_recommend_orders_stands_beside_what_rate_orders(movies: Path) -> None:
     ours = OwnRecommender(preset="tiny", encoder="none")
 

@@ -7,32 +7,23 @@ those of all 32 are asked, the shown ones included, and each user of the context
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import polars as pl
 
-from metarec.data.cleaning_config import OFF
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
-from metarec.data.schema import BadInput
-from metarec.evaluation.papers.files import json_of, text_of
+from metarec.evaluation.papers.melu_states import state_of, warm_data
 from metarec.evaluation.papers.splits import Published
 from metarec.runtime.rng import derive
 
-HIRE_FILES = "the folder movielens/ml-1m of github.com/hoyeoplee/MeLU, states and attributes"
 ITEMS = USERS = 32
 """Items and users of a context."""
 SHOWN = 3
 """Items whose ratings are shown: 10% of 32."""
 MIN_RATED = 10
 """Ratings of a list, the length of its longest measure: the program cannot score fewer."""
-FILMS = ("item_id", "title", "year", "rate", "genres", "directors", "actors")
-FILM_PLACES = (0, 1, 2, 3, 5, 6, 8)
-PROFILE = ("user_id", "gender", "age", "occupation")
 
 
 def hire_movies(folder: Path, *, seed: int = 0) -> Published:
@@ -41,16 +32,7 @@ def hire_movies(folder: Path, *, seed: int = 0) -> Published:
     Raises:
         BadInput: if a file is not there or not what its name says.
     """
-    known, new = _state(folder, "warm_state"), _state(folder, "user_cold_state")
-    events = [(user, item, value) for user, row in known.items() for item, value in row.items()]
-    schema = ["user_id", "item_id", "rating"]
-    train = Dataset(
-        interactions=pl.DataFrame(events, schema=schema, orient="row"),
-        items=_films(folder / "movies_extrainfos.dat"),
-        users=_profiles(folder / "users.dat"),
-        name="HIRE's MovieLens 1M",
-        cleaning=OFF,
-    )
+    train, new = warm_data(folder, "HIRE's MovieLens 1M"), state_of(folder, "user_cold_state")
     return Published(
         name="hire",
         train=train,
@@ -103,34 +85,3 @@ def _users_of(user: str, users: list[str], met: np.ndarray, rng: np.random.Gener
     most = np.argsort(-met, kind="stable")[: 2 * USERS]
     drawn = [users[place] for place in rng.permutation(most)[:USERS]]
     return [user, *(one for one in drawn if one != user)][:USERS]
-
-
-def _state(folder: Path, name: str) -> dict[str, dict[str, float]]:
-    """User -> item -> rating."""
-    items, values = json_of(folder / f"{name}.json"), json_of(folder / f"{name}_y.json")
-    try:
-        return {
-            user: {item: float(value) for item, value in zip(row, values[user], strict=True)}
-            for user, row in items.items()
-        }
-    except (KeyError, ValueError) as error:
-        raise BadInput(
-            f"{folder / name}.json and its _y.json do not hold the same ratings: {error}"
-        ) from error
-
-
-def _films(file: Path) -> pl.DataFrame:
-    """What MeLU's authors collected of the films; lists as the catalog reads them."""
-    rows = []
-    for line in text_of(file).splitlines():
-        row = line.split("::")
-        if len(row) > max(FILM_PLACES):
-            rows.append([re.sub(r"\s*\([^()]*\)", "", row[place]) for place in FILM_PLACES])
-    films = pl.DataFrame(rows, schema={name: pl.Utf8 for name in FILMS}, orient="row")
-    lists = pl.col("genres", "directors", "actors").str.replace_all(", ", "|")
-    return films.with_columns(lists, pl.col("year").cast(pl.Float64, strict=False))
-
-
-def _profiles(file: Path) -> pl.DataFrame:
-    rows: list[Any] = [line.split("::")[: len(PROFILE)] for line in text_of(file).splitlines()]
-    return pl.DataFrame(rows, schema={name: pl.Utf8 for name in PROFILE}, orient="row")

@@ -22,9 +22,16 @@ from metarec.evaluation.interface import Evaluated, Rates
 from metarec.evaluation.papers import leave_last_out as last_out
 from metarec.evaluation.papers.baselines import ByScore
 from metarec.evaluation.papers.files import json_of, text_of
-from metarec.evaluation.papers.hire_contexts import HIRE_FILES, hire_movies
+from metarec.evaluation.papers.hire_contexts import hire_movies
+from metarec.evaluation.papers.melu_states import FILES as MELU_FILES
+from metarec.evaluation.papers.melu_states import is_melu
 from metarec.evaluation.papers.protocols import ProtocolRow, evaluate_by_protocol
-from metarec.evaluation.papers.splits import Published, melu_split, tanp_split
+from metarec.evaluation.papers.splits import (
+    Published,
+    melu_split,
+    melu_states_split,
+    tanp_split,
+)
 from metarec.runtime.progress import Progress, silent
 
 
@@ -75,10 +82,10 @@ def tanp_lastfm(folder: Path) -> Published:
 
 
 def melu_movies(folder: Path) -> Published:
-    """MeLU's split of MovieLens 1M, made anew by the rules of its paper: its own draw of users is
-    not part of MovieLens.
+    """MeLU's split of MovieLens 1M: as its authors drew it where its files are given; else made
+    anew by the rules of its paper, since MovieLens does not hold that draw.
     """
-    return melu_split(_rated_movies(folder))
+    return melu_states_split(folder) if is_melu(folder) else melu_split(_rated_movies(folder))
 
 
 def tanp_movies(folder: Path) -> Published:
@@ -116,14 +123,14 @@ CONTEXTS = (
 )
 TABLES: dict[str, Table] = {
     "melu": Table(
-        files=MOVIES,
+        files=f"{MELU_FILES}; or {MOVIES}",
         published={
             "best of MeLU, known items, new users": {"mae": 0.74},
             "best of MeLU, new items, known users": {"mae": 0.90},
             "best of MeLU, new items, new users": {"mae": 0.89},
         },
         read=melu_movies,
-        remade=REMADE,
+        remade=f"From MovieLens alone: {REMADE[0].lower()}{REMADE[1:]}",
     ),
     "tanp-ml1m": Table(
         files=MOVIES,
@@ -132,7 +139,7 @@ TABLES: dict[str, Table] = {
         remade=REMADE,
     ),
     "hire": Table(
-        files=HIRE_FILES,
+        files=MELU_FILES,
         published={
             "HIRE, first 5": {"precision@5": 0.700, "ndcg@5": 0.917, "map@5": 0.645},
             "deviation over its runs": {"precision@5": 0.018, "ndcg@5": 0.015, "map@5": 0.031},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.frames import id_order
 from metarec.data.schema import BadInput, Interactions
+from metarec.evaluation.papers.melu_states import NEW, rows_of, state_of, warm_data
 from metarec.runtime.rng import derive
 
 MELU_EVENTS, MELU_ASKED = (13, 100), 10
@@ -59,9 +61,41 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
         pl.col("user_id").is_in(pl.Series(new_users, dtype=pl.Utf8).implode()),
     )
     known = events.filter(~is_new_item)
-    aside = users[~np.isin(users, new_users)]
-    aside = aside[rng.random(len(aside)) < VALIDATION_SHARE]
-    is_aside = pl.col("user_id").is_in(pl.Series(aside, dtype=pl.Utf8).implode())
+    aside = _aside(users[~np.isin(users, new_users)], rng)
+    is_aside = pl.col("user_id").is_in(aside.implode())
+    parts = {
+        "new items, known users": events.filter(is_new_item & ~is_new_user & ~is_aside),
+        "known items, new users": known.filter(is_new_user),
+        "new items, new users": events.filter(is_new_item & is_new_user),
+    }
+    return _melu(data, known.filter(~is_new_user), aside, parts, rng)
+
+
+def melu_states_split(folder: Path, *, seed: int = 0) -> Published:
+    """The same protocol with the users and items that its authors drew. A tenth of the known users
+    is set aside to choose settings by; all are asked about new items.
+
+    Raises:
+        BadInput: if a file is not there or not what its name says.
+    """
+    data, rng = warm_data(folder, "MeLU's MovieLens 1M"), derive(seed, "melu")
+    events = _rated(data, "melu")
+    parts = {name: rows_of(state_of(folder, state), "value") for name, state in NEW.items()}
+    return _melu(data, events, _aside(_users(events, MELU_EVENTS, "melu"), rng), parts, rng)
+
+
+def _aside(users: np.ndarray, rng: np.random.Generator) -> pl.Series:
+    return pl.Series(users[rng.random(len(users)) < VALIDATION_SHARE], dtype=pl.Utf8)
+
+
+def _melu(
+    data: Dataset,
+    known: pl.DataFrame,
+    aside: pl.Series,
+    parts: dict[str, pl.DataFrame],
+    rng: np.random.Generator,
+) -> Published:
+    """Learn from what is `known`, but for the users `aside`; ask about each of the `parts`."""
 
     def tasks(part: pl.DataFrame) -> list[ColdUser]:
         counts = part.group_by("user_id").len().filter(pl.col("len").is_between(*MELU_EVENTS))
@@ -69,16 +103,11 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
             data, part.join(counts, on="user_id", how="semi"), lambda count: count - MELU_ASKED, rng
         )
 
-    trained = known.filter(~is_new_user & ~is_aside)
-    old_users_new_items = tasks(events.filter(is_new_item & ~is_new_user & ~is_aside))
-    scenarios = {
-        "new items, known users": old_users_new_items,
-        "known items, new users": tasks(known.filter(is_new_user)),
-        "new items, new users": tasks(events.filter(is_new_item & is_new_user)),
-    }
+    is_aside = pl.col("user_id").is_in(aside.implode())
+    scenarios = {name: tasks(part) for name, part in parts.items()}
     return Published(
         name="melu",
-        train=_without_order(data, trained, rng),
+        train=_without_order(data, known.filter(~is_aside), rng),
         validation=liking_of(tasks(known.filter(is_aside))),
         scenarios={name: evaluated for name, evaluated in scenarios.items() if evaluated},
         cuts=(1, 3),

@@ -1,0 +1,89 @@
+"""MeLU's files of MovieLens 1M (Lee et al. 2019): who is new, which items are, and what is known of
+both. Its program and that of HIRE read them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from metarec.data.cleaning_config import OFF
+from metarec.data.dataset import Dataset
+from metarec.data.schema import BadInput
+from metarec.evaluation.papers.files import json_of, text_of
+
+FILES = "the folder movielens/ml-1m of github.com/hoyeoplee/MeLU, states and attributes"
+WARM = "warm_state"
+"""Known users and items: what is learned from."""
+NEW = {
+    "new items, known users": "item_cold_state",
+    "known items, new users": "user_cold_state",
+    "new items, new users": "user_and_item_cold_state",
+}
+"""Scenario -> the state that holds its ratings."""
+FILMS = ("item_id", "title", "year", "rate", "genres", "directors", "actors")
+FILM_PLACES = (0, 1, 2, 3, 5, 6, 8)
+PROFILE = ("user_id", "gender", "age", "occupation")
+State = dict[str, dict[str, float]]
+"""User -> item -> rating."""
+
+
+def is_melu(folder: Path) -> bool:
+    """Whether a folder holds MeLU's own split."""
+    return (folder / f"{WARM}.json").exists()
+
+
+def state_of(folder: Path, name: str) -> State:
+    """One of the states.
+
+    Raises:
+        BadInput: if its two files do not hold the same ratings.
+    """
+    items, values = json_of(folder / f"{name}.json"), json_of(folder / f"{name}_y.json")
+    try:
+        return {
+            user: {item: float(value) for item, value in zip(row, values[user], strict=True)}
+            for user, row in items.items()
+        }
+    except (KeyError, ValueError) as error:
+        raise BadInput(
+            f"{folder / name}.json and its _y.json do not hold the same ratings: {error}"
+        ) from error
+
+
+def warm_data(folder: Path, name: str) -> Dataset:
+    """The ratings of the warm state, with the attributes of all films and users."""
+    return Dataset(
+        interactions=rows_of(state_of(folder, WARM)),
+        items=_films(folder / "movies_extrainfos.dat"),
+        users=_profiles(folder / "users.dat"),
+        name=name,
+        cleaning=OFF,
+    )
+
+
+def rows_of(state: State, value: str = "rating") -> pl.DataFrame:
+    """A state as a table of ratings, the last of which is called `value`."""
+    rows = [(user, item, rating) for user, row in state.items() for item, rating in row.items()]
+    schema = {"user_id": pl.Utf8, "item_id": pl.Utf8, value: pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _films(file: Path) -> pl.DataFrame:
+    """What MeLU's authors collected of the films; lists as the catalog reads them."""
+    rows = []
+    for line in text_of(file).splitlines():
+        row = line.split("::")
+        if len(row) > max(FILM_PLACES):
+            rows.append([re.sub(r"\s*\([^()]*\)", "", row[place]) for place in FILM_PLACES])
+    films = pl.DataFrame(rows, schema={name: pl.Utf8 for name in FILMS}, orient="row")
+    lists = pl.col("genres", "directors", "actors").str.replace_all(", ", "|")
+    return films.with_columns(lists, pl.col("year").cast(pl.Float64, strict=False))
+
+
+def _profiles(file: Path) -> pl.DataFrame:
+    rows: list[Any] = [line.split("::")[: len(PROFILE)] for line in text_of(file).splitlines()]
+    return pl.DataFrame(rows, schema={name: pl.Utf8 for name in PROFILE}, orient="row")
