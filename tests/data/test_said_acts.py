@@ -183,6 +183,8 @@ def test_a_yes_of_a_moment_is_no_state(tmp_path: Path) -> None:
         ("status", "active", "deleted", ""),
         ("Status", "confirmed checked_out", "cancelled_by_guest no_show", "expired"),
         ("decision", "Approved", "Declined Withdrawn", ""),
+        ("Completion Status", "Completed In_progress", "", "Not_started"),
+        ("attendance", "Present Late", "Absent", "Excused"),
         ("订单状态", "待发货 已完成", "已退款 已取消", ""),
     ],
 )
@@ -249,6 +251,7 @@ def test_a_flag_of_no_interest_says_no_beside_flags_of_yes(tmp_path: Path) -> No
         ("satisfaction", "Very_dissatisfied Okay Very_satisfied!"),
         ("评价", "差 一般 非常好"),
         ("starRating", "ONE THREE FIVE"),
+        ("satisfaction", "Strongly_disagree Agree Strongly_agree"),
     ],
 )
 def test_ratings_in_words_are_ratings(tmp_path: Path, name: str, words: str) -> None:
@@ -281,3 +284,35 @@ def test_a_type_of_items_in_letters_or_a_length_is_no_side_of_a_trade(tmp_path: 
     rows = "".join(f"u{n % 5},x{n % 7},{('long', 'short')[n % 3 % 2]}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"user,video,type\n{rows}")
     assert (data.interactions.acts()["sign"] > 0).all()
+
+
+def test_states_that_are_acts_keep_what_they_say(tmp_path: Path) -> None:
+    said = ["Delivered", "Opened", "Clicked", "Bounced", "Unsubscribed"]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n // 2 % 5]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,Status\n{rows}")
+    kinds = {data.interactions.kinds.key(kind) for kind in data.interactions.frame["kind"]}
+    assert kinds == {"delivered", "open", "click", "fail", "unsubscribe"}
+
+
+@pytest.mark.parametrize("name", ["is_recommended", "Recommended", "voted_up", "是否推荐"])
+def test_a_no_to_whether_it_is_recommended_says_no(tmp_path: Path, name: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{'false' if n % 3 else 'true'}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,{name}\n{rows}")
+    assert sorted(data.interactions.acts()["sign"].value_counts().rows()) == [(-1, 23), (1, 12)]
+
+
+def test_a_label_of_one_and_zero_says_what_was_done_of_what_was_shown(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user,item,label\n{rows}")
+    assert data.interactions.acts()["sign"].sum() == 12 and told(found, "kinds") == [23]
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 7 % 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,label\n{rows}")
+    assert "label" in data.items.frame.columns
+
+
+def test_the_state_of_an_order_holds_for_the_rows_below_its_first(tmp_path: Path) -> None:
+    states = ["paid", "", "refunded", "", "paid", ""]
+    rows = "".join(f"#{n // 2},u{n // 2 % 5},x{n % 7},{states[n % 6]}\n" for n in range(36))
+    data, found = one_file(tmp_path, f"Order,Customer,Product,Financial Status\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 12
+    assert told(found, "blocks") == [18]

@@ -61,6 +61,29 @@ def test_listens_are_of_the_last_pair_of_an_id_and_a_name(tmp_path: Path) -> Non
             assert titles(data)["t-3"] == "Track 3"
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{0},2014-04-07T10:51:0{0}.277Z,2145{1},0",  # clicks of Yoochoose
+        "{0}\t2010-10-19T23:55:2{0}Z\t30.{1}\t-97.7\t2145{1}",  # visits of Gowalla
+        "{0}\t2145{1}\t4bf5\tFood Shop\t40.{1}\t-74.0\t-240\tTue Apr 03 18:00:0{0} +0000 2012",
+    ],
+)
+def test_clicks_and_visits_without_names(tmp_path: Path, form: str) -> None:
+    rows = "".join(form.format(n % 5 + 1, n % 7) + "\n" for n in range(35))
+    data, found = one_file(tmp_path, rows, "log.txt")
+    assert set(data.interactions.frame["user_id"]) == set("12345") and data.interactions.has_time
+    assert set(data.interactions.frame["item_id"]) == {f"2145{n}" for n in range(7)}
+    assert any("has no line of names" in f.why for f in found)
+
+
+def test_readings_of_sensors_are_refused(tmp_path: Path) -> None:
+    for cell in ("{0}.5", "{0},1.5,2.5"):
+        rows = "".join(f"s{n % 5},2014-04-07T10:51:0{n % 7},{cell.format(n)}\n" for n in range(35))
+        with pytest.raises(BadInput, match="names = "):
+            one_file(tmp_path, rows, "log.csv")
+
+
 def test_what_was_shown_and_clicked_and_news_without_names(tmp_path: Path) -> None:
     rows = [
         f"{n + 1}\tU{n % 5}\t11/{n % 9 + 12}/2019 9:05:58 AM\tN{n % 5 + 11} N{n % 5 + 12}"

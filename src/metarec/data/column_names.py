@@ -158,7 +158,8 @@ ITEM_NOUNS = tuple(
     "destination attraction treatment medication medicine drug therapy exercise load "
     "shipment freight parcel job vacancy offer fund stock security instrument artist album "
     "podcast episode content document material module program programme tour flight train room "
-    "vehicle car part service creative campaign ad banner clinic lane meal".split()
+    "vehicle car part service creative campaign ad banner anime manga beer wine "
+    "workshop webinar clinic lane meal".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(

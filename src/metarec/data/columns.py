@@ -180,10 +180,12 @@ SUFFIXES = {
     "value": ("rating", "ratings", "stars"),
     "title": ("title", "trackname", "itemname", "productname"),
     "author": ("author",),
-    "user_id": ("userid", "username"),
+    "user_id": ("userid", "username", "profilename"),
     "item_id": (
         "itemid",
         "trackuri",
+        "beerid",
+        "animeid",
         "productid",
         "movieid",
         "courseid",

@@ -78,7 +78,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "enroll register activate apply log begin_checkout signup contact inquiry enquiry "
             "试用 咨询 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
-            "like upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
+            "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
             "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
         ),
         0.9: (

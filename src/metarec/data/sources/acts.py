@@ -26,7 +26,7 @@ FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart "
     "addtocart bookmark skip upvote downvote complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
-    "评论 收藏 加购 跳过 完成 接受 接单 "
+    "评论 收藏 加购 跳过 完成 接受 接单 recommend "
     "notinterested seeless 不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
@@ -46,9 +46,17 @@ UNDONE = frozenset("dismiss drop ignore withdraw".split())
 """The same for refusals."""
 _DONE = re.compile(r"(ed|wn)$|^read$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)")
 """Names of what was done."""
-NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单"}
+NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单", "recommend": "dislike"}
 """Kinds that a no says, where it is an answer too."""
-IN_OTHER_WORDS = dict.fromkeys(("hidden", "已隐藏"), "hide")
+LABELS = frozenset("label labels target y response groundtruth ispositive".split())
+"""Columns of 1 and 0 that say whether an act was done of what was shown, as `plain` has them."""
+IN_OTHER_WORDS = {
+    **dict.fromkeys(("hidden", "已隐藏"), "hide"),
+    **dict.fromkeys(
+        "recommended recommend isrecommended wouldrecommend votedup 推荐 是否推荐".split(),
+        "recommend",
+    ),
+}
 """Columns of yes and no in other words, as `plain` has them, and their kinds."""
 MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥"))
 """What a column of yes and no may hold where it says yes, and nothing where it says no."""
@@ -60,7 +68,8 @@ THOUGHT = {
 }
 """What such a column says for and against."""
 SIDES = re.compile(
-    r"(side|direction|buysell|buyorsell|^bs|^kind|^type|(trade|order|transaction|deal)(type|action)|"
+    r"(side|direction|buysell|buyorsell|^bs|^kind|^type|"
+    r"(trade|order|transaction|deal)(type|action)|"
     r"方向|买卖|买卖标志|买卖类型|委托类型)$"
 )
 """Names of columns of who trades what, as `plain` has them."""
@@ -126,6 +135,10 @@ def _said(
     # Of what was bought, such a column says something else: by registered users, or in stock.
     done = frozenset() if any(map(is_amount, free)) else DONE
     flags = _flags(frame, free, kinds, FLAGS, done) if "value" not in frame.columns else {}
+    labels = [c for c in free if plain(c) in LABELS and not is_of_one(frame, c)]
+    truths = [t.alias(c) for c in labels if (t := _truth(frame[c])) is not None]
+    if not flags and "value" not in frame.columns and len(truths) == 1:
+        flags = {NO_KIND: truths[0]}
     if any(kinds.of(name).sign == "positive" for name in flags):
         return _by_flags(frame, flags, kinds, place)
     asked = [c for c in free if plain(c) not in MOODS]

@@ -17,7 +17,8 @@ from metarec.data.parsing import nothing
 from metarec.data.sources.flat import is_of_one
 
 NAMES = re.compile(
-    r"(status|state|stage|decision|outcome|result|disposition|resolution)(code|name|text)?$"
+    r"(status|state|stage|attendance|decision|"
+    r"outcome|result|disposition|resolution)(code|name|text)?$"
     r"|(状态|结果|进度)$"
 )
 """Names of columns of states, as `plain` has them."""
@@ -29,7 +30,9 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("deleted deactivated terminated lapsed ended_early".split(), "remove"),
     **dict.fromkeys("stopped ceased".split(), "discontinue"),
     **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
-    **{"noshow": "no_show", "missed": "no_show", "已关闭": "取消", "爽约": "no_show"},
+    **dict.fromkeys("bounced notstarted notattempted excused 未开始 未学习".split(), "fail"),
+    **dict.fromkeys("missed absent notattended 爽约 缺勤 缺席 旷课".split(), "no_show"),
+    "已关闭": "取消",
 }
 """States that are called otherwise than the kinds they are."""
 _REFUSALS = {
@@ -62,6 +65,8 @@ def outcomes_of(
         states = _states(frame[column])
         refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
         is_mixed = 0 < len(refused) < len(states) and bool(kinds.unknown(states))
+        if "kind" not in frame.columns:  # then it also says what was done
+            refused |= {s: kinds.key(s) for s in states if s not in refused and kinds.known(s)}
         if is_mixed and not is_of_one(frame, column):
             found[column] = refused
     return found
@@ -82,13 +87,14 @@ def with_outcomes(
         given = frame["kind"] if "kind" in frame.columns else pl.Series(["event"] * frame.height)
         is_act = given.is_in([k for k in given.unique() if kinds.of(k).sign == "positive"])
         kind = came.zip_with(came.is_not_null() & is_act, given.cast(pl.Utf8)).alias("kind")
-        done = said.filter(came.is_null()).drop_nulls().unique().sort()
+        no = [s for s, k in refused.items() if kinds.of(k).sign in ("negative", "neutral")]
+        done = said.filter(~said.is_in(no)).drop_nulls().unique().sort()
         why = (
-            f"column {column!r} of {place} says what became of acts: {_listed(refused)} say that "
+            f"column {column!r} of {place} says what became of acts: {_listed(no)} say that "
             f"they were refused or came to nothing, others ({_listed(done)}) that they were done; "
             f"if it says something else, name it as context (context = [{column!r}])"
         )
-        rows = int(came.is_not_null().sum())
+        rows = int(said.is_in(no).sum())
         findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
         frame = frame.drop(column).with_columns(kind)  # what came of a moment is not of it
     return frame, findings

@@ -18,6 +18,7 @@ from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.cells import flat
 from metarec.data.sources.envelopes import LINES
+from metarec.data.sources.outcomes import NAMES
 from metarec.data.sources.shown import of_impressions, of_shown
 
 MAX_DEPTH = 4
@@ -83,7 +84,8 @@ def one_row_an_event(
         return _from_matrix(frame, place, user)
     if user in frame.columns and item in frame.columns:
         frame, filled = _filled(frame, str(user), str(item), place)
-        findings += filled
+        frame, states = _filled_states(frame, str(user), place)
+        findings += [*filled, *states]
     return frame, place, findings
 
 
@@ -194,6 +196,24 @@ def _filled(
     )
     rows = int(blank.sum())
     return frame, [Finding(rule="blocks", rows=rows, action="changed", why=why)]
+
+
+def _filled_states(
+    frame: pl.DataFrame, user: str, place: Place
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Rows below the first of an order, of which only that says the order's state: they have it."""
+    numbers = [c for c in frame.columns if _ORDER.search(plain(c)) or plain(c) == "name"]
+    numbers = [c for c in numbers if not NAMES.search(plain(c)) and _is_of_one_user(frame, c, user)]
+    findings = list[Finding]()
+    for column in (c for c in frame.columns if numbers and NAMES.search(plain(c))):
+        blank = nothing(frame[column].cast(pl.Utf8, strict=False)).is_null()
+        if blank[0] or not blank.any() or not _repeats_above(frame[numbers[0]], blank):
+            continue
+        frame = frame.with_columns(nothing(frame[column]).forward_fill())
+        why = f"rows of {place.name} without {column} are of the same order as the row above"
+        rows = int(blank.sum())
+        findings.append(Finding(rule="blocks", rows=rows, action="changed", why=why))
+    return frame, findings
 
 
 def _is_of_one_user(frame: pl.DataFrame, column: str, user: str) -> bool:

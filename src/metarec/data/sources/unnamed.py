@@ -1,5 +1,5 @@
 """What the columns of a table without a line of names are, by their cells: ratings, acts, plays,
-lists of what was shown, and items, as research data are published.
+visits, lists of what was shown, and items, as research data are published.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ MIN_ROWS = 4
 _A_RATING = re.compile(r"(10|\d)([.,][05]0*)?")
 _A_TIME = re.compile(
     r"[3-9]\d{8}|[1-4]\d{9}(\d{3}){0,3}|\d{4}-\d\d-\d\d([ T].*)?"
-    r"|\d{1,2}/\d{1,2}/\d{4} \d.*"
+    r"|\d{1,2}/\d{1,2}/\d{4} \d.*|(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} \d.*"
 )
 """Seconds (or parts of them) after 1979, or a date."""
 _ASIN = re.compile(r"B0\w{8}|\d{9}[\dX]")
 _REVIEWER = re.compile(r"A[0-9A-Z]{9,27}")
 """How Amazon's ids of items and of users look, whose newer tables have the item first."""
+_A_NUMBER, _A_DECIMAL = re.compile(r"\d+"), re.compile(r"-?\d+\.\d+")
 _AN_ID = re.compile(r"[\w:.@/-]*")
 _WORD = re.compile(r"[^\W\d_]+")
 MIN_WORDS = 3.0
@@ -43,7 +44,7 @@ def names_by_cells(rows: Sequence[Sequence[str]]) -> list[str] | None:
     columns = [list(column) for column in zip(*rows, strict=True)]
     if any(plain(cell) in _KNOWN for cell in rows[0] if not Kinds.default().known(cell)):
         return None
-    readings = (_ratings, _acts, _shown, _plays, _items)
+    readings = (_ratings, _acts, _shown, _plays, _visits, _items)
     return next((names for read in readings if (names := read(columns)) is not None), None)
 
 
@@ -92,21 +93,51 @@ def _shown(columns: Sequence[list[str]]) -> list[str] | None:
 
 
 def _plays(columns: Sequence[list[str]]) -> list[str] | None:
-    """A user, a time, and pairs of an id and a name, the last of which is of the item: as Last.fm's
-    listens are published (user, time, artist, track).
+    """A user, a time, and pairs of an id and a name, the last of which is of the item, as Last.fm's
+    listens are published (user, time, artist, track); or what else the first id is of (Yoochoose's
+    clicks, Gowalla's visits).
     """
     users, times, *others = columns
-    if not _are_times(times) or len(others) % 2 or not others or not _are_ids(users):
+    if not _are_times(times) or not _are_ids(users) or all(map(_A_NUMBER.fullmatch, times)):
         return None
-    pairs = list(zip(others[::2], others[1::2], strict=True))
-    if not all(
-        all(map(_AN_ID.fullmatch, ids)) and any(map(_WORD.search, names)) for ids, names in pairs
-    ):
+    further = [f"column_{n + 3}" for n in range(len(others))]
+    pairs = list(zip(others[::2], others[1::2], strict=False))
+    is_named = all(all(map(_AN_ID.fullmatch, i)) and _n_words(names) >= 1 for i, names in pairs)
+    if is_named and pairs and len(others) % 2 == 0:
+        if not any(pairs[-1][0]):  # then tracks are known by their names alone
+            return ["user_id", "timestamp", *further[:-1], "item_id"]
+        return ["user_id", "timestamp", *further[:-2], "item_id", "title"]
+    ids = [n for n, cells in enumerate(others) if _are_ids(cells) and not _are_decimals(cells)]
+    if not ids or "" in others[ids[0]] or len({*others[ids[0]]}) == len(users):
         return None
-    further = [f"column_{n + 3}" for n in range(len(others) - 1)]
-    if not any(pairs[-1][0]):  # then tracks are known by their names alone
-        return ["user_id", "timestamp", *further, "item_id"]
-    return ["user_id", "timestamp", *further[:-1], "item_id", "title"]
+    own = {ids[0]: "item_id", **_degrees(others)}
+    return ["user_id", "timestamp", *(own.get(n, name) for n, name in enumerate(further))]
+
+
+def _visits(columns: Sequence[list[str]]) -> list[str] | None:
+    """A user, a place, and in other columns its degrees and a time, as Foursquare's visits."""
+    times = [n for n, column in enumerate(columns) if n > 1 and _are_times(column)]
+    degrees = _degrees(columns)
+    if len(times) != 1 or len(degrees) != 2 or not all(map(_are_ids, columns[:2])):
+        return None
+    if "" in (*columns[0], *columns[1]) or any(n in degrees for n in (0, 1)):
+        return None
+    own = {0: "user_id", 1: "item_id", times[0]: "timestamp", **degrees}
+    return [own.get(n, f"column_{n + 1}") for n in range(len(columns))]
+
+
+def _degrees(columns: Sequence[list[str]]) -> dict[int, str]:
+    """Where the one pair of neighboring columns of decimals is that may be degrees."""
+    near = [n for n in range(len(columns) - 1) if all(map(_are_decimals, columns[n : n + 2]))]
+    if len(near) != 1 or any(abs(float(cell)) > 90 for cell in columns[near[0]]):
+        return {}
+    if any(abs(float(cell)) > 180 for cell in columns[near[0] + 1]):
+        return {}
+    return {near[0]: "latitude", near[0] + 1: "longitude"}
+
+
+def _are_decimals(cells: Sequence[str]) -> bool:
+    return all(map(_A_DECIMAL.fullmatch, cells))
 
 
 def _items(columns: Sequence[list[str]]) -> list[str] | None:
