@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from data.exports import one_file, titles, told
+from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
+from metarec.data.ingest import ingest
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 NAMES = ["Product Viewed", "Product Added", "Order Completed"]
@@ -39,6 +41,8 @@ def check(data: Dataset) -> None:
 def test_fields_of_an_envelope_are_called_as_in_it(tmp_path: Path, name: str) -> None:
     rows = [{**event(n), name: of(n)} for n in range(35)]
     check(one_file(tmp_path, as_lines(rows), "e.jsonl")[0])
+    ingest(tmp_path / "e.jsonl", tmp_path / "out")
+    assert len(read_clean(tmp_path / "out")[0].interactions) == 35
     rows = [{"event": NAMES[n % 3], name: {**event(n), **of(n)}} for n in range(35)]
     check(one_file(tmp_path, as_lines(rows), "e.jsonl")[0])
 

@@ -105,3 +105,7 @@ def test_what_was_shown_and_clicked_and_news_without_names(tmp_path: Path) -> No
     assert past.height == 10 and data.interactions.has_time
     assert titles(data)["N3"] == 'A "title of the news 3, long'
     assert any("without times" in f.why for f in report.findings)
+    ingest(tmp_path / "behaviors.tsv", tmp_path / "out")
+    in_parts = read_clean(tmp_path / "out")[0].interactions.frame
+    assert dict(in_parts["kind"].value_counts().iter_rows()) == kinds
+    assert set(in_parts["item_id"]) == set(events["item_id"])
