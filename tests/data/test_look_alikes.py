@@ -213,6 +213,8 @@ def test_of_several_dates_that_of_the_event_is_stated_in_all_rows(tmp_path: Path
         ("PATIENT", "CODE"),
         ("username", "spotify_track_uri"),
         ("respondent", "lane"),
+        ("Bidder ID", "Item Barcode"),
+        ("买家会员名", "宝贝标题"),
     ],
 )
 def test_further_names_of_users_and_items(tmp_path: Path, user: str, item: str) -> None:
@@ -220,7 +222,7 @@ def test_further_names_of_users_and_items(tmp_path: Path, user: str, item: str) 
     data, found = one_file(tmp_path, f"{user},{item},Description\n{rows}")
     assert set(data.interactions.frame["user_id"]) == {f"u{n}" for n in range(5)}
     assert set(data.interactions.frame["item_id"]) == {f"x{n}" for n in range(7)}
-    is_name = user in ("Profile Name", "用户昵称")
+    is_name = user in ("Profile Name", "用户昵称", "买家会员名")
     assert any("users of the same name are one" in f.why for f in found) == is_name
 
 

@@ -269,8 +269,13 @@ def test_of_several_ratings_the_user_s_own_is_read_and_none_where_none_is(tmp_pa
     assert set(data.interactions.frame["value"]) == {1.0, 2.0, 3.0}
     assert "IMDb Rating" in data.items.frame.columns
     rows = "".join(f"u{n % 5},x{n % 7},{n % 3 + 1},{n % 4 + 2}\n" for n in range(35))
-    data, _ = one_file(tmp_path, f"用户,店铺,总评分,口味评分\n{rows}")
-    assert set(data.interactions.frame["value"]) == {1.0, 2.0, 3.0}
+    for names in (
+        "用户,店铺,总评分,口味评分",
+        "user,item,NPS score,x",
+        "user.id,item.id,rating.value,x",
+    ):
+        data, _ = one_file(tmp_path, f"{names}\n{rows}")
+        assert set(data.interactions.frame["value"]) == {1.0, 2.0, 3.0}
     data, found = one_file(tmp_path, f"user,item,food rating,room rating\n{rows}")
     assert not data.interactions.has_values
     assert any("none of them is taken" in f.why and "food rating" in f.why for f in found)
@@ -316,3 +321,11 @@ def test_the_state_of_an_order_holds_for_the_rows_below_its_first(tmp_path: Path
     data, found = one_file(tmp_path, f"Order,Customer,Product,Financial Status\n{rows}")
     assert data.interactions.acts()["sign"].to_list().count(-1) == 12
     assert told(found, "blocks") == [18]
+
+
+def test_the_kinds_of_business_of_a_fund_are_kinds(tmp_path: Path) -> None:
+    said = ["申购", "赎回", "定投", "认购"]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 4]}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"客户号,基金代码,业务类型\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 9
+    assert not any("is not known" in f.why for f in found)

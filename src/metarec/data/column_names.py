@@ -84,7 +84,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "action_name",
         "interaction",
         "activity",
-        *"行为 行为类型 行为名称 操作 操作类型 动作 互动类型 互动行为".split(),
+        *"行为 行为类型 行为名称 操作 操作类型 动作 互动类型 互动行为 业务类型".split(),
         *"事件 事件类型 交易类型".split(),
     ),
     "title": (
@@ -149,7 +149,7 @@ USER_NOUNS = tuple(
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
     "borrower cardholder visitor participant person account profile cust "
-    "rider reviewer patron athlete respondent".split()
+    "rider reviewer patron athlete respondent backer bidder".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -169,7 +169,7 @@ CHINESE_USER_NOUNS = tuple(
 )
 """What users are called in Chinese."""
 CHINESE_ITEM_NOUNS = tuple(
-    "商品 物品 产品 货品 课程 文章 视频 短视频 作品 帖子 笔记 电影 影片 "
+    "商品 物品 产品 货品 宝贝 课程 文章 视频 短视频 作品 帖子 笔记 电影 影片 "
     "剧集 歌曲 音乐 专辑 歌手 播客 图书 书籍 商户 商家 店铺 门店 店 "
     "餐厅 饭店 酒店 民宿 房源 景点 景区 地点 场所 场馆 药品 药物 "
     "菜品 菜谱 食谱 菜 书 职位 岗位 基金 股票 理财产品 游戏 应用 "
@@ -186,7 +186,11 @@ _NO_NAME_ALONE = (
 
 def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
     """Names of ids made of these nouns: with a word for id first, then alone."""
-    ids = [f"{noun}_{end}" for end in ("id", "code", "key", "uuid", "ref", "uri") for noun in nouns]
+    ids = [
+        f"{noun}_{end}"
+        for end in ("id", "code", "key", "uuid", "ref", "uri", "barcode")
+        for noun in nouns
+    ]
     ids += [f"id_{noun}" for noun in nouns]
     numbers = [
         f"{noun}_{end}"
@@ -234,6 +238,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *(f"{noun}_email" for noun in USER_NOUNS),
         *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
         *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
+        "买家会员名",
         *itertools.chain(*STAND_INS.values()),
     ),
     "item_id": (

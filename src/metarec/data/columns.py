@@ -252,7 +252,7 @@ def _stand_ins(
 
 
 _NAMES_OF_USERS = re.compile(
-    "|".join(map(plain, (*NAME_ENDINGS, *CHINESE_NAME_ENDINGS.split()))) + "$"
+    f"({'|'.join(map(plain, (*NAME_ENDINGS, *CHINESE_NAME_ENDINGS.split())))}|会员名)$"
 )
 
 

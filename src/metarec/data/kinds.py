@@ -95,7 +95,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "prescribe administer dispense attend participate join 参加 参与 "
             "book booking reserve reservation visit visited cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "
-            "下单 支付 付款 成交 订单 交易 复购 买入 申购 "
+            "下单 支付 付款 成交 订单 交易 复购 买入 申购 认购 定投 "
             "分享 转发 完成 完课 完播 学完 送达 签收 好评 "
             "预订 预定 到访 到店 评分 打分 评价 安装 租 借阅",
         ),

@@ -23,7 +23,9 @@ NAMES = frozenset(
     "成绩 总成绩 期末成绩 课程成绩 考试成绩 考核成绩 总评 总评成绩 得分 分数 评级 等级".split()
 )
 """What columns of marks are called, as `plain` has it."""
-RATED = re.compile(r"(rating|ratings|stars|satisfaction|overall|评分|打分|星级|评价|满意度)$")
+RATED = re.compile(
+    r"(rating|ratings|stars|satisfaction|overall|ratingvalue|nps|npsscore|csat|评分|打分|星级|评价|满意度)$"
+)
 """Names of ratings, as `plain` has them."""
 OF_OTHERS = re.compile(r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content")
 """Names of ratings that no user gave."""

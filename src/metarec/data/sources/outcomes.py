@@ -65,8 +65,9 @@ def outcomes_of(
         states = _states(frame[column])
         refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
         is_mixed = 0 < len(refused) < len(states) and bool(kinds.unknown(states))
-        if "kind" not in frame.columns:  # then it also says what was done
-            refused |= {s: kinds.key(s) for s in states if s not in refused and kinds.known(s)}
+        others = [s for s in states if s not in refused]
+        if "kind" not in frame.columns and not kinds.unknown(others):  # it says what was done
+            refused |= {s: kinds.key(s) for s in others}
         if is_mixed and not is_of_one(frame, column):
             found[column] = refused
     return found
