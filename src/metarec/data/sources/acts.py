@@ -182,12 +182,12 @@ def _by_side(
     asked = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
     asked = [c for c in asked if c == "kind" or "kind" not in frame.columns]
     for column in (c for c in asked if frame[c].dtype == pl.Utf8):
-        words = nothing(frame[column]).str.to_lowercase()
-        said = {*words.drop_nulls().unique()}
+        said = {*nothing(frame[column].unique()).str.to_lowercase().drop_nulls()}
         if column != "kind" and is_of_one(frame, column):
             continue
         if not said <= {*TRADED} or {TRADED[word] for word in said} != {"buy", "sell"}:
             continue
+        words = nothing(frame[column]).str.to_lowercase()
         traded = words.replace_strict(TRADED, default=None, return_dtype=pl.Utf8).alias("kind")
         sold = next(c for c in frame[column].drop_nulls() if TRADED[c.strip().lower()] == "sell")
         why = f"column {column!r} of {place} was read as who trades what: {sold!r} is 'sell'"

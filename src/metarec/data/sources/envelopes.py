@@ -25,6 +25,8 @@ LINES = frozenset("items lines lineitems orderitems orderlines products position
 """What the lines of an order are called, as `plain` has it."""
 KEYS, VALUES = frozenset("key name k".split()), frozenset("value val v".split())
 """Fields of the objects of a list of keys and values."""
+LOOKED_AT = 1000
+"""Cells by which it is first seen that a column holds no objects."""
 MAX_KEYS = 100
 """Different keys of such lists, or fields of objects in texts, at most."""
 
@@ -67,6 +69,9 @@ def _decoded(column: pl.Series) -> pl.Series | None:
     """A column of objects in JSON as objects; None where some stated cell is none, or objects hold
     nothing.
     """
+    first = column.head(LOOKED_AT).drop_nulls()
+    if not first.str.contains(r"^\s*\{").any():
+        return None
     text = nothing(column)
     stated = text.drop_nulls()
     if not len(stated) or not stated.str.contains(r"(?s)^\s*\{.*\}\s*$").all():
@@ -121,7 +126,10 @@ def without_itemless(
     """
     if "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
         return frame, place, []
-    named = nothing(frame["item_id"].cast(pl.Utf8, strict=False)).is_not_null()
+    items = frame["item_id"].cast(pl.Utf8, strict=False)
+    named = items.is_not_null() & (items != "").fill_null(False)
+    if named.all():
+        return frame, place, []
     by_kind = pl.DataFrame({"kind": frame["kind"], "named": named}).group_by("kind")
     itemless = by_kind.agg(pl.col("named").any()).filter(~pl.col("named"))["kind"].drop_nulls()
     gone = frame["kind"].is_in(itemless.implode()).fill_null(False)

@@ -202,10 +202,13 @@ def _filled_states(
     frame: pl.DataFrame, user: str, place: Place
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Rows below the first of an order, of which only that says the order's state: they have it."""
+    states = [c for c in frame.columns if NAMES.search(plain(c))]
     numbers = [c for c in frame.columns if _ORDER.search(plain(c)) or plain(c) == "name"]
-    numbers = [c for c in numbers if not NAMES.search(plain(c)) and _is_of_one_user(frame, c, user)]
+    if not states or not (numbers := [c for c in numbers if c not in states]):
+        return frame, []
+    numbers = [c for c in numbers if _is_of_one_user(frame, c, user)]
     findings = list[Finding]()
-    for column in (c for c in frame.columns if numbers and NAMES.search(plain(c))):
+    for column in states if numbers else []:
         blank = nothing(frame[column].cast(pl.Utf8, strict=False)).is_null()
         if blank[0] or not blank.any() or not _repeats_above(frame[numbers[0]], blank):
             continue

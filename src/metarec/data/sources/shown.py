@@ -19,6 +19,8 @@ MIN_WITHIN = 0.95
 """Share of cells that name an item of their list, from which a column says which was taken."""
 OF_SHOWN = re.compile(r"\S+-[01]( \S+-[01])*")
 """A cell of all that was shown, each with whether it was clicked: `N1-1 N2-0`."""
+LOOKED_AT = 1000
+"""Cells by which it is first seen that a column holds no such."""
 _ONE_OF = frozenset("click tap select open".split())
 """Acts on one item of a list, where a yes says not on which."""
 _NOUN = re.compile(r"([_\W]?(items?|products?|ids?|skus?|articles?))+$", re.IGNORECASE)
@@ -58,7 +60,10 @@ def _are_shown(column: pl.Series) -> bool:
     if column.dtype != pl.Utf8:
         return False
     cells = column.drop_nulls()
-    if not len(cells) or not cells.str.contains(f"^{OF_SHOWN.pattern}$").all():
+    pattern = f"^{OF_SHOWN.pattern}$"
+    if not len(cells) or not cells.head(LOOKED_AT).str.contains(pattern).all():
+        return False  # which tells most columns of a long table
+    if not cells.str.contains(pattern).all():
         return False
     return all(bool(cells.str.contains(f"-{mark}( |$)").any()) for mark in "01")
 

@@ -13,6 +13,8 @@ from metarec.data.findings import Finding
 
 _NOUNS = {"", *(plain(noun) for noun in (*ITEM_NOUNS, *CHINESE_ITEM_NOUNS))}
 """What columns of items are called that may hold their names; "" where the file says `item_id`."""
+LOOKED_AT = 10_000
+"""Events by which it is known whether ids are words."""
 MAX_TITLE = 60
 """Letters up to which nine texts of ten may be titles."""
 
@@ -39,7 +41,9 @@ def _are_words(ids: pl.Series) -> bool:
     """Whether most ids are words, not codes: several with spaces, or not of Latin letters."""
     if ids.dtype != pl.Utf8:
         return False
-    worded = ids.drop_nulls().str.contains(r"\pL{2,} \S|[\p{Han}\p{Kana}\p{Hangul}]{2}")
+    worded = (
+        ids.head(LOOKED_AT).drop_nulls().str.contains(r"\pL{2,} \S|[\p{Han}\p{Kana}\p{Hangul}]{2}")
+    )
     return 2 * int(worded.sum()) > len(worded)
 
 
