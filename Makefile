@@ -11,8 +11,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/ci.txt
 RUN_EXTRAS := text,report,serve
 ALL_EXTRAS := $(RUN_EXTRAS),image,tune,hpo,decoder,export,sql,excel,postgres,explain,fairness,groceries,dev
-# Tests of one file share what they fit, so a file stays in one process.
-PARALLEL ?= -n 2 --dist loadfile
+# Tests of one file share what they fit, so a file stays in one process; the longest come first (tests/conftest.py).
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 

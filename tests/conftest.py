@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from shape_checks import check_all
+# Compiled code is kept whatever the machine's habit: the programs that tests start, some hundreds,
+# would each compile all of metarec again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+from shape_checks import check_all  # noqa: E402
 
 check_all()  # before anything of metarec is imported
 
@@ -24,10 +31,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark `full` what `full_only.txt` lists."""
+    """Mark `full` what `full_only.txt` lists, and run the files that it lists first: of two
+    processes, one would else be left alone with the longest.
+    """
     for item in items:
         if (_places(item.path) | {item.nodeid.split("[")[0]}) & LISTED:
             item.add_marker("full")
+    listed = {path for path in {item.path for item in items} if _places(path) & LISTED}
+    items.sort(key=lambda item: item.path not in listed)
 
 
 def _places(path: Path) -> set[str]:
@@ -53,7 +64,5 @@ def rated_world() -> World:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     """Tiny tensors are fastest on one thread, and the machine is shared."""
-    import sys
-
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

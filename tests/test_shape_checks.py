@@ -7,11 +7,12 @@ import sys
 
 import numpy as np
 import pytest
-from jaxtyping import TypeCheckError
+from jaxtyping import Float, TypeCheckError
 
-from metarec.models.ease import Ease
+from metarec.models.ease.model import Ease
 from metarec.models.trend import Trend
 from metarec.recommendation.ensemble.gate import Gate
+from shape_checks import at_each_new_shape, sign
 
 
 def test_a_wrong_shape_fails():
@@ -40,7 +41,30 @@ def test_every_function_that_says_a_shape_is_checked():
         Trend.part(object.__new__(Trend), np.zeros((2, 2)))
 
 
+def test_each_new_shape_of_arguments_and_of_results_is_checked():
+    answers = iter([np.ones(3), np.ones(2), np.ones(2), np.ones(5)])
+
+    @at_each_new_shape
+    def answer(given: Float[np.ndarray, "users"]) -> Float[np.ndarray, "users"]:
+        return next(answers)
+
+    answer(np.ones(3))
+    answer(np.ones(2))
+    with pytest.raises(TypeCheckError, match="parameters"):
+        answer(np.ones((2, 1)))
+    answer(np.ones(2))
+    with pytest.raises(TypeCheckError, match="return value"):
+        answer(np.ones(2))
+
+
+def test_types_within_are_told_apart():
+    assert sign([1, "a"]) != sign([1, 2]) == sign([5, 7])
+    assert sign({"a": np.ones(2)}) != sign({"a": np.ones(3)}) != sign({"b": np.ones(3)})
+    assert sign((np.ones(2), None)) != sign((np.ones(2, np.float32), None))
+    assert sign(int) != sign(str)
+
+
 def test_production_checks_nothing():
-    told = "import metarec.models.ease, sys; print('beartype' in sys.modules)"
+    told = "import metarec.models.ease.model, sys; print('beartype' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

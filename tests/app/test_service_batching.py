@@ -74,17 +74,19 @@ def test_who_is_heard_in_the_next_turn_is_answered_with_those_before():
 
 
 def test_asks_that_come_while_a_thread_works_wait_for_the_next_batch():
-    sizes, release = [], threading.Event()
+    sizes, working, release = [], threading.Event(), threading.Event()
 
     def answer_all(batch):
         if "first" in batch:
-            release.wait(10)
+            working.set()
+            release.wait(120)
         return batch
 
     async def main():
         batcher = Batcher(answer_all, in_thread=lambda: True, seen=sizes.append)
         first = asyncio.create_task(batcher.ask("first"))
-        await asyncio.sleep(0.05)
+        while not working.is_set():
+            await asyncio.sleep(0.01)
         others = [asyncio.create_task(batcher.ask(str(n))) for n in range(5)]
         await asyncio.sleep(0.05)
         release.set()
@@ -105,7 +107,7 @@ def test_someone_who_went_away_is_not_missed():
         )
         await asyncio.sleep(0)
         gone.cancel()
-        return await asyncio.wait_for(stays, 5)
+        return await asyncio.wait_for(stays, 120)
 
     assert asyncio.run(main()) == "stays"
 

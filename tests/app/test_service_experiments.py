@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 import pytest
 
@@ -16,6 +15,7 @@ from starlette.testclient import TestClient  # noqa: E402
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from served_model import save_two_versions  # noqa: E402
+from waiting import eventually  # noqa: E402
 
 USERS = [f"user{n}" for n in range(40)]
 
@@ -75,13 +75,6 @@ def results(client, name="new-model"):
     return client.get(f"/v1/experiments/{name}").json()["results"]
 
 
-def eventually(condition, seconds=60.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def test_users_get_the_model_of_their_arm_in_every_worker_and_after_a_restart(start):
     here, elsewhere = start(), start()
     first, second = versions(here)
@@ -94,8 +87,9 @@ def test_users_get_the_model_of_their_arm_in_every_worker_and_after_a_restart(st
     eventually(lambda: slate(elsewhere, USERS[0])["arm"] is not None)
     assert {user: slate(elsewhere, user)["arm"] for user in USERS} == arms
     assert {user: slate(start(), user)["arm"] for user in USERS[:3]}.items() <= arms.items()
-    kept = here.app.state.service.store.slates()
-    assert dict(kept.select("user_id", "arm").iter_rows()) == arms
+    store = here.app.state.service.store
+    eventually(lambda: dict(store.slates().select("user_id", "arm").iter_rows()) == arms)
+    kept = store.slates()
     assert kept["propensity"].list.min().min() > 0
 
 
@@ -149,7 +143,7 @@ def test_outcomes_are_counted_by_arm_and_new_users_apart(client):
         for user, one in clicked.items()
     ]
     assert client.post("/v1/events", json={"events": events}).json()["accepted"] == len(events)
-    eventually(lambda: sum(a["users_closed"] for a in results(client)["arms"]) == len(USERS), 60.0)
+    eventually(lambda: sum(a["users_closed"] for a in results(client)["arms"]) == len(USERS))
     told = results(client)
     for arm in told["arms"]:
         mine = [user for user, one in shown.items() if one["arm"] == arm["name"]]
@@ -273,7 +267,7 @@ def test_a_guardrail_stops_an_arm_by_itself_and_says_why(client, caplog):
     def state():
         return client.get("/v1/experiments").json()["experiments"][0]
 
-    eventually(lambda: results(client) and state()["status"] == "stopped", 20.0)
+    eventually(lambda: results(client) and state()["status"] == "stopped")
     assert state()["stopped"]["new"].startswith("guardrail: 99 in 100 of its slates take up to")
     eventually(lambda: slate(client, USERS[0])["arm"] is None)
     told = [r for r in caplog.records if r.name == "metarec.audit" and r.msg == "experiment"]
@@ -286,7 +280,7 @@ def test_who_was_forgotten_or_merged_is_so_in_the_experiment(client):
         slate(client, user)
     arms = {user: slate(client, user)["arm"] for user in USERS[:10]}
     users = lambda: sum(arm["users"] for arm in results(client)["arms"])  # noqa: E731
-    eventually(lambda: users() == len(USERS), 60.0)
+    eventually(lambda: users() == len(USERS))
     kept = client.get(f"/v1/users/{USERS[0]}").json()
     assert kept["experiments"] == {"new-model": arms[USERS[0]]}
     client.delete(f"/v1/users/{USERS[0]}")

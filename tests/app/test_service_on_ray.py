@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from journeys.running import free_port
 from metarec import BadInput
 from metarec.app.service.process import check_can_serve
 from metarec.app.service.settings_sources import load_settings
@@ -40,12 +40,6 @@ def cluster() -> Iterator[str]:
     both.add_node(num_cpus=2)
     yield both.address
     both.shutdown()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def command(cluster: str, said: Path, *words: str) -> subprocess.Popen[bytes]:

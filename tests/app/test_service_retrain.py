@@ -36,6 +36,7 @@ from metarec.feedback.promotion import Guardrails
 from metarec.feedback.registry import Registry
 from metarec.recommender import Recommender
 from served_model import fitted_model
+from waiting import eventually
 
 RAILS = Guardrails(min_cold_users=5, latency_ratio=50.0)
 
@@ -342,17 +343,19 @@ def test_a_schedule_trains_only_where_something_was_stored_since(model, url, mon
     clock = threading.Thread(target=retrain_periodically, args=(every, stop))
     clock.start()
     try:
-        time.sleep(1.0)
+        eventually(lambda: rounds)
+        time.sleep(0.5)  # many a round's time
         assert rounds == [(model, url, None)]
         with contextlib.closing(open_store(url)) as store:
             store.append(
                 [Event(event_id="late", user_id="late", item_id="s00", kind="like", timestamp=1.0)]
             ).result(10)
-        time.sleep(1.0)
+        eventually(lambda: len(rounds) > 1)
+        time.sleep(0.5)
         assert len(rounds) == 2
     finally:
         stop.set()
-        clock.join(10)
+        clock.join(120)
 
 
 def cold_users(count, **profile):

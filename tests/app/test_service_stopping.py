@@ -21,21 +21,16 @@ import pytest
 pytest.importorskip("uvicorn")
 pytest.importorskip("sqlalchemy")
 
+from journeys.running import free_port  # noqa: E402
 from metarec.app.service import (
     metrics_folder,  # noqa: E402
     schedule,  # noqa: E402
 )
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from served_model import saved_model  # noqa: E402
+from waiting import eventually  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-
-
-def eventually(condition, seconds=60.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.1)
 
 
 def answers(port):
@@ -56,8 +51,7 @@ def serve(tmp_path):
     running, short = [], ExitStack()  # of a short name, since a socket lies there
 
     def serving(workers, **settings):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         temporary = Path(short.enter_context(tempfile.TemporaryDirectory(prefix="m")))
         environment = {
             **os.environ,
@@ -99,8 +93,8 @@ def test_workers_of_a_killed_supervisor_end_and_free_the_port(serve):
     assert len(list(temporary.glob(f"{metrics_folder.METRICS_PREFIX}*"))) == 1
     process.kill()
     process.wait()
-    eventually(lambda: is_free(port), 30)
-    eventually(lambda: not list(temporary.glob(f"{metrics_folder.METRICS_PREFIX}*")), 30)
+    eventually(lambda: is_free(port))
+    eventually(lambda: not list(temporary.glob(f"{metrics_folder.METRICS_PREFIX}*")))
 
 
 def test_folders_of_services_that_were_killed_are_swept(tmp_path, monkeypatch):
@@ -138,7 +132,7 @@ def test_a_running_retraining_ends_with_the_service(tmp_path):
     writing = []
     eventually(lambda: writing.append(opened_by_a_reader(pipe)) or writing[-1] is not None)
     stop.set()
-    thread.join(5)
+    thread.join(120)
     assert not thread.is_alive()
     os.close(writing[-1])
     assert multiprocessing.active_children() == []
@@ -175,4 +169,4 @@ def test_a_child_ends_with_a_parent_that_was_killed(tmp_path):
         state = Path(f"/proc/{place.read_text()}/stat")
         return state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z"
 
-    eventually(has_ended, 10)
+    eventually(has_ended)

@@ -8,7 +8,7 @@ from metarec.data.schema import BadInput
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.report import to_text
-from metarec.evaluation.users_as_text import WEIGHTS, what_helped, with_user_text
+from metarec.evaluation.users_as_text import WEIGHTS, TextRoute, what_helped, with_user_text
 from metarec.recommendation.slate import Request
 from world import tiny_world
 
@@ -66,11 +66,13 @@ def test_the_report_says_which_helped(evaluated):
 def test_a_route_without_words_is_refused():
     split = split_cold_users(WORLD.data, rng=np.random.default_rng(0))
     own = OwnRecommender(preset="tiny", encoder="none")
-    text, _ = with_user_text(own)
+    text = TextRoute(beside=own)
     with pytest.raises(
         BadInput, match="'metarec', whose encoder reads the users, is not fitted yet"
     ):
         text.fit(split.train, [], np.random.default_rng(0))
+    with pytest.raises(BadInput, match="with encoder 'none', which reads nothing"):
+        with_user_text(own)  # before anything is fitted
     own.fit(split.train, [], np.random.default_rng(0))
     with pytest.raises(
         BadInput,

@@ -72,7 +72,7 @@ def test_an_id_is_its_users_own_and_stands_for_one_event(store):
 def test_a_conflict_spoils_only_its_own_request(store):
     store.append([event("a")]).result()
     hold = threading.Event()
-    held = store.call(lambda connection: hold.wait(10))
+    held = store.call(lambda connection: hold.wait(120))
     bad = store.append([event("a", item="rice")], strict=True)
     good = store.append([event("b")], strict=True)
     hold.set()
@@ -84,7 +84,7 @@ def test_a_conflict_spoils_only_its_own_request(store):
 
 def test_the_same_event_in_two_requests_of_one_group_is_accepted_once(store):
     hold = threading.Event()
-    held = store.call(lambda connection: hold.wait(10))
+    held = store.call(lambda connection: hold.wait(120))
     first, second = store.append([event("a")]), store.append([event("a"), event("b")])
     hold.set()
     held.result()
@@ -199,7 +199,7 @@ def test_slates_come_back_with_their_lists(store):
 
 def test_a_bad_write_fails_alone(store):
     hold = threading.Event()
-    store.call(lambda connection: hold.wait(10))
+    store.call(lambda connection: hold.wait(120))
     good = store.append([event("a")])
     bad = store.call(lambda connection: connection.execute(sa.text("SELECT * FROM no_such_table")))
     later = store.append([event("b")])
@@ -212,7 +212,7 @@ def test_a_bad_write_fails_alone(store):
 
 def test_writes_keep_their_order_within_a_group(store):
     hold = threading.Event()
-    store.call(lambda connection: hold.wait(10))
+    store.call(lambda connection: hold.wait(120))
     store.append([event("gone")])
     store.call(lambda connection: connection.execute(sa.delete(tables.events)))
     last = store.append([event("kept")])
@@ -223,7 +223,7 @@ def test_writes_keep_their_order_within_a_group(store):
 
 def test_too_much_waiting_is_refused_at_once(store):
     hold = threading.Event()
-    store.call(lambda connection: hold.wait(10))
+    store.call(lambda connection: hold.wait(120))
     store.append([event(f"{n}") for n in range(19_999)])
     with pytest.raises(StoreUnavailable, match="rows wait to be written"):
         store.append([event("one"), event("too many")])
@@ -266,13 +266,13 @@ def test_a_lock_held_by_another_process_is_waited_for(tmp_path):
     store = open_store(str(tmp_path / "e.db"))
     other = open_store(str(tmp_path / "e.db"))
     hold, held = threading.Event(), threading.Event()
-    other.call(lambda connection: (held.set(), hold.wait(10)))
-    held.wait(10)
+    other.call(lambda connection: (held.set(), hold.wait(120)))
+    held.wait(120)
     waiting = store.append([event("a")])
     with pytest.raises(TimeoutError):
         waiting.result(timeout=0.2)
     hold.set()
-    assert waiting.result(timeout=10).accepted == 1
+    assert waiting.result(timeout=120).accepted == 1
     store.close()
     other.close()
 
@@ -451,7 +451,7 @@ def test_a_lock_on_a_server_is_waited_for_by_turns(database, monkeypatch):
         waiting = store.append([event("a")])
         with pytest.raises(TimeoutError):
             waiting.result(timeout=0.7)
-    assert waiting.result(timeout=10).accepted == 1
+    assert waiting.result(timeout=120).accepted == 1
     store.close()
 
 

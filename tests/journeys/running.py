@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,9 +25,11 @@ serve(**json.loads(sys.argv[1]))
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port below those that the system gives to connections, or one could take it meanwhile."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.SystemRandom().randrange(12_000, 32_000)))
+            return probe.getsockname()[1]
 
 
 def children_of(process: int) -> list[int]:
@@ -120,7 +123,7 @@ class Running:
         forked = [children_of(child) for child, command in started if b"forkserver" in command]
         return sum(forked, [child for child, command in started if b"spawn_main" in command])
 
-    def wait_for_all_workers(self, most: float = 60.0) -> None:
+    def wait_for_all_workers(self, most: float = 240.0) -> None:
         """Until every worker has answered; each names itself in the number of its answers."""
         seen: set[str] = set()
         until = time.monotonic() + most
@@ -146,7 +149,7 @@ class Running:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
-    def kill_supervisor(self, most: float = 30.0) -> None:
+    def kill_supervisor(self, most: float = 120.0) -> None:
         """The first process alone; every worker must be gone after a while, and the port free."""
         workers = self.worker_ids()
         self.process.kill()
@@ -156,7 +159,7 @@ class Running:
             assert time.monotonic() < until, f"{alive} outlive their supervisor: {self.log()}"
             time.sleep(0.05)
 
-    def stop(self, timeout: float = 20.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """Ask it to end; gives the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -242,7 +245,7 @@ class Senders:
             self.told.acknowledged += ids
         return True
 
-    def wait_for_answer(self, after: float, most: float = 60.0) -> float:
+    def wait_for_answer(self, after: float, most: float = 240.0) -> float:
         """Seconds from `after` (monotonic) until a request that began later was acknowledged."""
         while time.monotonic() - after < most:
             with self.told.lock:

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -18,6 +17,7 @@ from journeys.running import Running  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.experiments.experiment import Experiment  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
+from waiting import eventually  # noqa: E402
 
 USERS = [f"user{n}" for n in range(60)]
 
@@ -40,13 +40,6 @@ def slates(service, users):
     status, told = service.ask("POST", "/v1/recommendations/batch", {"requests": asks}, 60.0)
     assert status == 200, told
     return dict(zip(users, told["slates"], strict=True))
-
-
-def eventually(condition, seconds=90.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.2)
 
 
 def test_two_workers_agree_lose_nothing_and_end_it_together(tmp_path):

@@ -11,7 +11,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 
 import polars as pl
 import pytest
@@ -21,6 +20,7 @@ for module in ("fastapi", "uvicorn", "sqlalchemy"):
 
 from journeys.running import Running  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
+from waiting import eventually  # noqa: E402
 
 LEAVES = fitted_model().training.interactions.frame["user_id"][0]
 
@@ -47,13 +47,6 @@ def answer(service, method, path, body=None):
 def items(service, **body):
     slate = answer(service, "POST", "/v1/recommendations", {"k": 40, **body})
     return [item["item_id"] for item in slate["items"]]
-
-
-def eventually(condition, seconds=60.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.1)
 
 
 def test_the_whole_path_of_a_shop(tmp_path):

@@ -12,6 +12,7 @@ from metarec import Recommender, Request
 from metarec.data.schema import BadInput
 from metarec.models.registry import USER_TEXT
 from metarec.models.user_text import UserTextConfig
+from metarec.recommendation.settings import Settings
 from world import tiny_world
 
 
@@ -137,7 +138,7 @@ def test_an_encoder_that_reads_nothing_is_refused(rated_world):
         BadInput,
         match="with encoder 'none', which reads nothing; name one, such as minilm or tfidf",
     ):
-        Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner=USER_TEXT)
+        Settings(preset="tiny", encoder="none", learner=USER_TEXT)  # before anything is fitted
 
 
 def test_a_handful_of_users_is_no_error():

@@ -21,7 +21,7 @@ from metarec.evaluation.interface import requests_at
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.significance import interval
-from metarec.models.user_text import UserText
+from metarec.models.user_text import NO_ENCODER, UserText, nobody_reads
 from metarec.recommendation.slate import Request
 from metarec.runtime.rng import derive
 
@@ -145,7 +145,12 @@ class WithUserText:
 def with_user_text(own: OwnRecommender) -> list[TextRoute | WithUserText]:
     """The two further rows of a table whose first row is `own`: the text route alone, and both
     together.
+
+    Raises:
+        BadInput: at once, if the encoder that is to read users reads nothing.
     """
+    if own.encoder == NO_ENCODER:
+        raise nobody_reads(own.encoder)
     text = TextRoute(beside=own)
     return [text, WithUserText(text=text)]
 

@@ -23,6 +23,9 @@ from metarec.features.users_in_words import UsersInWords
 from metarec.models.config import ModelConfig, setting
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
+NO_ENCODER = "none"
+"""Names the encoder that reads nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class UserTextConfig(ModelConfig):
@@ -270,12 +273,16 @@ def _words_of(behavior: Behavior) -> UsersInWords:
     """
     words = behavior.words
     if words is None or not words.encoder.dim:
-        reader = "none" if words is None else words.encoder.name
-        raise BadInput(
-            f"users cannot be written as text with encoder {reader!r}, which reads nothing; name "
-            f"one, such as minilm or tfidf"
-        )
+        raise nobody_reads(NO_ENCODER if words is None else words.encoder.name)
     return words
+
+
+def nobody_reads(encoder: str) -> BadInput:
+    """What to say where users are to be written for an encoder that reads nothing."""
+    return BadInput(
+        f"users cannot be written as text with encoder {encoder!r}, which reads nothing; name one, "
+        f"such as minilm or tfidf"
+    )
 
 
 def _supports(behavior: Behavior, rows: np.ndarray, few: int) -> list[Histories]:

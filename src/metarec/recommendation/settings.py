@@ -13,7 +13,8 @@ from metarec.features.text import check_user_template
 from metarec.models.config import ModelConfig
 from metarec.models.few_shot.learners import get_method
 from metarec.models.names import current_id
-from metarec.models.registry import JOIN_BY_DATA, is_model
+from metarec.models.registry import JOIN_BY_DATA, USER_TEXT, is_model
+from metarec.models.user_text import NO_ENCODER, nobody_reads
 from metarec.recommendation.configs import BESIDE, configs_of
 
 PRESETS: dict[str, tuple[str, ...]] = {
@@ -82,6 +83,8 @@ class Settings:
             get_method(self.learner)  # says which there are
         if self.user_template is not None:
             check_user_template(self.user_template)
+        if self.encoder == NO_ENCODER and USER_TEXT in self.parts:
+            raise nobody_reads(self.encoder)
 
     @property
     def parts(self) -> tuple[str, ...]:
