@@ -42,6 +42,24 @@ def said(source: str) -> set[str]:
     return {text for text in _said(ast.parse(source)) if SENTENCE.search(text)}
 
 
+def headings(source: str) -> set[str]:
+    """Headings of pages: in HTML, and those that become one, `sections[...]` and `heading`."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant | ast.JoinedStr):
+            for text in templates(node):
+                found |= set(re.findall(r"<h[1-4][^<>]*>([^<>]+)</h", text))
+        if isinstance(node, ast.Assign) and _name(node.targets[0]) == "heading":
+            found |= set(templates(node.value))
+        if isinstance(node, ast.Subscript) and _name(node.value) == "sections":
+            found |= set(templates(node.slice))
+    return {text for text in found if re.search("[a-z]{2}", text)}
+
+
+def _name(node: ast.expr) -> str:
+    return str(getattr(node, "id", getattr(node, "attr", "")))
+
+
 def _said(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Raise | ast.Subscript):
         return

@@ -19,8 +19,8 @@ CHECKED = ("metarec.models", "metarec.recommendation")
 WHOLLY = (
     "metarec.recommendation.ensemble.gate",
     "metarec.recommendation.ordering.top_k",
-    "metarec.models.ease",
-    "metarec.models.ease_fit",
+    "metarec.models.ease.model",
+    "metarec.models.ease.fit",
     "metarec.models.item_knn",
     "metarec.models.als",
     "metarec.models.markov",

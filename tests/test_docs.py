@@ -179,8 +179,8 @@ PACKAGES = {path.name for path in (ROOT / "src" / "metarec").iterdir() if path.i
 
 @pytest.mark.parametrize("page", [*PAGES, *SOURCES], ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_and_modules_named_are_there(page: Path) -> None:
-    """`models/ease.py`, `recommendation/`, `metarec.models.ease.Ease` and `models.ease` lead to a
-    file; so does `benchmarks/serve.py`.
+    """`models/ease/model.py`, `recommendation/`, `metarec.models.ease.model.Ease` and `models.ease`
+    lead to a file; so does `benchmarks/serve.py`.
     """
     text = page.read_text(encoding="utf-8")
     named = re.findall(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jaxtyping import Float, TypeCheckError
 
-from metarec.models.ease import Ease
+from metarec.models.ease.model import Ease
 from metarec.models.trend import Trend
 from metarec.recommendation.ensemble.gate import Gate
 from shape_checks import at_each_new_shape, sign
@@ -65,6 +65,6 @@ def test_types_within_are_told_apart():
 
 
 def test_production_checks_nothing():
-    told = "import metarec.models.ease, sys; print('beartype' in sys.modules)"
+    told = "import metarec.models.ease.model, sys; print('beartype' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -14,11 +14,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from metarec.data import public
-from metarec.data.download import Unreachable, fetch, sha256_of, unpack, verify
+from metarec.data.download import Unreachable, fetch, unpack, verify
 from metarec.data.public import PublicData
 from metarec.data.read import read
 from metarec.data.schema import BadInput
 from metarec.data.tables import Tables
+from metarec.runtime.manifest import sha256_of
 
 TITLES = [
     "Toy Story (1995)",

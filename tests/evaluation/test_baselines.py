@@ -16,8 +16,8 @@ from metarec.evaluation.baselines.table import TrainingTable
 from metarec.evaluation.interface import Evaluated, Rates
 from metarec.models.als import Als, AlsConfig
 from metarec.models.base import dense
-from metarec.models.ease import Ease
-from metarec.models.ease_config import EaseConfig
+from metarec.models.ease.config import EaseConfig
+from metarec.models.ease.model import Ease
 from metarec.models.item_knn import ItemKnn, ItemKnnConfig
 from metarec.recommendation.slate import Request
 

@@ -13,7 +13,7 @@ from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.tuning import tune
 from metarec.models.config import ModelConfig
 from metarec.models.item_knn import ItemKnnConfig
-from metarec.models.rating_kernel import RatingConfig
+from metarec.models.rating.kernel import RatingConfig
 from metarec.recommendation.configs import BESIDE, config_of
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender

@@ -2,6 +2,7 @@
 met.
 """
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -60,6 +61,11 @@ def test_every_mitigation_is_tried_and_only_training_ones_fit_again(tried):
         "calibration",
     ]
     assert fits == [(150, False), (150, True), (150, True), (240, False), (240, False)]
+
+
+def test_as_plain_data_it_names_trade_offs_and_synthetic_users(tried):
+    plain = tried[0].to_json()
+    assert plain.keys() == {"trade_offs", "synthetic"} and json.dumps(plain, allow_nan=False)
 
 
 def test_the_gap_that_was_named_is_the_one_looked_at(split):

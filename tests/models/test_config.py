@@ -16,7 +16,7 @@ import metarec
 from metarec.data.errors import BadInput, DataWarning
 from metarec.models import registry
 from metarec.models.config import ModelConfig
-from metarec.models.ease_config import EaseConfig
+from metarec.models.ease.config import EaseConfig
 from metarec.models.few_shot.learners import LEARNERS, own_settings
 from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.registry import MODELS

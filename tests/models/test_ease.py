@@ -12,10 +12,9 @@ import torch
 from metarec.data.cold_users import Horizon
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models import ease
 from metarec.models.base import dense as plain
-from metarec.models.ease import Ease
-from metarec.models.ease_config import EaseConfig
+from metarec.models.ease.config import EaseConfig
+from metarec.models.ease.model import ORDERED_REGULARIZATION, REGULARIZATION, Ease
 from world import evidence_of
 
 POOL = 4
@@ -141,7 +140,7 @@ def test_rare_items_are_regressed_alone_and_still_speak() -> None:
     tail = np.argsort(-counts, kind="stable")[6:]
     events = behavior.histories.matrix(12).toarray()
     together = events.T @ events
-    ridge = ease.ORDERED_REGULARIZATION if behavior.is_ordered else ease.REGULARIZATION
+    ridge = ORDERED_REGULARIZATION if behavior.is_ordered else REGULARIZATION
     chance = (behavior.histories.lengths - 1) / (np.minimum(POOL, behavior.pools) - 1)
     rare, other = int(tail[0]), int(tail[1])
     expected = together[rare, other] / ((events[:, rare] ** 2 * chance).sum() + ridge)

@@ -12,7 +12,7 @@ from metarec.data.cold_users import Horizon
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models import dual_ridge, gram, ridge_rows, support_ridge
-from metarec.models.ease import Ease
+from metarec.models.ease.model import Ease
 from metarec.models.item_knn import ItemKnn
 from metarec.models.sparse_rows import strongest
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig

@@ -10,16 +10,16 @@ from metarec.data.cold_users import Horizon
 from metarec.data.places import km_between
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models.ease import Ease
-from metarec.models.ease_config import EaseConfig
-from metarec.models.ease_fit import near_of
-from metarec.models.gram import Choices
-from metarec.models.item_regression import (
+from metarec.models.ease.config import EaseConfig
+from metarec.models.ease.fit import near_of
+from metarec.models.ease.model import Ease
+from metarec.models.ease.regression import (
     among_places,
     inverse_of,
     inverse_of_few_users,
     surroundings,
 )
+from metarec.models.gram import Choices
 from metarec.runtime.gains import ndcg_of_scores
 from models.tastes import context_at
 from world import evidence_of

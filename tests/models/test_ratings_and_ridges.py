@@ -10,10 +10,10 @@ import pytest
 from metarec.data.cold_users import SHORT
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models.rating import RatingHead
-from metarec.models.rating_choice import ChoicePrior
-from metarec.models.rating_kernel import RatingConfig, factors_of
-from metarec.models.rating_profile import ProfileEquations, ProfilePrior
+from metarec.models.rating.choice import ChoicePrior
+from metarec.models.rating.head import RatingHead
+from metarec.models.rating.kernel import RatingConfig, factors_of
+from metarec.models.rating.profile import ProfileEquations, ProfilePrior
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from world import evidence_of, popular_first
@@ -140,7 +140,7 @@ def test_users_asked_a_few_at_a_time_get_the_same(
     support, asked = behavior.histories.first(3), behavior.histories.after(3)
     whole = head.process(support, asked)
     for numbers in (1, 5000):
-        monkeypatch.setattr("metarec.models.rating.NUMBERS_AT_ONCE", numbers)
+        monkeypatch.setattr("metarec.models.rating.head.NUMBERS_AT_ONCE", numbers)
         for one, other in zip(head.process(support, asked), whole, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5)
 

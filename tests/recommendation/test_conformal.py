@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput
-from metarec.models.rating_rehearsal import HeldOutErrors
+from metarec.models.rating.rehearsal import HeldOutErrors
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.slate import Request
 

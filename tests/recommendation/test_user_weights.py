@@ -16,12 +16,12 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.als import Als
 from metarec.models.content import Content
-from metarec.models.ease import Ease
+from metarec.models.ease.model import Ease
 from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import Markov
 from metarec.models.profile import Profile
-from metarec.models.rating import RatingHead
-from metarec.models.rating_kernel import RatingConfig
+from metarec.models.rating.head import RatingHead
+from metarec.models.rating.kernel import RatingConfig
 from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
 from metarec.recommendation.ensemble.gate_training import _drawn
 from metarec.recommendation.ensemble.item_statistics import item_statistics_of, popularity_of

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from messages import raised, said, sources, templates
+from messages import headings, raised, said, sources, templates
 from metarec.explanation.words import AGAINST, PARTS
 from metarec.runtime import language
 from metarec.runtime.language import (
@@ -75,6 +75,14 @@ def test_every_reason_and_note_has_its_chinese():
         if text.removeprefix("{} ") not in known  # as a whole, or as a part of a longer one
     }
     assert not missing, "add them to translations/zh/said.toml, parts of sentences to words.toml"
+
+
+def test_every_heading_of_a_page_has_its_chinese():
+    known = table(OUTPUT).keys() | table(SAID).keys()
+    missing = {
+        (module, text) for module, source in sources(SOURCE) for text in headings(source) - known
+    }
+    assert not missing, "add them to translations/zh/output.toml"
 
 
 def test_what_domains_say_has_its_chinese():

@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -37,6 +38,14 @@ from metarec.runtime.language import ENVIRONMENT as LANGUAGE
 from metarec.runtime.old_names import current_option
 
 READ_BY_ALL = {LANGUAGE, DEVICE, HOME, ONLINE, TRACEBACK}
+OF_A_PLACE = {
+    FileNotFoundError: "there is nothing at {}; check the path",
+    IsADirectoryError: "{} is a folder; name a file",
+    NotADirectoryError: "{} lies in what is a file, not a folder; name another place",
+    FileExistsError: "{} exists and is no folder; name another place",
+    PermissionError: "{} may not be read or written by this user",
+}
+"""What the system refused of a path -> what is said."""
 
 app = typer.Typer(
     name="metarec",
@@ -130,56 +139,43 @@ def _with_current_options(words: Sequence[str]) -> list[str]:
 
 def explain_failure(error: BaseException) -> tuple[int, str]:
     """The exit code of an error and the one line to show; an empty line where all is said."""
-    text = " ".join(str(error).split())
-    if isinstance(error, typer.Exit):
-        return error.exit_code, ""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        # Typer keeps the class to itself
-        typer.echo(error.format_message())  # type: ignore[attr-defined]
-        return 0, ""
     if hasattr(error, "format_message"):  # what typer raises for a command line it cannot read
-        return 2, " ".join(error.format_message().split()) + "; see --help"
-    if isinstance(error, SystemExit):  # a server that cannot start has said why in its log
-        return int(bool(error.code)), error.code if isinstance(error.code, str) else ""
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return 130, "interrupted"
-    if isinstance(error, BrokenPipeError):
-        return 1, ""
-    if isinstance(error, ImportError) and "pip install" in text:
-        return 1, text
-    if isinstance(
-        error,
-        FileNotFoundError
-        | FileExistsError
-        | NotADirectoryError
-        | IsADirectoryError
-        | PermissionError,
-    ):
-        return 2, _of_a_place(error) or text
-    if isinstance(error, ValueError) and _is_ours(error):
-        return 2, text
-    if isinstance(error, OSError | MemoryError):
-        return 1, text or type(error).__name__
-    return (
-        1,
-        f"unexpected {type(error).__name__}: {text}; set {TRACEBACK}=1 to see where, and please "
-        f"report it",
-    )
+        return _of_the_command_line(error)
+    text = " ".join(str(error).split())
+    match error:
+        case typer.Exit():
+            return error.exit_code, ""
+        case SystemExit():  # a server that cannot start has said why in its log
+            return int(bool(error.code)), error.code if isinstance(error.code, str) else ""
+        case KeyboardInterrupt() | typer.Abort():
+            return 130, "interrupted"
+        case BrokenPipeError():
+            return 1, ""
+        case ImportError() if "pip install" in text:
+            return 1, text
+        case OSError() if isinstance(error, tuple(OF_A_PLACE)):
+            return 2, _of_a_place(error) or text
+        case ValueError() if _is_ours(error):
+            return 2, text
+        case OSError() | MemoryError():
+            return 1, text or type(error).__name__
+    unexpected = f"unexpected {type(error).__name__}: {text}"
+    return 1, f"{unexpected}; set {TRACEBACK}=1 to see where, and please report it"
+
+
+def _of_the_command_line(error: Any) -> tuple[int, str]:
+    """What typer says of it; no words at all ask for help, whose class typer keeps to itself."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(error.format_message())
+        return 0, ""
+    return 2, " ".join(error.format_message().split()) + "; see --help"
 
 
 def _of_a_place(error: OSError) -> str:
     """What the system says of a path, with the way out; empty where metarec said it."""
     if error.errno is None or error.filename is None:
         return ""
-    name = str(error.filename)
-    told = {
-        FileNotFoundError: f"there is nothing at {name!r}; check the path",
-        IsADirectoryError: f"{name!r} is a folder; name a file",
-        NotADirectoryError: f"{name!r} lies in what is a file, not a folder; name another place",
-        FileExistsError: f"{name!r} exists and is no folder; name another place",
-        PermissionError: f"{name!r} may not be read or written by this user",
-    }
-    return told.get(type(error), "")
+    return OF_A_PLACE.get(type(error), "").format(repr(str(error.filename)))
 
 
 def _in_language(line: str, error: BaseException) -> str:

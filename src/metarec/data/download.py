@@ -4,7 +4,6 @@ without surprises.
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 import urllib.error
@@ -14,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from metarec.data.schema import BadInput
+from metarec.runtime.manifest import sha256_of
 
 Progress = Callable[[str], None]
 """Told what is going on, a short line at a time."""
@@ -24,15 +24,6 @@ CHUNK = 1 << 20
 
 class Unreachable(Exception):
     """A source could not be used; the message says why, and the next one is tried."""
-
-
-def sha256_of(path: Path) -> str:
-    """Checksum of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def verify(path: Path, sha256: str) -> None:

@@ -17,7 +17,7 @@ from metarec.models.config import ModelConfig, configured
 from metarec.models.content import Content
 from metarec.models.context import Context
 from metarec.models.deep_set.scorer import DeepSet
-from metarec.models.ease import Ease
+from metarec.models.ease.model import Ease
 from metarec.models.few_shot.learners import LEARNERS, is_learner
 from metarec.models.few_shot.scorer import learned
 from metarec.models.friends import Friends

@@ -12,7 +12,7 @@ from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import PART
 from metarec.models.config import ModelConfig, configured
 from metarec.models.names import current_id
-from metarec.models.rating_kernel import RatingConfig
+from metarec.models.rating.kernel import RatingConfig
 from metarec.models.trend import TrendConfig
 from metarec.recommendation.ensemble.gate_config import GateConfig, GivenConfig
 from metarec.recommendation.ensemble.item_statistics import ItemStatisticsConfig

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from metarec.data.schema import BadInput
-from metarec.models.rating_rehearsal import HeldOutErrors
+from metarec.models.rating.rehearsal import HeldOutErrors
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import SAVED, with_current_names
 

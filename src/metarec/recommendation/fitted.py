@@ -25,7 +25,7 @@ from metarec.features.users_in_words import UsersInWords
 from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.reorder import NewItemPlaces
-from metarec.models.rating import RatingHead
+from metarec.models.rating.head import RatingHead
 from metarec.recommendation.candidates.retrieval import Retrieval
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble.blend import Ensemble

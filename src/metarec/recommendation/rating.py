@@ -12,7 +12,7 @@ from metarec.data.arguments import ids_of, shown
 from metarec.data.schema import BadInput
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.rating import RatingHead
+from metarec.models.rating.head import RatingHead
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.slate import Request
 

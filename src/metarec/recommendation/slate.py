@@ -56,37 +56,14 @@ class Request:
     """
 
     def __post_init__(self) -> None:
-        history: Any = self.history
-        no_list = isinstance(history, str | bytes | Mapping | pl.DataFrame)
-        if no_list or not isinstance(history, Iterable):
-            raise BadInput(f"history is a list of events or item ids, got {shown(history)}")
-        self._check_fields()
-        if not all(isinstance(event, tuple | list) for event in self.history):
-            events = [
-                e if isinstance(e, tuple | list) else (id_text("history", e), None)
-                for e in self.history
-            ]
-            object.__setattr__(self, "history", events)
-        km = self.within_km
-        if km is not None and not (isinstance(km, int | float) and 0.0 < km < np.inf):
-            raise BadInput(f"within_km must be a number of kilometers above 0, got {shown(km)}")
-
-    def _check_fields(self) -> None:
-        """A text where a list is meant would be read letter by letter."""
-        for name in ("friends", "exclude", "allow"):
-            given: Any = getattr(self, name)
-            if given is None and name == "allow":
-                continue
-            if name == "friends" and isinstance(given, Mapping):
-                friend_weights(given)
-            else:
-                object.__setattr__(self, name, ids_of(name, given))
-        searches: Any = self.searches
-        if isinstance(searches, str | bytes | Mapping) or not isinstance(searches, Iterable):
-            text = shown(searches)
-            raise BadInput(f"searches is a list, got {text}; write [{text}] for one")
-        if (odd := next((q for q in searches if not isinstance(q, str)), self)) is not self:
-            raise BadInput(f"searches is a list of texts, and {shown(odd)} is none")
+        for name, checked in (
+            ("history", _events_of(self.history)),
+            ("friends", _friends_of(self.friends)),
+            ("exclude", ids_of("exclude", self.exclude)),
+            ("allow", None if self.allow is None else ids_of("allow", self.allow)),
+        ):
+            object.__setattr__(self, name, checked)
+        _check_searches(self.searches)
         for name in ("profile", "context"):
             if not isinstance(getattr(self, name), Mapping):
                 raise BadInput(f"{name} maps names to values, got {shown(getattr(self, name))}")
@@ -96,6 +73,38 @@ class Request:
         at: Any = self.at
         if at is not None and not (isinstance(at, Real) and isfinite(at)):
             raise BadInput(f"at is a time in seconds since 1970, got {shown(at)}")
+        km = self.within_km
+        if km is not None and not (isinstance(km, int | float) and 0.0 < km < np.inf):
+            raise BadInput(f"within_km must be a number of kilometers above 0, got {shown(km)}")
+
+
+def _events_of(history: Any) -> Sequence[Any]:
+    """A history as events; an item id alone is one."""
+    no_list = isinstance(history, str | bytes | Mapping | pl.DataFrame)
+    if no_list or not isinstance(history, Iterable):
+        raise BadInput(f"history is a list of events or item ids, got {shown(history)}")
+    if isinstance(history, Sequence) and all(isinstance(one, tuple | list) for one in history):
+        return history
+    return [
+        one if isinstance(one, tuple | list) else (id_text("history", one), None) for one in history
+    ]
+
+
+def _friends_of(given: Any) -> list[str] | Mapping[str, float]:
+    if isinstance(given, Mapping):
+        friend_weights(given)
+        return given
+    return ids_of("friends", given)
+
+
+def _check_searches(searches: Any) -> None:
+    """A text where a list is meant would be read letter by letter."""
+    if isinstance(searches, str | bytes | Mapping) or not isinstance(searches, Iterable):
+        text = shown(searches)
+        raise BadInput(f"searches is a list, got {text}; write [{text}] for one")
+    for query in searches:
+        if not isinstance(query, str):
+            raise BadInput(f"searches is a list of texts, and {shown(query)} is none")
 
 
 def observed(request: Request, events: Sequence[tuple[Any, ...]]) -> Request:

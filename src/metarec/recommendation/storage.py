@@ -21,7 +21,7 @@ from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.names import RENAMED, current_ids, under_current_ids
-from metarec.models.rating import RatingHead
+from metarec.models.rating.head import RatingHead
 from metarec.models.registry import is_model
 from metarec.recommendation.candidates.retrieval import Retrieval
 from metarec.recommendation.card import model_card
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from metarec.models.config import ModelConfig
-    from metarec.models.rating_kernel import RatingConfig
+    from metarec.models.rating.kernel import RatingConfig
 
 
 def to_artifact(model: FittedModel) -> Artifact:

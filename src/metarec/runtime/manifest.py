@@ -152,12 +152,9 @@ def file_facts(path: Path) -> FileFacts:
 
 
 def sha256_of(path: Path) -> str:
-    """Digest of a file's bytes, read in pieces."""
-    digest = hashlib.sha256()
+    """Digest of a file's bytes."""
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def regular_size(path: Path) -> int | None:

@@ -219,16 +219,15 @@ class AuditModel:
         from metarec.fairness.features import audit_features
 
         rested = audit_features(looked.model, looked.trial, looked.shots, seed=self.seed)
-        html = f"<pre>{escape(rested.to_text())}</pre>"
-        told.add("features", rested, "Which columns the model rests on", html)
+        heading = "Which columns the model rests on"
+        told.add("features", rested, heading, f"<pre>{escape(rested.to_text())}</pre>")
 
     def _add_trade_offs(self, looked: Looked, told: Told) -> Any:
         """What mitigations of the widest clear gap gain and cost."""
         tried = _tried(looked, self.seed)
-        told.result["prices"] = tried.table.to_json()
+        told.result |= tried.to_json()
         told.texts.append(tried.to_text())
         if tried.gan is not None:
-            told.result["synthetic"] = tried.gan.to_json()
             told.sections["Synthetic users"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
         return tried
 

@@ -1,4 +1,4 @@
-"""EASE: `metarec.models.ease` as published (Steck 2019, arXiv:1905.03375), learned from likes
+"""EASE: `metarec.models.ease.model` as published (Steck 2019, arXiv:1905.03375), learned from likes
 alone, its penalty chosen on validation users.
 
 The model of the recommender learns from as many events as a new user has, and gives shares of
@@ -14,8 +14,8 @@ import numpy as np
 from metarec.evaluation.baselines.table import Events, TrainingTable
 from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
 from metarec.models.base import dense
-from metarec.models.ease import Ease
-from metarec.models.ease_config import EaseConfig
+from metarec.models.ease.config import EaseConfig
+from metarec.models.ease.model import Ease
 
 PENALTIES = (1600.0, 400.0, 6400.0, 100.0)
 LARGE = 6000

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,11 @@ class Tried:
         return "\n".join(
             [self.table.to_text(), *([self.gan.to_text()] if self.gan is not None else [])]
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data: `trade_offs`, and `synthetic` where users were made up."""
+        checks = {} if self.gan is None else {"synthetic": self.gan.to_json()}
+        return {"trade_offs": self.table.to_json(), **checks}
 
 
 def compare_mitigations(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from metarec.models.few_shot.functional import Params, linear, new_linear, weight_of
 from metarec.models.few_shot.inputs import ItemFeatures
-from metarec.models.few_shot.learner import Objective
+from metarec.models.few_shot.learner import Objective, noise_of
 from metarec.models.few_shot.tasks import Support
 
 TOWER = "item."
@@ -75,6 +75,22 @@ def prior_score(prior: Params, items: ItemFeatures, objective: Objective) -> Ten
     mean is taken off already.
     """
     return prior["bias_scale"] * items.bias if objective == "ranking" else 0.0
+
+
+def score_of_mean(prior: Params, mean: Tensor, items: ItemFeatures, objective: Objective) -> Tensor:
+    """[B, N] of a posterior mean: a value as it is; for ranking, by a learned gain, a log-score."""
+    if objective == "rating":
+        return mean
+    return prior["gain"] * mean + prior_score(prior, items, objective)
+
+
+def spread_of(prior: Params, variance: Tensor, objective: Objective) -> Tensor:
+    """[B, N] standard deviation of such a score, of the posterior variance; for ratings that of a
+    new value, noise included.
+    """
+    if objective == "rating":
+        return (variance + noise_of(prior)).sqrt()
+    return prior["gain"].abs() * variance.sqrt()
 
 
 def products(v: Tensor, support_v: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.reorder import NewItemPlaces
-from metarec.models.rating import RatingHead
-from metarec.models.rating_kernel import RatingConfig
+from metarec.models.rating.head import RatingHead
+from metarec.models.rating.kernel import RatingConfig
 from metarec.models.registry import PLACE
 from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.configs import (

@@ -13,8 +13,8 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, dense
-from metarec.models.rating import RatingHead
-from metarec.models.rating_kernel import RatingConfig
+from metarec.models.rating.head import RatingHead
+from metarec.models.rating.kernel import RatingConfig
 from metarec.models.registry import READ_CONTEXT, model_class
 from metarec.recommendation.configs import Configs, config_in
 from metarec.recommendation.ensemble.gate import Gate

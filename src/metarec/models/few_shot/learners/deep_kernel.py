@@ -19,8 +19,9 @@ from metarec.models.few_shot.towers import (
     embed,
     first_user,
     new_trunk,
-    prior_score,
     products,
+    score_of_mean,
+    spread_of,
     worth_of,
 )
 
@@ -72,11 +73,7 @@ class DeepKernel(Gaussian):
         mean = dot(params["user"], v) + (
             self._kernel(prior, v, params["support"]) @ params["weights"].unsqueeze(-1)
         ).squeeze(-1)
-        return (
-            mean
-            if self.objective == "rating"
-            else prior["gain"] * mean + prior_score(prior, items, self.objective)
-        )
+        return score_of_mean(prior, mean, items, self.objective)
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
         """Standard deviation of each score; for ratings that of a new value, noise included."""
@@ -84,11 +81,7 @@ class DeepKernel(Gaussian):
         linear, near, level = F.softplus(prior["variances"])
         cross = self._kernel(prior, v, params["support"]) * params["is_real"].unsqueeze(1)
         latent = variance_left(linear * v.square().sum(-1) + near + level, cross, params["factor"])
-        return (
-            (latent + noise_of(prior)).sqrt()
-            if self.objective == "rating"
-            else prior["gain"].abs() * latent.sqrt()
-        )
+        return spread_of(prior, latent, self.objective)
 
     def _kernel(self, prior: Prior, v: Tensor, support_v: Tensor) -> Tensor:
         """[B, N, S] covariances of items with each task's support."""

@@ -21,8 +21,9 @@ from metarec.models.few_shot.towers import (
     embed,
     first_user,
     new_trunk,
-    prior_score,
     products,
+    score_of_mean,
+    spread_of,
     worth_of,
 )
 
@@ -85,22 +86,14 @@ class RidgeLearner(Gaussian):
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
         """The posterior mean of each item; a learned gain turns it into a log-score for ranking."""
         mean = dot(params["user"], embed(prior, items)) + params["level"]
-        return (
-            mean
-            if self.objective == "rating"
-            else prior["gain"] * mean + prior_score(prior, items, self.objective)
-        )
+        return score_of_mean(prior, mean, items, self.objective)
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
         """Standard deviation of each score; for ratings that of a new value, noise included."""
         v, level = embed(prior, items), F.softplus(prior["level"])
         cross = products(v, params["support"]) + level * params["is_real"].unsqueeze(1)
         latent = variance_left(v.square().sum(-1) + level, cross, params["factor"])
-        return (
-            (latent + noise_of(prior)).sqrt()
-            if self.objective == "rating"
-            else prior["gain"].abs() * latent.sqrt()
-        )
+        return spread_of(prior, latent, self.objective)
 
 
 def bayesian_ridge(*, objective: Objective = "ranking", dim: int = 32) -> RidgeLearner:

@@ -1,5 +1,5 @@
 """What a profile says of a user's ratings before any: where the Gaussian process of
-`models/rating.py` starts.
+`models/rating/head.py` starts.
 """
 
 from __future__ import annotations

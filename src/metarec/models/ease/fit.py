@@ -11,9 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from metarec.features.behavior import Behavior
-from metarec.models.ease_config import EaseConfig
-from metarec.models.gram import Choices, gram_blocks, kept_of
-from metarec.models.item_regression import (
+from metarec.models.ease.config import EaseConfig
+from metarec.models.ease.regression import (
     among_few_users,
     among_head,
     among_places,
@@ -21,6 +20,7 @@ from metarec.models.item_regression import (
     inverse_of_few_users,
     surroundings,
 )
+from metarec.models.gram import Choices, gram_blocks, kept_of
 from metarec.models.sparse_rows import strongest
 from metarec.runtime.gains import ndcg_of_scores
 

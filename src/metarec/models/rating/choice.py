@@ -1,5 +1,5 @@
 """What users rate at all says something of their ratings, whatever these are: where the Gaussian
-process of `models/rating.py` starts after each number of ratings.
+process of `models/rating/head.py` starts after each number of ratings.
 
 The implicit feedback of SVD++ (Koren 2008, section 4) in closed form: instead of a vector for each
 item, learned by gradients, a few directions in which users' choices differ.
@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import diags
 
 from metarec.features.histories import Histories
-from metarec.models.rating_profile import ProfileEquations, ProfilePrior
+from metarec.models.rating.profile import ProfileEquations, ProfilePrior
 from metarec.runtime.interpolation import Interpolation
 
 CLEAR = 3.0

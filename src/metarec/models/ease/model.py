@@ -29,10 +29,10 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, Evidence, event_weights
-from metarec.models.ease_config import EaseConfig
-from metarec.models.ease_fit import diagonal_of, near_of, points_of, weights_of
+from metarec.models.ease.config import EaseConfig
+from metarec.models.ease.fit import diagonal_of, near_of, points_of, weights_of
+from metarec.models.ease.regression import energy
 from metarec.models.gram import Choices, note_of
-from metarec.models.item_regression import energy
 from metarec.models.sparse_rows import (
     answers,
     grown,

@@ -20,8 +20,8 @@ import numpy as np
 
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models.rating_choice import CLEAR, ChoicePrior, chosen, vectors_of
-from metarec.models.rating_kernel import (
+from metarec.models.rating.choice import CLEAR, ChoicePrior, chosen, vectors_of
+from metarec.models.rating.kernel import (
     RatingConfig,
     choose_damping,
     factors_of,
@@ -30,8 +30,8 @@ from metarec.models.rating_kernel import (
     started_by_content,
     unit_of,
 )
-from metarec.models.rating_profile import ProfileEquations, ProfilePrior
-from metarec.models.rating_rehearsal import HeldOutErrors, Rehearsal
+from metarec.models.rating.profile import ProfileEquations, ProfilePrior
+from metarec.models.rating.rehearsal import HeldOutErrors, Rehearsal
 from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
 

@@ -1,0 +1,1 @@
+"""EASE: items regressed on each other, its hyper-parameters, and what is fitted of it."""
