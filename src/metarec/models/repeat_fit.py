@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import minimize
 
 from metarec.features.events import Events
 from metarec.features.histories import Histories
@@ -158,6 +157,8 @@ def likeliest_order(columns: np.ndarray, samples: Samples, shrinkage: float) -> 
 def _least(
     loss: Callable[[np.ndarray], tuple[float, np.ndarray]], width: int, shrinkage: float
 ) -> np.ndarray:
+    from scipy.optimize import minimize
+
     def shrunk(found: np.ndarray) -> tuple[float, np.ndarray]:
         cost, slope = loss(found)
         return cost + 0.5 * shrinkage * float(found @ found), slope + shrinkage * found

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from metarec.recommendation.ensemble.gate import Gate, lifts
@@ -156,6 +155,8 @@ def _mixing(scores: Tensor, tasks: GateTasks, places: int) -> tuple[float, float
     had. Far down the list scores are no chances, and a temperature that suited them all took the
     chance of the first for too small (docs/experiments).
     """
+    from scipy.optimize import minimize_scalar
+
     scores = scores.masked_fill(~tasks.is_real, -torch.inf)
     best, at = scores.topk(min(places, scores.shape[1]), 1)
     acts = (tasks.acts * tasks.is_relevant).double()
