@@ -25,13 +25,21 @@ def fitted_model(seed: int = 0) -> Recommender:
     )
 
 
-@functools.cache
 def saved_model() -> Path:
-    """Where `fitted_model()` lies on disk; copy it before writing there."""
+    """Where `fitted_model()` lies on disk; copy it before writing or serving there."""
+    place, names = _saved_model()
+    more = {path.name for path in place.iterdir()} - names
+    assert not more, f"a test before this one left {more} in the folder that all tests share"
+    return place
+
+
+@functools.cache
+def _saved_model() -> tuple[Path, frozenset[str]]:
+    """The folder, and the names of all that lies there."""
     folder = Path(tempfile.mkdtemp(prefix="metarec-model-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     fitted_model().save(folder / "model")
-    return folder / "model"
+    return folder / "model", frozenset(path.name for path in (folder / "model").iterdir())
 
 
 def save_two_versions(folder: Path) -> Path:

@@ -107,7 +107,8 @@ def missed(client: httpx.Client) -> float:
 def test_slates_are_those_of_the_ordinary_service(
     service: httpx.Client, clients, tmp_path: Path
 ) -> None:
-    here = clients(model=str(saved_model()), store=str(tmp_path / "events.db"), cold_share=0.0)
+    model = shutil.copytree(saved_model(), tmp_path / "plain")
+    here = clients(model=str(model), store=str(tmp_path / "events.db"), cold_share=0.0)
     assert slates(service) == slates(here)
     event = {"user_id": "nina/2", "item_id": "r04", "kind": "rate", "value": 5.0}
     item = {"title": "A rope of rock", "categories": ["rock"], "year": 2001}

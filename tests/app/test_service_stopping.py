@@ -60,7 +60,8 @@ def serve(tmp_path):
             "METAREC_SHUTDOWN_SECONDS": "2",
             **{f"METAREC_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        place = [str(saved_model()), "--port", str(port), "--workers", str(workers)]
+        model = shutil.copytree(saved_model(), temporary / "model")
+        place = [str(model), "--port", str(port), "--workers", str(workers)]
         process = subprocess.Popen(
             [sys.executable, "-m", "metarec.app.cli", "serve", *place], env=environment
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from data.exports import one_file, titles
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.errors import BadInput
@@ -180,3 +182,130 @@ def test_users_that_may_be_counted_are_told(tmp_path: Path) -> None:
         (tmp_path / "r.csv").write_text(f"session_id,course_id,{names}\n{rows}")
         _, report = read_clean(tmp_path / "r.csv")
         assert not any("if it counts users" in f.why for f in report.findings)
+
+
+def test_of_several_dates_that_of_the_event_is_stated_in_all_rows(tmp_path: Path) -> None:
+    rows = [
+        f"u{n % 5},x{n % 7},{n},2024-0{n % 7 + 1}-01,{f'2024-03-{n % 9 + 10}' if n % 2 else ''},"
+        f"2024-02-{n % 9 + 10}"
+        for n in range(35)
+    ]
+    names = "user,item,lead_time,Release Date,Date Read,Date Added\n"
+    data, found = one_file(tmp_path, names + "\n".join(rows) + "\n")
+    first = data.interactions.frame["timestamp"].min()
+    assert first == datetime(2024, 2, 10, tzinfo=UTC).timestamp()
+    assert any("it alone is stated in all rows" in f.why for f in found)
+    data, found = one_file(tmp_path, names.replace("Read", "Paid") + "\n".join(
+        row.replace(",,", ",2024-03-09,") for row in rows) + "\n")  # fmt: skip
+    assert not data.interactions.has_time
+    assert any("none of them is taken" in f.why and "lead_time" not in f.why for f in found)
+
+
+@pytest.mark.parametrize(
+    ("user", "item"),
+    [
+        ("Profile Name", "Title"),
+        ("customer_email", "sku"),
+        ("id_customer", "id_product"),
+        ("athlete_id", "segment_id"),
+        ("distinct_id", "item_id"),
+        ("用户昵称", "作品ID"),
+        ("PATIENT", "CODE"),
+        ("username", "spotify_track_uri"),
+        ("respondent", "lane"),
+        ("Bidder ID", "Item Barcode"),
+        ("买家会员名", "宝贝标题"),
+    ],
+)
+def test_further_names_of_users_and_items(tmp_path: Path, user: str, item: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},Word {n % 7}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"{user},{item},Description\n{rows}")
+    assert set(data.interactions.frame["user_id"]) == {f"u{n}" for n in range(5)}
+    assert set(data.interactions.frame["item_id"]) == {f"x{n}" for n in range(7)}
+    is_name = user in ("Profile Name", "用户昵称", "买家会员名")
+    assert any("users of the same name are one" in f.why for f in found) == is_name
+
+
+def test_how_long_something_took_is_no_time_and_a_name_beside_an_id_a_title(tmp_path: Path) -> None:
+    rows = "".join(
+        f"u{n % 5},x{n % 7},Hill {n % 7},2024-03-{n % 9 + 10},{300 + n}\n" for n in range(35)
+    )
+    names = "athlete_id,segment_id,segment_name,start_date_local,elapsed_time"
+    data, _ = one_file(tmp_path, f"{names}\n{rows}")
+    first = datetime(2024, 3, 10, tzinfo=UTC).timestamp()
+    assert data.interactions.frame["timestamp"].min() == first and titles(data)["x3"] == "Hill 3"
+    assert data.interactions.context_columns == ["elapsed_time"]
+
+
+def test_items_known_by_words_have_them_as_titles(tmp_path: Path) -> None:
+    for name, item in (("hotel", "Hotel 3"), ("店铺名称", "店3"), ("Product", "Blue mug 3")):
+        rows = "".join(f"u{n % 5},{item[:-1]}{n % 7}\n" for n in range(35))
+        data, _ = one_file(tmp_path, f"user,{name}\n{rows}")
+        assert titles(data)[item] == item
+    rows = "".join(f"u{n % 5},x{n % 7}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,product\n{rows}")
+    assert "title" not in data.items.frame.columns
+
+
+def test_lines_of_orders_called_by_a_path_and_pages_of_visits(tmp_path: Path) -> None:
+    names = "Customer,Order Lines/Product,Order Lines/Quantity"
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 3 + 1}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"{names}\n{rows}")
+    assert set(data.interactions.frame["item_id"]) == {f"x{n}" for n in range(7)}
+    visits = [
+        {
+            "visitorId": f"v{n}",
+            "actionDetails": [{"url": f"/p/{k}", "timestamp": 1.7e9 + k} for k in range(n, n + 3)],
+        }
+        for n in range(9)
+    ]
+    data, _ = one_file(tmp_path, json.dumps(visits), "visits.json")
+    assert len(data.interactions) == 27 and "/p/3" in set(data.interactions.frame["item_id"])
+
+
+def test_a_quantity_that_came_back_says_no(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},2,{2 if n % 6 == 0 else 0}\n" for n in range(35))
+    for name in ("qty_refunded", "Returned Quantity", "退货数量"):
+        data, found = one_file(tmp_path, f"user,item,qty_ordered,{name}\n{rows}")
+        assert data.interactions.acts()["sign"].to_list().count(-1) == 6
+        assert any("came back and say no" in f.why for f in found)
+
+
+def test_the_last_part_of_a_name_with_points_says_what_was_done(tmp_path: Path) -> None:
+    said = ["edx.course.enrollment.activated", "edx.course.enrollment.deactivated", "Product Added"]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 3]}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user,item,event\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 12
+    assert not any("is not known" in f.why for f in found)
+
+
+def test_an_address_with_and_without_its_last_slash_is_one_item(tmp_path: Path) -> None:
+    for start in ("https://x.org/p", "/p"):
+        rows = "".join(f"u{n % 5},{start}/{n % 7}{'/' if n % 3 else ''}\n" for n in range(35))
+        data, found = one_file(tmp_path, f"user,url\n{rows}")
+        items = set(data.interactions.frame["item_id"])
+        assert items == {f"{start}/{n}/" for n in range(7)}
+        assert [f.rows for f in found if f.rule == "alike_ids"] == [12]
+    data, _ = one_file(tmp_path, "user,url\nu1,/a/\nu2,/b\nu1,/\n")
+    assert set(data.interactions.frame["item_id"]) == {"/a/", "/b", "/"}
+
+
+def test_parts_of_a_date_are_the_time(tmp_path: Path) -> None:
+    for names, last in (("day,month,year,hour,minute,second", "8,15,30"), ("日,月,年,时", "8")):
+        rows = "".join(f"u{n % 5},x{n % 7},{n % 9 + 10},3,2024,{last}\n" for n in range(35))
+        data, found = one_file(tmp_path, f"userID,bookmarkID,{names}\n{rows}")
+        minute, second = (15, 30) if last != "8" else (0, 0)
+        first = datetime(2024, 3, 10, 8, minute, second, tzinfo=UTC).timestamp()
+        assert data.interactions.frame["timestamp"].min() == first
+        assert not data.interactions.context_columns and any("put together" in f.why for f in found)
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 40},{n % 14},2024\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,day,month,year\n{rows}")
+    assert not data.interactions.has_time
+
+
+def test_one_star_and_five_stars_are_of_one_unit(tmp_path: Path) -> None:
+    rows = "".join(
+        f"u{n % 5},x{n % 7},{n % 5 + 1} star{'s' if n % 5 else ''}\n" for n in range(0, 70, 2)
+    )
+    data, _ = one_file(tmp_path, f"user,item,rating\n{rows}")
+    assert set(data.interactions.frame["value"]) == {1.0, 2.0, 3.0, 4.0, 5.0}

@@ -315,11 +315,14 @@ def test_sums_below_zero_are_told() -> None:
     assert "value = 'amount'" in found[0].why
 
 
-def test_a_column_with_some_refusals_among_unknown_words_is_asked_about() -> None:
+def test_refusals_among_unknown_words_of_a_status_say_no_which_is_told() -> None:
     words = ["dropped", "completed", "audit", "waitlisted", "graded"]
     table = dated(*[str(n) for n in range(5)]).rename({"time": "rank"})
-    _, found = read(table.with_columns(status=pl.Series(words)))
-    assert "columns = { kind = 'status' }" in found[0].why
+    data, found = read(table.with_columns(status=pl.Series(words)))
+    assert sorted(data.interactions.acts()["sign"]) == [-1, 1, 1, 1, 1]
+    assert "context = ['status']" in found[0].why
+    _, found = read(table.with_columns(step=pl.Series(words)))
+    assert "columns = { kind = 'step' }" in found[0].why
 
 
 @pytest.mark.parametrize(

@@ -157,8 +157,175 @@ def test_a_state_that_ends_says_no(tmp_path: Path, name: str, end: str) -> None:
     assert any(f.rows == 6 and "is a state" in f.why for f in tables.findings)
 
 
+@pytest.mark.parametrize("form", ["2024-0{}", "20240{}", "0{}/2024", "2024年{}月"])
+def test_a_month_is_the_time_of_a_state(tmp_path: Path, form: str) -> None:
+    rows = states(1, 1, 1, 0)
+    for month in range(1, 5):
+        rows = rows.replace(f"2024-0{month}-01", form.format(month))
+    for name in ("month", "date"):
+        (tmp_path / "r.csv").write_text(f"user,item,{name},enrolled\n{rows}")
+        tables = open_tables(tmp_path / "r.csv")
+        assert tables.interactions.filter(kind="unenrol").height == 6
+        assert tables.interactions["timestamp"].n_unique() == 4
+
+
 def test_a_yes_of_a_moment_is_no_state(tmp_path: Path) -> None:
     for name, said in (("subscribed", (0, 1, 1, 0)), ("clicked", (1, 1, 1, 0))):
         (tmp_path / "r.csv").write_text(f"user,item,date,{name}\n" + states(*said))
         tables = open_tables(tmp_path / "r.csv")
         assert not any("is a state" in f.why for f in tables.findings), name
+
+
+@pytest.mark.parametrize(
+    ("name", "done", "no", "nothing"),
+    [
+        ("Order Status", "completed processing", "cancelled refunded", "failed"),
+        ("status", "active", "deleted", ""),
+        ("Status", "confirmed checked_out", "cancelled_by_guest no_show", "expired"),
+        ("decision", "Approved", "Declined Withdrawn", ""),
+        ("Completion Status", "Completed In_progress", "", "Not_started"),
+        ("attendance", "Present Late", "Absent", "Excused"),
+        ("订单状态", "待发货 已完成", "已退款 已取消", ""),
+    ],
+)
+def test_a_state_beside_an_act_says_what_became_of_it(
+    tmp_path: Path, name: str, done: str, no: str, nothing: str
+) -> None:
+    said = [*done.split(), *no.split(), *nothing.split()]
+    states = [said[n // 2 % len(said)] for n in range(35)]
+    rows = "".join(f"u{n % 5},x{n % 7},{state}\n" for n, state in enumerate(states))
+    data, found = one_file(tmp_path, f"user,item,{name}\n{rows}")
+    signs = [1 if s in done.split() else -1 if s in no.split() else 0 for s in states]
+    pairs = zip(*data.interactions.frame["user_id", "item_id"], strict=True)
+    read = dict(zip(pairs, data.interactions.acts()["sign"], strict=True))
+    assert [read[f"u{n % 5}", f"x{n % 7}"] for n in range(35)] == signs
+    assert len(data.interactions.context_columns) == 0
+    assert told(found, "kinds") == [sum(sign < 1 for sign in signs)]
+
+
+def test_the_state_of_a_review_of_an_item_or_of_no_act_refuses_nothing(tmp_path: Path) -> None:
+    said = "approved rejected held".split()
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 5 + 1},{said[n % 3]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,rating,status\n{rows}")
+    assert data.interactions.context_columns == ["status"]
+    rows = "".join(f"u{n % 5},x{n % 7},{['live', 'cancelled'][n % 7 % 2]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,status\n{rows}")
+    assert set(data.interactions.frame["kind"]) == {"event"}
+    said = ["not refunded", "refund requested", "refunded"]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 3]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,status\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "buy", "sell"),
+    [("b/s", "B", "S"), ("side", "BOT", "SLD"), ("type", "b", "sell"), ("买卖方向", "买", "卖")],
+)
+def test_a_side_of_trades_in_letters_says_who_sold(
+    tmp_path: Path, name: str, buy: str, sell: str
+) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{sell if n % 3 == 0 else buy}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"client,isin,{name}\n{rows}")
+    assert sorted(data.interactions.acts()["sign"].value_counts().rows()) == [(-1, 12), (1, 23)]
+    assert told(found, "kinds") == [12]
+    rows = "".join(f"u{n % 5},x{n % 7},{'SML'[n % 3]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"client,sku,type\n{rows}")
+    assert (data.interactions.acts()["sign"] > 0).all()
+
+
+def test_a_flag_of_no_interest_says_no_beside_flags_of_yes(tmp_path: Path) -> None:
+    rows = "".join(
+        f"u{n % 5},x{n % 7},{'是' if n % 3 == 1 else '否'},{'是' if n % 3 == 2 else '否'}\n"
+        for n in range(35)
+    )
+    for names in ("用户,视频,是否点赞,是否不感兴趣", "user,video,liked,not_interested"):
+        data, _ = one_file(tmp_path, f"{names}\n{rows}")
+        signs = data.interactions.acts()["sign"].value_counts().rows()
+        assert sorted(signs) == [(-1, 11), (0, 12), (1, 12)]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("rating", "bad good excellent"),
+        ("satisfaction", "Very_dissatisfied Okay Very_satisfied!"),
+        ("评价", "差 一般 非常好"),
+        ("starRating", "ONE THREE FIVE"),
+        ("satisfaction", "Strongly_disagree Agree Strongly_agree"),
+    ],
+)
+def test_ratings_in_words_are_ratings(tmp_path: Path, name: str, words: str) -> None:
+    said = [word.replace("_", " ") for word in words.split()]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 3]}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user,item,{name}\n{rows}")
+    values = data.interactions.frame["value"].value_counts().sort("value")["count"].to_list()
+    assert data.interactions.has_values and values == [12, 12, 11]
+    assert any("such as" in f.why for f in found)
+
+
+def test_of_several_ratings_the_user_s_own_is_read_and_none_where_none_is(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 3 + 1},{n % 7 + 2},4\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,Your Rating,IMDb Rating,Average Rating\n{rows}")
+    assert set(data.interactions.frame["value"]) == {1.0, 2.0, 3.0}
+    assert "IMDb Rating" in data.items.frame.columns
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 3 + 1},{n % 4 + 2}\n" for n in range(35))
+    for names in (
+        "用户,店铺,总评分,口味评分",
+        "user,item,NPS score,x",
+        "user.id,item.id,rating.value,x",
+    ):
+        data, _ = one_file(tmp_path, f"{names}\n{rows}")
+        assert set(data.interactions.frame["value"]) == {1.0, 2.0, 3.0}
+    data, found = one_file(tmp_path, f"user,item,food rating,room rating\n{rows}")
+    assert not data.interactions.has_values
+    assert any("none of them is taken" in f.why and "food rating" in f.why for f in found)
+
+
+def test_a_type_of_items_in_letters_or_a_length_is_no_side_of_a_trade(tmp_path: Path) -> None:
+    for cells in (("b", "s"), ("long", "short")):
+        rows = "".join(f"u{n % 5},x{n % 7},{cells[n % 7 % 2]}\n" for n in range(35))
+        data, _ = one_file(tmp_path, f"user,video,type\n{rows}")
+        assert (data.interactions.acts()["sign"] > 0).all()
+    rows = "".join(f"u{n % 5},x{n % 7},{('long', 'short')[n % 3 % 2]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,video,type\n{rows}")
+    assert (data.interactions.acts()["sign"] > 0).all()
+
+
+def test_states_that_are_acts_keep_what_they_say(tmp_path: Path) -> None:
+    said = ["Delivered", "Opened", "Clicked", "Bounced", "Unsubscribed"]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n // 2 % 5]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,Status\n{rows}")
+    kinds = {data.interactions.kinds.key(kind) for kind in data.interactions.frame["kind"]}
+    assert kinds == {"delivered", "open", "click", "fail", "unsubscribe"}
+
+
+@pytest.mark.parametrize("name", ["is_recommended", "Recommended", "voted_up", "是否推荐"])
+def test_a_no_to_whether_it_is_recommended_says_no(tmp_path: Path, name: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{'false' if n % 3 else 'true'}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,{name}\n{rows}")
+    assert sorted(data.interactions.acts()["sign"].value_counts().rows()) == [(-1, 23), (1, 12)]
+
+
+def test_a_label_of_one_and_zero_says_what_was_done_of_what_was_shown(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{int(n % 3 == 0)}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user,item,label\n{rows}")
+    assert data.interactions.acts()["sign"].sum() == 12 and told(found, "kinds") == [23]
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 7 % 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,label\n{rows}")
+    assert "label" in data.items.frame.columns
+
+
+def test_the_state_of_an_order_holds_for_the_rows_below_its_first(tmp_path: Path) -> None:
+    states = ["paid", "", "refunded", "", "paid", ""]
+    rows = "".join(f"#{n // 2},u{n // 2 % 5},x{n % 7},{states[n % 6]}\n" for n in range(36))
+    data, found = one_file(tmp_path, f"Order,Customer,Product,Financial Status\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 12
+    assert told(found, "blocks") == [18]
+
+
+def test_the_kinds_of_business_of_a_fund_are_kinds(tmp_path: Path) -> None:
+    said = ["申购", "赎回", "定投", "认购"]
+    rows = "".join(f"u{n % 5},x{n % 7},{said[n % 4]}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"客户号,基金代码,业务类型\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 9
+    assert not any("is not known" in f.why for f in found)

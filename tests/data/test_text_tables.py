@@ -196,3 +196,23 @@ def test_a_comma_before_the_time_of_day(tmp_path: Path, form: str) -> None:
     rows = "".join(f'u{n % 5};x{n % 7};"{form.format(n % 27 + 1)}"\n' for n in range(35))
     data, _ = one_file(tmp_path, f"user;item;time\n{rows}")
     assert data.interactions.has_time
+
+
+def test_texts_in_single_quotes_are_read_without_them(tmp_path: Path) -> None:
+    for names, sep in (("'user','item','title','rating'", ","), ("user;item;title;rating", ";")):
+        rows = "".join(
+            sep.join((f"'u{n % 5}'", f"'x{n % 7}'", f"'It''s{sep} {n % 7}'", str(n % 4 + 1))) + "\n"
+            for n in range(35)
+        )
+        data, found = one_file(tmp_path, f"{names}\n{rows}")
+        assert set(data.interactions.frame["user_id"]) == {f"u{n}" for n in range(5)}
+        assert titles(data)["x3"] == f"It's{sep} 3" and data.interactions.has_values
+        assert any("single quotes" in f.why for f in found)
+        ingest(tmp_path / "interactions.csv", tmp_path / sep)
+        assert pl.read_parquet(tmp_path / sep / "interactions.parquet")["item_id"][0][0] == "x"
+
+
+def test_apostrophes_in_texts_are_no_quotes(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},'Round {n % 7} o'clock\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,title\n{rows}")
+    assert titles(data)["x3"] == "'Round 3 o'clock"

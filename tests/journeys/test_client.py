@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 for module in ("fastapi", "uvicorn", "sqlalchemy"):
@@ -14,8 +16,9 @@ from served_model import saved_model  # noqa: E402
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    store = str(tmp_path_factory.mktemp("store") / "events.db")
-    with Running(saved_model(), store) as running:
+    folder = tmp_path_factory.mktemp("served")
+    model = shutil.copytree(saved_model(), folder / "model")
+    with Running(model, str(folder / "events.db")) as running:
         yield Client(f"http://127.0.0.1:{running.port}/")
 
 

@@ -84,7 +84,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "action_name",
         "interaction",
         "activity",
-        *"行为 行为类型 行为名称 操作 操作类型 动作".split(),
+        *"行为 行为类型 行为名称 操作 操作类型 动作 互动类型 互动行为 业务类型".split(),
         *"事件 事件类型 交易类型".split(),
     ),
     "title": (
@@ -149,16 +149,17 @@ USER_NOUNS = tuple(
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
     "borrower cardholder visitor participant person account profile cust "
-    "rider reviewer patron".split()
+    "rider reviewer patron athlete respondent backer bidder".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
     "item product prod sku article movie film book song track course lesson video show game app "
-    "news post recipe dish meal restaurant hotel property listing apartment venue poi place "
-    "destination attraction treatment medication medicine drug therapy exercise load shipment "
-    "freight parcel job vacancy offer fund stock security instrument artist album podcast episode "
-    "content document material module program programme tour flight train room vehicle car part "
-    "service creative campaign ad banner".split()
+    "news post recipe dish restaurant hotel property listing apartment venue poi place "
+    "destination attraction treatment medication medicine drug therapy exercise load "
+    "shipment freight parcel job vacancy offer fund stock security instrument artist album "
+    "podcast episode content document material module program programme tour flight train room "
+    "vehicle car part service creative campaign ad banner anime manga beer wine "
+    "workshop webinar clinic lane meal".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(
@@ -168,7 +169,7 @@ CHINESE_USER_NOUNS = tuple(
 )
 """What users are called in Chinese."""
 CHINESE_ITEM_NOUNS = tuple(
-    "商品 物品 产品 货品 课程 文章 视频 短视频 帖子 笔记 电影 影片 "
+    "商品 物品 产品 货品 宝贝 课程 文章 视频 短视频 作品 帖子 笔记 电影 影片 "
     "剧集 歌曲 音乐 专辑 歌手 播客 图书 书籍 商户 商家 店铺 门店 店 "
     "餐厅 饭店 酒店 民宿 房源 景点 景区 地点 场所 场馆 药品 药物 "
     "菜品 菜谱 食谱 菜 书 职位 岗位 基金 股票 理财产品 游戏 应用 "
@@ -185,7 +186,12 @@ _NO_NAME_ALONE = (
 
 def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
     """Names of ids made of these nouns: with a word for id first, then alone."""
-    ids = [f"{noun}_{end}" for end in ("id", "code", "key", "uuid", "ref") for noun in nouns]
+    ids = [
+        f"{noun}_{end}"
+        for end in ("id", "code", "key", "uuid", "ref", "uri", "barcode")
+        for noun in nouns
+    ]
+    ids += [f"id_{noun}" for noun in nouns]
     numbers = [
         f"{noun}_{end}"
         for end in ("number", "no", "nr")
@@ -204,6 +210,16 @@ def _chinese(nouns: Sequence[str], endings: str) -> tuple[str, ...]:
 _CHINESE_IDS = "id 编号 编码 代码 号 号码 序号"
 
 
+NAME_ENDINGS = ("name", "full_name", "display_name", "username", "nickname")
+CHINESE_NAME_ENDINGS = "昵称 姓名 名称 名字"
+"""Ends of names of users, who may share them."""
+_NAMED = (
+    *"user customer client member student learner patient reader viewer listener".split(),
+    *"subscriber guest buyer shopper player rider profile reviewer athlete respondent".split(),
+)
+"""Users who may be known by their names alone."""
+
+
 STAND_INS = {
     "session": ("session_id session_key session_uuid session_code 会话 会话id 会话编号".split()),
     "device": "device_id device_key device_uuid device_code device_no 设备id 设备号".split(),
@@ -217,8 +233,12 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         "account",
         *_chinese(CHINESE_USER_NOUNS, _CHINESE_IDS),
         *CHINESE_USER_NOUNS,
-        *"username user_name user_full_name login user_pseudo_id".split(),
+        *"username user_name user_full_name login user_pseudo_id distinct_id".split(),
         *"email email_address e_mail 邮箱".split(),
+        *(f"{noun}_email" for noun in USER_NOUNS),
+        *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
+        *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
+        "买家会员名",
         *itertools.chain(*STAND_INS.values()),
     ),
     "item_id": (
@@ -229,7 +249,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         "ticker",
         *_chinese(CHINESE_ITEM_NOUNS, _CHINESE_IDS),
         *CHINESE_ITEM_NOUNS,
-        *("class_id", "class_code", "bookmark_id"),
+        *"class_id class_code bookmark_id segment_id route_id site_id".split(),
     ),
     "title": (
         "lineitem_name",
@@ -292,7 +312,8 @@ def ends_as_a_moment(name: str) -> bool:
 def names_a_moment(name: str) -> bool:
     """Whether a column is called as if it said when an event was."""
     known = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"], "day")}
-    return plain(name) in known or ends_as_a_moment(name)
+    is_date = re.match(r"date[_\W]", name, re.IGNORECASE) is not None  # `Date Rated`
+    return plain(name) in known or is_date or ends_as_a_moment(name)
 
 
 _OTHER_DATES = re.compile(
@@ -301,6 +322,18 @@ _OTHER_DATES = re.compile(
     re.IGNORECASE,
 )
 """Names of dates that are none of events."""
+
+
+_DURATIONS = re.compile(
+    r"(elapsed|moving|lead|dwell|wait|waiting|play|run|cook|prep|spent|reading|screen|travel|"
+    r"response|processing|total|avg|average|mean|active|reaction)[_\W]?time$",
+    re.IGNORECASE,
+)
+
+
+def names_a_duration(name: str) -> bool:
+    """Whether a column is called such as `elapsed_time`: how long something took."""
+    return _DURATIONS.search(name) is not None
 
 
 def names_another_date(name: str) -> bool:

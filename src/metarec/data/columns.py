@@ -9,13 +9,16 @@ from typing import Any
 from metarec.data.column_names import (
     AT_HOME,
     CANONICAL,
+    CHINESE_NAME_ENDINGS,
     LESS_LIKELY,
     MAPPED,
     MATRIX,
+    NAME_ENDINGS,
     NEEDED,
     STAND_INS,
     SYNONYMS,
     ends_as_a_moment,
+    names_a_duration,
     names_another_date,
     plain,
 )
@@ -80,7 +83,7 @@ def rename(
     names |= _by_synonyms(columns, table, mapping, synonyms or {})
     if "timestamp" in CANONICAL[table] and "timestamp" not in {names.get(c, c) for c in columns}:
         moments = [c for c in columns if c not in names and ends_as_a_moment(c)]
-        moments = [c for c in moments if not names_another_date(c)]
+        moments = [c for c in moments if not names_another_date(c) and not names_a_duration(c)]
         names |= {moments[0]: "timestamp"} if len(moments) == 1 else {}
     _refuse_missing(columns, {names.get(c, c) for c in columns}, table, place)
     # A canonical name that is mapped from elsewhere must not appear twice.
@@ -128,10 +131,13 @@ def _by_synonyms(
 
 
 def noun_beside(item: str, columns: Sequence[str]) -> str | None:
-    """`Product` of columns, where `Product code` is read as the id of items: it is their title."""
+    """`Product` of columns, or `Product name`, where `Product code` is read as the id of items: it
+    is their title.
+    """
     ends = [end for end in _ENDS_OF_IDS if plain(item).endswith(end)]
     nouns = {plain(item).removesuffix(end) for end in ends} - {""}
-    return next((c for c in columns if plain(c) in nouns), None)
+    named = {noun + end for noun in nouns for end in ("", "name", "title", "名称", "标题")}
+    return next((c for c in columns if plain(c) in named), None)
 
 
 _ENDS_OF_IDS = ("id", "code", "number", "no", "nr", "key", "编号", "编码")
@@ -172,10 +178,21 @@ def key_of(
 
 SUFFIXES = {
     "value": ("rating", "ratings", "stars"),
-    "title": ("title",),
+    "title": ("title", "trackname", "itemname", "productname"),
     "author": ("author",),
-    "user_id": ("userid",),
-    "item_id": ("itemid", "productid", "movieid", "courseid", "articleid", "videoid", "trackid"),
+    "user_id": ("userid", "username", "profilename"),
+    "item_id": (
+        "itemid",
+        "trackuri",
+        "beerid",
+        "animeid",
+        "productid",
+        "movieid",
+        "courseid",
+        "articleid",
+        "videoid",
+        "trackid",
+    ),
 }
 """Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
 NO_RATING = ("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age")
@@ -219,6 +236,9 @@ def _stand_ins(
     column = next((c for c, name in names.items() if name == "user_id"), None)
     if table != "interactions" or column is None or "user_id" in mapping:
         return []
+    if _NAMES_OF_USERS.search(plain(column)) and plain(column) != "username":
+        why = f"column {column!r} of {place} was read as user_id: users of the same name are one"
+        return [Finding(rule="columns", rows=0, action="noted", why=why)]
     names_of = {n: {plain(name) for name in known} for n, known in STAND_INS.items()}
     noun = next((n for n, known in names_of.items() if plain(column) in known), None)
     if noun is None:
@@ -229,6 +249,11 @@ def _stand_ins(
         f'say so in a TOML file (columns = {{ user_id = "..." }})'
     )
     return [Finding(rule="columns", rows=0, action="noted", why=why)]
+
+
+_NAMES_OF_USERS = re.compile(
+    f"({'|'.join(map(plain, (*NAME_ENDINGS, *CHINESE_NAME_ENDINGS.split())))}|会员名)$"
+)
 
 
 _DEGREES = {
@@ -291,7 +316,9 @@ def _known_by_title(
         found = [c for c in columns if plain(c) in names and c not in mapping.values()]
         if found:
             return {"item_id": found[0]} if len(found) == 1 else {}
-    return {}
+    codes = [c for c in columns if plain(c) == "code"]
+    is_told = present & {"description", "display", "name", "描述", "名称"}
+    return {"item_id": codes[0]} if len(codes) == 1 and is_told else {}
 
 
 _OF_ANOTHER = re.compile(

@@ -188,6 +188,7 @@ _DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
 _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\s*([zZ]|UTC|GMT)$", "+00:00"),
     (r"(\d)\s+([+-]\d\d:?\d\d)$", "$1$2"),
+    (r"^(\d{1,2})[/-](\d{4})$", "$2-$1"),
     (r"\s*\[[\w/+-]+\]$", ""),
     *((rf"\s+{zone}$", offset) for zone, offset in _ZONES.items()),
     (r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?,?\s+", ""),
@@ -202,6 +203,8 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\s*(?:下午|午後|오후)\s*(\d{1,2}:[\d:]+)$", " $1 PM"),
     (r"^(\d{1,2})/([A-Za-z]{3})/(\d{4}):", "$1-$2-$3 "),
     (rf"^{_MONTH}\s+(\d{{1,2}})\s+([\d:]+)\s+(\d{{4}})$", "$2-$1-$4 $3"),
+    (rf"^{_MONTH}\s+(\d{{1,2}})\s+([\d:]+)\s+([+-]\d{{4}})\s+(\d{{4}})$", "$2-$1-$5 $3$4"),
+    (rf"^{_MONTH}[ -](\d{{4}})$", "1-$1-$2"),
     (rf"^{_MONTH}[ -]{_DAY},?[ -](\d{{4}})", "$2-$1-$3"),
     (rf"^{_DAY}[ -]{_MONTH},?[ -](\d{{4}})", "$1-$2-$3"),
     (r"(\d)\s*([AaPp])\.?[Mm]\.?$", "$1 ${2}M"),
@@ -212,7 +215,7 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
 def _plain_dates(column: pl.Series) -> pl.Series:
     """Dates without names of days and zones in brackets, with a `T` before the time of day."""
     text = column.str.strip_chars()
-    for found, instead in _SPELLINGS if holds(text, r"[^\d:.+TZ /-]").any() else _SPELLINGS[:2]:
+    for found, instead in _SPELLINGS if holds(text, r"[^\d:.+TZ /-]").any() else _SPELLINGS[:3]:
         text = text.str.replace(found, instead)
     return text.str.strip_chars_end().str.replace_all(r",?\s+", "T")
 

@@ -19,7 +19,7 @@ import polars as pl
 
 from metarec.data.cleaning import apply_rules
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import renamed
+from metarec.data.columns import key_of, renamed
 from metarec.data.dataset import Dataset
 from metarec.data.download import Progress
 from metarec.data.event_rows import Place
@@ -27,15 +27,18 @@ from metarec.data.findings import Finding, merged
 from metarec.data.report import DataReport, report_of
 from metarec.data.rules import rating_scale
 from metarec.data.schema import BadInput, Interactions
+from metarec.data.sources.cells import flat
 from metarec.data.sources.containers import laid_out
 from metarec.data.sources.delimited import sunk_as_it_should_be
 from metarec.data.sources.encoding import as_utf8
+from metarec.data.sources.envelopes import opened
 from metarec.data.sources.files import read_table
 from metarec.data.sources.flat import LOOKED_AT
 from metarec.data.sources.folder import Reading, read_sides
 from metarec.data.sources.grades import with_grades
 from metarec.data.sources.parts import Joined
 from metarec.data.sources.roles import Files, files_of
+from metarec.data.sources.shown import of_impressions
 from metarec.data.sources.suffixes import PARQUET_SUFFIXES, suffix_of
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
@@ -215,8 +218,10 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Fin
             scan, more = sunk
             return scan, Place(path.name, "line", 2), [*findings, *more]
     table, place, findings = read_table(path)  # which knows more ways, and holds it all
+    table = flat(opened(table))
+    table, place, shown = of_impressions(table, key_of(table.columns, "user_id"), place)
     table.write_parquet(target)
-    return pl.scan_parquet(target), place, findings
+    return pl.scan_parquet(target), place, [*findings, *shown]
 
 
 def _shares(

@@ -66,7 +66,7 @@ def plain_kind(name: str) -> str:
 def forms(name: str) -> Iterator[str]:
     """`plain_kind` names that a name may be formed from, the likeliest first, itself left out."""
     yield from _stems(plain_kind(name))
-    words = _words(name)
+    words = words_of(name)
     if len(words) > 1:
         yield "".join(next(_stems(word), word) for word in words)
         for word in words:
@@ -78,9 +78,14 @@ def forms(name: str) -> Iterator[str]:
                 yield word
                 yield from _stems(word)
     yield from _unwrapped(plain_kind(name))
+    if "." in str(name):  # `edx.course.enrollment.activated`
+        last = str(name).rpartition(".")[2]
+        yield plain_kind(last)
+        yield from _stems(plain_kind(last))
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
+    """The words of a name, in small letters."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", unicodedata.normalize("NFKC", str(name)))
     return re.findall(r"[^\W_]+", apart.casefold())
 

@@ -68,16 +68,17 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "",
         ),
         0.6: (
-            "cart add_to_cart add_cart basket add_to_basket bid "
+            "cart add add_to_cart add_cart basket add_to_basket bid "
             "submit hold 加购 加入购物车 加购物车 "
             "出价 投标 提交 持有 持仓",
             "",
         ),
         0.8: (
             "favorite favourite fav follow subscribe enrol "
-            "enroll register apply log begin_checkout signup contact inquiry enquiry 试用 咨询 "
+            "enroll register activate apply log begin_checkout signup contact inquiry enquiry "
+            "试用 咨询 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
-            "like upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
+            "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
             "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
         ),
         0.9: (
@@ -88,13 +89,13 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         1.0: (
             "event 事件",
-            "purchase buy order transaction checkout paid pay sale reorder rebuy rent borrow loan "
-            "share reshare repost retweet complete completion "
+            "purchase buy order transaction checkout paid pay payment sale reorder rebuy rent "
+            "borrow loan share reshare repost retweet complete completion "
             "finish certificate deliver delivered delivery play_complete watch_complete hire "
             "prescribe administer dispense attend participate join 参加 参与 "
             "book booking reserve reservation visit visited cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "
-            "下单 支付 付款 成交 订单 交易 复购 买入 申购 "
+            "下单 支付 付款 成交 订单 交易 复购 买入 申购 认购 定投 "
             "分享 转发 完成 完课 完播 学完 送达 签收 好评 "
             "预订 预定 到访 到店 评分 打分 评价 安装 租 借阅",
         ),
@@ -108,8 +109,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         0.8: (
             "cancel cancelled canceled cancellation sell sold drop dropped dropout unfollow "
-            "unsubscribe unenrol unenroll withdraw redeem churn quit opt_out no_show cancel_order "
-            "取消 取消订单 取消预订 卖出 赎回 退课 退学 退出 退票 退保 流失 "
+            "unsubscribe deactivate unenrol unenroll withdraw redeem churn quit opt_out no_show "
+            "cancel_order 取消 取消订单 取消预订 卖出 赎回 退课 退学 退出 退票 退保 流失 "
             "取消关注 取关 退订",
             "",
         ),
@@ -127,7 +128,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
     },
     "neutral": {
         0.05: (
-            "impression impressions seen exposure exposed shown show displayed served abandon "
+            "impression impressions seen exposure exposed shown show displayed served abandon fail "
             "😢 😭 😐 🤔 "
             "曝光 展示 展现 弃购 放弃 中评",
             "",

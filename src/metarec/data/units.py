@@ -56,6 +56,9 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
     numbers = as_numbers((parts["sign"] + parts["number"].str.strip_chars()).alias(column.name))
     units = [parts[name].fill_null("") for name in ("before", "unit", "of")]
     named = sorted((units[0] + units[1] + units[2]).filter(text.is_not_null()).unique().to_list())
+    alike = {unit.removesuffix("s") if len(unit) > 3 else unit for unit in named}
+    if len(alike) == 1:  # `1 star`, `5 stars`
+        named = named[-1:]
     if named == [""] and not (times != 1.0).any():
         return None
     return (numbers * times).alias(column.name), named

@@ -79,6 +79,7 @@ def _with_texts(rows: Rows, events: pl.DataFrame) -> pl.DataFrame:
             f"one; export the ids as text"
         )
         rows.note_rows("rounded_ids", rounded, column, why)
+        ids = _one_of_slashes(rows, ids, column) if column == "item_id" else ids
         _note_alike(rows, ids, column)
         events = events.with_columns(ids.alias(column))
     if "kind" in events.columns:
@@ -86,6 +87,25 @@ def _with_texts(rows: Rows, events: pl.DataFrame) -> pl.DataFrame:
         kinds = nothing(kinds, ("",)).fill_null("event")
         events = events.with_columns(kinds.alias("kind"))
     return events
+
+
+def _one_of_slashes(rows: Rows, ids: pl.Series, column: str) -> pl.Series:
+    """Addresses with and without a slash at their end as one: the one that most events name."""
+    if not ids.str.ends_with("/").any():
+        return ids
+    bare = ids.str.strip_suffix("/")
+    slashed = (ids != bare).fill_null(False) & ids.str.contains(r"/.*/$").fill_null(False)
+    both = bare.filter(slashed).unique()
+    both = both.filter(both.is_in(ids.filter(~slashed).unique().implode()))
+    if not len(both):
+        return ids
+    most = pl.DataFrame({"bare": bare, "slashed": slashed.cast(pl.Float64)}).group_by("bare")
+    ends = most.agg(pl.col("slashed").mean() > 0.5).filter("slashed")["bare"]
+    kept = (bare + "/").zip_with(bare.is_in(ends.implode()), bare)
+    changed = bare.is_in(both.implode()).fill_null(False)
+    why = f"{column} with and without a slash at its end is one item"
+    rows.change("alike_ids", changed & (kept != ids).fill_null(False), column, why)
+    return kept.zip_with(changed, ids)
 
 
 def _note_alike(rows: Rows, ids: pl.Series, column: str) -> None:

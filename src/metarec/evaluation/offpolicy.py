@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from metarec.data.schema import BadInput
 
@@ -137,7 +137,7 @@ def _estimate(
     moves = (terms - value * divisor) / total
     if users is not None:
         moves = np.bincount(np.unique(users, return_inverse=True)[1], weights=moves)
-    half = float(norm.ppf(0.975) * np.sqrt((moves**2).sum() * len(moves) / max(len(moves) - 1, 1)))
+    half = float(ndtri(0.975) * np.sqrt((moves**2).sum() * len(moves) / max(len(moves) - 1, 1)))
     return Estimate(
         value=value,
         low=value - half,

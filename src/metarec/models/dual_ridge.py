@@ -6,7 +6,6 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 from jaxtyping import Float
-from sklearn.utils.extmath import randomized_svd
 
 MAX_DENSE = 30_000_000
 """Numbers of a table of tasks by items that is held whole; a larger one stays sparse."""
@@ -26,6 +25,8 @@ def leading(
     """Leading singular vectors [T, R], values [R] and directions [R, N] of the targets less their
     mean, times the roots of the weights.
     """
+    from sklearn.utils.extmath import randomized_svd
+
     rank = max(1, min(most, min(targets.shape) - 1))
     if targets.shape[0] * targets.shape[1] > MAX_DENSE:
         return _leading_sparse(targets, mean, roots, rank, seed)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.optimize import minimize
 
 from metarec.features.events import Events
 from metarec.features.histories import Histories
@@ -159,6 +158,8 @@ def likeliest_order(columns: np.ndarray, samples: Samples, shrinkage: float) -> 
 
 
 def _least(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], pull: np.ndarray) -> np.ndarray:
+    from scipy.optimize import minimize
+
     def shrunk(found: np.ndarray) -> tuple[float, np.ndarray]:
         cost, slope = loss(found)
         return cost + 0.5 * float(pull @ found**2), slope + pull * found

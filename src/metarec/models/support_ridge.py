@@ -18,7 +18,6 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
-from sklearn.utils.extmath import randomized_svd
 
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
@@ -278,6 +277,8 @@ def _feature_items(
     """Which items are features, and their factors from a popularity-damped SVD of likes, scaled to
     unit mean square.
     """
+    from sklearn.utils.extmath import randomized_svd
+
     liked = behavior.histories.where(behavior.is_liked(behavior.histories)).matrix(behavior.n_items)
     counts = np.asarray(liked.sum(0)).ravel()
     chosen = np.sort(np.argsort(-counts, kind="stable")[: config.max_items])

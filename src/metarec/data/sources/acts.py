@@ -17,6 +17,7 @@ from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
 from metarec.data.parsing import as_numbers, as_truth, nothing
 from metarec.data.sources.flat import is_of_one
+from metarec.data.sources.outcomes import outcomes_of, with_outcomes
 from metarec.data.sources.states import with_ends
 
 MAX_KINDS = 20
@@ -25,7 +26,8 @@ FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart "
     "addtocart bookmark skip upvote downvote complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
-    "评论 收藏 加购 跳过 完成 接受 接单".split()
+    "评论 收藏 加购 跳过 完成 接受 接单 recommend "
+    "notinterested seeless 不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.
@@ -44,9 +46,17 @@ UNDONE = frozenset("dismiss drop ignore withdraw".split())
 """The same for refusals."""
 _DONE = re.compile(r"(ed|wn)$|^read$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)")
 """Names of what was done."""
-NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单"}
+NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单", "recommend": "dislike"}
 """Kinds that a no says, where it is an answer too."""
-IN_OTHER_WORDS = dict.fromkeys(("hidden", "已隐藏"), "hide")
+LABELS = frozenset("label labels target y response groundtruth ispositive".split())
+"""Columns of 1 and 0 that say whether an act was done of what was shown, as `plain` has them."""
+IN_OTHER_WORDS = {
+    **dict.fromkeys(("hidden", "已隐藏"), "hide"),
+    **dict.fromkeys(
+        "recommended recommend isrecommended wouldrecommend votedup 推荐 是否推荐".split(),
+        "recommend",
+    ),
+}
 """Columns of yes and no in other words, as `plain` has them, and their kinds."""
 MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥"))
 """What a column of yes and no may hold where it says yes, and nothing where it says no."""
@@ -57,6 +67,19 @@ THOUGHT = {
     **dict.fromkeys(("down", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
 }
 """What such a column says for and against."""
+SIDES = re.compile(
+    r"(side|direction|buysell|buyorsell|^bs|^kind|^type|"
+    r"(trade|order|transaction|deal)(type|action)|"
+    r"方向|买卖|买卖标志|买卖类型|委托类型)$"
+)
+"""Names of columns of who trades what, as `plain` has them."""
+TRADED = {
+    **dict.fromkeys(("b", "bot", "bto", "btc", "买", "买进", "证券买入"), "buy"),
+    **dict.fromkeys(("s", "sld", "sto", "stc", "卖", "卖掉", "证券卖出"), "sell"),
+    **dict.fromkeys(("buy", "bought", "买入"), "buy"),
+    **dict.fromkeys(("sell", "sold", "卖出"), "sell"),
+}
+"""What such a column says, in small letters."""
 REFUSALS = frozenset(
     "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
@@ -79,7 +102,14 @@ def with_kind(
     Args:
         context: columns that are circumstances, as the user says.
     """
-    frame, found = (frame, []) if "kind" in frame.columns else _said(frame, kinds, place, context)
+    outcomes = outcomes_of(frame, kinds, context)
+    frame, traded = _by_side(frame, place, context)
+    if "kind" in frame.columns:
+        found = list[Finding]()
+    else:
+        frame, found = _said(frame, kinds, place, (*context, *outcomes))
+    frame, came = with_outcomes(frame, outcomes, kinds, place)
+    found = [*traded, *found, *came]
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     # Beside a rating `hidden` may say what became of a review.
     asked = FLAGS if "value" not in frame.columns else frozenset()
@@ -105,6 +135,10 @@ def _said(
     # Of what was bought, such a column says something else: by registered users, or in stock.
     done = frozenset() if any(map(is_amount, free)) else DONE
     flags = _flags(frame, free, kinds, FLAGS, done) if "value" not in frame.columns else {}
+    labels = [c for c in free if plain(c) in LABELS and not is_of_one(frame, c)]
+    truths = [t.alias(c) for c in labels if (t := _truth(frame[c])) is not None]
+    if not flags and "value" not in frame.columns and len(truths) == 1:
+        flags = {NO_KIND: truths[0]}
     if any(kinds.of(name).sign == "positive" for name in flags):
         return _by_flags(frame, flags, kinds, place)
     asked = [c for c in free if plain(c) not in MOODS]
@@ -139,6 +173,27 @@ def _by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFr
     rows = int((kind == "dislike").sum())
     note = Finding(rule="kinds", rows=rows, action="noted", why=why)
     return frame.drop(column).with_columns(kind.alias("kind")), [note]
+
+
+def _by_side(
+    frame: pl.DataFrame, place: str, context: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Trades as purchases and sales, where a column says so by letters: `B` and `S`."""
+    asked = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
+    asked = [c for c in asked if c == "kind" or "kind" not in frame.columns]
+    for column in (c for c in asked if frame[c].dtype == pl.Utf8):
+        said = {*nothing(frame[column].unique()).str.to_lowercase().drop_nulls()}
+        if column != "kind" and is_of_one(frame, column):
+            continue
+        if not said <= {*TRADED} or {TRADED[word] for word in said} != {"buy", "sell"}:
+            continue
+        words = nothing(frame[column]).str.to_lowercase()
+        traded = words.replace_strict(TRADED, default=None, return_dtype=pl.Utf8).alias("kind")
+        sold = next(c for c in frame[column].drop_nulls() if TRADED[c.strip().lower()] == "sell")
+        why = f"column {column!r} of {place} was read as who trades what: {sold!r} is 'sell'"
+        note = Finding(rule="kinds", rows=int((traded == "sell").sum()), action="noted", why=why)
+        return frame.drop(column).with_columns(traded), [note]
+    return frame, []
 
 
 def _are_known(column: pl.Series, kinds: Kinds) -> bool:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import polars as pl
 
+from metarec.data.column_names import plain
 from metarec.data.columns import is_amount, is_sum
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers
+
+_BACK = re.compile(
+    r"^(qty|quantity|units?)(refunded|returned|cancell?ed)$"
+    r"|^(refunded|returned|cancell?ed)(qty|quantity|units?)$|^(退货|退款|取消)(数量|件数)$"
+)
+"""Names of how much of a purchase came back, as `plain` has them."""
+_KINDS = {"refund": "refund", "return": "return", "cancel": "cancel"}
+_KINDS |= {"退货": "退货", "退款": "退款", "取消": "取消"}
 
 
 def with_amounts(
@@ -35,6 +45,23 @@ def with_amounts(
     why = f"events of {place} are taken as of kind 'purchase', since they have a quantity"
     note = Finding(rule="kinds", rows=0, action="noted", why=why)
     return frame.with_columns(pl.lit("purchase").alias("kind")), [*findings, note]
+
+
+def with_returns(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """Purchases of which a column says that some came back (`qty_refunded`) are of that kind."""
+    findings = list[Finding]()
+    for column in frame.columns:
+        named = _BACK.search(plain(column))
+        back = (as_numbers(frame[column]) > 0).fill_null(False) if named is not None else None
+        if back is None or named is None or not back.any() or back.all():
+            continue
+        kind = _KINDS[next(start for start in _KINDS if start in named[0])]
+        given = frame["kind"] if "kind" in frame.columns else pl.Series(["purchase"] * frame.height)
+        kinds = pl.Series("kind", [kind]).zip_with(back, given.cast(pl.Utf8))
+        frame = frame.drop(column).with_columns(kinds.alias("kind"))
+        why = f"{column} of {place} is above 0 there: such purchases came back and say no"
+        findings.append(Finding(rule="amounts", rows=int(back.sum()), action="noted", why=why))
+    return frame, findings
 
 
 def _sums(frame: pl.DataFrame, place: str) -> list[Finding]:

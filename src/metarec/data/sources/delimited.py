@@ -25,6 +25,7 @@ from metarec.data.sources.encoding import as_utf8
 from metarec.data.sources.escapes import Escapes, escapes_told
 from metarec.data.sources.headings import headings_of
 from metarec.data.sources.lines import read_lines, unique
+from metarec.data.sources.quotes import are_single, in_double
 from metarec.data.sources.separators import (
     SEPARATORS,
     beginning,
@@ -103,13 +104,20 @@ def _text_of(
     source: Path | bytes, name: str, separator: str | None, columns: Sequence[str] | None
 ) -> _Text:
     source, said = _prepared(source, name)
+    findings = list[Finding]()
+    if columns is None and (single := are_single(source)) is not None:
+        source = in_double(source, single)
+        why = f"texts of {name} stand in single quotes"
+        findings.append(Finding(rule="quotes", rows=0, action="noted", why=why))
     columns = columns or fields_of(beginning(source))
-    source, before, findings = without_comments(source, SEPARATORS, name)
+    source, before, comments = without_comments(source, SEPARATORS, name)
+    findings += comments
     if separator is None and said is None:
         source, said = parted_by_one(source)
     parted = (said,) if said is not None else SEPARATORS
     above = None if columns or separator else headings_of(beginning(source), parted, name)
     if above is not None:
+        said = said or above.separator
         source, columns = _below(source, above.before), above.names
         findings, before = [*findings, above.finding], before + above.before
     first = first_line_of(source)
@@ -205,7 +213,7 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
     if without_comments(source, SEPARATORS, source.name)[2]:
         return None
     separator = separator_of(first_line_of(source))
-    if Escapes(separator).are_in(source):
+    if are_single(source) is not None or Escapes(separator).are_in(source):
         return None
     scan = pl.scan_csv(
         source,

@@ -13,8 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.column_names import plain
-from metarec.data.columns import noun_beside, rename, renamed, spoken
+from metarec.data.columns import rename, renamed, spoken
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
@@ -24,9 +23,10 @@ from metarec.data.parsing import id_text
 from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
 from metarec.data.sources.acts import with_kind
-from metarec.data.sources.amounts import with_amounts
+from metarec.data.sources.amounts import with_amounts, with_returns
 from metarec.data.sources.cells import flat, with_tags, with_types
 from metarec.data.sources.codes import without_codes
+from metarec.data.sources.envelopes import opened, without_itemless
 from metarec.data.sources.files import read_table
 from metarec.data.sources.flat import belonging_to, taken_out
 from metarec.data.sources.grades import with_grades
@@ -36,6 +36,7 @@ from metarec.data.sources.moments import with_moment
 from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
 from metarec.data.sources.shapes import one_row_an_event
+from metarec.data.sources.titles import with_short_titles, with_titles
 from metarec.data.tables import Tables, side_findings
 from metarec.data.validity import refuse_if_unreadable, valid_events
 
@@ -123,8 +124,6 @@ def read_event_file(path: Path, reading: Reading) -> Tables:
     )
 
 
-MAX_TITLE = 60
-"""Letters up to which nine texts of ten may be titles."""
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
@@ -141,7 +140,7 @@ def tables_of(
     """Raw tables with names of their own -> checked tables with canonical names and types."""
     if events is not None and searches is None and _are_searches(events, reading):
         events, searches = None, events
-    frame, findings, named = _events(events, reading)
+    frame, findings, named = _events(events, reading, items is not None or not reading.is_whole)
     if events is not None and reading.is_whole and reading.context is None:
         frame, items, users, nearly = _unflattened(frame, items, users, events[1])
         findings += nearly
@@ -203,23 +202,6 @@ def _unflattened(
     return frame, sides["item_id"], sides["user_id"], more
 
 
-def _with_title(
-    items: pl.DataFrame, names: Mapping[str, str], mapping: Mapping[str, str], place: Place
-) -> tuple[pl.DataFrame, list[Finding]]:
-    """Short descriptions are titles where there are none: `RED MUG` in a till's `Description`."""
-    column = next((c for c, name in names.items() if name == "text"), None)
-    if column is None or "text" in mapping or "title" in items.columns:
-        return items, []
-    if items["text"].dtype != pl.Utf8:
-        return items, []
-    lengths = items["text"].str.len_chars().drop_nulls()
-    if not len(lengths) or float(lengths.quantile(0.9) or 0.0) > MAX_TITLE:
-        return items, []
-    why = f"column {column!r} of {place.name} was read as title: its texts are short"
-    note = Finding(rule="columns", rows=0, action="noted", why=why, table="items")
-    return items.rename({"text": "title"}), [note]
-
-
 def _doubled(raw: RawTable, table: str) -> list[Finding]:
     """Columns of one name, of which only the first keeps it."""
     frame, place, _ = raw
@@ -267,12 +249,12 @@ def _relation(raw: RawTable | None, table: str, reading: Reading) -> pl.DataFram
 
 
 def _events(
-    raw: RawTable | None, reading: Reading
+    raw: RawTable | None, reading: Reading, has_items: bool
 ) -> tuple[pl.DataFrame, list[Finding], dict[str, str]]:
     """Events, what was found, and what their columns are called in the file."""
     if raw is None:  # one of several sources may bring items or users only
         return pl.DataFrame(schema={"user_id": pl.Utf8, "item_id": pl.Utf8}), [], {}
-    frame, place, findings = flat(raw[0]), raw[1], raw[2]
+    frame, place, findings = flat(opened(raw[0])), raw[1], raw[2]
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
     known = reading.synonyms, reading.columns, reading.kinds
@@ -285,22 +267,15 @@ def _events(
     findings = [*findings, *lists, *look_alikes(frame, names, reading.columns, place.name)]
     frame, grades = with_grades(frame, place.name, raw[0].columns, reading.context or ())
     findings = [*findings, *grades]
-    if reading.kind is not None:
-        frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
-    elif "kind" not in frame.columns and (kind := _called(reading)) is not None:
-        frame = frame.with_columns(pl.lit(kind).alias("kind"))
-        why = f"events of {place.name} are taken as of kind {kind!r}, by its name"
-        findings = [*findings, Finding(rule="kinds", rows=0, action="noted", why=why)]
-    frame, said = with_kind(frame, reading.kinds, place.name, reading.context or ())
-    findings = [*findings, *said]
     given = {canonical: column for column, canonical in names.items()}
-    frame = _with_titles(frame, given.get("item_id", ""))
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
-    frame, amounts = with_amounts(frame, given, place.name)
+    frame, said = _with_kinds(frame, reading, place.name, given)
+    frame, place, itemless = without_itemless(frame, place)
+    frame = with_titles(frame, given.get("item_id", ""), has_items)
     frame, points = with_points(frame, "interactions", place.name)
-    findings = [*findings, *amounts, *points]
+    findings = [*findings, *said, *itemless, *points]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
@@ -308,19 +283,26 @@ def _events(
     return frame, [*findings, *guessed, *invalid, *odd], given
 
 
-def _with_titles(frame: pl.DataFrame, item: str) -> pl.DataFrame:
-    """Events whose items are known by what they are called have it as their title, too, and
-    `Product` beside `Product code` is one.
+def _with_kinds(
+    frame: pl.DataFrame, reading: Reading, place: str, given: Mapping[str, str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events with their kinds, and what to say of them: as the source says, as it is called, or as
+    its columns say, quantities among them.
 
     Args:
-        item: what the column of items is called in the file.
+        given: column in the file by its canonical name.
     """
-    if "title" in frame.columns:
-        return frame
-    if plain(item).endswith(("title", "name")):
-        return frame.with_columns(pl.col("item_id").alias("title"))
-    noun = noun_beside(item, frame.columns)
-    return frame if noun is None else frame.rename({noun: "title"})
+    findings = list[Finding]()
+    if reading.kind is not None:
+        frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
+    elif "kind" not in frame.columns and (kind := _called(reading)) is not None:
+        frame = frame.with_columns(pl.lit(kind).alias("kind"))
+        why = f"events of {place} are taken as of kind {kind!r}, by its name"
+        findings = [Finding(rule="kinds", rows=0, action="noted", why=why)]
+    frame, said = with_kind(frame, reading.kinds, place, reading.context or ())
+    frame, back = with_returns(frame, place)
+    frame, amounts = with_amounts(frame, given, place)
+    return frame, [*findings, *said, *back, *amounts]
 
 
 def _renamed(
@@ -375,7 +357,7 @@ def _side(
         given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
         frame, tags = with_tags(frame, given)
         odd = [*odd, *tags]
-        frame, said = _with_title(frame, names, mapping, place)
+        frame, said = with_short_titles(frame, names, mapping, place)
         odd = [*odd, *said]
     frame, codes = without_codes(frame, table, (key, "latitude", "longitude"))
     odd = [*odd, *codes]

@@ -1,10 +1,11 @@
-"""Marks of a school as ratings: letters (`A+` to `F`), words (`优秀`) and numbers, in a column that
-is called so.
+"""Ratings that are told by their cells: marks of a school (`A+` to `F`, `优秀`, numbers) and words
+(`excellent`), and the one of several columns called like ratings that users gave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -14,6 +15,7 @@ from metarec.data.findings import Finding
 from metarec.data.languages import is_best_lowest, ratings_in
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.flat import is_of_one
+from metarec.data.sources.rating_words import points_of_words
 from metarec.data.units import measured
 
 NAMES = frozenset(
@@ -21,6 +23,14 @@ NAMES = frozenset(
     "成绩 总成绩 期末成绩 课程成绩 考试成绩 考核成绩 总评 总评成绩 得分 分数 评级 等级".split()
 )
 """What columns of marks are called, as `plain` has it."""
+RATED = re.compile(
+    r"(rating|ratings|stars|satisfaction|overall|ratingvalue|nps|npsscore|csat|评分|打分|星级|评价|满意度)$"
+)
+"""Names of ratings, as `plain` has them."""
+OF_OTHERS = re.compile(r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content")
+"""Names of ratings that no user gave."""
+OWN = re.compile(r"^(my|your|user|customer|reviewer|own|overall|总|综合|我的|用户)")
+"""Names of the rating that the user gave, of several."""
 LETTERS = {
     **{"A+": 4.3, "A": 4.0, "A-": 3.7, "B+": 3.3, "B": 3.0, "B-": 2.7, "C+": 2.3, "C": 2.0},
     **{"C-": 1.7, "D+": 1.3, "D": 1.0, "D-": 0.7, "E": 0.7, "FX": 0.3, "F": 0.0},
@@ -62,10 +72,10 @@ def with_grades(
         called |= NAMES
     own = {*CANONICAL["interactions"], *context}
     named = [c for c in frame.columns if plain(c) in called and c not in own]
-    named = [c for c in named if _is_rated(frame[c])]
+    named = [c for c in named if _is_rated(frame[c])] or _called_ratings(frame, own)
     found = ["value"] if "value" in frame.columns else named
     if len(found) != 1 or frame[found[0]].dtype.is_nested():
-        return frame, []
+        return frame, _undecided(found, place)
     (column,) = found
     points, findings = _points(frame[column]), list[Finding]()
     if points is None and column == "value":
@@ -93,12 +103,37 @@ def with_grades(
     return frame.rename({column: "value"}), findings
 
 
+def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
+    """Columns that are called like ratings, vary for users and items, and hold ratings; the one
+    that the user gave, where one of several says so.
+    """
+    asked = [c for c in frame.columns if c not in own and RATED.search(plain(c))]
+    asked = [c for c in asked if not OF_OTHERS.search(plain(c)) and _is_rated(frame[c])]
+    found = [c for c in asked if not is_of_one(frame, c)]
+    given = [c for c in found if OWN.search(plain(c))]
+    return given if len(given) == 1 else found
+
+
+def _undecided(found: Sequence[str], place: str) -> list[Finding]:
+    """What to say where several columns may be the rating."""
+    if len(found) < 2:
+        return []
+    listed = ", ".join(map(repr, found))
+    why = (
+        f"columns {listed} of {place} may be ratings, and none of them is taken; say which in a "
+        f"TOML file (columns = {{ value = {found[0]!r} }})"
+    )
+    return [_noted(why)]
+
+
 def _points(column: pl.Series) -> pl.Series | None:
     """Grade points of letters and words; numbers beside codes for no mark as they are; None where
     some cell is neither.
     """
     if column.dtype != pl.Utf8:
         return None
+    if (rated := points_of_words(column)) is not None:
+        return rated
     text = nothing(column).str.to_uppercase().str.replace_all("[－−–]", "-")
     points = text.replace_strict({**LETTERS, **WORDS}, default=None, return_dtype=pl.Float64)
     marked = text.filter(~text.is_in(list(NO_MARK)).fill_null(True))

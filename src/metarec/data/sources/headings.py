@@ -8,23 +8,15 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from metarec.data.findings import Finding
 from metarec.data.sources.separators import are_numbers_of_rows
+from metarec.data.sources.unnamed import names_by_cells
 
 MAX_TITLES = 8
 """Lines before the names, at most."""
 _A_NUMBER = re.compile(r"^[\W_]*\d[\d\s.,:/Tt+-]*\W*$")
 """A cell of a row rather than of names: a number, a day, a time."""
-MIN_ROWS = 4
-"""Rows of ratings by which columns without names are known, at least."""
-_A_RATING = re.compile(r"(10|\d)([.,][05]0*)?")
-_A_TIME = re.compile(r"[3-9]\d{8}|[1-4]\d{9}(\d{3}){0,3}|\d{4}-\d\d-\d\d([ T].*)?")
-"""Seconds (or parts of them) after 1979, or a date."""
-_ASIN = re.compile(r"B0\w{8}|\d{9}[\dX]")
-_REVIEWER = re.compile(r"A[0-9A-Z]{9,27}")
-"""How Amazon's ids of items and of users look, whose newer tables have the item first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +28,8 @@ class Headings:
     names: Sequence[str] | None
     """Names made of two lines, which are among those left out; None where a line has them."""
     finding: Finding
+    separator: str | None = None
+    """What parts the cells of a table without names, whose first line alone may not tell."""
 
 
 def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | None:
@@ -48,10 +42,11 @@ def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | 
     lines = every[: MAX_TITLES + 3]
     separator = max(separators, key=lambda s: max(line.count(s) for line in lines))
     if '"' in text and not all(line.count('"') % 2 == 0 for line in lines):
-        return None  # a cell goes over several lines
+        # a cell goes over several lines, or quotes are text
+        return _without_names(every, ("\t",), place) if separator == "\t" else None
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
     found = _two_lines(rows, place) or _titles(rows, place) or _numbered(rows, place)
-    return found or _of_ratings([line.split(separator) for line in every if line.strip()], place)
+    return found or _without_names(every, separators, place)
 
 
 def _titles(rows: Sequence[list[str]], place: str) -> Headings | None:
@@ -96,34 +91,25 @@ def _numbered(rows: Sequence[list[str]], place: str) -> Headings | None:
     return Headings(before=1, names=["", *names], finding=_noted(why))
 
 
-def _of_ratings(rows: Sequence[list[str]], place: str) -> Headings | None:
-    """Names for a table of ratings without any, as MovieLens, Yahoo and Amazon publish them: two
-    ids, a rating and perhaps a time.
-    """
-    width = len(rows[0])
-    if len(rows) < MIN_ROWS or width not in (3, 4) or {len(row) for row in rows} != {width}:
+def _without_names(lines: Sequence[str], separators: Sequence[str], place: str) -> Headings | None:
+    """Names for a table without any, where its cells tell what its columns are."""
+    lines = [line for line in lines if line.strip()]
+    separator = max(separators, key=lambda s: min((line.count(s) for line in lines), default=0))
+    if separator != "\t" and any('"' in line for line in lines):
+        try:
+            cells = list(csv.reader(lines, delimiter=separator))
+        except csv.Error:  # no text at all
+            return None
+    else:
+        cells = [line.split(separator) for line in lines]
+    rows = [[cell.strip(' "\r') for cell in row] for row in cells]
+    if (names := names_by_cells(rows)) is None:
         return None
-    first, second, ratings, *times = (
-        [cell.strip(' "\r') for cell in column] for column in zip(*rows, strict=True)
-    )
-    is_numbered = all(a.isdecimal() and b == f"{int(a) + 1}" for a, b in pairwise(first))
-    if "" in (*first, *second) or not _are_ratings(ratings) or is_numbered:
-        return None
-    if times and not all(map(_A_TIME.fullmatch, times[0])):
-        return None
-    is_turned = all(map(_ASIN.fullmatch, first)) and all(map(_REVIEWER.fullmatch, second))
-    ids = ("item_id", "user_id") if is_turned else ("user_id", "item_id")
-    names = [*ids, "value", "timestamp"][:width]
     why = (
         f"{place} has no line of names: its columns were read as {', '.join(names)}, by their "
         'cells; if they are others, say them in a TOML file (names = ["user_id", "item_id", ...])'
     )
-    return Headings(before=0, names=names, finding=_noted(why))
-
-
-def _are_ratings(cells: Sequence[str]) -> bool:
-    """Whether cells are whole or half numbers of a scale up to 10, and not all the same."""
-    return len(set(cells)) > 1 and all(map(_A_RATING.fullmatch, cells))
+    return Headings(before=0, names=names, finding=_noted(why), separator=separator)
 
 
 def _filled(row: Sequence[str]) -> int:

@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL, names_a_moment, names_another_date, plain
+from metarec.data.column_names import (
+    CANONICAL,
+    names_a_duration,
+    names_a_moment,
+    names_another_date,
+    plain,
+)
+from metarec.data.dates import as_seconds, fitting_formats
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
 
@@ -26,8 +33,26 @@ DATED = (
     r"([ T]+\d{1,2}:\d\d.*)?$"
 )
 """A date that is no number, with a time of day or without."""
+PARTS = {
+    "year": ("year", "yyyy", "年", "年份"),
+    "month": ("month", "mm", "月", "月份"),
+    "day": ("day", "dayofmonth", "dd", "日", "日期日"),
+    "hour": ("hour", "hh", "时", "小时"),
+    "minute": ("minute", "minutes", "min", "分", "分钟"),
+    "second": ("second", "seconds", "sec", "秒"),
+}
+"""Names of columns of the parts of a date, as `plain` has them."""
+MONTHS = (
+    r"^((19|20)\d\d[-/.]?(0?[1-9]|1[0-2])|(0?[1-9]|1[0-2])[/-](19|20)\d\d|"
+    r"[A-Z][a-z]{2,8}\.?[ -]\d{4}|\d{4}年\d{1,2}月)$"
+)
+"""A month of a year."""
+_OF_MONTHS = re.compile(r"(month|yearmonth|monthyear|period|yyyymm|月份|年月|月)$")
+"""Names of columns of months, as `plain` has them."""
 SECONDS = (946_684_800.0, 2_524_608_000.0)
 """From 2000 to 2050, in seconds since 1970."""
+LOOKED_AT = 1000
+"""Different cells by which it is known whether a column holds dates."""
 _A_NUMBER = re.compile(
     r"(id|no|nr|number|code|key|ref|phone|tel|zip|isbn|ean|sku|号|编码)$", re.IGNORECASE
 )
@@ -47,6 +72,7 @@ def with_moment(
     own = set(CANONICAL["interactions"]) - {"timestamp"}
     others = [c for c in frame.columns if c not in (*own, *context)]
     free = [c for c in others if names_a_moment(c) and not names_another_date(c)]
+    free = [c for c in free if not names_a_duration(c)]
     clocks = [c for c in free if _all_are(frame[c], CLOCK)]
     days = [c for c in free if _all_are(frame[c], DAY)]
     called = {c: named.get(c, c) for c in free}
@@ -60,12 +86,70 @@ def with_moment(
         return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [_noted(why)]
     if "timestamp" in frame.columns:
         return frame, []
-    if len(free) < 2:  # one that is called so may hold days of the week
-        free = [c for c in others if _all_are(frame[c], DATED)]
-        free = free or [c for c in others if _are_seconds(frame[c])]
-        if len(free) == 1:
-            return _only_dates(frame, free[0], place)
-    if len(free) < 2:
+    if (parts := _of_parts(frame, others)) is not None:
+        why = f"year, month and day of {place} were put together as timestamp"
+        return parts, [_noted(why)]
+    free = _dated(frame, others, free)
+    if len(free) == 1:
+        return _only_dates(frame, free[0], place)
+    return _of_several(frame, free, place)
+
+
+def _of_parts(frame: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame | None:
+    """Events with their time of columns for its parts: the year, the month, the day, and those of
+    the hour, the minute and the second that there are; None where a date is not there, or is none.
+    """
+    called = {plain(c): c for c in reversed(others)}
+    found = {
+        part: next((called[n] for n in names if n in called), None) for part, names in PARTS.items()
+    }
+    columns = [c for c in found.values() if c is not None]
+    if None in (found["year"], found["month"], found["day"]):
+        return None
+    numbers = {p: as_numbers(frame[c]).cast(pl.Int64, strict=False) for p, c in found.items() if c}
+    parts = pl.DataFrame([number.alias(part) for part, number in numbers.items()])
+    for part in ("hour", "minute", "second"):
+        if part not in parts.columns:
+            parts = parts.with_columns(pl.lit(0).alias(part))
+    whole = parts.drop_nulls()
+    is_date = whole["month"].is_between(1, 12) & whole["day"].is_between(1, 31)
+    is_date &= whole["year"].is_between(1970, 2100) & whole["hour"].is_between(0, 23)
+    if whole.height < parts.height or not is_date.all() or not whole.height:
+        return None
+    text = "{:04d}-{:02d}-{:02d} {:02d}:{:02d}:{:02d}"
+    cells = [text.format(*row) for row in parts.select(*PARTS).rows()]
+    return frame.drop(columns).with_columns(pl.Series("timestamp", cells))
+
+
+def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) -> list[str]:
+    """Columns of dates that may say when events were: those that are called so, of which one may
+    hold days of the week; where they are fewer than two, others too.
+    """
+    free = [c for c in called if _is_dated(frame[c])]
+    if len(free) > 1:
+        return free
+    others = [c for c in others if not free or not names_another_date(c)]
+    free = [c for c in others if c in free or _all_are(frame[c], DATED)]
+    free = free or [c for c in others if _are_seconds(frame[c])]
+    months = [c for c in others if _OF_MONTHS.search(plain(c))]
+    return free or [c for c in months if _all_are(frame[c], MONTHS)]
+
+
+def _of_several(
+    frame: pl.DataFrame, free: Sequence[str], place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """The time of events where several columns may say it: the one that is stated in all rows, if
+    it is not that of users or items.
+    """
+    whole = [c for c in free if not nothing(frame[c]).null_count()]
+    ids = [key for key in ("user_id", "item_id") if key in frame.columns]
+    if len(whole) == 1 and not any(_belongs_to(frame, key, whole[0]) for key in ids):
+        why = (
+            f"column {whole[0]!r} of {place} was read as timestamp: of those that may say when "
+            f"events were, it alone is stated in all rows"
+        )
+        return frame.rename({whole[0]: "timestamp"}), [_noted(why)]
+    if not free:
         return frame, []
     listed = ", ".join(map(repr, free))
     why = (
@@ -73,6 +157,15 @@ def with_moment(
         f"which in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
     )
     return frame, [_noted(why)]
+
+
+def _is_dated(column: pl.Series) -> bool:
+    """Whether all stated cells are dates in some writing, or seconds."""
+    if column.dtype.is_temporal() or _are_seconds(column) or _all_are(column, DAY):
+        return True
+    cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls().unique().head(LOOKED_AT)
+    is_read = len(cells) > 0 and not as_numbers(cells).is_not_null().any()
+    return is_read and (not as_seconds(cells).null_count() or bool(fitting_formats(cells)))
 
 
 def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:

@@ -47,7 +47,7 @@ def _nouns(table: str) -> frozenset[str]:
     known = {
         "items": (
             *(*ITEM_NOUNS, *CHINESE_ITEM_NOUNS, *SYNONYMS["item_id"]),
-            *("catalog", "catalogue", "目录"),
+            *("bookmark", "catalog", "catalogue", "目录"),
         ),
         "users": (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"]),
     }

@@ -17,7 +17,9 @@ from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.cells import flat
-from metarec.data.sources.shown import of_shown
+from metarec.data.sources.envelopes import LINES
+from metarec.data.sources.outcomes import NAMES
+from metarec.data.sources.shown import of_impressions, of_shown
 
 MAX_DEPTH = 4
 """Lists within lists, at most."""
@@ -25,8 +27,6 @@ MAX_MARKS, MIN_GAPS = 21, 0.2
 """Different numbers in a matrix of users and items, at most, and the share of cells without one or
 with 0, at least: else columns are what users are like.
 """
-_LINES = ("items", "lines", "lineitems", "orderitems", "orderlines", "products", "positions")
-"""What lists of items are called whose objects have an `id`, as `plain` has it."""
 _ORDER = re.compile(r"(order|invoice|receipt|basket|transaction|ticket|订单|单据|发票|小票)")
 _PERIOD = re.compile(
     r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W*(\d\d){0,2}$"
@@ -40,6 +40,7 @@ _TRAIT = re.compile(
     re.IGNORECASE,
 )
 """Names of what users are, of which a table says yes and no."""
+_PAGES = {"url", "pageurl", "page"}
 _TITLES = {noun + end for noun in ITEM_NOUNS for end in ("name", "title")}
 _KINDS = {plain(n) for n in ("kind", *SYNONYMS["kind"])}
 _TIMES = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"])}
@@ -59,11 +60,12 @@ def one_row_an_event(
     Args:
         mapped: columns that the user has named, by canonical name.
     """
-    findings = list[Finding]()
+    who = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
+    frame, place, findings = of_impressions(frame, who, place)
     for _ in range(MAX_DEPTH):
         if "item_id" in mapped or key_of(frame.columns, "item_id", synonyms) is not None:
             break
-        column = _list_of_items(frame, synonyms)
+        column = _list_of_items(frame, synonyms) or _list_of_pages(frame)
         if column is None:
             break
         frame, place, found = _exploded(frame, column, place, synonyms)
@@ -82,7 +84,8 @@ def one_row_an_event(
         return _from_matrix(frame, place, user)
     if user in frame.columns and item in frame.columns:
         frame, filled = _filled(frame, str(user), str(item), place)
-        findings += filled
+        frame, states = _filled_states(frame, str(user), place)
+        findings += [*filled, *states]
     return frame, place, findings
 
 
@@ -95,6 +98,22 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
         found = [c for c in found if frame.schema[c] != pl.List(pl.Utf8)]
     lines = [c for c in found if plain(c) == "lineitems"]
     found = lines or found
+    return found[0] if len(found) == 1 else None
+
+
+def _list_of_pages(frame: pl.DataFrame) -> str | None:
+    """The one column whose lists hold objects with the address of a page, where no column says
+    what was visited.
+    """
+    if _PAGES & {plain(c) for c in frame.columns}:
+        return None
+    found = [
+        name
+        for name, dtype in frame.schema.items()
+        if isinstance(dtype, pl.List)
+        and isinstance(dtype.inner, pl.Struct)
+        and _PAGES & {plain(field.name) for field in dtype.inner.fields}
+    ]
     return found[0] if len(found) == 1 else None
 
 
@@ -112,7 +131,7 @@ def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
 def _item_of(column: str, fields: Sequence[str], synonyms: Synonyms) -> str | None:
     """The field that says which item an object of a list is."""
     found = key_of(fields, "item_id", synonyms)
-    is_called = plain(column) in _LINES or _singular(column) in ITEM_NOUNS
+    is_called = plain(column) in LINES or _singular(column) in ITEM_NOUNS
     return found or ("id" if "id" in fields and is_called else None)
 
 
@@ -177,6 +196,27 @@ def _filled(
     )
     rows = int(blank.sum())
     return frame, [Finding(rule="blocks", rows=rows, action="changed", why=why)]
+
+
+def _filled_states(
+    frame: pl.DataFrame, user: str, place: Place
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Rows below the first of an order, of which only that says the order's state: they have it."""
+    states = [c for c in frame.columns if NAMES.search(plain(c))]
+    numbers = [c for c in frame.columns if _ORDER.search(plain(c)) or plain(c) == "name"]
+    if not states or not (numbers := [c for c in numbers if c not in states]):
+        return frame, []
+    numbers = [c for c in numbers if _is_of_one_user(frame, c, user)]
+    findings = list[Finding]()
+    for column in states if numbers else []:
+        blank = nothing(frame[column].cast(pl.Utf8, strict=False)).is_null()
+        if blank[0] or not blank.any() or not _repeats_above(frame[numbers[0]], blank):
+            continue
+        frame = frame.with_columns(nothing(frame[column]).forward_fill())
+        why = f"rows of {place.name} without {column} are of the same order as the row above"
+        rows = int(blank.sum())
+        findings.append(Finding(rule="blocks", rows=rows, action="changed", why=why))
+    return frame, findings
 
 
 def _is_of_one_user(frame: pl.DataFrame, column: str, user: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -16,9 +17,55 @@ SHOWN = "impression"
 """The kind of what was shown alone."""
 MIN_WITHIN = 0.95
 """Share of cells that name an item of their list, from which a column says which was taken."""
+OF_SHOWN = re.compile(r"\S+-[01]( \S+-[01])*")
+"""A cell of all that was shown, each with whether it was clicked: `N1-1 N2-0`."""
+LOOKED_AT = 1000
+"""Cells by which it is first seen that a column holds no such."""
 _ONE_OF = frozenset("click tap select open".split())
 """Acts on one item of a list, where a yes says not on which."""
 _NOUN = re.compile(r"([_\W]?(items?|products?|ids?|skus?|articles?))+$", re.IGNORECASE)
+
+
+def of_impressions(
+    frame: pl.DataFrame, user: str | None, place: Place
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """A row for each item of a column as `OF_SHOWN`: clicked, or shown alone; and one, without a
+    time, for each item that `history` says a user clicked before.
+    """
+    column = next((c for c in frame.columns if _are_shown(frame[c])), None)
+    if column is None or user is None:
+        return frame, place, []
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    frame = frame.with_columns(rows.alias("__row"))
+    each = frame.with_columns(pl.col(column).str.split(" ")).explode(column).drop_nulls(column)
+    is_clicked = pl.col(column).str.ends_with("-1")
+    kind = pl.when(is_clicked).then(pl.lit("click")).otherwise(pl.lit(SHOWN)).alias("kind")
+    item = pl.col(column).str.replace(r"-[01]$", "").alias("item_id")
+    each = each.with_columns(kind, item).drop({column, "history"} - {"item_id"}, strict=False)
+    why = f"{column} of {place.name} holds what was shown and whether it was clicked: each is a row"
+    findings = [Finding(rule="lists", rows=frame.height, action="changed", why=why)]
+    if "history" in frame.columns and frame["history"].dtype == pl.Utf8:
+        past = frame.select(user, "__row", pl.col("history").str.split(" ").alias("item_id"))
+        past = past.explode("item_id").drop_nulls().unique([user, "item_id"], maintain_order=True)
+        each = pl.concat([past.with_columns(kind=pl.lit("click")), each], how="diagonal")
+        why = (
+            f"history of {place.name} holds what users clicked before, without times: each is a row"
+        )
+        findings.append(Finding(rule="lists", rows=past.height, action="changed", why=why))
+    return each.drop("__row"), replace(place, rows=each["__row"]), findings
+
+
+def _are_shown(column: pl.Series) -> bool:
+    """Whether all cells are as `OF_SHOWN`, and some say yes and others no."""
+    if column.dtype != pl.Utf8:
+        return False
+    cells = column.drop_nulls()
+    pattern = f"^{OF_SHOWN.pattern}$"
+    if not len(cells) or not cells.head(LOOKED_AT).str.contains(pattern).all():
+        return False  # which tells most columns of a long table
+    if not cells.str.contains(pattern).all():
+        return False
+    return all(bool(cells.str.contains(f"-{mark}( |$)").any()) for mark in "01")
 
 
 def of_shown(

@@ -8,7 +8,7 @@ afterwards: a heavy rater counts once.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from metarec.runtime.gains import discounts
 
@@ -94,7 +94,7 @@ def interval_coverage(
         users: how many users there are.
         level: nominal coverage in (0, 1).
     """
-    half = norm.ppf(0.5 + level / 2) * np.asarray(spread, np.float64)
+    half = ndtri(0.5 + level / 2) * np.asarray(spread, np.float64)
     return _mean_by_owner(
         (np.abs(_errors(predicted, actual)) <= half).astype(np.float64), owner, users
     )

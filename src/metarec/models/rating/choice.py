@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 from scipy.sparse import diags
-from sklearn.utils.extmath import randomized_svd
 
 from metarec.features.histories import Histories
 from metarec.models.rating.profile import ProfileEquations, ProfilePrior
@@ -102,6 +101,8 @@ def vectors_of(
     """[N, dim + 2] of items: directions in which users' choices differ most, how many rated them,
     and how well.
     """
+    from sklearn.utils.extmath import randomized_svd
+
     events = histories.matrix(len(item_bias))
     counts = np.bincount(histories.items, minlength=len(item_bias))
     users, items = (np.maximum(count, 1) ** -0.5 for count in (histories.lengths, counts))

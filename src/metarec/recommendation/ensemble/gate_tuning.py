@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from metarec.recommendation.ensemble.gate import Gate, lifts
@@ -173,6 +172,8 @@ def _mixing(
     share of acts that the first had. Far down the list scores are no chances, and a temperature
     that suited them all took the chance of the first for too small (docs/experiments).
     """
+    from scipy.optimize import minimize_scalar
+
     best, at = first
     acts = (tasks.acts * tasks.is_relevant).double()
     found = acts.gather(1, at)

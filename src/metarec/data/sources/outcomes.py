@@ -1,0 +1,125 @@
+"""What became of an act, by a column of states beside it: an order that was `cancelled`, a booking
+that was a `no_show`, a payment that `failed`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import polars as pl
+
+from metarec.data.column_names import CANONICAL, plain
+from metarec.data.findings import Finding
+from metarec.data.kind_names import words_of
+from metarec.data.kinds import Kinds
+from metarec.data.parsing import nothing
+from metarec.data.sources.flat import is_of_one
+
+NAMES = re.compile(
+    r"(status|state|stage|attendance|decision|"
+    r"outcome|result|disposition|resolution)(code|name|text)?$"
+    r"|(状态|结果|进度)$"
+)
+"""Names of columns of states, as `plain` has them."""
+MAX_STATES = 30
+"""States of such a column, at most."""
+IN_OTHER_WORDS = {
+    **dict.fromkeys("denied deny disapproved unsuccessful".split(), "reject"),
+    **dict.fromkeys("voided void revoked rescinded annulled closed_by_customer".split(), "cancel"),
+    **dict.fromkeys("deleted deactivated terminated lapsed ended_early".split(), "remove"),
+    **dict.fromkeys("stopped ceased".split(), "discontinue"),
+    **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
+    **dict.fromkeys("bounced notstarted notattempted excused 未开始 未学习".split(), "fail"),
+    **dict.fromkeys("missed absent notattended 爽约 缺勤 缺席 旷课".split(), "no_show"),
+    "已关闭": "取消",
+}
+"""States that are called otherwise than the kinds they are."""
+_REFUSALS = {
+    **dict.fromkeys("cancelled canceled cancellation cancel storno".split(), "cancel"),
+    **dict.fromkeys("returned return".split(), "return"),
+    **dict.fromkeys("refunded refund chargeback".split(), "refund"),
+    **dict.fromkeys("rejected reject refused declined decline".split(), "reject"),
+    **dict.fromkeys("withdrawn withdrew".split(), "withdraw"),
+}
+"""Kinds of states of several words, by one of them: `cancelled_by_guest`."""
+_CONTRARY = frozenset("not no never non without before pending requested partially".split())
+"""Words beside a refusal that make another state of it."""
+
+
+def outcomes_of(
+    frame: pl.DataFrame, kinds: Kinds, context: Sequence[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Columns of states of which some say no, or nothing came of it, and others have names that are
+    no acts: the kind of each such state by column. Beside ratings a state is that of a review.
+
+    Args:
+        context: columns that are circumstances, as the user says.
+    """
+    if "value" in frame.columns:
+        return {}
+    found = dict[str, dict[str, str]]()
+    for column in frame.columns:
+        if column in (*CANONICAL["interactions"], *context) or not NAMES.search(plain(column)):
+            continue
+        states = _states(frame[column])
+        refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
+        is_mixed = 0 < len(refused) < len(states) and bool(kinds.unknown(states))
+        others = [s for s in states if s not in refused]
+        if "kind" not in frame.columns and not kinds.unknown(others):  # it says what was done
+            refused |= {s: kinds.key(s) for s in others}
+        if is_mixed and not is_of_one(frame, column):
+            found[column] = refused
+    return found
+
+
+def with_outcomes(
+    frame: pl.DataFrame, outcomes: Mapping[str, Mapping[str, str]], kinds: Kinds, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Acts that a state says were refused, or came to nothing, are of that kind, and what to say.
+
+    Args:
+        outcomes: as `outcomes_of` finds them.
+    """
+    findings = list[Finding]()
+    for column, refused in outcomes.items():
+        said = nothing(frame[column])
+        came = said.replace_strict(refused, default=None, return_dtype=pl.Utf8)
+        given = frame["kind"] if "kind" in frame.columns else pl.Series(["event"] * frame.height)
+        is_act = given.is_in([k for k in given.unique() if kinds.of(k).sign == "positive"])
+        kind = came.zip_with(came.is_not_null() & is_act, given.cast(pl.Utf8)).alias("kind")
+        no = [s for s, k in refused.items() if kinds.of(k).sign in ("negative", "neutral")]
+        done = said.filter(~said.is_in(no)).drop_nulls().unique().sort()
+        why = (
+            f"column {column!r} of {place} says what became of acts: {_listed(no)} say that "
+            f"they were refused or came to nothing, others ({_listed(done)}) that they were done; "
+            f"if it says something else, name it as context (context = [{column!r}])"
+        )
+        rows = int(said.is_in(no).sum())
+        findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
+        frame = frame.drop(column).with_columns(kind)  # what came of a moment is not of it
+    return frame, findings
+
+
+def _states(column: pl.Series) -> list[str]:
+    """The states that a column says; none where they are too many, or no words."""
+    if column.dtype not in (pl.Utf8, pl.Categorical):
+        return []
+    states = nothing(column.cast(pl.Utf8)).drop_nulls().unique().sort().to_list()
+    return states if 2 <= len(states) <= MAX_STATES else []
+
+
+def _refusal(state: str, kinds: Kinds) -> str | None:
+    """The kind of a state that says no, or that nothing came of it; None of any other."""
+    if (said := IN_OTHER_WORDS.get(plain(state))) is not None:
+        return said
+    if kinds.known(state):
+        return kinds.key(state) if kinds.of(state).sign in ("negative", "neutral") else None
+    words = words_of(state)
+    keys = [IN_OTHER_WORDS.get(word) or _REFUSALS.get(word) for word in words]
+    return None if _CONTRARY & {*words} else next((key for key in keys if key), None)
+
+
+def _listed(names: Iterable[str], most: int = 4) -> str:
+    given = list(names)
+    return ", ".join(map(repr, given[:most])) + (", ..." if len(given) > most else "")
