@@ -473,6 +473,16 @@ def test_zeros_that_may_be_no_ratings_are_named(tmp_path: Path) -> None:
     assert "implicit_values = [0]" in of_rule(tmp_path, "zero_ratings")[0].why
 
 
+@pytest.mark.parametrize("zeros", [1, 6])
+def test_a_few_zeros_are_told_where_they_are_more_than_the_next_ratings(
+    tmp_path: Path, zeros: int
+) -> None:
+    ratings = [0] * zeros + [1] * 3 + [4] * 21 + [5] * 30
+    rows = "".join(f"u{n % 7},x{n % 11},{ratings[n]}\n" for n in range(len(ratings)))
+    (tmp_path / "interactions.csv").write_text(f"user,item,rating\n{rows}")
+    assert len(of_rule(tmp_path, "zero_ratings")) == int(zeros > 3)
+
+
 def test_spaces_around_cells_are_no_part_of_them(tmp_path: Path) -> None:
     table(tmp_path, 'user_id , item_id, kind, place\n u, i, view, "a, b"\n u , j ,purchase , c\n')
     frame = events(tmp_path)

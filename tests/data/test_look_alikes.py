@@ -309,3 +309,12 @@ def test_one_star_and_five_stars_are_of_one_unit(tmp_path: Path) -> None:
     )
     data, _ = one_file(tmp_path, f"user,item,rating\n{rows}")
     assert set(data.interactions.frame["value"]) == {1.0, 2.0, 3.0, 4.0, 5.0}
+
+
+def test_what_one_user_has_exported_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    for names in ("Title,Date", "track,played_at", "Name,Year"):
+        with pytest.raises(BadInput, match="if all rows are of one user, add a column"):
+            one_file(tmp_path, f"{names}\n" + "Dark,2024-01-01\n" * 5)
+    with pytest.raises(BadInput) as refused:
+        one_file(tmp_path, "color,size\n" + "red,1\n" * 5)
+    assert "of one user" not in str(refused.value)

@@ -217,7 +217,7 @@ def test_wrong_models_are_refused_in_one_line(vit_folder, tmp_path, monkeypatch)
     picture = saved(tmp_path / "a.png", plain("red"))
     monkeypatch.setenv("METAREC_ONLINE", "0")
     with pytest.raises(BadInput, match="did you mean 'colors'.*or use encoder='colors'"):
-        encode_images([picture], "colors")
+        encode_images([picture], "collors")
     with pytest.raises(BadInput, match="does not exist"):
         encode_images([picture], str(tmp_path / "none"))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')

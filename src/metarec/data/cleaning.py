@@ -27,8 +27,10 @@ from metarec.data.rules import Coded, RuleResult, coded
 from metarec.data.schema import BadInput, Catalog
 from metarec.data.validity import valid_events
 
-MAX_ZEROS = 0.2
-"""From this share of ratings on, zeros are worth a word."""
+MAX_ZEROS, MIN_ZEROS = 0.2, 0.01
+"""From this share of ratings on, zeros are worth a word; the second where they are more than the
+ratings next to them.
+"""
 HEAVY_SHARE, HEAVY_TIMES, MIN_HEAVY = 0.1, 5, 30
 """A user has much of a table from this share of all events on, where it is so many times the mean
 user's, and so many events.
@@ -183,7 +185,9 @@ def _zeros(events: Coded) -> list[Finding]:
     # Polars types min() as any literal
     if not events.has_values or not len(rest) or float(rest.min()) < 1:  # type: ignore[arg-type]
         return []
-    if zeros < MAX_ZEROS * len(ratings) or rest.n_unique() < 2:
+    lowest = int((rest == rest.min()).sum())
+    is_odd = zeros > max(lowest, MIN_ZEROS * len(ratings))  # the lowest rating is a rare one
+    if not (is_odd or zeros >= MAX_ZEROS * len(ratings)) or rest.n_unique() < 2:
         return []
     why = (
         "ratings of 0 beside others of 1 or more count as the lowest; if they stand for events "

@@ -155,7 +155,7 @@ def _refuse_missing(columns: Sequence[str], present: set[str], table: str, place
         f"{place}: no column {missing!r} among {listed}; rename one, or map it in "
         f'a TOML file, under [[sources]]: {MAPPED[table]} = {{ {missing} = "..." }}'
         + _no_names(columns, table)
-        + _shape(columns, table)
+        + (_shape(columns, table) or _of_one_user(columns, present, missing, table))
     )
 
 
@@ -360,6 +360,19 @@ def _shape(columns: Sequence[str], table: str) -> str:
                 "each cell first (melt in pandas, unpivot in polars)"
             )
     return ""
+
+
+def _of_one_user(columns: Sequence[str], present: set[str], missing: str, table: str) -> str:
+    """What to do with what one user has exported (a history of views), which names none."""
+    if missing != "user_id" or table != "interactions":
+        return ""
+    titles = {plain(n) for n in ("title", *SYNONYMS["title"], *LESS_LIKELY["title"])}
+    if "item_id" not in present and not titles & {plain(c) for c in columns}:
+        return ""
+    return (
+        "; if all rows are of one user, add a column that says which, and put the exports of "
+        "several users into one table"
+    )
 
 
 def _listed(columns: Sequence[Any], most: int = 12) -> str:
