@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import scipy.sparse as sp
 
 from metarec import Recommender, Request
 from metarec.recommendation.annotate import annotate
+from metarec.recommendation.ensemble import gate
 from metarec.recommendation.order import order
 from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.pipeline import recommend, recommend_each
@@ -94,19 +97,23 @@ def test_an_option_that_differs_costs_no_scoring_of_its_own(model: Recommender) 
     requests = [Request(history=[item_id]) for item_id in model.vocabulary.ids[:12]]
     lengths = [SlateOptions(k=1 + row) for row in range(len(requests))]
 
-    def seconds(options: list[SlateOptions]) -> float:
-        began = time.process_time()
-        recommend_each(model, requests, options)
-        return time.process_time() - began
+    def scorings(asked: Callable[[], object]) -> int:
+        """How often a gate blended what models say."""
+        seen = list[str]()
 
-    def one_by_one() -> float:
-        began = time.process_time()
-        for request, own in zip(requests, lengths, strict=True):
-            recommend(model, [request], own)
-        return time.process_time() - began
+        def called(frame: FrameType, event: str, _: object) -> None:
+            if event == "call" and frame.f_code.co_filename == gate.__file__:
+                seen.append(frame.f_code.co_name)
 
-    together = min(seconds(lengths) for _ in range(5))
-    assert together < 0.7 * min(one_by_one() for _ in range(5))
+        sys.setprofile(called)
+        try:
+            asked()
+        finally:
+            sys.setprofile(None)
+        return seen.count("score")
+
+    assert scorings(lambda: recommend(model, requests[:1], lengths[0])) == 1
+    assert scorings(lambda: recommend_each(model, requests, lengths)) == 1
 
 
 def test_a_request_that_tells_nothing_odd_makes_no_sparse_matrix(
