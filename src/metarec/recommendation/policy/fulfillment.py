@@ -18,9 +18,10 @@ from metarec.data.schema import NO_KIND
 TAKES_FROM = 0.6
 """Strength of a kind from which an act takes an item; below it are looking and setting aside."""
 GAVE_UP = frozenset(
-    "fail failed failing quit left expire expired dropping withdrew withdrawn noshow".split()
+    "fail failed failing quit left expire expired dropping withdrew withdrawn noshow "
+    "abandon abandoned".split()
 )
-"""Kinds that give an item up and are no usual names of acts."""
+"""Kinds that give an item up, though they are no usual names of acts or say nothing of taste."""
 
 
 def fulfills(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
@@ -38,9 +39,9 @@ def fulfills(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
 
 def gives_up(kind: str, kinds: Kinds) -> bool:
     """Whether events of a kind refuse an item, give it up or take it back."""
-    if not kinds.known(kind) and plain_kind(kind) in GAVE_UP:
-        return True
-    return kinds.of(kind).sign in ("negative", "undo")
+    sign = kinds.of(kind).sign
+    is_open = sign == "neutral" or not kinds.known(kind)
+    return sign in ("negative", "undo") or (is_open and plain_kind(kind) in GAVE_UP)
 
 
 def fulfilled_items(
