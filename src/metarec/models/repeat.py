@@ -5,11 +5,10 @@ on a known item at all, and on which of them (a softmax over strength, number of
 the item's own habit: how much oftener than an even share of a user's repeats goes to it; milk is
 taken again, a toaster is not). Whether it is on any is a logistic regression on how many items and
 how many more acts are known, and on how strongly these items call for a repeat: the log of the mean
-of what the softmax sums up, the inclusive value of a nested logit (McFadden 1978, on where people
-choose to live). Anderson et al. 2014, "The dynamics of repeat consumption", find
-recency and number to carry most. Both steps are learned twice: from all acts, and from the same
-users as if each item had been told once, in the order of the first acts, as many a client tells a
-history.
+of what the softmax sums up, the inclusive value of a nested logit (McFadden 1978, on the choice of
+where to live). Anderson et al. 2014, "The dynamics of repeat consumption", find recency and number
+to carry most. Both steps are learned twice: from all acts, and from the same users as if each item
+had been told once, in the order of the first acts, as many a client tells a history.
 
 The rest of the chance is shared by new items as the gate orders them
 (`recommendation.ensemble.repeats`). Where nothing was ever taken twice the model is left out.
