@@ -118,6 +118,8 @@ def test_advice_follows_the_data() -> None:
     assert any("Items have no content" in line for line in poor)
     assert any("Users have no profile" in line for line in poor)
     assert any("Events have no times" in line for line in poor)
+    one = clean(Dataset(interactions=events().with_columns(pl.lit("here").alias("item_id"))))
+    assert "All events are on one item" in one[1].advice[0]
     rich = clean(
         Dataset(
             interactions=events(users=40, per_user=15), items=item_table(), users=user_table(40)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning
     [
         ("booked", "book"),
         ("attended", "attend"),
+        ("show_up", "attend"),
         ("purchased", "purchase"),
         ("has_enrolled", "enrol"),
         ("Enrolled?", "enrol"),
@@ -186,6 +187,7 @@ def test_a_yes_of_a_moment_is_no_state(tmp_path: Path) -> None:
         ("Completion Status", "Completed In_progress", "", "Not_started"),
         ("attendance", "Present Late", "Absent", "Excused"),
         ("订单状态", "待发货 已完成", "已退款 已取消", ""),
+        ("Bestellstatus", "abgeschlossen offen", "storniert zurückgeschickt", ""),
     ],
 )
 def test_a_state_beside_an_act_says_what_became_of_it(

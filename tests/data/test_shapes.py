@@ -94,6 +94,13 @@ def test_rows_below_the_first_of_an_order_are_of_its_user(tmp_path: Path) -> Non
     assert not told(found, "blocks") and len(data.interactions) == 17
 
 
+def test_what_is_sold_is_known_by_its_number_before_its_name(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},Tea {n % 7 // 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,product_sku,product_name\n{rows}")
+    assert set(data.interactions.frame["item_id"]) == {f"x{n}" for n in range(7)}
+    assert "Tea 0" in data.items.frame["title"].to_list()
+
+
 def test_a_matrix_of_users_and_items_is_read_and_told(tmp_path: Path) -> None:
     names = ["Alien", "Brazil", "Casablanca", "Diva", "Fargo", "Gattaca", "Heat", "Ida"]
     for first in ("user_id", ""):

@@ -243,6 +243,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
     ),
     "item_id": (
         "lineitem_sku",
+        *"product_sku item_sku article_sku".split(),
         "isin",
         *_keys(ITEM_NOUNS),
         "symbol",

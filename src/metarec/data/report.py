@@ -240,6 +240,11 @@ def _span(time: dict[str, Any]) -> str:
 def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
     """What to do or know, most important first."""
     lines = []
+    if facts["items"] == 1:
+        lines.append(
+            "All events are on one item, so nothing is learned of others: if another column names "
+            "the items, map it (columns = { item_id = ... })."
+        )
     if facts["users"] < 30:
         lines.append(
             f"{facts['users']} users are too few to learn from each other; expect little beyond "

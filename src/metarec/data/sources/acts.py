@@ -44,7 +44,9 @@ DONE = frozenset(
 """
 UNDONE = frozenset("dismiss drop ignore withdraw".split())
 """The same for refusals."""
-_DONE = re.compile(r"(ed|wn)$|^read$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)")
+_DONE = re.compile(
+    r"(ed|wn)$|^read$|^(show|showed|turned)[ _]?up$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)"
+)
 """Names of what was done."""
 NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单", "recommend": "dislike"}
 """Kinds that a no says, where it is an answer too."""
@@ -52,6 +54,7 @@ LABELS = frozenset("label labels target y response groundtruth ispositive".split
 """Columns of 1 and 0 that say whether an act was done of what was shown, as `plain` has them."""
 IN_OTHER_WORDS = {
     **dict.fromkeys(("hidden", "已隐藏"), "hide"),
+    **dict.fromkeys("showup showedup turnedup".split(), "attend"),
     **dict.fromkeys(
         "recommended recommend isrecommended wouldrecommend votedup 推荐 是否推荐".split(),
         "recommend",
