@@ -13,7 +13,7 @@ import pytest
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-from shape_checks import check_all  # noqa: E402
+from shape_checks import check_all  # noqa: E402  # once bytecode is kept
 
 check_all()  # before anything of metarec is imported
 

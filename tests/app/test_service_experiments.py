@@ -15,7 +15,7 @@ from starlette.testclient import TestClient  # noqa: E402
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from served_model import save_two_versions  # noqa: E402
-from waiting import eventually  # noqa: E402
+from waiting import eventually  # noqa: E402  # once what it needs is there
 
 USERS = [f"user{n}" for n in range(40)]
 

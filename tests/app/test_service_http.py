@@ -31,7 +31,7 @@ from metarec.recommendation.slate import Request  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
 from tiny_models import build_model  # noqa: E402
-from waiting import eventually  # noqa: E402
+from waiting import eventually  # noqa: E402  # once what it needs is there
 
 
 @pytest.fixture

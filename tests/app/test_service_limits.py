@@ -23,7 +23,7 @@ from metarec.app.service.limits import (  # noqa: E402
     within_file_limit,
 )
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
-from waiting import eventually  # noqa: E402
+from waiting import eventually  # noqa: E402  # once what it needs is there
 
 RELEASE = threading.Event()
 

@@ -21,14 +21,14 @@ import pytest
 pytest.importorskip("uvicorn")
 pytest.importorskip("sqlalchemy")
 
-from journeys.running import free_port  # noqa: E402
+from journeys.running import free_port  # noqa: E402  # as above
 from metarec.app.service import (
     metrics_folder,  # noqa: E402
     schedule,  # noqa: E402
 )
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from served_model import saved_model  # noqa: E402
-from waiting import eventually  # noqa: E402
+from waiting import eventually  # noqa: E402  # once what it needs is there
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 

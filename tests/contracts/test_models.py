@@ -229,7 +229,7 @@ def test_saved_and_loaded_it_is_the_same(
     name, model = fitted
     again = MODELS[name].from_arrays(dict(model.arrays()), model.config)
     if "text" in model.reads:
-        again = again.with_words(behavior.words)  # type: ignore[attr-defined]
+        again = again.with_words(behavior.words)  # type: ignore[attr-defined]  # of such alone
     np.testing.assert_allclose(evidence(again, asked), evidence(model, asked), rtol=1e-5, atol=1e-7)
     assert again.config == model.config
 

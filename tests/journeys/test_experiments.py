@@ -17,7 +17,7 @@ from journeys.running import Running  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.experiments.experiment import Experiment  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
-from waiting import eventually  # noqa: E402
+from waiting import eventually  # noqa: E402  # once what it needs is there
 
 USERS = [f"user{n}" for n in range(60)]
 

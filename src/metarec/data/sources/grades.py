@@ -24,7 +24,8 @@ NAMES = frozenset(
 )
 """What columns of marks are called, as `plain` has it."""
 RATED = re.compile(
-    r"(rating|ratings|stars|satisfaction|overall|ratingvalue|nps|npsscore|csat|评分|打分|星级|评价|满意度)$"
+    r"(rating|ratings|stars|satisfaction|overall|ratingvalue|nps|npsscore|csat"
+    r"|评分|打分|星级|评价|满意度)$"
 )
 """Names of ratings, as `plain` has them."""
 OF_OTHERS = re.compile(r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content")

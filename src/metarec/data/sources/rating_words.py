@@ -9,9 +9,11 @@ from metarec.data.parsing import nothing
 _LISTED: dict[float, str] = {
     1.0: """terrible; awful; horrible; worst; very bad; very poor; extremely bad; very dissatisfied;
         very unsatisfied; very unhappy; extremely dissatisfied; hate; hated it; one; one star;
-        strongly disagree; 极差; 很差; 非常差; 非常不满意; 非常不同意; 很不满意; 极不满意""",
+        strongly disagree; 极差; 很差; 非常差;
+        非常不满意; 非常不同意; 很不满意; 极不满意""",
     2.0: """bad; poor; below average; dissatisfied; unsatisfied; unhappy; not good; disappointing;
-        disappointed; disagree; two; two stars; 差; 较差; 不好; 不满意; 不满; 不同意; 两星""",
+        disappointed; disagree; two; two stars;
+        差; 较差; 不好; 不满意; 不满; 不同意; 两星""",
     3.0: """ok; okay; average; fair; neutral; so-so; so so; mediocre; acceptable; mixed; medium;
         neither; neither agree nor disagree; neither satisfied nor dissatisfied; undecided; three;
         three stars; 一般; 还行; 还可以; 普通;
