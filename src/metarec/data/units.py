@@ -18,6 +18,7 @@ UNITS = (
     r"hours?|s|secs?|seconds?|ms|d|days?|weeks?|wks?|months?|years?|yrs?|"
     r"kcal|cal|kJ|[kMGT]B|[kM]?W|"
     r"kWh|mAh|mmHg|bpm|mg/dL|mg/dl|mmol/L|°C|°F|km/h|mph|pages?|pcs?|pieces?|"
+    r"Sternen?|Stern|étoiles?|estrellas?|estrelas?|stell[ae]|звёзд[аы]?|звезд[аы]?|yıldız|"
     r"stars?|points?|pts|%|℃|元|块|美元|欧元|日元|"
     r"公斤|千克|斤|克|毫克|公里|千米|米|厘米|毫米|分钟|"
     r"小时|天|秒|周|个月|月|年|岁|升|毫升|人|个|件|次|页|星|分|颗星"
