@@ -233,13 +233,6 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         "account",
         *_chinese(CHINESE_USER_NOUNS, _CHINESE_IDS),
         *CHINESE_USER_NOUNS,
-        *"username user_name user_full_name login user_pseudo_id distinct_id".split(),
-        *"email email_address e_mail 邮箱".split(),
-        *(f"{noun}_email" for noun in USER_NOUNS),
-        *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
-        *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
-        "买家会员名",
-        *itertools.chain(*STAND_INS.values()),
     ),
     "item_id": (
         "lineitem_sku",
@@ -265,6 +258,18 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
     ),
 }
 """Further names, where no better one is there."""
+AT_LAST = {
+    "user_id": (
+        *"username user_name user_full_name login user_pseudo_id distinct_id".split(),
+        *"email email_address e_mail 邮箱".split(),
+        *(f"{noun}_email" for noun in USER_NOUNS),
+        *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
+        *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
+        "买家会员名",
+        *itertools.chain(*STAND_INS.values()),
+    )
+}
+"""Names where none is there in any language: by what else users are known."""
 MATRIX = 8
 """Columns from which on a table without ids of items may have one for each item."""
 NEEDED = {
@@ -351,7 +356,7 @@ def plain(name: str) -> str:
 
 AT_HOME = {
     plain(name)
-    for names in itertools.chain(SYNONYMS.values(), LESS_LIKELY.values())
+    for names in itertools.chain(SYNONYMS.values(), LESS_LIKELY.values(), AT_LAST.values())
     for name in names
 }
 """English and Chinese names, which tell no further language."""
