@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metarec.data.parsing import WIDE, as_numbers, nothing
+from metarec.data.parsing import as_numbers, in_our_digits, nothing
 
 CURRENCIES = (
     r"US\$|CA\$|A\$|HK\$|NT\$|R\$|[$€£¥￥₹₽₩₺₫฿]|"
@@ -47,7 +47,7 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
     Args:
         is_rating: `4/5`, stars and Chinese digits are ratings.
     """
-    text = nothing(column).str.replace_many(list(WIDE), list(WIDE.values()))
+    text = in_our_digits(nothing(column))
     if is_rating and (rated := _rated(text)) is not None:
         return rated
     parts = text.str.extract_groups(CELL).struct.unnest()
