@@ -16,10 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning
 SCALES = [
     ("Sehr unzufrieden|eher unzufrieden|teils/teils|eher zufrieden|sehr zufrieden", "12345"),
     ("trifft gar nicht zu|trifft eher nicht zu|trifft eher zu|trifft voll zu", "1245"),
-    (
-        "Pas du tout d’accord|Plutôt pas d'accord|Ni d'accord ni pas d'accord|Plutôt d'accord",
-        "1234",
-    ),
+    ("Pas du tout d’accord|Plutôt pas d'accord|Plutôt d'accord|Tout à fait d'accord", "1245"),
     ("Muy insatisfecho|Insatisfecho|Neutral|Satisfecho|Muy satisfecho", "12345"),
     ("全くそう思わない|そう思わない|どちらとも言えない|そう思う|とてもそう思う", "12345"),
     ("そう思わない|あまりそう思わない|どちらともいえない|ややそう思う|そう思う", "12345"),
