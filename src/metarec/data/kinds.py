@@ -75,8 +75,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         0.8: (
             "favorite favourite fav follow subscribe enrol "
-            "enroll register activate apply log begin_checkout signup contact inquiry enquiry "
-            "试用 咨询 "
+            "enroll register renew activate apply log begin_checkout signup contact inquiry "
+            "enquiry 试用 咨询 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
             "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
             "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
@@ -129,6 +129,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
     "neutral": {
         0.05: (
             "impression impressions seen exposure exposed shown show displayed served abandon fail "
+            "give_back dividend "
             "😢 😭 😐 🤔 "
             "曝光 展示 展现 弃购 放弃 中评",
             "",

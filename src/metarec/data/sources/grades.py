@@ -56,6 +56,8 @@ NO_MARK = frozenset(
     "W WD WF I IP INC P NP PASS FAIL S U CR NC AU NG 缺考 缓考 免修 免考 旷考 作弊 退课".split()
 )
 """What stands in place of a mark, in capitals."""
+WITHDRAWN = ("W", "WD", "退课")
+"""Of these, what says that a course was left."""
 
 
 def with_grades(
@@ -103,6 +105,16 @@ def with_grades(
             why = f"grades of {place} that are no mark ({listed}) are read as no rating"
             findings.append(_noted(why))
         frame = frame.with_columns(points.alias(column))
+        left = cells.str.to_uppercase().is_in(WITHDRAWN).fill_null(False)
+        if left.any() and "kind" not in frame.columns:
+            kind = pl.Series("kind", ["withdraw"]).zip_with(
+                left, pl.Series(["event"] * frame.height)
+            )
+            frame = frame.with_columns(kind)
+            shown = cells.filter(left)[0]
+            why = f"grades of {place} such as {shown!r} say that users withdrew: they say no"
+            note = Finding(rule="kinds", rows=int(left.sum()), action="noted", why=why)
+            findings.append(note)
     return frame.rename({column: "value"}), findings
 
 
