@@ -105,17 +105,25 @@ def with_grades(
             why = f"grades of {place} that are no mark ({listed}) are read as no rating"
             findings.append(_noted(why))
         frame = frame.with_columns(points.alias(column))
-        left = cells.str.to_uppercase().is_in(WITHDRAWN).fill_null(False)
-        if left.any() and "kind" not in frame.columns:
-            kind = pl.Series("kind", ["withdraw"]).zip_with(
-                left, pl.Series(["event"] * frame.height)
-            )
-            frame = frame.with_columns(kind)
-            shown = cells.filter(left)[0]
-            why = f"grades of {place} such as {shown!r} say that users withdrew: they say no"
-            note = Finding(rule="kinds", rows=int(left.sum()), action="noted", why=why)
-            findings.append(note)
+        frame, withdrawn = _withdrawn(frame, cells, place)
+        findings += withdrawn
     return frame.rename({column: "value"}), findings
+
+
+def _withdrawn(
+    frame: pl.DataFrame, cells: pl.Series, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events of users who left a course, as what stands in place of their mark says."""
+    left = cells.str.to_uppercase().is_in(WITHDRAWN).fill_null(False)
+    if "kind" in frame.columns or not left.any():
+        return frame, []
+    events = pl.Series("kind", ["event"] * frame.height)
+    frame = frame.with_columns(pl.Series("kind", ["withdraw"]).zip_with(left, events))
+    why = (
+        f"grades of {place} such as {cells.filter(left)[0]!r} say that users withdrew: they say no"
+    )
+    rows = int(left.sum())
+    return frame, [Finding(rule="kinds", rows=rows, action="noted", why=why)]
 
 
 def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:

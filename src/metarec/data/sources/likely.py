@@ -23,8 +23,8 @@ from metarec.data.parsing import nothing
 
 Synonyms = Mapping[str, Sequence[str]]
 IDS = re.compile(
-    r"(id|identity|bib|const|no|nr|number|code|key|sku|ean|gtin|upc|isbn|uri|url|link|slug|guid|uuid"
-    r"|编号|编码|代码|号|链接|番号|コード|번호|코드|номер|код|артикул"
+    r"(id|identity|bib|const|no|nr|number|code|key|sku|ean|gtin|upc|isbn|uri|url|link|slug|guid"
+    r"|uuid|编号|编码|代码|号|链接|番号|コード|번호|코드|номер|код|артикул"
     r"|código|codigo|référence|referencia|nummer|kennung)$|^(id|code|код|código|codigo)[ _-]",
     re.IGNORECASE,
 )

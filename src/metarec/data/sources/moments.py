@@ -152,8 +152,8 @@ def _of_several(
     if (first := _earliest(frame, whole, ids)) is not None:
         why = (
             f"column {first!r} of {place} was read as timestamp: of those that may say when events "
-            f"were, it is the earliest in all rows; if another is meant, say so in a TOML file "
-            f"(columns = {{ timestamp = ... }})"
+            f"were, it is the earliest in all rows; if another does, say so in a TOML file "
+            f"(columns = {{ timestamp = {_other(whole, first)!r} }})"
         )
         return frame.rename({first: "timestamp"}), [_noted(why)]
     if not free:
@@ -180,6 +180,10 @@ def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -
     is_first = all(bool((times[first] <= times[c]).fill_null(False).all()) for c in columns)
     is_same = any(bool((times[first] == times[c]).all()) for c in columns if c != first)
     return first if is_first and not is_same else None
+
+
+def _other(columns: Sequence[str], first: str) -> str:
+    return next(c for c in columns if c != first)
 
 
 def _seconds(column: pl.Series) -> pl.Series:

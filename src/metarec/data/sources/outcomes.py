@@ -30,9 +30,7 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("deleted deactivated terminated lapsed ended_early".split(), "remove"),
     **dict.fromkeys("stopped ceased".split(), "discontinue"),
     **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
-    **dict.fromkeys(
-        "noresponse noanswer unanswered ignored waitlisted notenrolled".split(), "fail"
-    ),
+    **dict.fromkeys("noresponse noanswer unanswered ignored notenrolled".split(), "fail"),
     **dict.fromkeys("enteredinerror notdone".split(), "fail"),
     **dict.fromkeys("notattending notgoing".split(), "decline"),
     **dict.fromkeys("dna didnotattend".split(), "no_show"),
