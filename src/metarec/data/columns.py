@@ -8,6 +8,7 @@ from typing import Any
 
 from metarec.data.column_names import (
     AT_HOME,
+    AT_LAST,
     CANONICAL,
     CHINESE_NAME_ENDINGS,
     LESS_LIKELY,
@@ -112,6 +113,7 @@ def _by_synonyms(
             *(("id", "编号") if is_own else ()),
             *LESS_LIKELY.get(name, ()),
             *further_names.get(name, ()),
+            *AT_LAST.get(name, ()),
             name,
         )
         taken = {*mapping.values(), *names, *CANONICAL[table]}

@@ -47,6 +47,7 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         )
         rows.note("dates", why)
     times = as_seconds(given, time_format)
+    times = times if time_format else _with_the_rest(rows, given, times)
     forms = " or ".join(fitting) or "%d/%m/%Y"
     form = "an ISO date" if time_format is None else f"a date as {time_format!r} says"
     rows.drop(
@@ -59,6 +60,20 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
     if time_format is None and written_as_days(given):
         rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
     return events.with_columns(times.alias("timestamp"))
+
+
+def _with_the_rest(rows: Rows, given: pl.Series, times: pl.Series) -> pl.Series:
+    """Times of a column of two forms: of cells that are not read yet, by the one that fits all."""
+    unread = (times.is_null() & given.is_not_null()) if given.dtype == pl.Utf8 else None
+    if unread is None or not unread.any() or unread.all():
+        return times
+    rest = given.set(~unread, None)
+    fitting = fitting_formats(rest)
+    if len(fitting) != 1:
+        return times
+    why = f"times such as {rest.drop_nulls()[0]!r} were read as {fitting[0]}, which alone fits"
+    rows.note("dates", why)
+    return times.fill_null(as_seconds(rest, fitting[0]))
 
 
 def to_seconds(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:

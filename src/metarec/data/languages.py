@@ -65,6 +65,13 @@ def acts() -> Mapping[str, Sequence[str]]:
 
 
 @cache
+def points_of() -> Mapping[str, float]:
+    """Points of five by what users thought in words, in small letters."""
+    said = _file()["points"]
+    return {word.replace("_", " "): float(n) for n, words in said.items() for word in words}
+
+
+@cache
 def act_of() -> Mapping[str, str]:
     """Kinds by what they are called, as `plain` has it."""
     return {plain(word): kind for kind, words in acts().items() for word in words}

@@ -15,7 +15,7 @@ from metarec.data.findings import Finding
 from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
-from metarec.data.parsing import as_numbers, as_truth, nothing
+from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing
 from metarec.data.sources.flat import is_of_one
 from metarec.data.sources.outcomes import outcomes_of, with_outcomes
 from metarec.data.sources.states import with_ends
@@ -68,6 +68,7 @@ OPINIONS = re.compile(r"thumb|vote|reaction|feedback|opinion|sentiment|like|态�
 THOUGHT = {
     **dict.fromkeys(("up", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
     **dict.fromkeys(("down", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
+    **dict.fromkeys("-−–", "dislike"),  # beside `+`; alone it stands for nothing
 }
 """What such a column says for and against."""
 SIDES = re.compile(
@@ -164,12 +165,18 @@ def _is_opinion(column: pl.Series) -> bool:
     """Whether a column says what users thought, for and against."""
     if column.dtype != pl.Utf8 or OPINIONS.search(plain(column.name)) is None:
         return False
-    words = set(nothing(column).str.to_lowercase().drop_nulls().unique())
+    words = set(_thoughts(column).drop_nulls().unique())
     return words <= set(THOUGHT) and {THOUGHT[word] for word in words} == {"like", "dislike"}
 
 
+def _thoughts(column: pl.Series) -> pl.Series:
+    """What users thought in small letters; a dash says no where others say `+`."""
+    words = nothing(column, NO_TEXT).str.to_lowercase()
+    return words if (words == "+").any() else nothing(words)
+
+
 def _by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    words = nothing(frame[column]).str.to_lowercase()
+    words = _thoughts(frame[column])
     kind = words.replace_strict(THOUGHT, default=SHOWN, return_dtype=pl.Utf8)
     no = next(word for word in words.drop_nulls() if THOUGHT[word] == "dislike")
     why = f"column {column!r} of {place} was read as what users thought: {no!r} says no"

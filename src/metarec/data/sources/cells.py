@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -211,11 +212,23 @@ def _bars(column: pl.Series, pattern: str) -> pl.Series:
 
 def _are_lists(column: pl.Series) -> bool:
     cells = column.drop_nulls()
-    return len(cells) > 0 and bool(cells.str.contains(r"^\[.*\]$").all())
+    return len(cells) > 0 and bool(cells.str.contains(_LIST).all())
+
+
+_LIST = r"""^(\[.*\]|\{("[^"]*"|[^:"])*\})$"""
+"""A list as JSON, Python, NumPy or PostgreSQL write it; no object of JSON."""
+_APART = re.compile(r"""\[\s*((?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+)\s*\]""")
+"""Texts between which NumPy writes spaces alone."""
+_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
 def _listed(cell: str) -> str:
-    """A JSON (or Python) list as `a|b`; the cell itself where it is neither."""
+    """A list in text as `a|b`."""
+    if (apart := _APART.fullmatch(cell)) is not None:
+        return "|".join(one or other for one, other in _QUOTED.findall(apart[1]))
+    if cell.startswith("{"):
+        row = next(csv.reader([cell[1:-1]], skipinitialspace=True), [])
+        return "|".join(tag.strip() for tag in row if tag.strip())
     for text in (cell, cell.replace("'", '"')):
         try:
             found = json.loads(text)

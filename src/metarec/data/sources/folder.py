@@ -31,6 +31,7 @@ from metarec.data.sources.files import read_table
 from metarec.data.sources.flat import belonging_to, taken_out
 from metarec.data.sources.grades import with_grades
 from metarec.data.sources.joins import better_key
+from metarec.data.sources.likely import likely_ids, without_empty_ids
 from metarec.data.sources.lists import look_alikes, one_row_each
 from metarec.data.sources.moments import with_moment
 from metarec.data.sources.nearly import nearly_of_items
@@ -257,9 +258,11 @@ def _events(
     frame, place, findings = flat(opened(raw[0])), raw[1], raw[2]
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
+    frame, empty = without_empty_ids(frame, place.name, reading.columns, reading.synonyms)
     known = reading.synonyms, reading.columns, reading.kinds
     frame, place, shaped = one_row_an_event(frame, place, *known)
-    findings = [*findings, *shaped]
+    likely, told = likely_ids(frame, place.name, reading.columns, reading.synonyms)
+    reading, findings = replace(reading, synonyms=likely), [*findings, *empty, *shaped, *told]
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
@@ -273,7 +276,7 @@ def _events(
         findings = [*findings, *moments]
     frame, said = _with_kinds(frame, reading, place.name, given)
     frame, place, itemless = without_itemless(frame, place)
-    frame = with_titles(frame, given.get("item_id", ""), has_items)
+    frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)
     findings = [*findings, *said, *itemless, *points]
     if reading.context is not None:
