@@ -18,6 +18,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "household_id",
         "reviewer_id",
         "account_id",
+        "subject_id",
         *"用户 用户id 用户编号 用户名 客户 客户id 客户号 客户编号".split(),
         *"会员 会员id 会员号 会员编号".split(),
         *"学员 学员编号 学号 读者 读者编号 患者编号".split(),
@@ -268,6 +269,7 @@ AT_LAST = {
         *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
         *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
         *"买家会员名 prolific_pid participant_pid loyalty_card card_number".split(),
+        *"nhs_number mrn medical_record_number anon_id".split(),
         *itertools.chain(*STAND_INS.values()),
     )
 }

@@ -110,13 +110,14 @@ def _by_synonyms(
         known = (
             *synonyms.get(name, ()),
             *SYNONYMS.get(name, ()),
-            *(("id", "编号") if is_own else ()),
+            *(("id", "编号", "code") if is_own else ()),
             *LESS_LIKELY.get(name, ()),
             *further_names.get(name, ()),
             *AT_LAST.get(name, ()),
             name,
         )
         taken = {*mapping.values(), *names, *CANONICAL[table]}
+        taken |= {*synonyms.get("title", ())} if name == "kind" else set()  # `event_name`
         found = (by_plain.get(plain(synonym)) for synonym in known)
         column = next((c for c in found if c is not None and c not in taken), None)
         if column is None:
@@ -296,7 +297,9 @@ def _guesses(
     return _known_by_title(columns, table, mapping, synonyms) | found
 
 
-_ITEMS_AT_LAST = frozenset("url pageurl page uristem projectid channelid eventcontext".split())
+_ITEMS_AT_LAST = frozenset(
+    "url pageurl page clickurl classname uristem projectid channelid eventcontext".split()
+)
 """What items are called where no column is called like one, as `plain` has it."""
 
 

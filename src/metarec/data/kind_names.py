@@ -48,6 +48,7 @@ _OBJECTS = frozenset(
     "film post article page content ad listing job load fund offer recommendation suggestion "
     "candidate game app recipe deal story photo image place restaurant hotel shop store user "
     "customer client member anonymous user event action act type the a an this my by from in on of "
+    "hold booking reservation appointment subscription enrolment enrollment registration "
     "partial full new first web mobile goods abuse patient sent to af fb ecommerce "
     "gesendet verschickt envoyé enviado enviada inviato kauf bestellung buchung warenkorb "
     "achat commande panier réservation compra pedido carrito carrinho acquisto ordine carrello "

@@ -81,8 +81,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         0.8: (
             "favorite favourite fav follow subscribe enrol "
-            "enroll register activate apply log begin_checkout signup contact inquiry enquiry "
-            "message add_payment_info add_shipping_info 试用 咨询 "
+            "enroll register renew activate apply log begin_checkout signup contact inquiry "
+            "enquiry message add_payment_info add_shipping_info 试用 咨询 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
             "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
             "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
@@ -135,6 +135,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
     "neutral": {
         0.05: (
             "impression impressions seen exposure exposed shown show displayed served abandon fail "
+            "give_back dividend "
             "😢 😭 😐 🤔 "
             "view_item_list view_list view_promotion list_view 曝光 展示 展现 弃购 放弃 中评",
             "",

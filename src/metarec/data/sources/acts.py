@@ -17,6 +17,7 @@ from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
 from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing
 from metarec.data.sources.beside import beside_others
+from metarec.data.sources.ended import with_ended
 from metarec.data.sources.flat import is_of_one
 from metarec.data.sources.outcomes import doubtful, outcomes_of, with_outcomes
 from metarec.data.sources.states import with_ends
@@ -125,10 +126,12 @@ def with_kind(
     asked = FLAGS if "value" not in frame.columns else frozenset()
     said_no = {name for name in asked if kinds.of(name).sign == "negative"}
     refusals = _flags(frame, free, kinds, REFUSALS | said_no, UNDONE)
-    if not refusals:
-        return frame, found
-    frame, refused = _refused(frame, refusals, kinds, place)
-    return frame, [*found, refused]
+    refused = list[Finding]()
+    if refusals:
+        frame, note = _refused(frame, refusals, kinds, place)
+        refused = [note]
+    frame, ended = with_ended(frame, kinds, place, context)
+    return frame, [*found, *refused, *ended]
 
 
 def _said(
@@ -153,7 +156,7 @@ def _said(
         return _by_flags(frame, flags, kinds, place)
     asked = [c for c in free if plain(c) not in MOODS]
     found = {c: names for c in asked if (names := _kinds_in(frame[c], kinds))}
-    refusing = [c for c, names in found.items() if _are_acts(names, kinds)]
+    refusing = [c for c, names in found.items() if _are_acts(names, kinds) or _trade(c, names)]
     if len(refusing) == 1:
         (column,) = refusing
         why = f"column {column!r} of {place} was read as kind: it says {_listed(found[column])}"
@@ -320,6 +323,12 @@ def _are_acts(names: Sequence[str], kinds: Kinds) -> bool:
     return not kinds.unknown(names) and any(
         kinds.of(name).sign in ("negative", "undo", "neutral") for name in names
     )
+
+
+def _trade(column: str, names: Sequence[str]) -> bool:
+    """Whether a column called like that of trades says purchases and sales, among others."""
+    said = {TRADED.get(name.strip().lower()) for name in names}
+    return SIDES.search(plain(column)) is not None and {"buy", "sell"} <= said
 
 
 def _noted(why: str) -> Finding:

@@ -229,7 +229,7 @@ def _are_searches(raw: RawTable, reading: Reading) -> bool:
     """Whether a table of events has queries in place of items."""
     columns = raw[0].columns
     try:
-        rename(columns, "interactions", "", reading.columns, reading.synonyms)
+        renamed(columns, "interactions", "", reading.columns, reading.synonyms)
     except BadInput:
         try:
             rename(columns, "searches", "", reading.columns, reading.synonyms)

@@ -56,6 +56,8 @@ NO_MARK = frozenset(
     "W WD WF I IP INC P NP PASS FAIL S U CR NC AU NG 缺考 缓考 免修 免考 旷考 作弊 退课".split()
 )
 """What stands in place of a mark, in capitals."""
+WITHDRAWN = ("W", "WD", "退课")
+"""Of these, what says that a course was left."""
 
 
 def with_grades(
@@ -103,7 +105,25 @@ def with_grades(
             why = f"grades of {place} that are no mark ({listed}) are read as no rating"
             findings.append(_noted(why))
         frame = frame.with_columns(points.alias(column))
+        frame, withdrawn = _withdrawn(frame, cells, place)
+        findings += withdrawn
     return frame.rename({column: "value"}), findings
+
+
+def _withdrawn(
+    frame: pl.DataFrame, cells: pl.Series, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events of users who left a course, as what stands in place of their mark says."""
+    left = cells.str.to_uppercase().is_in(WITHDRAWN).fill_null(False)
+    if "kind" in frame.columns or not left.any():
+        return frame, []
+    events = pl.Series("kind", ["event"] * frame.height)
+    frame = frame.with_columns(pl.Series("kind", ["withdraw"]).zip_with(left, events))
+    why = (
+        f"grades of {place} such as {cells.filter(left)[0]!r} say that users withdrew: they say no"
+    )
+    rows = int(left.sum())
+    return frame, [Finding(rule="kinds", rows=rows, action="noted", why=why)]
 
 
 def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:

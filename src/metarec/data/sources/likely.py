@@ -23,9 +23,9 @@ from metarec.data.parsing import nothing
 
 Synonyms = Mapping[str, Sequence[str]]
 IDS = re.compile(
-    r"(id|identity|const|no|nr|number|code|key|sku|ean|gtin|upc|isbn|uri|url|link|slug|guid|uuid"
-    r"|编号|编码|代码|号|链接|番号|コード|번호|코드|номер|код|артикул"
-    r"|código|codigo|référence|referencia|nummer|kennung)$|^(id|код|código|codigo)[ _-]",
+    r"(id|identity|bib|const|no|nr|number|code|key|sku|ean|gtin|upc|isbn|uri|url|link|slug|guid"
+    r"|uuid|编号|编码|代码|号|链接|番号|コード|번호|코드|номер|код|артикул"
+    r"|código|codigo|référence|referencia|nummer|kennung)$|^(id|code|код|código|codigo)[ _-]",
     re.IGNORECASE,
 )
 """Names of ids and addresses."""
@@ -47,6 +47,8 @@ MAX_GAPS = 0.05
 """Share of rows without an id, at most."""
 MOST_CODES = 2.0
 """Ids to a title, at most: items of one title are variants of one, such as sizes."""
+MIN_ROWS = 20
+"""From so many rows on, ids that all differ number the rows."""
 MIN_AGAIN = 0.3
 """Share of rows whose id comes again, at least: else it may number the rows."""
 MIN_USERS = 1.3
@@ -80,16 +82,19 @@ def likely_ids(
     """`synonyms` with columns that hold the ids of items, or of users, by their cells, and what to
     say of them.
     """
-    some, found = frame.head(LOOKED_AT), dict[str, str]()
+    some, found, more = frame.head(LOOKED_AT), dict[str, str](), list[Finding]()
     if "item_id" not in mapped:
         chosen = _chosen(some, mapped, synonyms)
         item, user = chosen.get("item_id"), chosen.get("user_id")
         if item is None and user is not None:
-            found |= _left_alone(some, user, chosen)
+            found |= _happening(some) or _left_alone(some, user, chosen)
+        elif (better := _not_of_rows(some, user, item, chosen, synonyms)) is not None:
+            found["item_id"] = better
+            more = [_numbers_rows(str(item), better, place)]
         elif item is not None and _are_texts(some, item):
             code = _code_of(some, item, chosen)
             found |= {"item_id": code, "title": item} if code is not None else {}
-    said = [
+    said = more or [
         _noted(f"column {column!r} of {place} was read as {key}")
         for key, column in found.items()
         if key != "title"
@@ -159,6 +164,50 @@ def _left_alone(frame: pl.DataFrame, user: str, chosen: Mapping[str, str]) -> di
         if said.height == said[column].n_unique():
             return {"item_id": column}
     return {}
+
+
+def _not_of_rows(
+    frame: pl.DataFrame,
+    user: str | None,
+    item: str | None,
+    chosen: Mapping[str, str],
+    synonyms: Synonyms,
+) -> str | None:
+    """Another column of items, where the one called so is another in each row, as the number of an
+    offer or of a copy is.
+    """
+    if item in (None, "item_id") or user is None or frame.height < MIN_ROWS:
+        return None
+    if frame.schema[item].is_nested() or frame[item].n_unique() < frame.height:
+        return None
+    others = [c for c in frame.columns if c != item]
+    named = key_of(others, "item_id", synonyms)
+    if named is not None and frame[named].n_unique() <= (1 - MIN_AGAIN) * frame.height:
+        return named
+    left = {key: column for key, column in chosen.items() if column != item}
+    return _left_alone(frame.select(others), user, left).get("item_id")
+
+
+def _numbers_rows(item: str, better: str, place: str) -> Finding:
+    return _noted(
+        f"column {item!r} of {place} is another in each row, so items are read from {better!r}; if "
+        f"they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
+    )
+
+
+def _happening(frame: pl.DataFrame) -> dict[str, str]:
+    """`event_id` and `event_name` as items and their titles, where each id has one name and comes
+    again: concerts, not what a program has logged.
+    """
+    by_plain = {plain(c): c for c in frame.columns}
+    names = [by_plain[n] for n in ("eventname", "eventtitle") if n in by_plain]
+    if "eventid" not in by_plain or not names:
+        return {}
+    event = by_plain["eventid"]
+    pairs = frame.select(event, names[0]).drop_nulls()
+    ids = pairs[event].n_unique()
+    is_one = 1 < ids <= (1 - MIN_AGAIN) * pairs.height and pairs.n_unique() == ids
+    return {"item_id": event, "title": names[0]} if is_one else {}
 
 
 def _are_texts(frame: pl.DataFrame, column: str) -> bool:

@@ -125,7 +125,7 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
     """Columns of dates that may say when events were: those that are called so, of which one may
     hold days of the week; where they are fewer than two, others too.
     """
-    free = [c for c in called if _is_dated(frame[c])]
+    free = [c for c in called if is_dated(frame[c])]
     if len(free) > 1:
         return free
     others = [c for c in others if not free or not names_another_date(c)]
@@ -149,6 +149,13 @@ def _of_several(
             f"events were, it alone is stated in all rows"
         )
         return frame.rename({whole[0]: "timestamp"}), [_noted(why)]
+    if (first := _earliest(frame, whole, ids)) is not None:
+        why = (
+            f"column {first!r} of {place} was read as timestamp: of those that may say when events "
+            f"were, it is the earliest in all rows; if another does, say so in a TOML file "
+            f"(columns = {{ timestamp = {_other(whole, first)!r} }})"
+        )
+        return frame.rename({first: "timestamp"}), [_noted(why)]
     if not free:
         return frame, []
     listed = ", ".join(map(repr, free))
@@ -159,7 +166,32 @@ def _of_several(
     return frame, [_noted(why)]
 
 
-def _is_dated(column: pl.Series) -> bool:
+def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -> str | None:
+    """The one of several columns of dates that is before all others in every row (`arrival` before
+    `departure`), where none of them is that of users or items.
+    """
+    columns = [c for c in columns if not any(_belongs_to(frame, key, c) for key in ids)]
+    if len(columns) < 2:
+        return None
+    times = {c: _seconds(frame[c]) for c in columns}
+    first = min(columns, key=lambda c: float(times[c].mean() or 0.0))  # type: ignore[arg-type]
+    if names_another_date(first):
+        return None
+    is_first = all(bool((times[first] <= times[c]).fill_null(False).all()) for c in columns)
+    is_same = any(bool((times[first] == times[c]).all()) for c in columns if c != first)
+    return first if is_first and not is_same else None
+
+
+def _other(columns: Sequence[str], first: str) -> str:
+    return next(c for c in columns if c != first)
+
+
+def _seconds(column: pl.Series) -> pl.Series:
+    forms = fitting_formats(column)
+    return as_seconds(column, forms[0] if len(forms) == 1 else None)
+
+
+def is_dated(column: pl.Series) -> bool:
     """Whether all stated cells are dates in some writing, or seconds."""
     if column.dtype.is_temporal() or _are_seconds(column) or _all_are(column, DAY):
         return True

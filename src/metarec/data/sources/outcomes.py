@@ -19,7 +19,7 @@ from metarec.data.sources.flat import is_of_one
 
 NAMES = re.compile(
     r"(status|state|stage|attendance|decision|"
-    r"outcome|result|disposition|resolution)(code|name|text)?$"
+    r"outcome|result|disposition|resolution|response|answer)(code|name|text)?$"
     r"|(状态|结果|进度|ステータス|状態|状況|상태)$|статус|^(estado|estatus|statut|état|stato|situação)"
 )
 """Names of columns of states, as `plain` has them."""
@@ -31,6 +31,10 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("deleted deactivated terminated lapsed ended_early".split(), "remove"),
     **dict.fromkeys("stopped ceased".split(), "discontinue"),
     **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
+    **dict.fromkeys("noresponse noanswer unanswered ignored notenrolled".split(), "fail"),
+    **dict.fromkeys("enteredinerror notdone".split(), "fail"),
+    **dict.fromkeys("notattending notgoing".split(), "decline"),
+    **dict.fromkeys("dna didnotattend".split(), "no_show"),
     **dict.fromkeys("bounced notstarted notattempted excused 未开始 未学习".split(), "fail"),
     **dict.fromkeys("missed absent notattended 爽约 缺勤 缺席 旷课".split(), "no_show"),
     "已关闭": "取消",
@@ -44,6 +48,10 @@ _REFUSALS = {
     **dict.fromkeys("withdrawn withdrew".split(), "withdraw"),
 }
 """Kinds of states of several words, by one of them: `cancelled_by_guest`."""
+_DONE = frozenset("seen served shown".split())
+"""Kinds of what is shown alone, which as a state say that it was done: a patient was seen."""
+_SALES = frozenset(("sell", "redeem", "卖出", "赎回"))
+"""Kinds of what users part with."""
 IN_CHINESE = {
     **dict.fromkeys("取消 关闭 關閉 作废 撤销 キャンセル 取り消し 取消し 취소".split(), "cancel"),
     **dict.fromkeys("退货 退貨 返品 반품".split(), "return"),
@@ -82,7 +90,7 @@ def outcomes_of(
         is_mixed = 0 < len(refused) < len(states) and bool(kinds.unknown(states))
         others = [s for s in states if s not in refused]
         if "kind" not in frame.columns and not kinds.unknown(others):  # it says what was done
-            refused |= {s: kinds.key(s) for s in others}
+            refused |= {s: kinds.key(s) for s in others if kinds.key(s) not in _DONE}
         if is_mixed and not is_of_one(frame, column):
             found[column] = refused
     return found
@@ -103,6 +111,7 @@ def with_outcomes(
         given = frame["kind"] if "kind" in frame.columns else pl.Series(["event"] * frame.height)
         is_act = given.is_in([k for k in given.unique() if kinds.of(k).sign == "positive"])
         kind = came.zip_with(came.is_not_null() & is_act, given.cast(pl.Utf8)).alias("kind")
+        kind = _without_undone_sales(kind, came, kinds)
         no = [s for s, k in refused.items() if kinds.of(k).sign in ("negative", "neutral")]
         done = said.filter(~said.is_in(no)).drop_nulls().unique().sort()
         why = (
@@ -114,6 +123,14 @@ def with_outcomes(
         findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
         frame = frame.drop(column).with_columns(kind)  # what came of a moment is not of it
     return frame, findings
+
+
+def _without_undone_sales(kind: pl.Series, came: pl.Series, kinds: Kinds) -> pl.Series:
+    """Kinds in which a sale that was cancelled or came to nothing says nothing, too."""
+    sales = [k for k in kind.unique() if k is not None and kinds.key(k) in _SALES]
+    no = [k for k in came.drop_nulls().unique() if kinds.of(k).sign in ("negative", "neutral")]
+    undone = kind.is_in(sales) & came.is_in(no).fill_null(False)
+    return pl.Series("kind", ["fail"]).zip_with(undone, kind)
 
 
 def _states(column: pl.Series) -> list[str]:
@@ -129,6 +146,8 @@ def _refusal(state: str, kinds: Kinds) -> str | None:
     if (said := IN_OTHER_WORDS.get(plain(state))) is not None:
         return said
     if kinds.known(state):
+        if kinds.key(state) in _DONE:
+            return None
         return kinds.key(state) if kinds.of(state).sign in ("negative", "neutral") else None
     words = words_of(state)
     if _CONTRARY & {*words} or _IN_DOUBT.search(state):
