@@ -51,6 +51,11 @@ _OF_MONTHS = re.compile(r"(month|yearmonth|monthyear|period|yyyymm|月份|年月
 """Names of columns of months, as `plain` has them."""
 SECONDS = (946_684_800.0, 2_524_608_000.0)
 """From 2000 to 2050, in seconds since 1970."""
+_LOGGED = re.compile(
+    r"^(insert|import|export|sync|upload|receiv|ingest|process|updat|modif|server)|^(更新|修改|导入|导出)",
+    re.IGNORECASE,
+)
+"""Names of dates at which a program wrote or moved a row."""
 LOOKED_AT = 1000
 """Different cells by which it is known whether a column holds dates."""
 _A_NUMBER = re.compile(
@@ -141,6 +146,10 @@ def _of_several(
     """The time of events where several columns may say it: the one that is stated in all rows, if
     it is not that of users or items.
     """
+    varied = [c for c in free if frame[c].n_unique() > 1 and not _LOGGED.search(c)]
+    if len(varied) == 1 < len(free):
+        return _only_dates(frame, varied[0], place)
+    free = varied or free
     whole = [c for c in free if not nothing(frame[c]).null_count()]
     ids = [key for key in ("user_id", "item_id") if key in frame.columns]
     if len(whole) == 1 and not any(_belongs_to(frame, key, whole[0]) for key in ids):
