@@ -19,7 +19,7 @@ def whys(found: list[Finding]) -> str:
     return "; ".join(f.why for f in found)
 
 
-@pytest.mark.parametrize("code", ["Const", "URL", "Lot No", "id_anuncio", "商品管理番号"])
+@pytest.mark.parametrize("code", ["Const", "URL", "Lot No", "id_zine", "商品管理番号"])
 def test_the_id_beside_a_title_goes_before_it(tmp_path: Path, code: str) -> None:
     ids = [f"https://x.org/{n}" if code == "URL" else f"tt{n:04}" for n in range(4)]
     rows = "".join(

@@ -269,7 +269,7 @@ AT_LAST = {
         *(f"{noun}_email" for noun in USER_NOUNS),
         *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
         *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
-        *"买家会员名 prolific_pid participant_pid loyalty_card card_number card_no card_id".split(),
+        *"买家会员名 prolific_pid participant_pid loyalty_card card_number".split(),
         *"nhs_number mrn medical_record_number anon_id".split(),
         *itertools.chain(*STAND_INS.values()),
     )

@@ -74,7 +74,23 @@ def points_of() -> Mapping[str, float]:
 @cache
 def act_of() -> Mapping[str, str]:
     """Kinds by what they are called, as `plain` has it."""
-    return {plain(word): kind for kind, words in acts().items() for word in words}
+    said = acts().items()
+    return {plain(f): kind for kind, words in said for word in words for f in genders(word)}
+
+
+@cache
+def done_states() -> frozenset[str]:
+    """States of an act that was done, or is under way, as `plain` has them."""
+    return frozenset(map(plain, _file()["done_states"]))
+
+
+def genders(word: str) -> tuple[str, ...]:
+    """A participle in the masculine and the feminine: `refusé` and `refusée`, `visto` and `vista`;
+    other words as they are.
+    """
+    if word.endswith("é"):
+        return word, f"{word}e"
+    return (word, f"{word[:-1]}a") if word.endswith(("do", "to", "so")) else (word,)
 
 
 def is_best_lowest(name: str, language: str | None) -> bool:

@@ -16,9 +16,10 @@ from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
 from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing
+from metarec.data.sources.beside import beside_others
 from metarec.data.sources.ended import with_ended
 from metarec.data.sources.flat import is_of_one
-from metarec.data.sources.outcomes import outcomes_of, with_outcomes
+from metarec.data.sources.outcomes import doubtful, outcomes_of, with_outcomes
 from metarec.data.sources.states import with_ends
 
 MAX_KINDS = 20
@@ -64,11 +65,14 @@ IN_OTHER_WORDS = {
 """Columns of yes and no in other words, as `plain` has them, and their kinds."""
 MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥"))
 """What a column of yes and no may hold where it says yes, and nothing where it says no."""
-OPINIONS = re.compile(r"thumb|vote|reaction|feedback|opinion|sentiment|like|态度|评价|反馈")
+OPINIONS = re.compile(
+    r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|^direction$|态度|评价|反馈"
+)
 """Names of columns of what users thought, as `plain` has them."""
 THOUGHT = {
-    **dict.fromkeys(("up", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
-    **dict.fromkeys(("down", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
+    **dict.fromkeys(("up", "right", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
+    **dict.fromkeys(("down", "left", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
+    **dict.fromkeys(("superlike", "super like", "super_like"), "superlike"),
     **dict.fromkeys("-−–", "dislike"),  # beside `+`; alone it stands for nothing
 }
 """What such a column says for and against."""
@@ -113,8 +117,10 @@ def with_kind(
         found = list[Finding]()
     else:
         frame, found = _said(frame, kinds, place, (*context, *outcomes))
+    frame, beside = beside_others(frame, kinds, place)
     frame, came = with_outcomes(frame, outcomes, kinds, place)
-    found = [*traded, *found, *came]
+    untold = doubtful(frame, kinds, place, (*context, *outcomes))
+    found = [*traded, *found, *beside, *came, *untold]
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     # Beside a rating `hidden` may say what became of a review.
     asked = FLAGS if "value" not in frame.columns else frozenset()
@@ -169,7 +175,7 @@ def _is_opinion(column: pl.Series) -> bool:
     if column.dtype != pl.Utf8 or OPINIONS.search(plain(column.name)) is None:
         return False
     words = set(_thoughts(column).drop_nulls().unique())
-    return words <= set(THOUGHT) and {THOUGHT[word] for word in words} == {"like", "dislike"}
+    return words <= {*THOUGHT} and {"like", "dislike"} <= {THOUGHT[word] for word in words}
 
 
 def _thoughts(column: pl.Series) -> pl.Series:
