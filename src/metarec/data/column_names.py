@@ -124,6 +124,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "to_user",
         "to_user_id",
         "target_user_id",
+        *"user_b user_b_id friend_user_id following_id followed_id followee".split(),
         "followee_id",
         "contact_id",
         *"好友 好友id 好友编号 好友用户id 朋友 朋友id 朋友编号".split(),
@@ -274,6 +275,11 @@ AT_LAST = {
     )
 }
 """Names where none is there in any language: by what else users are known."""
+FIRST_FRIEND = (
+    *"from_user from_user_id source_user_id user1 user_id_1 user1_id user_a user_a_id".split(),
+    *"follower_id follower requester_id 关注者 关注者id 粉丝id".split(),
+)
+"""What the one of two friends is called, in a table of friends alone."""
 MATRIX = 8
 """Columns from which on a table without ids of items may have one for each item."""
 NEEDED = {

@@ -23,6 +23,9 @@ MOSTLY = 0.95
 BY_COMMA = r"\s*[,，、]\s*"
 
 
+_TYPES = frozenset(("S", "N", "BOOL", "NULL"))
+
+
 def flat(table: pl.DataFrame) -> pl.DataFrame:
     """Objects in cells as columns of their own: `{"user": {"id": 7}}` has a column `user_id`;
     numbers as `widened`.
@@ -32,6 +35,10 @@ def flat(table: pl.DataFrame) -> pl.DataFrame:
         fields = table[name].struct.unnest()
         if fields.width == 1 and fields.columns[0].startswith("$"):  # a type of MongoDB
             table = table.with_columns(fields.to_series().alias(name))
+            continue
+        if {*fields.columns} <= _TYPES:  # those of DynamoDB
+            value = fields.select(pl.coalesce(pl.all().cast(pl.Utf8))).to_series()
+            table = table.with_columns(value.alias(name))
             continue
         renamed = {field: f"{name}_{field}" for field in fields.columns}
         kept = [field for field, new in renamed.items() if new not in taken]

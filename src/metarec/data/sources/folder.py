@@ -25,6 +25,7 @@ from metarec.data.relations import Relations
 from metarec.data.sources.acts import with_kind
 from metarec.data.sources.amounts import with_amounts, with_returns
 from metarec.data.sources.cells import flat, with_tags, with_types
+from metarec.data.sources.circles import friends_within, without_no_ties
 from metarec.data.sources.codes import without_codes
 from metarec.data.sources.envelopes import opened, without_itemless
 from metarec.data.sources.files import read_table
@@ -149,6 +150,9 @@ def tables_of(
         reading = replace(reading, synonyms=_in_their_language(events[0], reading))
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
+    user_frame, circle, more = friends_within(user_frame, frame, reading.user_columns)
+    ties, gone = _relation(friends, "friends", reading)
+    findings += [*more, *gone]
     findings += [*item_findings, *user_findings]
     for table, given in (("interactions", events), ("items", items), ("users", users)):
         findings += [] if given is None else _doubled(given, table)
@@ -161,11 +165,8 @@ def tables_of(
         users=user_frame,
         name=name,
         findings=findings,
-        relations=Relations.of(
-            *(
-                _relation(raw, table, reading)
-                for raw, table in ((friends, "friends"), (searches, "searches"))
-            )
+        relations=Relations.of(ties, _relation(searches, "searches", reading)[0]).then(
+            Relations.of(circle)
         ),
         kinds=reading.kinds,
     )
@@ -240,14 +241,17 @@ def _are_searches(raw: RawTable, reading: Reading) -> bool:
     return False
 
 
-def _relation(raw: RawTable | None, table: str, reading: Reading) -> pl.DataFrame | None:
+def _relation(
+    raw: RawTable | None, table: str, reading: Reading
+) -> tuple[pl.DataFrame | None, list[Finding]]:
     if raw is None:
-        return None
+        return None, []
     frame, place, _ = raw
     mapping = {c: n for c, n in reading.columns.items() if n in frame.columns}
     frame = frame.rename(rename(frame.columns, table, place.name, mapping, reading.synonyms))
     ids = [c for c in ("user_id", "friend_id") if c in frame.columns]
-    return frame.with_columns(id_text(frame[c]) for c in ids)
+    frame = frame.with_columns(id_text(frame[c]) for c in ids)
+    return without_no_ties(frame, place.name) if table == "friends" else (frame, [])
 
 
 def _events(

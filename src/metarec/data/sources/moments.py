@@ -49,6 +49,8 @@ MONTHS = (
 """A month of a year."""
 _OF_MONTHS = re.compile(r"(month|yearmonth|monthyear|period|yyyymm|月份|年月|月)$")
 """Names of columns of months, as `plain` has them."""
+_BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
+"""What a time of day is of that a single day may lack."""
 SECONDS = (946_684_800.0, 2_524_608_000.0)
 """From 2000 to 2050, in seconds since 1970."""
 _LOGGED = re.compile(
@@ -82,6 +84,8 @@ def with_moment(
     days = [c for c in free if _all_are(frame[c], DAY)]
     called = {c: named.get(c, c) for c in free}
     pairs = [(d, c) for d in days for c in clocks if _about(called[d]) == _about(called[c])]
+    if not pairs and len(days) == 1:  # `ClassDate`, `StartTime`
+        pairs = [(days[0], c) for c in clocks if _about(called[c]) in _BEGINNINGS]
     if len(pairs) == 1 and ("timestamp" not in frame.columns or "timestamp" in pairs[0]):
         day, clock = pairs[0]
         both = pl.concat_str(_text(day), _text(clock), separator=" ").alias("timestamp")
