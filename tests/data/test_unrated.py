@@ -48,7 +48,8 @@ def test_a_zero_stays_a_rating_without_such_a_sign(tmp_path: Path) -> None:
         [*READ, ("to-read", "3", "")],  # what is wished for is rated
         [("a", rating, "2024-01-05") for _, rating, _ in READ],
     ):
-        ratings, _, found = read(tmp_path, rows, "edition,rating,day of print")  # type: ignore[arg-type]
+        names = "edition,rating,day of print"
+        ratings, _, found = read(tmp_path, rows, names)  # type: ignore[arg-type]
         is_told = any("are read as no rating" in f.why for f in found)
         assert 0.0 in ratings and not is_told, rows
 
