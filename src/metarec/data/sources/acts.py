@@ -16,7 +16,7 @@ from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
 from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing
-from metarec.data.sources.beside import beside_others
+from metarec.data.sources.beside import beside_others, codes_of_acts
 from metarec.data.sources.ended import with_ended
 from metarec.data.sources.flat import is_of_one
 from metarec.data.sources.outcomes import doubtful, outcomes_of, with_outcomes
@@ -168,7 +168,8 @@ def _said(
             return _unrated_by(frame, column, place)
         why = f"column {column!r} of {place} was read as kind: it says {_listed(found[column])}"
         return frame.rename({column: "kind"}), [_noted(why)]
-    return frame, [
+    coded = [] if "value" in frame.columns or found else codes_of_acts(frame, free, place)
+    return frame, coded + [
         _noted(
             f"column {column!r} of {place} says {_listed(names)} and is kept as context; if it is "
             f"what was done, say so in a TOML file (columns = {{ kind = {column!r} }})"

@@ -58,6 +58,11 @@ _LOGGED = re.compile(
     re.IGNORECASE,
 )
 """Names of dates at which a program wrote or moved a row."""
+_OF_DAYS = re.compile(
+    r"(datum|tag|uhrzeit|zeit|jour|heure|dia|día|fecha|hora|data|giorno|ora|tarih|saat|дата|время|"
+    r"日付|時刻|時間|日|날짜|시간|시각)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
+)
+"""What days and times of day are called in further languages, as `plain` has it."""
 LOOKED_AT = 1000
 """Different cells by which it is known whether a column holds dates."""
 _A_NUMBER = re.compile(
@@ -80,9 +85,10 @@ def with_moment(
     others = [c for c in frame.columns if c not in (*own, *context)]
     free = [c for c in others if names_a_moment(c) and not names_another_date(c)]
     free = [c for c in free if not names_a_duration(c)]
-    clocks = [c for c in free if _all_are(frame[c], CLOCK)]
-    days = [c for c in free if _all_are(frame[c], DAY)]
-    called = {c: named.get(c, c) for c in free}
+    called = {c: named.get(c, c) for c in others}
+    asked = [c for c in others if c in free or _OF_DAYS.search(plain(called[c]))]
+    clocks = [c for c in asked if _all_are(frame[c], CLOCK)]
+    days = [c for c in asked if _all_are(frame[c], DAY)]
     pairs = [(d, c) for d in days for c in clocks if _about(called[d]) == _about(called[c])]
     if not pairs and len(days) == 1:  # `ClassDate`, `StartTime`
         pairs = [(days[0], c) for c in clocks if _about(called[c]) in _BEGINNINGS]
@@ -236,7 +242,8 @@ def _belongs_to(frame: pl.DataFrame, key: str, name: str) -> bool:
 
 def _about(name: str) -> str:
     """A name without what says that it is a time: `order` of `order_date` and `order_time`."""
-    return re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
+    bare = re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
+    return _OF_DAYS.sub("", bare)
 
 
 def _all_are(column: pl.Series, pattern: str) -> bool:
