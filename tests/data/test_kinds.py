@@ -241,3 +241,31 @@ def test_kinds_of_ones_own_reach_the_events() -> None:
     assert dict(acts.select("kind", "sign").iter_rows()) == {"zap": -1, "view": 1}
     kept = data.with_interactions(data.interactions.frame)
     assert kept.interactions.kinds == data.interactions.kinds
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("offre refusée", "negative"),
+        ("Anzeige gemeldet", "negative"),
+        ("Artikel gekauft", "positive"),
+        ("compra cancelada", "negative"),
+        ("retiré du panier", "negative"),
+        ("producto visto", "positive"),
+        ("denunciada", "negative"),
+        ("af_add_to_cart", "positive"),
+        ("like_sent", "positive"),
+        ("保存取消", "undo"),
+        ("取消赞", "undo"),
+        ("view_item_list", "neutral"),
+        ("to-read", "positive"),
+    ],
+)
+def test_acts_in_several_words_and_both_genders(name: str, sign: str) -> None:
+    assert Kinds.default().known(name) and Kinds.default().of(name).sign == sign
+
+
+def test_a_negation_in_another_language_is_no_known_kind() -> None:
+    for name in ("nicht gekauft", "no comprado", "añadido a favoritos"):
+        assert not Kinds.default().known(name)
+    assert Kinds.default().of("to-read").strength > Kinds.default().of("read").strength

@@ -196,7 +196,7 @@ def test_of_several_dates_that_of_the_event_is_stated_in_all_rows(tmp_path: Path
     assert first == datetime(2024, 2, 10, tzinfo=UTC).timestamp()
     assert any("it alone is stated in all rows" in f.why for f in found)
     data, found = one_file(tmp_path, names.replace("Read", "Paid") + "\n".join(
-        row.replace(",,", ",2024-03-09,") for row in rows) + "\n")  # fmt: skip
+        row.replace(",,", ",2024-02-12,") for row in rows) + "\n")  # fmt: skip
     assert not data.interactions.has_time
     assert any("none of them is taken" in f.why and "lead_time" not in f.why for f in found)
 

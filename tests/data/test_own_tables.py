@@ -99,7 +99,7 @@ def test_the_time_of_something_else_stays_with_it() -> None:
 
 
 def test_several_times_of_which_none_is_taken_are_named() -> None:
-    table = dated("2023-01-31", "2023-02-01", shipped_at=["2023-02-02", "2023-02-03"])
+    table = dated("2023-01-31", "2023-02-01", shipped_at=["2023-02-02", "2023-01-30"])
     data, found = read(table.rename({"time": "packed_at"}))
     assert not data.interactions.has_time
     assert "'packed_at', 'shipped_at'" in found[0].why and "columns = { timestamp" in found[0].why

@@ -84,6 +84,12 @@ def test_what_may_not_be_shown_is_not_and_nothing_twice(model: Recommender, how:
         assert (slate.propensity > 0).all()
 
 
+def test_a_slate_of_fewer_items_than_reserved_places_keeps_its_length(model: Recommender) -> None:
+    few = ["i1", "i2", "new tent", "new drum"]
+    for slate in model.recommend([Request(history=["i3"], allow=few)] * 30, k=20, cold_share=0.5):
+        assert sorted(slate.item_ids) == sorted(few)
+
+
 def test_without_cold_items_nothing_is_reserved(model: Recommender) -> None:
     cold = model.vocabulary.names(model.cold_items.tolist())
     assert {f"new {topic}" for topic in TOPICS} < set(cold)

@@ -62,6 +62,13 @@ def test_an_empty_slate_says_why(model: Recommender) -> None:
     assert slate.item_ids and slate.notes == []
 
 
+def test_a_slate_says_how_many_events_are_known(model: Recommender) -> None:
+    one, two, *_ = model.vocabulary.ids
+    history = [(one, 5.0), "unheard", (two, 1.0), (one, 4.0)]
+    known = [slate.n_known for slate in model.recommend([Request(), Request(history=history)])]
+    assert known == [0, 2]
+
+
 def test_each_stage_adds_to_what_came_down(model: Recommender, requests: list[Request]) -> None:
     options = SlateOptions(k=4, filter="year > 1984")
     scored = score(model, requests)

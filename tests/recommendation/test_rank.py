@@ -26,6 +26,16 @@ def test_constant_scores_are_ordered_by_chance() -> None:
     assert counts.max() < 140
 
 
+def test_without_chance_an_item_has_one_lot_whatever_is_beside_it() -> None:
+    scores = np.where(np.arange(40) % 4, 1.0, 2.0)
+    whole, _ = rank(np.tile(scores, (3, 1)), 30, None)
+    assert whole.tolist() == [whole[0].tolist()] * 3
+    assert whole[0].tolist() != sorted(whole[0], key=lambda item: (-scores[item], item))
+    some = np.arange(0, 40, 3)
+    found, _ = rank(scores[some], 9, None, some)
+    assert some[found[0]].tolist() == [item for item in whole[0] if item in some][:9]
+
+
 def test_ties_across_the_border_are_drawn_and_better_items_stay() -> None:
     scores = np.tile(np.array([5.0, 1.0, 1.0, 1.0, 1.0, 0.0]), (400, 1))
     indexes, _ = rank(scores, 3, np.random.default_rng(1))

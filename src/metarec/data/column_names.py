@@ -18,6 +18,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "household_id",
         "reviewer_id",
         "account_id",
+        "subject_id",
         *"用户 用户id 用户编号 用户名 客户 客户id 客户号 客户编号".split(),
         *"会员 会员id 会员号 会员编号".split(),
         *"学员 学员编号 学号 读者 读者编号 患者编号".split(),
@@ -123,6 +124,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "to_user",
         "to_user_id",
         "target_user_id",
+        *"user_b user_b_id friend_user_id following_id followed_id followee".split(),
         "followee_id",
         "contact_id",
         *"好友 好友id 好友编号 好友用户id 朋友 朋友id 朋友编号".split(),
@@ -149,7 +151,7 @@ USER_NOUNS = tuple(
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
     "borrower cardholder visitor participant person account profile cust "
-    "rider reviewer patron athlete respondent backer bidder".split()
+    "rider reviewer patron athlete respondent backer bidder swiper rater voter".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -159,13 +161,15 @@ ITEM_NOUNS = tuple(
     "shipment freight parcel job vacancy offer fund stock security instrument artist album "
     "podcast episode content document material module program programme tour flight train room "
     "vehicle car part service creative campaign ad banner anime manga beer wine "
-    "workshop webinar clinic lane meal".split()
+    "workshop webinar clinic lane meal feature concept swipee ratee".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(
     "用户 客户 顾客 会员 学员 学生 读者 患者 病人 买家 司机 骑手 "
     "乘客 旅客 游客 观众 听众 玩家 员工 求职者 候选人 居民 业主 "
-    "投资者 投资人 持卡人 粉丝 访客 账户 账号".split()
+    "投资者 投资人 持卡人 粉丝 访客 账户 账号 "
+    "回答者 评论者 评价者 评价人 下单人 购买人 购买者 使用者 消费者 参与者 受访者 "
+    "填写人 答题人".split()
 )
 """What users are called in Chinese."""
 CHINESE_ITEM_NOUNS = tuple(
@@ -173,7 +177,7 @@ CHINESE_ITEM_NOUNS = tuple(
     "剧集 歌曲 音乐 专辑 歌手 播客 图书 书籍 商户 商家 店铺 门店 店 "
     "餐厅 饭店 酒店 民宿 房源 景点 景区 地点 场所 场馆 药品 药物 "
     "菜品 菜谱 食谱 菜 书 职位 岗位 基金 股票 理财产品 游戏 应用 "
-    "新闻 资讯 节目 货源 货物 运单 航班 车型 套餐 优惠券 广告 项目".split()
+    "新闻 资讯 节目 货源 货物 运单 航班 车型 套餐 优惠券 广告 项目 微博 动态 直播间".split()
 )
 """What items are called in Chinese."""
 _COUNTED_WITHIN = ("track", "episode", "lesson", "module", "place", "content", "post", "stock")
@@ -233,17 +237,10 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         "account",
         *_chinese(CHINESE_USER_NOUNS, _CHINESE_IDS),
         *CHINESE_USER_NOUNS,
-        *"username user_name user_full_name login user_pseudo_id distinct_id".split(),
-        *"email email_address e_mail 邮箱".split(),
-        *(f"{noun}_email" for noun in USER_NOUNS),
-        *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
-        *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
-        "买家会员名",
-        *itertools.chain(*STAND_INS.values()),
     ),
     "item_id": (
         "lineitem_sku",
-        *"product_sku item_sku article_sku".split(),
+        *"product_sku item_sku article_sku ean gtin upc".split(),
         "isin",
         *_keys(ITEM_NOUNS),
         "symbol",
@@ -265,6 +262,24 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
     ),
 }
 """Further names, where no better one is there."""
+AT_LAST = {
+    "user_id": (
+        *"username user_name user_full_name login user_pseudo_id distinct_id".split(),
+        *"email email_address e_mail 邮箱".split(),
+        *(f"{noun}_email" for noun in USER_NOUNS),
+        *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
+        *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
+        *"买家会员名 prolific_pid participant_pid loyalty_card card_number".split(),
+        *"nhs_number mrn medical_record_number anon_id".split(),
+        *itertools.chain(*STAND_INS.values()),
+    )
+}
+"""Names where none is there in any language: by what else users are known."""
+FIRST_FRIEND = (
+    *"from_user from_user_id source_user_id user1 user_id_1 user1_id user_a user_a_id".split(),
+    *"follower_id follower requester_id 关注者 关注者id 粉丝id".split(),
+)
+"""What the one of two friends is called, in a table of friends alone."""
 MATRIX = 8
 """Columns from which on a table without ids of items may have one for each item."""
 NEEDED = {
@@ -351,7 +366,7 @@ def plain(name: str) -> str:
 
 AT_HOME = {
     plain(name)
-    for names in itertools.chain(SYNONYMS.values(), LESS_LIKELY.values())
+    for names in itertools.chain(SYNONYMS.values(), LESS_LIKELY.values(), AT_LAST.values())
     for name in names
 }
 """English and Chinese names, which tell no further language."""

@@ -8,8 +8,10 @@ from typing import Any
 
 from metarec.data.column_names import (
     AT_HOME,
+    AT_LAST,
     CANONICAL,
     CHINESE_NAME_ENDINGS,
+    FIRST_FRIEND,
     LESS_LIKELY,
     MAPPED,
     MATRIX,
@@ -109,12 +111,15 @@ def _by_synonyms(
         known = (
             *synonyms.get(name, ()),
             *SYNONYMS.get(name, ()),
-            *(("id", "编号") if is_own else ()),
+            *(("id", "编号", "code") if is_own else ()),
+            *(FIRST_FRIEND if (table, name) == ("friends", "user_id") else ()),
             *LESS_LIKELY.get(name, ()),
             *further_names.get(name, ()),
+            *AT_LAST.get(name, ()),
             name,
         )
         taken = {*mapping.values(), *names, *CANONICAL[table]}
+        taken |= {*synonyms.get("title", ())} if name == "kind" else set()  # `event_name`
         found = (by_plain.get(plain(synonym)) for synonym in known)
         column = next((c for c in found if c is not None and c not in taken), None)
         if column is None:
@@ -294,7 +299,9 @@ def _guesses(
     return _known_by_title(columns, table, mapping, synonyms) | found
 
 
-_ITEMS_AT_LAST = frozenset("url pageurl page uristem projectid channelid eventcontext".split())
+_ITEMS_AT_LAST = frozenset(
+    "url pageurl page clickurl classname uristem projectid channelid eventcontext".split()
+)
 """What items are called where no column is called like one, as `plain` has it."""
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metarec.data.parsing import as_numbers, holds, nothing
+from metarec.data.parsing import as_numbers, holds, in_our_digits, nothing
 
 FIRST_SENTINEL = 13_569_465_600.0
 """2400 in seconds since 1970: a date from here on stands for "never", as does one up to 1900."""
@@ -30,11 +30,20 @@ def as_seconds(column: pl.Series, time_format: str | None = None) -> pl.Series:
         return _without_sentinels(moments.dt.epoch("us").cast(pl.Float64) / 1e6)
     if time_format is not None:
         return _without_sentinels(_by_format(nothing(column.cast(pl.Utf8)), time_format))
-    text = nothing(column)
+    text = _bare(nothing(column))
     numbers = _numeric_times(as_numbers(text))
     if column.dtype != pl.Utf8 or numbers.null_count() == text.null_count():
         return numbers
     return numbers.fill_null(_without_sentinels(_iso_seconds(text)))
+
+
+def _bare(column: pl.Series) -> pl.Series:
+    """Milliseconds without what .NET writes around them, `/Date(1709640283000)/`, and digits of
+    other scripts as ours.
+    """
+    if column.dtype != pl.Utf8 or not holds(column, r"^\\?/Date\(|[^ -~]").any():
+        return column
+    return in_our_digits(column).str.replace(r"^\\?/Date\((-?\d+)(?:[+-]\d{4})?\)\\?/$", "$1")
 
 
 def written_as_days(column: pl.Series) -> bool:
@@ -184,11 +193,23 @@ _ZONES = {"CET": "+01:00", "CEST": "+02:00", "EST": "-05:00", "EDT": "-04:00", "
 _ZONES |= {"PDT": "-07:00", "JST": "+09:00", "KST": "+09:00", "MSK": "+03:00"}
 """Short names of zones that are of one zone only."""
 _MONTH = r"([A-Za-z]{3})[a-z]*\.?"
-_DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
-_SPELLINGS: tuple[tuple[str, str], ...] = (
+_DAY = r"(\d{1,2})(?:st|nd|rd|th|\.)?"
+_OF_DIGITS: tuple[tuple[str, str], ...] = (
     (r"\s*([zZ]|UTC|GMT)$", "+00:00"),
     (r"(\d)\s+([+-]\d\d:?\d\d)$", "$1$2"),
     (r"^(\d{1,2})[/-](\d{4})$", "$2-$1"),
+    (r"^(\d{4}):(\d\d):(\d\d)\s", "$1-$2-$3 "),
+)
+_SPELLINGS: tuple[tuple[str, str], ...] = (
+    (r"\s*\([\pL ]+\)$", ""),
+    (r"\s*(?:UTC|GMT)([+-]\d\d:?\d\d)$", "$1"),
+    (r"\s*(?:Uhr|hrs?|h)\.?$", ""),
+    (r"\s+(?:at|de|um|à|alle|kl\.?)\s+", " "),
+    (r"\s+(?:de|of)\s+", " "),
+    (r"^(\d{1,2}-[A-Za-z]{3})-([0-6]\d)\b", "$1-20$2"),
+    (r"^(\d{1,2}-[A-Za-z]{3})-([7-9]\d)\b", "$1-19$2"),
+    (r"\s(\d{1,2})\.(\d\d)\.(\d\d)(?:\.\d+)?", " $1:$2:$3"),
+    *_OF_DIGITS,
     (r"\s*\[[\w/+-]+\]$", ""),
     *((rf"\s+{zone}$", offset) for zone, offset in _ZONES.items()),
     (r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?,?\s+", ""),
@@ -210,14 +231,39 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"(\d)\s*([AaPp])\.?[Mm]\.?$", "$1 ${2}M"),
 )
 """Spellings of dates and what they are written as before they are read."""
+_MONTHS = {
+    **dict.fromkeys(("jän", "ene", "gen"), "Jan"),
+    **dict.fromkeys(("fév", "fev"), "Feb"),
+    **dict.fromkeys(("mär", "mrz", "maa"), "Mar"),
+    **dict.fromkeys(("avr", "abr"), "Apr"),
+    **dict.fromkeys(("mai", "mag", "mei"), "May"),
+    **dict.fromkeys(("juin", "giu"), "Jun"),
+    **dict.fromkeys(("juil", "lug"), "Jul"),
+    **dict.fromkeys(("aoû", "aou", "ago"), "Aug"),
+    "set": "Sep",
+    **dict.fromkeys(("out", "okt", "ott"), "Oct"),
+    **dict.fromkeys(("dez", "déc", "dic"), "Dec"),
+}
+"""Beginnings of names of months in other languages of Europe that English names do not have."""
 
 
 def _plain_dates(column: pl.Series) -> pl.Series:
     """Dates without names of days and zones in brackets, with a `T` before the time of day."""
     text = column.str.strip_chars()
-    for found, instead in _SPELLINGS if holds(text, r"[^\d:.+TZ /-]").any() else _SPELLINGS[:3]:
+    is_spelled = bool(holds(text, r"[^\d:.+TZ /-]").any())
+    text = _with_months(text) if is_spelled else text
+    for found, instead in _SPELLINGS if is_spelled else _OF_DIGITS:
         text = text.str.replace(found, instead)
     return text.str.strip_chars_end().str.replace_all(r",?\s+", "T")
+
+
+def _with_months(text: pl.Series) -> pl.Series:
+    """Dates with English names of months."""
+    if not holds(text, rf"(?i)\b({'|'.join(_MONTHS)})").any():
+        return text
+    for start, english in _MONTHS.items():
+        text = text.str.replace(rf"(?i)\b{start}\pL*", english)
+    return text
 
 
 def _iso_seconds(column: pl.Series) -> pl.Series:

@@ -36,6 +36,7 @@ from metarec.data.sources.files import read_table
 from metarec.data.sources.flat import LOOKED_AT
 from metarec.data.sources.folder import Reading, read_sides
 from metarec.data.sources.grades import with_grades
+from metarec.data.sources.likely import likely_ids
 from metarec.data.sources.parts import Joined
 from metarec.data.sources.roles import Files, files_of
 from metarec.data.sources.shown import of_impressions
@@ -190,10 +191,11 @@ def _lazy(
         names = scan.collect_schema().names()
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
-    renames, guessed = renamed(names, "interactions", path.name)
+    likely, told = likely_ids(scan.head(LOOKED_AT).collect(), path.name, {}, {})
+    renames, guessed = renamed(names, "interactions", path.name, None, likely)
     scan = scan.rename(renames)
     rated, grades = _rated(scan, path.name, names)
-    return scan.rename(rated), place, [*findings, *guessed, *grades]
+    return scan.rename(rated), place, [*findings, *told, *guessed, *grades]
 
 
 def _rated(

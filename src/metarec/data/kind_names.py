@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
+from metarec.data.languages import all_called
+
 _IRREGULAR = {
     "bought": "buy",
     "hid": "hide",
@@ -46,11 +48,16 @@ _OBJECTS = frozenset(
     "film post article page content ad listing job load fund offer recommendation suggestion "
     "candidate game app recipe deal story photo image place restaurant hotel shop store user "
     "customer client member anonymous user event action act type the a an this my by from in on of "
-    "partial full new first web mobile goods abuse patient".split()
+    "hold booking reservation appointment subscription enrolment enrollment registration "
+    "partial full new first web mobile goods abuse patient sent to af fb ecommerce "
+    "gesendet verschickt envoyé enviado enviada inviato kauf bestellung buchung warenkorb "
+    "achat commande panier réservation compra pedido carrito carrinho acquisto ordine carrello "
+    "der die das den dem zum zur in im auf aus le la les un une du de des au aux el los las una al "
+    "del il lo o os em".split()
 )
 """Words that say what an act is on or who acts, not what it is."""
 _BEFORE = "已 用户 商品 主动 申请 发起 立即 确认 马上 一键".split()
-_AFTER = "了 过 商品 行为 操作 成功".split()
+_AFTER = "了 过 商品 行为 操作 成功 済み 済 した する 投稿 ボタン 함 하기 됨".split()
 """What may stand before and after a Chinese verb."""
 
 
@@ -91,7 +98,8 @@ def words_of(name: str) -> list[str]:
 
 
 def _is_object(word: str) -> bool:
-    return word in _OBJECTS or word.removesuffix("s") in _OBJECTS
+    bare = word.removesuffix("s")
+    return word in _OBJECTS or bare in _OBJECTS or not {word, bare}.isdisjoint(all_called("items"))
 
 
 def _stems(word: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from metarec.data.errors import BadInput
 from metarec.data.kind_names import forms, plain_kind
-from metarec.data.languages import acts
+from metarec.data.languages import acts, genders
 
 Sign = Literal["positive", "negative", "neutral", "undo", "search"]
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -57,13 +57,19 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         0.1: ("hover peek", ""),
         0.2: (
             "view pageview page_view item_view product_view detail_view view_item open preview "
-            "browse visit_page pv view_content 浏览 查看 打开 预览 访问",
+            "browse visit_page pv view_content view_cart 浏览 查看 打开 预览 访问",
             "",
         ),
-        0.3: ("click tap play start read click_item 点击 播放 阅读", ""),
+        0.3: (
+            "click tap play start read click_item select_item select_content select_promotion "
+            "点击 播放 阅读",
+            "",
+        ),
         0.4: ("listen stream scrobble 收听 听", ""),
         0.5: (
             "watch watchlist wishlist add_to_wishlist wish save bookmark collect download "
+            "to_read want_to_read to_watch want_to_watch plan_to_watch plan_to_read want_to_play "
+            "想读 想看 想听 想玩 "
             "收藏 收藏夹 加入收藏 加入收藏夹 心愿单 加入心愿单 想要 下载 观看 看",
             "",
         ),
@@ -75,15 +81,15 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         0.8: (
             "favorite favourite fav follow subscribe enrol "
-            "enroll register activate apply log begin_checkout signup contact inquiry enquiry "
-            "试用 咨询 "
+            "enroll register renew activate apply log begin_checkout signup contact inquiry "
+            "enquiry message add_payment_info add_shipping_info 试用 咨询 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
             "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
             "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
         ),
         0.9: (
             "",
-            "love superlike comment reply accept interview check_in checkin "
+            "love superlike match comment reply accept interview check_in checkin "
             "❤ ♥ 😍 🥰 😘 💖 💕 💯 🔥 ⭐ 🌟 "
             "评论 回复 接受 接单 签到",
         ),
@@ -92,7 +98,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "purchase buy order transaction checkout paid pay payment sale reorder rebuy rent "
             "borrow loan share reshare repost retweet complete completion "
             "finish certificate deliver delivered delivery play_complete watch_complete hire "
-            "prescribe administer dispense attend participate join 参加 参与 "
+            "prescribe administer dispense attend participate join charge 参加 参与 做 烹饪 "
             "book booking reserve reservation visit visited cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "
             "下单 支付 付款 成交 订单 交易 复购 买入 申购 认购 定投 "
@@ -129,8 +135,9 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
     "neutral": {
         0.05: (
             "impression impressions seen exposure exposed shown show displayed served abandon fail "
+            "give_back dividend "
             "😢 😭 😐 🤔 "
-            "曝光 展示 展现 弃购 放弃 中评",
+            "view_item_list view_list view_promotion list_view 曝光 展示 展现 弃购 放弃 中评",
             "",
         )
     },
@@ -138,7 +145,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         1.0: (
             "undo unlike undislike unbookmark unfavorite unfavourite unsave unhide unblock "
             "un_upvote undo_like undo_dislike undo_hide undo_save undo_follow remove_like "
-            "remove_dislike unstar unpin 撤销 取消点赞 取消收藏 取消踩 取消屏蔽",
+            "remove_dislike unstar unpin 撤销 取消点赞 取消赞 取消喜欢 取消收藏 取消踩 取消点踩 "
+            "取消屏蔽",
             "",
         )
     },
@@ -221,7 +229,12 @@ class Kinds:
 @cache
 def _default() -> Kinds:
     at_home = _at_home()
-    further = {plain_kind(n): at_home[kind] for kind, ns in acts().items() for n in ns}
+    further = {
+        plain_kind(form): at_home[kind]
+        for kind, names in acts().items()
+        for name in names
+        for form in genders(name)
+    }
     return Kinds({**further, **at_home})
 
 

@@ -65,9 +65,32 @@ def acts() -> Mapping[str, Sequence[str]]:
 
 
 @cache
+def points_of() -> Mapping[str, float]:
+    """Points of five by what users thought in words, in small letters."""
+    said = _file()["points"]
+    return {word.replace("_", " "): float(n) for n, words in said.items() for word in words}
+
+
+@cache
 def act_of() -> Mapping[str, str]:
     """Kinds by what they are called, as `plain` has it."""
-    return {plain(word): kind for kind, words in acts().items() for word in words}
+    said = acts().items()
+    return {plain(f): kind for kind, words in said for word in words for f in genders(word)}
+
+
+@cache
+def done_states() -> frozenset[str]:
+    """States of an act that was done, or is under way, as `plain` has them."""
+    return frozenset(map(plain, _file()["done_states"]))
+
+
+def genders(word: str) -> tuple[str, ...]:
+    """A participle in the masculine and the feminine: `refusé` and `refusée`, `visto` and `vista`;
+    other words as they are.
+    """
+    if word.endswith("é"):
+        return word, f"{word}e"
+    return (word, f"{word[:-1]}a") if word.endswith(("do", "to", "so")) else (word,)
 
 
 def is_best_lowest(name: str, language: str | None) -> bool:

@@ -69,10 +69,10 @@ BLANK = (
 )
 """What nobody sees at the ends of a cell, zero-width characters included."""
 WIDE = {
-    wide: plain
-    for wide, plain in zip("０１２３４５６７８９．，－＋−", "0123456789.,-+-", strict=True)
+    **{chr(ord(zero) + n): str(n) for zero in "０٠۰०০๐" for n in range(10)},
+    **dict(zip("．，－＋−٫٬", ".,-+-.,", strict=True)),
 }
-"""Digits and signs as other keyboards and programs write them."""
+"""Digits and signs as other keyboards, scripts and programs write them."""
 YES_NO = {
     "true": "false",
     "yes": "no",
@@ -91,6 +91,7 @@ YES_NO = {
     "sim": "não",
     "tak": "nie",
     "да": "нет",
+    "on": "off",
     "はい": "いいえ",
     "예": "아니요",
     "✓": "✗",
@@ -99,7 +100,8 @@ YES_NO = {
 }
 """Words for true and their contraries, in lower case."""
 
-THOUSANDS_COMMA = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
+THOUSANDS_COMMA = r"^[+-]?(\d{1,3}(,\d{3})+|\d{1,2}(,\d\d)+,\d{3})(\.\d+)?$"
+"""Of thousands, or as in India of hundreds from a thousand on: `1,23,456`."""
 THOUSANDS_DOT = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"
 THOUSANDS_SPACE = r"^[+-]?\d{1,3}([ \u00a0\u202f'’]\d{3})+([.,]\d+)?$"
 EUROPEAN = r"^[+-]?\d{1,3}(\.\d{3})+,\d+$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
@@ -135,9 +137,16 @@ def as_numbers(column: pl.Series) -> pl.Series:
 
 
 def _signed(text: pl.Series) -> pl.Series:
-    """Numbers below 0 as books and spreadsheets write them, `(3)`, `3-` and `−3`, as `-3`."""
-    text = text.str.replace_many(list(WIDE), list(WIDE.values()))
+    """Numbers below 0 as books and spreadsheets write them, `(3)`, `3-` and `−3`, as `-3`; whole
+    amounts, `249,-`, with their cents.
+    """
+    text = in_our_digits(text).str.replace(r"(\d),[-–—]$", "$1,00")
     return text.str.replace(r"^\(([\d.,]+)\)$", "-$1").str.replace(r"^([\d.,]*\d[\d.,]*)-$", "-$1")
+
+
+def in_our_digits(text: pl.Series) -> pl.Series:
+    """Text with digits of other scripts as `0` to `9`."""
+    return text.str.replace_many(list(WIDE), list(WIDE.values()))
 
 
 def holds(text: pl.Series, pattern: str) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,30 +87,81 @@ POINT = r"(?i)^(?:SRID=\d+;)?\s*POINT(?: ?Z)?\s*\(\s*([+-]?[\d.]+)\s+([+-]?[\d.]
 """A point as databases of maps write it, longitude first."""
 
 
+PAIR = r"^[\[(]?\s*([+-]?\d{1,3}\.\d+)\s*[,;|\s]\s*([+-]?\d{1,3}\.\d+)\s*[\])]?$"
+"""Two degrees in one cell: `52.5, 13.4`."""
+_OF_PAIRS = re.compile(
+    r"loc|coord|lat|lng|lon|geo|gps|point|posit|place|map|地|位置|坐标|经纬", re.I
+)
+"""Names of columns of such."""
+_LONGITUDE_FIRST = re.compile(r"(lng|lon|long|longitude)_?(lat)|经纬|geometry|geojson", re.I)
+"""Of these, the names that say the longitude is first."""
+
+
 def with_points(frame: pl.DataFrame, table: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """A table whose one column of points, `POINT(13.4 52.5)`, is degrees, where it has none."""
+    """A table whose one column of points, `POINT(13.4 52.5)`, or of pairs of degrees,
+    `52.5,13.4`, is degrees, where it has none.
+    """
     if LATITUDE in frame.columns or LONGITUDE in frame.columns:
         return frame, []
-    texts = [name for name, dtype in frame.schema.items() if dtype == pl.Utf8]
-    found = {name: degrees for name in texts if (degrees := _points(frame[name])) is not None}
+    found = {c: degrees for c in frame.columns if (degrees := _points(frame[c])) is not None}
     if len(found) != 1:
         return frame, []
     ((name, degrees),) = found.items()
-    why = f"points of column {name!r} of {place} were read as longitude and latitude"
+    first, second = degrees.columns
+    why = f"points of column {name!r} of {place} were read as {first} and {second}"
     note = _found("changed", frame.height - frame[name].null_count(), why, table)
     return frame.drop(name).hstack(degrees), [note]
 
 
 def _points(column: pl.Series) -> pl.DataFrame | None:
-    """Degrees of a column of points; None where some cell is none, or they are no degrees."""
-    stated = column.drop_nulls()
-    if not len(stated) or not stated.head(100).str.contains(POINT).all():
+    """Degrees of a column of points or pairs, in their order; None where some cell is none, or
+    they are no degrees.
+    """
+    order = (LONGITUDE, LATITUDE)
+    if isinstance(column.dtype, pl.List) and column.dtype.inner == pl.Float64:  # of GeoJSON
+        if "coord" not in column.name.lower() or not (column.list.len() == 2).all():
+            return None
+        parts = [column.list.get(n) for n in (0, 1)]
+    elif column.dtype == pl.Utf8:
+        stated = column.drop_nulls()
+        is_pair = _OF_PAIRS.search(column.name) is not None
+        forms = (POINT, PAIR) if is_pair else (POINT,)
+        tried = stated.head(100)
+        form = next((f for f in forms if len(tried) and tried.str.contains(f).all()), None)
+        if form is None:
+            return None
+        parts = [column.str.extract(form, n).cast(pl.Float64, strict=False) for n in (1, 2)]
+        if form == PAIR and not _LONGITUDE_FIRST.search(column.name):
+            order = (LONGITUDE, LATITUDE) if (parts[0].abs() > 90).any() else (LATITUDE, LONGITUDE)
+    else:
         return None
-    parts = [column.str.extract(POINT, n).cast(pl.Float64, strict=False) for n in (1, 2)]
-    lon, lat = parts
-    is_all = lon.null_count() == lat.null_count() == column.null_count()
-    is_all = is_all and bool((lon.abs() <= 180).all()) and bool((lat.abs() <= 90).all())
-    return pl.DataFrame({LONGITUDE: lon, LATITUDE: lat}) if is_all else None
+    degrees = pl.DataFrame(dict(zip(order, parts, strict=True)))
+    is_all = all(part.null_count() == column.null_count() for part in parts)
+    is_all = is_all and bool((degrees[LONGITUDE].abs() <= 180).all())
+    return degrees if is_all and bool((degrees[LATITUDE].abs() <= 90).all()) else None
+
+
+_DEGREES = (
+    r"^([+-]?\d{1,3}(?:[.,]\d+)?)\s*°?\s*"
+    r"(?:(\d{1,2}(?:[.,]\d+)?)\s*['’′]\s*)?(?:(\d{1,2}(?:[.,]\d+)?)\s*(?:[\"”″]|'')\s*)?$"
+)
+"""Degrees with minutes and seconds, without the side of the world."""
+
+
+def _in_degrees(column: pl.Series) -> pl.Series:
+    """Degrees as numbers, also of `52°30'36"N` and `13.4 W`; null where a cell is none."""
+    numbers = column.cast(pl.Float64, strict=False)
+    if column.dtype != pl.Utf8 or numbers.null_count() == column.null_count():
+        return numbers
+    text = column.str.strip_chars().str.to_uppercase()
+    side = text.str.extract(r"^([NSEWO])|([NSEWO])$", 0)
+    bare = text.str.replace(r"^[NSEWO]\s*|\s*[NSEWO]$", "")
+    parts = [bare.str.extract(_DEGREES, n).str.replace(",", ".") for n in (1, 2, 3)]
+    whole, minutes, seconds = (part.cast(pl.Float64, strict=False) for part in parts)
+    size = whole.abs() + minutes.fill_null(0.0) / 60 + seconds.fill_null(0.0) / 3600
+    is_below = side.is_in(["S", "W"]).fill_null(False) | parts[0].str.starts_with("-")
+    signs = pl.Series([-1.0]).zip_with(is_below.fill_null(False), pl.Series([1.0]))
+    return numbers.fill_null(size * signs)
 
 
 def checked_degrees(
@@ -120,7 +172,7 @@ def checked_degrees(
     """
     if LATITUDE not in frame.columns or LONGITUDE not in frame.columns:
         return frame, []
-    numbers = frame.select(pl.col(LATITUDE, LONGITUDE).cast(pl.Float64, strict=False))
+    numbers = pl.DataFrame([_in_degrees(frame[name]) for name in (LATITUDE, LONGITUDE)])
     lat, lon = numbers[LATITUDE].to_numpy(), numbers[LONGITUDE].to_numpy()
     given = ~np.isnan(lat) & ~np.isnan(lon)
     beyond = given & (np.abs(lat) > 90.0)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metarec.data.parsing import WIDE, as_numbers, nothing
+from metarec.data.parsing import as_numbers, in_our_digits, nothing
 
 CURRENCIES = (
     r"US\$|CA\$|A\$|HK\$|NT\$|R\$|[$€£¥￥₹₽₩₺₫฿]|"
@@ -18,6 +18,7 @@ UNITS = (
     r"hours?|s|secs?|seconds?|ms|d|days?|weeks?|wks?|months?|years?|yrs?|"
     r"kcal|cal|kJ|[kMGT]B|[kM]?W|"
     r"kWh|mAh|mmHg|bpm|mg/dL|mg/dl|mmol/L|°C|°F|km/h|mph|pages?|pcs?|pieces?|"
+    r"Sternen?|Stern|étoiles?|estrellas?|estrelas?|stell[ae]|звёзд[аы]?|звезд[аы]?|yıldız|"
     r"stars?|points?|pts|%|℃|元|块|美元|欧元|日元|"
     r"公斤|千克|斤|克|毫克|公里|千米|米|厘米|毫米|分钟|"
     r"小时|天|秒|周|个月|月|年|岁|升|毫升|人|个|件|次|页|星|分|颗星"
@@ -46,7 +47,7 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
     Args:
         is_rating: `4/5`, stars and Chinese digits are ratings.
     """
-    text = nothing(column).str.replace_many(list(WIDE), list(WIDE.values()))
+    text = in_our_digits(nothing(column))
     if is_rating and (rated := _rated(text)) is not None:
         return rated
     parts = text.str.extract_groups(CELL).struct.unnest()

@@ -16,6 +16,7 @@ from metarec.data.parsing import (
     as_truth,
     has_float_ids,
     id_text,
+    in_our_digits,
     nothing,
     odd_number,
 )
@@ -109,15 +110,15 @@ def _one_of_slashes(rows: Rows, ids: pl.Series, column: str) -> pl.Series:
 
 
 def _note_alike(rows: Rows, ids: pl.Series, column: str) -> None:
-    """Say that ids differ only in case, as addresses do that were typed."""
+    """Say that ids differ only in case or width, as addresses do that were typed."""
     each = pl.DataFrame({"id": ids.drop_nulls().unique().sort()})
-    plain = pl.col("id").str.to_lowercase().alias("plain")
+    plain = in_our_digits(each["id"].str.to_lowercase()).alias("plain")
     alike = each.with_columns(plain).filter(pl.col("plain").is_duplicated()).sort("plain", "id")
     if count := alike.height - alike["plain"].n_unique():
         why = (
-            f"{count:,} of {each.height:,} ids in {column} differ from another only in case "
-            f"({alike['id'][0]!r}, {alike['id'][1]!r}) and are kept apart; write them alike if "
-            f"they are one"
+            f"{count:,} of {each.height:,} ids in {column} differ from another only in case or "
+            f"width ({alike['id'][0]!r}, {alike['id'][1]!r}) and are kept apart; write them alike "
+            f"if they are one"
         )
         rows.note("alike_ids", why)
 
@@ -166,7 +167,7 @@ def _measured(rows: Rows, given: pl.Series, values: pl.Series) -> pl.Series:
     them are, or units differ.
     """
     found = measured(given, is_rating=True) if given.dtype == pl.Utf8 else None
-    if found is None or len(found[1]) > 1:
+    if found is None or len(found[1]) > 1 or found[0].null_count() > given.null_count():
         return values
     shown, read = given.drop_nulls()[0], float(found[0].drop_nulls()[0])
     rows.note("number_form", f"values such as {shown!r} were read as {read:.15g}")

@@ -27,6 +27,7 @@ def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> lis
     shown = _shown(ranking)
     columns = _columns(model, ranking, shown)
     names = model.vocabulary.names(shown.items.tolist())
+    n_known = (ranking.users.support.lengths + ranking.users.refused.lengths).tolist()
     slates = []
     for row, (start, end) in enumerate(
         zip(shown.offsets[:-1].tolist(), shown.offsets[1:].tolist(), strict=True)
@@ -35,6 +36,7 @@ def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> lis
             Slate(
                 item_ids=names[start:end],
                 model_version=model.version,
+                n_known=n_known[row],
                 notes=_notes(model, ranking, row, shown.items[start:end].tolist()),
                 **{name: column[start:end] for name, column in columns.items()},
             )

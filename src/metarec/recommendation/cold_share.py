@@ -14,7 +14,8 @@ import numpy as np
 
 from metarec.models.content import Content
 from metarec.recommendation.fitted import COLD_BELOW, FittedModel
-from metarec.recommendation.ranking import Ranking, SlateOptions
+from metarec.recommendation.ordering.top_k import rank
+from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions, named
 
 KNOWN = 2.0
 """Log-score that a cold item loses as 1 + its events grows by a factor e: a new item goes first."""
@@ -40,13 +41,11 @@ def reserve(
         cold = shown[model.n_events[shown] < COLD_BELOW]
     if not len(cold):
         return ranking
-    ordered = ranking.ordered
-    items, propensity = ordered.items.copy(), ordered.propensity.copy()
-    fits = cold_scores(model, ranking, cold)
     chances = reserved(options.cold_share, options.k)
-    for row in range(len(items)):
-        _fill(items[row], propensity[row], cold, fits[row], chances, rng)
-    return replace(ranking, ordered=replace(ordered, items=items, propensity=propensity))
+    most = options.k + len(chances) * CANDIDATES  # the slate may hold `k` of them already
+    suited, _ = rank(cold_scores(model, ranking, cold), most, None, cold)
+    ordered = _filled(ranking.ordered, named(suited, cold), chances, rng)
+    return replace(ranking, ordered=ordered)
 
 
 def reserved(share: float, k: int) -> np.ndarray:
@@ -59,34 +58,38 @@ def cold_scores(model: FittedModel, ranking: Ranking, cold: np.ndarray) -> np.nd
     """[B, C] how well cold items suit each user by their content, those with fewer events first;
     of a user of whom nothing is known, by their scores.
     """
-    scores = ranking.scores[:, ranking.columns(cold)].astype(np.float64)
+    scores = ranking.scores[:, ranking.columns(cold)]
     content = model.ensemble.scorers.get(CONTENT)
     fit = content.fit_of(ranking.users, cold) if isinstance(content, Content) else np.nan
     found = np.where(np.isneginf(scores) | np.isnan(fit), scores, fit)
-    return np.asarray(found - KNOWN * np.log1p(model.n_events[cold]))
+    return np.asarray(found - KNOWN * np.log1p(model.n_events[cold]), np.float32)
 
 
-def _fill(
-    items: np.ndarray,
-    propensity: np.ndarray,
-    cold: np.ndarray,
-    fits: np.ndarray,
-    chances: np.ndarray,
-    rng: np.random.Generator,
-) -> None:
-    """Put cold items into one slate's reserved places, in place."""
-    filled = int((items >= 0).sum())
-    usual = np.argsort(-fits, kind="stable")
-    usual = usual[np.isfinite(fits[usual]) & ~np.isin(cold[usual], items)]
-    groups = [usual[place :: len(chances)][:CANDIDATES] for place in range(len(chances))]
-    for place, (chance, group) in enumerate(zip(chances, groups, strict=True)):
-        at = filled - 1 - place
-        if at < 0 or not len(group):
-            continue
-        weights = 1.0 / np.arange(1, len(group) + 1)
-        weights /= weights.sum()
-        if rng.random() < chance:
-            drawn = int(rng.choice(len(group), p=weights))
-            items[at], propensity[at] = cold[group[drawn]], chance * weights[drawn]
-        else:
-            propensity[at] *= 1.0 - chance
+def _filled(
+    ordered: Ordered, suited: np.ndarray, chances: np.ndarray, rng: np.random.Generator
+) -> Ordered:
+    """Slates with cold items in their reserved places.
+
+    Args:
+        suited: [B, S] rows of the catalog that suit each user, best first, -1 behind them.
+        chances: [P] probability that a place is reserved, from the last place of a slate on.
+        rng: draws whether each place is reserved, and for which item.
+    """
+    items, propensity = ordered.items.copy(), ordered.propensity.copy()
+    last = (items >= 0).sum(axis=1) - 1
+    stands_there = (suited[:, :, None] == items[:, None, :]).any(axis=2)
+    usual = np.where(stands_there, -1, suited)
+    usual = np.take_along_axis(usual, np.argsort(usual < 0, axis=1, kind="stable"), axis=1)
+    lots = rng.random((len(items), len(chances), 2))
+    for place, chance in enumerate(chances):
+        group = usual[:, place :: len(chances)][:, :CANDIDATES]
+        weights = (group >= 0) / np.arange(1, group.shape[1] + 1)
+        may = np.flatnonzero(weights.any(axis=1))  # none where all that may be shown is
+        weights = weights[may] / weights[may].sum(axis=1, keepdims=True)
+        drawn = (np.cumsum(weights, axis=1) <= lots[may, place, 1, None]).sum(axis=1)
+        drawn = np.minimum(drawn, (weights > 0).sum(axis=1) - 1)  # the sum may end below 1
+        is_put, at = lots[may, place, 0] < chance, last[may] - place
+        items[may, at] = np.where(is_put, group[may, drawn], items[may, at])
+        put = chance * weights[np.arange(len(may)), drawn]
+        propensity[may, at] = np.where(is_put, put, propensity[may, at] * (1.0 - chance))
+    return replace(ordered, items=items, propensity=propensity)

@@ -178,6 +178,10 @@ class Slate:
     ratings.
     """
     model_version: str = ""
+    n_known: int = 0
+    """Events known of the user: items they accepted or refused, each once, without what was taken
+    back.
+    """
     notes: list[str] = field(default_factory=list)
     """What was ignored or assumed, in plain sentences."""
 

@@ -76,13 +76,6 @@ class Served:
     def _title_by_id(self) -> dict[str, str]:
         return dict(zip(self.model.vocabulary.ids, self._titles, strict=True))
 
-    def known(self, request: Request) -> int:
-        """Events known of a user: items they accepted or refused, each once, without what was
-        taken back.
-        """
-        accepted, refused, _ = self.model.request_reader.histories([request])
-        return len(accepted.items) + len(refused.items)
-
     @cached_property
     def scale(self) -> ValueScale:
         """The scale of the values that the model was trained on."""

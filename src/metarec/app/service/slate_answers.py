@@ -171,7 +171,7 @@ class SlateAnswers:
         body, by, began = asked.body, asked.by, asked.began
         served, request = asked.ask.served, asked.ask.request
         slate = slate.after(body.offset) if body.offset else slate
-        slate_id, shots = secrets.token_hex(16), served.known(request)
+        slate_id, shots = secrets.token_hex(16), slate.n_known
         if body.user_id is not None and self.service.settings.log_slates and IS_REMEMBERED.get():
             exposure = by.exposure(shots, began)
             _remember(self.service, slate_id, body.user_id, slate, shots, began, exposure)

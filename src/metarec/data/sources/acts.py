@@ -15,10 +15,13 @@ from metarec.data.findings import Finding
 from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
-from metarec.data.parsing import as_numbers, as_truth, nothing
+from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing
+from metarec.data.sources.beside import beside_others, codes_of_acts
+from metarec.data.sources.ended import with_ended
 from metarec.data.sources.flat import is_of_one
-from metarec.data.sources.outcomes import outcomes_of, with_outcomes
+from metarec.data.sources.outcomes import doubtful, outcomes_of, with_outcomes
 from metarec.data.sources.states import with_ends
+from metarec.data.sources.unrated import wished
 
 MAX_KINDS = 20
 """Kinds of a column that is taken for one of kinds, at most."""
@@ -63,11 +66,15 @@ IN_OTHER_WORDS = {
 """Columns of yes and no in other words, as `plain` has them, and their kinds."""
 MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥"))
 """What a column of yes and no may hold where it says yes, and nothing where it says no."""
-OPINIONS = re.compile(r"thumb|vote|reaction|feedback|opinion|sentiment|like|态度|评价|反馈")
+OPINIONS = re.compile(
+    r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|^direction$|态度|评价|反馈"
+)
 """Names of columns of what users thought, as `plain` has them."""
 THOUGHT = {
-    **dict.fromkeys(("up", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
-    **dict.fromkeys(("down", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
+    **dict.fromkeys(("up", "right", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
+    **dict.fromkeys(("down", "left", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
+    **dict.fromkeys(("superlike", "super like", "super_like"), "superlike"),
+    **dict.fromkeys("-−–", "dislike"),  # beside `+`; alone it stands for nothing
 }
 """What such a column says for and against."""
 SIDES = re.compile(
@@ -92,6 +99,8 @@ MOODS = frozenset("mood feeling feelings emotion emotions weather 心情 情绪 
 """Columns that say how it was, not what was done, even by the same emoji."""
 NO_KIND = "event"
 """The kind of events that say none."""
+RATED = "rating"
+"""The kind of events with a rating, beside others that say what they are."""
 SHOWN = "impression"
 """What a row is in which every such column says no."""
 
@@ -111,17 +120,21 @@ def with_kind(
         found = list[Finding]()
     else:
         frame, found = _said(frame, kinds, place, (*context, *outcomes))
+    frame, beside = beside_others(frame, kinds, place)
     frame, came = with_outcomes(frame, outcomes, kinds, place)
-    found = [*traded, *found, *came]
+    untold = doubtful(frame, kinds, place, (*context, *outcomes))
+    found = [*traded, *found, *beside, *came, *untold]
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     # Beside a rating `hidden` may say what became of a review.
     asked = FLAGS if "value" not in frame.columns else frozenset()
     said_no = {name for name in asked if kinds.of(name).sign == "negative"}
     refusals = _flags(frame, free, kinds, REFUSALS | said_no, UNDONE)
-    if not refusals:
-        return frame, found
-    frame, refused = _refused(frame, refusals, kinds, place)
-    return frame, [*found, refused]
+    refused = list[Finding]()
+    if refusals:
+        frame, note = _refused(frame, refusals, kinds, place)
+        refused = [note]
+    frame, ended = with_ended(frame, kinds, place, context)
+    return frame, [*found, *refused, *ended]
 
 
 def _said(
@@ -146,12 +159,17 @@ def _said(
         return _by_flags(frame, flags, kinds, place)
     asked = [c for c in free if plain(c) not in MOODS]
     found = {c: names for c in asked if (names := _kinds_in(frame[c], kinds))}
-    refusing = [c for c, names in found.items() if _are_acts(names, kinds)]
+    refusing = [c for c, names in found.items() if _are_acts(names, kinds) or _trade(c, names)]
+    if "value" in frame.columns:
+        refusing = [c for c in found if c in refusing or wished(frame[c])]
     if len(refusing) == 1:
         (column,) = refusing
+        if "value" in frame.columns:
+            return _unrated_by(frame, column, place)
         why = f"column {column!r} of {place} was read as kind: it says {_listed(found[column])}"
         return frame.rename({column: "kind"}), [_noted(why)]
-    return frame, [
+    coded = [] if "value" in frame.columns or found else codes_of_acts(frame, free, place)
+    return frame, coded + [
         _noted(
             f"column {column!r} of {place} says {_listed(names)} and is kept as context; if it is "
             f"what was done, say so in a TOML file (columns = {{ kind = {column!r} }})"
@@ -160,16 +178,37 @@ def _said(
     ]
 
 
+def _unrated_by(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events without a rating as what a column says was done; beside a rating that is what counts:
+    of a film that was `dropped` it says how much was liked.
+    """
+    unrated = nothing(frame["value"]).is_null()
+    said = nothing(frame[column]).fill_null(NO_KIND)
+    kind = said.zip_with(unrated, pl.Series([RATED])).alias("kind")
+    why = (
+        f"column {column!r} of {place} says what was done ({_listed(sorted(said.unique()))}): it "
+        f"is the kind of rows without a rating, and kept beside ratings"
+    )
+    note = Finding(rule="kinds", rows=int(unrated.sum()), action="noted", why=why)
+    return frame.with_columns(kind), [note]
+
+
 def _is_opinion(column: pl.Series) -> bool:
     """Whether a column says what users thought, for and against."""
     if column.dtype != pl.Utf8 or OPINIONS.search(plain(column.name)) is None:
         return False
-    words = set(nothing(column).str.to_lowercase().drop_nulls().unique())
-    return words <= set(THOUGHT) and {THOUGHT[word] for word in words} == {"like", "dislike"}
+    words = set(_thoughts(column).drop_nulls().unique())
+    return words <= {*THOUGHT} and {"like", "dislike"} <= {THOUGHT[word] for word in words}
+
+
+def _thoughts(column: pl.Series) -> pl.Series:
+    """What users thought in small letters; a dash says no where others say `+`."""
+    words = nothing(column, NO_TEXT).str.to_lowercase()
+    return words if (words == "+").any() else nothing(words)
 
 
 def _by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    words = nothing(frame[column]).str.to_lowercase()
+    words = _thoughts(frame[column])
     kind = words.replace_strict(THOUGHT, default=SHOWN, return_dtype=pl.Utf8)
     no = next(word for word in words.drop_nulls() if THOUGHT[word] == "dislike")
     why = f"column {column!r} of {place} was read as what users thought: {no!r} says no"
@@ -307,6 +346,12 @@ def _are_acts(names: Sequence[str], kinds: Kinds) -> bool:
     return not kinds.unknown(names) and any(
         kinds.of(name).sign in ("negative", "undo", "neutral") for name in names
     )
+
+
+def _trade(column: str, names: Sequence[str]) -> bool:
+    """Whether a column called like that of trades says purchases and sales, among others."""
+    said = {TRADED.get(name.strip().lower()) for name in names}
+    return SIDES.search(plain(column)) is not None and {"buy", "sell"} <= said
 
 
 def _noted(why: str) -> Finding:

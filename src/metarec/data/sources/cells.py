@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,9 @@ MOSTLY = 0.95
 BY_COMMA = r"\s*[,，、]\s*"
 
 
+_TYPES = frozenset(("S", "N", "BOOL", "NULL"))
+
+
 def flat(table: pl.DataFrame) -> pl.DataFrame:
     """Objects in cells as columns of their own: `{"user": {"id": 7}}` has a column `user_id`;
     numbers as `widened`.
@@ -31,6 +35,10 @@ def flat(table: pl.DataFrame) -> pl.DataFrame:
         fields = table[name].struct.unnest()
         if fields.width == 1 and fields.columns[0].startswith("$"):  # a type of MongoDB
             table = table.with_columns(fields.to_series().alias(name))
+            continue
+        if {*fields.columns} <= _TYPES:  # those of DynamoDB
+            value = fields.select(pl.coalesce(pl.all().cast(pl.Utf8))).to_series()
+            table = table.with_columns(value.alias(name))
             continue
         renamed = {field: f"{name}_{field}" for field in fields.columns}
         kept = [field for field, new in renamed.items() if new not in taken]
@@ -211,11 +219,23 @@ def _bars(column: pl.Series, pattern: str) -> pl.Series:
 
 def _are_lists(column: pl.Series) -> bool:
     cells = column.drop_nulls()
-    return len(cells) > 0 and bool(cells.str.contains(r"^\[.*\]$").all())
+    return len(cells) > 0 and bool(cells.str.contains(_LIST).all())
+
+
+_LIST = r"""^(\[.*\]|\{("[^"]*"|[^:"])*\})$"""
+"""A list as JSON, Python, NumPy or PostgreSQL write it; no object of JSON."""
+_APART = re.compile(r"""\[\s*((?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+)\s*\]""")
+"""Texts between which NumPy writes spaces alone."""
+_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
 def _listed(cell: str) -> str:
-    """A JSON (or Python) list as `a|b`; the cell itself where it is neither."""
+    """A list in text as `a|b`."""
+    if (apart := _APART.fullmatch(cell)) is not None:
+        return "|".join(one or other for one, other in _QUOTED.findall(apart[1]))
+    if cell.startswith("{"):
+        row = next(csv.reader([cell[1:-1]], skipinitialspace=True), [])
+        return "|".join(tag.strip() for tag in row if tag.strip())
     for text in (cell, cell.replace("'", '"')):
         try:
             found = json.loads(text)

@@ -27,6 +27,7 @@ from metarec.data.sources.headings import headings_of
 from metarec.data.sources.lines import read_lines, unique
 from metarec.data.sources.quotes import are_single, in_double
 from metarec.data.sources.separators import (
+    LOOKED_AT,
     SEPARATORS,
     beginning,
     content_of,
@@ -81,6 +82,8 @@ def read_delimited(
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, unique(names), strict=True)))
     table = table.select(_bare(pl.col(c)) for c in table.columns)
+    table, shielded = _unshielded(table, source, path.name)
+    findings = [*findings, *shielded]
     table = escapes.shown(table) if escapes is not None else table
     findings = [*findings, *short_rows(table.lazy(), source, separator, columns is None, path.name)]
     table, place, strays = without_strays(table, names, place)
@@ -177,6 +180,25 @@ def _bare(column: pl.Expr) -> pl.Expr:
     return pl.when(~text.is_in(["", r"\N"])).then(text)  # databases write the latter
 
 
+_SHIELDED = r'^="(.*)"$'
+"""A text that a spreadsheet must leave as it is: `="00123"`."""
+
+
+def _unshielded(
+    table: pl.DataFrame, source: Path | bytes, name: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Cells without what keeps a spreadsheet from reading them as numbers."""
+    if b'="' not in start_of(source, LOOKED_AT):
+        return table, []
+    odd = [c for c in table.columns if table[c].str.contains(_SHIELDED).any()]
+    if not odd:
+        return table, []
+    shown = table[odd[0]].filter(table[odd[0]].str.contains(_SHIELDED).fill_null(False))[0]
+    table = table.with_columns(pl.col(c).str.replace(_SHIELDED, "$1") for c in odd)
+    why = f"cells of {name} such as {shown!r} are read without the sign and the quotes"
+    return table, [Finding(rule="quotes", rows=0, action="noted", why=why)]
+
+
 def _as_it_should_be(
     source: Path | bytes, separator: str, columns: Sequence[str] | None
 ) -> pl.DataFrame | None:
@@ -214,6 +236,8 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
         return None
     separator = separator_of(first_line_of(source))
     if are_single(source) is not None or Escapes(separator).are_in(source):
+        return None
+    if b'="' in start_of(source, LOOKED_AT):
         return None
     scan = pl.scan_csv(
         source,

@@ -5,11 +5,13 @@ JSON, and lists of keys and values.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from metarec.data.column_names import plain
+from metarec.data.columns import key_of
 from metarec.data.event_rows import Place
 from metarec.data.findings import Finding
 from metarec.data.parsing import nothing
@@ -42,14 +44,62 @@ def opened(frame: pl.DataFrame) -> pl.DataFrame:
         elif (pair := _pair_of(dtype)) is not None:
             frame = _by_keys(frame, name, *pair)
     for name in [n for n, t in frame.schema.items() if isinstance(t, pl.Struct)]:
-        if plain(name) in ENVELOPES:
+        if plain(name) in ENVELOPES or _holds_event(frame, name):
             fields = frame[name].struct.unnest()
             taken = {*frame.columns}
             bare = {f: f if f not in taken else f"{name}_{f}" for f in fields.columns}
             kept = [f for f in fields.columns if bare[f] == f or bare[f] not in taken]
             own = fields.select(kept).rename({f: bare[f] for f in kept})
             frame = frame.drop(name).hstack(own)
+    return _with_health_records(frame)
+
+
+def _holds_event(frame: pl.DataFrame, name: str) -> bool:
+    """Whether an object holds ids of users and items, of which none stand beside it, or a record
+    of a clinic.
+    """
+    dtype = frame.schema[name]
+    fields = [field.name for field in dtype.fields] if isinstance(dtype, pl.Struct) else []
+    if "resourceType" in fields:
+        return True
+    others = [c for c in frame.columns if c != name]
+    keys = ("user_id", "item_id")
+    return all(key_of(fields, k) is not None and key_of(others, k) is None for k in keys)
+
+
+def _with_health_records(frame: pl.DataFrame) -> pl.DataFrame:
+    """What records of clinics (FHIR) say of whom and what as ids: references without the type that
+    stands before them, and of codes the first and its text.
+    """
+    for name, dtype in list(frame.schema.items()):
+        if not isinstance(dtype, pl.Struct):
+            continue
+        fields = {field.name: field.dtype for field in dtype.fields}
+        parts = frame[name].struct.unnest()
+        if fields.get("reference") == pl.Utf8:
+            found = {f"{name}_id": parts["reference"].str.replace(r"^.*[/:]", "")}
+        elif (coded := _codings(parts, fields)) is not None:
+            stem = name.removesuffix("CodeableConcept").removesuffix("Code")
+            found = coded if stem == "code" else {f"{stem}_{n}": s for n, s in coded.items()}
+        else:
+            continue
+        if not {*found} & {*frame.columns} - {name}:
+            frame = frame.drop(name).with_columns(s.alias(n) for n, s in found.items())
     return frame
+
+
+def _codings(parts: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> dict[str, pl.Series] | None:
+    coding = fields.get("coding")
+    if not isinstance(coding, pl.List) or not isinstance(coding.inner, pl.Struct):
+        return None
+    first = parts["coding"].list.first().struct.unnest()
+    if "code" not in first.columns:
+        return None
+    names = [parts[c] for c in ("text",) if c in parts.columns]
+    names += [first[c] for c in ("display",) if c in first.columns]
+    text = pl.DataFrame([s.alias(str(n)) for n, s in enumerate(names)])
+    found = {"code": first["code"]}
+    return found | ({"name": text.select(pl.coalesce(pl.all())).to_series()} if names else {})
 
 
 def _without_paths(frame: pl.DataFrame) -> pl.DataFrame:

@@ -136,9 +136,22 @@ def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
         if len(arrays) != 1 or not isinstance(arrays[0][0], dict):
             return None
         found = arrays[0]
-    if not isinstance(found, list) or not found or not all(isinstance(r, dict) for r in found):
+    if not isinstance(found, list) or not found:
         return None
-    return found
+    if (rows := _of_lists(found)) is not None:
+        return rows
+    return found if all(isinstance(row, dict) for row in found) else None
+
+
+def _of_lists(found: list[Any]) -> list[dict[str, Any]] | None:
+    """Rows of an array of arrays of which the first has the names."""
+    if not all(isinstance(row, list) and len(row) == len(found[0]) for row in found):
+        return None
+    names, *rows = found
+    is_named = all(isinstance(name, str) for name in names) and len({*names}) == len(names)
+    if not rows or not is_named or not {plain(name) for name in names} & _NAMES:
+        return None
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 KEYS = {"user_id": "__user_key", "item_id": "__item_key"}
@@ -179,6 +192,10 @@ def _by_key(found: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
     """
     if len(found) < 2 or {plain(key) for key in found} & _NAMES:
         return None
+    if all(isinstance(v, dict) and v for v in found.values()):
+        names = list(dict.fromkeys(name for row in found.values() for name in row))
+        if key_of(names, "user_id") is not None and key_of(names, "item_id") is not None:
+            return list(found.values())  # a number of the row, as Firebase and pandas have it
     if all(isinstance(v, list) and v and isinstance(v[0], dict) for v in found.values()):
         columns = list(dict.fromkeys(name for v in found.values() for row in v for name in row))
         user, item = key_of(columns, "user_id"), key_of(columns, "item_id")

@@ -25,18 +25,21 @@ from metarec.data.relations import Relations
 from metarec.data.sources.acts import with_kind
 from metarec.data.sources.amounts import with_amounts, with_returns
 from metarec.data.sources.cells import flat, with_tags, with_types
+from metarec.data.sources.circles import friends_within, without_no_ties
 from metarec.data.sources.codes import without_codes
 from metarec.data.sources.envelopes import opened, without_itemless
 from metarec.data.sources.files import read_table
 from metarec.data.sources.flat import belonging_to, taken_out
 from metarec.data.sources.grades import with_grades
 from metarec.data.sources.joins import better_key
+from metarec.data.sources.likely import likely_ids, without_empty_ids
 from metarec.data.sources.lists import look_alikes, one_row_each
 from metarec.data.sources.moments import with_moment
 from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
 from metarec.data.sources.shapes import one_row_an_event
 from metarec.data.sources.titles import with_short_titles, with_titles
+from metarec.data.sources.unrated import without_zeros
 from metarec.data.tables import Tables, side_findings
 from metarec.data.validity import refuse_if_unreadable, valid_events
 
@@ -147,6 +150,9 @@ def tables_of(
         reading = replace(reading, synonyms=_in_their_language(events[0], reading))
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
+    user_frame, circle, more = friends_within(user_frame, frame, reading.user_columns)
+    ties, gone = _relation(friends, "friends", reading)
+    findings += [*more, *gone]
     findings += [*item_findings, *user_findings]
     for table, given in (("interactions", events), ("items", items), ("users", users)):
         findings += [] if given is None else _doubled(given, table)
@@ -159,11 +165,8 @@ def tables_of(
         users=user_frame,
         name=name,
         findings=findings,
-        relations=Relations.of(
-            *(
-                _relation(raw, table, reading)
-                for raw, table in ((friends, "friends"), (searches, "searches"))
-            )
+        relations=Relations.of(ties, _relation(searches, "searches", reading)[0]).then(
+            Relations.of(circle)
         ),
         kinds=reading.kinds,
     )
@@ -228,7 +231,7 @@ def _are_searches(raw: RawTable, reading: Reading) -> bool:
     """Whether a table of events has queries in place of items."""
     columns = raw[0].columns
     try:
-        rename(columns, "interactions", "", reading.columns, reading.synonyms)
+        renamed(columns, "interactions", "", reading.columns, reading.synonyms)
     except BadInput:
         try:
             rename(columns, "searches", "", reading.columns, reading.synonyms)
@@ -238,14 +241,17 @@ def _are_searches(raw: RawTable, reading: Reading) -> bool:
     return False
 
 
-def _relation(raw: RawTable | None, table: str, reading: Reading) -> pl.DataFrame | None:
+def _relation(
+    raw: RawTable | None, table: str, reading: Reading
+) -> tuple[pl.DataFrame | None, list[Finding]]:
     if raw is None:
-        return None
+        return None, []
     frame, place, _ = raw
     mapping = {c: n for c, n in reading.columns.items() if n in frame.columns}
     frame = frame.rename(rename(frame.columns, table, place.name, mapping, reading.synonyms))
     ids = [c for c in ("user_id", "friend_id") if c in frame.columns]
-    return frame.with_columns(id_text(frame[c]) for c in ids)
+    frame = frame.with_columns(id_text(frame[c]) for c in ids)
+    return without_no_ties(frame, place.name) if table == "friends" else (frame, [])
 
 
 def _events(
@@ -257,9 +263,11 @@ def _events(
     frame, place, findings = flat(opened(raw[0])), raw[1], raw[2]
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
+    frame, empty = without_empty_ids(frame, place.name, reading.columns, reading.synonyms)
     known = reading.synonyms, reading.columns, reading.kinds
     frame, place, shaped = one_row_an_event(frame, place, *known)
-    findings = [*findings, *shaped]
+    likely, told = likely_ids(frame, place.name, reading.columns, reading.synonyms)
+    reading, findings = replace(reading, synonyms=likely), [*findings, *empty, *shaped, *told]
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
@@ -267,13 +275,16 @@ def _events(
     findings = [*findings, *lists, *look_alikes(frame, names, reading.columns, place.name)]
     frame, grades = with_grades(frame, place.name, raw[0].columns, reading.context or ())
     findings = [*findings, *grades]
+    if reading.rules.value_scale is None and not reading.rules.implicit_values:
+        frame, unrated = without_zeros(frame, place.name)
+        findings = [*findings, *unrated]
     given = {canonical: column for column, canonical in names.items()}
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
     frame, said = _with_kinds(frame, reading, place.name, given)
     frame, place, itemless = without_itemless(frame, place)
-    frame = with_titles(frame, given.get("item_id", ""), has_items)
+    frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)
     findings = [*findings, *said, *itemless, *points]
     if reading.context is not None:

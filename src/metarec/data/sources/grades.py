@@ -13,9 +13,9 @@ from metarec.data.column_names import CANONICAL, plain
 from metarec.data.columns import is_amount, spoken
 from metarec.data.findings import Finding
 from metarec.data.languages import is_best_lowest, ratings_in
-from metarec.data.parsing import as_numbers, nothing
+from metarec.data.parsing import as_numbers, as_truth, nothing
 from metarec.data.sources.flat import is_of_one
-from metarec.data.sources.rating_words import points_of_words
+from metarec.data.sources.rating_words import points_of_words, surely_rated
 from metarec.data.units import measured
 
 NAMES = frozenset(
@@ -25,7 +25,7 @@ NAMES = frozenset(
 """What columns of marks are called, as `plain` has it."""
 RATED = re.compile(
     r"(rating|ratings|stars|satisfaction|overall|ratingvalue|nps|npsscore|csat"
-    r"|评分|打分|星级|评价|满意度)$"
+    r"|评分|打分|星级|评价|满意度)$|^(my|your|user|own|personal)(score|mark|vote)$"
 )
 """Names of ratings, as `plain` has them."""
 OF_OTHERS = re.compile(r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content")
@@ -50,10 +50,14 @@ MAX_WITHIN, MIN_FREE = 0.2, 10
 """Up to this share of their variance, numbers vary within users (or items) where they are theirs,
 such as the class of a pupil, which is another in the next year; by so many events, at least.
 """
+MAX_WORDS = 12
+"""Different words of a column called like a rating that are told, at most."""
 NO_MARK = frozenset(
     "W WD WF I IP INC P NP PASS FAIL S U CR NC AU NG 缺考 缓考 免修 免考 旷考 作弊 退课".split()
 )
 """What stands in place of a mark, in capitals."""
+WITHDRAWN = ("W", "WD", "退课")
+"""Of these, what says that a course was left."""
 
 
 def with_grades(
@@ -74,9 +78,9 @@ def with_grades(
     own = {*CANONICAL["interactions"], *context}
     named = [c for c in frame.columns if plain(c) in called and c not in own]
     named = [c for c in named if _is_rated(frame[c])] or _called_ratings(frame, own)
-    found = ["value"] if "value" in frame.columns else named
+    found = ["value"] if "value" in frame.columns else named or _surely_rated(frame, own)
     if len(found) != 1 or frame[found[0]].dtype.is_nested():
-        return frame, _undecided(found, place)
+        return frame, _undecided(found, place) or _unread(frame, called, own, place)
     (column,) = found
     points, findings = _points(frame[column]), list[Finding]()
     if points is None and column == "value":
@@ -101,7 +105,25 @@ def with_grades(
             why = f"grades of {place} that are no mark ({listed}) are read as no rating"
             findings.append(_noted(why))
         frame = frame.with_columns(points.alias(column))
+        frame, withdrawn = _withdrawn(frame, cells, place)
+        findings += withdrawn
     return frame.rename({column: "value"}), findings
+
+
+def _withdrawn(
+    frame: pl.DataFrame, cells: pl.Series, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events of users who left a course, as what stands in place of their mark says."""
+    left = cells.str.to_uppercase().is_in(WITHDRAWN).fill_null(False)
+    if "kind" in frame.columns or not left.any():
+        return frame, []
+    events = pl.Series("kind", ["event"] * frame.height)
+    frame = frame.with_columns(pl.Series("kind", ["withdraw"]).zip_with(left, events))
+    why = (
+        f"grades of {place} such as {cells.filter(left)[0]!r} say that users withdrew: they say no"
+    )
+    rows = int(left.sum())
+    return frame, [Finding(rule="kinds", rows=rows, action="noted", why=why)]
 
 
 def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
@@ -113,6 +135,39 @@ def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
     found = [c for c in asked if not is_of_one(frame, c)]
     given = [c for c in found if OWN.search(plain(c))]
     return given if len(given) == 1 else found
+
+
+def _surely_rated(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
+    """Columns of what users thought in words that say so under any name."""
+    found = [c for c in frame.columns if c not in own and surely_rated(frame[c])]
+    return [c for c in found if not is_of_one(frame, c)]
+
+
+def _unread(
+    frame: pl.DataFrame, called: Collection[str], own: Collection[str], place: str
+) -> list[Finding]:
+    """What to say of columns that are called like ratings and hold a few words of which it is not
+    known how much they say.
+    """
+    findings = list[Finding]()
+    for column in (c for c in frame.columns if c not in own and frame.schema[c] == pl.Utf8):
+        name = plain(column)
+        if not (RATED.search(name) or name in called) or OF_OTHERS.search(name):
+            continue
+        cells = nothing(frame[column]).drop_nulls()
+        words = cells.unique().sort().to_list()
+        if not 2 <= len(words) <= MAX_WORDS or 2 * len(words) > len(cells):
+            continue
+        if is_of_one(frame, column) or as_truth(frame[column]) is not None:
+            continue
+        listed = ", ".join(map(repr, words[:4])) + (", ..." if len(words) > 4 else "")
+        findings.append(
+            _noted(
+                f"column {column!r} of {place} is called like a rating, and it is not known how "
+                f"much its words say ({listed}): it is kept as context; write numbers there"
+            )
+        )
+    return findings
 
 
 def _undecided(found: Sequence[str], place: str) -> list[Finding]:

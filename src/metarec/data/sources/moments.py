@@ -49,8 +49,20 @@ MONTHS = (
 """A month of a year."""
 _OF_MONTHS = re.compile(r"(month|yearmonth|monthyear|period|yyyymm|月份|年月|月)$")
 """Names of columns of months, as `plain` has them."""
+_BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
+"""What a time of day is of that a single day may lack."""
 SECONDS = (946_684_800.0, 2_524_608_000.0)
 """From 2000 to 2050, in seconds since 1970."""
+_LOGGED = re.compile(
+    r"^(insert|import|export|sync|upload|receiv|ingest|process|updat|modif|server)|^(更新|修改|导入|导出)",
+    re.IGNORECASE,
+)
+"""Names of dates at which a program wrote or moved a row."""
+_OF_DAYS = re.compile(
+    r"(datum|tag|uhrzeit|zeit|jour|heure|dia|día|fecha|hora|data|giorno|ora|tarih|saat|дата|время|"
+    r"日付|時刻|時間|日|날짜|시간|시각)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
+)
+"""What days and times of day are called in further languages, as `plain` has it."""
 LOOKED_AT = 1000
 """Different cells by which it is known whether a column holds dates."""
 _A_NUMBER = re.compile(
@@ -73,10 +85,13 @@ def with_moment(
     others = [c for c in frame.columns if c not in (*own, *context)]
     free = [c for c in others if names_a_moment(c) and not names_another_date(c)]
     free = [c for c in free if not names_a_duration(c)]
-    clocks = [c for c in free if _all_are(frame[c], CLOCK)]
-    days = [c for c in free if _all_are(frame[c], DAY)]
-    called = {c: named.get(c, c) for c in free}
+    called = {c: named.get(c, c) for c in others}
+    asked = [c for c in others if c in free or _OF_DAYS.search(plain(called[c]))]
+    clocks = [c for c in asked if _all_are(frame[c], CLOCK)]
+    days = [c for c in asked if _all_are(frame[c], DAY)]
     pairs = [(d, c) for d in days for c in clocks if _about(called[d]) == _about(called[c])]
+    if not pairs and len(days) == 1:  # `ClassDate`, `StartTime`
+        pairs = [(days[0], c) for c in clocks if _about(called[c]) in _BEGINNINGS]
     if len(pairs) == 1 and ("timestamp" not in frame.columns or "timestamp" in pairs[0]):
         day, clock = pairs[0]
         both = pl.concat_str(_text(day), _text(clock), separator=" ").alias("timestamp")
@@ -125,7 +140,7 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
     """Columns of dates that may say when events were: those that are called so, of which one may
     hold days of the week; where they are fewer than two, others too.
     """
-    free = [c for c in called if _is_dated(frame[c])]
+    free = [c for c in called if is_dated(frame[c])]
     if len(free) > 1:
         return free
     others = [c for c in others if not free or not names_another_date(c)]
@@ -141,6 +156,10 @@ def _of_several(
     """The time of events where several columns may say it: the one that is stated in all rows, if
     it is not that of users or items.
     """
+    varied = [c for c in free if frame[c].n_unique() > 1 and not _LOGGED.search(c)]
+    if len(varied) == 1 < len(free):
+        return _only_dates(frame, varied[0], place)
+    free = varied or free
     whole = [c for c in free if not nothing(frame[c]).null_count()]
     ids = [key for key in ("user_id", "item_id") if key in frame.columns]
     if len(whole) == 1 and not any(_belongs_to(frame, key, whole[0]) for key in ids):
@@ -149,6 +168,13 @@ def _of_several(
             f"events were, it alone is stated in all rows"
         )
         return frame.rename({whole[0]: "timestamp"}), [_noted(why)]
+    if (first := _earliest(frame, whole, ids)) is not None:
+        why = (
+            f"column {first!r} of {place} was read as timestamp: of those that may say when events "
+            f"were, it is the earliest in all rows; if another does, say so in a TOML file "
+            f"(columns = {{ timestamp = {_other(whole, first)!r} }})"
+        )
+        return frame.rename({first: "timestamp"}), [_noted(why)]
     if not free:
         return frame, []
     listed = ", ".join(map(repr, free))
@@ -159,7 +185,32 @@ def _of_several(
     return frame, [_noted(why)]
 
 
-def _is_dated(column: pl.Series) -> bool:
+def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -> str | None:
+    """The one of several columns of dates that is before all others in every row (`arrival` before
+    `departure`), where none of them is that of users or items.
+    """
+    columns = [c for c in columns if not any(_belongs_to(frame, key, c) for key in ids)]
+    if len(columns) < 2:
+        return None
+    times = {c: _seconds(frame[c]) for c in columns}
+    first = min(columns, key=lambda c: float(times[c].mean() or 0.0))  # type: ignore[arg-type]
+    if names_another_date(first):
+        return None
+    is_first = all(bool((times[first] <= times[c]).fill_null(False).all()) for c in columns)
+    is_same = any(bool((times[first] == times[c]).all()) for c in columns if c != first)
+    return first if is_first and not is_same else None
+
+
+def _other(columns: Sequence[str], first: str) -> str:
+    return next(c for c in columns if c != first)
+
+
+def _seconds(column: pl.Series) -> pl.Series:
+    forms = fitting_formats(column)
+    return as_seconds(column, forms[0] if len(forms) == 1 else None)
+
+
+def is_dated(column: pl.Series) -> bool:
     """Whether all stated cells are dates in some writing, or seconds."""
     if column.dtype.is_temporal() or _are_seconds(column) or _all_are(column, DAY):
         return True
@@ -191,7 +242,8 @@ def _belongs_to(frame: pl.DataFrame, key: str, name: str) -> bool:
 
 def _about(name: str) -> str:
     """A name without what says that it is a time: `order` of `order_date` and `order_time`."""
-    return re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
+    bare = re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
+    return _OF_DAYS.sub("", bare)
 
 
 def _all_are(column: pl.Series, pattern: str) -> bool:

@@ -64,7 +64,11 @@ OCCUPATIONS_1M = (
 EVENTS = ("user_id", "item_id", "value", "timestamp")
 LAYOUTS = ("u.data", "ratings.dat", "ratings.csv")
 """The file of events of each form."""
-_A_ROW = re.compile(r"[^:]+::[^:]+::[\d.]+(::|$)")
+_FIRST_LINE = {
+    "ratings.dat": re.compile(r"[^:]+::[^:]+::[\d.]+(::|$)"),
+    "ratings.csv": re.compile(r"\ufeff?\"?userId\"?,\"?movieId\"?,"),
+}
+"""How the first line begins of files that others call so, too."""
 
 
 def is_movielens(path: Path) -> bool:
@@ -73,7 +77,8 @@ def is_movielens(path: Path) -> bool:
     """
     if path.name not in LAYOUTS or not path.is_file():
         return False
-    return path.name != "ratings.dat" or _A_ROW.match(first_line_of(path)) is not None
+    form = _FIRST_LINE.get(path.name)
+    return form is None or form.match(first_line_of(path)) is not None
 
 
 def read_movielens(folder: Path, reading: Reading) -> Tables:

@@ -7,7 +7,7 @@ from pathlib import Path
 from metarec.data.sources.packed import PACKED
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".log")
-JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json", ".geojson")
 ARROW_SUFFIXES = (".feather", ".arrow", ".ipc")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")

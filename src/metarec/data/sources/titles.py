@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -19,16 +19,21 @@ MAX_TITLE = 60
 """Letters up to which nine texts of ten may be titles."""
 
 
-def with_titles(frame: pl.DataFrame, item: str, has_items: bool) -> pl.DataFrame:
+def with_titles(
+    frame: pl.DataFrame, item: str, has_items: bool, likely: Sequence[str] = ()
+) -> pl.DataFrame:
     """Events whose items are known by what they are called have it as their title, too, and
     `Product` beside `Product code` is one.
 
     Args:
         item: what the column of items is called in the file.
         has_items: whether a table of items may say how they are called.
+        likely: columns that hold titles, by their cells.
     """
     if "title" in frame.columns:
         return frame
+    if (called := next((c for c in likely if c in frame.columns), None)) is not None:
+        return frame.rename({called: "title"})
     is_name = plain(item).endswith(("title", "name", "名称", "标题", "名"))
     is_noun = plain(item) in _NOUNS and not has_items
     if is_name or (is_noun and _are_words(frame["item_id"])):

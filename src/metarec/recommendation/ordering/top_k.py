@@ -20,7 +20,7 @@ _LARGEST = np.iinfo(np.uint64).max
 def rank(
     scores: Float[np.ndarray, "*users items"],
     k: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator | None,
     names: Int[np.ndarray, "items"] | None = None,
 ) -> tuple[Int[np.ndarray, "rows k"], Float[np.ndarray, "rows k"]]:
     """The best `k` items of each row, best first.
@@ -29,7 +29,7 @@ def rank(
         scores: [B, N] or [N]; -inf marks items that may not be shown.
         k: length of the list; rows with fewer allowed items are padded.
         rng: draws the lots of each row; one draw a row, so ranking a batch equals ranking its rows
-            in turn.
+            in turn. None: an item has the same lot in every row and every call.
         names: [N] numbers by which lots are drawn, 0 to N - 1 by default: some items of a catalog
             so stand in the order that they have in the whole.
 
@@ -44,7 +44,11 @@ def rank(
         raise ValueError(f"k must be 1 or more, got {k}")
     rows = np.atleast_2d(scores)
     k = min(k, rows.shape[1])
-    salt = rng.integers(_LARGEST, size=len(rows), dtype=np.uint64)
+    salt = (
+        np.zeros(len(rows), np.uint64)
+        if rng is None
+        else rng.integers(_LARGEST, size=len(rows), dtype=np.uint64)
+    )
     owner, items = _candidates(rows, k, salt, names)
     values = rows[owner, items]
     order = np.lexsort((_chunks(_named(items, names), salt[owner]), -values, owner))

@@ -1,0 +1,79 @@
+"""Columns of ids that names alone say badly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.exports import one_file, titles
+from metarec.data.cleaning import read_clean
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
+from metarec.data.ingest import ingest
+
+pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
+
+
+def whys(found: list[Finding]) -> str:
+    return "; ".join(f.why for f in found)
+
+
+@pytest.mark.parametrize("code", ["Const", "URL", "Lot No", "id_zine", "商品管理番号"])
+def test_the_id_beside_a_title_goes_before_it(tmp_path: Path, code: str) -> None:
+    ids = [f"https://x.org/{n}" if code == "URL" else f"tt{n:04}" for n in range(4)]
+    rows = "".join(
+        f"u{u},{ids[n]},Film {'ABCD'[n]},{1990 + n},{n + u}\n" for u in range(5) for n in range(4)
+    )
+    data, found = one_file(tmp_path, f"user,{code},Title,Year,number of votes\n{rows}")
+    assert titles(data) == {ids[n]: f"Film {'ABCD'[n]}" for n in range(4)}
+    assert f"column {code!r} of interactions.csv was read as item_id" in whys(found)
+
+
+def test_numbers_of_rows_and_of_orders_are_no_items_beside_a_title(tmp_path: Path) -> None:
+    rows = "".join(
+        f"u{u},{n},row{4 * u + n},o{u},Film {'ABCD'[n]},s{n % 2}\n"
+        for u in range(5)
+        for n in range(4)
+    )
+    data, _ = one_file(tmp_path, f"user,rank no,line_id,order_id,Title,studio_id\n{rows}")
+    assert set(data.interactions.frame["item_id"]) == {f"Film {x}" for x in "ABCD"}
+
+
+def test_a_column_of_ids_that_holds_nothing_is_none(tmp_path: Path) -> None:
+    rows = "".join(f"u{u},Mug {'ABC'[n]},,{900 + n}\n" for u in range(5) for n in range(3))
+    data, found = one_file(tmp_path, f"Buyer,Item Name,SKU,Listing ID\n{rows}")
+    assert titles(data) == {"900": "Mug A", "901": "Mug B", "902": "Mug C"}
+    assert "column 'SKU' of interactions.csv holds nothing" in whys(found)
+
+
+def test_the_one_id_that_users_share_is_that_of_items(tmp_path: Path) -> None:
+    names = "user,row_id,ID,name,studio_id,order_id"
+    rows = "".join(
+        f"u{u},{4 * u + n},{70 + n},Film {'ABCD'[n]},s{n % 2},o{u}\n"
+        for u in range(5)
+        for n in range(4)
+    )
+    data, found = one_file(tmp_path, f"{names}\n{rows}")
+    assert titles(data) == {str(70 + n): f"Film {'ABCD'[n]}" for n in range(4)}
+    assert "column 'ID' of interactions.csv was read as item_id" in whys(found)
+
+
+def test_ids_that_number_rows_or_belong_to_users_are_no_items(tmp_path: Path) -> None:
+    rows = "".join(f"u{u},{4 * u + n},m{u},o{u}\n" for u in range(5) for n in range(4))
+    with pytest.raises(BadInput, match="no column 'item_id'"):
+        one_file(tmp_path, f"user,row_id,plan_id,order_id\n{rows}")
+
+
+def test_users_by_a_number_in_another_language_go_before_their_addresses(tmp_path: Path) -> None:
+    rows = "".join(f"{u};u{u}@x.org;A{n}\n" for u in range(5) for n in range(4))
+    data, _ = one_file(tmp_path, f"Kundennummer;E-Mail;Artikelnummer\n{rows}")
+    assert set(data.interactions.frame["user_id"]) == {str(u) for u in range(5)}
+
+
+def test_such_ids_are_read_in_bounded_memory_too(tmp_path: Path) -> None:
+    rows = "".join(f"u{u},{70 + n},Film {'ABCD'[n]}\n" for u in range(5) for n in range(4))
+    (tmp_path / "interactions.csv").write_text(f"user,ID,name\n{rows}")
+    ingest(tmp_path / "interactions.csv", tmp_path / "out", rows_at_once=10)
+    events = read_clean(tmp_path / "out")[0].interactions.frame
+    assert set(events["item_id"]) == {"70", "71", "72", "73"}

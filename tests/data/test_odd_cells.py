@@ -1,0 +1,136 @@
+"""Cells as other programs and countries write them: dates of frameworks and other languages,
+numbers and digits, lists of tags, texts shielded from spreadsheets.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from metarec.data.cleaning import read_clean
+from metarec.data.dataset import Dataset
+from metarec.data.dates import as_seconds
+from metarec.data.findings import Finding
+from metarec.data.parsing import as_numbers, as_truth
+
+pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
+
+USERS = [f"u{n}" for n in range(8)]
+ITEMS = [f"i{n % 4}" for n in range(8)]
+
+
+def read(folder: Path, **columns: list[str]) -> tuple[Dataset, list[Finding]]:
+    table = pl.DataFrame({"user_id": USERS, "item_id": ITEMS, **columns})
+    table.write_csv(folder / "events.csv", separator=";")
+    data, report = read_clean(folder / "events.csv")
+    return data, report.findings
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("/Date(1709626530000)/", "2024-03-05 08:15:30"),
+        ("/Date(1709626530000+0100)/", "2024-03-05 08:15:30"),
+        ("05-MAR-24 08.15.30.000000 AM", "2024-03-05 08:15:30"),
+        ("05-MAR-97", "1997-03-05 00:00:00"),
+        ("5. März 2024, 08:15 Uhr", "2024-03-05 08:15:00"),
+        ("5 de diciembre de 2024 08:15", "2024-12-05 08:15:00"),
+        ("5 août 2024", "2024-08-05 00:00:00"),
+        ("Tue Mar 05 2024 08:15:30 GMT+0100 (Central European Time)", "2024-03-05 07:15:30"),
+        ("March 5th, 2024 at 8:15 PM", "2024-03-05 20:15:00"),
+        ("2024:03:05 08:15:30", "2024-03-05 08:15:30"),
+        ("٢٠٢٤/٠٣/٠٥", "2024-03-05 00:00:00"),
+    ],
+)
+def test_dates_of_frameworks_and_other_languages(written: str, meant: str) -> None:
+    (seconds,) = as_seconds(pl.Series([written]))
+    seconds = seconds / 1e3 if seconds > 1e11 else seconds
+    assert datetime.fromtimestamp(seconds, UTC).isoformat(" ")[:19] == meant
+
+
+def test_a_column_of_two_forms_of_dates_is_read_where_one_reading_fits(tmp_path: Path) -> None:
+    times = ["2024-03-05 08:15:30", "05/03/2024 08:15:30", "2024-03-14", "14/03/2024 00:00:00"] * 2
+    data, findings = read(tmp_path, time=times)
+    assert data.interactions.frame["timestamp"].n_unique() == 2
+    assert any("'05/03/2024 08:15:30' were read as %d/%m/%Y" in f.why for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("1,23,456.50", 123456.5),
+        ("249,-", 249.0),
+        ("1.249,-", 1249.0),
+        ("٤٫٥", 4.5),
+        ("۴", 4.0),
+        ("(3)", -3.0),
+    ],
+)
+def test_numbers_of_other_countries(written: str, meant: float) -> None:
+    assert as_numbers(pl.Series([written])).to_list() == [meant]
+
+
+def test_ratings_in_digits_of_any_script_are_read_or_refused(tmp_path: Path) -> None:
+    data, _ = read(tmp_path, rating=list("١٢٣٤٥٥٤٣"))
+    assert data.interactions.acts()["rating"].to_list() == [1, 2, 3, 4, 5, 5, 4, 3]
+    with pytest.raises(Exception, match="the value is not a number"):
+        read(tmp_path, rating=list("௧௨௩௪௫௫௪௩"))
+
+
+def test_on_and_off_are_truths() -> None:
+    truth = as_truth(pl.Series(["on", "off", "ON"]))
+    assert truth is not None
+    assert truth.to_list() == [True, False, True]
+
+
+def test_a_dash_beside_a_plus_says_no(tmp_path: Path) -> None:
+    data, _ = read(tmp_path, vote=["+", "-"] * 4)
+    assert (data.interactions.acts()["sign"] < 0).sum() == 4
+    data, _ = read(tmp_path, vote=["up", "down", "-", "up"] * 2)
+    assert (data.interactions.acts()["sign"] < 0).sum() == 2
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["{Red,Soft}", '{Blue,"Hard, grey"}', "{Green}", "{}"],
+        ["['Red' 'Soft']", "['Blue' 'Hard, grey']", "['Green']", "[]"],
+    ],
+)
+def test_lists_of_postgresql_and_numpy_are_tags(tmp_path: Path, cells: list[str]) -> None:
+    read(tmp_path)
+    items = pl.DataFrame({"item_id": ITEMS[:4], "title": list("ABCD"), "categories": cells})
+    items.write_csv(tmp_path / "items.csv")
+    (tmp_path / "events.csv").rename(tmp_path / "interactions.csv")
+    data, _ = read_clean(tmp_path)
+    tags = data.items.frame.sort("item_id")["categories"].to_list()
+    assert [t or "" for t in tags] == ["Red|Soft", "Blue|Hard, grey", "Green", ""]
+
+
+def test_texts_shielded_from_a_spreadsheet_are_read_bare(tmp_path: Path) -> None:
+    rows = "".join(
+        f'="{user}","=""00{item}""",4\n' for user, item in zip(USERS, ITEMS, strict=True)
+    )
+    (tmp_path / "events.csv").write_text("user_id,item_id,rating\n" + rows)
+    data, report = read_clean(tmp_path / "events.csv")
+    assert sorted(data.interactions.frame["item_id"].unique()) == ["00i0", "00i1", "00i2", "00i3"]
+    assert any("without the sign and the quotes" in f.why for f in report.findings)
+
+
+def test_a_file_called_ratings_is_movielens_by_its_columns_alone(tmp_path: Path) -> None:
+    read(tmp_path, rating=list("12345543"))
+    (tmp_path / "events.csv").rename(tmp_path / "ratings.csv")
+    items = pl.DataFrame({"item_id": ITEMS[:4], "title": list("ABCD")})
+    items.write_csv(tmp_path / "items.csv")
+    data, _ = read_clean(tmp_path)
+    assert data.items.frame.sort("item_id")["title"].to_list() == list("ABCD")
+
+
+def test_ids_in_wide_digits_are_told(tmp_path: Path) -> None:
+    table = pl.DataFrame({"user_id": ["１", "1", "2", "2"], "item_id": ITEMS[:4]})
+    table.write_csv(tmp_path / "events.csv")
+    _, report = read_clean(tmp_path / "events.csv")
+    assert any(f.rule == "alike_ids" and "width" in f.why for f in report.findings)
