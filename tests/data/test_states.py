@@ -72,3 +72,34 @@ def test_a_swipe_to_the_left_says_no(tmp_path: Path) -> None:
     for name in ("direction", "swipe"):
         signs, _ = acts_of(tmp_path, f"swiper_id,swipee_id,{name}", "left", "right", "super_like")
         assert set(signs) == {-1, 1}
+
+
+def test_numbers_that_may_stand_for_acts_are_told(tmp_path: Path) -> None:
+    signs, found = acts_of(tmp_path, "user_id,sku_id,type", "1", "2", "3", "4")
+    assert signs == {1: 35} and any(
+        "'type' of interactions.csv holds numbers" in f.why for f in found
+    )
+    _, found = acts_of(tmp_path, "user_id,sku_id,cate", "1", "2", "3", "4")
+    assert not any("holds numbers" in f.why for f in found)
+
+
+def test_months_and_days_without_a_year_are_told(tmp_path: Path) -> None:
+    _, found = acts_of(tmp_path, "user_id,item_id,time_stamp", "511", "1111", "618", "829", "1031")
+    assert any("without a year" in f.why for f in found)
+    _, found = acts_of(tmp_path, "user_id,item_id,time_stamp", "511", "1141", "618", "829", "1031")
+    assert not any("without a year" in f.why for f in found)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Kunde,Artikel,Datum,Uhrzeit",
+        "client,produit,Date de commande,Heure de commande",
+        "cliente,producto,fecha,hora",
+        "会員,商品,日付,時刻",
+    ],
+)
+def test_a_day_and_a_time_of_day_in_any_language(tmp_path: Path, names: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},2024-03-{n % 9 + 10},1{n % 3}:30\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"{names}\n{rows}")
+    assert {t % 3600 for t in data.interactions.frame["timestamp"]} == {1800.0}

@@ -28,6 +28,8 @@ MAX_UNTIMED = 0.05
 MAX_NEVER = 0.5
 """Up to this share of events whose time stands for none are removed; above it they have no time."""
 UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
+MIN_DAYS = 5
+"""Different months and days without a year, at least, by which they are known."""
 SPREADSHEET_DAYS = (36_526.0, 54_789.0)
 """2000 to 2050 in days since 30 December 1899, as spreadsheets count."""
 SPREADSHEET_EPOCH = 25_569.0
@@ -59,7 +61,22 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
     )
     if time_format is None and written_as_days(given):
         rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
+    if time_format is None and _without_years(times):
+        why = (
+            f"times such as {given.drop_nulls()[0]} look like a month and a day without a year: "
+            f"only their order is right, and only within one year"
+        )
+        rows.note("odd_times", why)
     return events.with_columns(times.alias("timestamp"))
+
+
+def _without_years(times: pl.Series) -> bool:
+    """Whether all times are months and days, `1111` the 11th of November."""
+    stated = times.drop_nulls().unique()
+    if len(stated) < MIN_DAYS or not stated.is_between(101, 1231).all():
+        return False
+    is_day = (stated % 100).is_between(1, 31) & (stated == stated.round())
+    return bool(is_day.all())
 
 
 def _with_the_rest(rows: Rows, given: pl.Series, times: pl.Series) -> pl.Series:

@@ -16,11 +16,12 @@ from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
 from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing
-from metarec.data.sources.beside import beside_others
+from metarec.data.sources.beside import beside_others, codes_of_acts
 from metarec.data.sources.ended import with_ended
 from metarec.data.sources.flat import is_of_one
 from metarec.data.sources.outcomes import doubtful, outcomes_of, with_outcomes
 from metarec.data.sources.states import with_ends
+from metarec.data.sources.unrated import wished
 
 MAX_KINDS = 20
 """Kinds of a column that is taken for one of kinds, at most."""
@@ -98,6 +99,8 @@ MOODS = frozenset("mood feeling feelings emotion emotions weather 心情 情绪 
 """Columns that say how it was, not what was done, even by the same emoji."""
 NO_KIND = "event"
 """The kind of events that say none."""
+RATED = "rating"
+"""The kind of events with a rating, beside others that say what they are."""
 SHOWN = "impression"
 """What a row is in which every such column says no."""
 
@@ -157,17 +160,37 @@ def _said(
     asked = [c for c in free if plain(c) not in MOODS]
     found = {c: names for c in asked if (names := _kinds_in(frame[c], kinds))}
     refusing = [c for c, names in found.items() if _are_acts(names, kinds) or _trade(c, names)]
+    if "value" in frame.columns:
+        refusing = [c for c in found if c in refusing or wished(frame[c])]
     if len(refusing) == 1:
         (column,) = refusing
+        if "value" in frame.columns:
+            return _unrated_by(frame, column, place)
         why = f"column {column!r} of {place} was read as kind: it says {_listed(found[column])}"
         return frame.rename({column: "kind"}), [_noted(why)]
-    return frame, [
+    coded = [] if "value" in frame.columns or found else codes_of_acts(frame, free, place)
+    return frame, coded + [
         _noted(
             f"column {column!r} of {place} says {_listed(names)} and is kept as context; if it is "
             f"what was done, say so in a TOML file (columns = {{ kind = {column!r} }})"
         )
         for column, names in found.items()
     ]
+
+
+def _unrated_by(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events without a rating as what a column says was done; beside a rating that is what counts:
+    of a film that was `dropped` it says how much was liked.
+    """
+    unrated = nothing(frame["value"]).is_null()
+    said = nothing(frame[column]).fill_null(NO_KIND)
+    kind = said.zip_with(unrated, pl.Series([RATED])).alias("kind")
+    why = (
+        f"column {column!r} of {place} says what was done ({_listed(sorted(said.unique()))}): it "
+        f"is the kind of rows without a rating, and kept beside ratings"
+    )
+    note = Finding(rule="kinds", rows=int(unrated.sum()), action="noted", why=why)
+    return frame.with_columns(kind), [note]
 
 
 def _is_opinion(column: pl.Series) -> bool:

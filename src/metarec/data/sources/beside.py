@@ -1,13 +1,19 @@
-"""Acts that say something else beside others: mail that was `delivered` is what was shown where
-others were `opened`, and to `pass` is to refuse where others were liked.
+"""Acts that say something else beside others (mail that was `delivered` is what was shown where
+others were `opened`, and to `pass` is to refuse where others were liked), and numbers that may
+stand for acts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
+from metarec.data.column_names import plain
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
+from metarec.data.parsing import as_numbers, nothing
+from metarec.data.sources.flat import is_of_one
 
 BESIDE: dict[str, tuple[frozenset[str], frozenset[str], str]] = {
     "impression": (
@@ -48,6 +54,35 @@ def beside_others(
         rows = int(is_one.sum())
         findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
     return frame, findings
+
+
+CODED = frozenset(
+    "type types eventcode actioncode actcode opcode optype operate oper op act flag "
+    "类型 类别编码 操作码 行为码 行为代码".split()
+)
+"""Columns that may hold numbers for what was done, as `plain` has them."""
+MAX_CODES = 12
+
+
+def codes_of_acts(frame: pl.DataFrame, columns: Sequence[str], place: str) -> list[Finding]:
+    """What to say of numbers that may stand for what was done: nobody knows which says no."""
+    findings = list[Finding]()
+    for column in (c for c in columns if plain(c) in CODED and not frame.schema[c].is_nested()):
+        numbers = as_numbers(frame[column])
+        codes = numbers.drop_nulls().unique().sort()
+        is_whole = numbers.null_count() == nothing(frame[column]).null_count()
+        is_whole = is_whole and bool((codes == codes.round()).all())
+        if not is_whole or not 2 < len(codes) <= MAX_CODES or is_of_one(frame, column):
+            continue
+        listed = ", ".join(f"{code:.0f}" for code in codes.head(4))
+        listed += ", ..." if len(codes) > 4 else ""
+        why = (
+            f"column {column!r} of {place} holds numbers ({listed}) and is kept as "
+            f"context; if they stand for what was done, say so in a TOML file "
+            f"(columns = {{ kind = {column!r} }}, [kinds] '{codes[0]:.0f}' = -1 for a no)"
+        )
+        findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
+    return findings
 
 
 MIN_BESIDE = 1

@@ -39,6 +39,7 @@ from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
 from metarec.data.sources.shapes import one_row_an_event
 from metarec.data.sources.titles import with_short_titles, with_titles
+from metarec.data.sources.unrated import without_zeros
 from metarec.data.tables import Tables, side_findings
 from metarec.data.validity import refuse_if_unreadable, valid_events
 
@@ -274,6 +275,9 @@ def _events(
     findings = [*findings, *lists, *look_alikes(frame, names, reading.columns, place.name)]
     frame, grades = with_grades(frame, place.name, raw[0].columns, reading.context or ())
     findings = [*findings, *grades]
+    if reading.rules.value_scale is None and not reading.rules.implicit_values:
+        frame, unrated = without_zeros(frame, place.name)
+        findings = [*findings, *unrated]
     given = {canonical: column for column, canonical in names.items()}
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)

@@ -31,7 +31,7 @@ IDS = re.compile(
 """Names of ids and addresses."""
 OF_OTHERS = re.compile(
     r"order|invoice|basket|cart|receipt|booking|transaction|session|visit|ticket|bill|request|"
-    r"event|message|impression|record|insert|transact|user|customer|client|buyer|member|account|"
+    r"event|message|impression|insert|transact|user|customer|client|buyer|member|account|"
     r"device|cookie|card|zip|post|phone|store|shop|branch|warehouse|location|region|"
     r"country|city|state|categor|brand|seller|vendor|merchant|supplier|campaign|experiment|"
     r"variant|referr|image|img|photo|picture|cover|poster|thumb|icon|avatar|author|director|"

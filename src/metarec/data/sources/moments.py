@@ -53,6 +53,16 @@ _BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
 """What a time of day is of that a single day may lack."""
 SECONDS = (946_684_800.0, 2_524_608_000.0)
 """From 2000 to 2050, in seconds since 1970."""
+_LOGGED = re.compile(
+    r"^(insert|import|export|sync|upload|receiv|ingest|process|updat|modif|server)|^(更新|修改|导入|导出)",
+    re.IGNORECASE,
+)
+"""Names of dates at which a program wrote or moved a row."""
+_OF_DAYS = re.compile(
+    r"(datum|tag|uhrzeit|zeit|jour|heure|dia|día|fecha|hora|data|giorno|ora|tarih|saat|дата|время|"
+    r"日付|時刻|時間|日|날짜|시간|시각)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
+)
+"""What days and times of day are called in further languages, as `plain` has it."""
 LOOKED_AT = 1000
 """Different cells by which it is known whether a column holds dates."""
 _A_NUMBER = re.compile(
@@ -75,9 +85,10 @@ def with_moment(
     others = [c for c in frame.columns if c not in (*own, *context)]
     free = [c for c in others if names_a_moment(c) and not names_another_date(c)]
     free = [c for c in free if not names_a_duration(c)]
-    clocks = [c for c in free if _all_are(frame[c], CLOCK)]
-    days = [c for c in free if _all_are(frame[c], DAY)]
-    called = {c: named.get(c, c) for c in free}
+    called = {c: named.get(c, c) for c in others}
+    asked = [c for c in others if c in free or _OF_DAYS.search(plain(called[c]))]
+    clocks = [c for c in asked if _all_are(frame[c], CLOCK)]
+    days = [c for c in asked if _all_are(frame[c], DAY)]
     pairs = [(d, c) for d in days for c in clocks if _about(called[d]) == _about(called[c])]
     if not pairs and len(days) == 1:  # `ClassDate`, `StartTime`
         pairs = [(days[0], c) for c in clocks if _about(called[c]) in _BEGINNINGS]
@@ -145,6 +156,10 @@ def _of_several(
     """The time of events where several columns may say it: the one that is stated in all rows, if
     it is not that of users or items.
     """
+    varied = [c for c in free if frame[c].n_unique() > 1 and not _LOGGED.search(c)]
+    if len(varied) == 1 < len(free):
+        return _only_dates(frame, varied[0], place)
+    free = varied or free
     whole = [c for c in free if not nothing(frame[c]).null_count()]
     ids = [key for key in ("user_id", "item_id") if key in frame.columns]
     if len(whole) == 1 and not any(_belongs_to(frame, key, whole[0]) for key in ids):
@@ -227,7 +242,8 @@ def _belongs_to(frame: pl.DataFrame, key: str, name: str) -> bool:
 
 def _about(name: str) -> str:
     """A name without what says that it is a time: `order` of `order_date` and `order_time`."""
-    return re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
+    bare = re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
+    return _OF_DAYS.sub("", bare)
 
 
 def _all_are(column: pl.Series, pattern: str) -> bool:

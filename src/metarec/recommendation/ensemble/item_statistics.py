@@ -26,10 +26,18 @@ class ItemStatisticsConfig(ModelConfig):
     damping: float = setting(10.0, least=0)
     """Events' worth of pull of an item's means towards everyone's (0 or more)."""
     acceptance_damping: float = setting(5.0, above=0)
-    """Acts' worth of pull of an item's acceptance towards everyone's (above 0)."""
+    """Acts' worth of pull of an item's acceptance towards everyone's, at least (above 0); as far as
+    items differ by chance alone it is stronger.
+    """
 
 
 DEFAULTS = ItemStatisticsConfig()
+PULLS = np.array([1.0, 4.0, 16.0, 64.0, 256.0, 4096.0])
+"""Times the least pull of an item's acceptance that items may have; under the last they are all
+alike.
+"""
+PULL_STEPS = 50
+"""Steps in which it is found how many items have which pull."""
 
 
 def popularity_of(
@@ -88,13 +96,37 @@ def item_statistics_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAUL
 
 
 def acceptance_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS) -> np.ndarray:
-    """[N] float32: see `Ensemble.acceptance`."""
+    """[N] float32: see `Ensemble.acceptance`.
+
+    Refusals fall on some items more than on others by chance too, and what chance explains says
+    nothing of an item: how far shares are pulled towards everyone's is learned from how far items
+    differ beyond it.
+    """
     kept, refused = (
         np.bincount(rows.items, behavior.weights_of(rows.owners) * rows.strengths, behavior.n_items)
         for rows in (behavior.whole, behavior.refused)
     )
-    everyone = kept.sum() / max(kept.sum() + refused.sum(), 1e-9)
-    damping = config.acceptance_damping
-    share = (kept + damping * everyone) / (kept + refused + damping)
-    log_share = np.log(np.maximum(share / max(everyone, 1e-9), 1e-9))
-    return np.where(refused > 0, np.minimum(log_share, 0.0), 0.0).astype(np.float32)
+    found, acted = np.zeros(behavior.n_items, np.float32), np.flatnonzero(kept + refused > 0)
+    if not refused.any() or not kept.any():
+        return found
+    everyone = kept.sum() / (kept.sum() + refused.sum())
+    share = _shares(kept[acted], refused[acted], everyone, config.acceptance_damping)
+    found[acted] = np.minimum(np.log(share / everyone), 0.0)
+    return np.where(refused > 0, found, 0.0).astype(np.float32)
+
+
+def _shares(kept: np.ndarray, refused: np.ndarray, everyone: float, damping: float) -> np.ndarray:
+    """[N] share of the acts on each item that kept it: the mean under a mixture of pulls towards
+    everyone's share, from `damping` to all but all of it, whose weights make the acts likeliest
+    (Stephens 2017, "False discovery rates: a new deal").
+    """
+    from scipy.special import betaln, softmax
+
+    pulls = damping * PULLS[:, None]
+    like, unlike = pulls * everyone, pulls * (1 - everyone)
+    likelihood = betaln(like + kept, unlike + refused) - betaln(like, unlike)
+    weights = np.full((len(PULLS), 1), 1 / len(PULLS))
+    for _ in range(PULL_STEPS):
+        chances = softmax(likelihood + np.log(weights + 1e-12), axis=0)
+        weights = chances.mean(1, keepdims=True)
+    return np.asarray((chances * (kept + like) / (kept + refused + pulls)).sum(0))
