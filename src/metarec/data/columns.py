@@ -145,7 +145,20 @@ def noun_beside(item: str, columns: Sequence[str]) -> str | None:
     return next((c for c in columns if plain(c) in named), None)
 
 
-_ENDS_OF_IDS = ("id", "code", "number", "no", "nr", "key", "编号", "编码")
+_ENDS_OF_IDS = (
+    "guid",
+    "uuid",
+    "sku",
+    "uri",
+    "id",
+    "code",
+    "number",
+    "no",
+    "nr",
+    "key",
+    "编号",
+    "编码",
+)
 
 
 def _refuse_missing(columns: Sequence[str], present: set[str], table: str, place: str) -> None:
@@ -185,7 +198,7 @@ SUFFIXES = {
     "value": ("rating", "ratings", "stars"),
     "title": ("title", "trackname", "itemname", "productname"),
     "author": ("author",),
-    "user_id": ("userid", "username", "profilename"),
+    "user_id": ("userid", "username", "profilename", "visitorid", "customerid"),
     "item_id": (
         "itemid",
         "trackuri",

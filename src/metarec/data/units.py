@@ -67,6 +67,8 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
 
 def _rated(text: pl.Series) -> tuple[pl.Series, list[str]] | None:
     stated = text.drop_nulls()
+    if len(stated) and bool(stated.str.contains(r"(?i)^stars?[ _-]?\d$").all()):
+        return text.str.extract(r"(\d)$", 1).cast(pl.Float64), ["★"]
     if len(stated) and bool(stated.str.contains(STARS).all()):
         half = text.str.contains("½").cast(pl.Float64) / 2
         return text.str.count_matches("[★⭐🌟]").cast(pl.Float64) + half, ["★"]

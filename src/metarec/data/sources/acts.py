@@ -30,7 +30,8 @@ FLAGS = frozenset(
     "addtocart bookmark skip upvote downvote complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
     "评论 收藏 加购 跳过 完成 接受 接单 recommend "
-    "notinterested seeless 不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑".split()
+    "notinterested seeless negativefeedback thumbsdown report mute "
+    "不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑 负反馈 讨厌 不想看".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.

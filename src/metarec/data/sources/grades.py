@@ -29,6 +29,10 @@ RATED = re.compile(
     r"|(star|thumb)s?value$|^(my|your|user|own|personal)(score|mark|vote)$"
 )
 """Names of ratings, as `plain` has them."""
+ON_A_SCALE = re.compile(
+    r"[(（\[]\D{0,12}[01]\s*(-|–|—|~|=|to\b|bis\b|à|到|至).*\b(5|6|7|10|100)\b", re.IGNORECASE
+)
+"""Names with a scale in brackets: `Taste (1-5)`, `Answer (1 = never, 5 = always)`."""
 OF_OTHERS = re.compile(r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content")
 """Names of ratings that no user gave."""
 OWN = re.compile(r"^(my|your|user|customer|reviewer|own|overall|总|综合|我的|用户)")
@@ -131,7 +135,8 @@ def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
     """Columns that are called like ratings, vary for users and items, and hold ratings; the one
     that the user gave, where one of several says so.
     """
-    asked = [c for c in frame.columns if c not in own and RATED.search(plain(c))]
+    asked = [c for c in frame.columns if RATED.search(plain(c)) or ON_A_SCALE.search(c)]
+    asked = [c for c in asked if c not in own]
     asked = [c for c in asked if not OF_OTHERS.search(plain(c)) and _is_rated(frame[c])]
     found = [c for c in asked if not is_of_one(frame, c)]
     given = [c for c in found if OWN.search(plain(c))]
