@@ -117,7 +117,7 @@ def _open_file(
         return read_event_file(path, reading)
     if suffix == ".numbers":
         raise BadInput(f"{path} is a workbook of Numbers; {AS_CSV}")
-    endings = (*UNPACKED, *WORKBOOK_SUFFIXES, *ARCHIVE_SUFFIXES, ".inter")
+    endings = (*UNPACKED, *WORKBOOK_SUFFIXES, *ARCHIVE_SUFFIXES, ".sql", ".inter")
     raise BadInput(
         f"{path}: no reader for {suffix or 'a file without an ending'}; files of events end in "
         f"{', '.join(endings)}, .db or .toml, those of text also in .csv.gz and the like"

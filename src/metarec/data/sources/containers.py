@@ -1,5 +1,5 @@
-"""Files that hold several tables: workbooks, a table a sheet, and archives of files; laid into a
-folder that lasts as long as they are read.
+"""Files that hold several tables: workbooks, a table a sheet, archives of files, and dumps of
+databases; laid into a folder that lasts as long as they are read.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import polars as pl
 
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
+from metarec.data.sources.dumps import is_dump, write_tables
 from metarec.data.sources.suffixes import (
     ARCHIVE_SUFFIXES,
     SUFFIXES,
@@ -55,7 +56,8 @@ def laid_out(path: Path) -> Iterator[tuple[Path, list[Finding]]]:
     with TemporaryDirectory(prefix="metarec-") as scratch:
         folder = Path(scratch) / (path.name.split(".")[0] or "tables")
         folder.mkdir()
-        found = _of_workbook(path, folder) if form == "workbook" else _of_archive(path, folder)
+        lay = {"workbook": _of_workbook, "archive": _of_archive, "dump": write_tables}[form]
+        found = lay(path, folder)
         where = _inmost(folder)
         try:
             yield where, found
@@ -64,7 +66,7 @@ def laid_out(path: Path) -> Iterator[tuple[Path, list[Finding]]]:
 
 
 def holds_tables(path: Path) -> bool:
-    """Whether a file is a workbook or an archive."""
+    """Whether a file is a workbook, an archive or a dump."""
     return _form_of(path) is not None
 
 
@@ -72,6 +74,8 @@ def _form_of(path: Path) -> str | None:
     """What a file is by how it begins, and by its ending where it begins like both."""
     if not path.is_file():
         return None
+    if is_dump(path):
+        return "dump"
     suffix = suffix_of(path)
     with path.open("rb") as file:
         start = file.read(4)

@@ -26,6 +26,7 @@ from metarec.data.sources.escapes import Escapes, escapes_told
 from metarec.data.sources.headings import headings_of
 from metarec.data.sources.lines import read_lines, unique
 from metarec.data.sources.quotes import are_single, in_double
+from metarec.data.sources.ruled import in_columns, without_whole_quotes
 from metarec.data.sources.separators import (
     LOOKED_AT,
     SEPARATORS,
@@ -107,7 +108,10 @@ def _text_of(
     source: Path | bytes, name: str, separator: str | None, columns: Sequence[str] | None
 ) -> _Text:
     source, said = _prepared(source, name)
-    findings = list[Finding]()
+    source, findings = without_whole_quotes(source), list[Finding]()
+    if columns is None and (ruled := in_columns(source, name)) is not None:
+        source, before, findings = ruled
+        return _Text(source=source, separator="\t", columns=None, before=before, findings=findings)
     if columns is None and (single := are_single(source)) is not None:
         source = in_double(source, single)
         why = f"texts of {name} stand in single quotes"
@@ -231,6 +235,8 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
     if has_blanks or headings_of(beginning(source), SEPARATORS, source.name) is not None:
         return None
     if are_blocks(source) or parted_by_one(source)[1] is not None:
+        return None
+    if in_columns(source, source.name) is not None or without_whole_quotes(source) is not source:
         return None
     if without_comments(source, SEPARATORS, source.name)[2]:
         return None

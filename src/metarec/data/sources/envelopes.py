@@ -88,7 +88,7 @@ def _with_health_records(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def _codings(parts: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> dict[str, pl.Series] | None:
+def _codings(parts: pl.DataFrame, fields: Mapping[str, object]) -> dict[str, pl.Series] | None:
     coding = fields.get("coding")
     if not isinstance(coding, pl.List) or not isinstance(coding.inner, pl.Struct):
         return None
