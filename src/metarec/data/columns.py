@@ -145,20 +145,7 @@ def noun_beside(item: str, columns: Sequence[str]) -> str | None:
     return next((c for c in columns if plain(c) in named), None)
 
 
-_ENDS_OF_IDS = (
-    "guid",
-    "uuid",
-    "sku",
-    "uri",
-    "id",
-    "code",
-    "number",
-    "no",
-    "nr",
-    "key",
-    "编号",
-    "编码",
-)
+_ENDS_OF_IDS = tuple("guid uuid sku uri id code number no nr key 编号 编码".split())
 
 
 def _refuse_missing(columns: Sequence[str], present: set[str], table: str, place: str) -> None:
