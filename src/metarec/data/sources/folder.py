@@ -273,7 +273,9 @@ def _events(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
     findings = [*findings, *lists, *look_alikes(frame, names, reading.columns, place.name)]
-    frame, grades = with_grades(frame, place.name, raw[0].columns, reading.context or ())
+    frame, grades = with_grades(
+        frame, place.name, raw[0].columns, reading.context or (), reading.columns
+    )
     findings = [*findings, *grades]
     if reading.rules.value_scale is None and not reading.rules.implicit_values:
         frame, unrated = without_zeros(frame, place.name)
