@@ -96,8 +96,8 @@ def test_a_dash_beside_a_plus_says_no(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "cells",
     [
-        ["{Red,Soft}", '{Blue,"Hard, grey"}', "{Green}", "{}"],
-        ["['Red' 'Soft']", "['Blue' 'Hard, grey']", "['Green']", "[]"],
+        ["{Red,Soft}", '{Blue,"Hard, cold"}', "{Green}", "{}"],
+        ["['Red' 'Soft']", "['Blue' 'Hard, cold']", "['Green']", "[]"],
     ],
 )
 def test_lists_of_postgresql_and_numpy_are_tags(tmp_path: Path, cells: list[str]) -> None:
@@ -107,7 +107,7 @@ def test_lists_of_postgresql_and_numpy_are_tags(tmp_path: Path, cells: list[str]
     (tmp_path / "events.csv").rename(tmp_path / "interactions.csv")
     data, _ = read_clean(tmp_path)
     tags = data.items.frame.sort("item_id")["categories"].to_list()
-    assert [t or "" for t in tags] == ["Red|Soft", "Blue|Hard, grey", "Green", ""]
+    assert [t or "" for t in tags] == ["Red|Soft", "Blue|Hard, cold", "Green", ""]
 
 
 def test_texts_shielded_from_a_spreadsheet_are_read_bare(tmp_path: Path) -> None:

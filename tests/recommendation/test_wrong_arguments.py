@@ -5,6 +5,7 @@ letter.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import metarec
 from metarec import BadInput, Catalog, Dataset, Profiles, Recommender, Request
 from metarec.data.domains import domain
+from metarec.features.events import parts_of
 from served_model import saved_model
 from world import World
 
@@ -236,3 +238,33 @@ def test_a_rating_that_is_no_number_is_none(model: Recommender) -> None:
 
 def test_a_recommender_shows_itself_in_one_line(model: Recommender) -> None:
     assert repr(model).startswith("Recommender(tiny: ") and "\n" not in repr(model)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2020, 1, 1),
+        datetime(2020, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
+        date(2020, 1, 1),
+        np.datetime64("2020-01-01T00:00:00", "ns"),
+        np.float64(1577836800),
+    ],
+)
+def test_a_moment_may_be_of_any_type_that_holds_one(model: Recommender, moment: Any) -> None:
+    item = model.vocabulary.ids[0]
+    asked = [Request(history=[(item, 5.0, "rating", at)], at=at) for at in (1577836800.0, moment)]
+    assert asked[1].at == asked[0].at
+    told, _ = model.request_reader.events.of_requests([r.history for r in asked], model.vocabulary)
+    assert told.times.tolist() == [1577836800.0] * 2
+
+
+def test_a_moment_that_is_none_is_unknown_in_a_history_and_refused_as_now() -> None:
+    nothing = np.datetime64("NaT")
+    assert np.isnan(parts_of(("B1", 5.0, "rating", nothing))[3] or 0.0)
+    with pytest.raises(BadInput, match="at is a time"):
+        Request(at=nothing)
+
+
+def test_ids_of_a_history_are_texts_from_the_start() -> None:
+    history: list[Any] = [(5.0, 4.0), [7, 3.0], 9, ("11", 2.0)]
+    assert [event[0] for event in Request(history=history).history] == ["5", "7", "9", "11"]

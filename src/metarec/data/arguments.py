@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
 from numbers import Integral, Real
@@ -95,6 +95,23 @@ def id_text(name: str, given: Any) -> str:
     if isinstance(given, int | float | np.integer | np.floating | Decimal) and isfinite(given):
         return str(int(given)) if given == int(given) else str(given)
     raise BadInput(f"{name}: an id is a text or a whole number, got {shown(given)}")
+
+
+def seconds_of(moment: Any) -> float:
+    """A moment as seconds since 1970: a number as it is; a date or datetime without a zone is of
+    UTC, as in tables. NaN where there is none (NaT).
+
+    Raises:
+        TypeError, ValueError, OverflowError: if it is no moment.
+    """
+    if isinstance(moment, np.datetime64):
+        moment = moment.astype("datetime64[us]").item()
+        return float("nan") if moment is None else seconds_of(moment)
+    if isinstance(moment, datetime):
+        return float((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    if isinstance(moment, date):
+        return datetime.combine(moment, time.min, UTC).timestamp()
+    return float(moment)
 
 
 def check_plain(name: str, given: Mapping[Any, Any]) -> None:

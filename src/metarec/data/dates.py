@@ -78,6 +78,7 @@ def _day_pattern(numbers: pl.Series) -> str | None:
     for digits, pattern in (
         (6, "%Y%m"),
         (8, "%Y%m%d"),
+        (10, "%Y%m%d%H"),
         (12, "%Y%m%d%H%M"),
         (14, "%Y%m%d%H%M%S"),
     ):

@@ -9,6 +9,9 @@ import polars as pl
 
 from metarec.data.errors import BadInput
 
+LONGEST_KEY = 64
+"""Bytes of a key that is no text."""
+
 
 def as_polars(frame: Any, what: str) -> pl.DataFrame:
     """Take a polars or pandas frame (or anything polars reads) as a polars frame.
@@ -21,7 +24,7 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
     if isinstance(frame, pl.LazyFrame):
         return widened(frame.collect())
     if type(frame).__module__.split(".")[0] == "pandas":
-        return widened(_of_pandas(frame))
+        return widened(_of_pandas(frame, what))
     try:
         return widened(pl.DataFrame(frame))
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
@@ -32,13 +35,12 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
 
 def widened(table: pl.DataFrame) -> pl.DataFrame:
     """Whole numbers of any width as 64 bits, so that they compare with any other; spans of time as
-    seconds; objects, such as keys of a program, as text.
+    seconds; objects, such as keys of a program, and bytes as text.
     """
     found: list[pl.Expr | pl.Series] = []
     for name, dtype in table.schema.items():
-        if dtype == pl.Object:
-            cells = [None if cell is None else str(cell) for cell in table[name]]
-            found.append(pl.Series(name, cells, pl.Utf8))
+        if dtype in (pl.Object, pl.Binary):
+            found.append(pl.Series(name, _texts(table[name]), pl.Utf8))
         elif isinstance(dtype, pl.Duration):
             found.append(pl.col(name).dt.total_microseconds() / 1e6)
         elif dtype.is_integer() and dtype != pl.Int64:
@@ -48,14 +50,33 @@ def widened(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(found)
 
 
-def _of_pandas(frame: Any) -> pl.DataFrame:
-    """A pandas frame; columns of objects that are neither text nor numbers (keys) become text."""
+def _texts(cells: Iterable[Any]) -> list[str | None]:
+    """Cells as text: bytes read as UTF-8, or, where some are no text, as hexadecimal digits;
+    nothing where they are too long to be keys (pictures).
+    """
+    known = [None if c is None or c != c else c for c in cells]
+    if not all(isinstance(cell, bytes | None) for cell in known):
+        return [None if cell is None else str(cell) for cell in known]
+    try:
+        return [None if cell is None else cell.decode() for cell in known]
+    except UnicodeDecodeError:
+        is_key = max(len(cell or b"") for cell in known) <= LONGEST_KEY
+        return [cell.hex() if cell and is_key else None for cell in known]
+
+
+def _of_pandas(frame: Any, what: str) -> pl.DataFrame:
+    """A pandas frame; periods, and columns of objects that are neither text nor numbers (keys),
+    become text.
+    """
+    twice = frame.columns[frame.columns.duplicated()].tolist()
+    if twice:
+        raise BadInput(f"{what}: two columns are called {twice[0]!r}; rename one or leave it out")
 
     def with_texts(names: Iterable[str]) -> Any:
-        return frame.assign(
-            **{n: [None if c is None or c != c else str(c) for c in frame[n]] for n in names}
-        )
+        return frame.assign(**{name: _texts(frame[name]) for name in names})
 
+    spans = [n for n in frame.columns if str(frame[n].dtype).startswith(("period", "interval"))]
+    frame = with_texts(spans) if spans else frame
     try:
         table = pl.from_pandas(frame)
     except (TypeError, ValueError):

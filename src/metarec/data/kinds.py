@@ -85,6 +85,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "enquiry message add_payment_info add_shipping_info 试用 咨询 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
             "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
+            "赞同 感谢 有帮助 有用 "
             "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
         ),
         0.9: (
@@ -125,7 +126,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "decline declined reject rejected refuse block mute report spam not_interested "
             "uninterested dismiss complain complaint ban uninstall thumb_down swipe_left unmatch "
             "nope see_less show_less less_like_this 👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
-            "踩 不喜欢 讨厌 负反馈 "
+            "踩 不喜欢 讨厌 负反馈 反对 没有帮助 没帮助 没用 "
             "discontinue discontinued side_effect adverse_event "
             "不感兴趣 没兴趣 不想看 不想要 不想买 点踩 停药 副作用 弃课 "
             "隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 拒签 拒单 投诉 差评 卸载",

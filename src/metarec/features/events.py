@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from metarec.data.arguments import id_text, shown
+from metarec.data.arguments import id_text, seconds_of, shown
 from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Interactions, Vocabulary
@@ -348,7 +348,7 @@ def parts_of(event: Any) -> tuple[Any, float | None, str | None, float | None]:
         item = id_text("history", item)
     try:
         number = None if value is None or value != value else float(value)
-        moment = None if at is None else float(at)
+        moment = at if at is None or type(at) is float else seconds_of(at)
     except (TypeError, ValueError, OverflowError) as error:
         raise _no_numbers(event) from error
     if number is not None and not isfinite(number):
@@ -357,4 +357,7 @@ def parts_of(event: Any) -> tuple[Any, float | None, str | None, float | None]:
 
 
 def _no_numbers(event: Any) -> BadInput:
-    return BadInput(f"value and timestamp of an event must be numbers, got {shown(event)}")
+    return BadInput(
+        "value and timestamp of an event must be numbers (or the timestamp a datetime), got "
+        f"{shown(event)}"
+    )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ MIN_USERS = 3
 BANDS = 6
 """A number also becomes this many bands, so that a taste need not rise or fall with age throughout.
 """
+PLAIN = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
+"""A number as programs write it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +83,8 @@ class ProfileInputs:
         rows, columns = [], []
         for row, profile in enumerate(profiles):
             for name, value in profile.items():
-                column = place.get(self._column(self._known(name), value))
+                is_missing = value is None or value != value  # NaN, as pandas has it
+                column = None if is_missing else place.get(self._column(self._known(name), value))
                 if column is not None:
                     rows.append(row)
                     columns.append(column)
@@ -134,6 +138,8 @@ def _number(value: Any) -> float | None:
     word = str(value).strip().lower()
     if word in YES_NO or word in YES_NO.values():
         return float(word in YES_NO)
+    if PLAIN.fullmatch(word):  # as most are; a column of one costs as much as a slate
+        return float(word)
     found = as_numbers(pl.Series([str(value)]))[0]
     number = number_of(value) if found is None else float(found)  # `150 mmHg` is 150
     return None if number != number else number

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from datetime import datetime
+from math import isfinite, nan
 from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
-from metarec.data.arguments import check_plain, check_type, check_whole, id_text, ids_of, shown
+from metarec.data.arguments import (
+    check_plain,
+    check_type,
+    check_whole,
+    id_text,
+    ids_of,
+    seconds_of,
+    shown,
+)
 from metarec.data.errors import BadInput
 
 ItemIds: TypeAlias = Sequence[Sequence[str]]
@@ -28,7 +37,8 @@ class Request:
 
     history: Sequence[tuple[Any, ...]] = ()
     """Events, oldest first: `(item_id, value)`, or `(item_id, value, kind)`, or `(item_id, value,
-    kind, timestamp)`; an item id alone is an event without a rating.
+    kind, timestamp)`, the timestamp in seconds since 1970 or a datetime; an item id alone is an
+    event without a rating.
     """
     profile: dict[str, Any] = field(default_factory=dict)
     """Attributes of the user; any may be missing."""
@@ -46,8 +56,10 @@ class Request:
     """
     searches: Sequence[str] = ()
     """What they searched for, the newest last."""
-    at: float | None = None
-    """When they ask, seconds since 1970; the time of their newest event unless given."""
+    at: float | datetime | None = None
+    """When they ask, seconds since 1970 or a datetime; unless given, the time of their newest
+    event.
+    """
     exclude: Sequence[str] = ()
     """Item ids never to show."""
     allow: Sequence[str] | None = None
@@ -70,24 +82,41 @@ class Request:
             check_plain(name, getattr(self, name))
         if not isinstance(self.wish, str | None):
             raise BadInput(f"wish is a text, got {shown(self.wish)}")
-        at: Any = self.at
-        if at is not None and not (isinstance(at, Real) and isfinite(at)):
-            raise BadInput(f"at is a time in seconds since 1970, got {shown(at)}")
+        if self.at is not None:
+            object.__setattr__(self, "at", _moment_of(self.at))
         km = self.within_km
         if km is not None and not (isinstance(km, int | float) and 0.0 < km < np.inf):
             raise BadInput(f"within_km must be a number of kilometers above 0, got {shown(km)}")
 
 
+def _moment_of(at: Any) -> float:
+    try:
+        seconds = nan if isinstance(at, str | bytes | bool) else seconds_of(at)
+    except (TypeError, ValueError, OverflowError):
+        seconds = nan
+    if not isfinite(seconds):
+        raise BadInput(f"at is a time in seconds since 1970 or a datetime, got {shown(at)}")
+    return seconds
+
+
 def _events_of(history: Any) -> Sequence[Any]:
-    """A history as events; an item id alone is one."""
+    """A history as events whose item ids are texts; an item id alone is one."""
     no_list = isinstance(history, str | bytes | Mapping | pl.DataFrame)
     if no_list or not isinstance(history, Iterable):
         raise BadInput(f"history is a list of events or item ids, got {shown(history)}")
-    if isinstance(history, Sequence) and all(isinstance(one, tuple | list) for one in history):
+    if isinstance(history, Sequence) and all(map(_is_event, history)):
         return history
-    return [
-        one if isinstance(one, tuple | list) else (id_text("history", one), None) for one in history
-    ]
+    return [one if _is_event(one) else _event_of(one) for one in history]
+
+
+def _is_event(one: Any) -> bool:
+    return isinstance(one, tuple | list) and (not one or isinstance(one[0], str))
+
+
+def _event_of(one: Any) -> tuple[Any, ...]:
+    if isinstance(one, tuple | list):
+        return id_text("history", one[0]), *one[1:]
+    return id_text("history", one), None
 
 
 def _friends_of(given: Any) -> list[str] | Mapping[str, float]:

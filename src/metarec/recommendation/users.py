@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from metarec.data.arguments import seconds_of
 from metarec.data.dataset import Dataset
 from metarec.data.places import degrees_of, is_placed, location_of
 from metarec.data.regions import Regions
@@ -100,7 +101,9 @@ class RequestReader:
             location=self._locations(requests, support),
             circumstances=self._circumstances([request.context for request in requests]),
             searches=[list(request.searches) for request in requests],
-            at=np.array([np.nan if r.at is None else float(r.at) for r in requests], np.float64),
+            at=np.array(
+                [np.nan if r.at is None else seconds_of(r.at) for r in requests], np.float64
+            ),
         )
 
     def _friends(self, named: Sequence[Sequence[str] | Mapping[str, float]]) -> sp.csr_matrix:

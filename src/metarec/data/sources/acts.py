@@ -73,6 +73,7 @@ OPINIONS = re.compile(
 THOUGHT = {
     **dict.fromkeys(("up", "right", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
     **dict.fromkeys(("down", "left", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
+    "0": "impression",
     **dict.fromkeys(("superlike", "super like", "super_like"), "superlike"),
     **dict.fromkeys("-−–", "dislike"),  # beside `+`; alone it stands for nothing
 }
@@ -195,15 +196,21 @@ def _unrated_by(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFr
 
 def _is_opinion(column: pl.Series) -> bool:
     """Whether a column says what users thought, for and against."""
-    if column.dtype != pl.Utf8 or OPINIONS.search(plain(column.name)) is None:
+    if OPINIONS.search(plain(column.name)) is None or column.dtype.is_nested():
+        return False
+    if column.dtype != pl.Utf8 and not column.dtype.is_integer():
         return False
     words = set(_thoughts(column).drop_nulls().unique())
     return words <= {*THOUGHT} and {"like", "dislike"} <= {THOUGHT[word] for word in words}
 
 
 def _thoughts(column: pl.Series) -> pl.Series:
-    """What users thought in small letters; a dash says no where others say `+`."""
-    words = nothing(column, NO_TEXT).str.to_lowercase()
+    """What users thought in small letters; a dash says no where others say `+`, and 1 yes where
+    others say -1.
+    """
+    words = nothing(column.cast(pl.Utf8), NO_TEXT).str.to_lowercase()
+    if (words == "-1").any():
+        words = words.replace({"1": "+1"})
     return words if (words == "+").any() else nothing(words)
 
 

@@ -87,4 +87,4 @@ def codes_of_acts(frame: pl.DataFrame, columns: Sequence[str], place: str) -> li
 
 MIN_BESIDE = 1
 _BOUGHT = frozenset("purchase buy order transaction checkout paid pay ship".split())
-"""Kinds beside which something is delivered to a door."""
+"""Kinds beside which something is delivered to where somebody lives."""

@@ -38,6 +38,7 @@ from metarec.data.sources.moments import with_moment
 from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
 from metarec.data.sources.shapes import one_row_an_event
+from metarec.data.sources.steps import by_steps
 from metarec.data.sources.titles import with_short_titles, with_titles
 from metarec.data.sources.unrated import without_zeros
 from metarec.data.tables import Tables, side_findings
@@ -281,6 +282,9 @@ def _events(
         frame, unrated = without_zeros(frame, place.name)
         findings = [*findings, *unrated]
     given = {canonical: column for column, canonical in names.items()}
+    if reading.kind is None and reading.context is None:
+        frame, steps = by_steps(frame, [*names, *frame.columns], reading.kinds, place.name)
+        findings = [*findings, *steps]
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]

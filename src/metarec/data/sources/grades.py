@@ -24,8 +24,9 @@ NAMES = frozenset(
 )
 """What columns of marks are called, as `plain` has it."""
 RATED = re.compile(
-    r"(rating|ratings|stars|satisfaction|overall|ratingvalue|nps|npsscore|csat"
-    r"|评分|打分|星级|评价|满意度)$|^(my|your|user|own|personal)(score|mark|vote)$"
+    r"(rating|ratings|stars|satisfaction|overall|ratingvalue|ratingscore|reviewscore|nps|npsscore"
+    r"|csat|评分|打分|星级|评价|满意度|推荐意愿|推荐度|likelihoodtorecommend)$"
+    r"|(star|thumb)s?value$|^(my|your|user|own|personal)(score|mark|vote)$"
 )
 """Names of ratings, as `plain` has them."""
 OF_OTHERS = re.compile(

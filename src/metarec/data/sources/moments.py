@@ -218,9 +218,19 @@ def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -
     first = min(columns, key=lambda c: float(times[c].mean() or 0.0))  # type: ignore[arg-type]
     if names_another_date(first):
         return None
-    is_first = all(bool((times[first] <= times[c]).fill_null(False).all()) for c in columns)
+    first = next((c for c in columns if c != first and _is_finer(times, c, first)), first)
+    is_first = all(
+        bool((times[first] <= times[c]).fill_null(False).all()) or _is_finer(times, first, c)
+        for c in columns
+    )
     is_same = any(bool((times[first] == times[c]).all()) for c in columns if c != first)
     return first if is_first and not is_same else None
+
+
+def _is_finer(times: Mapping[str, pl.Series], column: str, other: str) -> bool:
+    """Whether a column says at what time of the very days that the other says."""
+    days = times[column] - times[column] % 86_400
+    return bool((days == times[other]).all()) and bool((days != times[column]).any())
 
 
 def _other(columns: Sequence[str], first: str) -> str:

@@ -20,7 +20,7 @@ from metarec.data.sources.flat import is_of_one
 NAMES = re.compile(
     r"(status|state|stage|attendance|decision|"
     r"outcome|result|disposition|resolution|response|answer|attended|presence)(code|name|text)?$"
-    r"|(状态|结果|进度|ステータス|状態|状況|상태)$|статус|^(estado|estatus|statut|état|stato|situação)"
+    r"|(状态|结果|进度|ステータス|状態|状況|상태)$|статус|^(estado|estatus|statut|[eé]tat|stato|situação)"
 )
 """Names of columns of states, as `plain` has them."""
 MAX_STATES = 30
@@ -61,7 +61,10 @@ IN_CHINESE = {
     **dict.fromkeys("失败 失敗 过期 期限切れ 실패".split(), "fail"),
 }
 """What such states say in Chinese, Japanese and Korean, where words do not stand apart."""
-_IN_DOUBT = re.compile("[未不没無待中可]|申请|申請|請求|依頼|希望|確認待ち|신청|요청|대기")
+_UNSURE = re.compile(
+    "[未不没無无待中可]|申请|申請|請求|依頼|希望|確認待ち|신청|요청|대기"
+    "|(售后|退款|退货).*(取消|关闭|撤销)|(取消|撤销|关闭)(售后|退款|退货)"
+)
 """What makes another state of it: a refund that is asked for, an order that may be cancelled."""
 _CONTRARY = frozenset(
     "not no never non without before pending requested partially nicht kein ohne angefragt "
@@ -151,7 +154,7 @@ def _refusal(state: str, kinds: Kinds) -> str | None:
             return None
         return kinds.key(state) if kinds.of(state).sign in ("negative", "neutral") else None
     words = words_of(state)
-    if _CONTRARY & {*words} or _IN_DOUBT.search(state):
+    if _CONTRARY & {*words} or _UNSURE.search(state):
         return None
     further = (act_of().get(word) for word in words)
     keys = [IN_OTHER_WORDS.get(w) or _REFUSALS.get(w) for w in words]

@@ -94,6 +94,7 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
     an order, and no words where a title says which item it is.
     """
     found = [c for c, t in frame.schema.items() if _holds_items(c, t, synonyms)]
+    found = [c for c in found if (frame[c].list.len() > 0).any()]
     if any(plain(c) in _TITLES for c in frame.columns):
         found = [c for c in found if frame.schema[c] != pl.List(pl.Utf8)]
     lines = [c for c in found if plain(c) == "lineitems"]
