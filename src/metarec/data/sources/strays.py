@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.column_names import SYNONYMS, plain
-from metarec.data.event_rows import Place
+from metarec.data.event_rows import EXAMPLES, Place
 from metarec.data.findings import Finding
 
 MAX_HELD = 1 << 16
@@ -54,7 +54,13 @@ def without_strays(
         rows = int(is_sum.sum())
         found.append(Finding(rule="sums", rows=rows, action="removed", why=why))
     is_empty = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
-    if not found and not is_empty.any():
+    if is_empty.any():
+        shown = [f"{place.at(n)} of {place.name}" for n in is_empty.arg_true().head(EXAMPLES)]
+        why, rows = "no cell of the row says anything", int(is_empty.sum())
+        found.append(
+            Finding(rule="empty_rows", rows=rows, action="removed", why=why, examples=shown)
+        )
+    if not found:
         return table, place, []
     is_row = ~(is_names | is_sum | is_empty)
     kept = is_row.arg_true().cast(pl.Int64)
