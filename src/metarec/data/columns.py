@@ -195,6 +195,7 @@ SUFFIXES = {
         "movieid",
         "courseid",
         "articleid",
+        "contentid",
         "videoid",
         "trackid",
     ),

@@ -107,7 +107,10 @@ def with_moment(
     if (parts := _of_parts(frame, others)) is not None:
         why = f"year, month and day of {place} were put together as timestamp"
         return parts, [_noted(why)]
-    free = _dated(frame, others, free)
+    named_so, free = free, _dated(frame, others, free)
+    if not free:
+        untold = [_unread(frame[c], place) for c in named_so]
+        return frame, [_noted(told) for told in untold if told is not None]
     if len(free) == 1:
         return _only_dates(frame, free[0], place)
     return _of_several(frame, free, place)
@@ -130,6 +133,21 @@ def _of_spreadsheet(
     both = (numbers[day] + numbers[clock]).alias("timestamp")
     why = f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
     return frame.drop({day, clock} - {"timestamp"}).with_columns(both), [_noted(why)]
+
+
+def _unread(column: pl.Series, place: str) -> str | None:
+    """What to say of a column that is called like the time of events and holds other texts."""
+    cells = (
+        nothing(column).drop_nulls() if column.dtype == pl.Utf8 else pl.Series([], dtype=pl.Utf8)
+    )
+    is_dated = bool(cells.str.contains(r"\d").all()) and not _all_are(column, CLOCK)
+    if not len(cells) or not is_dated or as_numbers(cells).is_not_null().all():
+        return None
+    return (
+        f"column {column.name!r} of {place} is called like the time of events, and its cells such "
+        f"as {cells[0]!r} cannot be read as one: events have no time; say how it is written in a "
+        f"TOML file (columns = {{ timestamp = {column.name!r} }}, time_format = '%d.%m.%Y')"
+    )
 
 
 def _of_parts(frame: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame | None:
