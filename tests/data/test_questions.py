@@ -92,7 +92,8 @@ def test_a_negative_feedback_says_no_in_chinese_too(tmp_path: Path) -> None:
 def test_a_table_in_dutch(tmp_path: Path) -> None:
     states = ("Verzonden", "Geannuleerd", "Retour ontvangen")
     rows = "".join(
-        f"{n % 5};8{n % 7};Boek {n % 7};{n % 9 + 13}-02-2024 10:00;{states[(n // 5 + n // 3) % 3]}\n"
+        f"{n % 5};8{n % 7};Boek {n % 7};{n % 9 + 13}-02-2024 10:00;"
+        f"{states[(n // 5 + n // 3) % 3]}\n"
         for n in range(35)
     )
     data, _ = one_file(tmp_path, f"Klantnummer;Productnummer;Titel;Besteldatum;Status\n{rows}")

@@ -161,7 +161,8 @@ ITEM_NOUNS = tuple(
     "shipment freight parcel job vacancy offer fund stock security instrument artist album "
     "podcast episode content document material module program programme tour flight train room "
     "vehicle car part service creative campaign ad banner anime manga beer wine "
-    "workshop webinar clinic lane meal feature concept question swipee ratee".split()
+    "workshop webinar clinic lane meal feature concept question swipee ratee vaccine "
+    "procedure".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(

@@ -201,7 +201,10 @@ SUFFIXES = {
     ),
 }
 """Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
-NO_RATING = ("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age")
+NO_RATING = (
+    *("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age"),
+    *("interviewer", "recruiter", "supervisor", "examiner", "grader", "critic", "expert"),
+)
 """Beginnings of names of ratings that no user gave."""
 
 
@@ -358,7 +361,8 @@ def _shape(columns: Sequence[str], table: str) -> str:
         )
     if len(columns) == 1:
         return "; cells are parted by commas, tabs, semicolons, bars, `::` or, evenly, by spaces"
-    known = {plain(s) for s in ("user_id", *SYNONYMS["user_id"], "item_id", *SYNONYMS["item_id"])}
+    keys = ("user_id", "item_id")
+    known = {plain(s) for key in keys for s in (key, *SYNONYMS[key], *LESS_LIKELY.get(key, ()))}
     counted = [re.sub(r"\d+$", "#", c) for c in columns[1:]]
     is_counted = len(counted) > 2 and len(set(counted)) == 1 and counted[0].endswith("#")
     if table == "interactions" and (len(columns) > MATRIX or is_counted):

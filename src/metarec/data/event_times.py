@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.dates import as_seconds, fitting_formats, written_as_days
+from metarec.data.dates import SPREADSHEET_DAYS, as_seconds, fitting_formats, written_as_days
 from metarec.data.event_rows import Rows
 from metarec.data.parsing import (
     as_numbers,
@@ -30,8 +30,6 @@ MAX_NEVER = 0.5
 UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
 MIN_DAYS = 5
 """Different months and days without a year, at least, by which they are known."""
-SPREADSHEET_DAYS = (36_526.0, 54_789.0)
-"""2000 to 2050 in days since 30 December 1899, as spreadsheets count."""
 SPREADSHEET_EPOCH = 25_569.0
 """1 January 1970 in such days."""
 

@@ -19,7 +19,7 @@ from metarec.data.sources.flat import is_of_one
 
 NAMES = re.compile(
     r"(status|state|stage|attendance|decision|"
-    r"outcome|result|disposition|resolution|response|answer)(code|name|text)?$"
+    r"outcome|result|disposition|resolution|response|answer|attended|presence)(code|name|text)?$"
     r"|(状态|结果|进度|ステータス|状態|状況|상태)$|статус|^(estado|estatus|statut|[eé]tat|stato|situação)"
 )
 """Names of columns of states, as `plain` has them."""
@@ -32,7 +32,8 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("stopped ceased".split(), "discontinue"),
     **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
     **dict.fromkeys("noresponse noanswer unanswered ignored notenrolled".split(), "fail"),
-    **dict.fromkeys("enteredinerror notdone".split(), "fail"),
+    **dict.fromkeys("enteredinerror notdone lost undelivered undeliverable".split(), "fail"),
+    "rto": "return",
     **dict.fromkeys("notattending notgoing".split(), "decline"),
     **dict.fromkeys("dna didnotattend".split(), "no_show"),
     **dict.fromkeys("bounced notstarted notattempted excused 未开始 未学习".split(), "fail"),
