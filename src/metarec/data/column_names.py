@@ -60,6 +60,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "created_at",
         "occurred_at",
         "event_timestamp",
+        *"utc_time utc_timestamp utc_datetime".split(),
         "invoice_date",
         "transaction_timestamp",
         *"时间 时间戳 日期 发生时间 行为时间 操作时间".split(),
@@ -367,7 +368,7 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", (bare if bare.strip() else name).lower())
 
 
-_IN_BRACKETS = re.compile(r"\s*[(（][^()（）]*[)）]\s*$")
+_IN_BRACKETS = re.compile(r"\s*(?:[(（][^()（）]*[)）]|\[\s*\d+\s*[-–—~/]\s*\d+\s*\])[\s*]*$")
 
 
 AT_HOME = {
