@@ -175,13 +175,6 @@ def test_times_that_a_spreadsheet_rounded_are_told(tmp_path: Path) -> None:
     assert any("rounded by a spreadsheet" in f.why for f in findings)
 
 
-def test_names_with_a_scale_behind_them_are_known(tmp_path: Path) -> None:
-    table = pl.DataFrame({"USER_ID (PK)": USERS, "PRODUCT CODE*": ITEMS})
-    table.with_columns(pl.Series("RATING [1-5]", list("12345543"))).write_csv(tmp_path / "e.csv")
-    data, _ = read_clean(tmp_path / "e.csv")
-    assert data.interactions.acts()["rating"].to_list() == [1, 2, 3, 4, 5, 5, 4, 3]
-
-
 def test_a_day_before_its_year_is_the_time_under_any_name(tmp_path: Path) -> None:
     data, _ = read(tmp_path, **{"Last Updated": [f"Mar {n + 1}, 2024" for n in range(8)]})
     assert data.interactions.has_time

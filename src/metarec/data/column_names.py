@@ -368,7 +368,7 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", (bare if bare.strip() else name).lower())
 
 
-_IN_BRACKETS = re.compile(r"\s*(?:[(（][^()（）]*[)）]|\[\s*\d+\s*[-–—~/]\s*\d+\s*\])[\s*]*$")
+_IN_BRACKETS = re.compile(r"\s*[(（][^()（）]*[)）]\s*$")
 
 
 AT_HOME = {
