@@ -60,6 +60,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "created_at",
         "occurred_at",
         "event_timestamp",
+        *"utc_time utc_timestamp utc_datetime".split(),
         "invoice_date",
         "transaction_timestamp",
         *"时间 时间戳 日期 发生时间 行为时间 操作时间".split(),
