@@ -60,6 +60,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "created_at",
         "occurred_at",
         "event_timestamp",
+        *"utc_time utc_timestamp utc_datetime".split(),
         "invoice_date",
         "transaction_timestamp",
         *"时间 时间戳 日期 发生时间 行为时间 操作时间".split(),
@@ -161,7 +162,8 @@ ITEM_NOUNS = tuple(
     "shipment freight parcel job vacancy offer fund stock security instrument artist album "
     "podcast episode content document material module program programme tour flight train room "
     "vehicle car part service creative campaign ad banner anime manga beer wine "
-    "workshop webinar clinic lane meal feature concept swipee ratee".split()
+    "workshop webinar clinic lane meal feature concept question swipee ratee vaccine "
+    "procedure".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(

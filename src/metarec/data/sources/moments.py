@@ -16,7 +16,7 @@ from metarec.data.column_names import (
     names_another_date,
     plain,
 )
-from metarec.data.dates import as_seconds, fitting_formats
+from metarec.data.dates import SPREADSHEET_DAYS, as_seconds, fitting_formats
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
 
@@ -29,7 +29,8 @@ DAY = (
 """A date without a time of day."""
 
 DATED = (
-    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日)"
+    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日"
+    r"|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})"
     r"([ T]+\d{1,2}:\d\d.*)?$"
 )
 """A date that is no number, with a time of day or without."""
@@ -99,6 +100,8 @@ def with_moment(
             f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
         )
         return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [_noted(why)]
+    if (serial := _of_spreadsheet(frame, free, called, place)) is not None:
+        return serial
     if "timestamp" in frame.columns:
         return frame, []
     if (parts := _of_parts(frame, others)) is not None:
@@ -111,6 +114,25 @@ def with_moment(
     if len(free) == 1:
         return _only_dates(frame, free[0], place)
     return _of_several(frame, free, place)
+
+
+def _of_spreadsheet(
+    frame: pl.DataFrame, columns: Sequence[str], called: Mapping[str, str], place: str
+) -> tuple[pl.DataFrame, list[Finding]] | None:
+    """Events with their time of a day and a time of day as a spreadsheet counts them: days, and
+    the part of a day that has passed.
+    """
+    numbers = {c: as_numbers(frame[c]) for c in columns if not frame[c].dtype.is_temporal()}
+    numbers = {c: n for c, n in numbers.items() if len(n) and not n.null_count()}
+    days = [c for c, n in numbers.items() if n.is_between(*SPREADSHEET_DAYS).all()]
+    days = [c for c in days if (numbers[c] == numbers[c].floor()).all()]
+    parts = [c for c, n in numbers.items() if n.is_between(0, 1, closed="left").all()]
+    if len(days) != 1 or len(parts) != 1:
+        return None
+    day, clock = days[0], parts[0]
+    both = (numbers[day] + numbers[clock]).alias("timestamp")
+    why = f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
+    return frame.drop({day, clock} - {"timestamp"}).with_columns(both), [_noted(why)]
 
 
 def _unread(column: pl.Series, place: str) -> str | None:
