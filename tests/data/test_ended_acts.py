@@ -162,6 +162,7 @@ def test_a_blank_beside_yes_alone_says_no(tmp_path: Path, name: str, yes: str, s
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
+        ("stage", {"Onsite": 1, "Rejected - not qualified": -1, "Offer declined": -1}),
         ("attended", {"Present": 1, "Absent": -1}),
         ("delivery_status", {"Delivered": 1, "Lost": 0, "RTO": -1, "In transit": 1}),
         ("action", {"YOU BOUGHT": 1, "YOU SOLD": -1, "DIVIDEND RECEIVED": 0}),
@@ -175,6 +176,7 @@ def test_further_words_of_what_became_of_acts(
     assert signs(data, column) == {cell: {sign} for cell, sign in meant.items()}
 
 
-def test_what_an_interviewer_rated_is_no_rating_of_the_user(tmp_path: Path) -> None:
-    data, _ = read(tmp_path, timestamp=TIMES, interviewer_rating=over(*"12345"))
+@pytest.mark.parametrize("name", ["interviewer_rating", "Pain (0-10)", "Schmerz [0-10]"])
+def test_what_is_no_opinion_on_an_item_is_no_rating(tmp_path: Path, name: str) -> None:
+    data, _ = read(tmp_path, timestamp=TIMES, **{name: over(*"12345")})
     assert not data.interactions.has_values

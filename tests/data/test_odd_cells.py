@@ -168,3 +168,13 @@ def test_what_is_measured_is_no_rating(tmp_path: Path) -> None:
     assert any("'valueuom'" in f.why and "no ratings" in f.why for f in findings)
     data, _ = read(tmp_path, value=list("12345543"))
     assert data.interactions.has_values
+
+
+def test_times_that_a_spreadsheet_rounded_are_told(tmp_path: Path) -> None:
+    _, findings = read(tmp_path, timestamp=[f"1.7{n}964E+09" for n in range(8)])
+    assert any("rounded by a spreadsheet" in f.why for f in findings)
+
+
+def test_a_day_before_its_year_is_the_time_under_any_name(tmp_path: Path) -> None:
+    data, _ = read(tmp_path, **{"Last Updated": [f"Mar {n + 1}, 2024" for n in range(8)]})
+    assert data.interactions.has_time

@@ -182,3 +182,14 @@ def test_a_day_and_the_time_of_its_start_are_one_moment(tmp_path: Path) -> None:
     table.with_columns(days, StartTime=pl.lit("08:15")).write_csv(tmp_path / "e.csv")
     times = read_clean(tmp_path / "e.csv")[0].interactions.frame["timestamp"]
     assert times.min() == 1709280900.0
+
+
+def test_degrees_of_nowhere_are_none(tmp_path: Path) -> None:
+    pl.DataFrame(ROWS).write_csv(tmp_path / "interactions.csv")
+    places = pl.DataFrame(
+        {"item_id": [f"i{n}" for n in range(5)], "lat": [0.0, 52.5, 48.0, 50.0, 51.0]}
+    )
+    places.with_columns(lon=pl.Series([0.0, 13.4, 2.0, 8.0, 9.0])).write_csv(tmp_path / "items.csv")
+    data, report = read_clean(tmp_path)
+    assert data.items.frame["latitude"].null_count() == 1
+    assert any("0,0 stand for none" in f.why and f.rows == 1 for f in report.findings)

@@ -14,6 +14,7 @@ from metarec.data.dates import SPREADSHEET_DAYS, as_seconds, fitting_formats, wr
 from metarec.data.event_rows import Rows
 from metarec.data.parsing import (
     as_numbers,
+    holds,
     nothing,
 )
 
@@ -23,6 +24,8 @@ since 1970.
 """
 FIRST_LIKELY = 4.7e8
 """Late 1984 in seconds: a clock that is earlier as a whole hardly counts seconds since 1970."""
+ROUNDED = r"^\d([.,]\d+)?[eE]\+\d+$"
+"""A long number as a spreadsheet shows it: `1.71E+09`."""
 MAX_UNTIMED = 0.05
 """Up to this share of events without a time, at or before 1970 or from the future are removed."""
 MAX_NEVER = 0.5
@@ -48,6 +51,7 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         rows.note("dates", why)
     times = as_seconds(given, time_format)
     times = times if time_format else _with_the_rest(rows, given, times)
+    _note_rounded(rows, given)
     forms = " or ".join(fitting) or "%d/%m/%Y"
     form = "an ISO date" if time_format is None else f"a date as {time_format!r} says"
     rows.drop(
@@ -75,6 +79,17 @@ def _without_years(times: pl.Series) -> bool:
         return False
     is_day = (stated % 100).is_between(1, 31) & (stated == stated.round())
     return bool(is_day.all())
+
+
+def _note_rounded(rows: Rows, given: pl.Series) -> None:
+    """Say that a spreadsheet has rounded times."""
+    rounded = given.filter(holds(given, ROUNDED)) if given.dtype == pl.Utf8 else given.head(0)
+    if len(rounded):
+        why = (
+            f"times such as {rounded[0]!r} were rounded by a spreadsheet: many events have one "
+            f"time that were at others; export them as text"
+        )
+        rows.note("dates", why)
 
 
 def _with_the_rest(rows: Rows, given: pl.Series, times: pl.Series) -> pl.Series:

@@ -241,6 +241,11 @@ def checked_degrees(
         return turned, [_found("changed", int(given.sum()), why, table)]
     wrong = given & ((np.abs(lat) > 90.0) | (np.abs(lon) > 180.0))
     findings = []
+    nowhere = given & (lat == 0.0) & (lon == 0.0)
+    if nowhere.any() and not nowhere.all():
+        why = f"degrees in {place} of 0,0 stand for none; left out"
+        findings.append(_found("changed", int(nowhere.sum()), why, table))
+        given = given & ~nowhere
     if wrong.any():
         example = f"{lat[wrong][0]:g},{lon[wrong][0]:g}"
         why = f"degrees in {place} out of range, such as {example}; left out"

@@ -36,8 +36,10 @@ ON_A_SCALE = re.compile(
 OF_OTHERS = re.compile(
     r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content"
     r"|^(interviewer|recruiter|supervisor|examiner|grader|critics?|experts?|editor)"
+    r"|pain(?!t)|severity|fatigue|anxiety|stress|nausea|symptom|exertion|^rpe|difficulty|risk"
+    r"|schmerz|douleur|dolor$|疼|焦虑|压力|难度|风险"
 )
-"""Names of ratings that no user gave."""
+"""Names of ratings that no user gave, or not of how they like an item."""
 OF_MEASURES = re.compile(r"(unit|units|uom|unitofmeasure|unitofmeasurement|计量单位|单位)$")
 """Names of what a number is measured in, as `plain` has them."""
 OWN = re.compile(r"^(my|your|user|customer|reviewer|own|overall|总|综合|我的|用户)")

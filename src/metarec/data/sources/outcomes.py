@@ -129,6 +129,14 @@ def with_outcomes(
     return frame, findings
 
 
+def _until_its_reason(state: str) -> list[str]:
+    """The words of a state without what is said behind a dash or colon: `Rejected - not qualified`
+    is rejected.
+    """
+    head = re.split(r"\s+[-–—]\s*|[:;(]", state, maxsplit=1)[0]
+    return words_of(head) or words_of(state)
+
+
 def _without_undone_sales(kind: pl.Series, came: pl.Series, kinds: Kinds) -> pl.Series:
     """Kinds in which a sale that was cancelled or came to nothing says nothing, too."""
     sales = [k for k in kind.unique() if k is not None and kinds.key(k) in _SALES]
@@ -153,7 +161,7 @@ def _refusal(state: str, kinds: Kinds) -> str | None:
         if kinds.key(state) in _DONE:
             return None
         return kinds.key(state) if kinds.of(state).sign in ("negative", "neutral") else None
-    words = words_of(state)
+    words = _until_its_reason(state)
     if _CONTRARY & {*words} or _UNSURE.search(state):
         return None
     further = (act_of().get(word) for word in words)
