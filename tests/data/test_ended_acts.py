@@ -141,3 +141,42 @@ def test_items_are_known_by_their_code(tmp_path: Path) -> None:
     courses.write_csv(tmp_path / "courses.csv")
     data, _ = read_clean(tmp_path)
     assert {*data.items.frame["title"]} == {f"Course {code}" for code in codes}
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "sign"),
+    [
+        ("Returned", "Y", -1),
+        ("purchased", "1", 1),
+        ("clicked", "TRUE", 1),
+        ("accepted", "accepted", 1),
+        ("cancelled", "yes", -1),
+    ],
+)
+def test_a_blank_beside_yes_alone_says_no(tmp_path: Path, name: str, yes: str, sign: int) -> None:
+    column = over(yes, "", "")
+    data, _ = read(tmp_path, timestamp=TIMES, **{name: column})
+    assert signs(data, column) == {yes: {sign}, "": {0 if sign > 0 else 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("stage", {"Onsite": 1, "Rejected - not qualified": -1, "Offer declined": -1}),
+        ("attended", {"Present": 1, "Absent": -1}),
+        ("delivery_status", {"Delivered": 1, "Lost": 0, "RTO": -1, "In transit": 1}),
+        ("action", {"YOU BOUGHT": 1, "YOU SOLD": -1, "DIVIDEND RECEIVED": 0}),
+    ],
+)
+def test_further_words_of_what_became_of_acts(
+    tmp_path: Path, name: str, meant: dict[str, int]
+) -> None:
+    column = over(*meant)
+    data, _ = read(tmp_path, timestamp=TIMES, **{name: column})
+    assert signs(data, column) == {cell: {sign} for cell, sign in meant.items()}
+
+
+@pytest.mark.parametrize("name", ["interviewer_rating", "Pain (0-10)", "Schmerz [0-10]"])
+def test_what_is_no_opinion_on_an_item_is_no_rating(tmp_path: Path, name: str) -> None:
+    data, _ = read(tmp_path, timestamp=TIMES, **{name: over(*"12345")})
+    assert not data.interactions.has_values

@@ -259,6 +259,10 @@ def test_kinds_of_ones_own_reach_the_events() -> None:
         ("取消赞", "undo"),
         ("view_item_list", "neutral"),
         ("to-read", "positive"),
+        ("removeu do carrinho", "negative"),
+        ("comprou", "positive"),
+        ("mute_feed", "negative"),
+        ("mark_unread", "undo"),
     ],
 )
 def test_acts_in_several_words_and_both_genders(name: str, sign: str) -> None:

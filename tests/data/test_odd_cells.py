@@ -134,3 +134,47 @@ def test_ids_in_wide_digits_are_told(tmp_path: Path) -> None:
     table.write_csv(tmp_path / "events.csv")
     _, report = read_clean(tmp_path / "events.csv")
     assert any(f.rule == "alike_ids" and "width" in f.why for f in report.findings)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{}.0 ★", "{} stars ({word})", "{} - {word}", "{} of 5 bubbles", "{}-star", '"{}"', "{stars}"],
+)
+def test_ratings_in_any_words_around_their_number(tmp_path: Path, form: str) -> None:
+    words = ["Terrible", "Poor", "Average", "Good", "Excellent"]
+    marks = [1, 2, 3, 4, 5, 5, 4, 3]
+    cells = [form.format(m, word=words[m - 1], stars="*" * m) for m in marks]
+    data, _ = read(tmp_path, rating=cells)
+    assert data.interactions.acts()["rating"].to_list() == marks
+
+
+def test_days_of_six_digits_are_days(tmp_path: Path) -> None:
+    data, findings = read(tmp_path, date=[f"2403{n + 10}" for n in range(8)])
+    earliest = datetime(2024, 3, 10, tzinfo=UTC).timestamp()
+    assert data.interactions.frame["timestamp"].min() == earliest
+    assert any("such as 240310 were read as dates" in f.why for f in findings)
+
+
+def test_days_and_parts_of_a_day_of_a_spreadsheet_are_one_moment(tmp_path: Path) -> None:
+    days = [str(45356 + n) for n in range(8)]
+    data, _ = read(tmp_path, Date=days, Time=["0.25", "0.5"] * 4)
+    earliest = datetime(2024, 3, 5, 6, tzinfo=UTC).timestamp()
+    assert data.interactions.frame["timestamp"].min() == earliest
+
+
+def test_what_is_measured_is_no_rating(tmp_path: Path) -> None:
+    data, findings = read(tmp_path, value=[f"{n * 31.4}" for n in range(8)], valueuom=["mg/dL"] * 8)
+    assert not data.interactions.has_values
+    assert any("'valueuom'" in f.why and "no ratings" in f.why for f in findings)
+    data, _ = read(tmp_path, value=list("12345543"))
+    assert data.interactions.has_values
+
+
+def test_times_that_a_spreadsheet_rounded_are_told(tmp_path: Path) -> None:
+    _, findings = read(tmp_path, timestamp=[f"1.7{n}964E+09" for n in range(8)])
+    assert any("rounded by a spreadsheet" in f.why for f in findings)
+
+
+def test_a_day_before_its_year_is_the_time_under_any_name(tmp_path: Path) -> None:
+    data, _ = read(tmp_path, **{"Last Updated": [f"Mar {n + 1}, 2024" for n in range(8)]})
+    assert data.interactions.has_time

@@ -132,3 +132,19 @@ def test_a_box_of_mysql_is_read(tmp_path: Path) -> None:
 def test_lines_in_quotes_are_rows(tmp_path: Path) -> None:
     rows = [f'"{u},""{i}"",{r},{at}"' for u, i, r, at in ROWS]
     are_read(read(tmp_path / "e.csv", "\n".join(['"user_id,item_id,rating,timestamp"', *rows])))
+
+
+def test_another_table_below_is_told_and_not_read(tmp_path: Path) -> None:
+    rows = [f"{u},{i},{r},{at}" for u, i, r, at in ROWS]
+    below = ["", "item_id,title,price", *(f"0{n},Title {n},9.9" for n in range(5))]
+    text = "\n".join(["user_id,item_id,rating,timestamp", *rows, *below])
+    path = tmp_path / "e.csv"
+    are_read(read(path, text))
+    _, report = read_clean(path)
+    assert any("is another table" in f.why and f.rows == 6 for f in report.findings)
+
+
+def test_rows_without_any_cell_are_none(tmp_path: Path) -> None:
+    rows = [f"{u},{i},{r},{at}\n,,," for u, i, r, at in ROWS]
+    text = "\n".join(["user_id,item_id,rating,timestamp", *rows])
+    are_read(read(tmp_path / "e.csv", text))

@@ -49,6 +49,30 @@ def test_events_of_services_are_read_with_their_ratings(tmp_path: Path, content:
     assert data.interactions.frame["item_id"].n_unique() == 5
 
 
+LINES = [json.dumps(row) for row in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("e.json", f"[{','.join(LINES)},]"),
+        ("e.json", f"[{','.join(LINES[:9])}]\n[{','.join(LINES[9:])}]"),
+        ("e.json", f"window.YTD.like.part0 = [{','.join(LINES)}];"),
+        ("e.jsonl", "\n".join(map(json.dumps, LINES))),
+        ("e.csv", f"[{','.join(LINES)}]"),
+        ("e.txt", "\n".join(LINES)),
+        (
+            "e.json",
+            "\n".join(",".join(map(str, row)) for row in [ROWS[0], *map(dict.values, ROWS)]),
+        ),
+    ],
+    ids=["comma", "pages", "script", "texts", "json as csv", "json as txt", "csv as json"],
+)
+def test_a_file_is_read_for_what_it_is(tmp_path: Path, name: str, content: str) -> None:
+    data = read(tmp_path / name, content)
+    assert (len(data.interactions), data.interactions.acts()["rating"].sum()) == (30, 90)
+
+
 def order(n: int, state: str) -> dict[str, Any]:
     return {
         "resourceType": "MedicationRequest",
@@ -87,6 +111,9 @@ def test_orders_of_drugs_of_a_clinic_are_events(tmp_path: Path, is_bundle: bool)
         ({"position": "139.70, 35.60"}, (35.6, 139.7)),
         ({"lat": "52°30'36\"N", "lon": "13°24'36\"W"}, (52.51, -13.41)),
         ({"lat": "S 33.87", "lon": "E 151.2"}, (-33.87, 151.2)),
+        ({"location": "52°30'36\"N 13°24'36\"E"}, (52.51, 13.41)),
+        ({"latitudeE7": "525100000", "longitudeE7": "134100000"}, (52.51, 13.41)),
+        ({"geohash": "ezs42"}, (42.60498046875, -5.60302734375)),
     ],
 )
 def test_places_are_read_however_degrees_are_written(
@@ -155,3 +182,14 @@ def test_a_day_and_the_time_of_its_start_are_one_moment(tmp_path: Path) -> None:
     table.with_columns(days, StartTime=pl.lit("08:15")).write_csv(tmp_path / "e.csv")
     times = read_clean(tmp_path / "e.csv")[0].interactions.frame["timestamp"]
     assert times.min() == 1709280900.0
+
+
+def test_degrees_of_nowhere_are_none(tmp_path: Path) -> None:
+    pl.DataFrame(ROWS).write_csv(tmp_path / "interactions.csv")
+    places = pl.DataFrame(
+        {"item_id": [f"i{n}" for n in range(5)], "lat": [0.0, 52.5, 48.0, 50.0, 51.0]}
+    )
+    places.with_columns(lon=pl.Series([0.0, 13.4, 2.0, 8.0, 9.0])).write_csv(tmp_path / "items.csv")
+    data, report = read_clean(tmp_path)
+    assert data.items.frame["latitude"].null_count() == 1
+    assert any("0,0 stand for none" in f.why and f.rows == 1 for f in report.findings)

@@ -60,6 +60,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "created_at",
         "occurred_at",
         "event_timestamp",
+        *"utc_time utc_timestamp utc_datetime".split(),
         "invoice_date",
         "transaction_timestamp",
         *"时间 时间戳 日期 发生时间 行为时间 操作时间".split(),
@@ -150,7 +151,7 @@ USER_NOUNS = tuple(
     "user customer client member student learner pupil trainee patient reader viewer listener "
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
-    "borrower cardholder visitor participant person account profile cust "
+    "borrower cardholder visitor participant person account profile cust household collector "
     "rider reviewer patron athlete respondent backer bidder swiper rater voter".split()
 )
 """What users are called."""
@@ -161,7 +162,8 @@ ITEM_NOUNS = tuple(
     "shipment freight parcel job vacancy offer fund stock security instrument artist album "
     "podcast episode content document material module program programme tour flight train room "
     "vehicle car part service creative campaign ad banner anime manga beer wine "
-    "workshop webinar clinic lane meal feature concept swipee ratee".split()
+    "workshop webinar clinic lane meal feature concept question swipee ratee vaccine "
+    "procedure".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(
@@ -211,7 +213,7 @@ def _chinese(nouns: Sequence[str], endings: str) -> tuple[str, ...]:
     return tuple(f"{noun}{end}" for end in endings.split() for noun in nouns)
 
 
-_CHINESE_IDS = "id 编号 编码 代码 号 号码 序号"
+_CHINESE_IDS = "id 编号 编码 代码 号 号码 序号 账号"
 
 
 NAME_ENDINGS = ("name", "full_name", "display_name", "username", "nickname")
@@ -250,7 +252,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *"class_id class_code bookmark_id segment_id route_id site_id".split(),
     ),
     "title": (
-        "lineitem_name",
+        *"lineitem_name title_name content_title work_title".split(),
         *(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("name", "title")),
         *_chinese((*CHINESE_ITEM_NOUNS, "片", "歌"), "名称 名字 名 标题"),
     ),
@@ -269,7 +271,9 @@ AT_LAST = {
         *(f"{noun}_email" for noun in USER_NOUNS),
         *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
         *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
-        *"买家会员名 prolific_pid participant_pid loyalty_card card_number".split(),
+        *"买家会员名 会员名 买家名 顾客名 客户名".split(),
+        *"prolific_pid participant_pid loyalty_card card_number".split(),
+        *"external_id external_user_id".split(),
         *"nhs_number mrn medical_record_number anon_id".split(),
         *itertools.chain(*STAND_INS.values()),
     )
@@ -358,10 +362,14 @@ def names_another_date(name: str) -> bool:
 
 
 def plain(name: str) -> str:
-    """A column name without case, spaces and punctuation: `Customer ID`, `customer_id` and
-    `customerId` are one.
+    """A column name without case, spaces, punctuation and what it adds in brackets: `Customer ID`,
+    `customer_id` and `customerId` are one, and so are `Rating (1-5)` and `rating`.
     """
-    return re.sub(r"[\W_]+", "", name.lower())
+    bare = _IN_BRACKETS.sub("", name)
+    return re.sub(r"[\W_]+", "", (bare if bare.strip() else name).lower())
+
+
+_IN_BRACKETS = re.compile(r"\s*[(（][^()（）]*[)）]\s*$")
 
 
 AT_HOME = {

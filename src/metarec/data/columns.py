@@ -145,7 +145,7 @@ def noun_beside(item: str, columns: Sequence[str]) -> str | None:
     return next((c for c in columns if plain(c) in named), None)
 
 
-_ENDS_OF_IDS = ("id", "code", "number", "no", "nr", "key", "编号", "编码")
+_ENDS_OF_IDS = tuple("guid uuid sku uri id code number no nr key 编号 编码".split())
 
 
 def _refuse_missing(columns: Sequence[str], present: set[str], table: str, place: str) -> None:
@@ -185,7 +185,7 @@ SUFFIXES = {
     "value": ("rating", "ratings", "stars"),
     "title": ("title", "trackname", "itemname", "productname"),
     "author": ("author",),
-    "user_id": ("userid", "username", "profilename"),
+    "user_id": ("userid", "username", "profilename", "visitorid", "customerid"),
     "item_id": (
         "itemid",
         "trackuri",
@@ -195,12 +195,16 @@ SUFFIXES = {
         "movieid",
         "courseid",
         "articleid",
+        "contentid",
         "videoid",
         "trackid",
     ),
 }
 """Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
-NO_RATING = ("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age")
+NO_RATING = (
+    *("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age"),
+    *("interviewer", "recruiter", "supervisor", "examiner", "grader", "critic", "expert"),
+)
 """Beginnings of names of ratings that no user gave."""
 
 
@@ -357,7 +361,8 @@ def _shape(columns: Sequence[str], table: str) -> str:
         )
     if len(columns) == 1:
         return "; cells are parted by commas, tabs, semicolons, bars, `::` or, evenly, by spaces"
-    known = {plain(s) for s in ("user_id", *SYNONYMS["user_id"], "item_id", *SYNONYMS["item_id"])}
+    keys = ("user_id", "item_id")
+    known = {plain(s) for key in keys for s in (key, *SYNONYMS[key], *LESS_LIKELY.get(key, ()))}
     counted = [re.sub(r"\d+$", "#", c) for c in columns[1:]]
     is_counted = len(counted) > 2 and len(set(counted)) == 1 and counted[0].endswith("#")
     if table == "interactions" and (len(columns) > MATRIX or is_counted):

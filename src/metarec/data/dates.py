@@ -12,6 +12,8 @@ FIRST_SENTINEL = 13_569_465_600.0
 """2400 in seconds since 1970: a date from here on stands for "never", as does one up to 1900."""
 LAST_EARLY_SENTINEL = -2_208_902_400.0
 """2 January 1900."""
+SPREADSHEET_DAYS = (36_526.0, 54_789.0)
+"""2000 to 2050 in days since 30 December 1899, as spreadsheets count."""
 NEVER = (253_370_764_800.0, 253_402_387_200.0)
 """The year 9999 in seconds since 1970."""
 
@@ -76,6 +78,7 @@ def _day_pattern(numbers: pl.Series) -> str | None:
     for digits, pattern in (
         (6, "%Y%m"),
         (8, "%Y%m%d"),
+        (10, "%Y%m%d%H"),
         (12, "%Y%m%d%H%M"),
         (14, "%Y%m%d%H%M%S"),
     ):
@@ -85,6 +88,15 @@ def _day_pattern(numbers: pl.Series) -> str | None:
         in_range = text.str.slice(0, 4).is_in([str(y) for y in (*range(1900, 2101), 9999)])
         if float(_moments(text.filter(in_range), pattern).is_not_null().sum()) >= 0.95 * len(known):
             return pattern
+    if known.is_between(100_000, 399_999).all():  # 240131, of our days
+        text = known.cast(pl.Int64).cast(pl.Utf8)
+        if known.n_unique() > 1 and not _moments(text, "%y%m%d").null_count():
+            return "%y%m%d"
+    for digits, pattern in ((8, "%y%m%d%H"), (10, "%y%m%d%H%M")):  # 24013117, as logs of clicks
+        century = 10 ** (digits - 2)
+        if known.is_between(21 * century, 41 * century - 1).all() and known.n_unique() > 1:
+            if not _moments(known.cast(pl.Int64).cast(pl.Utf8), pattern).null_count():
+                return pattern
     return None
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.dates import as_seconds, fitting_formats, written_as_days
+from metarec.data.dates import SPREADSHEET_DAYS, as_seconds, fitting_formats, written_as_days
 from metarec.data.event_rows import Rows
 from metarec.data.parsing import (
     as_numbers,
+    holds,
     nothing,
 )
 
@@ -23,6 +24,8 @@ since 1970.
 """
 FIRST_LIKELY = 4.7e8
 """Late 1984 in seconds: a clock that is earlier as a whole hardly counts seconds since 1970."""
+ROUNDED = r"^\d([.,]\d+)?[eE]\+\d+$"
+"""A long number as a spreadsheet shows it: `1.71E+09`."""
 MAX_UNTIMED = 0.05
 """Up to this share of events without a time, at or before 1970 or from the future are removed."""
 MAX_NEVER = 0.5
@@ -30,8 +33,6 @@ MAX_NEVER = 0.5
 UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
 MIN_DAYS = 5
 """Different months and days without a year, at least, by which they are known."""
-SPREADSHEET_DAYS = (36_526.0, 54_789.0)
-"""2000 to 2050 in days since 30 December 1899, as spreadsheets count."""
 SPREADSHEET_EPOCH = 25_569.0
 """1 January 1970 in such days."""
 
@@ -50,6 +51,7 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         rows.note("dates", why)
     times = as_seconds(given, time_format)
     times = times if time_format else _with_the_rest(rows, given, times)
+    _note_rounded(rows, given)
     forms = " or ".join(fitting) or "%d/%m/%Y"
     form = "an ISO date" if time_format is None else f"a date as {time_format!r} says"
     rows.drop(
@@ -77,6 +79,17 @@ def _without_years(times: pl.Series) -> bool:
         return False
     is_day = (stated % 100).is_between(1, 31) & (stated == stated.round())
     return bool(is_day.all())
+
+
+def _note_rounded(rows: Rows, given: pl.Series) -> None:
+    """Say that a spreadsheet has rounded times."""
+    rounded = given.filter(holds(given, ROUNDED)) if given.dtype == pl.Utf8 else given.head(0)
+    if len(rounded):
+        why = (
+            f"times such as {rounded[0]!r} were rounded by a spreadsheet: many events have one "
+            f"time that were at others; export them as text"
+        )
+        rows.note("dates", why)
 
 
 def _with_the_rest(rows: Rows, given: pl.Series, times: pl.Series) -> pl.Series:

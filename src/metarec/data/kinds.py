@@ -80,11 +80,12 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "",
         ),
         0.8: (
-            "favorite favourite fav follow subscribe enrol "
+            "favorite favourite fav star follow subscribe enrol "
             "enroll register renew activate apply log begin_checkout signup contact inquiry "
             "enquiry message add_payment_info add_shipping_info 试用 咨询 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
             "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
+            "赞同 感谢 有帮助 有用 "
             "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
         ),
         0.9: (
@@ -124,8 +125,9 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "dislike thumbs_down downvote hide hidden return returned refund refunded chargeback "
             "decline declined reject rejected refuse block mute report spam not_interested "
             "uninterested dismiss complain complaint ban uninstall thumb_down swipe_left unmatch "
-            "nope see_less show_less less_like_this 👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
-            "踩 不喜欢 讨厌 负反馈 "
+            "negative_feedback nope see_less show_less less_like_this "
+            "👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
+            "踩 不喜欢 讨厌 负反馈 反对 没有帮助 没帮助 没用 "
             "discontinue discontinued side_effect adverse_event "
             "不感兴趣 没兴趣 不想看 不想要 不想买 点踩 停药 副作用 弃课 "
             "隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 拒签 拒单 投诉 差评 卸载",
@@ -145,8 +147,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         1.0: (
             "undo unlike undislike unbookmark unfavorite unfavourite unsave unhide unblock "
             "un_upvote undo_like undo_dislike undo_hide undo_save undo_follow remove_like "
-            "remove_dislike unstar unpin 撤销 取消点赞 取消赞 取消喜欢 取消收藏 取消踩 取消点踩 "
-            "取消屏蔽",
+            "remove_dislike unstar unpin mark_unread 撤销 取消点赞 取消赞 取消喜欢 取消收藏 "
+            "取消踩 取消点踩 取消屏蔽",
             "",
         )
     },

@@ -103,6 +103,10 @@ def with_points(frame: pl.DataFrame, table: str, place: str) -> tuple[pl.DataFra
     """
     if LATITUDE in frame.columns or LONGITUDE in frame.columns:
         return frame, []
+    if (sevens := _in_e7(frame)) is not None:
+        frame, names = sevens
+        why = f"{names[0]!r} and {names[1]!r} of {place} were read as degrees times 10,000,000"
+        return frame, [_found("changed", frame.height, why, table)]
     found = {c: degrees for c in frame.columns if (degrees := _points(frame[c])) is not None}
     if len(found) != 1:
         return frame, []
@@ -111,6 +115,52 @@ def with_points(frame: pl.DataFrame, table: str, place: str) -> tuple[pl.DataFra
     why = f"points of column {name!r} of {place} were read as {first} and {second}"
     note = _found("changed", frame.height - frame[name].null_count(), why, table)
     return frame.drop(name).hstack(degrees), [note]
+
+
+_E7 = {
+    LATITUDE: re.compile(r"lat(itude)?_?e7$", re.I),
+    LONGITUDE: re.compile(r"(lng|lon|longitude)_?e7$", re.I),
+}
+
+
+def _in_e7(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]] | None:
+    """A table with degrees of which it has the ten-millionths, and what these are called."""
+    named = {n: [c for c in frame.columns if form.search(c)] for n, form in _E7.items()}
+    if any(len(columns) != 1 for columns in named.values()):
+        return None
+    names = [columns[0] for columns in named.values()]
+    numbers = {n: frame[c[0]].cast(pl.Float64, strict=False) / 1e7 for n, c in named.items()}
+    return frame.drop(names).with_columns(**numbers), names
+
+
+_SIDES = r"^\s*([^NSEWO]+[NS])[,;\s]+([^NSEWO]+[EWO])\s*$"
+"""A place as `52°30'36"N 13°24'36"E`."""
+_GEOHASH = "0123456789bcdefghjkmnpqrstuvwxyz"
+
+
+def _of_words(column: pl.Series) -> pl.DataFrame | None:
+    """Degrees of a column of geohashes, or of places with their sides of the world."""
+    stated = column.drop_nulls()
+    if not len(stated):
+        return None
+    if "geohash" in column.name.lower() and stated.str.contains(rf"^[{_GEOHASH}]{{3,12}}$").all():
+        cells = [(None, None) if c is None else _center(c) for c in column]
+        return pl.DataFrame(
+            cells, schema={LATITUDE: pl.Float64, LONGITUDE: pl.Float64}, orient="row"
+        )
+    if not stated.str.contains(_SIDES).all():
+        return None
+    parts = [_in_degrees(column.str.extract(_SIDES, n)) for n in (1, 2)]
+    return pl.DataFrame(dict(zip((LATITUDE, LONGITUDE), parts, strict=True)))
+
+
+def _center(geohash: str) -> tuple[float, float]:
+    """The middle of the box that a geohash names."""
+    ends = [[-180.0, 180.0], [-90.0, 90.0]]
+    bits = [_GEOHASH.index(c) >> at & 1 for c in geohash for at in (4, 3, 2, 1, 0)]
+    for n, bit in enumerate(bits):
+        ends[n % 2][1 - bit] = sum(ends[n % 2]) / 2
+    return sum(ends[1]) / 2, sum(ends[0]) / 2
 
 
 def _points(column: pl.Series) -> pl.DataFrame | None:
@@ -122,6 +172,12 @@ def _points(column: pl.Series) -> pl.DataFrame | None:
         if "coord" not in column.name.lower() or not (column.list.len() == 2).all():
             return None
         parts = [column.list.get(n) for n in (0, 1)]
+    elif column.dtype == pl.Utf8 and (worded := _of_words(column)) is not None:
+        return (
+            None
+            if any(worded[c].null_count() > column.null_count() for c in worded.columns)
+            else worded
+        )
     elif column.dtype == pl.Utf8:
         stated = column.drop_nulls()
         is_pair = _OF_PAIRS.search(column.name) is not None
@@ -185,6 +241,11 @@ def checked_degrees(
         return turned, [_found("changed", int(given.sum()), why, table)]
     wrong = given & ((np.abs(lat) > 90.0) | (np.abs(lon) > 180.0))
     findings = []
+    nowhere = given & (lat == 0.0) & (lon == 0.0)
+    if nowhere.any() and not nowhere.all():
+        why = f"degrees in {place} of 0,0 stand for none; left out"
+        findings.append(_found("changed", int(nowhere.sum()), why, table))
+        given = given & ~nowhere
     if wrong.any():
         example = f"{lat[wrong][0]:g},{lon[wrong][0]:g}"
         why = f"degrees in {place} out of range, such as {example}; left out"

@@ -31,11 +31,16 @@ CELL = (
     rf"(?P<times>[kKM千万萬亿])\s*(?P<of>{UNITS}|{CURRENCIES})?)?$"
 )
 RATED = (
-    r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|von|sur)\s*(?P<unit>\d+)\s*"
-    r"(?:stars?|Sternen?|étoiles|分)?$"
+    r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|of|von|sur|de)\s*(?P<unit>\d+)\s*"
+    r"(?:stars?|Sternen?|étoiles|estrellas|bubbles?|points?|分)?$"
 )
 """A rating with the best one behind it."""
-STARS = r"^[★☆⭐✩✭🌟]+½?[☆✩✭]*$"
+STARS = r"^[★☆⭐✩✭🌟]+½?[☆✩✭]*$|^\*+$"
+WORDED = (
+    r"^[\"']?(?P<number>\d+(?:[.,]\d+)?)[\"']?\s*(?:[★⭐🌟]|-?\s?stars?)?\s*"
+    r"(?:[-–—:=.(]\s*(?P<word>\pL[\pL !]*)\)?)?$"
+)
+"""A rating with what it is called: `5 - Excellent`, `5 stars (Excellent)`, `4.5 ★`."""
 CHINESE = {n: str(v) for v, n in enumerate("零一二三四五六七八九")}
 """Chinese digits."""
 
@@ -67,15 +72,24 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
 
 def _rated(text: pl.Series) -> tuple[pl.Series, list[str]] | None:
     stated = text.drop_nulls()
+    if len(stated) and bool(stated.str.contains(r"(?i)^stars?[ _-]?\d$").all()):
+        return text.str.extract(r"(\d)$", 1).cast(pl.Float64), ["★"]
     if len(stated) and bool(stated.str.contains(STARS).all()):
         half = text.str.contains("½").cast(pl.Float64) / 2
-        return text.str.count_matches("[★⭐🌟]").cast(pl.Float64) + half, ["★"]
+        return text.str.count_matches("[★⭐🌟*]").cast(pl.Float64) + half, ["★"]
     if len(stated) and bool(stated.str.contains(r"^\d+ ?½?$").all()):
         half = text.str.contains("½").cast(pl.Float64) / 2
         return as_numbers(text.str.strip_chars_end(" ½")) + half, [""]
     parts = text.str.extract_groups(RATED).struct.unnest()
     if _are_all(parts["number"], text):
         return as_numbers(parts["number"]), parts["unit"].drop_nulls().unique().sort().to_list()
+    parts = text.str.extract_groups(WORDED).struct.unnest()
+    if _are_all(parts["number"], text):
+        pairs = parts.filter(pl.col("number").is_not_null()).unique()
+        if pairs.height == pairs["number"].n_unique() and pairs["word"].n_unique() in (
+            *(1, pairs.height),  # no words, or one for each number
+        ):
+            return as_numbers(parts["number"]), [""]
     digits = text.str.extract(r"^([零一二三四五六七八九])(?:颗?星|分)?$", 1)
     if _are_all(digits, text):
         return digits.replace_strict(CHINESE, default=None).cast(pl.Float64), ["星"]

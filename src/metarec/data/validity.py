@@ -9,7 +9,7 @@ import polars as pl
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.errors import BadInput
 from metarec.data.event_rows import Place, Rows
-from metarec.data.event_times import possible_times, to_seconds, with_times
+from metarec.data.event_times import ROUNDED, possible_times, to_seconds, with_times
 from metarec.data.findings import Finding
 from metarec.data.parsing import (
     as_numbers,
@@ -21,9 +21,6 @@ from metarec.data.parsing import (
     odd_number,
 )
 from metarec.data.units import measured
-
-ROUNDED_ID = r"^\d([.,]\d+)?[eE]\+\d+$"
-"""A long number as a spreadsheet shows it: `1.23E+12`."""
 
 
 def valid_events(
@@ -74,7 +71,7 @@ def _with_texts(rows: Rows, events: pl.DataFrame) -> pl.DataFrame:
             )
         ids = id_text(given)
         rows.drop("missing_ids", ids.is_null(), column, f"no {column}")
-        rounded = ids.str.contains(ROUNDED_ID)
+        rounded = ids.str.contains(ROUNDED)
         why = (
             f"{column} is a number that a spreadsheet has rounded: different ids may have become "
             f"one; export the ids as text"

@@ -9,8 +9,8 @@ Two faithful answers, both read off the model itself and not off a stand-in:
   event's mean effect over all orders of arrival. They add up exactly to relative score(all events)
   - relative score(no event), which leave-one-out does not when events say the same thing twice.
 
-For predicted ratings of a linear head, `rating_contributions` gives the exact sum a user can
-check by hand.
+For predicted ratings, `rating_contributions` gives the sum a user can check by hand, exact for a
+linear head.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ class RatingContributions:
     expected: np.ndarray
     """[L] what was expected of an anonymous user for each event's item."""
     remainder: float
-    """What the sum leaves over: zero (to rounding) for a head linear in the values, such as the
-    closed-form ones.
+    """What the sum leaves over: zero (to rounding) for a head linear in the values; beside others
+    it says how far their sums bend (`models/rating/curve.py`, `models/rating/columns.py`).
     """
 
 

@@ -15,7 +15,7 @@ from metarec.data.findings import Finding
 from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
 from metarec.data.languages import act_of
-from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing
+from metarec.data.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing
 from metarec.data.sources.beside import beside_others, codes_of_acts
 from metarec.data.sources.ended import with_ended
 from metarec.data.sources.flat import is_of_one
@@ -30,7 +30,8 @@ FLAGS = frozenset(
     "addtocart bookmark skip upvote downvote complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
     "评论 收藏 加购 跳过 完成 接受 接单 recommend "
-    "notinterested seeless 不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑".split()
+    "notinterested seeless negativefeedback thumbsdown report mute "
+    "不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑 负反馈 讨厌 不想看".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.
@@ -64,7 +65,7 @@ IN_OTHER_WORDS = {
     ),
 }
 """Columns of yes and no in other words, as `plain` has them, and their kinds."""
-MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥"))
+MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥", "1", "1.0", *YES_NO))
 """What a column of yes and no may hold where it says yes, and nothing where it says no."""
 OPINIONS = re.compile(
     r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|^direction$|态度|评价|反馈"
@@ -73,6 +74,7 @@ OPINIONS = re.compile(
 THOUGHT = {
     **dict.fromkeys(("up", "right", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
     **dict.fromkeys(("down", "left", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
+    "0": "impression",
     **dict.fromkeys(("superlike", "super like", "super_like"), "superlike"),
     **dict.fromkeys("-−–", "dislike"),  # beside `+`; alone it stands for nothing
 }
@@ -195,15 +197,21 @@ def _unrated_by(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFr
 
 def _is_opinion(column: pl.Series) -> bool:
     """Whether a column says what users thought, for and against."""
-    if column.dtype != pl.Utf8 or OPINIONS.search(plain(column.name)) is None:
+    if OPINIONS.search(plain(column.name)) is None or column.dtype.is_nested():
+        return False
+    if column.dtype != pl.Utf8 and not column.dtype.is_integer():
         return False
     words = set(_thoughts(column).drop_nulls().unique())
     return words <= {*THOUGHT} and {"like", "dislike"} <= {THOUGHT[word] for word in words}
 
 
 def _thoughts(column: pl.Series) -> pl.Series:
-    """What users thought in small letters; a dash says no where others say `+`."""
-    words = nothing(column, NO_TEXT).str.to_lowercase()
+    """What users thought in small letters; a dash says no where others say `+`, and 1 yes where
+    others say -1.
+    """
+    words = nothing(column.cast(pl.Utf8), NO_TEXT).str.to_lowercase()
+    if (words == "-1").any():
+        words = words.replace({"1": "+1"})
     return words if (words == "+").any() else nothing(words)
 
 
@@ -290,11 +298,15 @@ def _truth(column: pl.Series) -> pl.Series | None:
     """Yes and no as booleans; None where a column says anything else."""
     if column.dtype == pl.Boolean:
         return column
+    if column.dtype.is_nested() or column.dtype == pl.Object:
+        return None
+    marks = nothing(column.cast(pl.Utf8, strict=False)).str.to_lowercase()
+    words = marks.drop_nulls().unique().head(2).to_list()
+    if marks.null_count() and len(words) == 1:  # a yes alone, beside blanks
+        if words[0] in MARKS or plain(words[0]) == plain(column.name):
+            return marks.is_not_null()
     if column.dtype == pl.Utf8 and (said := as_truth(column)) is not None:
         return said
-    if column.dtype == pl.Utf8 and (marks := nothing(column).str.to_lowercase()).null_count():
-        if marks.drop_nulls().n_unique() == 1 and marks.drop_nulls()[0] in MARKS:
-            return marks.is_not_null()
     numbers = as_numbers(column)
     is_read = numbers.null_count() == nothing(column).null_count()
     return numbers == 1 if is_read and set(numbers.drop_nulls().unique()) <= {0.0, 1.0} else None

@@ -40,7 +40,10 @@ def flat(table: pl.DataFrame) -> pl.DataFrame:
             value = fields.select(pl.coalesce(pl.all().cast(pl.Utf8))).to_series()
             table = table.with_columns(value.alias(name))
             continue
-        renamed = {field: f"{name}_{field}" for field in fields.columns}
+        renamed = {
+            f: f if f.lower().startswith(f"{name.lower()}_") and f not in taken else f"{name}_{f}"
+            for f in fields.columns
+        }
         kept = [field for field, new in renamed.items() if new not in taken]
         table = table.drop(name).hstack(fields.select(kept).rename({f: renamed[f] for f in kept}))
     return widened(table)

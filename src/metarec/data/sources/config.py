@@ -22,6 +22,7 @@ from metarec.data.schema import BadInput
 from metarec.data.sources.files import read_table
 from metarec.data.sources.folder import Reading, tables_of
 from metarec.data.sources.roles import TABLES
+from metarec.data.sources.unread import unread_tables
 from metarec.data.tables import Tables, merge
 
 EXAMPLE = """
@@ -133,7 +134,7 @@ def read_config(
         kinds=_kinds_of_all(kinds, parts, tables["kinds"], place),
         policy=_of_all(policy, parts, path),
         models=_models(settings, parts, path),
-        findings=[*read.findings, *_unmet_kinds(tables["kinds"], read, path.name)],
+        findings=[*read.findings, *_unmet(tables["kinds"], read, path, sources)],
     )
 
 
@@ -148,6 +149,13 @@ def _kinds_of_all(
         if kinds.entries.get(name) != kind
     }
     return Kinds({**kinds.entries, **said}).over(own, place)
+
+
+def _unmet(
+    said: Mapping[str, Any], tables: Tables, path: Path, sources: Sequence[Mapping[str, Any]]
+) -> list[Finding]:
+    """Kinds that the file names and no event is of, and tables beside it that it does not name."""
+    return [*_unmet_kinds(said, tables, path.name), *unread_tables(path, sources)]
 
 
 def _unmet_kinds(said: Mapping[str, Any], tables: Tables, place: str) -> list[Finding]:

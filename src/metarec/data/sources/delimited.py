@@ -37,7 +37,13 @@ from metarec.data.sources.separators import (
     separator_of,
     start_of,
 )
-from metarec.data.sources.strays import has_strays, nameless, short_rows, without_strays
+from metarec.data.sources.strays import (
+    has_strays,
+    nameless,
+    short_rows,
+    without_another,
+    without_strays,
+)
 
 OTHER_FORMS = (b"PAR1", b"SQLite format 3", b"%PDF")
 """How Parquet, databases and documents begin."""
@@ -76,6 +82,7 @@ def read_delimited(
         source = escapes.hidden(content_of(source))
         findings = [*findings, escapes_told(path.name)]
     table = _as_it_should_be(source, separator, columns)
+    by_lines = table is None
     if table is None:
         table, place, more = read_lines(source, separator, columns, path.name)
         findings += more
@@ -88,6 +95,9 @@ def read_delimited(
     table = escapes.shown(table) if escapes is not None else table
     findings = [*findings, *short_rows(table.lazy(), source, separator, columns is None, path.name)]
     table, place, strays = without_strays(table, names, place)
+    if by_lines:
+        table, place, others = without_another(table, names, place)
+        strays += others
     return table.drop(nameless(table.lazy())), place, [*findings, *strays]
 
 

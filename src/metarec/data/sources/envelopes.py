@@ -17,8 +17,8 @@ from metarec.data.findings import Finding
 from metarec.data.parsing import nothing
 
 ENVELOPES = frozenset(
-    "properties eventproperties props params eventparams payload attributes eventattributes data "
-    "eventdata 属性 事件属性 参数".split()
+    "properties eventproperties eventvalue eventprops props params eventparams payload attributes "
+    "eventattributes data eventdata 属性 事件属性 参数".split()
 )
 """Objects that hold an event's own fields, as `plain` has their names: these are called as there,
 unless another column is.

@@ -60,9 +60,10 @@ def read_table(
             return pl.read_parquet(path), Place(path.name), []
         if suffix in ARROW_SUFFIXES:
             return _read_arrow(path), Place(path.name), []
-        if bare_suffix(path) in JSON_SUFFIXES:
-            return _read_json(path, encoding, is_lines="l" in suffix or "nd" in suffix)
-        if bare_suffix(path) in TEXT_SUFFIXES:
+        if _is_json(path):
+            is_lines = "l" in suffix or "nd" in suffix or suffix in TEXT_SUFFIXES
+            return _read_json(path, encoding, is_lines=is_lines)
+        if bare_suffix(path) in (*TEXT_SUFFIXES, *JSON_SUFFIXES):
             return read_delimited(path, columns=columns, encoding=encoding)
     except pl.exceptions.PolarsError as error:
         raise BadInput(
@@ -74,6 +75,15 @@ def read_table(
         f"{path}: no reader for {suffix or 'a file without an ending'}; tables end in "
         f"{', '.join((*UNPACKED, *WORKBOOK_SUFFIXES))}, those of text also in .csv.gz and the like"
     )
+
+
+def _is_json(path: Path) -> bool:
+    """Whether a file is JSON by its ending, or by how it begins where that says otherwise."""
+    start = start_of(path).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if suffix_of(path) in TEXT_SUFFIXES:
+        return re.match(rb'(\[\s*)?\{\s*"[^"]*"\s*:', start) is not None
+    is_table = re.match(rb'"?[A-Za-z_]\w*"?[,;\t|]"?[A-Za-z_]', start) is not None
+    return bare_suffix(path) in JSON_SUFFIXES and not is_table
 
 
 def _only_table(
@@ -122,10 +132,7 @@ def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
     """Objects of one array, or of the only array in an object; None where there are several
     documents, a line each.
     """
-    try:
-        found = json.loads(content.decode("utf-8-sig", errors="replace"))
-    except ValueError:
-        return None
+    found = _loaded(content.decode("utf-8-sig", errors="replace"))
     if isinstance(found, dict):
         if (rows := _of_pandas(found) or _by_key(found, place)) is not None:
             return rows
@@ -141,6 +148,23 @@ def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
     if (rows := _of_lists(found)) is not None:
         return rows
     return found if all(isinstance(row, dict) for row in found) else None
+
+
+_ASSIGNED = re.compile(r"^\s*(?:(?:var|let|const|export|window\.)[^=\[{]*=|\w+\s*\()\s*")
+"""What a script says before its data: `var data = `, `callback(`."""
+
+
+def _loaded(text: str) -> Any:
+    """What a text of JSON says, also with commas before its brackets close, or in a script; None
+    where it is none.
+    """
+    bare = re.sub(r",(\s*[\]}])", r"\1", _ASSIGNED.sub("", text.rstrip().rstrip(";)")))
+    for one in (text, bare):
+        try:
+            return json.loads(one)
+        except ValueError:
+            continue
+    return None
 
 
 def _of_lists(found: list[Any]) -> list[dict[str, Any]] | None:
@@ -271,6 +295,8 @@ def _object(line: str) -> dict[str, Any] | None:
             row = ast.literal_eval(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return None
+    if isinstance(row, str) and row.startswith("{"):  # a text of JSON in JSON
+        return _object(row)
     return row if isinstance(row, dict) else None
 
 
@@ -282,9 +308,10 @@ def _one_after_another(text: str) -> list[dict[str, Any]] | None:
             row, position = decoder.raw_decode(text, gap.end())
         except (ValueError, RecursionError):
             return None
-        if not isinstance(row, dict):
+        several = row if isinstance(row, list) else [row]  # a page each
+        if not all(isinstance(one, dict) for one in several):
             return None
-        rows.append(row)
+        rows += several
     return rows or None
 
 

@@ -38,6 +38,7 @@ from metarec.data.sources.moments import with_moment
 from metarec.data.sources.nearly import nearly_of_items
 from metarec.data.sources.roles import TABLES, files_of
 from metarec.data.sources.shapes import one_row_an_event
+from metarec.data.sources.steps import by_steps
 from metarec.data.sources.titles import with_short_titles, with_titles
 from metarec.data.sources.unrated import without_zeros
 from metarec.data.tables import Tables, side_findings
@@ -273,12 +274,12 @@ def _events(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
     findings = [*findings, *lists, *look_alikes(frame, names, reading.columns, place.name)]
-    frame, grades = with_grades(frame, place.name, raw[0].columns, reading.context or ())
-    findings = [*findings, *grades]
-    if reading.rules.value_scale is None and not reading.rules.implicit_values:
-        frame, unrated = without_zeros(frame, place.name)
-        findings = [*findings, *unrated]
+    frame, rated = _rated(frame, raw[0].columns, place.name, reading)
+    findings = [*findings, *rated]
     given = {canonical: column for column, canonical in names.items()}
+    if reading.kind is None and reading.context is None:
+        frame, steps = by_steps(frame, [*names, *frame.columns], reading.kinds, place.name)
+        findings = [*findings, *steps]
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
@@ -292,6 +293,17 @@ def _events(
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
     frame, odd = with_types(frame, keep_text=("kind",))
     return frame, [*findings, *guessed, *invalid, *odd], given
+
+
+def _rated(
+    frame: pl.DataFrame, columns: Sequence[str], place: str, reading: Reading
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events with their ratings, whatever column says them and however."""
+    frame, found = with_grades(frame, place, columns, reading.context or (), reading.columns)
+    if reading.rules.value_scale is not None or reading.rules.implicit_values:
+        return frame, found
+    frame, unrated = without_zeros(frame, place)
+    return frame, [*found, *unrated]
 
 
 def _with_kinds(

@@ -24,12 +24,24 @@ NAMES = frozenset(
 )
 """What columns of marks are called, as `plain` has it."""
 RATED = re.compile(
-    r"(rating|ratings|stars|satisfaction|overall|ratingvalue|nps|npsscore|csat"
-    r"|评分|打分|星级|评价|满意度)$|^(my|your|user|own|personal)(score|mark|vote)$"
+    r"(rating|ratings|stars|satisfaction|overall|ratingvalue|ratingscore|reviewscore|nps|npsscore"
+    r"|csat|评分|打分|星级|评价|满意度|推荐意愿|推荐度|likelihoodtorecommend)$"
+    r"|(star|thumb)s?value$|^(my|your|user|own|personal)(score|mark|vote)$"
 )
 """Names of ratings, as `plain` has them."""
-OF_OTHERS = re.compile(r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content")
-"""Names of ratings that no user gave."""
+ON_A_SCALE = re.compile(
+    r"[(（\[]\D{0,12}[01]\s*(-|–|—|~|=|to\b|bis\b|à|到|至).*\b(5|6|7|10|100)\b", re.IGNORECASE
+)
+"""Names with a scale in brackets: `Taste (1-5)`, `Answer (1 = never, 5 = always)`."""
+OF_OTHERS = re.compile(
+    r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content"
+    r"|^(interviewer|recruiter|supervisor|examiner|grader|critics?|experts?|editor)"
+    r"|pain(?!t)|severity|fatigue|anxiety|stress|nausea|symptom|exertion|^rpe|difficulty|risk"
+    r"|schmerz|douleur|dolor$|疼|焦虑|压力|难度|风险"
+)
+"""Names of ratings that no user gave, or not of how they like an item."""
+OF_MEASURES = re.compile(r"(unit|units|uom|unitofmeasure|unitofmeasurement|计量单位|单位)$")
+"""Names of what a number is measured in, as `plain` has them."""
 OWN = re.compile(r"^(my|your|user|customer|reviewer|own|overall|总|综合|我的|用户)")
 """Names of the rating that the user gave, of several."""
 LETTERS = {
@@ -61,15 +73,32 @@ WITHDRAWN = ("W", "WD", "退课")
 
 
 def with_grades(
-    frame: pl.DataFrame, place: str, given: Sequence[str], context: Sequence[str] = ()
+    frame: pl.DataFrame,
+    place: str,
+    given: Sequence[str],
+    context: Sequence[str] = (),
+    mapped: Collection[str] = (),
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with marks as their `value`: those of the one column that is called so, or like a
-    rating in a further language, unless it belongs to users or items (the grade of a pupil);
-    letters and words as grade points.
+    """Events with marks as their `value`, as `_graded` has them, and without one that is a
+    measurement in some unit.
 
     Args:
         given: columns as the file has them.
         context: columns that are circumstances, as the user says.
+        mapped: canonical names of which the user says the columns.
+    """
+    if "value" not in mapped and (unit := _unit_of(frame, given)) is not None:
+        why = f"values of {place} are measured in what {unit!r} says, and are no ratings"
+        return frame.rename({"value": "measured"}), [_noted(why)]
+    return _graded(frame, place, given, context)
+
+
+def _graded(
+    frame: pl.DataFrame, place: str, given: Sequence[str], context: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events with the marks of the one column that is called so, or like a rating in a further
+    language, unless it belongs to users or items (the grade of a pupil); letters and words as
+    grade points.
     """
     language = spoken(given)
     called = ratings_in(language)
@@ -110,6 +139,18 @@ def with_grades(
     return frame.rename({column: "value"}), findings
 
 
+def _unit_of(frame: pl.DataFrame, given: Sequence[str]) -> str | None:
+    """The column that says in what values that are called no more than so are measured."""
+    is_plain = "value" in {plain(c) for c in given} and "value" in frame.columns
+    if not is_plain or "measured" in frame.columns:
+        return None
+    units = [c for c in frame.columns if OF_MEASURES.search(plain(c)) and c != "value"]
+    units = [
+        c for c in units if frame[c].dtype == pl.Utf8 and nothing(frame[c]).is_not_null().any()
+    ]
+    return units[0] if units else None
+
+
 def _withdrawn(
     frame: pl.DataFrame, cells: pl.Series, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
@@ -130,7 +171,8 @@ def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
     """Columns that are called like ratings, vary for users and items, and hold ratings; the one
     that the user gave, where one of several says so.
     """
-    asked = [c for c in frame.columns if c not in own and RATED.search(plain(c))]
+    asked = [c for c in frame.columns if RATED.search(plain(c)) or ON_A_SCALE.search(c)]
+    asked = [c for c in asked if c not in own]
     asked = [c for c in asked if not OF_OTHERS.search(plain(c)) and _is_rated(frame[c])]
     found = [c for c in asked if not is_of_one(frame, c)]
     given = [c for c in found if OWN.search(plain(c))]

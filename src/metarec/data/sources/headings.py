@@ -53,8 +53,9 @@ def _titles(rows: Sequence[list[str]], place: str) -> Headings | None:
     """Lines of one cell at most, and then names."""
     at = next((n for n, row in enumerate(rows) if _filled(row) > 1), 0)
     titles = [cell for row in rows[:at] for cell in row if cell]
-    if not titles or not 0 < at <= MAX_TITLES or not _are_names(rows[at]):
+    if not 0 < at <= MAX_TITLES or not _are_names(rows[at]):
         return None
+    titles = titles or [""]
     why = (
         f"{at} {'line' if at == 1 else 'lines'} before the names of {place} "
         f"{'was' if at == 1 else 'were'} left out: {titles[0]!r}"

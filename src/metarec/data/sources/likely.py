@@ -12,6 +12,7 @@ import polars as pl
 from metarec.data.column_names import (
     AT_LAST,
     CANONICAL,
+    LESS_LIKELY,
     SYNONYMS,
     names_a_moment,
     plain,
@@ -25,7 +26,8 @@ Synonyms = Mapping[str, Sequence[str]]
 IDS = re.compile(
     r"(id|identity|bib|const|no|nr|number|code|key|sku|ean|gtin|upc|isbn|uri|url|link|slug|guid"
     r"|uuid|编号|编码|代码|号|链接|番号|コード|번호|코드|номер|код|артикул"
-    r"|código|codigo|référence|referencia|nummer|kennung)$|^(id|code|код|código|codigo)[ _-]",
+    r"|código|codigo|référence|referencia|nummer|kennung)$|^(id|code|код|código|codigo)[ _-]"
+    r"|^#|^n[°º]",
     re.IGNORECASE,
 )
 """Names of ids and addresses."""
@@ -39,7 +41,7 @@ OF_OTHERS = re.compile(
     r"count|num$|lat$|lon$|seq|row|line|batch|track.*number|season|"
     r"订单|单号|交易|会话|类目|品牌|店铺|卖家|图片|封面|用户|会员|买家|设备|快递|物流|"
     r"注文|店舗|会員|顧客|bestell|auftrag|rechnung|kunde|filial|markt|commande|client|"
-    r"pedido|factura|tienda|magasin|ordine|заказ",
+    r"pedido|factura|venta|vente|tienda|magasin|ordine|заказ",
     re.IGNORECASE,
 )
 """Names of ids of something else than items."""
@@ -64,16 +66,23 @@ def without_empty_ids(
     has_lists = any(dtype.is_nested() for dtype in frame.schema.values())
     for key in ("item_id", "user_id"):
         column = None if key in mapped else key_of(frame.columns, key, synonyms)
-        while column is not None and nothing(frame[column]).null_count() == frame.height > 0:
+        while column is not None and frame.height and _holds_nothing(frame[column]):
             others = [c for c in frame.columns if c != column]
             another = key_of(others, key, synonyms)
-            if another is None and not has_lists:
+            is_else = has_lists or (key == "item_id" and _may_be(frame.select(others), synonyms))
+            if another is None and not is_else:
                 break
             frame = frame.drop(column)
             why = f"column {column!r} of {place} holds nothing, and is not read as {key}"
             findings.append(_noted(why))
             column = another
     return frame, findings
+
+
+def _holds_nothing(column: pl.Series) -> bool:
+    if isinstance(column.dtype, pl.List):
+        return not (column.list.len() > 0).any()
+    return nothing(column).null_count() == len(column)
 
 
 def likely_ids(
@@ -88,12 +97,16 @@ def likely_ids(
         item, user = chosen.get("item_id"), chosen.get("user_id")
         if item is None and user is not None:
             found |= _happening(some) or _left_alone(some, user, chosen)
+            found = found or _finest_title(some, user)
         elif (better := _not_of_rows(some, user, item, chosen, synonyms)) is not None:
             found["item_id"] = better
             more = [_numbers_rows(str(item), better, place)]
         elif item is not None and _are_texts(some, item):
+            item = _within(some, item, chosen)
             code = _code_of(some, item, chosen)
             found |= {"item_id": code, "title": item} if code is not None else {}
+            if code is None and item != chosen["item_id"]:
+                found["item_id"] = item
     said = more or [
         _noted(f"column {column!r} of {place} was read as {key}")
         for key, column in found.items()
@@ -120,7 +133,8 @@ _KEYS = ("user_id", "item_id")
 def _candidates(frame: pl.DataFrame, chosen: Mapping[str, str]) -> list[str]:
     """Columns that may hold ids of items, the likeliest first."""
     taken = {*chosen.values()}
-    users = {plain(n) for n in (*SYNONYMS["user_id"], *AT_LAST["user_id"])}
+    known = (*SYNONYMS["user_id"], *AT_LAST["user_id"], "friend_id", *SYNONYMS["friend_id"])
+    users = {plain(name) for name in known}
     free = [c for c in frame.columns if c not in taken and plain(c) not in users]
     free = [c for c in free if not OF_OTHERS.search(c) and not names_a_moment(c)]
     free = [c for c in free if not (is_amount(c) or is_sum(c))]
@@ -136,9 +150,9 @@ def _code_of(frame: pl.DataFrame, title: str, chosen: Mapping[str, str]) -> str 
     """The ids of items known by a title, where another column holds them: each stands for one
     title, and comes again.
     """
-    beside = [c for c in _candidates(frame, chosen) if IDS.search(c) or _are_codes(frame[c])]
+    beside = [c for c in _candidates(frame, chosen) if _is_id(c) or _are_codes(frame[c])]
     titles = frame[title].n_unique()
-    for column in sorted(beside, key=lambda c: IDS.search(c) is None):
+    for column in sorted(beside, key=lambda c: not _is_id(c)):
         pairs = frame.select(column, title).drop_nulls()
         codes = pairs[column].n_unique()
         if not titles <= codes <= MOST_CODES * titles or pairs.n_unique() > codes:
@@ -153,7 +167,7 @@ def _left_alone(frame: pl.DataFrame, user: str, chosen: Mapping[str, str]) -> di
     others say something.
     """
     found = list[str]()
-    for column in (c for c in _candidates(frame, chosen) if IDS.search(c)):
+    for column in (c for c in _candidates(frame, chosen) if _is_id(c)):
         pairs = frame.select(column, user).drop_nulls()
         each = pairs.unique()
         ids, users = each[column].n_unique(), each[user].n_unique()
@@ -210,9 +224,55 @@ def _happening(frame: pl.DataFrame) -> dict[str, str]:
     return {"item_id": event, "title": names[0]} if is_one else {}
 
 
+def _may_be(frame: pl.DataFrame, synonyms: Synonyms) -> bool:
+    """Whether another column may hold the ids of items."""
+    return "item_id" in _chosen(frame, {}, synonyms) or any(
+        _is_id(c) for c in _candidates(frame, {})
+    )
+
+
+def _titles(frame: pl.DataFrame, user: str | None) -> list[str]:
+    """Columns that are called like titles, and hold several."""
+    titles = {plain(n) for n in ("title", *SYNONYMS["title"], *LESS_LIKELY["title"])}
+    named = [c for c in frame.columns if plain(c) in titles and c != user]
+    return [c for c in named if frame[c].dtype == pl.Utf8 and frame[c].n_unique() > 1]
+
+
+def _finest_title(frame: pl.DataFrame, user: str) -> dict[str, str]:
+    """Of several titles that of which all others say something: a track, not its artist."""
+    named = _titles(frame, user)
+    whole = frame.select(named).n_unique() if named else 0
+    finest = [c for c in named if frame[c].n_unique() == whole]
+    return {"item_id": finest[0]} if finest and len(named) > 1 else {}
+
+
+def _within(frame: pl.DataFrame, item: str, chosen: Mapping[str, str]) -> str:
+    """The title of what is within, where items are called like what holds others: the track of an
+    artist.
+    """
+    if _HOLDING.search(plain(item)) is None:
+        return item
+    for title in _titles(frame, chosen.get("user_id")):
+        pairs = frame.select(item, title).drop_nulls().unique()
+        if title != item and pairs.height == pairs[title].n_unique() > pairs[item].n_unique():
+            return title
+    return item
+
+
+_HOLDING = re.compile(
+    r"^(artist|author|album|podcast|publisher|show|channel|creator|singer|band|label|series)"
+    r"(s|name)?$|^(歌手|专辑|播客|作者|频道)(名|名称)?$"
+)
+
+
+def _is_id(column: str) -> bool:
+    """Whether a column is called like an id."""
+    return IDS.search(column.rstrip(" .:*")) is not None
+
+
 def _are_texts(frame: pl.DataFrame, column: str) -> bool:
     """Whether most cells are titles rather than codes."""
-    if frame.schema[column] != pl.Utf8 or IDS.search(column):
+    if frame.schema[column] != pl.Utf8 or _is_id(column):
         return False
     cells = frame[column].drop_nulls()
     texts = cells.str.contains(r"\pL{2,}[^\pL\d]+\pL|[\p{Han}\p{Kana}\p{Hangul}]{2}|^\pL+$")

@@ -16,7 +16,7 @@ from metarec.data.column_names import (
     names_another_date,
     plain,
 )
-from metarec.data.dates import as_seconds, fitting_formats
+from metarec.data.dates import SPREADSHEET_DAYS, as_seconds, fitting_formats
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
 
@@ -29,7 +29,8 @@ DAY = (
 """A date without a time of day."""
 
 DATED = (
-    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日)"
+    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日"
+    r"|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})"
     r"([ T]+\d{1,2}:\d\d.*)?$"
 )
 """A date that is no number, with a time of day or without."""
@@ -99,15 +100,56 @@ def with_moment(
             f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
         )
         return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [_noted(why)]
+    if (serial := _of_spreadsheet(frame, free, called, place)) is not None:
+        return serial
     if "timestamp" in frame.columns:
         return frame, []
     if (parts := _of_parts(frame, others)) is not None:
         why = f"year, month and day of {place} were put together as timestamp"
         return parts, [_noted(why)]
-    free = _dated(frame, others, free)
+    named_so, free = free, _dated(frame, others, free)
+    if not free:
+        untold = [_unread(frame[c], place) for c in named_so]
+        return frame, [_noted(told) for told in untold if told is not None]
     if len(free) == 1:
         return _only_dates(frame, free[0], place)
     return _of_several(frame, free, place)
+
+
+def _of_spreadsheet(
+    frame: pl.DataFrame, columns: Sequence[str], called: Mapping[str, str], place: str
+) -> tuple[pl.DataFrame, list[Finding]] | None:
+    """Events with their time of a day and a time of day as a spreadsheet counts them: days, and
+    the part of a day that has passed.
+    """
+    columns = [c for c in columns if not frame[c].dtype.is_temporal()]
+    for some in (frame.head(LOOKED_AT), frame):  # the first tell most tables
+        numbers = {c: as_numbers(some[c]) for c in columns}
+        numbers = {c: n for c, n in numbers.items() if len(n) and not n.null_count()}
+        days = [c for c, n in numbers.items() if n.is_between(*SPREADSHEET_DAYS).all()]
+        days = [c for c in days if (numbers[c] == numbers[c].floor()).all()]
+        parts = [c for c, n in numbers.items() if n.is_between(0, 1, closed="left").all()]
+        if len(days) != 1 or len(parts) != 1:
+            return None
+    day, clock = days[0], parts[0]
+    both = (numbers[day] + numbers[clock]).alias("timestamp")
+    why = f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
+    return frame.drop({day, clock} - {"timestamp"}).with_columns(both), [_noted(why)]
+
+
+def _unread(column: pl.Series, place: str) -> str | None:
+    """What to say of a column that is called like the time of events and holds other texts."""
+    cells = (
+        nothing(column).drop_nulls() if column.dtype == pl.Utf8 else pl.Series([], dtype=pl.Utf8)
+    )
+    is_dated = bool(cells.str.contains(r"\d").all()) and not _all_are(column, CLOCK)
+    if not len(cells) or not is_dated or as_numbers(cells).is_not_null().all():
+        return None
+    return (
+        f"column {column.name!r} of {place} is called like the time of events, and its cells such "
+        f"as {cells[0]!r} cannot be read as one: events have no time; say how it is written in a "
+        f"TOML file (columns = {{ timestamp = {column.name!r} }}, time_format = '%d.%m.%Y')"
+    )
 
 
 def _of_parts(frame: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame | None:
@@ -196,9 +238,19 @@ def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -
     first = min(columns, key=lambda c: float(times[c].mean() or 0.0))  # type: ignore[arg-type]
     if names_another_date(first):
         return None
-    is_first = all(bool((times[first] <= times[c]).fill_null(False).all()) for c in columns)
+    first = next((c for c in columns if c != first and _is_finer(times, c, first)), first)
+    is_first = all(
+        bool((times[first] <= times[c]).fill_null(False).all()) or _is_finer(times, first, c)
+        for c in columns
+    )
     is_same = any(bool((times[first] == times[c]).all()) for c in columns if c != first)
     return first if is_first and not is_same else None
+
+
+def _is_finer(times: Mapping[str, pl.Series], column: str, other: str) -> bool:
+    """Whether a column says at what time of the very days that the other says."""
+    days = times[column] - times[column] % 86_400
+    return bool((days == times[other]).all()) and bool((days != times[column]).any())
 
 
 def _other(columns: Sequence[str], first: str) -> str:

@@ -19,8 +19,8 @@ from metarec.data.sources.flat import is_of_one
 
 NAMES = re.compile(
     r"(status|state|stage|attendance|decision|"
-    r"outcome|result|disposition|resolution|response|answer)(code|name|text)?$"
-    r"|(状态|结果|进度|ステータス|状態|状況|상태)$|статус|^(estado|estatus|statut|état|stato|situação)"
+    r"outcome|result|disposition|resolution|response|answer|attended|presence)(code|name|text)?$"
+    r"|(状态|结果|进度|ステータス|状態|状況|상태)$|статус|^(estado|estatus|statut|[eé]tat|stato|situação)"
 )
 """Names of columns of states, as `plain` has them."""
 MAX_STATES = 30
@@ -32,7 +32,8 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("stopped ceased".split(), "discontinue"),
     **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
     **dict.fromkeys("noresponse noanswer unanswered ignored notenrolled".split(), "fail"),
-    **dict.fromkeys("enteredinerror notdone".split(), "fail"),
+    **dict.fromkeys("enteredinerror notdone lost undelivered undeliverable".split(), "fail"),
+    "rto": "return",
     **dict.fromkeys("notattending notgoing".split(), "decline"),
     **dict.fromkeys("dna didnotattend".split(), "no_show"),
     **dict.fromkeys("bounced notstarted notattempted excused 未开始 未学习".split(), "fail"),
@@ -60,7 +61,10 @@ IN_CHINESE = {
     **dict.fromkeys("失败 失敗 过期 期限切れ 실패".split(), "fail"),
 }
 """What such states say in Chinese, Japanese and Korean, where words do not stand apart."""
-_UNSURE = re.compile("[未不没無待中可]|申请|申請|請求|依頼|希望|確認待ち|신청|요청|대기")
+_UNSURE = re.compile(
+    "[未不没無无待中可]|申请|申請|請求|依頼|希望|確認待ち|신청|요청|대기"
+    "|(售后|退款|退货).*(取消|关闭|撤销)|(取消|撤销|关闭)(售后|退款|退货)"
+)
 """What makes another state of it: a refund that is asked for, an order that may be cancelled."""
 _CONTRARY = frozenset(
     "not no never non without before pending requested partially nicht kein ohne angefragt "
@@ -125,6 +129,14 @@ def with_outcomes(
     return frame, findings
 
 
+def _until_its_reason(state: str) -> list[str]:
+    """The words of a state without what is said behind a dash or colon: `Rejected - not qualified`
+    is rejected.
+    """
+    head = re.split(r"\s+[-–—]\s*|[:;(]", state, maxsplit=1)[0]
+    return words_of(head) or words_of(state)
+
+
 def _without_undone_sales(kind: pl.Series, came: pl.Series, kinds: Kinds) -> pl.Series:
     """Kinds in which a sale that was cancelled or came to nothing says nothing, too."""
     sales = [k for k in kind.unique() if k is not None and kinds.key(k) in _SALES]
@@ -149,7 +161,7 @@ def _refusal(state: str, kinds: Kinds) -> str | None:
         if kinds.key(state) in _DONE:
             return None
         return kinds.key(state) if kinds.of(state).sign in ("negative", "neutral") else None
-    words = words_of(state)
+    words = _until_its_reason(state)
     if _CONTRARY & {*words} or _UNSURE.search(state):
         return None
     further = (act_of().get(word) for word in words)

@@ -19,6 +19,7 @@ from metarec.data.parsing import as_numbers, nothing
 from metarec.data.sources.cells import flat
 from metarec.data.sources.envelopes import LINES
 from metarec.data.sources.outcomes import NAMES
+from metarec.data.sources.questions import of_questions
 from metarec.data.sources.shown import of_impressions, of_shown
 
 MAX_DEPTH = 4
@@ -81,7 +82,8 @@ def one_row_an_event(
     user = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
     item = mapped.get("item_id") or key_of(frame.columns, "item_id", synonyms)
     if item is None and not findings:
-        return _from_matrix(frame, place, user)
+        asked = of_questions(frame, place, user)
+        return asked if asked[2] else _from_matrix(frame, place, user)
     if user in frame.columns and item in frame.columns:
         frame, filled = _filled(frame, str(user), str(item), place)
         frame, states = _filled_states(frame, str(user), place)
@@ -94,6 +96,7 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
     an order, and no words where a title says which item it is.
     """
     found = [c for c, t in frame.schema.items() if _holds_items(c, t, synonyms)]
+    found = [c for c in found if (frame[c].list.len() > 0).any()]
     if any(plain(c) in _TITLES for c in frame.columns):
         found = [c for c in found if frame.schema[c] != pl.List(pl.Utf8)]
     lines = [c for c in found if plain(c) == "lineitems"]

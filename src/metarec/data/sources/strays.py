@@ -13,7 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.event_rows import Place
+from metarec.data.column_names import SYNONYMS, plain
+from metarec.data.event_rows import EXAMPLES, Place
 from metarec.data.findings import Finding
 
 MAX_HELD = 1 << 16
@@ -27,6 +28,11 @@ SUMS = (
     "合计|总计|小计|总数|平均|平均值|合計|総計|소계|합계"
 )
 """What the first cell of such a row says, in lower case."""
+
+
+_KNOWN_IDS = frozenset(
+    plain(name) for key in ("user_id", "item_id") for name in (key, *SYNONYMS[key])
+)
 
 
 def without_strays(
@@ -47,12 +53,41 @@ def without_strays(
         why = f"{said!r} at the end of {place.name} is a sum of the rows above"
         rows = int(is_sum.sum())
         found.append(Finding(rule="sums", rows=rows, action="removed", why=why))
+    is_empty = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    if is_empty.any():
+        shown = [f"{place.at(n)} of {place.name}" for n in is_empty.arg_true().head(EXAMPLES)]
+        why, rows = "no cell of the row says anything", int(is_empty.sum())
+        found.append(
+            Finding(rule="empty_rows", rows=rows, action="removed", why=why, examples=shown)
+        )
     if not found:
         return table, place, []
-    is_row = ~(is_names | is_sum)
+    is_row = ~(is_names | is_sum | is_empty)
     kept = is_row.arg_true().cast(pl.Int64)
     numbers = kept if place.rows is None else place.rows.gather(kept)
     return table.filter(is_row), replace(place, rows=numbers), found
+
+
+def without_another(
+    table: pl.DataFrame, names: Sequence[str], place: Place
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Without what begins with names of other columns: another table below this one."""
+    known = {*_KNOWN_IDS, *map(plain, names)}
+    first = table[table.columns[0]].str.to_lowercase().str.replace_all(r"[\W_]+", "")
+    for at in first.is_in([*_KNOWN_IDS]).fill_null(False).arg_true():
+        cells = [cell for cell in table.row(at) if cell is not None]
+        is_named = all(re.fullmatch(r"[^\W\d][\w .#-]*", cell) for cell in cells)
+        if len(cells) < 2 or not is_named or {*map(plain, cells)} <= known:
+            continue
+        why = (
+            f"what stands below {', '.join(cells[:3])!r} in {place.name} is another table, and "
+            f"not read; put it into a file of its own"
+        )
+        rows = table.height - at
+        numbers = None if place.rows is None else place.rows.head(at)
+        note = Finding(rule="columns", rows=rows, action="removed", why=why)
+        return table.head(at), replace(place, rows=numbers), [note]
+    return table, place, []
 
 
 def has_strays(table: pl.LazyFrame) -> bool:

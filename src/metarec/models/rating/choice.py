@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import diags
 
+from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.rating.profile import ProfileEquations, ProfilePrior
 from metarec.runtime.interpolation import Interpolation
@@ -93,6 +94,12 @@ def chosen(vectors: np.ndarray, support: Histories, last: int) -> np.ndarray:
     """
     surer = np.sqrt(np.minimum(support.lengths, last)) / np.maximum(support.lengths, 1)
     return np.asarray(support.sums(vectors[support.items]) * surer[:, None])
+
+
+def supports_of(behavior: Behavior) -> list[Histories]:
+    """What is known of the training users at each support size."""
+    sizes = (np.minimum(shots, behavior.pools) for shots in behavior.horizon.shots)
+    return [behavior.histories.first(size) for size in sizes]
 
 
 def vectors_of(

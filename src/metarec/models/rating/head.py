@@ -6,8 +6,8 @@ common Gaussian prior; the features (factors of everyone's residuals beside cont
 prior's kernel, so adaptation is one solve of support x support (ALPaCA, Harrison et al. 2018,
 arXiv:1807.08912, with a kernel learned by factor analysis instead of a network). It starts where a
 user's profile, and what they rated at all, say; an item's bias, where its content does. Served is
-the median: shares of the three addends and an offset are fitted by absolute error on held-out
-users at each support size, because MAE is asked of it and ratings lean to one side.
+the median: shares of these addends and a curve of their sum are fitted by absolute error on
+held-out users at each support size, because MAE is asked of it and ratings lean to one side.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ import numpy as np
 
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models.rating.choice import CLEAR, ChoicePrior, chosen, vectors_of
+from metarec.models.rating.choice import CLEAR, ChoicePrior, chosen, supports_of, vectors_of
+from metarec.models.rating.columns import (
+    START,
+    columns_of,
+    completed,
+    fame_of,
+    ratings_of,
+    spread_of,
+)
+from metarec.models.rating.curve import MedianCurves
 from metarec.models.rating.kernel import (
     RatingConfig,
     choose_damping,
@@ -30,6 +39,7 @@ from metarec.models.rating.kernel import (
     started_by_content,
     unit_of,
 )
+from metarec.models.rating.process import adapted, weighted
 from metarec.models.rating.profile import ProfileEquations, ProfilePrior
 from metarec.models.rating.rehearsal import HeldOutErrors, Rehearsal
 from metarec.runtime.interpolation import Interpolation
@@ -70,7 +80,7 @@ class RatingHead:
     points: np.ndarray
     """[K] support sizes with shares of their own."""
     shares: np.ndarray
-    """[K, 3]: intercept, share of the item bias, share of the process."""
+    """[K, C] of the columns (`models/rating/columns.py`)."""
     noise: np.ndarray
     """[K] standard deviation left over at each support size, beside the process's own uncertainty.
     """
@@ -83,6 +93,10 @@ class RatingHead:
     """Where the process starts for a user of whom a profile is known."""
     choices: ChoicePrior = field(default_factory=ChoicePrior.nothing)
     """How it moves by what a user rates, whatever the ratings."""
+    fame: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """[N] float32 how often each item was rated; empty where that says nothing."""
+    curves: MedianCurves = field(default_factory=MedianCurves.straight)
+    """What becomes of the sum of all shares."""
 
     @classmethod
     def fit(
@@ -116,13 +130,14 @@ class RatingHead:
             ),
             key=Rehearsal.loss,
         )
-        shares, noise = rows.shares(np.ones(rows.users, bool))
+        learned = rows.fitted(np.ones(rows.users, bool))
         everyone = np.arange(len(behavior.histories))
         fitted = cls._kernel(behavior, everyone, damping, rng, config)
         points = np.array(behavior.horizon.shots, np.int64)
         fitted = fitted.knowing(behavior, told)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
-        return replace(fitted, points=points, shares=shares, noise=noise), rows.errors()
+        fitted = replace(fitted, points=points, shares=learned.shares, noise=learned.noise)
+        return replace(fitted, curves=learned.curves), rows.errors()
 
     @classmethod
     def of_users(
@@ -164,9 +179,10 @@ class RatingHead:
             content_bias=told,
             features=features.astype(np.float32),
             points=np.zeros(1, np.int64),
-            shares=np.array([[0.0, 1.0, 1.0]]),
+            shares=START[None],
             noise=np.full(1, config.noise**0.5),
             config=config,
+            fame=fame_of(histories.items, behavior.n_items),
         )
 
     def worth_telling(self, behavior: Behavior) -> Pulls:
@@ -186,7 +202,7 @@ class RatingHead:
             )
             if shots
             else None
-            for shots, support in zip(behavior.horizon.shots, _supports(behavior), strict=True)
+            for shots, support in zip(behavior.horizon.shots, supports_of(behavior), strict=True)
         ]
         return Pulls(profile=pull, choices=tuple(pulls))
 
@@ -203,7 +219,7 @@ class RatingHead:
         choices = ChoicePrior.fit(
             equations.beside(prior.of(behavior.profiles, len(behavior.histories))),
             self._choices(behavior),
-            _supports(behavior),
+            supports_of(behavior),
             behavior.horizon.shots,
             told.choices,
         )
@@ -258,24 +274,17 @@ class RatingHead:
         residual = (
             (newest.values - self.mean) / self.unit
             - self.item_bias[newest.items]
-            - _at(start, seen_BSF)
+            - weighted(start, seen_BSF)
         ) * is_real
-        turned = seen_BSF.transpose(0, 2, 1)
-        kernel = seen_BSF @ turned
-        kernel += self.offset_variance * is_real[:, :, None] * is_real[:, None, :]
-        np.einsum("bss->bs", kernel)[...] += self.config.noise
-        cross = asked_BQF @ turned
-        cross += self.offset_variance * is_real[:, None, :]
-        # One solve for both: the first column gives the mean, the others what the support explains
-        # of each asked event.
-        solved = np.linalg.solve(
-            kernel, np.concatenate([residual[..., None], cross.transpose(0, 2, 1)], axis=2)
+        mean, variance = adapted(
+            seen_BSF,
+            residual,
+            is_real,
+            asked_BQF,
+            offset_variance=self.offset_variance,
+            noise=self.config.noise,
         )
-        mean = (cross @ solved[:, :, :1])[..., 0] + _at(start, asked_BQF)
-        explained = np.einsum("bqs,bsq->bq", cross, solved[:, :, 1:])
-        variance = np.maximum(
-            np.einsum("bqf,bqf->bq", asked_BQF, asked_BQF) + self.offset_variance - explained, 0.0
-        )
+        mean = mean + weighted(start, asked_BQF)
         return mean[query.is_real], variance[query.is_real]
 
     def predict(
@@ -285,24 +294,35 @@ class RatingHead:
         order asked.
         """
         steps, spread = self.steps(support, asked, profiles)
+        steps = self.curves.of(steps, ratings_of(support)[asked.owners])
         values = np.minimum(np.maximum(self.mean + self.unit * steps, self.low), self.high)
         return values, self.unit * spread
 
     def steps(
         self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What `predict` says in steps from the mean, whatever the ends of the scale."""
+        """Expected value of each asked event [E] in steps from the mean, whatever grades and ends
+        the scale has, and its standard deviation.
+        """
+        columns, variance = self.columns(support, asked, profiles)
+        of_event = self._by_events.after(ratings_of(support))[asked.owners]
+        steps = np.einsum("ec,ec->e", of_event[:, :-1], columns)
+        return steps, np.sqrt(of_event[:, -1] ** 2 + variance)
+
+    def columns(
+        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What shares are of [E, C], and the variance of the process [E], at each asked event."""
         process, variance = self.process(support, asked, profiles)
-        rated = np.bincount(support.owners[support.is_rated], minlength=len(support))
-        of_event = self._by_events.after(rated)[asked.owners]
-        steps = (
-            of_event[:, 0] + of_event[:, 1] * self.item_bias[asked.items] + of_event[:, 2] * process
-        )
-        return steps, np.sqrt(of_event[:, 3] ** 2 + variance)
+        support = support if support.is_rated.all() else support.where(support.is_rated)
+        left = (support.values - self.mean) / self.unit - self.item_bias[support.items]
+        spread = spread_of(support, left, self.config.noise)
+        bias, fame = self.item_bias[asked.items], self.fame[asked.items]
+        return columns_of(bias, process, fame, spread[asked.owners]), variance
 
     @cached_property
     def _by_events(self) -> Interpolation:
-        """[4] shares and noise."""
+        """[C + 1] shares and noise."""
         return Interpolation.between(
             self.points, np.concatenate([self.shares, self.noise[:, None]], axis=1)
         )
@@ -323,6 +343,7 @@ class RatingHead:
                 np.float32
             ),
             choices=self.choices.with_items(len(content)),
+            fame=np.append(self.fame, np.zeros(more, np.float32)),
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -340,6 +361,8 @@ class RatingHead:
             "choice_vectors": self.choices.vectors,
             "choice_points": self.choices.points,
             "choice_weights": self.choices.weights,
+            "fame": self.fame,
+            **self.curves.arrays(),
         }
 
     @classmethod
@@ -370,23 +393,8 @@ class RatingHead:
             )
             if "choice_weights" in arrays
             else ChoicePrior.nothing(),
-            **{
-                name: arrays[name]
-                for name in ("item_bias", "features", "points", "shares", "noise")
-            },
+            shares=completed(arrays["shares"]),
+            fame=arrays.get("fame", np.zeros_like(arrays["item_bias"])),
+            curves=MedianCurves.from_arrays(arrays),
+            **{name: arrays[name] for name in ("item_bias", "features", "points", "noise")},
         )
-
-
-def _supports(behavior: Behavior) -> list[Histories]:
-    """What is known of the training users at each support size."""
-    sizes = (np.minimum(shots, behavior.pools) for shots in behavior.horizon.shots)
-    return [behavior.histories.first(size) for size in sizes]
-
-
-def _at(start: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """[B, E] what users' weights `start` [B, F + 1] say of items by their features [B, E, F']."""
-    factors = start.shape[1] - 1
-    if not factors:
-        return np.zeros(features.shape[:2], np.float32)
-    known = features[..., :factors] @ start[:, :factors, None]
-    return np.asarray(known[..., 0] + start[:, factors:])

@@ -10,6 +10,11 @@ import numpy as np
 
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
+from metarec.models.rating.columns import PLAIN, START
+from metarec.models.rating.curve import MedianCurves, bend, median_curve
+
+COLUMN_PULL = 10.0
+"""Users' worth of pull of shares beyond the plain ones towards nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +45,23 @@ class Head(Protocol):
         """Ratings for one step."""
         ...
 
-    @property
-    def item_bias(self) -> np.ndarray:
-        """[N] steps."""
-        ...
-
-    def process(
+    def columns(
         self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the process at each asked event."""
+        """What shares are of [E, C] and variance of the process [E] at each asked event."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """What users held out say of a head's columns, at each of K support sizes."""
+
+    shares: np.ndarray
+    """[K, C] of the columns."""
+    curves: MedianCurves
+    """What becomes of their sum."""
+    noise: np.ndarray
+    """[K] standard deviation left over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +72,7 @@ class Rehearsal:
     offset_variance: float
     """Of the heads asked."""
     columns: np.ndarray
-    """[K, E, 3]: what shares are of."""
+    """[K, E, C] float32: what shares are of."""
     variance: np.ndarray
     """[K, E] of the process."""
     targets: np.ndarray
@@ -99,26 +111,37 @@ class Rehearsal:
         )
 
     def loss(self) -> float:
-        """Mean absolute error with the shares of everyone, over all support sizes."""
-        shares, _ = self.shares(np.ones(self.users, bool))
-        said = np.einsum("kes,ks->ke", self.columns, shares)
+        """Mean absolute error of straight lines with plain shares of everyone, over all support
+        sizes.
+        """
+        plain = self.columns[:, :, :PLAIN].astype(np.float64)
+        said = [columns @ _least_absolute(columns, self.targets, self.weights) for columns in plain]
         return float((self.weights * np.abs(self.targets - said)).sum())
 
-    def shares(self, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[K, 3] shares by least absolute error and [K] noise, from some of the users."""
+    def fitted(self, who: np.ndarray) -> Shares:
+        """By least absolute error, from some of the users."""
         rows = who[self.owners]
         targets, weights = self.targets[rows], self.weights[rows]
-        shares, noise = [], []
+        # By twos, since those held out of a check are every second one.
+        half = (self.owners[rows] // 2) % 2 == 0
+        shares, curves, noise = [], [], []
         for columns, variance in zip(self.columns[:, rows], self.variance[:, rows], strict=True):
-            fitted = _least_absolute(columns, targets, weights)
-            squares = (targets - columns @ fitted) ** 2
-            shares.append(fitted)
+            shares.append(_least_absolute(columns.astype(np.float64), targets, weights))
+            steps = columns @ shares[-1]
+            curves.append(median_curve(steps, targets, weights, half))
+            squares = (targets - bend(steps, *curves[-1])) ** 2
             left = max(
                 np.average(squares - variance, weights=weights),
                 0.05 * np.average(squares, weights=weights),
             )
             noise.append(np.sqrt(left))
-        return np.array(shares), np.array(noise)
+        knots, values = np.array(curves).transpose(1, 0, 2)
+        points = np.array(self.shots, np.int64)
+        return Shares(
+            shares=np.array(shares),
+            curves=MedianCurves(points=points, knots=knots, values=values),
+            noise=np.array(noise),
+        )
 
     def errors(self) -> HeldOutErrors:
         """Errors of each half of the users with shares learned from the other half."""
@@ -127,11 +150,13 @@ class Rehearsal:
         if self.users < 2:
             ratios, half = ratios[:, :0], half[:0]
         for who in (half, ~half)[: 2 * len(half)]:
-            shares, noise = self.shares(~who)
-            rows = who[self.owners]
-            said = np.einsum("kes,ks->ke", self.columns[:, rows], shares)
-            spread = np.sqrt(noise[:, None] ** 2 + self.variance[:, rows])
-            ratios[:, rows] = np.abs(self.targets[rows] - said) / np.maximum(spread, 1e-12)
+            learned, rows = self.fitted(~who), who[self.owners]
+            for place, shots in enumerate(self.shots):
+                steps = self.columns[place, rows] @ learned.shares[place]
+                said = learned.curves.of(steps, np.full(len(steps), shots))
+                spread = np.sqrt(learned.noise[place] ** 2 + self.variance[place, rows])
+                size = np.abs(self.targets[rows] - said)
+                ratios[place, rows] = size / np.maximum(spread, 1e-12)
         return HeldOutErrors(
             shots=self.shots,
             ratios=ratios,
@@ -143,28 +168,28 @@ class Rehearsal:
 def _rehearse(
     head: Head, behavior: Behavior, part: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns [K, E, 3], variances [K, E] and targets [E] of what these users rated after their
+    """Columns [K, E, C], variances [K, E] and targets [E] of what these users rated after their
     pools.
     """
     histories, pools = behavior.histories.users(part), behavior.pools[part]
     asked = histories.after(pools)
     found = [
-        head.process(histories.first(np.minimum(shots, pools)), asked, behavior.profiles[part])
+        head.columns(histories.first(np.minimum(shots, pools)), asked, behavior.profiles[part])
         for shots in behavior.horizon.shots
     ]
-    general = np.stack([np.ones(len(asked.items)), head.item_bias[asked.items]], axis=1)
-    columns = [np.concatenate([general, process[:, None]], axis=1) for process, _ in found]
+    columns = np.stack([columns.astype(np.float32) for columns, _ in found])
     targets = (asked.values - head.mean) / head.unit
-    return np.stack(columns), np.stack([variance for _, variance in found]), targets
+    return columns, np.stack([variance for _, variance in found]), targets
 
 
 def _least_absolute(columns: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted least absolute deviations by iteratively reweighted least squares, drawn slightly to
-    (0, 1, 1).
+    where shares start.
     """
-    start = np.array([0.0, 1.0, 1.0])
+    size = columns.shape[1]
+    start = START[:size]
     fitted = start.copy()
-    pull = 1e-3 * weights.sum() * np.eye(3)
+    pull = np.diag(np.where(np.arange(size) < PLAIN, 1e-3 * weights.sum(), COLUMN_PULL))
     for _ in range(30):
         weight = weights / np.maximum(np.abs(targets - columns @ fitted), 0.05)
         weighted = columns * weight[:, None]

@@ -1,0 +1,181 @@
+"""The median of a rating beside its expectation: ratings lean to one side and lie on grades, so the
+value of least absolute error bends away from a straight line.
+
+A curve in steps of the scale, piecewise linear, one for each number of ratings, fitted on users
+held out. Absolute error alone would draw every prediction to a grade and cost squared error; so of
+several mixtures of both losses the one of least absolute error is taken whose squared error is not
+above that of the straight line, between halves of the users. The order of items is never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from metarec.runtime.interpolation import Interpolation
+
+KNOTS = 21
+"""Points of a curve, at equal shares of the events."""
+GAP = 0.01
+"""Steps between two points at least."""
+SQUARES = (0.5, 0.4, 0.32, 0.25, 0.18, 0.12, 0.06, 0.0)
+"""Shares of the squared error in the losses that are tried."""
+PULL = 1.0
+"""Users' worth of pull of a bend towards none."""
+LEAST_SLOPE = 0.1
+"""Of a curve, so that it keeps items apart."""
+ROUNDS = 5
+"""Reweighted solves of each loss, from the solution of the loss before."""
+CELLS = 4
+"""Parts between two points in which rows of alike targets count as one, of their mean."""
+CELLS_OF_A_STEP = 20
+"""Alike: in one such part of a step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MedianCurves:
+    """What becomes of predictions in steps after each number of ratings."""
+
+    points: np.ndarray
+    """[K] numbers of ratings."""
+    knots: np.ndarray
+    """[K, J] predictions, ascending; J is 0 where nothing bends."""
+    values: np.ndarray
+    """[K, J] what becomes of them, ascending."""
+
+    @classmethod
+    def straight(cls) -> MedianCurves:
+        """Leave every prediction as it is."""
+        return cls(points=np.zeros(1, int), knots=np.zeros((1, 0)), values=np.zeros((1, 0)))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> MedianCurves:
+        """Those of a saved head; straight where it is from before curves."""
+        if "curve_knots" not in arrays:
+            return cls.straight()
+        values = arrays["curve_values"]
+        return cls(points=arrays["points"], knots=arrays["curve_knots"], values=values)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything learned, as named arrays, but for the points, which are the head's."""
+        return {"curve_knots": self.knots, "curve_values": self.values}
+
+    def of(self, steps: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        """[E] what becomes of predictions [E] for users of whom so many ratings [E] are known."""
+        if not self.knots.shape[1]:
+            return steps
+        bent, known = np.array(steps, np.float64), np.minimum(ratings, self.points[-1])
+        for number in np.unique(known):
+            rows = known == number
+            bent[rows] = bend(bent[rows], *self._by_ratings.after(number))
+        return bent
+
+    @cached_property
+    def _by_ratings(self) -> Interpolation:
+        return Interpolation.between(self.points, np.stack([self.knots, self.values], axis=1))
+
+
+def bend(steps: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """[E] predictions along a curve, which goes on straight beyond its ends."""
+    inside = np.minimum(np.maximum(steps, knots[0]), knots[-1])
+    return np.asarray(steps + np.interp(inside, knots, values) - inside)
+
+
+def median_curve(
+    steps: np.ndarray, targets: np.ndarray, weights: np.ndarray, half: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Knots and values [J] for predictions [E] of `targets`; straight where halves of the users
+    gain nothing by each other's.
+
+    Args:
+        steps: predictions.
+        targets: what was stated.
+        weights: how much each counts.
+        half: whether it is of a user of the first half.
+    """
+    knots = _knots(steps, weights)
+    absolute, squared = np.zeros(len(SQUARES)), np.zeros(len(SQUARES))
+    for who in (half, ~half):
+        rest = (values[~who] for values in (steps, targets, weights))
+        for loss, values in enumerate(_curves(knots, *rest, pull=PULL / 2)):
+            left = targets[who] - bend(steps[who], knots, values)
+            absolute[loss] += weights[who] @ np.abs(left)
+            squared[loss] += weights[who] @ left**2
+    left = targets - steps
+    absolute[squared > weights @ left**2] = np.inf
+    best = int(absolute.argmin())
+    if not absolute[best] < weights @ np.abs(left):
+        return knots, knots
+    return knots, _curves(knots, steps, targets, weights, pull=PULL)[best]
+
+
+def _knots(steps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """[J] predictions at equal shares of the weight, at least a gap apart."""
+    order = np.argsort(steps, kind="stable")
+    share = np.cumsum(weights[order]) / weights.sum()
+    places = np.searchsorted(share, np.linspace(0.02, 0.98, KNOTS))
+    gaps = GAP * np.arange(KNOTS)
+    found = steps[order][np.minimum(places, len(order) - 1)]
+    return np.asarray(np.maximum.accumulate(found - gaps) + gaps)
+
+
+def _curves(
+    knots: np.ndarray, steps: np.ndarray, targets: np.ndarray, weights: np.ndarray, *, pull: float
+) -> list[np.ndarray]:
+    """Values [J] of least loss for each mixture of losses, by reweighted least squares."""
+    steps, targets, weights = _joined(knots, steps, targets, weights)
+    inside = np.minimum(np.maximum(steps, knots[0]), knots[-1])
+    place = np.clip(np.searchsorted(knots, inside, side="right") - 1, 0, len(knots) - 2)
+    width = np.diff(knots)
+    share = (inside - knots[place]) / width[place]
+    bends = np.diff(np.eye(len(knots)), axis=0) / width[:, None]
+    bends = np.diff(bends, axis=0)
+    regular = pull * bends.T @ bends + 1e-3 * weights.sum() / len(knots) * np.eye(len(knots))
+    left, moved, found = targets - steps, np.zeros(len(knots)), []
+    for square in SQUARES:
+        for _ in range(ROUNDS):
+            error = left - (1 - share) * moved[place] - share * moved[place + 1]
+            each = weights * ((1 - square) / np.maximum(np.abs(error), 0.05) + 2 * square)
+            gram, wanted = _normal(each, left, place, share, len(knots))
+            moved = np.linalg.solve(gram + regular, wanted)
+        found.append(_rising(knots, knots + moved))
+    return found
+
+
+def _normal(
+    each: np.ndarray, left: np.ndarray, place: np.ndarray, share: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normal equations of values at the knots, of which each row reads the two beside it."""
+    before, after = each * (1 - share), each * share
+    diagonal = np.bincount(place, before * (1 - share), size)
+    diagonal += np.bincount(place + 1, after * share, size)
+    beside = np.bincount(place, before * share, size)[:-1]
+    wanted = np.bincount(place, before * left, size) + np.bincount(place + 1, after * left, size)
+    return np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1), wanted
+
+
+def _joined(
+    knots: np.ndarray, steps: np.ndarray, targets: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of one cell of prediction and rating as one, of their mean and whole weight."""
+    parts = np.arange(CELLS * (len(knots) - 1) + 1) / CELLS
+    of_steps = np.searchsorted(np.interp(parts, np.arange(len(knots)), knots), steps)
+    of_targets = np.floor(targets * CELLS_OF_A_STEP).astype(np.int64)
+    of_targets -= of_targets.min(initial=0)
+    cells = of_steps * (of_targets.max(initial=0) + 1) + of_targets
+    _, cell = np.unique(cells, return_inverse=True)
+    whole = np.maximum(np.bincount(cell, weights), 1e-12)
+    return (
+        np.bincount(cell, weights * steps) / whole,
+        np.bincount(cell, weights * targets) / whole,
+        whole,
+    )
+
+
+def _rising(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The same values, raised where they would rise by less than the least slope."""
+    least = LEAST_SLOPE * knots
+    return np.asarray(np.maximum.accumulate(values - least) + least)
