@@ -65,6 +65,12 @@ def test_ids_that_number_rows_or_belong_to_users_are_no_items(tmp_path: Path) ->
         one_file(tmp_path, f"user,row_id,plan_id,order_id\n{rows}")
 
 
+def test_friends_are_no_items(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},u{n % 7}\n" for n in range(35))
+    with pytest.raises(BadInput, match="no column 'item_id'"):
+        one_file(tmp_path, f"user_id,friend_id\n{rows}")
+
+
 def test_users_by_a_number_in_another_language_go_before_their_addresses(tmp_path: Path) -> None:
     rows = "".join(f"{u};u{u}@x.org;A{n}\n" for u in range(5) for n in range(4))
     data, _ = one_file(tmp_path, f"Kundennummer;E-Mail;Artikelnummer\n{rows}")

@@ -23,6 +23,9 @@ SCALES = [
     ("매우 불만족|불만족|보통|만족|매우 만족", "12345"),
     ("Very unlikely|Unlikely|Neither likely nor unlikely|Likely|Very likely", "12345"),
     ("Never|Rarely|Sometimes|Often|Always", "12345"),
+    ("Nie|Selten|Manchmal|Oft|Immer", "12345"),
+    ("Nunca|Rara vez|A veces|A menudo|Siempre", "12345"),
+    ("Jamais|Rarement|Parfois|Souvent|Toujours", "12345"),
     ("很差|较差|还行|推荐|力荐", "12345"),
     ("Strongly disagree|Somewhat disagree|Somewhat agree|Strongly agree", "1245"),
 ]
@@ -55,7 +58,7 @@ def rated(folder: Path, names: str, words: str) -> tuple[list[float | None], lis
         ("Teilnehmer,Produkt,Zufriedenheit", 0),
         ("Répondant,Produit,Réponse", 2),
         ("回答者ID,商品ID,回答", 4),
-        ("user,item,my_score", 9),
+        ("user,item,my_score", 12),
     ],
 )
 def test_a_column_of_such_words_is_the_rating(tmp_path: Path, names: str, scale: int) -> None:

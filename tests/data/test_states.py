@@ -79,6 +79,8 @@ def test_numbers_that_may_stand_for_acts_are_told(tmp_path: Path) -> None:
     assert signs == {1: 35} and any(
         "'type' of interactions.csv holds numbers" in f.why for f in found
     )
+    _, found = acts_of(tmp_path, "user_id,article_id,feedback", "1", "2", "3")
+    assert any("'feedback' of interactions.csv holds numbers" in f.why for f in found)
     _, found = acts_of(tmp_path, "user_id,sku_id,cate", "1", "2", "3", "4")
     assert not any("holds numbers" in f.why for f in found)
 

@@ -96,3 +96,14 @@ def test_a_list_that_holds_nothing_is_no_item(tmp_path: Path) -> None:
     ]
     data, _ = one_file(tmp_path, "\n".join(map(json.dumps, rows)), "checkins.jsonl")
     assert titles(data) == {str(beer["bid"]): beer["beer_name"] for beer in beers}
+
+
+@pytest.mark.parametrize(
+    "hours", [("23110222", "23110223", "23113001"), ("2311022200", "2311022359")]
+)
+def test_hours_without_a_century_are_times(tmp_path: Path, hours: tuple[str, ...]) -> None:
+    data = table(tmp_path, "user,item,ts", *hours)
+    first = datetime(2023, 11, 2, 22, tzinfo=UTC).timestamp()
+    assert data.interactions.frame["timestamp"].min() == first
+    data = table(tmp_path, "user,item,ts", "2311992200", "2311022359")  # no 99th of November
+    assert data.interactions.frame["timestamp"].min() > first

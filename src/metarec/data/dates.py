@@ -92,6 +92,11 @@ def _day_pattern(numbers: pl.Series) -> str | None:
         text = known.cast(pl.Int64).cast(pl.Utf8)
         if known.n_unique() > 1 and not _moments(text, "%y%m%d").null_count():
             return "%y%m%d"
+    for digits, pattern in ((8, "%y%m%d%H"), (10, "%y%m%d%H%M")):  # 24013117, as logs of clicks
+        century = 10 ** (digits - 2)
+        if known.is_between(21 * century, 41 * century - 1).all() and known.n_unique() > 1:
+            if not _moments(known.cast(pl.Int64).cast(pl.Utf8), pattern).null_count():
+                return pattern
     return None
 
 

@@ -58,6 +58,7 @@ def beside_others(
 
 CODED = frozenset(
     "type types eventcode actioncode actcode opcode optype operate oper op act flag "
+    "feedback reaction vote thumb thumbs opinion sentiment 态度 反馈 "
     "类型 类别编码 操作码 行为码 行为代码".split()
 )
 """Columns that may hold numbers for what was done, as `plain` has them."""

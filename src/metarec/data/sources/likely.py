@@ -133,7 +133,8 @@ _KEYS = ("user_id", "item_id")
 def _candidates(frame: pl.DataFrame, chosen: Mapping[str, str]) -> list[str]:
     """Columns that may hold ids of items, the likeliest first."""
     taken = {*chosen.values()}
-    users = {plain(n) for n in (*SYNONYMS["user_id"], *AT_LAST["user_id"])}
+    known = (*SYNONYMS["user_id"], *AT_LAST["user_id"], "friend_id", *SYNONYMS["friend_id"])
+    users = {plain(name) for name in known}
     free = [c for c in frame.columns if c not in taken and plain(c) not in users]
     free = [c for c in free if not OF_OTHERS.search(c) and not names_a_moment(c)]
     free = [c for c in free if not (is_amount(c) or is_sum(c))]

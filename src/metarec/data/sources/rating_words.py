@@ -40,7 +40,10 @@ POINTS = {
 
 SURELY = (
     r"agree|satisf|likely|zufrieden|stimme|trifft|accord|acuerdo|concord|discord|soddisf|"
-    r"満足|思|满意|同意|만족|그렇|соглас|katıl|memnun|^(never|rarely|seldom|often|always)$"
+    r"満足|思|满意|同意|만족|그렇|соглас|katıl|memnun|^(never|rarely|seldom|often|"
+    r"always|nie|niemals|selten|oft|häufig|immer|jamais|rarement|souvent|toujours|nunca|rara vez|"
+    r"a menudo|siempre|sempre|spesso|raramente|frequentemente|nooit|zelden|vaak|altijd|从不|总是|"
+    r"いつも|めったにない|никогда|редко|часто|всегда|항상|드물게)$"
 )
 """Words of which it is clear without a name that they say what users thought."""
 MIN_SURE = 3
