@@ -12,9 +12,11 @@ from context_world import context_world
 from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
 from metarec.models import gram, markov_counts
+from metarec.models.ease.config import EaseConfig
 from metarec.models.item_knn import ItemKnn
+from metarec.recommendation.configs import configs_of
 from metarec.recommendation.ensemble.gate_config import GateConfig
-from metarec.recommendation.fitting import lessons
+from metarec.recommendation.fitting import lessons, plan_costs
 from metarec.recommendation.fitting.plan import plan_fit
 from metarec.recommendation.settings import PRESETS, Settings
 from metarec.recommender import Recommender
@@ -37,7 +39,6 @@ def test_nothing_is_thinned_where_data_are_small_and_more_data_cost_more() -> No
     assert small.uncounted == []
     assert sum(large.seconds.values()) > sum(small.seconds.values()) > 0
     assert large.memory_mib > small.memory_mib
-    assert plan_fit(data(), Settings(preset="small")).uncounted
     assert "  thinned: nothing" in small.lines()
 
 
@@ -90,6 +91,42 @@ def test_models_that_join_by_data_are_named_as_not_counted() -> None:
         table, relations=Relations(), items=table.items.frame.select("item_id", "title")
     )
     assert plan_fit(alone, Settings(preset="tiny")).uncounted == ["context"]
+
+
+def test_all_that_small_fits_is_counted_and_grows_with_the_data() -> None:
+    costly = set(PRESETS["small"]) - set(PRESETS["tiny"])
+    few, many = (plan_fit(data(60, items), Settings(preset="small")) for items in (50, 500))
+    assert few.uncounted == many.uncounted == [] and costly <= few.seconds.keys()
+    tiny = plan_fit(data(60, 500), Settings(preset="tiny"))
+    assert many.seconds.keys() == tiny.seconds.keys() | costly
+    assert many.memory_mib > tiny.memory_mib
+    assert all(many.seconds[name] > few.seconds[name] for name in ("deep_set", "r2d2"))
+
+
+def test_ease_is_counted_by_the_items_it_regresses() -> None:
+    acts = data(200, 40).interactions.frame.select("user_id", "item_id")
+    assert plan_costs.head_of(acts, EaseConfig(), has_time=False) == 40
+    assert plan_costs.head_of(acts, EaseConfig(max_items=7), has_time=False) == 7
+    assert plan_costs.head_of(acts, EaseConfig(min_events=300), has_time=False) == 0
+    # items that are hardly taken with others are left to pairs
+    assert plan_costs.head_of(acts.head(60), EaseConfig(), has_time=True) == 0
+    of_head = [
+        plan_costs.ease(EaseConfig(), pool=3, head=head, entries=1e4, pairs=1e4)
+        for head in (1000, 2000)
+    ]
+    assert 4 < of_head[1] / of_head[0] < 8
+
+
+def test_settings_of_the_costlier_models_count() -> None:
+    usual, brief = (
+        plan_fit(data(), Settings(preset="small", models=configs_of(models))).seconds
+        for models in (
+            {},
+            {"deep_set": {"steps": 30}, "r2d2": {"outer_steps": 30}, "als": {"sweeps": 1}},
+        )
+    )
+    assert brief["deep_set"] == pytest.approx(usual["deep_set"] / 10, abs=0.1)
+    assert brief["r2d2"] == pytest.approx(usual["r2d2"] / 10, abs=0.1)
 
 
 def test_settings_of_models_count() -> None:

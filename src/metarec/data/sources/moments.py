@@ -122,13 +122,15 @@ def _of_spreadsheet(
     """Events with their time of a day and a time of day as a spreadsheet counts them: days, and
     the part of a day that has passed.
     """
-    numbers = {c: as_numbers(frame[c]) for c in columns if not frame[c].dtype.is_temporal()}
-    numbers = {c: n for c, n in numbers.items() if len(n) and not n.null_count()}
-    days = [c for c, n in numbers.items() if n.is_between(*SPREADSHEET_DAYS).all()]
-    days = [c for c in days if (numbers[c] == numbers[c].floor()).all()]
-    parts = [c for c, n in numbers.items() if n.is_between(0, 1, closed="left").all()]
-    if len(days) != 1 or len(parts) != 1:
-        return None
+    columns = [c for c in columns if not frame[c].dtype.is_temporal()]
+    for some in (frame.head(LOOKED_AT), frame):  # the first tell most tables
+        numbers = {c: as_numbers(some[c]) for c in columns}
+        numbers = {c: n for c, n in numbers.items() if len(n) and not n.null_count()}
+        days = [c for c, n in numbers.items() if n.is_between(*SPREADSHEET_DAYS).all()]
+        days = [c for c in days if (numbers[c] == numbers[c].floor()).all()]
+        parts = [c for c, n in numbers.items() if n.is_between(0, 1, closed="left").all()]
+        if len(days) != 1 or len(parts) != 1:
+            return None
     day, clock = days[0], parts[0]
     both = (numbers[day] + numbers[clock]).alias("timestamp")
     why = f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"

@@ -57,8 +57,8 @@ class DeepSetConfig(ModelConfig):
     profile is served too.
     """
     steps: int | None = setting(None, least=1)
-    """Training steps at most (1 or more); held-out users may stop it earlier. Unless given 300, or
-    600 from 3,000 training users on.
+    """Training steps (1 or more); the state that serves held-out users best is kept. Unless given
+    300, or 600 from 3,000 training users on.
     """
     users_per_step: int = setting(64, least=1)
     """Users in a step (1 or more)."""
@@ -71,14 +71,14 @@ class DeepSetConfig(ModelConfig):
     value_levels: int = setting(5, least=1)
     """Levels that values are read in (1 or more), with as many training events each."""
     held_out: int = setting(150, least=0)
-    """Training users held out to stop by at most (0 or more)."""
+    """Training users held out to choose that state by (0 or more), at most."""
     evaluate_every: int = setting(50, least=1)
     """Steps between two looks at them (1 or more)."""
     sampled: int = setting(2048, least=2)
     """Items of a large catalog that a training step draws beside those liked (2 or more)."""
 
     def steps_for(self, users: int) -> int:
-        """Training steps at most for this many training users."""
+        """Training steps for this many training users."""
         return self.steps or (2 if users >= MANY_USERS else 1) * STEPS
 
 

@@ -1,14 +1,14 @@
 """What a fit will cost and what it will thin, from counted work and before any of it.
 
 Work is counted from the data: pairs of events, tasks, scores. Seconds come from rates measured on
-one core (docs/scale.md); a busy or older machine takes longer. Steps whose cost depends on how soon
-they converge are named, not guessed.
+one core (docs/scale.md); a busy or older machine takes longer. Models whose work is not known
+beforehand are named, not guessed.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,10 @@ from metarec.features.context_columns import ContextColumns
 from metarec.features.text import item_text
 from metarec.models import gram
 from metarec.models.alike import MAX_COMPARED
+from metarec.models.als import AlsConfig
+from metarec.models.deep_set.network import DeepSetConfig
+from metarec.models.ease.config import EaseConfig
+from metarec.models.few_shot.scorer import LearnedConfig
 from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.markov import choosing
 from metarec.models.markov_counts import MarkovConfig, window_of
@@ -30,17 +34,20 @@ from metarec.models.support_ridge import SupportRidgeConfig
 from metarec.recommendation.configs import config_in
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.held_out_tasks import SCORES_AT_ONCE, users_at_once
+from metarec.recommendation.fitting import plan_costs
 from metarec.recommendation.fitting.lessons import held_out_of, is_asked_once
-from metarec.recommendation.settings import Settings
+from metarec.recommendation.settings import PRESETS, Settings
 
-COUNTED = frozenset({"profile", "item_knn", "markov", "content", "support_ridge"})
+COUNTED = frozenset({*PRESETS["tiny"], *PRESETS["small"]})
 """Models whose work is known beforehand."""
 BASE_MIB, EVENT_BYTES, ITEM_BYTES, RATING_BYTES = 520.0, 220.0, 2200.0, 400.0
 """Memory of the program itself, of an event while histories are cut, of an item's columns, and of
 a rating while the rating model is rehearsed.
 """
-TASK_BYTES = 45_000.0
-"""Memory of a task of the gate: its candidates, and what training keeps of them for a moment."""
+CANDIDATES, CANDIDATE_BYTES = 700, 20.0
+"""Candidates of a task of the gate, and memory of what a model says of one: the share, and what
+training keeps of it for a moment.
+"""
 START_SECONDS, EVENT_SECONDS = 3.5, 2.6e-6
 """To import what fits, put the model together and save it; to read an event."""
 PAIR_SECONDS, ITEM_SECONDS = 2.5e-8, 3e-5
@@ -51,8 +58,10 @@ held-out user for the constants of the Markov chain.
 """
 TREND_EVENT_SECONDS, TREND_SECONDS = 2.2e-6, 0.3
 """To ask what is on the rise: for each event, and for the users who are asked."""
-ENTRY_BYTES = 12.0
-"""Memory of an entry of what items are chosen with, while the model is put together."""
+ENTRY_BYTES, REGRESSED_BYTES = 12.0, 20.0
+"""Memory of an entry of what items are chosen with, and of a pair of items that EASE regresses on
+each other, while the model is put together.
+"""
 SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 2e-8, 1.5e-4, 0.24
 """A score while the gate learns, a task of the ridge, and the gate for the cube root of its users'
 events: it learns in as many steps from few as from many, of lists that grow more slowly than they.
@@ -134,11 +143,15 @@ class _Work:
     n_items: int
     acting: int
     """Items with events."""
+    head: int
+    """Items that EASE regresses on each other; 0 where it takes no part."""
 
     @classmethod
     def of(cls, data: Dataset, settings: Settings) -> _Work:
         lengths = items_of_users(data.interactions)["len"].to_numpy().astype(np.int64)
-        acting = data.interactions.frame["item_id"]
+        acts = data.interactions.frame.select("user_id", "item_id")
+        acting, ridge = acts["item_id"], config_in(settings.models, EaseConfig)
+        has_time, fits_ease = data.interactions.has_time, "ease" in settings.parts
         return cls(
             settings=settings,
             events=len(data.interactions),
@@ -146,6 +159,7 @@ class _Work:
             horizon=choose_horizon(lengths),
             n_items=int(pl.concat([data.items.frame["item_id"], acting]).n_unique()),
             acting=acting.n_unique(),
+            head=plan_costs.head_of(acts.unique(), ridge, has_time=has_time) if fits_ease else 0,
         )
 
     @property
@@ -259,6 +273,8 @@ def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]
         )
     if "support_ridge" in models:
         seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * min(work.tasks, work.most_tasks)
+    costly = _costly(work)
+    seconds |= {name: (1 + folds) * costly[name] for name in models if name in costly}
     scores = teachers * work.sizes * n_items * len(models)
     taught = teachers * work.events / max(len(work.lengths), 1)
     seconds["gate"] = SCORE_SECONDS * scores + GATE_SECONDS * taught ** (1 / 3)
@@ -270,19 +286,45 @@ def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]
     return {name: round(cpu, 1) for name, cpu in seconds.items()}
 
 
+def _costly(work: _Work) -> dict[str, float]:
+    """CPU seconds of one fit of the models that `small` has beside those of `tiny`."""
+    models, n_items, n_users = work.settings.models, work.n_items, len(work.lengths)
+    pool, events = work.horizon.pool, float(work.lengths.sum())
+    learned = cast(LearnedConfig, models.get("r2d2") or LearnedConfig.of_method("r2d2"))
+    return {
+        "ease": plan_costs.ease(
+            config_in(models, EaseConfig),
+            pool=pool,
+            head=work.head,
+            entries=min(work.pairs, float(work.acting) ** 2),
+            pairs=work.pairs,
+        ),
+        "als": plan_costs.als(config_in(models, AlsConfig), events=events, rows=n_users + n_items),
+        "deep_set": plan_costs.deep_set(
+            config_in(models, DeepSetConfig),
+            users=n_users,
+            pool=pool,
+            n_items=n_items,
+            later=float(np.maximum(work.lengths - pool, 0).mean()) if n_users else 0.0,
+        ),
+        "r2d2": plan_costs.learned(learned, pool=pool, n_items=n_items),
+    }
+
+
 def _memory(work: _Work, *, has_values: bool) -> float:
     """MiB at the peak."""
     followers = min(work.followers, work.chain.kept * work.acting)
     most_entries = work.kept * work.acting + followers
     entries = min(float(most_entries), work.pairs) if "item_knn" in work.models else 0.0
-    n_items = work.n_items
+    n_items, gate_tasks = work.n_items, work.teachers[0] * work.sizes
     scores = users_at_once(n_items) * n_items if n_items <= SCORES_AT_ONCE else n_items
     held = (
         work.events * EVENT_BYTES
         + n_items * ITEM_BYTES
         + ENTRY_BYTES * entries
+        + REGRESSED_BYTES * work.head**2
         + 4.0 * scores * (len(work.models) + 8)
-        + TASK_BYTES * work.teachers[0] * work.sizes
+        + CANDIDATE_BYTES * min(n_items, CANDIDATES) * len(work.models) * gate_tasks
         + RATING_BYTES * has_values * work.events
     )
     return BASE_MIB + held / 2**20

@@ -1,0 +1,89 @@
+"""CPU seconds of one fit of the costlier models, from counts.
+
+The rates are of one core, measured on eight public sets of 875 to 188,209 events (docs/scale.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from metarec.models.als import AlsConfig
+from metarec.models.deep_set.network import MAX_LOGITS, DeepSetConfig
+from metarec.models.ease.config import EaseConfig
+from metarec.models.ease.fit import points_of
+from metarec.models.ease.model import ORDERED_REGULARIZATION, REGULARIZATION
+from metarec.models.few_shot.training import Training
+
+CUBE_SECONDS, SQUARE_SECONDS = 1.4e-11, 2.7e-8
+"""EASE at one number of events: for the cube and the square of the items it regresses."""
+ENTRY_SECONDS, COMPARED_SECONDS = 2.4e-8, 5e-9
+"""A pair of items that anybody took both, at one number of events; a pair of events."""
+FACTORS_SECONDS, EVENT_SECONDS = 1.5e-6, 4e-7
+"""A sweep of ALS over a user or an item, and over an event, with 64 factors."""
+STEP_SECONDS, SHOWN_SECONDS, SCORED_SECONDS = 0.0105, 9.8e-4, 5.7e-6
+"""A step of the deep set of 64 users after five numbers of events each, for each event they show,
+and for each item that is scored.
+"""
+TABLE_SECONDS, TABLE_POWER = 7.6e-3, 1.32
+"""And for the table of 10,000 items, and how that grows: a larger one leaves the core's cache."""
+OUTER_SECONDS, TASK_EVENT_SECONDS = 2.4e-3, 8e-5
+"""A step of a meta-learner of 32 tasks, and for each event they show."""
+FEATURES_SECONDS, ASKED_SECONDS = 8.3e-7, 1e-6
+"""And for each item that is described, and for each that is asked about."""
+
+
+def head_of(acts: pl.DataFrame, config: EaseConfig, *, has_time: bool) -> int:
+    """About how many items EASE regresses on each other.
+
+    Args:
+        acts: `user_id` and `item_id`, each pair once.
+    """
+    if acts.is_empty():
+        return 0
+    ridge = config.regularization or (ORDERED_REGULARIZATION if has_time else REGULARIZATION)
+    beside = pl.len().over("user_id").cast(pl.Int64) - 1
+    items = acts.with_columns(beside=beside).group_by("item_id").agg(pl.len(), pl.sum("beside"))
+    able = items["len"] >= config.min_events
+    if not config.whole_histories:
+        able &= items["beside"] >= config.min_coupling * (items["len"] + ridge)
+    return min(int(able.sum()), config.max_items)
+
+
+def ease(config: EaseConfig, *, pool: int, head: int, entries: float, pairs: float) -> float:
+    """Of EASE.
+
+    Args:
+        pool: events of a new user, at most.
+        entries: pairs of items that anybody took both.
+        pairs: pairs of events that are compared.
+    """
+    points = 1 if config.whole_histories else len(points_of(pool))
+    each = CUBE_SECONDS * head**3 + SQUARE_SECONDS * head**2 + ENTRY_SECONDS * entries
+    return points * each + COMPARED_SECONDS * pairs
+
+
+def als(config: AlsConfig, *, events: float, rows: int) -> float:
+    """Of ALS; `rows` are users and items."""
+    width = config.dim / 64
+    once = FACTORS_SECONDS * rows * width**2 + EVENT_SECONDS * events * width
+    return config.sweeps * once
+
+
+def deep_set(config: DeepSetConfig, *, users: int, pool: int, n_items: int, later: float) -> float:
+    """Of the deep set; `later` is how many items a user acts on after their pool."""
+    asked = config.users_per_step * later / 2  # the others are not liked, or liked by others too
+    scored = n_items if n_items <= MAX_LOGITS else min(config.sampled + asked, n_items)
+    width, of_users = config.dim / 64, config.users_per_step / 64
+    step = STEP_SECONDS + SHOWN_SECONDS * pool * of_users * width
+    step += SCORED_SECONDS * scored * of_users * config.prefixes / 5 * width
+    step += TABLE_SECONDS * float(np.power(n_items / 10_000, TABLE_POWER)) * width
+    return config.steps_for(users) * step
+
+
+def learned(config: Training, *, pool: int, n_items: int) -> float:
+    """Of a meta-learner that adapts in closed form."""
+    of_tasks = config.tasks_per_step / 32
+    step = OUTER_SECONDS + TASK_EVENT_SECONDS * pool * of_tasks + FEATURES_SECONDS * n_items
+    step += ASKED_SECONDS * min(n_items, config.candidates_most) * of_tasks
+    return config.outer_steps * step
