@@ -105,3 +105,16 @@ def test_a_day_and_a_time_of_day_in_any_language(tmp_path: Path, names: str) -> 
     rows = "".join(f"u{n % 5},x{n % 7},2024-03-{n % 9 + 10},1{n % 3}:30\n" for n in range(35))
     data, _ = one_file(tmp_path, f"{names}\n{rows}")
     assert {t % 3600 for t in data.interactions.frame["timestamp"]} == {1800.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("dislikes", "dislike"), ("returns", "return"), ("views", "event"), ("my_list", "event")],
+)
+def test_a_lone_file_called_like_acts_that_say_no_is_of_these(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    rows = "user_id,item_id\n" + "".join(f"u{n % 4},i{n % 5}\n" for n in range(20))
+    data, findings = one_file(tmp_path, rows, f"{name}.csv")
+    assert set(data.interactions.frame["kind"]) == {kind}
+    assert any("by its name" in found.why for found in findings) == (kind != "event")

@@ -119,13 +119,15 @@ def _side_tables(files: Mapping[str, Path], reading: Reading) -> dict[str, RawTa
 
 def read_event_file(path: Path, reading: Reading) -> Tables:
     """Read one file of events."""
-    return tables_of(
-        read_table(path, reading.encoding, reading.names),
-        None,
-        None,
-        reading,
-        path.name.split(".")[0],
-    )
+    raw, name = read_table(path, reading.encoding, reading.names), path.name.split(".")[0]
+    return tables_of(raw, None, None, _refusing(reading, name), name)
+
+
+def _refusing(reading: Reading, name: str) -> Reading:
+    """Where a lone file is called like acts that say no (`dislikes`), that is their kind."""
+    called = replace(reading, kind_by_name=reading.kind_by_name or name)
+    kind = _called(called)
+    return called if kind and reading.kinds.of(kind).sign == "negative" else reading
 
 
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
