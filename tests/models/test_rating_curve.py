@@ -26,10 +26,10 @@ def test_a_curve_lowers_the_absolute_error_of_others_and_not_for_squared_error()
     steps, targets = leaning(rng, 4000)
     half = np.arange(4000) % 2 == 0
 
-    knots, values = median_curve(steps, targets, np.full(4000, 0.1), half)
+    corners, values = median_curve(steps, targets, np.full(4000, 0.1), half)
 
     others, stated = leaning(rng, 4000)
-    before, after = (np.abs(stated - said) for said in (others, bend(others, knots, values)))
+    before, after = (np.abs(stated - said) for said in (others, bend(others, corners, values)))
     assert after.mean() < 0.9 * before.mean()
     assert (after**2).mean() < (before**2).mean()
     assert (np.diff(values) > 0).all()
@@ -40,9 +40,9 @@ def test_medians_that_would_cost_squared_error_are_left() -> None:
     steps = rng.uniform(-0.5, 0.5, 3000)  # expectations: what is said once in three is two lower
     targets = np.where(rng.random(3000) < 1 / 3, steps - 2.0, steps + 1.0)
 
-    knots, values = median_curve(steps, targets, np.full(3000, 0.1), np.arange(3000) % 2 == 0)
+    corners, values = median_curve(steps, targets, np.full(3000, 0.1), np.arange(3000) % 2 == 0)
 
-    before, after = (targets - said for said in (steps, bend(steps, knots, values)))
+    before, after = (targets - said for said in (steps, bend(steps, corners, values)))
     assert (after**2).mean() < 1.005 * (before**2).mean()
 
 
@@ -51,26 +51,26 @@ def test_nothing_bends_where_the_line_is_right() -> None:
     steps = rng.normal(size=2000)
     targets = steps + rng.laplace(0, 0.5, 2000)
 
-    knots, values = median_curve(steps, targets, np.ones(2000), np.arange(2000) % 2 == 0)
+    corners, values = median_curve(steps, targets, np.ones(2000), np.arange(2000) % 2 == 0)
 
-    np.testing.assert_array_equal(values, knots)
+    np.testing.assert_array_equal(values, corners)
 
 
 @pytest.mark.parametrize("steps", [np.zeros(40), np.repeat([-1.0, 0.5], 20)])
 def test_predictions_that_are_all_the_same_have_a_curve_too(steps: np.ndarray) -> None:
     targets = np.where(np.arange(40) % 3 == 0, -2.0, 1.0)
 
-    knots, values = median_curve(steps, targets, np.ones(40), np.arange(40) % 2 == 0)
+    corners, values = median_curve(steps, targets, np.ones(40), np.arange(40) % 2 == 0)
 
-    assert (np.diff(knots) > 0).all()
+    assert (np.diff(corners) > 0).all()
     assert (np.diff(values) > 0).all()
-    assert np.isfinite(bend(steps, knots, values)).all()
+    assert np.isfinite(bend(steps, corners, values)).all()
 
 
 def test_curves_lie_between_those_of_the_nearest_numbers_of_ratings() -> None:
-    knots = np.array([[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]])
+    corners = np.array([[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]])
     values = np.array([[-1.0, 0.0, 1.0], [-0.5, 0.5, 1.5]])
-    curves = MedianCurves(points=np.array([0, 3]), knots=knots, values=values)
+    curves = MedianCurves(points=np.array([0, 3]), corners=corners, values=values)
     steps = np.array([-2.0, -0.5, 0.5, 4.0, 0.0])
 
     bent = curves.of(steps, np.array([0, 3, 9, 3, 1]))
@@ -159,7 +159,7 @@ def test_a_head_keeps_its_curves_when_saved_and_one_of_before_has_none(
     arrays = dict(head.arrays())
 
     again = RatingHead.from_arrays(arrays)
-    new = ("fame", "curve_knots", "curve_values")
+    new = ("fame", "curve_corners", "curve_values")
     kept = {name: array for name, array in arrays.items() if name not in new}
     old = RatingHead.from_arrays({**kept, "shares": head.shares[:, :3]})
 

@@ -382,3 +382,8 @@ AT_HOME = {
 
 STAND_IN_COLUMNS = {plain(name) for name in itertools.chain(*STAND_INS.values())}
 """Their columns, as `plain` has them."""
+RATED_BY_OTHERS = (
+    *("interviewer", "recruiter", "supervisor", "examiner", "grader", "critic", "expert"),
+    "editor",
+)
+"""Beginnings of names of ratings that were given for a living, not by a user."""

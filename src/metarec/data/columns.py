@@ -17,6 +17,7 @@ from metarec.data.column_names import (
     MATRIX,
     NAME_ENDINGS,
     NEEDED,
+    RATED_BY_OTHERS,
     STAND_INS,
     SYNONYMS,
     ends_as_a_moment,
@@ -203,7 +204,7 @@ SUFFIXES = {
 """Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
 NO_RATING = (
     *("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age"),
-    *("interviewer", "recruiter", "supervisor", "examiner", "grader", "critic", "expert"),
+    *RATED_BY_OTHERS,
 )
 """Beginnings of names of ratings that no user gave."""
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL, plain
+from metarec.data.column_names import CANONICAL, RATED_BY_OTHERS, plain
 from metarec.data.columns import is_amount, spoken
 from metarec.data.findings import Finding
 from metarec.data.languages import is_best_lowest, ratings_in
@@ -35,7 +35,7 @@ ON_A_SCALE = re.compile(
 """Names with a scale in brackets: `Taste (1-5)`, `Answer (1 = never, 5 = always)`."""
 OF_OTHERS = re.compile(
     r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content"
-    r"|^(interviewer|recruiter|supervisor|examiner|grader|critics?|experts?|editor)"
+    rf"|^({'|'.join(RATED_BY_OTHERS)})"
     r"|pain(?!t)|severity|fatigue|anxiety|stress|nausea|symptom|exertion|^rpe|difficulty|risk"
     r"|schmerz|douleur|dolor$|疼|焦虑|压力|难度|风险"
 )

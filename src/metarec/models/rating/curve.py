@@ -17,7 +17,7 @@ import numpy as np
 
 from metarec.runtime.interpolation import Interpolation
 
-KNOTS = 21
+CORNERS = 21
 """Points of a curve, at equal shares of the events."""
 GAP = 0.01
 """Steps between two points at least."""
@@ -41,7 +41,7 @@ class MedianCurves:
 
     points: np.ndarray
     """[K] numbers of ratings."""
-    knots: np.ndarray
+    corners: np.ndarray
     """[K, J] predictions, ascending; J is 0 where nothing bends."""
     values: np.ndarray
     """[K, J] what becomes of them, ascending."""
@@ -49,23 +49,23 @@ class MedianCurves:
     @classmethod
     def straight(cls) -> MedianCurves:
         """Leave every prediction as it is."""
-        return cls(points=np.zeros(1, int), knots=np.zeros((1, 0)), values=np.zeros((1, 0)))
+        return cls(points=np.zeros(1, int), corners=np.zeros((1, 0)), values=np.zeros((1, 0)))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> MedianCurves:
         """Those of a saved head; straight where it is from before curves."""
-        if "curve_knots" not in arrays:
+        if "curve_corners" not in arrays:
             return cls.straight()
         values = arrays["curve_values"]
-        return cls(points=arrays["points"], knots=arrays["curve_knots"], values=values)
+        return cls(points=arrays["points"], corners=arrays["curve_corners"], values=values)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything learned, as named arrays, but for the points, which are the head's."""
-        return {"curve_knots": self.knots, "curve_values": self.values}
+        return {"curve_corners": self.corners, "curve_values": self.values}
 
     def of(self, steps: np.ndarray, ratings: np.ndarray) -> np.ndarray:
         """[E] what becomes of predictions [E] for users of whom so many ratings [E] are known."""
-        if not self.knots.shape[1]:
+        if not self.corners.shape[1]:
             return steps
         bent, known = np.array(steps, np.float64), np.minimum(ratings, self.points[-1])
         for number in np.unique(known):
@@ -75,19 +75,19 @@ class MedianCurves:
 
     @cached_property
     def _by_ratings(self) -> Interpolation:
-        return Interpolation.between(self.points, np.stack([self.knots, self.values], axis=1))
+        return Interpolation.between(self.points, np.stack([self.corners, self.values], axis=1))
 
 
-def bend(steps: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+def bend(steps: np.ndarray, corners: np.ndarray, values: np.ndarray) -> np.ndarray:
     """[E] predictions along a curve, which goes on straight beyond its ends."""
-    inside = np.minimum(np.maximum(steps, knots[0]), knots[-1])
-    return np.asarray(steps + np.interp(inside, knots, values) - inside)
+    inside = np.minimum(np.maximum(steps, corners[0]), corners[-1])
+    return np.asarray(steps + np.interp(inside, corners, values) - inside)
 
 
 def median_curve(
     steps: np.ndarray, targets: np.ndarray, weights: np.ndarray, half: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Knots and values [J] for predictions [E] of `targets`; straight where halves of the users
+    """Corners and values [J] for predictions [E] of `targets`; straight where halves of the users
     gain nothing by each other's.
 
     Args:
@@ -96,59 +96,59 @@ def median_curve(
         weights: how much each counts.
         half: whether it is of a user of the first half.
     """
-    knots = _knots(steps, weights)
+    corners = _corners(steps, weights)
     absolute, squared = np.zeros(len(SQUARES)), np.zeros(len(SQUARES))
     for who in (half, ~half):
         rest = (values[~who] for values in (steps, targets, weights))
-        for loss, values in enumerate(_curves(knots, *rest, pull=PULL / 2)):
-            left = targets[who] - bend(steps[who], knots, values)
+        for loss, values in enumerate(_curves(corners, *rest, pull=PULL / 2)):
+            left = targets[who] - bend(steps[who], corners, values)
             absolute[loss] += weights[who] @ np.abs(left)
             squared[loss] += weights[who] @ left**2
     left = targets - steps
     absolute[squared > weights @ left**2] = np.inf
     best = int(absolute.argmin())
     if not absolute[best] < weights @ np.abs(left):
-        return knots, knots
-    return knots, _curves(knots, steps, targets, weights, pull=PULL)[best]
+        return corners, corners
+    return corners, _curves(corners, steps, targets, weights, pull=PULL)[best]
 
 
-def _knots(steps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _corners(steps: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """[J] predictions at equal shares of the weight, at least a gap apart."""
     order = np.argsort(steps, kind="stable")
     share = np.cumsum(weights[order]) / weights.sum()
-    places = np.searchsorted(share, np.linspace(0.02, 0.98, KNOTS))
-    gaps = GAP * np.arange(KNOTS)
+    places = np.searchsorted(share, np.linspace(0.02, 0.98, CORNERS))
+    gaps = GAP * np.arange(CORNERS)
     found = steps[order][np.minimum(places, len(order) - 1)]
     return np.asarray(np.maximum.accumulate(found - gaps) + gaps)
 
 
 def _curves(
-    knots: np.ndarray, steps: np.ndarray, targets: np.ndarray, weights: np.ndarray, *, pull: float
+    corners: np.ndarray, steps: np.ndarray, targets: np.ndarray, weights: np.ndarray, *, pull: float
 ) -> list[np.ndarray]:
     """Values [J] of least loss for each mixture of losses, by reweighted least squares."""
-    steps, targets, weights = _joined(knots, steps, targets, weights)
-    inside = np.minimum(np.maximum(steps, knots[0]), knots[-1])
-    place = np.clip(np.searchsorted(knots, inside, side="right") - 1, 0, len(knots) - 2)
-    width = np.diff(knots)
-    share = (inside - knots[place]) / width[place]
-    bends = np.diff(np.eye(len(knots)), axis=0) / width[:, None]
+    steps, targets, weights = _joined(corners, steps, targets, weights)
+    inside = np.minimum(np.maximum(steps, corners[0]), corners[-1])
+    place = np.clip(np.searchsorted(corners, inside, side="right") - 1, 0, len(corners) - 2)
+    width = np.diff(corners)
+    share = (inside - corners[place]) / width[place]
+    bends = np.diff(np.eye(len(corners)), axis=0) / width[:, None]
     bends = np.diff(bends, axis=0)
-    regular = pull * bends.T @ bends + 1e-3 * weights.sum() / len(knots) * np.eye(len(knots))
-    left, moved, found = targets - steps, np.zeros(len(knots)), []
+    regular = pull * bends.T @ bends + 1e-3 * weights.sum() / len(corners) * np.eye(len(corners))
+    left, moved, found = targets - steps, np.zeros(len(corners)), []
     for square in SQUARES:
         for _ in range(ROUNDS):
             error = left - (1 - share) * moved[place] - share * moved[place + 1]
             each = weights * ((1 - square) / np.maximum(np.abs(error), 0.05) + 2 * square)
-            gram, wanted = _normal(each, left, place, share, len(knots))
+            gram, wanted = _normal(each, left, place, share, len(corners))
             moved = np.linalg.solve(gram + regular, wanted)
-        found.append(_rising(knots, knots + moved))
+        found.append(_rising(corners, corners + moved))
     return found
 
 
 def _normal(
     each: np.ndarray, left: np.ndarray, place: np.ndarray, share: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Normal equations of values at the knots, of which each row reads the two beside it."""
+    """Normal equations of values at the corners, of which each row reads the two beside it."""
     before, after = each * (1 - share), each * share
     diagonal = np.bincount(place, before * (1 - share), size)
     diagonal += np.bincount(place + 1, after * share, size)
@@ -158,11 +158,11 @@ def _normal(
 
 
 def _joined(
-    knots: np.ndarray, steps: np.ndarray, targets: np.ndarray, weights: np.ndarray
+    corners: np.ndarray, steps: np.ndarray, targets: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of one cell of prediction and rating as one, of their mean and whole weight."""
-    parts = np.arange(CELLS * (len(knots) - 1) + 1) / CELLS
-    of_steps = np.searchsorted(np.interp(parts, np.arange(len(knots)), knots), steps)
+    parts = np.arange(CELLS * (len(corners) - 1) + 1) / CELLS
+    of_steps = np.searchsorted(np.interp(parts, np.arange(len(corners)), corners), steps)
     of_targets = np.floor(targets * CELLS_OF_A_STEP).astype(np.int64)
     of_targets -= of_targets.min(initial=0)
     cells = of_steps * (of_targets.max(initial=0) + 1) + of_targets
@@ -175,7 +175,7 @@ def _joined(
     )
 
 
-def _rising(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _rising(corners: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The same values, raised where they would rise by less than the least slope."""
-    least = LEAST_SLOPE * knots
+    least = LEAST_SLOPE * corners
     return np.asarray(np.maximum.accumulate(values - least) + least)

@@ -135,11 +135,11 @@ class Rehearsal:
                 0.05 * np.average(squares, weights=weights),
             )
             noise.append(np.sqrt(left))
-        knots, values = np.array(curves).transpose(1, 0, 2)
+        corners, values = np.array(curves).transpose(1, 0, 2)
         points = np.array(self.shots, np.int64)
         return Shares(
             shares=np.array(shares),
-            curves=MedianCurves(points=points, knots=knots, values=values),
+            curves=MedianCurves(points=points, corners=corners, values=values),
             noise=np.array(noise),
         )
 
