@@ -115,7 +115,7 @@ def _ingest(
     progress: Progress | None,
     found: list[Finding],
 ) -> DataReport:
-    files, joined, told = _files_of(source)
+    files, joined, told, _ = _files_of(source)
     path = files["interactions"]
     scratch = half / "parts"
     scratch.mkdir()

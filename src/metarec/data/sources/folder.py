@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +25,7 @@ from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
 from metarec.data.sources.acts import with_kind
 from metarec.data.sources.amounts import with_amounts, with_returns
+from metarec.data.sources.called import kind_called, name_of, refusing
 from metarec.data.sources.cells import flat, with_tags, with_types
 from metarec.data.sources.circles import friends_within, without_no_ties
 from metarec.data.sources.codes import without_codes
@@ -41,7 +43,7 @@ from metarec.data.sources.shapes import one_row_an_event
 from metarec.data.sources.steps import by_steps
 from metarec.data.sources.titles import with_short_titles, with_titles
 from metarec.data.sources.unrated import without_zeros
-from metarec.data.tables import Tables, side_findings
+from metarec.data.tables import Tables, merge, side_findings
 from metarec.data.validity import refuse_if_unreadable, valid_events
 
 
@@ -89,22 +91,33 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     Raises:
         BadInput: if there is no file of events, there are two, or one cannot be read.
     """
-    files, joined, found = files_of(folder, reading.synonyms, reading.encoding)
+    calls = partial(kind_called, kinds=reading.kinds)
+    files, joined, found, acts = files_of(folder, reading.synonyms, reading.encoding, calls)
     events, sides = files.pop("interactions"), _side_tables(files, reading)
-    tables = tables_of(
-        joined.raw if joined else read_table(events, reading.encoding, reading.names),
-        sides.pop("items"),
-        sides.pop("users"),
-        reading,
-        folder.resolve().name,
-        **sides,
-    )
+    name, raw = folder.resolve().name, joined.raw if joined else _raw_of(events, reading)
+    first = _of_acts(reading, events, sides["items"] is not None) if acts else reading
+    tables = tables_of(raw, sides.pop("items"), sides.pop("users"), first, name, **sides)
+    more = [
+        tables_of(_raw_of(p, reading), None, None, _of_acts(reading, p, not first.is_whole), name)
+        for p in acts[1:]
+    ]
+    tables = merge([tables, *more], name)
     return replace(tables, findings=[*found, *tables.findings])
+
+
+def _raw_of(path: Path, reading: Reading) -> RawTable:
+    return read_table(path, reading.encoding, reading.names)
+
+
+def _of_acts(reading: Reading, path: Path, has_items: bool) -> Reading:
+    """The same of one of several files, each called like what was done."""
+    return replace(reading, kind_by_name=name_of(path), is_whole=not has_items)
 
 
 def read_sides(folder: Path, reading: Reading) -> Tables:
     """Items, users, friends and searches of a data folder, without its events."""
-    files = files_of(folder, reading.synonyms, reading.encoding).tables
+    calls = partial(kind_called, kinds=reading.kinds)
+    files = files_of(folder, reading.synonyms, reading.encoding, calls).tables
     sides = _side_tables(files, reading)
     return tables_of(None, sides.pop("items"), sides.pop("users"), reading, folder.name, **sides)
 
@@ -119,15 +132,9 @@ def _side_tables(files: Mapping[str, Path], reading: Reading) -> dict[str, RawTa
 
 def read_event_file(path: Path, reading: Reading) -> Tables:
     """Read one file of events."""
-    raw, name = read_table(path, reading.encoding, reading.names), path.name.split(".")[0]
-    return tables_of(raw, None, None, _refusing(reading, name), name)
-
-
-def _refusing(reading: Reading, name: str) -> Reading:
-    """Where a lone file is called like acts that say no (`dislikes`), that is their kind."""
-    called = replace(reading, kind_by_name=reading.kind_by_name or name)
-    kind = _called(called)
-    return called if kind and reading.kinds.of(kind).sign == "negative" else reading
+    name = reading.kind_by_name or refusing(name_of(path), reading.kinds)
+    reading = replace(reading, kind_by_name=name)
+    return tables_of(_raw_of(path, reading), None, None, reading, name_of(path))
 
 
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
@@ -320,7 +327,10 @@ def _with_kinds(
     findings = list[Finding]()
     if reading.kind is not None:
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
-    elif "kind" not in frame.columns and (kind := _called(reading)) is not None:
+    elif (
+        "kind" not in frame.columns
+        and (kind := kind_called(reading.kind_by_name, reading.kinds)) is not None
+    ):
         frame = frame.with_columns(pl.lit(kind).alias("kind"))
         why = f"events of {place} are taken as of kind {kind!r}, by its name"
         findings = [Finding(rule="kinds", rows=0, action="noted", why=why)]
@@ -344,13 +354,6 @@ def _renamed(
     except BadInput as error:
         assumed = [f.why for f in findings if f.rule == "encoding"]
         raise BadInput("; ".join([str(error), *assumed])) from error
-
-
-def _called(reading: Reading) -> str | None:
-    """The known kind that a source's name says, in the singular or plural."""
-    name = reading.kind_by_name or ""
-    names = [n for n in (name.removesuffix("s"), name) if n and reading.kinds.known(n)]
-    return names[0] if names else None
 
 
 def _canonical(frame: pl.DataFrame, place: Place, context: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,7 @@ from metarec.data.columns import key_of, rename
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
 from metarec.data.languages import all_called
+from metarec.data.sources.called import name_of
 from metarec.data.sources.files import read_table
 from metarec.data.sources.parts import Joined, joined_events
 from metarec.data.sources.pieces import pieces_of, put_together, values_of
@@ -77,20 +78,24 @@ class Files(NamedTuple):
     """The events, where two files hold them."""
     findings: list[Finding]
     """What must be said of it."""
+    acts: Sequence[Path] = ()
+    """All files of events, where there are several, each called like what was done."""
 
 
 def files_of(
     folder: Path,
     synonyms: Mapping[str, Sequence[str]] | None = None,
     encoding: str | None = None,
+    are_acts: Callable[[str], object] = lambda _name: False,
 ) -> Files:
     """The file of each table of a folder: where no file is named `interactions`, the one with ids
-    of both users and items holds the events, or two do that share a key, and those with ids of
-    either, of friends, or with queries are the other tables.
+    of both users and items holds the events, or two do that share a key, or all whose names say
+    what was done, and those with ids of either, of friends, or with queries are the other tables.
 
     Args:
         synonyms: further names of columns, from a domain pack.
         encoding: what text files are written in; None finds it out.
+        are_acts: whether a name says what was done, such as `purchases`.
 
     Raises:
         BadInput: if no file holds events, or several may.
@@ -107,8 +112,8 @@ def files_of(
     others = others if len(others) <= MAX_FILES else []
     events = named.get("interactions")
     if events is not None and (not others or _holds_events(events, synonyms)):
-        return Files(named, None, [])
-    return _by_columns(folder, named, others, synonyms, encoding)
+        return Files(named, None, _said_of_others(events, others, synonyms))
+    return _by_columns(folder, named, others, synonyms, encoding, are_acts)
 
 
 def _tables_in(folder: Path) -> list[Path]:
@@ -126,9 +131,10 @@ def _by_columns(
     others: Sequence[Path],
     synonyms: Mapping[str, Sequence[str]],
     encoding: str | None,
+    are_acts: Callable[[str], object],
 ) -> Files:
     """The file of each table, those that are not named like one by their columns; or two that hold
-    the events together.
+    the events together, or several that each hold one kind of them.
     """
     can_be = {p: _can_be(p, synonyms) for p in others}
     guessed = _guessed({p: tables - set(named) for p, tables in can_be.items()})
@@ -145,7 +151,9 @@ def _by_columns(
             f"{_listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
             f"file which is which"
         )
-    several = next((files for files in guessed.values() if len(files) > 1), None)
+    acts = guessed["interactions"]
+    acts = acts if len(acts) > 1 and all(are_acts(name_of(p)) for p in acts) else []
+    several = next((fs for t, fs in guessed.items() if len(fs) > 1 and fs is not acts), None)
     if several is not None:
         raise BadInput(
             f"{folder}: {' and '.join(p.name for p in several)} may each be the table; name one "
@@ -153,7 +161,9 @@ def _by_columns(
         )
     found = {table: files[0] for table, files in guessed.items()}
     left = [p for p in others if p not in found.values()]
-    return Files({**named, **found}, None, _said_of(found, left))
+    beside = {t: path for t, path in found.items() if path not in acts}
+    said = [*_said_of_acts(acts), *_said_of(beside, [p for p in left if p not in acts])]
+    return Files({**named, **found}, None, said, acts)
 
 
 def _are_events(
@@ -178,6 +188,24 @@ def _with_joined(
     found = {**named, **tables, "interactions": joined.many}
     left = [p for p in rest if p not in tables.values()]
     return Files(found, joined, _said_of(tables, left))
+
+
+def _said_of_acts(acts: Sequence[Path]) -> list[Finding]:
+    names = ", ".join(path.name for path in acts)
+    why = f"each of {names} was read as events of the kind that it is called like"
+    return [Finding(rule="kinds", rows=0, action="noted", why=why)] if acts else []
+
+
+def _said_of_others(
+    events: Path, others: Sequence[Path], synonyms: Mapping[str, Sequence[str]]
+) -> list[Finding]:
+    """What to say of files that hold events too, beside the one that is called so."""
+    left = [p.name for p in others if "interactions" in _can_be(p, synonyms)]
+    why = (
+        f"not read, since {events.name} holds the events: {', '.join(left)}; if they hold others, "
+        "name each under [[sources]] in a TOML file"
+    )
+    return [Finding(rule="columns", rows=0, action="noted", why=why)] if left else []
 
 
 def _said_of(found: Mapping[str, Path], left: Sequence[Path]) -> list[Finding]:
