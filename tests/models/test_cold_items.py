@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from episodes import histories_of
+from metarec.features.behavior import Behavior
 from metarec.models.cold_items import model as new_items
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.training import ItemTasks, fit_new_items
 from metarec.models.cold_items.weighing import best_weights, between_items_loss, weighed
 from metarec.models.few_shot.tasks import Query
 from metarec.models.few_shot.training import Training
-from models.tastes import TASTE, likes, two_tastes
+from models.tastes import likes, two_tastes
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +51,34 @@ def test_first_raters_say_it_where_content_is_silent(fitted):
     assert scores[1, 1] - scores[1, 0] > 0.1 + abs(without[1, 0] - without[1, 1])
 
 
+def tasks_of(behavior: Behavior, new_users: float) -> ItemTasks:
+    model = fit_new_items(
+        behavior,
+        np.random.default_rng(0),
+        training=Training(outer_steps=1),
+        config=ColdItemsConfig(new_users=new_users),
+    )
+    folds = np.arange(behavior.n_items) % 8
+    return ItemTasks(new_items=model, behavior=behavior, folds=folds)
+
+
+def test_of_some_users_as_little_is_shown_as_of_new_users():
+    behavior = two_tastes(users=200)
+    tasks, histories, most = tasks_of(behavior, 0.5), behavior.histories, behavior.horizon.pool
+    for fold in (0, 5):
+        whole, shown = histories.where(tasks.folds[histories.items] != fold), tasks.shown[fold]
+        is_cut = shown.lengths < whole.lengths
+        assert 0.3 < is_cut.mean() < 0.55
+        assert set(shown.lengths[is_cut]) == set(range(most + 1))
+        np.testing.assert_array_equal(shown.items, whole.first(shown.lengths).items)
+        described = tasks.new_items.describe(shown)
+        torch.testing.assert_close(tasks.users[fold].columns, described)
+
+
 def test_a_user_is_described_without_the_fold_asked_about():
     behavior = two_tastes()
-    model = fit_new_items(behavior, np.random.default_rng(0), training=Training(outer_steps=1))
-    folds = np.arange(2 * TASTE) % 8
-    tasks = ItemTasks(new_items=model, behavior=behavior, folds=folds)
-    histories = behavior.histories
+    tasks, histories = tasks_of(behavior, 0.0), behavior.histories
+    model, folds = tasks.new_items, tasks.folds
     for fold in (0, 5):
         expected = model.describe(histories.where(folds[histories.items] != fold))
         torch.testing.assert_close(tasks.users[fold].columns, expected)

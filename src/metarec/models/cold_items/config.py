@@ -21,6 +21,8 @@ class ColdItemsConfig(InputsConfig):
     """Raters of an item that are learned from (1 or more)."""
     no_raters: float = setting(0.4, least=0, most=1)
     """Share of tasks that show no rater (in [0, 1])."""
+    new_users: float = setting(0.5, least=0, most=1)
+    """Share of users (in [0, 1]) of whom as little is shown as of new users."""
     evidence: float = setting(5.0, least=0)
     """Events of a user that count half (0 or more): a short history says less of them."""
     disliked: float = setting(-0.3)

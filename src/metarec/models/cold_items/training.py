@@ -39,17 +39,26 @@ class ItemTasks:
     """[N] fold of each item."""
 
     @cached_property
-    def users(self) -> list[ItemFeatures]:
-        """Everyone, described without the items of each fold."""
+    def shown(self) -> list[Histories]:
+        """What is shown of everyone for each fold, without its items: of some all they did, of the
+        others as little as of new users, who will be asked about.
+        """
         histories, rng = self.behavior.histories, np.random.default_rng(0)
-        return [
-            ItemFeatures.of(
-                self.new_items.describe(histories.where(self.folds[histories.items] != fold)),
-                rng=rng,
-                anchors=self.new_items.config.anchors,
-            )
-            for fold in range(self.new_items.config.folds)
-        ]
+        new_users, most = self.new_items.config.new_users, self.behavior.horizon.pool
+        found = []
+        for fold in range(self.new_items.config.folds):
+            others = histories.where(self.folds[histories.items] != fold)
+            is_new = rng.random(len(others)) < new_users
+            few = np.minimum(rng.integers(0, most + 1, len(others)), others.lengths)
+            found.append(others.first(np.where(is_new, few, others.lengths)))
+        return found
+
+    @cached_property
+    def users(self) -> list[ItemFeatures]:
+        """Everyone, described by what is shown of them for each fold."""
+        rng, anchors = np.random.default_rng(0), self.new_items.config.anchors
+        described = map(self.new_items.describe, self.shown)
+        return [ItemFeatures.of(columns, rng=rng, anchors=anchors) for columns in described]
 
     @cached_property
     def expected(self) -> list[np.ndarray]:
@@ -97,8 +106,7 @@ class ItemTasks:
             is_real=batch.query.is_real & (at >= 0),
             is_candidate=batch.query.is_candidate[:, on_device(test_users)],
         )
-        histories = self.behavior.histories.users(test_users)
-        shown = histories.where(self.folds[histories.items] != HELD_OUT)
+        shown = self.shown[HELD_OUT].users(test_users)
         likeness = self.new_items.likeness(self.new_items.texts[items], shown)
         return HeldOut(
             support=batch.support,
