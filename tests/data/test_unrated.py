@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ READ = [*WISH, ("read", "0", "2024-03-01"), ("read", "5", "2024-03-04")]
 
 
 def read(
-    folder: Path, rows: list[tuple[str, str, str]], names: str = "shelf,rating,finished"
+    folder: Path, rows: Sequence[Sequence[str]], names: str = "shelf,rating,finished"
 ) -> tuple[list[float | None], Counter[str], list[Finding]]:
     cells = [",".join(rows[(n // 5 + n // 3) % len(rows)]) for n in range(35)]
     text = "".join(f"u{n % 5},x{n % 7},{cell}\n" for n, cell in enumerate(cells))
@@ -31,13 +32,13 @@ def test_a_zero_is_no_rating_where_all_that_is_only_wished_for_has_it(tmp_path: 
     assert 0.0 not in ratings and None in ratings and {*ratings} == {None, 2, 4, 5}
     assert kinds["to-read"] and kinds["rating"] and len(told(found, "zero_ratings")) == 1
     zeros = [(state.replace("to-read", "想读"), *rest) for state, *rest in READ]
-    ratings, kinds, _ = read(tmp_path, zeros, "状态,评分,日期")  # type: ignore[arg-type]
+    ratings, kinds, _ = read(tmp_path, zeros, "状态,评分,日期")
     assert 0.0 not in ratings and kinds["想读"]
 
 
 def test_a_zero_is_no_rating_where_all_without_a_date_have_it(tmp_path: Path) -> None:
     rows = [("a", *rest) for _, *rest in (*WISH, *READ)]
-    ratings, _, found = read(tmp_path, rows, "edition,rating,date read")  # type: ignore[arg-type]
+    ratings, _, found = read(tmp_path, rows, "edition,rating,date read")
     assert 0.0 not in ratings
     assert any("all rows without 'date read'" in f.why for f in found)
 
@@ -49,7 +50,7 @@ def test_a_zero_stays_a_rating_without_such_a_sign(tmp_path: Path) -> None:
         [("a", rating, "2024-01-05") for _, rating, _ in READ],
     ):
         names = "edition,rating,day of print"
-        ratings, _, found = read(tmp_path, rows, names)  # type: ignore[arg-type]
+        ratings, _, found = read(tmp_path, rows, names)
         is_told = any("are read as no rating" in f.why for f in found)
         assert 0.0 in ratings and not is_told, rows
 

@@ -235,7 +235,8 @@ def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -
     if len(columns) < 2:
         return None
     times = {c: _seconds(frame[c]) for c in columns}
-    first = min(columns, key=lambda c: float(times[c].mean() or 0.0))  # type: ignore[arg-type]
+    means = {c: float(times[c].mean() or 0.0) for c in columns}  # type: ignore[arg-type]  # numbers
+    first = min(columns, key=lambda c: means[c])
     if names_another_date(first):
         return None
     first = next((c for c in columns if c != first and _is_finer(times, c, first)), first)
