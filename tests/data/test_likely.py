@@ -83,3 +83,20 @@ def test_such_ids_are_read_in_bounded_memory_too(tmp_path: Path) -> None:
     ingest(tmp_path / "interactions.csv", tmp_path / "out", rows_at_once=10)
     events = read_clean(tmp_path / "out")[0].interactions.frame
     assert set(events["item_id"]) == {"70", "71", "72", "73"}
+
+
+@pytest.mark.parametrize("within", ["episode_guid", "session_id", "row_id"])
+def test_ids_of_what_is_within_go_before_the_name_of_what_holds_it(
+    tmp_path: Path, within: str
+) -> None:
+    shows = ("The Daily", "Hard Fork")
+    cells = {"episode_guid": "ep{n}", "session_id": "s{n}", "row_id": "{u}{n}"}
+    rows = "".join(
+        f"u{u},{cells[within].format(n=n, u=u)},{shows[n % 2]}\n"
+        for u in range(5)
+        for n in range(6)
+    )
+    data, _ = one_file(tmp_path, f"listener,{within},show\n{rows}")
+    is_item = within == "episode_guid"
+    wanted = {f"ep{n}" for n in range(6)} if is_item else set(shows)
+    assert set(data.interactions.frame["item_id"]) == wanted

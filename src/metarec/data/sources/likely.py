@@ -103,7 +103,7 @@ def likely_ids(
             more = [_numbers_rows(str(item), better, place)]
         elif item is not None and _are_texts(some, item):
             item = _within(some, item, chosen)
-            code = _code_of(some, item, chosen)
+            code = None if _is_id(item) else _code_of(some, item, chosen)
             found |= {"item_id": code, "title": item} if code is not None else {}
             if code is None and item != chosen["item_id"]:
                 found["item_id"] = item
@@ -247,8 +247,8 @@ def _finest_title(frame: pl.DataFrame, user: str) -> dict[str, str]:
 
 
 def _within(frame: pl.DataFrame, item: str, chosen: Mapping[str, str]) -> str:
-    """The title of what is within, where items are called like what holds others: the track of an
-    artist.
+    """The title of what is within, else its id, where items are called like what holds others: the
+    track of an artist.
     """
     if _HOLDING.search(plain(item)) is None:
         return item
@@ -256,6 +256,12 @@ def _within(frame: pl.DataFrame, item: str, chosen: Mapping[str, str]) -> str:
         pairs = frame.select(item, title).drop_nulls().unique()
         if title != item and pairs.height == pairs[title].n_unique() > pairs[item].n_unique():
             return title
+    for column in (c for c in _candidates(frame, chosen) if _is_id(c)):
+        cells = frame.select(item, column).drop_nulls()
+        pairs, ids = cells.unique(), cells[column].n_unique()
+        comes_again = int(cells[column].is_duplicated().sum()) >= MIN_AGAIN * cells.height
+        if pairs.height == ids > pairs[item].n_unique() and comes_again:
+            return column
     return item
 
 
