@@ -11,6 +11,7 @@ from data.exports import one_file
 from metarec.data.findings import Finding
 from metarec.data.sources.rating_words import points_of_words
 
+NOT_SO = "そう思わない"
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
 SCALES = [
@@ -18,8 +19,8 @@ SCALES = [
     ("trifft gar nicht zu|trifft eher nicht zu|trifft eher zu|trifft voll zu", "1245"),
     ("Pas du tout d’accord|Plutôt pas d'accord|Plutôt d'accord|Tout à fait d'accord", "1245"),
     ("Muy insatisfecho|Insatisfecho|Neutral|Satisfecho|Muy satisfecho", "12345"),
-    ("全くそう思わない|そう思わない|どちらとも言えない|そう思う|とてもそう思う", "12345"),
-    ("そう思わない|あまりそう思わない|どちらともいえない|ややそう思う|そう思う", "12345"),
+    (f"全く{NOT_SO}|{NOT_SO}|どちらとも言えない|そう思う|とてもそう思う", "12345"),
+    (f"{NOT_SO}|あまり{NOT_SO}|どちらともいえない|ややそう思う|そう思う", "12345"),
     ("매우 불만족|불만족|보통|만족|매우 만족", "12345"),
     ("Very unlikely|Unlikely|Neither likely nor unlikely|Likely|Very likely", "12345"),
     ("Never|Rarely|Sometimes|Often|Always", "12345"),

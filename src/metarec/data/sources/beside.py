@@ -28,6 +28,8 @@ BESIDE: dict[str, tuple[frozenset[str], frozenset[str], str]] = {
     ),
 }
 """What acts are, and are said to be, where all others are of these kinds: by what they are."""
+_BOUGHT = frozenset("purchase buy order transaction checkout paid pay ship".split())
+"""Kinds beside which something is delivered to where somebody lives."""
 
 
 def beside_others(
@@ -41,7 +43,7 @@ def beside_others(
     for kind, (names, beside, said) in BESIDE.items():
         asked = [name for name, key in keys.items() if key in names]
         others = {key for name, key in keys.items() if name not in asked}
-        if not asked or len(others & beside) < MIN_BESIDE or others & _BOUGHT:
+        if not asked or not others & beside or others & _BOUGHT:
             continue
         is_one = frame["kind"].is_in(asked)
         frame = frame.with_columns(
@@ -84,8 +86,3 @@ def codes_of_acts(frame: pl.DataFrame, columns: Sequence[str], place: str) -> li
         )
         findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
     return findings
-
-
-MIN_BESIDE = 1
-_BOUGHT = frozenset("purchase buy order transaction checkout paid pay ship".split())
-"""Kinds beside which something is delivered to where somebody lives."""

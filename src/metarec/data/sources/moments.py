@@ -55,7 +55,8 @@ _BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
 SECONDS = (946_684_800.0, 2_524_608_000.0)
 """From 2000 to 2050, in seconds since 1970."""
 _LOGGED = re.compile(
-    r"^(insert|import|export|sync|upload|receiv|ingest|process|updat|modif|server)|^(更新|修改|导入|导出)",
+    r"^(insert|import|export|sync|upload|receiv|ingest|process|updat|modif|server)"
+    r"|^(更新|修改|导入|导出)",
     re.IGNORECASE,
 )
 """Names of dates at which a program wrote or moved a row."""

@@ -14,23 +14,27 @@ _LISTED: dict[float, str] = {
         very unsatisfied; very unhappy; extremely dissatisfied; hate; hated it; one; one star;
         strongly disagree; completely disagree; not at all satisfied; very unlikely;
         extremely unlikely; not at all likely; never; 极差; 很差; 非常差;
-        非常不满意; 非常不同意; 很不满意; 极不满意; 完全不同意; 很不同意; 从不""",
+        非常不满意; 非常不同意; 很不满意; 极不满意;
+        完全不同意; 很不同意; 从不""",
     2.0: """bad; poor; below average; dissatisfied; unsatisfied; unhappy; not good; disappointing;
         disappointed; disagree; unlikely; rarely; seldom; two; two stars;
-        差; 较差; 不好; 不满意; 不满; 不同意; 两星; 比较不满意; 比较不同意; 很少""",
+        差; 较差; 不好; 不满意; 不满; 不同意; 两星;
+        比较不满意; 比较不同意; 很少""",
     2.5: "somewhat disagree; slightly disagree; somewhat dissatisfied; somewhat unlikely",
     3.0: """ok; okay; average; fair; neutral; so-so; so so; mediocre; acceptable; mixed; medium;
         neither; neither agree nor disagree; neither satisfied nor dissatisfied; undecided; three;
-        neither likely nor unlikely; sometimes; occasionally; three stars; 一般; 还行; 还可以; 普通;
-        中立; 有时""",
+        neither likely nor unlikely; sometimes; occasionally; three stars;
+        一般; 还行; 还可以; 普通; 中立; 有时""",
     3.5: "somewhat agree; slightly agree; somewhat satisfied; somewhat likely",
     4.0: """good; satisfied; happy; nice; above average; liked it; agree; likely; often; usually;
-        frequently; four; four stars; 好; 较好; 不错; 满意; 比较满意; 同意; 比较同意; 推荐; 经常""",
+        frequently; four; four stars;
+        好; 较好; 不错; 满意; 比较满意; 同意; 比较同意; 推荐; 经常""",
     4.5: "very good; great; really liked it; very nice; 很好",
     5.0: """excellent; perfect; outstanding; amazing; superb; fantastic; wonderful; exceptional;
         awesome; very satisfied; extremely satisfied; very happy; love; loved it; strongly agree;
-        completely agree; very likely; extremely likely; always; five; five stars; 非常好; 极好;
-        完美; 很满意; 非常满意; 非常同意; 完全同意; 很同意; 力荐; 总是""",
+        completely agree; very likely; extremely likely; always; five; five stars;
+        非常好; 极好; 完美; 很满意; 非常满意; 非常同意;
+        完全同意; 很同意; 力荐; 总是""",
 }
 POINTS = {
     " ".join(word.split()): points for points, words in _LISTED.items() for word in words.split(";")
@@ -40,10 +44,12 @@ POINTS = {
 
 SURELY = (
     r"agree|satisf|likely|zufrieden|stimme|trifft|accord|acuerdo|concord|discord|soddisf|"
-    r"満足|思|满意|同意|만족|그렇|соглас|katıl|memnun|^(never|rarely|seldom|often|"
+    r"満足|思|满意|同意|만족|그렇|соглас|katıl|memnun|"
+    r"^(never|rarely|seldom|often|"
     r"always|nie|niemals|selten|oft|häufig|immer|jamais|rarement|souvent|toujours|nunca|rara vez|"
-    r"a menudo|siempre|sempre|spesso|raramente|frequentemente|nooit|zelden|vaak|altijd|从不|总是|"
-    r"いつも|めったにない|никогда|редко|часто|всегда|항상|드물게)$"
+    r"a menudo|siempre|sempre|spesso|raramente|frequentemente|nooit|zelden|vaak|altijd|"
+    r"从不|总是|いつも|めったにない|"
+    r"никогда|редко|часто|всегда|항상|드물게)$"
 )
 """Words of which it is clear without a name that they say what users thought."""
 MIN_SURE = 3

@@ -118,7 +118,7 @@ def acceptance_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS) -
 def _shares(kept: np.ndarray, refused: np.ndarray, everyone: float, damping: float) -> np.ndarray:
     """[N] share of the acts on each item that kept it: the mean under a mixture of pulls towards
     everyone's share, from `damping` to all but all of it, whose weights make the acts likeliest
-    (Stephens 2017, "False discovery rates: a new deal").
+    (Stephens 2017, doi:10.1093/biostatistics/kxw041).
     """
     from scipy.special import betaln, softmax
 
