@@ -37,7 +37,7 @@ SPOKEN = """
     recommendation/fitting/plan recommendation/queries/unwanted explanation/context_facts
     explanation/field_facts explanation/reasons explanation/words
     app/service/security/authentication app/service/security/browser_security
-    app/service/conversion/reasons
+    app/service/conversion/explanations
     data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables
     data/validity data/event_rows data/event_times
     data/sources/delimited data/sources/encoding data/sources/cells data/sources/files

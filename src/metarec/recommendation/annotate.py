@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from metarec.features.histories import Histories, offsets_of
-from metarec.models.context import Context
+from metarec.models.context.model import Context
 from metarec.models.registry import CONTEXT
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.fitted import FittedModel
