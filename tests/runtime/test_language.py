@@ -33,7 +33,8 @@ from metarec.runtime.language import (
 SOURCE = Path(language.__file__).parent.parent
 AREAS = (ERRORS, SAID, OUTPUT, WORDS, HELP)
 SPOKEN = """
-    recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy/policy
+    recommendation/stages/annotate recommendation/stages/nearby
+    recommendation/notes recommendation/policy/policy
     recommendation/fitting/plan recommendation/queries/unwanted explanation/context_facts
     explanation/field_facts explanation/reasons explanation/words
     app/service/security/authentication app/service/security/browser_security
