@@ -1,0 +1,54 @@
+"""Files as people export them, each with what a careful person would read in it: lists of objects,
+mixed encodings, quotes after blanks, times and numbers in rare forms, ids that look alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from metarec.data.cleaning import read_clean
+from metarec.data.dataset import Dataset
+
+pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
+
+USERS = [f"u{n}" for n in range(8)]
+ITEMS = [f"i{n % 4}" for n in range(8)]
+
+
+def folder_of(folder: Path, **files: str | bytes) -> Path:
+    """A folder with events and further files."""
+    events = "user_id,item_id\n" + "".join(f"{u},{i}\n" for u, i in zip(USERS, ITEMS, strict=True))
+    for name, content in {"interactions_csv": events, **files}.items():
+        path = folder / name.replace("_", ".")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def told(path: Path) -> tuple[Dataset, str]:
+    """What is read, and all that is said of it."""
+    data, report = read_clean(path)
+    return data, "\n".join(finding.line() for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [[{"id": 1, "name": "Action"}, {"id": 2, "name": "Drama"}], [{"id": 2, "name": "Drama"}]],
+        [[["Action", "Drama"]], [["Drama"]]],
+        [[["Action"], ["Drama"]], [["Drama"]]],
+        ["['Action', \"Drama\"]", "['Drama']"],
+        ["[['Action', 'Drama']]", "[['Drama']]"],
+        ["|Action||Drama|", "|Drama|"],
+        ['["Action", "Drama"]', "Drama"],
+    ],
+)
+def test_tags_in_lists_of_any_depth_are_tags(tmp_path: Path, cells: Sequence[object]) -> None:
+    rows = [{"item_id": f"i{n}", "categories": cells[n % 2]} for n in range(4)]
+    data, _ = told(folder_of(tmp_path, items_jsonl="\n".join(map(json.dumps, rows))))
+    found = data.items.frame["categories"].to_list()
+    tags = [cell.split("|") if isinstance(cell, str) else list(cell) for cell in found]
+    assert tags == [["Action", "Drama"], ["Drama"]] * 2
