@@ -35,8 +35,9 @@ AREAS = (ERRORS, SAID, OUTPUT, WORDS, HELP)
 SPOKEN = """
     recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy/policy
     recommendation/fitting/plan recommendation/queries/unwanted explanation/context_facts
-    explanation/field_facts explanation/reasons explanation/words app/service/authentication
-    app/service/browser_security app/service/reasons
+    explanation/field_facts explanation/reasons explanation/words
+    app/service/security/authentication app/service/security/browser_security
+    app/service/conversion/reasons
     data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables
     data/validity data/event_rows data/event_times
     data/sources/text/delimited data/sources/text/encoding data/sources/values/cell_types
