@@ -52,3 +52,19 @@ def test_tags_in_lists_of_any_depth_are_tags(tmp_path: Path, cells: Sequence[obj
     found = data.items.frame["categories"].to_list()
     tags = [cell.split("|") if isinstance(cell, str) else list(cell) for cell in found]
     assert tags == [["Action", "Drama"], ["Drama"]] * 2
+
+
+@pytest.mark.parametrize("ids", [("José", "Jose\u0301"), ("007", "7"), ("Anna", "anna")])
+def test_ids_that_look_alike_are_kept_apart_and_told(tmp_path: Path, ids: tuple[str, str]) -> None:
+    rows = "".join(f"{ids[n % 2]},i{n}\n" for n in range(6))
+    data, said = told(folder_of(tmp_path, interactions_csv="user_id,item_id\n" + rows))
+    assert set(data.interactions.frame["user_id"]) == set(ids)
+    assert "alike_ids" in said
+    assert repr(min(ids)) in said
+
+
+def test_padded_ids_alone_are_no_look_alikes(tmp_path: Path) -> None:
+    rows = "".join(f"00{n % 3},i{n}\n" for n in range(6))
+    assert (
+        "alike_ids" not in told(folder_of(tmp_path, interactions_csv=f"user_id,item_id\n{rows}"))[1]
+    )
