@@ -12,6 +12,7 @@ import pytest
 
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
+from metarec.data.errors import BadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -68,3 +69,31 @@ def test_padded_ids_alone_are_no_look_alikes(tmp_path: Path) -> None:
     assert (
         "alike_ids" not in told(folder_of(tmp_path, interactions_csv=f"user_id,item_id\n{rows}"))[1]
     )
+
+
+def test_lines_of_another_encoding_are_read_by_themselves(tmp_path: Path) -> None:
+    lines = [f"{u},{i}\n" for i in ITEMS for u in ("José", "Zoë", "Müller")]
+    for mark in (b"", b"\xef\xbb\xbf"):
+        parts = ("".join(lines[:5]).encode(), "".join(lines[5:]).encode("cp1252"))
+        content = mark + b"user_id,item_id\n" + b"".join(parts)
+        data, said = told(folder_of(tmp_path, interactions_csv=content))
+        assert set(data.interactions.frame["user_id"]) == {"José", "Zoë", "Müller"}
+        assert "19 of its lines, which were read as cp1252 (e.g. line 7)" in said
+
+
+def test_pairs_of_bytes_that_are_utf8_by_chance_are_no_other_encoding(tmp_path: Path) -> None:
+    users = "".join(f"{u},{'男女'[n % 2]}\n" for n, u in enumerate(USERS))
+    users_csv = ("user_id,性别\n" + users).encode("gb18030")
+    data, said = told(folder_of(tmp_path, users_csv=users_csv))
+    assert set(data.users.frame.to_series(1)) == {"男", "女"}
+    assert "users.csv was read as gb18030" in said
+
+
+def test_a_file_that_is_not_in_the_encoding_named_is_refused(tmp_path: Path) -> None:
+    content = "user_id,item_id\nJosé,1\nZoë,2\n".encode("cp1252")
+    folder_of(tmp_path, ev_csv=content)
+    for name in ("utf-8", "UTF8"):
+        toml = f'[[sources]]\ninteractions = "ev.csv"\nencoding = "{name}"\n'
+        (tmp_path / "metarec.toml").write_text(toml)
+        with pytest.raises(BadInput, match=r"ev.csv is not written in utf-8 \(byte 19\)"):
+            told(tmp_path)
