@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from metarec.data.clocks import SPREADSHEET
 from metarec.data.column_names import (
     CANONICAL,
     names_a_duration,
@@ -16,7 +17,7 @@ from metarec.data.column_names import (
     names_another_date,
     plain,
 )
-from metarec.data.dates import SPREADSHEET_DAYS, as_seconds, fitting_formats
+from metarec.data.dates import as_seconds, fitting_formats
 from metarec.data.findings import Finding
 from metarec.data.parsing import as_numbers, nothing
 
@@ -127,7 +128,7 @@ def _of_spreadsheet(
     for some in (frame.head(LOOKED_AT), frame):  # the first tell most tables
         numbers = {c: as_numbers(some[c]) for c in columns}
         numbers = {c: n for c, n in numbers.items() if len(n) and not n.null_count()}
-        days = [c for c, n in numbers.items() if n.is_between(*SPREADSHEET_DAYS).all()]
+        days = [c for c, n in numbers.items() if SPREADSHEET.counts(n)]
         days = [c for c in days if (numbers[c] == numbers[c].floor()).all()]
         parts = [c for c, n in numbers.items() if n.is_between(0, 1, closed="left").all()]
         if len(days) != 1 or len(parts) != 1:
