@@ -17,7 +17,10 @@ from metarec.data.sources.flat import is_of_one
 
 BESIDE: dict[str, tuple[frozenset[str], frozenset[str], str]] = {
     "impression": (
-        frozenset("deliver delivered sent send emailsent notificationsent".split()),
+        frozenset(
+            "deliver delivered sent send emailsent notificationsent processed deferred bounce "
+            "bounced".split()
+        ),
         frozenset("open click unsubscribe tap".split()),
         "were shown",
     ),
