@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-from metarec.data.languages import all_called
+from metarec.data.names.languages import all_called
 
 _IRREGULAR = {
     "bought": "buy",

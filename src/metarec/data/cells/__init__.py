@@ -1,0 +1,5 @@
+"""Cells of a column -> values, whatever they were written as; what cannot be read is null.
+
+`parsing` reads numbers, ids and truth values, `units` numbers with what they are numbers of, and
+`dates` times. None of them knows what the column is for.
+"""
