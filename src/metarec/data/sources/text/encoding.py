@@ -19,6 +19,12 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """Byte order marks; the longer ones first where one begins like another."""
+PAIRED = ("gb18030", "big5", "cp932", "euc_jp", "euc_kr")
+"""Encodings of pairs of bytes."""
+MIN_UTF8 = 0.1
+"""Share of the lines beyond ASCII that are UTF-8, from which on a file is of several encodings: in
+another encoding such lines are chance.
+"""
 
 
 def as_utf8(path: Path, encoding: str | None = None) -> tuple[Path | bytes, list[Finding]]:
@@ -31,22 +37,74 @@ def as_utf8(path: Path, encoding: str | None = None) -> tuple[Path | bytes, list
     Raises:
         BadInput: if the encoding has no such name, or is not the file's.
     """
-    found = encoding or encoding_of(path)
+    found = encoding_of(path) if encoding is None else _named(path, encoding)
     if found == "utf-8":
         return (all_bytes(path) if is_packed(path) else path), []
+    content = all_bytes(path)
+    if encoding is None and (mixed := _by_lines(path, content, found)) is not None:
+        return mixed
     try:
-        text = all_bytes(path).decode(found)
-    except LookupError as error:
-        raise BadInput(
-            f"no encoding {found!r}; there are utf-8, cp1252, gb18030, utf-16, ..."
-        ) from error
+        text = content.decode(found)
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"{path} is not written in {found} (byte {error.start:,}); name another encoding"
+            f"{path} is not written in {found.removesuffix('-sig')} (byte {error.start:,}); "
+            f"name another encoding"
         ) from error
     return text.removeprefix("\ufeff").encode(), [] if found == "utf-8-sig" else [
         _finding(path, found)
     ]
+
+
+def _named(path: Path, encoding: str) -> str:
+    """The encoding that the user named; UTF-8 only where the file is that.
+
+    Raises:
+        BadInput: if there is none of that name.
+    """
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError as error:
+        raise BadInput(
+            f"no encoding {encoding!r}; there are utf-8, cp1252, gb18030, utf-16, ..."
+        ) from error
+    is_other = name == "utf-8" and encoding_of(path) != "utf-8"
+    return "utf-8-sig" if is_other else encoding if name != "utf-8" else name
+
+
+def _by_lines(path: Path, content: bytes, other: str) -> tuple[bytes, list[Finding]] | None:
+    """A file of which some lines are UTF-8 and some are not, as when exports are put one behind the
+    other: each line by itself; None where too few of those beyond ASCII are UTF-8.
+    """
+    if other.startswith(("utf-16", "utf-32")):
+        return None
+    lines = content.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    high = [number for number, line in enumerate(lines) if not line.isascii()]
+    odd = [number for number in high if _as_text(lines[number]) is None]
+    told = [number for number in high if _is_told(lines[number], other)]
+    is_marked = other == "utf-8-sig"
+    if not odd or not (is_marked or len(told) >= MIN_UTF8 * len(high)):
+        return None
+    found = written_in(b"\n".join(lines[number] for number in odd))
+    for number in odd:
+        lines[number] = lines[number].decode(found, errors="replace").encode()
+    why = (
+        f"{path.name} is UTF-8 but for {len(odd):,} of its lines, which were read as {found} (e.g. "
+        f"line {odd[0] + 1:,}); if letters are wrong there, write all lines in one encoding"
+    )
+    return b"\n".join(lines), [Finding(rule="encoding", rows=0, action="noted", why=why)]
+
+
+def _is_told(line: bytes, other: str) -> bool:
+    """Whether a line is UTF-8 not by chance: two bytes may be another encoding's pair."""
+    text = _as_text(line)
+    return text is not None and (other not in PAIRED or any(c > "\u07ff" for c in text))
+
+
+def _as_text(line: bytes) -> str | None:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _finding(path: Path, encoding: str) -> Finding:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -153,10 +154,10 @@ def with_tags(table: pl.DataFrame, given: Mapping[str, str]) -> tuple[pl.DataFra
     columns: dict[str, pl.Series] = {}
     findings: list[Finding] = []
     for name, dtype in table.schema.items():
-        if isinstance(dtype, pl.List) and not dtype.inner.is_nested():
-            columns[name] = table[name].cast(pl.List(pl.Utf8))
+        if isinstance(dtype, pl.List):
+            columns[name] = _texts(table[name])
         elif dtype == pl.Utf8 and name not in PROSE and not name.endswith("_id"):
-            if _are_lists(table[name]):
+            if _are_lists(table[name], some=name in TAG_NAMES):
                 columns[name] = table[name].map_elements(_listed, return_dtype=pl.Utf8)
                 continue
             called = given.get(name, name).lower()
@@ -171,6 +172,20 @@ def with_tags(table: pl.DataFrame, given: Mapping[str, str]) -> tuple[pl.DataFra
                 columns[name] = parted
                 findings += [_parted(name, mark)] if mark != "|" else []
     return table.with_columns(**columns) if columns else table, findings
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    """Lists as lists of text: lists in them one behind the other, objects by their name."""
+    while isinstance(dtype := column.dtype, pl.List) and dtype.inner.is_nested():
+        inner = dtype.inner
+        if isinstance(inner, pl.Struct):
+            texts = (f.name for f in inner.fields if f.dtype == pl.Utf8)
+            own = {f.name for f in inner.fields}
+            field = "name" if "name" in own else next(texts, inner.fields[0].name)
+            column = column.list.eval(pl.element().struct.field(field))
+        else:
+            column = column.list.eval(pl.element().explode())
+    return column.cast(pl.List(pl.Utf8))
 
 
 def _parted(name: str, mark: str) -> Finding:
@@ -220,39 +235,49 @@ def _bars(column: pl.Series, pattern: str) -> pl.Series:
     return column.str.strip_chars("<># ").str.replace_all(pattern, "|").str.strip_chars("|")
 
 
-def _are_lists(column: pl.Series) -> bool:
-    cells = column.drop_nulls()
-    return len(cells) > 0 and bool(cells.str.contains(_LIST).all())
+def _are_lists(column: pl.Series, *, some: bool = False) -> bool:
+    """Whether every cell is a list; or some, where the rest are tags by themselves."""
+    are = column.drop_nulls().str.contains(_LIST)
+    return len(are) > 0 and bool(are.any() if some else are.all())
 
 
 _LIST = r"""^(\[.*\]|\{("[^"]*"|[^:"])*\})$"""
 """A list as JSON, Python, NumPy or PostgreSQL write it; no object of JSON."""
+_LIST_OF = re.compile(_LIST, re.DOTALL)
 _APART = re.compile(r"""\[\s*((?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+)\s*\]""")
 """Texts between which NumPy writes spaces alone."""
 _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
 def _listed(cell: str) -> str:
-    """A list in text as `a|b`."""
+    """A list in text as `a|b`; a cell that is none as it is."""
+    if _LIST_OF.match(cell) is None:
+        return cell
     if (apart := _APART.fullmatch(cell)) is not None:
         return "|".join(one or other for one, other in _QUOTED.findall(apart[1]))
     if cell.startswith("{"):
         row = next(csv.reader([cell[1:-1]], skipinitialspace=True), [])
         return "|".join(tag.strip() for tag in row if tag.strip())
-    for text in (cell, cell.replace("'", '"')):
+    for read in (json.loads, ast.literal_eval):
         try:
-            found = json.loads(text)
-        except ValueError:
+            return "|".join(_named(read(cell)))
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(found, list):
-            return "|".join(_bare(tag) for tag in found if _bare(tag))
     return "|".join(t for t in re.split(BY_COMMA, cell.strip("[]").replace("'", "")) if t)
 
 
-def _bare(tag: object) -> str:
-    if isinstance(tag, dict):  # as films' databases have it: {"id": 18, "name": "Drama"}
-        tag = tag.get("name", next(iter(tag.values()), ""))
-    return "" if tag is None else str(tag).strip()
+def _named(found: object) -> Iterator[str]:
+    """Tags of a list, also of lists in it; of an object its name, as films' databases have it:
+    `{"id": 18, "name": "Drama"}`.
+    """
+    if isinstance(found, Mapping):
+        texts = (value for value in found.values() if isinstance(value, str))
+        found = found.get("name", next(texts, next(iter(found.values()), "")))
+    if isinstance(found, list | tuple | Mapping):
+        for one in found.values() if isinstance(found, Mapping) else found:
+            yield from _named(one)
+    elif found is not None and (tag := str(found).strip()):
+        yield tag
 
 
 def _by_bars(column: pl.Series, is_singular: bool) -> pl.Series:
@@ -261,7 +286,7 @@ def _by_bars(column: pl.Series, is_singular: bool) -> pl.Series:
     """
     texts = column.drop_nulls()
     if texts.str.contains("|", literal=True).any():
-        return column.str.replace_all(r"\s*\|\s*", "|")
+        return column.str.replace_all(r"\s*\|[\s|]*", "|").str.strip_chars("|")
     if texts.str.contains("[;；]").any():
         return column.str.replace_all(r"\s*[;；]\s*", "|")
     if texts.str.contains("[,，、]").any() and (not is_singular or _tags_recur(column)):
