@@ -5,11 +5,15 @@ mixed encodings, quotes after blanks, times and numbers in rare forms, ids that 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from metarec.data.cells.dates import as_seconds
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.errors import BadInput
@@ -97,3 +101,64 @@ def test_a_file_that_is_not_in_the_encoding_named_is_refused(tmp_path: Path) -> 
         (tmp_path / "metarec.toml").write_text(toml)
         with pytest.raises(BadInput, match=r"ev.csv is not written in utf-8 \(byte 19\)"):
             told(tmp_path)
+
+
+DAY = datetime(2024, 10, 5, 8, 15, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("unit", "zero", "words"),
+    [
+        (86_400.0, 2_440_587.5, "Julian days"),
+        (1e-7, 621_355_968e9, "ticks of .NET"),
+        (1e-7, 116_444_736e9, "ticks of Windows"),
+        (1e-6, 11_644_473_600e6, "microseconds since 1601"),
+    ],
+)
+def test_other_clocks_are_converted_and_told(
+    tmp_path: Path, unit: float, zero: float, words: str
+) -> None:
+    clock = [DAY.timestamp() + 3_600.0 * n for n in range(8)]
+    stamps = [f"{zero + t / unit:.6f}".rstrip("0").rstrip(".") for t in clock]
+    data, said = told(folder_of(tmp_path, interactions_csv=timed(stamps)))
+    found = sorted(data.interactions.frame["timestamp"])
+    assert found == pytest.approx(clock, abs=1.0)
+    assert words in said
+
+
+def timed(stamps: Sequence[str]) -> str:
+    rows = zip(USERS, ITEMS, stamps, strict=True)
+    return "user_id,item_id,timestamp\n" + "".join(f"{u},{i},{t}\n" for u, i, t in rows)
+
+
+@pytest.mark.parametrize(
+    ("form", "midnight"),
+    [
+        ("%m/%d/%Y %I:%M:%S %p", "10/13/2024"),
+        ("%d/%m/%Y %H:%M", "13/10/2024"),
+        ("%d-%m-%y %H:%M:%S", "13-10-24"),
+    ],
+)
+def test_days_alone_beside_times_are_midnights(tmp_path: Path, form: str, midnight: str) -> None:
+    stamps = [(DAY + timedelta(days=n)).strftime(form) for n in range(7)]
+    data, _ = told(folder_of(tmp_path, interactions_csv=timed([*stamps, midnight])))
+    found = data.interactions.frame.sort("timestamp")["timestamp"]
+    assert found[-1] == datetime(2024, 10, 13, tzinfo=UTC).timestamp()
+    assert found[0] == pytest.approx(DAY.timestamp(), abs=31)
+
+
+def test_the_months_of_a_short_name_are_no_offsets_from_utc(tmp_path: Path) -> None:
+    stamps = [f"0{n}-{month}-20" for n in range(1, 5) for month in ("OCT", "NOV")]
+    data, said = told(folder_of(tmp_path, interactions_csv=timed(stamps)))
+    assert len(data.interactions) == 8
+    assert "unreadable_rows" not in said
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [("%Y-%m-%d %H:%M:%S.%f", "2024-10-05 08:15:30.5"), ("%H%M%S%f %d%m%Y", "081530500 05102024")],
+)
+def test_parts_of_a_second_in_a_time_format_are_as_python_has_them(form: str, written: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert as_seconds(pl.Series([written]), form).to_list() == [DAY.timestamp() + 0.5]

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.cells.dates import SPREADSHEET_DAYS, as_seconds, fitting_formats
+from metarec.data.cells.clocks import SPREADSHEET
+from metarec.data.cells.dates import as_seconds, fitting_formats
 from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import (
@@ -127,7 +128,7 @@ def _of_spreadsheet(
     for some in (frame.head(LOOKED_AT), frame):  # the first tell most tables
         numbers = {c: as_numbers(some[c]) for c in columns}
         numbers = {c: n for c, n in numbers.items() if len(n) and not n.null_count()}
-        days = [c for c, n in numbers.items() if n.is_between(*SPREADSHEET_DAYS).all()]
+        days = [c for c, n in numbers.items() if SPREADSHEET.counts(n)]
         days = [c for c in days if (numbers[c] == numbers[c].floor()).all()]
         parts = [c for c, n in numbers.items() if n.is_between(0, 1, closed="left").all()]
         if len(days) != 1 or len(parts) != 1:
