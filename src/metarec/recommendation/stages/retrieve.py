@@ -20,9 +20,9 @@ from metarec.recommendation.ensemble.blend import Ensemble
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.ranking import Ranking, SlateOptions
-from metarec.recommendation.restrict import hide, restrict
-from metarec.recommendation.score import predicted_of_given, score
 from metarec.recommendation.slate import Request
+from metarec.recommendation.stages.restrict import hide, restrict
+from metarec.recommendation.stages.score import predicted_of_given, score
 
 FEW = 10_000
 """Items that are all asked about where no more may be shown."""

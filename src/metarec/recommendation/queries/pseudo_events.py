@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from metarec.recommendation.queries.chinese_queries import HAN, read_clause
+from metarec.recommendation.queries.chinese import HAN, read_clause
 
 LONGEST = 500
 """Characters of a wish that are read."""

@@ -10,9 +10,9 @@ from metarec.data.schema import Catalog, Vocabulary
 from metarec.features.users import UserBatch
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.nearby import hide_far
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.slate import Request
+from metarec.recommendation.stages.nearby import hide_far
 
 
 def restrict(model: FittedModel, ranking: Ranking, options: SlateOptions) -> Ranking:

@@ -28,7 +28,7 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
-from metarec.models.repeat_fit import (
+from metarec.models.repeat.fit import (
     Habits,
     Samples,
     chance_of_again,

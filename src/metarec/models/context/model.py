@@ -28,7 +28,7 @@ from metarec.features.behavior import Behavior
 from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
-from metarec.models.context_lifts import (
+from metarec.models.context.lifts import (
     Way,
     by_content_of,
     lifts_of,

@@ -12,7 +12,7 @@ from metarec.features.users import UserBatch
 from metarec.models.cold_items.reorder import PART
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import words_asked
-from metarec.recommendation.queries.queries import wish_scores
+from metarec.recommendation.queries.pseudo_events import wish_scores
 from metarec.recommendation.queries.unwanted import put_last
 from metarec.recommendation.ranking import Ranking
 from metarec.recommendation.slate import Request

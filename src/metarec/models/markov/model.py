@@ -6,7 +6,7 @@ weights that fall with age. The full solution, (G + pull)^-1 C, needs a dense in
 matrix G of pasts. Measured, its first step C / (diag G + pull) ranks as well, and better on sparse
 data, where order matters most (docs/experiments). It stays sparse and is what is fitted here: a
 directed co-occurrence that shrinks rare items. What it shrinks them towards is not only zero: an
-item seldom seen is taken to be followed by those that read like it (`models/alike.py`), as
+item seldom seen is taken to be followed by those that read like it (`models/markov/alike.py`), as
 L3AE (arXiv:2508.13500) pulls EASE towards likeness of texts. Its constants are chosen on held-out
 training users. Silent where order carries no meaning, which the gate finds out.
 """
@@ -24,9 +24,9 @@ from jaxtyping import Float
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.alike import Alike
 from metarec.models.base import EVENTS, Evidence, event_weights
-from metarec.models.markov_counts import DEFAULT, Chain, Counts, MarkovConfig, ages_of, constants
+from metarec.models.markov.alike import Alike
+from metarec.models.markov.counts import DEFAULT, Chain, Counts, MarkovConfig, ages_of, constants
 from metarec.models.sparse_rows import answers, grown, sparse_arrays, sparse_from, strongest
 from metarec.runtime.gains import ndcg_of_hits
 

@@ -23,7 +23,7 @@ from metarec.features.distance import points_on_sphere
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
-from metarec.models.known_places import (
+from metarec.models.place.known_places import (
     KnownPlaces,
     knows_places,
     log_likelihood,

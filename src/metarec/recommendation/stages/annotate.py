@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from metarec.features.histories import Histories, offsets_of
-from metarec.models.context import Context
+from metarec.models.context.model import Context
 from metarec.models.registry import CONTEXT
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.nearby import nothing_near
 from metarec.recommendation.notes import context_notes
+from metarec.recommendation.predicted_ratings import predict_at
 from metarec.recommendation.queries.unwanted import unwanted_notes
 from metarec.recommendation.ranking import Ranking, SlateOptions
-from metarec.recommendation.rating import predict_at
 from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.stages.nearby import nothing_near
 
 LEVEL = 0.9
 """Share of new users' values that intervals of predicted values are made to cover."""

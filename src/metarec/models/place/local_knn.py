@@ -28,7 +28,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig, training_weights
 from metarec.models.config import setting
-from metarec.models.known_places import (
+from metarec.models.place.known_places import (
     KnownPlaces,
     knows_places,
     log_likelihood,

@@ -24,7 +24,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import LARGE
 from metarec.models.config import ModelConfig, setting
-from metarec.models.dual_ridge import dual_ridge, leading
+from metarec.models.support_ridge.dual import dual_ridge, leading
 from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.scratch import column_pieces, cut_at_zero, product
 

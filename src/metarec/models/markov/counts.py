@@ -9,9 +9,9 @@ import scipy.sparse as sp
 
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models.alike import Alike
 from metarec.models.base import EventsConfig, training_weights
 from metarec.models.config import setting
+from metarec.models.markov.alike import Alike
 
 MAX_PAIRS = 40_000_000
 """Pairs of events counted; with more events each speaks for fewer of those that follow it."""

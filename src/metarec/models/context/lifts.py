@@ -1,5 +1,5 @@
 """How much more often an item is taken under a circumstance: counted, and drawn towards what
-content and a few axes say (see `models/context.py`).
+content and a few axes say (see `models/context/model.py`).
 """
 
 from __future__ import annotations
