@@ -10,8 +10,8 @@ import pytest
 from metarec.data.cleaning import clean
 from metarec.data.dataset import Dataset
 from metarec.data.domains import domain, domains, pack_kinds
-from metarec.data.kind_names import plain_kind
 from metarec.data.kinds import Kind, Kinds
+from metarec.data.names.kind_names import plain_kind
 from metarec.data.schema import BadInput, Interactions
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from metarec.data.cells.dates import as_seconds
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
-from metarec.data.dates import as_seconds
 from metarec.data.errors import BadInput
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")

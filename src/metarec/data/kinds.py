@@ -15,8 +15,8 @@ from math import isfinite
 from typing import Any, Literal, cast, get_args
 
 from metarec.data.errors import BadInput
-from metarec.data.kind_names import forms, plain_kind, taken_back
-from metarec.data.languages import acts, genders
+from metarec.data.names.kind_names import forms, plain_kind, taken_back
+from metarec.data.names.languages import acts, genders
 
 Sign = Literal["positive", "negative", "neutral", "undo", "search"]
 SIGNS: tuple[Sign, ...] = get_args(Sign)

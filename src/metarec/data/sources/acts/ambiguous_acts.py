@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from metarec.data.column_names import plain
+from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import as_numbers, nothing
+from metarec.data.names.column_names import plain
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
 BESIDE: dict[str, tuple[frozenset[str], frozenset[str], str]] = {

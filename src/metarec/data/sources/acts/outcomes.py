@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL, plain
+from metarec.data.cells.parsing import nothing
 from metarec.data.findings import Finding
-from metarec.data.kind_names import words_of
 from metarec.data.kinds import Kinds
-from metarec.data.languages import act_of, done_states
-from metarec.data.parsing import nothing
+from metarec.data.names.column_names import CANONICAL, plain
+from metarec.data.names.kind_names import words_of
+from metarec.data.names.languages import act_of, done_states
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
 NAMES = re.compile(
