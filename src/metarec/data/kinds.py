@@ -99,8 +99,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "event 事件",
             "purchase buy order transaction checkout paid pay payment sale reorder rebuy rent "
             "borrow loan share reshare repost retweet complete completion "
-            "finish certificate deliver delivered delivery play_complete watch_complete hire "
-            "prescribe administer dispense attend participate join charge 参加 参与 做 烹饪 "
+            "finish certificate certify deliver delivered delivery play_complete watch_complete "
+            "hire prescribe administer dispense attend participate join charge 参加 参与 做 烹饪 "
             "book booking reserve reservation visit visited cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "
             "下单 支付 付款 成交 订单 交易 复购 买入 申购 认购 定投 "
