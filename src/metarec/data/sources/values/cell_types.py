@@ -19,8 +19,10 @@ PROSE = ("title", "text", "name", "description")
 """Columns whose cells are never taken for anything but words."""
 TAG_NAMES = ("categories", "category", "genres", "genre", "tags", "keywords", "topics")
 """Columns of tags, several in a cell."""
-MOSTLY = 0.75
-"""From this share of numbers on, a cell that is none is worth a word."""
+MOSTLY, MANY = 0.95, 0.75
+"""From this share of numbers on, a cell that is none is worth a word; from the second on, if they
+are of many sizes.
+"""
 MAX_WORDS, MIN_NUMBERS = 3, 4
 """Different words that may stand for gaps among numbers, at most, and different numbers that there
 must be more than.
@@ -151,7 +153,8 @@ def _nearly_numbers(
     """
     name, is_odd = column.name, numbers.is_null() & text.is_not_null()
     odd, known = text.filter(is_odd), numbers.drop_nulls()
-    if not len(odd) or len(known) < MOSTLY * (len(odd) + len(known)):
+    least = MANY if known.n_unique() > MIN_NUMBERS else MOSTLY
+    if not len(odd) or len(known) < least * (len(odd) + len(known)):
         return nothing(column, NO_TEXT), None
     are_words = odd.n_unique() <= MAX_WORDS and not odd.str.contains(r"\d").any()
     if are_words and known.n_unique() > MIN_NUMBERS:
