@@ -18,12 +18,12 @@ import polars as pl
 import pytest
 
 import metarec
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import as_numbers
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
-from metarec.data.dates import as_seconds
 from metarec.data.errors import BadInput
 from metarec.data.frames import as_polars
-from metarec.data.parsing import as_numbers
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from metarec.data.dataset import Dataset
-from metarec.recommendation.cold_share import CANDIDATES, reserved
 from metarec.recommendation.slate import Request
+from metarec.recommendation.stages.cold_share import CANDIDATES, reserved
 from metarec.recommender import Recommender
 
 TOPICS = ("tent", "stove", "kayak", "drum", "chess", "lamp", "rose", "boot")

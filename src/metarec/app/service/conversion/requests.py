@@ -25,8 +25,8 @@ from metarec.recommendation.notes import refuse_unknown_context
 from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.pipeline import FirstStages, recommend_each
 from metarec.recommendation.ranking import SlateOptions
-from metarec.recommendation.retrieve import retrieve
 from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.stages.retrieve import retrieve
 
 MAX_OLDER = 20_000
 """Events of one user that are looked through for items seen before."""

@@ -11,7 +11,7 @@ from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
 from metarec.app.service.scoring.live_model import Served
 from metarec.data.places import degrees_of, is_placed, km_between
-from metarec.models.context import Context
+from metarec.models.context.model import Context
 from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
 from metarec.recommender import Recommender
 

@@ -18,7 +18,7 @@ import numpy as np
 from fastapi import HTTPException
 
 from metarec.app.service import schemas
-from metarec.app.service.conversion.reasons import short_reasons
+from metarec.app.service.conversion.explanations import short_reasons
 from metarec.app.service.conversion.requests import (
     Known,
     ScoreRequest,

@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import HTTPException, Query
 
 from metarec.app.service import schemas
-from metarec.app.service.conversion.reasons import explain_one
+from metarec.app.service.conversion.explanations import explain_one
 from metarec.app.service.conversion.requests import (
     stated_user,
 )

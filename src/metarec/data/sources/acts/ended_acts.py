@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL
-from metarec.data.dates import as_seconds
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import as_numbers, as_truth, nothing
 from metarec.data.findings import Finding
-from metarec.data.kind_names import words_of
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import as_numbers, as_truth, nothing
+from metarec.data.names.column_names import CANONICAL
+from metarec.data.names.kind_names import words_of
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.time_columns import is_dated
 

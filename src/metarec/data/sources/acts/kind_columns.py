@@ -9,13 +9,13 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL, plain
-from metarec.data.columns import is_amount
+from metarec.data.cells.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing
 from metarec.data.findings import Finding
-from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
-from metarec.data.languages import act_of
-from metarec.data.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing
+from metarec.data.names.column_matching import is_amount
+from metarec.data.names.column_names import CANONICAL, plain
+from metarec.data.names.kind_names import forms, plain_kind
+from metarec.data.names.languages import act_of
 from metarec.data.sources.acts.ambiguous_acts import beside_others, codes_of_acts
 from metarec.data.sources.acts.ended_acts import with_ended, with_ends
 from metarec.data.sources.acts.outcomes import doubtful, outcomes_of, with_outcomes

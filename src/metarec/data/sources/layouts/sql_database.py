@@ -15,7 +15,7 @@ from uuid import UUID
 import polars as pl
 
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
 from metarec.data.frames import key_text
 from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of

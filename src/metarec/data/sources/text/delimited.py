@@ -15,10 +15,10 @@ from pathlib import Path
 
 import polars as pl
 
+from metarec.data.cells.parsing import BLANK
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
-from metarec.data.parsing import BLANK
 from metarec.data.sources.text.comments import fields_of, without_comments
 from metarec.data.sources.text.encoding import as_utf8
 from metarec.data.sources.text.escapes import Escapes, escapes_told

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
+from metarec.data.cells.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing, odd_number
+from metarec.data.cells.units import measured
 from metarec.data.findings import Finding
 from metarec.data.frames import widened
-from metarec.data.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing, odd_number
-from metarec.data.units import measured
 
 PROSE = ("title", "text", "name", "description")
 """Columns whose cells are never taken for anything but words."""
