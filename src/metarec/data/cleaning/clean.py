@@ -27,7 +27,7 @@ from metarec.data.frames import id_order, in_order
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput, Catalog
 
-MAX_ZEROS, MIN_ZEROS = 0.2, 0.01
+MAX_ZEROS, MIN_ZEROS = 0.02, 0.01
 """From this share of ratings on, zeros are worth a word; the second where they are more than the
 ratings next to them.
 """
@@ -109,7 +109,7 @@ def apply_rules(
     """
     data = _known_items(_valid(data, config, found), config, found)
     events = coded(data)
-    found += _zeros(events)
+    found += _zeros(events) if config.value_scale is None else []
     for name, rule in _rules(data, config):
         for result in rule(events):
             fewer = events.without(result.rows) if result.rows.len() else events
