@@ -55,7 +55,7 @@ EXCEPTIONS = {
     "src/metarec/runtime/old_names.py": "names that saved models and command lines used before",
     "src/metarec/models/names.py": "ids that models had before",
     "src/metarec/recommender.py": "`person_template` of earlier programs is still taken",
-    "src/metarec/data/column_names.py": "names that columns have in the data of others",
+    "src/metarec/data/names/column_names.py": "names that columns have in the data of others",
     "src/metarec/data/domains/health.toml": "names that columns have in the data of others",
     "docs/guide/policies.md": "names that columns have in the data of others",
     "src/metarec/app/page/new_user/user.js": "the key under which browsers keep a user since before",
@@ -80,7 +80,7 @@ BRITISH = re.compile(
 """What American English spells otherwise; `cancelled` is left out, since Python itself says so, and
 kinds of events (`enrol`, `favourite`) are, which are words of data."""
 SPELLED_BY_OTHERS = {
-    "src/metarec/data/column_names.py": "names that columns have in the data of others",
+    "src/metarec/data/names/column_names.py": "names that columns have in the data of others",
     "tests/data/test_own_tables.py": "names that columns have in the data of others",
     "tests/models/test_config.py": "a setting in British spelling is led to its name",
     "tests/test_words.py": "the search itself",

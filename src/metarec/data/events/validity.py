@@ -6,12 +6,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place, Rows
-from metarec.data.event_times import ROUNDED, possible_times, to_seconds, with_times
-from metarec.data.findings import Finding
-from metarec.data.parsing import (
+from metarec.data.cells.parsing import (
     as_numbers,
     as_truth,
     has_float_ids,
@@ -20,7 +15,12 @@ from metarec.data.parsing import (
     nothing,
     odd_number,
 )
-from metarec.data.units import measured
+from metarec.data.cells.units import measured
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.errors import BadInput
+from metarec.data.events.rows import Place, Rows
+from metarec.data.events.times import ROUNDED, possible_times, to_seconds, with_times
+from metarec.data.findings import Finding
 
 
 def valid_events(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metarec.data.parsing import as_numbers, holds, in_our_digits, nothing
+from metarec.data.cells.parsing import as_numbers, holds, in_our_digits, nothing
 
 FIRST_SENTINEL = 13_569_465_600.0
 """2400 in seconds since 1970: a date from here on stands for "never", as does one up to 1900."""

@@ -9,15 +9,15 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.clocks import clock_of
-from metarec.data.dates import as_seconds, fitting_formats, with_midnights, written_as_days
-from metarec.data.event_rows import Rows
-from metarec.data.parsing import (
+from metarec.data.cells.clocks import clock_of
+from metarec.data.cells.dates import as_seconds, fitting_formats, with_midnights, written_as_days
+from metarec.data.cells.parsing import (
     as_numbers,
     holds,
     nothing,
 )
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.events.rows import Rows
 
 MIN_EPOCH = 1e7
 """Seconds; a clock whose median is smaller (spring of 1970) counts something else than seconds

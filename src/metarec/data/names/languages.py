@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from metarec.data.column_names import plain
+from metarec.data.names.column_names import plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Language:
 
 @cache
 def _file() -> dict[str, Any]:
-    text = (files("metarec.data") / "languages.toml").read_text(encoding="utf-8")
+    text = (files("metarec.data.names") / "languages.toml").read_text(encoding="utf-8")
     return {key: _split(value) for key, value in tomllib.loads(text).items()}
 
 

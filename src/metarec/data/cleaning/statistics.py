@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from metarec.data.dataset import Dataset
-from metarec.data.event_times import MIN_EPOCH
-from metarec.data.kind_names import plain_kind
+from metarec.data.events.times import MIN_EPOCH
 from metarec.data.kinds import Kinds
+from metarec.data.names.kind_names import plain_kind
 
 TINY = 1e-4
 """Least share in a population stability index, so that an empty bin does not make it infinite."""

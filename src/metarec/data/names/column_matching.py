@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metarec.data.column_names import (
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
+from metarec.data.names.column_names import (
     AT_HOME,
     AT_LAST,
     CANONICAL,
@@ -25,9 +27,7 @@ from metarec.data.column_names import (
     names_another_date,
     plain,
 )
-from metarec.data.errors import BadInput
-from metarec.data.findings import Finding
-from metarec.data.languages import all_called, language_of, names_in
+from metarec.data.names.languages import all_called, language_of, names_in
 
 AS_GIVEN = "_as_given"
 """Ending of a column of a canonical name that a mapping takes from elsewhere."""

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
-from metarec.data.dates import as_seconds
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import as_numbers
 from metarec.data.errors import BadInput
 from metarec.data.frames import id_order
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import as_numbers
 
 MIN_TIMED = 0.1
 """From this share of events with a time on, times order events."""

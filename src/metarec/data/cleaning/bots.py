@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from metarec.data.cleaning.rules import Coded, RuleResult
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.rules import Coded, RuleResult
 
 EVEN = 0.1
 """Gaps whose standard deviation is below this share of their mean are a machine's."""

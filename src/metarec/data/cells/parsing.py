@@ -30,6 +30,9 @@ NOTHING = (
     "nat",
     "-",
     "--",
+    ".",
+    "..",
+    "…",
     "?",
     "#N/A",
     "(null)",
@@ -106,6 +109,10 @@ THOUSANDS_DOT = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"
 THOUSANDS_SPACE = r"^[+-]?\d{1,3}([ \u00a0\u202f'’]\d{3})+([.,]\d+)?$"
 EUROPEAN = r"^[+-]?\d{1,3}(\.\d{3})+,\d+$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
 """Dots can only stand for thousands."""
+WHOLE_DOT = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$"
+"""Dots may stand for thousands."""
+MIN_WHOLE_DOT = 30
+"""Cells of exactly three digits behind a dot, from which on none of them is a decimal."""
 DECIMAL_COMMA = r"^[+-]?\d*,\d+$"
 
 
@@ -131,9 +138,23 @@ def as_numbers(column: pl.Series) -> pl.Series:
         text = _signed(text)
         numbers = text.cast(pl.Float64, strict=False)
     if numbers.null_count() == text.null_count() and not holds(text, EUROPEAN).any():
-        return numbers
+        if not are_whole_with_dots(text):
+            return numbers
+        text = text.str.replace_all(".", "", literal=True)
     plain = _without_thousands(text)
     return plain.cast(pl.Float64, strict=False)
+
+
+def are_whole_with_dots(text: pl.Series) -> bool:
+    """Whether dots part thousands of whole numbers, `21.270` beside `900`: a program that writes
+    decimals leaves zeros at their end to all of them or to none.
+    """
+    with_dot = holds(text, r"\.")
+    dotted, others = text.filter(with_dot), text.filter(~with_dot).drop_nulls()
+    if not len(dotted) or not len(others) or not holds(dotted, WHOLE_DOT).all():
+        return False
+    is_sure = bool(holds(dotted, "0$").any()) or len(dotted) >= MIN_WHOLE_DOT
+    return is_sure and bool(holds(others, r"^[+-]?\d{1,3}$").all())
 
 
 def _signed(text: pl.Series) -> pl.Series:
@@ -178,6 +199,8 @@ def odd_number(column: pl.Series) -> str | None:
     if column.dtype != pl.Utf8:
         return None
     text = nothing(column)
+    if are_whole_with_dots(text):
+        return str(text.filter(holds(text, r"\."))[0])
     odd = text.filter(text.is_not_null() & text.cast(pl.Float64, strict=False).is_null())
     return str(odd[0]) if len(odd) else None
 

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from metarec.data.cleaning.statistics import statistics
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding, removed
 from metarec.data.policy_facts import facts_lines, policy_facts
-from metarec.data.statistics import statistics
 from metarec.runtime.report_page import html_table, report_page
 
 

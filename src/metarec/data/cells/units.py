@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metarec.data.parsing import as_numbers, in_our_digits, nothing
+from metarec.data.cells.parsing import as_numbers, in_our_digits, nothing
 
 CURRENCIES = (
     r"US\$|CA\$|A\$|HK\$|NT\$|R\$|[$€£¥￥₹₽₩₺₫฿]|"

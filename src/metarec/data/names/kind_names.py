@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-from metarec.data.languages import all_called
+from metarec.data.names.languages import all_called
 
 _IRREGULAR = {
     "bought": "buy",
@@ -27,6 +27,7 @@ _IRREGULAR = {
     "dismissal": "dismiss",
     "removal": "remove",
     "deletion": "delete",
+    "renewal": "renew",
 }
 _ENDINGS = (
     ("ies", "y"),
@@ -51,6 +52,7 @@ _OBJECTS = frozenset(
     "you i we your cash shares received hold booking reservation appointment "
     "subscription enrolment enrollment registration "
     "feed channel source tag topic thread partial full new first web mobile goods abuse patient "
+    "author creator seller publisher application bid placed "
     "sent to af fb ecommerce ao do da dos das "
     "gesendet verschickt envoyé enviado enviada inviato kauf bestellung buchung warenkorb "
     "achat commande panier réservation compra pedido carrito carrinho acquisto ordine carrello "
@@ -58,6 +60,15 @@ _OBJECTS = frozenset(
     "del il lo o os em".split()
 )
 """Words that say what an act is on or who acts, not what it is."""
+_UNDONE = re.compile(r"un(?!rat|scor|review|collect|recommend)\w{4}")
+"""Words for what was undone, rather than for what was never done: `unmuted`, not `unrated`."""
+_BEGINNING = frozenset("add added create created set submit submitted".split())
+"""Words beside an act that say that it was done: `watchlist_add`, `comment_created`."""
+_TAKING_BACK = frozenset(
+    "undo unset undone remove removed delete deleted clear cleared revoke revoked retract "
+    "retracted cancel canceled cancelled".split()
+)
+"""Words beside an act that say that it was taken back."""
 _BEFORE = "已 用户 商品 主动 申请 发起 立即 确认 马上 一键".split()
 _AFTER = "了 过 商品 行为 操作 成功 済み 済 した する 投稿 ボタン 함 하기 됨".split()
 """What may stand before and after a Chinese verb."""
@@ -86,11 +97,27 @@ def forms(name: str) -> Iterator[str]:
             for word in said or about:
                 yield word
                 yield from _stems(word)
+        begun = [word for word in said if word not in _BEGINNING]
+        if len(said) == 2 and len(begun) == 1:
+            yield from (begun[0], *_stems(begun[0]))
     yield from _unwrapped(plain_kind(name))
     if "." in str(name):  # `edx.course.enrollment.activated`
         last = str(name).rpartition(".")[2]
         yield plain_kind(last)
         yield from _stems(plain_kind(last))
+
+
+def taken_back(name: str) -> Iterator[str]:
+    """Names of what may have been taken back, where a name says so: `upvote` of `undo_upvote` and
+    `upvote_removed`, `mute` of `unmute`.
+    """
+    words = words_of(name)
+    said = [word for word in words if word not in _TAKING_BACK]
+    if 0 < len(said) < len(words):
+        yield "_".join(said)
+    undone = [word for word in said if _UNDONE.match(word)]
+    if len(undone) == 1 and len(said) == len(words):
+        yield "_".join(word.removeprefix("un") if word in undone else word for word in words)
 
 
 def words_of(name: str) -> list[str]:

@@ -13,21 +13,21 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data import rules
-from metarec.data.bots import bots
+from metarec.data.cleaning import rules
+from metarec.data.cleaning.bots import bots
+from metarec.data.cleaning.report import DataReport, report_on
+from metarec.data.cleaning.rules import Coded, RuleResult, coded
 from metarec.data.cleaning_config import OFF, CleaningConfig
 from metarec.data.dataset import Dataset
 from metarec.data.errors import DataWarning
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
+from metarec.data.events.validity import valid_events
 from metarec.data.findings import Finding
 from metarec.data.frames import id_order, in_order
 from metarec.data.opening import open_tables
-from metarec.data.report import DataReport, report_on
-from metarec.data.rules import Coded, RuleResult, coded
 from metarec.data.schema import BadInput, Catalog
-from metarec.data.validity import valid_events
 
-MAX_ZEROS, MIN_ZEROS = 0.2, 0.01
+MAX_ZEROS, MIN_ZEROS = 0.02, 0.01
 """From this share of ratings on, zeros are worth a word; the second where they are more than the
 ratings next to them.
 """
@@ -37,8 +37,6 @@ user's, and so many events.
 """
 MAX_UNKNOWN = 0.1
 """Above this share of events on unlisted items the item table is taken to be incomplete."""
-
-__all__ = ["OFF", "CleaningConfig", "check", "clean", "cleaned", "read_clean"]
 
 
 def check(source: str | PathLike[str] | Any, config: CleaningConfig | None = None) -> DataReport:
@@ -111,7 +109,7 @@ def apply_rules(
     """
     data = _known_items(_valid(data, config, found), config, found)
     events = coded(data)
-    found += _zeros(events)
+    found += _zeros(events) if config.value_scale is None else []
     for name, rule in _rules(data, config):
         for result in rule(events):
             fewer = events.without(result.rows) if result.rows.len() else events

@@ -13,7 +13,7 @@ import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.dataset import Dataset
-from metarec.data.event_times import MIN_EPOCH
+from metarec.data.events.times import MIN_EPOCH
 from metarec.data.frames import id_codes, id_order
 from metarec.data.kinds import Kinds
 
