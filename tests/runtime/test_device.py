@@ -16,7 +16,7 @@ import torch
 from metarec import BadInput, Dataset, Recommender, Request, use_device
 from metarec.app.service.settings import ServiceSettings
 from metarec.features.behavior import Behavior
-from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
+from metarec.features.encoders.text.trained import TrainedEncoder, TrainedOptions
 from metarec.models.base import dense
 from metarec.models.cold_items.training import fit_new_items
 from metarec.models.few_shot.learners import LEARNERS
