@@ -58,7 +58,7 @@ EXCEPTIONS = {
     "src/metarec/data/names/column_names.py": "names that columns have in the data of others",
     "src/metarec/data/domains/health.toml": "names that columns have in the data of others",
     "docs/guide/policies.md": "names that columns have in the data of others",
-    "src/metarec/app/page/user.js": "the key under which browsers keep the user since before",
+    "src/metarec/app/page/new_user/user.js": "the key under which browsers have kept a user",
     "src/metarec/models/transformer/network.py": "the layer `judge` of saved models",
     "src/metarec/app/commands/audited.py": "seeds named before: other names would draw other users",
 }

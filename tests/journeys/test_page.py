@@ -635,7 +635,8 @@ def test_a_slow_start_is_no_failure(visit):
         for (route, status), n in answered.items()
     ]
     counted = (
-        "(lines) => import('/metrics.js').then(({ failures, parse }) => failures(parse(lines)))"
+        "(lines) => import('/operator/metrics.js')"
+        ".then(({ failures, parse }) => failures(parse(lines)))"
     )
     assert visit().evaluate(counted, "\n".join(lines)) == 3
 

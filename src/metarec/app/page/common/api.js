@@ -1,6 +1,6 @@
 // Talking to the service that serves this page, by the client that other pages use too.
 
-import { ApiError, Metarec, randomName } from "./client.js";
+import { ApiError, Metarec, randomName } from "../client.js";
 import { language } from "./language.js";
 
 export { ApiError, randomName };

@@ -2,8 +2,8 @@
 // Known by what they hold.
 
 import { curve, intervals } from "./charts.js";
-import { count, el, plainTable, when } from "./dom.js";
-import { phrase, t } from "./language.js";
+import { count, el, plainTable, when } from "../common/dom.js";
+import { phrase, t } from "../common/language.js";
 
 /**
  * Where a report stands on the page: the curve first, then for whom it works, then the data,

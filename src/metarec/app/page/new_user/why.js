@@ -1,12 +1,12 @@
 // Why an item is on the list: sentences first, then the parts of its score, and what each event
 // did.
 
-import { ask, item } from "./api.js";
-import { byId, el, icon } from "./dom.js";
-import { allFacts, factLine, forecastWords, rateButtons, sureWords, tile } from "./items.js";
-import { askKey, wantsKey } from "./failures.js";
+import { ask, item } from "../common/api.js";
+import { byId, el, icon } from "../common/dom.js";
+import { allFacts, factLine, forecastWords, rateButtons, sureWords, tile } from "../common/items.js";
+import { askKey, wantsKey } from "../common/failures.js";
 import { asking } from "./user.js";
-import { t } from "./language.js";
+import { t } from "../common/language.js";
 
 const PARTS = {
   popularity: t`Many users like it`,

@@ -1,9 +1,9 @@
 // Users on the operator's view: what is kept of one, what they would see and why, merge, forget.
 
-import { ask } from "./api.js";
-import { askIn, byId, count, el, toast, when } from "./dom.js";
-import { tellFailure } from "./failures.js";
-import { t } from "./language.js";
+import { ask } from "../common/api.js";
+import { askIn, byId, count, el, toast, when } from "../common/dom.js";
+import { tellFailure } from "../common/failures.js";
+import { t } from "../common/language.js";
 
 const SHOWN = 100;
 let listed = "";

@@ -1,11 +1,11 @@
 // Items on the operator's view: found by words, what is in stock, new, shown and taken; one
 // looked at, taken out of stock, removed.
 
-import { ask } from "./api.js";
-import { askIn, byId, count, el, plainTable, toast, when } from "./dom.js";
-import { tellFailure } from "./failures.js";
-import { allFacts } from "./items.js";
-import { t } from "./language.js";
+import { ask } from "../common/api.js";
+import { askIn, byId, count, el, plainTable, toast, when } from "../common/dom.js";
+import { tellFailure } from "../common/failures.js";
+import { allFacts } from "../common/items.js";
+import { t } from "../common/language.js";
 
 const AT_ONCE = 12;
 const asked = { q: "", only: "all", order: "shown", k: AT_ONCE };

@@ -1,11 +1,11 @@
 // A/B experiments on the operator's view: who gets what, how arms differ and how surely, start,
 // stop, promote, roll back.
 
-import { ask } from "./api.js";
+import { ask } from "../common/api.js";
 import { bandOverTime, intervals } from "./charts.js";
-import { askIn, askWhy, byId, count, el, toast, when } from "./dom.js";
-import { tellFailure } from "./failures.js";
-import { t } from "./language.js";
+import { askIn, askWhy, byId, count, el, toast, when } from "../common/dom.js";
+import { tellFailure } from "../common/failures.js";
+import { t } from "../common/language.js";
 
 const MEASURES = {
   clicks: t`Users who clicked`,

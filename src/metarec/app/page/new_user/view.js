@@ -1,11 +1,11 @@
 // The new user's view: tell something, see the list move, ask why.
 
-import { ask, item, remember, timed } from "./api.js";
+import { ask, item, remember, timed } from "../common/api.js";
 import { drawUncertainty, drawMoves } from "./adaptation.js";
 import { meetCircumstances } from "./circumstances.js";
-import { byId, count, el, icon, say, toast } from "./dom.js";
-import { tellFailure } from "./failures.js";
-import { factLine, forecastWords, rateButtons, sureWords, tile } from "./items.js";
+import { byId, count, el, icon, say, toast } from "../common/dom.js";
+import { tellFailure } from "../common/failures.js";
+import { factLine, forecastWords, rateButtons, sureWords, tile } from "../common/items.js";
 import {
   asking,
   keep,
@@ -19,7 +19,7 @@ import {
   takingBack,
 } from "./user.js";
 import { showWhy } from "./why.js";
-import { t } from "./language.js";
+import { t } from "../common/language.js";
 
 const K = 10;
 const ASK_AT_ONCE = 4;

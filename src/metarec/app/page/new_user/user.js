@@ -1,6 +1,6 @@
 // The user on this page: a random id in this browser, and what the service keeps under it.
 
-import { ask, randomName } from "./api.js";
+import { ask, randomName } from "../common/api.js";
 
 const PLACE = "metarec.person"; // as it was called before: a browser keeps its user
 

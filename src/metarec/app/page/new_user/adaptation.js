@@ -1,9 +1,9 @@
 // What clicks changed: two lists side by side with a line for every item in both, and how
 // uncertainty shrank.
 
-import { count, el, svg } from "./dom.js";
-import { sureWords } from "./items.js";
-import { t } from "./language.js";
+import { count, el, svg } from "../common/dom.js";
+import { sureWords } from "../common/items.js";
+import { t } from "../common/language.js";
 
 const ROW = 34;
 

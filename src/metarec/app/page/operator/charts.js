@@ -1,7 +1,7 @@
 // Small charts as SVG. Each one says in words what it shows.
 
-import { el, svg } from "./dom.js";
-import { t } from "./language.js";
+import { el, svg } from "../common/dom.js";
+import { t } from "../common/language.js";
 
 /** One bar for each number, oldest first. */
 export function columns(numbers, label) {

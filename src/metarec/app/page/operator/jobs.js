@@ -1,10 +1,10 @@
 // Work that takes minutes, on the operator's view: what runs, how far it is, how it ended, and a
 // retraining started here.
 
-import { ask } from "./api.js";
-import { askIn, byId, el, toast, when } from "./dom.js";
-import { tellFailure } from "./failures.js";
-import { t } from "./language.js";
+import { ask } from "../common/api.js";
+import { askIn, byId, el, toast, when } from "../common/dom.js";
+import { tellFailure } from "../common/failures.js";
+import { t } from "../common/language.js";
 
 const SHOWN = 6;
 const NAMES = () => ({

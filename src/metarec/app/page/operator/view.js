@@ -1,16 +1,16 @@
 // The operator's view: is it well, is it used, does it work, may the next model serve?
 
-import { ask, text } from "./api.js";
+import { ask, text } from "../common/api.js";
 import { drawItems } from "./catalog.js";
 import { columns, spark } from "./charts.js";
-import { askWhy, byId, count, el, toast, when } from "./dom.js";
+import { askWhy, byId, count, el, toast, when } from "../common/dom.js";
 import { drawExperiments } from "./experiments.js";
-import { askKey, tellFailure, wantsKey } from "./failures.js";
+import { askKey, tellFailure, wantsKey } from "../common/failures.js";
 import { drawJobs } from "./jobs.js";
 import { failures, parse, quantile, total } from "./metrics.js";
 import { drawUsers } from "./users.js";
 import { drawReport, placeOf } from "./reports.js";
-import { t } from "./language.js";
+import { t } from "../common/language.js";
 
 const EVERY = 2000;
 const KEPT = 90;

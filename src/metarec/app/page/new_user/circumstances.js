@@ -1,10 +1,10 @@
 // What is so right now: place, circumstances, friends and searches, where the model reads them.
 
-import { ask, randomName } from "./api.js";
-import { byId, el, icon } from "./dom.js";
-import { tellFailure } from "./failures.js";
+import { ask, randomName } from "../common/api.js";
+import { byId, el, icon } from "../common/dom.js";
+import { tellFailure } from "../common/failures.js";
 import { keep, user, saveFriends, searched, storeSearch } from "./user.js";
-import { t } from "./language.js";
+import { t } from "../common/language.js";
 
 const RADII = [2, 10, 50, 250];
 const MOST_VALUES = 12;
