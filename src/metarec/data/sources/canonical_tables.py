@@ -224,11 +224,10 @@ def _events(
     frame, empty = without_empty_ids(frame, place.name, reading.columns, reading.synonyms)
     known = reading.synonyms, reading.columns, reading.kinds
     frame, place, shaped = one_row_an_event(frame, place, *known)
-    frame, rows = without_row_ids(frame, place.name, reading.columns, reading.synonyms)
-    likely, told = likely_ids(frame, place.name, reading.columns, reading.synonyms)
+    frame, likely, told = _with_ids(frame, place.name, reading)
     reading, findings = (
         replace(reading, synonyms=likely),
-        [*findings, *empty, *shaped, *rows, *told],
+        [*findings, *empty, *shaped, *told],
     )
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
@@ -254,6 +253,15 @@ def _events(
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
     frame, odd = with_types(frame, keep_text=("kind",))
     return frame, [*findings, *guessed, *invalid, *odd], given
+
+
+def _with_ids(
+    frame: pl.DataFrame, place: str, reading: Reading
+) -> tuple[pl.DataFrame, Mapping[str, Sequence[str]], list[Finding]]:
+    """Events, names of columns with those that hold ids by their cells, and what to say."""
+    frame, rows = without_row_ids(frame, place, reading.columns, reading.synonyms)
+    likely, told = likely_ids(frame, place, reading.columns, reading.synonyms)
+    return frame, likely, [*rows, *told]
 
 
 def _rated(
