@@ -126,17 +126,18 @@ def ridge_of_few(
     return _of_few(factors[filled.items], through[filled.items], filled.values, target_BL)
 
 
-def similar_lengths(lengths: np.ndarray, dim: int) -> Iterator[np.ndarray]:
+def similar_lengths(
+    lengths: np.ndarray, dim: int, most: int = BATCH_NUMBERS
+) -> Iterator[np.ndarray]:
     """Groups of rows of similar length, none empty, such that rows x longest x `dim` stays within
-    `BATCH_NUMBERS`.
+    `most`.
     """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
     width, start = lengths[order], 0
     while start < len(order):
         # No row is narrower than the first, so no more than these can fit.
-        most = BATCH_NUMBERS // int(width[start] * dim)
-        widths = width[start : start + max(1, most)]
-        fits = int((np.arange(1, len(widths) + 1) * widths * dim <= BATCH_NUMBERS).sum())
+        widths = width[start : start + max(1, most // int(width[start] * dim))]
+        fits = int((np.arange(1, len(widths) + 1) * widths * dim <= most).sum())
         yield order[start : start + max(1, fits)]
         start += max(1, fits)
