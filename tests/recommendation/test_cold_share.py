@@ -99,7 +99,9 @@ def test_without_cold_items_nothing_is_reserved(model: Recommender) -> None:
     assert told[0].item_ids == told[1].item_ids
 
 
-def test_cold_items_stand_by_content_and_by_score_where_nothing_is_known(model: Recommender) -> None:
+def test_cold_items_stand_by_content_and_by_score_where_nothing_is_known(
+    model: Recommender,
+) -> None:
     requests = [looker(0, 1), Request(), looker(3, 2)]
     ranking = score(model, requests)
     ranking.scores[0, model.cold_items[:2]] = -np.inf
