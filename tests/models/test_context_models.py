@@ -13,10 +13,10 @@ from metarec.features.request_context import RequestContext
 from metarec.features.searches import words_of
 from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
-from metarec.models.context import Context, ContextConfig, _chosen
-from metarec.models.context_lifts import Way, by_content_of, lifts_of, ratios_of, tables_of
+from metarec.models.context.lifts import Way, by_content_of, lifts_of, ratios_of, tables_of
+from metarec.models.context.model import Context, ContextConfig, _chosen
 from metarec.models.friends import Friends, FriendsConfig
-from metarec.models.place import Place
+from metarec.models.place.model import Place
 from metarec.models.search import Search, _tf_idf
 
 BERLIN, POTSDAM, MUNICH = (52.52, 13.405), (52.39, 13.06), (48.137, 11.575)

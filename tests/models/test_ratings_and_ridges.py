@@ -15,7 +15,7 @@ from metarec.models.rating.head import RatingHead
 from metarec.models.rating.kernel import RatingConfig, factors_of
 from metarec.models.rating.profile import ProfileEquations, ProfilePrior
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
-from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
+from metarec.models.support_ridge.model import SupportRidge, SupportRidgeConfig
 from world import evidence_of, popular_first
 
 N_ITEMS, USERS = 15, 40

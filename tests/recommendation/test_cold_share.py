@@ -7,9 +7,14 @@ import polars as pl
 import pytest
 
 from metarec.data.dataset import Dataset
-from metarec.recommendation.cold_share import CANDIDATES, KNOWN, cold_scores, reserved
-from metarec.recommendation.score import score
 from metarec.recommendation.slate import Request
+from metarec.recommendation.stages.cold_share import (
+    CANDIDATES,
+    KNOWN,
+    cold_scores,
+    reserved,
+)
+from metarec.recommendation.stages.score import score
 from metarec.recommender import Recommender
 
 TOPICS = ("tent", "stove", "kayak", "drum", "chess", "lamp", "rose", "boot")

@@ -12,8 +12,6 @@ FIRST_SENTINEL = 13_569_465_600.0
 """2400 in seconds since 1970: a date from here on stands for "never", as does one up to 1900."""
 LAST_EARLY_SENTINEL = -2_208_902_400.0
 """2 January 1900."""
-SPREADSHEET_DAYS = (36_526.0, 54_789.0)
-"""2000 to 2050 in days since 30 December 1899, as spreadsheets count."""
 NEVER = (253_370_764_800.0, 253_402_387_200.0)
 """The year 9999 in seconds since 1970."""
 
@@ -118,6 +116,13 @@ def _moments(text: pl.Series, pattern: str) -> pl.Series:
 
 
 def _by_format(text: pl.Series, time_format: str) -> pl.Series:
+    """Seconds since 1970 by a format as Python has it; its `%f` is a part of a second of any
+    length.
+    """
+    time_format = time_format.replace(".%f", "%.f")
+    if "%f" in time_format:
+        lengths = (time_format.replace("%f", f"%{n}f") for n in (3, 6, 9))
+        return max((_by_format(text, one) for one in lengths), key=lambda found: found.count())
     if "%z" in time_format:
         found = text.str.to_datetime(time_format, time_unit="us", strict=False, time_zone="UTC")
         return found.dt.epoch("us").cast(pl.Float64) / 1e6
@@ -199,6 +204,27 @@ def fitting_formats(column: pl.Series) -> list[str]:
     return [f for f in found if not is_short or years[f] == min(years.values())]
 
 
+def with_midnights(column: pl.Series) -> pl.Series:
+    """Days alone beside days with a time of day, as programs write midnight, with that time."""
+    if column.dtype != pl.Utf8:
+        return column
+    bare = holds(column, r"^\s*\d{1,2}[/-]\d{1,2}[/-]\d{2,4}\s*$")
+    if not bare.any() or bare.all():
+        return column
+    others = column.filter(~bare & column.is_not_null())
+    for pattern, midnight in _MIDNIGHTS.items():
+        if holds(others, pattern).all() and len(others):
+            return (column.str.strip_chars() + midnight).zip_with(bare, column)
+    return column
+
+
+_MIDNIGHTS = {
+    r"\d:\d\d:\d\d$": " 00:00:00",
+    r"\d:\d\d$": " 00:00",
+    r"\d:\d\d:\d\d [AaPp][Mm]$": " 12:00:00 AM",
+    r"\d:\d\d [AaPp][Mm]$": " 12:00 AM",
+}
+"""Ends of times of day, and midnight in the same form."""
 _YEAR_OF = {**dict.fromkeys(("%d", "%m"), r"^\d+\D\d+\D(\d+)"), "%y": r"^(\d+)"}
 """Where the year stands, by how a format begins."""
 _ZONES = {"CET": "+01:00", "CEST": "+02:00", "EST": "-05:00", "EDT": "-04:00", "PST": "-08:00"}
@@ -282,11 +308,11 @@ def _iso_seconds(column: pl.Series) -> pl.Series:
     """ISO 8601 dates and times, with or without an offset (without: UTC), as seconds since 1970."""
     text = _plain_dates(column)
     local = text.str.replace(r"[+-]\d\d(:?\d\d)?$", "")
-    local = local.zip_with(holds(text, r"T.*[+-]\d\d(:?\d\d)?$"), text)
+    local = local.zip_with(holds(text, r"\dT.*[+-]\d\d(:?\d\d)?$"), text)
     local = local.zip_with(
         holds(local, r"(^|\D)\d{4}(\D|$)|^\d{8}T"), pl.Series([None], dtype=pl.Utf8)
     )
-    offset = text.str.extract(r"T.*([+-]\d\d(:?\d\d)?)$").str.replace(":", "", literal=True)
+    offset = text.str.extract(r"\dT.*([+-]\d\d(:?\d\d)?)$").str.replace(":", "", literal=True)
     found = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
     for pattern in PATTERNS:
         found = found.fill_null(_moments(local, pattern))

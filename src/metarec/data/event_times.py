@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.dates import SPREADSHEET_DAYS, as_seconds, fitting_formats, written_as_days
+from metarec.data.clocks import clock_of
+from metarec.data.dates import as_seconds, fitting_formats, with_midnights, written_as_days
 from metarec.data.event_rows import Rows
 from metarec.data.parsing import (
     as_numbers,
@@ -33,8 +34,6 @@ MAX_NEVER = 0.5
 UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
 MIN_DAYS = 5
 """Different months and days without a year, at least, by which they are known."""
-SPREADSHEET_EPOCH = 25_569.0
-"""1 January 1970 in such days."""
 
 
 def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.DataFrame:
@@ -42,6 +41,7 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
     given = nothing(events["timestamp"])
     if given.dtype.is_float():
         given = given.fill_nan(None)
+    given = given if time_format else with_midnights(given)
     fitting = [] if time_format else fitting_formats(given)
     if len(fitting) == 1:
         (time_format,) = fitting
@@ -110,7 +110,7 @@ def to_seconds(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.D
     """Seconds reach 1e11 in the year 5138, so a larger number is in a finer unit; decided row by
     row, as sources may be mixed.
     """
-    events = _from_days(rows, events, config)
+    events = _by_its_clock(rows, events, config)
     stamps = events["timestamp"]
     fine = ((stamps >= 1e11) & stamps.is_finite()).fill_null(False)
     if not config.time_units or not fine.any():
@@ -131,19 +131,16 @@ def to_seconds(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.D
     return events.with_columns(seconds.alias("timestamp"))
 
 
-def _from_days(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
-    """Times as spreadsheets count them, in seconds."""
+def _by_its_clock(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    """Times that a clock of another kind counts, in seconds."""
     stamps = events["timestamp"]
-    known = stamps.filter(stamps.is_finite().fill_null(False) & ~rows.bad)
     is_number = as_numbers(nothing(rows.given["timestamp"])).is_not_null().any()
-    if not (config.time_units and len(known) and is_number):
+    clock = clock_of(stamps.filter(~rows.bad)) if config.time_units and is_number else None
+    if clock is None:
         return events
-    if not known.is_between(*SPREADSHEET_DAYS).all():
-        return events
-    why = "times are days as a spreadsheet counts them and were converted to seconds"
+    why = f"times are {clock.words} and were converted to seconds"
     rows.change("time_units", stamps.is_not_null(), "timestamp", why)
-    seconds = (pl.col("timestamp") - SPREADSHEET_EPOCH) * 86_400.0
-    return events.with_columns(seconds.alias("timestamp"))
+    return events.with_columns(clock.seconds(stamps).alias("timestamp"))
 
 
 def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:

@@ -23,7 +23,7 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
         return widened(frame)
     if isinstance(frame, pl.LazyFrame):
         return widened(frame.collect())
-    if type(frame).__module__.split(".")[0] == "pandas":
+    if type(frame).__module__.split(".")[0] == "pandas" and hasattr(frame, "columns"):
         return widened(_of_pandas(frame, what))
     try:
         return widened(pl.DataFrame(frame))
@@ -65,9 +65,11 @@ def _texts(cells: Iterable[Any]) -> list[str | None]:
 
 
 def _of_pandas(frame: Any, what: str) -> pl.DataFrame:
-    """A pandas frame; periods, and columns of objects that are neither text nor numbers (keys),
-    become text.
+    """A pandas frame, with what its index is called as columns; periods, and columns of objects
+    that are neither text nor numbers (keys), become text.
     """
+    keys = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    frame = frame.reset_index(level=keys) if keys else frame
     twice = frame.columns[frame.columns.duplicated()].tolist()
     if twice:
         raise BadInput(f"{what}: two columns are called {twice[0]!r}; rename one or leave it out")

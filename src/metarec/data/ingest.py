@@ -27,20 +27,21 @@ from metarec.data.findings import Finding, merged
 from metarec.data.report import DataReport, report_of
 from metarec.data.rules import rating_scale
 from metarec.data.schema import BadInput, Interactions
-from metarec.data.sources.cells import flat
-from metarec.data.sources.containers import laid_out
-from metarec.data.sources.delimited import sunk_as_it_should_be
-from metarec.data.sources.encoding import as_utf8
-from metarec.data.sources.envelopes import opened
-from metarec.data.sources.files import read_table
-from metarec.data.sources.flat import LOOKED_AT
-from metarec.data.sources.folder import Reading, read_sides
-from metarec.data.sources.grades import with_grades
-from metarec.data.sources.likely import likely_ids
-from metarec.data.sources.parts import Joined
-from metarec.data.sources.roles import Files, files_of
-from metarec.data.sources.shown import of_impressions
-from metarec.data.sources.suffixes import PARQUET_SUFFIXES, suffix_of
+from metarec.data.sources.canonical_tables import Reading
+from metarec.data.sources.columns.id_columns import likely_ids
+from metarec.data.sources.columns.item_and_user_columns import LOOKED_AT
+from metarec.data.sources.files.containers import laid_out
+from metarec.data.sources.files.file_roles import Files, files_of
+from metarec.data.sources.files.joined_files import Joined
+from metarec.data.sources.files.single_file import read_table
+from metarec.data.sources.files.suffixes import PARQUET_SUFFIXES, suffix_of
+from metarec.data.sources.layouts.data_folder import read_sides
+from metarec.data.sources.rows.impressions import of_impressions
+from metarec.data.sources.rows.log_envelopes import opened
+from metarec.data.sources.text.delimited import sunk_as_it_should_be
+from metarec.data.sources.text.encoding import as_utf8
+from metarec.data.sources.values.cell_types import flat
+from metarec.data.sources.values.rating_columns import with_grades
 from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
 from metarec.data.validity import valid_events

@@ -107,15 +107,18 @@ def _one_of_slashes(rows: Rows, ids: pl.Series, column: str) -> pl.Series:
 
 
 def _note_alike(rows: Rows, ids: pl.Series, column: str) -> None:
-    """Say that ids differ only in case or width, as addresses do that were typed."""
+    """Say that ids look like others, as addresses do that were typed and numbers that were padded:
+    they differ in case, width, how accents are composed, or zeros before a number.
+    """
     each = pl.DataFrame({"id": ids.drop_nulls().unique().sort()})
-    plain = in_our_digits(each["id"].str.to_lowercase()).alias("plain")
+    plain = in_our_digits(each["id"].str.normalize("NFC").str.to_lowercase())
+    plain = plain.str.replace(r"^0+(\d+)$", "$1").alias("plain")
     alike = each.with_columns(plain).filter(pl.col("plain").is_duplicated()).sort("plain", "id")
     if count := alike.height - alike["plain"].n_unique():
         why = (
-            f"{count:,} of {each.height:,} ids in {column} differ from another only in case or "
-            f"width ({alike['id'][0]!r}, {alike['id'][1]!r}) and are kept apart; write them alike "
-            f"if they are one"
+            f"{count:,} of {each.height:,} ids in {column} differ from another only in case, "
+            f"width, accents or zeros before a number ({alike['id'][0]!r}, {alike['id'][1]!r}) "
+            f"and are kept apart; write them alike if they are one"
         )
         rows.note("alike_ids", why)
 

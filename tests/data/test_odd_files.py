@@ -1,0 +1,164 @@
+"""Files as people export them, each with what a careful person would read in it: lists of objects,
+mixed encodings, quotes after blanks, times and numbers in rare forms, ids that look alike.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from metarec.data.cleaning import read_clean
+from metarec.data.dataset import Dataset
+from metarec.data.dates import as_seconds
+from metarec.data.errors import BadInput
+
+pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
+
+USERS = [f"u{n}" for n in range(8)]
+ITEMS = [f"i{n % 4}" for n in range(8)]
+
+
+def folder_of(folder: Path, **files: str | bytes) -> Path:
+    """A folder with events and further files."""
+    events = "user_id,item_id\n" + "".join(f"{u},{i}\n" for u, i in zip(USERS, ITEMS, strict=True))
+    for name, content in {"interactions_csv": events, **files}.items():
+        path = folder / name.replace("_", ".")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def told(path: Path) -> tuple[Dataset, str]:
+    """What is read, and all that is said of it."""
+    data, report = read_clean(path)
+    return data, "\n".join(finding.line() for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [[{"id": 1, "name": "Action"}, {"id": 2, "name": "Drama"}], [{"id": 2, "name": "Drama"}]],
+        [[["Action", "Drama"]], [["Drama"]]],
+        [[["Action"], ["Drama"]], [["Drama"]]],
+        ["['Action', \"Drama\"]", "['Drama']"],
+        ["[['Action', 'Drama']]", "[['Drama']]"],
+        ["|Action||Drama|", "|Drama|"],
+        ['["Action", "Drama"]', "Drama"],
+    ],
+)
+def test_tags_in_lists_of_any_depth_are_tags(tmp_path: Path, cells: Sequence[object]) -> None:
+    rows = [{"item_id": f"i{n}", "categories": cells[n % 2]} for n in range(4)]
+    data, _ = told(folder_of(tmp_path, items_jsonl="\n".join(map(json.dumps, rows))))
+    found = data.items.frame["categories"].to_list()
+    tags = [cell.split("|") if isinstance(cell, str) else list(cell) for cell in found]
+    assert tags == [["Action", "Drama"], ["Drama"]] * 2
+
+
+@pytest.mark.parametrize("ids", [("José", "Jose\u0301"), ("007", "7"), ("Anna", "anna")])
+def test_ids_that_look_alike_are_kept_apart_and_told(tmp_path: Path, ids: tuple[str, str]) -> None:
+    rows = "".join(f"{ids[n % 2]},i{n}\n" for n in range(6))
+    data, said = told(folder_of(tmp_path, interactions_csv="user_id,item_id\n" + rows))
+    assert set(data.interactions.frame["user_id"]) == set(ids)
+    assert "alike_ids" in said
+    assert repr(min(ids)) in said
+
+
+def test_padded_ids_alone_are_no_look_alikes(tmp_path: Path) -> None:
+    rows = "".join(f"00{n % 3},i{n}\n" for n in range(6))
+    assert (
+        "alike_ids" not in told(folder_of(tmp_path, interactions_csv=f"user_id,item_id\n{rows}"))[1]
+    )
+
+
+def test_lines_of_another_encoding_are_read_by_themselves(tmp_path: Path) -> None:
+    lines = [f"{u},{i}\n" for i in ITEMS for u in ("José", "Zoë", "Müller")]
+    for mark in (b"", b"\xef\xbb\xbf"):
+        parts = ("".join(lines[:5]).encode(), "".join(lines[5:]).encode("cp1252"))
+        content = mark + b"user_id,item_id\n" + b"".join(parts)
+        data, said = told(folder_of(tmp_path, interactions_csv=content))
+        assert set(data.interactions.frame["user_id"]) == {"José", "Zoë", "Müller"}
+        assert "19 of its lines, which were read as cp1252 (e.g. line 7)" in said
+
+
+def test_pairs_of_bytes_that_are_utf8_by_chance_are_no_other_encoding(tmp_path: Path) -> None:
+    users = "".join(f"{u},{'男女'[n % 2]}\n" for n, u in enumerate(USERS))
+    users_csv = ("user_id,性别\n" + users).encode("gb18030")
+    data, said = told(folder_of(tmp_path, users_csv=users_csv))
+    assert set(data.users.frame.to_series(1)) == {"男", "女"}
+    assert "users.csv was read as gb18030" in said
+
+
+def test_a_file_that_is_not_in_the_encoding_named_is_refused(tmp_path: Path) -> None:
+    content = "user_id,item_id\nJosé,1\nZoë,2\n".encode("cp1252")
+    folder_of(tmp_path, ev_csv=content)
+    for name in ("utf-8", "UTF8"):
+        toml = f'[[sources]]\ninteractions = "ev.csv"\nencoding = "{name}"\n'
+        (tmp_path / "metarec.toml").write_text(toml)
+        with pytest.raises(BadInput, match=r"ev.csv is not written in utf-8 \(byte 19\)"):
+            told(tmp_path)
+
+
+DAY = datetime(2024, 10, 5, 8, 15, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("unit", "zero", "words"),
+    [
+        (86_400.0, 2_440_587.5, "Julian days"),
+        (1e-7, 621_355_968e9, "ticks of .NET"),
+        (1e-7, 116_444_736e9, "ticks of Windows"),
+        (1e-6, 11_644_473_600e6, "microseconds since 1601"),
+    ],
+)
+def test_other_clocks_are_converted_and_told(
+    tmp_path: Path, unit: float, zero: float, words: str
+) -> None:
+    clock = [DAY.timestamp() + 3_600.0 * n for n in range(8)]
+    stamps = [f"{zero + t / unit:.6f}".rstrip("0").rstrip(".") for t in clock]
+    data, said = told(folder_of(tmp_path, interactions_csv=timed(stamps)))
+    found = sorted(data.interactions.frame["timestamp"])
+    assert found == pytest.approx(clock, abs=1.0)
+    assert words in said
+
+
+def timed(stamps: Sequence[str]) -> str:
+    rows = zip(USERS, ITEMS, stamps, strict=True)
+    return "user_id,item_id,timestamp\n" + "".join(f"{u},{i},{t}\n" for u, i, t in rows)
+
+
+@pytest.mark.parametrize(
+    ("form", "midnight"),
+    [
+        ("%m/%d/%Y %I:%M:%S %p", "10/13/2024"),
+        ("%d/%m/%Y %H:%M", "13/10/2024"),
+        ("%d-%m-%y %H:%M:%S", "13-10-24"),
+    ],
+)
+def test_days_alone_beside_times_are_midnights(tmp_path: Path, form: str, midnight: str) -> None:
+    stamps = [(DAY + timedelta(days=n)).strftime(form) for n in range(7)]
+    data, _ = told(folder_of(tmp_path, interactions_csv=timed([*stamps, midnight])))
+    found = data.interactions.frame.sort("timestamp")["timestamp"]
+    assert found[-1] == datetime(2024, 10, 13, tzinfo=UTC).timestamp()
+    assert found[0] == pytest.approx(DAY.timestamp(), abs=31)
+
+
+def test_the_months_of_a_short_name_are_no_offsets_from_utc(tmp_path: Path) -> None:
+    stamps = [f"0{n}-{month}-20" for n in range(1, 5) for month in ("OCT", "NOV")]
+    data, said = told(folder_of(tmp_path, interactions_csv=timed(stamps)))
+    assert len(data.interactions) == 8
+    assert "unreadable_rows" not in said
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [("%Y-%m-%d %H:%M:%S.%f", "2024-10-05 08:15:30.5"), ("%H%M%S%f %d%m%Y", "081530500 05102024")],
+)
+def test_parts_of_a_second_in_a_time_format_are_as_python_has_them(form: str, written: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert as_seconds(pl.Series([written]), form).to_list() == [DAY.timestamp() + 0.5]
