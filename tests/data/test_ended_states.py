@@ -38,6 +38,8 @@ def acts_of(folder: Path, names: str, *said: str) -> tuple[dict[int, int], list[
         ("Kunde,Artikel,Bestellstatus", "Versandt|Offen", "Vom Kunden storniert|Retourniert"),
         ("client,produit,statut", "expédiée|en préparation", "annulée par le client|remboursée"),
         ("cliente,producto,estado", "entregado|en camino", "cancelado|devuelta"),
+        ("cliente,produto,situação", "Compareceu|Agendado", "Faltou|Cancelado pela clínica"),
+        ("会員,商品,ステータス", "来店済み|予約変更", "キャンセル|無断キャンセル"),
     ],
 )
 def test_states_in_several_languages(tmp_path: Path, names: str, done: str, refused: str) -> None:
@@ -46,6 +48,27 @@ def test_states_in_several_languages(tmp_path: Path, names: str, done: str, refu
     cells = [said[(n // 5 + n // 3) % len(said)] for n in range(35)]
     assert signs[-1] == sum(cell in refused.split("|") for cell in cells)
     assert signs[1] == 35 - signs[-1]
+
+
+@pytest.mark.parametrize(
+    ("names", "done", "exchanged", "refunded_in_part"),
+    [
+        ("user,item,status", "delivered", "exchanged", "partially refunded"),
+        ("user,item,status", "delivered", "Exchanged for another size", "partial refund"),
+        ("Kunde,Artikel,Status", "Geliefert", "Umgetauscht", "Teilweise erstattet"),
+        ("client,produit,statut", "Livrée", "Échangée", "Partiellement remboursée"),
+        ("cliente,producto,estado", "Entregado", "Cambiado", "Reembolso parcial"),
+        ("用户,商品,订单状态", "已完成", "已换货", "部分退款"),
+        ("会員,商品,注文状況", "配達済み", "交換", "一部返金"),
+    ],
+)
+def test_what_was_exchanged_says_nothing_and_what_came_back_in_part_was_kept(
+    tmp_path: Path, names: str, done: str, exchanged: str, refunded_in_part: str
+) -> None:
+    said = (done, exchanged, refunded_in_part)
+    signs, _ = acts_of(tmp_path, names, *said)
+    cells = [said[(n // 5 + n // 3) % len(said)] for n in range(35)]
+    assert signs == {0: cells.count(exchanged), 1: 35 - cells.count(exchanged)}
 
 
 def test_a_refusal_that_is_asked_for_or_not_given_is_none(tmp_path: Path) -> None:

@@ -5,23 +5,31 @@ mixed encodings, quotes after blanks, times and numbers in rare forms, ids that 
 from __future__ import annotations
 
 import json
+import sqlite3
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import polars as pl
 import pytest
 
+import metarec
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import as_numbers
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
-from metarec.data.dates import as_seconds
 from metarec.data.errors import BadInput
+from metarec.data.frames import as_polars
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
 USERS = [f"u{n}" for n in range(8)]
 ITEMS = [f"i{n % 4}" for n in range(8)]
+MIXED = [b"u1", "u1", None, b"\x07\xff"]
 
 
 def folder_of(folder: Path, **files: str | bytes) -> Path:
@@ -162,3 +170,75 @@ def test_parts_of_a_second_in_a_time_format_are_as_python_has_them(form: str, wr
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert as_seconds(pl.Series([written]), form).to_list() == [DAY.timestamp() + 0.5]
+
+
+@pytest.mark.parametrize(
+    ("word", "is_gap"), [(".", True), ("prefer not to say", True), ("3 or 4", False)]
+)
+def test_words_among_numbers_are_gaps_and_told(tmp_path: Path, word: str, is_gap: bool) -> None:
+    ages = [21, 22, 23, 24, 25, 26, 27, word]
+    users_csv = "user_id,age\n" + "".join(f"{u},{a}\n" for u, a in zip(USERS, ages, strict=True))
+    data, said = told(folder_of(tmp_path, users_csv=users_csv))
+    assert data.users.frame["age"].dtype == (pl.Int64 if is_gap else pl.Utf8)
+    assert ("mixed_columns" in said) == (word != ".")
+
+
+def test_ticked_boxes_are_yes_and_blank_ones_no(tmp_path: Path) -> None:
+    users_csv = "user_id,member\n" + "".join(f"{u},{'x' * (n % 2)}\n" for n, u in enumerate(USERS))
+    data, said = told(folder_of(tmp_path, users_csv=users_csv))
+    assert data.users.frame["member"].to_list() == [False, True] * 4
+    assert "member says 'x' or nothing: read as yes and no" in said
+
+
+def test_dots_between_thousands_of_whole_numbers_are_no_decimals(tmp_path: Path) -> None:
+    assert as_numbers(pl.Series(["21.270", "900", "5.123"])).to_list() == [21270, 900, 5123]
+    for cells in (["21.27", "900"], ["0.270", "900"], ["21.270", "9000"], ["21.271", "900"]):
+        assert as_numbers(pl.Series(cells)).to_list() == [float(cell) for cell in cells]
+    rows = "".join(
+        f"{u},{i},listen,{n}\n" for u, i, n in zip(USERS, ITEMS, ["1.230", "7"] * 4, strict=True)
+    )
+    data, said = told(folder_of(tmp_path, interactions_csv="user_id,item_id,kind,value\n" + rows))
+    assert set(data.interactions.frame["value"]) == {1230, 7}
+    assert "values such as '1.230' were read as 1230" in said
+
+
+def test_quoted_cells_behind_blanks_are_quoted(tmp_path: Path) -> None:
+    items_csv = "item_id, title, tags\n" + "".join(f'"i{n}", "T {n}", "a"\n' for n in range(4))
+    data, _ = told(folder_of(tmp_path, items_csv=items_csv))
+    assert sorted(data.items.frame["title"]) == [f"T {n}" for n in range(4)]
+
+
+def test_events_on_items_whose_row_could_not_be_read_are_kept(tmp_path: Path) -> None:
+    titles = ["T"] * 39 + ["Crouching Tiger, Hidden Dragon"]
+    items_csv = "item_id,title\n" + "".join(f"i{n},{t}\n" for n, t in enumerate(titles))
+    rows = "".join(f"u{n % 7},i{n % 40}\n" for n in range(280))
+    folder_of(tmp_path, items_csv=items_csv, interactions_csv="user_id,item_id\n" + rows)
+    data, said = told(tmp_path)
+    assert len(data.interactions) == 280
+    assert "unknown_items: changed 1 row" in said and "item 'i39'" in said
+
+
+def test_a_few_zeros_among_ratings_of_1_to_5_are_told(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 7},i{n},{n % 5 + 1 if n % 20 else 0}\n" for n in range(100))
+    ratings = "user_id,item_id,rating\n" + rows
+    assert "implicit_values = [0]" in told(folder_of(tmp_path, interactions_csv=ratings))[1]
+    toml = "[cleaning]\nvalue_scale = [0, 5]\n[[sources]]\ninteractions = 'interactions.csv'\n"
+    (tmp_path / "metarec.toml").write_text(toml)
+    assert "zero_ratings" not in told(tmp_path)[1]
+
+
+@pytest.mark.parametrize(
+    "frame", [pd.DataFrame({"a": MIXED}), pl.DataFrame({"a": pl.Series(MIXED, dtype=pl.Object)})]
+)
+def test_keys_of_bytes_beside_text_are_one(frame: Any) -> None:
+    assert as_polars(frame, "items")["a"].to_list() == ["u1", "u1", None, "07ff"]
+
+
+def test_keys_of_bytes_beside_text_of_a_database_are_one(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "s.db")) as base, base:
+        base.execute("create table interactions(user_id, item_id)")
+        rows = [(u.encode() if n % 2 else u, "i") for n, u in enumerate(["a", "a", "b", "b"])]
+        base.executemany("insert into interactions values (?, ?)", rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert set(metarec.read(tmp_path / "s.db").interactions.frame["user_id"]) == {"a", "b"}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from data.exports import one_file, titles
-from metarec.data.columns import key_of
 from metarec.data.dataset import Dataset
+from metarec.data.names.column_matching import key_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 

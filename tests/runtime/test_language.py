@@ -39,8 +39,8 @@ SPOKEN = """
     explanation/field_facts explanation/reasons explanation/words
     app/service/security/authentication app/service/security/browser_security
     app/service/conversion/explanations
-    data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables
-    data/validity data/event_rows data/event_times
+    data/cleaning/bots data/cleaning/clean data/merged_users data/places data/policies
+    data/cleaning/rules data/tables data/events/validity data/events/rows data/events/times
     data/sources/text/delimited data/sources/text/encoding data/sources/values/cell_types
     data/sources/files/single_file data/sources/canonical_tables data/sources/columns/id_joins
     data/sources/rows/id_lists data/sources/values/missing_codes data/sources/values/time_columns

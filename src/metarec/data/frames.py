@@ -56,12 +56,23 @@ def _texts(cells: Iterable[Any]) -> list[str | None]:
     """
     known = [None if c is None or c != c else c for c in cells]
     if not all(isinstance(cell, bytes | None) for cell in known):
-        return [None if cell is None else str(cell) for cell in known]
+        return [
+            None if c is None else key_text(c) if isinstance(c, bytes) else str(c) for c in known
+        ]
     try:
         return [None if cell is None else cell.decode() for cell in known]
     except UnicodeDecodeError:
         is_key = max(len(cell or b"") for cell in known) <= LONGEST_KEY
         return [cell.hex() if cell and is_key else None for cell in known]
+
+
+def key_text(key: bytes) -> str:
+    """Bytes that stand beside text, as the text that they are, else in hexadecimal digits."""
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return key.hex()
+    return text if text.isprintable() else key.hex()
 
 
 def _of_pandas(frame: Any, what: str) -> pl.DataFrame:

@@ -17,15 +17,17 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.cleaning import apply_rules
+from metarec.data.cleaning.clean import apply_rules
+from metarec.data.cleaning.report import DataReport, report_of
+from metarec.data.cleaning.rules import rating_scale
+from metarec.data.cleaning.statistics import Tally, facts, tally
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import key_of, renamed
 from metarec.data.dataset import Dataset
 from metarec.data.download import Progress
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
+from metarec.data.events.validity import valid_events
 from metarec.data.findings import Finding, merged
-from metarec.data.report import DataReport, report_of
-from metarec.data.rules import rating_scale
+from metarec.data.names.column_matching import key_of, renamed
 from metarec.data.schema import BadInput, Interactions
 from metarec.data.sources.canonical_tables import Reading
 from metarec.data.sources.columns.id_columns import likely_ids
@@ -42,9 +44,7 @@ from metarec.data.sources.text.delimited import sunk_as_it_should_be
 from metarec.data.sources.text.encoding import as_utf8
 from metarec.data.sources.values.cell_types import flat
 from metarec.data.sources.values.rating_columns import with_grades
-from metarec.data.statistics import Tally, facts, tally
 from metarec.data.tables import Tables
-from metarec.data.validity import valid_events
 
 HASH_SEED = 20_250_101
 

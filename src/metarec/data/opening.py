@@ -7,10 +7,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from metarec.data.arguments import check_type
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import NO_DOMAIN, pack_kinds
 from metarec.data.domains import domain as pack_of
+from metarec.data.findings import Finding
+from metarec.data.frames import id_order
 from metarec.data.merged_users import with_merged_users
 from metarec.data.schema import BadInput
 from metarec.data.sources.canonical_tables import Reading
@@ -48,11 +52,36 @@ def open_tables(
         rules=rules or CleaningConfig(), synonyms=pack.synonyms, kinds=pack_kinds(pack)
     )
     tables = read_source(source, rules, reading, domain)
-    tables = with_merged_users(tables)
+    tables = _with_unread_items(with_merged_users(tables))
     named = tables.policy if domain is None else tables.policy or pack.policy
     loose = loose_tables(tables.interactions, tables.items, tables.users)
     found = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]
     return replace(tables, policy=named, findings=found)
+
+
+def _with_unread_items(tables: Tables) -> Tables:
+    """Where rows of the item table could not be read, items of the events that it does not list are
+    added, if they are so few that those rows may be theirs.
+    """
+    lost = [f for f in tables.findings if f.rule == "unreadable_rows" and f.table == "items"]
+    if tables.items is None or not lost:
+        return tables
+    missing = tables.interactions.select("item_id").unique().sort(id_order("item_id"))
+    missing = missing.join(
+        tables.items.select("item_id"), on="item_id", how="anti", maintain_order="left"
+    )
+    if not 0 < missing.height <= sum(finding.rows for finding in lost):
+        return tables
+    found = Finding(
+        rule="unknown_items",
+        rows=missing.height,
+        action="changed",
+        why="items of events that rows may list which could not be read have no content",
+        examples=[f"item {item!r}" for item in missing["item_id"].head(3)],
+        table="items",
+    )
+    items = pl.concat([tables.items, missing], how="diagonal")
+    return replace(tables, items=items, findings=[*tables.findings, found])
 
 
 def read_source(

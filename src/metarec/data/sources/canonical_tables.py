@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from metarec.data.cells.parsing import id_text
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import rename, renamed, spoken
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
+from metarec.data.events.validity import refuse_if_unreadable, valid_events
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
-from metarec.data.languages import names_in
-from metarec.data.parsing import id_text
+from metarec.data.names.column_matching import rename, renamed, spoken
+from metarec.data.names.languages import names_in
 from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
 from metarec.data.sources.acts.kind_columns import with_kind
@@ -40,7 +41,6 @@ from metarec.data.sources.values.rating_columns import with_grades
 from metarec.data.sources.values.time_columns import with_moment
 from metarec.data.sources.values.unrated_zeros import without_zeros
 from metarec.data.tables import Tables, side_findings
-from metarec.data.validity import refuse_if_unreadable, valid_events
 
 
 @dataclass(frozen=True, kw_only=True)

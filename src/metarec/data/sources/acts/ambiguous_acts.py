@@ -9,15 +9,18 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from metarec.data.column_names import plain
+from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import as_numbers, nothing
+from metarec.data.names.column_names import plain
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
 BESIDE: dict[str, tuple[frozenset[str], frozenset[str], str]] = {
     "impression": (
-        frozenset("deliver delivered sent send emailsent notificationsent".split()),
+        frozenset(
+            "deliver delivered sent send emailsent notificationsent processed deferred bounce "
+            "bounced".split()
+        ),
         frozenset("open click unsubscribe tap".split()),
         "were shown",
     ),

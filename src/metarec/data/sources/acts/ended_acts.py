@@ -1,6 +1,6 @@
-"""Acts that were taken back or came to their end: by a date of it (`removed_at`), by a no
-(`active`), what was borrowed, by its return, and columns of yes and no that say a state which
-ends: `enrolled` is 1 in May and 0 in June.
+"""Acts that were taken back or came to their end: by a date of it (`removed_at`), by a yes
+(`removed`) or a no (`active`), what was borrowed, by its return, and columns of yes and no that say
+a state which ends: `enrolled` is 1 in May and 0 in June.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL
-from metarec.data.dates import as_seconds
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import as_numbers, as_truth, nothing
 from metarec.data.findings import Finding
-from metarec.data.kind_names import words_of
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import as_numbers, as_truth, nothing
+from metarec.data.names.column_names import CANONICAL, plain
+from metarec.data.names.kind_names import words_of
+from metarec.data.names.languages import act_of
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.time_columns import is_dated
 
@@ -25,6 +26,13 @@ _GOES_ON = re.compile(
     r"^(is|still|currently)?_?(active|enrolled|subscribed|current)$", re.IGNORECASE
 )
 """Columns of yes and no that say whether what an act began goes on."""
+_ASKING = frozenset("is was has 是否".split())
+"""Words before what a column of yes and no asks."""
+_AWAY = frozenset(
+    "remove delete trash unfollow unenrol unenroll unmatch deactivate quit dropout "
+    "删除 移除 取关 取消关注".split()
+)
+"""Kinds by which a column of yes and no is called where it says that an act was taken back."""
 _LENT = frozenset("borrow loan lend lent rent hire renew 借阅 租".split())
 """Kinds of what is given back, and of what is done with such alone."""
 _OF_LIBRARIES = frozenset("renew hold borrow loan".split())
@@ -76,6 +84,9 @@ def _end(frame: pl.DataFrame, column: str, kinds: Kinds) -> tuple[str, pl.Series
         truth = _truth(frame[column])
         return None if truth is None else ("withdraw", ~truth.fill_null(True))
     words = words_of(column)
+    kind = _taken_back(words, kinds)
+    if kind is not None and (truth := _truth(frame[column])) is not None:
+        return kind, truth.fill_null(False)
     dated = [words[:-1]] * (words[-1:] != [] and words[-1] in _WHEN)
     dated += [words[1:]] * (words[:1] == ["date"])
     kind = next((kinds.key(n) for n in ("_".join(w) for w in dated if w) if kinds.known(n)), None)
@@ -83,6 +94,13 @@ def _end(frame: pl.DataFrame, column: str, kinds: Kinds) -> tuple[str, pl.Series
         return None
     stated = nothing(frame[column].cast(pl.Utf8, strict=False)).is_not_null()
     return (kind, stated) if not stated.all() and is_dated(frame[column]) else None
+
+
+def _taken_back(words: Sequence[str], kinds: Kinds) -> str | None:
+    """The kind of acts that a yes in a column of such a name takes back: `is_deleted`."""
+    name = "_".join(words[1:] if words[:1] and words[0] in _ASKING else words)
+    kind = act_of().get(plain(name)) or kinds.key(name)
+    return kind if kind in _AWAY or (kinds.known(kind) and kinds.of(kind).sign == "undo") else None
 
 
 def _truth(column: pl.Series) -> pl.Series | None:
@@ -139,7 +157,8 @@ def with_ends(
         after = rows.filter("was")
         ended = after.filter(~pl.col("said"))["index"]
         is_state = sum(begun) >= MIN_BEGUN * len(begun)
-        if not len(ended) or not is_state or len(ended) > (1 - MIN_HELD) * after.height:
+        holds = len(ended) <= (1 - MIN_HELD) * after.height or _are_changes(rows, pairs)
+        if not len(ended) or not is_state or not holds:
             continue
         is_end = pl.Series(range(frame.height)).is_in(ended.implode())
         kind = pl.Series("kind", [end]).zip_with(is_end, kind)
@@ -149,6 +168,14 @@ def with_ends(
         )
         found.append(Finding(rule="kinds", rows=len(ended), action="noted", why=why))
     return kind, found
+
+
+def _are_changes(rows: pl.DataFrame, pairs: pl.DataFrame) -> bool:
+    """Whether rows are the changes of a state alone: each user and item begins with a yes, and yes
+    and no take turns, as nothing does that says what came of what was shown.
+    """
+    turns = rows.filter(pl.col("was").is_not_null())
+    return bool(pairs["said"].all()) and bool((turns["was"] != turns["said"]).all())
 
 
 def _times(frame: pl.DataFrame) -> pl.Series | None:

@@ -9,13 +9,13 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL, plain
-from metarec.data.columns import is_amount
+from metarec.data.cells.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing
 from metarec.data.findings import Finding
-from metarec.data.kind_names import forms, plain_kind
 from metarec.data.kinds import Kinds
-from metarec.data.languages import act_of
-from metarec.data.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing
+from metarec.data.names.column_matching import is_amount
+from metarec.data.names.column_names import CANONICAL, plain
+from metarec.data.names.kind_names import forms, plain_kind
+from metarec.data.names.languages import act_of
 from metarec.data.sources.acts.ambiguous_acts import beside_others, codes_of_acts
 from metarec.data.sources.acts.ended_acts import with_ended, with_ends
 from metarec.data.sources.acts.outcomes import doubtful, outcomes_of, with_outcomes
@@ -29,15 +29,16 @@ FLAGS = frozenset(
     "addtocart bookmark skip upvote downvote complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
     "评论 收藏 加购 跳过 完成 接受 接单 recommend "
-    "notinterested seeless negativefeedback thumbsdown report mute "
+    "notinterested seeless negativefeedback thumbsdown report mute hate "
     "不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑 负反馈 讨厌 不想看".split()
 )
 """Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
 the item or the moment.
 """
 DONE = frozenset(
-    "apply attend begin_checkout bid book borrow check_in checkout contact convert cook donate "
-    "download eat enrol enroll finish hire install join listen open order participate play read "
+    "apply attend begin_checkout bid book borrow certify check_in checkout contact convert cook "
+    "donate download eat enrol enroll finish hire install join listen open order participate play "
+    "read "
     "register rent reserve save signup start stream submit subscribe view visit visited watch "
     "报名 参加 订阅 预订 预定 参与 注册 申请 签到 到店 到访 "
     "下载 浏览 查看 观看 阅读 试用 安装".split()
@@ -283,7 +284,8 @@ def _flags(
         for start in ("is", "has", "did", "was", "是否"):
             name = name.removeprefix(start) if not kinds.known(name) else name
         key = called.get(plain(column)) or called.get(name) or kinds.key(name)
-        asked = {*wanted, *done} if _DONE.search(column.strip(" ?？")) else wanted
+        is_done = _DONE.search(column.strip(" ?？")) or plain(column) in called
+        asked = {*wanted, *done} if is_done else wanted
         key = next((k for k in (key, *forms(key)) if k in asked), key)
         if key not in asked or (key not in wanted and is_of_one(frame, column)):
             continue
@@ -304,6 +306,8 @@ def _truth(column: pl.Series) -> pl.Series | None:
     if marks.null_count() and len(words) == 1:  # a yes alone, beside blanks
         if words[0] in MARKS or plain(words[0]) == plain(column.name):
             return marks.is_not_null()
+    if words and words[0] in YES_NO and (marks == words[0]).all():  # a yes in every row
+        return marks.is_not_null()
     if column.dtype == pl.Utf8 and (said := as_truth(column)) is not None:
         return said
     numbers = as_numbers(column)

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL, plain
+from metarec.data.cells.parsing import nothing
 from metarec.data.findings import Finding
-from metarec.data.kind_names import words_of
 from metarec.data.kinds import Kinds
-from metarec.data.languages import act_of, done_states
-from metarec.data.parsing import nothing
+from metarec.data.names.column_names import CANONICAL, plain
+from metarec.data.names.kind_names import words_of
+from metarec.data.names.languages import act_of, done_states
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
 NAMES = re.compile(
@@ -33,6 +33,7 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
     **dict.fromkeys("noresponse noanswer unanswered ignored notenrolled".split(), "fail"),
     **dict.fromkeys("enteredinerror notdone lost undelivered undeliverable".split(), "fail"),
+    **dict.fromkeys("leftbeforeseated leftwithoutbeingseen lwbs".split(), "fail"),
     "rto": "return",
     **dict.fromkeys("notattending notgoing".split(), "decline"),
     **dict.fromkeys("dna didnotattend".split(), "no_show"),
@@ -47,6 +48,8 @@ _REFUSALS = {
     **dict.fromkeys("refunded refund chargeback".split(), "refund"),
     **dict.fromkeys("rejected reject refused declined decline".split(), "reject"),
     **dict.fromkeys("withdrawn withdrew".split(), "withdraw"),
+    "exchanged": "exchanged",
+    "noshow": "no_show",
 }
 """Kinds of states of several words, by one of them: `cancelled_by_guest`."""
 _DONE = frozenset("seen served shown".split())
@@ -57,6 +60,7 @@ IN_CHINESE = {
     **dict.fromkeys("取消 关闭 關閉 作废 撤销 キャンセル 取り消し 取消し 취소".split(), "cancel"),
     **dict.fromkeys("退货 退貨 返品 반품".split(), "return"),
     **dict.fromkeys("退款 返金 환불".split(), "refund"),
+    **dict.fromkeys("换货 換貨 交換 교환".split(), "exchanged"),
     **dict.fromkeys("拒绝 拒收 拒否 却下 거절".split(), "reject"),
     **dict.fromkeys("失败 失敗 过期 期限切れ 실패".split(), "fail"),
 }
@@ -66,6 +70,11 @@ _UNSURE = re.compile(
     "|(售后|退款|退货).*(取消|关闭|撤销)|(取消|撤销|关闭)(售后|退款|退货)"
 )
 """What makes another state of it: a refund that is asked for, an order that may be cancelled."""
+_IN_PART = re.compile(
+    "^(part|partial|partially|partly)(ly)?(refund|return|cancel)|(refund|return)ed?part"
+    "|teil(weise|er|re)|partiel|parcial|parzial|部分|一部|일부"
+)
+"""States of what came back in part, and was kept else, as `plain` has them."""
 _CONTRARY = frozenset(
     "not no never non without before pending requested partially nicht kein ohne angefragt "
     "beantragt teilweise pas sans demandé demandée partiellement sin solicitado solicitada "
@@ -91,8 +100,9 @@ def outcomes_of(
             continue
         states = _states(frame[column])
         refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
-        is_mixed = 0 < len(refused) < len(states) and bool(kinds.unknown(states))
-        others = [s for s in states if s not in refused]
+        kept = [s for s in states if _IN_PART.search(plain(s))]
+        is_mixed = 0 < len(refused) < len(states) and bool(kept or kinds.unknown(states))
+        others = [s for s in states if s not in refused and s not in kept]
         if "kind" not in frame.columns and not kinds.unknown(others):  # it says what was done
             refused |= {s: kinds.key(s) for s in others if kinds.key(s) not in _DONE}
         if is_mixed and not is_of_one(frame, column):
@@ -157,6 +167,8 @@ def _refusal(state: str, kinds: Kinds) -> str | None:
     """The kind of a state that says no, or that nothing came of it; None of any other."""
     if (said := IN_OTHER_WORDS.get(plain(state))) is not None:
         return said
+    if _IN_PART.search(plain(state)):
+        return None
     if kinds.known(state):
         if kinds.key(state) in _DONE:
             return None
@@ -198,6 +210,6 @@ def doubtful(
     return findings
 
 
-def _listed(names: Iterable[str], most: int = 4) -> str:
+def _listed(names: Iterable[str], most: int = 8) -> str:
     given = list(names)
     return ", ".join(map(repr, given[:most])) + (", ..." if len(given) > most else "")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from metarec.data.cells.parsing import nothing
 from metarec.data.findings import Finding
-from metarec.data.kind_names import words_of
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import nothing
+from metarec.data.names.kind_names import words_of
 from metarec.data.sources.values.time_columns import is_dated
 
 _WHEN = frozenset("at on date time datetime timestamp ts".split())

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from metarec.data.column_names import plain
+from metarec.data.cells.parsing import NOTHING, id_text
 from metarec.data.findings import Finding
-from metarec.data.parsing import NOTHING, id_text
+from metarec.data.names.column_names import plain
 
 NAMES = frozenset(
     "friends friendids friendlist friendslist following followees contacts connections "

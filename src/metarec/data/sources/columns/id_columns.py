@@ -9,7 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import (
+from metarec.data.cells.parsing import nothing
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import is_amount, is_sum, key_of, renamed
+from metarec.data.names.column_names import (
     AT_LAST,
     CANONICAL,
     LESS_LIKELY,
@@ -17,10 +21,6 @@ from metarec.data.column_names import (
     names_a_moment,
     plain,
 )
-from metarec.data.columns import is_amount, is_sum, key_of, renamed
-from metarec.data.errors import BadInput
-from metarec.data.findings import Finding
-from metarec.data.parsing import nothing
 
 Synonyms = Mapping[str, Sequence[str]]
 IDS = re.compile(

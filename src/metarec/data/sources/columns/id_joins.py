@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from metarec.data.column_names import SYNONYMS, plain
+from metarec.data.cells.parsing import id_text
 from metarec.data.findings import Finding
-from metarec.data.parsing import id_text
+from metarec.data.names.column_names import SYNONYMS, plain
 
 BETTER = 0.1
 """By so much more of the events another column must fit to be taken."""

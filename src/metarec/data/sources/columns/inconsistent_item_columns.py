@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from metarec.data.dates import as_seconds
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import BLANK, as_numbers
 from metarec.data.findings import Finding
-from metarec.data.parsing import BLANK, as_numbers
 from metarec.data.sources.columns.item_and_user_columns import (
     LOOKED_AT,
     MIN_OWNERS,

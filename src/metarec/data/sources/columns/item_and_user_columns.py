@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL
-from metarec.data.columns import AS_GIVEN
 from metarec.data.findings import Finding
+from metarec.data.names.column_matching import AS_GIVEN
+from metarec.data.names.column_names import CANONICAL
 
 MIN_OWNERS, MIN_REPEATED = 3, 0.5
 """Items (or users) that the column says something of, and share of the events that are of an item

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CHINESE_ITEM_NOUNS, ITEM_NOUNS, plain
-from metarec.data.columns import noun_beside
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
+from metarec.data.names.column_matching import noun_beside
+from metarec.data.names.column_names import CHINESE_ITEM_NOUNS, ITEM_NOUNS, plain
 
 _NOUNS = {"", *(plain(noun) for noun in (*ITEM_NOUNS, *CHINESE_ITEM_NOUNS))}
 """What columns of items are called that may hold their names; "" where the file says `item_id`."""

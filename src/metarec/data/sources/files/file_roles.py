@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 import polars as pl
 
-from metarec.data.column_names import (
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import key_of, rename
+from metarec.data.names.column_names import (
     CHINESE_ITEM_NOUNS,
     CHINESE_USER_NOUNS,
     ITEM_NOUNS,
@@ -22,10 +25,7 @@ from metarec.data.column_names import (
     USER_NOUNS,
     plain,
 )
-from metarec.data.columns import key_of, rename
-from metarec.data.errors import BadInput
-from metarec.data.findings import Finding
-from metarec.data.languages import all_called
+from metarec.data.names.languages import all_called
 from metarec.data.sources.files.joined_files import Joined, joined_events
 from metarec.data.sources.files.kind_by_file_name import name_of
 from metarec.data.sources.files.partitions import pieces_of, put_together, values_of

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.column_names import STAND_IN_COLUMNS, plain
-from metarec.data.columns import key_of
+from metarec.data.cells.parsing import id_text
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
-from metarec.data.parsing import id_text
+from metarec.data.names.column_matching import key_of
+from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
 from metarec.data.sources.files.single_file import read_table
 
 MIN_FIT = 0.5

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
 from metarec.data.sources.files.joined_files import Joined
 from metarec.data.sources.files.single_file import read_table

@@ -15,11 +15,11 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data.column_names import SYNONYMS, plain
-from metarec.data.columns import key_of
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
+from metarec.data.names.column_matching import key_of
+from metarec.data.names.column_names import SYNONYMS, plain
 from metarec.data.sources.files.containers import holds_tables, laid_out
 from metarec.data.sources.files.suffixes import (
     ARROW_SUFFIXES,

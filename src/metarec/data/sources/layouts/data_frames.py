@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.frames import as_polars
 from metarec.data.schema import BadInput
 from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of

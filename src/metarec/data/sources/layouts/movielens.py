@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.schema import BadInput
 from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
 from metarec.data.sources.files.single_file import read_table

@@ -15,8 +15,9 @@ from uuid import UUID
 import polars as pl
 
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
+from metarec.data.frames import key_text
 from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
 from metarec.data.sources.files.file_roles import MAX_FILES
 from metarec.data.sources.layouts.data_folder import read_folder
@@ -213,7 +214,7 @@ def _plain(cell: Any) -> Any:
         return str(cell)
     if isinstance(cell, Decimal):
         return int(cell) if cell == cell.to_integral_value() else float(cell)
-    return cell.hex() if isinstance(cell, bytes) else cell
+    return key_text(cell) if isinstance(cell, bytes) else cell
 
 
 def _one_type(frame: pl.DataFrame) -> pl.DataFrame:

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import NO_DOMAIN, Policy, domain, pack_kinds
 from metarec.data.findings import Finding
-from metarec.data.kind_names import plain_kind
 from metarec.data.kinds import Kinds
+from metarec.data.names.kind_names import plain_kind
 from metarec.data.policies import policy_named
 from metarec.data.schema import BadInput
 from metarec.data.sources.canonical_tables import Reading, tables_of

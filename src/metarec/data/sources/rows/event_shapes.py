@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.column_names import ITEM_NOUNS, MATRIX, SYNONYMS, plain
-from metarec.data.columns import key_of
-from metarec.data.event_rows import Place
+from metarec.data.cells.parsing import as_numbers, nothing
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import as_numbers, nothing
+from metarec.data.names.column_matching import key_of
+from metarec.data.names.column_names import ITEM_NOUNS, MATRIX, SYNONYMS, plain
 from metarec.data.sources.acts.outcomes import NAMES
 from metarec.data.sources.rows.impressions import of_impressions, of_shown
 from metarec.data.sources.rows.log_envelopes import LINES

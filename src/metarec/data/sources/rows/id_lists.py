@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.column_names import STAND_IN_COLUMNS, plain
+from metarec.data.cells.parsing import as_numbers
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
-from metarec.data.parsing import as_numbers
+from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
 
 MARKS = {"|": r"\|", ",": ",", ";": ";", " ": " "}
 MIN_LISTS = 0.5

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.event_rows import Place
+from metarec.data.cells.parsing import id_text
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
-from metarec.data.parsing import id_text
 
 SHOWN = "impression"
 """The kind of what was shown alone."""

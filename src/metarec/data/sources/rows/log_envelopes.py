@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data.column_names import plain
-from metarec.data.columns import key_of
-from metarec.data.event_rows import Place
+from metarec.data.cells.parsing import nothing
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
-from metarec.data.parsing import nothing
+from metarec.data.names.column_matching import key_of
+from metarec.data.names.column_names import plain
 
 ENVELOPES = frozenset(
     "properties eventproperties eventvalue eventprops props params eventparams payload attributes "

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.event_rows import Place
+from metarec.data.cells.parsing import nothing
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
-from metarec.data.parsing import nothing
 from metarec.data.sources.columns.id_columns import IDS
 
 _ASKED = re.compile(r"^(?P<question>.*?)\s*[\[［【](?P<item>[^\[\]［］【】]+)[\]］】]\s*$")

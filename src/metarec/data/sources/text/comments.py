@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from metarec.data.event_rows import EXAMPLES
+from metarec.data.events.rows import EXAMPLES
 from metarec.data.findings import Finding
 
 AT_ONCE = 1 << 22

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import polars as pl
 
+from metarec.data.cells.parsing import BLANK
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
-from metarec.data.parsing import BLANK
 from metarec.data.sources.text.comments import fields_of, without_comments
 from metarec.data.sources.text.encoding import as_utf8
 from metarec.data.sources.text.escapes import Escapes, escapes_told
@@ -49,6 +49,8 @@ OTHER_FORMS = (b"PAR1", b"SQLite format 3", b"%PDF")
 """How Parquet, databases and documents begin."""
 
 
+_BLANK_QUOTED = re.compile(r'[,;|\t] +"')
+"""A quoted cell with blanks before it, which Polars takes for text."""
 _SERVER_LOG = re.compile(r'\S+\s\S+\s\S+\s\[\d\d/\w{3}/\d{4}:[^]]+\]\s+"')
 """How a line of Apache's or nginx's log begins."""
 
@@ -218,7 +220,7 @@ def _as_it_should_be(
 ) -> pl.DataFrame | None:
     """The table where no row has surplus cells and quotes, if any, hold no lines together."""
     has_quotes, lines, has_blanks = _looked_through(source)
-    if has_blanks:
+    if has_blanks or (has_quotes and _BLANK_QUOTED.search(beginning(source))):
         return None
     try:
         table = pl.read_csv(
@@ -253,7 +255,7 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
     separator = separator_of(first_line_of(source))
     if are_single(source) is not None or Escapes(separator).are_in(source):
         return None
-    if b'="' in start_of(source, LOOKED_AT):
+    if b'="' in start_of(source, LOOKED_AT) or _BLANK_QUOTED.search(beginning(source)):
         return None
     scan = pl.scan_csv(
         source,

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from metarec.data.column_names import AT_HOME, CANONICAL, plain
 from metarec.data.kinds import Kinds
+from metarec.data.names.column_names import AT_HOME, CANONICAL, plain
 from metarec.data.sources.rows.impressions import OF_SHOWN
 
 MIN_ROWS = 4

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.errors import BadInput
-from metarec.data.event_rows import EXAMPLES, Place
+from metarec.data.events.rows import EXAMPLES, Place
 from metarec.data.findings import Finding
 from metarec.data.sources.text.separators import content_of
 

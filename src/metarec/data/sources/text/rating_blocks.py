@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.event_rows import EXAMPLES, Place
+from metarec.data.events.rows import EXAMPLES, Place
 from metarec.data.findings import Finding
 from metarec.data.sources.text.separators import content_of, start_of
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.column_names import SYNONYMS, plain
-from metarec.data.event_rows import EXAMPLES, Place
+from metarec.data.events.rows import EXAMPLES, Place
 from metarec.data.findings import Finding
+from metarec.data.names.column_names import SYNONYMS, plain
 
 MAX_HELD = 1 << 16
 """Bytes over which a quote is looked for that closes another."""

@@ -10,17 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
+from metarec.data.cells.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing, odd_number
+from metarec.data.cells.units import measured
 from metarec.data.findings import Finding
 from metarec.data.frames import widened
-from metarec.data.parsing import NO_TEXT, as_numbers, as_truth, nothing, odd_number
-from metarec.data.units import measured
 
 PROSE = ("title", "text", "name", "description")
 """Columns whose cells are never taken for anything but words."""
 TAG_NAMES = ("categories", "category", "genres", "genre", "tags", "keywords", "topics")
 """Columns of tags, several in a cell."""
-MOSTLY = 0.95
-"""From this share of numbers on, a cell that is none is worth a word."""
+MOSTLY, MANY = 0.95, 0.75
+"""From this share of numbers on, a cell that is none is worth a word; from the second on, if they
+are of many sizes.
+"""
+MAX_WORDS, MIN_NUMBERS = 3, 4
+"""Different words that may stand for gaps among numbers, at most, and different numbers that there
+must be more than.
+"""
 BY_COMMA = r"\s*[,，、]\s*"
 
 
@@ -83,15 +89,16 @@ def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
     stated = len(text) - text.null_count()
     if not stated or text.str.contains(r"^[+-]?0\d").any():
         return nothing(column, NO_TEXT), None
+    if (marked := _marked(column, text, what)) is not None:
+        return marked
     numbers = as_numbers(text)
     read = len(numbers) - numbers.null_count()
     if read < stated and (found := measured(text)) is not None:
         return _with_unit(column, text, *found, what)
-    if read < stated or not numbers.is_finite().all():
-        finding = (
-            _nearly_numbers(column.name, text, numbers, what) if read >= MOSTLY * stated else None
-        )
-        return nothing(column, NO_TEXT), finding
+    if not numbers.drop_nulls().is_finite().all():
+        return nothing(column, NO_TEXT), None
+    if read < stated:
+        return _nearly_numbers(column, text, numbers, what)
     finding = None
     if (odd := odd_number(text)) is not None:
         first = float(numbers.filter((text == odd).fill_null(False))[0])
@@ -99,6 +106,17 @@ def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
             "number_form", f"{column.name} such as {odd!r} was read as {first:.15g}", what
         )
     return _whole(numbers), finding
+
+
+def _marked(column: pl.Series, text: pl.Series, what: str) -> tuple[pl.Series, Finding] | None:
+    """A column of which every cell is blank or the same word for yes, as boxes are ticked: blank is
+    no.
+    """
+    words = text.drop_nulls().unique()
+    if len(words) != 1 or not text.null_count() or words[0].lower() not in {*YES_NO, "x"}:
+        return None
+    why = f"{column.name} says {words[0]!r} or nothing: read as yes and no"
+    return text.is_not_null().alias(column.name), _noted("number_form", why, what)
 
 
 def _whole(numbers: pl.Series) -> pl.Series:
@@ -127,19 +145,27 @@ def _with_unit(
     )
 
 
-def _nearly_numbers(name: str, text: pl.Series, numbers: pl.Series, what: str) -> Finding | None:
-    odd = text.filter(numbers.is_null() & text.is_not_null())
-    if not len(odd):
-        return None
-    return _noted(
-        "mixed_columns",
-        f"{name} is read as text: {len(odd):,} of its cells are no numbers (such as {odd[0]!r})",
-        what,
-    )
+def _nearly_numbers(
+    column: pl.Series, text: pl.Series, numbers: pl.Series, what: str
+) -> tuple[pl.Series, Finding | None]:
+    """Numbers with gaps where the cells that are none say a word or two without digits, such as
+    `prefer not to say`; else text, which is said where most are numbers.
+    """
+    name, is_odd = column.name, numbers.is_null() & text.is_not_null()
+    odd, known = text.filter(is_odd), numbers.drop_nulls()
+    least = MANY if known.n_unique() > MIN_NUMBERS else MOSTLY
+    if not len(odd) or len(known) < least * (len(odd) + len(known)):
+        return nothing(column, NO_TEXT), None
+    are_words = odd.n_unique() <= MAX_WORDS and not odd.str.contains(r"\d").any()
+    if are_words and known.n_unique() > MIN_NUMBERS:
+        why = f"{name} is read as numbers: cells such as {odd[0]!r} are gaps"
+        return _whole(numbers), _noted("mixed_columns", why, what, len(odd))
+    why = f"{name} is read as text: {len(odd):,} of its cells are no numbers (such as {odd[0]!r})"
+    return nothing(column, NO_TEXT), _noted("mixed_columns", why, what)
 
 
-def _noted(rule: str, why: str, table: str) -> Finding:
-    return Finding(rule=rule, rows=0, action="noted", why=why, table=table)
+def _noted(rule: str, why: str, table: str, rows: int = 0) -> Finding:
+    return Finding(rule=rule, rows=rows, action="noted", why=why, table=table)
 
 
 def with_tags(table: pl.DataFrame, given: Mapping[str, str]) -> tuple[pl.DataFrame, list[Finding]]:

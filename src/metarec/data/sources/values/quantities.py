@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from metarec.data.column_names import plain
-from metarec.data.columns import is_amount, is_sum
+from metarec.data.cells.parsing import as_numbers
 from metarec.data.findings import Finding
-from metarec.data.parsing import as_numbers
+from metarec.data.names.column_matching import is_amount, is_sum
+from metarec.data.names.column_names import plain
 
 _BACK = re.compile(
     r"^(qty|quantity|units?)(refunded|returned|cancell?ed)$"

@@ -9,14 +9,14 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL, RATED_BY_OTHERS, plain
-from metarec.data.columns import is_amount, spoken
+from metarec.data.cells.parsing import as_numbers, as_truth, nothing
+from metarec.data.cells.units import measured
 from metarec.data.findings import Finding
-from metarec.data.languages import is_best_lowest, ratings_in
-from metarec.data.parsing import as_numbers, as_truth, nothing
+from metarec.data.names.column_matching import is_amount, spoken
+from metarec.data.names.column_names import CANONICAL, RATED_BY_OTHERS, plain
+from metarec.data.names.languages import is_best_lowest, ratings_in
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.rating_words import points_of_words, surely_rated
-from metarec.data.units import measured
 
 NAMES = frozenset(
     "grade finalgrade lettergrade coursegrade gradepoint mark marks finalmark coursemark "

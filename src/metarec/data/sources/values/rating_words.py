@@ -6,8 +6,8 @@ from functools import cache
 
 import polars as pl
 
-from metarec.data.languages import points_of
-from metarec.data.parsing import nothing
+from metarec.data.cells.parsing import nothing
+from metarec.data.names.languages import points_of
 
 _LISTED: dict[float, str] = {
     1.0: """terrible; awful; horrible; worst; very bad; very poor; extremely bad; very dissatisfied;

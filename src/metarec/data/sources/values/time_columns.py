@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.clocks import SPREADSHEET
-from metarec.data.column_names import (
+from metarec.data.cells.clocks import SPREADSHEET
+from metarec.data.cells.dates import as_seconds, fitting_formats
+from metarec.data.cells.parsing import as_numbers, nothing
+from metarec.data.findings import Finding
+from metarec.data.names.column_names import (
     CANONICAL,
     names_a_duration,
     names_a_moment,
     names_another_date,
     plain,
 )
-from metarec.data.dates import as_seconds, fitting_formats
-from metarec.data.findings import Finding
-from metarec.data.parsing import as_numbers, nothing
 
 CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
 """A time of day."""

@@ -6,9 +6,9 @@ import re
 
 import polars as pl
 
-from metarec.data.column_names import CANONICAL, plain
+from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.findings import Finding
-from metarec.data.parsing import as_numbers, nothing
+from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.sources.values.time_columns import is_dated
 
 WISHED = re.compile(
