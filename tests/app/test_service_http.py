@@ -946,6 +946,13 @@ def test_errors_are_plain(refusing, body, says):
     assert refusing.post("/v1/recommendations", json=body).json() == {"error": says}
 
 
+def test_a_new_user_is_not_told_how_they_began(client):
+    answer = client.post("/v1/recommendations", json={"k": 20, "explain": True}).json()
+    reasons = [reason for item in answer["items"] for reason in item["reasons"]]
+    assert reasons
+    assert not any("as you did" in reason for reason in reasons)
+
+
 def test_what_is_no_json_is_told_with_its_place(refusing):
     answer = refusing.post(
         "/v1/recommendations",
