@@ -23,7 +23,7 @@ from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
-from metarec.features.encoders import pretrained  # noqa: E402
+from metarec.features.encoders.text import pretrained  # noqa: E402
 from metarec.features.text import item_text  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.outcomes import join_outcomes  # noqa: E402

@@ -100,3 +100,45 @@ def test_ids_of_what_is_within_go_before_the_name_of_what_holds_it(
     is_item = within == "episode_guid"
     wanted = {f"ep{n}" for n in range(6)} if is_item else set(shows)
     assert set(data.interactions.frame["item_id"]) == wanted
+
+
+ROWS = [f"{9000 + n},u{n % 5},sku{n % 7},{n % 3 + 1}" for n in range(35)]
+
+
+def test_the_lines_of_orders_are_no_items(tmp_path: Path) -> None:
+    text = "item_id,customer_id,sku,qty_ordered\n" + "\n".join(ROWS)
+    data, found = one_file(tmp_path, text)
+    assert set(data.interactions.frame["item_id"]) == {f"sku{n}" for n in range(7)}
+    assert "column 'item_id' of interactions.csv is another in each row" in whys(found)
+    ingest(tmp_path / "interactions.csv", tmp_path / "kept")
+    kept = read_clean(tmp_path / "kept")[0].interactions
+    assert set(kept.frame["item_id"]) == {f"sku{n}" for n in range(7)}
+    again = "item_id,customer_id,size_id,qty\n" + "\n".join(ROWS)
+    data, _ = one_file(tmp_path, again)
+    assert len(set(data.interactions.frame["item_id"])) == 35  # no other column is one of items
+
+
+def test_one_product_of_many_places_is_no_item(tmp_path: Path) -> None:
+    rows = "".join(f"{n},u{n % 5},st{n % 7},Diesel\n" for n in range(35))
+    data, found = one_file(tmp_path, f"Beleg,Kundennummer,Tankstellen-ID,Produkt\n{rows}")
+    assert set(data.interactions.frame["item_id"]) == {f"st{n}" for n in range(7)}
+    assert "column 'Produkt' of interactions.csv is the same in each row" in whys(found)
+
+
+@pytest.mark.parametrize(
+    ("user", "item", "beside"),
+    [
+        ("user_id", "ad_id", "campaign_id"),
+        ("user_id", "creative_id", "campaign_id"),
+        ("swiper_id", "profile_id", "session"),
+        ("anonymousId", "product_id", "messageId"),
+        ("steamid", "appid", "n"),
+        ("client_id", "style_id", "box_id"),
+    ],
+)
+def test_who_acts_on_what_in_logs(tmp_path: Path, user: str, item: str, beside: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 3}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"{user},{item},{beside}\n{rows}")
+    frame = data.interactions.frame
+    assert set(frame["user_id"]) == {f"u{n}" for n in range(5)}
+    assert set(frame["item_id"]) == {f"x{n}" for n in range(7)}

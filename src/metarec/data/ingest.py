@@ -30,7 +30,7 @@ from metarec.data.findings import Finding, merged
 from metarec.data.names.column_matching import key_of, renamed
 from metarec.data.schema import BadInput, Interactions
 from metarec.data.sources.canonical_tables import Reading
-from metarec.data.sources.columns.id_columns import likely_ids
+from metarec.data.sources.columns.id_columns import likely_ids, without_row_ids
 from metarec.data.sources.columns.item_and_user_columns import LOOKED_AT
 from metarec.data.sources.files.containers import laid_out
 from metarec.data.sources.files.file_roles import Files, files_of
@@ -192,11 +192,14 @@ def _lazy(
         names = scan.collect_schema().names()
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
-    likely, told = likely_ids(scan.head(LOOKED_AT).collect(), path.name, {}, {})
+    head, rows = without_row_ids(scan.head(LOOKED_AT).collect(), path.name, {}, {})
+    scan = scan.rename({old: new for old, new in zip(names, head.columns, strict=True)})
+    names = head.columns
+    likely, told = likely_ids(head, path.name, {}, {})
     renames, guessed = renamed(names, "interactions", path.name, None, likely)
     scan = scan.rename(renames)
     rated, grades = _rated(scan, path.name, names)
-    return scan.rename(rated), place, [*findings, *told, *guessed, *grades]
+    return scan.rename(rated), place, [*findings, *rows, *told, *guessed, *grades]
 
 
 def _rated(

@@ -151,8 +151,8 @@ USER_NOUNS = tuple(
     "user customer client member student learner pupil trainee patient reader viewer listener "
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
-    "borrower cardholder visitor participant person account profile cust household collector "
-    "rider reviewer patron athlete respondent backer bidder swiper rater voter".split()
+    "borrower cardholder visitor participant person account cust household collector "
+    "rider reviewer patron athlete respondent backer bidder swiper rater voter profile".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -161,9 +161,9 @@ ITEM_NOUNS = tuple(
     "destination attraction treatment medication medicine drug therapy exercise load "
     "shipment freight parcel job vacancy offer fund stock security instrument artist album "
     "podcast episode content document material module program programme tour flight train room "
-    "vehicle car part service creative campaign ad banner anime manga beer wine "
+    "vehicle car part service creative ad banner campaign anime manga beer wine "
     "workshop webinar clinic lane meal feature concept question swipee ratee vaccine "
-    "procedure".split()
+    "procedure style".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(
@@ -185,7 +185,7 @@ CHINESE_ITEM_NOUNS = tuple(
 _COUNTED_WITHIN = ("track", "episode", "lesson", "module", "place", "content", "post", "stock")
 """Items whose `number` is a place in a row, or how many there are."""
 _NO_NAME_ALONE = (
-    *"stock service content program programme offer account campaign train part room".split(),
+    *"stock service style content program programme offer account campaign train part room".split(),
 )
 """Nouns that alone name something else as often."""
 
@@ -274,7 +274,8 @@ AT_LAST = {
         *"买家会员名 会员名 买家名 顾客名 客户名".split(),
         *"prolific_pid participant_pid loyalty_card card_number".split(),
         *"external_id external_user_id".split(),
-        *"nhs_number mrn medical_record_number anon_id".split(),
+        *"nhs_number mrn medical_record_number anon_id anonymous_id".split(),
+        *"recipient_id steamid steam_id".split(),
         *itertools.chain(*STAND_INS.values()),
     )
 }

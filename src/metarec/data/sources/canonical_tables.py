@@ -25,7 +25,11 @@ from metarec.data.relations import Relations
 from metarec.data.sources.acts.kind_columns import with_kind
 from metarec.data.sources.acts.step_times import by_steps
 from metarec.data.sources.columns.friend_lists import friends_within, without_no_ties
-from metarec.data.sources.columns.id_columns import likely_ids, without_empty_ids
+from metarec.data.sources.columns.id_columns import (
+    likely_ids,
+    without_empty_ids,
+    without_row_ids,
+)
 from metarec.data.sources.columns.id_joins import better_key
 from metarec.data.sources.columns.inconsistent_item_columns import nearly_of_items
 from metarec.data.sources.columns.item_and_user_columns import belonging_to, taken_out
@@ -220,8 +224,11 @@ def _events(
     frame, empty = without_empty_ids(frame, place.name, reading.columns, reading.synonyms)
     known = reading.synonyms, reading.columns, reading.kinds
     frame, place, shaped = one_row_an_event(frame, place, *known)
-    likely, told = likely_ids(frame, place.name, reading.columns, reading.synonyms)
-    reading, findings = replace(reading, synonyms=likely), [*findings, *empty, *shaped, *told]
+    frame, likely, told = _with_ids(frame, place.name, reading)
+    reading, findings = (
+        replace(reading, synonyms=likely),
+        [*findings, *empty, *shaped, *told],
+    )
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
@@ -246,6 +253,15 @@ def _events(
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
     frame, odd = with_types(frame, keep_text=("kind",))
     return frame, [*findings, *guessed, *invalid, *odd], given
+
+
+def _with_ids(
+    frame: pl.DataFrame, place: str, reading: Reading
+) -> tuple[pl.DataFrame, Mapping[str, Sequence[str]], list[Finding]]:
+    """Events, names of columns with those that hold ids by their cells, and what to say."""
+    frame, rows = without_row_ids(frame, place, reading.columns, reading.synonyms)
+    likely, told = likely_ids(frame, place, reading.columns, reading.synonyms)
+    return frame, likely, [*rows, *told]
 
 
 def _rated(

@@ -136,6 +136,10 @@ class SupportRidge:
         """[B, N]."""
         support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
+        if 2 * len(self._asked) < out.shape[1]:
+            out[...] = 0.0  # of most items nothing is said
+            out[:, self._asked] = self.evidence_of(users, self._asked)
+            return out
         compressed = self._compressed(support, profiles)
         out[:, self.directions.shape[1] :] = 0.0  # added to a large catalog: no targets
         for piece in column_pieces(len(out), self.directions.shape[1]):

@@ -58,11 +58,15 @@ def cold_scores(model: FittedModel, ranking: Ranking, cold: np.ndarray) -> np.nd
     """[B, C] how well cold items suit each user by their content, those with fewer events first;
     of a user of whom nothing is known, by their scores.
     """
-    scores = ranking.scores[:, ranking.columns(cold)]
-    content = model.ensemble.scorers.get(CONTENT)
-    fit = content.fit_of(ranking.users, cold) if isinstance(content, Content) else np.nan
-    found = np.where(np.isneginf(scores) | np.isnan(fit), scores, fit)
-    return np.asarray(found - KNOWN * np.log1p(model.n_events[cold]), np.float32)
+    scores = ranking.scores.take(ranking.columns(cold), axis=1)
+    content, found = model.ensemble.scorers.get(CONTENT), scores
+    if isinstance(content, Content):
+        fit, is_known = content.fit_of(ranking.users, cold)
+        fit[scores == -np.inf] = -np.inf
+        fit[~is_known] = scores[~is_known]
+        found = fit
+    found -= KNOWN * np.log1p(model.n_events[cold], dtype=np.float32)
+    return found
 
 
 def _filled(

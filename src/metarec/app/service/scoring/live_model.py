@@ -26,7 +26,7 @@ from metarec.app.service.scoring.likeness import ItemLikeness, Likeness
 from metarec.data.policies import nearest
 from metarec.data.relations import SPENT_AFTER
 from metarec.data.schema import BadInput
-from metarec.features.encoders.pretrained import PretrainedEncoder
+from metarec.features.encoders.text.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store.event_store import Store

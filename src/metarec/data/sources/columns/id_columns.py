@@ -12,7 +12,7 @@ import polars as pl
 from metarec.data.cells.parsing import nothing
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
-from metarec.data.names.column_matching import is_amount, is_sum, key_of, renamed
+from metarec.data.names.column_matching import AS_GIVEN, is_amount, is_sum, key_of, renamed
 from metarec.data.names.column_names import (
     AT_LAST,
     CANONICAL,
@@ -100,7 +100,7 @@ def likely_ids(
             found = found or _finest_title(some, user)
         elif (better := _not_of_rows(some, user, item, chosen, synonyms)) is not None:
             found["item_id"] = better
-            more = [_numbers_rows(str(item), better, place)]
+            more = [_not_items(some, str(item), better, place)]
         elif item is not None and _are_texts(some, item):
             item = _within(some, item, chosen)
             code = None if _is_id(item) else _code_of(some, item, chosen)
@@ -188,24 +188,49 @@ def _not_of_rows(
     synonyms: Synonyms,
 ) -> str | None:
     """Another column of items, where the one called so is another in each row, as the number of an
-    offer or of a copy is.
+    offer or of a copy is, or the same in all, as the one product of a chain of filling stations.
     """
-    if item in (None, "item_id") or user is None or frame.height < MIN_ROWS:
+    if item is None or item == "item_id" or user is None or frame.height < MIN_ROWS:
         return None
-    if frame.schema[item].is_nested() or frame[item].n_unique() < frame.height:
+    if frame.schema[item].is_nested() or 1 < frame[item].n_unique() < frame.height:
         return None
     others = [c for c in frame.columns if c != item]
     named = key_of(others, "item_id", synonyms)
-    if named is not None and frame[named].n_unique() <= (1 - MIN_AGAIN) * frame.height:
+    if named is not None and 1 < frame[named].n_unique() <= (1 - MIN_AGAIN) * frame.height:
         return named
     left = {key: column for key, column in chosen.items() if column != item}
     return _left_alone(frame.select(others), user, left).get("item_id")
 
 
-def _numbers_rows(item: str, better: str, place: str) -> Finding:
+def without_row_ids(
+    frame: pl.DataFrame, place: str, mapped: Mapping[str, str], synonyms: Synonyms
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events whose `item_id` is another in each row, as that of the lines of orders (Magento) is,
+    with it under another name, where another column holds the ids of items.
+    """
+    some = frame.head(LOOKED_AT)
+    if "item_id" in mapped or "item_id" not in some.columns or some.height < MIN_ROWS:
+        return frame, []
+    named = key_of([c for c in some.columns if c != "item_id"], "item_id", synonyms)
+    if named is None or not _is_id(named) or some[named].dtype.is_nested():
+        return frame, []
+    again = some[named].n_unique() <= (1 - MIN_AGAIN) * some.height
+    if not again or some["item_id"].dtype.is_nested() or some["item_id"].n_unique() < some.height:
+        return frame, []
+    kept = frame.rename({"item_id": f"item_id{AS_GIVEN}"})
+    return kept, [_not_items(some, "item_id", named, place)]
+
+
+def _not_items(frame: pl.DataFrame, item: str, better: str, place: str) -> Finding:
+    told = f"if they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
+    if frame[item].n_unique() == 1:
+        return _noted(
+            f"column {item!r} of {place} is the same in each row, so items are read from "
+            f"{better!r}; {told}"
+        )
     return _noted(
-        f"column {item!r} of {place} is another in each row, so items are read from {better!r}; if "
-        f"they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
+        f"column {item!r} of {place} is another in each row, so items are read from {better!r}; "
+        f"{told}"
     )
 
 

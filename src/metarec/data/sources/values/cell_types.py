@@ -10,7 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.cells.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing, odd_number
+from metarec.data.cells.parsing import (
+    NO_TEXT,
+    YES_NO,
+    as_numbers,
+    as_truth,
+    holds,
+    nothing,
+    odd_number,
+)
 from metarec.data.cells.units import measured
 from metarec.data.findings import Finding
 from metarec.data.frames import widened
@@ -64,6 +72,8 @@ def with_types(
     """
     found: dict[str, pl.Series] = {}
     findings: list[Finding] = []
+    table, points = _with_points(table, what)
+    findings += points
     for name, dtype in table.schema.items():
         if dtype != pl.Utf8:
             continue
@@ -78,6 +88,29 @@ def with_types(
             found[name], finding = _typed(column, what)
             findings += [finding] if finding else []
     return table.with_columns(**found) if found else table, findings
+
+
+def _with_points(table: pl.DataFrame, what: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """Numbers such as `1,659` with a point, where other columns show that a comma stands for one:
+    of one number in three digits behind a comma nobody can tell.
+    """
+    texts = [
+        nothing(table[c]).drop_nulls() for c, dtype in table.schema.items() if dtype == pl.Utf8
+    ]
+    numbers = [text for text in texts if len(text) and holds(text, r"^[+-]?\d*[.,]?\d+$").all()]
+    if any(holds(text, r"\.").any() for text in numbers):
+        return table, []
+    if not any(holds(text, r",(\d{1,2}|\d{4,})$").any() for text in numbers):
+        return table, []
+    changed, findings = list[pl.Series](), list[Finding]()
+    for text in (t for t in numbers if holds(t, r"^[+-]?\d{1,3},\d{3}$").all()):
+        changed.append(table[text.name].str.replace(",", ".", literal=True))
+        read = (
+            f"{text.name} such as {text[0]!r} was read as {float(text[0].replace(',', '.')):.15g}"
+        )
+        why = f"{read}, since a comma stands for the decimal point in other columns"
+        findings.append(_noted("number_form", why, what))
+    return table.with_columns(changed), findings
 
 
 def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:

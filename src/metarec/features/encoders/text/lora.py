@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from metarec.data.schema import BadInput
-from metarec.features.encoders.pretrained import PretrainedEncoder, pool, prompted_texts
-from metarec.features.encoders.text_model import Adapter, knows_bf16, load_model
+from metarec.features.encoders.text.pretrained import PretrainedEncoder, pool, prompted_texts
+from metarec.features.encoders.text.text_model import Adapter, knows_bf16, load_model
 from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.extras import require
 from metarec.runtime.gains import ndcg_of_scores

@@ -19,7 +19,7 @@ import numpy as np
 
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncoderState, Targets, unit_rows
-from metarec.features.encoders.counts import UNSPACED
+from metarec.features.encoders.text.counts import UNSPACED
 from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.training import Watch, train, weights_of
@@ -323,7 +323,7 @@ def _padded(tokens: list[list[int]]) -> Any:
 
 
 def _network(kind: str, words: int, options: TrainedOptions, dim: int) -> Any:
-    from metarec.features.encoders.networks import GruNetwork, TextCnnNetwork
+    from metarec.features.encoders.text.networks import GruNetwork, TextCnnNetwork
 
     return {"textcnn": TextCnnNetwork, "gru": GruNetwork}[kind](
         words, options.width, dim, options.dropout

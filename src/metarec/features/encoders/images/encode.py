@@ -15,8 +15,8 @@ import numpy as np
 
 from metarec.features.encoders.base import unit_rows
 from metarec.features.encoders.cache import EncodingCache, content_key
-from metarec.features.encoders.image_encoders import ImageEncoder, load_image_encoder
-from metarec.features.encoders.image_files import read_image
+from metarec.features.encoders.images.encoders import ImageEncoder, load_image_encoder
+from metarec.features.encoders.images.files import read_image
 from metarec.runtime.progress import Progress, silent
 
 STAGE = "encode pictures"

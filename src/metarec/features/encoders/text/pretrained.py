@@ -21,9 +21,9 @@ from metarec.features.encoders.base import STAGE, EncoderState, unit_rows
 from metarec.features.encoders.cache import EncodingCache, content_key
 from metarec.features.encoders.locate import Located, locate
 from metarec.features.encoders.model_files import fingerprint, read_json
-from metarec.features.encoders.onnx import OnnxModel
-from metarec.features.encoders.pretrained_options import PretrainedOptions, made_for
-from metarec.features.encoders.text_model import Adapter, hash_of, load_model
+from metarec.features.encoders.text.onnx import OnnxModel
+from metarec.features.encoders.text.pretrained_options import PretrainedOptions, made_for
+from metarec.features.encoders.text.text_model import Adapter, hash_of, load_model
 from metarec.runtime.device import device, in_memory, on_device, up_to
 from metarec.runtime.progress import Progress, silent
 

@@ -14,7 +14,7 @@ from metarec.data.schema import BadInput
 from metarec.features.encoders.base import EncoderState, unit_rows
 from metarec.features.encoders.locate import Located, locate
 from metarec.features.encoders.model_files import fingerprint
-from metarec.features.encoders.text_model import quiet_transformers
+from metarec.features.encoders.text.text_model import quiet_transformers
 from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.extras import require
 
@@ -51,7 +51,7 @@ def load_image_encoder(name: str = "auto") -> tuple[ImageEncoder, str]:
     Raises:
         BadInput: if there is no such model, or it reads no pictures.
     """
-    from metarec.features.encoders.efficientnet import weights_file
+    from metarec.features.encoders.images.efficientnet import weights_file
 
     if name == "colors":
         return ColorEncoder(), "chosen by name"
@@ -131,7 +131,7 @@ class CnnEncoder:
         """float32 [n, 1280]: the square middle of each picture, read at 224 pixels."""
         import torch
 
-        from metarec.features.encoders import efficientnet
+        from metarec.features.encoders.images import efficientnet
 
         network: Any = (
             self._network if self._network is not None else efficientnet.load(self._weights)
@@ -233,6 +233,6 @@ def _square(picture: Any, side: int) -> np.ndarray:
 
 def image_weights_at_hand() -> bool:
     """Whether `auto` finds a network for pictures, and what opens them."""
-    from metarec.features.encoders.efficientnet import PACKAGE
+    from metarec.features.encoders.images.efficientnet import PACKAGE
 
     return find_spec(PACKAGE) is not None and find_spec("PIL") is not None
