@@ -23,7 +23,7 @@ from metarec.data.events.times import ROUNDED, possible_times, to_seconds, with_
 from metarec.data.findings import Finding
 
 MAX_SLIPS = 2
-"""Rows that are no events in a table of three times as many or more, up to which they are slips."""
+"""Rows that are no events in a table of four times as many or more, up to which they are slips."""
 
 
 def valid_events(
@@ -191,7 +191,7 @@ def refuse_if_unreadable(
     """
     bad = [f for f in findings if f.rule in ("unreadable_rows", "missing_ids")]
     count = sum(f.rows for f in bad)
-    is_slip = count <= MAX_SLIPS and 3 * count <= rows
+    is_slip = count <= MAX_SLIPS and 4 * count <= rows
     if count > config.most_unreadable * max(rows, count) and not is_slip:
         worst = max(bad, key=lambda f: f.rows)
         raise BadInput(
