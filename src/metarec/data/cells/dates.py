@@ -204,6 +204,14 @@ def fitting_formats(column: pl.Series) -> list[str]:
     return [f for f in found if not is_short or years[f] == min(years.values())]
 
 
+def without_zero_dates(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """A column of times without `0000-00-00`, which MySQL writes for none; and where that stood."""
+    if column.dtype != pl.Utf8:
+        return column, pl.Series([False] * len(column), dtype=pl.Boolean)
+    are_zero = holds(column, r"^(0000[-/.]00[-/.]00|00[-/.]00[-/.]0000)([T ][0:.]*)?Z?$")
+    return column.set(are_zero, None), are_zero
+
+
 def with_midnights(column: pl.Series) -> pl.Series:
     """Days alone beside days with a time of day, as programs write midnight, with that time."""
     if column.dtype != pl.Utf8:
