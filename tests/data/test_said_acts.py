@@ -251,7 +251,9 @@ def test_bets_and_trades_beside_others(tmp_path: Path, name: str, words: str) ->
         signs[-1 if (n // 5) % len(said) == 1 else 1] += 1
     data, found = one_file(tmp_path, f"client,isin,{name}\n{rows}")
     assert dict(data.interactions.acts()["sign"].value_counts().rows()) == signs
-    assert any(f.rows == signs[-1] and "who trades what" in f.why for f in found)
+    assert any(f.rows == signs[-1] and f"what: {said[1]!r}" in f.why for f in found)
+    others = {*said} & {*data.interactions.frame["kind"]}
+    assert others == {*said[2:]}  # as they are written
 
 
 @pytest.mark.parametrize("words", ["long short", "a b s"])

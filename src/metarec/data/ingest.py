@@ -39,7 +39,7 @@ from metarec.data.sources.files.single_file import read_table
 from metarec.data.sources.files.suffixes import PARQUET_SUFFIXES, suffix_of
 from metarec.data.sources.layouts.data_folder import read_sides
 from metarec.data.sources.rows.impressions import of_impressions
-from metarec.data.sources.rows.log_envelopes import opened
+from metarec.data.sources.rows.log_envelopes import opened, without_bulk_lines
 from metarec.data.sources.text.delimited import sunk_as_it_should_be
 from metarec.data.sources.text.encoding import as_utf8
 from metarec.data.sources.values.cell_types import flat
@@ -223,7 +223,8 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Fin
         if (sunk := sunk_as_it_should_be(source, target)) is not None:
             scan, more = sunk
             return scan, Place(path.name, "line", 2), [*findings, *more]
-    table, place, findings = read_table(path)  # which knows more ways, and holds it all
+    # `read_table` knows more ways, and holds it all.
+    table, place, findings = without_bulk_lines(read_table(path))
     table = flat(opened(table))
     table, place, shown = of_impressions(table, key_of(table.columns, "user_id"), place)
     table.write_parquet(target)

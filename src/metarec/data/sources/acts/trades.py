@@ -50,17 +50,17 @@ def by_side(
         meant = _BETS if said == {*_BETS} and _HELD.search(plain(column)) else TRADED
         if column != "kind" and is_of_one(frame, column):
             continue
-        named = said if said <= {*meant} else {w for w in said if len(w) > 2 or not w.isascii()}
-        named = named if said <= {*meant} or column != "kind" else named - _KNOWN
-        found = {meant[word]: word for word in sorted(named) if word in meant}
+        named = {word for word in said if word in meant}
+        named = named if said == named else {w for w in named if len(w) > 2 or not w.isascii()}
+        named = named if said == named or column != "kind" else named - _KNOWN
+        found = {meant[word]: word for word in sorted(named)}
         if len(found) < 2:
             continue
         kind = words.replace(meant).alias("kind")
         kind = kind.zip_with(words.is_in([*named]).fill_null(False), frame[column].cast(pl.Utf8))
         sale = next(k for k in found if k != "buy")
-        why = (
-            f"column {column!r} of {place} was read as who trades what: {found[sale]!r} is {sale!r}"
-        )
+        said_so = frame[column].filter((words == found[sale]).fill_null(False))[0]
+        why = f"column {column!r} of {place} was read as who trades what: {said_so!r} is {sale!r}"
         rows = int((kind == sale).sum())
         note = Finding(rule="kinds", rows=rows, action="noted", why=why)
         return frame.drop(column).with_columns(kind.alias("kind")), [note]
