@@ -199,3 +199,39 @@ def test_a_noun_beside_its_code_is_a_title(tmp_path: Path, names: str) -> None:
     (tmp_path / "items.csv").write_text(f"{item}\n" + "".join(f"x{n},The {n}\n" for n in range(7)))
     (tmp_path / "interactions.csv").write_text("user,item\nu1,x1\nu1,x2\nu2,x1\n")
     assert read_clean(tmp_path)[0].items.titles()[3] == "The 3"
+
+
+REFUNDS = {
+    "refunds": "refund_id,order_id,sku,qty,refunded_at 1,1,X,2,2026-02-01 2,3,Z,1,2026-02-02",
+    "purchases": "order_id,customer_id,sku,qty,date "
+    "1,A,X,2,2026-01-01 1,A,Y,1,2026-01-01 2,B,X,1,2026-01-02 3,A,Z,2,2026-01-03",
+}
+
+
+@pytest.mark.parametrize("name", ["purchases", "interactions"])
+def test_refunds_are_joined_to_what_was_bought_and_those_of_a_part_say_nothing(
+    tmp_path: Path, name: str
+) -> None:
+    tables = {"refunds": REFUNDS["refunds"], name: REFUNDS["purchases"]}
+    data, report = read_clean(put(tmp_path / "shop", **tables))
+    acts = data.interactions.frame.hstack(data.interactions.acts())
+    refused = acts.filter(pl.col("sign") < 0)
+    assert refused.select("user_id", "item_id", "kind").rows() == [("A", "X", "refund")]
+    assert len(data.interactions) == 5 and len(data.items) == 3
+    assert any(f"joined to those of {name}.csv" in f.why for f in report.findings)
+
+
+def test_refunds_of_orders_in_two_files(tmp_path: Path) -> None:
+    tables = dict(SHAPES["a key of one name"], returns="return_id,order_id,product_id 1,1,X 2,3,Z")
+    acts = read_clean(put(tmp_path / "shop", **tables))[0].interactions
+    refused = acts.frame.filter(acts.acts()["sign"] < 0)
+    assert sorted(refused.select("user_id", "item_id").rows()) == [("A", "X"), ("A", "Z")]
+
+
+def test_refunds_without_a_key_are_told_and_are_no_items(tmp_path: Path) -> None:
+    tables = dict(REFUNDS, refunds="refund_id,sku,reason 1,X,late 2,Z,broken")
+    data, report = read_clean(put(tmp_path / "shop", **tables))
+    assert data.items.frame.columns == ["item_id"] and len(data.interactions) == 4
+    assert any("no key of theirs names events: refunds.csv" in f.why for f in report.findings)
+    whys = [f.why for f in ingest(tmp_path / "shop", tmp_path / "kept").findings]
+    assert any("a share of the users at a time: refunds.csv" in why for why in whys)

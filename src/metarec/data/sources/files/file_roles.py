@@ -80,6 +80,8 @@ class Files(NamedTuple):
     """What must be said of it."""
     acts: Sequence[Path] = ()
     """All files of events, where there are several, each called like what was done."""
+    refusals: Sequence[Path] = ()
+    """Files that are called like acts that say no, and name items but no users: `refunds.csv`."""
 
 
 def files_of(
@@ -87,6 +89,7 @@ def files_of(
     synonyms: Mapping[str, Sequence[str]] | None = None,
     encoding: str | None = None,
     are_acts: Callable[[str], object] = lambda _name: False,
+    refuse: Callable[[str], object] = lambda _name: False,
 ) -> Files:
     """The file of each table of a folder: where no file is named `interactions`, the one with ids
     of both users and items holds the events, or two do that share a key, or all whose names say
@@ -96,6 +99,7 @@ def files_of(
         synonyms: further names of columns, from a domain pack.
         encoding: what text files are written in; None finds it out.
         are_acts: whether a name says what was done, such as `purchases`.
+        refuse: whether a name says that something was refused, such as `refunds`.
 
     Raises:
         BadInput: if no file holds events, or several may.
@@ -110,10 +114,13 @@ def files_of(
         if not any("interactions" in tables for tables in can_be.values()):
             return _with_joined(named, can_be, put_together(folder, pieces, encoding))
     others = others if len(others) <= MAX_FILES else []
+    refusals = [p for p in others if refuse(name_of(p)) and _can_be(p, synonyms) == {"items"}]
+    others = [p for p in others if p not in refusals]
     events = named.get("interactions")
     if events is not None and (not others or _holds_events(events, synonyms)):
-        return Files(named, None, _said_of_others(events, others, synonyms))
-    return _by_columns(folder, named, others, synonyms, encoding, are_acts)
+        return Files(named, None, _said_of_others(events, others, synonyms), (), refusals)
+    found = _by_columns(folder, named, others, synonyms, encoding, are_acts)
+    return found._replace(refusals=refusals)
 
 
 def _tables_in(folder: Path) -> list[Path]:
