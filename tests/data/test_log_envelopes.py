@@ -82,3 +82,42 @@ def test_kinds_that_name_no_item_are_left_out_and_counted(tmp_path: Path) -> Non
     data, found = one_file(tmp_path, as_lines(rows), "e.jsonl")
     check(data)
     assert told(found, "itemless_kinds") == [20]
+
+
+def test_lines_of_the_bulk_format_are_no_events(tmp_path: Path) -> None:
+    rows = [row for n in range(35) for row in ({"index": {"_index": "e", "_id": f"e{n}"}}, flat(n))]
+    data, found = one_file(tmp_path, as_lines(rows), "events.jsonl")
+    check(data)
+    assert [f.rows for f in found if "bulk format" in f.why] == [35]
+    ingest(tmp_path / "events.jsonl", tmp_path / "kept")
+    check(read_clean(tmp_path / "kept")[0])
+    plain = [{**flat(n), "index": {"place": n}} for n in range(35)]  # an object of an event's own
+    data, found = one_file(tmp_path, as_lines(plain), "others.jsonl")
+    check(data)
+    assert not any("bulk format" in f.why for f in found)
+
+
+def flat(n: int) -> dict[str, Any]:
+    return {**event(n), **of(n)}
+
+
+def test_rows_of_a_query_log_without_a_click_are_searches(tmp_path: Path) -> None:
+    rows = [(n % 5, n % 4, n % 7 if n % 3 else None) for n in range(35)]
+    clicked = [(f"u{u}", f"red {q}", "" if i is None else f"http://x{i}.org") for u, q, i in rows]
+    text = "".join(
+        f"{u}\t{q}\t2006-03-0{n % 9 + 1} 08:15:00\t{i}\n" for n, (u, q, i) in enumerate(clicked)
+    )
+    data, found = one_file(tmp_path, f"AnonID\tQuery\tQueryTime\tClickURL\n{text}", "log.tsv")
+    assert len(data.interactions) == 23 and len(data.relations.searches) == 35
+    assert set(data.relations.searches["query"]) == {f"red {n}" for n in range(4)}
+    assert data.relations.searches["timestamp"].null_count() == 0
+    assert [f.rows for f in found if "name no item hold queries" in f.why] == [12]
+
+
+def test_a_search_event_beside_others_is_a_search(tmp_path: Path) -> None:
+    rows = "".join(
+        f"u{n % 5},search,,red {n % 3},{n}\nu{n % 5},view,x{n % 7},,{n}\n" for n in range(35)
+    )
+    data, _ = one_file(tmp_path, f"user_id,event,item_id,search_term,ts\n{rows}")
+    assert {*data.interactions.frame["kind"]} == {"view"} and len(data.interactions) == 35
+    assert len(data.relations.searches) == 35

@@ -118,6 +118,9 @@ DAY = datetime(2024, 10, 5, 8, 15, 30, tzinfo=UTC)
     ("unit", "zero", "words"),
     [
         (86_400.0, 2_440_587.5, "Julian days"),
+        (86_400.0, 0.0, "days since 1970"),
+        (3_600.0, 0.0, "hours since 1970"),
+        (60.0, 0.0, "minutes since 1970"),
         (1e-7, 621_355_968e9, "ticks of .NET"),
         (1e-7, 116_444_736e9, "ticks of Windows"),
         (1e-6, 11_644_473_600e6, "microseconds since 1601"),
@@ -242,3 +245,114 @@ def test_keys_of_bytes_beside_text_of_a_database_are_one(tmp_path: Path) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert set(metarec.read(tmp_path / "s.db").interactions.frame["user_id"]) == {"a", "b"}
+
+
+def test_codes_of_surveys_off_the_scale_are_told(tmp_path: Path) -> None:
+    def strays(ratings: Sequence[int]) -> str:
+        rows = "".join(f"u{n % 9},i{n},{r}\n" for n, r in enumerate(ratings))
+        ratings_csv = "user_id,item_id,rating\n" + rows
+        return told(folder_of(tmp_path, interactions_csv=ratings_csv))[1]
+
+    whole = [1, 2, 3, 4, 5] * 5
+    said = strays([*whole, 77, 77, 88, 88, 99])
+    assert all(f"not_rated = [{code}]" in said for code in (77, 88, 99))
+    assert "not_rated = [9]" in strays([*whole, 9, 9, 9])
+    for honest in ([*whole, 6, 6, 7, 7, 8, 8], [5, 9, 9, 1], [30, 41, 55, 77, 77, 88, 88, 90]):
+        assert "not_rated" not in strays(honest)
+
+
+def test_one_odd_row_of_a_very_small_table_is_left_out_and_told(tmp_path: Path) -> None:
+    small = "user_id,item_id,rating\nu1,a,5\nDoe, J,a,4\nu2,a,1\nu2,b,3\n"
+    data, said = told(folder_of(tmp_path, interactions_csv=small))
+    assert len(data.interactions) == 3
+    assert "line 3" in said
+    with pytest.raises(BadInput, match="2 of 4 rows cannot be read"):
+        told(folder_of(tmp_path, interactions_csv=small.replace("u2,a", "x, u2,a")))
+
+
+def test_zero_dates_are_no_times(tmp_path: Path) -> None:
+    for zero, form in (("0000-00-00 00:00:00", "%Y-%m-%d %H:%M:%S"), ("00/00/0000", "%d/%m/%Y")):
+        stamps = [(DAY + timedelta(days=3 * n)).strftime(form) for n in range(7)]
+        data, said = told(folder_of(tmp_path, interactions_csv=timed([*stamps, zero])))
+        assert len(data.interactions) == 7
+        assert "impossible_times: removed 1 row" in said
+
+
+def test_ids_of_another_form_that_a_table_lacks_are_told(tmp_path: Path) -> None:
+    users_csv = "user_id,age\nu0,20\n" + "".join(f"{u.upper()},30\n" for u in USERS[1:])
+    said = told(folder_of(tmp_path, users_csv=users_csv))[1]
+    assert (
+        "7 of 8 ids of the events are in the user table only in another form ('u1', 'U1')" in said
+    )
+    assert "in lower case" in said
+    assert "joins" not in told(folder_of(tmp_path, users_csv="user_id,age\nu0,20\nX1,30\n"))[1]
+
+
+@pytest.mark.parametrize("mark", ["^", "~", " · ", " • ", ":", "::", "\n", "\\", " - "])
+def test_tags_are_parted_by_any_mark_whose_parts_recur(tmp_path: Path, mark: str) -> None:
+    pairs = [("Action", "Drama"), ("Action", "War"), ("Drama", "War"), ("War", "Action")]
+    cells = "".join(f'i{n},"{mark.join(pair)}"\n' for n, pair in enumerate(pairs))
+    data, said = told(folder_of(tmp_path, items_csv="item_id,categories\n" + cells))
+    assert data.items.frame["categories"].to_list() == ["|".join(pair) for pair in pairs]
+    assert "are tags, parted by" in said
+
+
+@pytest.mark.parametrize("cell", ["{'Drama', 'Action'}", "('Action', 'Drama')"])
+def test_tuples_and_sets_of_python_are_tags(tmp_path: Path, cell: str) -> None:
+    cells = "".join(f'i{n},"{cell}"\n' for n in range(4))
+    data, _ = told(folder_of(tmp_path, items_csv="item_id,categories\n" + cells))
+    assert set(data.items.frame["categories"]) == {"Action|Drama"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("time_format = 3", "time_format must be a text, got 3"),
+        ("encoding = ['utf-8']", "encoding must be a text"),
+        ("kind = ['view']", "kind must be a text"),
+        ("context = 'store'", r'context must be a list such as \["store"\], got \'store\''),
+        ("names = [1]", "names must be a list"),
+    ],
+)
+def test_settings_of_a_source_of_another_type_are_refused(
+    tmp_path: Path, setting: str, why: str
+) -> None:
+    toml = f"[[sources]]\ninteractions = 'interactions.csv'\n{setting}\n"
+    folder_of(tmp_path, metarec_toml=b"\xef\xbb\xbf" + toml.encode())  # as Notepad writes it
+    with pytest.raises(BadInput, match=why):
+        told(tmp_path)
+
+
+@pytest.mark.parametrize("mark", ["\t", "; ", " | "])
+def test_marks_within_a_text_part_no_cells(tmp_path: Path, mark: str) -> None:
+    titles = ["Heat", "Ran", f"One{mark}two{mark}three", "Jaws"]
+    rows = "".join(f"i{n},{t}\n" for n, t in enumerate(titles))
+    data, _ = told(folder_of(tmp_path, items_csv="item_id,title\n" + rows))
+    assert data.items.frame["title"].to_list() == titles
+
+
+def test_sources_of_other_scales_are_told(tmp_path: Path) -> None:
+    toml = "[[sources]]\ninteractions = 'a.csv'\n[[sources]]\ninteractions = 'b.csv'\n"
+    ratings = "user_id,item_id,rating\n" + "".join(f"u{n},i{n % 3},{n % 5 + 1}\n" for n in range(9))
+    hundred = ratings.replace("1\n", "20\n").replace("5\n", "100\n")
+    folder_of(tmp_path, metarec_toml=toml, a_csv=ratings, b_csv=hundred)
+    assert "source 1 reach from 1 to 5, those of source 2 from 2 to 100" in told(tmp_path)[1]
+    assert "scales" not in told(folder_of(tmp_path, b_csv=ratings))[1]
+
+
+@pytest.mark.parametrize("stamp", ["2024-10-05 08:15:30,500", "[05/Oct/2024:08:15:30 +0000]"])
+def test_times_as_programs_log_them(stamp: str) -> None:
+    (seconds,) = as_seconds(pl.Series([stamp]))
+    assert seconds == pytest.approx(DAY.timestamp(), abs=0.5)
+
+
+def test_columns_of_types_that_only_pandas_has(tmp_path: Path) -> None:
+    dense = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 0.0]})
+    sparse = dense.assign(b=pd.arrays.SparseArray(dense["b"]))
+    assert as_polars(sparse, "items").rows() == [(1.0, 1.0), (2.0, 0.0)]
+    with pytest.raises(BadInput, match="column 'b' is of type complex128"):
+        as_polars(dense.astype({"b": complex}), "items")
+    with pytest.raises(
+        BadInput, match=r"items must be a frame, got '.*'; metarec.read reads files"
+    ):
+        as_polars(str(tmp_path), "items")

@@ -100,6 +100,20 @@ def test_a_list_that_holds_nothing_is_no_item(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "said", [("14102100", "14102117", "14103023"), ("2014102100", "2014102117", "2014103023")]
+)
+def test_an_hour_of_a_day_is_the_time_and_that_of_any_day_is_not(
+    tmp_path: Path, said: tuple[str, ...]
+) -> None:
+    data = table(tmp_path, "user_id,ad_id,hour", *said)
+    first = datetime(2014, 10, 21, tzinfo=UTC).timestamp()
+    assert data.interactions.frame["timestamp"].min() == first
+    assert not data.interactions.context_columns
+    data = table(tmp_path, "user_id,ad_id,hour", "0", "17", "23")
+    assert data.interactions.context_columns == ["hour"] and not data.interactions.has_time
+
+
+@pytest.mark.parametrize(
     "hours", [("23110222", "23110223", "23113001"), ("2311022200", "2311022359")]
 )
 def test_hours_without_a_century_are_times(tmp_path: Path, hours: tuple[str, ...]) -> None:

@@ -35,6 +35,13 @@ SCALES = (
 STRAY_SHARE = 0.005
 CODES = (99.0, 999.0, 9999.0, 99999.0, -1.0, -9.0, -99.0, -999.0, -9999.0)
 """Numbers that programs write for "not rated"."""
+SURVEY = (66.0, 77.0, 88.0, 97.0, 98.0, 777.0, 888.0, 998.0)
+DIGITS = (7.0, 8.0, 9.0)
+"""Numbers that surveys write for it, several times; of one digit only where every rating of the
+scale below them occurs.
+"""
+MIN_CODED, MIN_FULL = 2, 20
+"""Ratings of a code, and ratings by which it is seen that a scale is whole, at least."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +144,13 @@ def stray_values(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
     if config.value_scale is not None:
         low, high = config.value_scale
     elif config.stray_values:
-        code = _code(values)
-        if code is not None:
-            yield RuleResult(events.rows((values == code).fill_null(False)), _of_code(values, code))
-            events = replace(events, frame=events.frame.filter((values != code).fill_null(True)))
-            values = events.frame["value"]
+        codes = _codes(values)
+        scale = values.filter(~values.is_in(codes))
+        for code in codes:
+            yield RuleResult(events.rows((values == code).fill_null(False)), _of_code(scale, code))
+        rest = (~values.is_in(codes)).fill_null(True)
+        events = replace(events, frame=events.frame.filter(rest))
+        values = events.frame["value"]
         low, high = rating_scale(values)
     else:
         return
@@ -151,21 +160,26 @@ def stray_values(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
     )
 
 
-def _code(values: pl.Series) -> float | None:
-    """A number such as 99 or -1 outside the scale that all other ratings keep to."""
-    for code in CODES:
-        rest = values.filter(values != code)
-        if len(rest) in (0, len(values) - values.null_count()) or rest.n_unique() < 2:
+def _codes(values: pl.Series) -> list[float]:
+    """Numbers such as 99 or -1 outside the scale that all other ratings keep to."""
+    known = values.drop_nulls()
+    for codes in (CODES, (*CODES, *SURVEY), (*CODES, *SURVEY, *DIGITS)):
+        found = [c for c in codes if int((known == c).sum()) >= (1 if c in CODES else MIN_CODED)]
+        scale = known.filter(~known.is_in(found))
+        if not found or scale.n_unique() < 2:
             continue
-        low, high = rating_scale(rest)
-        is_apart = code > high if code > 0 else code < _ends(rest)[0] - 1
-        if high < float("inf") and is_apart:
-            return code
-    return None
+        low, high = _ends(scale)
+        top = rating_scale(scale)[1]
+        apart = [c for c in found if (c > top if c > 0 else c < low - 1)]
+        is_full = len(scale) >= MIN_FULL and scale.n_unique() == high == top and low == 1
+        apart = [c for c in apart if c not in DIGITS or (is_full and c > top + 1)]
+        if apart and top < float("inf"):
+            return apart
+    return []
 
 
-def _of_code(values: pl.Series, code: float) -> str:
-    low, high = _ends(values.filter(values != code))
+def _of_code(scale: pl.Series, code: float) -> str:
+    low, high = _ends(scale)
     return (
         f"ratings of {code:g} lie off the scale that the others keep to ({low:g} to {high:g}); "
         f"in [cleaning], not_rated = [{code:g}] says that such rows are no events, "

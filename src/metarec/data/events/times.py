@@ -10,7 +10,13 @@ from typing import Any
 import polars as pl
 
 from metarec.data.cells.clocks import clock_of
-from metarec.data.cells.dates import as_seconds, fitting_formats, with_midnights, written_as_days
+from metarec.data.cells.dates import (
+    as_seconds,
+    fitting_formats,
+    with_midnights,
+    without_zero_dates,
+    written_as_days,
+)
 from metarec.data.cells.parsing import (
     as_numbers,
     holds,
@@ -41,6 +47,7 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
     given = nothing(events["timestamp"])
     if given.dtype.is_float():
         given = given.fill_nan(None)
+    given, are_zero = without_zero_dates(given)
     given = given if time_format else with_midnights(given)
     fitting = [] if time_format else fitting_formats(given)
     if len(fitting) == 1:
@@ -69,6 +76,7 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
             f"only their order is right, and only within one year"
         )
         rows.note("odd_times", why)
+    times = times.zip_with(~are_zero, pl.Series([float("inf")]))
     return events.with_columns(times.alias("timestamp"))
 
 
@@ -161,8 +169,10 @@ def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> 
         for mask, why in _impossible_times(stamps.filter(~rows.bad), stamps, config):
             rows.drop("impossible_times", mask, "timestamp", why)
         _note_odd_clock(rows, stamps.filter(~rows.bad), config)
-    if config.impossible_times and _counts_seconds(stamps):  # many zeros are no 1970
-        stamps = stamps.zip_with((stamps != 0).fill_null(True), pl.Series([None], dtype=pl.Float64))
+    if config.impossible_times and _counts_seconds(stamps):  # many 0 or -1 are no 1970
+        stamps = stamps.zip_with(
+            (~stamps.is_in([0.0, -1.0])).fill_null(True), pl.Series([None], dtype=pl.Float64)
+        )
     untimed = stamps.is_null() & ~rows.bad
     if int((~untimed & ~rows.bad).sum()):
         rows.change("untimed", untimed, "timestamp", UNTIMED)

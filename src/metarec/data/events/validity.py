@@ -22,6 +22,9 @@ from metarec.data.events.rows import Place, Rows
 from metarec.data.events.times import ROUNDED, possible_times, to_seconds, with_times
 from metarec.data.findings import Finding
 
+MAX_SLIPS = 2
+"""Rows that are no events in a table of four times as many or more, up to which they are slips."""
+
 
 def valid_events(
     events: pl.DataFrame, place: Place, config: CleaningConfig, time_format: str | None = None
@@ -183,11 +186,13 @@ def refuse_if_unreadable(
         findings: what was removed, from the `rows` or before them.
 
     Raises:
-        BadInput: if more than `config.most_unreadable` of the rows cannot be read.
+        BadInput: if more than `config.most_unreadable` of the rows cannot be read, but for one of
+            a very small table.
     """
     bad = [f for f in findings if f.rule in ("unreadable_rows", "missing_ids")]
     count = sum(f.rows for f in bad)
-    if count > config.most_unreadable * max(rows, count):
+    is_slip = count <= MAX_SLIPS and 4 * count <= rows
+    if count > config.most_unreadable * max(rows, count) and not is_slip:
         worst = max(bad, key=lambda f: f.rows)
         raise BadInput(
             f"{place.name}: {count:,} of {max(rows, count):,} rows cannot be read as events, more "

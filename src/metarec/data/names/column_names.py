@@ -319,7 +319,8 @@ CANONICAL = {
 
 
 _A_MOMENT = re.compile(
-    r"([_\W](?i:at|time|date|datetime|timestamp|ts)|[a-z](At|Time|Date|Timestamp)|时间|日期)$",
+    r"([_\W](?i:at|time|date|datetime|timestamp|ts)|[a-z](At|Time|Date|Timestamp)|时间|日期"
+    r"|^stat(e|us)_since)$",
 )
 
 
@@ -338,7 +339,7 @@ def names_a_moment(name: str) -> bool:
 
 
 _OTHER_DATES = re.compile(
-    r"birth|born|dob\b|expir|until|due|valid|deadline|releas|publish|since|"
+    r"birth|born|dob\b|expir|until|due|valid|deadline|releas|publish|(?<!status_)(?<!state_)since|"
     r"出生|生日|到期|有效|截止|发布|出版",
     re.IGNORECASE,
 )

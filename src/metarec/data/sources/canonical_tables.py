@@ -33,11 +33,13 @@ from metarec.data.sources.columns.id_columns import (
 from metarec.data.sources.columns.id_joins import better_key
 from metarec.data.sources.columns.inconsistent_item_columns import nearly_of_items
 from metarec.data.sources.columns.item_and_user_columns import belonging_to, taken_out
+from metarec.data.sources.columns.signed_out_users import with_signed_out
 from metarec.data.sources.columns.titles import with_short_titles, with_titles
 from metarec.data.sources.files.kind_by_file_name import kind_called
 from metarec.data.sources.rows.event_shapes import one_row_an_event
 from metarec.data.sources.rows.id_lists import look_alikes, one_row_each
-from metarec.data.sources.rows.log_envelopes import opened, without_itemless
+from metarec.data.sources.rows.log_envelopes import opened, without_bulk_lines, without_itemless
+from metarec.data.sources.rows.queries import queries_apart
 from metarec.data.sources.values.cell_types import flat, with_tags, with_types
 from metarec.data.sources.values.missing_codes import without_codes
 from metarec.data.sources.values.quantities import with_amounts, with_returns
@@ -99,8 +101,7 @@ def tables_of(
     searches: RawTable | None = None,
 ) -> Tables:
     """Raw tables with names of their own -> checked tables with canonical names and types."""
-    if events is not None and searches is None and _are_searches(events, reading):
-        events, searches = None, events
+    events, searches = _with_queries(events, searches, reading)
     frame, findings, named = _events(events, reading, items is not None or not reading.is_whole)
     if events is not None and reading.is_whole and reading.context is None:
         frame, items, users, nearly = _unflattened(frame, items, users, events[1])
@@ -128,6 +129,20 @@ def tables_of(
         ),
         kinds=reading.kinds,
     )
+
+
+def _with_queries(
+    events: RawTable | None, searches: RawTable | None, reading: Reading
+) -> tuple[RawTable | None, RawTable | None]:
+    """Events and searches, where a table holds the latter alone or beside the former."""
+    if events is None:
+        return events, searches
+    events = without_bulk_lines(events)
+    if searches is not None:
+        return events, searches
+    if _are_searches(events, reading):
+        return None, events
+    return queries_apart(events, reading.columns, reading.synonyms)
 
 
 def _in_their_language(events: pl.DataFrame, reading: Reading) -> dict[str, Sequence[str]]:
@@ -259,9 +274,10 @@ def _with_ids(
     frame: pl.DataFrame, place: str, reading: Reading
 ) -> tuple[pl.DataFrame, Mapping[str, Sequence[str]], list[Finding]]:
     """Events, names of columns with those that hold ids by their cells, and what to say."""
+    frame, filled = with_signed_out(frame, place, reading.columns, reading.synonyms)
     frame, rows = without_row_ids(frame, place, reading.columns, reading.synonyms)
     likely, told = likely_ids(frame, place, reading.columns, reading.synonyms)
-    return frame, likely, [*rows, *told]
+    return frame, likely, [*filled, *rows, *told]
 
 
 def _rated(

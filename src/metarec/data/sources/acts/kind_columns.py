@@ -5,25 +5,38 @@ name whose cells are kinds, or columns such as `click` and `purchase` that say y
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.cells.parsing import NO_TEXT, YES_NO, as_numbers, as_truth, nothing
+from metarec.data.cells.parsing import YES_NO, as_numbers, as_truth, nothing
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_matching import is_amount
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.names.kind_names import forms, plain_kind
 from metarec.data.names.languages import act_of
-from metarec.data.sources.acts.ambiguous_acts import beside_others, codes_of_acts
+from metarec.data.sources.acts.ambiguous_acts import beside_others, codes_of_acts, lengths_untold
 from metarec.data.sources.acts.ended_acts import with_ended, with_ends
+from metarec.data.sources.acts.opinions import (
+    SHOWN,
+    by_opinion,
+    is_of_feelings,
+    is_opinion,
+)
 from metarec.data.sources.acts.outcomes import doubtful, outcomes_of, with_outcomes
+from metarec.data.sources.acts.trades import by_side, is_trade
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.unrated_zeros import wished
 
 MAX_KINDS = 20
 """Kinds of a column that is taken for one of kinds, at most."""
+MIN_KNOWN = 2 / 3
+"""Share of the names of a column called like acts that are known, at least."""
+_ACTS = re.compile(
+    r"(event|log|act|op|message|msg|reaction|reaktion)?(type|typ|op|operation|verb)$"
+)
+"""Names of columns that may hold acts, or something else, as `plain` has them."""
 FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart "
     "addtocart bookmark skip upvote downvote complete accept "
@@ -67,44 +80,15 @@ IN_OTHER_WORDS = {
 """Columns of yes and no in other words, as `plain` has them, and their kinds."""
 MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥", "1", "1.0", *YES_NO))
 """What a column of yes and no may hold where it says yes, and nothing where it says no."""
-OPINIONS = re.compile(
-    r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|^direction$|态度|评价|反馈"
-)
-"""Names of columns of what users thought, as `plain` has them."""
-THOUGHT = {
-    **dict.fromkeys(("up", "right", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
-    **dict.fromkeys(("down", "left", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
-    "0": "impression",
-    **dict.fromkeys(("superlike", "super like", "super_like"), "superlike"),
-    **dict.fromkeys("-−–", "dislike"),  # beside `+`; alone it stands for nothing
-}
-"""What such a column says for and against."""
-SIDES = re.compile(
-    r"(side|direction|buysell|buyorsell|^bs|^kind|^type|"
-    r"(trade|order|transaction|deal)(type|action)|"
-    r"方向|买卖|买卖标志|买卖类型|委托类型)$"
-)
-"""Names of columns of who trades what, as `plain` has them."""
-TRADED = {
-    **dict.fromkeys(("b", "bot", "bto", "btc", "买", "买进", "证券买入"), "buy"),
-    **dict.fromkeys(("s", "sld", "sto", "stc", "卖", "卖掉", "证券卖出"), "sell"),
-    **dict.fromkeys(("buy", "bought", "买入"), "buy"),
-    **dict.fromkeys(("sell", "sold", "卖出"), "sell"),
-}
-"""What such a column says, in small letters."""
 REFUSALS = frozenset(
     "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
 )
 """Kinds by which a column of yes and no says what became of an act: `is_returned`."""
-MOODS = frozenset("mood feeling feelings emotion emotions weather 心情 情绪 天气".split())
-"""Columns that say how it was, not what was done, even by the same emoji."""
 NO_KIND = "event"
 """The kind of events that say none."""
 RATED = "rating"
 """The kind of events with a rating, beside others that say what they are."""
-SHOWN = "impression"
-"""What a row is in which every such column says no."""
 
 
 def with_kind(
@@ -117,7 +101,7 @@ def with_kind(
         context: columns that are circumstances, as the user says.
     """
     outcomes = outcomes_of(frame, kinds, context)
-    frame, traded = _by_side(frame, place, context)
+    frame, traded = by_side(frame, place, context)
     if "kind" in frame.columns:
         found = list[Finding]()
     else:
@@ -136,7 +120,8 @@ def with_kind(
         frame, note = _refused(frame, refusals, kinds, place)
         refused = [note]
     frame, ended = with_ended(frame, kinds, place, context)
-    return frame, [*found, *refused, *ended]
+    lasted = lengths_untold(frame, place, context)
+    return frame, [*found, *refused, *ended, *lasted]
 
 
 def _said(
@@ -147,9 +132,9 @@ def _said(
         listed = _listed(_kinds_in(frame["value"], kinds))
         why = f"values of {place} were read as kinds: they say {listed}"
         return frame.rename({"value": "kind"}), [_noted(why)]
-    thoughts = [c for c in free if _is_opinion(frame[c])]
+    thoughts = [c for c in free if is_opinion(frame[c])]
     if "value" not in frame.columns and len(thoughts) == 1:
-        return _by_opinion(frame, thoughts[0], place)
+        return by_opinion(frame, thoughts[0], place)
     # Of what was bought, such a column says something else: by registered users, or in stock.
     done = frozenset() if any(map(is_amount, free)) else DONE
     flags = _flags(frame, free, kinds, FLAGS, done) if "value" not in frame.columns else {}
@@ -159,11 +144,9 @@ def _said(
         flags = {NO_KIND: truths[0]}
     if any(kinds.of(name).sign == "positive" for name in flags):
         return _by_flags(frame, flags, kinds, place)
-    asked = [c for c in free if plain(c) not in MOODS]
-    found = {c: names for c in asked if (names := _kinds_in(frame[c], kinds))}
-    refusing = [c for c, names in found.items() if _are_acts(names, kinds) or _trade(c, names)]
-    if "value" in frame.columns:
-        refusing = [c for c in found if c in refusing or wished(frame[c])]
+    found = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}
+    found = {c: names for c, names in found.items() if not is_of_feelings(c, names, kinds)}
+    refusing = _speaking(frame, found, kinds)
     if len(refusing) == 1:
         (column,) = refusing
         if "value" in frame.columns:
@@ -193,57 +176,6 @@ def _unrated_by(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFr
     )
     note = Finding(rule="kinds", rows=int(unrated.sum()), action="noted", why=why)
     return frame.with_columns(kind), [note]
-
-
-def _is_opinion(column: pl.Series) -> bool:
-    """Whether a column says what users thought, for and against."""
-    if OPINIONS.search(plain(column.name)) is None or column.dtype.is_nested():
-        return False
-    if column.dtype != pl.Utf8 and not column.dtype.is_integer():
-        return False
-    words = set(_thoughts(column).drop_nulls().unique())
-    return words <= {*THOUGHT} and {"like", "dislike"} <= {THOUGHT[word] for word in words}
-
-
-def _thoughts(column: pl.Series) -> pl.Series:
-    """What users thought in small letters; a dash says no where others say `+`, and 1 yes where
-    others say -1.
-    """
-    words = nothing(column.cast(pl.Utf8), NO_TEXT).str.to_lowercase()
-    if (words == "-1").any():
-        words = words.replace({"1": "+1"})
-    return words if (words == "+").any() else nothing(words)
-
-
-def _by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    words = _thoughts(frame[column])
-    kind = words.replace_strict(THOUGHT, default=SHOWN, return_dtype=pl.Utf8)
-    no = next(word for word in words.drop_nulls() if THOUGHT[word] == "dislike")
-    why = f"column {column!r} of {place} was read as what users thought: {no!r} says no"
-    rows = int((kind == "dislike").sum())
-    note = Finding(rule="kinds", rows=rows, action="noted", why=why)
-    return frame.drop(column).with_columns(kind.alias("kind")), [note]
-
-
-def _by_side(
-    frame: pl.DataFrame, place: str, context: Sequence[str]
-) -> tuple[pl.DataFrame, list[Finding]]:
-    """Trades as purchases and sales, where a column says so by letters: `B` and `S`."""
-    asked = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
-    asked = [c for c in asked if c == "kind" or "kind" not in frame.columns]
-    for column in (c for c in asked if frame[c].dtype == pl.Utf8):
-        said = {*nothing(frame[column].unique()).str.to_lowercase().drop_nulls()}
-        if column != "kind" and is_of_one(frame, column):
-            continue
-        if not said <= {*TRADED} or {TRADED[word] for word in said} != {"buy", "sell"}:
-            continue
-        words = nothing(frame[column]).str.to_lowercase()
-        traded = words.replace_strict(TRADED, default=None, return_dtype=pl.Utf8).alias("kind")
-        sold = next(c for c in frame[column].drop_nulls() if TRADED[c.strip().lower()] == "sell")
-        why = f"column {column!r} of {place} was read as who trades what: {sold!r} is 'sell'"
-        note = Finding(rule="kinds", rows=int((traded == "sell").sum()), action="noted", why=why)
-        return frame.drop(column).with_columns(traded), [note]
-    return frame, []
 
 
 def _are_known(column: pl.Series, kinds: Kinds) -> bool:
@@ -363,10 +295,19 @@ def _are_acts(names: Sequence[str], kinds: Kinds) -> bool:
     )
 
 
-def _trade(column: str, names: Sequence[str]) -> bool:
-    """Whether a column called like that of trades says purchases and sales, among others."""
-    said = {TRADED.get(name.strip().lower()) for name in names}
-    return SIDES.search(plain(column)) is not None and {"buy", "sell"} <= said
+def _speaking(frame: pl.DataFrame, found: Mapping[str, Sequence[str]], kinds: Kinds) -> list[str]:
+    """Columns, of those that hold kinds, that say what was done."""
+    speaking = [c for c, names in found.items() if _are_acts(names, kinds) or is_trade(c, names)]
+    if "value" in frame.columns:
+        return [c for c in found if c in speaking or wished(frame[c])]
+    return speaking or [c for c, names in found.items() if _says_acts(frame, c, names, kinds)]
+
+
+def _says_acts(frame: pl.DataFrame, column: str, names: Sequence[str], kinds: Kinds) -> bool:
+    """Whether a column called like that of acts (`type`, `op`) says what most are known to be."""
+    known = len(names) - len(kinds.unknown(names))
+    is_called = _ACTS.match(plain(column)) is not None
+    return is_called and 3 <= known >= len(names) * MIN_KNOWN and not is_of_one(frame, column)
 
 
 def _noted(why: str) -> Finding:

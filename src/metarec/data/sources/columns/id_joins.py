@@ -83,6 +83,7 @@ def loose_tables(
             continue
         ids, known = events[key].unique(), side[key].unique()
         if ids.is_in(known.implode()).any():
+            findings += _more_would_meet(key, ids, known)
             continue
         hint = next((how for how, f in HINTS.items() if _meet(f, ids, known)), None)
         why = (
@@ -94,12 +95,33 @@ def loose_tables(
     return findings
 
 
-HINTS = {
+def _more_would_meet(key: str, ids: pl.Series, known: pl.Series) -> list[Finding]:
+    """What to say where ids of the events that the table lacks are in it in another form."""
+    lone = ids.filter(~ids.is_in(known.implode()))
+    for how, form in FORMS.items() if len(lone) else ():
+        frame = pl.DataFrame({"id": known.filter(~known.is_in(ids.implode()))})
+        theirs = frame.with_columns(form.alias("plain"))
+        ours = pl.DataFrame({"id": lone}).with_columns(form.alias("plain"))
+        met = ours.join(theirs.filter(pl.col("plain") != ""), on="plain").sort("id")
+        if met.height >= MIN_MET * len(ids):
+            why = (
+                f"{met.height:,} of {len(ids):,} ids of the events are in the {_table(key)} table "
+                f"only in another form ({met['id'][0]!r}, {met['id_right'][0]!r}) and are not "
+                f"joined; they would meet {how}"
+            )
+            return [_note(key, why, met.height)]
+    return []
+
+
+MIN_MET = 0.05
+"""Share of the events' ids that would meet in another form, from which on that is told."""
+FORMS = {
     "in lower case": pl.col("id").str.to_lowercase(),
     "without leading zeros": pl.col("id").str.replace(r"^0+(\d)", "$1"),
     "without dashes and braces": pl.col("id").str.to_lowercase().str.replace_all(r"[{}\-]", ""),
-    "without the letters before the number": pl.col("id").str.replace(r"^\D+", ""),
 }
+HINTS = {**FORMS, "without the letters before the number": pl.col("id").str.replace(r"^\D+", "")}
+"""What may make ids meet; the last only where none does as it is."""
 
 
 def _meet(how: pl.Expr, ids: pl.Series, known: pl.Series) -> bool:

@@ -60,6 +60,9 @@ kind = "view"
 """What such a file may say."""
 
 KEYS = {"name", "domain", "policy", "kinds", "cleaning", "models", "sources"}
+OF_TEXT = (*TABLES, "path", "database", "kind", "time_format", "encoding")
+OF_NAMES = ("context", "names", "item_names", "user_names")
+"""Keys of a source that hold a text, and a list of names."""
 SOURCE_KEYS = {
     "path",
     "interactions",
@@ -212,7 +215,7 @@ def _of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Polic
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise BadInput(f"{path} is not a TOML file: {error}") from error
     odd = sorted(set(settings) - KEYS)
@@ -244,6 +247,7 @@ def _as_said(source: Mapping[str, Any], place: str, reading: Reading) -> Reading
         raise BadInput(
             f"{place}: nothing is known of {odd[0]!r}; there are {', '.join(sorted(SOURCE_KEYS))}"
         )
+    _check_types(source, place)
     return replace(
         reading,
         columns=_table(source, "columns", place),
@@ -258,6 +262,17 @@ def _as_said(source: Mapping[str, Any], place: str, reading: Reading) -> Reading
         item_names=source.get("item_names"),
         user_names=source.get("user_names"),
     )
+
+
+def _check_types(source: Mapping[str, Any], place: str) -> None:
+    """Refuse what is no text, or no list of texts, where one is read."""
+    for key in (k for k in OF_TEXT if k in source):
+        if not isinstance(source[key], str):
+            raise BadInput(f"{place}: {key} must be a text, got {source[key]!r}")
+    for key in (k for k in OF_NAMES if k in source):
+        names = source[key]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadInput(f'{place}: {key} must be a list such as ["store"], got {names!r}')
 
 
 def _read_source(

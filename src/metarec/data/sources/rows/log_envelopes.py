@@ -27,6 +27,8 @@ LINES = frozenset("items lines lineitems orderitems orderlines products position
 """What the lines of an order are called, as `plain` has it."""
 KEYS, VALUES = frozenset("key name k".split()), frozenset("value val v".split())
 """Fields of the objects of a list of keys and values."""
+BULK = frozenset("index create update".split())
+"""What lines of Elasticsearch's bulk format do with the next."""
 LOOKED_AT = 1000
 """Cells by which it is first seen that a column holds no objects."""
 MAX_KEYS = 100
@@ -52,6 +54,32 @@ def opened(frame: pl.DataFrame) -> pl.DataFrame:
             own = fields.select(kept).rename({f: bare[f] for f in kept})
             frame = frame.drop(name).hstack(own)
     return _with_health_records(frame)
+
+
+def without_bulk_lines(
+    raw: tuple[pl.DataFrame, Place, list[Finding]],
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events without the lines between them that say where each goes, as Elasticsearch takes them
+    in: `{"index": {"_index": "events", "_id": "e1"}}`.
+    """
+    frame, place, findings = raw
+    lines = [c for c, dtype in frame.schema.items() if c in BULK and _says_where(dtype)]
+    others = [c for c in frame.columns if c not in lines]
+    if not lines or not others:
+        return raw
+    is_event = frame.select(pl.any_horizontal(pl.col(others).is_not_null())).to_series()
+    if is_event.all() or not is_event.any():
+        return raw
+    why = f"lines of {place.name} that say where the next goes (bulk format) are no events"
+    told = Finding(rule="columns", rows=int((~is_event).sum()), action="noted", why=why)
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    kept = Place(place.name, place.unit, place.first, rows.filter(is_event))
+    return frame.filter(is_event).drop(lines), kept, [*findings, told]
+
+
+def _says_where(dtype: pl.DataType) -> bool:
+    fields = [field.name for field in dtype.fields] if isinstance(dtype, pl.Struct) else []
+    return bool(fields) and all(name.startswith("_") or name == "routing" for name in fields)
 
 
 def _holds_event(frame: pl.DataFrame, name: str) -> bool:

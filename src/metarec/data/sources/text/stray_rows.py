@@ -114,6 +114,10 @@ def _are_sums(table: pl.DataFrame) -> pl.Series:
     return nothing if (says & ~is_last).any() else says & is_last
 
 
+SHOWN = 40
+"""Characters of a row that are shown."""
+
+
 def short_rows(
     table: pl.LazyFrame, source: Path | bytes, separator: str, has_names: bool, name: str
 ) -> list[Finding]:
@@ -122,11 +126,21 @@ def short_rows(
     if not names or not table.select(pl.col(names[-1]).null_count()).collect().item():
         return []
     least, cut = len(names) - 1, separator.encode()
+    count, shown = 0, list[str]()
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as lines:
         rows = (row for row in _rows(lines) if row.strip())
-        short = sum(row.count(cut) < least for row in itertools.islice(rows, int(has_names), None))
-    why = f"fewer cells than the {len(names)} names of {name}; the rest was read as empty"
-    return [Finding(rule="short_rows", rows=short, action="noted", why=why)] if short else []
+        for row in itertools.islice(rows, int(has_names), None):
+            if (cuts := row.count(cut)) < least:
+                count += 1
+                if len(shown) < EXAMPLES:
+                    start = row.decode(errors="replace").strip()[:SHOWN]
+                    shown.append(f"{cuts + 1} in {start!r}")
+    why = (
+        f"fewer cells than the {len(names)} names of {name}; the rest was read as empty, so what "
+        f"lacks a cell in its middle is shifted"
+    )
+    found = Finding(rule="short_rows", rows=count, action="noted", why=why, examples=shown)
+    return [found] if count else []
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:

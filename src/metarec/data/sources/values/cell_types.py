@@ -125,11 +125,10 @@ def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
     if (marked := _marked(column, text, what)) is not None:
         return marked
     numbers = as_numbers(text)
+    numbers = numbers.zip_with(numbers.is_finite(), pl.Series([None], dtype=pl.Float64))
     read = len(numbers) - numbers.null_count()
     if read < stated and (found := measured(text)) is not None:
         return _with_unit(column, text, *found, what)
-    if not numbers.drop_nulls().is_finite().all():
-        return nothing(column, NO_TEXT), None
     if read < stated:
         return _nearly_numbers(column, text, numbers, what)
     finding = None
@@ -146,7 +145,7 @@ def _marked(column: pl.Series, text: pl.Series, what: str) -> tuple[pl.Series, F
     no.
     """
     words = text.drop_nulls().unique()
-    if len(words) != 1 or not text.null_count() or words[0].lower() not in {*YES_NO, "x"}:
+    if len(words) != 1 or not text.null_count() or words[0].lower() not in {*YES_NO, "x", "1"}:
         return None
     why = f"{column.name} says {words[0]!r} or nothing: read as yes and no"
     return text.is_not_null().alias(column.name), _noted("number_form", why, what)
@@ -256,6 +255,8 @@ STRONG = {"|": r"\s*\|\s*", ";": r"\s*[;；]\s*", ",": BY_COMMA}
 """Marks between tags, in columns of any name."""
 WEAK = {
     "/": r"\s*/+\s*",
+    **{mark: rf"\s*{re.escape(mark)}+\s*" for mark in ("^", "~", "\\", "·", "•", ":", "\n")},
+    " - ": r"\s+[-–—]\s+",
     ">": r"\s*[>→»]\s*",
     "><": r"\s*>\s*<\s*",
     "+": r"\s*\+\s*",
@@ -300,7 +301,7 @@ def _are_lists(column: pl.Series, *, some: bool = False) -> bool:
     return len(are) > 0 and bool(are.any() if some else are.all())
 
 
-_LIST = r"""^(\[.*\]|\{("[^"]*"|[^:"])*\})$"""
+_LIST = r"""^(\[.*\]|\((['"]).*['"],?\)|\{("[^"]*"|[^:"])*\})$"""
 """A list as JSON, Python, NumPy or PostgreSQL write it; no object of JSON."""
 _LIST_OF = re.compile(_LIST, re.DOTALL)
 _APART = re.compile(r"""\[\s*((?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+)\s*\]""")
@@ -314,7 +315,7 @@ def _listed(cell: str) -> str:
         return cell
     if (apart := _APART.fullmatch(cell)) is not None:
         return "|".join(one or other for one, other in _QUOTED.findall(apart[1]))
-    if cell.startswith("{"):
+    if cell.startswith("{") and not cell.startswith("{'"):
         row = next(csv.reader([cell[1:-1]], skipinitialspace=True), [])
         return "|".join(tag.strip() for tag in row if tag.strip())
     for read in (json.loads, ast.literal_eval):
@@ -332,8 +333,9 @@ def _named(found: object) -> Iterator[str]:
     if isinstance(found, Mapping):
         texts = (value for value in found.values() if isinstance(value, str))
         found = found.get("name", next(texts, next(iter(found.values()), "")))
-    if isinstance(found, list | tuple | Mapping):
-        for one in found.values() if isinstance(found, Mapping) else found:
+    if isinstance(found, list | tuple | set | Mapping):
+        parts = found.values() if isinstance(found, Mapping) else found
+        for one in sorted(parts, key=str) if isinstance(found, set) else parts:
             yield from _named(one)
     elif found is not None and (tag := str(found).strip()):
         yield tag

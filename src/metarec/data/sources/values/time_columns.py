@@ -66,6 +66,9 @@ _OF_DAYS = re.compile(
     r"日付|時刻|時間|日|날짜|시간|시각)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
 )
 """What days and times of day are called in further languages, as `plain` has it."""
+_HOURS = ("hour", "hours", "hr", "dayhour", "datehour", "ymdh", "小时")
+"""Names of columns of hours, as `plain` has them."""
+_HOURS_OF_DAYS = ((r"^\d{8}$", "%y%m%d%H"), (r"^20\d{8}$", "%Y%m%d%H"))
 LOOKED_AT = 1000
 """Different cells by which it is known whether a column holds dates."""
 _A_NUMBER = re.compile(
@@ -106,6 +109,8 @@ def with_moment(
         return serial
     if "timestamp" in frame.columns:
         return frame, []
+    if (hours := _of_hours(frame, others, place)) is not None:
+        return hours
     if (parts := _of_parts(frame, others)) is not None:
         why = f"year, month and day of {place} were put together as timestamp"
         return parts, [_noted(why)]
@@ -137,6 +142,23 @@ def _of_spreadsheet(
     both = (numbers[day] + numbers[clock]).alias("timestamp")
     why = f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
     return frame.drop({day, clock} - {"timestamp"}).with_columns(both), [_noted(why)]
+
+
+def _of_hours(
+    frame: pl.DataFrame, others: Sequence[str], place: str
+) -> tuple[pl.DataFrame, list[Finding]] | None:
+    """The hours of certain days as `timestamp`: 14102117 (Avazu) is no hour of the day."""
+    for column in (c for c in others if plain(c) in _HOURS):
+        text = frame[column].cast(pl.Utf8, strict=False)
+        form = next((f for digits, f in _HOURS_OF_DAYS if _all_are(text, digits)), None)
+        if form is None or text.null_count():
+            continue
+        hours = (text + "00").str.to_datetime(f"{form}%M", strict=False)
+        if not hours.null_count() and hours.n_unique() > 1:
+            seconds = hours.dt.epoch("s").cast(pl.Float64).alias("timestamp")
+            why = f"column {column!r} of {place} was read as timestamp: its cells are dates"
+            return frame.drop(column).with_columns(seconds), [_noted(why)]
+    return None
 
 
 def _unread(column: pl.Series, place: str) -> str | None:
