@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -91,6 +91,23 @@ class ProfileInputs:
         if rows:
             out[rows, columns] = 1.0
         return out
+
+    def reads(self, name: str) -> bool:
+        """Whether an attribute has columns."""
+        known = self._known(name)
+        return known in self.categories or known in self.edges
+
+    def unread(self, profile: Mapping[str, Any]) -> dict[str, Any]:
+        """What is stated and becomes no column: attributes, or values of them, that training users
+        did not state, or too few of them.
+        """
+        stated = {name: value for name, value in profile.items() if value is not None}
+        columns = self.transform([{name: value} for name, value in stated.items()])
+        return {
+            name: value
+            for (name, value), row in zip(stated.items(), columns, strict=True)
+            if not row.any()
+        }
 
     @cached_property
     def _place(self) -> dict[str, int]:

@@ -55,6 +55,11 @@ def context_notes(
     return notes
 
 
+def unknown_values_note(unknown: Mapping[str, Any]) -> list[str]:
+    """What a slate says of attributes whose value no training user has."""
+    return [f"no training user has {_listed(unknown)}, so it was ignored"] if unknown else []
+
+
 def refuse_unknown_context(
     columns: ContextColumns, context: Mapping[str, Any], heeded: Collection[str]
 ) -> None:
