@@ -19,7 +19,7 @@ from metarec.models.context import Context, ContextConfig, _chosen
 from metarec.models.context_lifts import Way, by_content_of, lifts_of, ratios_of, tables_of
 from metarec.models.friends import Friends, FriendsConfig
 from metarec.models.known_places import log_likelihood, shortly_known
-from metarec.models.place import Place, PlaceConfig
+from metarec.models.place import Place, PlaceConfig, _log_likelihoods
 from metarec.models.search import Search, _tf_idf
 from metarec.recommendation.fitting.reading import Reading
 from metarec.recommendation.settings import Settings
@@ -123,8 +123,11 @@ def test_the_setting_is_chosen_under_which_the_evidence_is_likeliest() -> None:
     fields = "scale", "power", "location", "exponent"
     lists = config.scales, config.powers, config.locations, config.exponents
     tried = [replace(chosen, **dict(zip(fields, one, strict=True))) for one in product(*lists)]
-    found = [log_likelihood(setting.evidence(users), asked) for setting in tried]
-    best = tried[int(np.argmax(found))]
+    slow = [log_likelihood(setting.evidence(users), asked) for setting in tried]
+    decays = list(product(config.scales, config.powers))
+    fast = _log_likelihoods(chosen, reading.behavior, np.arange(72), decays)
+    np.testing.assert_allclose(fast.ravel() / 72, slow, rtol=1e-5)
+    best = tried[int(np.argmax(slow))]
     assert [getattr(chosen, name) for name in fields] == [getattr(best, name) for name in fields]
     assert (best.scale, best.exponent) == (9.0, 1.0)  # not where the search starts
 
