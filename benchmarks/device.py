@@ -21,7 +21,7 @@ import polars as pl
 
 from metarec import Dataset, Recommender, use_device
 from metarec.features.behavior import Behavior
-from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
+from metarec.features.encoders.text.trained import TrainedEncoder, TrainedOptions
 from metarec.models.registry import MODELS, config_of
 from metarec.recommendation.fitting.fit import behavior_of
 

@@ -111,9 +111,9 @@ def main() -> None:
         import torch
 
         from metarec.features.encoders.locate import MINILM, locate
-        from metarec.features.encoders.pretrained import PretrainedEncoder
-        from metarec.features.encoders.pretrained_options import PretrainedOptions
-        from metarec.features.encoders.text_model import knows_bf16
+        from metarec.features.encoders.text.pretrained import PretrainedEncoder
+        from metarec.features.encoders.text.pretrained_options import PretrainedOptions
+        from metarec.features.encoders.text.text_model import knows_bf16
 
         if options.threads:
             torch.set_num_threads(options.threads)

@@ -18,8 +18,8 @@ import numpy as np
 from metarec.data.cleaning import read_clean
 from metarec.data.schema import Vocabulary
 from metarec.evaluation.papers.leave_last_out import leave_last_out_split, measure_last
-from metarec.models.markov import Markov
-from metarec.models.markov_counts import DEFAULT, MarkovConfig
+from metarec.models.markov.counts import DEFAULT, MarkovConfig
+from metarec.models.markov.model import Markov
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 

@@ -162,7 +162,7 @@ def test_every_setting_and_endpoint_of_the_service_is_documented() -> None:
     missing = [field.name for field in fields(ServiceSettings) if f"`{field.name}`" not in page]
     sources = "\n".join(
         path.read_text(encoding="utf-8")
-        for path in (ROOT / "src" / "metarec" / "app" / "service").glob("*.py")
+        for path in (ROOT / "src" / "metarec" / "app" / "service" / "routes").glob("*.py")
     )
     found = re.findall(r'@route\(\s*"(GET|POST|PUT|PATCH|DELETE)",\s*"([^"]+)"', sources)
     routes = [

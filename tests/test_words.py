@@ -55,10 +55,10 @@ EXCEPTIONS = {
     "src/metarec/runtime/old_names.py": "names that saved models and command lines used before",
     "src/metarec/models/names.py": "ids that models had before",
     "src/metarec/recommender.py": "`person_template` of earlier programs is still taken",
-    "src/metarec/data/column_names.py": "names that columns have in the data of others",
+    "src/metarec/data/names/column_names.py": "names that columns have in the data of others",
     "src/metarec/data/domains/health.toml": "names that columns have in the data of others",
     "docs/guide/policies.md": "names that columns have in the data of others",
-    "src/metarec/app/page/user.js": "the key under which browsers keep the user since before",
+    "src/metarec/app/page/new_user/user.js": "the key under which browsers have kept a user",
     "src/metarec/models/transformer/network.py": "the layer `judge` of saved models",
     "src/metarec/app/commands/audited.py": "seeds named before: other names would draw other users",
 }
@@ -80,7 +80,7 @@ BRITISH = re.compile(
 """What American English spells otherwise; `cancelled` is left out, since Python itself says so, and
 kinds of events (`enrol`, `favourite`) are, which are words of data."""
 SPELLED_BY_OTHERS = {
-    "src/metarec/data/column_names.py": "names that columns have in the data of others",
+    "src/metarec/data/names/column_names.py": "names that columns have in the data of others",
     "tests/data/test_own_tables.py": "names that columns have in the data of others",
     "tests/models/test_config.py": "a setting in British spelling is led to its name",
     "tests/test_words.py": "the search itself",

@@ -15,7 +15,7 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
 from metarec.features.behavior import Behavior
 from metarec.models.config import Models
-from metarec.recommendation import onboarding, pipeline, questions, rating, score, storage
+from metarec.recommendation import onboarding, pipeline, predicted_ratings, storage
 from metarec.recommendation.card import model_card
 from metarec.recommendation.ensemble.prior import Prior
 from metarec.recommendation.explained import Explanation
@@ -27,6 +27,7 @@ from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import ItemIds, Request, Slate, observed
+from metarec.recommendation.stages import score
 from metarec.runtime.progress import Progress, silent
 
 
@@ -116,11 +117,11 @@ class Recommender(FittedModel):
 
     def rate(self, requests: Sequence[Request], item_ids: ItemIds) -> list[np.ndarray]:
         """Predicted values; the mean for an unknown item, `BadInput` without ratings."""
-        return [values for values, _ in rating.predict_ratings(self, requests, item_ids)]
+        return [values for values, _ in predicted_ratings.predict_ratings(self, requests, item_ids)]
 
     def rate_std(self, requests: Sequence[Request], item_ids: ItemIds) -> list[np.ndarray]:
         """Standard deviations of predicted values; their 90% normal intervals are calibrated."""
-        return [spread for _, spread in rating.predict_ratings(self, requests, item_ids)]
+        return [spread for _, spread in predicted_ratings.predict_ratings(self, requests, item_ids)]
 
     def recommend(
         self,
@@ -162,7 +163,7 @@ class Recommender(FittedModel):
         self, requests: Sequence[Request], k: int = 5, *, exclude: ItemIds | None = None
     ) -> onboarding.Questions:
         """Which items, of those the policy allows, to ask each user about first."""
-        return questions.ask(self, requests, k, () if exclude is None else exclude)
+        return onboarding.ask(self, requests, k, () if exclude is None else exclude)
 
     def explain(self, request: Request, item_id: str) -> Explanation:
         """Why this item: score components, influence of each event, nearest liked items."""

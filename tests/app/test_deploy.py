@@ -16,7 +16,7 @@ pytest.importorskip("fastapi")
 
 # imported after the skips: without the extra these would be errors
 from metarec.app.cli import app  # noqa: E402
-from metarec.app.service.metrics import Metrics  # noqa: E402
+from metarec.app.service.monitoring.metrics import Metrics  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from metarec.app.service.settings_sources import PREFIX, load_settings  # noqa: E402
 

@@ -17,9 +17,9 @@ from contracts.shop_of_kinds import shop
 from metarec import Dataset, Recommender, Request
 from metarec.app.importing import import_data
 from metarec.app.retraining.loop import retrain
-from metarec.app.service.live_model import Served
-from metarec.app.service.request_conversion import request_of
+from metarec.app.service.conversion.requests import request_of
 from metarec.app.service.schemas import UserInput
+from metarec.app.service.scoring.live_model import Served
 from metarec.feedback import open_store
 from metarec.feedback.events import Event
 from metarec.feedback.registry import Registry

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from metarec.app.service.batching import Batcher  # noqa: E402
-from metarec.app.service.request_cost import pieces
+from metarec.app.service.scoring.batching import Batcher  # noqa: E402
+from metarec.app.service.scoring.request_cost import pieces
 
 
 def run(asks, *, in_thread, most=64):

@@ -23,7 +23,7 @@ from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
-from metarec.features.encoders import pretrained  # noqa: E402
+from metarec.features.encoders.text import pretrained  # noqa: E402
 from metarec.features.text import item_text  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.outcomes import join_outcomes  # noqa: E402
@@ -1044,7 +1044,7 @@ def test_a_store_that_is_away_is_503_and_slates_of_sent_histories_go_on(start, t
 
 def test_slates_of_known_users_go_on_without_a_store_and_say_so(start, tmp_path, monkeypatch):
     """The store's folder is taken away, in one step, and brought back under the running service."""
-    from metarec.app.service import slate_answers
+    from metarec.app.service.routes import slate_answers
 
     monkeypatch.setattr(slate_answers, "LOOK_AGAIN", 0.3)
     kept, away = tmp_path / "kept", tmp_path / "away"
@@ -1186,10 +1186,10 @@ def test_drift_is_measured_against_what_was_trained_on(client):
 
 
 def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
-    from metarec.app.service import monitoring
+    from metarec.app.service.monitoring import monitor
 
-    monkeypatch.setattr(monitoring, "MAX_SLATES", 5)
-    monkeypatch.setattr(monitoring, "MAX_EVENTS", 6)
+    monkeypatch.setattr(monitor, "MAX_SLATES", 5)
+    monkeypatch.setattr(monitor, "MAX_EVENTS", 6)
     client = start()
     store = client.app.state.service.store
     for _ in range(12):

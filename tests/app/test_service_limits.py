@@ -15,7 +15,7 @@ import pytest
 uvicorn = pytest.importorskip("uvicorn")
 pytest.importorskip("httptools")
 
-from metarec.app.service.limits import (  # noqa: E402
+from metarec.app.service.security.limits import (  # noqa: E402
     SPARE_FILES,
     LimitedServer,
     Limits,

@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from metarec.app.service.http import without_details
-from metarec.app.service.metrics import Metrics
-from metarec.app.service.middleware import Middleware, RateLimit
+from metarec.app.service.http.errors import without_details
+from metarec.app.service.http.middleware import Middleware, RateLimit
+from metarec.app.service.monitoring.metrics import Metrics
 from metarec.app.service.settings import ServiceSettings
 
 

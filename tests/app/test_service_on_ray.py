@@ -16,7 +16,7 @@ import pytest
 
 from journeys.running import free_port
 from metarec import BadInput
-from metarec.app.service.process import check_can_serve
+from metarec.app.service.processes.set_up import check_can_serve
 from metarec.app.service.settings_sources import load_settings
 from served_model import saved_model
 

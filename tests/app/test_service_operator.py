@@ -20,10 +20,10 @@ pytest.importorskip("httpx")
 
 
 from metarec.app.jobs import BATCH, IMPORT, KEPT, RETRAINING, jobs_of, recorded  # noqa: E402
-from metarec.app.service import monitoring  # noqa: E402
-from metarec.app.service.alerts import Alerts, slow_end  # noqa: E402
-from metarec.app.service.live_model import LiveModel  # noqa: E402
-from metarec.app.service.metrics import Counted, Metrics  # noqa: E402
+from metarec.app.service.monitoring import monitor  # noqa: E402
+from metarec.app.service.monitoring.alerts import Alerts, slow_end  # noqa: E402
+from metarec.app.service.monitoring.metrics import Counted, Metrics  # noqa: E402
+from metarec.app.service.scoring.live_model import LiveModel  # noqa: E402
 from metarec.app.service.settings import ServiceSettings, without_password  # noqa: E402
 from metarec.data.schema import BadInput  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
@@ -38,8 +38,8 @@ def folder(tmp_path):
 
 @pytest.fixture
 def start(folder, tmp_path, monkeypatch, clients):
-    monkeypatch.setattr(monitoring, "EVERY_SECONDS", 0.0)  # each look is a new one
-    monkeypatch.setattr(monitoring, "MAX_TIME", 1e9)
+    monkeypatch.setattr(monitor, "EVERY_SECONDS", 0.0)  # each look is a new one
+    monkeypatch.setattr(monitor, "MAX_TIME", 1e9)
     return partial(clients, model=str(folder), store=str(tmp_path / "events.db"))
 
 

@@ -24,7 +24,7 @@ from metarec.app.retraining.material import (
     scale_of,
     split_holdout_users,
 )
-from metarec.app.service.schedule import retrain_periodically
+from metarec.app.service.processes.retraining import retrain_periodically
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.cold_users import ColdUser, choose_horizon
 from metarec.data.dataset import Dataset

@@ -22,10 +22,8 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("sqlalchemy")
 
 from journeys.running import free_port  # noqa: E402  # as above
-from metarec.app.service import (
-    metrics_folder,  # noqa: E402
-    schedule,  # noqa: E402
-)
+from metarec.app.service.monitoring import metrics_folder  # noqa: E402
+from metarec.app.service.processes import retraining  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from served_model import saved_model  # noqa: E402
 from waiting import eventually  # noqa: E402  # once what it needs is there
@@ -128,7 +126,7 @@ def test_a_running_retraining_ends_with_the_service(tmp_path):
         data=str(pipe),
         retrain_hours=1e-6,
     )
-    thread = threading.Thread(target=schedule.retrain_periodically, args=(settings, stop))
+    thread = threading.Thread(target=retraining.retrain_periodically, args=(settings, stop))
     thread.start()
     writing = []
     eventually(lambda: writing.append(opened_by_a_reader(pipe)) or writing[-1] is not None)
@@ -147,7 +145,7 @@ def _parent(place: str) -> None:
 
 
 def _child(place: str) -> None:
-    from metarec.app.service.parent_process import end_with_parent
+    from metarec.app.service.processes.parent_process import end_with_parent
 
     end_with_parent()
     Path(place).write_text(str(os.getpid()))

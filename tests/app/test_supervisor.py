@@ -12,7 +12,7 @@ import pytest
 
 uvicorn = pytest.importorskip("uvicorn")
 
-from metarec.app.service.supervisor import Worker, processes  # noqa: E402
+from metarec.app.service.processes.supervisor import Worker, processes  # noqa: E402
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_one_that_answers_goes_on(mute):
 
 
 FORKING = '''
-from metarec.app.service.supervisor import processes
+from metarec.app.service.processes.supervisor import processes
 TOLD = """
 import sys
 lines = open("/proc/self/smaps_rollup").read().splitlines()[1:]

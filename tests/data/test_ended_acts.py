@@ -13,6 +13,7 @@ import pytest
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding
+from metarec.data.opening import open_tables
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -100,6 +101,48 @@ def test_what_does_not_go_on_was_left(tmp_path: Path) -> None:
     active = over("1", "1", "0")
     data, _ = read(tmp_path, created=TIMES, is_active=active)
     assert signs(data, active) == {"1": {1}, "0": {-1}}
+
+
+@pytest.mark.parametrize(
+    "name", ["removed", "is_deleted", "unfollowed", "unenrolled", "已删除", "is_hate", "gelöscht"]
+)
+def test_a_yes_to_whether_an_act_was_taken_back_says_no(tmp_path: Path, name: str) -> None:
+    gone = over("0", "0", "1")
+    data, findings = read(tmp_path, saved_at=TIMES, **{name: gone})
+    assert signs(data, gone) == {"0": {1}, "1": {-1}}
+    assert any(name in f.why for f in findings)
+
+
+def test_what_was_taken_away_is_no_act_where_it_says_something_else(tmp_path: Path) -> None:
+    of_item = [str(int(item) % 2) for item in (i.removeprefix("i") for i in ITEMS)]
+    data, _ = read(tmp_path, saved_at=TIMES, removed=of_item)
+    assert {*data.interactions.acts()["sign"]} == {1}
+    data, _ = read(tmp_path, saved_at=TIMES, rating=over("4", "2"), is_deleted=over("0", "1", "1"))
+    assert {*data.interactions.acts()["sign"]} == {1}
+
+
+def test_a_yes_in_every_row_and_acts_in_other_languages_are_flags(tmp_path: Path) -> None:
+    bought = over("nein", "ja", "nein")
+    columns = {"angesehen": over("ja"), "gekauft": bought, "Datum": TIMES}
+    data, _ = read(tmp_path, "Kunde", "Artikel", **columns)
+    kinds = data.interactions.frame.sort("timestamp")["kind"].to_list()
+    assert kinds == [{"ja": "purchase", "nein": "view"}[cell] for cell in bought]
+
+
+@pytest.mark.parametrize("name", ["is_liked", "subscribed", "saved"])
+def test_a_log_of_changes_ends_what_began(tmp_path: Path, name: str) -> None:
+    rows = [(f"u{n % 7}", f"i{n}", 100 * n, True) for n in range(21)]
+    rows += [(user, item, time + 50, False) for user, item, time, _ in rows[::3]]
+    frame = pl.DataFrame(rows, ["user_id", "item_id", "timestamp", name], orient="row")
+    frame.write_csv(tmp_path / "changes.csv")
+    data = Dataset.of(open_tables(tmp_path / "changes.csv"))
+    acts = data.interactions.frame.hstack(data.interactions.acts())
+    says_no = (acts["sign"] < 0) | acts["is_undo"]
+    assert says_no.sum() == 7 and {*acts.filter(says_no)["timestamp"] % 100} == {50}
+    shown = frame.with_columns(frame[name] & (frame["timestamp"] > 400)).sort("timestamp")
+    shown.write_csv(tmp_path / "shown.csv")
+    kinds = read_clean(tmp_path / "shown.csv")[0].interactions.frame["kind"]
+    assert kinds.value_counts().filter(pl.col("kind") == "impression")["count"].item() == 12
 
 
 def test_a_grade_of_who_withdrew_says_no(tmp_path: Path) -> None:

@@ -41,3 +41,15 @@ def test_two_columns_of_one_name_are_refused() -> None:
     twice = pd.concat([pd.DataFrame({"a": [1], "b": [2]}), pd.DataFrame({"b": [3]})], axis=1)
     with pytest.raises(BadInput, match="items: two columns are called 'b'; rename one"):
         as_polars(twice, "items")
+
+
+def test_an_index_with_a_name_is_a_column() -> None:
+    frame = pd.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"], "value": [1, 2]})
+    for keys in ("user_id", ["user_id", "item_id"]):
+        table = as_polars(frame.set_index(keys), "interactions")
+        assert table.select("user_id", "item_id", "value").rows() == [("a", "x", 1), ("b", "y", 2)]
+
+
+def test_a_series_is_refused() -> None:
+    with pytest.raises(BadInput, match="interactions must be a polars or pandas frame, got Series"):
+        as_polars(pd.Series([1.0], name="value"), "interactions")

@@ -21,7 +21,7 @@ from metarec.data.findings import Finding
 from metarec.data.ingest import ingest
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput, DataWarning, Interactions
-from metarec.data.sources.delimited import sunk_as_it_should_be
+from metarec.data.sources.text.delimited import sunk_as_it_should_be
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 

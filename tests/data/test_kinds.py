@@ -10,8 +10,8 @@ import pytest
 from metarec.data.cleaning import clean
 from metarec.data.dataset import Dataset
 from metarec.data.domains import domain, domains, pack_kinds
-from metarec.data.kind_names import plain_kind
 from metarec.data.kinds import Kind, Kinds
+from metarec.data.names.kind_names import plain_kind
 from metarec.data.schema import BadInput, Interactions
 
 
@@ -263,6 +263,24 @@ def test_kinds_of_ones_own_reach_the_events() -> None:
         ("comprou", "positive"),
         ("mute_feed", "negative"),
         ("mark_unread", "undo"),
+        ("undo_upvote", "undo"),
+        ("unmute", "undo"),
+        ("rating_deleted", "undo"),
+        ("removed from favorites", "undo"),
+        ("desfavoritou", "undo"),
+        ("gefällt mir nicht mehr", "undo"),
+        ("watchlist_remove", "negative"),
+        ("unwishlisted", "negative"),
+        ("watchlist_add", "positive"),
+        ("order.placed", "positive"),
+        ("block_author", "negative"),
+        ("bid_retracted", "negative"),
+        ("ApplicationWithdrawn", "negative"),
+        ("did-not-finish", "negative"),
+        ("SELL_SHORT", "negative"),
+        ("angry", "negative"),
+        ("Umgetauscht", "neutral"),
+        ("partial refund", "neutral"),
     ],
 )
 def test_acts_in_several_words_and_both_genders(name: str, sign: str) -> None:
@@ -273,3 +291,21 @@ def test_a_negation_in_another_language_is_no_known_kind() -> None:
     for name in ("nicht gekauft", "no comprado", "añadido a favoritos"):
         assert not Kinds.default().known(name)
     assert Kinds.default().of("to-read").strength > Kinds.default().of("read").strength
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("purchase", "cancel"),
+        ("book", "no_show"),
+        ("预订", "取消预订"),
+        ("subscribe", "unsubscribe"),
+    ],
+)
+@pytest.mark.parametrize("pack", [None, *sorted(domains())])
+def test_what_ends_an_act_is_as_strong_as_the_act(
+    before: str, after: str, pack: str | None
+) -> None:
+    kinds = Kinds.default() if pack is None else pack_kinds(domain(pack))
+    assert kinds.of(after).sign == "negative"
+    assert kinds.of(after).strength >= kinds.of(before).strength

@@ -318,3 +318,29 @@ def test_what_one_user_has_exported_is_refused_with_a_way_out(tmp_path: Path) ->
     with pytest.raises(BadInput) as refused:
         one_file(tmp_path, "color,size\n" + "red,1\n" * 5)
     assert "of one user" not in str(refused.value)
+
+
+def test_of_a_purchase_of_which_some_came_back_the_others_were_kept(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},2,{n % 3}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user,sku,qty_ordered,qty_refunded\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 11
+    assert any("in 12 rows it is less than qty_ordered" in f.why for f in found)
+
+
+def test_of_a_quantity_of_none_nothing_was_bought(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 3}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user,sku,quantity\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 12
+    assert any(f.rows == 12 and "nothing was bought" in f.why for f in found)
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 2},{('view', 'buy')[n % 2]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,sku,quantity,event\n{rows}")
+    assert {*data.interactions.acts()["sign"]} == {1}
+
+
+def test_a_comma_is_a_point_where_other_columns_show_it(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5};x{n % 7};{n},50;1,{600 + n}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user;item;litres;per_litre\n{rows}")
+    assert data.interactions.frame["per_litre"].min() == 1.6
+    assert any("per_litre such as '1,600' was read as 1.6, since" in f.why for f in found)
+    data, _ = one_file(tmp_path, f"user;item;litres;per_litre\n{rows.replace(',50', '')}")
+    assert data.interactions.frame["per_litre"].min() == 1600

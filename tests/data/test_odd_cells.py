@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import as_numbers, as_truth
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
-from metarec.data.dates import as_seconds
 from metarec.data.findings import Finding
-from metarec.data.parsing import as_numbers, as_truth
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 

@@ -9,7 +9,7 @@ import pytest
 
 from data.exports import one_file
 from metarec.data.findings import Finding
-from metarec.data.sources.rating_words import points_of_words
+from metarec.data.sources.values.rating_words import points_of_words
 
 NOT_SO = "そう思わない"
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")

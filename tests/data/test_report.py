@@ -10,8 +10,8 @@ import pytest
 
 from data.folders import DAY, START, events, item_table, user_table
 from metarec.data.cleaning import clean
+from metarec.data.cleaning.statistics import drift, gini, top_share
 from metarec.data.dataset import Dataset
-from metarec.data.statistics import drift, gini, top_share
 
 
 def test_facts_of_a_small_table_worked_by_hand() -> None:

@@ -235,6 +235,65 @@ def test_a_side_of_trades_in_letters_says_who_sold(
     assert (data.interactions.acts()["sign"] > 0).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("direction", "long short"),
+        ("opération", "Achat Vente Dividende"),
+        ("side", "Buy Sell Fee"),
+    ],
+)
+def test_bets_and_trades_beside_others(tmp_path: Path, name: str, words: str) -> None:
+    said = words.split()
+    rows = "".join(f"u{n % 5},x{n % 7},{said[(n // 5) % len(said)]}\n" for n in range(35))
+    signs = {1: 0, -1: 0}
+    for n in range(35):
+        signs[-1 if (n // 5) % len(said) == 1 else 1] += 1
+    data, found = one_file(tmp_path, f"client,isin,{name}\n{rows}")
+    assert dict(data.interactions.acts()["sign"].value_counts().rows()) == signs
+    assert any(f.rows == signs[-1] and f"what: {said[1]!r}" in f.why for f in found)
+    others = {*said} & {*data.interactions.frame["kind"]}
+    assert others == {*said[2:]}  # as they are written
+
+
+@pytest.mark.parametrize("words", ["long short", "a b s"])
+def test_forms_of_items_are_no_bets(tmp_path: Path, words: str) -> None:
+    said = words.split()
+    rows = "".join(f"u{n % 5},x{n % 7},{said[(n // 5) % len(said)]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"client,video,type\n{rows}")
+    assert (data.interactions.acts()["sign"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "no"),
+    [
+        ("emotion", "like haha wow", "angry"),
+        ("feeling", "Me_gusta Me_encanta", "Me_enoja"),
+        ("Reaktion", "Gefällt_mir Geteilt", "Wütend Gefällt_mir_nicht"),
+        ("type", "cart.item_added order.placed cart.quantity_changed", "cart.item_removed"),
+        ("swipe", "right up", "left unmatch"),
+    ],
+)
+def test_reactions_in_words_say_yes_and_no(tmp_path: Path, name: str, yes: str, no: str) -> None:
+    said = [word.replace("_", " ") if "." not in word else word for word in f"{yes} {no}".split()]
+    cells = [said[(n // 5) % len(said)] for n in range(35)]
+    rows = "".join(f"u{n % 5},x{n % 7},{cell}\n" for n, cell in enumerate(cells))
+    data, _ = one_file(tmp_path, f"user,post_id,{name}\n{rows}")
+    refused = sum(said.index(cell) >= len(yes.split()) for cell in cells)
+    assert data.interactions.acts()["sign"].to_list().count(-1) == refused > 0
+
+
+def test_how_users_felt_and_what_a_ticket_is_are_no_acts(tmp_path: Path) -> None:
+    for names, said in (
+        ("user,song_id,emotion", ("angry", "sad", "happy")),
+        ("user,film_id,emotion_label", ("angry", "sad")),
+        ("user,flight_id,type", ("return", "single", "open")),
+    ):
+        rows = "".join(f"u{n % 5},x{n % 7},{said[(n // 5) % len(said)]}\n" for n in range(35))
+        data, _ = one_file(tmp_path, f"{names}\n{rows}")
+        assert {*data.interactions.acts()["sign"]} == {1}, names
+
+
 def test_a_flag_of_no_interest_says_no_beside_flags_of_yes(tmp_path: Path) -> None:
     rows = "".join(
         f"u{n % 5},x{n % 7},{'是' if n % 3 == 1 else '否'},{'是' if n % 3 == 2 else '否'}\n"

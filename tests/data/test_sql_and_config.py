@@ -14,7 +14,7 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import domain, domains
 from metarec.data.read import read
 from metarec.data.schema import BadInput, DataWarning
-from metarec.data.sources.config import EXAMPLE
+from metarec.data.sources.layouts.toml_config import EXAMPLE
 
 sa = pytest.importorskip("sqlalchemy")
 

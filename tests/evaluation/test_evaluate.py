@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from evaluation.worlds import SHORT_WORLD, Oracle
+from metarec.data.cleaning.report import report_on
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.report import report_on
 from metarec.data.schema import BadInput
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.examples import show_cold_users

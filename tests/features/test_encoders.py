@@ -15,9 +15,13 @@ from metarec.features.encoders import Targets, encoder_from_state, fit_text_enco
 from metarec.features.encoders import locate as locate_module
 from metarec.features.encoders.encode import read_name, read_once
 from metarec.features.encoders.locate import find_local, locate
-from metarec.features.encoders.pretrained import PretrainedEncoder, pool, prompted_texts
-from metarec.features.encoders.pretrained_options import PretrainedOptions
-from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions, collaborative_targets
+from metarec.features.encoders.text.pretrained import PretrainedEncoder, pool, prompted_texts
+from metarec.features.encoders.text.pretrained_options import PretrainedOptions
+from metarec.features.encoders.text.trained import (
+    TrainedEncoder,
+    TrainedOptions,
+    collaborative_targets,
+)
 from metarec.features.items import ItemInputs
 from tiny_models import build_model
 from world import read_events

@@ -112,3 +112,15 @@ def test_rows_of_events_are_summed_by_user(lists: list[list[tuple[str, float]]])
         for user, length in enumerate(histories.lengths)
     ]
     np.testing.assert_allclose(histories.sums(rows), np.array(expected).reshape(-1, 2), rtol=1e-5)
+
+
+@given(LISTS, st.sampled_from([1, 50_000]))
+def test_rows_of_items_are_summed_alike_however_many(
+    lists: list[list[tuple[str, float]]], width: int
+) -> None:
+    histories, _ = read_lists(lists, VOCABULARY)
+    table = np.arange(len(VOCABULARY), dtype=np.float32)[:, None] * np.ones(width, np.float32)
+    for weights in (None, histories.values):
+        found = histories.sums_of(table, weights)
+        expected = histories.matrix(len(table), weights) @ table
+        np.testing.assert_allclose(found, expected, rtol=1e-6)

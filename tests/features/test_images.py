@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Catalog
-from metarec.features.encoders.image_encoders import (
+from metarec.features.encoders.images.encode import encode_images
+from metarec.features.encoders.images.encoders import (
     image_encoder_from_state,
     image_weights_at_hand,
     load_image_encoder,
 )
-from metarec.features.encoders.image_files import item_images, read_image
-from metarec.features.encoders.images import encode_images
+from metarec.features.encoders.images.files import item_images, read_image
 
 Image = pytest.importorskip("PIL.Image")
 needs_weights = pytest.mark.skipif(
@@ -90,7 +90,7 @@ def test_damage_is_counted_not_fatal(tmp_path, monkeypatch):
         f"1 pictures are missing, such as {paths[4]}",
         f"3 pictures cannot be read, such as {paths[1]}",
     ]
-    monkeypatch.setattr("metarec.features.encoders.image_files.MAX_PIXELS", 100)
+    monkeypatch.setattr("metarec.features.encoders.images.files.MAX_PIXELS", 100)
     assert read_image(good) is None
 
 
@@ -233,10 +233,10 @@ def test_the_cnn_names_what_is_in_real_pictures():
     import torch
     from sklearn.datasets import load_sample_images
 
-    from metarec.features.encoders import efficientnet
+    from metarec.features.encoders.images import efficientnet
 
     network = efficientnet.load(efficientnet.weights_file())
-    from metarec.features.encoders.image_encoders import _square
+    from metarec.features.encoders.images.encoders import _square
 
     pixels = np.stack(
         [_square(Image.fromarray(pixels), 224) for pixels in load_sample_images().images]
@@ -295,7 +295,7 @@ def test_handwritten_digits_find_their_like(tmp_path):
 
 @needs_weights
 def test_damaged_weights_are_refused(tmp_path):
-    from metarec.features.encoders import efficientnet
+    from metarec.features.encoders.images import efficientnet
 
     (tmp_path / "w.pth").write_bytes(b"not weights")
     with pytest.raises(BadInput, match="does not hold weights of EfficientNet-Lite0"):
@@ -303,7 +303,7 @@ def test_damaged_weights_are_refused(tmp_path):
 
 
 def test_without_weights_auto_compares_colors_and_says_so(monkeypatch):
-    monkeypatch.setattr("metarec.features.encoders.efficientnet.PACKAGE", "no_such_package")
+    monkeypatch.setattr("metarec.features.encoders.images.efficientnet.PACKAGE", "no_such_package")
     encoder, reason = load_image_encoder("auto")
     assert (
         encoder.name == "colors"

@@ -11,16 +11,16 @@ import scipy.sparse as sp
 from metarec.data.schema import BadInput
 from metarec.features.encoders import encoder_from_state
 from metarec.features.encoders.locate import locate
-from metarec.features.encoders.lora import (
+from metarec.features.encoders.text.lora import (
     ATTENTION_WEIGHTS,
     LoraOptions,
     _adapter,
     cold_ndcg,
     fine_tune,
 )
-from metarec.features.encoders.pretrained import PretrainedEncoder, pool
-from metarec.features.encoders.pretrained_options import PretrainedOptions
-from metarec.features.encoders.text_model import load_model
+from metarec.features.encoders.text.pretrained import PretrainedEncoder, pool
+from metarec.features.encoders.text.pretrained_options import PretrainedOptions
+from metarec.features.encoders.text.text_model import load_model
 from tiny_models import build_model
 
 pytest.importorskip("peft")

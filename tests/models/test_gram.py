@@ -11,11 +11,13 @@ import scipy.sparse as sp
 from metarec.data.cold_users import Horizon
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models import dual_ridge, gram, ridge_rows, support_ridge
+from metarec.models import gram, ridge_rows
 from metarec.models.ease.model import Ease
 from metarec.models.item_knn import ItemKnn
 from metarec.models.sparse_rows import strongest
-from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
+from metarec.models.support_ridge import dual as dual_ridge
+from metarec.models.support_ridge import model as support_ridge
+from metarec.models.support_ridge.model import SupportRidge, SupportRidgeConfig
 
 USERS, ITEMS = 60, 40
 

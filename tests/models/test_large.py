@@ -10,7 +10,7 @@ from metarec.features.users import UserBatch
 from metarec.models.als import Als, AlsConfig
 from metarec.models.base import LARGE, by_columns
 from metarec.models.sparse_rows import grown, spoken_for
-from metarec.models.support_ridge import SupportRidge
+from metarec.models.support_ridge.model import SupportRidge
 
 SUPPORT = Histories.of_indexes([np.array([4, 9, LARGE - 1]), np.zeros(0, int), np.array([9])])
 

@@ -14,7 +14,7 @@ from metarec.data.places import km_between
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.users import UserBatch
-from metarec.models.local_knn import LocalKnn, LocalKnnConfig
+from metarec.models.place.local_knn import LocalKnn, LocalKnnConfig
 from metarec.recommendation.fitting.fit import behavior_of
 from metarec.recommendation.fitting.held_out_users import told_to
 from metarec.recommender import Recommender

@@ -11,11 +11,11 @@ from metarec.data.cold_users import SHORT
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models import markov_counts
-from metarec.models.alike import Alike
 from metarec.models.base import dense
-from metarec.models.markov import Markov, choose_chain
-from metarec.models.markov_counts import Chain, MarkovConfig
+from metarec.models.markov import counts as markov_counts
+from metarec.models.markov.alike import Alike
+from metarec.models.markov.counts import Chain, MarkovConfig
+from metarec.models.markov.model import Markov, choose_chain
 
 
 def behavior_of(rows: list[np.ndarray], items: int) -> Behavior:

@@ -15,7 +15,7 @@ from metarec.models.rating.head import RatingHead
 from metarec.models.rating.kernel import RatingConfig, factors_of
 from metarec.models.rating.profile import ProfileEquations, ProfilePrior
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
-from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
+from metarec.models.support_ridge.model import SupportRidge, SupportRidgeConfig
 from world import evidence_of, popular_first
 
 N_ITEMS, USERS = 15, 40
@@ -106,6 +106,16 @@ def test_the_episodic_ridge_answers_for_supports_longer_than_any_trained_on(
 
     assert np.isfinite(evidence).all()
     assert (evidence >= 0).all()
+
+
+def test_items_that_nobody_wanted_change_nothing_however_many_they_are(behavior: Behavior) -> None:
+    head = SupportRidge.fit(behavior, np.random.default_rng(0))
+    users = behavior.batch_of(np.arange(3), behavior.histories.users(np.arange(3)))
+    content = np.zeros((4 * N_ITEMS, 3), np.float32)
+    grown = head.with_content(content, np.full(4 * N_ITEMS, 0.1, np.float32))
+    found = grown.evidence(users, np.full((3, 4 * N_ITEMS), np.nan, np.float32))
+    np.testing.assert_allclose(found[:, :N_ITEMS], head.evidence(users), atol=1e-6)
+    assert not found[:, N_ITEMS:].any()
 
 
 def test_the_rating_process_equals_an_exact_posterior(behavior: Behavior) -> None:

@@ -13,8 +13,8 @@ from metarec import Dataset, Recommender, Request
 from metarec.data.cold_users import Horizon
 from metarec.features.users import UserBatch
 from metarec.models.base import dense
-from metarec.models.repeat import Repeat, RepeatConfig
-from metarec.models.repeat_fit import samples_after
+from metarec.models.repeat.fit import samples_after
+from metarec.models.repeat.model import Repeat, RepeatConfig
 from metarec.recommendation.candidates.some_items import Asking, StandIns
 
 SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)

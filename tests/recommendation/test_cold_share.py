@@ -7,8 +7,14 @@ import polars as pl
 import pytest
 
 from metarec.data.dataset import Dataset
-from metarec.recommendation.cold_share import CANDIDATES, reserved
 from metarec.recommendation.slate import Request
+from metarec.recommendation.stages.cold_share import (
+    CANDIDATES,
+    KNOWN,
+    cold_scores,
+    reserved,
+)
+from metarec.recommendation.stages.score import score
 from metarec.recommender import Recommender
 
 TOPICS = ("tent", "stove", "kayak", "drum", "chess", "lamp", "rose", "boot")
@@ -96,3 +102,20 @@ def test_without_cold_items_nothing_is_reserved(model: Recommender) -> None:
     some = Request(history=["i1"], exclude=cold)
     told = [model.recommend([some], k=10, cold_share=share)[0] for share in (0.0, 0.5)]
     assert told[0].item_ids == told[1].item_ids
+
+
+def test_cold_items_stand_by_content_and_by_score_where_nothing_is_known(
+    model: Recommender,
+) -> None:
+    requests = [looker(0, 1), Request(), looker(3, 2)]
+    ranking = score(model, requests)
+    ranking.scores[0, model.cold_items[:2]] = -np.inf
+    found = cold_scores(model, ranking, model.cold_items)
+    content = model.ensemble.scorers["content"]
+    taste = content.directions[ranking.users.support.items].reshape(2, 5, -1).sum(1)
+    taste /= np.linalg.norm(taste, axis=1, keepdims=True)
+    wanted = ranking.scores[:, model.cold_items].copy()
+    wanted[[0, 2]] = 6.0 * taste @ content.directions[model.cold_items].T
+    wanted[0, :2] = -np.inf
+    wanted -= KNOWN * np.log1p(model.n_events[model.cold_items])
+    np.testing.assert_allclose(found, wanted, atol=1e-5)

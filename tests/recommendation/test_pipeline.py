@@ -12,14 +12,14 @@ import pytest
 import scipy.sparse as sp
 
 from metarec import Recommender, Request
-from metarec.recommendation.annotate import annotate
 from metarec.recommendation.ensemble import gate
-from metarec.recommendation.order import order
 from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.pipeline import recommend, recommend_each
 from metarec.recommendation.ranking import SlateOptions
-from metarec.recommendation.restrict import restrict
-from metarec.recommendation.score import score
+from metarec.recommendation.stages.annotate import annotate
+from metarec.recommendation.stages.order import order
+from metarec.recommendation.stages.restrict import restrict
+from metarec.recommendation.stages.score import score
 from served_model import saved_model
 
 

@@ -11,9 +11,10 @@ import pytest
 from context_world import context_world
 from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
-from metarec.models import gram, markov_counts
+from metarec.models import gram
 from metarec.models.ease.config import EaseConfig
 from metarec.models.item_knn import ItemKnn
+from metarec.models.markov import counts as markov_counts
 from metarec.recommendation.configs import configs_of
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.fitting import held_out_users, plan_costs

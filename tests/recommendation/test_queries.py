@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from metarec.recommendation.queries.queries import Phrase, read_wish, wish_scores
+from metarec.recommendation.queries.pseudo_events import Phrase, read_wish, wish_scores
 
 
 @pytest.mark.parametrize(

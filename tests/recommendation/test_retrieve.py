@@ -11,7 +11,6 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.models.base import LARGE
-from metarec.recommendation import retrieve
 from metarec.recommendation.candidates import retrieval
 from metarec.recommendation.candidates.cells import Cells
 from metarec.recommendation.candidates.retrieval import Retrieval
@@ -19,7 +18,8 @@ from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.fitting.fit import behavior_of
 from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.ranking import SlateOptions
-from metarec.recommendation.retrieve import fit_retrieval
+from metarec.recommendation.stages import retrieve
+from metarec.recommendation.stages.retrieve import fit_retrieval
 
 N_ITEMS, GROUPS, USERS = 12_000, 40, 80
 

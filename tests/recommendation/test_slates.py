@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 
 from metarec.data.schema import BadInput, Catalog
-from metarec.recommendation.order import order_slates
 from metarec.recommendation.ordering.rules import Rules
 from metarec.recommendation.ranking import Ordered, SlateOptions
-from metarec.recommendation.restrict import hide_items
 from metarec.recommendation.slate import Request
+from metarec.recommendation.stages.order import order_slates
+from metarec.recommendation.stages.restrict import hide_items
 
 CATALOG = Catalog.of(
     pl.DataFrame(

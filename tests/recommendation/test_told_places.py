@@ -9,8 +9,8 @@ import pytest
 
 from context_world import context_world
 from metarec.features.behavior import Behavior
-from metarec.models.local_knn import LocalKnn, LocalKnnConfig
-from metarec.models.place import Place
+from metarec.models.place.local_knn import LocalKnn, LocalKnnConfig
+from metarec.models.place.model import Place
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.fitting.ensemble_fit import _settled
 from metarec.recommendation.fitting.held_out_users import placed_share

@@ -18,11 +18,11 @@ from metarec.models.als import Als
 from metarec.models.content import Content
 from metarec.models.ease.model import Ease
 from metarec.models.item_knn import ItemKnn
-from metarec.models.markov import Markov
+from metarec.models.markov.model import Markov
 from metarec.models.profile import Profile
 from metarec.models.rating.head import RatingHead
 from metarec.models.rating.kernel import RatingConfig
-from metarec.models.support_ridge import SupportRidge, SupportRidgeConfig
+from metarec.models.support_ridge.model import SupportRidge, SupportRidgeConfig
 from metarec.recommendation.ensemble.gate_training import _drawn
 from metarec.recommendation.ensemble.item_statistics import item_statistics_of, popularity_of
 from world import World, evidence_of, popular_first

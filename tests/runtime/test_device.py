@@ -16,8 +16,9 @@ import torch
 from metarec import BadInput, Dataset, Recommender, Request, use_device
 from metarec.app.service.settings import ServiceSettings
 from metarec.features.behavior import Behavior
-from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
+from metarec.features.encoders.text.trained import TrainedEncoder, TrainedOptions
 from metarec.models.base import dense
+from metarec.models.cold_items.model import scores_of
 from metarec.models.cold_items.training import fit_new_items
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
@@ -121,9 +122,8 @@ def cold(behavior: Behavior) -> np.ndarray:
     """Scores of items as if nobody had rated them, for three users."""
     training = Training(outer_steps=4, evaluate_every=2)
     model = fit_new_items(behavior, np.random.default_rng(0), training=training)
-    return model.scores_of(
-        model.unrated(behavior.content[:3]), behavior.histories.users(np.arange(3))
-    )
+    items = model.unrated(behavior.content[:3])
+    return scores_of([model], [items], behavior.histories.users(np.arange(3)))
 
 
 def test_cold_items_are_scored_the_same_from_a_second_device(

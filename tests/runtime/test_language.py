@@ -33,16 +33,20 @@ from metarec.runtime.language import (
 SOURCE = Path(language.__file__).parent.parent
 AREAS = (ERRORS, SAID, OUTPUT, WORDS, HELP)
 SPOKEN = """
-    recommendation/annotate recommendation/nearby recommendation/notes recommendation/policy/policy
+    recommendation/stages/annotate recommendation/stages/nearby
+    recommendation/notes recommendation/policy/policy
     recommendation/fitting/plan recommendation/queries/unwanted explanation/context_facts
-    explanation/field_facts explanation/reasons explanation/words app/service/authentication
-    app/service/browser_security app/service/reasons
-    data/bots data/cleaning data/merged_users data/places data/policies data/rules data/tables
-    data/validity data/event_rows data/event_times
-    data/sources/delimited data/sources/encoding data/sources/cells data/sources/files
-    data/sources/folder data/sources/joins data/sources/lists data/sources/codes
-    data/sources/moments data/sources/roles data/sources/flat data/sources/nearly
-    data/sources/parts data/sources/headings
+    explanation/field_facts explanation/reasons explanation/words
+    app/service/security/authentication app/service/security/browser_security
+    app/service/conversion/explanations
+    data/cleaning/bots data/cleaning/clean data/merged_users data/places data/policies
+    data/cleaning/rules data/tables data/events/validity data/events/rows data/events/times
+    data/sources/text/delimited data/sources/text/encoding data/sources/values/cell_types
+    data/sources/files/single_file data/sources/canonical_tables data/sources/columns/id_joins
+    data/sources/rows/id_lists data/sources/values/missing_codes data/sources/values/time_columns
+    data/sources/files/file_roles data/sources/columns/item_and_user_columns
+    data/sources/columns/inconsistent_item_columns data/sources/files/joined_files
+    data/sources/text/header_lines
     evaluation/measure features/usage feedback/forgetting feedback/merging
 """.split()
 """Modules of which every sentence is in the tables; those that print and are not here speak English

@@ -18,7 +18,7 @@ from metarec.data.kinds import Kinds
 from metarec.data.opening import open_tables
 from metarec.data.relations import Relations
 from metarec.data.schema import Catalog, DataWarning, Interactions, Profiles
-from metarec.data.sources.folder import Reading
+from metarec.data.sources.canonical_tables import Reading
 from metarec.data.tables import Tables
 
 

@@ -23,7 +23,7 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
         return widened(frame)
     if isinstance(frame, pl.LazyFrame):
         return widened(frame.collect())
-    if type(frame).__module__.split(".")[0] == "pandas":
+    if type(frame).__module__.split(".")[0] == "pandas" and hasattr(frame, "columns"):
         return widened(_of_pandas(frame, what))
     try:
         return widened(pl.DataFrame(frame))
@@ -56,7 +56,9 @@ def _texts(cells: Iterable[Any]) -> list[str | None]:
     """
     known = [None if c is None or c != c else c for c in cells]
     if not all(isinstance(cell, bytes | None) for cell in known):
-        return [None if cell is None else str(cell) for cell in known]
+        return [
+            None if c is None else key_text(c) if isinstance(c, bytes) else str(c) for c in known
+        ]
     try:
         return [None if cell is None else cell.decode() for cell in known]
     except UnicodeDecodeError:
@@ -64,10 +66,21 @@ def _texts(cells: Iterable[Any]) -> list[str | None]:
         return [cell.hex() if cell and is_key else None for cell in known]
 
 
+def key_text(key: bytes) -> str:
+    """Bytes that stand beside text, as the text that they are, else in hexadecimal digits."""
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return key.hex()
+    return text if text.isprintable() else key.hex()
+
+
 def _of_pandas(frame: Any, what: str) -> pl.DataFrame:
-    """A pandas frame; periods, and columns of objects that are neither text nor numbers (keys),
-    become text.
+    """A pandas frame, with what its index is called as columns; periods, and columns of objects
+    that are neither text nor numbers (keys), become text.
     """
+    keys = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    frame = frame.reset_index(level=keys) if keys else frame
     twice = frame.columns[frame.columns.duplicated()].tolist()
     if twice:
         raise BadInput(f"{what}: two columns are called {twice[0]!r}; rename one or leave it out")

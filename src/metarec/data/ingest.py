@@ -17,33 +17,34 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.cleaning import apply_rules
+from metarec.data.cleaning.clean import apply_rules
+from metarec.data.cleaning.report import DataReport, report_of
+from metarec.data.cleaning.rules import rating_scale
+from metarec.data.cleaning.statistics import Tally, facts, tally
 from metarec.data.cleaning_config import CleaningConfig
-from metarec.data.columns import key_of, renamed
 from metarec.data.dataset import Dataset
 from metarec.data.download import Progress
-from metarec.data.event_rows import Place
+from metarec.data.events.rows import Place
+from metarec.data.events.validity import valid_events
 from metarec.data.findings import Finding, merged
-from metarec.data.report import DataReport, report_of
-from metarec.data.rules import rating_scale
+from metarec.data.names.column_matching import key_of, renamed
 from metarec.data.schema import BadInput, Interactions
-from metarec.data.sources.cells import flat
-from metarec.data.sources.containers import laid_out
-from metarec.data.sources.delimited import sunk_as_it_should_be
-from metarec.data.sources.encoding import as_utf8
-from metarec.data.sources.envelopes import opened
-from metarec.data.sources.files import read_table
-from metarec.data.sources.flat import LOOKED_AT
-from metarec.data.sources.folder import Reading, read_sides
-from metarec.data.sources.grades import with_grades
-from metarec.data.sources.likely import likely_ids
-from metarec.data.sources.parts import Joined
-from metarec.data.sources.roles import Files, files_of
-from metarec.data.sources.shown import of_impressions
-from metarec.data.sources.suffixes import PARQUET_SUFFIXES, suffix_of
-from metarec.data.statistics import Tally, facts, tally
+from metarec.data.sources.canonical_tables import Reading
+from metarec.data.sources.columns.id_columns import likely_ids, without_row_ids
+from metarec.data.sources.columns.item_and_user_columns import LOOKED_AT
+from metarec.data.sources.files.containers import laid_out
+from metarec.data.sources.files.file_roles import Files, files_of
+from metarec.data.sources.files.joined_files import Joined
+from metarec.data.sources.files.single_file import read_table
+from metarec.data.sources.files.suffixes import PARQUET_SUFFIXES, suffix_of
+from metarec.data.sources.layouts.data_folder import read_sides
+from metarec.data.sources.rows.impressions import of_impressions
+from metarec.data.sources.rows.log_envelopes import opened, without_bulk_lines
+from metarec.data.sources.text.delimited import sunk_as_it_should_be
+from metarec.data.sources.text.encoding import as_utf8
+from metarec.data.sources.values.cell_types import flat
+from metarec.data.sources.values.rating_columns import with_grades
 from metarec.data.tables import Tables
-from metarec.data.validity import valid_events
 
 HASH_SEED = 20_250_101
 
@@ -191,11 +192,14 @@ def _lazy(
         names = scan.collect_schema().names()
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
-    likely, told = likely_ids(scan.head(LOOKED_AT).collect(), path.name, {}, {})
+    head, rows = without_row_ids(scan.head(LOOKED_AT).collect(), path.name, {}, {})
+    scan = scan.rename({old: new for old, new in zip(names, head.columns, strict=True)})
+    names = head.columns
+    likely, told = likely_ids(head, path.name, {}, {})
     renames, guessed = renamed(names, "interactions", path.name, None, likely)
     scan = scan.rename(renames)
     rated, grades = _rated(scan, path.name, names)
-    return scan.rename(rated), place, [*findings, *told, *guessed, *grades]
+    return scan.rename(rated), place, [*findings, *rows, *told, *guessed, *grades]
 
 
 def _rated(
@@ -219,7 +223,8 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Fin
         if (sunk := sunk_as_it_should_be(source, target)) is not None:
             scan, more = sunk
             return scan, Place(path.name, "line", 2), [*findings, *more]
-    table, place, findings = read_table(path)  # which knows more ways, and holds it all
+    # `read_table` knows more ways, and holds it all.
+    table, place, findings = without_bulk_lines(read_table(path))
     table = flat(opened(table))
     table, place, shown = of_impressions(table, key_of(table.columns, "user_id"), place)
     table.write_parquet(target)

@@ -15,8 +15,8 @@ from math import isfinite
 from typing import Any, Literal, cast, get_args
 
 from metarec.data.errors import BadInput
-from metarec.data.kind_names import forms, plain_kind
-from metarec.data.languages import acts, genders
+from metarec.data.names.kind_names import forms, plain_kind, taken_back
+from metarec.data.names.languages import acts, genders
 
 Sign = Literal["positive", "negative", "neutral", "undo", "search"]
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -86,6 +86,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
             "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
             "赞同 感谢 有帮助 有用 "
+            "haha wow "
             "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
         ),
         0.9: (
@@ -98,8 +99,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "event 事件",
             "purchase buy order transaction checkout paid pay payment sale reorder rebuy rent "
             "borrow loan share reshare repost retweet complete completion "
-            "finish certificate deliver delivered delivery play_complete watch_complete hire "
-            "prescribe administer dispense attend participate join charge 参加 参与 做 烹饪 "
+            "finish certificate certify deliver delivered delivery play_complete watch_complete "
+            "hire prescribe administer dispense attend participate join charge 参加 参与 做 烹饪 "
             "book booking reserve reservation visit visited cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "
             "下单 支付 付款 成交 订单 交易 复购 买入 申购 认购 定投 "
@@ -115,9 +116,9 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "",
         ),
         0.8: (
-            "cancel cancelled canceled cancellation sell sold drop dropped dropout unfollow "
-            "unsubscribe deactivate unenrol unenroll withdraw redeem churn quit opt_out no_show "
-            "cancel_order 取消 取消订单 取消预订 卖出 赎回 退课 退学 退出 退票 退保 流失 "
+            "sell sold sell_short short_sell drop dropped dropout unfollow did_not_finish dnf "
+            "unsubscribe deactivate unenrol unenroll withdraw redeem churn quit opt_out retract "
+            "卖出 融券卖出 赎回 退课 退学 退出 流失 "
             "取消关注 取关 退订",
             "",
         ),
@@ -125,7 +126,10 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "dislike thumbs_down downvote hide hidden return returned refund refunded chargeback "
             "decline declined reject rejected refuse block mute report spam not_interested "
             "uninterested dismiss complain complaint ban uninstall thumb_down swipe_left unmatch "
-            "negative_feedback nope see_less show_less less_like_this "
+            "negative_feedback nope see_less show_less less_like_this hate angry spamreport "
+            # As strong as what they end: of an order and its end, the later counts.
+            "cancel cancelled canceled cancellation cancel_order no_show "
+            "取消 取消订单 取消预订 退票 退保 "
             "👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
             "踩 不喜欢 讨厌 负反馈 反对 没有帮助 没帮助 没用 "
             "discontinue discontinued side_effect adverse_event "
@@ -137,7 +141,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
     "neutral": {
         0.05: (
             "impression impressions seen exposure exposed shown show displayed served abandon fail "
-            "give_back dividend "
+            "give_back dividend buy_to_cover sad viewable_impression "
+            "exchanged partial_refund partially_refunded 换货 部分退款 "
             "😢 😭 😐 🤔 "
             "view_item_list view_list view_promotion list_view 曝光 展示 展现 弃购 放弃 中评",
             "",
@@ -156,6 +161,20 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
 }
 RATING_NAMES = "event rating ratings rate rated score review reviewed 事件 评分 打分 评价"
 """Kinds whose value, where there is one, is a rating on a scale."""
+
+
+_LISTS = frozenset(map(plain_kind, "wishlist watchlist wish to_read to_watch".split()))
+"""Kinds of what is put on a list, and taken off it."""
+_CAN_BE_TAKEN_BACK = _LISTS | frozenset(
+    map(
+        plain_kind,
+        "like dislike love superlike upvote downvote thumbs_up thumbs_down thumb_up thumb_down "
+        "favorite favourite fav star save bookmark collect pin follow subscribe rate rating rated "
+        "score review recommend share repost retweet hide block mute not_interested haha wow angry "
+        "sad".split(),
+    )
+)
+"""Kinds that users can take back."""
 
 
 RATING_KINDS = frozenset(plain_kind(name) for name in RATING_NAMES.split())
@@ -180,7 +199,21 @@ class Kinds:
         plain = plain_kind(name)
         if plain in self.entries:
             return plain
-        return next((form for form in forms(name) if form in self.entries), plain)
+        found = next((form for form in forms(name) if form in self.entries), None)
+        return found or self._taken_back(name) or plain
+
+    def _taken_back(self, name: str) -> str | None:
+        """What a name is that says that an act was taken back, such as `undo_upvote`, `unmute` and
+        `rating_deleted`; what was taken off a list is refused, as what is taken out of a cart.
+        """
+        back = next((w for words in taken_back(name) if (w := self._said_by(words))), None)
+        kind = None if back is None else "remove" if back in _LISTS else "undo"
+        return kind if kind in self.entries else None
+
+    def _said_by(self, name: str) -> str | None:
+        """The entry that can be taken back which a name is formed from."""
+        keys = (plain_kind(name), *forms(name))
+        return next((k for k in keys if k in self.entries and k in _CAN_BE_TAKEN_BACK), None)
 
     def known(self, name: str) -> bool:
         """Whether the table has the kind, however its name is written or formed."""

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import polars as pl
 
+from metarec.data.cells.parsing import id_text
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
-from metarec.data.parsing import id_text
 from metarec.data.relations import Relations
 from metarec.data.tables import Tables
 

@@ -7,25 +7,30 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from metarec.data.arguments import check_type
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import NO_DOMAIN, pack_kinds
 from metarec.data.domains import domain as pack_of
+from metarec.data.findings import Finding
+from metarec.data.frames import id_order
 from metarec.data.merged_users import with_merged_users
 from metarec.data.schema import BadInput
-from metarec.data.sources.containers import AS_CSV, laid_out
-from metarec.data.sources.folder import Reading, read_event_file, read_folder
-from metarec.data.sources.joins import loose_tables
-from metarec.data.sources.movielens import LAYOUTS, is_movielens, read_movielens
-from metarec.data.sources.recbole import read_recbole
-from metarec.data.sources.roles import table_file
-from metarec.data.sources.suffixes import (
+from metarec.data.sources.canonical_tables import Reading
+from metarec.data.sources.columns.id_joins import loose_tables
+from metarec.data.sources.files.containers import AS_CSV, laid_out
+from metarec.data.sources.files.file_roles import table_file
+from metarec.data.sources.files.suffixes import (
     ARCHIVE_SUFFIXES,
     SUFFIXES,
     UNPACKED,
     WORKBOOK_SUFFIXES,
     suffix_of,
 )
+from metarec.data.sources.layouts.data_folder import read_event_file, read_folder
+from metarec.data.sources.layouts.movielens import LAYOUTS, is_movielens, read_movielens
+from metarec.data.sources.layouts.recbole import read_recbole
 from metarec.data.tables import Tables, unknown_kinds
 
 CONFIG_NAME = "metarec.toml"
@@ -47,11 +52,36 @@ def open_tables(
         rules=rules or CleaningConfig(), synonyms=pack.synonyms, kinds=pack_kinds(pack)
     )
     tables = read_source(source, rules, reading, domain)
-    tables = with_merged_users(tables)
+    tables = _with_unread_items(with_merged_users(tables))
     named = tables.policy if domain is None else tables.policy or pack.policy
     loose = loose_tables(tables.interactions, tables.items, tables.users)
     found = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]
     return replace(tables, policy=named, findings=found)
+
+
+def _with_unread_items(tables: Tables) -> Tables:
+    """Where rows of the item table could not be read, items of the events that it does not list are
+    added, if they are so few that those rows may be theirs.
+    """
+    lost = [f for f in tables.findings if f.rule == "unreadable_rows" and f.table == "items"]
+    if tables.items is None or not lost:
+        return tables
+    missing = tables.interactions.select("item_id").unique().sort(id_order("item_id"))
+    missing = missing.join(
+        tables.items.select("item_id"), on="item_id", how="anti", maintain_order="left"
+    )
+    if not 0 < missing.height <= sum(finding.rows for finding in lost):
+        return tables
+    found = Finding(
+        rule="unknown_items",
+        rows=missing.height,
+        action="changed",
+        why="items of events that rows may list which could not be read have no content",
+        examples=[f"item {item!r}" for item in missing["item_id"].head(3)],
+        table="items",
+    )
+    items = pl.concat([tables.items, missing], how="diagonal")
+    return replace(tables, items=items, findings=[*tables.findings, found])
 
 
 def read_source(
@@ -62,11 +92,11 @@ def read_source(
 ) -> Tables:
     """Read one source, which may be one of several."""
     if isinstance(source, str) and "://" in source:
-        from metarec.data.sources.sql import read_sql
+        from metarec.data.sources.layouts.sql_database import read_sql
 
         return read_sql(source, reading)
     if not isinstance(source, str | PathLike):
-        from metarec.data.sources.frames import read_frames
+        from metarec.data.sources.layouts.data_frames import read_frames
 
         return read_frames(source, reading)
     path = Path(source).expanduser()
@@ -85,7 +115,7 @@ def _open_folder(
     folder: Path, reading: Reading, rules: CleaningConfig | None, domain: str | None
 ) -> Tables:
     if (folder / CONFIG_NAME).is_file():
-        from metarec.data.sources.config import read_config
+        from metarec.data.sources.layouts.toml_config import read_config
 
         return read_config(folder / CONFIG_NAME, rules, domain, open_path=read_source)
     if table_file(folder, "interactions") is not None:
@@ -102,11 +132,11 @@ def _open_file(
 ) -> Tables:
     suffix = suffix_of(path)
     if suffix == ".toml":
-        from metarec.data.sources.config import read_config
+        from metarec.data.sources.layouts.toml_config import read_config
 
         return read_config(path, rules, domain, open_path=read_source)
     if suffix in (".db", ".sqlite", ".sqlite3"):
-        from metarec.data.sources.sql import read_sql
+        from metarec.data.sources.layouts.sql_database import read_sql
 
         return read_sql(f"sqlite:///{path}", reading)
     if suffix == ".inter":

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
-from metarec.data.column_names import CANONICAL, SYNONYMS, plain
 from metarec.data.domains import DEFAULT_POLICY, Exclusion, Policy, domain
+from metarec.data.names.column_names import CANONICAL, SYNONYMS, plain
 from metarec.data.policy_rules import read_rule
 from metarec.data.schema import BadInput
 

@@ -21,10 +21,10 @@ import polars as pl
 from metarec.data.download import Progress, Unreachable, fetch, from_wheel, unpack, verify
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput, Interactions
-from metarec.data.sources.folder import Reading
-from metarec.data.sources.groceries import read_groceries
-from metarec.data.sources.movielens import with_year
-from metarec.data.sources.recbole import read_recbole
+from metarec.data.sources.canonical_tables import Reading
+from metarec.data.sources.layouts.groceries import read_groceries
+from metarec.data.sources.layouts.movielens import with_year
+from metarec.data.sources.layouts.recbole import read_recbole
 from metarec.data.tables import Tables
 from metarec.runtime.environment import home
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from metarec.data.dates import as_seconds
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import as_numbers
 from metarec.data.errors import BadInput
-from metarec.data.parsing import as_numbers
 
 FRIEND_SCHEMA = {"user_id": pl.Utf8, "friend_id": pl.Utf8, "weight": pl.Float32}
 SEARCH_SCHEMA = {"user_id": pl.Utf8, "query": pl.Utf8, "timestamp": pl.Float64}

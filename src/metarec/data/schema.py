@@ -16,7 +16,7 @@ import polars as pl
 from metarec.data.arguments import check_type
 from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
-from metarec.data.event_columns import kind_table, targets, with_clock, with_values
+from metarec.data.events.columns import kind_table, targets, with_clock, with_values
 from metarec.data.frames import as_polars, in_order
 from metarec.data.kinds import Kinds
 from metarec.data.vocabulary import Vocabulary as Vocabulary

@@ -17,7 +17,7 @@ from metarec.data.cold_users import (
     items_of_users,
 )
 from metarec.data.dataset import Dataset
-from metarec.data.event_times import MIN_EPOCH
+from metarec.data.events.times import MIN_EPOCH
 from metarec.data.frames import id_order
 from metarec.data.schema import BadInput
 

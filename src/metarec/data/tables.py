@@ -13,7 +13,7 @@ import polars as pl
 
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.domains import Policy
-from metarec.data.event_times import UNTIMED
+from metarec.data.events.times import UNTIMED
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.relations import Relations

@@ -9,9 +9,9 @@ import numpy as np
 
 from metarec.explanation.words import DID
 from metarec.features.request_context import RequestContext
-from metarec.models.context import Context
+from metarec.models.context.model import Context
 from metarec.models.friends import Friends
-from metarec.models.place import Place
+from metarec.models.place.model import Place
 from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
 
 if TYPE_CHECKING:

@@ -42,6 +42,8 @@ OPTIONAL = {
 """Arrays of `Histories` that may be left out, and what then stands in them."""
 PER_EVENT = ("items", "values", *OPTIONAL)
 """Arrays of `Histories` with one entry an event."""
+FEW_NUMBERS = 100_000
+"""Numbers that are gathered and summed before a sparse product has started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +192,15 @@ class Histories:
         if len(has_events):
             total[has_events] = np.add.reduceat(rows, self.offsets[has_events], axis=0)
         return total
+
+    def sums_of(self, table: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """[B, W] for each user the sum of the rows of `table` [N, W] that are of their items, times
+        `weights` [E] float32 (default 1).
+        """
+        if len(self.items) * table.shape[1] > FEW_NUMBERS:
+            return np.asarray(self.matrix(len(table), weights) @ table)
+        rows = table[self.items]
+        return self.sums(rows if weights is None else weights[:, None] * rows)
 
     def padded(self, length: int | None = None) -> PaddedHistories:
         """As rectangles of `length` columns (default: the longest); of longer histories the newest

@@ -18,9 +18,9 @@ import polars as pl
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders.base import EncoderState
-from metarec.features.encoders.image_encoders import ImageEncoder, image_encoder_from_state
-from metarec.features.encoders.image_files import item_images
-from metarec.features.encoders.images import EncodedImages, encode_images
+from metarec.features.encoders.images.encode import EncodedImages, encode_images
+from metarec.features.encoders.images.encoders import ImageEncoder, image_encoder_from_state
+from metarec.features.encoders.images.files import item_images
 from metarec.runtime.progress import Progress, silent
 
 WIDTH = 16

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metarec.data.kind_names import plain_kind
+from metarec.data.names.kind_names import plain_kind
 
 _KEY = ("user_id", "item_id", "_kind", "_milliseconds")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metarec.data.kind_names import plain_kind
+from metarec.data.names.kind_names import plain_kind
 
 
 class StoreUnavailable(OSError):

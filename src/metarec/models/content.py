@@ -87,14 +87,13 @@ class Content:
         """[I, C] directions."""
         return np.asarray(self.directions[items])
 
-    def fit_of(self, users: UserBatch, items: np.ndarray) -> np.ndarray:
+    def fit_of(self, users: UserBatch, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[B, I] how well some items fit each user, on the scale of log-scores and whatever their
-        popularity; NaN for users without support.
+        popularity, and [B] for whom that is known: for users with support.
         """
         taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
-        found = products_of(wanted, self.directions, items)
-        return np.where(norms > 1e-6, found, np.nan)
+        return products_of(wanted, self._columns.T, items), norms[:, 0] > 1e-6
 
     def _taste(self, users: UserBatch) -> tuple[np.ndarray, np.ndarray]:
         """[B, C] signed sum of the support, and its length [B, 1]."""

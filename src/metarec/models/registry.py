@@ -15,21 +15,21 @@ from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.cold_items.reorder import PART
 from metarec.models.config import ModelConfig, configured
 from metarec.models.content import Content
-from metarec.models.context import Context
+from metarec.models.context.model import Context
 from metarec.models.deep_set.scorer import DeepSet
 from metarec.models.ease.model import Ease
 from metarec.models.few_shot.learners import LEARNERS, is_learner
 from metarec.models.few_shot.scorer import learned
 from metarec.models.friends import Friends
 from metarec.models.item_knn import ItemKnn
-from metarec.models.local_knn import LocalKnn
-from metarec.models.markov import Markov
+from metarec.models.markov.model import Markov
 from metarec.models.names import RENAMED
-from metarec.models.place import Place
+from metarec.models.place.local_knn import LocalKnn
+from metarec.models.place.model import Place
 from metarec.models.profile import Profile
-from metarec.models.repeat import Repeat
+from metarec.models.repeat.model import Repeat
 from metarec.models.search import Search
-from metarec.models.support_ridge import SupportRidge
+from metarec.models.support_ridge.model import SupportRidge
 from metarec.models.transferred import Transferred
 from metarec.models.transformer.adaptive import (
     DecoderAnil,

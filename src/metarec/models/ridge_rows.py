@@ -5,7 +5,6 @@ similar length.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -70,7 +69,7 @@ def _rectangles(
     lengths = rows.lengths[chunk, None]
     place = np.arange(int(lengths.max()))
     is_real = place < lengths
-    event = rows.offsets[chunk, None] + np.where(is_real, place, 0)
+    event = np.where(is_real, rows.offsets[chunk, None] + place, 0)
     weight_BL, target_BL = (
         np.where(is_real, numbers[event], 0.0).astype(np.float32) for numbers in (weights, targets)
     )
@@ -119,24 +118,23 @@ def ridge_of_few(
         rows: as for `ridge_rows`, as `weights`, `targets` and `factors` are.
         through: [N, D] factors times the inverse of the `gram`.
     """
-    filled = replace(
-        rows, values=np.asarray(weights, np.float32)
-    ).padded()  # an event that is not there weighs nothing
-    target_BL = replace(rows, values=np.asarray(targets, np.float32)).padded().values
-    return _of_few(factors[filled.items], through[filled.items], filled.values, target_BL)
+    everyone = np.arange(len(rows))
+    index, weight_BL, target_BL = _rectangles(rows, everyone, weights, targets)
+    return _of_few(factors[index], through[index], weight_BL, target_BL)
 
 
-def similar_lengths(lengths: np.ndarray, dim: int) -> Iterator[np.ndarray]:
+def similar_lengths(
+    lengths: np.ndarray, dim: int, most: int = BATCH_NUMBERS
+) -> Iterator[np.ndarray]:
     """Groups of rows of similar length, none empty, such that rows x longest x `dim` stays within
-    `BATCH_NUMBERS`.
+    `most`.
     """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
     width, start = lengths[order], 0
     while start < len(order):
         # No row is narrower than the first, so no more than these can fit.
-        most = BATCH_NUMBERS // int(width[start] * dim)
-        widths = width[start : start + max(1, most)]
-        fits = int((np.arange(1, len(widths) + 1) * widths * dim <= BATCH_NUMBERS).sum())
+        widths = width[start : start + max(1, most // int(width[start] * dim))]
+        fits = int((np.arange(1, len(widths) + 1) * widths * dim <= most).sum())
         yield order[start : start + max(1, fits)]
         start += max(1, fits)

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from metarec.data.event_times import MIN_EPOCH
+from metarec.data.events.times import MIN_EPOCH
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.base import EventsConfig, event_weights

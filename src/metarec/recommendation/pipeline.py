@@ -12,15 +12,15 @@ import numpy as np
 
 from metarec.data.arguments import shown
 from metarec.data.errors import BadInput
-from metarec.recommendation.annotate import annotate
-from metarec.recommendation.cold_share import reserve
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.order import order
 from metarec.recommendation.ranking import Ranking, SlateOptions
-from metarec.recommendation.restrict import restrict
-from metarec.recommendation.retrieve import retrieve
-from metarec.recommendation.score import score
 from metarec.recommendation.slate import Request, Slate, checked_requests
+from metarec.recommendation.stages.annotate import annotate
+from metarec.recommendation.stages.cold_share import reserve
+from metarec.recommendation.stages.order import order
+from metarec.recommendation.stages.restrict import restrict
+from metarec.recommendation.stages.retrieve import retrieve
+from metarec.recommendation.stages.score import score
 from metarec.runtime.rng import derive
 
 FirstStages: TypeAlias = Callable[[FittedModel, Sequence[Request], SlateOptions], Ranking]

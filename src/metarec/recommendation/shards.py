@@ -18,13 +18,13 @@ import numpy as np
 from metarec.data.errors import BadInput
 from metarec.features.users import UserBatch
 from metarec.recommendation.candidates.some_items import Asking, StandIns, Sums
-from metarec.recommendation.cold_share import CANDIDATES, cold_scores, reserved
 from metarec.recommendation.fitted import COLD_BELOW, FittedModel
-from metarec.recommendation.order import n_ordered, spread_of
 from metarec.recommendation.ranking import Ranking, SlateOptions
-from metarec.recommendation.restrict import restrict
-from metarec.recommendation.score import part_of_words, predicted_of_given
 from metarec.recommendation.slate import Request
+from metarec.recommendation.stages.cold_share import CANDIDATES, cold_scores, reserved
+from metarec.recommendation.stages.order import n_ordered, spread_of
+from metarec.recommendation.stages.restrict import restrict
+from metarec.recommendation.stages.score import part_of_words, predicted_of_given
 from metarec.runtime.scratch import Scratch
 
 BLOCKS = 32

@@ -157,4 +157,4 @@ def products_of(
     first, last = (int(rows.min()), int(rows.max())) if len(rows) else (0, 0)
     if last - first >= DENSE * len(rows):
         return np.asarray(users @ array[rows].T)
-    return np.asarray((users @ array[first : last + 1].T)[:, rows - first])
+    return np.asarray((users @ array[first : last + 1].T).take(rows - first, axis=1))

@@ -23,8 +23,8 @@ from metarec.app.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from metarec.data.cleaning.report import DataReport
     from metarec.data.dataset import Dataset
-    from metarec.data.report import DataReport
     from metarec.evaluation.evaluate import Evaluation
     from metarec.evaluation.own_recommender import OwnRecommender
 

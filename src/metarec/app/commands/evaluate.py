@@ -21,9 +21,9 @@ from metarec.app.commands.options import choose_device, command_of, note, show, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from metarec.data.cleaning.report import DataReport
     from metarec.data.cold_users import Horizon
     from metarec.data.dataset import Dataset
-    from metarec.data.report import DataReport
     from metarec.evaluation.evaluate import Evaluation, Gains
     from metarec.evaluation.interface import Evaluated
     from metarec.evaluation.scenarios import Scenario

@@ -34,8 +34,8 @@ from metarec.app.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from metarec.data.cleaning.report import DataReport
     from metarec.data.dataset import Dataset
-    from metarec.data.report import DataReport
     from metarec.evaluation.tuning import Tuned
     from metarec.recommendation.settings import Settings
     from metarec.recommender import Recommender

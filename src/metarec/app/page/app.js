@@ -1,12 +1,12 @@
 // Which view is shown, the user's menu, and the key where the service wants one.
 
-import { hasKey } from "./api.js";
-import { askIn, byId, el } from "./dom.js";
-import { askKey, tellFailure, wantsKey } from "./failures.js";
-import { hideOperator, showOperator } from "./operator.js";
-import { forget, load, user, startOver } from "./user.js";
-import { onKey, showNewUser } from "./new_user.js";
-import { otherLanguage, sayMarkup, speak, t } from "./language.js";
+import { hasKey } from "./common/api.js";
+import { askIn, byId, el } from "./common/dom.js";
+import { askKey, tellFailure, wantsKey } from "./common/failures.js";
+import { hideOperator, showOperator } from "./operator/view.js";
+import { forget, load, user, startOver } from "./new_user/user.js";
+import { onKey, showNewUser } from "./new_user/view.js";
+import { otherLanguage, sayMarkup, speak, t } from "./common/language.js";
 
 const VIEWS = { you: showNewUser, operator: showOperator };
 

@@ -1,8 +1,8 @@
 // The HTTP interface in words, from the service's own description of itself; nothing comes from
 // elsewhere.
 
-import { ask } from "./api.js";
-import { byId, el } from "./dom.js";
+import { ask } from "./common/api.js";
+import { byId, el } from "./common/dom.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const EXAMPLES = 3;

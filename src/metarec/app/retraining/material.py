@@ -11,10 +11,10 @@ from metarec.app.items import items_frame, upserted
 from metarec.app.retraining.beside import known_relations, with_circumstances
 from metarec.app.retraining.compare import HoldoutUsers, as_holdout_users
 from metarec.data.cleaning import clean
+from metarec.data.cleaning.report import DataReport
 from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.dataset import Dataset
 from metarec.data.opening import open_tables
-from metarec.data.report import DataReport
 from metarec.data.schema import BadInput, Catalog, Interactions, Profiles
 from metarec.feedback.copies import without_known
 from metarec.feedback.forgetting import user_digest, without_forgotten

@@ -17,40 +17,37 @@ from starlette.routing import BaseRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metarec import __version__
-from metarec.app.service.arms import Arms
-from metarec.app.service.authentication import ApiKeys
-from metarec.app.service.batching import Batcher
-from metarec.app.service.catalog import CatalogRoutes
-from metarec.app.service.events import EventRoutes
-from metarec.app.service.experiments import ExperimentRoutes
-from metarec.app.service.friends import FriendsRoutes
-from metarec.app.service.http import (
-    ErrorAnswers,
-    Service,
-    Shortcut,
-    let_addresses_hold_ids,
-    refuse_unknown_parameters,
-)
-from metarec.app.service.item_rankings import ItemRankingRoutes
-from metarec.app.service.item_statistics import ItemStatisticsRoutes
-from metarec.app.service.jobs import JobRoutes
-from metarec.app.service.live_model import LiveModel, warm_text
-from metarec.app.service.mcp import McpRoutes
-from metarec.app.service.metrics import Metrics
-from metarec.app.service.middleware import Middleware
-from metarec.app.service.monitoring import DAY, Monitor
-from metarec.app.service.operations import OperationsRoutes
-from metarec.app.service.request_conversion import ScoreRequest, answer_all
-from metarec.app.service.request_inputs import RequestInputsRoutes
-from metarec.app.service.routes import Routes
-from metarec.app.service.schedule import StartedHere
+from metarec.app.service.conversion.requests import ScoreRequest, answer_all
+from metarec.app.service.http.addresses import let_addresses_hold_ids, refuse_unknown_parameters
+from metarec.app.service.http.errors import ErrorAnswers
+from metarec.app.service.http.middleware import Middleware
+from metarec.app.service.http.shortcut import Shortcut
+from metarec.app.service.http.translation import Translation
+from metarec.app.service.monitoring.metrics import Metrics
+from metarec.app.service.monitoring.monitor import DAY, Monitor
+from metarec.app.service.parts import Service
+from metarec.app.service.processes.retraining import StartedHere
+from metarec.app.service.processes.shards import OtherShards, ShardCalls
+from metarec.app.service.routes.base import Routes
+from metarec.app.service.routes.events import EventRoutes
+from metarec.app.service.routes.experiments import ExperimentRoutes
+from metarec.app.service.routes.friends import FriendsRoutes
+from metarec.app.service.routes.item_rankings import ItemRankingRoutes
+from metarec.app.service.routes.item_statistics import ItemStatisticsRoutes
+from metarec.app.service.routes.items import CatalogRoutes
+from metarec.app.service.routes.jobs import JobRoutes
+from metarec.app.service.routes.mcp import McpRoutes
+from metarec.app.service.routes.operations import OperationsRoutes
+from metarec.app.service.routes.request_inputs import RequestInputsRoutes
+from metarec.app.service.routes.slates import SlateRoutes
+from metarec.app.service.routes.user_merging import MergeRoutes
+from metarec.app.service.routes.users import UserRoutes
+from metarec.app.service.scoring.arms import Arms
+from metarec.app.service.scoring.batching import Batcher
+from metarec.app.service.scoring.live_model import LiveModel, warm_text
+from metarec.app.service.scoring.thread_pools import Pools
+from metarec.app.service.security.authentication import ApiKeys
 from metarec.app.service.settings import ServiceSettings
-from metarec.app.service.shards import OtherShards, ShardCalls
-from metarec.app.service.slates import SlateRoutes
-from metarec.app.service.thread_pools import Pools
-from metarec.app.service.translation import Translation
-from metarec.app.service.user_merging import MergeRoutes
-from metarec.app.service.users import UserRoutes
 from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.feedback.registry import Registry

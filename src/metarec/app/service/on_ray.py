@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metarec.app.service.process import check_can_serve, set_up_worker, stopped_by_signals
+from metarec.app.service.processes.set_up import check_can_serve, set_up_worker, stopped_by_signals
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.settings_sources import load_settings
 from metarec.data.errors import BadInput
@@ -43,7 +43,7 @@ class RayShard:
         Raises:
             ShardAway: if there is no result in time, of that.
         """
-        from metarec.app.service.shards import ShardAway
+        from metarec.app.service.processes.shards import ShardAway
 
         task_error = require("ray.exceptions", "ray").RayTaskError
         begun = getattr(self.handle, method).remote(*args)
@@ -74,7 +74,7 @@ def application(args: Mapping[str, Any]) -> Any:
 
 def bound(settings: ServiceSettings) -> Any:
     """The application: `workers` processes that answer, `replicas` of each of the shards."""
-    from metarec.app.service.shards import ShardServer
+    from metarec.app.service.processes.shards import ShardServer
 
     serve = require("ray.serve", "ray")
     own = replace(

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from metarec.app.service.metrics_folder import metrics_folder
-from metarec.app.service.process import check_can_serve, set_up_worker, stopped_by_signals
+from metarec.app.service.monitoring.metrics_folder import metrics_folder
+from metarec.app.service.processes.set_up import check_can_serve, set_up_worker, stopped_by_signals
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.settings_sources import load_settings
 from metarec.data.schema import BadInput
@@ -92,7 +92,7 @@ def _retraining(settings: ServiceSettings) -> Iterator[None]:
     if not settings.retrain_hours:
         yield
         return
-    from metarec.app.service.schedule import retrain_periodically
+    from metarec.app.service.processes.retraining import retrain_periodically
 
     stop = threading.Event()
     thread = threading.Thread(
@@ -164,8 +164,8 @@ def _bound(family: int, kind: int, protocol: int, _name: str, address: Any) -> s
 def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
     import uvicorn
 
-    from metarec.app.service.limits import LimitedServer, Limits, options_of
-    from metarec.app.service.supervisor import run_workers
+    from metarec.app.service.processes.supervisor import run_workers
+    from metarec.app.service.security.limits import LimitedServer, Limits, options_of
     from metarec.runtime.logs import setup_logs
 
     options: dict[str, Any] = {

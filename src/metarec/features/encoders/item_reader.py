@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import TextEncoder
 from metarec.features.encoders.encode import fit_text_encoder
-from metarec.features.encoders.pretrained import PretrainedEncoder
-from metarec.features.encoders.trained import collaborative_targets
+from metarec.features.encoders.text.pretrained import PretrainedEncoder
+from metarec.features.encoders.text.trained import collaborative_targets
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -81,7 +81,7 @@ def _fine_tuned(
     """The reader after it was fine-tuned, or as it was where that did not help; and what came of
     it.
     """
-    from metarec.features.encoders.lora import LoraOptions, fine_tune
+    from metarec.features.encoders.text.lora import LoraOptions, fine_tune
 
     options = None if steps is None else LoraOptions(steps=steps)
     tuned = fine_tune(texts, liked, reader, options=options, rng=rng, progress=progress)

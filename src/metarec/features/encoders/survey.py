@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.features.encoders.counts import UNSPACED
+from metarec.features.encoders.text.counts import UNSPACED
 
 TOKENS_A_WORD, TOKENS_A_TEXT = 1.2, 2.0
 """Word pieces for each word, and marks around each text."""

@@ -14,12 +14,12 @@ The weights are learned on items kept out of meta-training.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -38,14 +38,15 @@ from metarec.models.few_shot.learner import Learner, Prior
 from metarec.models.few_shot.learners import get_learner
 from metarec.models.few_shot.tasks import padded_support
 from metarec.models.few_shot.values import ValueScale
+from metarec.models.ridge_rows import similar_lengths
 from metarec.runtime.device import in_memory, on_device, up_to
 
 BLOCK = 20_000_000
 """Cosines held at a time."""
 
 
-Met = tuple[sp.csr_matrix, np.ndarray]
-"""[users, N] of known items, and [users, 2]."""
+Met = tuple[np.ndarray, np.ndarray]
+"""[events] and [users, 2]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class NewItems:
     """
     config: ColdItemsConfig = ColdItemsConfig()
 
-    @property
+    @cached_property
     def learner(self) -> Learner:
         """The learner, with the loss of new items."""
         return ComparesItems(inner=get_learner(self.name, objective="ranking", **self.settings))
@@ -123,25 +124,13 @@ class NewItems:
             ItemFeatures.of(self.describe(anonymous), rng=np.random.default_rng(0)),
         )
 
-    def scores_of(
-        self,
-        items: AdaptedItems,
-        users: Histories,
-        *,
-        likeness: np.ndarray | None = None,
-        met: Met | None = None,
-    ) -> np.ndarray:
-        """[users, items] float32 log-scores of items already adapted.
-
-        Args:
-            likeness: [2, items, users] of `likeness`, where it is known already.
-            met: of `met`, where it is known already.
+    def learned(self, items: AdaptedItems, users: Histories, met: Met) -> Tensor:
+        """[items, users] what the learner itself says of items already adapted; `met` of `users`,
+        for learners of the same items.
         """
-        return self._scores(
-            items,
-            ItemFeatures.asked(self.describe(users, met)),
-            self.likeness(items.texts, users) if likeness is None else likeness,
-        )
+        with torch.no_grad():
+            asked = ItemFeatures.asked(self.describe(users, met))
+            return self.learner.score(self.prior, items.params, asked)
 
     def _adapted(
         self,
@@ -218,21 +207,18 @@ class NewItems:
         and to the nearest of it; 0 without.
         """
         liked = users.where(self.scale.transform(users, "liking").values > 0)
-        to_mean = texts @ unit_rows(liked.matrix(len(self.texts)) @ self.texts).T
-        nearest = np.zeros_like(to_mean)
-        for block in np.array_split(
-            np.flatnonzero(liked.lengths), 1 + len(liked.items) * len(texts) // BLOCK
-        ):
-            if len(block):
-                some = liked.users(block)
-                met, place = np.unique(some.items, return_inverse=True)
-                nearest[:, block] = np.maximum.reduceat(
-                    (self.texts[met] @ texts.T)[place], some.offsets[:-1], axis=0
-                ).T
-        return np.stack([to_mean, nearest]).astype(np.float32)
+        found = np.zeros((2, len(users), len(texts)), np.float32)
+        found[0] = unit_rows(liked.sums_of(self.texts)) @ texts.T
+        for block in similar_lengths(liked.lengths, len(texts), BLOCK):
+            last = liked.lengths[block, None] - 1
+            place = np.minimum(np.arange(last.max() + 1), last)  # a shorter history says one twice
+            items = liked.items[liked.offsets[block, None] + place]
+            met, at = np.unique(items, return_inverse=True)
+            found[1, block] = (self.texts[met] @ texts.T)[at.reshape(items.shape)].max(1)
+        return found.transpose(0, 2, 1)
 
     def met(self, users: Histories) -> Met:
-        """What each user met, signed by how they liked it, and what describes them beside it: the
+        """How each event is signed by how it was liked, and what describes users beside it: the
         same to all learners of a scale.
         """
         liking = self.scale.transform(users, "liking").values
@@ -241,14 +227,14 @@ class NewItems:
         ) * np.float32(3.0)
         signs /= np.repeat(users.lengths + np.float32(self.config.evidence), users.lengths)
         extra = np.stack([np.ones(len(users)), np.log1p(users.lengths) / 5.0], axis=1)
-        return users.matrix(len(self.factors), signs), extra.astype(np.float32)
+        return signs, extra.astype(np.float32)
 
     def describe(self, users: Histories, met: Met | None = None) -> Tensor:
         """[users, F + 2] signed mean of the factors of what they met, a constant, and how much
         they did.
         """
-        signed, extra = self.met(users) if met is None else met
-        return on_device(np.concatenate([signed @ self.factors, extra], axis=1))
+        signs, extra = self.met(users) if met is None else met
+        return on_device(np.concatenate([users.sums_of(self.factors, signs), extra], axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,3 +246,22 @@ class AdaptedItems:
     """[items] how many there were of each."""
     texts: np.ndarray
     """[items, E] as `NewItems.placed` gives them."""
+
+
+def scores_of(
+    learners: Sequence[NewItems], items: Sequence[AdaptedItems], users: Histories
+) -> np.ndarray:
+    """[users, items] float32: what learners of one scale, with the same texts, say together in
+    log-scores of `unrated` items.
+    """
+    likeness = learners[0].likeness(items[0].texts, users)
+    met = learners[0].met(users)  # the same to all of them, as likeness is
+    weights = [learner.weights[0].tolist() for learner in learners]
+    total = sum(
+        weight[0] * learner.learned(own, users, met) + weight[1] * own.params["expected"]
+        for weight, learner, own in zip(weights, learners, items, strict=True)
+    )
+    found = np.ascontiguousarray(in_memory(total).T)
+    for cosines, weight in zip(likeness, np.sum(weights, axis=0)[2:], strict=True):
+        found += np.float32(weight) * cosines.T
+    return found

@@ -22,7 +22,7 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.content import placed
-from metarec.models.cold_items.model import AdaptedItems, NewItems
+from metarec.models.cold_items.model import AdaptedItems, NewItems, scores_of
 from metarec.models.cold_items.training import fit_new_items
 from metarec.runtime.progress import Progress, silent
 
@@ -117,15 +117,7 @@ class NewItemPlaces:
         known = support.where(
             support.items < len(self.learners[0].factors)
         )  # of items added since they were fitted they know nothing
-        first = self.learners[0]
-        likeness, met = (
-            first.likeness(self._adapted[0].texts, known),
-            first.met(known),
-        )  # the same to all of them
-        wanted = sum(
-            learner.scores_of(items, known, likeness=likeness, met=met)
-            for learner, items in zip(self.learners, self._adapted, strict=True)
-        )
+        wanted = scores_of(self.learners, self._adapted, known)
         reordered = np.empty_like(scores)
         np.put_along_axis(reordered, np.argsort(wanted, axis=1), np.sort(scores, axis=1), axis=1)
         return reordered

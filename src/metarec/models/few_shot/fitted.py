@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
+from metarec.models.base import LARGE
 from metarec.models.few_shot.adapt import stacked
 from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures
 from metarec.models.few_shot.inputs_config import InputsConfig
@@ -151,7 +152,7 @@ class FittedLearner:
             items=_items(columns, behavior.content, get_method(name), config.anchors),
         )
 
-    @property
+    @cached_property
     def learner(self) -> Learner:
         """The learner's settings as an object."""
         learner = get_learner(self.name, objective=self.objective, **self.settings)
@@ -265,7 +266,10 @@ class FittedLearner:
         if not tower or (adaptation is not None and any(map(adaptation.moves, tower))):
             return self.items
         with torch.no_grad():
-            return replace(self.items, embedded=embed(self.prior, self.items))
+            embedded = embed(self.prior, self.items)
+        if len(embedded) < LARGE:  # laid out by columns, as in `by_columns`
+            embedded = embedded.T.contiguous().T
+        return replace(self.items, embedded=embedded)
 
     def _in_parts(
         self,
@@ -295,6 +299,8 @@ def parts_of(lengths: np.ndarray, n_items: int) -> list[np.ndarray]:
     """Users [B] with supports of these `lengths`, those of like lengths together, in parts that
     `CELLS` and `PAIRS` allow.
     """
+    if 0 < len(lengths) * max(n_items, int(lengths.max(initial=0)) ** 2) <= CELLS:
+        return [np.arange(len(lengths))]
     order = np.argsort(lengths, kind="stable")
     pairs = lengths[order].astype(np.int64) ** 2
     most = np.maximum(1, np.minimum(CELLS // max(n_items, 1), PAIRS // np.maximum(pairs, 1)))

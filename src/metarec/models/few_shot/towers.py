@@ -48,6 +48,11 @@ def embed(prior: Params, items: ItemFeatures) -> Tensor:
     return v.squeeze(0) if items.columns.ndim == 2 and len(v) == 1 else v
 
 
+def embed_at(prior: Params, items: ItemFeatures, rows: Tensor) -> Tensor:
+    """[B, Q, dim] embeddings of some items [B, Q] of a catalog."""
+    return embed(prior, items.take(rows)) if items.embedded is None else items.embedded[rows]
+
+
 def by_task(columns: Tensor) -> Tensor:
     """[B, N, D] as it is, [N, D] as [1, N, D]: rows all tasks share."""
     return columns if columns.ndim == 3 else columns.unsqueeze(0)

@@ -23,8 +23,8 @@ from metarec.models.base import (
 )
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
-from metarec.models.local_knn import LocalKnn
-from metarec.models.place import Place
+from metarec.models.place.local_knn import LocalKnn
+from metarec.models.place.model import Place
 from metarec.models.registry import READ_CONTEXT, REPEAT, weighed
 from metarec.models.ridge import with_one
 from metarec.models.search import Search

@@ -1,8 +1,9 @@
 """What was taken before beside what is new: the chance of a repeat against the gate's order.
 
-A repeat is measured by the chance that the next act is on this item (`models.repeat`), a new item
-by its part of the chance that is left, which new items share as the gate's scores say. An item of
-the history cannot be new, so its score is that of its own chance, on the scale of the others:
+A repeat is measured by the chance that the next act is on this item (`models/repeat/model.py`), a
+new item by its part of the chance that is left, which new items share as the gate's scores say. An
+item of the history cannot be new, so its score is that of its own chance, on the scale of the
+others:
 
     score  =  t (level + log(chance / (1 - chance of any repeat)))
 

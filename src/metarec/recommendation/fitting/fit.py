@@ -27,7 +27,6 @@ from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating.head import RatingHead
 from metarec.models.rating.kernel import RatingConfig
 from metarec.models.registry import PLACE
-from metarec.recommendation.annotate import LEVEL
 from metarec.recommendation.configs import (
     BESIDE,
     COLD_ITEMS,
@@ -44,8 +43,9 @@ from metarec.recommendation.fitting.lessons import has_refusals
 from metarec.recommendation.fitting.past import Past
 from metarec.recommendation.fitting.reading import Reading
 from metarec.recommendation.fitting.steps import Run
-from metarec.recommendation.retrieve import fit_retrieval
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
+from metarec.recommendation.stages.annotate import LEVEL
+from metarec.recommendation.stages.retrieve import fit_retrieval
 from metarec.runtime.progress import Progress
 from metarec.runtime.rng import derive
 

@@ -21,16 +21,16 @@ from metarec.features.behavior import pools_of
 from metarec.features.context_columns import ContextColumns
 from metarec.features.text import item_text
 from metarec.models import gram
-from metarec.models.alike import MAX_COMPARED
 from metarec.models.als import AlsConfig
 from metarec.models.deep_set.network import DeepSetConfig
 from metarec.models.ease.config import EaseConfig
 from metarec.models.few_shot.scorer import LearnedConfig
 from metarec.models.item_knn import ItemKnnConfig
-from metarec.models.markov import choosing
-from metarec.models.markov_counts import MarkovConfig, window_of
+from metarec.models.markov.alike import MAX_COMPARED
+from metarec.models.markov.counts import MarkovConfig, window_of
+from metarec.models.markov.model import choosing
 from metarec.models.registry import taught_by
-from metarec.models.support_ridge import SupportRidgeConfig
+from metarec.models.support_ridge.model import SupportRidgeConfig
 from metarec.recommendation.configs import config_in
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.held_out_tasks import SCORES_AT_ONCE, users_at_once

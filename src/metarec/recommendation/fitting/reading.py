@@ -27,7 +27,7 @@ from metarec.features.profiles import ProfileInputs
 from metarec.features.text import item_text
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.registry import REPEAT, context_models
-from metarec.models.repeat import RepeatConfig, are_wanted
+from metarec.models.repeat.model import RepeatConfig, are_wanted
 from metarec.recommendation.configs import config_in
 from metarec.recommendation.fitted import users_in_words
 from metarec.recommendation.fitting.past import Past

@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data.kind_names import plain_kind
 from metarec.data.kinds import Kinds
+from metarec.data.names.kind_names import plain_kind
 from metarec.data.schema import NO_KIND
 
 TAKES_FROM = 0.6

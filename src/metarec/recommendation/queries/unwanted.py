@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metarec.recommendation.queries.queries import read_wish
+from metarec.recommendation.queries.pseudo_events import read_wish
 
 LAST = -50.0
 """Added to how well an item fits a query that does not want it."""

@@ -17,6 +17,7 @@ from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import (
     dot,
     embed,
+    embed_at,
     first_user,
     new_trunk,
     products,
@@ -52,7 +53,7 @@ class DeepKernel(Gaussian):
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The support with its weights, and what the variance needs."""
-        v = embed(prior, items.take(support.items))
+        v = embed_at(prior, items, support.items)
         user = first_user(prior, support)
         targets = worth_of(prior, support, self.objective)
         kernel = self._kernel(prior, v, v) + F.softplus(

@@ -16,6 +16,7 @@ from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import (
     dot,
     embed,
+    embed_at,
     first_user,
     level_of,
     new_trunk,
@@ -53,7 +54,7 @@ class Matching(Episodic):
         level = level_of(support, prior["kappa"], self.objective)
         return {
             "user": first_user(prior, support),
-            "keys": F.normalize(embed(prior, items.take(support.items)), dim=-1),
+            "keys": F.normalize(embed_at(prior, items, support.items), dim=-1),
             "values": support.values - level,
             "is_real": support.is_real,
             "level": level,

@@ -13,7 +13,7 @@ from metarec.models.few_shot.functional import Params, linear, new_linear
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Objective, Prior, Question, question_loss, task_mean
 from metarec.models.few_shot.tasks import Support, TaskBatch, concat
-from metarec.models.few_shot.towers import dot, embed, first_user, new_trunk, prior_score
+from metarec.models.few_shot.towers import dot, embed, embed_at, first_user, new_trunk, prior_score
 from metarec.runtime.device import on_device
 
 
@@ -50,7 +50,7 @@ class NeuralProcess:
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """Mean and deviation of the user vector, and the task's level."""
-        v = embed(prior, items.take(support.items))
+        v = embed_at(prior, items, support.items)
         values = support.values.unsqueeze(-1)
         codes = F.relu(
             linear(prior, "event.0", torch.cat([v, values, (values > 0).to(v.dtype)], dim=-1))

@@ -16,6 +16,7 @@ from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import (
     dot,
     embed,
+    embed_at,
     first_user,
     new_trunk,
     prior_score,
@@ -47,7 +48,7 @@ class Prototypical(Episodic):
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The two prototypes, and the task's own level."""
-        v = embed(prior, items.take(support.items))
+        v = embed_at(prior, items, support.items)
         kappa = F.softplus(prior["kappa"])
 
         def center(start: Tensor, weights: Tensor, counts_for: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from metarec.models.few_shot.tasks import Support
 from metarec.models.few_shot.towers import (
     dot,
     embed,
+    embed_at,
     first_user,
     new_trunk,
     products,
@@ -67,7 +68,7 @@ class RidgeLearner(Gaussian):
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
         """The posterior mean (a user vector and a level), and what its variance needs."""
-        v = embed(prior, items.take(support.items))
+        v = embed_at(prior, items, support.items)
         user = (
             first_user(prior, support) if self.learns_mean else v.new_zeros(len(support), self.dim)
         )

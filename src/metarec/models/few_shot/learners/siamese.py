@@ -17,6 +17,7 @@ from metarec.models.few_shot.towers import (
     by_task,
     dot,
     embed,
+    embed_at,
     first_user,
     level_of,
     new_trunk,
@@ -57,7 +58,7 @@ class Siamese(Episodic):
         )
         return {
             "user": first_user(prior, support),
-            "support": embed(prior, items.take(support.items)),
+            "support": embed_at(prior, items, support.items),
             "shares": share,
             "level": level,
         }

@@ -1,0 +1,83 @@
+"""Reasons over HTTP: short ones for each item of a slate, everything for one item."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from metarec.app.service.scoring.live_model import Served
+from metarec.explanation.context_facts import context_facts
+from metarec.explanation.influence import leave_one_out
+from metarec.explanation.reasons import explain
+from metarec.explanation.relative_score import parts_at
+from metarec.explanation.words import sentences
+from metarec.features.events import parts_of
+from metarec.recommendation.explained import EventEffect
+from metarec.recommendation.slate import Request, Slate
+
+MAX_EVENTS = 20
+"""Short reasons look at the latest events only: each costs one more row of scores."""
+MAX_EXPLAINED, N_SCORED, N_CONTENT = 10, 32, 3
+"""Events that one item is explained by, shortened histories and features asked about: with these no
+explanation costs 20 plain slates (`benchmarks/attack/costs.py`).
+"""
+
+
+def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2) -> list[list[str]]:
+    """At most `most` sentences for each item of a slate: by leaving out each of the latest events,
+    and by the parts of the score.
+    """
+    model, vocabulary = served.model, served.model.vocabulary
+    if not slate.item_ids:
+        return []
+    known = [event for event in request.history if str(event[0]) in vocabulary][-MAX_EVENTS:]
+    asked = replace(request, history=known)
+    effects = leave_one_out(model, [asked], [slate.item_ids])[0]
+    columns = vocabulary.indexes(slate.item_ids)
+    parts = parts_at(model, [asked], columns[None])
+    facts = context_facts(model, asked, columns.tolist())
+    liked_from = served.scale.relevant_from if served.scale.has_values else None
+    said = []
+    for place in range(len(slate.item_ids)):
+        events = [
+            EventEffect(
+                item_id=str(event[0]),
+                title=served.title_of(str(event[0])) or str(event[0]),
+                value=parts_of(event)[1],
+                kind=parts_of(event)[2] or "event",
+                effect=float(effects[row, place]),
+            )
+            for row, event in enumerate(known)
+        ]
+        said.append(
+            sentences(
+                events,
+                [],
+                {name: float(part[0, place]) for name, part in parts.items()},
+                liked_from=liked_from,
+                most=most,
+                rather_for=True,
+                facts=facts[place],
+            )
+        )
+    return said
+
+
+def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[str, Any]:
+    """Everything there is to say about one item for one user, as plain data; of a long history
+    the latest events only, whose number is told.
+    """
+    known = [event for event in request.history if str(event[0]) in served.model.vocabulary]
+    is_long = len(known) > MAX_EXPLAINED
+    asked = replace(request, history=known[-MAX_EXPLAINED:]) if is_long else request
+    found = explain(
+        served.model, asked, item_id, k=k, scored=N_SCORED, n_content=N_CONTENT
+    ).to_json()
+    found["standing"] = found["relative_score"]  # its name before, for clients written then
+    if is_long:
+        found["notes"] = [
+            *found["notes"],
+            f"explained from the latest {MAX_EXPLAINED} of {len(known)} events; slates are made "
+            f"from all of them.",
+        ]
+    return found

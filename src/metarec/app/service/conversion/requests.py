@@ -1,0 +1,248 @@
+"""From what is asked over HTTP to the recommender's own words and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from metarec.app.service.schemas import (
+    Friend,
+    HistoryEvent,
+    RecommendationRequest,
+    UserInput,
+)
+from metarec.app.service.scoring.live_model import Served
+from metarec.data.schema import BadInput
+from metarec.feedback.events import KnownBeside
+from metarec.feedback.experiments.experiment import ArmSettings
+from metarec.feedback.outcomes import as_history
+from metarec.feedback.store.event_store import Store
+from metarec.recommendation.notes import refuse_unknown_context
+from metarec.recommendation.ordering.rules import Rules
+from metarec.recommendation.pipeline import FirstStages, recommend_each
+from metarec.recommendation.ranking import SlateOptions
+from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.stages.retrieve import retrieve
+
+MAX_OLDER = 20_000
+"""Events of one user that are looked through for items seen before."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What, beside the user, shapes a slate; requests with equal options are ordered together."""
+
+    k: int
+    filter: str | None = None
+    pin: tuple[str, ...] = ()
+    quota: tuple[tuple[str, int], ...] = ()
+    diversity: float = 0.0
+    explore: float = 0.0
+    cold_share: float = 0.0
+
+    def as_slate_options(self) -> SlateOptions:
+        """The same in the recommender's words."""
+        return SlateOptions(
+            k=self.k,
+            filter=self.filter,
+            rules=Rules(pin=self.pin, quota=dict(self.quota)),
+            diversity=self.diversity,
+            explore=self.explore,
+            cold_share=self.cold_share,
+        )
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """One user's wish for a slate from one model."""
+
+    served: Served
+    request: Request
+    options: Options
+
+
+def options_of(body: RecommendationRequest, defaults: ArmSettings) -> Options:
+    """The options of a request; `defaults` where it does not say, and their filter beside its own.
+    Further pages reserve nothing, so that no item comes twice by chance.
+    """
+    own, only = body.filter, defaults.filter
+    both = f"({only}) and ({own})" if only and own else own or only
+    share = (defaults.cold_share or 0.0) if body.cold_share is None else body.cold_share
+    explore = (defaults.explore or 0.0) if body.explore is None else body.explore
+    is_varied = "diversity" in body.model_fields_set
+    return Options(
+        k=body.k + body.offset,
+        filter=both or None,
+        pin=tuple(body.pin),
+        quota=tuple(sorted(body.quota.items())),
+        diversity=body.diversity if is_varied else defaults.diversity or 0.0,
+        explore=explore,
+        cold_share=0.0 if body.offset else share,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is stored of the user who asks."""
+
+    events: Sequence[tuple[str, float | None, str, float]] = ()
+    """The latest, oldest first: `(item_id, value, kind, timestamp)`."""
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    beside: KnownBeside = field(default_factory=KnownBeside)
+
+    @classmethod
+    def of(cls, body: UserInput, served: Served, store: Store | None, last: int) -> Known:
+        """With the `last` events; nothing without a user id or a store."""
+        if store is None or body.user_id is None:
+            return cls()
+        events, profile = store.user(body.user_id, last)
+        beside = (
+            store.known_beside(body.user_id, served.searches_last)
+            if served.reads_beside
+            else KnownBeside()
+        )
+        return cls(events=events, profile=profile, beside=beside)
+
+    def has_older(self, body: UserInput, served: Served, last: int) -> bool:
+        """Whether items of events before the `last` must be looked for, so that none comes
+        again.
+        """
+        sent = len(body.events)
+        is_cut = len(self.events) == last or len(self.events) + sent > last
+        return is_cut and not served.model.policy.repeats_allowed
+
+
+def older_items(body: UserInput, served: Served, store: Store | None) -> set[str]:
+    """Items that a user acted on by what is stored, as far as is looked."""
+    if store is None or body.user_id is None:
+        return set()
+    acted_on = store.acted_on(body.user_id, MAX_OLDER)
+    says = {kind: served.scale.says(kind) for kind in {kind for _, kind in acted_on}}
+    return {item_id for item_id, kind in acted_on if says[kind]}
+
+
+def request_of(
+    body: UserInput, served: Served, store: Store | None, last: int, **more: Any
+) -> Request:
+    """The recommender's request for a user: what is stored of them (if `store` is given), then
+    what they sent along; `more` as in `request_from`.
+
+    Raises:
+        BadInput: if an attribute sent along looks like one of the policy's, misspelled, or the
+            model knows no such context column.
+    """
+    known = Known.of(body, served, store, last)
+    is_long = known.has_older(body, served, last)
+    older = older_items(body, served, store) if is_long else None
+    return request_from(body, served, known, older, last, **more)
+
+
+def request_from(
+    body: UserInput,
+    served: Served,
+    known: Known,
+    older: Collection[str] | None,
+    last: int,
+    *,
+    exclude: Sequence[str] = (),
+    allow: Sequence[str] | None = None,
+    within_km: float | None = None,
+    basket: Sequence[str] = (),
+) -> Request:
+    """The same from what was read.
+
+    Args:
+        older: items that the user acted on, where their history is longer than the `last` events.
+
+    Raises:
+        BadInput: as `request_of`.
+    """
+    served.model.policy_check.refuse_misspelled(body.profile)
+    model = served.model
+    refuse_unknown_context(
+        model.context_columns, body.context, model.policy_check.heeds(body.context)
+    )
+    sent = [_sent(event) for event in body.events]
+    sent += [(item_id, None, "add_to_cart", time.time()) for item_id in basket]
+    history = as_history([*known.events, *sent][-last:], served.scale)
+    hidden = [*basket] if older is None else [*basket, *_seen_before(older, sent, history, served)]
+    beside = known.beside
+    return Request(
+        history=history,
+        profile={**known.profile, **body.profile},
+        wish=body.wish,
+        context=body.context,
+        location=beside.location if body.location is None else body.location.degrees,
+        within_km=within_km,
+        friends={**beside.friends, **weights_of(body.friends)},
+        searches=[*beside.searches, *body.searches],
+        exclude=[*exclude, *hidden] if hidden else exclude,
+        allow=allow,
+    )
+
+
+def weights_of(friends: Sequence[str | Friend]) -> dict[str, float]:
+    """How well a user knows each friend; 1 where it is not said."""
+    return {
+        **{friend: 1.0 for friend in friends if isinstance(friend, str)},
+        **{f.friend_id: f.weight for f in friends if isinstance(f, Friend)},
+    }
+
+
+def _seen_before(
+    older: Collection[str],
+    sent: Sequence[tuple[str, float | None, str, float]],
+    history: Sequence[tuple[Any, ...]],
+    served: Served,
+) -> list[str]:
+    """Items seen before the events that a slate is made from."""
+    recent = {event[0] for event in history}
+    told = (event[0] for event in as_history(sent, served.scale))
+    return [item_id for item_id in dict.fromkeys([*older, *told]) if item_id not in recent]
+
+
+def stated_user(user_id: str | None, profile: Sequence[str], **more: Any) -> UserInput:
+    """A user as an address describes them, with attributes as `NAME=VALUE`.
+
+    Raises:
+        BadInput: if an attribute has no `=`.
+    """
+    wrong = next((text for text in profile if "=" not in text), None)
+    if wrong is not None:
+        raise BadInput(f"profile takes NAME=VALUE, got {wrong!r}")
+    pairs = (text.partition("=") for text in profile)
+    return UserInput(user_id=user_id, profile={name: value for name, _, value in pairs}, **more)
+
+
+def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:
+    return event.item_id, event.value, event.kind, event.timestamp or 0.0
+
+
+def answer_all(
+    requests: Sequence[ScoreRequest],
+    rng: np.random.Generator,
+    first_of: Callable[[Served], FirstStages] = lambda _served: retrieve,
+) -> list[Slate]:
+    """A slate for each ask; those that share a model are scored in one go, by the first stages of
+    that model.
+    """
+    groups: dict[int, list[int]] = {}
+    for row, ask in enumerate(requests):
+        groups.setdefault(id(ask.served), []).append(row)
+    shared = {options: options.as_slate_options() for options in {r.options for r in requests}}
+    slates: dict[int, Slate] = {}
+    for rows in groups.values():
+        asked = [requests[row] for row in rows]
+        answers = recommend_each(
+            asked[0].served.model,
+            [one.request for one in asked],
+            [shared[one.options] for one in asked],
+            rng,
+            first_of(asked[0].served),
+        )
+        slates.update(zip(rows, answers, strict=True))
+    return [slates[row] for row in range(len(requests))]

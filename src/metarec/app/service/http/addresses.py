@@ -1,0 +1,75 @@
+"""Addresses: ids that may hold a `/`, and query parameters that a route does not read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class AnyId(Convertor[str]):
+    """An id in an address, as in `{user_id:id}`; it may hold a `/`, written `%2F` (see `IdRoute`).
+
+    Starlette's own `path` ends before a line's end, so that the id of somebody else would be read
+    from an id that is none.
+    """
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+def let_addresses_hold_ids() -> None:
+    """Make `{name:id}` known to the framework; before any route is written with it."""
+    register_url_convertor("id", AnyId())
+
+
+class IdRoute(APIRoute):
+    """A route whose address holds an id: one part of the address as it was written, so that
+    `x/friends` is what `x` has and `x%2Ffriends` a user.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for this route; a server that does not tell how an address was
+        written is believed.
+        """
+        written = scope.get("raw_path")
+        if written is not None and written.count(b"/") != self.path.count("/"):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def refuse_unknown_parameters(routes: Sequence[BaseRoute]) -> None:
+    """Let each route of the interface refuse query parameters that it does not read, so that a
+    misspelled one is noticed; probes may add what they like.
+    """
+    for route in routes:
+        if isinstance(route, APIRoute) and route.path.startswith(("/v1/", "/mcp")):
+            known = sorted(field.alias for field in route.dependant.query_params)
+            route.app = _with_known_parameters(route.app, known)
+
+
+def _with_known_parameters(app: ASGIApp, known: Sequence[str]) -> ASGIApp:
+    async def checking(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["query_string"]:
+            for name in QueryParams(scope["query_string"]):
+                if name not in known:
+                    there = f"; known are {', '.join(known)}" if known else "; none is"
+                    near = get_close_matches(name, known, 1)
+                    there = f"; did you mean {near[0]!r}?" if near else there
+                    raise HTTPException(422, f"query.{name[:80]}: is not known here{there}")
+        await app(scope, receive, send)
+
+    return checking

@@ -1,0 +1,45 @@
+"""Answers as JSON, and how OpenAPI tells of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi.responses import JSONResponse
+
+from metarec.app.service.schemas import Problem
+
+
+class Json(JSONResponse):
+    """Plain data, written by orjson; what has no number in JSON becomes null."""
+
+    def render(self, content: Any) -> bytes:
+        """The bytes."""
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
+    """A route's answers for OpenAPI; the route itself writes `Json`, already in this shape."""
+    said = {
+        400: "The body cannot be read.",
+        401: "No key, or an unknown one.",
+        403: "The key's role may not do this.",
+        404: "There is no such thing.",
+        409: "Not now.",
+        413: "Too large.",
+        421: "Not called by this name.",
+        422: "Something in the request is wrong.",
+        429: "Too many requests.",
+        500: "A fault here.",
+        501: "An optional library is not installed.",
+        503: "The store is busy or away; try again.",
+    }
+    codes = sorted({400, 401, 403, 413, 421, 422, 429, 500, *problems})
+    return {
+        "response_model": None,
+        "response_class": Json,
+        "responses": {
+            status: {"model": shape},
+            **{code: {"model": Problem, "description": said[code]} for code in codes},
+        },
+    }

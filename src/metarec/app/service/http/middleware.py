@@ -1,0 +1,296 @@
+"""What stands before every route: limits on size, rate and host; keys, before a body is read; an
+id for each request; logs and metrics without users.
+
+Written against ASGI itself: it runs for every request, and the frameworks' own middleware costs
+more than the route.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import re
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from metarec.app.service.http.shortcut import replayed
+from metarec.app.service.monitoring.metrics import Metrics
+from metarec.app.service.security import audit_log
+from metarec.app.service.security.authentication import KEY_NEEDED, KEY_UNKNOWN, ApiKeys
+from metarec.app.service.security.browser_security import answer_headers, forged, is_data
+from metarec.app.service.settings import ServiceSettings
+
+log = logging.getLogger("metarec.service")
+_MAX_CLIENTS = 10_000
+HEALTH = frozenset({"/healthz", "/readyz"})
+"""Not limited: a supervisor behind the same proxy as a busy client would take a living process for
+a dead one.
+"""
+LEFT = 499
+"""Counted for clients that left before they were answered; nobody is told it."""
+_HEADERS = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"content-type",
+        b"transfer-encoding",
+        b"authorization",
+        b"x-api-key",
+        b"origin",
+        b"sec-fetch-site",
+        b"x-requested-with",
+        b"x-request-id",
+    }
+)
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
+Header = tuple[bytes, bytes]
+
+
+class Middleware:
+    """ASGI middleware around the whole service."""
+
+    def __init__(self, app: ASGIApp, *, settings: ServiceSettings, metrics: Metrics) -> None:
+        self._app, self._settings, self._metrics = app, settings, metrics
+        self._rate = RateLimit(settings.requests_per_second, settings.burst)
+        self._keys = ApiKeys(settings.keys)
+        self._numbers, self._process = itertools.count(1), f"{os.getpid():x}"
+        self._origins = frozenset(settings.cors_origins)
+        self._hosts = set(settings.hosts) or (
+            {"127.0.0.1", "localhost", "[::1]"} if settings.is_local and not settings.keys else None
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it with one sentence."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked = _Asked.of(scope, self._keys, f"{self._process}-{next(self._numbers):x}")
+        started, status = time.perf_counter(), LEFT
+        more_headers = [(b"x-request-id", asked.number.encode()), *answer_headers(scope["path"])]
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                taken = f"total;dur={1000 * (time.perf_counter() - started):.1f}"
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *more_headers,
+                    (b"server-timing", taken.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._guarded(scope, receive, sending, asked)
+        except ClientDisconnect:
+            pass  # nobody is there to be answered
+        except Exception as error:
+            if status != LEFT:
+                raise  # the answer has begun; nothing sensible can be added
+            # The message of an unforeseen error may hold what a user sent; its kind and place do
+            # not.
+            log.error(
+                "unforeseen error",
+                extra={"request": asked.number, "kind": type(error).__name__, "at": _place(error)},
+            )
+            await _refuse(
+                sending,
+                500,
+                f"something went wrong here; please report it with the number {asked.number}",
+            )
+        finally:
+            self._note(scope, status, time.perf_counter() - started, asked)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send, asked: _Asked) -> None:
+        refusal = self._refusal(scope, asked)
+        if refusal is not None:
+            await _refuse(send, *refusal)
+            return
+        most = self._settings.max_body_bytes
+        length = asked.headers.get(b"content-length")
+        if length is not None and (not length.isdigit() or int(length) > most):
+            await _refuse(
+                send,
+                413,
+                f"a request may have {most:,} bytes, this one says "
+                f"{length[:20].decode('latin-1')}; send it in parts",
+            )
+            return
+        if b"transfer-encoding" not in asked.headers:
+            await self._app(
+                scope, receive, send
+            )  # the server itself holds the body to its stated length
+            return
+        body = await _whole(receive, most)
+        if body is None:
+            await _refuse(send, 413, f"a request may have {most:,} bytes; send it in parts")
+        else:
+            await self._app(scope, replayed(body, receive), send)
+
+    def _refusal(self, scope: Scope, asked: _Asked) -> tuple[int, str, list[Header]] | None:
+        """Status, sentence and headers for whoever may not ask this; before any of the body is
+        read.
+        """
+        path, headers = scope["path"], asked.headers
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self._hosts is not None and _without_port(host) not in self._hosts:
+            sentence = f"this service is not called {host[:100]!r}; name it in the setting `hosts`"
+            return 421, sentence, []
+        if path in HEALTH:
+            return None
+        # The bucket of a known key, else of the address; invented keys would each have a full one.
+        if not self._rate.allows(asked.holder or asked.client.encode()):
+            most = self._settings.requests_per_second
+            sentence = f"more than {most:g} requests a second; wait and try again"
+            return 429, sentence, [(b"retry-after", b"1")]
+        if self._keys:
+            if is_data(path) and asked.holder is None:
+                sentence = KEY_UNKNOWN if asked.has_key else KEY_NEEDED
+                return 401, sentence, [(b"www-authenticate", b"Bearer")]
+        elif (
+            is_data(path)
+            and (reason := forged(scope["method"], headers, self._origins)) is not None
+        ):
+            return 403, reason, []
+        return None
+
+    def _note(self, scope: Scope, status: int, seconds: float, asked: _Asked) -> None:
+        route = getattr(
+            scope.get("route"), "path_format", "none"
+        )  # the template, not the path: paths hold ids
+        self._metrics.answered(route, status, seconds)
+        if (what := audit_log.what_happened(scope["method"], scope["path"], status)) is not None:
+            audit_log.note(
+                what,
+                request=asked.number,
+                method=scope["method"],
+                route=route,
+                status=status,
+                client=asked.client,
+                holder=asked.holder,
+                role=None if asked.holder is None else self._keys.role(asked.holder),
+                params=scope.get("path_params", {}),
+            )
+        if status >= 500 or log.isEnabledFor(logging.DEBUG):
+            log.log(
+                logging.WARNING if status >= 500 else logging.DEBUG,
+                "answered",
+                extra={
+                    "request": asked.number,
+                    "method": scope["method"],
+                    "route": route,
+                    "status": status,
+                    "ms": round(seconds * 1e3, 2),
+                },
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """Who asks, as far as the headers tell."""
+
+    headers: dict[bytes, bytes]
+    """Those that matter here; the first of a name counts, as for the framework."""
+    number: str
+    """Id of the request: the client's own where that is one, so that logs can be joined."""
+    client: str
+    """Address."""
+    has_key: bool
+    holder: bytes | None
+    """Digest of the known key that was sent."""
+
+    @classmethod
+    def of(cls, scope: Scope, keys: ApiKeys, number: str) -> _Asked:
+        """Who sent this request; `number` is its id where it has none."""
+        headers = {name: value for name, value in reversed(scope["headers"]) if name in _HEADERS}
+        own = headers.get(b"x-request-id")
+        given = [
+            None if (value := headers.get(name)) is None else value.decode("latin-1")
+            for name in (b"authorization", b"x-api-key")
+        ]
+        return cls(
+            headers=headers,
+            number=own.decode() if own is not None and _REQUEST_ID.fullmatch(own) else number,
+            client=(scope.get("client") or ("",))[0],
+            has_key=any(given),
+            holder=keys.holder(*given) if keys and any(given) else None,
+        )
+
+
+class RateLimit:
+    """A bucket for each client that fills at a steady rate and holds a burst."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._per_second, self._burst = per_second, float(burst)
+        self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def allows(self, client: bytes, now: float | None = None) -> bool:
+        """Whether this client may send one more request now (seconds, monotonic)."""
+        if not self._per_second:
+            return True
+        now = time.monotonic() if now is None else now
+        left, at = self._buckets.pop(client, (self._burst, now))
+        left = min(self._burst, left + (now - at) * self._per_second)
+        allowed = left >= 1.0
+        self._buckets[client] = (left - 1.0 if allowed else left, now)
+        if len(self._buckets) > _MAX_CLIENTS:
+            self._buckets.popitem(last=False)  # the client heard of longest ago
+        return allowed
+
+
+def _without_port(host: str) -> str:
+    return (
+        host[: host.index("]") + 1]
+        if host.startswith("[") and "]" in host
+        else host.split(":")[0].lower()
+    )
+
+
+async def _whole(receive: Receive, most: int) -> bytes | None:
+    """A body of unstated length, or None once it is too long."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            return None
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _refuse(send: Send, status: int, sentence: str, headers: Any = ()) -> None:
+    body = json.dumps({"error": sentence}).encode()
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+def _place(error: BaseException) -> list[str]:
+    """File and line of each step that led to the error."""
+    places, trace = [], error.__traceback__
+    while trace is not None:
+        places.append(
+            f"{trace.tb_frame.f_code.co_filename.rsplit('site-packages/')[-1]}:{trace.tb_lineno}"
+        )
+        trace = trace.tb_next
+    return places[-8:]

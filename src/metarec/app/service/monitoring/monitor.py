@@ -1,0 +1,159 @@
+"""What an operator looks at, measured now and then and kept: drift, reasons to retrain, outcomes of
+what was shown.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict, dataclass, field, replace
+
+import polars as pl
+
+from metarec.app.service.monitoring.alerts import Alert, Alerts, rule_of
+from metarec.app.service.monitoring.metrics import Metrics
+from metarec.app.service.scoring.live_model import LiveModel
+from metarec.app.service.settings import ServiceSettings
+from metarec.feedback.daily import Day, by_day
+from metarec.feedback.drift import Drift, advise_retraining, measure_drift
+from metarec.feedback.exposure import Exposure, measure_exposure
+from metarec.feedback.forgetting import waiting_in_model
+from metarec.feedback.outcomes import as_training_rows, join_outcomes
+from metarec.feedback.store import tables
+from metarec.feedback.store.event_store import Store
+
+EVERY_SECONDS = 2.0
+"""Between two looks, at least."""
+MAX_TIME = 0.05
+"""Share of a worker's time that looking may take: over millions of events one look takes seconds.
+"""
+DAY = 86_400.0
+MAX_SLATES, MAX_EVENTS = 10_000, 20_000
+"""The latest of each are looked at, however many there were: a look must not grow with traffic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The last look."""
+
+    at: float = 0.0
+    """Seconds since 1970."""
+    drift: Drift | None = None
+    reasons: list[str] = field(default_factory=list)
+    """To retrain."""
+    outcomes: dict[str, float] = field(default_factory=dict)
+    days: list[Day] = field(default_factory=list)
+    """Slates of the last two weeks."""
+    alerts: list[Alert] = field(default_factory=list)
+
+
+class Monitor:
+    """Looks at the store now and then, the more seldom the longer a look takes."""
+
+    def __init__(
+        self, settings: ServiceSettings, store: Store, live: LiveModel, metrics: Metrics
+    ) -> None:
+        self._store, self._live, self._metrics = store, live, metrics
+        self.rule = rule_of(settings)
+        """Marks of drift."""
+        self._alerts = Alerts(settings, store, live, metrics)
+        self._lock = threading.Lock()
+        self._last = Measured()
+        self._next = 0.0
+        """When to look again, on the monotonic clock."""
+        self._days: list[Day] = []
+        self._next_days = 0.0
+        self._exposing = threading.Lock()
+        self._exposed: Exposure | None = None
+        self._next_exposed = 0.0
+
+    def look(self, now: float | None = None) -> Measured:
+        """The last look, or a new one if that is too old, or one as of the moment `now`."""
+        with self._lock:
+            began = time.monotonic()
+            if now is not None or self._next <= began:
+                self._last = self._measure(time.time() if now is None else now)
+                took = time.monotonic() - began
+                self._next = began + max(EVERY_SECONDS, took / MAX_TIME)
+            return self._last
+
+    def _measure(self, now: float) -> Measured:
+        served = self._live.served
+        trained = served.model.trained_on
+        drift = self._drift(trained, served.model.trained_until)
+        forgotten = waiting_in_model(self._store)
+        reasons = (
+            advise_retraining(
+                drift, trained_events=trained.height, forgotten=forgotten, rule=self.rule
+            )
+            if drift
+            else []
+        )
+        for name, value in (asdict(drift) if drift else {}).items():
+            self._metrics.drift.labels(name).set(value)
+        return Measured(
+            at=now,
+            drift=drift,
+            reasons=reasons,
+            outcomes=self._outcomes(now),
+            days=self._by_day(now),
+            alerts=self._alerts.look(drift, now),
+        )
+
+    def exposure(self) -> Exposure:
+        """How often items were shown lately; counted when asked for, and again after a while.
+
+        Raises:
+            StoreUnavailable: if the store does not answer.
+        """
+        with self._exposing:
+            began = time.monotonic()
+            if self._exposed is None or self._next_exposed <= began:
+                scale = self._live.served.scale
+                self._exposed = measure_exposure(self._store, scale, time.time())
+                took = time.monotonic() - began
+                self._next_exposed = began + max(EVERY_SECONDS, took / MAX_TIME)
+            return self._exposed
+
+    def _by_day(self, now: float) -> list[Day]:
+        """Counted more seldom: two weeks of slates are many."""
+        began = time.monotonic()
+        if self._next_days <= began:
+            self._days = by_day(self._store, self._live.served.scale, now)
+            took = time.monotonic() - began
+            self._next_days = began + max(EVERY_SECONDS, 5 * took / MAX_TIME)
+        return self._days
+
+    def _drift(self, trained: pl.DataFrame, since: float | None) -> Drift | None:
+        """Measured on the latest events, without answers to experiments, which show what the
+        serving model would not; their number is told for all of them.
+        """
+        looked_at = self._store.as_frame(since=since, latest=MAX_EVENTS, in_experiments=False)
+        events = as_training_rows(looked_at, self._live.served.scale)
+        if not events.height or not trained.height:
+            return None
+        drift = measure_drift(trained, events)
+        if looked_at.height < MAX_EVENTS:
+            return drift
+        share = events.height / looked_at.height
+        return replace(drift, events=round(share * self._store.count(tables.events, since or 0.0)))
+
+    def _outcomes(self, now: float) -> dict[str, float]:
+        shown = self._store.count(tables.slates, now - DAY)
+        if not shown:
+            return {"slates": 0.0}
+        slates = self._store.slates(since=now - DAY, latest=MAX_SLATES)
+        oldest = float(slates["timestamp"][0])
+        joined = join_outcomes(
+            slates,
+            self._store.as_frame(since=oldest, latest=MAX_EVENTS),
+            self._live.served.scale,
+        )
+        by_slate = joined.group_by("slate_id").agg(pl.col("outcome").max(), pl.col("shots").first())
+        cold_users = by_slate.filter(pl.col("shots") < 5)["outcome"].mean()
+        return {
+            "slates": float(shown),
+            "slates_measured": float(slates.height),
+            "liked_share": float(by_slate["outcome"].mean() or 0.0),  # type: ignore[arg-type]
+            "liked_share_of_new_users": float(cold_users or 0.0),  # type: ignore[arg-type]
+        }  # polars types mean() as any literal

@@ -1,0 +1,115 @@
+"""Retraining beside a service that runs: every few hours, in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from metarec.app.retraining.loop import retrain
+from metarec.app.service.processes.parent_process import end_with_parent
+from metarec.app.service.settings import ServiceSettings
+from metarec.data.schema import BadInput
+from metarec.feedback import open_store
+from metarec.feedback.events import StoreUnavailable
+from metarec.runtime.artifacts import BrokenArtifact
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+log = logging.getLogger("metarec.retrain")
+
+
+def retrain_periodically(settings: ServiceSettings, stop: threading.Event) -> None:
+    """Retrain every `retrain_hours` in a process of its own until `stop` is set; failures are
+    logged, never fatal.
+
+    Where nothing has been stored since the last round nothing is trained: the same data would give
+    the same model.
+    """
+    learned_from: dict[str, int] | None = None
+    while not stop.wait(settings.retrain_hours * 3600.0):
+        stored = _what_is_stored(settings.store_url)
+        if stored == learned_from:
+            continue
+        job = start_retraining(settings)
+        joining = threading.Thread(target=job.join, daemon=True)
+        joining.start()
+        while joining.is_alive() and not stop.is_set():
+            joining.join(0.2)
+        joining.join(0.2)
+        if joining.is_alive():  # the service stops: what is half trained serves nobody
+            job.kill()
+        joining.join()
+        learned_from = stored if job.exitcode == 0 else None  # failed rounds are retried
+
+
+def start_retraining(settings: ServiceSettings) -> BaseProcess:
+    """One round in a process of its own, which ends with this one."""
+    import multiprocessing
+
+    place = (settings.model, settings.store_url, settings.data or None)
+    job = multiprocessing.get_context("spawn").Process(
+        target=partial(_scheduled, keep=settings.keep_versions), args=place
+    )
+    job.start()
+    return job
+
+
+class StartedHere:
+    """Retrainings that this worker was asked for: one at a time, and none once it stops."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._process: BaseProcess | None = None
+
+    def start(self) -> bool:
+        """Begin a round; False where one of this worker runs."""
+        with self._lock:
+            if self._process is not None and self._process.is_alive():
+                return False
+            self._process = start_retraining(self._settings)
+            return True
+
+    def stop(self) -> None:
+        """End what runs: what is half trained serves nobody."""
+        with self._lock:
+            if self._process is not None and self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+
+
+def _what_is_stored(url: str) -> dict[str, int] | None:
+    """What tells one round's data from another's, or None while the store is away."""
+    try:
+        with closing(open_store(url)) as store:
+            return {
+                **{table: rows for table, rows in store.counts().items() if table != "slates"},
+                "items_version": store.items_version(),
+            }
+    except StoreUnavailable as error:
+        log.warning("not retrained: the store is away", extra={"reason": str(error)})
+        return None
+
+
+def _scheduled(model: str, store: str, data: str | None, *, keep: int) -> None:
+    from metarec.runtime.logs import setup_logs
+
+    end_with_parent()
+    if hasattr(os, "nice"):
+        os.nice(10)  # whoever is served goes first
+    setup_logs(as_json=True)
+    try:
+        retrain(model, store, data=data, keep=keep)
+    except BadInput as error:
+        log.info("did not retrain", extra={"reason": str(error)})
+    except (
+        OSError,
+        BrokenArtifact,
+    ) as error:  # a full disk, a store that is away: the model that serves goes on
+        log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})
+        raise SystemExit(1) from error

@@ -1,0 +1,202 @@
+"""The two sides of a catalog in shards: processes that score a slice each, and the worker that asks
+them and merges what they offer.
+
+No slate depends on how the shards fare. A shard that died, does not answer in time or holds another
+version of the model is counted, and its slice is scored by the worker itself, which holds the
+model too; a shard is asked again some seconds later.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from metarec.app.service.monitoring.metrics import Metrics
+from metarec.app.service.processes.set_up import set_up_worker
+from metarec.app.service.scoring.live_model import LiveModel, Served, warm_text
+from metarec.app.service.settings import ServiceSettings
+from metarec.feedback import open_store
+from metarec.feedback.registry import Registry
+from metarec.recommendation.candidates.some_items import Sums
+from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.pipeline import FirstStages
+from metarec.recommendation.ranking import Ranking, SlateOptions
+from metarec.recommendation.shards import AskedShard, Offer, Shard, merged
+from metarec.recommendation.slate import Request
+
+log = logging.getLogger("metarec.service")
+ANSWER_SECONDS = 5.0
+"""How long a shard may take; then its slice is scored by who asked."""
+LOOK_AGAIN = 3.0
+"""Seconds for which a shard that did not answer is not asked."""
+PROBE_SECONDS = 1.0
+"""How long a shard may take that did not answer the last time."""
+KEPT = 64
+"""Questions of which a shard remembers what it scored, until their second half comes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Users of whom all shards are asked."""
+
+    token: str
+    """Names it."""
+    version: str
+    """Of the model that is to score."""
+    items_version: int
+    """Of the store's items that the model holds."""
+    requests: Sequence[Request]
+
+    @classmethod
+    def of(cls, served: Served, requests: Sequence[Request]) -> Question:
+        """A new one, of what serves."""
+        return cls(
+            token=secrets.token_hex(8),
+            version=served.model.version,
+            items_version=served.items_version,
+            requests=list(requests),
+        )
+
+
+class ShardServer:
+    """One process that scores a slice of the catalog; it follows the service's model and items."""
+
+    def __init__(self, settings: str, number: int, n_shards: int) -> None:
+        """Load the model; reading texts too, so that nobody waits for it later.
+
+        Args:
+            settings: of the service, as JSON.
+            number: which slice, from 0.
+            n_shards: how many there are.
+        """
+        own = ServiceSettings.from_json(settings)
+        set_up_worker(own)
+        self._number, self._n_shards, self._every = number, n_shards, own.watch_seconds
+        self._live = LiveModel(Registry(own.model), open_store(own.store_url), own.filter)
+        warm_text(self._live.served.model)
+        self._asked: OrderedDict[str, AskedShard] = OrderedDict()
+        threading.Thread(target=self._follow, name="metarec-follow", daemon=True).start()
+
+    def sums(self, question: Question) -> Sums | None:
+        """What its slice adds to the sums over the catalog; None where it holds another model."""
+        asked = self._question(question)
+        return None if asked is None else asked.sums
+
+    def offers(self, question: Question, options: SlateOptions, sums: Sums) -> list[Offer] | None:
+        """What slates may be made from, for each user; None where it holds another model."""
+        asked = self._question(question)
+        return None if asked is None else asked.offers(options, sums)
+
+    def _question(self, question: Question) -> AskedShard | None:
+        """The slice asked, again where another process of this shard was asked first."""
+        found = self._asked.get(question.token)
+        if found is not None:
+            return found
+        served = self._live.served
+        if (served.model.version, served.items_version) != (
+            question.version,
+            question.items_version,
+        ):
+            return None
+        asked = Shard.of(served.model, self._number, self._n_shards).ask(question.requests)
+        self._asked[question.token] = asked
+        while len(self._asked) > KEPT:
+            self._asked.popitem(last=False)
+        return asked
+
+    def _follow(self) -> None:
+        """Take up new items and promoted models, as workers do."""
+        while True:
+            time.sleep(self._every)
+            try:
+                self._live.refresh_items()
+                self._live.refresh_model()
+            except Exception as error:  # a store that is away, one bad item: looked at again
+                log.error("taking up changes failed", extra={"kind": type(error).__name__})
+
+
+class ShardCalls(Protocol):
+    """A shard elsewhere, as who asks it sees it."""
+
+    def call(self, method: str, *args: Any) -> Callable[[float], Any]:
+        """Begin a call; what comes back waits for its result, at most so many seconds.
+
+        Raises:
+            ShardAway: if there is no result in time, of that.
+        """
+        ...
+
+
+class ShardAway(Exception):
+    """A shard died or does not answer."""
+
+
+class OtherShards:
+    """Asks shards elsewhere; what they cannot say is scored here."""
+
+    def __init__(self, shards: Sequence[ShardCalls], metrics: Metrics) -> None:
+        self._shards, self._metrics = shards, metrics
+        self._away_until = [0.0] * len(shards)
+        self._was_away = [False] * len(shards)
+
+    def stages_of(self, served: Served) -> FirstStages:
+        """The first stages of a slate, of what serves."""
+        return partial(self._ranking, served)
+
+    def _ranking(
+        self,
+        served: Served,
+        model: FittedModel,
+        requests: Sequence[Request],
+        options: SlateOptions,
+    ) -> Ranking:
+        n, question = len(self._shards), Question.of(served, requests)
+        here: dict[int, AskedShard] = {}
+
+        def own(number: int) -> AskedShard:
+            if number not in here:
+                self._metrics.shards_missed.inc()
+                here[number] = Shard.of(model, number, n).ask(requests)
+            return here[number]
+
+        told = self._each("sums", question)
+        sums = Sums.of_all([own(at).sums if one is None else one for at, one in enumerate(told)])
+        offered = self._each("offers", question, options, sums, but=here)
+        offers = [
+            own(at).offers(options, sums) if one is None else one for at, one in enumerate(offered)
+        ]
+        return merged(model, requests, options, offers)
+
+    def _each(self, method: str, *args: Any, but: Sequence[int] | dict[int, Any] = ()) -> list[Any]:
+        """What each shard says, all asked at once; None of those that do not answer."""
+        now = time.monotonic()
+        begun = {
+            number: shard.call(method, *args)
+            for number, shard in enumerate(self._shards)
+            if number not in but and self._away_until[number] <= now
+        }
+        return [
+            self._result(number, begun[number]) if number in begun else None
+            for number in range(len(self._shards))
+        ]
+
+    def _result(self, number: int, result: Callable[[float], Any]) -> Any:
+        patience = PROBE_SECONDS if self._was_away[number] else ANSWER_SECONDS
+        try:
+            found = result(patience)
+        except ShardAway as error:
+            log.warning(
+                "a shard does not answer", extra={"shard": number, "problem": str(error)[:200]}
+            )
+            self._away_until[number] = time.monotonic() + LOOK_AGAIN
+            self._was_away[number] = True
+            return None
+        self._was_away[number] = False
+        return found

@@ -1,0 +1,150 @@
+"""Worker processes: started, looked after, replaced when they die or hang."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.context import BaseContext
+from socket import socket
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
+
+from metarec.app.service.monitoring.metrics_folder import put_metrics_away
+from metarec.app.service.processes.parent_process import end_with_parent
+from metarec.app.service.security.limits import LimitedServer, Limits
+
+log = logging.getLogger("metarec.service")
+PUT_AWAY = 5.0
+"""Seconds that a worker has, beyond those of running requests, to write what waits and end."""
+MAX_FOLDER = 70
+"""Letters of the folder of temporary files: the address of a socket in it may have 107 in all."""
+
+
+def processes() -> BaseContext:
+    """How workers are started: by forking a process that has imported the service and done nothing
+    else, so that all share the memory of what is imported; elsewhere than on Linux each by itself.
+    That process is spoken to through a socket in the folder of temporary files.
+    """
+    if sys.platform != "linux" or len(os.fsencode(tempfile.gettempdir())) > MAX_FOLDER:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["metarec.app.service.application"])
+    return context
+
+
+def _started(
+    config: uvicorn.Config, target: Callable[[list[socket]], None], sockets: list[socket]
+) -> None:
+    """What a worker's process begins with. What it shares is no garbage: to look for some would
+    copy it page by page.
+    """
+    gc.freeze()
+    config.configure_logging()
+    with suppress(KeyboardInterrupt):
+        target(sockets)
+
+
+class Worker(Process):
+    """A worker that is asked whether it lives without waiting for its answer.
+
+    uvicorn's own waits for the answer, also of one that was killed meanwhile: for as long as a slow
+    worker may take, nobody is replaced and no signal is heard.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket], limits: Limits | None = None
+    ) -> None:
+        super().__init__(config, sockets)
+        started = {"config": config, "target": self.target, "sockets": sockets}
+        own = processes()
+        # Of either context; typeshed gives only subclasses of BaseContext a Process
+        self.process = own.Process(target=_started, kwargs=started)  # type: ignore[attr-defined]
+        self._limits = limits
+        self._asked_at: float | None = None
+
+    @property
+    def server(self) -> uvicorn.Server:
+        """uvicorn's, within limits where there are some."""
+        if self._server is None and self._limits is not None:
+            self._server = LimitedServer(self.config, self._limits)
+        return super().server
+
+    def target(self, sockets: list[socket] | None = None) -> None:
+        """What the process runs; it ends with its supervisor, and so frees the port."""
+        grace = float(self.config.timeout_graceful_shutdown or 0) + PUT_AWAY
+        end_with_parent(grace, first=put_metrics_away)
+        super().target(sockets)
+
+    def is_alive(self, timeout: float = 5) -> bool:
+        """Whether it runs, and has answered within `timeout` seconds of being asked."""
+        if not self.process.is_alive():
+            return False
+        try:
+            while self.parent_conn.poll(0):
+                self.parent_conn.recv()
+                self._asked_at = None
+            if self._asked_at is None:
+                self.parent_conn.send(b"ping")
+                self._asked_at = time.monotonic()
+        except (OSError, EOFError):
+            return False
+        return time.monotonic() - self._asked_at < timeout
+
+
+class Supervisor(Multiprocess):
+    """Keeps the number of workers; nothing it does waits for any of them."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket], limits: Limits) -> None:
+        super().__init__(config, sockets)
+        self._limits = limits
+
+    def init_processes(self) -> None:
+        """Start all."""
+        self.processes += [self._started() for _ in range(self.processes_num)]
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace who died or hangs; called twice a second."""
+        for place, worker in enumerate(self.processes):
+            if self.should_exit.is_set() or worker.is_alive(self.config.timeout_worker_healthcheck):
+                continue
+            worker.kill()
+            worker.join()
+            if worker.exitcode == STARTUP_FAILURE:  # it would fail again
+                log.error("a worker could not start, the service ends")
+                self.should_exit.set()
+                return
+            log.warning("a worker ended, another is started", extra={"exit_code": worker.exitcode})
+            self.processes[place] = self._started()
+
+    def _started(self) -> Worker:
+        worker = Worker(self.config, self.sockets, self._limits)
+        worker.start()
+        return worker
+
+    def join_all(self) -> None:
+        """Wait for those told to stop, and end whoever takes longer than all have."""
+        grace = float(self.config.timeout_graceful_shutdown or 0) + PUT_AWAY
+        until = time.monotonic() + grace
+        for worker in self.processes:
+            worker.process.join(max(0.0, until - time.monotonic()))
+            if worker.process.is_alive():
+                log.warning("a worker did not stop in time and is ended")
+                worker.process.kill()
+                worker.process.join()
+
+
+def run_workers(config: uvicorn.Config, sockets: list[socket], limits: Limits) -> None:
+    """Serve with `config.workers` processes, which share these bound sockets, until told to
+    stop.
+    """
+    Supervisor(config, sockets, limits).run()

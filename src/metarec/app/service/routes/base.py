@@ -1,0 +1,78 @@
+"""How routes are written: methods of a class that holds the service, each below its address."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
+
+from metarec.app.service.parts import Service
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+ADDRESSES = "addresses"
+"""Attribute of a method that `route` marked: where it answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a method answers, and the arguments of its route for FastAPI."""
+
+    method: str
+    path: str
+    role: str | None
+    told: dict[str, Any]
+
+
+def route(
+    method: str, path: str, role: str | None = None, **told: Any
+) -> Callable[[Handler], Handler]:
+    """Let the method below answer at an address; its docstring is the summary in the documentation.
+
+    Args:
+        method: of HTTP.
+        path: the address, with `{name}` where a parameter stands.
+        role: least role of a key that may call it; None: nobody is asked for a key.
+        told: to the framework: the answers, say.
+    """
+
+    def marked(handler: Handler) -> Handler:
+        address = Address(method=method, path=path, role=role, told=told)
+        vars(handler).setdefault(ADDRESSES, []).append(address)
+        return handler
+
+    return marked
+
+
+class Routes:
+    """The routes of one subject."""
+
+    tags: ClassVar[tuple[str, ...]] = ("users",)
+    """Headings of the documentation under which they stand."""
+    route_class: ClassVar[type[APIRoute]] = APIRoute
+
+    def __init__(self, service: Service) -> None:
+        self.service, self.store, self.live = service, service.store, service.live
+
+    def all(self) -> list[BaseRoute]:
+        """In the order in which their methods are written."""
+        router = APIRouter(tags=list(self.tags), route_class=self.route_class)
+        for name, written in vars(type(self)).items():
+            for address in getattr(written, ADDRESSES, ()):
+                self._add(router, address, getattr(self, name))
+        return router.routes
+
+    def _add(self, router: APIRouter, address: Address, handler: Callable[..., Any]) -> None:
+        router.add_api_route(
+            address.path,
+            handler,
+            methods=[address.method],
+            dependencies=self.service.keys.needs(address.role) if address.role else [],
+            summary=" ".join((inspect.getdoc(handler) or "").split()).removesuffix("."),
+            description="\f",  # what stands after it is not told: the summary, once more
+            **address.told,
+        )

@@ -1,0 +1,143 @@
+"""Items as their operator looks at them: in stock, new, shown and taken."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import Query
+
+from metarec.app.service import schemas
+from metarec.app.service.http.answers import Json, answers
+from metarec.app.service.parts import Service
+from metarec.app.service.routes.base import Routes, route
+from metarec.app.service.routes.items import Most, Offset
+from metarec.app.service.scoring.live_model import Served
+from metarec.feedback.exposure import Exposure
+
+Only = Literal["all", "cold", "unavailable", "filtered", "unshown"]
+Order = Literal["shown", "taken", "events", "newest"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """[N] numbers of each item, in vocabulary order."""
+
+    events: np.ndarray
+    """Training events."""
+    shown: np.ndarray
+    taken: np.ndarray
+    is_cold: np.ndarray
+    is_available: np.ndarray
+    is_filtered: np.ndarray
+    is_there: np.ndarray
+    """False for items that were deleted."""
+
+    def only(self, which: Only) -> np.ndarray:
+        """[N] whether an item is of these."""
+        chosen = {
+            "all": np.ones(len(self.shown), bool),
+            "cold": self.is_cold,
+            "unavailable": ~self.is_available,
+            "filtered": self.is_filtered,
+            "unshown": (self.shown == 0) & self.is_available & ~self.is_filtered,
+        }[which]
+        return np.asarray(chosen & self.is_there)
+
+    def ordered(self, order: Order) -> np.ndarray:
+        """Rows, the first of that order first; equal ones as in the catalog."""
+        if order == "newest":  # what was added later stands later in the catalog
+            return np.arange(len(self.shown))[::-1]
+        by = {"shown": self.shown, "taken": self.taken, "events": self.events}[order]
+        return np.argsort(-by, kind="stable")
+
+    def of_row(self, row: int) -> dict[str, Any]:
+        """Of one item, as plain data."""
+        return {
+            "is_available": bool(self.is_available[row]),
+            "is_filtered": bool(self.is_filtered[row]),
+            "is_cold": bool(self.is_cold[row]),
+            "training_events": int(self.events[row]),
+            "shown": int(self.shown[row]),
+            "taken": int(self.taken[row]),
+        }
+
+    def totals(self, exposure: Exposure) -> dict[str, Any]:
+        """Of the whole catalog."""
+        places = int(self.shown.sum())
+        return {
+            "catalog": int(self.is_there.sum()),
+            "unavailable": int((~self.is_available & self.is_there).sum()),
+            "cold": int((self.is_cold & self.is_there).sum()),
+            "items_shown": int((self.shown > 0).sum()),
+            "cold_places": float(self.shown[self.is_cold].sum() / max(1, places)),
+            "slates": exposure.slates,
+            "since": exposure.since,
+        }
+
+
+def statistics_of(served: Served, exposure: Exposure) -> Statistics:
+    """The numbers of every item of the catalog that serves."""
+    size, model = len(served.model.vocabulary), served.model
+    rows = model.vocabulary.indexes(exposure.by_item["item_id"])
+    known = rows >= 0
+    shown, taken = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    shown[rows[known]] = exposure.by_item["shown"].to_numpy()[known]
+    taken[rows[known]] = exposure.by_item["taken"].to_numpy()[known]
+    is_cold, is_available = np.zeros(size, bool), np.ones(size, bool)
+    is_cold[model.cold_items] = True
+    is_available[model.policy_check.unavailable] = False
+    return Statistics(
+        events=model.n_events,
+        shown=shown,
+        taken=taken,
+        is_cold=is_cold,
+        is_available=is_available,
+        is_filtered=~served.passes & served.is_there,
+        is_there=served.is_there,
+    )
+
+
+class ItemStatisticsRoutes(Routes):
+    """Items as their operator looks at them."""
+
+    tags = ("operator",)
+
+    @route("GET", "/v1/item-statistics", "read", **answers(schemas.ItemsStatistics, 503))
+    async def item_statistics(
+        self,
+        q: Annotated[str, Query(max_length=200, description="Words of the title, or the id.")] = "",
+        only: Annotated[Only, Query(description="Which items.")] = "all",
+        order: Annotated[Order, Query(description="What stands first.")] = "shown",
+        k: Most = 20,
+        offset: Offset = 0,
+    ) -> Json:
+        """Items with stock, training events, places in the latest slates and what was taken."""
+        return Json(await asyncio.to_thread(_answer, self.service, q, only, order, k, offset))
+
+
+def _answer(
+    service: Service, q: str, only: Only, order: Order, k: int, offset: int
+) -> dict[str, Any]:
+    served, exposure = service.live.served, service.monitor.exposure()
+    numbers = statistics_of(served, exposure)
+    chosen = numbers.only(only)
+    if q.strip():
+        named = np.zeros(len(chosen), bool)
+        named[served.search(q, len(chosen))] = True
+        if (row := served.row_of(q.strip())) >= 0:
+            named[row] = True
+        chosen &= named
+    rows = [int(row) for row in numbers.ordered(order) if chosen[row]]
+    shown = rows[offset : offset + k]
+    items = [
+        {
+            "item_id": served.model.vocabulary.ids[row],
+            "title": title,
+            **numbers.of_row(row),
+        }
+        for row, title in zip(shown, served.titles_at(shown), strict=True)
+    ]
+    return {"items": items, "matching": len(rows), **numbers.totals(exposure)}

@@ -1,0 +1,38 @@
+"""Routes for work that takes minutes: what runs, how far it is, and a retraining started here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import asdict
+
+from fastapi import HTTPException
+
+from metarec.app.jobs import jobs_of
+from metarec.app.service import schemas
+from metarec.app.service.http.answers import Json, answers
+from metarec.app.service.routes.base import Routes, route
+
+log = logging.getLogger("metarec.service")
+
+
+class JobRoutes(Routes):
+    """What takes minutes: what runs, how far it is, and a retraining started here."""
+
+    tags = ("operator",)
+
+    @route("GET", "/v1/jobs", "read", **answers(schemas.BackgroundJobs))
+    async def jobs(self) -> Json:
+        """Retrainings and imports: state, progress and the last lines of their logs."""
+        found = await asyncio.to_thread(jobs_of, self.live.registry.folder)
+        return Json({"jobs": [asdict(job) for job in found]})
+
+    @route("POST", "/v1/jobs", "admin", **answers(schemas.JobStarted, 409))
+    async def start(self, body: schemas.JobToStart | None = None) -> Json:
+        """Retrain now, in a process beside the service."""
+        kind = (body or schemas.JobToStart()).kind
+        is_busy = await asyncio.to_thread(self.live.registry.is_retraining)
+        if is_busy or not await asyncio.to_thread(self.service.started_here.start):
+            raise HTTPException(409, "a retraining runs already; GET /v1/jobs tells how far it is")
+        log.info("a retraining was asked for")
+        return Json({"kind": kind})

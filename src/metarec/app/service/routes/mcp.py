@@ -1,0 +1,217 @@
+"""The service's tools for agents, by the Model Context Protocol: JSON-RPC in a POST, answered in
+JSON. All of them read; nothing that an agent asks is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import HTTPException, Request
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field, ValidationError
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from metarec import __version__
+from metarec.app.service import schemas
+from metarec.app.service.http.answers import Json
+from metarec.app.service.http.errors import without_details
+from metarec.app.service.http.validation_errors import validation_message
+from metarec.app.service.parts import Service
+from metarec.app.service.routes.base import Routes, route
+from metarec.app.service.routes.slate_answers import IS_REMEMBERED
+from metarec.data.schema import BadInput
+from metarec.feedback.events import StoreUnavailable
+from metarec.runtime.extras import MissingExtra
+
+VERSIONS = ("2025-06-18", "2025-03-26", "2024-11-05")
+"""Versions of the protocol that are spoken, the newest first."""
+PARSE, INVALID, UNKNOWN, PARAMS = -32700, -32600, -32601, -32602
+"""JSON-RPC's numbers of errors."""
+REFUSED = (HTTPException, BadInput, StoreUnavailable, MissingExtra)
+
+
+class SimilarTo(schemas.Shape):
+    """Which items are like another."""
+
+    item_id: schemas.Id
+    k: schemas.Whole = Field(10, ge=1, le=100, description="At most so many.")
+    user_id: schemas.Id | None = Field(None, description="Whom they are for.")
+
+
+class Words(schemas.Shape):
+    """Items whose title holds all these words."""
+
+    q: str = Field("", max_length=200, description="Words of the title.")
+    k: schemas.Whole = Field(20, ge=1, le=100, description="At most so many.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """What an agent may call."""
+
+    about: str
+    takes: type[BaseModel]
+    path: str
+    """Address of the route that answers."""
+    has_body: bool
+    """Whether the route takes it as its body."""
+
+
+TOOLS = {
+    "recommend": Tool(
+        about="Recommend items to a user: known by user_id, or by a history, a profile or a wish.",
+        takes=schemas.RecommendationRequest,
+        path="/v1/recommendations",
+        has_body=True,
+    ),
+    "explain": Tool(
+        about="Say why an item stands where it stands for a user.",
+        takes=schemas.ExplanationRequest,
+        path="/v1/explanations",
+        has_body=True,
+    ),
+    "similar": Tool(
+        about="Items like another.",
+        takes=SimilarTo,
+        path="/v1/items/{item_id:id}/similar",
+        has_body=False,
+    ),
+    "search": Tool(
+        about="Find items by words of their title.", takes=Words, path="/v1/items", has_body=False
+    ),
+}
+
+
+class Fault(ValueError):
+    """What JSON-RPC answers in place of a result."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class McpRoutes(Routes):
+    """The one address of the protocol."""
+
+    tags = ()
+
+    def __init__(self, service: Service, routes: Sequence[BaseRoute]) -> None:
+        """Of a service whose tools ask these routes."""
+        super().__init__(service)
+        self._endpoints = {
+            route.path: route.endpoint
+            for route in routes
+            if isinstance(route, APIRoute) and (route.methods or set()) & {"GET", "POST"}
+        }
+
+    @route("POST", "/mcp", "read", include_in_schema=False)
+    async def mcp(self, request: Request) -> Response:
+        """Answer one message of an agent."""
+        answer = await self._answered(await request.body())
+        return Response(status_code=202) if answer is None else Json(answer)
+
+    async def _answered(self, body: bytes) -> dict[str, Any] | None:
+        """What to answer; None to a notification, which is not answered."""
+        number: Any = None
+        try:
+            message = _read(body)
+            if "id" not in message:
+                return None
+            number = _number(message["id"])
+            _check_version(message)
+            is_telling = self.store.is_sqlite
+            result = await _answer(message, self._endpoints, tell_details=is_telling)
+        except Fault as fault:
+            said = {"code": fault.code, "message": str(fault)}
+            return {"jsonrpc": "2.0", "id": number, "error": said}
+        return {"jsonrpc": "2.0", "id": number, "result": result}
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Fault(PARSE, f"the message is no JSON: {error}") from error
+    if not isinstance(message, dict) or not isinstance(message.get("method"), str):
+        raise Fault(INVALID, "send one JSON-RPC message with a method")
+    return message
+
+
+def _number(given: Any) -> str | int | float | None:
+    if given is None or (isinstance(given, str | int | float) and not isinstance(given, bool)):
+        return given
+    raise Fault(INVALID, "id must be a text or a number")
+
+
+def _check_version(message: Mapping[str, Any]) -> None:
+    if message.get("jsonrpc") != "2.0":
+        raise Fault(INVALID, "jsonrpc must be '2.0'")
+
+
+async def _answer(
+    message: dict[str, Any],
+    endpoints: Mapping[str, Callable[..., Awaitable[Json]]],
+    *,
+    tell_details: bool,
+) -> dict[str, Any]:
+    method, params = message["method"], message.get("params", {})
+    if not isinstance(params, dict):
+        raise Fault(PARAMS, "params must be an object")
+    if method == "initialize":
+        asked = params.get("protocolVersion")
+        return {
+            "protocolVersion": asked if asked in VERSIONS else VERSIONS[0],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "metarec", "version": __version__},
+        }
+    if method == "ping" or method.startswith("notifications/"):
+        return {}
+    if method == "tools/list":
+        return {"tools": [_described(name, tool) for name, tool in TOOLS.items()]}
+    if method == "tools/call":
+        return await _called(params, endpoints, tell_details=tell_details)
+    raise Fault(UNKNOWN, f"there is no method {method[:80]!r}")
+
+
+def _described(name: str, tool: Tool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": tool.about,
+        "inputSchema": tool.takes.model_json_schema(),
+        "annotations": {"readOnlyHint": True},
+    }
+
+
+async def _called(
+    params: dict[str, Any],
+    endpoints: Mapping[str, Callable[..., Awaitable[Json]]],
+    *,
+    tell_details: bool,
+) -> dict[str, Any]:
+    name, given = params.get("name"), params.get("arguments", {})
+    tool = TOOLS.get(name) if isinstance(name, str) else None
+    if tool is None:
+        raise Fault(PARAMS, f"there is no tool {str(name)[:80]!r}; there are {', '.join(TOOLS)}")
+    before = IS_REMEMBERED.set(False)
+    try:
+        read = tool.takes.model_validate(given)
+        told = {"body": read} if tool.has_body else dict(read)
+        answer = bytes((await endpoints[tool.path](**told)).body)
+    except ValidationError as error:
+        errors = [{**one, "loc": ("arguments", *one["loc"])} for one in error.errors()]
+        return _said(validation_message(errors, given, "application/json"), is_error=True)
+    except REFUSED as error:
+        said = str(error.detail if isinstance(error, HTTPException) else error)
+        is_telling = tell_details or not isinstance(error, StoreUnavailable)
+        return _said(said if is_telling else without_details(said), is_error=True)
+    finally:
+        IS_REMEMBERED.reset(before)
+    return {**_said(answer.decode()), "structuredContent": orjson.loads(answer)}
+
+
+def _said(text: str, *, is_error: bool = False) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": text}], "isError": is_error}

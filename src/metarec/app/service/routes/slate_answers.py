@@ -1,0 +1,316 @@
+"""How a slate is answered: the user read, the arm found, scores asked for, what is told beside it,
+and the slate kept as shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import Future
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fastapi import HTTPException
+
+from metarec.app.service import schemas
+from metarec.app.service.conversion.explanations import short_reasons
+from metarec.app.service.conversion.requests import (
+    Known,
+    ScoreRequest,
+    older_items,
+    options_of,
+    request_from,
+    request_of,
+)
+from metarec.app.service.parts import Service
+from metarec.app.service.scoring.arms import Placed
+from metarec.app.service.scoring.live_model import Served
+from metarec.app.service.scoring.request_cost import IN_LOOP, cost_of, pieces, weight_of
+from metarec.feedback.events import Exposure, Impression, StoreUnavailable
+from metarec.recommendation.notes import words_asked
+from metarec.recommendation.slate import Request, Slate
+
+log = logging.getLogger("metarec.service")
+LOOK_AGAIN = 1.0
+"""Seconds for which slates do without a store that did not answer, before it is asked again."""
+WITHOUT_STORE = (
+    "what is kept of this user cannot be read just now; the slate is made from what was sent along"
+)
+IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
+"""Whether slates made here are kept as shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A request for a slate that was read and may be answered."""
+
+    body: schemas.RecommendationRequest
+    by: Placed
+    ask: ScoreRequest
+    cost: float
+    """Plain slates."""
+    began: float
+    """When it was asked, seconds since 1970."""
+    without_store: bool
+
+    @property
+    def weight(self) -> float:
+        """Plain slates that it counts for in a batch."""
+        return weight_of(self.cost, len(self.ask.request.history))
+
+
+class SlateAnswers:
+    """Answers requests for slates of one service."""
+
+    def __init__(self, service: Service) -> None:
+        """Of this service."""
+        self.service, self._asked_again_at = service, 0.0
+
+    async def as_request(self, body: schemas.UserInput, served: Served, **more: Any) -> Request:
+        """A body as a request of the model, with what the store holds of the user."""
+        last = self.service.settings.history_length
+        if body.user_id is None:
+            return request_of(body, served, None, last, **more)
+        known = await self.service.read(lambda: Known.of(body, served, self.service.store, last))
+        is_long = known.has_older(body, served, last)
+        older = (
+            await asyncio.to_thread(older_items, body, served, self.service.store)
+            if is_long
+            else None
+        )
+        return request_from(body, served, known, older, last, **more)
+
+    async def _known_or_not(
+        self, body: schemas.UserInput, served: Served, **more: Any
+    ) -> tuple[Request, bool]:
+        """The request, and whether it had to be made without a store that is away; for a while
+        nobody waits for it again.
+        """
+        if body.user_id is None or time.monotonic() >= self._asked_again_at:
+            try:
+                return await self.as_request(body, served, **more), False
+            except StoreUnavailable as error:
+                self._asked_again_at = time.monotonic() + LOOK_AGAIN
+                log.warning("slates are made without the store", extra={"problem": str(error)})
+        return request_of(body, served, None, self.service.settings.history_length, **more), True
+
+    async def placed(self, user_id: str | None) -> Placed:
+        """By what a user's slate is made; only what is remembered belongs to an experiment."""
+        arms = self.service.arms
+        if arms.running is None or not self.service.settings.log_slates or not IS_REMEMBERED.get():
+            return arms.outside()
+        return await self.service.read(lambda: arms.place(user_id))
+
+    async def prepared(self, body: schemas.RecommendationRequest) -> Prepared:
+        """A request read, by the arm of its user; what goes wrong counts for the arm."""
+        by = await self.placed(body.user_id)
+        try:
+            return await self._prepared_by(by, body)
+        except Exception:  # counted for the arm and raised again, whatever it was
+            self.service.arms.answered(by, None)
+            raise
+
+    async def _prepared_by(self, by: Placed, body: schemas.RecommendationRequest) -> Prepared:
+        options = options_of(body, by.settings)
+        cost = cost_of(body, options.explore, self.service.settings.max_cost)
+        if body.offset and options.explore:
+            raise HTTPException(
+                422, "body.offset: pages of an explored slate differ; ask with explore 0"
+            )
+        began, served = time.time(), by.served
+        request, without_store = await self._known_or_not(
+            body,
+            served,
+            exclude=body.exclude,
+            allow=body.allow,
+            within_km=body.within_km,
+            basket=body.basket,
+        )
+        if words_asked(request, served.model.ensemble.scorers):
+            await self.service.live.warmed()
+        return Prepared(
+            body=body,
+            by=by,
+            ask=ScoreRequest(served, request, options),
+            cost=cost,
+            began=began,
+            without_store=without_store,
+        )
+
+    async def scored(self, asked: Prepared) -> Slate:
+        """The slate, by the loop's scorer or, where it is costly, beside it."""
+        if asked.cost <= IN_LOOP:
+            return await self.service.scorer.ask(asked.ask)
+        rng = np.random.default_rng()
+        return (await self.service.pools.heavy.run(self.service.answer, [asked.ask], rng))[0]
+
+    async def in_pieces(self, asked: Sequence[Prepared]) -> list[Slate]:
+        """Slates of a batch; between its pieces others have theirs."""
+        slates: list[Slate] = []
+        for piece in pieces([one.weight for one in asked]):
+            slates += await asyncio.gather(*(self.scored(one) for one in asked[piece]))
+        return slates
+
+    async def slate_for(self, asked: Prepared, slate: Awaitable[Slate]) -> dict[str, Any]:
+        """The answer, once the slate is there; how long it took counts for the arm."""
+        started = time.perf_counter()
+        try:
+            answer = await self._told(asked, await slate)
+        except Exception:  # counted for the arm and raised again, whatever it was
+            self.service.arms.answered(asked.by, None)
+            raise
+        self.service.arms.answered(asked.by, time.perf_counter() - started)
+        return answer
+
+    async def _told(self, asked: Prepared, slate: Slate) -> dict[str, Any]:
+        body, by, began = asked.body, asked.by, asked.began
+        served, request = asked.ask.served, asked.ask.request
+        slate = slate.after(body.offset) if body.offset else slate
+        slate_id, shots = secrets.token_hex(16), slate.n_known
+        if body.user_id is not None and self.service.settings.log_slates and IS_REMEMBERED.get():
+            exposure = by.exposure(shots, began)
+            _remember(self.service, slate_id, body.user_id, slate, shots, began, exposure)
+        reasons = (
+            await self.service.pools.heavy.run(short_reasons, served, request, slate)
+            if body.explain
+            else []
+        )
+        shown = {
+            "slate_id": slate_id,
+            "model_version": slate.model_version,
+            "shots": shots,
+            "items": _items_shown(served, slate, reasons),
+            "notes": _notes(asked, slate),
+            "without_store": asked.without_store,
+            "arm": by.arm or None,
+        }
+        return _with_fields(served, body.fields, shown)
+
+
+def _notes(asked: Prepared, slate: Slate) -> list[str]:
+    """What the slate says of itself, what could not be heeded, and whether the store was away."""
+    body, served = asked.body, asked.ask.served
+    notes = list(slate.notes)
+    if body.pin or body.quota or not slate.item_ids:
+        notes += _unheeded(body, served, slate, asked.ask.request)
+    notes += _unsaid(body, served)
+    return [*notes, WITHOUT_STORE] if asked.without_store else notes
+
+
+def _remember(
+    service: Service,
+    slate_id: str,
+    user_id: str,
+    slate: Slate,
+    shots: int,
+    began: float,
+    exposure: Exposure | None,
+) -> None:
+    """Queue an impression, of the moment it was asked for; the answer does not wait for it, and one
+    that cannot be kept is counted.
+    """
+    if began <= service.forgotten_at.get(user_id, 0.0):
+        return
+    impression = Impression(
+        slate_id=slate_id,
+        user_id=user_id,
+        item_ids=slate.item_ids,
+        scores=slate.scores.tolist(),
+        propensity=slate.propensity.tolist(),
+        model_version=slate.model_version,
+        timestamp=began,
+        shots=shots,
+        exposure=exposure,
+    )
+
+    def counted(done: Future[int]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            service.metrics.impressions_lost.inc()
+
+    try:
+        service.store.show([impression]).add_done_callback(counted)
+    except StoreUnavailable:
+        service.metrics.impressions_lost.inc()
+
+
+def _unheeded(
+    body: schemas.RecommendationRequest, served: Served, slate: Slate, request: Request
+) -> list[str]:
+    """What was asked for and could not be done, in sentences."""
+    vocabulary = served.model.vocabulary
+    notes = [
+        f"there is no item {item_id!r} to pin" for item_id in body.pin if item_id not in vocabulary
+    ]
+    notes += [
+        f"{item_id!r} is pinned but may not be shown: "
+        + (
+            "; ".join(served.model.policy_check.reasons(request, item_id))
+            or "it was seen or excluded, or filter, allow or a quota leave it out"
+        )
+        for item_id in dict.fromkeys(body.pin[: body.k])
+        if item_id in vocabulary and item_id not in slate.item_ids
+    ]
+    notes += [
+        f"no item is of the category {category!r}, so its quota changes nothing"
+        for category in (served.absent(list(body.quota)) if body.quota else ())
+    ]
+    return notes
+
+
+def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> dict[str, Any]:
+    """An answer whose items have the columns asked for."""
+    if not fields:
+        return shown
+    rows = served.model.vocabulary.indexes(item["item_id"] for item in shown["items"]).tolist()
+    for item, attributes in zip(shown["items"], served.attributes_of(rows, fields), strict=True):
+        item["attributes"] = attributes
+    return shown
+
+
+def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
+    """A sentence on events sent along whose kind says nothing of preference."""
+    silent = [event.kind for event in body.events if not served.scale.says(event.kind)]
+    if not silent:
+        return []
+    return [
+        f"{len(silent)} of the events sent along say nothing and were ignored: "
+        f"{', '.join(map(repr, dict.fromkeys(silent)))} is neither positive nor negative for this "
+        "model"
+    ]
+
+
+def _items_shown(served: Served, slate: Slate, reasons: list[list[str]]) -> list[dict[str, Any]]:
+    """The items of a slate, with their reasons where they were asked for."""
+    nothing = [None] * len(slate.item_ids)
+    predicted = nothing if slate.predicted is None else slate.predicted.tolist()
+    intervals = nothing if slate.interval is None else slate.interval.tolist()
+    items: list[dict[str, Any]] = [
+        {
+            "item_id": item_id,
+            "title": title,
+            "score": score,
+            "uncertainty": uncertainty,
+            "predicted": value,
+            "interval": interval,
+            "propensity": chance,
+            "reasons": None,
+        }
+        for item_id, title, score, uncertainty, value, interval, chance in zip(
+            slate.item_ids,
+            served.titles_of(slate.item_ids),
+            slate.scores.tolist(),
+            slate.uncertainty.tolist(),
+            predicted,
+            intervals,
+            slate.propensity.tolist(),
+            strict=True,
+        )
+    ]
+    for item, said in zip(items, reasons, strict=False):
+        item["reasons"] = said
+    return items

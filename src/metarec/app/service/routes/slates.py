@@ -1,0 +1,111 @@
+"""Routes for slates: recommendations, explanations, what to ask a new user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import HTTPException, Query
+
+from metarec.app.service import schemas
+from metarec.app.service.conversion.explanations import explain_one
+from metarec.app.service.conversion.requests import (
+    stated_user,
+)
+from metarec.app.service.http.addresses import IdRoute
+from metarec.app.service.http.answers import Json, answers
+from metarec.app.service.parts import Service
+from metarec.app.service.routes.base import Routes, route
+from metarec.app.service.routes.items import Stated, described
+from metarec.app.service.routes.slate_answers import SlateAnswers
+from metarec.app.service.scoring.live_model import Served
+from metarec.app.service.scoring.request_cost import check_batch
+from metarec.recommendation.slate import Request, Slate
+
+NOTHING: list[str] = []
+"""Default of lists in a query; FastAPI copies it for each request."""
+
+
+class SlateRoutes(Routes):
+    """Recommendations, explanations, what to ask a new user."""
+
+    route_class = IdRoute
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self._made = SlateAnswers(service)
+
+    @route("POST", "/v1/recommendations", "read", **answers(schemas.Recommendations, 501, 503))
+    async def recommend(self, body: schemas.RecommendationRequest) -> Json:
+        """A slate for one user."""
+        asked = await self._made.prepared(body)
+        return Json(await self._made.slate_for(asked, self._made.scored(asked)))
+
+    @route("POST", "/v1/recommendations/batch", "read", **answers(schemas.SlateBatch, 501, 503))
+    async def batch(self, body: schemas.RecommendationBatch) -> Json:
+        """Slates for several users."""
+        asked = [await self._made.prepared(one) for one in body.requests]
+        check_batch([one.weight for one in asked], self.service.settings.max_cost)
+        slates = asyncio.ensure_future(self._made.in_pieces(asked))
+        answers = (self._made.slate_for(one, _at(slates, place)) for place, one in enumerate(asked))
+        return Json({"slates": await asyncio.gather(*answers)})
+
+    @route("POST", "/v1/explanations", "read", **answers(dict[str, Any], 404, 501, 503))
+    async def explain(self, body: schemas.ExplanationRequest) -> Json:
+        """Why an item stands where it stands for a user."""
+        served = (await self._made.placed(body.user_id)).served
+        if served.row_of(body.item_id) < 0:
+            raise HTTPException(
+                404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}"
+            )
+        request = await self._made.as_request(body, served)
+        return Json(
+            await self.service.pools.heavy.run(explain_one, served, request, body.item_id, body.k)
+        )
+
+    @route("GET", "/v1/onboarding", "read", **answers(schemas.Questions, 503))
+    async def onboarding(
+        self,
+        user_id: Annotated[schemas.IdText | None, Query()] = None,
+        like: Annotated[list[schemas.IdText], Query(max_length=100)] = NOTHING,
+        dislike: Annotated[list[schemas.IdText], Query(max_length=100)] = NOTHING,
+        skip: Annotated[
+            list[schemas.IdText], Query(max_length=1000, description="Items not to ask about.")
+        ] = NOTHING,
+        k: Annotated[int, Query(ge=1, le=50)] = 5,
+        profile: Stated = NOTHING,
+    ) -> Json:
+        """What to ask a new user, given the answers so far."""
+        served = self.live.served
+        said = [
+            schemas.HistoryEvent(item_id=i, kind=kind)
+            for kind, ids in (("like", like), ("dislike", dislike))
+            for i in ids
+        ]
+        who = stated_user(user_id, profile, history=said)
+        request = await self._made.as_request(who, served)
+        rows, items = await self._questions(served, request, {*skip, *like, *dislike}, k)
+        notes = served.model.policy_notes(request, rows)
+        return Json({"items": items, "notes": notes, "model_version": served.model.version})
+
+    async def _questions(
+        self, served: Served, request: Request, asked: set[str], k: int
+    ) -> tuple[list[int], list[dict[str, Any]]]:
+        """Rows of the items to ask about, and the items as they are shown, with their worth."""
+        hidden = np.flatnonzero(~served.passes).tolist()
+        left_out = sorted({*asked, *served.model.vocabulary.names(hidden)})
+        chosen = await self.service.pools.heavy.run(
+            lambda: served.model.questions([request], k, exclude=[left_out])
+        )
+        rows = [int(row) for row in chosen.items[0] if row >= 0]
+        items = [
+            {**item, "worth": float(worth)}
+            for item, worth in zip(described(served, rows), chosen.worth[0], strict=False)
+        ]
+        return rows, items
+
+
+async def _at(slates: Awaitable[list[Slate]], place: int) -> Slate:
+    return (await slates)[place]

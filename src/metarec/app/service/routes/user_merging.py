@@ -1,0 +1,31 @@
+"""The route by which an anonymous user becomes a customer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import Path
+
+from metarec.app.service import schemas
+from metarec.app.service.http.addresses import IdRoute
+from metarec.app.service.http.answers import Json, answers
+from metarec.app.service.routes.base import Routes, route
+from metarec.feedback.merging import merge_user
+
+UserId = Annotated[
+    schemas.IdText, Path(description="The id that is given up; write a `/` in it as %2F.")
+]
+
+
+class MergeRoutes(Routes):
+    """How an anonymous user becomes a customer."""
+
+    route_class = IdRoute
+
+    @route("POST", "/v1/users/{user_id:id}/merge", "write", **answers(schemas.UserMerged, 503))
+    async def merge(self, user_id: UserId, body: schemas.MergeInto) -> Json:
+        """Give everything kept of a user to whom they became; the old id is kept nowhere."""
+        done = await asyncio.to_thread(merge_user, self.store, user_id, body.into)
+        return Json(asdict(done))

@@ -1,0 +1,251 @@
+"""The running experiment as one worker serves it: its arms' models, loaded beside the one that
+serves, how they answer, and the guardrails that stop them.
+
+All of it lies in the store and is looked up there now and then, so workers and restarts agree.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from metarec.app.service.scoring.live_model import LiveModel, Served
+from metarec.app.service.security import audit_log
+from metarec.app.service.settings import ServiceSettings
+from metarec.feedback.events import Exposure, StoreUnavailable
+from metarec.feedback.experiments.arm_health import ANONYMOUS, FAILED, add_answers, bucket_of
+from metarec.feedback.experiments.counts import count_users
+from metarec.feedback.experiments.experiment import (
+    Arm,
+    ArmSettings,
+    Experiment,
+    ExperimentConflict,
+    running_experiment,
+    settings_in_effect,
+    stop,
+)
+from metarec.feedback.experiments.results import Results, broken_guardrails, results
+from metarec.feedback.store.event_store import Store
+
+log = logging.getLogger("metarec.service")
+EVERY_SECONDS = 2.0
+"""Between two countings, at least."""
+MAX_TIME = 0.05
+"""Share of a worker's time that counting may take."""
+MAX_BATCHES = 20
+"""Batches of users counted before the other duties of the worker get their turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """What a slate is made by."""
+
+    served: Served
+    settings: ArmSettings
+    """Where a request does not say; all but the filter are given."""
+    experiment: Experiment | None = None
+    arm: str | None = None
+    """None outside the experiment; `ANONYMOUS` for nobody in particular."""
+
+    def exposure(self, shots: int, at: float) -> Exposure | None:
+        """What to note of a slate shown to a user of whom `shots` events are known."""
+        if self.experiment is None or not self.arm:
+            return None
+        return Exposure(
+            experiment=self.experiment.name,
+            arm=self.arm,
+            is_new=shots < self.experiment.new_below,
+            closes_at=at + 3_600.0 * self.experiment.window_hours,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What this worker knows, all of one moment."""
+
+    running: Experiment | None = None
+    models: Mapping[str, Served] = field(default_factory=dict)
+    """Version -> model, of every arm; the experiment is served once all are there."""
+    settings: ArmSettings
+    """What holds outside the experiment where a request does not say."""
+    of_arm: Mapping[str, ArmSettings] = field(default_factory=dict)
+    """The same for each arm."""
+
+
+class Arms:
+    """Who gets what, and how it goes."""
+
+    def __init__(self, store: Store, live: LiveModel, settings: ServiceSettings) -> None:
+        self._store, self._live, self._settings = store, live, settings
+        self._known = _Known(settings=_over(ArmSettings(), settings))
+        self._answers: Counter[tuple[str, int]] = Counter()
+        self._lock, self._looking, self._refreshing = (threading.Lock() for _ in range(3))
+        self._results: tuple[str, Results] | None = None
+        self._next = 0.0
+        """When to count again, on the monotonic clock."""
+
+    @property
+    def running(self) -> Experiment | None:
+        """The experiment that this worker serves."""
+        return self._known.running
+
+    @property
+    def settings(self) -> ArmSettings:
+        """Settings of recommending where a request does not say, outside experiments."""
+        return self._known.settings
+
+    def outside(self) -> Placed:
+        """What everybody gets."""
+        return Placed(served=self._live.served, settings=self.settings)
+
+    def place(self, user_id: str | None) -> Placed:
+        """What a user gets: their arm's, or what everybody gets."""
+        known = self._known
+        if known.running is None:
+            return self.outside()
+        if user_id is None:
+            return replace(self.outside(), experiment=known.running, arm=ANONYMOUS)
+        try:
+            canonical = self._store.id_now(user_id)
+        except StoreUnavailable:
+            canonical = user_id
+        arm = known.running.arm_of(canonical)
+        if arm is None:
+            return self.outside()
+        return Placed(
+            served=known.models[arm.model],
+            settings=known.of_arm[arm.name],
+            experiment=known.running,
+            arm=arm.name,
+        )
+
+    def answered(self, placed: Placed, seconds: float | None) -> None:
+        """Count a slate that took so long, or could not be made (None)."""
+        if placed.arm is not None:
+            bucket = FAILED if seconds is None else bucket_of(seconds)
+            with self._lock:
+                self._answers[placed.arm, bucket] += 1
+
+    def follow(self) -> None:
+        """Take up what was started, stopped or promoted, and count what users did.
+
+        Raises:
+            StoreUnavailable: if the store does not answer.
+        """
+        self.refresh()
+        if self.running is not None and self._next <= time.monotonic():
+            self.look()
+
+    def refresh(self) -> None:
+        """Take up what was started, stopped or promoted, with the models it needs."""
+        with self._refreshing:
+            before, running = self._known, running_experiment(self._store)
+            if before.running is not None and (
+                running is None or running.name != before.running.name
+            ):
+                self._count(before.running, time.time())  # to its end
+            models: dict[str, Served] = {}
+            while running is not None and (arm := _without_model(running, models)) is not None:
+                try:
+                    models[arm.model] = self._model(arm.model, before)
+                except Exception as error:  # whatever is wrong with it, the others go on
+                    why = f"{arm.model} could not be loaded"
+                    running = _if_running(self._stop(running, arm.name, why, error))
+            promoted = settings_in_effect(self._store)
+            arms = () if running is None else running.arms
+            self._known = _Known(
+                running=running,
+                models=models,
+                settings=_over(promoted, self._settings),
+                of_arm={arm.name: _over(arm.settings, self._settings, promoted) for arm in arms},
+            )
+
+    def _model(self, version: str, before: _Known) -> Served:
+        if version == self._live.serving:
+            return self._live.served
+        held = before.models.get(version)
+        return self._live.load(version) if held is None else self._live.renewed(held)
+
+    def look(self, now: float | None = None) -> Results | None:
+        """Count what users did, stop arms that break a guardrail, and give the results; the last
+        ones where that was a moment ago, unless `now` is given. None where nothing runs.
+        """
+        with self._looking:
+            running = self.running
+            if running is None:
+                return None
+            began = time.monotonic()
+            is_old = now is not None or self._next <= began
+            if is_old or self._results is None or self._results[0] != running.name:
+                self._results = running.name, self._counted(running, now or time.time())
+                took = time.monotonic() - began
+                self._next = began + max(EVERY_SECONDS, took / MAX_TIME)
+            return self._results[1]
+
+    def _counted(self, running: Experiment, now: float) -> Results:
+        self._count(running, now)
+        found = results(self._store, running, now)
+        for arm, reason in broken_guardrails(running, found).items():
+            if running.status == "running":
+                running = self._stop(running, arm, reason)
+        return found
+
+    def _count(self, running: Experiment, now: float) -> None:
+        with self._lock:
+            answers, self._answers = self._answers, Counter()
+        if answers:
+            add_answers(self._store, running.name, answers)
+        for _ in range(MAX_BATCHES):
+            if not count_users(self._store, running, self._live.served.scale, now):
+                break
+
+    def _stop(
+        self, running: Experiment, arm: str, reason: str, error: Exception | None = None
+    ) -> Experiment:
+        """Stop an arm by itself, and say so."""
+        facts = {"experiment": running.name, "arm": arm, "reason": reason}
+        log.error("an arm is stopped", extra={**facts, "problem": str(error or "")})
+        try:
+            stopped = stop(self._store, running.name, reason, arm=arm)
+        except ExperimentConflict:  # another worker, or an operator, was quicker
+            return replace(running, status="stopped")
+        audit_log.note_by_itself("experiment", **facts)
+        return stopped
+
+
+def _without_model(running: Experiment, models: Mapping[str, Served]) -> Arm | None:
+    """An arm that is shown and whose model is not among these."""
+    for arm in running.arms:
+        if arm.name not in running.stopped and arm.model not in models:
+            return arm
+    return None
+
+
+def _if_running(experiment: Experiment) -> Experiment | None:
+    return experiment if experiment.status == "running" else None
+
+
+def _over(
+    first: ArmSettings, service: ServiceSettings, then: ArmSettings | None = None
+) -> ArmSettings:
+    """Settings by who says them first; the service's own for what nobody says."""
+
+    def said(name: str) -> float:
+        for one in (first, then or ArmSettings()):
+            if (value := getattr(one, name)) is not None:
+                return float(value)
+        return float(getattr(service, name, 0.0))
+
+    only = first.filter if first.filter is not None or then is None else then.filter
+    own = service.filter
+    both = f"({own}) and ({only})" if own and only else own or only
+    return ArmSettings(
+        diversity=said("diversity"),
+        explore=said("explore"),
+        cold_share=said("cold_share"),
+        filter=both,
+    )

@@ -1,0 +1,339 @@
+"""Cells as times: seconds since 1970 from dates in any common writing; what cannot be read is null,
+never an error.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metarec.data.cells.parsing import as_numbers, holds, in_our_digits, nothing
+
+FIRST_SENTINEL = 13_569_465_600.0
+"""2400 in seconds since 1970: a date from here on stands for "never", as does one up to 1900."""
+LAST_EARLY_SENTINEL = -2_208_902_400.0
+"""2 January 1900."""
+NEVER = (253_370_764_800.0, 253_402_387_200.0)
+"""The year 9999 in seconds since 1970."""
+
+
+def as_seconds(column: pl.Series, time_format: str | None = None) -> pl.Series:
+    """A column of times as float64 numbers (unit as given) or seconds since 1970 (dates); null
+    where it is neither. Dates that stand for "never" are infinite.
+
+    Args:
+        time_format: how dates are written, such as `%d.%m.%Y`, as `strftime` has it.
+    """
+    if column.dtype.is_temporal():
+        if column.dtype in (pl.Duration, pl.Time):
+            return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+        moments = column.cast(pl.Datetime("us"), strict=False)
+        return _without_sentinels(moments.dt.epoch("us").cast(pl.Float64) / 1e6)
+    if time_format is not None:
+        return _without_sentinels(_by_format(nothing(column.cast(pl.Utf8)), time_format))
+    text = _bare(nothing(column))
+    numbers = _numeric_times(as_numbers(text))
+    if column.dtype != pl.Utf8 or numbers.null_count() == text.null_count():
+        return numbers
+    return numbers.fill_null(_without_sentinels(_iso_seconds(text)))
+
+
+def _bare(column: pl.Series) -> pl.Series:
+    """Milliseconds without what .NET writes around them, `/Date(1709640283000)/`, and digits of
+    other scripts as ours.
+    """
+    if column.dtype != pl.Utf8 or not holds(column, r"^\\?/Date\(|[^ -~]").any():
+        return column
+    return in_our_digits(column).str.replace(r"^\\?/Date\((-?\d+)(?:[+-]\d{4})?\)\\?/$", "$1")
+
+
+def written_as_days(column: pl.Series) -> bool:
+    """Whether numbers such as 20230131 are dates rather than a count of anything."""
+    return _day_pattern(as_numbers(column)) is not None
+
+
+def _numeric_times(numbers: pl.Series) -> pl.Series:
+    """Numbers as they are, but dates written as numbers in seconds, and 9999 as infinity."""
+    pattern = _day_pattern(numbers)
+    if pattern is not None:
+        text = numbers.cast(pl.Int64, strict=False).cast(pl.Utf8)
+        return _without_sentinels(_moments(text, pattern)).alias(numbers.name)
+    numbers = numbers.fill_nan(None)
+    numbers = numbers.zip_with(
+        (numbers > LAST_EARLY_SENTINEL).fill_null(True), pl.Series([float("inf")])
+    )
+    scale = 1.0
+    for _ in range(4):
+        is_never = numbers.is_between(NEVER[0] * scale, NEVER[1] * scale).fill_null(False)
+        numbers = numbers.zip_with(~is_never, pl.Series([float("inf")]))
+        scale *= 1e3
+    return numbers
+
+
+def _day_pattern(numbers: pl.Series) -> str | None:
+    known = numbers.drop_nulls().drop_nans()
+    if not len(known) or not bool((known == known.floor()).all()):
+        return None
+    for digits, pattern in (
+        (6, "%Y%m"),
+        (8, "%Y%m%d"),
+        (10, "%Y%m%d%H"),
+        (12, "%Y%m%d%H%M"),
+        (14, "%Y%m%d%H%M%S"),
+    ):
+        if not known.is_between(10 ** (digits - 1), 10**digits - 1).all():
+            continue
+        text = known.cast(pl.Int64).cast(pl.Utf8)
+        in_range = text.str.slice(0, 4).is_in([str(y) for y in (*range(1900, 2101), 9999)])
+        if float(_moments(text.filter(in_range), pattern).is_not_null().sum()) >= 0.95 * len(known):
+            return pattern
+    if known.is_between(100_000, 399_999).all():  # 240131, of our days
+        text = known.cast(pl.Int64).cast(pl.Utf8)
+        if known.n_unique() > 1 and not _moments(text, "%y%m%d").null_count():
+            return "%y%m%d"
+    for digits, pattern in ((8, "%y%m%d%H"), (10, "%y%m%d%H%M")):  # 24013117, as logs of clicks
+        century = 10 ** (digits - 2)
+        if known.is_between(21 * century, 41 * century - 1).all() and known.n_unique() > 1:
+            if not _moments(known.cast(pl.Int64).cast(pl.Utf8), pattern).null_count():
+                return pattern
+    return None
+
+
+def _moments(text: pl.Series, pattern: str) -> pl.Series:
+    """Seconds since 1970 by a format of dates, null where a cell does not fit; a month or a week
+    without a day begins with its first.
+    """
+    if "%d" not in pattern and "%j" not in pattern and "%u" not in pattern and "%D" not in pattern:
+        is_week = "%V" in pattern or "%W" in pattern or "%U" in pattern
+        if is_week or "%m" in pattern or "%b" in pattern or "%B" in pattern:
+            text, pattern = text + " 1", pattern + (" %u" if is_week else " %d")
+    if ("%H" in pattern or "%I" in pattern) and "%M" not in pattern:
+        text, pattern = text + ":00", pattern + ":%M"
+    if "%H" not in pattern and "%I" not in pattern and "%T" not in pattern and "%R" not in pattern:
+        days = text.str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
+        return days.dt.epoch("us").cast(pl.Float64) / 1e6
+    found = text.str.to_datetime(pattern, time_unit="us", strict=False, time_zone=None)
+    return found.dt.epoch("us").cast(pl.Float64) / 1e6
+
+
+def _by_format(text: pl.Series, time_format: str) -> pl.Series:
+    """Seconds since 1970 by a format as Python has it; its `%f` is a part of a second of any
+    length.
+    """
+    time_format = time_format.replace(".%f", "%.f")
+    if "%f" in time_format:
+        lengths = (time_format.replace("%f", f"%{n}f") for n in (3, 6, 9))
+        return max((_by_format(text, one) for one in lengths), key=lambda found: found.count())
+    if "%z" in time_format:
+        found = text.str.to_datetime(time_format, time_unit="us", strict=False, time_zone="UTC")
+        return found.dt.epoch("us").cast(pl.Float64) / 1e6
+    return _moments(text, time_format)
+
+
+def _without_sentinels(seconds: pl.Series) -> pl.Series:
+    """Dates from far outside any log as infinity: later than 2400, or up to 1900."""
+    never = ((seconds >= FIRST_SENTINEL) | (seconds <= LAST_EARLY_SENTINEL)).fill_null(False)
+    return seconds.zip_with(~never, pl.Series([float("inf")]))
+
+
+PATTERNS = (
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d",
+    "%Y/%m/%dT%H:%M:%S%.f",
+    "%Y/%m/%dT%H:%M",
+    "%Y/%m/%d",
+    "%Y%m%dT%H%M%S",
+    "%Y%m%dT%H:%M:%S",
+    "%Y%m%dT%H:%M",
+    "%d.%m.%YT%H:%M:%S",
+    "%d.%m.%YT%H:%M",
+    "%d.%m.%Y",
+    "%Y-%m-%dT%H",
+    "%Y-%m-%dT%I:%M:%ST%p",
+    "%Y-%m-%dT%I:%MT%p",
+    "%Y.%m.%dT%H:%M:%S",
+    "%Y.%m.%dT%H:%M",
+    "%Y.%m.%d",
+    "%Y-%m",
+    "%Y/%m",
+    "%G-W%V-%u",
+    "%G-W%V",
+    *(
+        day + tail
+        for day in ("%d-%b-%Y",)
+        for tail in ("", "T%H:%M:%S", "T%H:%M", "T%I:%M:%ST%p", "T%I:%MT%p")
+    ),
+)
+"""Dates that can be read in one way only, as `_plain_dates` leaves them."""
+_TIMES = (
+    *("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p"),
+    *(", %H:%M:%S", ", %H:%M", ", %I:%M:%S %p", ", %I:%M %p"),
+)
+"""Times of day behind a date; the latter as browsers and Moodle write them."""
+AMBIGUOUS = tuple(
+    day.replace("/", mark) + tail
+    for tail in _TIMES
+    for mark in "/-"
+    for day in ("%d/%m/%Y", "%m/%d/%Y")
+)
+"""Dates that can be read in two ways, unless some day of the column is above 12."""
+SHORT = tuple(
+    day.replace("/", mark) + tail
+    for tail in _TIMES
+    for mark in "/-."
+    for day in ("%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
+    if (mark, day) != (".", "%m/%d/%y")
+)
+"""Dates with a year of two digits: it is the part that varies least."""
+SAMPLE = 200
+"""Cells that a format is tried on before all of them."""
+
+
+def fitting_formats(column: pl.Series) -> list[str]:
+    """The formats, of those that can be mistaken for each other, that every stated cell fits."""
+    if column.dtype != pl.Utf8:
+        return []
+    text = nothing(column).drop_nulls().unique().sort()
+    is_long = holds(text.head(1), r"^\d{1,2}[/-]\d{1,2}[/-]\d{4}\b").any()
+    is_short = holds(text.head(1), r"^\d{1,2}([/.-])\d{1,2}[/.-]\d{2}(,?\s|$)").any()
+    tried = text.gather_every(max(len(text) // SAMPLE, 1))
+    formats = AMBIGUOUS if is_long else SHORT if is_short else ()
+    near = [f for f in formats if not _moments(tried, f).null_count()]
+    found = [f for f in near if not _moments(text, f).null_count()]
+    years = {f: text.str.extract(_YEAR_OF[f[:2]], 1).n_unique() for f in found if is_short}
+    return [f for f in found if not is_short or years[f] == min(years.values())]
+
+
+def without_zero_dates(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """A column of times without `0000-00-00`, which MySQL writes for none; and where that stood."""
+    if column.dtype != pl.Utf8:
+        return column, pl.Series([False] * len(column), dtype=pl.Boolean)
+    are_zero = holds(column, r"^(0000[-/.]00[-/.]00|00[-/.]00[-/.]0000)([T ][0:.]*)?Z?$")
+    return column.set(are_zero, None), are_zero
+
+
+def with_midnights(column: pl.Series) -> pl.Series:
+    """Days alone beside days with a time of day, as programs write midnight, with that time."""
+    if column.dtype != pl.Utf8:
+        return column
+    bare = holds(column, r"^\s*\d{1,2}[/-]\d{1,2}[/-]\d{2,4}\s*$")
+    if not bare.any() or bare.all():
+        return column
+    others = column.filter(~bare & column.is_not_null())
+    for pattern, midnight in _MIDNIGHTS.items():
+        if holds(others, pattern).all() and len(others):
+            return (column.str.strip_chars() + midnight).zip_with(bare, column)
+    return column
+
+
+_MIDNIGHTS = {
+    r"\d:\d\d:\d\d$": " 00:00:00",
+    r"\d:\d\d$": " 00:00",
+    r"\d:\d\d:\d\d [AaPp][Mm]$": " 12:00:00 AM",
+    r"\d:\d\d [AaPp][Mm]$": " 12:00 AM",
+}
+"""Ends of times of day, and midnight in the same form."""
+_YEAR_OF = {**dict.fromkeys(("%d", "%m"), r"^\d+\D\d+\D(\d+)"), "%y": r"^(\d+)"}
+"""Where the year stands, by how a format begins."""
+_ZONES = {"CET": "+01:00", "CEST": "+02:00", "EST": "-05:00", "EDT": "-04:00", "PST": "-08:00"}
+_ZONES |= {"PDT": "-07:00", "JST": "+09:00", "KST": "+09:00", "MSK": "+03:00"}
+"""Short names of zones that are of one zone only."""
+_MONTH = r"([A-Za-z]{3})[a-z]*\.?"
+_DAY = r"(\d{1,2})(?:st|nd|rd|th|\.)?"
+_OF_DIGITS: tuple[tuple[str, str], ...] = (
+    (r"\s*([zZ]|UTC|GMT)$", "+00:00"),
+    (r"(\d)\s+([+-]\d\d:?\d\d)$", "$1$2"),
+    (r"^(\d{1,2})[/-](\d{4})$", "$2-$1"),
+    (r"^(\d{4}):(\d\d):(\d\d)\s", "$1-$2-$3 "),
+)
+_SPELLINGS: tuple[tuple[str, str], ...] = (
+    (r"\s*\([\pL ]+\)$", ""),
+    (r"\s*(?:UTC|GMT)([+-]\d\d:?\d\d)$", "$1"),
+    (r"\s*(?:Uhr|hrs?|h)\.?$", ""),
+    (r"\s+(?:at|de|um|à|alle|kl\.?)\s+", " "),
+    (r"\s+(?:de|of)\s+", " "),
+    (r"^(\d{1,2}-[A-Za-z]{3})-([0-6]\d)\b", "$1-20$2"),
+    (r"^(\d{1,2}-[A-Za-z]{3})-([7-9]\d)\b", "$1-19$2"),
+    (r"\s(\d{1,2})\.(\d\d)\.(\d\d)(?:\.\d+)?", " $1:$2:$3"),
+    *_OF_DIGITS,
+    (r"\s*\[[\w/+-]+\]$", ""),
+    *((rf"\s+{zone}$", offset) for zone, offset in _ZONES.items()),
+    (r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?,?\s+", ""),
+    (r"^(\d{4})[年년]\s*(\d{1,2})[月월]\s*(\d{1,2})[日일]\s*", "$1-$2-$3 "),
+    (r"^(\d{4})[年년]\s*(\d{1,2})[月월]$", "$1-$2"),
+    (r"(\d)[时點点時시]\s*(\d{1,2})[分분]\s*(\d{1,2})[秒초]$", "$1:$2:$3"),
+    (r"(\d)[时點点時시]\s*(\d{1,2})[分분]$", "$1:$2"),
+    (r"(\d)[时點点時시]$", "$1"),
+    (r"^(\d{4})/(\d{1,2})/(\d{1,2})\s*([^\d\s:])", "$1-$2-$3 $4"),
+    (r"\s*(?:下午|午後|오후)\s*(1[3-9]|2[0-3]):", " $1:"),
+    (r"\s*(?:上午|凌晨|早上|午前|오전)\s*(\d{1,2}:[\d:]+)$", " $1 AM"),
+    (r"\s*(?:下午|午後|오후)\s*(\d{1,2}:[\d:]+)$", " $1 PM"),
+    (r"^(\d{1,2})/([A-Za-z]{3})/(\d{4}):", "$1-$2-$3 "),
+    (rf"^{_MONTH}\s+(\d{{1,2}})\s+([\d:]+)\s+(\d{{4}})$", "$2-$1-$4 $3"),
+    (rf"^{_MONTH}\s+(\d{{1,2}})\s+([\d:]+)\s+([+-]\d{{4}})\s+(\d{{4}})$", "$2-$1-$5 $3$4"),
+    (rf"^{_MONTH}[ -](\d{{4}})$", "1-$1-$2"),
+    (rf"^{_MONTH}[ -]{_DAY},?[ -](\d{{4}})", "$2-$1-$3"),
+    (rf"^{_DAY}[ -]{_MONTH},?[ -](\d{{4}})", "$1-$2-$3"),
+    (r"(\d)\s*([AaPp])\.?[Mm]\.?$", "$1 ${2}M"),
+)
+"""Spellings of dates and what they are written as before they are read."""
+_MONTHS = {
+    **dict.fromkeys(("jän", "ene", "gen"), "Jan"),
+    **dict.fromkeys(("fév", "fev"), "Feb"),
+    **dict.fromkeys(("mär", "mrz", "maa"), "Mar"),
+    **dict.fromkeys(("avr", "abr"), "Apr"),
+    **dict.fromkeys(("mai", "mag", "mei"), "May"),
+    **dict.fromkeys(("juin", "giu"), "Jun"),
+    **dict.fromkeys(("juil", "lug"), "Jul"),
+    **dict.fromkeys(("aoû", "aou", "ago"), "Aug"),
+    "set": "Sep",
+    **dict.fromkeys(("out", "okt", "ott"), "Oct"),
+    **dict.fromkeys(("dez", "déc", "dic"), "Dec"),
+}
+"""Beginnings of names of months in other languages of Europe that English names do not have."""
+
+
+def _plain_dates(column: pl.Series) -> pl.Series:
+    """Dates without names of days and zones in brackets, with a `T` before the time of day."""
+    text = column.str.strip_chars()
+    is_spelled = bool(holds(text, r"[^\d:.+TZ /-]").any())
+    text = _with_months(text) if is_spelled else text
+    for found, instead in _SPELLINGS if is_spelled else _OF_DIGITS:
+        text = text.str.replace(found, instead)
+    return text.str.strip_chars_end().str.replace_all(r",?\s+", "T")
+
+
+def _with_months(text: pl.Series) -> pl.Series:
+    """Dates with English names of months."""
+    if not holds(text, rf"(?i)\b({'|'.join(_MONTHS)})").any():
+        return text
+    for start, english in _MONTHS.items():
+        text = text.str.replace(rf"(?i)\b{start}\pL*", english)
+    return text
+
+
+def _iso_seconds(column: pl.Series) -> pl.Series:
+    """ISO 8601 dates and times, with or without an offset (without: UTC), as seconds since 1970."""
+    text = _plain_dates(column)
+    local = text.str.replace(r"[+-]\d\d(:?\d\d)?$", "")
+    local = local.zip_with(holds(text, r"\dT.*[+-]\d\d(:?\d\d)?$"), text)
+    local = local.zip_with(
+        holds(local, r"(^|\D)\d{4}(\D|$)|^\d{8}T"), pl.Series([None], dtype=pl.Utf8)
+    )
+    offset = text.str.extract(r"\dT.*([+-]\d\d(:?\d\d)?)$").str.replace(":", "", literal=True)
+    found = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    for pattern in PATTERNS:
+        found = found.fill_null(_moments(local, pattern))
+        if found.null_count() == column.null_count():
+            break
+    minutes = offset.str.slice(1, 2).cast(pl.Float64, strict=False) * 60 + offset.str.slice(
+        3, 2
+    ).cast(pl.Float64, strict=False).fill_null(0.0)
+    shift = (
+        minutes
+        * 60
+        * offset.str.starts_with("-").replace_strict(
+            [True, False], [-1.0, 1.0], default=None, return_dtype=pl.Float64
+        )
+    )
+    return found - shift.fill_null(0.0)

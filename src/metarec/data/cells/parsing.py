@@ -1,0 +1,244 @@
+"""Cells as numbers, ids and truth values, whatever they were written as; what cannot be read
+is null, never an error.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+NO_ID = (
+    "",
+    "nan",
+    "NaN",
+    "NAN",
+    "null",
+    "NULL",
+    "Null",
+    "None",
+    "none",
+    "<NA>",
+    "N/A",
+    "NA",
+    "\\N",
+)
+"""What programs write for a missing id."""
+NOTHING = (
+    *NO_ID,
+    "n/a",
+    "na",
+    "NaT",
+    "nat",
+    "-",
+    "--",
+    ".",
+    "..",
+    "…",
+    "?",
+    "#N/A",
+    "(null)",
+    "[null]",
+    "undefined",
+    "—",
+    "–",
+    "——",
+    "n.a.",
+    "N.A.",
+    "nil",
+    "NIL",
+    "#VALUE!",
+    "#DIV/0!",
+    "#REF!",
+    "unknown",
+    "Unknown",
+    "UNKNOWN",
+    "missing",
+    "not available",
+    "not rated",
+    "unrated",
+    "无",
+    "暂无",
+    "未知",
+    "不详",
+    "未评分",
+    "未评价",
+)
+"""What stands for a missing number or time."""
+NO_TEXT = ("", "NULL", "null", "\\N", "<NA>", "nan", "NaN", "NaT", "(null)", "[null]")
+"""What nobody writes as a word: a missing text (`None` and `NA` may be words)."""
+BLANK = (
+    "\x00\x1a \t\r\n\v\f"
+    "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff\u200e\u200f"
+)
+"""What nobody sees at the ends of a cell, zero-width characters included."""
+WIDE = {
+    **{chr(ord(zero) + n): str(n) for zero in "０٠۰०০๐" for n in range(10)},
+    **dict(zip("．，－＋−٫٬", ".,-+-.,", strict=True)),
+}
+"""Digits and signs as other keyboards, scripts and programs write them."""
+YES_NO = {
+    "true": "false",
+    "yes": "no",
+    "y": "n",
+    "t": "f",
+    "是": "否",
+    "真": "假",
+    "ja": "nein",
+    "oui": "non",
+    "vrai": "faux",
+    "wahr": "falsch",
+    "sí": "no",
+    "si": "no",
+    "sì": "no",
+    "verdadero": "falso",
+    "sim": "não",
+    "tak": "nie",
+    "да": "нет",
+    "on": "off",
+    "はい": "いいえ",
+    "예": "아니요",
+    "✓": "✗",
+    "✔": "✘",
+    "√": "×",
+}
+"""Words for true and their contraries, in lower case."""
+
+THOUSANDS_COMMA = r"^[+-]?(\d{1,3}(,\d{3})+|\d{1,2}(,\d\d)+,\d{3})(\.\d+)?$"
+"""Of thousands, or as in India of hundreds from a thousand on: `1,23,456`."""
+THOUSANDS_DOT = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"
+THOUSANDS_SPACE = r"^[+-]?\d{1,3}([ \u00a0\u202f'’]\d{3})+([.,]\d+)?$"
+EUROPEAN = r"^[+-]?\d{1,3}(\.\d{3})+,\d+$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
+"""Dots can only stand for thousands."""
+WHOLE_DOT = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$"
+"""Dots may stand for thousands."""
+MIN_WHOLE_DOT = 30
+"""Cells of exactly three digits behind a dot, from which on none of them is a decimal."""
+DECIMAL_COMMA = r"^[+-]?\d*,\d+$"
+
+
+def nothing(column: pl.Series, words: tuple[str, ...] = NOTHING) -> pl.Series:
+    """A text column with null for what stands for no value; any other column as it is."""
+    if column.dtype != pl.Utf8:
+        return column
+    text = column.str.strip_chars(BLANK)
+    return pl.select(pl.when(~text.is_in(words)).then(text)).to_series().alias(column.name)
+
+
+def as_numbers(column: pl.Series) -> pl.Series:
+    """A column as float64; null where it holds no number. Commas, dots and spaces between
+    thousands and a comma for the decimal point are understood, as the column's other cells tell.
+    """
+    if column.dtype == pl.Boolean or column.dtype.is_numeric():
+        return column.cast(pl.Float64)
+    if column.dtype.is_nested() or column.dtype.is_temporal() or column.dtype == pl.Object:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    text = nothing(column.cast(pl.Utf8))
+    numbers = text.cast(pl.Float64, strict=False)
+    if numbers.null_count() > text.null_count():
+        text = _signed(text)
+        numbers = text.cast(pl.Float64, strict=False)
+    if numbers.null_count() == text.null_count() and not holds(text, EUROPEAN).any():
+        if not are_whole_with_dots(text):
+            return numbers
+        text = text.str.replace_all(".", "", literal=True)
+    plain = _without_thousands(text)
+    return plain.cast(pl.Float64, strict=False)
+
+
+def are_whole_with_dots(text: pl.Series) -> bool:
+    """Whether dots part thousands of whole numbers, `21.270` beside `900`: a program that writes
+    decimals leaves zeros at their end to all of them or to none.
+    """
+    with_dot = holds(text, r"\.")
+    dotted, others = text.filter(with_dot), text.filter(~with_dot).drop_nulls()
+    if not len(dotted) or not len(others) or not holds(dotted, WHOLE_DOT).all():
+        return False
+    is_sure = bool(holds(dotted, "0$").any()) or len(dotted) >= MIN_WHOLE_DOT
+    return is_sure and bool(holds(others, r"^[+-]?\d{1,3}$").all())
+
+
+def _signed(text: pl.Series) -> pl.Series:
+    """Numbers below 0 as books and spreadsheets write them, `(3)`, `3-` and `−3`, as `-3`; whole
+    amounts, `249,-`, with their cents.
+    """
+    text = in_our_digits(text).str.replace(r"(\d),[-–—]$", "$1,00")
+    return text.str.replace(r"^\(([\d.,]+)\)$", "-$1").str.replace(r"^([\d.,]*\d[\d.,]*)-$", "-$1")
+
+
+def in_our_digits(text: pl.Series) -> pl.Series:
+    """Text with digits of other scripts as `0` to `9`."""
+    return text.str.replace_many(list(WIDE), list(WIDE.values()))
+
+
+def holds(text: pl.Series, pattern: str) -> pl.Series:
+    """Which cells a pattern is found in; never null."""
+    return text.str.contains(pattern).fill_null(False)
+
+
+def _without_thousands(text: pl.Series) -> pl.Series:
+    """Cells in the form that a program writes; a comma parts thousands where it does so in every
+    cell that has one.
+    """
+    spaced = holds(text, THOUSANDS_SPACE)
+    text = text.zip_with(~spaced, text.str.replace_all(r"[ \u00a0\u202f'’]", ""))
+    with_comma = holds(text, ",")
+    if holds(text, EUROPEAN).any() and not holds(text, r",\d{3}(,|\.|$)").any():
+        dotted = holds(text, THOUSANDS_DOT)
+        text = text.zip_with(~dotted, text.str.replace_all(".", "", literal=True))
+    elif with_comma.any() and bool(holds(text, THOUSANDS_COMMA).filter(with_comma).all()):
+        if not holds(text.filter(with_comma), r"^[+-]?0,").any():
+            return text.str.replace_all(",", "", literal=True)
+    decimal = holds(text, DECIMAL_COMMA)
+    return text.zip_with(~decimal, text.str.replace_all(",", ".", literal=True))
+
+
+def odd_number(column: pl.Series) -> str | None:
+    """A cell, if there is one, that is read as a number only because of what its commas, dots or
+    spaces are taken for.
+    """
+    if column.dtype != pl.Utf8:
+        return None
+    text = nothing(column)
+    if are_whole_with_dots(text):
+        return str(text.filter(holds(text, r"\."))[0])
+    odd = text.filter(text.is_not_null() & text.cast(pl.Float64, strict=False).is_null())
+    return str(odd[0]) if len(odd) else None
+
+
+def as_truth(column: pl.Series) -> pl.Series | None:
+    """A text column of words for true and false as booleans; None where some are neither. Digits
+    alone are numbers.
+    """
+    text = nothing(column).str.to_lowercase()
+    words = set(text.drop_nulls().unique().to_list())
+    pairs = [{yes, no} for yes, no in YES_NO.items()]
+    is_said = bool(words & {"true", "false"}) or any(pair <= words for pair in pairs)
+    if not is_said or not words <= {*YES_NO, *YES_NO.values(), "1", "0"}:
+        return None
+    return (
+        text.is_in([*YES_NO, "1"])
+        .alias(column.name)
+        .zip_with(text.is_not_null(), pl.Series([None], dtype=pl.Boolean))
+    )
+
+
+def id_text(column: pl.Series) -> pl.Series:
+    """Ids as text: whole floats lose their `.0`, in numbers (pandas makes floats of whole numbers
+    with gaps) and in text where no id has another dot; what stands for no id is null.
+    """
+    if column.dtype.is_float():
+        whole = (column.is_finite() & (column == column.round())).fill_null(False)
+        text = column.cast(pl.Utf8).zip_with(
+            ~whole, column.cast(pl.Int64, strict=False).cast(pl.Utf8)
+        )
+        return text.zip_with(column.is_finite().fill_null(False), pl.Series([None], dtype=pl.Utf8))
+    if column.dtype.is_integer():
+        return column.cast(pl.Utf8)
+    text = nothing(column.cast(pl.Utf8, strict=False), NO_ID)
+    return text.str.replace(r"\.0+$", "") if has_float_ids(text) else text
+
+
+def has_float_ids(text: pl.Series) -> bool:
+    """Whether ids of a text column are whole numbers that a program wrote as `17850.0`."""
+    dotted = text.filter(text.str.contains(".", literal=True).fill_null(False))
+    return len(dotted) > 0 and bool(dotted.str.contains(r"^-?(0|[1-9]\d*)\.0+$").all())

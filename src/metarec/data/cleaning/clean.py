@@ -1,0 +1,260 @@
+"""Cleaning: every rule named, counted, switchable and reported; the data given are left as they
+are.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+import polars as pl
+
+from metarec.data.cleaning import rules
+from metarec.data.cleaning.bots import bots
+from metarec.data.cleaning.report import DataReport, report_on
+from metarec.data.cleaning.rules import Coded, RuleResult, coded
+from metarec.data.cleaning_config import OFF, CleaningConfig
+from metarec.data.dataset import Dataset
+from metarec.data.errors import DataWarning
+from metarec.data.events.rows import Place
+from metarec.data.events.validity import valid_events
+from metarec.data.findings import Finding
+from metarec.data.frames import id_order, in_order
+from metarec.data.opening import open_tables
+from metarec.data.schema import BadInput, Catalog
+
+MAX_ZEROS, MIN_ZEROS = 0.02, 0.01
+"""From this share of ratings on, zeros are worth a word; the second where they are more than the
+ratings next to them.
+"""
+HEAVY_SHARE, HEAVY_TIMES, MIN_HEAVY = 0.1, 5, 30
+"""A user has much of a table from this share of all events on, where it is so many times the mean
+user's, and so many events.
+"""
+MAX_UNKNOWN = 0.1
+"""Above this share of events on unlisted items the item table is taken to be incomplete."""
+
+
+def check(source: str | PathLike[str] | Any, config: CleaningConfig | None = None) -> DataReport:
+    """Read and clean a source and say what was found; nothing is written.
+
+    Raises:
+        BadInput: as `metarec.read`.
+    """
+    return read_clean(source, config)[1]
+
+
+def read_clean(
+    source: str | PathLike[str] | Any,
+    config: CleaningConfig | None = None,
+    *,
+    domain: str | None = None,
+) -> tuple[Dataset, DataReport]:
+    """Read and clean a source; the report also counts what reading left out. For `domain` see
+    `metarec.read`.
+    """
+    tables = open_tables(source, rules=config, domain=domain)
+    return clean(Dataset.of(tables), config or tables.rules, findings=tables.findings)
+
+
+def clean(
+    data: Dataset, config: CleaningConfig | None = None, findings: Sequence[Finding] = ()
+) -> tuple[Dataset, DataReport]:
+    """Take out what no human can have meant.
+
+    Args:
+        config: the data's own (`Dataset.cleaning`) where None, or the default of data that say
+            that they are cleaned.
+        findings: what reading left out already, for the report.
+
+    Raises:
+        BadInput: if nothing is left.
+    """
+    own = CleaningConfig() if data.cleaning == OFF else data.cleaning
+    config, found = config or own, list(findings)
+    data = replace(apply_rules(data, config, found), cleaning=OFF)
+    return data, report_on(data, found, config)
+
+
+def cleaned(data: Dataset) -> Dataset:
+    """Data as `metarec fit` and `metarec evaluate` clean them, unless they are cleaned; what was
+    found is warned of.
+
+    Raises:
+        BadInput: if nothing is left.
+    """
+    if data.cleaning == OFF:
+        return data
+    found: list[Finding] = []
+    data = replace(apply_rules(data, data.cleaning, found), cleaning=OFF)
+    for finding in found:
+        warnings.warn(f"{data.name}: {finding.line()}", DataWarning, stacklevel=4)
+    return data
+
+
+def apply_rules(
+    data: Dataset, config: CleaningConfig, found: list[Finding], *, is_part: bool = False
+) -> Dataset:
+    """Clean without a report; what was found is added to `found`.
+
+    Args:
+        is_part: the data are a part of more, of which nothing need be left.
+
+    Raises:
+        BadInput: if nothing is left of all there is.
+    """
+    data = _known_items(_valid(data, config, found), config, found)
+    events = coded(data)
+    found += _zeros(events) if config.value_scale is None else []
+    for name, rule in _rules(data, config):
+        for result in rule(events):
+            fewer = events.without(result.rows) if result.rows.len() else events
+            count = events.frame.height - fewer.frame.height
+            if not fewer.frame.height and not is_part:
+                raise BadInput(
+                    f"{data.name}: no events are left after the rule {name} ({result.why}); "
+                    f"relax it"
+                )
+            if count:
+                found.append(
+                    Finding(
+                        rule=name,
+                        rows=count,
+                        action="removed",
+                        why=result.why,
+                        examples=_examples(data, result.rows),
+                    )
+                )
+            events = fewer
+            if not events.frame.height:
+                return data.with_interactions(data.interactions.frame.clear())
+    found += [] if is_part else _heavy_users(data, events)
+    if events.frame.height < len(data.interactions):
+        data = data.with_interactions(data.interactions.frame[events.frame["row"]])
+    return data
+
+
+Rule = Callable[[Coded], Iterator[RuleResult]]
+
+
+def _rules(data: Dataset, config: CleaningConfig) -> list[tuple[str, Rule]]:
+    """Rules on single rows first, then on users, so that a bot's or a double row never evaluates a
+    user.
+    """
+    return [
+        ("without_users", lambda e: rules.without_users(e, data, config)),
+        ("stray_values", lambda e: rules.stray_values(e, config)),
+        ("duplicates", lambda e: rules.duplicates(e, data, config)),
+        ("cancelled", lambda e: rules.cancelled(e, config)),
+        ("double_clicks", lambda e: rules.double_clicks(e, config)),
+        ("bots", lambda e: bots(e, config)),
+        ("bursts", lambda e: rules.bursts(e, config)),
+        ("repeats", lambda e: rules.repeats(e, config)),
+        ("k_core", lambda e: rules.k_core(e, config)),
+    ]
+
+
+def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
+    """Rules on cells, for data that were not read from a file but built by hand; a synthetic clock
+    is not evaluated.
+    """
+    events = data.interactions
+    if not events.has_time:
+        config = replace(config, time_units=False, impossible_times=False)
+    frame, findings = valid_events(events.frame, Place(data.name), config)
+    said = {f.rule for f in found if f.action == "noted"}  # when the file was read
+    findings = [f for f in findings if f.action != "noted" or f.rule not in said]
+    if not findings:
+        return data
+    found += findings
+    return data.with_interactions(in_order(frame))
+
+
+def _zeros(events: Coded) -> list[Finding]:
+    """Ratings of 0 beside a scale that begins at 1, which often stand for events without a
+    rating.
+    """
+    ratings = events.frame["value"].drop_nulls()
+    zeros, rest = int((ratings == 0).sum()), ratings.filter(ratings != 0)
+    # Polars types min() as any literal
+    if not events.has_values or not len(rest) or float(rest.min()) < 1:  # type: ignore[arg-type]
+        return []
+    lowest = int((rest == rest.min()).sum())
+    is_odd = zeros > max(lowest, MIN_ZEROS * len(ratings))  # the lowest rating is a rare one
+    if not (is_odd or zeros >= MAX_ZEROS * len(ratings)) or rest.n_unique() < 2:
+        return []
+    why = (
+        "ratings of 0 beside others of 1 or more count as the lowest; if they stand for events "
+        "without a rating, say so in [cleaning]: implicit_values = [0]"
+    )
+    return [Finding(rule="zero_ratings", rows=zeros, action="noted", why=why)]
+
+
+def _heavy_users(data: Dataset, events: Coded) -> list[Finding]:
+    """Users with so much of all events that what is learned of everyone leans on them."""
+    counts = events.frame.group_by("user").agg(pl.len(), pl.col("row").first())
+    least = events.frame.height * max(HEAVY_SHARE, HEAVY_TIMES / max(counts.height, 1))
+    heavy = counts.filter(pl.col("len") >= max(least, MIN_HEAVY)).sort("len", descending=True)
+    found = []
+    for _, rows, row in heavy.iter_rows():
+        user = data.interactions.frame["user_id"][row]
+        share = f"{rows / events.frame.height:.0%}"
+        why = (
+            f"user {user!r} has {share} of all events; popularity and what goes with what lean on "
+            "one user; if it is a bot, a test or a shared account, leave it out in [cleaning] with "
+            f"without_users = [{json.dumps(user, ensure_ascii=False)}]"
+        )
+        found.append(Finding(rule="heavy_users", rows=rows, action="noted", why=why))
+    return found
+
+
+def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
+    """Events on items the catalog does not list: drop the events, or add the items."""
+    if config.unknown_items == "keep":
+        return data
+    unknown = (
+        data.interactions.frame.join(data.items.frame.select("item_id"), on="item_id", how="anti")
+        .group_by("item_id")
+        .len()
+        .sort("len", "item_id", descending=[True, False])
+    )
+    rows = int(unknown["len"].sum())
+    if not rows:
+        return data
+    drop = config.unknown_items == "drop" or (
+        config.unknown_items == "auto" and rows <= MAX_UNKNOWN * len(data.interactions)
+    )
+    if drop and rows == len(data.interactions):
+        raise BadInput(
+            f"{data.name}: none of the events is on an item of the item table (events say "
+            f"{unknown['item_id'][0]!r}, "
+            f"items say {data.items.frame['item_id'].head(1).to_list()}); do both use the same ids?"
+        )
+    examples = [f"item {i!r}, {n:,} events" for i, n in unknown.head(3).iter_rows()]
+    why = "the item table does not list the event's item"
+    finding = Finding(rule="unknown_items", rows=rows, action="removed", why=why, examples=examples)
+    if drop:
+        found.append(finding)
+        listed = data.items.frame.select("item_id")
+        events = data.interactions.frame.join(
+            listed, on="item_id", how="semi", maintain_order="left"
+        )
+        return data.with_interactions(events)
+    found.append(replace(finding, action="changed", why=f"{why}; it was added without content"))
+    added = unknown.select("item_id").sort(id_order("item_id"))
+    catalog = pl.concat([data.items.frame, added], how="diagonal")
+    return replace(data, items=Catalog(frame=catalog))
+
+
+def _examples(data: Dataset, rows: pl.Series, most: int = 3) -> list[str]:
+    shown = data.interactions.frame[rows.head(most)].select(
+        "user_id", "item_id", "timestamp", "value", "kind"
+    )
+    return [
+        f"user {u}, item {i}, {kind}{'' if value is None else f' {value:g}'} at {time:.0f}"
+        for u, i, time, value, kind in shown.iter_rows()
+    ]

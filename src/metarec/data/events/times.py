@@ -1,0 +1,228 @@
+"""Times of events: read, brought to seconds, and those taken out that cannot be meant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from metarec.data.cells.clocks import clock_of
+from metarec.data.cells.dates import (
+    as_seconds,
+    fitting_formats,
+    with_midnights,
+    without_zero_dates,
+    written_as_days,
+)
+from metarec.data.cells.parsing import (
+    as_numbers,
+    holds,
+    nothing,
+)
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.events.rows import Rows
+
+MIN_EPOCH = 1e7
+"""Seconds; a clock whose median is smaller (spring of 1970) counts something else than seconds
+since 1970.
+"""
+FIRST_LIKELY = 4.7e8
+"""Late 1984 in seconds: a clock that is earlier as a whole hardly counts seconds since 1970."""
+ROUNDED = r"^\d([.,]\d+)?[eE]\+\d+$"
+"""A long number as a spreadsheet shows it: `1.71E+09`."""
+MAX_UNTIMED = 0.05
+"""Up to this share of events without a time, at or before 1970 or from the future are removed."""
+MAX_NEVER = 0.5
+"""Up to this share of events whose time stands for none are removed; above it they have no time."""
+UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
+MIN_DAYS = 5
+"""Different months and days without a year, at least, by which they are known."""
+
+
+def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.DataFrame:
+    """Times as numbers: seconds, or as finely as they stand."""
+    given = nothing(events["timestamp"])
+    if given.dtype.is_float():
+        given = given.fill_nan(None)
+    given, are_zero = without_zero_dates(given)
+    given = given if time_format else with_midnights(given)
+    fitting = [] if time_format else fitting_formats(given)
+    if len(fitting) == 1:
+        (time_format,) = fitting
+        why = (
+            f"times such as {given.drop_nulls()[0]!r} were read as {time_format}, which alone fits"
+        )
+        rows.note("dates", why)
+    times = as_seconds(given, time_format)
+    times = times if time_format else _with_the_rest(rows, given, times)
+    _note_rounded(rows, given)
+    forms = " or ".join(fitting) or "%d/%m/%Y"
+    form = "an ISO date" if time_format is None else f"a date as {time_format!r} says"
+    rows.drop(
+        "unreadable_rows",
+        times.is_null() & given.is_not_null(),
+        "timestamp",
+        f"the time is neither seconds since 1970 nor {form} (a TOML file can say how dates are "
+        f'written: time_format = "{forms}")',
+    )
+    if time_format is None and written_as_days(given):
+        rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
+    if time_format is None and _without_years(times):
+        why = (
+            f"times such as {given.drop_nulls()[0]} look like a month and a day without a year: "
+            f"only their order is right, and only within one year"
+        )
+        rows.note("odd_times", why)
+    times = times.zip_with(~are_zero, pl.Series([float("inf")]))
+    return events.with_columns(times.alias("timestamp"))
+
+
+def _without_years(times: pl.Series) -> bool:
+    """Whether all times are months and days, `1111` the 11th of November."""
+    stated = times.drop_nulls().unique()
+    if len(stated) < MIN_DAYS or not stated.is_between(101, 1231).all():
+        return False
+    is_day = (stated % 100).is_between(1, 31) & (stated == stated.round())
+    return bool(is_day.all())
+
+
+def _note_rounded(rows: Rows, given: pl.Series) -> None:
+    """Say that a spreadsheet has rounded times."""
+    rounded = given.filter(holds(given, ROUNDED)) if given.dtype == pl.Utf8 else given.head(0)
+    if len(rounded):
+        why = (
+            f"times such as {rounded[0]!r} were rounded by a spreadsheet: many events have one "
+            f"time that were at others; export them as text"
+        )
+        rows.note("dates", why)
+
+
+def _with_the_rest(rows: Rows, given: pl.Series, times: pl.Series) -> pl.Series:
+    """Times of a column of two forms: of cells that are not read yet, by the one that fits all."""
+    unread = (times.is_null() & given.is_not_null()) if given.dtype == pl.Utf8 else None
+    if unread is None or not unread.any() or unread.all():
+        return times
+    rest = given.set(~unread, None)
+    fitting = fitting_formats(rest)
+    if len(fitting) != 1:
+        return times
+    why = f"times such as {rest.drop_nulls()[0]!r} were read as {fitting[0]}, which alone fits"
+    rows.note("dates", why)
+    return times.fill_null(as_seconds(rest, fitting[0]))
+
+
+def to_seconds(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    """Seconds reach 1e11 in the year 5138, so a larger number is in a finer unit; decided row by
+    row, as sources may be mixed.
+    """
+    events = _by_its_clock(rows, events, config)
+    stamps = events["timestamp"]
+    fine = ((stamps >= 1e11) & stamps.is_finite()).fill_null(False)
+    if not config.time_units or not fine.any():
+        return events
+    finer = pl.col("timestamp")
+    seconds = (
+        pl.when((finer < 1e11) | finer.is_infinite())
+        .then(finer)
+        .when(finer < 1e14)
+        .then(finer / 1e3)
+        .when(finer < 1e17)
+        .then(finer / 1e6)
+        .otherwise(finer / 1e9)
+    )
+    median = _median(stamps.filter(fine)) or 0.0
+    unit = "milliseconds" if median < 1e14 else "microseconds" if median < 1e17 else "nanoseconds"
+    rows.change("time_units", fine, "timestamp", f"times in {unit} were converted to seconds")
+    return events.with_columns(seconds.alias("timestamp"))
+
+
+def _by_its_clock(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    """Times that a clock of another kind counts, in seconds."""
+    stamps = events["timestamp"]
+    is_number = as_numbers(nothing(rows.given["timestamp"])).is_not_null().any()
+    clock = clock_of(stamps.filter(~rows.bad)) if config.time_units and is_number else None
+    if clock is None:
+        return events
+    why = f"times are {clock.words} and were converted to seconds"
+    rows.change("time_units", stamps.is_not_null(), "timestamp", why)
+    return events.with_columns(clock.seconds(stamps).alias("timestamp"))
+
+
+def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
+    """Take out events whose time stands for "never"; and of those without a time, before 1970 or
+    from the future, what is rare enough to be a slip rather than how this clock counts.
+    """
+    stamps = events["timestamp"]
+    never = stamps.is_infinite().fill_null(False) & ~rows.bad
+    if config.impossible_times and int(never.sum()) <= MAX_NEVER * len(stamps):
+        why = "the time is out of range: it stands for none, as 9999-12-31 and 1900-01-01 do"
+        rows.drop("impossible_times", never, "timestamp", why)
+    else:
+        why = "the time stands for none, as 9999-12-31 does; such events are left without one"
+        rows.change("impossible_times", never, "timestamp", why)
+    is_finite = stamps.is_finite().fill_null(False)
+    stamps = stamps.zip_with(is_finite, pl.Series([None], dtype=pl.Float64))
+    if config.impossible_times:
+        for mask, why in _impossible_times(stamps.filter(~rows.bad), stamps, config):
+            rows.drop("impossible_times", mask, "timestamp", why)
+        _note_odd_clock(rows, stamps.filter(~rows.bad), config)
+    if config.impossible_times and _counts_seconds(stamps):  # many 0 or -1 are no 1970
+        stamps = stamps.zip_with(
+            (~stamps.is_in([0.0, -1.0])).fill_null(True), pl.Series([None], dtype=pl.Float64)
+        )
+    untimed = stamps.is_null() & ~rows.bad
+    if int((~untimed & ~rows.bad).sum()):
+        rows.change("untimed", untimed, "timestamp", UNTIMED)
+    return events.with_columns(stamps.alias("timestamp"))
+
+
+def _note_odd_clock(rows: Rows, stamps: pl.Series, config: CleaningConfig) -> None:
+    """Say that times are hardly seconds since 1970, or many lie in the future."""
+    median = _median(stamps)
+    if median is None or median < MIN_EPOCH:
+        return
+    day = datetime.fromtimestamp(median, UTC).date()
+    if median < FIRST_LIKELY:
+        why = (
+            f"times lie about {day}, read as seconds since 1970; if they count minutes or days, "
+            f"convert them: only their order is right"
+        )
+        rows.note("odd_times", why)
+    now = time.time() + 86_400 if config.now is None else config.now
+    if late := int((stamps > now).sum()):
+        why = f"{late:,} of {len(stamps):,} times lie in the future; they are kept, being many"
+        rows.note("odd_times", why)
+
+
+def _counts_seconds(stamps: pl.Series) -> bool:
+    median = _median(stamps.filter((stamps != 0).fill_null(False)))
+    return median is not None and median >= MIN_EPOCH
+
+
+def _median(numbers: pl.Series) -> float | None:
+    """Of those that are stated; None without any."""
+    found: Any = numbers.median()
+    return None if found is None else float(found)
+
+
+def _impossible_times(
+    readable: pl.Series, stamps: pl.Series, config: CleaningConfig
+) -> Iterable[tuple[pl.Series, str]]:
+    """Masks of missing, zero and future times, each only where it is rare."""
+    median = _median(readable)
+    if median is None:
+        return
+    if readable.null_count() <= MAX_UNTIMED * len(readable):
+        yield stamps.is_null(), "no time, while most events have one"
+    if median < MIN_EPOCH:
+        return
+    now = time.time() + 86_400 if config.now is None else config.now
+    for mask, why in (
+        (stamps <= 0, "the time is at or before 1970"),
+        (stamps > now, "the time lies in the future"),
+    ):
+        if int(mask.sum()) <= MAX_UNTIMED * len(stamps):
+            yield mask, why

@@ -1,0 +1,393 @@
+"""Which column is which, by what it is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
+from metarec.data.names.column_names import (
+    AT_HOME,
+    AT_LAST,
+    CANONICAL,
+    CHINESE_NAME_ENDINGS,
+    FIRST_FRIEND,
+    LESS_LIKELY,
+    MAPPED,
+    MATRIX,
+    NAME_ENDINGS,
+    NEEDED,
+    RATED_BY_OTHERS,
+    STAND_INS,
+    SYNONYMS,
+    ends_as_a_moment,
+    names_a_duration,
+    names_another_date,
+    plain,
+)
+from metarec.data.names.languages import all_called, language_of, names_in
+
+AS_GIVEN = "_as_given"
+"""Ending of a column of a canonical name that a mapping takes from elsewhere."""
+
+_AMOUNTS = ("quantity", "qty", "lineitemquantity", "数量")
+_SUMS = (
+    *("amount", "total", "totalprice", "revenue", "sales", "lineamount"),
+    *("金额", "总价", "销售额"),
+)
+
+
+def is_amount(column: str) -> bool:
+    """Whether a column says how much was bought; below 0, what came back."""
+    return plain(column) in _AMOUNTS or plain(column) in all_called("quantities")
+
+
+def is_sum(column: str) -> bool:
+    """Whether a column says how much was paid."""
+    return plain(column) in _SUMS or plain(column) in all_called("sums")
+
+
+def spoken(columns: Sequence[str]) -> str | None:
+    """The further language that names of columns are in; None where they are in none."""
+    return language_of([c for c in columns if plain(c) not in AT_HOME])
+
+
+def rename(
+    columns: Sequence[str],
+    table: str,
+    place: str,
+    mapping: Mapping[str, str] | None = None,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, str]:
+    """Decide which columns to rename to their canonical names: `{column in the file: canonical
+    name}`.
+
+    A mapping `{canonical: column}` goes first, then the column of that very name, then synonyms in
+    their order.
+
+    Args:
+        table: `interactions`, `items`, `users`, `friends` or `searches`.
+        place: file or table, for the error.
+        synonyms: further names by canonical name, from a domain pack.
+
+    Raises:
+        BadInput: if a mapped column is not there, or an id column cannot be found.
+    """
+    mapping = dict(mapping or {})
+    for name, column in mapping.items():
+        if column not in columns:
+            raise BadInput(
+                f"{place}: the mapping says {name} = {column!r}, but the columns are "
+                f"{_listed(columns)}"
+            )
+    names = {column: name for name, column in mapping.items()}
+    names |= _by_synonyms(columns, table, mapping, synonyms or {})
+    if "timestamp" in CANONICAL[table] and "timestamp" not in {names.get(c, c) for c in columns}:
+        moments = [c for c in columns if c not in names and ends_as_a_moment(c)]
+        moments = [c for c in moments if not names_another_date(c) and not names_a_duration(c)]
+        names |= {moments[0]: "timestamp"} if len(moments) == 1 else {}
+    _refuse_missing(columns, {names.get(c, c) for c in columns}, table, place)
+    # A canonical name that is mapped from elsewhere must not appear twice.
+    names |= {
+        c: f"{c}{AS_GIVEN}" for c in columns if c in mapping and mapping[c] != c and c not in names
+    }
+    return {c: n for c, n in names.items() if c != n}
+
+
+def _by_synonyms(
+    columns: Sequence[str],
+    table: str,
+    mapping: Mapping[str, str],
+    synonyms: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
+    """Column -> canonical name, by the likeliest of the names that others use for it."""
+    names = dict[str, str]()
+    by_plain, further_names = {plain(c): c for c in reversed(columns)}, names_in(spoken(columns))
+    for name in CANONICAL[table]:
+        if name in mapping or name in columns:
+            continue
+        is_own = {"items": "item_id", "users": "user_id"}.get(table) == name
+        known = (
+            *synonyms.get(name, ()),
+            *SYNONYMS.get(name, ()),
+            *(("id", "编号", "code") if is_own else ()),
+            *(FIRST_FRIEND if (table, name) == ("friends", "user_id") else ()),
+            *LESS_LIKELY.get(name, ()),
+            *further_names.get(name, ()),
+            *AT_LAST.get(name, ()),
+            name,
+        )
+        taken = {*mapping.values(), *names, *CANONICAL[table]}
+        taken |= {*synonyms.get("title", ())} if name == "kind" else set()  # `event_name`
+        found = (by_plain.get(plain(synonym)) for synonym in known)
+        column = next((c for c in found if c is not None and c not in taken), None)
+        if column is None:
+            continue
+        if name in ("user_id", "item_id"):  # `Product code` beside `Product`, which is the title
+            keys = (by_plain.get(plain(column) + end) for end in _ENDS_OF_IDS)
+            column = next((c for c in keys if c is not None and c not in taken), column)
+        names[column] = name
+    item = next((c for c, name in names.items() if name == "item_id"), "")
+    noun = noun_beside(item, [c for c in columns if c not in names])
+    if noun is not None and "title" in {*CANONICAL[table]} - {*names.values(), *columns}:
+        names[noun] = "title"
+    return names
+
+
+def noun_beside(item: str, columns: Sequence[str]) -> str | None:
+    """`Product` of columns, or `Product name`, where `Product code` is read as the id of items: it
+    is their title.
+    """
+    ends = [end for end in _ENDS_OF_IDS if plain(item).endswith(end)]
+    nouns = {plain(item).removesuffix(end) for end in ends} - {""}
+    named = {noun + end for noun in nouns for end in ("", "name", "title", "名称", "标题")}
+    return next((c for c in columns if plain(c) in named), None)
+
+
+_ENDS_OF_IDS = tuple("guid uuid sku uri id code number no nr key 编号 编码".split())
+
+
+def _refuse_missing(columns: Sequence[str], present: set[str], table: str, place: str) -> None:
+    """Say what to do where an id column is not found."""
+    missing = next((name for name in NEEDED[table] if name not in present), None)
+    if missing is None:
+        return
+    listed = _listed(columns)
+    if table not in MAPPED:
+        raise BadInput(f"{place}: no column {missing!r} among {listed}; rename the one that is")
+    raise BadInput(
+        f"{place}: no column {missing!r} among {listed}; rename one, or map it in "
+        f'a TOML file, under [[sources]]: {MAPPED[table]} = {{ {missing} = "..." }}'
+        + _no_names(columns, table)
+        + (_shape(columns, table) or _of_one_user(columns, present, missing, table))
+    )
+
+
+def key_of(
+    columns: Sequence[str], key: str, synonyms: Mapping[str, Sequence[str]] | None = None
+) -> str | None:
+    """The column of ids of users (`user_id`) or items (`item_id`) by its name; None where none is
+    called so. A table's own `id` is none.
+    """
+    named = [c for c in columns if plain(c) != "id"]
+    table = "users" if key == "user_id" else "items"
+    if key in named:
+        return key
+    try:
+        names = rename(named, table, "", None, synonyms)
+    except BadInput:
+        return None
+    return next((column for column, name in names.items() if name == key), None)
+
+
+SUFFIXES = {
+    "value": ("rating", "ratings", "stars"),
+    "title": ("title", "trackname", "itemname", "productname"),
+    "author": ("author",),
+    "user_id": ("userid", "username", "profilename", "visitorid", "customerid"),
+    "item_id": (
+        "itemid",
+        "trackuri",
+        "beerid",
+        "animeid",
+        "productid",
+        "movieid",
+        "courseid",
+        "articleid",
+        "contentid",
+        "videoid",
+        "trackid",
+    ),
+}
+"""Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
+NO_RATING = (
+    *("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age"),
+    *RATED_BY_OTHERS,
+)
+"""Beginnings of names of ratings that no user gave."""
+
+
+def renamed(
+    columns: Sequence[str],
+    table: str,
+    place: str,
+    mapping: Mapping[str, str] | None = None,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[dict[str, str], list[Finding]]:
+    """As `rename`, and also by how a name ends, which is said."""
+    guesses = _guesses(columns, table, {**(mapping or {})}, synonyms or {})
+    names = rename(
+        columns,
+        table,
+        place,
+        mapping,
+        {**(synonyms or {}), **{n: (c,) for n, c in guesses.items()}},
+    )
+    findings = [
+        Finding(
+            rule="columns",
+            rows=0,
+            action="noted",
+            why=f"column {column!r} of {place} was read as {name}",
+            table=table,
+        )
+        for name, column in guesses.items()
+        if names.get(column) == name
+    ]
+    return names, findings + _stand_ins(names, table, place, mapping or {})
+
+
+def _stand_ins(
+    names: Mapping[str, str], table: str, place: str, mapping: Mapping[str, str]
+) -> list[Finding]:
+    """What to say where something that stands for a user is read as one."""
+    column = next((c for c, name in names.items() if name == "user_id"), None)
+    if table != "interactions" or column is None or "user_id" in mapping:
+        return []
+    if _NAMES_OF_USERS.search(plain(column)) and plain(column) != "username":
+        why = f"column {column!r} of {place} was read as user_id: users of the same name are one"
+        return [Finding(rule="columns", rows=0, action="noted", why=why)]
+    names_of = {n: {plain(name) for name in known} for n, known in STAND_INS.items()}
+    noun = next((n for n, known in names_of.items() if plain(column) in known), None)
+    if noun is None:
+        return []
+    why = (
+        f"each {noun} is read as a user: no other column of {place} than {column!r} says who "
+        f"acted, so a user of several is several users with few events each; if another does, "
+        f'say so in a TOML file (columns = {{ user_id = "..." }})'
+    )
+    return [Finding(rule="columns", rows=0, action="noted", why=why)]
+
+
+_NAMES_OF_USERS = re.compile(
+    f"({'|'.join(map(plain, (*NAME_ENDINGS, *CHINESE_NAME_ENDINGS.split())))}|会员名)$"
+)
+
+
+_DEGREES = {
+    "latitude": re.compile(r"[_\W]lat(itude)?$|[a-z]Lat(itude)?$"),
+    "longitude": re.compile(r"[_\W](lon|lng|long|longitude)$|[a-z](Lon|Lng|Long|Longitude)$"),
+}
+"""Endings of names of degrees: `home_lat`, `pickupLng`."""
+
+
+def _degrees(columns: Sequence[str], table: str, mapping: Mapping[str, str]) -> dict[str, str]:
+    """The one pair of columns that are called like degrees of a place, where none is called so
+    alone.
+    """
+    taken = {plain(n) for name in _DEGREES for n in (name, *SYNONYMS[name])}
+    if "latitude" not in CANONICAL[table] or taken & {plain(c) for c in columns}:
+        return {}
+    found = {name: [c for c in columns if form.search(c)] for name, form in _DEGREES.items()}
+    if set(mapping) & set(found) or any(len(one) != 1 for one in found.values()):
+        return {}
+    return {name: one[0] for name, one in found.items()}
+
+
+def _guesses(
+    columns: Sequence[str],
+    table: str,
+    mapping: Mapping[str, str],
+    synonyms: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
+    found = _degrees(columns, table, mapping)
+    for name, endings in SUFFIXES.items():
+        known = {plain(s) for s in (name, *SYNONYMS.get(name, ()), *synonyms.get(name, ()))}
+        if name not in CANONICAL[table] or name in mapping or known & {plain(c) for c in columns}:
+            continue
+        ending = [c for c in columns if plain(c).endswith(endings)]
+        ending = [c for c in ending if name != "value" or not plain(c).startswith(NO_RATING)]
+        if len(ending) == 1 and ending[0] not in mapping.values():
+            found[name] = ending[0]
+    return _known_by_title(columns, table, mapping, synonyms) | found
+
+
+_ITEMS_AT_LAST = frozenset(
+    "url pageurl page clickurl classname uristem projectid channelid eventcontext".split()
+)
+"""What items are called where no column is called like one, as `plain` has it."""
+
+
+def _known_by_title(
+    columns: Sequence[str],
+    table: str,
+    mapping: Mapping[str, str],
+    synonyms: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
+    """The one column of titles, or of what stands for items, of events whose items have no ids."""
+    further = names_in(spoken(columns))
+    ids = ("item_id", *SYNONYMS["item_id"], *LESS_LIKELY["item_id"], *further.get("item_id", ()))
+    ids = (*ids, *synonyms.get("item_id", ()))
+    present = {plain(c) for c in columns}
+    if table != "interactions" or "item_id" in mapping or present & {plain(n) for n in ids}:
+        return {}
+    titles = {plain(n) for n in ("title", *LESS_LIKELY["title"], *further.get("title", ()))}
+    for names in (titles, _ITEMS_AT_LAST):
+        found = [c for c in columns if plain(c) in names and c not in mapping.values()]
+        if found:
+            return {"item_id": found[0]} if len(found) == 1 else {}
+    codes = [c for c in columns if plain(c) == "code"]
+    is_told = present & {"description", "display", "name", "描述", "名称"}
+    return {"item_id": codes[0]} if len(codes) == 1 and is_told else {}
+
+
+_OF_ANOTHER = re.compile(
+    r"(order|invoice|basket|cart|ticket|receipt|booking|transaction|session|visit|cheque|bill)"
+    r"(id|no|nr|number|code|key|ref|uuid)?$"
+    r"|(订单|单据|发票|小票|票据|会话|交易)(id|编号|编码|号|号码)$"
+)
+"""Keys of another table, such as of orders, as `plain` has them."""
+
+
+def _no_names(columns: Sequence[str], table: str) -> str:
+    """What to do where the first line looks like a row rather than names."""
+    number = r"[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*(_\d+)?"  # or a moment
+    if not any(re.fullmatch(number, c.strip()) for c in columns):
+        return ""
+    setting = {"items": "item_names", "users": "user_names"}.get(table, "names")
+    return (
+        "; the first line looks like a row, not like names: add a line of names, or say them in a "
+        f'TOML file ({setting} = ["user_id", "item_id", ...])'
+    )
+
+
+def _shape(columns: Sequence[str], table: str) -> str:
+    """What to do where a table has another shape than a row each."""
+    if table == "interactions" and any(_OF_ANOTHER.match(plain(c)) for c in columns):
+        return (
+            "; if another table says who acted, or on what (orders and their lines), put both into "
+            "one folder: they are joined by the key that both have"
+        )
+    if len(columns) == 1:
+        return "; cells are parted by commas, tabs, semicolons, bars, `::` or, evenly, by spaces"
+    keys = ("user_id", "item_id")
+    known = {plain(s) for key in keys for s in (key, *SYNONYMS[key], *LESS_LIKELY.get(key, ()))}
+    counted = [re.sub(r"\d+$", "#", c) for c in columns[1:]]
+    is_counted = len(counted) > 2 and len(set(counted)) == 1 and counted[0].endswith("#")
+    if table == "interactions" and (len(columns) > MATRIX or is_counted):
+        if not columns[0] or plain(columns[0]) in known:
+            return (
+                "; if each column is an item and each cell what a user said of it, make a row of "
+                "each cell first (melt in pandas, unpivot in polars)"
+            )
+    return ""
+
+
+def _of_one_user(columns: Sequence[str], present: set[str], missing: str, table: str) -> str:
+    """What to do with what one user has exported (a history of views), which names none."""
+    if missing != "user_id" or table != "interactions":
+        return ""
+    titles = {plain(n) for n in ("title", *SYNONYMS["title"], *LESS_LIKELY["title"])}
+    if "item_id" not in present and not titles & {plain(c) for c in columns}:
+        return ""
+    return (
+        "; if all rows are of one user, add a column that says which, and put the exports of "
+        "several users into one table"
+    )
+
+
+def _listed(columns: Sequence[Any], most: int = 12) -> str:
+    shown = ", ".join(repr(str(c)) for c in columns[:most])
+    return f"{shown}, ... ({len(columns)} columns)" if len(columns) > most else shown or "(none)"

@@ -1,0 +1,152 @@
+"""Names of kinds in any form: `disliked`, `returns` and `item_returned` are what they
+are formed from, `已购买` is `购买`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+
+from metarec.data.names.languages import all_called
+
+_IRREGULAR = {
+    "bought": "buy",
+    "hid": "hide",
+    "ate": "eat",
+    "withdrew": "withdraw",
+    "withdrawn": "withdraw",
+    "withdrawal": "withdraw",
+    "refusal": "refuse",
+    "rejection": "reject",
+    "redemption": "redeem",
+    "subscription": "subscribe",
+    "registration": "register",
+    "acceptance": "accept",
+    "dismissal": "dismiss",
+    "removal": "remove",
+    "deletion": "delete",
+    "renewal": "renew",
+}
+_ENDINGS = (
+    ("ies", "y"),
+    ("ied", "y"),
+    ("es", ""),
+    ("s", ""),
+    ("d", ""),
+    ("ed", ""),
+    ("ing", ""),
+    ("ing", "e"),
+)
+_LOOKS = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")
+"""How an emoji looks, as text or picture and in which tone of skin: says nothing of an act."""
+_DOUBLED = re.compile(r"([bdgklmnprt])\1(?:ed|ing)$")
+MIN_STEM = 3
+"""Letters that a name must keep when an ending is taken away."""
+_OBJECTS = frozenset(
+    "item product order purchase cart basket wishlist course class lesson song track video movie "
+    "film post article page content ad listing job load fund offer recommendation suggestion "
+    "candidate game app recipe deal story photo image place restaurant hotel shop store user "
+    "customer client member anonymous user event action act type the a an this my by from in on of "
+    "you i we your cash shares received hold booking reservation appointment "
+    "subscription enrolment enrollment registration "
+    "feed channel source tag topic thread partial full new first web mobile goods abuse patient "
+    "author creator seller publisher application bid placed "
+    "sent to af fb ecommerce ao do da dos das "
+    "gesendet verschickt envoyé enviado enviada inviato kauf bestellung buchung warenkorb "
+    "achat commande panier réservation compra pedido carrito carrinho acquisto ordine carrello "
+    "der die das den dem zum zur in im auf aus le la les un une du de des au aux el los las una al "
+    "del il lo o os em".split()
+)
+"""Words that say what an act is on or who acts, not what it is."""
+_UNDONE = re.compile(r"un(?!rat|scor|review|collect|recommend)\w{4}")
+"""Words for what was undone, rather than for what was never done: `unmuted`, not `unrated`."""
+_BEGINNING = frozenset("add added create created set submit submitted".split())
+"""Words beside an act that say that it was done: `watchlist_add`, `comment_created`."""
+_TAKING_BACK = frozenset(
+    "undo unset undone remove removed delete deleted clear cleared revoke revoked retract "
+    "retracted cancel canceled cancelled".split()
+)
+"""Words beside an act that say that it was taken back."""
+_BEFORE = "已 用户 商品 主动 申请 发起 立即 确认 马上 一键".split()
+_AFTER = "了 过 商品 行为 操作 成功 済み 済 した する 投稿 ボタン 함 하기 됨".split()
+"""What may stand before and after a Chinese verb."""
+
+
+@lru_cache(maxsize=4096)
+def plain_kind(name: str) -> str:
+    """A kind's name without case and separators between words: `Add To Cart`, `add_to_cart` and
+    `addToCart` are one; `-1` and `1` are not.
+    """
+    text = _LOOKS.sub("", unicodedata.normalize("NFKC", str(name))).casefold().strip()
+    return re.sub(r"(?<=\w)[\s_\-./]+(?=\w)", "", text.strip("_ ")) or text
+
+
+def forms(name: str) -> Iterator[str]:
+    """`plain_kind` names that a name may be formed from, the likeliest first, itself left out."""
+    yield from _stems(plain_kind(name))
+    words = words_of(name)
+    if len(words) > 1:
+        yield "".join(next(_stems(word), word) for word in words)
+        for word in words:
+            yield from ("".join(stem if w == word else w for w in words) for stem in _stems(word))
+        said = [word for word in words if not _is_object(word)]
+        about = [word for word in words if _is_object(word)]
+        if len(said) == 1 or not said:
+            for word in said or about:
+                yield word
+                yield from _stems(word)
+        begun = [word for word in said if word not in _BEGINNING]
+        if len(said) == 2 and len(begun) == 1:
+            yield from (begun[0], *_stems(begun[0]))
+    yield from _unwrapped(plain_kind(name))
+    if "." in str(name):  # `edx.course.enrollment.activated`
+        last = str(name).rpartition(".")[2]
+        yield plain_kind(last)
+        yield from _stems(plain_kind(last))
+
+
+def taken_back(name: str) -> Iterator[str]:
+    """Names of what may have been taken back, where a name says so: `upvote` of `undo_upvote` and
+    `upvote_removed`, `mute` of `unmute`.
+    """
+    words = words_of(name)
+    said = [word for word in words if word not in _TAKING_BACK]
+    if 0 < len(said) < len(words):
+        yield "_".join(said)
+    undone = [word for word in said if _UNDONE.match(word)]
+    if len(undone) == 1 and len(said) == len(words):
+        yield "_".join(word.removeprefix("un") if word in undone else word for word in words)
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name, in small letters."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", unicodedata.normalize("NFKC", str(name)))
+    return re.findall(r"[^\W_]+", apart.casefold())
+
+
+def _is_object(word: str) -> bool:
+    bare = word.removesuffix("s")
+    return word in _OBJECTS or bare in _OBJECTS or not {word, bare}.isdisjoint(all_called("items"))
+
+
+def _stems(word: str) -> Iterator[str]:
+    """What an English word may be an inflection of."""
+    if word in _IRREGULAR:
+        yield _IRREGULAR[word]
+    if not word.isascii():
+        return
+    if _DOUBLED.search(word):
+        yield _DOUBLED.sub(r"\1", word)
+    for ending, instead in _ENDINGS:
+        stem = word.removesuffix(ending) + instead
+        if word.endswith(ending) and len(stem) >= MIN_STEM:
+            yield stem
+
+
+def _unwrapped(text: str) -> Iterator[str]:
+    bare = [text.removeprefix(start) for start in _BEFORE if text.startswith(start)] or [text]
+    for one in bare:
+        yield one
+        yield from (one.removesuffix(end) for end in _AFTER if one.endswith(end))

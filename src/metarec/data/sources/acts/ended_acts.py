@@ -1,0 +1,185 @@
+"""Acts that were taken back or came to their end: by a date of it (`removed_at`), by a yes
+(`removed`) or a no (`active`), what was borrowed, by its return, and columns of yes and no that say
+a state which ends: `enrolled` is 1 in May and 0 in June.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import as_numbers, as_truth, nothing
+from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
+from metarec.data.names.column_names import CANONICAL, plain
+from metarec.data.names.kind_names import words_of
+from metarec.data.names.languages import act_of
+from metarec.data.sources.columns.item_and_user_columns import is_of_one
+from metarec.data.sources.values.time_columns import is_dated
+
+_WHEN = frozenset("at on date time datetime timestamp ts".split())
+"""Words by which a column is called that says when something was."""
+_GOES_ON = re.compile(
+    r"^(is|still|currently)?_?(active|enrolled|subscribed|current)$", re.IGNORECASE
+)
+"""Columns of yes and no that say whether what an act began goes on."""
+_ASKING = frozenset("is was has 是否".split())
+"""Words before what a column of yes and no asks."""
+_AWAY = frozenset(
+    "remove delete trash unfollow unenrol unenroll unmatch deactivate quit dropout "
+    "删除 移除 取关 取消关注".split()
+)
+"""Kinds by which a column of yes and no is called where it says that an act was taken back."""
+_LENT = frozenset("borrow loan lend lent rent hire renew 借阅 租".split())
+"""Kinds of what is given back, and of what is done with such alone."""
+_OF_LIBRARIES = frozenset("renew hold borrow loan".split())
+"""Kinds beside which a `checkout` is one of books."""
+_RETURNS = frozenset(("return", "returned"))
+GIVEN_BACK = "give_back"
+"""The kind of a return of what was borrowed, which says nothing."""
+MIN_HELD, MIN_BEGUN = 0.5, 0.9
+"""Share of rows after a yes of the same user and item that say yes too, and of such pairs of
+several rows that begin with a yes: from there on a column says a state, not what was done in a
+moment.
+"""
+
+
+def with_ended(
+    frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Acts that were taken back as such, returns of what was borrowed as neutral, and what to say.
+
+    Args:
+        context: columns that are circumstances, as the user says.
+    """
+    frame, given = _given_back(frame, kinds, place)
+    if "value" in frame.columns:  # a review that was removed was meant as it was
+        return frame, given
+    free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
+    findings = list[Finding]()
+    for column in free:
+        if (found := _end(frame, column, kinds)) is None or is_of_one(frame, column):
+            continue
+        kind, ended = found
+        said = frame["kind"] if "kind" in frame.columns else pl.Series(["event"] * frame.height)
+        ended &= said.is_in([k for k in said.unique() if kinds.of(k).sign == "positive"])
+        if not ended.any() or ended.all():
+            continue
+        kept = pl.Series("kind", [kind]).zip_with(ended, said.cast(pl.Utf8))
+        frame = frame.drop(column).with_columns(kept.alias("kind"))  # not of the moment of the act
+        why = (
+            f"column {column!r} of {place} says that acts came to an end: they are of kind "
+            f"{kind!r}; if it says something else, name it as context (context = [{column!r}])"
+        )
+        findings.append(Finding(rule="kinds", rows=int(ended.sum()), action="noted", why=why))
+    return frame, [*given, *findings]
+
+
+def _end(frame: pl.DataFrame, column: str, kinds: Kinds) -> tuple[str, pl.Series] | None:
+    """The kind of acts that a column says were taken back, and which these are."""
+    if _GOES_ON.match(column.strip()):
+        truth = _truth(frame[column])
+        return None if truth is None else ("withdraw", ~truth.fill_null(True))
+    words = words_of(column)
+    kind = _taken_back(words, kinds)
+    if kind is not None and (truth := _truth(frame[column])) is not None:
+        return kind, truth.fill_null(False)
+    dated = [words[:-1]] * (words[-1:] != [] and words[-1] in _WHEN)
+    dated += [words[1:]] * (words[:1] == ["date"])
+    kind = next((kinds.key(n) for n in ("_".join(w) for w in dated if w) if kinds.known(n)), None)
+    if kind is None or kinds.of(kind).sign != "negative" or kind in _RETURNS:
+        return None
+    stated = nothing(frame[column].cast(pl.Utf8, strict=False)).is_not_null()
+    return (kind, stated) if not stated.all() and is_dated(frame[column]) else None
+
+
+def _taken_back(words: Sequence[str], kinds: Kinds) -> str | None:
+    """The kind of acts that a yes in a column of such a name takes back: `is_deleted`."""
+    name = "_".join(words[1:] if words[:1] and words[0] in _ASKING else words)
+    kind = act_of().get(plain(name)) or kinds.key(name)
+    return kind if kind in _AWAY or (kinds.known(kind) and kinds.of(kind).sign == "undo") else None
+
+
+def _truth(column: pl.Series) -> pl.Series | None:
+    if column.dtype == pl.Boolean:
+        return column
+    if column.dtype == pl.Utf8 and (said := as_truth(column)) is not None:
+        return said
+    numbers = as_numbers(column)
+    is_read = numbers.null_count() == nothing(column).null_count()
+    return numbers == 1 if is_read and {*numbers.drop_nulls().unique()} == {0.0, 1.0} else None
+
+
+def _given_back(
+    frame: pl.DataFrame, kinds: Kinds, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events with returns of what was borrowed as such."""
+    if "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
+        return frame, []
+    names = {name: kinds.key(name) for name in frame["kind"].drop_nulls().unique()}
+    keys = {*names.values()}
+    is_library = "checkout" in keys and bool(keys & _OF_LIBRARIES)
+    back = _RETURNS if is_library or keys & _LENT else frozenset()
+    back |= {"checkin"} if is_library else set()
+    returned = [name for name, key in names.items() if key in back]
+    if not returned:
+        return frame, []
+    gone = frame["kind"].is_in(returned).fill_null(False)
+    kept = pl.Series("kind", [GIVEN_BACK]).zip_with(gone, frame["kind"])
+    shown = ", ".join(map(repr, sorted(returned)))
+    why = f"{shown} of {place} end what was borrowed, and say nothing of it"
+    note = Finding(rule="kinds", rows=int(gone.sum()), action="noted", why=why)
+    return frame.with_columns(kept.alias("kind")), [note]
+
+
+def with_ends(
+    frame: pl.DataFrame, kind: pl.Series, flags: Mapping[str, pl.Series], kinds: Kinds, place: str
+) -> tuple[pl.Series, list[Finding]]:
+    """The kind of each row, where a no after a yes of the same user and item ends what that began
+    (`unsubscribe`), and what to say.
+    """
+    found = list[Finding]()
+    times = _times(frame)
+    if times is None:
+        return kind, found
+    keys = frame.select("user_id", "item_id").with_columns(times.alias("time")).with_row_index()
+    for name, truth in flags.items():
+        end = f"un{name}"
+        if not kinds.known(end) or kinds.of(end).sign not in ("negative", "undo"):
+            continue
+        rows = keys.with_columns(truth.alias("said")).drop_nulls().sort("time", "index")
+        rows = rows.with_columns(was=pl.col("said").shift(1).over("user_id", "item_id"))
+        pairs = rows.group_by("user_id", "item_id").agg(pl.col("said").first(), pl.len())
+        begun = pairs.filter(pl.col("len") > 1)["said"].to_list()
+        after = rows.filter("was")
+        ended = after.filter(~pl.col("said"))["index"]
+        is_state = sum(begun) >= MIN_BEGUN * len(begun)
+        holds = len(ended) <= (1 - MIN_HELD) * after.height or _are_changes(rows, pairs)
+        if not len(ended) or not is_state or not holds:
+            continue
+        is_end = pl.Series(range(frame.height)).is_in(ended.implode())
+        kind = pl.Series("kind", [end]).zip_with(is_end, kind)
+        why = (
+            f"{truth.name!r} of {place} is a state: a no after a yes of the same user and item was "
+            f"read as {end!r}"
+        )
+        found.append(Finding(rule="kinds", rows=len(ended), action="noted", why=why))
+    return kind, found
+
+
+def _are_changes(rows: pl.DataFrame, pairs: pl.DataFrame) -> bool:
+    """Whether rows are the changes of a state alone: each user and item begins with a yes, and yes
+    and no take turns, as nothing does that says what came of what was shown.
+    """
+    turns = rows.filter(pl.col("was").is_not_null())
+    return bool(pairs["said"].all()) and bool((turns["was"] != turns["said"]).all())
+
+
+def _times(frame: pl.DataFrame) -> pl.Series | None:
+    if "timestamp" not in frame.columns:
+        return None
+    times = as_seconds(frame["timestamp"])
+    return None if times.null_count() > frame["timestamp"].null_count() else times

@@ -1,0 +1,80 @@
+"""Columns of what users thought, for and against: thumbs, votes, swipes and reactions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from metarec.data.cells.parsing import NO_TEXT, nothing
+from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
+from metarec.data.names.column_names import plain
+from metarec.data.names.languages import act_of
+
+OPINIONS = re.compile(
+    r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|^direction$|态度|评价|反馈"
+)
+"""Names of columns of what users thought, as `plain` has them."""
+THOUGHT = {
+    **dict.fromkeys(("up", "right", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
+    **dict.fromkeys(("down", "left", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
+    "0": "impression",
+    **dict.fromkeys(("superlike", "super like", "super_like"), "superlike"),
+    **dict.fromkeys("-−–", "dislike"),  # beside `+`; alone it stands for nothing
+}
+"""What such a column says for and against."""
+_BESIDE = {
+    **dict.fromkeys("none neutral meh mixed 中性 一般 中评".split(), "impression"),
+    **{kind: kind for kind in "unmatch block report skip".split()},
+    "rewind": "undo",
+}
+"""What it may say beside these."""
+_ALL = {**THOUGHT, **_BESIDE}
+SHOWN = "impression"
+"""What was shown, and not thought anything of."""
+_FEELINGS = re.compile(r"mood|feeling|emotion|weather|心情|情绪|天气")
+"""Names of columns that say how it was, not what was done, even by the same emoji."""
+_LIKED = frozenset("like 赞 点赞 喜欢".split())
+
+
+def is_opinion(column: pl.Series) -> bool:
+    """Whether a column says what users thought, for and against."""
+    if OPINIONS.search(plain(column.name)) is None or column.dtype.is_nested():
+        return False
+    if column.dtype != pl.Utf8 and not column.dtype.is_integer():
+        return False
+    words = set(_thoughts(column).drop_nulls().unique())
+    return words <= {*_ALL} and {"like", "dislike"} <= {_ALL[word] for word in words}
+
+
+def _thoughts(column: pl.Series) -> pl.Series:
+    """What users thought in small letters; a dash says no where others say `+`, and 1 yes where
+    others say -1.
+    """
+    words = nothing(column.cast(pl.Utf8), NO_TEXT).str.to_lowercase()
+    if (words == "-1").any():
+        words = words.replace({"1": "+1"})
+    return words if (words == "+").any() else nothing(words)
+
+
+def by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events of the kinds that a column of what users thought says, and what to say of it."""
+    words = _thoughts(frame[column])
+    kind = words.replace_strict(_ALL, default=SHOWN, return_dtype=pl.Utf8)
+    no = next(word for word in words.drop_nulls() if _ALL[word] == "dislike")
+    why = f"column {column!r} of {place} was read as what users thought: {no!r} says no"
+    rows = int((kind == "dislike").sum())
+    note = Finding(rule="kinds", rows=rows, action="noted", why=why)
+    return frame.drop(column).with_columns(kind.alias("kind")), [note]
+
+
+def is_of_feelings(column: str, names: Sequence[str], kinds: Kinds) -> bool:
+    """Whether a column says how it was rather than what was done: a mood, unless it is called
+    `like` too, as reactions to a post are.
+    """
+    if _FEELINGS.search(plain(column)) is None:
+        return False
+    keys = {act_of().get(plain(name)) or kinds.key(name) for name in names if plain(name)}
+    return not keys & _LIKED

@@ -1,0 +1,215 @@
+"""What became of an act, by a column of states beside it: an order that was `cancelled`, a booking
+that was a `no_show`, a payment that `failed`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import polars as pl
+
+from metarec.data.cells.parsing import nothing
+from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
+from metarec.data.names.column_names import CANONICAL, plain
+from metarec.data.names.kind_names import words_of
+from metarec.data.names.languages import act_of, done_states
+from metarec.data.sources.columns.item_and_user_columns import is_of_one
+
+NAMES = re.compile(
+    r"(status|state|stage|attendance|decision|"
+    r"outcome|result|disposition|resolution|response|answer|attended|presence)(code|name|text)?$"
+    r"|(状态|结果|进度|ステータス|状態|状況|상태)$|статус|^(estado|estatus|statut|[eé]tat|stato|situação)"
+)
+"""Names of columns of states, as `plain` has them."""
+MAX_STATES = 30
+"""States of such a column, at most."""
+IN_OTHER_WORDS = {
+    **dict.fromkeys("denied deny disapproved unsuccessful".split(), "reject"),
+    **dict.fromkeys("voided void revoked rescinded annulled closed_by_customer".split(), "cancel"),
+    **dict.fromkeys("deleted deactivated terminated lapsed ended_early".split(), "remove"),
+    **dict.fromkeys("stopped ceased".split(), "discontinue"),
+    **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
+    **dict.fromkeys("noresponse noanswer unanswered ignored notenrolled".split(), "fail"),
+    **dict.fromkeys("enteredinerror notdone lost undelivered undeliverable".split(), "fail"),
+    **dict.fromkeys("leftbeforeseated leftwithoutbeingseen lwbs".split(), "fail"),
+    "rto": "return",
+    **dict.fromkeys("notattending notgoing".split(), "decline"),
+    **dict.fromkeys("dna didnotattend".split(), "no_show"),
+    **dict.fromkeys("bounced notstarted notattempted excused 未开始 未学习".split(), "fail"),
+    **dict.fromkeys("missed absent notattended 爽约 缺勤 缺席 旷课".split(), "no_show"),
+    "已关闭": "取消",
+}
+"""States that are called otherwise than the kinds they are."""
+_REFUSALS = {
+    **dict.fromkeys("cancelled canceled cancellation cancel storno".split(), "cancel"),
+    **dict.fromkeys("returned return".split(), "return"),
+    **dict.fromkeys("refunded refund chargeback".split(), "refund"),
+    **dict.fromkeys("rejected reject refused declined decline".split(), "reject"),
+    **dict.fromkeys("withdrawn withdrew".split(), "withdraw"),
+    "exchanged": "exchanged",
+    "noshow": "no_show",
+}
+"""Kinds of states of several words, by one of them: `cancelled_by_guest`."""
+_DONE = frozenset("seen served shown".split())
+"""Kinds of what is shown alone, which as a state say that it was done: a patient was seen."""
+_SALES = frozenset(("sell", "redeem", "卖出", "赎回"))
+"""Kinds of what users part with."""
+IN_CHINESE = {
+    **dict.fromkeys("取消 关闭 關閉 作废 撤销 キャンセル 取り消し 取消し 취소".split(), "cancel"),
+    **dict.fromkeys("退货 退貨 返品 반품".split(), "return"),
+    **dict.fromkeys("退款 返金 환불".split(), "refund"),
+    **dict.fromkeys("换货 換貨 交換 교환".split(), "exchanged"),
+    **dict.fromkeys("拒绝 拒收 拒否 却下 거절".split(), "reject"),
+    **dict.fromkeys("失败 失敗 过期 期限切れ 실패".split(), "fail"),
+}
+"""What such states say in Chinese, Japanese and Korean, where words do not stand apart."""
+_UNSURE = re.compile(
+    "[未不没無无待中可]|申请|申請|請求|依頼|希望|確認待ち|신청|요청|대기"
+    "|(售后|退款|退货).*(取消|关闭|撤销)|(取消|撤销|关闭)(售后|退款|退货)"
+)
+"""What makes another state of it: a refund that is asked for, an order that may be cancelled."""
+_IN_PART = re.compile(
+    "^(part|partial|partially|partly)(ly)?(refund|return|cancel)|(refund|return)ed?part"
+    "|teil(weise|er|re)|partiel|parcial|parzial|部分|一部|일부"
+)
+"""States of what came back in part, and was kept else, as `plain` has them."""
+_CONTRARY = frozenset(
+    "not no never non without before pending requested partially nicht kein ohne angefragt "
+    "beantragt teilweise pas sans demandé demandée partiellement sin solicitado solicitada "
+    "pendiente parcialmente não sem pendente senza richiesto richiesta".split()
+)
+"""Words beside a refusal that make another state of it."""
+
+
+def outcomes_of(
+    frame: pl.DataFrame, kinds: Kinds, context: Sequence[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Columns of states of which some say no, or nothing came of it, and others have names that are
+    no acts: the kind of each such state by column. Beside ratings a state is that of a review.
+
+    Args:
+        context: columns that are circumstances, as the user says.
+    """
+    if "value" in frame.columns:
+        return {}
+    found = dict[str, dict[str, str]]()
+    for column in frame.columns:
+        if column in (*CANONICAL["interactions"], *context) or not NAMES.search(plain(column)):
+            continue
+        states = _states(frame[column])
+        refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
+        kept = [s for s in states if _IN_PART.search(plain(s))]
+        is_mixed = 0 < len(refused) < len(states) and bool(kept or kinds.unknown(states))
+        others = [s for s in states if s not in refused and s not in kept]
+        if "kind" not in frame.columns and not kinds.unknown(others):  # it says what was done
+            refused |= {s: kinds.key(s) for s in others if kinds.key(s) not in _DONE}
+        if is_mixed and not is_of_one(frame, column):
+            found[column] = refused
+    return found
+
+
+def with_outcomes(
+    frame: pl.DataFrame, outcomes: Mapping[str, Mapping[str, str]], kinds: Kinds, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Acts that a state says were refused, or came to nothing, are of that kind, and what to say.
+
+    Args:
+        outcomes: as `outcomes_of` finds them.
+    """
+    findings = list[Finding]()
+    for column, refused in outcomes.items():
+        said = nothing(frame[column])
+        came = said.replace_strict(refused, default=None, return_dtype=pl.Utf8)
+        given = frame["kind"] if "kind" in frame.columns else pl.Series(["event"] * frame.height)
+        is_act = given.is_in([k for k in given.unique() if kinds.of(k).sign == "positive"])
+        kind = came.zip_with(came.is_not_null() & is_act, given.cast(pl.Utf8)).alias("kind")
+        kind = _without_undone_sales(kind, came, kinds)
+        no = [s for s, k in refused.items() if kinds.of(k).sign in ("negative", "neutral")]
+        done = said.filter(~said.is_in(no)).drop_nulls().unique().sort()
+        why = (
+            f"column {column!r} of {place} says what became of acts: {_listed(no)} say that "
+            f"they were refused or came to nothing, others ({_listed(done)}) that they were done; "
+            f"if it says something else, name it as context (context = [{column!r}])"
+        )
+        rows = int(said.is_in(no).sum())
+        findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
+        frame = frame.drop(column).with_columns(kind)  # what came of a moment is not of it
+    return frame, findings
+
+
+def _until_its_reason(state: str) -> list[str]:
+    """The words of a state without what is said behind a dash or colon: `Rejected - not qualified`
+    is rejected.
+    """
+    head = re.split(r"\s+[-–—]\s*|[:;(]", state, maxsplit=1)[0]
+    return words_of(head) or words_of(state)
+
+
+def _without_undone_sales(kind: pl.Series, came: pl.Series, kinds: Kinds) -> pl.Series:
+    """Kinds in which a sale that was cancelled or came to nothing says nothing, too."""
+    sales = [k for k in kind.unique() if k is not None and kinds.key(k) in _SALES]
+    no = [k for k in came.drop_nulls().unique() if kinds.of(k).sign in ("negative", "neutral")]
+    undone = kind.is_in(sales) & came.is_in(no).fill_null(False)
+    return pl.Series("kind", ["fail"]).zip_with(undone, kind)
+
+
+def _states(column: pl.Series) -> list[str]:
+    """The states that a column says; none where they are too many, or no words."""
+    if column.dtype not in (pl.Utf8, pl.Categorical):
+        return []
+    states = nothing(column.cast(pl.Utf8)).drop_nulls().unique().sort().to_list()
+    return states if 2 <= len(states) <= MAX_STATES else []
+
+
+def _refusal(state: str, kinds: Kinds) -> str | None:
+    """The kind of a state that says no, or that nothing came of it; None of any other."""
+    if (said := IN_OTHER_WORDS.get(plain(state))) is not None:
+        return said
+    if _IN_PART.search(plain(state)):
+        return None
+    if kinds.known(state):
+        if kinds.key(state) in _DONE:
+            return None
+        return kinds.key(state) if kinds.of(state).sign in ("negative", "neutral") else None
+    words = _until_its_reason(state)
+    if _CONTRARY & {*words} or _UNSURE.search(state):
+        return None
+    further = (act_of().get(word) for word in words)
+    keys = [IN_OTHER_WORDS.get(w) or _REFUSALS.get(w) for w in words]
+    keys += [act for act in further if act in _REFUSALS or act == "fail"]
+    if not (found := [key for key in keys if key]):
+        found = list({kind for word, kind in IN_CHINESE.items() if word in state})
+        return found[0] if len(found) == 1 else None
+    return found[0] if found else None
+
+
+def doubtful(
+    frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str] = ()
+) -> list[Finding]:
+    """What to say of columns of states none of which is known to say no, while not all are known
+    to say that an act was done.
+    """
+    if "value" in frame.columns or "kind" in frame.columns:
+        return []
+    findings = list[Finding]()
+    for column in frame.columns:
+        if column in (*CANONICAL["interactions"], *context) or not NAMES.search(plain(column)):
+            continue
+        states = _states(frame[column])
+        odd = [s for s in states if plain(s) not in done_states() and kinds.unknown([s])]
+        if not odd or len(kinds.unknown(states)) < len(states) or is_of_one(frame, column):
+            continue
+        why = (
+            f"column {column!r} of {place} holds states of which none is known to say no "
+            f"({_listed(odd)}): all rows count as done; if some were refused, say so in a TOML "
+            f"file (columns = {{ kind = {column!r} }}, [kinds] {odd[0]!r} = -1)"
+        )
+        findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
+    return findings
+
+
+def _listed(names: Iterable[str], most: int = 8) -> str:
+    given = list(names)
+    return ", ".join(map(repr, given[:most])) + (", ..." if len(given) > most else "")

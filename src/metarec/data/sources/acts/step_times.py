@@ -1,0 +1,64 @@
+"""Times of steps: of a message that was `sent_at`, some were `opened_at` and `clicked_at`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from metarec.data.cells.parsing import nothing
+from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
+from metarec.data.names.kind_names import words_of
+from metarec.data.sources.values.time_columns import is_dated
+
+_WHEN = frozenset("at on date time datetime timestamp ts".split())
+_FIRST = frozenset(
+    "sent send delivered shown served displayed impression impressed exposed".split()
+)
+"""What is done to users before they act."""
+_THEN = frozenset("open click tap read view watch play like convert".split())
+"""What users may do of it."""
+SHOWN = "impression"
+
+
+def by_steps(
+    frame: pl.DataFrame, named: Sequence[str], kinds: Kinds, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events of the last step that a row has a time for, where another time says when something was
+    sent or shown, and what to say.
+
+    Args:
+        named: columns as the file has them, whatever they are called by now.
+    """
+    steps = {c: _step(c) for c in frame.columns}
+    if {"kind", "value"} & {*frame.columns} or not any(_FIRST & {*_step(c)} for c in named):
+        return frame, []
+    found = dict[str, str]()
+    for column in (c for c, words in steps.items() if words and not _FIRST & {*words}):
+        act = kinds.key("_".join(steps[column]))
+        stated = _stated(frame[column])
+        if act in _THEN and stated.any() and not stated.all() and is_dated(frame[column]):
+            found[column] = act
+    if not found:
+        return frame, []
+    kind = pl.Series("kind", [SHOWN] * frame.height)
+    for column in sorted(found, key=lambda c: kinds.of(found[c]).strength):
+        kind = pl.Series("kind", [found[column]]).zip_with(_stated(frame[column]), kind)
+    why = (
+        f"times of {place} say what was done ({', '.join(found)}): the strongest of them is the "
+        f"kind of a row, and rows without any are of kind {SHOWN!r}"
+    )
+    rows = int((kind == SHOWN).sum())
+    note = Finding(rule="kinds", rows=rows, action="noted", why=why)
+    return frame.drop(found).with_columns(kind), [note]
+
+
+def _step(column: str) -> list[str]:
+    """The words for what was done, of a column called as the time of it; none of any other."""
+    words = words_of(column)
+    return words[:-1] if len(words) > 1 and words[-1] in _WHEN else []
+
+
+def _stated(column: pl.Series) -> pl.Series:
+    return nothing(column.cast(pl.Utf8, strict=False)).is_not_null()

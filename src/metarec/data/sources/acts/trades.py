@@ -1,0 +1,73 @@
+"""Columns of who trades what: `buy` and `sell`, by words or letters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from metarec.data.cells.parsing import nothing
+from metarec.data.findings import Finding
+from metarec.data.names.column_names import plain
+from metarec.data.sources.columns.item_and_user_columns import is_of_one
+
+SIDES = re.compile(
+    r"(side|direction|buysell|buyorsell|^bs|^kind|^type|"
+    r"(trade|order|transaction|deal)(type|action)|"
+    r"方向|买卖|买卖标志|买卖类型|委托类型"
+    r"|opération|operación|operação|operazione|vorgang|richtung|sens|sentido|geschäftsart"
+    r"|transaktionsart|売買|売買区分)$"
+)
+"""Names of columns of who trades what, as `plain` has them."""
+TRADED = {
+    **dict.fromkeys(("b", "bot", "bto", "btc", "买", "买进", "证券买入"), "buy"),
+    **dict.fromkeys(("s", "sld", "sto", "stc", "卖", "卖掉", "证券卖出"), "sell"),
+    **dict.fromkeys(("buy", "bought", "买入"), "buy"),
+    **dict.fromkeys(("sell", "sold", "卖出"), "sell"),
+    **dict.fromkeys("achat kauf compra acquisto 買 買付".split(), "buy"),
+    **dict.fromkeys("vente verkauf venta venda vendita 売 売却".split(), "sell"),
+}
+"""What such a column says, in small letters."""
+_BETS = {"long": "buy", "short": "sellshort"}
+"""What a column of directions says of what is held, and of what is sold before it is held."""
+_KNOWN = frozenset("buy bought sell sold 买入 卖出".split())
+"""Words of these that kinds are called anyway."""
+_HELD = re.compile(r"(side|direction|positiontype|方向)$")
+
+
+def by_side(
+    frame: pl.DataFrame, place: str, context: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Trades as purchases and sales, where a column says so by letters: `B` and `S`; what else it
+    says stays as it is.
+    """
+    asked = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
+    asked = [c for c in asked if c == "kind" or "kind" not in frame.columns]
+    for column in (c for c in asked if frame[c].dtype == pl.Utf8):
+        words = nothing(frame[column]).str.to_lowercase()
+        said = {*words.drop_nulls().unique()}
+        meant = _BETS if said == {*_BETS} and _HELD.search(plain(column)) else TRADED
+        if column != "kind" and is_of_one(frame, column):
+            continue
+        named = {word for word in said if word in meant}
+        named = named if said == named else {w for w in named if len(w) > 2 or not w.isascii()}
+        named = named if said == named or column != "kind" else named - _KNOWN
+        found = {meant[word]: word for word in sorted(named)}
+        if len(found) < 2:
+            continue
+        kind = words.replace(meant).alias("kind")
+        kind = kind.zip_with(words.is_in([*named]).fill_null(False), frame[column].cast(pl.Utf8))
+        sale = next(k for k in found if k != "buy")
+        said_so = frame[column].filter((words == found[sale]).fill_null(False))[0]
+        why = f"column {column!r} of {place} was read as who trades what: {said_so!r} is {sale!r}"
+        rows = int((kind == sale).sum())
+        note = Finding(rule="kinds", rows=rows, action="noted", why=why)
+        return frame.drop(column).with_columns(kind.alias("kind")), [note]
+    return frame, []
+
+
+def is_trade(column: str, names: Sequence[str]) -> bool:
+    """Whether a column called like that of trades says purchases and sales, among others."""
+    said = {TRADED.get(name.strip().lower()) for name in names}
+    return SIDES.search(plain(column)) is not None and {"buy", "sell"} <= said

@@ -1,0 +1,322 @@
+"""Which columns hold ids, where names alone say it badly: a column without any cell names nobody,
+the id beside a title goes before it, and the one id that is left is that of the items.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from metarec.data.cells.parsing import nothing
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import AS_GIVEN, is_amount, is_sum, key_of, renamed
+from metarec.data.names.column_names import (
+    AT_LAST,
+    CANONICAL,
+    LESS_LIKELY,
+    SYNONYMS,
+    names_a_moment,
+    plain,
+)
+
+Synonyms = Mapping[str, Sequence[str]]
+IDS = re.compile(
+    r"(id|identity|bib|const|no|nr|number|code|key|sku|ean|gtin|upc|isbn|uri|url|link|slug|guid"
+    r"|uuid|编号|编码|代码|号|链接|番号|コード|번호|코드|номер|код|артикул"
+    r"|código|codigo|référence|referencia|nummer|kennung)$|^(id|code|код|código|codigo)[ _-]"
+    r"|^#|^n[°º]",
+    re.IGNORECASE,
+)
+"""Names of ids and addresses."""
+OF_OTHERS = re.compile(
+    r"order|invoice|basket|cart|receipt|booking|transaction|session|visit|ticket|bill|request|"
+    r"event|message|impression|insert|transact|user|customer|client|buyer|member|account|"
+    r"device|cookie|card|zip|post|phone|store|shop|branch|warehouse|location|region|"
+    r"country|city|state|categor|brand|seller|vendor|merchant|supplier|campaign|experiment|"
+    r"variant|referr|image|img|photo|picture|cover|poster|thumb|icon|avatar|author|director|"
+    r"parent|group|cluster|type|class|status|version|lang|currency|colou?r|size|rank|position|"
+    r"count|num$|lat$|lon$|seq|row|line|batch|track.*number|season|"
+    r"订单|单号|交易|会话|类目|品牌|店铺|卖家|图片|封面|用户|会员|买家|设备|快递|物流|"
+    r"注文|店舗|会員|顧客|bestell|auftrag|rechnung|kunde|filial|markt|commande|client|"
+    r"pedido|factura|venta|vente|tienda|magasin|ordine|заказ",
+    re.IGNORECASE,
+)
+"""Names of ids of something else than items."""
+MAX_GAPS = 0.05
+"""Share of rows without an id, at most."""
+MOST_CODES = 2.0
+"""Ids to a title, at most: items of one title are variants of one, such as sizes."""
+MIN_ROWS = 20
+"""From so many rows on, ids that all differ number the rows."""
+MIN_AGAIN = 0.3
+"""Share of rows whose id comes again, at least: else it may number the rows."""
+MIN_USERS = 1.3
+"""Users to an id on average, at least, where nothing else tells that it names items."""
+LOOKED_AT = 10_000
+
+
+def without_empty_ids(
+    frame: pl.DataFrame, place: str, mapped: Mapping[str, str], synonyms: Synonyms
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events without a column of ids that holds nothing, where another may hold them."""
+    findings = list[Finding]()
+    has_lists = any(dtype.is_nested() for dtype in frame.schema.values())
+    for key in ("item_id", "user_id"):
+        column = None if key in mapped else key_of(frame.columns, key, synonyms)
+        while column is not None and frame.height and _holds_nothing(frame[column]):
+            others = [c for c in frame.columns if c != column]
+            another = key_of(others, key, synonyms)
+            is_else = has_lists or (key == "item_id" and _may_be(frame.select(others), synonyms))
+            if another is None and not is_else:
+                break
+            frame = frame.drop(column)
+            why = f"column {column!r} of {place} holds nothing, and is not read as {key}"
+            findings.append(_noted(why))
+            column = another
+    return frame, findings
+
+
+def _holds_nothing(column: pl.Series) -> bool:
+    if isinstance(column.dtype, pl.List):
+        return not (column.list.len() > 0).any()
+    return nothing(column).null_count() == len(column)
+
+
+def likely_ids(
+    frame: pl.DataFrame, place: str, mapped: Mapping[str, str], synonyms: Synonyms
+) -> tuple[Synonyms, list[Finding]]:
+    """`synonyms` with columns that hold the ids of items, or of users, by their cells, and what to
+    say of them.
+    """
+    some, found, more = frame.head(LOOKED_AT), dict[str, str](), list[Finding]()
+    if "item_id" not in mapped:
+        chosen = _chosen(some, mapped, synonyms)
+        item, user = chosen.get("item_id"), chosen.get("user_id")
+        if item is None and user is not None:
+            found |= _happening(some) or _left_alone(some, user, chosen)
+            found = found or _finest_title(some, user)
+        elif (better := _not_of_rows(some, user, item, chosen, synonyms)) is not None:
+            found["item_id"] = better
+            more = [_not_items(some, str(item), better, place)]
+        elif item is not None and _are_texts(some, item):
+            item = _within(some, item, chosen)
+            code = None if _is_id(item) else _code_of(some, item, chosen)
+            found |= {"item_id": code, "title": item} if code is not None else {}
+            if code is None and item != chosen["item_id"]:
+                found["item_id"] = item
+    said = more or [
+        _noted(f"column {column!r} of {place} was read as {key}")
+        for key, column in found.items()
+        if key != "title"
+    ]
+    return {**synonyms, **{k: (c, *synonyms.get(k, ())) for k, c in found.items()}}, said
+
+
+def _chosen(frame: pl.DataFrame, mapped: Mapping[str, str], synonyms: Synonyms) -> dict[str, str]:
+    """The columns that names tell, by canonical name."""
+    columns = frame.columns
+    try:
+        names, _ = renamed(columns, "interactions", "", mapped, synonyms)
+    except BadInput:
+        keys = {key: mapped.get(key) or key_of(columns, key, synonyms) for key in _KEYS}
+        return {key: column for key, column in keys.items() if column is not None}
+    own = {n: n for n in CANONICAL["interactions"] if n in columns}
+    return {**own, **{name: column for column, name in names.items()}}
+
+
+_KEYS = ("user_id", "item_id")
+
+
+def _candidates(frame: pl.DataFrame, chosen: Mapping[str, str]) -> list[str]:
+    """Columns that may hold ids of items, the likeliest first."""
+    taken = {*chosen.values()}
+    known = (*SYNONYMS["user_id"], *AT_LAST["user_id"], "friend_id", *SYNONYMS["friend_id"])
+    users = {plain(name) for name in known}
+    free = [c for c in frame.columns if c not in taken and plain(c) not in users]
+    free = [c for c in free if not OF_OTHERS.search(c) and not names_a_moment(c)]
+    free = [c for c in free if not (is_amount(c) or is_sum(c))]
+    free = [c for c in free if frame.schema[c] == pl.Utf8 or frame.schema[c].is_integer()]
+    return [
+        c
+        for c in sorted(free, key=lambda c: bool(re.search(r"ur[il]$|link$|链接$", c.lower())))
+        if nothing(frame[c]).null_count() <= MAX_GAPS * frame.height
+    ]
+
+
+def _code_of(frame: pl.DataFrame, title: str, chosen: Mapping[str, str]) -> str | None:
+    """The ids of items known by a title, where another column holds them: each stands for one
+    title, and comes again.
+    """
+    beside = [c for c in _candidates(frame, chosen) if _is_id(c) or _are_codes(frame[c])]
+    titles = frame[title].n_unique()
+    for column in sorted(beside, key=lambda c: not _is_id(c)):
+        pairs = frame.select(column, title).drop_nulls()
+        codes = pairs[column].n_unique()
+        if not titles <= codes <= MOST_CODES * titles or pairs.n_unique() > codes:
+            continue
+        if int(pairs[column].is_duplicated().sum()) >= MIN_AGAIN * pairs.height:
+            return column
+    return None
+
+
+def _left_alone(frame: pl.DataFrame, user: str, chosen: Mapping[str, str]) -> dict[str, str]:
+    """The one column called like an id that several users share; of several, that of which all
+    others say something.
+    """
+    found = list[str]()
+    for column in (c for c in _candidates(frame, chosen) if _is_id(c)):
+        pairs = frame.select(column, user).drop_nulls()
+        each = pairs.unique()
+        ids, users = each[column].n_unique(), each[user].n_unique()
+        if ids > 1 and each.height >= MIN_USERS * ids and each.height >= MIN_USERS * users:
+            found.append(column)
+    for column in found:
+        said = frame.select(found).unique()
+        if said.height == said[column].n_unique():
+            return {"item_id": column}
+    return {}
+
+
+def _not_of_rows(
+    frame: pl.DataFrame,
+    user: str | None,
+    item: str | None,
+    chosen: Mapping[str, str],
+    synonyms: Synonyms,
+) -> str | None:
+    """Another column of items, where the one called so is another in each row, as the number of an
+    offer or of a copy is, or the same in all, as the one product of a chain of filling stations.
+    """
+    if item is None or item == "item_id" or user is None or frame.height < MIN_ROWS:
+        return None
+    if frame.schema[item].is_nested() or 1 < frame[item].n_unique() < frame.height:
+        return None
+    others = [c for c in frame.columns if c != item]
+    named = key_of(others, "item_id", synonyms)
+    if named is not None and 1 < frame[named].n_unique() <= (1 - MIN_AGAIN) * frame.height:
+        return named
+    left = {key: column for key, column in chosen.items() if column != item}
+    return _left_alone(frame.select(others), user, left).get("item_id")
+
+
+def without_row_ids(
+    frame: pl.DataFrame, place: str, mapped: Mapping[str, str], synonyms: Synonyms
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events whose `item_id` is another in each row, as that of the lines of orders (Magento) is,
+    with it under another name, where another column holds the ids of items.
+    """
+    some = frame.head(LOOKED_AT)
+    if "item_id" in mapped or "item_id" not in some.columns or some.height < MIN_ROWS:
+        return frame, []
+    named = key_of([c for c in some.columns if c != "item_id"], "item_id", synonyms)
+    if named is None or not _is_id(named) or some[named].dtype.is_nested():
+        return frame, []
+    again = some[named].n_unique() <= (1 - MIN_AGAIN) * some.height
+    if not again or some["item_id"].dtype.is_nested() or some["item_id"].n_unique() < some.height:
+        return frame, []
+    kept = frame.rename({"item_id": f"item_id{AS_GIVEN}"})
+    return kept, [_not_items(some, "item_id", named, place)]
+
+
+def _not_items(frame: pl.DataFrame, item: str, better: str, place: str) -> Finding:
+    told = f"if they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
+    if frame[item].n_unique() == 1:
+        return _noted(
+            f"column {item!r} of {place} is the same in each row, so items are read from "
+            f"{better!r}; {told}"
+        )
+    return _noted(
+        f"column {item!r} of {place} is another in each row, so items are read from {better!r}; "
+        f"{told}"
+    )
+
+
+def _happening(frame: pl.DataFrame) -> dict[str, str]:
+    """`event_id` and `event_name` as items and their titles, where each id has one name and comes
+    again: concerts, not what a program has logged.
+    """
+    by_plain = {plain(c): c for c in frame.columns}
+    names = [by_plain[n] for n in ("eventname", "eventtitle") if n in by_plain]
+    if "eventid" not in by_plain or not names:
+        return {}
+    event = by_plain["eventid"]
+    pairs = frame.select(event, names[0]).drop_nulls()
+    ids = pairs[event].n_unique()
+    is_one = 1 < ids <= (1 - MIN_AGAIN) * pairs.height and pairs.n_unique() == ids
+    return {"item_id": event, "title": names[0]} if is_one else {}
+
+
+def _may_be(frame: pl.DataFrame, synonyms: Synonyms) -> bool:
+    """Whether another column may hold the ids of items."""
+    return "item_id" in _chosen(frame, {}, synonyms) or any(
+        _is_id(c) for c in _candidates(frame, {})
+    )
+
+
+def _titles(frame: pl.DataFrame, user: str | None) -> list[str]:
+    """Columns that are called like titles, and hold several."""
+    titles = {plain(n) for n in ("title", *SYNONYMS["title"], *LESS_LIKELY["title"])}
+    named = [c for c in frame.columns if plain(c) in titles and c != user]
+    return [c for c in named if frame[c].dtype == pl.Utf8 and frame[c].n_unique() > 1]
+
+
+def _finest_title(frame: pl.DataFrame, user: str) -> dict[str, str]:
+    """Of several titles that of which all others say something: a track, not its artist."""
+    named = _titles(frame, user)
+    whole = frame.select(named).n_unique() if named else 0
+    finest = [c for c in named if frame[c].n_unique() == whole]
+    return {"item_id": finest[0]} if finest and len(named) > 1 else {}
+
+
+def _within(frame: pl.DataFrame, item: str, chosen: Mapping[str, str]) -> str:
+    """The title of what is within, else its id, where items are called like what holds others: the
+    track of an artist.
+    """
+    if _HOLDING.search(plain(item)) is None:
+        return item
+    for title in _titles(frame, chosen.get("user_id")):
+        pairs = frame.select(item, title).drop_nulls().unique()
+        if title != item and pairs.height == pairs[title].n_unique() > pairs[item].n_unique():
+            return title
+    for column in (c for c in _candidates(frame, chosen) if _is_id(c)):
+        cells = frame.select(item, column).drop_nulls()
+        pairs, ids = cells.unique(), cells[column].n_unique()
+        comes_again = int(cells[column].is_duplicated().sum()) >= MIN_AGAIN * cells.height
+        if pairs.height == ids > pairs[item].n_unique() and comes_again:
+            return column
+    return item
+
+
+_HOLDING = re.compile(
+    r"^(artist|author|album|podcast|publisher|show|channel|creator|singer|band|label|series)"
+    r"(s|name)?$|^(歌手|专辑|播客|作者|频道)(名|名称)?$"
+)
+
+
+def _is_id(column: str) -> bool:
+    """Whether a column is called like an id."""
+    return IDS.search(column.rstrip(" .:*")) is not None
+
+
+def _are_texts(frame: pl.DataFrame, column: str) -> bool:
+    """Whether most cells are titles rather than codes."""
+    if frame.schema[column] != pl.Utf8 or _is_id(column):
+        return False
+    cells = frame[column].drop_nulls()
+    texts = cells.str.contains(r"\pL{2,}[^\pL\d]+\pL|[\p{Han}\p{Kana}\p{Hangul}]{2}|^\pL+$")
+    return 2 * int(texts.sum()) > len(cells)
+
+
+def _are_codes(column: pl.Series) -> bool:
+    """Whether all cells are letters and digits in one, such as `tt0111161`, or addresses."""
+    if column.dtype != pl.Utf8:
+        return False
+    code = r"^\w*([A-Za-z]\w*\d|\d\w*[A-Za-z])[\w-]*$|^https?://\S+$"
+    return bool(column.drop_nulls().str.contains(code).all())
+
+
+def _noted(why: str) -> Finding:
+    return Finding(rule="columns", rows=0, action="noted", why=why)

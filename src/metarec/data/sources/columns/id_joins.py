@@ -1,0 +1,130 @@
+"""Whether events, items and users belong together: which ids fit, and which fit nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from metarec.data.cells.parsing import id_text
+from metarec.data.findings import Finding
+from metarec.data.names.column_names import SYNONYMS, plain
+
+BETTER = 0.1
+"""By so much more of the events another column must fit to be taken."""
+
+
+def better_key(
+    events: pl.DataFrame,
+    side: pl.DataFrame | None,
+    key: str,
+    mapping: Mapping[str, str],
+    named: Mapping[str, str],
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Join on the id column of the events that fits the table of items or users best.
+
+    Args:
+        events: with `key` and perhaps other columns that could be it (`asin`, `parent_asin`).
+        mapping: what the caller says of columns; a key said there stays.
+        named: column in the file by its canonical name.
+    """
+    if side is None or not events.height or not side.height:
+        return events, []
+    known = side[key].drop_nulls().unique()
+    share = _fit(events[key], known)
+    others = {c: _fit(id_text(events[c]), known) for c in _candidates(events, key)}
+    best = max(others, key=others.__getitem__, default=None)
+    if best is None or others[best] < share + BETTER:
+        return events, []
+    given = named.get(key, key)
+    fits = (
+        f"{best} of {others[best]:.0%} of the events is in the {_table(key)} table, {given} of "
+        f"{share:.0%}"
+    )
+    if key in mapping or given == key:
+        why = f"{fits}; to join on it, map it in a TOML file (columns = {{ {key} = {best!r} }})"
+        return events, [_note(key, why)]
+    renamed = events.rename({key: given, best: key}).with_columns(id_text(events[best]).alias(key))
+    usable = renamed.drop_nulls(key)
+    return usable, [_note(key, f"{fits}; joined on {best}, and {given} is kept as context")]
+
+
+def _fit(ids: pl.Series, known: pl.Series) -> float:
+    return int(ids.is_in(known.implode()).fill_null(False).sum()) / max(len(ids), 1)
+
+
+def _candidates(events: pl.DataFrame, key: str) -> list[str]:
+    names = {plain(s) for s in SYNONYMS[key]}
+    return [
+        c
+        for c in events.columns
+        if c != key
+        and plain(c) in names
+        and (events.schema[c] == pl.Utf8 or events.schema[c].is_numeric())
+    ]
+
+
+def _table(key: str) -> str:
+    return "item" if key == "item_id" else "user"
+
+
+def _note(key: str, why: str, rows: int = 0) -> Finding:
+    table = "items" if key == "item_id" else "users"
+    return Finding(rule="joins", rows=rows, action="noted", why=why, table=table)
+
+
+def loose_tables(
+    events: pl.DataFrame, items: pl.DataFrame | None, users: pl.DataFrame | None
+) -> list[Finding]:
+    """Tables none of whose ids occurs in the events, with what would make them meet."""
+    findings = []
+    for key, side in (("item_id", items), ("user_id", users)):
+        if side is None or not side.height or not events.height:
+            continue
+        ids, known = events[key].unique(), side[key].unique()
+        if ids.is_in(known.implode()).any():
+            findings += _more_would_meet(key, ids, known)
+            continue
+        hint = next((how for how, f in HINTS.items() if _meet(f, ids, known)), None)
+        why = (
+            f"none of the {_table(key)} table's ids is an id of the events (events say "
+            f"{ids.sort()[0]!r}, the table says {known.sort()[0]!r}), so nothing of it is used"
+            + (f"; they would meet {hint}" if hint else "")
+        )
+        findings.append(_note(key, why, side.height))
+    return findings
+
+
+def _more_would_meet(key: str, ids: pl.Series, known: pl.Series) -> list[Finding]:
+    """What to say where ids of the events that the table lacks are in it in another form."""
+    lone = ids.filter(~ids.is_in(known.implode()))
+    for how, form in FORMS.items() if len(lone) else ():
+        frame = pl.DataFrame({"id": known.filter(~known.is_in(ids.implode()))})
+        theirs = frame.with_columns(form.alias("plain"))
+        ours = pl.DataFrame({"id": lone}).with_columns(form.alias("plain"))
+        met = ours.join(theirs.filter(pl.col("plain") != ""), on="plain").sort("id")
+        if met.height >= MIN_MET * len(ids):
+            why = (
+                f"{met.height:,} of {len(ids):,} ids of the events are in the {_table(key)} table "
+                f"only in another form ({met['id'][0]!r}, {met['id_right'][0]!r}) and are not "
+                f"joined; they would meet {how}"
+            )
+            return [_note(key, why, met.height)]
+    return []
+
+
+MIN_MET = 0.05
+"""Share of the events' ids that would meet in another form, from which on that is told."""
+FORMS = {
+    "in lower case": pl.col("id").str.to_lowercase(),
+    "without leading zeros": pl.col("id").str.replace(r"^0+(\d)", "$1"),
+    "without dashes and braces": pl.col("id").str.to_lowercase().str.replace_all(r"[{}\-]", ""),
+}
+HINTS = {**FORMS, "without the letters before the number": pl.col("id").str.replace(r"^\D+", "")}
+"""What may make ids meet; the last only where none does as it is."""
+
+
+def _meet(how: pl.Expr, ids: pl.Series, known: pl.Series) -> bool:
+    ours, theirs = (pl.DataFrame({"id": s}).select(how)["id"] for s in (ids, known))
+    theirs = theirs.filter(theirs != "")
+    return bool(ours.is_in(theirs.implode()).any())

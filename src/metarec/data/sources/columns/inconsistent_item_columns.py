@@ -1,0 +1,175 @@
+"""Columns of one table that are the items' but for some events: a typing error, another case, a
+title that has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import BLANK, as_numbers
+from metarec.data.findings import Finding
+from metarec.data.sources.columns.item_and_user_columns import (
+    LOOKED_AT,
+    MIN_OWNERS,
+    MIN_REPEATED,
+    free_columns,
+)
+
+AGREED, TOLD = 0.95, 0.9
+"""Share of the events that name what most events of their item name: from the first on a text is
+the item's; from the second on it is worth a word. So much nearer to 1 must it be than for events
+of any items: circumstances that are nearly always the same differ as rarely everywhere.
+"""
+NEWEST = 2
+"""Events at the end of an item's past that agree, by which a text is seen to have changed."""
+MIN_SAMPLE = 100
+"""Events from which on a column can be put aside by a sample."""
+TEXTS = (pl.Utf8, pl.Categorical, pl.Enum)
+
+
+def nearly_of_items(
+    events: pl.DataFrame, place: str
+) -> tuple[pl.DataFrame, list[str], list[Finding]]:
+    """The events with one text for each item in columns of texts that nearly all events of an item
+    agree on, the names of these columns, and what to say. What belongs to users as well stays as
+    it is, and so do numbers and dates, such as a price paid, which is said.
+    """
+    columns, findings = list[str](), list[Finding]()
+    for column in free_columns(events):
+        is_list = events.schema[column].is_nested()
+        found = None if is_list else _agreement(events, "item_id", column)
+        if found is None or _agreement(events, "user_id", column) is not None:
+            continue
+        is_text = events.schema[column] in TEXTS and not _is_number_or_date(events[column])
+        if is_text and found.reaches(AGREED):
+            events = events.with_columns(found.one_each(events))
+            columns.append(column)
+            findings.append(found.taken(place))
+        elif is_text or found.reaches(AGREED):
+            findings.append(found.kept(place))
+    return events, columns, findings
+
+
+def _is_number_or_date(column: pl.Series) -> bool:
+    text = column.cast(pl.Utf8).drop_nulls().head(LOOKED_AT)
+    read = max(len(found.drop_nulls()) for found in (as_numbers(text), as_seconds(text)))
+    return read >= AGREED * len(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Agreement:
+    """How far the events of an item name the same in a column."""
+
+    column: str
+    share: float
+    """Events that name what most of their item's name, of those of items with several."""
+    apart: float
+    """How often two events of one item differ, to two events of any."""
+    said: pl.DataFrame
+    """`item_id`, what is named (`given`) and what it counts as (`said`), and `timestamp` where
+    there is one.
+    """
+
+    def reaches(self, share: float) -> bool:
+        """Whether so many agree, and not since events of any items would."""
+        return self.share >= share and self.apart <= 2.0 * (1.0 - share)
+
+    def one_each(self, events: pl.DataFrame) -> pl.Series:
+        """The column with one text for each item."""
+        chosen = events.select("item_id").join(
+            self._chosen(), on="item_id", how="left", maintain_order="left"
+        )["chosen"]
+        stated = events[self.column].is_not_null()
+        return chosen.zip_with(stated, pl.Series([None], dtype=pl.Utf8)).alias(self.column)
+
+    def _chosen(self) -> pl.DataFrame:
+        """By item, what its newest events agree on, else what most name; as most of these write
+        it.
+        """
+        said = self.said.sort("timestamp", nulls_last=False, maintain_order=True)
+        ends = pl.col("said").tail(NEWEST)
+        newest = said.group_by("item_id").agg(ends.n_unique().alias("ends"), ends.last())
+        changed = newest.filter(pl.col("ends") == 1).select("item_id", pl.col("said").alias("new"))
+        kept = _most(said, "said").join(changed, on="item_id", how="left")
+        kept = kept.select("item_id", pl.coalesce("new", "said").alias("said"))
+        own = said.join(kept, on=["item_id", "said"], how="semi", maintain_order="left")
+        return _most(own, "given").rename({"given": "chosen"})
+
+    def taken(self, place: str) -> Finding:
+        """What to say where the column is the items'."""
+        told = self.said.join(self._chosen(), on="item_id", maintain_order="left")
+        odd = told.filter(pl.col("given") != pl.col("chosen"))
+        why = (
+            f"{odd.height:,} of {told.height:,} events of {place} name another {self.column!r} of "
+            f"their item; what its newest events agree on is taken, else what most name, and the "
+            f"column is read as one of items"
+        )
+        shown = odd.select("item_id", "given", "chosen").unique(maintain_order=True).head(3)
+        examples = [f"{item}: {given!r} -> {chosen!r}" for item, given, chosen in shown.rows()]
+        return Finding(
+            rule="columns",
+            rows=odd.height,
+            action="noted",
+            why=why,
+            examples=examples,
+            table="items",
+        )
+
+    def kept(self, place: str) -> Finding:
+        """What to say where the column may be the items'."""
+        why = (
+            f"column {self.column!r} of {place} says the same at {self.share:.0%} of the events of "
+            f"an item and is kept as context; if it describes items, give it in a table of items "
+            f"(items.csv)"
+        )
+        return Finding(rule="columns", rows=0, action="noted", why=why)
+
+
+def _most(said: pl.DataFrame, column: str) -> pl.DataFrame:
+    """By item what comes most often; of several, what comes last."""
+    counts = said.with_row_index("row").group_by("item_id", column).agg(pl.len(), pl.max("row"))
+    return counts.sort("len", "row").group_by("item_id").agg(pl.col(column).last())
+
+
+def _agreement(events: pl.DataFrame, key: str, column: str) -> _Agreement | None:
+    """None where the events of an item (or user) differ as any two events do, or too few tell."""
+    said = _said(events.head(LOOKED_AT), key, column)
+    if said.height >= MIN_SAMPLE and _share(said, key) < TOLD:
+        return None
+    stated = _said(events, key, column) if events.height > LOOKED_AT else said
+    several = stated.filter(pl.len().over(key) > 1)
+    if several[key].n_unique() < MIN_OWNERS or several.height < MIN_REPEATED * stated.height:
+        return None
+    apart = _differing(several, [key]) / max(_differing(several, []), 1e-9)
+    found = _Agreement(column=column, share=_share(several, key), apart=apart, said=stated)
+    return found if found.reaches(TOLD) else None
+
+
+def _said(events: pl.DataFrame, key: str, column: str) -> pl.DataFrame:
+    """What each event names of its item, without case and space beside it."""
+    time = pl.col("timestamp") if "timestamp" in events.columns else pl.lit(0.0)
+    stated = events.select(key, pl.col(column).cast(pl.Utf8).alias("given"), timestamp=time)
+    plain = pl.col("given").str.normalize("NFKC").str.strip_chars(BLANK).str.to_lowercase()
+    return stated.drop_nulls([key, "given"]).with_columns(
+        plain.str.replace_all(r"\s+", " ").alias("said")
+    )
+
+
+def _share(said: pl.DataFrame, key: str) -> float:
+    counts = said.group_by(key, "said").len().group_by(key).agg(pl.col("len").max())
+    return int(counts["len"].sum()) / max(said.height, 1)
+
+
+def _differing(said: pl.DataFrame, keys: list[str]) -> float:
+    """How often two events differ, of one item or of all."""
+    counts = said.with_columns(pl.lit(0).alias("all")).group_by(*keys, "all", "said").len()
+    pairs = counts.group_by(*keys, "all").agg(
+        pl.col("len").sum().alias("events"),
+        (pl.col("len") * (pl.col("len") - 1)).cast(pl.Float64).sum().alias("same"),
+    )
+    events = pairs["events"].cast(pl.Float64)
+    same = pairs["same"] / (events * (events - 1)).clip(1.0)
+    return 1.0 - float((same * events).sum()) / max(float(events.sum()), 1.0)

@@ -1,0 +1,95 @@
+"""One table of everything: columns of events that belong to items or users."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import polars as pl
+
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import AS_GIVEN
+from metarec.data.names.column_names import CANONICAL
+
+MIN_OWNERS, MIN_REPEATED = 3, 0.5
+"""Items (or users) that the column says something of, and share of the events that are of an item
+with several, at least: fewer do not show that it belongs to them.
+"""
+LOOKED_AT = 10_000
+"""Events by which it is first seen that a column does not."""
+_OWN = {*CANONICAL["interactions"], "seq_pos"} - {"latitude", "longitude"}
+
+
+def belonging_to(events: pl.DataFrame, key: str, other: str) -> list[str]:
+    """Columns that say the same at every event of one item (`key` "item_id", `other` "user_id"),
+    and not the same everywhere; or of one user, the other way round. What names each user alone,
+    such as an address, says nothing of others and stays where it is.
+    """
+    free = free_columns(events)
+    return [c for c in free if _is_of(events, key, c) and not _is_of(events, other, c)]
+
+
+def free_columns(events: pl.DataFrame) -> list[str]:
+    """Columns that are none of an event's own."""
+    free = [c for c in events.columns if c not in _OWN and not _is_deep(events.schema[c])]
+    return [c for c in free if not c.endswith(AS_GIVEN)]
+
+
+def _is_deep(dtype: pl.DataType) -> bool:
+    """Whether cells hold more than a value or a list of values."""
+    return dtype.is_nested() and not (isinstance(dtype, pl.List) and dtype.inner == pl.Utf8)
+
+
+def _is_of(events: pl.DataFrame, key: str, column: str) -> bool:
+    some = events.select(key, column).head(LOOKED_AT).drop_nulls()
+    if some.n_unique() > some[key].n_unique():  # which tells most columns of a long table
+        return False
+    stated = events.select(key, column).drop_nulls()
+    if not stated.height or stated[column].n_unique() < 2:
+        return False
+    owners = stated[key].n_unique()
+    if owners < MIN_OWNERS or stated.n_unique() > owners:
+        return False
+    if key == "user_id" and stated[column].n_unique() == owners:
+        return False
+    several = stated.group_by(key).len().filter(pl.col("len") > 1)["len"].sum()
+    return several >= MIN_REPEATED * stated.height
+
+
+def is_of_one(events: pl.DataFrame, column: str) -> bool:
+    """Whether a column says what users are, or items, rather than what was done: the same at every
+    event of each that has several.
+    """
+    for key in ("user_id", "item_id"):
+        some = events.select(key, column).drop_nulls()
+        several = some.filter(pl.len().over(key) > 1)
+        owners = several[key].n_unique()
+        if several[column].n_unique() > 1 and MIN_OWNERS <= owners == several.n_unique():
+            return True
+    return False
+
+
+def taken_out(
+    events: pl.DataFrame,
+    key: str,
+    columns: Sequence[str],
+    place: str,
+    told: Collection[str] = (),
+) -> tuple[pl.DataFrame, pl.DataFrame, list[Finding]]:
+    """The events without the `columns`, these as a table of items or users, and what to say.
+
+    Args:
+        told: those of the columns of which it is said elsewhere.
+    """
+    first = [pl.col(c).drop_nulls().first() for c in columns]
+    side = events.group_by(key, maintain_order=True).agg(first)
+    untold = [c for c in columns if c not in told]
+    what, listed = "items" if key == "item_id" else "users", ", ".join(map(repr, untold))
+    why = (
+        f"columns of {place} that say the same at every event of an item are read as columns of "
+        f"items: {listed}"
+        if what == "items"
+        else f"columns of {place} that say the same at every event of a user are read as columns "
+        f"of users: {listed}"
+    )
+    note = Finding(rule="columns", rows=0, action="noted", why=why, table=what)
+    return events.drop(columns), side, [note] if untold else []

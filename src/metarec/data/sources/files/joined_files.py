@@ -1,0 +1,214 @@
+"""Events that lie in two tables, one of who acted and one of on what, joined by the key that both
+have: orders and their lines, sessions and their clicks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import polars as pl
+
+from metarec.data.cells.parsing import id_text
+from metarec.data.errors import BadInput
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import key_of
+from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
+from metarec.data.sources.files.single_file import read_table
+
+MIN_FIT = 0.5
+"""Share of one table's rows whose key the other has, at least."""
+_KEY = re.compile(r"(id|ids|no|nr|number|code|key|ref|uuid|编号|编码|号码|号)$")
+_OWN = ("id", "编号", "序号")
+"""Names of a table's own key."""
+RawTable = tuple[pl.DataFrame, Place, list[Finding]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """Two files whose rows are events together, and how."""
+
+    many: Path
+    """Of whose rows each is an event."""
+    one: Path
+    """Of whose rows each has a key of its own."""
+    between: Path | None = None
+    """The table between them, of which each has a key."""
+    table: pl.DataFrame
+    place: Place
+    findings: list[Finding]
+
+    @property
+    def raw(self) -> RawTable:
+        """As a file of events is read."""
+        return self.table, self.place, self.findings
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    path: Path
+    raw: RawTable
+    user: str | None
+    """Its column of users."""
+    item: str | None
+    """Its column of items."""
+
+    @property
+    def says_who(self) -> bool:
+        """Whether it has users, and no items."""
+        return self.user is not None and self.item is None and not self.has_stand_in
+
+    @property
+    def says_what(self) -> bool:
+        """Whether it has items, and no users or what stands in for them."""
+        return self.item is not None and (self.user is None or self.has_stand_in)
+
+    @property
+    def has_stand_in(self) -> bool:
+        """Whether sessions or devices would be read as users."""
+        return self.user is not None and plain(self.user) in STAND_IN_COLUMNS
+
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """What its columns may be keys of, `order` of `order_id`, and the columns."""
+        name = plain(self.path.name.split(".")[0])
+        noun = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
+        for column in self.raw[0].columns:
+            own = plain(column)
+            if own in _OWN:
+                yield noun, column
+            elif own and column not in (self.item, None if self.has_stand_in else self.user):
+                stem = _KEY.sub("", own) or own
+                yield stem, column
+                if _KEY.search(own) and not stem.startswith(noun):  # `barcode` of copies
+                    yield f"{noun}{stem}", column
+
+
+def joined_events(
+    files: Sequence[Path], synonyms: Mapping[str, Sequence[str]], encoding: str | None
+) -> Joined | None:
+    """The events that two of some files hold together; None where no two of them do.
+
+    Raises:
+        BadInput: if one of them says who acted and one on what, and no key or several join them.
+    """
+    parts = [part for file in files if (part := _part(file, synonyms, encoding)) is not None]
+    pairs = [(a, b) for a, b in product(parts, parts) if a.says_who and b.says_what]
+    found = [joined for who, what in pairs for joined in _joins(who, what)]
+    if not found:
+        found = _joined_over(parts)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(f"{one.many.name} with {one.one.name}" for one in found)
+        raise BadInput(
+            f"{files[0].parent}: events may be joined of several pairs of files or by several "
+            f"keys ({listed}); {_HOW}"
+        )
+    torn = [(who, what) for who, what in pairs if _repeats(who)]
+    if torn and not any(part.user is not None and part.item is not None for part in parts):
+        who, what = torn[0]
+        raise BadInput(
+            f"{files[0].parent}: {who.path.name} says who acted and {what.path.name} on what, and "
+            f"no column that both have names one row of either; {_HOW}"
+        )
+    return None
+
+
+def _joined_over(parts: Sequence[_Part]) -> list[Joined]:
+    """The ways to join two files by the keys that a third has, which says neither who acted nor on
+    what: bookings have a visit, visits a card, and cards a member. Ways to the same events are one.
+    """
+    found = list[Joined]()
+    betweens = [p for p in parts if p.item is None and (p.user is None or p.has_stand_in)]
+    for what, between in product((p for p in parts if p.says_what), betweens):
+        for first in (j for j in _joins(between, what) if j.many == what.path):
+            longer = replace(what, raw=first.raw)
+            for who in (p for p in parts if p.says_who):
+                joined = (j for j in _joins(who, longer) if j.many == what.path)
+                found += [(replace(j, between=between.path)) for j in joined]
+    events = {_events_of(joined, parts): joined for joined in reversed(found)}
+    return list(events.values())
+
+
+def _events_of(joined: Joined, parts: Sequence[_Part]) -> tuple[str | None, ...]:
+    """Who acted in each row."""
+    who = next(part for part in parts if part.path == joined.one)
+    assert who.user is not None
+    name = who.user if who.user in joined.table.columns else f"{joined.one.stem}_{who.user}"
+    return tuple(id_text(joined.table[name]).to_list())
+
+
+_HOW = (
+    "join them first (SELECT * FROM lines JOIN orders ON lines.order_id = orders.id in SQL, "
+    "lines.merge(orders, on='order_id') in pandas) and give what comes out as interactions.csv"
+)
+
+
+def _part(path: Path, synonyms: Mapping[str, Sequence[str]], encoding: str | None) -> _Part | None:
+    try:
+        raw = read_table(path, encoding)
+    except BadInput:
+        return None
+    keys = {key: key_of(raw[0].columns, key, synonyms) for key in ("user_id", "item_id")}
+    return _Part(path=path, raw=raw, user=keys["user_id"], item=keys["item_id"])
+
+
+def _repeats(who: _Part) -> bool:
+    users = who.raw[0][who.user] if who.user is not None else None
+    return users is not None and users.n_unique() < len(users)
+
+
+def _joins(who: _Part, what: _Part) -> list[Joined]:
+    """The ways to join two files: by each key that names one row of one of them, the best of those
+    of one name.
+    """
+    ways = {}
+    for (noun, of_who), (other, of_what) in product(who.keys(), what.keys()):
+        if noun != other or (plain(of_who) in _OWN and plain(of_what) in _OWN):
+            continue
+        for many, many_key, one, one_key in (
+            (what, of_what, who, of_who),
+            (who, of_who, what, of_what),
+        ):
+            ids = id_text(one.raw[0][one_key]).drop_nulls()
+            fit = id_text(many.raw[0][many_key]).is_in(ids.implode()).fill_null(False)
+            if len(ids) and ids.n_unique() == len(ids) and int(fit.sum()) >= MIN_FIT * len(fit) > 0:
+                ways[noun] = _joined(many, many_key, one, one_key)
+                break
+    return list(ways.values())
+
+
+def _joined(many: _Part, many_key: str, one: _Part, one_key: str) -> Joined:
+    frame, place, findings = many.raw
+    beside = one.raw[0].with_columns(id_text(one.raw[0][one_key]).alias("__key"))
+    stem = one.path.name.split(".")[0]
+    taken = set(frame.columns)
+    names = {c: f"{stem}_{c}" for c in beside.columns if c in taken and c != "__key"}
+    beside = beside.drop(one_key).rename({c: n for c, n in names.items() if c != one_key})
+    rows = frame.with_columns(id_text(frame[many_key]).alias("__key")).with_row_index("__row")
+    table = rows.join(beside.drop_nulls("__key"), on="__key", how="inner", maintain_order="left")
+    used = table["__key"].n_unique()
+    at = table["__row"] if place.rows is None else place.rows.gather(table["__row"])
+    both = f"{many.path.name} and {one.path.name}"
+    why = (
+        f"{many.path.name} and {one.path.name} were joined by {many_key!r} and {one_key!r}: each "
+        f"row of {many.path.name} is an event"
+    )
+    told = [Finding(rule="joins", rows=0, action="noted", why=why)]
+    if lost := frame.height - table.height:
+        why = f"their {many_key!r} is in no row of {one.path.name}"
+        told.append(Finding(rule="joins", rows=lost, action="removed", why=why))
+    if unused := one.raw[0].height - used:
+        why = f"rows of {one.path.name} of which {many.path.name} has none say nothing"
+        told.append(Finding(rule="joins", rows=unused, action="noted", why=why))
+    return Joined(
+        many=many.path,
+        one=one.path,
+        table=table.drop("__key", "__row"),
+        place=replace(place, name=both, rows=at),
+        findings=[*findings, *one.raw[2], *told],
+    )

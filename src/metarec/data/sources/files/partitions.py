@@ -1,0 +1,92 @@
+"""One table in several files: `part-00000.csv` and those after it, a file for each month, or
+folders by the value of a column (`date=2024-01-01`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+import polars as pl
+
+from metarec.data.errors import BadInput
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.sources.files.joined_files import Joined
+from metarec.data.sources.files.single_file import read_table
+from metarec.data.sources.files.suffixes import SUFFIXES, suffix_of
+
+_VALUE = re.compile(r"^(\w+)=(.+)$")
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive and Spark write in place of none."""
+MAX_SAME, MIN_ROWS = 0.9, 10
+"""Share of different rows that stand in another file too, at most; of files of so many rows."""
+
+
+def pieces_of(folder: Path, files: Sequence[Path]) -> list[Path]:
+    """The files that are one table: all in folders by a value, else those of a folder whose names
+    differ in numbers alone; none where there are several such tables.
+    """
+    within = sorted(p for p in folder.glob("*=*/**/*") if suffix_of(p) in SUFFIXES)
+    within = [p for p in within if p.is_file() and not p.name.startswith((".", "_"))]
+    if within:
+        return within
+    groups: dict[str, list[Path]] = {}
+    for path in files:
+        groups.setdefault(_without_numbers(path.name), []).append(path)
+    several = [paths for paths in groups.values() if len(paths) > 1]
+    return several[0] if len(several) == 1 else []
+
+
+def _without_numbers(name: str) -> str:
+    return re.sub(r"\d+", "*", name)
+
+
+def values_of(folder: Path, path: Path) -> dict[str, str | None]:
+    """Column -> value that the folders of a file say: `date=2024-01-01/part.csv`."""
+    parts = path.relative_to(folder).parent.parts
+    said = {m[1]: unquote(m[2]) for part in parts if (m := _VALUE.match(part))}
+    return {c: None if v == NO_VALUE else v for c, v in said.items()}
+
+
+def put_together(folder: Path, pieces: Sequence[Path], encoding: str | None) -> Joined:
+    """All rows of such files, with what their folders say.
+
+    Raises:
+        BadInput: if two of them hold the same rows.
+    """
+    tables, findings = list[pl.DataFrame](), list[Finding]()
+    for path in pieces:
+        table, _, found = read_table(path, encoding)
+        said = {c: v for c, v in values_of(folder, path).items() if c not in table.columns}
+        tables.append(
+            table.with_columns(pl.lit(v, dtype=pl.Utf8).alias(c) for c, v in said.items())
+        )
+        findings += found
+    _refuse_copies(tables, pieces)
+    name = _without_numbers(pieces[0].name)
+    why = f"{len(pieces)} files of {folder.name} were read as one table ({pieces[0].name}, ...)"
+    told = Finding(rule="columns", rows=0, action="noted", why=why)
+    table = pl.concat(tables, how="diagonal_relaxed")
+    return Joined(
+        many=pieces[0], one=pieces[0], table=table, place=Place(name), findings=[told, *findings]
+    )
+
+
+def _refuse_copies(tables: Sequence[pl.DataFrame], pieces: Sequence[Path]) -> None:
+    """Versions of one table are no parts of it."""
+    own = list[pl.DataFrame]()
+    for number, table in enumerate(tables):
+        flat = table.select(c for c, t in sorted(table.schema.items()) if not t.is_nested())
+        rows = flat.hash_rows().unique() if flat.width else pl.Series(dtype=pl.UInt64)
+        own.append(pl.DataFrame({"row": rows}).with_columns(piece=pl.lit(number)))
+    both = pl.concat(own).with_columns(same=pl.col("row").is_duplicated())
+    share = both.group_by("piece", maintain_order=True).agg(pl.len(), pl.col("same").mean())
+    found = share.filter(pl.col("len") >= MIN_ROWS, pl.col("same") > MAX_SAME)
+    if found.height:
+        raise BadInput(
+            f"nearly all rows of {pieces[found[0, 'piece']].name} stand in files beside it too, as "
+            "in versions of one table; keep one, or name the file of events interactions"
+        )

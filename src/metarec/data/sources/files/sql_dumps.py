@@ -1,0 +1,162 @@
+"""Dumps of databases in SQL, as mysqldump, pg_dump, sqlite3 and SQL Server write them: the rows of
+INSERT and COPY, a table each.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from metarec.data.errors import BadInput
+from metarec.data.findings import Finding
+from metarec.data.sources.text.encoding import as_utf8
+from metarec.data.sources.text.separators import content_of
+
+Row = list[str | None]
+_PART = r'(?:`[^`]+`|"[^"]+"|\[[^\]]+\]|[\w$]+)'
+_NAME = rf"(?P<name>{_PART}(?:\s*\.\s*{_PART})*)"
+_STARTS = re.compile(
+    rf"^[ \t]*(?:(?P<create>CREATE\s+(?:\w+\s+)*?TABLE)\s+(?:IF\s+NOT\s+EXISTS\s+)?"
+    rf"|(?P<insert>(?:INSERT|REPLACE)(?:\s+(?:IGNORE|OR\s+\w+))?(?:\s+INTO)?)\s+"
+    rf"|(?P<copy>COPY)\s+){_NAME}",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""How the statements begin that say what tables hold."""
+_TEXT, _MYSQL_TEXT = r"'(?:[^']|'')*'", r"'(?:[^'\\]|\\.|'')*'"
+_NO_COLUMN = re.compile(
+    r"(primary|unique|constraint|key|index|foreign|check|fulltext|spatial|exclude|like|period)\b",
+    re.IGNORECASE,
+)
+"""How the parts of a CREATE TABLE begin that are no columns."""
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "", "Z": "", "b": "", "f": "", "v": ""}
+
+
+def is_dump(path: Path) -> bool:
+    """Whether a file is a dump, by its ending."""
+    return path.suffix.lower() == ".sql"
+
+
+def write_tables(path: Path, folder: Path) -> list[Finding]:
+    """Write the rows of each table of a dump as text, and say which they are.
+
+    Raises:
+        BadInput: if it holds no rows, or rows of another width than their names.
+    """
+    source, findings = as_utf8(path)
+    text = content_of(source).decode("utf-8", errors="replace").replace("\r\n", "\n")
+    names, rows = dict[str, list[str]](), dict[str, list[Row]]()
+    for table, columns, found in _statements(text):
+        if columns:
+            names.setdefault(table, columns)
+        held = rows.setdefault(table, [])
+        order = _order(columns, names.get(table, []), path, table)
+        for row in found:
+            if len(row) != len(order):
+                raise BadInput(
+                    f"{path}: a row of {table} has {len(row)} values and {len(order)} columns; "
+                    f"load the dump into a database and give its address"
+                )
+            held.append([row[at] for at in order])
+    full = {table: held for table, held in rows.items() if held}
+    if not full:
+        raise BadInput(
+            f"{path} holds no rows of INSERT or COPY; load it into a database and give its address"
+        )
+    for table, held in full.items():
+        stem = re.sub(r"[^\w .-]", "_", table) if len(full) > 1 else folder.name
+        with (folder / f"{stem}.csv").open("w", encoding="utf-8", newline="") as file:
+            out = csv.writer(file)
+            out.writerow(names[table])
+            out.writerows(held)
+    why = f"tables of {path.name} were read from its statements: {', '.join(full)}"
+    return [*findings, Finding(rule="columns", rows=0, action="noted", why=why)]
+
+
+def _order(columns: list[str], first: list[str], path: Path, table: str) -> list[int]:
+    """Where in a row the values of the table's columns stand, which a statement may name in another
+    order.
+    """
+    columns = columns or first
+    if not columns:
+        raise BadInput(
+            f"{path} does not say what the columns of {table} are called; dump it with its CREATE "
+            f"TABLE, or load it into a database and give its address"
+        )
+    return [columns.index(name) for name in first if name in columns]
+
+
+def _statements(text: str) -> Iterator[tuple[str, list[str], Iterator[Row]]]:
+    """Table, names of columns and rows of each statement that says any."""
+    is_mysql = re.search(r"mysql|mariadb|ENGINE\s*=", text[:1_000_000], re.IGNORECASE) is not None
+    token = re.compile(rf"{_MYSQL_TEXT if is_mysql else _TEXT}|{_PART}|[(),;]|[^\s]", re.DOTALL)
+    at = 0
+    while (start := _STARTS.search(text, at)) is not None:
+        table, at = _bare(re.findall(_PART, start["name"])[-1]), start.end()
+        listed = list[list[str]]()
+        rows: Iterator[Row] = iter(())
+        if start["create"] or re.compile(r"\s*\(").match(text, at):
+            at, listed = next(_groups(token.finditer(text, at)), (at, listed))
+        if start["create"]:
+            listed = [part for part in listed if part and not _NO_COLUMN.match(part[0])]
+        elif start["copy"]:
+            begin = text.find("\n", at) + 1
+            end = text.find("\n\\.", begin - 1)
+            at = end if end >= 0 else len(text)
+            rows = (_copied(line) for line in text[begin:at].split("\n") if line)
+        elif (values := _VALUES.match(text, at)) is not None:
+            groups = list(_groups(token.finditer(text, values.end())))
+            rows = iter([[_value(part, is_mysql) for part in group] for _, group in groups])
+            at = groups[-1][0] if groups else at
+        yield table, [_bare(part[0]) for part in listed if part], rows
+
+
+_VALUES = re.compile(r"\s*(?:OVERRIDING\s+\w+\s+VALUE\s+)?VALUES?\b", re.IGNORECASE)
+
+
+def _groups(tokens: Iterator[re.Match[str]]) -> Iterator[tuple[int, list[list[str]]]]:
+    """Each list in brackets, parted at its commas, with where it ends, as long as they follow each
+    other: `(1, 'a'), (2, 'b')`.
+    """
+    depth, group = 0, list[list[str]]()
+    for match in tokens:
+        token = match[0]
+        if depth == 0 and token != "(":
+            if token != ",":
+                return
+        elif depth == 0:
+            depth, group = 1, [[]]
+        elif depth == 1 and token == ")":
+            depth = 0
+            yield match.end(), group
+        elif depth == 1 and token == ",":
+            group.append([])
+        else:
+            depth += (token == "(") - (token == ")")
+            group[-1].append(token)
+
+
+def _value(tokens: list[str], is_mysql: bool) -> str | None:
+    """A value as text: of a conversion (`CAST(N'x' AS DateTime)`) what is converted."""
+    texts = [token for token in tokens if token.startswith("'")]
+    if texts:
+        text = texts[0][1:-1].replace("''", "'")
+        return re.sub(r"\\(.)", _unescaped, text, flags=re.DOTALL) if is_mysql else text
+    inner = tokens[tokens.index("(") + 1 :] if "(" in tokens else tokens
+    inner = inner[: next((n for n, t in enumerate(inner) if t.upper() in ("AS", ")", ",")), None)]
+    said = "".join(inner)
+    return None if said.upper() in ("NULL", "") else said
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return _ESCAPED.get(match[1], match[1])
+
+
+def _copied(line: str) -> Row:
+    cells = line.split("\t")
+    return [None if c == r"\N" else re.sub(r"\\(.)", _unescaped, c) for c in cells]
+
+
+def _bare(name: str) -> str:
+    return name.strip('`"[]')

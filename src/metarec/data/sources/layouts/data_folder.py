@@ -1,0 +1,68 @@
+"""The product's own form: a folder with `interactions.*` and perhaps `items.*`, `users.*`,
+`friends.*` and `searches.*`; or one file of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
+from metarec.data.sources.files.file_roles import TABLES, files_of
+from metarec.data.sources.files.kind_by_file_name import kind_called, name_of, refusing
+from metarec.data.sources.files.single_file import read_table
+from metarec.data.tables import Tables, merge
+
+
+def read_folder(folder: Path, reading: Reading) -> Tables:
+    """Read a data folder.
+
+    Raises:
+        BadInput: if there is no file of events, there are two, or one cannot be read.
+    """
+    calls = partial(kind_called, kinds=reading.kinds)
+    files, joined, found, acts = files_of(folder, reading.synonyms, reading.encoding, calls)
+    events, sides = files.pop("interactions"), _side_tables(files, reading)
+    name, raw = folder.resolve().name, joined.raw if joined else _raw_of(events, reading)
+    first = _of_acts(reading, events, sides["items"] is not None) if acts else reading
+    tables = tables_of(raw, sides.pop("items"), sides.pop("users"), first, name, **sides)
+    more = [
+        tables_of(_raw_of(p, reading), None, None, _of_acts(reading, p, not first.is_whole), name)
+        for p in acts[1:]
+    ]
+    tables = merge([tables, *more], name)
+    return replace(tables, findings=[*found, *tables.findings])
+
+
+def _raw_of(path: Path, reading: Reading) -> RawTable:
+    return read_table(path, reading.encoding, reading.names)
+
+
+def _of_acts(reading: Reading, path: Path, has_items: bool) -> Reading:
+    """The same of one of several files, each called like what was done."""
+    return replace(reading, kind_by_name=name_of(path), is_whole=not has_items)
+
+
+def read_sides(folder: Path, reading: Reading) -> Tables:
+    """Items, users, friends and searches of a data folder, without its events."""
+    calls = partial(kind_called, kinds=reading.kinds)
+    files = files_of(folder, reading.synonyms, reading.encoding, calls).tables
+    sides = _side_tables(files, reading)
+    return tables_of(None, sides.pop("items"), sides.pop("users"), reading, folder.name, **sides)
+
+
+def _side_tables(files: Mapping[str, Path], reading: Reading) -> dict[str, RawTable | None]:
+    names = {"items": reading.item_names, "users": reading.user_names}
+    return {
+        name: read_table(files[name], reading.encoding, names.get(name)) if name in files else None
+        for name in TABLES[1:]
+    }
+
+
+def read_event_file(path: Path, reading: Reading) -> Tables:
+    """Read one file of events."""
+    name = reading.kind_by_name or refusing(name_of(path), reading.kinds)
+    reading = replace(reading, kind_by_name=name)
+    return tables_of(_raw_of(path, reading), None, None, reading, name_of(path))

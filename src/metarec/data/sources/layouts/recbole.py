@@ -1,0 +1,82 @@
+"""RecBole's atomic files: `name.inter`, `name.item`, `name.user`, whose header says
+`column:type`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from metarec.data.events.rows import Place
+from metarec.data.schema import BadInput
+from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
+from metarec.data.sources.text.delimited import first_line, read_delimited
+from metarec.data.tables import Tables
+
+TYPES = ("token", "token_seq", "float", "float_seq")
+
+
+def read_recbole(folder: Path, reading: Reading) -> Tables:
+    """Read a folder of atomic files (or the `.inter` file in it); sequences of tokens become `a|b`.
+
+    Raises:
+        BadInput: if there is not exactly one `.inter` file, or its header has no types.
+    """
+    events = _only(folder, ".inter")
+    if events is None:
+        raise BadInput(f"{folder} holds no .inter file")
+    items, users = _only(folder, ".item"), _only(folder, ".user")
+    return tables_of(
+        _atomic(events),
+        None if items is None else _atomic(items),
+        None if users is None else _atomic(users),
+        reading,
+        events.stem,
+    )
+
+
+def _only(folder: Path, suffix: str) -> Path | None:
+    found = sorted(folder.glob(f"*{suffix}"))
+    if len(found) > 1:
+        raise BadInput(
+            f"{folder} holds {len(found)} {suffix} files ({', '.join(p.name for p in found[:4])}); "
+            "give a folder with one of them"
+        )
+    return found[0] if found else None
+
+
+def _atomic(path: Path) -> RawTable:
+    fields = [f.strip() for f in first_line(path).rstrip("\r\n").split("\t")]
+    types = dict(f.rsplit(":", 1) for f in fields if ":" in f)
+    if len(types) != len(fields):
+        raise BadInput(
+            f"{path}: the header of an atomic file says name:type for each column, got {fields[:4]}"
+        )
+    table, place, findings = read_delimited(path, separator="\t")
+    table = table.rename({f: f.rsplit(":", 1)[0] for f in fields})
+    _refuse_odd_types(path, types)
+    tags = [
+        name for name, kind in types.items() if kind == "token_seq" and _is_tags(table[name], name)
+    ]
+    return (
+        table.with_columns(pl.col(tags).str.replace_all(" ", "|", literal=True)),
+        Place(place.name, "line", 2),
+        findings,
+    )
+
+
+def _is_tags(column: pl.Series, name: str) -> bool:
+    """Whether a token sequence is a set of tags rather than a text: tags recur, words of a title
+    hardly do.
+    """
+    if name in ("title", "movie_title", "name", "item_name", "description", "text"):
+        return False
+    tokens = column.drop_nulls().str.split(" ").explode()
+    return len(tokens) > 0 and tokens.n_unique() <= max(30, 0.1 * len(tokens))
+
+
+def _refuse_odd_types(path: Path, types: dict[str, str]) -> None:
+    odd = [f"{name}:{kind}" for name, kind in types.items() if kind not in TYPES]
+    if odd:
+        raise BadInput(f"{path}: {odd[0]!r} has no type of an atomic file ({', '.join(TYPES)})")

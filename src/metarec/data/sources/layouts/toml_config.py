@@ -1,0 +1,366 @@
+"""A TOML file that says where data lie and what their columns mean; several sources become one data
+set.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Protocol
+
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.domains import NO_DOMAIN, Policy, domain, pack_kinds
+from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
+from metarec.data.names.kind_names import plain_kind
+from metarec.data.policies import policy_named
+from metarec.data.schema import BadInput
+from metarec.data.sources.canonical_tables import Reading, tables_of
+from metarec.data.sources.files.file_roles import TABLES
+from metarec.data.sources.files.single_file import read_table
+from metarec.data.sources.files.suffixes import SUFFIXES, WORKBOOK_SUFFIXES
+from metarec.data.tables import Tables, merge
+
+EXAMPLE = """
+name = "shop"
+domain = "e-commerce"
+
+[kinds]                      # over the domain's and the defaults
+view = 0.2                   # strength; the sign stays as it is known
+hide = -1                    # negative, strength 1
+enquire = { sign = "positive", strength = 0.7, target = true }
+
+[policy]                     # over the domain's; docs/guide/policies.md
+available = "in_stock"
+rules = ["min_age > 17 when age < 18"]
+
+[cleaning]                   # see CleaningConfig
+k_core = 5
+
+[models.ease]                # hyper-parameters; docs/guide/extending.md
+regularization = 500
+
+[[sources]]
+interactions = "orders.csv"  # files lie beside this one
+items = "products.parquet"
+kind = "purchase"            # of every event in it
+columns = { user_id = "customer", timestamp = "ordered_at" }
+item_columns = { item_id = "sku", text = "description" }
+context = ["store"]
+
+[[sources]]
+database = "$DATABASE_URL"   # tables by name, or SELECTs
+interactions = "SELECT customer AS user_id, sku AS item_id, at AS timestamp FROM clicks"
+kind = "view"
+"""
+"""What such a file may say."""
+
+KEYS = {"name", "domain", "policy", "kinds", "cleaning", "models", "sources"}
+OF_TEXT = (*TABLES, "path", "database", "kind", "time_format", "encoding")
+OF_NAMES = ("context", "names", "item_names", "user_names")
+"""Keys of a source that hold a text, and a list of names."""
+SOURCE_KEYS = {
+    "path",
+    "interactions",
+    "items",
+    "users",
+    "friends",
+    "searches",
+    "database",
+    "kind",
+    "columns",
+    "item_columns",
+    "user_columns",
+    "context",
+    "time_format",
+    "encoding",
+    "names",
+    "item_names",
+    "user_names",
+}
+
+
+class ReadSource(Protocol):
+    """How a source named by its path is read: `metarec.data.opening.read_source`."""
+
+    def __call__(self, source: Path, rules: CleaningConfig | None, reading: Reading, /) -> Tables:
+        """Read a folder or a file, whatever its layout."""
+
+
+def read_config(
+    path: Path,
+    rules: CleaningConfig | None,
+    domain_asked: str | None,
+    *,
+    open_path: ReadSource,
+) -> Tables:
+    """Read every source of a TOML file and merge them.
+
+    Args:
+        rules: instead of the file's own `[cleaning]`.
+        domain_asked: domain named beside the file; the file may name none or the same.
+        open_path: reads sources that are named by `path`, which may have any layout.
+
+    Raises:
+        BadInput: if the file is no TOML, says something unknown, or a source cannot be read.
+    """
+    settings = _load(path)
+    tables = {key: _table(settings, key, path) for key in ("policy", "kinds", "cleaning")}
+    own_policy = tables["policy"] if "policy" in settings else None
+    policy = policy_named(settings.get("domain"), domain_asked, own_policy, path)
+    named = settings.get("domain", domain_asked)
+    pack = domain(named) if named is not None else NO_DOMAIN
+    own = CleaningConfig.of(tables["cleaning"], str(path)) if "cleaning" in settings else None
+    place = f"{path}, [kinds]"
+    kinds = pack_kinds(pack).over(tables["kinds"], place)
+    sources = _sources(settings, path)
+    reading = Reading(
+        synonyms=pack.synonyms,
+        kinds=kinds,
+        rules=rules or own or CleaningConfig(),
+        is_whole=len(sources) == 1,
+    )
+    parts = [
+        _read_source(path, source, f"{path}, source {number}", reading, open_path)
+        for number, source in enumerate(sources, start=1)
+    ]
+    read = merge(parts, str(settings.get("name", path.resolve().parent.name)))
+    if not read.interactions.height:
+        raise BadInput(f"{path}: none of its {len(parts)} sources has interactions")
+    return replace(
+        read,
+        rules=rules or own,
+        kinds=_kinds_of_all(kinds, parts, tables["kinds"], place),
+        policy=_of_all(policy, parts, path),
+        models=_models(settings, parts, path),
+        findings=[*read.findings, *_unmet(tables["kinds"], read, path, sources)],
+    )
+
+
+def _kinds_of_all(
+    kinds: Kinds, parts: Sequence[Tables], own: Mapping[str, Any], place: str
+) -> Kinds:
+    """The file's kinds over those that its sources, TOML files themselves, say."""
+    said = {
+        name: kind
+        for part in parts
+        for name, kind in part.kinds.entries.items()
+        if kinds.entries.get(name) != kind
+    }
+    return Kinds({**kinds.entries, **said}).over(own, place)
+
+
+def _unmet(
+    said: Mapping[str, Any], tables: Tables, path: Path, sources: Sequence[Mapping[str, Any]]
+) -> list[Finding]:
+    """Kinds that the file names and no event is of, and tables beside it that it does not name."""
+    return [*_unmet_kinds(said, tables, path.name), *_unread_tables(path, sources)]
+
+
+def _unmet_kinds(said: Mapping[str, Any], tables: Tables, place: str) -> list[Finding]:
+    """Kinds that `[kinds]` names, no event is of, and that look like one misspelled."""
+    events = tables.interactions
+    there = events["kind"].unique().to_list() if "kind" in events.columns else []
+    by_plain = {plain_kind(kind): kind for kind in there}
+    findings = []
+    for name in said:
+        unsaid = [k for k in by_plain if k not in {plain_kind(n) for n in said}]
+        near = get_close_matches(plain_kind(name), unsaid, n=1, cutoff=0.7)
+        if plain_kind(name) not in by_plain and near and not Kinds.default().known(name):
+            why = (
+                f"[kinds] of {place} names {name!r}, and no event is of that kind; is "
+                f"{by_plain[near[0]]!r} meant?"
+            )
+            findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
+    return findings
+
+
+def _models(
+    settings: Mapping[str, Any], parts: Sequence[Tables], path: Path
+) -> dict[str, Mapping[str, Any]]:
+    """Hyper-parameters of models: the file's over those of its sources; which there are is known
+    where models are.
+    """
+    own = _table(settings, "models", path)
+    for name, values in own.items():
+        if not isinstance(values, Mapping):
+            raise BadInput(
+                f"{path}: [models] holds a table for each model, got {name} = {values!r}"
+            )
+    return {name: values for part in parts for name, values in part.models.items()} | own
+
+
+def _of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Policy | None:
+    """The file's policy, or that of the sources where it has none.
+
+    Raises:
+        BadInput: if two of them contradict each other.
+    """
+    said = [part.policy for part in parts if part.policy is not None]
+    if policy is not None:
+        pack = None if policy.domain is None else domain(policy.domain).policy
+        said = [*(one for one in said if one != pack), policy]
+    odd = next((one for one in said if one != said[0]), None)
+    if odd is not None:
+        raise BadInput(
+            f"{path}: its sources have different policies (of domains "
+            f"{said[0].domain!r} and {odd.domain!r}); say it in this file only"
+        )
+    return said[0] if said else None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise BadInput(f"{path} is not a TOML file: {error}") from error
+    odd = sorted(set(settings) - KEYS)
+    if odd:
+        raise BadInput(
+            f"{path}: nothing is known of {odd[0]!r}; there are {', '.join(sorted(KEYS))}"
+        )
+    return settings
+
+
+def _table(settings: Mapping[str, Any], key: str, place: object) -> dict[str, Any]:
+    value = settings.get(key, {})
+    if not isinstance(value, dict):
+        raise BadInput(f"{place}: {key} must be a table, got {value!r}")
+    return value
+
+
+def _sources(settings: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    sources = settings.get("sources")
+    if isinstance(sources, list) and sources and all(isinstance(s, dict) for s in sources):
+        return sources
+    raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
+
+
+def _as_said(source: Mapping[str, Any], place: str, reading: Reading) -> Reading:
+    """How the columns of a source are to be understood, beyond what holds for all sources."""
+    odd = sorted(set(source) - SOURCE_KEYS)
+    if odd:
+        raise BadInput(
+            f"{place}: nothing is known of {odd[0]!r}; there are {', '.join(sorted(SOURCE_KEYS))}"
+        )
+    _check_types(source, place)
+    return replace(
+        reading,
+        columns=_table(source, "columns", place),
+        item_columns=_table(source, "item_columns", place),
+        user_columns=_table(source, "user_columns", place),
+        kind=source.get("kind"),
+        kind_by_name=None if reading.is_whole else _name_of(source),
+        context=source.get("context"),
+        time_format=source.get("time_format"),
+        encoding=source.get("encoding"),
+        names=source.get("names"),
+        item_names=source.get("item_names"),
+        user_names=source.get("user_names"),
+    )
+
+
+def _check_types(source: Mapping[str, Any], place: str) -> None:
+    """Refuse what is no text, or no list of texts, where one is read."""
+    for key in (k for k in OF_TEXT if k in source):
+        if not isinstance(source[key], str):
+            raise BadInput(f"{place}: {key} must be a text, got {source[key]!r}")
+    for key in (k for k in OF_NAMES if k in source):
+        names = source[key]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadInput(f'{place}: {key} must be a list such as ["store"], got {names!r}')
+
+
+def _read_source(
+    path: Path, source: Mapping[str, Any], place: str, reading: Reading, open_path: ReadSource
+) -> Tables:
+    """Tables of one source, which is named by its path, a database, or a file for each table."""
+    reading = _as_said(source, place, reading)
+    parts = {name: str(source[name]) for name in TABLES if name in source}
+    if "database" in source:
+        from metarec.data.sources.layouts.sql_database import read_sql
+
+        url = _database_beside(path, _filled(str(source["database"]), place))
+        return read_sql(url, reading, parts or None)
+    if "path" in source:
+        return open_path(_beside(path, str(source["path"])), reading.rules, reading)
+    if not parts:
+        raise BadInput(f"{place} says neither path, database, interactions, items nor users")
+    columns = {"interactions": reading.names, "items": reading.item_names}
+    raw = {
+        name: read_table(
+            _beside(path, file), reading.encoding, columns.get(name, reading.user_names)
+        )
+        for name, file in parts.items()
+    }
+    return tables_of(
+        raw.get("interactions"),
+        raw.get("items"),
+        raw.get("users"),
+        reading,
+        path.stem,
+        friends=raw.get("friends"),
+        searches=raw.get("searches"),
+    )
+
+
+def _beside(path: Path, file: str) -> Path:
+    """A file named in the TOML file: where it says, counted from the TOML file's own folder."""
+    return path.parent / Path(file).expanduser()
+
+
+def _name_of(source: Mapping[str, Any]) -> str | None:
+    """What a source is called: its file without folder and ending, or its table."""
+    said = source.get("interactions", source.get("path"))
+    if not isinstance(said, str) or " " in said.strip():
+        return None
+    return Path(said).name.split(".")[0] if "database" not in source else said.split(".")[-1]
+
+
+def _database_beside(path: Path, url: str) -> str:
+    """A URL whose SQLite file is looked for beside the TOML file, then where the command runs."""
+    file = url.removeprefix("sqlite:///")
+    if file == url or not (path.parent / file).is_file():
+        return url
+    return f"sqlite:///{(path.parent / file).resolve()}"
+
+
+def _filled(url: str, place: str) -> str:
+    """A URL with `$NAME` filled from the environment, so that passwords need not be written
+    down.
+    """
+    filled = os.path.expandvars(url)
+    if "$" in filled:
+        raise BadInput(
+            f"{place}: database = {url!r} names a variable that is not set in the environment"
+        )
+    return filled
+
+
+def _unread_tables(path: Path, sources: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """What to say of items, users, friends and searches beside a file whose sources name none:
+    nobody means to leave them out without a word.
+    """
+    folder, findings = path.parent, list[Finding]()
+    if any((folder / str(one["path"])).resolve() == folder.resolve() for one in _by_path(sources)):
+        return []
+    named = {(folder / str(file)).resolve() for one in sources for file in one.values()}
+    for table in TABLES[1:]:
+        beside = (folder / f"{table}{suffix}" for suffix in (*SUFFIXES, *WORKBOOK_SUFFIXES))
+        file = next((one for one in beside if one.is_file() and one.resolve() not in named), None)
+        if file is None or any(table in one for one in sources):
+            continue
+        why = (
+            f"{file.name} lies beside {path.name} and is not read, since no source there names "
+            f'{table}; add {table} = "{file.name}" to one'
+        )
+        findings.append(Finding(rule="sources", rows=0, action="noted", why=why, table=table))
+    return findings
+
+
+def _by_path(sources: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [one for one in sources if "path" in one]

@@ -1,0 +1,289 @@
+"""Events in other shapes than a row each: lists of items within an order, cells that hold for the
+rows below, a column for each item.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from metarec.data.cells.parsing import as_numbers, nothing
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
+from metarec.data.names.column_matching import key_of
+from metarec.data.names.column_names import ITEM_NOUNS, MATRIX, SYNONYMS, plain
+from metarec.data.sources.acts.outcomes import NAMES
+from metarec.data.sources.rows.impressions import of_impressions, of_shown
+from metarec.data.sources.rows.log_envelopes import LINES
+from metarec.data.sources.rows.survey_questions import of_questions
+from metarec.data.sources.values.cell_types import flat
+
+MAX_DEPTH = 4
+"""Lists within lists, at most."""
+MAX_MARKS, MIN_GAPS = 21, 0.2
+"""Different numbers in a matrix of users and items, at most, and the share of cells without one or
+with 0, at least: else columns are what users are like.
+"""
+_ORDER = re.compile(r"(order|invoice|receipt|basket|transaction|ticket|订单|单据|发票|小票)")
+_PERIOD = re.compile(
+    r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W*(\d\d){0,2}$"
+    r"|\d{4}-\d\d(-\d\d)?$|(week|month|day|kw)\W?\d+$|\d\d?月$"
+)
+"""Names of months, weeks and days."""
+_TRAIT = re.compile(
+    r"(is|has|owns?|was|can|likes|wants)[_\W]"
+    r"|(smoker|married|single|divorced|male|female|student|retired|unemployed|employed|pregnant|"
+    r"veteran|parent|diabetic|disabled|homeowner|vegan|vegetarian|insured|churned)$",
+    re.IGNORECASE,
+)
+"""Names of what users are, of which a table says yes and no."""
+_PAGES = {"url", "pageurl", "page"}
+_TITLES = {noun + end for noun in ITEM_NOUNS for end in ("name", "title")}
+_KINDS = {plain(n) for n in ("kind", *SYNONYMS["kind"])}
+_TIMES = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"])}
+Synonyms = Mapping[str, Sequence[str]]
+
+
+def one_row_an_event(
+    frame: pl.DataFrame,
+    place: Place,
+    synonyms: Synonyms,
+    mapped: Mapping[str, str],
+    kinds: Kinds,
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events of other shapes as a row each, with what to say; others as they are. Lists called like
+    acts that do not say yes (`returned_items`) are of these.
+
+    Args:
+        mapped: columns that the user has named, by canonical name.
+    """
+    who = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
+    frame, place, findings = of_impressions(frame, who, place)
+    for _ in range(MAX_DEPTH):
+        if "item_id" in mapped or key_of(frame.columns, "item_id", synonyms) is not None:
+            break
+        column = _list_of_items(frame, synonyms) or _list_of_pages(frame)
+        if column is None:
+            break
+        frame, place, found = _exploded(frame, column, place, synonyms)
+        findings.append(found)
+        if (item := key_of(frame.columns, "item_id", synonyms)) is not None:
+            frame, shown = of_shown(frame, column, item, place, kinds)
+            findings += shown
+        named = {*mapped, *map(plain, frame.columns)}
+        if kinds.of(column).sign in ("negative", "neutral") and not _KINDS & named:
+            frame = frame.with_columns(pl.lit(kinds.key(column)).alias("kind"))
+            why = f"events of {column} are taken as of kind {kinds.key(column)!r}, by its name"
+            findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
+    user = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
+    item = mapped.get("item_id") or key_of(frame.columns, "item_id", synonyms)
+    if item is None and not findings:
+        asked = of_questions(frame, place, user)
+        return asked if asked[2] else _from_matrix(frame, place, user)
+    if user in frame.columns and item in frame.columns:
+        frame, filled = _filled(frame, str(user), str(item), place)
+        frame, states = _filled_states(frame, str(user), place)
+        findings += [*filled, *states]
+    return frame, place, findings
+
+
+def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
+    """The one column whose lists hold items, or objects with such a list; of several the lines of
+    an order, and no words where a title says which item it is.
+    """
+    found = [c for c, t in frame.schema.items() if _holds_items(c, t, synonyms)]
+    found = [c for c in found if (frame[c].list.len() > 0).any()]
+    if any(plain(c) in _TITLES for c in frame.columns):
+        found = [c for c in found if frame.schema[c] != pl.List(pl.Utf8)]
+    lines = [c for c in found if plain(c) == "lineitems"]
+    found = lines or found
+    return found[0] if len(found) == 1 else None
+
+
+def _list_of_pages(frame: pl.DataFrame) -> str | None:
+    """The one column whose lists hold objects with the address of a page, where no column says
+    what was visited.
+    """
+    if _PAGES & {plain(c) for c in frame.columns}:
+        return None
+    found = [
+        name
+        for name, dtype in frame.schema.items()
+        if isinstance(dtype, pl.List)
+        and isinstance(dtype.inner, pl.Struct)
+        and _PAGES & {plain(field.name) for field in dtype.inner.fields}
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
+    if not isinstance(dtype, pl.List):
+        return False
+    if not isinstance(dtype.inner, pl.Struct):
+        return not dtype.inner.is_nested() and _singular(column) in ITEM_NOUNS
+    fields = {field.name: field.dtype for field in dtype.inner.fields}
+    if _item_of(column, list(fields), synonyms) is not None:
+        return True
+    return any(_holds_items(name, inner, synonyms) for name, inner in fields.items())
+
+
+def _item_of(column: str, fields: Sequence[str], synonyms: Synonyms) -> str | None:
+    """The field that says which item an object of a list is."""
+    found = key_of(fields, "item_id", synonyms)
+    is_called = plain(column) in LINES or _singular(column) in ITEM_NOUNS
+    return found or ("id" if "id" in fields and is_called else None)
+
+
+def _singular(column: str) -> str:
+    return plain(column).removesuffix("s")
+
+
+def _exploded(
+    frame: pl.DataFrame, column: str, place: Place, synonyms: Synonyms
+) -> tuple[pl.DataFrame, Place, Finding]:
+    """A row for each object (or id) of a list, its fields as columns; rows without any go."""
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    spread = frame.with_columns(rows.alias("__row")).filter(pl.col(column).list.len() > 0)
+    empty = frame.height - spread.height
+    spread = spread.explode(column)
+    fields = spread.schema[column]
+    if isinstance(fields, pl.Struct):
+        names = [field.name for field in fields.fields]
+        item, taken = _item_of(column, names, synonyms), set(spread.columns)
+        new = {n: f"{column}_{n}" if n in taken else n for n in names}
+        new |= {item: "item_id"} if item == "id" else {}
+        own = spread[column].struct.unnest().rename(new)
+        spread = spread.drop(column).hstack(own)
+    else:
+        spread = spread.rename({column: _singular(column)})
+    why = (
+        f"{column} of {place.name} holds lists of items: each of them is a row of its own; "
+        f"{empty:,} rows have none"
+    )
+    found = Finding(rule="lists", rows=frame.height, action="changed", why=why)
+    place = replace(place, rows=spread["__row"])
+    return flat(spread.drop("__row")), place, found
+
+
+def _filled(
+    frame: pl.DataFrame, user: str, item: str, place: Place
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Rows below the first of an order, of which only that says who ordered: they are of the same
+    user where the order's number or time is missing with the user, or the number is the same.
+    """
+    blank = nothing(frame[user]).is_null()
+    if not blank.any() or blank[0] or nothing(frame[item]).filter(blank).null_count():
+        return frame, []
+    others = [c for c in frame.columns if c not in (user, item)]
+    orders = [c for c in others if _ORDER.search(plain(c))]
+    numbers = [c for c in others if c in orders or plain(c) == "name"]
+    numbers = [c for c in numbers if _is_of_one_user(frame, c, user)]
+    times = [c for c in others if plain(c) in _TIMES]
+    gaps = {c: nothing(frame[c]).is_null() for c in others}
+    together = [c for c in others if gaps[c].equals(blank)]
+    is_own = any(not gaps[c].equals(blank) for c in times)  # such a row is an event by itself
+    if not {*together} & {*orders}:
+        is_own |= any(not _repeats_above(frame[c], blank) for c in numbers)
+    if not is_own and {*together} & {*orders, *times}:
+        frame = frame.with_columns(nothing(frame[c]).forward_fill() for c in (user, *together))
+    elif any(_repeats_above(frame[c], blank) for c in numbers):
+        frame = frame.with_columns(nothing(frame[user]).forward_fill())
+    else:
+        return frame, []
+    why = (
+        f"rows of {place.name} without {user} are of the same order as the row above, and its user"
+    )
+    rows = int(blank.sum())
+    return frame, [Finding(rule="blocks", rows=rows, action="changed", why=why)]
+
+
+def _filled_states(
+    frame: pl.DataFrame, user: str, place: Place
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Rows below the first of an order, of which only that says the order's state: they have it."""
+    states = [c for c in frame.columns if NAMES.search(plain(c))]
+    numbers = [c for c in frame.columns if _ORDER.search(plain(c)) or plain(c) == "name"]
+    if not states or not (numbers := [c for c in numbers if c not in states]):
+        return frame, []
+    numbers = [c for c in numbers if _is_of_one_user(frame, c, user)]
+    findings = list[Finding]()
+    for column in states if numbers else []:
+        blank = nothing(frame[column].cast(pl.Utf8, strict=False)).is_null()
+        if blank[0] or not blank.any() or not _repeats_above(frame[numbers[0]], blank):
+            continue
+        frame = frame.with_columns(nothing(frame[column]).forward_fill())
+        why = f"rows of {place.name} without {column} are of the same order as the row above"
+        rows = int(blank.sum())
+        findings.append(Finding(rule="blocks", rows=rows, action="changed", why=why))
+    return frame, findings
+
+
+def _is_of_one_user(frame: pl.DataFrame, column: str, user: str) -> bool:
+    """Whether each of its cells is of one user, as the number of an order is, not its state."""
+    pairs = frame.select(nothing(frame[column]), nothing(frame[user])).drop_nulls().unique()
+    return pairs[column].n_unique() == pairs.height
+
+
+def _repeats_above(column: pl.Series, blank: pl.Series) -> bool:
+    """Whether a column says in each blank row what it says in the row above."""
+    return bool((column == column.shift(1)).filter(blank).fill_null(False).all())
+
+
+def _from_matrix(
+    frame: pl.DataFrame, place: Place, user: str | None
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """A row for each cell of a matrix of users and items that says something: the columns are
+    items, the cells ratings, or 1 and 0.
+    """
+    user = user or (frame.columns[0] if frame.width and frame.columns[0] == "" else None)
+    own = [c for c in frame.columns if c in ("kind", "timestamp")]
+    others = [c for c in frame.columns if c not in (user, *own)]
+    if user is None or len(others) < MATRIX or any(t.is_nested() for t in frame.schema.values()):
+        return frame, place, []
+    numbers = frame.select(as_numbers(frame[c]).alias(c) for c in others)
+    gaps = [nothing(frame[c]).null_count() for c in others]
+    marks = {x for c in others for x in numbers[c].drop_nulls().unique().to_list()}
+    is_said = [numbers[c].null_count() for c in others] == gaps and 0 < len(marks) <= MAX_MARKS
+    empty = sum(gaps) + sum(int((numbers[c] == 0).sum()) for c in others)
+    is_sparse = empty >= MIN_GAPS * frame.height * len(others)
+    if not is_said or not is_sparse or not _are_items(numbers):
+        return frame, place, []
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    beside = [frame[user].alias("user_id"), rows.alias("__row"), *(frame[c] for c in own)]
+    wide, index = numbers.with_columns(beside), ["user_id", "__row", *own]
+    cells = wide.unpivot(index=index, variable_name="item_id", value_name="value")
+    cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
+    if not sum(gaps) or marks <= {0.0, 1.0}:  # then 0 stands where others leave a cell blank
+        cells = cells.filter(pl.col("value") != 0)
+    if marks <= {0.0, 1.0}:
+        cells = cells.drop("value")
+    has_zeros = cells.height < wide.height * len(others) - sum(gaps)
+    why = f"{place.name} was read as a matrix of users and items of {len(others):,} columns: " + (
+        "each number but 0 is an event" if has_zeros else "each number is an event"
+    )
+    found = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
+    return cells.drop("__row"), replace(place, rows=cells["__row"]), [found]
+
+
+def _are_items(numbers: pl.DataFrame) -> bool:
+    """Whether columns of numbers can be items: none is above all others, as an age beside ratings
+    is, or their sum, and not all are months or days.
+    """
+    if all(_PERIOD.match(name.lower()) for name in numbers.columns):
+        return False
+    if any(_TRAIT.match(name) for name in numbers.columns):
+        return False
+    tops = sorted(float(str(top)) for top in numbers.max().row(0) if top is not None)
+    rows = numbers.sum_horizontal()
+    for column in numbers:
+        known = column.drop_nulls()
+        if (column.fill_null(0) * 2 == rows).all() and known.n_unique() > 1:
+            return False
+        others = tops[-2] if column.max() == tops[-1] and len(tops) > 1 else tops[-1]
+        if known.n_unique() > 1 and float(str(known.min())) > others:
+            return False
+    return True

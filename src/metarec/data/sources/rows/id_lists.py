@@ -1,0 +1,120 @@
+"""Rows that hold several: lists of ids in a cell become a row each; texts that look like lists of
+ids are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import polars as pl
+
+from metarec.data.cells.parsing import as_numbers
+from metarec.data.errors import BadInput
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
+
+MARKS = {"|": r"\|", ",": ",", ";": ";", " ": " "}
+MIN_LISTS = 0.5
+"""From this share of cells with a mark on, a column of ids may be one of lists."""
+MAX_COUNT = 1000
+"""Users in a session, at most."""
+
+
+def one_row_each(
+    frame: pl.DataFrame, place: Place, keys: tuple[str, ...], table: str
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """A row for each id where cells hold lists of them, with the lists of equal length beside it.
+
+    Raises:
+        BadInput: if an id is an object, or lists hold lists.
+    """
+    frame = frame.with_columns(
+        pl.col(n).arr.to_list() for n, t in frame.schema.items() if isinstance(t, pl.Array)
+    )
+    key = next((k for k in keys if isinstance(frame.schema.get(k), pl.List)), None)
+    if key is None:
+        return _checked(frame, place, keys), place, []
+    lengths = frame[key].list.len()
+    beside = [
+        n
+        for n, t in frame.schema.items()
+        if isinstance(t, pl.List) and frame[n].list.len().equals(lengths)
+    ]
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    spread = frame.with_columns(rows.alias("__row")).explode(beside)
+    place = replace(place, rows=spread["__row"])
+    why = f"{key} of {place.name} holds lists: each id in them is a row of its own"
+    found = Finding(rule="lists", rows=frame.height, action="changed", why=why, table=table)
+    return _checked(spread.drop("__row"), place, keys), place, [found]
+
+
+def _checked(frame: pl.DataFrame, place: Place, keys: tuple[str, ...]) -> pl.DataFrame:
+    for key in keys:
+        if key in frame.columns and frame.schema[key].is_nested():
+            raise BadInput(
+                f"{place.name}: {key} holds {frame.schema[key]}, not an id; give one id a row, as "
+                f"text or a number"
+            )
+    return frame
+
+
+def look_alikes(
+    frame: pl.DataFrame, names: Mapping[str, str], mapped: Mapping[str, str], place: str
+) -> list[Finding]:
+    """What to say where ids look like something else.
+
+    Args:
+        names: columns of the file that are called otherwise there, and what they are called here.
+        mapped: columns that the user has named, by canonical name.
+    """
+    user = next((c for c, name in names.items() if name == "user_id"), "user_id")
+    counts = [] if "user_id" in mapped else _looks_like_counts(frame, user, place)
+    return [*_looks_like_lists(frame["item_id"], place), *counts]
+
+
+def _looks_like_lists(ids: pl.Series, place: str) -> list[Finding]:
+    """What to say where ids are several in a cell: the same part comes first in one cell and later
+    in another.
+    """
+    if ids.dtype != pl.Utf8:
+        return []
+    cells = ids.drop_nulls().unique().sort()
+    for mark, pattern in MARKS.items():
+        held = cells.filter(cells.str.contains(pattern))
+        if len(held) < max(2, MIN_LISTS * len(cells)):
+            continue
+        parts = held.str.split(mark)
+        if _wander(parts):
+            why = (
+                f"item_id of {place} such as {held[0]!r} looks like a list of ids and is read as "
+                f"one id; write a row for each"
+            )
+            return [Finding(rule="lists", rows=len(ids), action="noted", why=why)]
+    return []
+
+
+def _looks_like_counts(frame: pl.DataFrame, column: str, place: str) -> list[Finding]:
+    """What to say where users have small numbers and each row a session of its own: `participant`
+    may say how many there were.
+    """
+    numbers = as_numbers(frame["user_id"])
+    is_small = numbers.null_count() == 0 and (numbers.is_between(0, MAX_COUNT)).all()
+    stand_ins = [c for c in frame.columns if plain(c) in STAND_IN_COLUMNS]
+    own = next((c for c in stand_ins if frame[c].n_unique() == frame.height), None)
+    if not is_small or own is None or frame.height < 2 or numbers.n_unique() == frame.height:
+        return []
+    why = (
+        f"column {column!r} of {place} was read as user_id; if it counts users, say who acted in a "
+        f'TOML file (columns = {{ user_id = "{own}" }})'
+    )
+    return [Finding(rule="columns", rows=0, action="noted", why=why)]
+
+
+def _wander(parts: pl.Series) -> bool:
+    """Whether most parts stand at several places of the lists."""
+    rows = pl.DataFrame({"part": parts}).with_row_index("row").explode("part")
+    rows = rows.with_columns(at=pl.int_range(pl.len()).over("row"))
+    places = rows.group_by("part").agg(pl.col("at").n_unique())
+    return places.filter(pl.col("at") > 1).height > 0.5 * places.height

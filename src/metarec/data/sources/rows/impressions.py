@@ -1,0 +1,148 @@
+"""Lists of what was shown, beside a column that says what was done of it: `clicked`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from metarec.data.cells.parsing import id_text
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
+
+SHOWN = "impression"
+"""The kind of what was shown alone."""
+MIN_WITHIN = 0.95
+"""Share of cells that name an item of their list, from which a column says which was taken."""
+OF_SHOWN = re.compile(r"\S+-[01]( \S+-[01])*")
+"""A cell of all that was shown, each with whether it was clicked: `N1-1 N2-0`."""
+LOOKED_AT = 1000
+"""Cells by which it is first seen that a column holds no such."""
+_ONE_OF = frozenset("click tap select open".split())
+"""Acts on one item of a list, where a yes says not on which."""
+_NOUN = re.compile(r"([_\W]?(items?|products?|ids?|skus?|articles?))+$", re.IGNORECASE)
+
+
+def of_impressions(
+    frame: pl.DataFrame, user: str | None, place: Place
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """A row for each item of a column as `OF_SHOWN`: clicked, or shown alone; and one, without a
+    time, for each item that `history` says a user clicked before.
+    """
+    column = next((c for c in frame.columns if _are_shown(frame[c])), None)
+    if column is None or user is None:
+        return frame, place, []
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    frame = frame.with_columns(rows.alias("__row"))
+    each = frame.with_columns(pl.col(column).str.split(" ")).explode(column).drop_nulls(column)
+    is_clicked = pl.col(column).str.ends_with("-1")
+    kind = pl.when(is_clicked).then(pl.lit("click")).otherwise(pl.lit(SHOWN)).alias("kind")
+    item = pl.col(column).str.replace(r"-[01]$", "").alias("item_id")
+    each = each.with_columns(kind, item).drop({column, "history"} - {"item_id"}, strict=False)
+    why = f"{column} of {place.name} holds what was shown and whether it was clicked: each is a row"
+    findings = [Finding(rule="lists", rows=frame.height, action="changed", why=why)]
+    if "history" in frame.columns and frame["history"].dtype == pl.Utf8:
+        past = frame.select(user, "__row", pl.col("history").str.split(" ").alias("item_id"))
+        past = past.explode("item_id").drop_nulls().unique([user, "item_id"], maintain_order=True)
+        each = pl.concat([past.with_columns(kind=pl.lit("click")), each], how="diagonal")
+        why = (
+            f"history of {place.name} holds what users clicked before, without times: each is a row"
+        )
+        findings.append(Finding(rule="lists", rows=past.height, action="changed", why=why))
+    return each.drop("__row"), replace(place, rows=each["__row"]), findings
+
+
+def _are_shown(column: pl.Series) -> bool:
+    """Whether all cells are as `OF_SHOWN`, and some say yes and others no."""
+    if column.dtype != pl.Utf8:
+        return False
+    cells = column.drop_nulls()
+    pattern = f"^{OF_SHOWN.pattern}$"
+    if not len(cells) or not cells.head(LOOKED_AT).str.contains(pattern).all():
+        return False  # which tells most columns of a long table
+    if not cells.str.contains(pattern).all():
+        return False
+    return all(bool(cells.str.contains(f"-{mark}( |$)").any()) for mark in "01")
+
+
+def of_shown(
+    frame: pl.DataFrame, column: str, item: str, place: Place, kinds: Kinds
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Rows of a list that was opened: those that another column says were clicked (bought, ...) are
+    of that kind, the others impressions.
+
+    Args:
+        column: what held the lists.
+        item: the column of their items.
+        place: which row of the file each row is of.
+    """
+    if place.rows is None or "kind" in frame.columns:
+        return frame, []
+    acts = {c: name for c in frame.columns if c != item and (name := _act(c, kinds)) is not None}
+    chosen = {c: name for c, name in acts.items() if _is_within(frame, c, item, place.rows)}
+    if chosen:
+        return _by_chosen(frame, column, item, chosen, place)
+    asked = [c for c, name in acts.items() if name in _ONE_OF and frame[c].dtype == pl.Boolean]
+    lengths = frame.group_by(place.rows.alias("row")).len()["len"]
+    if len(asked) != 1 or lengths.max() == 1:
+        return frame, []
+    why = (
+        f"{asked[0]!r} of {place.name} does not say which item of {column} was meant: all of them "
+        f"are of kind {SHOWN!r}; write the item's id there"
+    )
+    told = Finding(rule="kinds", rows=frame.height, action="noted", why=why)
+    return frame.drop(asked).with_columns(pl.lit(SHOWN).alias("kind")), [told]
+
+
+def _act(column: str, kinds: Kinds) -> str | None:
+    """The positive kind that a column is called like: `clicked_item`."""
+    name = _NOUN.sub("", column)
+    is_act = name != "" and kinds.known(name) and kinds.of(name).sign == "positive"
+    return kinds.key(name) if is_act else None
+
+
+def _is_within(frame: pl.DataFrame, column: str, item: str, rows: pl.Series) -> bool:
+    """Whether nearly all cells name items of their rows' lists."""
+    taken = _taken(frame, column, item)
+    if taken is None or taken.null_count() == len(taken):
+        return False
+    by_row = pl.DataFrame({"row": rows, "taken": taken}).group_by("row").agg(pl.col("taken").any())
+    said = pl.DataFrame({"row": rows, "said": taken.is_not_null()}).group_by("row").first()
+    both = by_row.join(said, on="row").filter("said")
+    return float(both["taken"].mean() or 0) >= MIN_WITHIN  # type: ignore[arg-type]  # a number
+
+
+def _taken(frame: pl.DataFrame, column: str, item: str) -> pl.Series | None:
+    """Whether each row's item is the one (or of those) that a column names; null where it names
+    none.
+    """
+    cells, ids = frame[column], id_text(frame[item])
+    if isinstance(cells.dtype, pl.List):
+        if cells.dtype.inner not in (pl.Utf8, pl.Int64):
+            return None
+        both = pl.DataFrame({"ids": ids, "cells": cells.cast(pl.List(pl.Utf8))})
+        within = both.select(pl.col("cells").list.contains(pl.col("ids"))).to_series()
+        return pl.select(pl.when(cells.list.len() > 0).then(within)).to_series()
+    if cells.dtype not in (pl.Utf8, pl.Int64):
+        return None
+    return id_text(cells) == ids
+
+
+def _by_chosen(
+    frame: pl.DataFrame, column: str, item: str, chosen: dict[str, str], place: Place
+) -> tuple[pl.DataFrame, list[Finding]]:
+    kind = pl.Series("kind", [SHOWN] * frame.height)
+    for name, act in chosen.items():
+        taken = _taken(frame, name, item)
+        assert taken is not None
+        kind = pl.Series("kind", [act]).zip_with(taken.fill_null(False), kind)
+    listed: Sequence[str] = [repr(name) for name in chosen]
+    why = (
+        f"{column} of {place.name} holds what was shown, and {', '.join(listed)} what was taken of "
+        f"it: the rest is of kind {SHOWN!r}"
+    )
+    told = Finding(rule="kinds", rows=int((kind == SHOWN).sum()), action="noted", why=why)
+    return frame.drop(chosen).with_columns(kind), [told]

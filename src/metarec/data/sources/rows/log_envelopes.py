@@ -1,0 +1,222 @@
+"""What programs that log events put around them: objects called `properties`, the same as texts of
+JSON, and lists of keys and values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from metarec.data.cells.parsing import nothing
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import key_of
+from metarec.data.names.column_names import plain
+
+ENVELOPES = frozenset(
+    "properties eventproperties eventvalue eventprops props params eventparams payload attributes "
+    "eventattributes data eventdata 属性 事件属性 参数".split()
+)
+"""Objects that hold an event's own fields, as `plain` has their names: these are called as there,
+unless another column is.
+"""
+LINES = frozenset("items lines lineitems orderitems orderlines products positions".split())
+"""What the lines of an order are called, as `plain` has it."""
+KEYS, VALUES = frozenset("key name k".split()), frozenset("value val v".split())
+"""Fields of the objects of a list of keys and values."""
+BULK = frozenset("index create update".split())
+"""What lines of Elasticsearch's bulk format do with the next."""
+LOOKED_AT = 1000
+"""Cells by which it is first seen that a column holds no objects."""
+MAX_KEYS = 100
+"""Different keys of such lists, or fields of objects in texts, at most."""
+
+
+def opened(frame: pl.DataFrame) -> pl.DataFrame:
+    """Objects that stand as texts of JSON as objects; lists of keys and values as columns; fields
+    of `ENVELOPES` as columns without the envelope's name.
+    """
+    frame = _without_paths(frame)
+    for name, dtype in list(frame.schema.items()):
+        if dtype == pl.Utf8 and (decoded := _decoded(frame[name])) is not None:
+            frame = frame.with_columns(decoded)
+        elif (pair := _pair_of(dtype)) is not None:
+            frame = _by_keys(frame, name, *pair)
+    for name in [n for n, t in frame.schema.items() if isinstance(t, pl.Struct)]:
+        if plain(name) in ENVELOPES or _holds_event(frame, name):
+            fields = frame[name].struct.unnest()
+            taken = {*frame.columns}
+            bare = {f: f if f not in taken else f"{name}_{f}" for f in fields.columns}
+            kept = [f for f in fields.columns if bare[f] == f or bare[f] not in taken]
+            own = fields.select(kept).rename({f: bare[f] for f in kept})
+            frame = frame.drop(name).hstack(own)
+    return _with_health_records(frame)
+
+
+def without_bulk_lines(
+    raw: tuple[pl.DataFrame, Place, list[Finding]],
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events without the lines between them that say where each goes, as Elasticsearch takes them
+    in: `{"index": {"_index": "events", "_id": "e1"}}`.
+    """
+    frame, place, findings = raw
+    lines = [c for c, dtype in frame.schema.items() if c in BULK and _says_where(dtype)]
+    others = [c for c in frame.columns if c not in lines]
+    if not lines or not others:
+        return raw
+    is_event = frame.select(pl.any_horizontal(pl.col(others).is_not_null())).to_series()
+    if is_event.all() or not is_event.any():
+        return raw
+    why = f"lines of {place.name} that say where the next goes (bulk format) are no events"
+    told = Finding(rule="columns", rows=int((~is_event).sum()), action="noted", why=why)
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    kept = Place(place.name, place.unit, place.first, rows.filter(is_event))
+    return frame.filter(is_event).drop(lines), kept, [*findings, told]
+
+
+def _says_where(dtype: pl.DataType) -> bool:
+    fields = [field.name for field in dtype.fields] if isinstance(dtype, pl.Struct) else []
+    return bool(fields) and all(name.startswith("_") or name == "routing" for name in fields)
+
+
+def _holds_event(frame: pl.DataFrame, name: str) -> bool:
+    """Whether an object holds ids of users and items, of which none stand beside it, or a record
+    of a clinic.
+    """
+    dtype = frame.schema[name]
+    fields = [field.name for field in dtype.fields] if isinstance(dtype, pl.Struct) else []
+    if "resourceType" in fields:
+        return True
+    others = [c for c in frame.columns if c != name]
+    keys = ("user_id", "item_id")
+    return all(key_of(fields, k) is not None and key_of(others, k) is None for k in keys)
+
+
+def _with_health_records(frame: pl.DataFrame) -> pl.DataFrame:
+    """What records of clinics (FHIR) say of whom and what as ids: references without the type that
+    stands before them, and of codes the first and its text.
+    """
+    for name, dtype in list(frame.schema.items()):
+        if not isinstance(dtype, pl.Struct):
+            continue
+        fields = {field.name: field.dtype for field in dtype.fields}
+        parts = frame[name].struct.unnest()
+        if fields.get("reference") == pl.Utf8:
+            found = {f"{name}_id": parts["reference"].str.replace(r"^.*[/:]", "")}
+        elif (coded := _codings(parts, fields)) is not None:
+            stem = name.removesuffix("CodeableConcept").removesuffix("Code")
+            found = coded if stem == "code" else {f"{stem}_{n}": s for n, s in coded.items()}
+        else:
+            continue
+        if not {*found} & {*frame.columns} - {name}:
+            frame = frame.drop(name).with_columns(s.alias(n) for n, s in found.items())
+    return frame
+
+
+def _codings(parts: pl.DataFrame, fields: Mapping[str, object]) -> dict[str, pl.Series] | None:
+    coding = fields.get("coding")
+    if not isinstance(coding, pl.List) or not isinstance(coding.inner, pl.Struct):
+        return None
+    first = parts["coding"].list.first().struct.unnest()
+    if "code" not in first.columns:
+        return None
+    names = [parts[c] for c in ("text",) if c in parts.columns]
+    names += [first[c] for c in ("display",) if c in first.columns]
+    text = pl.DataFrame([s.alias(str(n)) for n, s in enumerate(names)])
+    found = {"code": first["code"]}
+    return found | ({"name": text.select(pl.coalesce(pl.all())).to_series()} if names else {})
+
+
+def _without_paths(frame: pl.DataFrame) -> pl.DataFrame:
+    """Columns called as within an envelope, or the lines of an order, without its name:
+    `properties.item_id`, `Order Lines/Product`.
+    """
+    renamed = dict[str, str]()
+    for column in frame.columns:
+        head, _, own = column.rpartition("/") if "/" in column else column.rpartition(".")
+        is_known = plain(head) in ENVELOPES or plain(head) in LINES
+        if is_known and plain(own) not in ("", "id") and own not in frame.columns:
+            renamed[column] = own
+    return frame.rename(renamed if len({*renamed.values()}) == len(renamed) else {})
+
+
+def _decoded(column: pl.Series) -> pl.Series | None:
+    """A column of objects in JSON as objects; None where some stated cell is none, or objects hold
+    nothing.
+    """
+    first = column.head(LOOKED_AT).drop_nulls()
+    if not first.str.contains(r"^\s*\{").any():
+        return None
+    text = nothing(column)
+    stated = text.drop_nulls()
+    if not len(stated) or not stated.str.contains(r"(?s)^\s*\{.*\}\s*$").all():
+        return None
+    try:
+        cells: list[dict[str, Any] | None] = [c if c is None else json.loads(c) for c in text]
+        found = pl.Series(column.name, cells, strict=False)
+    except (ValueError, TypeError, pl.exceptions.PolarsError, RecursionError):
+        return None
+    is_opened = isinstance(found.dtype, pl.Struct) and 0 < len(found.dtype.fields) <= MAX_KEYS
+    return found if is_opened else None
+
+
+def _pair_of(dtype: pl.DataType) -> tuple[str, str] | None:
+    """The fields for keys and values of a list of such objects."""
+    if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
+        return None
+    names = [field.name for field in dtype.inner.fields]
+    keys = [n for n in names if plain(n) in KEYS]
+    values = [n for n in names if plain(n) in VALUES]
+    return (keys[0], values[0]) if len(keys) == len(values) == 1 and len(names) <= 4 else None
+
+
+def _by_keys(frame: pl.DataFrame, name: str, key: str, value: str) -> pl.DataFrame:
+    """A column for each key of a list of keys and values."""
+    spread = frame.select(name).with_row_index("row").explode(name).drop_nulls()
+    pairs = spread.select("row", pl.col(name).struct.unnest()).select("row", key, value)
+    values = pairs[value]
+    if isinstance(values.dtype, pl.Struct):  # by type: {"string_value": "x", "int_value": null}
+        typed = values.struct.unnest()
+        values = typed.select(pl.coalesce(pl.all().cast(pl.Utf8, strict=False))).to_series()
+    if values.dtype.is_nested() or not pairs.height or pairs[key].n_unique() > MAX_KEYS:
+        return frame
+    pairs = pl.DataFrame({"row": pairs["row"], "key": pairs[key], "value": values.cast(pl.Utf8)})
+    is_own, rows = plain(name) in ENVELOPES, pl.DataFrame({"row": range(frame.height)})
+    found = list[pl.Series]()
+    for one in pairs["key"].drop_nulls().unique(maintain_order=True):
+        cells = pairs.filter(pl.col("key") == one).unique("row", keep="first")
+        cells = rows.with_columns(pl.col("row").cast(pl.UInt32)).join(
+            cells, on="row", how="left", maintain_order="left"
+        )
+        bare = str(one) if is_own and str(one) not in frame.columns else f"{name}_{one}"
+        found.append(cells["value"].alias(bare))
+    return frame.drop(name).with_columns(found)
+
+
+def without_itemless(
+    frame: pl.DataFrame, place: Place
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events without those of kinds of which none names an item, while others do: the start of a
+    session among views of products.
+    """
+    if "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
+        return frame, place, []
+    items = frame["item_id"].cast(pl.Utf8, strict=False)
+    named = items.is_not_null() & (items != "").fill_null(False)
+    if named.all():
+        return frame, place, []
+    by_kind = pl.DataFrame({"kind": frame["kind"], "named": named}).group_by("kind")
+    itemless = by_kind.agg(pl.col("named").any()).filter(~pl.col("named"))["kind"].drop_nulls()
+    gone = frame["kind"].is_in(itemless.implode()).fill_null(False)
+    if not gone.any() or gone.all():
+        return frame, place, []
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    names = itemless.unique().sort().to_list()
+    listed = ", ".join(map(repr, names[:4])) + (", ..." if len(names) > 4 else "")
+    why = f"no event of these kinds names an item: {listed}"
+    found = Finding(rule="itemless_kinds", rows=int(gone.sum()), action="removed", why=why)
+    kept = Place(place.name, place.unit, place.first, rows.filter(~gone))
+    return frame.filter(~gone), kept, [found]

@@ -1,0 +1,55 @@
+"""Surveys with a column for each item of a question: `Please rate [Mug]`, `Please rate [Cup]`."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+
+import polars as pl
+
+from metarec.data.cells.parsing import nothing
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.sources.columns.id_columns import IDS
+
+_ASKED = re.compile(r"^(?P<question>.*?)\s*[\[［【](?P<item>[^\[\]［］【】]+)[\]］】]\s*$")
+MIN_ITEMS = 2
+
+
+def of_questions(
+    frame: pl.DataFrame, place: Place, user: str | None
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """A row for each answer to the question that is asked of most items; users are the rows, where
+    no column says who answered.
+    """
+    asked = defaultdict[str, dict[str, str]](dict)
+    for column in frame.columns:
+        if (match := _ASKED.match(column)) is not None:
+            asked[match["question"]][column] = match["item"].strip()
+    columns = max(asked.values(), key=len, default={})
+    if len(columns) < MIN_ITEMS or any(frame.schema[c].is_nested() for c in frame.columns):
+        return frame, place, []
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    others = [c for c in frame.columns if not _ASKED.match(c)]
+    own = [c for c in others if IDS.search(c) and frame[c].n_unique() == frame.height]
+    who = user or next(iter(own), None)
+    numbers = (rows + place.first).cast(pl.Utf8)
+    wide = frame.select(
+        *others, *(nothing(frame[c].cast(pl.Utf8, strict=False)) for c in columns)
+    ).with_columns(rows.alias("__row"))
+    if who is None:
+        wide = wide.with_columns(numbers.alias("user_id"))
+    elif who != user:
+        wide = wide.rename({who: "user_id"})
+    beside = [c for c in wide.columns if c not in columns]
+    cells = wide.unpivot(index=beside, variable_name="item_id", value_name="value")
+    cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
+    cells = cells.with_columns(pl.col("item_id").replace_strict(columns))
+    of_whom = "its row" if who is None else f"{who!r}"
+    why = (
+        f"{place.name} asks one question of {len(columns)} items, a column each: each answer is an "
+        f"event, of the user that {of_whom} is"
+    )
+    found = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
+    return cells.drop("__row"), replace(place, rows=cells["__row"]), [found]

@@ -1,0 +1,92 @@
+"""Lines of a text table that begin with `#` and are no rows."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from metarec.data.events.rows import EXAMPLES
+from metarec.data.findings import Finding
+
+AT_ONCE = 1 << 22
+_BEGINS = re.compile(rb"#\s|#+[^\d\s#]")
+"""How comments do; `#1001` is an id."""
+
+
+def has_marks(source: Path | bytes) -> bool:
+    """Whether some line begins with the mark."""
+    if isinstance(source, bytes):
+        return source.startswith(b"#") or b"\n#" in source
+    last = b"\n"
+    with source.open("rb") as file:
+        while part := file.read(AT_ONCE):
+            if b"\n#" in last + part:
+                return True
+            last = part[-1:]
+    return False
+
+
+_FIELDS = re.compile(r"^#Fields:[ \t]*(\S.*?)\s*$", re.MULTILINE)
+_FROM_TO = re.compile(r"^(c|s|cs|sc)-")
+"""What W3C's logs write before a name: whether the client or the server says it."""
+
+
+def fields_of(start: str) -> list[str] | None:
+    """Names of columns that a comment says, as in W3C's logs of web servers."""
+    if (said := _FIELDS.search(start)) is None:
+        return None
+    names = said[1].split()
+    bare = [_FROM_TO.sub("", name) for name in names]
+    return [b if bare.count(b) == 1 else name for name, b in zip(names, bare, strict=True)]
+
+
+def without_comments(
+    source: Path | bytes, separators: Sequence[str], name: str
+) -> tuple[Path | bytes, int, list[Finding]]:
+    """A text without its comments, how many lines it lost at its beginning (further ones are left
+    empty), and what to say.
+    """
+    if not has_marks(source):
+        return source, 0, []
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    lines = content.split(b"\n")
+    found = _comments(lines, separators)
+    if not found:
+        return source, 0, []
+    why = f"lines of {name} that begin with '#' are comments: {_shown(lines[found[0]])}"
+    shown = [f"line {n + 1:,} of {name}: {_shown(lines[n])}" for n in found[:EXAMPLES]]
+    finding = Finding(
+        rule="comments", rows=len(found), action="removed", why=why, examples=[*shown]
+    )
+    above = next(n for n, at in enumerate([*found, -1]) if n != at)
+    for at in found:
+        lines[at] = b""
+    return b"\n".join(lines[above:]), above, [finding]
+
+
+def _comments(lines: Sequence[bytes], separators: Sequence[str]) -> list[int]:
+    """Which lines are: those that begin so outside of quotes with other cells than the names and
+    most rows have, unless a row begins so, too.
+    """
+    marked, others, is_quoted = list[int](), list[bytes](), False
+    for number, line in enumerate(lines):
+        if line.startswith(b"#") and not is_quoted:
+            marked.append(number)
+        elif line.strip():
+            others.append(line)
+        is_quoted ^= bool(line.count(b'"') % 2)
+    first = others[0] if others else b""
+    cut = max((s.encode() for s in separators), key=first.count)
+    usual = Counter(line.count(cut) for line in others[1:]).most_common(1)  # rows may be short
+    widths = {first.count(cut), *(width for width, _ in usual)} - {0}
+    if any(lines[n].count(cut) in widths for n in marked):  # then only those above the names are
+        above = range(lines.index(first))
+        marked = [n for n in marked if n in above and lines[n].count(cut) not in widths]
+    return [n for n in marked if _BEGINS.match(lines[n])] if first else []
+
+
+def _shown(line: bytes, most: int = 40) -> str:
+    text = line.decode("utf-8", errors="replace").strip()
+    return repr(text if len(text) <= most else text[:most] + "...")

@@ -1,0 +1,289 @@
+"""Text tables: CSV, TSV and their like, every cell as text; rows that do not fit are counted, never
+shifted.
+
+Polars reads tables that are as they should be. Where a row has more cells than there are names, or
+quotes do not pair up, every line is looked at by itself.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from metarec.data.cells.parsing import BLANK
+from metarec.data.errors import BadInput
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.sources.text.comments import fields_of, without_comments
+from metarec.data.sources.text.encoding import as_utf8
+from metarec.data.sources.text.escapes import Escapes, escapes_told
+from metarec.data.sources.text.header_lines import headings_of
+from metarec.data.sources.text.line_by_line import read_lines, unique
+from metarec.data.sources.text.printed_tables import in_columns, without_whole_quotes
+from metarec.data.sources.text.rating_blocks import are_blocks, read_blocks
+from metarec.data.sources.text.separators import (
+    LOOKED_AT,
+    SEPARATORS,
+    beginning,
+    content_of,
+    first_line_of,
+    parted_by_one,
+    separator_of,
+    start_of,
+)
+from metarec.data.sources.text.single_quotes import are_single, in_double
+from metarec.data.sources.text.stray_rows import (
+    has_strays,
+    nameless,
+    short_rows,
+    without_another,
+    without_strays,
+)
+
+OTHER_FORMS = (b"PAR1", b"SQLite format 3", b"%PDF")
+"""How Parquet, databases and documents begin."""
+
+
+_BLANK_QUOTED = re.compile(r'[,;|\t] +"')
+"""A quoted cell with blanks before it, which Polars takes for text."""
+_SERVER_LOG = re.compile(r'\S+\s\S+\s\S+\s\[\d\d/\w{3}/\d{4}:[^]]+\]\s+"')
+"""How a line of Apache's or nginx's log begins."""
+
+
+def read_delimited(
+    path: Path,
+    separator: str | None = None,
+    columns: Sequence[str] | None = None,
+    encoding: str | None = None,
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Read a text table with every cell as text, without the spaces around it. Too short rows end
+    in empty cells; rows with surplus cells are left out and counted.
+
+    Args:
+        separator: None takes comma, tab, semicolon or bar, whichever the first line has most of,
+            or `::` or spaces, where every line is parted so.
+        columns: names, for a file without a line of names.
+        encoding: what the file is written in; None finds it out.
+    """
+    _refuse_other_forms(start_of(path), path.name)
+    source, findings = as_utf8(path, encoding)
+    if separator is None and columns is None and are_blocks(source):
+        rows, place, more = read_blocks(source, path.name)
+        return rows, place, [*findings, *more]
+    text = _text_of(source, path.name, separator, columns)
+    source, separator, columns = text.source, text.separator, text.columns
+    findings = [*findings, *text.findings]
+    place = Place(path.name, "line", 2 if columns is None else 1)
+    escapes = Escapes(separator) if Escapes(separator).are_in(source) else None
+    if escapes is not None:
+        source = escapes.hidden(content_of(source))
+        findings = [*findings, escapes_told(path.name)]
+    table = _as_it_should_be(source, separator, columns)
+    by_lines = table is None
+    if table is None:
+        table, place, more = read_lines(source, separator, columns, path.name)
+        findings += more
+    place = replace(place, first=place.first + text.before)
+    names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
+    table = table.rename(dict(zip(table.columns, unique(names), strict=True)))
+    table = table.select(_bare(pl.col(c)) for c in table.columns)
+    table, shielded = _unshielded(table, source, path.name)
+    findings = [*findings, *shielded]
+    table = escapes.shown(table) if escapes is not None else table
+    findings = [*findings, *short_rows(table.lazy(), source, separator, columns is None, path.name)]
+    table, place, strays = without_strays(table, names, place)
+    if by_lines:
+        table, place, others = without_another(table, names, place)
+        strays += others
+    return table.drop(nameless(table.lazy())), place, [*findings, *strays]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Text:
+    """A table's text without what stands above it."""
+
+    source: Path | bytes
+    separator: str
+    columns: Sequence[str] | None
+    """Names, where no line has them."""
+    before: int
+    """Lines that it lost at its beginning."""
+    findings: list[Finding]
+
+
+def _text_of(
+    source: Path | bytes, name: str, separator: str | None, columns: Sequence[str] | None
+) -> _Text:
+    source, said = _prepared(source, name)
+    source, findings = without_whole_quotes(source), list[Finding]()
+    if columns is None and (ruled := in_columns(source, name)) is not None:
+        source, before, findings = ruled
+        return _Text(source=source, separator="\t", columns=None, before=before, findings=findings)
+    if columns is None and (single := are_single(source)) is not None:
+        source = in_double(source, single)
+        why = f"texts of {name} stand in single quotes"
+        findings.append(Finding(rule="quotes", rows=0, action="noted", why=why))
+    columns = columns or fields_of(beginning(source))
+    source, before, comments = without_comments(source, SEPARATORS, name)
+    findings += comments
+    if separator is None and said is None:
+        source, said = parted_by_one(source)
+    parted = (said,) if said is not None else SEPARATORS
+    above = None if columns or separator else headings_of(beginning(source), parted, name)
+    if above is not None:
+        said = said or above.separator
+        source, columns = _below(source, above.before), above.names
+        findings, before = [*findings, above.finding], before + above.before
+    first = first_line_of(source)
+    _refuse_server_log(first, name)
+    separator = separator or said or separator_of(first)
+    return _Text(
+        source=source, separator=separator, columns=columns, before=before, findings=findings
+    )
+
+
+def _refuse_server_log(line: str, name: str) -> None:
+    if _SERVER_LOG.match(line):
+        raise BadInput(
+            f"{name} is the log of a web server: it says neither who acted nor on what, only "
+            "addresses and requests; write a row for each act first (user_id, item_id, timestamp)"
+        )
+
+
+def _refuse_other_forms(start: bytes, name: str) -> None:
+    if start.startswith(OTHER_FORMS):
+        raise BadInput(
+            f"{name} is no text table (it begins with {start[:4]!r}); name it by its form"
+        )
+
+
+def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None]:
+    """A text table without what a spreadsheet writes before it (`sep=;`) and with ends of lines
+    as elsewhere; and the separator that it says.
+
+    Raises:
+        BadInput: if the file is no text.
+    """
+    start = start_of(source)
+    _refuse_other_forms(start, name)
+    if b"\r" in start and b"\n" not in start:
+        content = content_of(source)
+        source = start = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if (said := re.match(rb'"?sep=(.)"?[;,\t]*\r?\n', start)) is None:
+        return source, None
+    content = content_of(source)
+    return content[said.end() :], said[1].decode()
+
+
+def _below(source: Path | bytes, lines: int) -> bytes:
+    """A table without its first lines."""
+    content = content_of(source)
+    return content.split(b"\n", lines)[lines]
+
+
+def first_line(path: Path) -> str:
+    """The first line of a text file, packed or not."""
+    return first_line_of(as_utf8(path)[0])
+
+
+def _bare(column: pl.Expr) -> pl.Expr:
+    text = column.str.strip_chars(BLANK)
+    return pl.when(~text.is_in(["", r"\N"])).then(text)  # databases write the latter
+
+
+_SHIELDED = r'^="(.*)"$'
+"""A text that a spreadsheet must leave as it is: `="00123"`."""
+
+
+def _unshielded(
+    table: pl.DataFrame, source: Path | bytes, name: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Cells without what keeps a spreadsheet from reading them as numbers."""
+    if b'="' not in start_of(source, LOOKED_AT):
+        return table, []
+    odd = [c for c in table.columns if table[c].str.contains(_SHIELDED).any()]
+    if not odd:
+        return table, []
+    shown = table[odd[0]].filter(table[odd[0]].str.contains(_SHIELDED).fill_null(False))[0]
+    table = table.with_columns(pl.col(c).str.replace(_SHIELDED, "$1") for c in odd)
+    why = f"cells of {name} such as {shown!r} are read without the sign and the quotes"
+    return table, [Finding(rule="quotes", rows=0, action="noted", why=why)]
+
+
+def _as_it_should_be(
+    source: Path | bytes, separator: str, columns: Sequence[str] | None
+) -> pl.DataFrame | None:
+    """The table where no row has surplus cells and quotes, if any, hold no lines together."""
+    has_quotes, lines, has_blanks = _looked_through(source)
+    if has_blanks or (has_quotes and _BLANK_QUOTED.search(beginning(source))):
+        return None
+    try:
+        table = pl.read_csv(
+            source,
+            separator=separator,
+            has_header=columns is None,
+            infer_schema=False,
+            new_columns=list(columns) if columns else None,
+            quote_char='"' if has_quotes else None,
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    if columns is not None and table.width != len(columns):
+        return None
+    is_whole = not has_quotes or table.height == lines - (columns is None)
+    return table if is_whole else None
+
+
+def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list[Finding]] | None:
+    """Write a UTF-8 table as Parquet in memory that does not grow with it: its scan, and what must
+    be said of it; None where it is not as it should be and must be looked at line by line.
+    """
+    has_quotes, lines, has_blanks = _looked_through(source)
+    if has_blanks or headings_of(beginning(source), SEPARATORS, source.name) is not None:
+        return None
+    if are_blocks(source) or parted_by_one(source)[1] is not None:
+        return None
+    if in_columns(source, source.name) is not None or without_whole_quotes(source) is not source:
+        return None
+    if without_comments(source, SEPARATORS, source.name)[2]:
+        return None
+    separator = separator_of(first_line_of(source))
+    if are_single(source) is not None or Escapes(separator).are_in(source):
+        return None
+    if b'="' in start_of(source, LOOKED_AT) or _BLANK_QUOTED.search(beginning(source)):
+        return None
+    scan = pl.scan_csv(
+        source,
+        separator=separator,
+        infer_schema=False,
+        quote_char='"' if has_quotes else None,
+    )
+    try:
+        scan.select(_bare(pl.all())).sink_parquet(target)
+        sunk = pl.scan_parquet(target)
+        rows = sunk.select(pl.len()).collect().item()
+        if has_strays(sunk) or (has_quotes and rows != lines - 1):
+            return None
+        findings = short_rows(sunk, source, separator, True, source.name)
+        return sunk.drop(nameless(sunk)), findings
+    except pl.exceptions.PolarsError:
+        return None
+
+
+def _looked_through(source: Path | bytes) -> tuple[bool, int, bool]:
+    """Whether there is a quote, how many lines there are, and whether one of them is blank."""
+    opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    has_quotes, has_blanks, lines, last = False, False, 0, b""
+    with opened as file:
+        while part := file.read(1 << 22):
+            has_quotes = has_quotes or b'"' in part
+            lines += part.count(b"\n")
+            joined = last + part
+            has_blanks = has_blanks or b"\n\n" in joined or b"\n\r\n" in joined
+            last = joined[-2:]
+    return has_quotes, lines + (last[-1:] != b"\n"), has_blanks

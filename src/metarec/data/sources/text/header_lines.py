@@ -1,0 +1,126 @@
+"""What spreadsheets write above a table: lines of a title, and names over two lines, the upper of
+which holds for several columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from metarec.data.findings import Finding
+from metarec.data.sources.text.headerless import names_by_cells
+from metarec.data.sources.text.separators import are_numbers_of_rows
+
+MAX_TITLES = 8
+"""Lines before the names, at most."""
+_A_NUMBER = re.compile(r"^[\W_]*\d[\d\s.,:/Tt+-]*\W*$")
+"""A cell of a row rather than of names: a number, a day, a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headings:
+    """How many lines of a text come before its rows, and what the columns are called."""
+
+    before: int
+    """Lines to leave out before the line of names, or of which the names are made."""
+    names: Sequence[str] | None
+    """Names made of two lines, which are among those left out; None where a line has them."""
+    finding: Finding
+    separator: str | None = None
+    """What parts the cells of a table without names, whose first line alone may not tell."""
+
+
+def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | None:
+    """What stands above a table; None where its first line has the names.
+
+    Args:
+        text: the beginning of it.
+    """
+    every = text.split("\n")
+    lines = every[: MAX_TITLES + 3]
+    separator = max(separators, key=lambda s: max(line.count(s) for line in lines))
+    if '"' in text and not all(line.count('"') % 2 == 0 for line in lines):
+        # a cell goes over several lines, or quotes are text
+        return _without_names(every, ("\t",), place) if separator == "\t" else None
+    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
+    found = _two_lines(rows, place) or _titles(rows, place) or _numbered(rows, place)
+    return found or _without_names(every, separators, place)
+
+
+def _titles(rows: Sequence[list[str]], place: str) -> Headings | None:
+    """Lines of one cell at most, and then names."""
+    at = next((n for n, row in enumerate(rows) if _filled(row) > 1), 0)
+    titles = [cell for row in rows[:at] for cell in row if cell]
+    if not 0 < at <= MAX_TITLES or not _are_names(rows[at]):
+        return None
+    titles = titles or [""]
+    why = (
+        f"{at} {'line' if at == 1 else 'lines'} before the names of {place} "
+        f"{'was' if at == 1 else 'were'} left out: {titles[0]!r}"
+    )
+    return Headings(before=at, names=None, finding=_noted(why))
+
+
+def _two_lines(rows: Sequence[list[str]], place: str) -> Headings | None:
+    """Names with gaps, names below all of them, and then a row that has other cells."""
+    if len(rows) < 3 or len(rows[0]) != len(rows[1]) or _filled(rows[0]) < 2:
+        return None
+    upper, lower = rows[:2]
+    has_gaps = "" in upper[:-1] and upper[0] != ""
+    is_row = any(_A_NUMBER.match(cell) for row in rows[2:5] for cell in row)
+    if not has_gaps or not _are_names(lower) or not is_row:
+        return None
+    names, above = list[str](), ""
+    for cell, below in zip(upper, lower, strict=True):
+        above = cell or above
+        names.append(below if above.lower() in below.lower() else f"{above} {below}")
+    listed = ", ".join(map(repr, names[:4]))
+    why = f"two lines of names of {place} were put together: {listed}"
+    return Headings(before=2, names=names, finding=_noted(why))
+
+
+def _numbered(rows: Sequence[list[str]], place: str) -> Headings | None:
+    """Names of all columns but the first, which numbers the rows, as R and pandas write it."""
+    names, *below = (row for row in rows if row)
+    if not _are_names(names) or len(below) < 2 or {len(row) for row in below} != {len(names) + 1}:
+        return None
+    if not are_numbers_of_rows(below):
+        return None
+    why = f"the first column of {place} has no name and numbers the rows"
+    return Headings(before=1, names=["", *names], finding=_noted(why))
+
+
+def _without_names(lines: Sequence[str], separators: Sequence[str], place: str) -> Headings | None:
+    """Names for a table without any, where its cells tell what its columns are."""
+    lines = [line for line in lines if line.strip()]
+    separator = max(separators, key=lambda s: min((line.count(s) for line in lines), default=0))
+    if separator != "\t" and any('"' in line for line in lines):
+        try:
+            cells = list(csv.reader(lines, delimiter=separator))
+        except csv.Error:  # no text at all
+            return None
+    else:
+        cells = [line.split(separator) for line in lines]
+    rows = [[cell.strip(' "\r') for cell in row] for row in cells]
+    if (names := names_by_cells(rows)) is None:
+        return None
+    why = (
+        f"{place} has no line of names: its columns were read as {', '.join(names)}, by their "
+        'cells; if they are others, say them in a TOML file (names = ["user_id", "item_id", ...])'
+    )
+    return Headings(before=0, names=names, finding=_noted(why), separator=separator)
+
+
+def _filled(row: Sequence[str]) -> int:
+    return sum(cell != "" for cell in row)
+
+
+def _are_names(row: Sequence[str]) -> bool:
+    """Whether every cell has a text, and none is a number."""
+    return len(row) > 1 and all(cell and not _A_NUMBER.match(cell) for cell in row)
+
+
+def _noted(why: str) -> Finding:
+    return Finding(rule="columns", rows=0, action="noted", why=why)

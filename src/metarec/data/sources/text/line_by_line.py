@@ -1,0 +1,191 @@
+"""A text table line by line, where rows have more cells than there are names, or quotes do not pair
+up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from metarec.data.errors import BadInput
+from metarec.data.events.rows import EXAMPLES, Place
+from metarec.data.findings import Finding
+from metarec.data.sources.text.separators import content_of
+
+MAX_QUOTED_LINES = 1000
+"""Lines that one quoted cell may go over."""
+MAX_ROWS_IN_A_CELL = 20
+"""Lines in a row that are rows by themselves: a quoted cell holds no more of them."""
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Names with a number where one comes again."""
+    found: list[str] = []
+    for name in names:
+        number, free = 2, name
+        while free in found:
+            free, number = f"{name}_{number}", number + 1
+        found.append(free)
+    return found
+
+
+@dataclass
+class _Lines:
+    """Rows found so far, with the lines they begin on."""
+
+    width: int
+    cells: list[list[str]] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)
+    surplus: list[tuple[int, int]] = field(default_factory=list)
+    """Line and number of cells of each row with too many."""
+    lone_quotes: int = 0
+
+    def add(self, row: list[str], line: int) -> None:
+        """Take a row; cells beyond the last name are allowed where they are empty."""
+        while len(row) > self.width and not row[-1].strip():
+            row.pop()
+        if len(row) > self.width:
+            self.surplus.append((line, len(row)))
+            return
+        self.cells.append(row + [""] * (self.width - len(row)))
+        self.at.append(line)
+
+
+def read_lines(
+    source: Path | bytes, separator: str, columns: Sequence[str] | None, name: str
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """The table, where each row begins, and what to say of rows that do not fit."""
+    content = content_of(source)
+    lines = re.split("\r\n|\n|\r", content.decode("utf-8", errors="replace"))
+    names = list(columns) if columns else _cells(lines[0], separator)[0]
+    found = _Lines(len(names))
+    for row, line, has_lone_quote in _rows(lines, int(columns is None), separator, len(names)):
+        found.add(row, line + 1)
+        found.lone_quotes += has_lone_quote
+    if not found.cells and found.surplus:
+        raise BadInput(
+            f"{name}: every row has more cells than there are names ({len(names)}; line "
+            f"{found.surplus[0][0]:,} has {found.surplus[0][1]}); is a name missing in the first "
+            f"line, or are cells with {separator!r} not quoted?"
+        )
+    data: dict[str, Any] = {
+        n: [row[place] for row in found.cells] for place, n in enumerate(unique(names))
+    }
+    table = pl.DataFrame(data, schema=dict.fromkeys(data, pl.Utf8))
+    place = Place(name, "line", 0, pl.Series(found.at, dtype=pl.Int64))
+    return table, place, _line_findings(found, name)
+
+
+def _rows(
+    lines: list[str], start: int, separator: str, width: int
+) -> Iterator[tuple[list[str], int, bool]]:
+    """Cells of each row, the line it begins on, and whether it has a quote that is text."""
+    position = start
+    while position < len(lines):
+        line, begun = lines[position], position
+        position += 1
+        if not line.strip():
+            continue
+        if '"' not in line:
+            yield line.split(separator), begun, False
+            continue
+        cells, open_from = _cells(line, separator)
+        if open_from is None:
+            yield cells, begun, False
+            continue
+        end = _end_of_quote(lines, begun, separator, width)
+        if end is None:
+            yield _cells(line, separator, is_text_from=open_from)[0], begun, True
+        else:
+            position = end + 1
+            yield _cells("\n".join(lines[begun:position]), separator)[0], begun, False
+
+
+def _end_of_quote(lines: list[str], begun: int, separator: str, width: int) -> int | None:
+    """The line on which a quoted cell that goes over several lines is closed; None where its quote
+    is a lone one: never closed, or most of the lines are rows by themselves.
+    """
+    joined = lines[begun]
+    rows = int(len(joined.split(separator)) == width)
+    for end in range(begun + 1, min(begun + MAX_QUOTED_LINES, len(lines))):
+        joined += "\n" + lines[end]
+        rows += len(lines[end].split(separator)) == width
+        if rows > MAX_ROWS_IN_A_CELL and 2 * rows > end - begun + 1:
+            return None
+        if '"' not in lines[end]:
+            continue
+        if _cells(joined, separator)[1] is None:
+            return end if 2 * rows <= end - begun + 1 else None
+    return None
+
+
+def _cells(
+    line: str, separator: str, is_text_from: int | None = None
+) -> tuple[list[str], int | None]:
+    """Cells of a line, quoted ones without their quotes; and where a quote is opened and not
+    closed, None if there is none.
+
+    Args:
+        is_text_from: a quote opened there is text.
+    """
+    quoted = _quoted(separator)
+    cells: list[str] = []
+    position, unclosed = 0, None
+    while True:
+        blanks = re.compile(" *").match(line, position)
+        opened = blanks.end()  # type: ignore[union-attr]  # no blank is a match, too
+        if line.startswith('"', opened) and opened != is_text_from:
+            whole = next((m for q in quoted if (m := q.match(line, opened))), None)
+            if whole is not None:
+                cells.append(whole[1].replace('""', '"'))
+                if whole.end() == len(line):
+                    return cells, unclosed
+                position = whole.end() + 1
+                continue
+            unclosed = opened if unclosed is None else unclosed
+        end = line.find(separator, position)
+        if end < 0:
+            cells.append(line[position:])
+            return cells, unclosed
+        cells.append(line[position:end])
+        position = end + 1
+
+
+@cache
+def _quoted(separator: str) -> tuple[re.Pattern[str], ...]:
+    """A quoted cell up to its separator: quotes inside it doubled, or else no separator inside."""
+    end = rf'" *(?={re.escape(separator)}|\Z)'
+    return (
+        re.compile(rf'"([^"]*(?:""[^"]*)*){end}'),
+        re.compile(rf'"([^\n{re.escape(separator)}]*[^"\n{re.escape(separator)}]){end}'),
+    )
+
+
+def _line_findings(found: _Lines, name: str) -> list[Finding]:
+    findings = []
+    if found.surplus:
+        findings.append(
+            Finding(
+                rule="unreadable_rows",
+                rows=len(found.surplus),
+                action="removed",
+                why=f"more cells than the {found.width} names; quote cells that hold a separator",
+                examples=[f"line {n:,} of {name}: {k} cells" for n, k in found.surplus[:EXAMPLES]],
+            )
+        )
+    if found.lone_quotes:
+        findings.append(
+            Finding(
+                rule="unclosed_quotes",
+                rows=found.lone_quotes,
+                action="noted",
+                why=f"quotes in {name} do not pair up and were read as text",
+            )
+        )
+    return findings

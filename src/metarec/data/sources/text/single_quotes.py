@@ -1,0 +1,63 @@
+"""Tables whose texts stand in single quotes, as some databases and statistics programs write them:
+`'u1','The ''best'', really',5`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from metarec.data.sources.text.separators import SEPARATORS, beginning, content_of
+
+MIN_LINES = 3
+"""Lines by which such quotes are known, at least."""
+
+
+def are_single(source: Path | bytes) -> str | None:
+    """The separator of a table in some column of which every cell below the names stands in single
+    quotes, and whose lines are even by these alone; None for any other.
+    """
+    lines = [line for line in beginning(source).split("\n") if line.strip()]
+    if len(lines) < MIN_LINES or not all("'" in line for line in lines[1:]):
+        return None
+    return next((s for s in SEPARATORS if s in lines[0] and _are_even(lines, s)), None)
+
+
+def in_double(source: Path | bytes, separator: str) -> bytes:
+    """The table with its texts in double quotes."""
+    text = content_of(source).decode("utf-8", errors="replace")
+    written = io.StringIO()
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quotechar="'")
+    csv.writer(written, delimiter=separator, lineterminator="\n").writerows(rows)
+    return written.getvalue().encode()
+
+
+def _are_even(lines: Sequence[str], separator: str) -> bool:
+    text = "\n".join(lines)
+    try:
+        names, *rows = csv.reader(io.StringIO(text), delimiter=separator, quotechar="'")
+    except csv.Error:  # no text at all
+        return False
+    if len(names) < 2 or any(len(row) != len(names) for row in rows):
+        return False
+    quoted = [_quoted(line, separator) for line in lines[1:]]
+    return len(rows) == len(quoted) and bool(set.intersection(*quoted))
+
+
+def _quoted(line: str, separator: str) -> set[int]:
+    """Which cells of a line are in single quotes."""
+    found, at, number = set[int](), 0, 0
+    while at <= len(line):
+        end = line.find(separator, at)
+        if line.startswith("'", at):
+            end = at + 1
+            while (end := line.find("'", end)) >= 0 and line.startswith("''", end):
+                end += 2
+            end = len(line) if end < 0 else end + 1
+            if line.startswith(separator, end) or not line[end:].strip():
+                found.add(number)
+            end = line.find(separator, end)
+        at, number = (end if end >= 0 else len(line)) + 1, number + 1
+    return found

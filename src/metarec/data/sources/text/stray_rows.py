@@ -1,0 +1,171 @@
+"""Rows and columns of a text table that are none: its line of names again, sums below it, numbers
+of rows; and rows that end too early.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from metarec.data.events.rows import EXAMPLES, Place
+from metarec.data.findings import Finding
+from metarec.data.names.column_names import SYNONYMS, plain
+
+MAX_HELD = 1 << 16
+"""Bytes over which a quote is looked for that closes another."""
+LAST = 3
+"""Rows at the end of a table that may be sums."""
+SUMS = (
+    "total|totals|grand total|subtotal|sub total|sum|average|mean|summe|gesamt|gesamtsumme|"
+    "insgesamt|durchschnitt|total général|somme|moyenne|suma|promedio|totale|totaal|totalt|"
+    "toplam|ortalama|razem|итого|всего|среднее|"
+    "合计|总计|小计|总数|平均|平均值|合計|総計|소계|합계"
+)
+"""What the first cell of such a row says, in lower case."""
+
+
+_KNOWN_IDS = frozenset(
+    plain(name) for key in ("user_id", "item_id") for name in (key, *SYNONYMS[key])
+)
+
+
+def without_strays(
+    table: pl.DataFrame, names: Sequence[str], place: Place
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Without rows that are the line of names again, as where files were put one below another,
+    and without sums at the end.
+    """
+    is_names = table.select(_are_names(table.columns, names)).to_series()
+    is_sum = _are_sums(table)
+    found = []
+    if is_names.any():
+        why = f"the line of names stands again within {place.name}"
+        rows = int(is_names.sum())
+        found.append(Finding(rule="names_again", rows=rows, action="removed", why=why))
+    if is_sum.any():
+        said = table.filter(is_sum)[table.columns[0]][0]
+        why = f"{said!r} at the end of {place.name} is a sum of the rows above"
+        rows = int(is_sum.sum())
+        found.append(Finding(rule="sums", rows=rows, action="removed", why=why))
+    is_empty = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    if is_empty.any():
+        shown = [f"{place.at(n)} of {place.name}" for n in is_empty.arg_true().head(EXAMPLES)]
+        why, rows = "no cell of the row says anything", int(is_empty.sum())
+        found.append(
+            Finding(rule="empty_rows", rows=rows, action="removed", why=why, examples=shown)
+        )
+    if not found:
+        return table, place, []
+    is_row = ~(is_names | is_sum | is_empty)
+    kept = is_row.arg_true().cast(pl.Int64)
+    numbers = kept if place.rows is None else place.rows.gather(kept)
+    return table.filter(is_row), replace(place, rows=numbers), found
+
+
+def without_another(
+    table: pl.DataFrame, names: Sequence[str], place: Place
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Without what begins with names of other columns: another table below this one."""
+    known = {*_KNOWN_IDS, *map(plain, names)}
+    first = table[table.columns[0]].str.to_lowercase().str.replace_all(r"[\W_]+", "")
+    for at in first.is_in([*_KNOWN_IDS]).fill_null(False).arg_true():
+        cells = [cell for cell in table.row(at) if cell is not None]
+        is_named = all(re.fullmatch(r"[^\W\d][\w .#-]*", cell) for cell in cells)
+        if len(cells) < 2 or not is_named or {*map(plain, cells)} <= known:
+            continue
+        why = (
+            f"what stands below {', '.join(cells[:3])!r} in {place.name} is another table, and "
+            f"not read; put it into a file of its own"
+        )
+        rows = table.height - at
+        numbers = None if place.rows is None else place.rows.head(at)
+        note = Finding(rule="columns", rows=rows, action="removed", why=why)
+        return table.head(at), replace(place, rows=numbers), [note]
+    return table, place, []
+
+
+def has_strays(table: pl.LazyFrame) -> bool:
+    """Whether a table has such rows."""
+    names = table.collect_schema().names()
+    again = table.select(_are_names(names, [name.strip() for name in names]).any()).collect().item()
+    return bool(again) or bool(_are_sums(table.tail(LAST).collect()).any())
+
+
+def _are_names(columns: Sequence[str], names: Sequence[str]) -> pl.Expr:
+    """Whether every cell of a row is the name of its column."""
+    pairs = zip(columns, names, strict=True)
+    return pl.all_horizontal([pl.col(c).eq_missing(name or None) for c, name in pairs])
+
+
+def _are_sums(table: pl.DataFrame) -> pl.Series:
+    """Which of the last rows begin with a word for a sum, where no other row does."""
+    nothing = pl.Series([False] * table.height, dtype=pl.Boolean)
+    if not table.width:
+        return nothing
+    first = table[table.columns[0]].str.strip_chars(" :=").str.to_lowercase()
+    says = first.str.contains(f"^(?:{SUMS})$").fill_null(False)
+    is_last = pl.Series(range(table.height), dtype=pl.Int64) >= table.height - LAST
+    return nothing if (says & ~is_last).any() else says & is_last
+
+
+SHOWN = 40
+"""Characters of a row that are shown."""
+
+
+def short_rows(
+    table: pl.LazyFrame, source: Path | bytes, separator: str, has_names: bool, name: str
+) -> list[Finding]:
+    """How many rows end before the last name; their missing cells are empty ones."""
+    names = table.collect_schema().names()
+    if not names or not table.select(pl.col(names[-1]).null_count()).collect().item():
+        return []
+    least, cut = len(names) - 1, separator.encode()
+    count, shown = 0, list[str]()
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as lines:
+        rows = (row for row in _rows(lines) if row.strip())
+        for row in itertools.islice(rows, int(has_names), None):
+            if (cuts := row.count(cut)) < least:
+                count += 1
+                if len(shown) < EXAMPLES:
+                    start = row.decode(errors="replace").strip()[:SHOWN]
+                    shown.append(f"{cuts + 1} in {start!r}")
+    why = (
+        f"fewer cells than the {len(names)} names of {name}; the rest was read as empty, so what "
+        f"lacks a cell in its middle is shifted"
+    )
+    found = Finding(rule="short_rows", rows=count, action="noted", why=why, examples=shown)
+    return [found] if count else []
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines without what is quoted in them, those put together over which a quoted cell goes."""
+    held = b""
+    for line in lines:
+        held += line
+        if held.count(b'"') % 2 and len(held) < MAX_HELD:
+            continue
+        yield re.sub(rb'"[^"]*"', b"", held) if b'"' in held else held
+        held = b""
+    yield held
+
+
+def nameless(table: pl.LazyFrame) -> list[str]:
+    """Columns without a name that say nothing: one that is everywhere the same or empty, and one
+    that numbers the rows.
+    """
+    found = []
+    for name in table.collect_schema().names():
+        if re.fullmatch(r"(_duplicated_\d+|_\d+|Unnamed: \d+)?", name) is None:
+            continue
+        column = table.select(name).collect().to_series()
+        numbers = column.cast(pl.Int64, strict=False)
+        counts = len(column) > 1 and bool((numbers.diff().drop_nulls() == 1).all())
+        if column.n_unique() == 1 or (counts and not numbers.null_count()):
+            found.append(name)
+    return found

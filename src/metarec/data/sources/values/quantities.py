@@ -1,0 +1,101 @@
+"""How much was bought or paid: quantities are amounts of purchases, not ratings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import polars as pl
+
+from metarec.data.cells.parsing import as_numbers
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import is_amount, is_sum
+from metarec.data.names.column_names import plain
+
+_BACK = re.compile(
+    r"^(qty|quantity|units?)(refunded|returned|cancell?ed)$"
+    r"|^(refunded|returned|cancell?ed)(qty|quantity|units?)$|^(退货|退款|取消)(数量|件数)$"
+)
+"""Names of how much of a purchase came back, as `plain` has them."""
+_BOUGHT = re.compile(r"^(qty|quantity|units?)(ordered|sold|bought|invoiced)?$|^购买(数量|件数)$")
+"""Names of how much was bought, as `plain` has them."""
+MAX_NONE = 0.5
+"""Share of rows in which nothing was bought, at most: of more, a quantity is something else."""
+_KINDS = {"refund": "refund", "return": "return", "cancel": "cancel"}
+_KINDS |= {"退货": "退货", "退款": "退款", "取消": "取消"}
+
+
+def with_amounts(
+    frame: pl.DataFrame, given: Mapping[str, str], place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Quantities are amounts of purchases, not ratings; where some are below 0 and nothing else is
+    the value, they are.
+    """
+    amounts = [c for c in frame.columns if is_amount(c)]
+    found = next((c for c in amounts if as_numbers(frame[c]).is_not_null().any()), None)
+    if "value" not in frame.columns and found is not None:
+        how_many = as_numbers(frame[found])
+        refused, none = int((how_many < 0).sum()), int((how_many == 0).sum())
+        # Beside a kind, no quantity may be that of a view.
+        if not refused and ("kind" in frame.columns or not 0 < none <= MAX_NONE * frame.height):
+            return frame, []
+        frame = frame.with_columns(pl.col(found).alias("value"))
+        why = f"{found} of {place} is below 0 there: such purchases came back and say no"
+        if not refused:
+            why = f"{found} of {place} is 0 there: of such nothing was bought, and they say no"
+            refused = none
+        findings = [Finding(rule="amounts", rows=refused, action="noted", why=why)]
+    elif is_amount(given.get("value", "")):
+        findings = []
+    else:
+        return frame, [] if "value" in frame.columns else _sums(frame, place)
+    if "kind" in frame.columns:
+        return frame, findings
+    why = f"events of {place} are taken as of kind 'purchase', since they have a quantity"
+    note = Finding(rule="kinds", rows=0, action="noted", why=why)
+    return frame.with_columns(pl.lit("purchase").alias("kind")), [*findings, note]
+
+
+def with_returns(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """Purchases of which a column says that some came back (`qty_refunded`) are of that kind."""
+    findings = list[Finding]()
+    for column in frame.columns:
+        named = _BACK.search(plain(column))
+        back = (as_numbers(frame[column]) > 0).fill_null(False) if named is not None else None
+        if back is None or named is None or not back.any() or back.all():
+            continue
+        found = next((c for c in frame.columns if _BOUGHT.search(plain(c))), None)
+        bought = None if found is None else as_numbers(frame[found])
+        some = (
+            pl.Series([False] * frame.height)
+            if bought is None
+            else as_numbers(frame[column]) < bought
+        )
+        some = back & some.fill_null(False)  # the others were kept
+        back = back & ~some
+        kind = _KINDS[next(start for start in _KINDS if start in named[0])]
+        given = frame["kind"] if "kind" in frame.columns else pl.Series(["purchase"] * frame.height)
+        kinds = pl.Series("kind", [kind]).zip_with(back, given.cast(pl.Utf8))
+        frame = frame.drop(column).with_columns(kinds.alias("kind"))
+        why = f"{column} of {place} is above 0 there: such purchases came back and say no"
+        if some.any():
+            why += f"; in {int(some.sum()):,} rows it is less than {found}, and they say yes"
+        findings.append(Finding(rule="amounts", rows=int(back.sum()), action="noted", why=why))
+    return frame, findings
+
+
+def _sums(frame: pl.DataFrame, place: str) -> list[Finding]:
+    """What to say where sums of money are below 0 in some rows: only the user knows what those
+    are.
+    """
+    findings = []
+    for column in (c for c in frame.columns if is_sum(c)):
+        below = int((as_numbers(frame[column]) < 0).sum())
+        if 0 < below < frame.height:
+            why = (
+                f"{column} of {place} is below 0 there and is kept as context; if such rows "
+                f"came back, say so in a TOML file (kind = 'purchase', columns = {{ value = "
+                f"{column!r} }})"
+            )
+            findings.append(Finding(rule="amounts", rows=below, action="noted", why=why))
+    return findings

@@ -1,0 +1,273 @@
+"""Ratings that are told by their cells: marks of a school (`A+` to `F`, `优秀`, numbers) and words
+(`excellent`), and the one of several columns called like ratings that users gave.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+import polars as pl
+
+from metarec.data.cells.parsing import as_numbers, as_truth, nothing
+from metarec.data.cells.units import measured
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import is_amount, spoken
+from metarec.data.names.column_names import CANONICAL, RATED_BY_OTHERS, plain
+from metarec.data.names.languages import is_best_lowest, ratings_in
+from metarec.data.sources.columns.item_and_user_columns import is_of_one
+from metarec.data.sources.values.rating_words import points_of_words, surely_rated
+
+NAMES = frozenset(
+    "grade finalgrade lettergrade coursegrade gradepoint mark marks finalmark coursemark "
+    "成绩 总成绩 期末成绩 课程成绩 考试成绩 考核成绩 总评 总评成绩 得分 分数 评级 等级".split()
+)
+"""What columns of marks are called, as `plain` has it."""
+RATED = re.compile(
+    r"(rating|ratings|stars|satisfaction|overall|ratingvalue|ratingscore|reviewscore|nps|npsscore"
+    r"|csat|评分|打分|星级|评价|满意度|推荐意愿|推荐度|likelihoodtorecommend)$"
+    r"|(star|thumb)s?value$|^(my|your|user|own|personal)(score|mark|vote)$"
+)
+"""Names of ratings, as `plain` has them."""
+ON_A_SCALE = re.compile(
+    r"[(（\[]\D{0,12}[01]\s*(-|–|—|~|=|to\b|bis\b|à|到|至).*\b(5|6|7|10|100)\b", re.IGNORECASE
+)
+"""Names with a scale in brackets: `Taste (1-5)`, `Answer (1 = never, 5 = always)`."""
+OF_OTHERS = re.compile(
+    r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content"
+    rf"|^({'|'.join(RATED_BY_OTHERS)})"
+    r"|pain(?!t)|severity|fatigue|anxiety|stress|nausea|symptom|exertion|^rpe|difficulty|risk"
+    r"|schmerz|douleur|dolor$|疼|焦虑|压力|难度|风险"
+)
+"""Names of ratings that no user gave, or not of how they like an item."""
+OF_MEASURES = re.compile(r"(unit|units|uom|unitofmeasure|unitofmeasurement|计量单位|单位)$")
+"""Names of what a number is measured in, as `plain` has them."""
+OWN = re.compile(r"^(my|your|user|customer|reviewer|own|overall|总|综合|我的|用户)")
+"""Names of the rating that the user gave, of several."""
+LETTERS = {
+    **{"A+": 4.3, "A": 4.0, "A-": 3.7, "B+": 3.3, "B": 3.0, "B-": 2.7, "C+": 2.3, "C": 2.0},
+    **{"C-": 1.7, "D+": 1.3, "D": 1.0, "D-": 0.7, "E": 0.7, "FX": 0.3, "F": 0.0},
+}
+"""Grade points of letters; E and FX are the lowest pass and the narrow fail of ECTS."""
+WORDS = {
+    **dict.fromkeys(("优秀", "优", "优等"), 4.0),
+    **dict.fromkeys(("良好", "良"), 3.0),
+    **dict.fromkeys(("中等", "中"), 2.0),
+    **dict.fromkeys(("及格", "合格", "通过"), 1.0),
+    **dict.fromkeys(("不及格", "不合格", "未通过"), 0.0),
+}
+MAX_POINTS = 150
+"""No mark is above; numbers of orders (`nota` in Spanish) are."""
+MAX_WITHIN, MIN_FREE = 0.2, 10
+"""Up to this share of their variance, numbers vary within users (or items) where they are theirs,
+such as the class of a pupil, which is another in the next year; by so many events, at least.
+"""
+MAX_WORDS = 12
+"""Different words of a column called like a rating that are told, at most."""
+NO_MARK = frozenset(
+    "W WD WF I IP INC P NP PASS FAIL S U CR NC AU NG 缺考 缓考 免修 免考 旷考 作弊 退课".split()
+)
+"""What stands in place of a mark, in capitals."""
+WITHDRAWN = ("W", "WD", "退课")
+"""Of these, what says that a course was left."""
+
+
+def with_grades(
+    frame: pl.DataFrame,
+    place: str,
+    given: Sequence[str],
+    context: Sequence[str] = (),
+    mapped: Collection[str] = (),
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events with marks as their `value`, as `_graded` has them, and without one that is a
+    measurement in some unit.
+
+    Args:
+        given: columns as the file has them.
+        context: columns that are circumstances, as the user says.
+        mapped: canonical names of which the user says the columns.
+    """
+    if "value" not in mapped and (unit := _unit_of(frame, given)) is not None:
+        why = f"values of {place} are measured in what {unit!r} says, and are no ratings"
+        return frame.rename({"value": "measured"}), [_noted(why)]
+    return _graded(frame, place, given, context)
+
+
+def _graded(
+    frame: pl.DataFrame, place: str, given: Sequence[str], context: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events with the marks of the one column that is called so, or like a rating in a further
+    language, unless it belongs to users or items (the grade of a pupil); letters and words as
+    grade points.
+    """
+    language = spoken(given)
+    called = ratings_in(language)
+    if not any(map(is_amount, frame.columns)):  # what is bought has grades of its own
+        called |= NAMES
+    own = {*CANONICAL["interactions"], *context}
+    named = [c for c in frame.columns if plain(c) in called and c not in own]
+    named = [c for c in named if _is_rated(frame[c])] or _called_ratings(frame, own)
+    found = ["value"] if "value" in frame.columns else named or _surely_rated(frame, own)
+    if len(found) != 1 or frame[found[0]].dtype.is_nested():
+        return frame, _undecided(found, place) or _unread(frame, called, own, place)
+    (column,) = found
+    points, findings = _points(frame[column]), list[Finding]()
+    if points is None and column == "value":
+        return frame, []
+    if is_best_lowest(column, language):
+        why = f"column {column!r} of {place} holds marks of which 1 is the best, and is no rating"
+        return frame, [_noted(why)]
+    if column != "value":
+        marks = points if points is not None else as_numbers(frame[column])
+        if is_of_one(frame, column) or _varies_little(
+            frame.with_columns(marks.alias(column)), column
+        ):
+            return frame, []
+        findings.append(_noted(f"column {column!r} of {place} was read as value"))
+    if points is not None:
+        cells = frame[column].str.strip_chars()
+        shown, read = next((c, p) for c, p in zip(cells, points, strict=True) if p is not None)
+        findings.append(_noted(f"grades of {place} such as {shown!r} were read as {read:.15g}"))
+        unmarked = cells.filter(points.is_null() & nothing(cells).is_not_null()).unique().sort()
+        if len(unmarked):
+            listed = ", ".join(map(repr, unmarked.head(4)))
+            why = f"grades of {place} that are no mark ({listed}) are read as no rating"
+            findings.append(_noted(why))
+        frame = frame.with_columns(points.alias(column))
+        frame, withdrawn = _withdrawn(frame, cells, place)
+        findings += withdrawn
+    return frame.rename({column: "value"}), findings
+
+
+def _unit_of(frame: pl.DataFrame, given: Sequence[str]) -> str | None:
+    """The column that says in what values that are called no more than so are measured."""
+    is_plain = "value" in {plain(c) for c in given} and "value" in frame.columns
+    if not is_plain or "measured" in frame.columns:
+        return None
+    units = [c for c in frame.columns if OF_MEASURES.search(plain(c)) and c != "value"]
+    units = [
+        c for c in units if frame[c].dtype == pl.Utf8 and nothing(frame[c]).is_not_null().any()
+    ]
+    return units[0] if units else None
+
+
+def _withdrawn(
+    frame: pl.DataFrame, cells: pl.Series, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events of users who left a course, as what stands in place of their mark says."""
+    left = cells.str.to_uppercase().is_in(WITHDRAWN).fill_null(False)
+    if "kind" in frame.columns or not left.any():
+        return frame, []
+    events = pl.Series("kind", ["event"] * frame.height)
+    frame = frame.with_columns(pl.Series("kind", ["withdraw"]).zip_with(left, events))
+    why = (
+        f"grades of {place} such as {cells.filter(left)[0]!r} say that users withdrew: they say no"
+    )
+    rows = int(left.sum())
+    return frame, [Finding(rule="kinds", rows=rows, action="noted", why=why)]
+
+
+def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
+    """Columns that are called like ratings, vary for users and items, and hold ratings; the one
+    that the user gave, where one of several says so.
+    """
+    asked = [c for c in frame.columns if RATED.search(plain(c)) or ON_A_SCALE.search(c)]
+    asked = [c for c in asked if c not in own]
+    asked = [c for c in asked if not OF_OTHERS.search(plain(c)) and _is_rated(frame[c])]
+    found = [c for c in asked if not is_of_one(frame, c)]
+    given = [c for c in found if OWN.search(plain(c))]
+    return given if len(given) == 1 else found
+
+
+def _surely_rated(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
+    """Columns of what users thought in words that say so under any name."""
+    found = [c for c in frame.columns if c not in own and surely_rated(frame[c])]
+    return [c for c in found if not is_of_one(frame, c)]
+
+
+def _unread(
+    frame: pl.DataFrame, called: Collection[str], own: Collection[str], place: str
+) -> list[Finding]:
+    """What to say of columns that are called like ratings and hold a few words of which it is not
+    known how much they say.
+    """
+    findings = list[Finding]()
+    for column in (c for c in frame.columns if c not in own and frame.schema[c] == pl.Utf8):
+        name = plain(column)
+        if not (RATED.search(name) or name in called) or OF_OTHERS.search(name):
+            continue
+        cells = nothing(frame[column]).drop_nulls()
+        words = cells.unique().sort().to_list()
+        if not 2 <= len(words) <= MAX_WORDS or 2 * len(words) > len(cells):
+            continue
+        if is_of_one(frame, column) or as_truth(frame[column]) is not None:
+            continue
+        listed = ", ".join(map(repr, words[:4])) + (", ..." if len(words) > 4 else "")
+        findings.append(
+            _noted(
+                f"column {column!r} of {place} is called like a rating, and it is not known how "
+                f"much its words say ({listed}): it is kept as context; write numbers there"
+            )
+        )
+    return findings
+
+
+def _undecided(found: Sequence[str], place: str) -> list[Finding]:
+    """What to say where several columns may be the rating."""
+    if len(found) < 2:
+        return []
+    listed = ", ".join(map(repr, found))
+    why = (
+        f"columns {listed} of {place} may be ratings, and none of them is taken; say which in a "
+        f"TOML file (columns = {{ value = {found[0]!r} }})"
+    )
+    return [_noted(why)]
+
+
+def _points(column: pl.Series) -> pl.Series | None:
+    """Grade points of letters and words; numbers beside codes for no mark as they are; None where
+    some cell is neither.
+    """
+    if column.dtype != pl.Utf8:
+        return None
+    if (rated := points_of_words(column)) is not None:
+        return rated
+    text = nothing(column).str.to_uppercase().str.replace_all("[－−–]", "-")
+    points = text.replace_strict({**LETTERS, **WORDS}, default=None, return_dtype=pl.Float64)
+    marked = text.filter(~text.is_in(list(NO_MARK)).fill_null(True))
+    if len(marked) < len(text.drop_nulls()) and not points.is_not_null().any():
+        points = as_numbers(text)
+    is_read = int(points.is_not_null().sum()) == len(marked)
+    return points if len(marked) and is_read else None
+
+
+def _is_rated(column: pl.Series) -> bool:
+    """Whether a column holds different marks or numbers."""
+    if column.dtype.is_nested() or column.dtype == pl.Boolean or nothing(column).n_unique() < 2:
+        return False
+    if column.dtype != pl.Utf8 and not column.dtype.is_numeric():
+        return False
+    numbers = as_numbers(column)
+    if numbers.null_count() < len(column) and {*numbers.drop_nulls().unique()} <= {0.0, 1.0}:
+        return False  # a mark that is there or not
+    is_read = numbers.null_count() == nothing(column).null_count()
+    if is_read:
+        return bool(numbers.drop_nulls().is_between(0, MAX_POINTS).all())
+    return _points(column) is not None or measured(column, is_rating=True) is not None
+
+
+def _varies_little(frame: pl.DataFrame, column: str) -> bool:
+    """Whether numbers are nearly the same at all events of a user, or of an item."""
+    for key in ("user_id", "item_id"):
+        known = frame.select(key, column).drop_nulls()
+        free = known.height - known[key].n_unique()
+        if free < MIN_FREE:
+            continue
+        within = (known[column] - known.select(pl.col(column).mean().over(key)).to_series()) ** 2
+        if float(within.sum()) / free < MAX_WITHIN * float(str(known[column].var())):
+            return True
+    return False
+
+
+def _noted(why: str) -> Finding:
+    return Finding(rule="columns", rows=0, action="noted", why=why)

@@ -1,0 +1,97 @@
+"""Ratings in words: `excellent`, `Very dissatisfied`, `非常好`, `FIVE`."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import polars as pl
+
+from metarec.data.cells.parsing import nothing
+from metarec.data.names.languages import points_of
+
+_LISTED: dict[float, str] = {
+    1.0: """terrible; awful; horrible; worst; very bad; very poor; extremely bad; very dissatisfied;
+        very unsatisfied; very unhappy; extremely dissatisfied; hate; hated it; one; one star;
+        strongly disagree; completely disagree; not at all satisfied; very unlikely;
+        extremely unlikely; not at all likely; never; 极差; 很差; 非常差;
+        非常不满意; 非常不同意; 很不满意; 极不满意;
+        完全不同意; 很不同意; 从不""",
+    2.0: """bad; poor; below average; dissatisfied; unsatisfied; unhappy; not good; disappointing;
+        disappointed; disagree; unlikely; rarely; seldom; two; two stars;
+        差; 较差; 不好; 不满意; 不满; 不同意; 两星;
+        比较不满意; 比较不同意; 很少""",
+    2.5: "somewhat disagree; slightly disagree; somewhat dissatisfied; somewhat unlikely",
+    3.0: """ok; okay; average; fair; neutral; so-so; so so; mediocre; acceptable; mixed; medium;
+        neither; neither agree nor disagree; neither satisfied nor dissatisfied; undecided; three;
+        neither likely nor unlikely; sometimes; occasionally; three stars;
+        一般; 还行; 还可以; 普通; 中立; 有时""",
+    3.5: "somewhat agree; slightly agree; somewhat satisfied; somewhat likely",
+    4.0: """good; satisfied; happy; nice; above average; liked it; agree; likely; often; usually;
+        frequently; four; four stars;
+        好; 较好; 不错; 满意; 比较满意; 同意; 比较同意; 推荐; 经常""",
+    4.5: "very good; great; really liked it; very nice; 很好",
+    5.0: """excellent; perfect; outstanding; amazing; superb; fantastic; wonderful; exceptional;
+        awesome; very satisfied; extremely satisfied; very happy; love; loved it; strongly agree;
+        completely agree; very likely; extremely likely; always; five; five stars;
+        非常好; 极好; 完美; 很满意; 非常满意; 非常同意;
+        完全同意; 很同意; 力荐; 总是""",
+}
+POINTS = {
+    " ".join(word.split()): points for points, words in _LISTED.items() for word in words.split(";")
+}
+"""Points of five by word, in small letters."""
+
+
+SURELY = (
+    r"agree|satisf|likely|zufrieden|stimme|trifft|accord|acuerdo|concord|discord|soddisf|"
+    r"満足|思|满意|同意|만족|그렇|соглас|katıl|memnun|"
+    r"^(never|rarely|seldom|often|"
+    r"always|nie|niemals|selten|oft|häufig|immer|jamais|rarement|souvent|toujours|nunca|rara vez|"
+    r"a menudo|siempre|sempre|spesso|raramente|frequentemente|nooit|zelden|vaak|altijd|"
+    r"从不|总是|いつも|めったにない|"
+    r"никогда|редко|часто|всегда|항상|드물게)$"
+)
+"""Words of which it is clear without a name that they say what users thought."""
+MIN_SURE = 3
+"""Different ones of them, at least, and all but one or two of the words are."""
+
+
+@cache
+def _all_points() -> dict[str, float]:
+    return {**points_of(), **POINTS}
+
+
+def points_of_words(column: pl.Series) -> pl.Series | None:
+    """Points of a column of such words; None where some cell is no such word, or all are one."""
+    if column.dtype != pl.Utf8:
+        return None
+    text = _plain(column)
+    points = text.replace_strict(_all_points(), default=None, return_dtype=pl.Float64)
+    if points.null_count() > text.null_count() or points.drop_nulls().n_unique() < 2:
+        return None
+    return points.replace(_evenly(points.drop_nulls().unique().to_list()))
+
+
+def _evenly(used: list[float]) -> dict[float, float]:
+    """Two words for yes are 4 and 5, and two for no 1 and 2: `somewhat agree` is between both where
+    `agree` is there, too.
+    """
+    no, yes = (sorted(p for p in used if (p < 3) == is_no and p != 3) for is_no in (True, False))
+    return {
+        **(dict(zip(no, (1.0, 2.0), strict=True)) if len(no) == 2 else {}),
+        **(dict(zip(yes, (4.0, 5.0), strict=True)) if len(yes) == 2 else {}),
+    }
+
+
+def surely_rated(column: pl.Series) -> bool:
+    """Whether a column holds such words whatever it is called."""
+    if column.dtype != pl.Utf8 or points_of_words(column) is None:
+        return False
+    words = _plain(column).drop_nulls().unique()
+    sure = int(words.str.contains(SURELY).sum())
+    return sure >= MIN_SURE and len(words) - sure <= 2
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    text = nothing(column).str.to_lowercase().str.replace_all(r"[\s_]+", " ")
+    return text.str.replace_all("’", "'").str.strip_chars(" .!")

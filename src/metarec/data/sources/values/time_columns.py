@@ -1,0 +1,352 @@
+"""When events were, where a table says it in two columns, a day and a time of day, or under a name
+of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from metarec.data.cells.clocks import SPREADSHEET
+from metarec.data.cells.dates import as_seconds, fitting_formats
+from metarec.data.cells.parsing import as_numbers, nothing
+from metarec.data.findings import Finding
+from metarec.data.names.column_names import (
+    CANONICAL,
+    names_a_duration,
+    names_a_moment,
+    names_another_date,
+    plain,
+)
+
+CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
+"""A time of day."""
+DAY = (
+    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2}(\d\d)?|\d{8}|"
+    r"\d{4}年\d+月\d+日)$"
+)
+"""A date without a time of day."""
+
+DATED = (
+    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日"
+    r"|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})"
+    r"([ T]+\d{1,2}:\d\d.*)?$"
+)
+"""A date that is no number, with a time of day or without."""
+PARTS = {
+    "year": ("year", "yyyy", "年", "年份"),
+    "month": ("month", "mm", "月", "月份"),
+    "day": ("day", "dayofmonth", "dd", "日", "日期日"),
+    "hour": ("hour", "hh", "时", "小时"),
+    "minute": ("minute", "minutes", "min", "分", "分钟"),
+    "second": ("second", "seconds", "sec", "秒"),
+}
+"""Names of columns of the parts of a date, as `plain` has them."""
+MONTHS = (
+    r"^((19|20)\d\d[-/.]?(0?[1-9]|1[0-2])|(0?[1-9]|1[0-2])[/-](19|20)\d\d|"
+    r"[A-Z][a-z]{2,8}\.?[ -]\d{4}|\d{4}年\d{1,2}月)$"
+)
+"""A month of a year."""
+_OF_MONTHS = re.compile(r"(month|yearmonth|monthyear|period|yyyymm|月份|年月|月)$")
+"""Names of columns of months, as `plain` has them."""
+_BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
+"""What a time of day is of that a single day may lack."""
+SECONDS = (946_684_800.0, 2_524_608_000.0)
+"""From 2000 to 2050, in seconds since 1970."""
+_LOGGED = re.compile(
+    r"^(insert|import|export|sync|upload|receiv|ingest|process|updat|modif|server)"
+    r"|^(更新|修改|导入|导出)",
+    re.IGNORECASE,
+)
+"""Names of dates at which a program wrote or moved a row."""
+_OF_DAYS = re.compile(
+    r"(datum|tag|uhrzeit|zeit|jour|heure|dia|día|fecha|hora|data|giorno|ora|tarih|saat|дата|время|"
+    r"日付|時刻|時間|日|날짜|시간|시각)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
+)
+"""What days and times of day are called in further languages, as `plain` has it."""
+_HOURS = ("hour", "hours", "hr", "dayhour", "datehour", "ymdh", "小时")
+"""Names of columns of hours, as `plain` has them."""
+_HOURS_OF_DAYS = ((r"^\d{8}$", "%y%m%d%H"), (r"^20\d{8}$", "%Y%m%d%H"))
+LOOKED_AT = 1000
+"""Different cells by which it is known whether a column holds dates."""
+_A_NUMBER = re.compile(
+    r"(id|no|nr|number|code|key|ref|phone|tel|zip|isbn|ean|sku|号|编码)$", re.IGNORECASE
+)
+"""Names of numbers that count nothing."""
+
+
+def with_moment(
+    frame: pl.DataFrame, place: str, context: Sequence[str], named: Mapping[str, str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """A day and a time of day as one `timestamp`, or the one column of dates whatever it is called;
+    where no column is the time and several may be, they are named.
+
+    Args:
+        context: columns that are circumstances, as the user says.
+        named: column in the file by its canonical name.
+    """
+    own = set(CANONICAL["interactions"]) - {"timestamp"}
+    others = [c for c in frame.columns if c not in (*own, *context)]
+    free = [c for c in others if names_a_moment(c) and not names_another_date(c)]
+    free = [c for c in free if not names_a_duration(c)]
+    called = {c: named.get(c, c) for c in others}
+    asked = [c for c in others if c in free or _OF_DAYS.search(plain(called[c]))]
+    clocks = [c for c in asked if _all_are(frame[c], CLOCK)]
+    days = [c for c in asked if _all_are(frame[c], DAY)]
+    pairs = [(d, c) for d in days for c in clocks if _about(called[d]) == _about(called[c])]
+    if not pairs and len(days) == 1:  # `ClassDate`, `StartTime`
+        pairs = [(days[0], c) for c in clocks if _about(called[c]) in _BEGINNINGS]
+    if len(pairs) == 1 and ("timestamp" not in frame.columns or "timestamp" in pairs[0]):
+        day, clock = pairs[0]
+        both = pl.concat_str(_text(day), _text(clock), separator=" ").alias("timestamp")
+        why = (
+            f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
+        )
+        return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [_noted(why)]
+    if (serial := _of_spreadsheet(frame, free, called, place)) is not None:
+        return serial
+    if "timestamp" in frame.columns:
+        return frame, []
+    if (hours := _of_hours(frame, others, place)) is not None:
+        return hours
+    if (parts := _of_parts(frame, others)) is not None:
+        why = f"year, month and day of {place} were put together as timestamp"
+        return parts, [_noted(why)]
+    named_so, free = free, _dated(frame, others, free)
+    if not free:
+        untold = [_unread(frame[c], place) for c in named_so]
+        return frame, [_noted(told) for told in untold if told is not None]
+    if len(free) == 1:
+        return _only_dates(frame, free[0], place)
+    return _of_several(frame, free, place)
+
+
+def _of_spreadsheet(
+    frame: pl.DataFrame, columns: Sequence[str], called: Mapping[str, str], place: str
+) -> tuple[pl.DataFrame, list[Finding]] | None:
+    """Events with their time of a day and a time of day as a spreadsheet counts them: days, and
+    the part of a day that has passed.
+    """
+    columns = [c for c in columns if not frame[c].dtype.is_temporal()]
+    for some in (frame.head(LOOKED_AT), frame):  # the first tell most tables
+        numbers = {c: as_numbers(some[c]) for c in columns}
+        numbers = {c: n for c, n in numbers.items() if len(n) and not n.null_count()}
+        days = [c for c, n in numbers.items() if SPREADSHEET.counts(n)]
+        days = [c for c in days if (numbers[c] == numbers[c].floor()).all()]
+        parts = [c for c, n in numbers.items() if n.is_between(0, 1, closed="left").all()]
+        if len(days) != 1 or len(parts) != 1:
+            return None
+    day, clock = days[0], parts[0]
+    both = (numbers[day] + numbers[clock]).alias("timestamp")
+    why = f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
+    return frame.drop({day, clock} - {"timestamp"}).with_columns(both), [_noted(why)]
+
+
+def _of_hours(
+    frame: pl.DataFrame, others: Sequence[str], place: str
+) -> tuple[pl.DataFrame, list[Finding]] | None:
+    """The hours of certain days as `timestamp`: 14102117 (Avazu) is no hour of the day."""
+    for column in (c for c in others if plain(c) in _HOURS):
+        text = frame[column].cast(pl.Utf8, strict=False)
+        form = next((f for digits, f in _HOURS_OF_DAYS if _all_are(text, digits)), None)
+        if form is None or text.null_count():
+            continue
+        hours = (text + "00").str.to_datetime(f"{form}%M", strict=False)
+        if not hours.null_count() and hours.n_unique() > 1:
+            seconds = hours.dt.epoch("s").cast(pl.Float64).alias("timestamp")
+            why = f"column {column!r} of {place} was read as timestamp: its cells are dates"
+            return frame.drop(column).with_columns(seconds), [_noted(why)]
+    return None
+
+
+def _unread(column: pl.Series, place: str) -> str | None:
+    """What to say of a column that is called like the time of events and holds other texts."""
+    cells = (
+        nothing(column).drop_nulls() if column.dtype == pl.Utf8 else pl.Series([], dtype=pl.Utf8)
+    )
+    is_dated = bool(cells.str.contains(r"\d").all()) and not _all_are(column, CLOCK)
+    if not len(cells) or not is_dated or as_numbers(cells).is_not_null().all():
+        return None
+    return (
+        f"column {column.name!r} of {place} is called like the time of events, and its cells such "
+        f"as {cells[0]!r} cannot be read as one: events have no time; say how it is written in a "
+        f"TOML file (columns = {{ timestamp = {column.name!r} }}, time_format = '%d.%m.%Y')"
+    )
+
+
+def _of_parts(frame: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame | None:
+    """Events with their time of columns for its parts: the year, the month, the day, and those of
+    the hour, the minute and the second that there are; None where a date is not there, or is none.
+    """
+    called = {plain(c): c for c in reversed(others)}
+    found = {
+        part: next((called[n] for n in names if n in called), None) for part, names in PARTS.items()
+    }
+    columns = [c for c in found.values() if c is not None]
+    if None in (found["year"], found["month"], found["day"]):
+        return None
+    numbers = {p: as_numbers(frame[c]).cast(pl.Int64, strict=False) for p, c in found.items() if c}
+    parts = pl.DataFrame([number.alias(part) for part, number in numbers.items()])
+    for part in ("hour", "minute", "second"):
+        if part not in parts.columns:
+            parts = parts.with_columns(pl.lit(0).alias(part))
+    whole = parts.drop_nulls()
+    is_date = whole["month"].is_between(1, 12) & whole["day"].is_between(1, 31)
+    is_date &= whole["year"].is_between(1970, 2100) & whole["hour"].is_between(0, 23)
+    if whole.height < parts.height or not is_date.all() or not whole.height:
+        return None
+    text = "{:04d}-{:02d}-{:02d} {:02d}:{:02d}:{:02d}"
+    cells = [text.format(*row) for row in parts.select(*PARTS).rows()]
+    return frame.drop(columns).with_columns(pl.Series("timestamp", cells))
+
+
+def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) -> list[str]:
+    """Columns of dates that may say when events were: those that are called so, of which one may
+    hold days of the week; where they are fewer than two, others too.
+    """
+    free = [c for c in called if is_dated(frame[c])]
+    if len(free) > 1:
+        return free
+    others = [c for c in others if not free or not names_another_date(c)]
+    free = [c for c in others if c in free or _all_are(frame[c], DATED)]
+    free = free or [c for c in others if _are_seconds(frame[c])]
+    months = [c for c in others if _OF_MONTHS.search(plain(c))]
+    return free or [c for c in months if _all_are(frame[c], MONTHS)]
+
+
+def _of_several(
+    frame: pl.DataFrame, free: Sequence[str], place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """The time of events where several columns may say it: the one that is stated in all rows, if
+    it is not that of users or items.
+    """
+    varied = [c for c in free if frame[c].n_unique() > 1 and not _LOGGED.search(c)]
+    if len(varied) == 1 < len(free):
+        return _only_dates(frame, varied[0], place)
+    free = varied or free
+    whole = [c for c in free if not nothing(frame[c]).null_count()]
+    ids = [key for key in ("user_id", "item_id") if key in frame.columns]
+    if len(whole) == 1 and not any(_belongs_to(frame, key, whole[0]) for key in ids):
+        why = (
+            f"column {whole[0]!r} of {place} was read as timestamp: of those that may say when "
+            f"events were, it alone is stated in all rows"
+        )
+        return frame.rename({whole[0]: "timestamp"}), [_noted(why)]
+    if (first := _earliest(frame, whole, ids)) is not None:
+        why = (
+            f"column {first!r} of {place} was read as timestamp: of those that may say when events "
+            f"were, it is the earliest in all rows; if another does, say so in a TOML file "
+            f"(columns = {{ timestamp = {_other(whole, first)!r} }})"
+        )
+        return frame.rename({first: "timestamp"}), [_noted(why)]
+    if not free:
+        return frame, []
+    listed = ", ".join(map(repr, free))
+    why = (
+        f"columns {listed} of {place} may say when events were, and none of them is taken; say "
+        f"which in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
+    )
+    return frame, [_noted(why)]
+
+
+def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -> str | None:
+    """The one of several columns of dates that is before all others in every row (`arrival` before
+    `departure`), where none of them is that of users or items.
+    """
+    columns = [c for c in columns if not any(_belongs_to(frame, key, c) for key in ids)]
+    if len(columns) < 2:
+        return None
+    times = {c: _seconds(frame[c]) for c in columns}
+    means = {c: float(times[c].mean() or 0.0) for c in columns}  # type: ignore[arg-type]  # numbers
+    first = min(columns, key=lambda c: means[c])
+    if names_another_date(first):
+        return None
+    first = next((c for c in columns if c != first and _is_finer(times, c, first)), first)
+    is_first = all(
+        bool((times[first] <= times[c]).fill_null(False).all()) or _is_finer(times, first, c)
+        for c in columns
+    )
+    is_same = any(bool((times[first] == times[c]).all()) for c in columns if c != first)
+    return first if is_first and not is_same else None
+
+
+def _is_finer(times: Mapping[str, pl.Series], column: str, other: str) -> bool:
+    """Whether a column says at what time of the very days that the other says."""
+    days = times[column] - times[column] % 86_400
+    return bool((days == times[other]).all()) and bool((days != times[column]).any())
+
+
+def _other(columns: Sequence[str], first: str) -> str:
+    return next(c for c in columns if c != first)
+
+
+def _seconds(column: pl.Series) -> pl.Series:
+    forms = fitting_formats(column)
+    return as_seconds(column, forms[0] if len(forms) == 1 else None)
+
+
+def is_dated(column: pl.Series) -> bool:
+    """Whether all stated cells are dates in some writing, or seconds."""
+    if column.dtype.is_temporal() or _are_seconds(column) or _all_are(column, DAY):
+        return True
+    cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls().unique().head(LOOKED_AT)
+    is_read = len(cells) > 0 and not as_numbers(cells).is_not_null().any()
+    return is_read and (not as_seconds(cells).null_count() or bool(fitting_formats(cells)))
+
+
+def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """The one column of dates as the time, unless it belongs to users or items (a birthday) or its
+    name says otherwise.
+    """
+    ids = [key for key in ("user_id", "item_id") if key in frame.columns]
+    if any(_belongs_to(frame, key, name) for key in ids) or names_another_date(name):
+        why = (
+            f"column {name!r} of {place} holds dates, but not when events were, as it seems; if "
+            f"it does, say so in a TOML file (columns = {{ timestamp = {name!r} }})"
+        )
+        return frame, [_noted(why)]
+    why = f"column {name!r} of {place} was read as timestamp: its cells are dates"
+    return frame.rename({name: "timestamp"}), [_noted(why)]
+
+
+def _belongs_to(frame: pl.DataFrame, key: str, name: str) -> bool:
+    """Whether all events of each user or item say the same, and some have several events."""
+    owners = frame[key].n_unique()
+    return owners < frame.height and frame.select(key, name).n_unique() == owners
+
+
+def _about(name: str) -> str:
+    """A name without what says that it is a time: `order` of `order_date` and `order_time`."""
+    bare = re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
+    return _OF_DAYS.sub("", bare)
+
+
+def _all_are(column: pl.Series, pattern: str) -> bool:
+    if column.dtype.is_nested() or column.dtype.is_float() or column.dtype == pl.Object:
+        return False
+    cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls()
+    return len(cells) > 0 and bool(cells.str.contains(pattern).all())
+
+
+def _are_seconds(column: pl.Series) -> bool:
+    """Whether a column of numbers holds seconds or milliseconds of our days, and is not called
+    like a number of something.
+    """
+    if _A_NUMBER.search(column.name) or not (column.dtype.is_numeric() or column.dtype == pl.Utf8):
+        return False
+    numbers = as_numbers(column) if column.dtype == pl.Utf8 else column.cast(pl.Float64)
+    stated = numbers.drop_nulls().to_numpy()
+    if len(stated) < len(nothing(column.cast(pl.Utf8)).drop_nulls()) or len(set(stated[:1000])) < 2:
+        return False
+    scale = 1000.0 if stated.max() > SECONDS[1] else 1.0
+    return bool(SECONDS[0] <= stated.min() / scale and stated.max() / scale <= SECONDS[1])
+
+
+def _text(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.Utf8).str.strip_chars()
+
+
+def _noted(why: str) -> Finding:
+    return Finding(rule="columns", rows=0, action="noted", why=why)

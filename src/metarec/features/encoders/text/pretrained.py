@@ -1,0 +1,373 @@
+"""Any Hugging Face text model as an encoder: BERT-like encoders, GPT-like decoders, the encoder
+half of T5-like models.
+
+Texts are sorted by length, so that a batch wastes little on padding; each distinct text is encoded
+once and kept on disk; nothing of `transformers` is loaded while the cache holds all that is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metarec.data.schema import BadInput
+from metarec.features.encoders.base import STAGE, EncoderState, unit_rows
+from metarec.features.encoders.cache import EncodingCache, content_key
+from metarec.features.encoders.locate import Located, locate
+from metarec.features.encoders.model_files import fingerprint, read_json
+from metarec.features.encoders.text.onnx import OnnxModel
+from metarec.features.encoders.text.pretrained_options import PretrainedOptions, made_for
+from metarec.features.encoders.text.text_model import Adapter, hash_of, load_model
+from metarec.runtime.device import device, in_memory, on_device, up_to
+from metarec.runtime.progress import Progress, silent
+
+LETTERS_PER_TOKEN = 16
+"""Letters read per token allowed; no language needs more, and a text of megabytes would take
+minutes to cut into tokens.
+"""
+TOKENS_PER_BATCH = 4096
+KEPT_TOGETHER = 2048
+"""Texts encoded between two writes to the cache: what an interruption can cost."""
+_LOADING = threading.Lock()
+"""Held while a model loads: two threads would load it twice, and `transformers` looks up its own
+modules late and not for two at once.
+"""
+
+
+class PretrainedEncoder:
+    """A text model of the Hugging Face family, as published or with an adapter from fine-tuning.
+
+    Sentence embeddings by masked mean follow Reimers & Gurevych 2019, arXiv:1908.10084.
+    """
+
+    def __init__(
+        self,
+        located: Located,
+        options: PretrainedOptions | None = None,
+        *,
+        cache: Path | bool = True,
+        adapter: Adapter | None = None,
+    ) -> None:
+        self.located = located
+        self.options = options or PretrainedOptions()
+        self.adapter = adapter
+        self.name = located.name if adapter is None else f"{located.name} + LoRA"
+        self.notes: list[str] = []
+        self.pooling, self.prompt, self.max_tokens = made_for(located, self.options)
+        self.fingerprint = fingerprint(located)
+        identity = json.dumps(
+            [
+                self.fingerprint,
+                self.pooling,
+                self.max_tokens,
+                self.prompt,
+                self.options.precision,
+                hash_of(adapter),
+            ]
+        )
+        self._root = cache if isinstance(cache, Path) else None
+        self.cache = EncodingCache(identity, self._root) if cache is not False else None
+        self._cut = EncodingCache(f"{identity} cut", self._root) if cache is not False else None
+        self._loaded: tuple[Any, Any] | None = None
+        self._exported: OnnxModel | None = None
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        config = read_json(self.located.folder / "config.json")
+        width = next(
+            (config[key] for key in ("hidden_size", "n_embd", "d_model", "dim") if key in config),
+            None,
+        )
+        return int(width if width is not None else self._model()[1].config.hidden_size)
+
+    @property
+    def weights(self) -> int:
+        """Weights of the layers, by which every token is multiplied, as the model's settings tell
+        them; embeddings are only looked up.
+        """
+        config = read_json(self.located.folder / "config.json")
+
+        def of(*names: str) -> int:
+            return next((int(config[name]) for name in names if config.get(name)), 0)
+
+        width = self.dim
+        inner = of("intermediate_size", "n_inner", "d_ff", "ffn_dim") or 4 * width
+        layers = of("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+        return layers * (4 * width**2 + 2 * width * inner)
+
+    def encode(
+        self, texts: Sequence[str], *, progress: Progress = silent, keep: bool = True
+    ) -> np.ndarray:
+        """float32 [n, dim]; see `TextEncoder`.
+
+        Args:
+            keep: whether the cache is asked and keeps what is new, and `notes` tells how many texts
+                were too long.
+        """
+        cache = self.cache if keep else None
+        keys = [content_key(text) for text in texts]
+        first = {
+            key: place for place, key in reversed(list(enumerate(keys))) if texts[place].strip()
+        }
+        wanted = list(first)
+        found, known = (
+            cache.look_up(wanted)
+            if cache is not None
+            else (np.zeros(len(wanted), dtype=bool), None)
+        )
+        missing = [texts[first[key]] for key, hit in zip(wanted, found, strict=True) if not hit]
+        fresh, cut = self._encode_new(
+            missing, cache, progress, done=len(texts) - len(missing), total=len(texts)
+        )
+        if keep and wanted:
+            self._tell_cut(np.array(wanted, object), found, cut)
+        dim = (
+            fresh.shape[1]
+            if len(fresh)
+            else known.shape[1]
+            if known is not None and len(known)
+            else self.dim
+        )
+        rows = np.zeros(
+            (len(wanted) + 1, dim), np.float32
+        )  # the last row stays zeros, for texts that are empty
+        rows[:-1][~found] = fresh if len(fresh) else 0
+        rows[:-1][found] = known if known is not None and found.any() else 0
+        place = {key: row for row, key in enumerate(wanted)}
+        return rows[[place.get(key, len(wanted)) for key in keys]]
+
+    def load(self) -> None:
+        """Load the weights now and read a text with them, so that nobody waits for that later; the
+        cache is not asked and keeps nothing.
+        """
+        self._forward(self._tokens(["a text"])[0])
+
+    def state(self) -> EncoderState:
+        """The model's name and how it reads; its weights stay where they are."""
+        found = {
+            "pooling": self.pooling,
+            "prompt": self.prompt,
+            "max_tokens": self.max_tokens,
+        }  # what `auto` came to
+        settings = {
+            "kind": "pretrained",
+            "name": self.located.name,
+            "fingerprint": self.fingerprint,
+            **asdict(self.options),
+            **found,
+        }
+        if self.adapter is None:
+            return EncoderState(settings=settings)
+        return EncoderState(
+            settings={**settings, "adapter_scale": self.adapter.scale}, arrays=self.adapter.arrays
+        )
+
+    @classmethod
+    def from_state(
+        cls, state: EncoderState, *, cache: Path | bool = True, online: bool | None = None
+    ) -> PretrainedEncoder:
+        """The encoder whose `state` this is.
+
+        Raises:
+            BadInput: if the model is no longer to be found, or its weights are not the ones used
+                then.
+        """
+        settings = {
+            key: value
+            for key, value in state.settings.items()
+            if key not in ("kind", "name", "fingerprint", "adapter_scale")
+        }
+        adapter = (
+            Adapter.of_arrays(state.arrays, state.settings["adapter_scale"])
+            if state.arrays
+            else None
+        )
+        encoder = cls(
+            locate(state.settings["name"], online=online),
+            PretrainedOptions(**settings),
+            cache=cache,
+            adapter=adapter,
+        )
+        if encoder.fingerprint != state.settings["fingerprint"]:
+            raise BadInput(
+                f"the weights of {encoder.name!r} in {encoder.located.source} are not those this "
+                f"was fitted with; "
+                "fit again, or put the old ones back"
+            )
+        return encoder
+
+    def _encode_new(
+        self,
+        texts: list[str],
+        cache: EncodingCache | None,
+        progress: Progress,
+        *,
+        done: int,
+        total: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of texts not in the cache, written to it in parts, and which of them were cut."""
+        if not texts:
+            progress(STAGE, 1.0)
+            return np.zeros((0, 0), np.float32), np.zeros(0, bool)
+        tokens, cut = self._tokens(texts)
+        order = sorted(range(len(texts)), key=lambda row: len(tokens[row]), reverse=True)
+        vectors: np.ndarray | None = None
+        for start in range(0, len(order), KEPT_TOGETHER):
+            part = order[start : start + KEPT_TOGETHER]
+            for batch in _batches(part, tokens):
+                made = self._forward([tokens[row] for row in batch])
+                vectors = (
+                    np.zeros((len(texts), made.shape[1]), np.float32)
+                    if vectors is None
+                    else vectors
+                )
+                vectors[batch] = made
+                done += len(batch)
+                progress(STAGE, done / total)
+            if cache is not None and vectors is not None:
+                cache.keep([content_key(texts[row]) for row in part], vectors[part])
+        assert vectors is not None
+        return vectors, cut
+
+    def _tell_cut(self, keys: np.ndarray, found: np.ndarray, cut: np.ndarray) -> None:
+        """Note how many texts were too long, those read by an earlier run included: the cache
+        remembers which they were.
+
+        Args:
+            keys: of all distinct texts.
+            found: which of them the cache held.
+            cut: which of the others were cut.
+        """
+        count = int(cut.sum())
+        if self._cut is not None:
+            if count:
+                self._cut.keep(keys[~found][cut].tolist(), np.ones((count, 1), np.float32))
+            if found.any():
+                count += int(self._cut.look_up(keys[found].tolist())[0].sum())
+        if count:
+            self.notes.append(
+                f"{count:,} of {len(keys):,} texts were longer than {self.max_tokens} tokens; the "
+                f"rest of them was not read"
+            )
+
+    def _tokens(self, texts: list[str]) -> tuple[list[list[int]], np.ndarray]:
+        """Token ids of each text, and which texts were cut."""
+        tokenizer = self._model()[0]
+        prompted, shortened = prompted_texts(texts, tokenizer, self.prompt, self.max_tokens)
+        encoded = tokenizer(prompted, truncation=True, max_length=self.max_tokens, padding=False)
+        fast = getattr(encoded, "encodings", None)
+        at_limit = (
+            [bool(e.overflowing) for e in fast]
+            if fast
+            else [len(ids) >= self.max_tokens for ids in encoded["input_ids"]]
+        )
+        cut = np.array(at_limit) | shortened
+        filler = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else 0
+        return [ids or [filler] for ids in encoded["input_ids"]], cut
+
+    def _forward(self, tokens: list[list[int]]) -> np.ndarray:
+        """One batch through the model: float32 [n, dim], unit length."""
+        import torch
+
+        tokenizer, model = self._model()
+        longest = max(map(len, tokens))
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        ids = torch.tensor([row + [pad] * (longest - len(row)) for row in tokens])
+        lengths = torch.tensor([len(row) for row in tokens])
+        if self._leaves_the_cpu:
+            ids, lengths = on_device(ids), on_device(lengths)
+        is_real = up_to(longest, lengths)[None, :] < lengths[:, None]
+        if self.options.engine == "onnx":
+            hidden = torch.from_numpy(self._onnx().hidden(in_memory(ids), in_memory(is_real)))
+        else:
+            with torch.inference_mode():
+                hidden = model(
+                    input_ids=ids, attention_mask=is_real.long()
+                ).last_hidden_state.float()
+        return unit_rows(in_memory(pool(hidden, is_real, self.pooling)))
+
+    def _model(self) -> tuple[Any, Any]:
+        """Tokenizer and model, loaded at first need; who needs them meanwhile waits."""
+        with _LOADING:
+            if self._loaded is None:
+                tokenizer, model = load_model(self.located, self.options.precision, self.adapter)
+                self._loaded = tokenizer, model.to(device()) if self._leaves_the_cpu else model
+            return self._loaded
+
+    @property
+    def _leaves_the_cpu(self) -> bool:
+        """Whether the model is computed on the device of the process: 8 bits and ONNX know the CPU
+        alone.
+        """
+        return self.options.engine == "torch" and self.options.precision != "int8"
+
+    def _onnx(self) -> OnnxModel:
+        """The exported model, made at first need."""
+        if self._exported is None:
+            identity = content_key(f"{self.fingerprint} {hash_of(self.adapter)}").hex()
+            self._exported = OnnxModel(lambda: self._model()[1], identity, self._root)
+        return self._exported
+
+
+def pool(hidden_BLD: Any, is_real_BL: Any, pooling: str) -> Any:
+    """One vector for each text out of its tokens' vectors: [B, D]."""
+    if pooling == "cls":
+        return hidden_BLD[:, 0]
+    if pooling == "last":
+        last = is_real_BL.long().sum(dim=1) - 1
+        return hidden_BLD[range(len(hidden_BLD)), last]
+    weights = is_real_BL[..., None].to(hidden_BLD.dtype)
+    return (hidden_BLD * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def prompted_texts(
+    texts: Sequence[str], tokenizer: Any, prompt: str, max_tokens: int
+) -> tuple[list[str], np.ndarray]:
+    """Texts within their prompt, and which of them were shortened.
+
+    A tokenizer cuts at the end; where the prompt goes on behind the text, texts are shortened
+    before, so that its end is read as well.
+
+    Raises:
+        BadInput: if the prompt leaves no room for a text.
+    """
+    most_letters = max_tokens * LETTERS_PER_TOKEN
+    # Halves of a character (lone surrogates) are no text to a tokenizer; they become question
+    # marks.
+    whole = [text[:most_letters].encode("utf-8", "replace").decode() for text in texts]
+    shortened = np.array([len(text) > most_letters for text in texts], dtype=bool)
+    if not prompt.endswith("{text}"):
+        around = (
+            len(tokenizer(prompt.replace("{text}", ""))["input_ids"]) + 1
+        )  # one more, as words may be cut otherwise where they meet
+        room = (max_tokens - around) // prompt.count("{text}")
+        if room < 1:
+            raise BadInput(
+                f"the prompt {prompt!r} takes {around} of the {max_tokens} tokens that are read; "
+                f"shorten it, or read more"
+            )
+        given = tokenizer(whole, add_special_tokens=False, truncation=False, padding=False)[
+            "input_ids"
+        ]
+        for row, ids in enumerate(given):
+            if len(ids) > room:
+                whole[row], shortened[row] = tokenizer.decode(ids[:room]), True
+    return [prompt.replace("{text}", text) for text in whole], shortened
+
+
+def _batches(order: list[int], tokens: list[list[int]]) -> Iterator[list[int]]:
+    """Rows in batches of 8 to 32 whose padded size stays near `TOKENS_PER_BATCH`; `order` is
+    longest first.
+    """
+    start = 0
+    while start < len(order):
+        size = min(32, max(8, TOKENS_PER_BATCH // max(1, len(tokens[order[start]]))))
+        yield order[start : start + size]
+        start += size

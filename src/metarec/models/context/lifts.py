@@ -1,0 +1,141 @@
+"""How much more often an item is taken under a circumstance: counted, and drawn towards what
+content and a few axes say (see `models/context/model.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve
+
+from metarec.features.training_context import Acts
+
+
+def _weights(acts: Acts) -> np.ndarray:
+    """[A] of each act, adding up to 1 over all acts of a user on an item."""
+    pairs = np.stack([acts.owners, acts.items])
+    _, place, often = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / often[place.ravel()])
+
+
+def popularity_of(acts: Acts, n_items: int) -> np.ndarray:
+    """[N] float32 share of each item in what was taken."""
+    counts = np.bincount(acts.items, _weights(acts), minlength=n_items) + 0.5
+    return np.asarray(counts / counts.sum(), np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How the lifts of a column are shrunk."""
+
+    damping: float
+    """Events' worth of pull towards the ratios."""
+    content_damping: float | None = None
+    """Of what content says; None: content is not asked."""
+    by_axes: bool = False
+    """Whether axes are asked."""
+
+
+def lifts_of(
+    tables: list[np.ndarray], content: np.ndarray, ways: list[Way], least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """[S, N] float32 shrunk log P(value | item) / P(value), each column its way, and `by_content`
+    [C + 1, S].
+    """
+    if not tables:
+        return np.zeros((0, len(content)), np.float32), np.zeros((1, 0), np.float32)
+    found, weights = [], []
+    for column, (table, way) in enumerate(zip(tables, ways, strict=True)):
+        own = by_content_of([table], content, way.content_damping)
+        said = own if not way.by_axes else by_content_of(tables, content, way.content_damping)
+        ratios = [ratios_of(content, one, least) for one in said]
+        ratio = ratios_by_axes(tables, ratios, least)[column] if way.by_axes else ratios[0]
+        found.append(shrunk(table, ratio, way.damping))
+        weights.append(own[0])
+    wide = max(len(one) for one in weights)
+    padded = [np.pad(one, ((wide - len(one), 0), (0, 0))) for one in weights]
+    return np.concatenate(found), np.concatenate(padded, axis=1)
+
+
+def by_content_of(
+    tables: list[np.ndarray], content: np.ndarray, damping: float | None
+) -> list[np.ndarray]:
+    """For each column `by_content` of it: ridge regression of P(value | item) / P(value) - 1 on
+    content, each act counting the same.
+    """
+    if damping is None:
+        return [np.zeros((1, len(table)), np.float32) for table in tables]
+    found = []
+    for table in tables:
+        acts, share = table.sum(0), _share_of(table)
+        middle = acts @ content / max(acts.sum(), 1.0)
+        centered = content - middle
+        spread = max(float(acts @ (centered**2).sum(1)) / max(acts.sum(), 1.0), 1e-9)
+        products = centered.T @ (centered * acts[:, None])
+        products[np.diag_indices_from(products)] += damping * spread
+        excess = (table - share[:, None] * acts) @ centered / share[:, None]
+        weights = solve(products, excess.T, assume_a="pos")
+        found.append(np.concatenate([weights, -middle[None] @ weights]).astype(np.float32))
+    return found
+
+
+def ratios_of(content: np.ndarray, by_content: np.ndarray, least: float) -> np.ndarray:
+    """[S, N] P(value | item) / P(value) as content has it, `least` at least."""
+    weights, constant = by_content[:-1], by_content[-1]
+    told = content[:, : len(weights)] @ weights + constant
+    return np.asarray(np.maximum(1.0 + told.T.astype(np.float64), least))
+
+
+def tables_of(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
+    """For each column [size, N] how often an item was taken under each code, 0 being unknown."""
+    found, weights = [], _weights(acts)
+    for column, size in enumerate(sizes):
+        codes = acts.codes[:, column]
+        known = codes > 0
+        cells = codes[known] * n_items + acts.items[known]
+        counts = np.bincount(cells, weights[known], minlength=int(size) * n_items)
+        found.append(counts.reshape(int(size), n_items))
+    return found
+
+
+def ratios_by_axes(
+    tables: list[np.ndarray], ratios: list[np.ndarray], least: float
+) -> list[np.ndarray]:
+    """For each column [size, N] P(value | item) / P(value) as the strongest axes of what goes
+    beyond `ratios` have it, `least` at least.
+    """
+    expected = np.concatenate(
+        [_share_of(t)[:, None] * t.sum(0) * r for t, r in zip(tables, ratios, strict=True)]
+    )
+    roots = np.sqrt(np.maximum(expected, 1e-9))
+    residuals = np.where(expected > 0, (np.concatenate(tables) - expected) / roots, 0.0)
+    squares, axes = np.linalg.eigh(residuals @ residuals.T)
+    kept = _above_noise(np.sqrt(np.maximum(squares, 0.0)), residuals.shape)
+    beyond = 1.0 + (axes * kept) @ (axes.T @ residuals) / np.maximum(roots, 1.0)
+    found = np.concatenate(ratios) * beyond
+    cuts = np.cumsum([len(table) for table in tables])[:-1]
+    return np.split(np.maximum(found, least), cuts)
+
+
+def _above_noise(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """[S] what is kept of each singular value of a matrix whose noise has variance 1."""
+    longer, ratio = max(shape), min(shape) / max(shape)
+    scaled = values**2 / longer
+    inside = np.maximum((scaled - ratio - 1.0) ** 2 - 4.0 * ratio, 0.0)
+    is_above = scaled > (1.0 + np.sqrt(ratio)) ** 2
+    return np.where(is_above, np.sqrt(inside) / np.maximum(scaled, 1e-9), 0.0)
+
+
+def _share_of(table: np.ndarray) -> np.ndarray:
+    """[size] P(value)."""
+    return np.asarray((table.sum(1) + 0.5) / (table.sum() + 0.5 * len(table)))
+
+
+def shrunk(table: np.ndarray, ratio: np.ndarray, damping: float) -> np.ndarray:
+    """Log lifts [size, N] of a column, `damping` acts drawn towards `ratio`."""
+    share = _share_of(table)[:, None]
+    told = (table + damping * share * ratio) / (table.sum(0) + damping)
+    lifts = np.log(told / share)
+    lifts[0] = 0.0
+    return np.asarray(lifts, np.float32)

@@ -1,0 +1,193 @@
+"""What users choose next: a regression of each event on what came before it, the newest loudest.
+
+Single-target linear regression as in SLIST (Choi et al. 2021, "Session-aware linear item-item
+models") and TALE (arXiv:2412.07382): every event is a target once, its input is the past with
+weights that fall with age. The full solution, (G + pull)^-1 C, needs a dense inverse of the Gram
+matrix G of pasts. Measured, its first step C / (diag G + pull) ranks as well, and better on sparse
+data, where order matters most (docs/experiments). It stays sparse and is what is fitted here: a
+directed co-occurrence that shrinks rare items. What it shrinks them towards is not only zero: an
+item seldom seen is taken to be followed by those that read like it (`models/markov/alike.py`), as
+L3AE (arXiv:2508.13500) pulls EASE towards likeness of texts. Its constants are chosen on held-out
+training users. Silent where order carries no meaning, which the gate finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float
+
+from metarec.features.behavior import Behavior
+from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
+from metarec.models.base import EVENTS, Evidence, event_weights
+from metarec.models.markov.alike import Alike
+from metarec.models.markov.counts import DEFAULT, Chain, Counts, MarkovConfig, ages_of, constants
+from metarec.models.sparse_rows import answers, grown, sparse_arrays, sparse_from, strongest
+from metarec.runtime.gains import ndcg_of_hits
+
+MAX_CELLS = 20_000_000
+"""Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Markov:
+    """Evidence = recency-weighted sum over the support of what tends to follow each event."""
+
+    following: sp.csr_matrix
+    """[N, N], row = the item seen, column = what follows it."""
+    relevant_from: float
+    recency: float = DEFAULT.recencies[0]
+    config: MarkovConfig = DEFAULT
+    reads: ClassVar[frozenset[str]] = EVENTS | {"order"}
+
+    @classmethod
+    def fit(
+        cls, behavior: Behavior, rng: np.random.Generator, config: MarkovConfig | None = None
+    ) -> Markov:
+        """Choose the constants on held-out users, then count everyone's pairs with them."""
+        config = config or cls.config
+        # Others draw as if nothing was chosen
+        near = _alike(behavior, config)
+        chain = choose_chain(behavior, rng.spawn(1)[0], config, near)
+        counts = Counts.of(behavior, chain.recency, config, near)
+        return cls(
+            following=strongest(counts.weights(chain), config.kept),
+            config=config,
+            relevant_from=behavior.relevant_from,
+            recency=chain.recency,
+        )
+
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
+        """[B, N], sparse where few items are named."""
+        support = users.support
+        own = event_weights(support, self.relevant_from, self.config)
+        weights = own * self.recency ** ages_of(support)
+        return answers(support, weights, self.following, out)
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Markov:
+        """New items follow nothing yet."""
+        return replace(self, following=grown(self.following, len(content)))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The weights, the liking threshold and the recency."""
+        return {
+            **sparse_arrays(self.following),
+            "relevant_from": np.array([self.relevant_from], np.float32),
+            "recency": np.array([self.recency], np.float64),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: MarkovConfig | None = None
+    ) -> Markov:
+        """From `arrays()`; models saved before the recency was chosen have the default."""
+        config = config or cls.config
+        return cls(
+            following=sparse_from(arrays),
+            config=config,
+            relevant_from=float(arrays["relevant_from"][0]),
+            recency=float(arrays.get("recency", [config.recencies[0]])[0]),
+        )
+
+
+def _alike(behavior: Behavior, config: MarkovConfig) -> Alike | None:
+    """What reads alike, where that may be chosen."""
+    if behavior.text is None or not any(config.alikes):
+        return None
+    counts = np.bincount(behavior.whole.items, minlength=behavior.n_items)
+    return Alike.of(behavior.text, counts, config.alike_neighbors)
+
+
+def choose_chain(
+    behavior: Behavior,
+    rng: np.random.Generator,
+    config: MarkovConfig = DEFAULT,
+    near: Alike | None = None,
+) -> Chain:
+    """The constants with the best NDCG of held-out users, asked at the end of their pool for all
+    that they wanted later, and before their last event for that one.
+
+    They are chosen one after the other; another value than the first must be better by
+    `min_t` standard errors.
+
+    Args:
+        near: items that read alike, where that is known.
+    """
+    tasks, best = [*_held_out(behavior, rng, config)], Chain.of(config)
+    if not tasks:
+        return best
+    asked = np.unique(np.concatenate([users for users, _, _ in tasks]))
+    rest = behavior.users(np.setdiff1d(np.arange(len(behavior.histories)), asked))
+    counts = Counts.of(rest, best.recency, config, near)
+
+    def quality(chain: Chain, counts: Counts) -> np.ndarray:
+        found = [_ndcg(chain, counts, *task[1:]) for task in tasks]
+        return np.asarray(np.mean(found, axis=0))
+
+    reached = quality(best, counts)
+    for name, values in constants(config).items():
+        for value in values[1:]:
+            tried = replace(best, **{name: value})
+            if tried.alike and near is None:
+                continue
+            told = counts if tried.recency == counts.recency else counts.again(rest, tried.recency)
+            found = quality(tried, told)
+            gain = found - reached
+            if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)):
+                best, reached, counts = tried, found, told
+            del told  # the counts of the next recency need its memory
+    return best
+
+
+def choosing(users: int, n_items: int, config: MarkovConfig) -> int:
+    """How many of so many users choose the constants; 0 where the first values stay."""
+    most = min(config.held_out, int(config.held_out_share * users), MAX_CELLS // n_items)
+    return most if most >= config.min_held_out else 0
+
+
+def _held_out(
+    behavior: Behavior, rng: np.random.Generator, config: MarkovConfig
+) -> Iterator[tuple[np.ndarray, Histories, Histories]]:
+    """(users, support, wanted), at the end of the pool and before the last event."""
+    able = np.flatnonzero((behavior.histories.lengths >= 3) & (behavior.targets.lengths > 0))
+    most = choosing(len(able), behavior.n_items, config)
+    if not most:
+        return
+    users = np.sort(rng.choice(able, most, replace=False))
+    histories, pools = behavior.histories.users(users), behavior.pools[users]
+    yield users, histories.first(pools), behavior.targets.users(users)
+    before = histories.lengths - 1
+    yield users, histories.first(before), histories.after(before)
+
+
+def _ndcg(chain: Chain, counts: Counts, support: Histories, wanted: Histories) -> np.ndarray:
+    """[B] NDCG of `wanted` among all items outside of `support`."""
+    n_items, places = len(counts.total), counts.config.ndcg_places
+    newest = support.where(ages_of(support) < counts.config.window)
+    pasts = newest.matrix(n_items, chain.recency ** ages_of(newest))
+    found = counts.after(pasts, chain)
+    shown = np.zeros(found.shape, bool)
+    shown[support.owners, support.items] = True
+    found.data[shown[np.repeat(np.arange(len(support)), np.diff(found.indptr)), found.indices]] = 0
+    found.eliminate_zeros()
+    top = strongest(found, places).tocoo()
+    order = np.lexsort((top.col, -top.data, top.row))
+    row, keys = top.row[order], (top.row.astype(np.int64) * n_items + top.col)[order]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(support)))])
+    place = np.arange(len(row)) - starts[row]
+    is_hit = (place < places) & np.isin(keys, _keys(wanted, n_items))
+    hits = np.zeros((len(support), places), bool)
+    hits[row[is_hit], place[is_hit]] = True
+    return ndcg_of_hits(hits, wanted.lengths)
+
+
+def _keys(histories: Histories, n_items: int) -> np.ndarray:
+    """[E] a number for each (user, item)."""
+    return np.asarray(histories.owners * n_items + histories.items)

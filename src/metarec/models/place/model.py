@@ -1,0 +1,240 @@
+"""What is near: evidence that decays with the distance from where a user is and from what they
+took.
+
+An item's chance falls with a power of distance (Ye et al. 2011, "Exploiting geographical influence
+for collaborative point-of-interest recommendation") or by a factor a kilometer; which, and how
+fast, is chosen by the likelihood of what training users took later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from metarec.data.places import is_placed, km_between
+from metarec.features.behavior import Behavior
+from metarec.features.distance import Decay, points_on_sphere
+from metarec.features.users import UserBatch
+from metarec.models.config import ModelConfig, setting
+from metarec.models.place.known_places import (
+    KnownPlaces,
+    knows_places,
+    log_likelihoods,
+    shortly_known,
+)
+
+ROWS_AT_ONCE = 64
+"""Users scored at a time."""
+SUMS_AT_ONCE = 8_000_000
+"""Sums of all decays that are tried that are held at a time: 32 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceConfig(ModelConfig):
+    """Hyper-parameters of places; of lists one value is chosen by the likelihood of what training
+    users took later: the second of `scales`, `locations` and `exponents` if none is likelier.
+    """
+
+    scales: tuple[float, ...] = setting((0.5, 2.0, 8.0, 25.0, 80.0), above=0)
+    """Kilometers that are tried, at which chances have clearly fallen (each above 0)."""
+    powers: tuple[float, ...] = setting((1.0, 2.0, 0.0), least=0)
+    """Exponents of 1 + km / scale that are tried (each 0 or more); 0 stands for exp(-km / scale).
+    """
+    locations: tuple[float, ...] = setting((1.0, 4.0, 16.0, 64.0), least=0)
+    """Weights of the current place that are tried (each 0 or more), beside each place of the
+    history.
+    """
+    exponents: tuple[float, ...] = setting((1.0, 0.5, 0.0), least=0)
+    """Exponents of popularity that are tried (each 0 or more); 0 where an item is popular only for
+    who lives near.
+    """
+    floor: float = setting(1e-4, least=0)
+    """Share of the largest kernel that is left to what is far away (0 or more)."""
+    max_users: int = setting(200, least=1)
+    """Training users that choose (1 or more)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Evidence = popularity times the sum of kernels over known places."""
+
+    places: np.ndarray
+    """[N, 2] float64 degrees; NaN where unknown."""
+    popularity: np.ndarray
+    """[N] float32."""
+    scale: float
+    """Kilometers."""
+    power: float
+    """Exponent of the decay; 0: exponential."""
+    location: float
+    """Weight of the current place beside each of the history."""
+    exponent: float
+    """Exponent of popularity."""
+    config: PlaceConfig = PlaceConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"location", "item"})
+
+    @classmethod
+    def fit(
+        cls, behavior: Behavior, rng: np.random.Generator, config: PlaceConfig | None = None
+    ) -> Place:
+        """Choose the decay by the likelihood of what followed the pool."""
+        assert behavior.context is not None, "fitted only where items have places"
+        config = config or cls.config
+        counts = np.bincount(behavior.whole.items, minlength=behavior.n_items) + 0.5
+        popularity = (counts / counts.sum()).astype(np.float32)
+        asked = np.flatnonzero(behavior.targets.lengths > 0)
+        users = np.sort(rng.permutation(asked)[: config.max_users])
+        start = cls(
+            places=behavior.context.places,
+            popularity=popularity,
+            scale=_second(config.scales),
+            power=config.powers[0],
+            location=_second(config.locations),
+            exponent=_second(config.exponents),
+            config=config,
+        )
+        return _likeliest(start, behavior, users) if len(users) else start
+
+    @classmethod
+    def settled(
+        cls, behavior: Behavior, rng: np.random.Generator, config: PlaceConfig | None = None
+    ) -> PlaceConfig:
+        """The config in which nothing is left to choose, for fits on parts of these data."""
+        found = cls.fit(behavior, rng, config)
+        return replace(
+            found.config,
+            scales=(found.scale,),
+            powers=(found.power,),
+            locations=(found.location,),
+            exponents=(found.exponent,),
+        )
+
+    def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
+        """[B, N] float32; nothing for users of whom no place is known."""
+        found = np.zeros((len(users), len(self.places)), np.float32) if out is None else out
+        for start in range(0, len(users), ROWS_AT_ONCE):
+            rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
+            found[rows] = self._near(users.rows(rows))
+        return found
+
+    def knows(self, users: UserBatch) -> np.ndarray:
+        """[B] whether any place is known of each user."""
+        return knows_places(users, self.places)
+
+    def _near(self, users: UserBatch) -> np.ndarray:
+        """[B, N] evidence."""
+        known = KnownPlaces.of(users, self.places, self.location)
+        sums = self._floored(known.decayed(self._points, (self.scale, self.power)))
+        sums *= self.popularity ** np.float32(self.exponent) * self._is_placed
+        return sums
+
+    def _floored(self, sums: np.ndarray) -> np.ndarray:
+        """[B, N] `sums` in which what is far away keeps a part of the largest."""
+        sums += np.float32(self.config.floor) * sums.max(1, keepdims=True)
+        return sums
+
+    @property
+    def settings(self) -> tuple[float, float, float, float]:
+        """Scale, power, weight of the current place, exponent of popularity."""
+        return self.scale, self.power, self.location, self.exponent
+
+    def km_to(self, location: np.ndarray, item: int) -> float:
+        """Kilometers from a location [2] to an item; NaN where either is unknown."""
+        return float(km_between(location[None], self.places[item][None])[0])
+
+    @cached_property
+    def _points(self) -> np.ndarray:
+        """[3, N]."""
+        return np.ascontiguousarray(points_on_sphere(self.places).T)
+
+    @cached_property
+    def _is_placed(self) -> np.ndarray:
+        return is_placed(self.places)
+
+    def with_places(self, places: np.ndarray) -> Place:
+        """The same decay for a catalog that stands at `places` [N', 2]."""
+        return replace(self, places=places)
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> Place:
+        """New items stand nowhere until `with_places` says where."""
+        grown = np.full((len(content), 2), np.nan)
+        grown[: len(self.places)] = self.places
+        return replace(self, places=grown, popularity=popularity.astype(np.float32))
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Places, popularity and the decay."""
+        decay = np.array(self.settings)
+        return {"places": self.places, "popularity": self.popularity, "decay": decay}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: PlaceConfig | None = None
+    ) -> Place:
+        """From `arrays()`."""
+        scale, power, location, exponent = (float(value) for value in arrays["decay"])
+        return cls(
+            places=arrays["places"],
+            popularity=arrays["popularity"],
+            scale=scale,
+            power=power,
+            location=location,
+            exponent=exponent,
+            config=config or cls.config,
+        )
+
+
+def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
+    """The setting under which what users took after a short support is likeliest; `start` unless
+    another is likelier.
+    """
+    tries = start.config
+    decays = list(product(tries.scales, tries.powers))
+    if len(decays) * len(tries.locations) * len(tries.exponents) == 1:
+        return start
+    at_once = max(1, SUMS_AT_ONCE // (2 * behavior.n_items * len(decays)))
+    found = np.sum(
+        [
+            _log_likelihoods(start, behavior, users[first : first + at_once], decays)
+            for first in range(0, len(users), at_once)
+        ],
+        axis=0,
+    )
+    settings = list(product(decays, tries.locations, tries.exponents))
+    before = settings.index(((start.scale, start.power), start.location, start.exponent))
+    best = int(found.argmax())
+    if found.flat[best] <= found.flat[before]:
+        return start
+    (scale, power), location, exponent = settings[best]
+    return replace(start, scale=scale, power=power, location=location, exponent=exponent)
+
+
+def _log_likelihoods(
+    start: Place, behavior: Behavior, users: np.ndarray, decays: list[Decay]
+) -> np.ndarray:
+    """[D, L, P] sums over some users of the mean log-likelihood of what they took, under each
+    decay, weight of the current place and exponent of popularity: what distance decides is found
+    once for a decay, and the rest from its sums.
+    """
+    tries, (batch, asked) = start.config, shortly_known(behavior, users)
+    known = KnownPlaces.of(batch, start.places, 1.0)
+    weights = start.popularity[:, None] ** np.array(tries.exponents, np.float32)
+    weights *= start._is_placed[:, None]
+    found = np.zeros((len(decays), len(tries.locations), len(tries.exponents)))
+    for decay, apart in enumerate(known.decayed_apart(start._points, decays)):
+        for row, location in enumerate(tries.locations):
+            sums = start._floored(np.float32(location) * apart[:, 0] + apart[:, 1])
+            taken = sums[asked.owners, asked.items, None] * weights[asked.items]
+            found[decay, row] = log_likelihoods(taken, sums @ weights, asked).sum(0)
+    return found
+
+
+def _second(tried: tuple[float, ...]) -> float:
+    return tried[min(1, len(tried) - 1)]

@@ -1,0 +1,335 @@
+"""Ridge regression from a support set to everything liked afterwards, one regression for each
+support size.
+
+The closed-form meta-learner of this house: every training user is a task (support: their first k
+events, target: what they liked after the pool), so the weights are learned on exactly the evidence
+a new user will offer. Targets are compressed to their leading singular vectors; the solve is in the
+dual (users x users), as in R2-D2 (Bertinetto et al. 2019, arXiv:1805.08136), which differs in
+learning one ridge per task where this learns one over tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+from jaxtyping import Float, Int
+
+from metarec.features.behavior import Behavior
+from metarec.features.histories import Histories
+from metarec.features.users import UserBatch
+from metarec.models.base import LARGE
+from metarec.models.config import ModelConfig, setting
+from metarec.models.support_ridge.dual import dual_ridge, leading
+from metarec.runtime.old_names import ARRAYS, with_current_names
+from metarec.runtime.scratch import column_pieces, cut_at_zero, product
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupportRidgeConfig(ModelConfig):
+    """Hyper-parameters of the support ridge."""
+
+    regularization: float = setting(100.0, above=0, tried=(10, 1000))
+    """Pull of the regression towards the average user (above 0)."""
+    rank: int = setting(40, least=1, tried=(10, 80))
+    """Leading directions that targets are compressed to (1 or more)."""
+    factors: int = setting(16, least=1, tried=(4, 48))
+    """Leading factors of liked items (1 or more) that let rare items share what is learned of
+    common ones.
+    """
+    profile_scale: float = setting(0.3, least=0, tried=(0.03, 3))
+    """Scale of profile columns beside the items of the support (0 or more)."""
+    factor_scale: float = setting(0.3**0.5, least=0)
+    """Scale of the factors beside them (0 or more)."""
+    max_tasks: int = setting(6000, least=2)
+    """Training tasks at most (2 or more)."""
+    max_items: int = setting(20_000, least=2)
+    """Items that are features (2 or more), the most popular first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupportRidge:
+    """Evidence = expected share of users like this who will like each item, cut at zero."""
+
+    points: np.ndarray
+    """[K] support sizes with a regression of their own."""
+    weights: np.ndarray
+    """[K, F, R] float32: features to compressed targets."""
+    directions: np.ndarray
+    """[R, N] float32 leading directions of the targets; fewer columns where a large catalog was
+    joined by items, which are no targets.
+    """
+    mean: np.ndarray
+    """[N] float32 share of training users who liked each item afterwards."""
+    tastes: np.ndarray
+    """[M, D] float32 item factors."""
+    place: np.ndarray
+    """[N] int64 place of each item among the M feature items, -1 if it is none."""
+    relevant_from: float
+    config: SupportRidgeConfig = SupportRidgeConfig()
+    reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "strength", "profile"})
+
+    @classmethod
+    def fit(
+        cls,
+        behavior: Behavior,
+        rng: np.random.Generator,
+        config: SupportRidgeConfig | None = None,
+    ) -> SupportRidge:
+        """Solve one dual ridge for each point."""
+        config = config or cls.config
+        place, tastes = _feature_items(behavior, rng, config)
+        histories, profiles, targets, pools, roots = _tasks(behavior, rng, config.max_tasks)
+        mean = _mean(targets, roots)
+        left, strength, directions = leading(
+            targets, mean, roots, config.rank, int(rng.integers(2**31))
+        )
+        compressed = (left * strength).astype(np.float32)
+        points = _points(behavior.horizon.pool)
+        blank = cls(
+            points=points,
+            weights=np.zeros((len(points), 0, 0), np.float32),
+            directions=directions.astype(np.float32),
+            mean=mean,
+            tastes=tastes,
+            place=place,
+            relevant_from=behavior.relevant_from,
+            config=config,
+        )
+        weights = [
+            dual_ridge(
+                *blank.features(histories.first(np.minimum(point, pools)), profiles),
+                compressed,
+                roots,
+                config.regularization,
+            )
+            for point in points
+        ]
+        return replace(blank, weights=np.stack(weights))
+
+    def features(
+        self, support: Histories, profiles: np.ndarray
+    ) -> tuple[np.ndarray, sp.csr_matrix]:
+        """[B, G] dense (1, profile, liked and disliked in terms of tastes) and [B, 2 M] sparse
+        (liked and disliked items).
+        """
+        known, places, scale = self._known(support)
+        known = replace(known, items=places)
+        is_liked = known.values >= self.relevant_from
+        items = [known.matrix(len(self.tastes), side * scale) for side in (is_liked, ~is_liked)]
+        dense = [
+            np.ones((len(support), 1)),
+            self.config.profile_scale * profiles,
+            *(self.config.factor_scale * (side @ self.tastes) for side in items),
+        ]
+        return np.concatenate(dense, axis=1).astype(np.float32), sp.hstack(
+            items, format="csr", dtype=np.float32
+        )
+
+    def evidence(
+        self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
+    ) -> Float[np.ndarray, "users items"]:
+        """[B, N]."""
+        support, profiles = users.support, users.profiles
+        out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
+        if 2 * len(self._asked) < out.shape[1]:
+            out[...] = 0.0  # of most items nothing is said
+            out[:, self._asked] = self.evidence_of(users, self._asked)
+            return out
+        compressed = self._compressed(support, profiles)
+        out[:, self.directions.shape[1] :] = 0.0  # added to a large catalog: no targets
+        for piece in column_pieces(len(out), self.directions.shape[1]):
+            evidence = product(compressed, self.directions[:, piece])
+            evidence += self.mean[piece][: evidence.shape[1]]
+            cut_at_zero(evidence, out[:, piece][:, : evidence.shape[1]])
+        return out
+
+    def evidence_of(
+        self, users: UserBatch, items: Int[np.ndarray, "some"]
+    ) -> Float[np.ndarray, "users some"]:
+        """[B, I] of some items."""
+        compressed = self._compressed(users.support, users.profiles)
+        found = compressed @ self._rows[self._row_of[items]].T + self.mean[items]
+        return np.asarray(np.maximum(found, 0.0))
+
+    def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
+        """[I, R] directions."""
+        return np.asarray(self._rows[self._row_of[items]])
+
+    @cached_property
+    def _asked(self) -> np.ndarray:
+        """Items that any target of training names; the directions of all others are 0."""
+        return np.flatnonzero(self.directions.any(axis=0))
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """[A + 1, R] the directions of those, and 0 for all others: read by items, they should lie
+        by items.
+        """
+        rows = np.zeros((len(self._asked) + 1, len(self.directions)), np.float32)
+        rows[:-1] = self.directions[:, self._asked].T
+        return rows
+
+    @cached_property
+    def _row_of(self) -> np.ndarray:
+        """[N] int32 place of each item among the rows."""
+        row_of = np.full(len(self.mean), len(self._asked), np.int32)
+        row_of[self._asked] = np.arange(len(self._asked), dtype=np.int32)
+        return row_of
+
+    def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
+        """[B, R] what the regression for each support's size makes of its features."""
+        known, places, scale = self._known(support)
+        is_liked = known.values >= self.relevant_from
+        items, tastes, width = len(self.tastes), self.tastes.shape[1], 1 + profiles.shape[1]
+        point = np.searchsorted(self.points, support.lengths, side="right") - 1
+        # What each event adds: its own row of weights, and, as one of its tastes, the rows of
+        # tastes.
+        own = self.weights[
+            np.repeat(point, known.lengths),
+            width + 2 * tastes + np.where(is_liked, 0, items) + places,
+        ]
+        felt = self.config.factor_scale * self.tastes[places]
+        sides = [np.where(side, scale, 0.0)[:, None] * felt for side in (is_liked, ~is_liked)]
+        summed = known.sums(np.concatenate([scale[:, None] * own, *sides], axis=1))
+        compressed, felt = summed[:, : own.shape[1]], summed[:, own.shape[1] :]
+        dense = np.concatenate(
+            [
+                np.ones((len(support), 1), np.float32),
+                self.config.profile_scale * profiles,
+                felt,
+            ],
+            axis=1,
+        ).astype(np.float32)
+        for index in set(point.tolist()):
+            rows = point == index
+            compressed[rows] += dense[rows] @ self.weights[index, : dense.shape[1]]
+        return compressed
+
+    def _known(self, support: Histories) -> tuple[Histories, np.ndarray, np.ndarray]:
+        """The events on feature items, their places and how much each counts [E].
+
+        A support longer than any trained on counts as a mean of the longest one's size, not as more
+        evidence than was ever seen.
+        """
+        place = self.place[support.items]
+        known = support if (place >= 0).all() else support.where(place >= 0)
+        lengths = known.lengths
+        scale = np.repeat(np.minimum(1.0, self.points[-1] / np.maximum(lengths, 1)), lengths)
+        weighted = (scale * known.strengths).astype(np.float32)
+        return known, self.place[known.items], weighted
+
+    def with_content(
+        self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
+    ) -> SupportRidge:
+        """New items are neither features nor targets yet."""
+        more, is_large = len(content) - len(self.mean), len(content) >= LARGE
+        grown = replace(
+            self,
+            directions=self.directions
+            if is_large
+            else np.pad(self.directions, ((0, 0), (0, more))),
+            mean=np.pad(self.mean, (0, more)),
+            place=np.pad(self.place, (0, more), constant_values=-1),
+        )
+        if is_large:  # what was found of those that are targets holds
+            vars(grown).update({n: vars(self)[n] for n in ("_asked", "_rows") if n in vars(self)})
+        return grown
+
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """All parts."""
+        return {
+            "points": self.points,
+            "weights": self.weights,
+            "directions": self.directions,
+            "mean": self.mean,
+            "tastes": self.tastes,
+            "place": self.place,
+            "relevant_from": np.array([self.relevant_from], np.float32),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], config: SupportRidgeConfig | None = None
+    ) -> SupportRidge:
+        """From `arrays()`."""
+        arrays = with_current_names(arrays, ARRAYS)
+        parts = {
+            name: arrays[name]
+            for name in ("points", "weights", "directions", "mean", "tastes", "place")
+        }
+        return cls(
+            **parts,
+            relevant_from=float(arrays["relevant_from"][0]),
+            config=config or cls.config,
+        )
+
+
+def _points(pool: int) -> np.ndarray:
+    return np.array(
+        [k for k in (0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 50) if k < pool] + [pool], np.int64
+    )
+
+
+def _feature_items(
+    behavior: Behavior, rng: np.random.Generator, config: SupportRidgeConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which items are features, and their factors from a popularity-damped SVD of likes, scaled to
+    unit mean square.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    liked = behavior.histories.where(behavior.is_liked(behavior.histories)).matrix(behavior.n_items)
+    counts = np.asarray(liked.sum(0)).ravel()
+    chosen = np.sort(np.argsort(-counts, kind="stable")[: config.max_items])
+    place = np.full(behavior.n_items, -1, np.int64)
+    place[chosen] = np.arange(len(chosen))
+    damped = liked[:, chosen].multiply(1.0 / np.sqrt(counts[chosen] + 20.0)).tocsr()
+    dim = max(1, min(config.factors, min(damped.shape) - 1))
+    _, _, right = randomized_svd(damped, dim, random_state=int(rng.integers(2**31)), n_iter=3)
+    tastes = right.T / np.sqrt((right.T**2).sum(1).mean())
+    return place, tastes.astype(np.float32)
+
+
+def _tasks(
+    behavior: Behavior, rng: np.random.Generator, most: int
+) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
+    """Histories, profiles, targets [T, N], pools and, where users are weighed, the roots of the
+    weights [T] of the tasks.
+
+    Tasks are those with most to teach, reshuffled where order is free.
+    """
+    lengths = behavior.histories.lengths
+    able = np.flatnonzero(behavior.pools < lengths)
+    if len(able) > most:
+        able = np.sort(rng.choice(able, most, replace=False, p=lengths[able] / lengths[able].sum()))
+    part = behavior.users(able)
+    copies = 1 if behavior.is_ordered else max(1, min(3, most // max(len(able), 1)))
+    tasks = [part.histories] + [part.histories.shuffled(rng) for _ in range(copies - 1)]
+    targets = []
+    for histories in tasks:
+        asked = histories.after(part.pools)
+        targets.append(asked.where(part.is_wanted(asked)).matrix(behavior.n_items))
+    roots = (
+        None
+        if part.weights is None
+        else np.tile(np.sqrt(part.weights_of(np.arange(len(able)))), copies)
+    )
+    return (
+        Histories.concat(tasks),
+        np.tile(part.profiles, (copies, 1)),
+        sp.vstack(targets, format="csr"),
+        np.tile(part.pools, copies),
+        roots,
+    )
+
+
+def _mean(targets: sp.csr_matrix, roots: np.ndarray | None) -> np.ndarray:
+    """[N] mean of the targets [T, N] by the weights of their users."""
+    if roots is None:
+        return np.asarray(targets.mean(0), np.float32).ravel()
+    return np.asarray(targets.T @ roots**2 / (roots**2).sum(), np.float32).ravel()

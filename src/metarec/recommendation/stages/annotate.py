@@ -1,0 +1,131 @@
+"""Last stage: what a slate says beside its items: scores, uncertainty, predicted values, notes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from metarec.features.histories import Histories, offsets_of
+from metarec.models.context.model import Context
+from metarec.models.registry import CONTEXT
+from metarec.recommendation.conformal import normal_interval
+from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.notes import context_notes
+from metarec.recommendation.predicted_ratings import predict_at
+from metarec.recommendation.queries.unwanted import unwanted_notes
+from metarec.recommendation.ranking import Ranking, SlateOptions
+from metarec.recommendation.slate import Request, Slate
+from metarec.recommendation.stages.nearby import nothing_near
+
+LEVEL = 0.9
+"""Share of new users' values that intervals of predicted values are made to cover."""
+
+
+def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> list[Slate]:
+    """The slates, whole."""
+    shown = _shown(ranking)
+    columns = _columns(model, ranking, shown)
+    names = model.vocabulary.names(shown.items.tolist())
+    n_known = (ranking.users.support.lengths + ranking.users.refused.lengths).tolist()
+    slates = []
+    for row, (start, end) in enumerate(
+        zip(shown.offsets[:-1].tolist(), shown.offsets[1:].tolist(), strict=True)
+    ):
+        slates.append(
+            Slate(
+                item_ids=names[start:end],
+                model_version=model.version,
+                n_known=n_known[row],
+                notes=_notes(model, ranking, row, shown.items[start:end].tolist()),
+                **{name: column[start:end] for name, column in columns.items()},
+            )
+        )
+    for row, slate in enumerate(slates):
+        if not slate.item_ids:
+            slate.notes.append(_why_empty(model, ranking, row, options))
+    return slates
+
+
+def _shown(ranking: Ranking) -> Histories:
+    """The places that are filled, in one line, user by user."""
+    is_filled = ranking.ordered.items >= 0
+    return Histories(
+        offsets=offsets_of(is_filled.sum(1)),
+        items=ranking.ordered.items[is_filled],
+        values=np.ones(int(is_filled.sum()), np.float32),
+    )
+
+
+def _columns(model: FittedModel, ranking: Ranking, shown: Histories) -> dict[str, np.ndarray]:
+    """[E] and [E, 2] columns of slates, over all filled places."""
+    is_filled, support = ranking.ordered.items >= 0, ranking.users.support
+    columns = {
+        "scores": ranking.scores[shown.owners, ranking.columns(shown.items)],
+        "propensity": ranking.ordered.propensity[is_filled],
+    }
+    if model.ratings is None:
+        items = np.maximum(ranking.ordered.items, 0)
+        spread = model.posterior_std(support, items)
+        return {**columns, "uncertainty": spread[is_filled]}
+    predicted, spread = predict_at(model, model.ratings, ranking.users, shown)
+    return {
+        **columns,
+        "uncertainty": spread,
+        "predicted": predicted,
+        "interval": normal_interval(predicted, spread, LEVEL, model.value_range),
+    }
+
+
+def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> list[str]:
+    """What was ignored or assumed for one user who is `shown` items."""
+    request, unknown = ranking.requests[row], ranking.unknown[row]
+    notes = [*ranking.ordered.notes]
+    if unknown:
+        notes.append(f"{unknown} events named items that are not in the catalog and were ignored")
+    if unlisted := _unlisted(model, request):
+        notes.append(f"{unlisted} of the allowed items are not in the catalog and were ignored")
+    if request.wish and not model.text.shape[1]:
+        notes.append("this catalog has no text, so the wish was ignored")
+    if request.wish:
+        notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)
+    return [*notes, *_context_notes(model, request), *model.policy_notes(request, shown)]
+
+
+def _why_empty(model: FittedModel, ranking: Ranking, row: int, options: SlateOptions) -> str:
+    request = ranking.requests[row]
+    if request.within_km is not None:
+        here = ranking.users.context.location[row]
+        return nothing_near(request, here, model.request_reader.places)
+    if options.filter:
+        return f"no item that may be shown passes the filter {options.filter!r}"
+    if request.allow is not None:
+        return "none of the allowed items may be shown"
+    return (
+        "no item is left that may be shown: this user has had, refused or excludes all others, or "
+        "the policy or a rule hides them"
+    )
+
+
+def _unlisted(model: FittedModel, request: Request) -> int:
+    """Allowed items that the catalog does not have."""
+    allowed = {str(item_id) for item_id in request.allow or ()}
+    return int((model.vocabulary.indexes(allowed) < 0).sum()) if allowed else 0
+
+
+def _context_notes(model: FittedModel, request: Request) -> list[str]:
+    told = request.context, request.friends, request.searches
+    if request.location is None and not any(map(len, told)):
+        return []
+    scorer = model.ensemble.scorers.get(CONTEXT)
+    read = scorer.read_columns if isinstance(scorer, Context) else []
+    heeded = model.policy_check.heeds(request.context)
+    asked = {name: value for name, value in request.context.items() if name not in heeded}
+    return context_notes(
+        replace(request, context=asked),
+        model.ensemble.scorers,
+        {name: value for name, value in asked.items() if name not in read},
+        model.request_reader.unknown_friends(request),
+        model.request_reader.unknown_values(asked, read),
+        reads_text=bool(model.text.shape[1]),
+    )

@@ -1,0 +1,108 @@
+"""First stage: a log-score of every item for every user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from metarec.features.encoders.encode import read_queries
+from metarec.features.users import UserBatch
+from metarec.models.cold_items.reorder import PART
+from metarec.recommendation.fitted import FittedModel
+from metarec.recommendation.notes import words_asked
+from metarec.recommendation.queries.pseudo_events import wish_scores
+from metarec.recommendation.queries.unwanted import put_last
+from metarec.recommendation.ranking import Ranking
+from metarec.recommendation.slate import Request
+from metarec.runtime.scratch import Scratch
+
+PREDICTED = "predicted_rating"
+"""Name of this addend of a score."""
+WISH_WEIGHT = 1.5
+"""Log-score of fitting the query in words one standard deviation better."""
+_SCRATCH = Scratch()
+
+
+def score(model: FittedModel, requests: Sequence[Request]) -> Ranking:
+    """Requests with their scores, in memory that the next call on this thread takes again."""
+    users, unknown = model.users(requests)
+    scores = _SCRATCH.array("scores", (len(requests), len(model.catalog)))
+    log_scores(model, requests, users, scores)
+    return Ranking(requests=requests, users=users, unknown=unknown, scores=scores)
+
+
+def log_scores(
+    model: FittedModel,
+    requests: Sequence[Request],
+    users: UserBatch,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """[B, N] float32 log-scores of the whole catalog, seen items included."""
+    scores = model.ensemble.score(users, out)
+    found = _predicted(model, users)
+    if found is not None:
+        scores += found
+    if model.new_items is not None:
+        model.new_items.reorder(scores, users.support)
+    for row, request in enumerate(requests):
+        added = part_of_words(model, request)
+        if added is not None:
+            scores[row] += added
+    return scores
+
+
+def part_of_words(model: FittedModel, request: Request) -> np.ndarray | None:
+    """[N] what the query in words of one request adds to its scores; None without one."""
+    words = words_asked(request, model.ensemble.scorers)
+    return WISH_WEIGHT * _fit_to_words(model, words) if words else None
+
+
+def score_parts(model: FittedModel, requests: Sequence[Request]) -> dict[str, np.ndarray]:
+    """Addends of `log_scores` by name, each [B, N]."""
+    users, _ = model.users(requests)
+    parts = model.ensemble.parts(users)
+    predicted = _predicted(model, users)
+    if predicted is not None:
+        parts[PREDICTED] = predicted
+    if model.new_items is not None and model.new_items.is_needed:
+        parts[PART] = model.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
+    words = [words_asked(request, model.ensemble.scorers) for request in requests]
+    if any(words):
+        parts["wish"] = WISH_WEIGHT * np.stack([_fit_to_words(model, said) for said in words])
+    return parts
+
+
+def _predicted(model: FittedModel, users: UserBatch) -> np.ndarray | None:
+    """[B, N] what predicted ratings add where few chosen items are asked about; 0 for all other
+    items, None for nobody.
+    """
+    found = predicted_of_given(model, users)
+    if found is None:
+        return None
+    part, asked = np.zeros((len(users), len(model.catalog)), np.float32), users.given
+    part[asked.owners, asked.items] = found
+    return part
+
+
+def predicted_of_given(model: FittedModel, users: UserBatch) -> np.ndarray | None:
+    """[E] the same of each item of `users.given`."""
+    weights = model.ensemble.rating_weights(users)
+    if model.ratings is None or not weights.any():
+        return None
+    steps, _ = model.ratings.steps(users.support, users.given, users.profiles)
+    return np.asarray(weights[users.given.owners] * steps)
+
+
+def _fit_to_words(model: FittedModel, words: str | None) -> np.ndarray:
+    """[N] how well each item's text fits a query in words, items that name what it does not want
+    last; 0 without a query.
+    """
+    fit = np.zeros(len(model.catalog), np.float32)
+    if not words:
+        return fit
+    if model.text.shape[1]:
+        read = partial(read_queries, model.item_inputs.encoder)
+        fit = wish_scores(words, model.text.astype(np.float32), read)
+    return put_last(fit, words, model.item_words)
