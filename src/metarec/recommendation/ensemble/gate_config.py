@@ -58,7 +58,9 @@ class GateConfig(ModelConfig):
     context_steps: int = setting(60, least=1)
     """Ranking steps of the gate that hears context too (1 or more): it goes on from the other."""
     context_batch: int = setting(64, least=1)
-    """Tasks of each support size in such a step (1 or more)."""
+    """Tasks of each support size in such a step (1 or more); up to `batch` where there are so many
+    that each would be asked fewer than ten times.
+    """
     min_told: int = setting(20, least=1)
     """Tasks at a support size that can teach what context is worth (1 or more)."""
     scaling_rounds: int = setting(2, least=0)

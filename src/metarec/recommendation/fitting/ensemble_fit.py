@@ -43,6 +43,8 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 STAGE = "fit scorers and gate"
+PASSES = 10
+"""Times that the gate of users of whom more is known asks each task, at least where it may."""
 
 
 def fit_ensemble(
@@ -253,6 +255,7 @@ def _context_gate(
     config: GateConfig,
 ) -> Gate:
     """The gate between all models, learned on tasks in which those of context know something."""
+    several = PASSES * max(len(some.shares) for some in tasks) // config.context_steps
     found = train_gate(
         names,
         shots,
@@ -266,7 +269,7 @@ def _context_gate(
             config,
             likelihood_steps=0,
             ranking_steps=config.context_steps,
-            batch=config.context_batch,
+            batch=min(max(config.context_batch, several), max(config.batch, config.context_batch)),
         ),
     )
     return tuned(found, tasks, len(gate.names), config)
