@@ -199,3 +199,86 @@ def test_a_noun_beside_its_code_is_a_title(tmp_path: Path, names: str) -> None:
     (tmp_path / "items.csv").write_text(f"{item}\n" + "".join(f"x{n},The {n}\n" for n in range(7)))
     (tmp_path / "interactions.csv").write_text("user,item\nu1,x1\nu1,x2\nu2,x1\n")
     assert read_clean(tmp_path)[0].items.titles()[3] == "The 3"
+
+
+REFUNDS = {
+    "refunds": "refund_id,order_id,sku,qty,refunded_at 1,1,X,2,2026-02-01 2,3,Z,1,2026-02-02",
+    "purchases": "order_id,customer_id,sku,qty,date "
+    "1,A,X,2,2026-01-01 1,A,Y,1,2026-01-01 2,B,X,1,2026-01-02 3,A,Z,2,2026-01-03",
+}
+
+
+@pytest.mark.parametrize("name", ["purchases", "interactions"])
+def test_refunds_are_joined_to_what_was_bought_and_those_of_a_part_say_nothing(
+    tmp_path: Path, name: str
+) -> None:
+    tables = {"refunds": REFUNDS["refunds"], name: REFUNDS["purchases"]}
+    data, report = read_clean(put(tmp_path / "shop", **tables))
+    acts = data.interactions.frame.hstack(data.interactions.acts())
+    refused = acts.filter(pl.col("sign") < 0)
+    assert refused.select("user_id", "item_id", "kind").rows() == [("A", "X", "refund")]
+    assert len(data.interactions) == 5 and len(data.items) == 3
+    assert any(f"joined to those of {name}.csv" in f.why for f in report.findings)
+
+
+def test_refunds_of_orders_in_two_files(tmp_path: Path) -> None:
+    tables = dict(SHAPES["a key of one name"], returns="return_id,order_id,product_id 1,1,X 2,3,Z")
+    acts = read_clean(put(tmp_path / "shop", **tables))[0].interactions
+    refused = acts.frame.filter(acts.acts()["sign"] < 0)
+    assert sorted(refused.select("user_id", "item_id").rows()) == [("A", "X"), ("A", "Z")]
+
+
+def test_refunds_without_a_key_are_told_and_are_no_items(tmp_path: Path) -> None:
+    tables = dict(REFUNDS, refunds="refund_id,sku,reason 1,X,late 2,Z,broken")
+    data, report = read_clean(put(tmp_path / "shop", **tables))
+    assert data.items.frame.columns == ["item_id"] and len(data.interactions) == 4
+    assert any("no key of theirs names events: refunds.csv" in f.why for f in report.findings)
+    whys = [f.why for f in ingest(tmp_path / "shop", tmp_path / "kept").findings]
+    assert any("a share of the users at a time: refunds.csv" in why for why in whys)
+
+
+EVENTS = [(f"u{n % 5}", f"x{n % 7}", n % 4 + 1) for n in range(35)]
+
+
+@pytest.mark.parametrize(
+    ("column", "legend", "names"),
+    [
+        ("event_type_id", "event_types", "event_type_id,name"),
+        ("action_code", "actions", "code,label"),
+    ],
+)
+def test_codes_of_acts_are_read_by_their_legend(
+    tmp_path: Path, column: str, legend: str, names: str
+) -> None:
+    rows = " ".join(f"{u},{i},{code}" for u, i, code in EVENTS)
+    meant = {1: "view", 2: "favorite", 3: "purchase", 4: "return"}
+    told = " ".join(f"{code},{name}" for code, name in meant.items())
+    tables = {"events": f"user_id,item_id,{column} {rows}", legend: f"{names} {told}"}
+    data, report = read_clean(put(tmp_path / "shop", **tables))
+    kinds = data.interactions.frame["kind"].to_list()
+    assert {k: kinds.count(k) for k in meant.values()} == {
+        name: sum(c == code for *_, c in EVENTS) for code, name in meant.items()
+    }
+    assert any(f"were read by {legend}.csv" in f.why for f in report.findings)
+    tables[legend] = f"{names} 1,Berlin 2,Bonn 3,Ulm 4,Jena"
+    data, report = read_clean(put(tmp_path / "shop", **tables))
+    assert {*data.interactions.frame["kind"]} == {"event"}
+    assert any(f"{column!r} of events.csv holds numbers" in f.why for f in report.findings)
+
+
+def test_names_of_categories_are_no_acts(tmp_path: Path) -> None:
+    rows = " ".join(f"{u},{i},{n % 3 + 1}" for n, (u, i, _) in enumerate(EVENTS))
+    tables = {"events": f"user_id,item_id,category_id {rows}"}
+    tables["categories"] = "category_id,name 1,Books 2,Watches 3,Returns"
+    data, _ = read_clean(put(tmp_path / "shop", **tables))
+    assert {*data.interactions.frame["kind"]} == {"event"}
+
+
+def test_tables_called_like_acts_in_the_plural(tmp_path: Path) -> None:
+    row = "learner_id,course_id {},{}"
+    names = ["enrollments", "cart_additions", "waitlist", "drops", "wishlist_removals"]
+    tables = {name: row.format(f"u{n}", f"x{n}") for n, name in enumerate(names)}
+    data, _ = read_clean(put(tmp_path / "school", **tables))
+    acts = data.interactions.frame.hstack(data.interactions.acts())
+    signs = dict(acts.select("user_id", "sign").rows())
+    assert signs == {"u0": 1, "u1": 1, "u2": 1, "u3": -1, "u4": -1}

@@ -118,6 +118,9 @@ DAY = datetime(2024, 10, 5, 8, 15, 30, tzinfo=UTC)
     ("unit", "zero", "words"),
     [
         (86_400.0, 2_440_587.5, "Julian days"),
+        (86_400.0, 0.0, "days since 1970"),
+        (3_600.0, 0.0, "hours since 1970"),
+        (60.0, 0.0, "minutes since 1970"),
         (1e-7, 621_355_968e9, "ticks of .NET"),
         (1e-7, 116_444_736e9, "ticks of Windows"),
         (1e-6, 11_644_473_600e6, "microseconds since 1601"),
@@ -318,3 +321,38 @@ def test_settings_of_a_source_of_another_type_are_refused(
     folder_of(tmp_path, metarec_toml=b"\xef\xbb\xbf" + toml.encode())  # as Notepad writes it
     with pytest.raises(BadInput, match=why):
         told(tmp_path)
+
+
+@pytest.mark.parametrize("mark", ["\t", "; ", " | "])
+def test_marks_within_a_text_part_no_cells(tmp_path: Path, mark: str) -> None:
+    titles = ["Heat", "Ran", f"One{mark}two{mark}three", "Jaws"]
+    rows = "".join(f"i{n},{t}\n" for n, t in enumerate(titles))
+    data, _ = told(folder_of(tmp_path, items_csv="item_id,title\n" + rows))
+    assert data.items.frame["title"].to_list() == titles
+
+
+def test_sources_of_other_scales_are_told(tmp_path: Path) -> None:
+    toml = "[[sources]]\ninteractions = 'a.csv'\n[[sources]]\ninteractions = 'b.csv'\n"
+    ratings = "user_id,item_id,rating\n" + "".join(f"u{n},i{n % 3},{n % 5 + 1}\n" for n in range(9))
+    hundred = ratings.replace("1\n", "20\n").replace("5\n", "100\n")
+    folder_of(tmp_path, metarec_toml=toml, a_csv=ratings, b_csv=hundred)
+    assert "source 1 reach from 1 to 5, those of source 2 from 2 to 100" in told(tmp_path)[1]
+    assert "scales" not in told(folder_of(tmp_path, b_csv=ratings))[1]
+
+
+@pytest.mark.parametrize("stamp", ["2024-10-05 08:15:30,500", "[05/Oct/2024:08:15:30 +0000]"])
+def test_times_as_programs_log_them(stamp: str) -> None:
+    (seconds,) = as_seconds(pl.Series([stamp]))
+    assert seconds == pytest.approx(DAY.timestamp(), abs=0.5)
+
+
+def test_columns_of_types_that_only_pandas_has(tmp_path: Path) -> None:
+    dense = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 0.0]})
+    sparse = dense.assign(b=pd.arrays.SparseArray(dense["b"]))
+    assert as_polars(sparse, "items").rows() == [(1.0, 1.0), (2.0, 0.0)]
+    with pytest.raises(BadInput, match="column 'b' is of type complex128"):
+        as_polars(dense.astype({"b": complex}), "items")
+    with pytest.raises(
+        BadInput, match=r"items must be a frame, got '.*'; metarec.read reads files"
+    ):
+        as_polars(str(tmp_path), "items")

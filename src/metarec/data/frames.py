@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os import PathLike
 from typing import Any
 
 import polars as pl
@@ -25,6 +26,8 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
         return widened(frame.collect())
     if type(frame).__module__.split(".")[0] == "pandas" and hasattr(frame, "columns"):
         return widened(_of_pandas(frame, what))
+    if isinstance(frame, str | PathLike):
+        raise BadInput(f"{what} must be a frame, got {str(frame)!r}; metarec.read reads files")
     try:
         return widened(pl.DataFrame(frame))
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
@@ -92,10 +95,25 @@ def _of_pandas(frame: Any, what: str) -> pl.DataFrame:
     frame = with_texts(spans) if spans else frame
     try:
         table = pl.from_pandas(frame)
-    except (TypeError, ValueError):
-        return pl.from_pandas(with_texts(n for n in frame.columns if frame[n].dtype == object))
+    except (TypeError, ValueError, NotImplementedError):
+        return pl.DataFrame([_of_series(frame[name], what) for name in frame.columns])
     objects = [n for n, dtype in table.schema.items() if dtype in (pl.Object, pl.Binary)]
     return pl.from_pandas(with_texts(objects)) if objects else table
+
+
+def _of_series(column: Any, what: str) -> pl.Series:
+    """A column of a pandas frame of which some column is of a type that Arrow lacks."""
+    if str(column.dtype).startswith("Sparse"):
+        column = column.sparse.to_dense()
+    try:
+        return pl.Series(str(column.name), pl.from_pandas(column))
+    except (TypeError, ValueError, NotImplementedError) as error:
+        if column.dtype == object:
+            return pl.Series(str(column.name), _texts(column), dtype=pl.Utf8)
+        raise BadInput(
+            f"{what}: column {column.name!r} is of type {column.dtype}, which cannot be read; make "
+            f"numbers or texts of it"
+        ) from error
 
 
 def id_order(column: str) -> list[pl.Expr]:

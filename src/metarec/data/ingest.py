@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from metarec.data.download import Progress
 from metarec.data.events.rows import Place
 from metarec.data.events.validity import valid_events
 from metarec.data.findings import Finding, merged
+from metarec.data.kinds import Kinds
 from metarec.data.names.column_matching import key_of, renamed
 from metarec.data.schema import BadInput, Interactions
 from metarec.data.sources.canonical_tables import Reading
@@ -35,6 +37,7 @@ from metarec.data.sources.columns.item_and_user_columns import LOOKED_AT
 from metarec.data.sources.files.containers import laid_out
 from metarec.data.sources.files.file_roles import Files, files_of
 from metarec.data.sources.files.joined_files import Joined
+from metarec.data.sources.files.kind_by_file_name import refusing
 from metarec.data.sources.files.single_file import read_table
 from metarec.data.sources.files.suffixes import PARQUET_SUFFIXES, suffix_of
 from metarec.data.sources.layouts.data_folder import read_sides
@@ -116,7 +119,7 @@ def _ingest(
     progress: Progress | None,
     found: list[Finding],
 ) -> DataReport:
-    files, joined, told, _ = _files_of(source)
+    files, joined, told, *_ = _files_of(source)
     path = files["interactions"]
     scratch = half / "parts"
     scratch.mkdir()
@@ -145,7 +148,11 @@ def _ingest(
 
 def _files_of(source: Path) -> Files:
     if source.is_dir():
-        return files_of(source)
+        files = files_of(source, refuse=partial(refusing, kinds=Kinds.default()))
+        listed = ", ".join(path.name for path in files.refusals)
+        why = f"not read a share of the users at a time: {listed}; join them to their events first"
+        left = [Finding(rule="columns", rows=0, action="noted", why=why)] if listed else []
+        return files._replace(findings=[*files.findings, *left])
     if not source.is_file():
         raise BadInput(
             f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such "

@@ -19,6 +19,9 @@ from metarec.data.kinds import Kinds
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput
 
+SCALES_APART = 1.9
+"""From so many times the largest rating of one source on, another's is hardly on its scale."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
@@ -62,7 +65,7 @@ def merge(parts: Sequence[Tables], name: str) -> Tables:
         items=_one_row_each([p.items for p in parts if p.items is not None], "item_id"),
         users=_one_row_each([p.users for p in parts if p.users is not None], "user_id"),
         name=name,
-        findings=[*(f for p in parts for f in p.findings), *_untimed(parts)],
+        findings=[*(f for p in parts for f in p.findings), *_untimed(parts), *_scales(parts)],
         relations=reduce(Relations.then, [p.relations for p in parts]),
         kinds=parts[0].kinds,
     )
@@ -86,6 +89,39 @@ def _untimed(parts: Sequence[Tables]) -> list[Finding]:
         for number, (p, has_time) in enumerate(zip(parts, timed, strict=True), start=1)
         if any(timed) and not has_time and p.interactions.height
     ]
+
+
+def _scales(parts: Sequence[Tables]) -> list[Finding]:
+    """What to say where ratings of one part reach so much further than those of another that they
+    are hardly on one scale.
+    """
+    tops = {
+        number: (float(ratings.min()), float(ratings.max()))  # type: ignore[arg-type]  # numbers
+        for number, p in enumerate(parts, start=1)
+        if len(ratings := _ratings(p))
+    }
+    if len(tops) < 2:
+        return []
+    least, most = min(tops, key=lambda n: tops[n][1]), max(tops, key=lambda n: tops[n][1])
+    (low, high), (from_, to) = tops[least], tops[most]
+    if high <= low or to < SCALES_APART * high:
+        return []
+    why = (
+        f"ratings of source {least} reach from {low:g} to {high:g}, those of source {most} from "
+        f"{from_:g} to {to:g}, and are compared as they stand; bring them to one scale"
+    )
+    return [Finding(rule="scales", rows=0, action="noted", why=why)]
+
+
+def _ratings(part: Tables) -> pl.Series:
+    """Values of a part's events that are ratings."""
+    events = part.interactions
+    if "value" not in events.columns:
+        return pl.Series([], dtype=pl.Float64)
+    if "kind" in events.columns:
+        rated = [kind for kind in events["kind"].unique() if part.kinds.is_rating(str(kind))]
+        events = events.filter(pl.col("kind").is_in(rated))
+    return events["value"].drop_nulls()
 
 
 def unknown_kinds(events: pl.DataFrame, kinds: Kinds, most: int = 5) -> list[Finding]:

@@ -37,6 +37,9 @@ class Clock:
 SPREADSHEET = Clock(words="days as a spreadsheet counts them", unit=DAY, zero=25_569.0)
 CLOCKS = (
     SPREADSHEET,
+    Clock(words="days since 1970", unit=DAY, zero=0.0),
+    Clock(words="hours since 1970", unit=3_600.0, zero=0.0),
+    Clock(words="minutes since 1970", unit=60.0, zero=0.0),
     Clock(words="Julian days (as in SQLite)", unit=DAY, zero=2_440_587.5),
     Clock(words="ticks of .NET", unit=1e-7, zero=621_355_968e9),
     Clock(words="ticks of Windows", unit=1e-7, zero=116_444_736e9),

@@ -241,6 +241,7 @@ _ZONES |= {"PDT": "-07:00", "JST": "+09:00", "KST": "+09:00", "MSK": "+03:00"}
 _MONTH = r"([A-Za-z]{3})[a-z]*\.?"
 _DAY = r"(\d{1,2})(?:st|nd|rd|th|\.)?"
 _OF_DIGITS: tuple[tuple[str, str], ...] = (
+    (r"(\d:\d\d:\d\d),(\d+)$", "$1.$2"),
     (r"\s*([zZ]|UTC|GMT)$", "+00:00"),
     (r"(\d)\s+([+-]\d\d:?\d\d)$", "$1$2"),
     (r"^(\d{1,2})[/-](\d{4})$", "$2-$1"),
@@ -296,7 +297,8 @@ _MONTHS = {
 def _plain_dates(column: pl.Series) -> pl.Series:
     """Dates without names of days and zones in brackets, with a `T` before the time of day."""
     text = column.str.strip_chars()
-    is_spelled = bool(holds(text, r"[^\d:.+TZ /-]").any())
+    text = text.str.replace(r"^\[(.*)\]$", "$1")
+    is_spelled = bool(holds(text, r"[^\d:.+TZ, /-]").any())
     text = _with_months(text) if is_spelled else text
     for found, instead in _SPELLINGS if is_spelled else _OF_DIGITS:
         text = text.str.replace(found, instead)

@@ -346,10 +346,13 @@ def _no_names(columns: Sequence[str], table: str) -> str:
     number = r"[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*(_\d+)?"  # or a moment
     if not any(re.fullmatch(number, c.strip()) for c in columns):
         return ""
-    setting = {"items": "item_names", "users": "user_names"}.get(table, "names")
+    setting, own = {
+        "items": ("item_names", '"item_id", "title"'),
+        "users": ("user_names", '"user_id", "age"'),
+    }.get(table, ("names", '"user_id", "item_id"'))
     return (
         "; the first line looks like a row, not like names: add a line of names, or say them in a "
-        f'TOML file ({setting} = ["user_id", "item_id", ...])'
+        f"TOML file ({setting} = [{own}, ...])"
     )
 
 

@@ -28,6 +28,9 @@ _IRREGULAR = {
     "removal": "remove",
     "deletion": "delete",
     "renewal": "renew",
+    "addition": "add",
+    "enrollment": "enroll",
+    "enrolment": "enrol",
 }
 _ENDINGS = (
     ("ies", "y"),
@@ -52,7 +55,8 @@ _OBJECTS = frozenset(
     "you i we your cash shares received hold booking reservation appointment "
     "subscription enrolment enrollment registration "
     "feed channel source tag topic thread partial full new first web mobile goods abuse patient "
-    "author creator seller publisher application bid placed "
+    "author creator seller publisher application bid placed applicant candidate guest customer "
+    "recruiter employer carrier shipper driver clinic hospital "
     "sent to af fb ecommerce ao do da dos das "
     "gesendet verschickt envoyé enviado enviada inviato kauf bestellung buchung warenkorb "
     "achat commande panier réservation compra pedido carrito carrinho acquisto ordine carrello "

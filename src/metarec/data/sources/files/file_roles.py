@@ -8,6 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
@@ -28,6 +29,7 @@ from metarec.data.names.column_names import (
 from metarec.data.names.languages import all_called
 from metarec.data.sources.files.joined_files import Joined, joined_events
 from metarec.data.sources.files.kind_by_file_name import name_of
+from metarec.data.sources.files.legends import legend_of
 from metarec.data.sources.files.partitions import pieces_of, put_together, values_of
 from metarec.data.sources.files.single_file import read_table
 from metarec.data.sources.files.suffixes import SUFFIXES, WORKBOOK_SUFFIXES, suffix_of
@@ -80,6 +82,10 @@ class Files(NamedTuple):
     """What must be said of it."""
     acts: Sequence[Path] = ()
     """All files of events, where there are several, each called like what was done."""
+    refusals: Sequence[Path] = ()
+    """Files that are called like acts that say no, and name items but no users: `refunds.csv`."""
+    legends: Mapping[Path, Mapping[str, str]] = MappingProxyType({})
+    """Files that say what codes of acts stand for, and what."""
 
 
 def files_of(
@@ -87,6 +93,7 @@ def files_of(
     synonyms: Mapping[str, Sequence[str]] | None = None,
     encoding: str | None = None,
     are_acts: Callable[[str], object] = lambda _name: False,
+    refuse: Callable[[str], object] = lambda _name: False,
 ) -> Files:
     """The file of each table of a folder: where no file is named `interactions`, the one with ids
     of both users and items holds the events, or two do that share a key, or all whose names say
@@ -96,6 +103,7 @@ def files_of(
         synonyms: further names of columns, from a domain pack.
         encoding: what text files are written in; None finds it out.
         are_acts: whether a name says what was done, such as `purchases`.
+        refuse: whether a name says that something was refused, such as `refunds`.
 
     Raises:
         BadInput: if no file holds events, or several may.
@@ -110,10 +118,15 @@ def files_of(
         if not any("interactions" in tables for tables in can_be.values()):
             return _with_joined(named, can_be, put_together(folder, pieces, encoding))
     others = others if len(others) <= MAX_FILES else []
+    refusals = [p for p in others if refuse(name_of(p)) and _can_be(p, synonyms) == {"items"}]
+    legends = {p: codes for p in others if (codes := legend_of(p, are_acts))}
+    others = [p for p in others if p not in refusals and p not in legends]
     events = named.get("interactions")
     if events is not None and (not others or _holds_events(events, synonyms)):
-        return Files(named, None, _said_of_others(events, others, synonyms))
-    return _by_columns(folder, named, others, synonyms, encoding, are_acts)
+        told = _said_of_others(events, others, synonyms)
+        return Files(named, None, told, (), refusals, legends)
+    found = _by_columns(folder, named, others, synonyms, encoding, are_acts)
+    return found._replace(refusals=refusals, legends=legends)
 
 
 def _tables_in(folder: Path) -> list[Path]:

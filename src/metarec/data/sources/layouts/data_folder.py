@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from metarec.data.findings import Finding
 from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
-from metarec.data.sources.files.file_roles import TABLES, files_of
+from metarec.data.sources.files.file_roles import TABLES, Files, files_of
 from metarec.data.sources.files.kind_by_file_name import kind_called, name_of, refusing
+from metarec.data.sources.files.legends import with_legend
+from metarec.data.sources.files.refusal_files import refused_events
 from metarec.data.sources.files.single_file import read_table
 from metarec.data.tables import Tables, merge
 
@@ -22,18 +25,43 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     Raises:
         BadInput: if there is no file of events, there are two, or one cannot be read.
     """
-    calls = partial(kind_called, kinds=reading.kinds)
-    files, joined, found, acts = files_of(folder, reading.synonyms, reading.encoding, calls)
+    files, joined, found, acts, refusals, legends = _files(folder, reading)
     events, sides = files.pop("interactions"), _side_tables(files, reading)
     name, raw = folder.resolve().name, joined.raw if joined else _raw_of(events, reading)
+    raw = with_legend(raw, legends)
     first = _of_acts(reading, events, sides["items"] is not None) if acts else reading
     tables = tables_of(raw, sides.pop("items"), sides.pop("users"), first, name, **sides)
     more = [
         tables_of(_raw_of(p, reading), None, None, _of_acts(reading, p, not first.is_whole), name)
         for p in acts[1:]
     ]
+    refused, left = _refused(refusals, raw, reading)
+    more += [tables_of(rows, None, None, _of_acts(reading, p, True), name) for p, rows in refused]
     tables = merge([tables, *more], name)
-    return replace(tables, findings=[*found, *tables.findings])
+    return replace(tables, findings=[*found, *left, *tables.findings])
+
+
+def _files(folder: Path, reading: Reading) -> Files:
+    calls = partial(kind_called, kinds=reading.kinds)
+    refuse = partial(refusing, kinds=reading.kinds)
+    return files_of(folder, reading.synonyms, reading.encoding, calls, refuse)
+
+
+def _refused(
+    files: Sequence[Path], events: RawTable, reading: Reading
+) -> tuple[list[tuple[Path, RawTable]], list[Finding]]:
+    """Events that files of refusals say, and what to say of those that share no key with events."""
+    found = {
+        path: refused_events(_raw_of(path, reading), path, events, reading.synonyms)
+        for path in files
+    }
+    listed = ", ".join(path.name for path, rows in found.items() if rows is None)
+    why = (
+        f"not read, since no key of theirs names events: {listed}; put the users into them, or say "
+        "of each event in a column of its own what became of it"
+    )
+    left = [Finding(rule="columns", rows=0, action="noted", why=why)]
+    return [(p, rows) for p, rows in found.items() if rows is not None], left if listed else []
 
 
 def _raw_of(path: Path, reading: Reading) -> RawTable:
@@ -47,8 +75,7 @@ def _of_acts(reading: Reading, path: Path, has_items: bool) -> Reading:
 
 def read_sides(folder: Path, reading: Reading) -> Tables:
     """Items, users, friends and searches of a data folder, without its events."""
-    calls = partial(kind_called, kinds=reading.kinds)
-    files = files_of(folder, reading.synonyms, reading.encoding, calls).tables
+    files = _files(folder, reading).tables
     sides = _side_tables(files, reading)
     return tables_of(None, sides.pop("items"), sides.pop("users"), reading, folder.name, **sides)
 

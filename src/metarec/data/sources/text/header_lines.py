@@ -40,13 +40,25 @@ def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | 
     """
     every = text.split("\n")
     lines = every[: MAX_TITLES + 3]
-    separator = max(separators, key=lambda s: max(line.count(s) for line in lines))
+    separator = _parting(lines, separators)
     if '"' in text and not all(line.count('"') % 2 == 0 for line in lines):
         # a cell goes over several lines, or quotes are text
         return _without_names(every, ("\t",), place) if separator == "\t" else None
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
     found = _two_lines(rows, place) or _titles(rows, place) or _numbered(rows, place)
     return found or _without_names(every, separators, place)
+
+
+def _parting(lines: Sequence[str], separators: Sequence[str]) -> str:
+    """What parts the cells: what every line has as often as the first, or more often; else what one
+    line has most of.
+    """
+    filled = [line for line in lines if line.strip()]
+    counts = {s: filled[0].count(s) for s in separators} if filled else {}
+    own = max(counts, key=counts.__getitem__, default="")
+    if counts.get(own) and all(line.count(own) >= counts[own] for line in filled):
+        return own
+    return max(separators, key=lambda s: max(line.count(s) for line in lines))
 
 
 def _titles(rows: Sequence[list[str]], place: str) -> Headings | None:

@@ -1,0 +1,65 @@
+"""Files that say what came of the events of another: the refunds of orders, by the order's key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from metarec.data.cells.parsing import as_numbers, id_text
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import is_amount, key_of
+from metarec.data.names.column_names import plain
+
+_KEY = re.compile(r"(id|no|nr|number|code|key|ref|uuid|sku|编号|编码|号码|号)$")
+MIN_FIT = 0.5
+"""Share of the rows whose keys the events have, at least."""
+RawTable = tuple[pl.DataFrame, Place, list[Finding]]
+
+
+def refused_events(
+    raw: RawTable, path: Path, events: RawTable, synonyms: Mapping[str, Sequence[str]]
+) -> RawTable | None:
+    """Rows of a file of refusals with who acted, by the item and the key that they share with the
+    events; None where they share none. What came back in part is left out.
+    """
+    frame, place, findings = raw
+    item = key_of(frame.columns, "item_id", synonyms)
+    user = key_of(events[0].columns, "user_id", synonyms)
+    by_plain = {plain(c): c for c in events[0].columns}
+    keys = {c: by_plain[plain(c)] for c in frame.columns if plain(c) in by_plain}
+    keys = {c: k for c, k in keys.items() if c == item or (_KEY.search(plain(c)) and k != user)}
+    if item not in keys or len(keys) < 2 or user is None or user in frame.columns:
+        return None
+    acts = events[0].select(user, *keys.values(), _amount(events[0]).alias("__bought"))
+    acts = acts.with_columns(id_text(acts[k]) for k in keys.values()).unique([*keys.values()])
+    rows = frame.with_columns(id_text(frame[c]) for c in keys).with_row_index("__row")
+    rows = rows.with_columns(_amount(frame).alias("__back"))
+    found = rows.join(
+        acts, left_on=[*keys], right_on=[*keys.values()], how="inner", maintain_order="left"
+    )
+    if found.height < MIN_FIT * frame.height:
+        return None
+    whole = found.filter((pl.col("__back") >= pl.col("__bought")).fill_null(True))
+    why = (
+        f"rows of {path.name} were joined to those of {events[1].name} by "
+        f"{' and '.join(map(repr, keys))}"
+    )
+    if part := found.height - whole.height:
+        why += f"; {part:,} of them took back a part of what was bought, and say nothing"
+    told = Finding(rule="joins", rows=whole.height, action="noted", why=why)
+    at = whole["__row"] if place.rows is None else place.rows.gather(whole["__row"])
+    kept = whole.drop("__row", "__back", "__bought")
+    return kept, replace(place, rows=at), [*findings, told]
+
+
+def _amount(frame: pl.DataFrame) -> pl.Series:
+    """How much was bought or came back; null where no column says it."""
+    column = next((c for c in frame.columns if is_amount(c)), None)
+    if column is None:
+        return pl.Series([None] * frame.height, dtype=pl.Float64)
+    return as_numbers(frame[column])
