@@ -142,3 +142,23 @@ def test_who_acts_on_what_in_logs(tmp_path: Path, user: str, item: str, beside: 
     frame = data.interactions.frame
     assert set(frame["user_id"]) == {f"u{n}" for n in range(5)}
     assert set(frame["item_id"]) == {f"x{n}" for n in range(7)}
+
+
+def test_who_is_signed_in_at_times_is_one_user(tmp_path: Path) -> None:
+    rows = "".join(f"{f'u{n % 5}' if n % 3 else ''},c{n % 5},x{n % 7}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user_id,user_pseudo_id,product_id\n{rows}")
+    assert set(data.interactions.frame["user_id"]) == {f"u{n}" for n in range(5)}
+    assert len(data.interactions) == 35
+    assert [f.rows for f in found if "without 'user_id' go by 'user_pseudo_id'" in f.why] == [12]
+    shared = "".join(f"{f'u{n % 5}' if n % 3 else ''},c1,x{n % 7}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user_id,device_id,product_id\n{shared}")
+    assert set(data.interactions.frame["user_id"]) == {"c1", *(f"u{n}" for n in range(5))}
+
+
+def test_how_long_users_stayed_is_told_to_count_for_nothing(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n},{n % 2}\n" for n in range(35))
+    for name in ("watch_seconds", "play_time_ms", "ms_played", "dwell_time", "观看时长"):
+        _, found = one_file(tmp_path, f"user_id,video_id,{name},wifi\n{rows}")
+        assert f"{name!r} of interactions.csv says how long users stayed" in whys(found)
+    _, found = one_file(tmp_path, f"user_id,video_id,ms_played,skipped\n{rows}")
+    assert "how long users stayed" not in whys(found)

@@ -235,3 +235,42 @@ def test_refunds_without_a_key_are_told_and_are_no_items(tmp_path: Path) -> None
     assert any("no key of theirs names events: refunds.csv" in f.why for f in report.findings)
     whys = [f.why for f in ingest(tmp_path / "shop", tmp_path / "kept").findings]
     assert any("a share of the users at a time: refunds.csv" in why for why in whys)
+
+
+EVENTS = [(f"u{n % 5}", f"x{n % 7}", n % 4 + 1) for n in range(35)]
+
+
+@pytest.mark.parametrize(
+    ("column", "legend", "names"),
+    [
+        ("event_type_id", "event_types", "event_type_id,name"),
+        ("action_code", "actions", "code,label"),
+    ],
+)
+def test_codes_of_acts_are_read_by_their_legend(
+    tmp_path: Path, column: str, legend: str, names: str
+) -> None:
+    rows = " ".join(f"{u},{i},{code}" for u, i, code in EVENTS)
+    meant = {1: "view", 2: "favorite", 3: "purchase", 4: "return"}
+    told = " ".join(f"{code},{name}" for code, name in meant.items())
+    tables = {"events": f"user_id,item_id,{column} {rows}", legend: f"{names} {told}"}
+    data, report = read_clean(put(tmp_path / "shop", **tables))
+    kinds = data.interactions.frame["kind"].to_list()
+    assert {k: kinds.count(k) for k in meant.values()} == {
+        name: sum(c == code for *_, c in EVENTS) for code, name in meant.items()
+    }
+    assert any(f"were read by {legend}.csv" in f.why for f in report.findings)
+    tables[legend] = f"{names} 1,Berlin 2,Bonn 3,Ulm 4,Jena"
+    data, report = read_clean(put(tmp_path / "shop", **tables))
+    assert {*data.interactions.frame["kind"]} == {"event"}
+    assert any(f"{column!r} of events.csv holds numbers" in f.why for f in report.findings)
+
+
+def test_tables_called_like_acts_in_the_plural(tmp_path: Path) -> None:
+    row = "learner_id,course_id {},{}"
+    names = ["enrollments", "cart_additions", "waitlist", "drops", "wishlist_removals"]
+    tables = {name: row.format(f"u{n}", f"x{n}") for n, name in enumerate(names)}
+    data, _ = read_clean(put(tmp_path / "school", **tables))
+    acts = data.interactions.frame.hstack(data.interactions.acts())
+    signs = dict(acts.select("user_id", "sign").rows())
+    assert signs == {"u0": 1, "u1": 1, "u2": 1, "u3": -1, "u4": -1}

@@ -67,7 +67,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         0.4: ("listen stream scrobble 收听 听", ""),
         0.5: (
-            "watch watchlist wishlist add_to_wishlist wish save bookmark collect download "
+            "watch watchlist waitlist wishlist add_to_wishlist wish save bookmark collect download "
             "to_read want_to_read to_watch want_to_watch plan_to_watch plan_to_read want_to_play "
             "想读 想看 想听 想玩 "
             "收藏 收藏夹 加入收藏 加入收藏夹 心愿单 加入心愿单 想要 下载 观看 看",

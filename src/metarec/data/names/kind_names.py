@@ -28,6 +28,9 @@ _IRREGULAR = {
     "removal": "remove",
     "deletion": "delete",
     "renewal": "renew",
+    "addition": "add",
+    "enrollment": "enroll",
+    "enrolment": "enrol",
 }
 _ENDINGS = (
     ("ies", "y"),

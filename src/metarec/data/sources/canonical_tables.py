@@ -33,6 +33,7 @@ from metarec.data.sources.columns.id_columns import (
 from metarec.data.sources.columns.id_joins import better_key
 from metarec.data.sources.columns.inconsistent_item_columns import nearly_of_items
 from metarec.data.sources.columns.item_and_user_columns import belonging_to, taken_out
+from metarec.data.sources.columns.signed_out_users import with_signed_out
 from metarec.data.sources.columns.titles import with_short_titles, with_titles
 from metarec.data.sources.files.kind_by_file_name import kind_called
 from metarec.data.sources.rows.event_shapes import one_row_an_event
@@ -273,9 +274,10 @@ def _with_ids(
     frame: pl.DataFrame, place: str, reading: Reading
 ) -> tuple[pl.DataFrame, Mapping[str, Sequence[str]], list[Finding]]:
     """Events, names of columns with those that hold ids by their cells, and what to say."""
+    frame, filled = with_signed_out(frame, place, reading.columns, reading.synonyms)
     frame, rows = without_row_ids(frame, place, reading.columns, reading.synonyms)
     likely, told = likely_ids(frame, place, reading.columns, reading.synonyms)
-    return frame, likely, [*rows, *told]
+    return frame, likely, [*filled, *rows, *told]
 
 
 def _rated(

@@ -5,6 +5,7 @@ stand for acts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import polars as pl
@@ -67,13 +68,21 @@ CODED = frozenset(
     "类型 类别编码 操作码 行为码 行为代码".split()
 )
 """Columns that may hold numbers for what was done, as `plain` has them."""
+_CODED = re.compile(
+    r"^(event|action|activity|interaction|behaviou?r|act|op|operation)type(id|code|no|key)$"
+    r"|^(action|activity|interaction|behaviou?r|operation)(id|code|no)$"
+)
 MAX_CODES = 12
+
+
+def _may_be_coded(column: str) -> bool:
+    return plain(column) in CODED or _CODED.match(plain(column)) is not None
 
 
 def codes_of_acts(frame: pl.DataFrame, columns: Sequence[str], place: str) -> list[Finding]:
     """What to say of numbers that may stand for what was done: nobody knows which says no."""
     findings = list[Finding]()
-    for column in (c for c in columns if plain(c) in CODED and not frame.schema[c].is_nested()):
+    for column in (c for c in columns if _may_be_coded(c) and not frame.schema[c].is_nested()):
         numbers = as_numbers(frame[column])
         codes = numbers.drop_nulls().unique().sort()
         is_whole = numbers.null_count() == nothing(frame[column]).null_count()
@@ -89,3 +98,31 @@ def codes_of_acts(frame: pl.DataFrame, columns: Sequence[str], place: str) -> li
         )
         findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
     return findings
+
+
+_LASTED = re.compile(
+    r"^(watch|watched|play|played|listen|listened|view|viewed|dwell|read|reading|stay)"
+    r"(ing)?(ed)?(time|duration|seconds|secs?|ms|minutes|mins?|length)(ms|s|sec)?$"
+    r"|^(ms|seconds|secs|minutes|time)(played|watched|listened|spent)$|^观看时长$|^播放时长$"
+)
+"""Names of how long users stayed, as `plain` has them."""
+
+
+def lengths_untold(frame: pl.DataFrame, place: str, context: Sequence[str]) -> list[Finding]:
+    """What to say of how long users stayed, where nothing else says what was done: a moment counts
+    as much as the whole.
+    """
+    if {"kind", "value"} & {*frame.columns}:
+        return []
+    lasted = [c for c in frame.columns if c not in context and _LASTED.search(plain(c))]
+    lasted = [c for c in lasted if not is_of_one(frame, c)]
+    numbers = [(c, as_numbers(frame[c]).drop_nulls()) for c in lasted]
+    found = next((c for c, said in numbers if len(said) and said.n_unique() > 2), None)
+    if found is None:
+        return []
+    why = (
+        f"column {found!r} of {place} says how long users stayed and is kept as context: an act of "
+        f"a moment counts as much as one to the end; if the short ones say no, say so in a column "
+        f"kind ('skip', 'complete')"
+    )
+    return [Finding(rule="kinds", rows=0, action="noted", why=why)]

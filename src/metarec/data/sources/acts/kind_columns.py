@@ -16,7 +16,7 @@ from metarec.data.names.column_matching import is_amount
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.names.kind_names import forms, plain_kind
 from metarec.data.names.languages import act_of
-from metarec.data.sources.acts.ambiguous_acts import beside_others, codes_of_acts
+from metarec.data.sources.acts.ambiguous_acts import beside_others, codes_of_acts, lengths_untold
 from metarec.data.sources.acts.ended_acts import with_ended, with_ends
 from metarec.data.sources.acts.opinions import (
     SHOWN,
@@ -120,7 +120,8 @@ def with_kind(
         frame, note = _refused(frame, refusals, kinds, place)
         refused = [note]
     frame, ended = with_ended(frame, kinds, place, context)
-    return frame, [*found, *refused, *ended]
+    lasted = lengths_untold(frame, place, context)
+    return frame, [*found, *refused, *ended, *lasted]
 
 
 def _said(

@@ -8,6 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
@@ -28,6 +29,7 @@ from metarec.data.names.column_names import (
 from metarec.data.names.languages import all_called
 from metarec.data.sources.files.joined_files import Joined, joined_events
 from metarec.data.sources.files.kind_by_file_name import name_of
+from metarec.data.sources.files.legends import legend_of
 from metarec.data.sources.files.partitions import pieces_of, put_together, values_of
 from metarec.data.sources.files.single_file import read_table
 from metarec.data.sources.files.suffixes import SUFFIXES, WORKBOOK_SUFFIXES, suffix_of
@@ -82,6 +84,8 @@ class Files(NamedTuple):
     """All files of events, where there are several, each called like what was done."""
     refusals: Sequence[Path] = ()
     """Files that are called like acts that say no, and name items but no users: `refunds.csv`."""
+    legends: Mapping[Path, Mapping[str, str]] = MappingProxyType({})
+    """Files that say what codes of acts stand for, and what."""
 
 
 def files_of(
@@ -115,12 +119,14 @@ def files_of(
             return _with_joined(named, can_be, put_together(folder, pieces, encoding))
     others = others if len(others) <= MAX_FILES else []
     refusals = [p for p in others if refuse(name_of(p)) and _can_be(p, synonyms) == {"items"}]
-    others = [p for p in others if p not in refusals]
+    legends = {p: codes for p in others if (codes := legend_of(p, are_acts))}
+    others = [p for p in others if p not in refusals and p not in legends]
     events = named.get("interactions")
     if events is not None and (not others or _holds_events(events, synonyms)):
-        return Files(named, None, _said_of_others(events, others, synonyms), (), refusals)
+        told = _said_of_others(events, others, synonyms)
+        return Files(named, None, told, (), refusals, legends)
     found = _by_columns(folder, named, others, synonyms, encoding, are_acts)
-    return found._replace(refusals=refusals)
+    return found._replace(refusals=refusals, legends=legends)
 
 
 def _tables_in(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from metarec.data.findings import Finding
 from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
 from metarec.data.sources.files.file_roles import TABLES, Files, files_of
 from metarec.data.sources.files.kind_by_file_name import kind_called, name_of, refusing
+from metarec.data.sources.files.legends import with_legend
 from metarec.data.sources.files.refusal_files import refused_events
 from metarec.data.sources.files.single_file import read_table
 from metarec.data.tables import Tables, merge
@@ -24,9 +25,10 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     Raises:
         BadInput: if there is no file of events, there are two, or one cannot be read.
     """
-    files, joined, found, acts, refusals = _files(folder, reading)
+    files, joined, found, acts, refusals, legends = _files(folder, reading)
     events, sides = files.pop("interactions"), _side_tables(files, reading)
     name, raw = folder.resolve().name, joined.raw if joined else _raw_of(events, reading)
+    raw = with_legend(raw, legends)
     first = _of_acts(reading, events, sides["items"] is not None) if acts else reading
     tables = tables_of(raw, sides.pop("items"), sides.pop("users"), first, name, **sides)
     more = [

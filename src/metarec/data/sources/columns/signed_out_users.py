@@ -1,0 +1,57 @@
+"""Users who are signed in at times only: rows without one go by a cookie or a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from metarec.data.cells.parsing import nothing
+from metarec.data.findings import Finding
+from metarec.data.names.column_matching import key_of
+from metarec.data.names.column_names import plain
+
+_STAND_INS = frozenset(
+    "userpseudoid anonymousid anonid distinctid visitorid fullvisitorid clientid gaclientid "
+    "deviceid cookieid cookie".split()
+)
+"""Columns that tell signed-out users apart, as `plain` has them."""
+MIN_GAPS = 0.05
+"""Share of rows without a user, at least: of fewer, these are rows that say too little."""
+
+
+def with_signed_out(
+    frame: pl.DataFrame,
+    place: str,
+    mapped: Mapping[str, str],
+    synonyms: Mapping[str, Sequence[str]],
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events with a user in each row, where a column tells those apart of whom some are signed in
+    in some rows: by the one user that was signed in with it, else by what it says.
+    """
+    user = None if "user_id" in mapped else key_of(frame.columns, "user_id", synonyms)
+    if user is None or frame.schema[user].is_nested() or plain(user) in _STAND_INS:
+        return frame, []
+    who = nothing(frame[user].cast(pl.Utf8, strict=False))
+    if not MIN_GAPS * frame.height <= who.null_count() < frame.height:
+        return frame, []
+    column = next((c for c in frame.columns if plain(c) in _STAND_INS and _is_full(frame[c])), None)
+    if column is None:
+        return frame, []
+    pairs = pl.DataFrame({"by": frame[column].cast(pl.Utf8), "user": who})
+    signed_in = pairs.drop_nulls().group_by("by").agg(pl.col("user").unique())
+    one = signed_in.filter(pl.col("user").list.len() == 1).with_columns(pl.col("user").list.first())
+    known = pairs.select("by").join(one, on="by", how="left", maintain_order="left")["user"]
+    filled = who.fill_null(known).fill_null(pairs["by"]).alias(user)
+    why = (
+        f"rows of {place} without {user!r} go by {column!r}: as the one user who was signed in "
+        f"with it, else as a user of its own"
+    )
+    note = Finding(rule="columns", rows=who.null_count(), action="noted", why=why)
+    return frame.with_columns(filled), [note]
+
+
+def _is_full(column: pl.Series) -> bool:
+    if column.dtype.is_nested():
+        return False
+    return not nothing(column.cast(pl.Utf8, strict=False)).null_count()
