@@ -72,7 +72,7 @@ def test_reasons_follow_the_header(service):
 @pytest.mark.parametrize(
     ("method", "path", "body", "told"),
     [
-        ("POST", "/v1/recommendations", {"k": 0}, "body.k：必须不小于 1"),
+        ("POST", "/v1/recommendations", {"k": 0}, "必须不小于 1，实际为 0"),
         ("POST", "/v1/recommendations", {"K": 1}, "body.K：这里不认识它"),
         ("POST", "/v1/recommendations", {"filter": "nope = 1"}, "物品目录中没有 'nope' 列"),
         ("GET", "/v1/nowhere", None, "这个地址什么也没有"),

@@ -266,6 +266,14 @@ def test_codes_of_acts_are_read_by_their_legend(
     assert any(f"{column!r} of events.csv holds numbers" in f.why for f in report.findings)
 
 
+def test_names_of_categories_are_no_acts(tmp_path: Path) -> None:
+    rows = " ".join(f"{u},{i},{n % 3 + 1}" for n, (u, i, _) in enumerate(EVENTS))
+    tables = {"events": f"user_id,item_id,category_id {rows}"}
+    tables["categories"] = "category_id,name 1,Books 2,Watches 3,Returns"
+    data, _ = read_clean(put(tmp_path / "shop", **tables))
+    assert {*data.interactions.frame["kind"]} == {"event"}
+
+
 def test_tables_called_like_acts_in_the_plural(tmp_path: Path) -> None:
     row = "learner_id,course_id {},{}"
     names = ["enrollments", "cart_additions", "waitlist", "drops", "wishlist_removals"]

@@ -101,13 +101,14 @@ def flat(n: int) -> dict[str, Any]:
     return {**event(n), **of(n)}
 
 
-def test_rows_of_a_query_log_without_a_click_are_searches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("item", ["ClickURL", "clicked_item", "clicked_product_id"])
+def test_rows_of_a_query_log_without_a_click_are_searches(tmp_path: Path, item: str) -> None:
     rows = [(n % 5, n % 4, n % 7 if n % 3 else None) for n in range(35)]
     clicked = [(f"u{u}", f"red {q}", "" if i is None else f"http://x{i}.org") for u, q, i in rows]
     text = "".join(
         f"{u}\t{q}\t2006-03-0{n % 9 + 1} 08:15:00\t{i}\n" for n, (u, q, i) in enumerate(clicked)
     )
-    data, found = one_file(tmp_path, f"AnonID\tQuery\tQueryTime\tClickURL\n{text}", "log.tsv")
+    data, found = one_file(tmp_path, f"AnonID\tQuery\tQueryTime\t{item}\n{text}", "log.tsv")
     assert len(data.interactions) == 23 and len(data.relations.searches) == 35
     assert set(data.relations.searches["query"]) == {f"red {n}" for n in range(4)}
     assert data.relations.searches["timestamp"].null_count() == 0

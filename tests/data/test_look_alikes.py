@@ -344,3 +344,7 @@ def test_a_comma_is_a_point_where_other_columns_show_it(tmp_path: Path) -> None:
     assert any("per_litre such as '1,600' was read as 1.6, since" in f.why for f in found)
     data, _ = one_file(tmp_path, f"user;item;litres;per_litre\n{rows.replace(',50', '')}")
     assert data.interactions.frame["per_litre"].min() == 1600
+    german = rows.replace(",50", "")
+    data, found = one_file(tmp_path, f"Kunde;Artikel;Liter;Literpreis\n{german}")
+    assert data.interactions.frame["Literpreis"].min() == 1.6
+    assert any("in the language of the table" in f.why for f in found)

@@ -42,7 +42,10 @@ def test_a_domain_applies_wherever_it_is_named(tmp_path: Path, name: str) -> Non
 def test_without_a_domain_seen_items_are_not_shown_again() -> None:
     data = Dataset(interactions=pl.DataFrame({"user_id": ["u"], "item_id": ["a"]}))
     assert data.policy is None
-    assert policy_facts(data)["policy"]["repeats_allowed"] is False
+    facts = policy_facts(data)
+    assert facts["policy"]["repeats_allowed"] is False
+    assert "if users often take what they had taken before" in facts["words"][1]  # as fit finds
+    assert policy_facts(data, DEFAULT_POLICY)["words"][1] == "seen items are not shown again"
     assert DEFAULT_POLICY == Policy(repeats_allowed=False)
 
 

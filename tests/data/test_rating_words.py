@@ -87,3 +87,35 @@ def test_stars_are_counted_in_any_language(tmp_path: Path) -> None:
         item = {"Sterne": "Rezept", "note": "produit", "estrellas": "receta"}[name]
         ratings, _ = rated(tmp_path, f"{names},{item},{name}", words)
         assert None not in ratings and {*ratings} <= {1.0, 2.0, 3.0, 4.0, 5.0}
+
+
+def marks(folder: Path, names: str) -> tuple[list[float | None], list[Finding]]:
+    """Ratings where three columns say n % 5 + 1, n % 3 + 2 and n % 4 + 1."""
+    rows = "".join(f"u{n % 7},x{n // 5},{n % 5 + 1},{n % 3 + 2},{n % 4 + 1}\n" for n in range(60))
+    data, found = one_file(folder, f"{names}\n{rows}")
+    return sorted(data.interactions.acts()["rating"], key=lambda mark: mark or 0), found
+
+
+@pytest.mark.parametrize("aspects", ["quality,value,price", "描述相符,物流服务,服务态度"])
+def test_the_mean_of_aspects_is_the_rating_where_none_says_the_whole(
+    tmp_path: Path, aspects: str
+) -> None:
+    ratings, found = marks(tmp_path, f"user_id,sku,{aspects}")
+    means = sorted((n % 5 + 1 + n % 3 + 2 + n % 4 + 1) / 3 for n in range(60))
+    assert ratings == pytest.approx(means)
+    assert any("rate aspects, and none says the whole" in f.why for f in found)
+
+
+def test_the_rating_as_a_whole_goes_before_an_aspect_called_value(tmp_path: Path) -> None:
+    ratings, found = marks(tmp_path, "guest_id,hotel_id,cleanliness,value,overall")
+    assert ratings == sorted(n % 4 + 1 for n in range(60))
+    assert any("'overall' of interactions.csv is the rating" in f.why for f in found)
+
+
+def test_what_items_are_like_and_one_value_beside_others_is_no_aspect(tmp_path: Path) -> None:
+    ratings, found = marks(tmp_path, "user_id,sku,value,temperature,page")
+    assert ratings == sorted(n % 5 + 1 for n in range(60))
+    assert not any("aspects" in f.why for f in found)
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 7},{n % 7 + 1},{n % 7 + 2}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user_id,sku,quality,service,food\n{rows}")
+    assert not data.interactions.acts()["rating"].drop_nulls().len()

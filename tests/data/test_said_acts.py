@@ -239,7 +239,7 @@ def test_a_side_of_trades_in_letters_says_who_sold(
     ("name", "words"),
     [
         ("direction", "long short"),
-        ("opération", "Achat Vente Dividende"),
+        ("opération", "Achat Vente Frais"),
         ("side", "Buy Sell Fee"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from metarec import Recommender
 from metarec.data.schema import BadInput
 from metarec.explanation import explain
-from metarec.explanation.words import did, sentences
+from metarec.explanation.words import did, parts_told, sentences
 from metarec.recommendation.explained import EventEffect, FeatureEffect
 from metarec.recommendation.slate import Request
 
@@ -201,3 +201,18 @@ def test_an_explanation_asks_about_no_more_than_it_may(model, rated_world):
     assert asked[32][0] <= 150
     assert asked[32][0] < asked[128][0]
     assert asked[32][1] <= 16  # a call costs most of a plain slate
+
+
+def test_the_score_of_an_item_below_what_is_shown_is_called_below(model, request_):
+    found = explain(model, request_, "g05")
+    assert found.relative_score < 0
+    said = f"{-found.relative_score:.2f} below what a new user is shown"
+    assert said in found.to_text().splitlines()[0]
+
+
+def test_a_user_without_events_is_told_of_no_beginning(model):
+    parts = {"support_ridge": -0.5, "r2d2": -0.25, "popularity": 1.0}
+    assert parts_told(parts, is_new=False) == parts
+    assert parts_told(parts, is_new=True) == {"popularity": 1.0, "start": -0.75}
+    said = "although users seldom begin with it"
+    assert said in sentences([], [], parts_told(parts, is_new=True))

@@ -10,8 +10,8 @@ from episodes import histories_of
 from metarec.features.behavior import Behavior
 from metarec.models.cold_items import model as new_items
 from metarec.models.cold_items.config import ColdItemsConfig
-from metarec.models.cold_items.model import scores_of
 from metarec.models.cold_items.training import ItemTasks, fit_new_items
+from metarec.models.cold_items.unrated import UnratedItems
 from metarec.models.cold_items.weighing import best_weights, between_items_loss, weighed
 from metarec.models.few_shot.tasks import Query
 from metarec.models.few_shot.training import Training
@@ -129,7 +129,7 @@ def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
     assert np.allclose(
         model.scores(new, histories_of([[], []]), behavior.histories, users), nearest.T, atol=1e-6
     )
-    assert np.allclose(scores_of([model], [model.unrated(new)], users), nearest.T, atol=1e-6)
+    assert np.allclose(UnratedItems.of([model], new).scores(users), nearest.T, atol=1e-6)
 
 
 def test_blocks_of_users_change_nothing(fitted, monkeypatch):
@@ -166,7 +166,7 @@ def test_items_adapted_once_score_as_those_adapted_anew(fitted):
     behavior, model = fitted
     users, new = histories_of([likes(0, 2), likes(1, 2), []]), np.eye(2, dtype=np.float32)
     anew = model.scores(new, histories_of([[], []]), behavior.histories, users)
-    np.testing.assert_allclose(scores_of([model], [model.unrated(new)], users), anew, atol=1e-5)
+    np.testing.assert_allclose(UnratedItems.of([model], new).scores(users), anew, atol=1e-5)
 
 
 def test_what_learners_say_together_is_the_sum_of_what_each_says(fitted):
@@ -175,7 +175,7 @@ def test_what_learners_say_together_is_the_sum_of_what_each_says(fitted):
     other = replace(model, weights=np.array([[0.5, -1, 2, 3], [9, 9, 9, 9]], np.float32))
     nobody = histories_of([[], []])
     each = [one.scores(new, nobody, behavior.histories, users) for one in (model, other)]
-    together = scores_of([model, other], [model.unrated(new), other.unrated(new)], users)
+    together = UnratedItems.of([model, other], new).scores(users)
     np.testing.assert_allclose(together, sum(each), atol=1e-5)
 
 

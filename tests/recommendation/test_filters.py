@@ -46,6 +46,7 @@ ITEMS = pl.DataFrame(
         ('genres = "Drama"', "bc"),
         ('categories = "Drama" and tag != "monster"', "bc"),
         ('price = "9.5"', "a"),
+        ('price > "10"', ""),
     ],
 )
 def test_what_is_allowed(expression: str, allowed: str) -> None:
@@ -65,6 +66,7 @@ def test_what_is_allowed(expression: str, allowed: str) -> None:
         ("tags > 3", "holds lists of tags"),
         ("year = Heat", "text in quotes"),
         ("title < 5", "'title' holds no numbers; compare it with text in quotes"),
+        ('price < "cheap"', "'price' holds numbers; 'cheap' is none"),
         ('price in (3, "Drama")', "'price' holds numbers; 'Drama' is none"),
         ("not " * 60 + "year > 3", "more than 50 levels"),
         ("year > 1" + " " * 3000, "may have 2000 characters"),

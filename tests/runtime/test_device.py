@@ -18,8 +18,8 @@ from metarec.app.service.settings import ServiceSettings
 from metarec.features.behavior import Behavior
 from metarec.features.encoders.text.trained import TrainedEncoder, TrainedOptions
 from metarec.models.base import dense
-from metarec.models.cold_items.model import scores_of
 from metarec.models.cold_items.training import fit_new_items
+from metarec.models.cold_items.unrated import UnratedItems
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.few_shot.training import Training
 from metarec.models.registry import ADAPTIVE_DECODERS, BEHAVIOR_ENCODERS, MODELS, config_of
@@ -122,8 +122,8 @@ def cold(behavior: Behavior) -> np.ndarray:
     """Scores of items as if nobody had rated them, for three users."""
     training = Training(outer_steps=4, evaluate_every=2)
     model = fit_new_items(behavior, np.random.default_rng(0), training=training)
-    items = model.unrated(behavior.content[:3])
-    return scores_of([model], [items], behavior.histories.users(np.arange(3)))
+    items = UnratedItems.of([model], behavior.content[:3])
+    return items.scores(behavior.histories.users(np.arange(3)))
 
 
 def test_cold_items_are_scored_the_same_from_a_second_device(

@@ -117,7 +117,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         ),
         0.8: (
             "sell sold sell_short short_sell drop dropped dropout unfollow did_not_finish dnf "
-            "unsubscribe deactivate unenrol unenroll withdraw redeem churn quit opt_out retract "
+            "unsubscribe deactivate unenrol unenroll redeem churn quit opt_out "
             "卖出 融券卖出 赎回 退课 退学 退出 流失 "
             "取消关注 取关 退订",
             "",
@@ -128,8 +128,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "uninterested dismiss complain complaint ban uninstall thumb_down swipe_left unmatch "
             "negative_feedback nope see_less show_less less_like_this hate angry spamreport "
             # As strong as what they end: of an order and its end, the later counts.
-            "cancel cancelled canceled cancellation cancel_order no_show "
-            "取消 取消订单 取消预订 退票 退保 "
+            "cancel cancelled canceled cancellation cancel_order no_show withdraw "
+            "retract 取消 取消订单 取消预订 退票 退保 "
             "👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
             "踩 不喜欢 讨厌 负反馈 反对 没有帮助 没帮助 没用 "
             "discontinue discontinued side_effect adverse_event "
@@ -140,8 +140,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
     },
     "neutral": {
         0.05: (
-            "impression impressions seen exposure exposed shown show displayed served abandon fail "
-            "give_back dividend buy_to_cover sad viewable_impression "
+            "impression impressions imp imps seen exposure exposed shown show displayed served "
+            "abandon fail give_back dividend buy_to_cover sad viewable_impression "
             "exchanged partial_refund partially_refunded 换货 部分退款 "
             "😢 😭 😐 🤔 "
             "view_item_list view_list view_promotion list_view 曝光 展示 展现 弃购 放弃 中评",

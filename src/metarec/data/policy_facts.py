@@ -10,11 +10,18 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.policies import Needed, bare, column_of, policy_lines
 
+LEFT_OPEN = [
+    policy_lines(DEFAULT_POLICY)[0],
+    "seen items may be shown again if users often take what they had taken before; fit says it",
+]
+"""In words, where no policy is named: what `recommendation.fitting.reading` then makes of it."""
+
 
 def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
     """The policy of data (or another) as plain values: in words, and which of its columns are
     there.
     """
+    is_named = policy is not None or data.policy is not None
     policy = policy or data.policy or DEFAULT_POLICY
     needed, items = Needed.by(policy), data.items.frame.columns
     stated = {bare(name) for name in data.users.attributes}
@@ -22,7 +29,7 @@ def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
     known = {name: bare(name) in stated for name in needed.users}
     return {
         "policy": asdict(policy),
-        "words": policy_lines(policy),
+        "words": policy_lines(policy) if is_named else LEFT_OPEN,
         "items": {"found": _where(there, True), "missing": _where(there, False)},
         "users": {"found": _where(known, True), "missing": _where(known, False)},
     }

@@ -32,7 +32,7 @@ from metarec.explanation.relative_score import (
     relative_to_shown,
     top,
 )
-from metarec.explanation.words import sentences
+from metarec.explanation.words import parts_told, sentences
 from metarec.features.events import parts_of
 from metarec.recommendation.explained import (
     Counterfactual,
@@ -158,7 +158,7 @@ def _reasons(
     return sentences(
         events,
         [one for one in features if one.name not in told_by_policy(model)],
-        stands.parts,
+        parts_told(stands.parts, is_new=not request.history),
         liked_from=_liked_from(model),
         facts=context_facts(model, request, [column])[0],
         labels=labels_of(model),

@@ -83,6 +83,7 @@ PARTS = {
     "als": "it suits the taste your history shows",
     "markov": "it often comes after what you did last, or reads like it",
     "support_ridge": "users who began as you did went on to it",
+    "start": "users often begin with it",
     "r2d2": "what you did so far points to it",
     "user_text": "users who would be described like you went on to it",
     "content": "its content resembles what you chose",
@@ -108,6 +109,7 @@ AGAINST = {
     "als": "it does not suit the taste your history shows",
     "markov": "it seldom comes after what you did last",
     "support_ridge": "users who began as you did seldom went on to it",
+    "start": "users seldom begin with it",
     "r2d2": "what you did so far points elsewhere",
     "user_text": "users who would be described like you seldom went on to it",
     "content": "its content is unlike what you chose",
@@ -137,6 +139,8 @@ BY_THEMSELVES = {
     "search",
 }
 """Parts that say what no event and no attribute says."""
+FROM_THE_START = {"deep_set", "support_ridge", "r2d2"}
+"""Parts that speak before the first event, too, and then of no user's beginning."""
 
 
 def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
@@ -148,6 +152,17 @@ def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
     if liked_from is None or event.kind not in {"event", "rating", "review"} or event.value is None:
         return None
     return event.value >= liked_from
+
+
+def parts_told(parts: Mapping[str, float], *, is_new: bool) -> dict[str, float]:
+    """Parts as they are to be told to a user; of one who `is_new`, without events, those that learn
+    from a user's events speak as one part, `start`.
+    """
+    if not is_new or not FROM_THE_START & parts.keys():
+        return dict(parts)
+    start = sum(effect for name, effect in parts.items() if name in FROM_THE_START)
+    others = {name: effect for name, effect in parts.items() if name not in FROM_THE_START}
+    return {**others, "start": start}
 
 
 def did(event: EventEffect, liked_from: float | None) -> str:

@@ -23,7 +23,7 @@ from metarec.models.config import setting
 from metarec.models.ridge import ridge
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows, through_gram
 from metarec.runtime.rows import products_of, with_rows
-from metarec.runtime.scratch import column_pieces, cut_at_zero, product
+from metarec.runtime.scratch import column_pieces, cut_at_zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,8 @@ class Als:
         out = np.empty((len(support), len(self.items)), np.float32) if out is None else out
         factors = self.fold_in(support)
         for piece in column_pieces(*out.shape):
-            cut_at_zero(product(factors, self._columns[:, piece]), out[:, piece])
+            np.matmul(factors, self._columns[:, piece], out=out[:, piece])
+            cut_at_zero(out[:, piece])
         return out
 
     def evidence_of(

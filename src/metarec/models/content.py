@@ -17,7 +17,7 @@ from metarec.features.users import UserBatch
 from metarec.models.base import by_columns
 from metarec.models.config import ModelConfig, setting
 from metarec.runtime.rows import products_of, rows_of, with_rows
-from metarec.runtime.scratch import column_pieces, product
+from metarec.runtime.scratch import column_pieces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,8 @@ class Content:
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
         out = np.empty((len(users), len(self.directions)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
-            evidence = np.exp(product(wanted, self._columns[:, piece]), out=out[:, piece])
+            evidence = np.matmul(wanted, self._columns[:, piece], out=out[:, piece])
+            np.exp(evidence, out=evidence)
             evidence *= self.popularity[piece]
         out[norms[:, 0] <= 1e-6] = 0.0
         return out

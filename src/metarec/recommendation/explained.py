@@ -96,10 +96,12 @@ class Explanation:
     def to_text(self) -> str:
         """What a user reads in a terminal."""
         place = f"place {self.rank}" if self.rank else "not to be shown"
-        lines = [
-            f"{self.title} ({self.item_id}): {place}, {self.relative_score:+.2f} "
-            f"above what a new user is shown"
-        ]
+        stands = (
+            f"{self.relative_score:+.2f} above"
+            if self.relative_score >= 0
+            else f"{-self.relative_score:.2f} below"
+        )
+        lines = [f"{self.title} ({self.item_id}): {place}, {stands} what a new user is shown"]
         lines += [f"  {reason}" for reason in self.reasons] or [
             "  nothing about you moves it: it stands where it stands for everyone"
         ]

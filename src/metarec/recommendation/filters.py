@@ -205,6 +205,8 @@ class _Parser:
             return holds if value == (sign == "=") else ~holds
         if isinstance(value, str):
             if sign not in ("=", "!="):
+                if self.items.schema[name].is_numeric():  # as text, 100 would be below "20"
+                    return _COMPARE[sign](_number(self.items, name), _quoted_number(name, value))
                 # Polars compares text too
                 said = _text(self.items, name)
                 return _COMPARE[sign](said, value.lower())  # type: ignore[arg-type]
@@ -295,10 +297,7 @@ def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
     A number in quotes is compared as a number where the column holds numbers.
     """
     if items.schema[name].is_numeric():
-        try:
-            return pl.col(name).cast(pl.Float64) == float(value)
-        except ValueError:
-            raise BadInput(f"column {name!r} holds numbers; {value!r} is none") from None
+        return pl.col(name).cast(pl.Float64) == _quoted_number(name, value)
     wanted, column = value.strip().lower(), _text(items, name)
     tags = column.str.replace_all(r"\s*[|,;]\s*", "|").str.split("|")
     is_tag = tags.list.contains(wanted)
@@ -307,6 +306,14 @@ def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
             ~column.str.contains(r"[|,;]") & column.str.split(" ").list.contains(wanted)
         )
     return (column.str.strip_chars() == wanted) | is_tag
+
+
+def _quoted_number(name: str, value: str) -> float:
+    """A number that stands in quotes."""
+    try:
+        return float(value)
+    except ValueError:
+        raise BadInput(f"column {name!r} holds numbers; {value!r} is none") from None
 
 
 def _is_true(items: pl.DataFrame, name: str) -> pl.Expr:

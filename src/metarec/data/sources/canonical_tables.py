@@ -43,6 +43,7 @@ from metarec.data.sources.rows.queries import queries_apart
 from metarec.data.sources.values.cell_types import flat, with_tags, with_types
 from metarec.data.sources.values.missing_codes import without_codes
 from metarec.data.sources.values.quantities import with_amounts, with_returns
+from metarec.data.sources.values.rating_aspects import with_aspects
 from metarec.data.sources.values.rating_columns import with_grades
 from metarec.data.sources.values.time_columns import with_moment
 from metarec.data.sources.values.unrated_zeros import without_zeros
@@ -266,7 +267,7 @@ def _events(
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
-    frame, odd = with_types(frame, keep_text=("kind",))
+    frame, odd = with_types(frame, keep_text=("kind",), given=raw[0].columns)
     return frame, [*findings, *guessed, *invalid, *odd], given
 
 
@@ -284,7 +285,11 @@ def _rated(
     frame: pl.DataFrame, columns: Sequence[str], place: str, reading: Reading
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Events with their ratings, whatever column says them and however."""
+    aspects = list[Finding]()
+    if "value" not in reading.columns:
+        frame, aspects = with_aspects(frame, place, reading.context or ())
     frame, found = with_grades(frame, place, columns, reading.context or (), reading.columns)
+    found = [*aspects, *found]
     if reading.rules.value_scale is not None or reading.rules.implicit_values:
         return frame, found
     frame, unrated = without_zeros(frame, place)

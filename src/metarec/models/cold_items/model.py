@@ -14,7 +14,7 @@ The weights are learned on items kept out of meta-training.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -45,10 +45,6 @@ BLOCK = 20_000_000
 """Cosines held at a time."""
 
 
-Met = tuple[np.ndarray, np.ndarray]
-"""[events] and [users, 2]."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class NewItems:
     """A learner of new items: content and raters in, scores of users out."""
@@ -73,10 +69,15 @@ class NewItems:
     """
     config: ColdItemsConfig = ColdItemsConfig()
 
-    @cached_property
+    @property
     def learner(self) -> Learner:
         """The learner, with the loss of new items."""
-        return ComparesItems(inner=get_learner(self.name, objective="ranking", **self.settings))
+        return ComparesItems(inner=self.inner)
+
+    @cached_property
+    def inner(self) -> Learner:
+        """The learner alone."""
+        return get_learner(self.name, objective="ranking", **self.settings)
 
     def scores(
         self,
@@ -123,14 +124,6 @@ class NewItems:
             nobody,
             ItemFeatures.of(self.describe(anonymous), rng=np.random.default_rng(0)),
         )
-
-    def learned(self, items: AdaptedItems, users: Histories, met: Met) -> Tensor:
-        """[items, users] what the learner itself says of items already adapted; `met` of `users`,
-        for learners of the same items.
-        """
-        with torch.no_grad():
-            asked = ItemFeatures.asked(self.describe(users, met))
-            return self.learner.score(self.prior, items.params, asked)
 
     def _adapted(
         self,
@@ -217,9 +210,9 @@ class NewItems:
             found[1, block] = (self.texts[met] @ texts.T)[at.reshape(items.shape)].max(1)
         return found.transpose(0, 2, 1)
 
-    def met(self, users: Histories) -> Met:
-        """How each event is signed by how it was liked, and what describes users beside it: the
-        same to all learners of a scale.
+    def met(self, users: Histories) -> tuple[np.ndarray, np.ndarray]:
+        """[events] each signed by how it was liked, and [users, 2] what describes users beside
+        that: the same to all learners of a scale.
         """
         liking = self.scale.transform(users, "liking").values
         signs = np.where(
@@ -229,11 +222,11 @@ class NewItems:
         extra = np.stack([np.ones(len(users)), np.log1p(users.lengths) / 5.0], axis=1)
         return signs, extra.astype(np.float32)
 
-    def describe(self, users: Histories, met: Met | None = None) -> Tensor:
+    def describe(self, users: Histories) -> Tensor:
         """[users, F + 2] signed mean of the factors of what they met, a constant, and how much
         they did.
         """
-        signs, extra = self.met(users) if met is None else met
+        signs, extra = self.met(users)
         return on_device(np.concatenate([users.sums_of(self.factors, signs), extra], axis=1))
 
 
@@ -246,22 +239,3 @@ class AdaptedItems:
     """[items] how many there were of each."""
     texts: np.ndarray
     """[items, E] as `NewItems.placed` gives them."""
-
-
-def scores_of(
-    learners: Sequence[NewItems], items: Sequence[AdaptedItems], users: Histories
-) -> np.ndarray:
-    """[users, items] float32: what learners of one scale, with the same texts, say together in
-    log-scores of `unrated` items.
-    """
-    likeness = learners[0].likeness(items[0].texts, users)
-    met = learners[0].met(users)  # the same to all of them, as likeness is
-    weights = [learner.weights[0].tolist() for learner in learners]
-    total = sum(
-        weight[0] * learner.learned(own, users, met) + weight[1] * own.params["expected"]
-        for weight, learner, own in zip(weights, learners, items, strict=True)
-    )
-    found = np.ascontiguousarray(in_memory(total).T)
-    for cosines, weight in zip(likeness, np.sum(weights, axis=0)[2:], strict=True):
-        found += np.float32(weight) * cosines.T
-    return found

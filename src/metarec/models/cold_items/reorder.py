@@ -22,8 +22,9 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.content import placed
-from metarec.models.cold_items.model import AdaptedItems, NewItems, scores_of
+from metarec.models.cold_items.model import NewItems
 from metarec.models.cold_items.training import fit_new_items
+from metarec.models.cold_items.unrated import UnratedItems
 from metarec.runtime.progress import Progress, silent
 
 PART = "cold_items"
@@ -117,7 +118,7 @@ class NewItemPlaces:
         known = support.where(
             support.items < len(self.learners[0].factors)
         )  # of items added since they were fitted they know nothing
-        wanted = scores_of(self.learners, self._adapted, known)
+        wanted = self._adapted.scores(known)
         reordered = np.empty_like(scores)
         np.put_along_axis(reordered, np.argsort(wanted, axis=1), np.sort(scores, axis=1), axis=1)
         return reordered
@@ -132,11 +133,9 @@ class NewItemPlaces:
         return self.text[rows].astype(np.float32) if self.text.shape[1] else None
 
     @cached_property
-    def _adapted(self) -> list[AdaptedItems]:
-        return [
-            learner.unrated(self.content[self.reordered], self._text_of(self.reordered))
-            for learner in self.learners
-        ]
+    def _adapted(self) -> UnratedItems:
+        rows = self.reordered
+        return UnratedItems.of(self.learners, self.content[rows], self._text_of(rows))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Everything learned, and the rows; content and text are the recommender's."""

@@ -18,7 +18,7 @@ from metarec.models.config import configured
 from metarec.models.deep_set.inference import ServedNetwork
 from metarec.models.deep_set.network import DeepSetConfig, DeepSetNetwork, train_network
 from metarec.runtime.device import device, in_memory, on_device
-from metarec.runtime.scratch import column_pieces, product
+from metarec.runtime.scratch import column_pieces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,8 @@ class DeepSet:
         wanted, bias = self._wanted(users), in_memory(self.network.bias)
         out = np.empty((len(users), len(bias)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
-            np.add(product(wanted, self._columns[:, piece]), bias[piece], out=out[:, piece])
+            np.matmul(wanted, self._columns[:, piece], out=out[:, piece])
+            out[:, piece] += bias[piece]
         out -= out.max(1, keepdims=True)
         np.exp(
             out, out=out

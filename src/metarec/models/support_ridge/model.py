@@ -26,7 +26,7 @@ from metarec.models.base import LARGE
 from metarec.models.config import ModelConfig, setting
 from metarec.models.support_ridge.dual import dual_ridge, leading
 from metarec.runtime.old_names import ARRAYS, with_current_names
-from metarec.runtime.scratch import column_pieces, cut_at_zero, product
+from metarec.runtime.scratch import column_pieces, cut_at_zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +141,13 @@ class SupportRidge:
             out[:, self._asked] = self.evidence_of(users, self._asked)
             return out
         compressed = self._compressed(support, profiles)
-        out[:, self.directions.shape[1] :] = 0.0  # added to a large catalog: no targets
-        for piece in column_pieces(len(out), self.directions.shape[1]):
-            evidence = product(compressed, self.directions[:, piece])
-            evidence += self.mean[piece][: evidence.shape[1]]
-            cut_at_zero(evidence, out[:, piece][:, : evidence.shape[1]])
+        known = self.directions.shape[1]
+        out[:, known:] = 0.0  # added to a large catalog: no targets
+        for piece in column_pieces(len(out), known):
+            evidence = out[:, :known][:, piece]
+            np.matmul(compressed, self.directions[:, piece], out=evidence)
+            evidence += self.mean[:known][piece]
+            cut_at_zero(evidence)
         return out
 
     def evidence_of(

@@ -277,7 +277,11 @@ def _add_many(
         lifts *= rarity[piece]
         lifts += scale[..., None]
         np.log(lifts, out=lifts)
-        out[:, piece] += np.einsum("gb,gbn->bn", weight, lifts)
+        if len(lifts) == 1:  # in place, where the array is too large for memory of its own
+            lifts *= weight[..., None]
+            out[:, piece] += lifts[0]
+        else:
+            out[:, piece] += np.einsum("gb,gbn->bn", weight, lifts)
     return np.asarray((weight * np.log(scale)).sum(0))
 
 

@@ -10,7 +10,7 @@ from metarec.explanation.context_facts import context_facts
 from metarec.explanation.influence import leave_one_out
 from metarec.explanation.reasons import explain
 from metarec.explanation.relative_score import parts_at
-from metarec.explanation.words import sentences
+from metarec.explanation.words import parts_told, sentences
 from metarec.features.events import parts_of
 from metarec.recommendation.explained import EventEffect
 from metarec.recommendation.slate import Request, Slate
@@ -53,7 +53,9 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
             sentences(
                 events,
                 [],
-                {name: float(part[0, place]) for name, part in parts.items()},
+                parts_told(
+                    {name: float(part[0, place]) for name, part in parts.items()}, is_new=not known
+                ),
                 liked_from=liked_from,
                 most=most,
                 rather_for=True,

@@ -58,7 +58,8 @@ class ErrorAnswers:
 
     async def _invalid(self, request: Request, error: RequestValidationError) -> JSONResponse:
         kind = request.headers.get("content-type")
-        return _problem(422, validation_message(error.errors(), error.body, kind))
+        fields = _fields_at(request.scope.get("route"))
+        return _problem(422, validation_message(error.errors(), error.body, kind, fields))
 
     async def _refused(self, request: Request, error: HTTPException) -> JSONResponse:
         takes = _methods_at(self.routes, request.scope)
@@ -95,6 +96,13 @@ def _problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
     # It may name what was sent, which may hold anything: one sentence is one line.
     line = "".join(letter if letter.isprintable() else " " for letter in sentence)
     return JSONResponse({"error": " ".join(line.split())[:500]}, status, headers)
+
+
+def _fields_at(route: Any) -> Sequence[str]:
+    """What a body may hold at this route; nothing where that is no single shape."""
+    body = getattr(route, "body_field", None)
+    shape = None if body is None else body.field_info.annotation
+    return tuple(getattr(shape, "model_fields", ()))
 
 
 def _methods_at(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:

@@ -5,7 +5,10 @@ wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
+
+from metarec.app.service.schemas.fields import NO_CONTROL
 
 Place = tuple[str | int, ...]
 _OF_KIND = {
@@ -33,16 +36,31 @@ _PLAIN = {
     "string_too_short": "must have {min_length:,} or more letters",
     "value_error": "{error}",
     "model_attributes_type": "must be an object, got {kind}",
+    "greater_than": "must be above {gt}, got {given}",
+    "greater_than_equal": "must be {ge} or more, got {given}",
+    "less_than": "must be below {lt}, got {given}",
+    "less_than_equal": "must be {le} or less, got {given}",
+    "finite_number": "must be a finite number",
+    "literal_error": "must be {expected}, got {given}",
+    "too_short": "must have {min_length:,} or more, got {actual_length:,}",
+    "too_long": "may have {max_length:,}, got {actual_length:,}",
+    "json_invalid": "is no JSON: {error} at character {at}",
 }
+_OF_PATTERN = {NO_CONTROL: "may hold no control characters"}
+MAX_SHOWN = 60
+"""Letters of a value that a sentence shows."""
 
 
-def validation_message(errors: Sequence[Any], body: Any, content_type: str | None) -> str:
+def validation_message(
+    errors: Sequence[Any], body: Any, content_type: str | None, fields: Sequence[str] = ()
+) -> str:
     """One sentence on all errors of a request.
 
     Args:
         errors: as pydantic gives them, in order.
         body: the body as read; bytes where it was not taken for JSON.
         content_type: the header.
+        fields: what a body may hold, where that is one shape.
     """
     first = errors[0]
     if tuple(first["loc"]) == ("body",) and (
@@ -63,12 +81,14 @@ def validation_message(errors: Sequence[Any], body: Any, content_type: str | Non
         else:
             families.append([(place, error)])
     more = f" (and {len(families) - 1} more)" if len(families) > 1 else ""
-    return f"{_of_one(families[0])}{more}"
+    return f"{_of_one(families[0], fields)}{more}"
 
 
 def _place(error: Any, body: Any) -> Place:
     """Where in the request; without the kinds that pydantic tried there, which nobody sent."""
     whole: Place = tuple(error["loc"])
+    if error["type"] == "json_invalid":
+        return whole[:1]
     if whole[0] != "body" or not isinstance(body, dict | list):
         return whole
     place: list[str | int] = ["body"]
@@ -88,7 +108,7 @@ def _place(error: Any, body: Any) -> Place:
     return tuple(place)
 
 
-def _of_one(family: Sequence[tuple[Place, Any]]) -> str:
+def _of_one(family: Sequence[tuple[Place, Any]], fields: Sequence[str]) -> str:
     """The sentence on one value: a bound it breaks tells more than the kinds it is not of; deeper
     tells more than shallower.
     """
@@ -105,13 +125,30 @@ def _of_one(family: Sequence[tuple[Place, Any]]) -> str:
             f"{where}: must be {', '.join(kinds)}{' or ' if kinds else ''}{last}, got "
             f"{_kind(fitting['input'])}"
         )
-    given = fitting.get("input")
+    if fitting["type"] == "extra_forbidden" and len(place) == 2 and fields:
+        near = get_close_matches(str(place[1]), fields, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
+        return f"{where}: is not known here; {hint}"
+    return f"{where}: {_sentence(fitting)}"
+
+
+def _sentence(error: Any) -> str:
+    """What is wrong with a value, in our words where we have some for it."""
+    given, bounds = error.get("input"), error.get("ctx", {})
     about = {
-        **fitting.get("ctx", {}),
+        **{name: _whole(bound) for name, bound in bounds.items()},
         "kind": _kind(given),
+        "given": repr(_whole(given))[:MAX_SHOWN],
         "length": len(given) if isinstance(given, str) else 0,
+        "at": error["loc"][-1],
     }
-    return f"{where}: {_PLAIN.get(fitting['type'], '{msg}').format(msg=fitting['msg'], **about)}"
+    plain = _OF_PATTERN.get(bounds.get("pattern")) or _PLAIN.get(error["type"])
+    return error["msg"] if plain is None else plain.format(**about)
+
+
+def _whole(value: Any) -> Any:
+    """A number without the `.0` that nobody wrote; anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _kind(value: Any) -> str:

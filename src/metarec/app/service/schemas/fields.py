@@ -22,7 +22,9 @@ MAX_FRIENDS = 5_000
 MAX_OFFSET, MAX_SLATES, MAX_FEED = 2_000, 50, 10_000
 
 _ISO = r"^(19[7-9]|20[01])\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$"
-_NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
+MAX_SECONDS = 1e11
+"""Seconds since 1970 of the year 5138: a larger time is in milliseconds."""
+NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 
 
 def _id_text(given: Any) -> Any:
@@ -35,7 +37,7 @@ def _id_text(given: Any) -> Any:
     return str(given) if is_number else given
 
 
-IdText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=_NO_CONTROL)]
+IdText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=NO_CONTROL)]
 """An id in an address or a query, where all is text."""
 Id = Annotated[
     IdText,
@@ -47,7 +49,7 @@ Id = Annotated[
                     "type": "string",
                     "minLength": 1,
                     "maxLength": MAX_ID,
-                    "pattern": _NO_CONTROL,
+                    "pattern": NO_CONTROL,
                 },
                 {"type": "integer", "minimum": -(2**53) + 1, "maximum": 2**53 - 1},
             ]
@@ -58,16 +60,18 @@ Id = Annotated[
 """
 Kind = Annotated[
     str,
-    StringConstraints(
-        min_length=1, max_length=100, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]+$"
-    ),
+    StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=NO_CONTROL),
 ]
 """What was done, in any words; what a model does not know counts as positive."""
 Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 
 def _seconds(given: Any) -> Any:
-    """A time written as ISO 8601 has it, as seconds; without a zone it is UTC."""
+    """A time written as ISO 8601 has it, as seconds; without a zone it is UTC. Milliseconds, as
+    browsers have them, are told apart by their size.
+    """
+    if isinstance(given, int | float) and MAX_SECONDS < given < 1_000 * MAX_SECONDS:
+        raise ValueError(f"{given:.0f} is in milliseconds; send seconds since 1970 in UTC")
     if not isinstance(given, str):
         return given
     try:
@@ -82,14 +86,14 @@ Seconds = Annotated[
     Field(
         allow_inf_nan=False,
         ge=0.0,
-        le=1e11,
+        le=MAX_SECONDS,
         description="Seconds since 1970, or a time as ISO 8601 has it.",
     ),
     BeforeValidator(_seconds),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "number", "minimum": 0.0, "maximum": 1e11},
+                {"type": "number", "minimum": 0.0, "maximum": MAX_SECONDS},
                 {"type": "string", "pattern": _ISO},
             ]
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def with_legend(raw: RawTable, legends: Mapping[Path, Mapping[str, str]]) -> Raw
     for path, meant in legends.items():
         own = _stem(read_table(path)[0].columns[0])
         called = {plain(path.name.split(".")[0]).removesuffix("s"), own} - {""}
-        found = [c for c in frame.columns if _stem(c) in called]
+        found = [c for c in frame.columns if _stem(c) in called and _ACTS.search(plain(c))]
         found = [c for c in found if not frame.schema[c].is_nested() and c not in _OTHERS]
         if len(found) != 1 or not set(id_text(frame[found[0]]).drop_nulls().unique()) <= {*meant}:
             continue
@@ -59,6 +60,8 @@ def with_legend(raw: RawTable, legends: Mapping[Path, Mapping[str, str]]) -> Raw
     return frame, place, findings
 
 
+_ACTS = re.compile(r"event|act|interaction|behavio|reaction|operation|kind|行为|操作|事件|动作")
+"""What columns of codes of acts are called; codes of categories have names too."""
 _OTHERS = {*CANONICAL["interactions"]} - {"kind", "value"}
 
 

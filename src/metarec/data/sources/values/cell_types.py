@@ -22,6 +22,7 @@ from metarec.data.cells.parsing import (
 from metarec.data.cells.units import measured
 from metarec.data.findings import Finding
 from metarec.data.frames import widened
+from metarec.data.names.column_matching import spoken
 
 PROSE = ("title", "text", "name", "description")
 """Columns whose cells are never taken for anything but words."""
@@ -64,15 +65,25 @@ def flat(table: pl.DataFrame) -> pl.DataFrame:
     return widened(table)
 
 
+COMMA_LANGUAGES = ("German", "French", "Italian", "Portuguese", "Dutch", "Turkish", "Russian")
+"""Languages in which a comma stands for the decimal point everywhere, as in Spanish it does not."""
+
+
 def with_types(
-    table: pl.DataFrame, what: str = "interactions", keep_text: Sequence[str] = ()
+    table: pl.DataFrame,
+    what: str = "interactions",
+    keep_text: Sequence[str] = (),
+    given: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Turn text columns into numbers or truth values where every cell is one or says nothing;
     codes such as `01234` and ids stay text.
+
+    Args:
+        given: columns as the file has them.
     """
     found: dict[str, pl.Series] = {}
     findings: list[Finding] = []
-    table, points = _with_points(table, what)
+    table, points = _with_points(table, what, given)
     findings += points
     for name, dtype in table.schema.items():
         if dtype != pl.Utf8:
@@ -90,7 +101,9 @@ def with_types(
     return table.with_columns(**found) if found else table, findings
 
 
-def _with_points(table: pl.DataFrame, what: str) -> tuple[pl.DataFrame, list[Finding]]:
+def _with_points(
+    table: pl.DataFrame, what: str, given: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
     """Numbers such as `1,659` with a point, where other columns show that a comma stands for one:
     of one number in three digits behind a comma nobody can tell.
     """
@@ -100,7 +113,8 @@ def _with_points(table: pl.DataFrame, what: str) -> tuple[pl.DataFrame, list[Fin
     numbers = [text for text in texts if len(text) and holds(text, r"^[+-]?\d*[.,]?\d+$").all()]
     if any(holds(text, r"\.").any() for text in numbers):
         return table, []
-    if not any(holds(text, r",(\d{1,2}|\d{4,})$").any() for text in numbers):
+    is_shown = any(holds(text, r",(\d{1,2}|\d{4,})$").any() for text in numbers)
+    if not is_shown and spoken([*table.columns, *given]) not in COMMA_LANGUAGES:
         return table, []
     changed, findings = list[pl.Series](), list[Finding]()
     for text in (t for t in numbers if holds(t, r"^[+-]?\d{1,3},\d{3}$").all()):
@@ -109,6 +123,8 @@ def _with_points(table: pl.DataFrame, what: str) -> tuple[pl.DataFrame, list[Fin
             f"{text.name} such as {text[0]!r} was read as {float(text[0].replace(',', '.')):.15g}"
         )
         why = f"{read}, since a comma stands for the decimal point in other columns"
+        if not is_shown:
+            why = f"{read}, since a comma stands for the decimal point in the language of the table"
         findings.append(_noted("number_form", why, what))
     return table.with_columns(changed), findings
 
