@@ -558,6 +558,17 @@ def test_fit_refuses_what_it_would_overwrite_before_the_work(
     assert run("fit", str(fitted[0]), "--out", str(fitted[0] / "x"), "--preset", "huge")[0] == 2
 
 
+def test_values_of_a_profile_of_which_nothing_was_learned_are_named(
+    run: Run, fitted: tuple[Path, Path]
+) -> None:
+    words = ("recommend", str(fitted[1]), "-k", "3", "--json", "--profile", "age=31")
+    code, out, _ = run(*words, "--profile", "home=Mars")
+    assert code == 0
+    notes = [note for note in json.loads(out)["notes"] if "learned nothing" in note]
+    assert notes == ["the model learned nothing of home=Mars, so it was ignored"]
+    assert not [n for n in json.loads(run(*words)[1])["notes"] if "learned nothing" in n]
+
+
 @pytest.fixture(scope="module")
 def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Users who view and buy, in a shop that says it is one."""

@@ -122,3 +122,33 @@ def test_years_of_two_digits_are_asked_about_where_days_may_be_months(tmp_path: 
     rows = "".join(f"u{n % 5},x{n % 7},{n % 5 + 1}/{n % 7 + 1}/24\n" for n in range(35))
     with pytest.raises(BadInput, match="%d/%m/%y or %m/%d/%y"):
         one_file(tmp_path, f"user,item,time\n{rows}")
+
+
+@pytest.mark.parametrize(
+    ("names", "acts"),
+    [
+        ("N° lecteur,N° document,Opération", "Emprunt|Prolongation|Réservation annulée|Retour"),
+        ("Leser-Nr.,Buch-Nr.,Vorgang", "Ausleihe|Verlängerung|Storno|Rückgabe"),
+        ("usuario,libro,acción", "préstamo|renovación|cancelado|devolución"),
+    ],
+)
+def test_what_libraries_lend_and_take_back(tmp_path: Path, names: str, acts: str) -> None:
+    said = acts.split("|")
+    rows = "".join(f"u{n % 5},x{n % 7},{said[(n // 5) % 4]}\n" for n in range(60))
+    data, _ = one_file(tmp_path, f"{names}\n{rows}")
+    assert dict(data.interactions.acts()["sign"].value_counts().rows()) == {1: 30, -1: 15, 0: 15}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Spender,Projekt,Betrag,Spendendatum",
+        "Depotnummer,ISIN,Stück,Handelstag",
+        "usuario,episodio,minutos,fecha",
+    ],
+)
+def test_who_gives_holds_and_listens(tmp_path: Path, names: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n % 4 + 1},0{n % 9 + 1}.03.2024\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"{names}\n{rows}")
+    assert data.interactions.frame["user_id"].n_unique() == 5 and data.interactions.has_time
+    assert data.interactions.frame["item_id"].n_unique() == 7

@@ -48,3 +48,14 @@ def test_points_between_thousands_are_no_decimal_points() -> None:
     inputs = ProfileInputs.fit(Profiles.of(users), users["user_id"].to_list())
     number, written = inputs.transform([{"income": 4_500_000}, {"income": "4.500.000"}])
     np.testing.assert_array_equal(number, written)
+
+
+def test_case_makes_no_other_value(inputs: ProfileInputs) -> None:
+    written, typed = inputs.transform([{"city": "Rome"}, {"city": "ROME"}])
+    np.testing.assert_array_equal(written, typed)
+
+
+def test_what_says_nothing_of_a_known_attribute_is_named(inputs: ProfileInputs) -> None:
+    said = {"city": "Oslo", "age": "old", "color": "red"}
+    assert inputs.unread({**said, "Age": 31}) == {"city": "Oslo", "age": "old"}
+    assert not inputs.unread({"city": "rome", "age": None})

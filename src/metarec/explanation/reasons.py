@@ -288,9 +288,13 @@ def _unread(model: Explained, request: Request) -> list[str]:
     move nothing.
     """
     inputs = getattr(model, "profile_inputs", None)
-    if inputs is None or getattr(model, "reads_users", False):
+    stated = [(name, value) for name, value in request.profile.items() if value is not None]
+    if inputs is None or not stated or getattr(model, "reads_users", False):
         return []
-    unread = [f"{name}={value}" for name, value in inputs.unread(request.profile).items()]
+    is_read = inputs.transform([{name: value} for name, value in stated]).any(axis=1)
+    unread = [
+        f"{name}={value}" for (name, value), read in zip(stated, is_read, strict=True) if not read
+    ]
     known = ", ".join(sorted({*inputs.categories, *inputs.edges})) or "none"
     return (
         [

@@ -76,6 +76,18 @@ class ProfileInputs:
             ]
         return names
 
+    def unread(self, profile: Mapping[str, Any]) -> dict[str, Any]:
+        """What is stated of known attributes and says nothing: a value that too few training users
+        share, or no number.
+        """
+        return {
+            name: value
+            for name, value in profile.items()
+            if (known := self._known(name)) in self.categories or known in self.edges
+            if not (value is None or value != value)
+            if self._column(known, value) not in self._place
+        }
+
     def transform(self, profiles: Sequence[dict[str, Any]]) -> np.ndarray:
         """[B, P] float32; what is unknown or was never seen in training stays 0."""
         place = self._place
@@ -91,23 +103,6 @@ class ProfileInputs:
         if rows:
             out[rows, columns] = 1.0
         return out
-
-    def reads(self, name: str) -> bool:
-        """Whether an attribute has columns."""
-        known = self._known(name)
-        return known in self.categories or known in self.edges
-
-    def unread(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """What is stated and becomes no column: attributes, or values of them, that training users
-        did not state, or too few of them.
-        """
-        stated = {name: value for name, value in profile.items() if value is not None}
-        columns = self.transform([{name: value} for name, value in stated.items()])
-        return {
-            name: value
-            for (name, value), row in zip(stated.items(), columns, strict=True)
-            if not row.any()
-        }
 
     @cached_property
     def _place(self) -> dict[str, int]:
@@ -145,7 +140,9 @@ def _category(value: Any, known: Sequence[str]) -> str:
         return {0.0: "false", 1.0: "true"}.get(number, "") if number is not None else ""
     if isinstance(value, float) and value == round(value) and str(value) not in known:
         return str(int(value))
-    return str(value).strip()
+    text = str(value).strip()
+    alike = [one for one in known if one.casefold() == text.casefold()]
+    return alike[0] if text not in known and len(alike) == 1 else text
 
 
 def _number(value: Any) -> float | None:

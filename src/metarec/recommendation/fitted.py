@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,6 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
-from metarec.data.policy_rules import tags_of
 from metarec.data.schema import Catalog, Vocabulary
 from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
@@ -32,7 +31,6 @@ from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble.blend import Ensemble
 from metarec.recommendation.ensemble.prior import Prior
 from metarec.recommendation.ensemble.refusals import weight_note
-from metarec.recommendation.notes import unknown_values_note
 from metarec.recommendation.ordering.exploration import directions_of, posterior_std
 from metarec.recommendation.policy.policy import PolicyCheck
 from metarec.recommendation.settings import Settings
@@ -211,28 +209,11 @@ class FittedModel:
 
     def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:
         """What the policy could not check for one user and the items (indexes) they are shown, and
-        which attributes, or values of them, are not known.
+        which attributes are not known.
         """
         odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_users)
         notice = [self.policy.notice] if self.policy.notice else []
-        unknown = unknown_values_note(self._unknown_values(request.profile))
-        return [*odd, *unknown, *self.policy_check.notes(request, shown), *notice]
-
-    def _unknown_values(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """Attributes that the model reads and whose value no training user states, such as one
-        misspelled; where they decide nothing else.
-        """
-        if not profile or self.reads_users:
-            return {}
-        inputs, check = self.profile_inputs, self.policy_check
-        used = {*check.heeds(profile), *self.request_reader.place_attributes}
-        return {
-            name: value
-            for name, value in inputs.unread(profile).items()
-            if name not in used
-            and inputs.reads(name)
-            and not check.attributes.values_of_users(name) & set(tags_of(value) or ())
-        }
+        return [*odd, *self.policy_check.notes(request, shown), *notice]
 
     @cached_property
     def request_reader(self) -> RequestReader:

@@ -46,8 +46,8 @@ def context_notes(
         notes.append("the items of this model have no coordinates, so the location was ignored")
     if request.context and CONTEXT not in models:
         notes.append("this model learned from data without context, so the context was ignored")
-    elif unread:
-        notes.append(f"the model learned nothing of {_listed(unread)}, so it was ignored")
+    else:
+        notes += ignored_notes(unread)
     if unknown_values:
         notes.append(f"no training event has {_listed(unknown_values)}, so it was ignored")
     if request.searches and SEARCH not in models and not reads_text:
@@ -55,9 +55,11 @@ def context_notes(
     return notes
 
 
-def unknown_values_note(unknown: Mapping[str, Any]) -> list[str]:
-    """What a slate says of attributes whose value no training user has."""
-    return [f"no training user has {_listed(unknown)}, so it was ignored"] if unknown else []
+def ignored_notes(unread: Mapping[str, Any]) -> list[str]:
+    """What to say of attributes or circumstances of which the model learned nothing."""
+    if not unread:
+        return []
+    return [f"the model learned nothing of {_listed(unread)}, so it was ignored"]
 
 
 def refuse_unknown_context(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -134,11 +134,6 @@ class RequestReader:
     def _user_vocabulary(self) -> Vocabulary:
         ids = self.training.interactions.frame["user_id"].unique(maintain_order=True)
         return Vocabulary(ids.to_list())
-
-    @property
-    def place_attributes(self) -> Collection[str]:
-        """Attributes that say where users live; none where no item lies anywhere."""
-        return self._regions.middles if self._has_places else ()
 
     @cached_property
     def _regions(self) -> Regions:

@@ -305,7 +305,8 @@ def _guesses(
 
 
 _ITEMS_AT_LAST = frozenset(
-    "url pageurl page clickurl classname uristem projectid channelid eventcontext".split()
+    "url pageurl page clickurl classname uristem projectid channelid eventcontext "
+    "clickeditem clickeditemid clickedproduct clickedproductid clickedurl clickeddocid".split()
 )
 """What items are called where no column is called like one, as `plain` has it."""
 

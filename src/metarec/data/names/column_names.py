@@ -250,8 +250,6 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *_chinese(CHINESE_ITEM_NOUNS, _CHINESE_IDS),
         *CHINESE_ITEM_NOUNS,
         *"class_id class_code bookmark_id segment_id route_id site_id".split(),
-        *"clicked_item clicked_item_id clicked_product clicked_product_id clicked_id".split(),
-        *"clicked_doc clicked_doc_id clicked_url click_url".split(),
     ),
     "title": (
         *"lineitem_name title_name content_title work_title".split(),

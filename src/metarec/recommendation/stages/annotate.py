@@ -11,7 +11,7 @@ from metarec.models.context.model import Context
 from metarec.models.registry import CONTEXT
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.notes import context_notes
+from metarec.recommendation.notes import context_notes, ignored_notes
 from metarec.recommendation.predicted_ratings import predict_at
 from metarec.recommendation.queries.unwanted import unwanted_notes
 from metarec.recommendation.ranking import Ranking, SlateOptions
@@ -89,7 +89,8 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
         notes.append("this catalog has no text, so the wish was ignored")
     if request.wish:
         notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)
-    return [*notes, *_context_notes(model, request), *model.policy_notes(request, shown)]
+    told = [*_profile_notes(model, request), *_context_notes(model, request)]
+    return [*notes, *told, *model.policy_notes(request, shown)]
 
 
 def _why_empty(model: FittedModel, ranking: Ranking, row: int, options: SlateOptions) -> str:
@@ -111,6 +112,15 @@ def _unlisted(model: FittedModel, request: Request) -> int:
     """Allowed items that the catalog does not have."""
     allowed = {str(item_id) for item_id in request.allow or ()}
     return int((model.vocabulary.indexes(allowed) < 0).sum()) if allowed else 0
+
+
+def _profile_notes(model: FittedModel, request: Request) -> list[str]:
+    if model.reads_users or not request.profile:
+        return []
+    unread = model.profile_inputs.unread(request.profile)
+    return ignored_notes(
+        {n: v for n, v in unread.items() if n not in model.policy_check.heeds(unread)}
+    )
 
 
 def _context_notes(model: FittedModel, request: Request) -> list[str]:

@@ -119,7 +119,8 @@ def _given_back(
     """Events with returns of what was borrowed as such."""
     if "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
         return frame, []
-    names = {name: kinds.key(name) for name in frame["kind"].drop_nulls().unique()}
+    said = frame["kind"].drop_nulls().unique()
+    names = {name: act_of().get(plain(name)) or kinds.key(name) for name in said}
     keys = {*names.values()}
     is_library = "checkout" in keys and bool(keys & _OF_LIBRARIES)
     back = _RETURNS if is_library or keys & _LENT else frozenset()
