@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from context_world import context_world
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.searches import words_of
@@ -16,8 +18,12 @@ from metarec.features.users import UserBatch
 from metarec.models.context.lifts import Way, by_content_of, lifts_of, ratios_of, tables_of
 from metarec.models.context.model import Context, ContextConfig, _chosen
 from metarec.models.friends import Friends, FriendsConfig
-from metarec.models.place.model import Place
+from metarec.models.place.known_places import log_likelihood, shortly_known
+from metarec.models.place.model import Place, PlaceConfig, _log_likelihoods
 from metarec.models.search import Search, _tf_idf
+from metarec.recommendation.fitting.reading import Reading
+from metarec.recommendation.settings import Settings
+from metarec.runtime.progress import silent
 
 BERLIN, POTSDAM, MUNICH = (52.52, 13.405), (52.39, 13.06), (48.137, 11.575)
 
@@ -101,14 +107,29 @@ def test_the_date_line_is_no_wall(place: Place) -> None:
     assert islands.km_to(np.array([0.0, -179.9]), 0) == pytest.approx(22.2, abs=0.1)
 
 
-def test_decays_are_chosen_by_the_likelihood_of_the_evidence(place: Place) -> None:
-    users, asked = _users(location=np.array([BERLIN])), Histories.of_indexes([np.array([1, 2])])
-    for tried in (place, place.with_settings(2.0, 0.0, None, 0.5)):
-        share = tried.evidence(users)[0] / tried.evidence(users)[0].sum()
+def test_the_setting_is_chosen_under_which_the_evidence_is_likeliest() -> None:
+    reading = Reading.of(
+        context_world(),
+        Settings(preset="tiny", encoder="none"),
+        policy=None,
+        horizon=None,
+        user_weights=None,
+        progress=silent,
+    )
+    config = PlaceConfig(scales=(0.1, 1.0, 9.0), locations=(0.1, 1.0), floor=0.01)
+    chosen = Place.fit(reading.behavior, np.random.default_rng(0), config)
 
-        found = tried.likelihood(users, asked)
-
-        assert found == pytest.approx(np.log(share[[1, 2]]).mean(), rel=1e-5)
+    users, asked = shortly_known(reading.behavior, np.arange(72))
+    fields = "scale", "power", "location", "exponent"
+    lists = config.scales, config.powers, config.locations, config.exponents
+    tried = [replace(chosen, **dict(zip(fields, one, strict=True))) for one in product(*lists)]
+    slow = [log_likelihood(setting.evidence(users), asked) for setting in tried]
+    decays = list(product(config.scales, config.powers))
+    fast = _log_likelihoods(chosen, reading.behavior, np.arange(72), decays)
+    np.testing.assert_allclose(fast.ravel() / 72, slow, rtol=1e-5)
+    best = tried[int(np.argmax(slow))]
+    assert [getattr(chosen, name) for name in fields] == [getattr(best, name) for name in fields]
+    assert (best.scale, best.exponent) == (9.0, 1.0)  # not where the search starts
 
 
 def test_columns_that_tell_nothing_and_unknown_values_say_nothing() -> None:

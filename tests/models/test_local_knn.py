@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from metarec.features.request_context import RequestContext
 from metarec.features.users import UserBatch
 from metarec.models.place.local_knn import LocalKnn, LocalKnnConfig
 from metarec.recommendation.fitting.fit import behavior_of
-from metarec.recommendation.fitting.lessons import told_to
+from metarec.recommendation.fitting.held_out_users import told_to
 from metarec.recommender import Recommender
 
 HERE, CLOSE, FAR, FARTHER = (52.52, 13.405), (52.521, 13.41), (48.137, 11.575), (48.15, 11.6)
@@ -35,7 +36,7 @@ def _users(items: list[int], location: tuple[float, float] = NOWHERE) -> UserBat
 def model() -> LocalKnn:
     """Two users in two cities; item 4 stands nowhere, item 5 nobody took."""
     taken = np.array([[1, 0, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0]], np.float32)
-    return LocalKnn(
+    blank = LocalKnn(
         places=np.array([HERE, CLOSE, FAR, FARTHER, NOWHERE, HERE]),
         taken=sp.csr_matrix(taken),
         norms=np.ones(2, np.float32),
@@ -44,7 +45,13 @@ def model() -> LocalKnn:
         power=2.0,
         location=1.0,
         config=LocalKnnConfig(sampled=50),
-    ).with_decay(0.5, 2.0, np.array([0, 2, 3]))
+    )
+    return decayed(blank, [0, 2, 3])
+
+
+def decayed(model: LocalKnn, sample: Sequence[int]) -> LocalKnn:
+    """Under the usual decay, crowds counted by `sample`."""
+    return model.with_decays([(0.5, 2.0)], np.array(sample))[0]
 
 
 def _by_hand(model: LocalKnn, items: list[int]) -> np.ndarray:
@@ -112,7 +119,7 @@ def test_an_event_says_less_where_there_are_many(model: LocalKnn) -> None:
     crowd = np.ones((8, 6), np.float32) * np.array([1, 1, 0, 0, 0, 0], np.float32)
     crowded = replace(model, taken=sp.csr_matrix(np.concatenate([model.taken.toarray(), crowd])))
 
-    rarity = crowded.with_decay(0.5, 2.0, np.array([0] * 9 + [1] * 8 + [2, 3])).rarity
+    rarity = decayed(crowded, [0] * 9 + [1] * 8 + [2, 3]).rarity
 
     assert rarity[0] < rarity[2] and rarity[4] == 0.0
 
@@ -124,7 +131,9 @@ def test_long_histories_agree_with_themselves_by_a_part_of_them(model: LocalKnn)
     wide = replace(model, places=places, taken=taken.astype(np.float32))
 
     by_part, exact = (
-        replace(wide, config=LocalKnnConfig(compared=n)).with_decay(0.5, 2.0, np.arange(200)).norms
+        replace(wide, config=LocalKnnConfig(compared=n))
+        .with_decays([(0.5, 2.0)], np.arange(200))[0]
+        .norms
         for n in (most, 200)
     )
 
@@ -173,7 +182,20 @@ def test_models_that_read_the_same_are_told_the_same() -> None:
     assert told_to(("place", "local_knn"), users) == {}
 
 
+def test_some_users_tell_where_they_are_and_all_who_their_friends_are() -> None:
+    heard = told_to(("item_knn", "place", "local_knn"), np.arange(2_000), placed=0.25)
+    friends = told_to(("friends", "context"), np.arange(2_000), chance=1.0, placed=0.25)
+
+    assert list(heard) == ["place", "local_knn"] and friends == {}
+    assert 400 < heard["place"].sum() < 600
+    np.testing.assert_array_equal(heard["place"], heard["local_knn"])
+    part = told_to(("place",), np.arange(500, 700), placed=0.25)["place"]
+    np.testing.assert_array_equal(part, heard["place"][500:700])
+
+
 def test_where_no_item_has_a_place_nothing_is_said(model: LocalKnn) -> None:
-    nowhere = replace(model, places=np.full((6, 2), np.nan)).with_decay(0.5, 2.0, np.array([0]))
+    nowhere = replace(model, places=np.full((6, 2), np.nan)).with_decays(
+        [(0.5, 2.0)], np.array([0])
+    )[0]
     assert nowhere.norms.dtype == np.float32 and np.isfinite(nowhere.norms).all()
     assert not nowhere.rarity.any()

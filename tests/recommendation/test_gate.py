@@ -14,13 +14,14 @@ from metarec.recommendation.ensemble.gate import Gate, log_scores
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.gate_tasks import GateTasks
 from metarec.recommendation.ensemble.gate_training import (
+    _first,
     _near,
     _ranking_loss,
     _untrained,
     train_gate,
 )
 from metarec.recommendation.ensemble.gate_tuning import FACTORS, _at, _Sums, with_mixing
-from metarec.recommendation.fitting import lessons
+from metarec.recommendation.fitting import held_out_users
 
 
 @pytest.fixture
@@ -199,6 +200,32 @@ def test_ranking_steps_ask_the_best_candidates_alone_and_learn_the_same() -> Non
     np.testing.assert_allclose(by_near.popularity_weight, by_all.popularity_weight, atol=0.02)
 
 
+def test_the_first_candidates_are_the_best_in_order() -> None:
+    scores = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
+
+    for reach in (1, 7, 39, 40):
+        np.testing.assert_array_equal(_first(scores, reach), scores.topk(reach, 1).indices)
+
+
+def test_candidates_of_tasks_are_those_that_are_asked_for() -> None:
+    rng = torch.Generator().manual_seed(0)
+    tasks = GateTasks(
+        shares=torch.rand(3, 5, 2, generator=rng),
+        popularity=torch.rand(3, 5, generator=rng),
+        item_statistics=torch.rand(3, 5, 1, generator=rng),
+        log_weight=torch.zeros(3, 5),
+        is_real=torch.ones(3, 5, dtype=torch.bool),
+        is_relevant=torch.eye(3, 5, dtype=torch.bool),
+    )
+    index = torch.tensor([[4, 0], [1, 1], [2, 3]])
+
+    found = tasks.drawn(torch.tensor([2, 0])).at(index[[2, 0]])
+
+    for row, task in enumerate((2, 0)):
+        np.testing.assert_array_equal(found.shares[row], tasks.shares[task][index[task]])
+        np.testing.assert_array_equal(found.is_relevant[row], tasks.is_relevant[task][index[task]])
+
+
 def test_weight_at_one_size_leans_on_the_sizes_beside_it() -> None:
     """A dozen users who happen to like rare things before any event must not turn the gate against
     popularity.
@@ -341,9 +368,9 @@ def test_a_large_catalog_is_asked_about_by_fewer_users_at_a_time_and_fewer_teach
     assert held_out_tasks.users_at_once(1_000_000) == 4
     assert held_out_tasks.users_at_once(100_000_000) == 1
     config = GateConfig()
-    assert lessons.held_out_of(200_000, config) == config.held_out
-    assert lessons.held_out_of(400_000, config) == config.held_out // 2
-    assert lessons.held_out_of(10_000_000, config) == config.min_held_out
+    assert held_out_users.held_out_of(200_000, config) == config.held_out
+    assert held_out_users.held_out_of(400_000, config) == config.held_out // 2
+    assert held_out_users.held_out_of(10_000_000, config) == config.min_held_out
 
 
 def test_scores_become_chances_at_the_sums_of_the_scorers_that_are_served(gate: Gate) -> None:

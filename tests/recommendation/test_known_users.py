@@ -54,7 +54,7 @@ def test_the_gate_has_a_support_size_beyond_the_pool_and_the_tasks_leave_the_his
         seen.append(shots)
         shape = (len(some), 40)
         return (
-            np.zeros((*shape, 1), np.float32),
+            np.zeros((1, *shape), np.float32),
             np.full(40, 1 / 40, np.float32),
             np.zeros((40, 1), np.float32),
         )

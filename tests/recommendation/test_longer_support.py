@@ -65,7 +65,7 @@ def test_tasks_show_ten_events_and_ask_for_what_came_after() -> None:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         seen.extend((shots, int(longer.pools[user])) for user in users)
         return (
-            np.zeros((len(users), ITEMS, 1), np.float32),
+            np.zeros((1, len(users), ITEMS), np.float32),
             np.full(ITEMS, 1 / ITEMS, np.float32),
             np.zeros((ITEMS, 1), np.float32),
         )

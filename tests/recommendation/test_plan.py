@@ -17,7 +17,7 @@ from metarec.models.item_knn import ItemKnn
 from metarec.models.markov import counts as markov_counts
 from metarec.recommendation.configs import configs_of
 from metarec.recommendation.ensemble.gate_config import GateConfig
-from metarec.recommendation.fitting import lessons, plan_costs
+from metarec.recommendation.fitting import held_out_users, plan_costs
 from metarec.recommendation.fitting.plan import plan_fit
 from metarec.recommendation.settings import PRESETS, Settings
 from metarec.recommender import Recommender
@@ -68,7 +68,7 @@ def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     monkeypatch.setattr(gram, "MAX_ENTRIES", 500)
     monkeypatch.setattr(gram, "MIN_KEPT", 1)
     monkeypatch.setattr(markov_counts, "MAX_PAIRS", 2000)
-    monkeypatch.setattr(lessons, "MAX_ASKED", 500)
+    monkeypatch.setattr(held_out_users, "MAX_ASKED", 500)
     models = {"gate": GateConfig(min_held_out=7)}
     said = " ".join(plan_fit(table, Settings(preset="tiny", models=models)).thinned)
     model = Recommender.fit(table, "tiny", encoder="none", models=models)
@@ -78,7 +78,7 @@ def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     assert f"keeps {np.diff(knn.similarity.indptr).max()} neighbors" in said
     window = markov_counts.window_of(len(table.interactions), markov_counts.DEFAULT)
     assert f"markov counts {window} events that follow each instead of 20" in said
-    assert f"learns from {lessons.held_out_of(50, models['gate'])} of" in said
+    assert f"learns from {held_out_users.held_out_of(50, models['gate'])} of" in said
 
 
 def test_models_that_join_by_data_are_named_as_not_counted() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
 from metarec.data.places import EARTH_KM
-from metarec.features.histories import Histories
 from metarec.runtime.scratch import Scratch, column_pieces
 
+Decay: TypeAlias = "tuple[float, float]"
+"""Kilometers at which chances have clearly fallen, and the exponent, as `decay` reads them."""
 _SCRATCH = Scratch()
 
 
@@ -65,39 +67,54 @@ def _decay_in_place(far: np.ndarray, power: float) -> None:
 
 
 def decayed_sums(
-    owned: Histories,
-    weights: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    scale: float,
-    power: float,
+    summing: sp.csr_matrix, rows: np.ndarray, columns: np.ndarray, decays: Sequence[Decay]
 ) -> np.ndarray:
-    """[B, N] float32: for each user the sum over their events of a weight times the decay of the
-    distance between the event and each column.
+    """[D, B, N] float32: for each decay and each user the sum over events of a weight times the
+    decay of the distance between the event and each column.
 
-    Distance, decay and sum are found piece by piece of the columns, so that every step but the last
-    stays within a core's own cache: a third of the time of whole tables.
+    Distance, decays and sums are found piece by piece of the columns, so that every step but the
+    last stays within a core's own cache: a third of the time of whole tables. Events at one point
+    are asked about once: where a user is mostly is where they took something last.
 
     Args:
-        owned: [E] whose event each row is.
-        weights: [E] float32.
+        summing: [B, E] weights of the events of each user.
         rows: [E, 3] points of the sphere; `columns` [3, N] too.
     """
-    found = np.zeros((len(owned), columns.shape[1]), np.float32)
-    summing = sp.csr_matrix((weights, np.arange(len(rows)), owned.offsets), (len(owned), len(rows)))
+    found = np.zeros((len(decays), summing.shape[0], columns.shape[1]), np.float32)
+    summing, rows = _at_one_point(summing, rows)
     for piece in column_pieces(len(rows), columns.shape[1]) if len(rows) else ():
         here = columns[:, piece]
-        far, step = _SCRATCH.array("far", (2, len(rows), here.shape[1]))
-        far[...] = 0.0
+        km, step = _SCRATCH.array("far", (2, len(rows), here.shape[1]))
         for axis in range(3):
-            np.subtract(rows[:, axis, None], here[axis], out=step)
-            step *= step
-            far += step
-        np.sqrt(far, out=far)
-        far *= np.float32(EARTH_KM / scale)
-        _decay_in_place(far, power)
-        found[:, piece] = summing @ far
+            far = step if axis else km
+            np.subtract(rows[:, axis, None], here[axis], out=far)
+            far *= far
+            if axis:
+                km += step
+        np.sqrt(km, out=km)
+        for place, (scale, power) in enumerate(decays):
+            np.multiply(km, np.float32(EARTH_KM / scale), out=step)
+            _decay_in_place(step, power)
+            found[place, :, piece] = summing @ step
     return found
+
+
+def _at_one_point(summing: sp.csr_matrix, rows: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
+    """The same sums over different points [E', 3] alone."""
+    first, place = different_points(rows)
+    if len(first) == len(rows):
+        return summing, rows
+    entries = summing.data, place[summing.indices], summing.indptr
+    return sp.csr_matrix(entries, (summing.shape[0], len(first))), rows[first]
+
+
+def different_points(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each different point of `rows` [E, 3] float32 stands first, and which of them each is
+    [E].
+    """
+    keys = np.ascontiguousarray(rows).view(np.dtype((np.void, 12))).ravel()
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    return first, place
 
 
 def mean_kernel(km: np.ndarray, scales: Sequence[float]) -> np.ndarray:

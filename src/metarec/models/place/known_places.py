@@ -4,13 +4,15 @@ with distance is chosen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 
 from metarec.data.places import is_placed
 from metarec.features.behavior import Behavior
-from metarec.features.distance import decayed_sums, on_sphere
+from metarec.features.distance import Decay, decayed_sums, on_sphere
 from metarec.features.histories import Histories, offsets_of
 from metarec.features.users import UserBatch
 
@@ -49,9 +51,26 @@ class KnownPlaces:
         points, weights = on_sphere(degrees[order]), weights[order].astype(np.float32)
         return cls(histories=histories, points=points, weights=weights)
 
-    def decayed(self, columns: np.ndarray, scale: float, power: float) -> np.ndarray:
+    def decayed(self, columns: np.ndarray, decay: Decay) -> np.ndarray:
         """[B, N] float32: what is known of each user, decayed to the points of `columns` [3, N]."""
-        return decayed_sums(self.histories, self.weights, self.points, columns, scale, power)
+        return np.asarray(self._decayed(columns, [decay], self.histories.offsets)[0])
+
+    def decayed_apart(self, columns: np.ndarray, decays: Sequence[Decay]) -> np.ndarray:
+        """[D, B, 2, N] float32 under each decay: of where each user is, and of their history."""
+        is_here = self.histories.items < 0
+        here = np.bincount(self.histories.owners[is_here], minlength=len(self.histories))
+        starts = self.histories.offsets[:-1]
+        ends = np.stack([starts + here, self.histories.offsets[1:]], axis=1).ravel()
+        found = self._decayed(columns, decays, np.concatenate([[0], ends]))
+        return found.reshape(len(decays), -1, 2, columns.shape[1])
+
+    def _decayed(
+        self, columns: np.ndarray, decays: Sequence[Decay], offsets: np.ndarray
+    ) -> np.ndarray:
+        size = len(self.points)
+        entries = self.weights, np.arange(size), offsets
+        summing = sp.csr_matrix(entries, (len(offsets) - 1, size))
+        return decayed_sums(summing, self.points, columns, decays)
 
 
 def knows_places(users: UserBatch, places: np.ndarray) -> np.ndarray:
@@ -69,7 +88,17 @@ def shortly_known(behavior: Behavior, users: np.ndarray) -> tuple[UserBatch, His
 
 def log_likelihood(evidence: np.ndarray, asked: Histories) -> float:
     """Mean over users of the mean log-share that what they took has of their evidence [B, N]."""
-    totals = np.maximum(evidence.sum(1), 1e-30)
-    shares = evidence[asked.owners, asked.items] / totals[asked.owners]
-    sums = np.bincount(asked.owners, np.log(np.maximum(shares, 1e-9)), len(asked))
-    return float((sums / np.maximum(asked.lengths, 1)).mean())
+    taken, totals = evidence[asked.owners, asked.items], evidence.sum(1)
+    return float(log_likelihoods(taken[:, None], totals[:, None], asked).mean())
+
+
+def log_likelihoods(taken: np.ndarray, totals: np.ndarray, asked: Histories) -> np.ndarray:
+    """[B, P] mean log-share that what each user took has, under each of P settings.
+
+    Args:
+        taken: [E, P] evidence of what they took.
+        totals: [B, P] evidence of all items.
+    """
+    shares = taken / np.maximum(totals, 1e-30)[asked.owners]
+    sums = asked.sums(np.log(np.maximum(shares, 1e-9)))
+    return np.asarray(sums / np.maximum(asked.lengths, 1)[:, None])

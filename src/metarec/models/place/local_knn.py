@@ -11,7 +11,7 @@ With few events this knows more than either its distance or its co-occurrence al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -23,7 +23,15 @@ from jaxtyping import Float
 
 from metarec.data.places import is_placed
 from metarec.features.behavior import Behavior
-from metarec.features.distance import decay, km_pairs, km_table, points_on_sphere
+from metarec.features.distance import (
+    Decay,
+    decay,
+    decayed_sums,
+    different_points,
+    km_pairs,
+    km_table,
+    points_on_sphere,
+)
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig, training_weights
@@ -38,8 +46,8 @@ from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
 ROWS_AT_ONCE = 64
 """Users scored at a time."""
-ITEMS_AT_ONCE, USERS_AT_ONCE = 2_000, 2_000
-"""Items whose surroundings, and users whose own agreement is counted at a time."""
+USERS_AT_ONCE = 2_000
+"""Users whose own agreement is counted at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +132,19 @@ class LocalKnn:
         sample = _sample(whole, start._is_placed, config.sampled, rng)
         return _likeliest(start, behavior, kept, sample, rng)
 
+    @classmethod
+    def settled(
+        cls, behavior: Behavior, rng: np.random.Generator, config: LocalKnnConfig | None = None
+    ) -> LocalKnnConfig:
+        """The config in which nothing is left to choose, for fits on parts of these data."""
+        found = cls.fit(behavior, rng, config)
+        return replace(
+            found.config,
+            scales=(found.scale,),
+            powers=(found.power,),
+            locations=(found.location,),
+        )
+
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32; nothing for users of whom no place is known."""
         return self._evidence(users, out, np.full(len(users), -1))
@@ -150,16 +171,21 @@ class LocalKnn:
         known = KnownPlaces.of(users, self.places, self.location)
         says = self._says(known.histories.items, known.points)
         known = replace(known, weights=known.weights * says)
-        near = known.decayed(self._columns_of_places, self.scale, self.power)
+        near = known.decayed(self._columns_of_places, (self.scale, self.power))
         found = np.asarray((self._profiles @ near.T).T, np.float32)
         found /= np.maximum(found.max(1, keepdims=True), np.float32(1e-30))
         return np.asarray(found ** self._sharpness(users)[:, None])
 
     def _says(self, items: np.ndarray, points: np.ndarray) -> np.ndarray:
         """[E] float32 what an event at each of the `points` [E, 3] says: as one on the item that
-        was taken there, or, where there is none (-1), on the nearest.
+        was taken there, or, where there is none (-1), on the nearest: mostly at the very point
+        of another of the events.
         """
-        nearest, nowhere = items.copy(), np.flatnonzero(items < 0)
+        first, place = different_points(points)
+        taken, is_item = np.full(len(first), -1), items >= 0
+        taken[place[is_item]] = items[is_item]
+        nearest = np.where(is_item, items, taken[place])
+        nowhere = np.flatnonzero(nearest < 0)
         if len(nowhere):
             km = km_table(points[nowhere], self._points)
             km[:, ~self._is_placed] = np.inf
@@ -199,55 +225,48 @@ class LocalKnn:
         """Scale, power, weight of the current place."""
         return self.scale, self.power, self.location
 
-    def with_decay(self, scale: float, power: float, sample: np.ndarray) -> LocalKnn:
-        """The same users under another decay; crowds are counted by `sample`, items of events."""
-        blank = replace(self, scale=scale, power=power)
-        says = blank._crowds(sample) ** np.float32(-self.config.crowding)
-        blank = replace(blank, rarity=np.where(self._is_placed, says, np.float32(0.0)))
-        return replace(blank, norms=blank._own_agreement())
+    def with_decays(self, decays: Sequence[Decay], sample: np.ndarray) -> list[LocalKnn]:
+        """The same users under other decays; crowds are counted by `sample`, items of events."""
+        says = self._crowds(decays, sample) ** np.float32(-self.config.crowding)
+        rarity = np.where(self._is_placed, says, np.float32(0.0))
+        found = zip(decays, rarity, self._own_agreement(decays, rarity), strict=True)
+        return [
+            replace(self, scale=scale, power=power, rarity=says, norms=norms)
+            for (scale, power), says, norms in found
+        ]
 
-    def _crowds(self, sample: np.ndarray) -> np.ndarray:
-        """[N] events around each item, its own included; 1 at least."""
+    def _crowds(self, decays: Sequence[Decay], sample: np.ndarray) -> np.ndarray:
+        """[D, N] events around each item, its own included; 1 at least."""
         counts = np.asarray(self.taken.sum(0), np.float32).ravel()
-        share = np.float32(counts.sum() / max(len(sample), 1))
-        found, near = np.maximum(counts, 1.0), self._points[sample]
-        for start in range(0, len(found), ITEMS_AT_ONCE):
-            rows = slice(start, start + ITEMS_AT_ONCE)
-            km = km_table(self._points[rows], near)
-            found[rows] += share * decay(km, self.scale, self.power).sum(1)
-        return found
+        share = np.full((1, len(sample)), counts.sum() / max(len(sample), 1), np.float32)
+        near = self._points[sample], self._columns_of_places
+        around = decayed_sums(sp.csr_matrix(share), *near, decays)[:, 0]
+        return np.asarray(np.maximum(counts, 1.0) + around)
 
-    def _own_agreement(self) -> np.ndarray:
-        """[V] root of how much each user agrees with themselves: each event with itself, and pairs
-        of some of their events for all of them.
+    def _own_agreement(self, decays: Sequence[Decay], rarity: np.ndarray) -> np.ndarray:
+        """[D, V] root of how much each user agrees with themselves: each event with itself, and
+        pairs of some of their events for all of them.
+
+        Args:
+            rarity: [D, N] what an event says under each decay.
         """
-        said = sp.csr_matrix(self.taken @ sp.diags(self.rarity))
-        lengths = np.diff(said.indptr)
+        lengths = np.diff(self.taken.indptr)
         some = np.minimum(lengths, self.config.compared)
-        pairs = np.concatenate(
-            [
-                self._agreeing_pairs(said[start : start + USERS_AT_ONCE])
-                for start in range(0, said.shape[0], USERS_AT_ONCE)
-            ]
-        )
-        pairs = pairs * (lengths * (lengths - 1) / np.maximum(some * (some - 1), 1))
-        themselves = np.asarray(said.multiply(said).sum(1)).ravel()
-        return np.asarray(np.sqrt(np.maximum(themselves + pairs, 1e-12)), np.float32)
-
-    def _agreeing_pairs(self, said: sp.csr_matrix) -> np.ndarray:
-        """[V'] sum over pairs of different events among the first of each user."""
-        lengths = np.diff(said.indptr)
-        position = np.arange(said.nnz) - np.repeat(said.indptr[:-1], lengths)
-        some = position < self.config.compared
-        items, says = said.indices[some], said.data[some]
-        owners = np.repeat(np.arange(len(lengths)), lengths)[some]
-        counts = np.minimum(lengths, self.config.compared)[owners]
-        left = np.repeat(np.arange(len(items)), counts)
-        first = np.searchsorted(owners, owners)
-        right = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts - first, counts)
-        km = km_pairs(self._points[items[left]], self._points[items[right]])
-        agree = says[left] * says[right] * decay(km, self.scale, self.power) * (left != right)
-        return np.asarray(np.bincount(owners[left], agree, len(lengths)))
+        stand_for = lengths * (lengths - 1) / np.maximum(some * (some - 1), 1)
+        found = np.empty((len(decays), len(lengths)), np.float32)
+        for start in range(0, len(lengths), USERS_AT_ONCE):
+            block = slice(start, start + USERS_AT_ONCE)
+            taken = self.taken[block]
+            left, right = _pairs(np.diff(taken.indptr), self.config.compared)
+            km = km_pairs(self._points[taken.indices[left]], self._points[taken.indices[right]])
+            owners = np.repeat(np.arange(taken.shape[0]), np.diff(taken.indptr))
+            for own, decayed, says in zip(found, decays, rarity, strict=True):
+                said = taken.data * says[taken.indices]
+                agree = said[left] * said[right] * decay(km, *decayed)
+                pairs = 2.0 * np.bincount(owners[left], agree, taken.shape[0])
+                themselves = np.bincount(owners, said * said, taken.shape[0])
+                own[block] = np.sqrt(np.maximum(themselves + pairs * stand_for[block], 1e-12))
+        return found
 
     def likelihood(self, batch: UserBatch, asked: Histories, themselves: np.ndarray) -> float:
         """Mean over users of the mean log-likelihood of what they took."""
@@ -312,6 +331,18 @@ def _sample(
     return np.asarray(rng.permutation(items)[:most])
 
 
+def _pairs(lengths: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Events of each pair of different events among the first `most` of each user, by their places
+    among the events of all.
+    """
+    starts, kept = np.cumsum(lengths) - lengths, np.minimum(lengths, most)
+    position = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
+    others = np.repeat(kept, kept) - 1 - position
+    left = np.repeat(np.repeat(starts, kept) + position, others)
+    right = left + 1 + np.arange(len(left)) - np.repeat(np.cumsum(others) - others, others)
+    return left, right
+
+
 def _likeliest(
     start: LocalKnn,
     behavior: Behavior,
@@ -332,6 +363,11 @@ def _likeliest(
     def likelihood(tried: LocalKnn) -> float:
         return tried.likelihood(batch, asked, place[users]) if len(users) else 0.0
 
-    decays = product(config.scales, config.powers)
-    near = max((start.with_decay(*pair, sample) for pair in decays), key=likelihood)
-    return max((replace(near, location=weight) for weight in config.locations), key=likelihood)
+    decays = list(product(config.scales, config.powers))
+    near = _best(start.with_decays(decays, sample), likelihood)
+    return _best([replace(near, location=weight) for weight in config.locations], likelihood)
+
+
+def _best(tried: Sequence[LocalKnn], likelihood: Callable[[LocalKnn], float]) -> LocalKnn:
+    """The likeliest; one alone is not asked."""
+    return tried[0] if len(tried) == 1 else max(tried, key=likelihood)

@@ -19,25 +19,26 @@ from jaxtyping import Float
 
 from metarec.data.places import is_placed, km_between
 from metarec.features.behavior import Behavior
-from metarec.features.distance import points_on_sphere
-from metarec.features.histories import Histories
+from metarec.features.distance import Decay, points_on_sphere
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 from metarec.models.place.known_places import (
     KnownPlaces,
     knows_places,
-    log_likelihood,
+    log_likelihoods,
     shortly_known,
 )
 
 ROWS_AT_ONCE = 64
 """Users scored at a time."""
+SUMS_AT_ONCE = 8_000_000
+"""Sums of all decays that are tried that are held at a time: 32 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceConfig(ModelConfig):
     """Hyper-parameters of places; of lists one value is chosen by the likelihood of what training
-    users took later, starting from the second of `scales`, `locations` and `exponents`.
+    users took later: the second of `scales`, `locations` and `exponents` if none is likelier.
     """
 
     scales: tuple[float, ...] = setting((0.5, 2.0, 8.0, 25.0, 80.0), above=0)
@@ -100,6 +101,20 @@ class Place:
         )
         return _likeliest(start, behavior, users) if len(users) else start
 
+    @classmethod
+    def settled(
+        cls, behavior: Behavior, rng: np.random.Generator, config: PlaceConfig | None = None
+    ) -> PlaceConfig:
+        """The config in which nothing is left to choose, for fits on parts of these data."""
+        found = cls.fit(behavior, rng, config)
+        return replace(
+            found.config,
+            scales=(found.scale,),
+            powers=(found.power,),
+            locations=(found.location,),
+            exponents=(found.exponent,),
+        )
+
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32; nothing for users of whom no place is known."""
         found = np.zeros((len(users), len(self.places)), np.float32) if out is None else out
@@ -115,9 +130,13 @@ class Place:
     def _near(self, users: UserBatch) -> np.ndarray:
         """[B, N] evidence."""
         known = KnownPlaces.of(users, self.places, self.location)
-        sums = known.decayed(self._points, self.scale, self.power)
-        sums += np.float32(self.config.floor) * sums.max(1, keepdims=True)
+        sums = self._floored(known.decayed(self._points, (self.scale, self.power)))
         sums *= self.popularity ** np.float32(self.exponent) * self._is_placed
+        return sums
+
+    def _floored(self, sums: np.ndarray) -> np.ndarray:
+        """[B, N] `sums` in which what is far away keeps a part of the largest."""
+        sums += np.float32(self.config.floor) * sums.max(1, keepdims=True)
         return sums
 
     @property
@@ -125,25 +144,9 @@ class Place:
         """Scale, power, weight of the current place, exponent of popularity."""
         return self.scale, self.power, self.location, self.exponent
 
-    def with_settings(
-        self,
-        scale: float | None,
-        power: float | None,
-        location: float | None,
-        exponent: float | None,
-    ) -> Place:
-        """The same places under other settings; None keeps one."""
-        given = zip((scale, power, location, exponent), self.settings, strict=True)
-        new = [before if value is None else value for value, before in given]
-        return replace(self, scale=new[0], power=new[1], location=new[2], exponent=new[3])
-
     def km_to(self, location: np.ndarray, item: int) -> float:
         """Kilometers from a location [2] to an item; NaN where either is unknown."""
         return float(km_between(location[None], self.places[item][None])[0])
-
-    def likelihood(self, users: UserBatch, asked: Histories) -> float:
-        """Mean over users of the mean log-likelihood of what they took."""
-        return log_likelihood(self.evidence(users), asked)
 
     @cached_property
     def _points(self) -> np.ndarray:
@@ -189,26 +192,48 @@ class Place:
 
 
 def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
-    """The setting under which what users took after a short support is likeliest: one choice after
-    the other, twice.
+    """The setting under which what users took after a short support is likeliest; `start` unless
+    another is likelier.
     """
-    batch, asked = shortly_known(behavior, users)
-    chosen, tries = start, start.config
-    found: dict[tuple[float, ...], float] = {}
-    for scales, powers, locations, exponents in 2 * (
-        (tries.scales, tries.powers, (None,), (None,)),
-        ((None,), (None,), tries.locations, (None,)),
-        ((None,), (None,), (None,), tries.exponents),
-    ):
-        settings = [
-            chosen.with_settings(*tried) for tried in product(scales, powers, locations, exponents)
-        ]
-        new = [setting for setting in settings if setting.settings not in found]
-        found |= {setting.settings: setting.likelihood(batch, asked) for setting in new}
-        likeliest = max(settings, key=lambda setting: found[setting.settings])
-        if found[likeliest.settings] > found.get(chosen.settings, -np.inf):
-            chosen = likeliest
-    return chosen
+    tries = start.config
+    decays = list(product(tries.scales, tries.powers))
+    if len(decays) * len(tries.locations) * len(tries.exponents) == 1:
+        return start
+    at_once = max(1, SUMS_AT_ONCE // (2 * behavior.n_items * len(decays)))
+    found = np.sum(
+        [
+            _log_likelihoods(start, behavior, users[first : first + at_once], decays)
+            for first in range(0, len(users), at_once)
+        ],
+        axis=0,
+    )
+    settings = list(product(decays, tries.locations, tries.exponents))
+    before = settings.index(((start.scale, start.power), start.location, start.exponent))
+    best = int(found.argmax())
+    if found.flat[best] <= found.flat[before]:
+        return start
+    (scale, power), location, exponent = settings[best]
+    return replace(start, scale=scale, power=power, location=location, exponent=exponent)
+
+
+def _log_likelihoods(
+    start: Place, behavior: Behavior, users: np.ndarray, decays: list[Decay]
+) -> np.ndarray:
+    """[D, L, P] sums over some users of the mean log-likelihood of what they took, under each
+    decay, weight of the current place and exponent of popularity: what distance decides is found
+    once for a decay, and the rest from its sums.
+    """
+    tries, (batch, asked) = start.config, shortly_known(behavior, users)
+    known = KnownPlaces.of(batch, start.places, 1.0)
+    weights = start.popularity[:, None] ** np.array(tries.exponents, np.float32)
+    weights *= start._is_placed[:, None]
+    found = np.zeros((len(decays), len(tries.locations), len(tries.exponents)))
+    for decay, apart in enumerate(known.decayed_apart(start._points, decays)):
+        for row, location in enumerate(tries.locations):
+            sums = start._floored(np.float32(location) * apart[:, 0] + apart[:, 1])
+            taken = sums[asked.owners, asked.items, None] * weights[asked.items]
+            found[decay, row] = log_likelihoods(taken, sums @ weights, asked).sum(0)
+    return found
 
 
 def _second(tried: tuple[float, ...]) -> float:

@@ -29,6 +29,10 @@ class GateConfig(ModelConfig):
     """Chance that a task tells what a model of context reads, where there are several (above 0, 1
     at most).
     """
+    max_placed: int = setting(400, least=1)
+    """Of those users whose places are told (1 or more): distances to all items cost most of what
+    they teach, and more users teach no more (docs/experiments).
+    """
     likelihood_steps: int = setting(60, least=0)
     """Steps that raise the likelihood of what users liked (0 or more)."""
     ranking_steps: int = setting(120, least=1)
@@ -53,6 +57,10 @@ class GateConfig(ModelConfig):
     """Places of the Recall that is raised with it (1 or more)."""
     context_steps: int = setting(60, least=1)
     """Ranking steps of the gate that hears context too (1 or more): it goes on from the other."""
+    context_batch: int = setting(64, least=1)
+    """Tasks of each support size in such a step (1 or more); up to `batch` where there are so many
+    that each would be asked fewer than ten times.
+    """
     min_told: int = setting(20, least=1)
     """Tasks at a support size that can teach what context is worth (1 or more)."""
     scaling_rounds: int = setting(2, least=0)

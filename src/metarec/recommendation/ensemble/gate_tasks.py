@@ -20,7 +20,7 @@ _ASKED, _ACTS = "is_asked", "acts"
 
 
 Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""What scorers say of some users: shares [B, N, M], popularity [N], item statistics [N, S]."""
+"""What scorers say of some users: shares [M, B, N], popularity [N], item statistics [N, S]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +63,41 @@ class GateTasks:
             told = self.shares[..., circumstances].sum(1) > 0
             relevant = torch.where(told[:, None], self.is_asked, relevant)
         knows = (self.shares[..., list(context_models)].sum(1) > 0).any(1) & relevant.any(1)
-        rows = {name: getattr(self, name)[knows] for name in self.__dataclass_fields__}
-        return GateTasks(**{**rows, "is_relevant": relevant[knows]}), knows.numpy()
+        found = replace(self._each(lambda field: field[knows]), is_relevant=relevant[knows])
+        return found, knows.numpy()
 
     def rows(self, chosen: np.ndarray) -> GateTasks:
         """Some of the tasks."""
-        return self.drawn(torch.from_numpy(chosen))
+        return self._each(lambda field: field[torch.from_numpy(chosen)])
 
-    def drawn(self, rows: Tensor | tuple[Tensor, Tensor]) -> GateTasks:
-        """The tasks of these rows, or these candidates of these rows."""
-        return GateTasks(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+    def drawn(self, rows: Tensor) -> GateTasks:
+        """The tasks of these rows."""
+        return self._each(lambda field: field.index_select(0, rows))
 
     def at(self, index: Tensor) -> GateTasks:
         """Of each task the candidates `index` [T, K]."""
-        return self.drawn((torch.arange(len(index))[:, None], index))
+        tasks, candidates = self.popularity.shape
+        place = (index + torch.arange(tasks)[:, None] * candidates).ravel()
+
+        def some(field: Tensor) -> Tensor:  # three times faster than field[rows, index]
+            found = field.reshape(-1, *field.shape[2:]).index_select(0, place)
+            return found.view(*index.shape, *field.shape[2:])
+
+        return self._each(some)
+
+    def best(self, scores: Tensor, most: int) -> GateTasks:
+        """All that is relevant, and by `scores` [T, C] the best of the other candidates: `most` in
+        all, unless more are relevant.
+        """
+        most = max(most, int(self.is_relevant.sum(1).max()))
+        if most >= self.popularity.shape[1]:
+            return self
+        first = scores.masked_fill(self.is_relevant, torch.inf)
+        return self.at(first.topk(most, 1, sorted=False).indices)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> GateTasks:
+        fields = {name: change(getattr(self, name)) for name in self.__dataclass_fields__}
+        return GateTasks(**fields)
 
     @property
     def decides(self) -> np.ndarray:
@@ -86,7 +107,8 @@ class GateTasks:
 
     def without(self, models: int) -> GateTasks:
         """The same tasks without what the last `models` models say."""
-        return replace(self, shares=self.shares[..., : self.shares.shape[2] - models])
+        kept = self.shares[..., : self.shares.shape[2] - models]
+        return replace(self, shares=kept.contiguous())  # else each step would ask all of them
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as named arrays."""
@@ -152,12 +174,13 @@ def _mask(histories: Histories, n_items: int) -> np.ndarray:
 
 
 def _best(answers: Answers, most: int) -> np.ndarray:
-    """[B, N] bool: the best of each scorer for each user, and the popular."""
+    """[B, N] bool: the best of each scorer for whom it knows anything of, and the popular."""
     shares, popularity, _ = answers
-    top, chosen = min(most, len(popularity) - 1), np.zeros(shares.shape[:2], bool)
-    for scorer in range(shares.shape[2]):
-        best = np.argpartition(-shares[:, :, scorer], top, axis=1)[:, :top]
-        np.put_along_axis(chosen, best, True, axis=1)  # noqa: FBT003  # the value put, not a flag
+    top, chosen = min(most, len(popularity) - 1), np.zeros(shares.shape[1:], bool)
+    for of_scorer in shares:
+        rows = np.flatnonzero(of_scorer.any(1))
+        best = np.argpartition(-of_scorer[rows], top, axis=1)[:, :top]
+        chosen[rows[:, None], best] = True
     chosen[:, np.argpartition(-popularity, top)[:top]] = True
     return chosen
 
@@ -243,7 +266,7 @@ def _at(
 
     weights = np.zeros(index.shape) if log_weight is None else at(log_weight)
     return GateTasks(
-        shares=torch.from_numpy(np.take_along_axis(shares, index[..., None], axis=1)),
+        shares=torch.from_numpy(np.stack([at(of_scorer) for of_scorer in shares], axis=2)),
         popularity=torch.from_numpy(np.where(is_real, popularity[index], 1.0).astype(np.float32)),
         item_statistics=torch.from_numpy(item_statistics[index]),
         log_weight=torch.from_numpy(weights.astype(np.float32)),

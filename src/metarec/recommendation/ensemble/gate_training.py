@@ -79,14 +79,10 @@ def train_gate(
 
 @torch.no_grad()
 def _near(raw: Raw, point: int, tasks: GateTasks, most: int) -> GateTasks:
-    """All that is relevant, and the best of the other candidates: what stands far behind after the
-    first steps stays out of reach of the first places, and would be asked at every step.
+    """What stands far behind after the first steps stays out of reach of the first places, and
+    would be asked at every step.
     """
-    most = max(most, int(tasks.is_relevant.sum(1).max()))
-    if most >= tasks.popularity.shape[1]:
-        return tasks
-    scores = _scores(raw, point, tasks).masked_fill(tasks.is_relevant, torch.inf)
-    return tasks.at(scores.topk(most, 1, sorted=False).indices)
+    return tasks.best(_scores(raw, point, tasks), most)
 
 
 def _untrained(names: tuple[str, ...], shots: tuple[int, ...], statistics: int) -> Raw:
@@ -218,7 +214,7 @@ def _ranking_loss(score: Score, tasks: GateTasks, config: GateConfig) -> Tensor:
     """
     with torch.no_grad():  # what is out of reach has no part in the loss, and needs no gradient
         reach = min(config.reach, tasks.popularity.shape[1])
-        index = score(tasks).topk(reach, 1).indices
+        index = _first(score(tasks), reach)
     near = tasks.at(index)
     top, gain, stands_for = score(near), near.is_relevant, near.log_weight.exp()
     worth = _worth(stands_for.cumsum(1) - stands_for, tasks.is_relevant.sum(1), config)
@@ -227,6 +223,14 @@ def _ranking_loss(score: Score, tasks: GateTasks, config: GateConfig) -> Tensor:
     swap = (worth[task, at, None] - worth[task]).abs()
     pairs = torch.where(gain, 0.0, stands_for)[task]
     return (swap * pairs * functional.softplus(top[task] - top[task, at, None])).sum() / len(gain)
+
+
+def _first(scores: Tensor, reach: int) -> Tensor:
+    """[T, P] the first candidates of each task, best first: half the time of `topk`."""
+    behind = -scores.numpy()
+    some = behind.argpartition(min(reach, behind.shape[1] - 1), axis=1)[:, :reach]
+    order = np.take_along_axis(behind, some, axis=1).argsort(axis=1, kind="stable")
+    return torch.from_numpy(np.take_along_axis(some, order, axis=1))
 
 
 def _worth(place: Tensor, relevant: Tensor, config: GateConfig) -> Tensor:

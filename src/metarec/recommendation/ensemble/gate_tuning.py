@@ -200,6 +200,8 @@ def _at(gate: Gate, point: int, models: int) -> _Point:
 
 
 def _tuned(point: _Point, tasks: GateTasks, config: GateConfig) -> _Point:
+    scores = _Sums.of(point, tasks).total.masked_fill_(~tasks.is_real, -1e9)
+    tasks = tasks.best(scores, config.reach)
     sums = _Sums.of(point, tasks)
     best = sums.ndcg(tasks, config)
     for _ in range(config.scaling_rounds):

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from metarec.features.behavior import Behavior
-from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, weighed
+from metarec.models.config import ModelConfig
+from metarec.models.registry import CONTEXT, READ_CONTEXT, REPEAT, model_class, weighed
 from metarec.models.trend import Trend, TrendConfig
 from metarec.recommendation.configs import Configs, config_in
 from metarec.recommendation.ensemble.blend import Ensemble
@@ -23,12 +24,12 @@ from metarec.recommendation.ensemble.given import GivenGates, mean_lift, train_g
 from metarec.recommendation.ensemble.item_statistics import ItemStatisticsConfig, acceptance_of
 from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial
 from metarec.recommendation.ensemble.refusals import REFUSAL, RefusalsConfig, learned_weight
+from metarec.recommendation.fitting.held_out_users import folds_of
 from metarec.recommendation.fitting.lessons import (
     Fitted,
     Lessons,
     ask_held_out,
     ask_served,
-    folds_of,
     refusers_of,
     support_sizes,
     task_arrays,
@@ -42,6 +43,8 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 STAGE = "fit scorers and gate"
+PASSES = 10
+"""Times that the gate of users of whom more is known asks each task, at least where it may."""
 
 
 def fit_ensemble(
@@ -60,7 +63,7 @@ def fit_ensemble(
         configs: hyper-parameters by model, where they are not the defaults.
         prior: where the gate starts, if that helps held-out users.
     """
-    configs, steps = configs or {}, steps or Steps()
+    configs, steps = _settled(behavior, names, configs or {}, seed), steps or Steps()
     config = config_in(configs, GateConfig)
     folds = folds_of(behavior, derive(seed, "folds"), config)
     lessons, fitted = _taught(behavior, names, configs, folds, seed, steps, progress)
@@ -91,6 +94,18 @@ def fit_ensemble(
         trend=Trend.fit(behavior, derive(seed, "trend"), config_in(configs, TrendConfig)),
     )
     return replace(_as_saved(whole, names), trial=trial)
+
+
+def _settled(
+    behavior: Behavior, names: tuple[str, ...], configs: Configs, seed: int
+) -> dict[str, ModelConfig]:
+    """The configs, in which models that choose by all users need not choose anew in each fold."""
+    found = dict(configs)
+    for name in names:
+        settled = getattr(model_class(name), "settled", None)
+        if settled is not None:
+            found[name] = settled(behavior, derive(seed, "settled", name), configs.get(name))
+    return found
 
 
 def _taught(
@@ -240,6 +255,7 @@ def _context_gate(
     config: GateConfig,
 ) -> Gate:
     """The gate between all models, learned on tasks in which those of context know something."""
+    several = PASSES * max(len(some.shares) for some in tasks) // config.context_steps
     found = train_gate(
         names,
         shots,
@@ -247,9 +263,14 @@ def _context_gate(
         derive(seed, "context gate"),
         weights=weights,
         start=gate,
-        # It goes on from one learned on the same users: fewer steps, measured no worse
+        # It goes on from one learned on the same users: fewer and smaller steps, measured no worse
         # (docs/experiments).
-        config=replace(config, likelihood_steps=0, ranking_steps=config.context_steps),
+        config=replace(
+            config,
+            likelihood_steps=0,
+            ranking_steps=config.context_steps,
+            batch=min(max(config.context_batch, several), max(config.batch, config.context_batch)),
+        ),
     )
     return tuned(found, tasks, len(gate.names), config)
 

@@ -8,14 +8,13 @@ from functools import partial
 
 import numpy as np
 
-from metarec.data.errors import BadInput
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import Model, dense
 from metarec.models.rating.head import RatingHead
 from metarec.models.rating.kernel import RatingConfig
-from metarec.models.registry import READ_CONTEXT, model_class
+from metarec.models.registry import model_class
 from metarec.recommendation.configs import Configs, config_in
 from metarec.recommendation.ensemble.gate import Gate
 from metarec.recommendation.ensemble.gate_config import GateConfig
@@ -39,11 +38,8 @@ from metarec.recommendation.ensemble.item_statistics import (
 from metarec.recommendation.ensemble.prior import TRANSFERRED
 from metarec.recommendation.ensemble.refusals import RefusalsConfig, Refusers
 from metarec.recommendation.ensemble.scorers import scorers_of
+from metarec.recommendation.fitting.held_out_users import placed_share, told_to
 
-MAX_ASKED = 240_000_000
-"""Bound: scores of each model at one support size that teach the gate; a catalog of more than
-200,000 items holds fewer users out.
-"""
 _FITTED = ("popularity", "item_statistics", "from_content")
 """Arrays of what was fitted, beside those of its scorers."""
 
@@ -58,6 +54,8 @@ class Fitted:
     scorers: dict[str, Model]
     told: float = GateConfig.told
     """Chance that a user tells what a model of context reads."""
+    placed: float = 1.0
+    """Share of the users who are asked about that tell where they are."""
 
     @classmethod
     def of(
@@ -101,22 +99,29 @@ class Fitted:
         cls, names: tuple[str, ...], configs: Configs, arrays: Mapping[str, np.ndarray]
     ) -> Fitted:
         """From `arrays()`, with the configs given."""
-        own = {name: arrays[name] for name in _FITTED}
-        scorers = scorers_of({name: configs.get(name) for name in names}, arrays)
-        return cls(**own, scorers=scorers, told=config_in(configs, GateConfig).told)
+        popularity, item_statistics, from_content = (arrays[name] for name in _FITTED)
+        return cls(
+            popularity=popularity,
+            item_statistics=item_statistics,
+            from_content=from_content,
+            scorers=scorers_of({name: configs.get(name) for name in names}, arrays),
+            told=config_in(configs, GateConfig).told,
+        )
 
     def ask(self, behavior: Behavior, shots: int, users: np.ndarray) -> Answers:
         """What the scorers say of `users` after `shots` events, see `held_out_tasks.Ask`."""
         support = behavior.histories.users(users).first(np.minimum(shots, behavior.pools[users]))
         asked = behavior.batch_of(users, support)
-        told = told_to(tuple(self.scorers), users, self.told)
-        shares = np.empty((len(users), behavior.n_items, len(self.scorers)), np.float32)
-        for place, (name, model) in enumerate(self.scorers.items()):
-            evidence = dense(model.evidence(asked))
-            if name in told:
-                evidence = np.where(told[name][:, None], evidence, 0.0)
-            total = evidence.sum(1, keepdims=True)
-            shares[:, :, place] = evidence / np.where(total > 0, total, 1.0)
+        everyone = np.ones(len(users), bool)
+        told = told_to(tuple(self.scorers), users, self.told, self.placed)
+        shares = np.zeros((len(self.scorers), len(users), behavior.n_items), np.float32)
+        for of_model, (name, model) in zip(shares, self.scorers.items(), strict=True):
+            heard, hearing = asked, np.flatnonzero(told.get(name, everyone))
+            if not len(hearing):  # models answer for one user at least
+                continue
+            if len(hearing) < len(users):
+                heard = asked.rows(hearing)
+            of_model[hearing] = _shares(model, heard)
         return shares, self.popularity, self.item_statistics
 
     def ask_refusing(self, behavior: Behavior, refusers: Refusers) -> Answers:
@@ -127,12 +132,15 @@ class Fitted:
         shares, popularity, statistics = self.ask(behavior, most, refusers.users)
         profiles = np.zeros_like(behavior.profiles[refusers.users])
         asked = UserBatch(support=refusers.refused, profiles=profiles)
-        against = np.empty_like(shares)
-        for place, model in enumerate(self.scorers.values()):
-            evidence = dense(model.evidence(asked))
-            total = evidence.sum(1, keepdims=True)
-            against[:, :, place] = evidence / np.where(total > 0, total, 1.0)
-        return np.concatenate([shares, against], axis=2), popularity, statistics
+        against = np.stack([_shares(model, asked) for model in self.scorers.values()])
+        return np.concatenate([shares, against]), popularity, statistics
+
+
+def _shares(model: Model, users: UserBatch) -> np.ndarray:
+    """[B, N] float32 what each item has of the evidence of a model; 0 where it has none."""
+    evidence = dense(model.evidence(users))
+    total = evidence.sum(1, keepdims=True)
+    return np.asarray(evidence / np.where(total > 0, total, 1.0), np.float32)
 
 
 def has_refusals(behavior: Behavior) -> bool:
@@ -155,22 +163,6 @@ def without_taste(names: tuple[str, ...], tasks: list[GateTasks]) -> list[GateTa
     """The same tasks without what the prior's taste says."""
     kept = [place for place, name in enumerate(names) if name != TRANSFERRED]
     return [replace(some, shares=some.shares[..., kept]) for some in tasks]
-
-
-def told_to(
-    names: tuple[str, ...], users: np.ndarray, chance: float = GateConfig.told
-) -> dict[str, np.ndarray]:
-    """Which models of `READ_CONTEXT` hear something of each user while the gate learns: of several
-    a part only, so that it knows what each is worth alone; models that read the same hear the same.
-    """
-    several = [name for name in names if name in READ_CONTEXT]
-    what = list(dict.fromkeys(model_class(name).reads for name in several))
-    if len(what) < 2:
-        return {}
-    heard = np.random.default_rng(0).random((int(users.max()) + 1, len(what)))[users] < chance
-    none = ~heard.any(1)
-    heard[none, users[none] % len(what)] = True
-    return {name: heard[:, what.index(model_class(name).reads)] for name in several}
 
 
 def task_arrays(made: list[GateTasks]) -> dict[str, np.ndarray]:
@@ -197,8 +189,11 @@ def ask_held_out(
 ) -> list[GateTasks]:
     """Tasks of some users, answered by scorers fitted on all the others."""
     rest = np.setdiff1d(np.arange(len(behavior.histories)), held_out)
-    fitted = Fitted.of(behavior.users(rest), names, configs, rng, behavior)
     config, rating = config_in(configs, GateConfig), config_in(configs, RatingConfig)
+    fitted = replace(
+        Fitted.of(behavior.users(rest), names, configs, rng, behavior),
+        placed=placed_share(behavior, config),
+    )
     tasks, drawn, chosen = gather_tasks(
         behavior,
         held_out,
@@ -225,7 +220,8 @@ def ask_served(
     """What the scorers of all users say of some of these, at each support size of the gate, as they
     would be asked about users they do not know.
     """
-    served = replace(fitted, scorers={name: fitted.scorers[name] for name in names})
+    scorers = {name: fitted.scorers[name] for name in names}
+    served = replace(fitted, scorers=scorers, placed=placed_share(behavior, config))
     ask, rng = partial(served.ask, behavior), np.random.default_rng(0)
     tasks, *_ = gather_tasks(behavior, users, ask, rng, config=config)
     return [*tasks, *_later_tasks(behavior, users, served, rng, config)]
@@ -239,7 +235,9 @@ def _later_tasks(
     config: GateConfig,
 ) -> list[GateTasks]:
     """Tasks beyond the horizon: of users with events enough, and of users known for long."""
-    longer = longer_tasks(behavior, users, fitted.ask, rng, config)
+    able = len(able_longer(behavior, users))  # fewer: as many of them tell where they are
+    placed = min(1.0, fitted.placed * len(users) / max(able, 1))
+    longer = longer_tasks(behavior, users, replace(fitted, placed=placed).ask, rng, config)
     ask_known = partial(fitted.ask, as_known(behavior))
     return [*longer, known_tasks(behavior, users, ask_known, rng, config)]
 
@@ -337,37 +335,3 @@ def task_weights(behavior: Behavior, folds: list[np.ndarray]) -> list[np.ndarray
         for shots in support_sizes(behavior)
     ]
     return [behavior.weights[some] for some in asked]
-
-
-def held_out_of(n_items: int, config: GateConfig) -> int:
-    """Users who teach the gate where there are many, for a catalog of this size."""
-    return max(config.min_held_out, min(config.held_out, MAX_ASKED // n_items))
-
-
-def is_asked_once(able: int, n_items: int, config: GateConfig) -> bool:
-    """Whether so many users are enough to hold one part of them out once."""
-    held_out = held_out_of(n_items, config)
-    return able > config.many or (held_out < config.held_out and able > 2 * held_out)
-
-
-def folds_of(behavior: Behavior, rng: np.random.Generator, config: GateConfig) -> list[np.ndarray]:
-    """Held-out parts of the training users that have something to be evaluated on.
-
-    Raises:
-        BadInput: if none has.
-    """
-    able = np.flatnonzero(
-        (behavior.histories.lengths >= behavior.horizon.min_events) & (behavior.targets.lengths > 0)
-    )
-    if not len(able):
-        able = np.flatnonzero(behavior.targets.lengths > 0)
-    if not len(able):
-        raise BadInput(
-            "no user likes anything that is a target after their first events, so nothing teaches "
-            "what to recommend; give users who did more, or name more kinds as targets in [kinds]"
-        )
-    rng.shuffle(able)
-    if is_asked_once(len(able), behavior.n_items, config):
-        return [np.sort(able[: held_out_of(behavior.n_items, config)])]
-    parts = np.array_split(able, min(config.folds, max(2, len(able))))
-    return [np.sort(part) for part in parts if len(part)]

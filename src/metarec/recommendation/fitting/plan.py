@@ -35,7 +35,7 @@ from metarec.recommendation.configs import config_in
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.held_out_tasks import SCORES_AT_ONCE, users_at_once
 from metarec.recommendation.fitting import plan_costs
-from metarec.recommendation.fitting.lessons import held_out_of, is_asked_once
+from metarec.recommendation.fitting.held_out_users import held_out_of, is_asked_once
 from metarec.recommendation.settings import PRESETS, Settings
 
 COUNTED = frozenset({*PRESETS["tiny"], *PRESETS["small"]})
