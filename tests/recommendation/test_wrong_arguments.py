@@ -265,6 +265,14 @@ def test_a_moment_that_is_none_is_unknown_in_a_history_and_refused_as_now() -> N
         Request(at=nothing)
 
 
+def test_a_time_in_milliseconds_is_no_time() -> None:
+    for wrong in (1_700_000_000_000, 1_700_000_000_000.0):
+        with pytest.raises(BadInput, match="at is in milliseconds; give seconds since 1970, got"):
+            Request(at=wrong)
+        with pytest.raises(BadInput, match="the timestamp of an event is in milliseconds"):
+            parts_of(("B1", 5.0, "rating", wrong))
+
+
 def test_ids_of_a_history_are_texts_from_the_start() -> None:
     history: list[Any] = [(5.0, 4.0), [7, 3.0], 9, ("11", 2.0)]
     assert [event[0] for event in Request(history=history).history] == ["5", "7", "9", "11"]

@@ -97,6 +97,20 @@ def id_text(name: str, given: Any) -> str:
     raise BadInput(f"{name}: an id is a text or a whole number, got {shown(given)}")
 
 
+MAX_SECONDS = 1e11
+"""Seconds since 1970 of the year 5138: a larger time is in milliseconds or finer."""
+
+
+def check_seconds(name: str, seconds: float) -> None:
+    """Refuse a time in milliseconds, which would count as one in a far future.
+
+    Raises:
+        BadInput: naming the time.
+    """
+    if seconds >= MAX_SECONDS:
+        raise BadInput(f"{name} is in milliseconds; give seconds since 1970, got {shown(seconds)}")
+
+
 def seconds_of(moment: Any) -> float:
     """A moment as seconds since 1970: a number as it is; a date or datetime without a zone is of
     UTC, as in tables. NaN where there is none (NaT).

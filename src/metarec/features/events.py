@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from metarec.data.arguments import id_text, seconds_of, shown
+from metarec.data.arguments import check_seconds, id_text, seconds_of, shown
 from metarec.data.errors import BadInput
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Interactions, Vocabulary
@@ -353,6 +353,8 @@ def parts_of(event: Any) -> tuple[Any, float | None, str | None, float | None]:
         raise _no_numbers(event) from error
     if number is not None and not isfinite(number):
         raise _no_numbers(event)
+    if moment is not None and isfinite(moment):
+        check_seconds("the timestamp of an event", moment)
     return item, number, kind, moment
 
 

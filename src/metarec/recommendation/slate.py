@@ -14,6 +14,7 @@ import polars as pl
 
 from metarec.data.arguments import (
     check_plain,
+    check_seconds,
     check_type,
     check_whole,
     id_text,
@@ -96,6 +97,7 @@ def _moment_of(at: Any) -> float:
         seconds = nan
     if not isfinite(seconds):
         raise BadInput(f"at is a time in seconds since 1970 or a datetime, got {shown(at)}")
+    check_seconds("at", seconds)
     return seconds
 
 

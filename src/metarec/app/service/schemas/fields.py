@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from metarec.data.arguments import MAX_SECONDS
 from metarec.data.places import location_of
 
 MAX_ID, MAX_HISTORY, MAX_BATCH, MAX_K = 256, 1_000, 1_000, 200
@@ -22,8 +23,6 @@ MAX_FRIENDS = 5_000
 MAX_OFFSET, MAX_SLATES, MAX_FEED = 2_000, 50, 10_000
 
 _ISO = r"^(19[7-9]|20[01])\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$"
-MAX_SECONDS = 1e11
-"""Seconds since 1970 of the year 5138: a larger time is in milliseconds."""
 NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 
 
