@@ -107,3 +107,11 @@ def test_functions_and_modules_are_short() -> None:
         for one in long_ones(str(path.relative_to(source)), path.read_text("utf-8"))
     }
     assert sorted(found) == []
+
+
+def test_every_room_says_what_it_does() -> None:
+    rooms = [file.parent for file in (ROOT / "src" / "metarec").rglob("__init__.py")]
+    read = (ast.parse((room / "__init__.py").read_text("utf-8")) for room in rooms)
+    said = dict(zip(rooms, map(ast.get_docstring, read), strict=True))
+    assert len(said) > 40
+    assert not [str(room.relative_to(ROOT)) for room, text in said.items() if not text]

@@ -401,6 +401,7 @@ def test_an_explanation_is_a_page_of_the_reports_family(
     [
         (["--like", "nonesuch"], "item 'nonesuch' is not in the catalog (24 items)"),
         (["--profile", "age"], "--profile takes NAME=VALUE, got 'age'"),
+        (["--quota", "spase=2"], "--quota: no item has the tag 'spase'; did you mean 'space'?"),
         (["--quota", "space=few"], "--quota: 'few' is not a number"),
         (["--filter", "color = 3"], "the catalog has no column 'color'"),
         (["-k", "0"], "k must be 1 or more, got 0"),

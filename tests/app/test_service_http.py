@@ -953,6 +953,14 @@ def test_a_new_user_is_not_told_how_they_began(client):
     assert not any("as you did" in reason for reason in reasons)
 
 
+def test_a_misspelled_kind_is_told(client):
+    asked = {"history": [{"item_id": "s00", "kind": "purchse"}]}
+    told = client.post("/v1/recommendations", json=asked).json()["notes"]
+    assert told == [
+        "kind 'purchse' is not known and counts as positive; did you mean 'purchase'?",
+    ]
+
+
 def test_what_is_no_json_is_told_with_its_place(refusing):
     answer = refusing.post(
         "/v1/recommendations",

@@ -186,6 +186,15 @@ def test_words_among_numbers_are_gaps_and_told(tmp_path: Path, word: str, is_gap
     assert ("mixed_columns" in said) == (word != ".")
 
 
+def test_columns_of_which_half_are_numbers_are_told_to_be_text(tmp_path: Path) -> None:
+    for cells in (["$1.5", "$2", "$3", "$4", "$5", "Free"], [1, 2, 3, 4, 5, *["secret"] * 3]):
+        rows = "".join(f"{u},{c}\n" for u, c in zip(USERS, cells, strict=False))
+        said = told(folder_of(tmp_path, users_csv="user_id,spent\n" + rows))[1]
+        assert "spent is read as text" in said
+    sizes = "".join(f"{u},{n % 3 or '5+'}\n" for n, u in enumerate(USERS))
+    assert "read as text" not in told(folder_of(tmp_path, users_csv="user_id,spent\n" + sizes))[1]
+
+
 def test_ticked_boxes_are_yes_and_blank_ones_no(tmp_path: Path) -> None:
     users_csv = "user_id,member\n" + "".join(f"{u},{'x' * (n % 2)}\n" for n, u in enumerate(USERS))
     data, said = told(folder_of(tmp_path, users_csv=users_csv))

@@ -1,4 +1,4 @@
-"""Stage 6: what was shown and what came of it, kept durably; when to retrain; whom to forget.
+"""Stage 5: what was shown and what came of it, kept durably; when to retrain; whom to forget.
 
 The loop closes by data, not by imports: feedback writes events, the next `fit` or `fold_in` reads
 them.

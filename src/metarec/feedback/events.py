@@ -1,4 +1,4 @@
-"""The nouns of stage 6: what a user did, what they were shown, what the store answers."""
+"""The nouns of stage 5: what a user did, what they were shown, what the store answers."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from metarec.app.commands.options import (
     show,
     table,
 )
-from metarec.app.commands.requests import AboutUser, known_items, titles_of
+from metarec.app.commands.requests import AboutUser, known_items, known_tags, titles_of
 
 if TYPE_CHECKING:
     from metarec.recommendation.slate import Slate
@@ -132,7 +132,7 @@ class Recommend(AboutUser):
         from metarec.recommendation.ordering.rules import Rules
 
         request = replace(self.request(model), within_km=self.within_km)
-        quota = pairs_of(self.quota, "--quota")
+        quota = known_tags(model, pairs_of(self.quota, "--quota"))
         rules = Rules(
             pin=known_items(model, self.pin or ()),
             ban=known_items(model, self.ban or ()),

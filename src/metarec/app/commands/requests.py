@@ -110,6 +110,28 @@ def known_items(model: Recommender, item_ids: Sequence[str]) -> Sequence[str]:
     return item_ids
 
 
+def known_tags(model: Recommender, quota: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Quotas as they are: one of a tag that no item has would change nothing.
+
+    Raises:
+        BadInput: naming the first such tag and the nearest there is.
+    """
+    from metarec.data.policies import nearest
+    from metarec.data.policy_rules import tags_of
+    from metarec.data.schema import BadInput
+    from metarec.recommendation.ordering.rules import category_matrix
+
+    names, frame = [name for name, _ in quota], model.catalog.frame
+    has_tag = category_matrix(frame, names) if names else None
+    for place, name in enumerate(names):
+        if has_tag is not None and not has_tag[:, place].any():
+            known = {tag for cell in frame["categories"].to_list() for tag in tags_of(cell) or ()}
+            near = nearest(name, known)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise BadInput(f"--quota: no item has the tag {name!r}{hint}")
+    return quota
+
+
 def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:
     """What to call each item."""
     titles = model.catalog.titles()

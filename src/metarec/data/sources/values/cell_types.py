@@ -28,10 +28,12 @@ PROSE = ("title", "text", "name", "description")
 """Columns whose cells are never taken for anything but words."""
 TAG_NAMES = ("categories", "category", "genres", "genre", "tags", "keywords", "topics")
 """Columns of tags, several in a cell."""
-MOSTLY, MANY = 0.95, 0.75
-"""From this share of numbers on, a cell that is none is worth a word; from the second on, if they
-are of many sizes.
+MOSTLY, MANY, HALF = 0.95, 0.75, 0.5
+"""From this share of numbers on, a cell that is none is worth a word; from the last on, if they are
+of many sizes, and from the second on words beside them may be gaps.
 """
+LIKE_NUMBERS = r"^[^\w\s]?\s?\d[\d.,]*\s?[^\w\s]?$"
+"""A number, perhaps with a sign of money before or behind it."""
 MAX_WORDS, MIN_NUMBERS = 3, 4
 """Different words that may stand for gaps among numbers, at most, and different numbers that there
 must be more than.
@@ -199,13 +201,15 @@ def _nearly_numbers(
     """Numbers with gaps where the cells that are none say a word or two without digits, such as
     `prefer not to say`; else text, which is said where most are numbers.
     """
-    name, is_odd = column.name, numbers.is_null() & text.is_not_null()
-    odd, known = text.filter(is_odd), numbers.drop_nulls()
-    least = MANY if known.n_unique() > MIN_NUMBERS else MOSTLY
-    if not len(odd) or len(known) < least * (len(odd) + len(known)):
+    name, looks = column.name, numbers.is_not_null() | holds(text, LIKE_NUMBERS)
+    odd, known = text.filter(~looks & text.is_not_null()), text.filter(looks)
+    are_many = known.n_unique() > MIN_NUMBERS
+    least = HALF if are_many else MOSTLY
+    stated = len(odd) + len(known)
+    if not len(odd) or len(known) < least * stated:
         return nothing(column, NO_TEXT), None
     are_words = odd.n_unique() <= MAX_WORDS and not odd.str.contains(r"\d").any()
-    if are_words and known.n_unique() > MIN_NUMBERS:
+    if are_words and are_many and numbers.count() >= MANY * stated:
         why = f"{name} is read as numbers: cells such as {odd[0]!r} are gaps"
         return _whole(numbers), _noted("mixed_columns", why, what, len(odd))
     why = f"{name} is read as text: {len(odd):,} of its cells are no numbers (such as {odd[0]!r})"
