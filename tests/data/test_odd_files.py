@@ -287,6 +287,21 @@ def test_zero_dates_are_no_times(tmp_path: Path) -> None:
         assert "impossible_times: removed 1 row" in said
 
 
+@pytest.mark.parametrize("none", ["0", "-1"])
+def test_no_day_among_days_as_numbers_leaves_them_days(tmp_path: Path, none: str) -> None:
+    stamps = [f"2024013{n}" if n < 2 else f"2024020{n}" for n in range(7)]
+    data, _ = told(folder_of(tmp_path, interactions_csv=timed([*stamps, none])))
+    found = data.interactions.frame["timestamp"]
+    assert found.max() == datetime(2024, 2, 6, tzinfo=UTC).timestamp()
+    assert (found >= datetime(2024, 1, 29, tzinfo=UTC).timestamp()).all()
+
+
+def test_days_as_numbers_some_of_which_are_none_are_no_minutes(tmp_path: Path) -> None:
+    stamps = ["20240131", "20240230", "20240231", "20240201", "20240202", "20240203", "20240204"]
+    said = told(folder_of(tmp_path, interactions_csv=timed([*stamps, "20240205"])))[1]
+    assert "minutes since 1970" not in said
+
+
 def test_ids_of_another_form_that_a_table_lacks_are_told(tmp_path: Path) -> None:
     users_csv = "user_id,age\nu0,20\n" + "".join(f"{u.upper()},30\n" for u in USERS[1:])
     said = told(folder_of(tmp_path, users_csv=users_csv))[1]

@@ -52,4 +52,13 @@ def clock_of(stamps: pl.Series) -> Clock | None:
     since 1970.
     """
     known = stamps.filter((stamps > 0).fill_null(False) & stamps.is_finite().fill_null(False))
-    return next((one for one in CLOCKS if one.counts(known)), None) if len(known) else None
+    if not len(known) or _are_days(known):
+        return None
+    return next((one for one in CLOCKS if one.counts(known)), None)
+
+
+def _are_days(numbers: pl.Series) -> bool:
+    """Whether most are days such as 20240131, some of which cannot be read."""
+    is_day = ((numbers // 100) % 100).is_between(1, 12) & (numbers % 100).is_between(1, 31)
+    in_range = numbers.is_between(19_000_101, 21_001_231)
+    return 2 * int((is_day & in_range).sum()) > len(numbers)

@@ -51,12 +51,17 @@ def written_as_days(column: pl.Series) -> bool:
     return _day_pattern(as_numbers(column)) is not None
 
 
+NO_DAYS = [0.0, -1.0]
+"""Numbers that stand for no day among 20240131 and its like."""
+
+
 def _numeric_times(numbers: pl.Series) -> pl.Series:
     """Numbers as they are, but dates written as numbers in seconds, and 9999 as infinity."""
     pattern = _day_pattern(numbers)
     if pattern is not None:
         text = numbers.cast(pl.Int64, strict=False).cast(pl.Utf8)
-        return _without_sentinels(_moments(text, pattern)).alias(numbers.name)
+        days = _without_sentinels(_moments(text, pattern)).alias(numbers.name)
+        return days.zip_with(~numbers.is_in(NO_DAYS).fill_null(False), numbers)
     numbers = numbers.fill_nan(None)
     numbers = numbers.zip_with(
         (numbers > LAST_EARLY_SENTINEL).fill_null(True), pl.Series([float("inf")])
@@ -71,6 +76,7 @@ def _numeric_times(numbers: pl.Series) -> pl.Series:
 
 def _day_pattern(numbers: pl.Series) -> str | None:
     known = numbers.drop_nulls().drop_nans()
+    known = known.filter(~known.is_in(NO_DAYS))
     if not len(known) or not bool((known == known.floor()).all()):
         return None
     for digits, pattern in (
