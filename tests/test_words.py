@@ -81,6 +81,7 @@ BRITISH = re.compile(
 kinds of events (`enrol`, `favourite`) are, which are words of data."""
 SPELLED_BY_OTHERS = {
     "src/metarec/data/names/column_names.py": "names that columns have in the data of others",
+    "src/metarec/data/sources/values/rating_aspects.py": "names of columns in data of others",
     "tests/data/test_own_tables.py": "names that columns have in the data of others",
     "tests/models/test_config.py": "a setting in British spelling is led to its name",
     "tests/test_words.py": "the search itself",

@@ -339,11 +339,11 @@ def test_of_a_quantity_of_none_nothing_was_bought(tmp_path: Path) -> None:
 
 def test_a_comma_is_a_point_where_other_columns_show_it(tmp_path: Path) -> None:
     rows = "".join(f"u{n % 5};x{n % 7};{n},50;1,{600 + n}\n" for n in range(35))
-    data, found = one_file(tmp_path, f"user;item;litres;per_litre\n{rows}")
-    assert data.interactions.frame["per_litre"].min() == 1.6
-    assert any("per_litre such as '1,600' was read as 1.6, since" in f.why for f in found)
-    data, _ = one_file(tmp_path, f"user;item;litres;per_litre\n{rows.replace(',50', '')}")
-    assert data.interactions.frame["per_litre"].min() == 1600
+    data, found = one_file(tmp_path, f"user;item;liters;per_liter\n{rows}")
+    assert data.interactions.frame["per_liter"].min() == 1.6
+    assert any("per_liter such as '1,600' was read as 1.6, since" in f.why for f in found)
+    data, _ = one_file(tmp_path, f"user;item;liters;per_liter\n{rows.replace(',50', '')}")
+    assert data.interactions.frame["per_liter"].min() == 1600
     german = rows.replace(",50", "")
     data, found = one_file(tmp_path, f"Kunde;Artikel;Liter;Literpreis\n{german}")
     assert data.interactions.frame["Literpreis"].min() == 1.6
