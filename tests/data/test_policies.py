@@ -228,6 +228,24 @@ def test_the_report_says_the_policy_and_which_columns_are_there(tmp_path: Path) 
         assert "contains something the user is allergic to" in said
 
 
+def test_a_column_of_what_can_be_had_that_no_policy_names_is_told(tmp_path: Path) -> None:
+    pl.DataFrame({"user_id": ["u", "v"], "item_id": ["a", "b"]}).write_csv(
+        tmp_path / "interactions.csv"
+    )
+    pl.DataFrame({"item_id": ["a", "b"], "In Stock": ["yes", "no"]}).write_csv(
+        tmp_path / "items.csv"
+    )
+    heed = "[policy] available = 'In Stock'"
+    assert heed in check(tmp_path).to_text()
+    sources = "[[sources]]\ninteractions = 'interactions.csv'\nitems = 'items.csv'\n"
+    (tmp_path / "metarec.toml").write_text(
+        f"{sources}[policy]\navailable = 'In Stock'\n", encoding="utf-8"
+    )
+    said = check(tmp_path).to_text()
+    assert heed not in said
+    assert "not shown: items whose 'In Stock' is false, 0 or no" in said
+
+
 def test_every_part_of_a_policy_is_put_into_words() -> None:
     policy = Policy(
         domain="health",

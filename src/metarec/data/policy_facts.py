@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy
+from metarec.data.names.column_names import plain
 from metarec.data.policies import Needed, bare, column_of, policy_lines
 
+AVAILABLE = frozenset(
+    "instock isinstock available isavailable availability stockstatus availabilitystatus "
+    "有货 是否有货 库存状态 verfügbar lieferbar disponible disponibile disponível".split()
+)
+"""Names of columns of items that say whether an item can be had, as `plain` has them."""
 LEFT_OPEN = [
     policy_lines(DEFAULT_POLICY)[0],
     "seen items may be shown again if users often take what they had taken before; fit says it",
@@ -32,6 +38,7 @@ def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
         "words": policy_lines(policy) if is_named else LEFT_OPEN,
         "items": {"found": _where(there, True), "missing": _where(there, False)},
         "users": {"found": _where(known, True), "missing": _where(known, False)},
+        "available": None if policy.available else _says_availability(items),
     }
 
 
@@ -45,7 +52,16 @@ def facts_lines(facts: Mapping[str, Any]) -> list[str]:
         if missing:
             why = "not checked" if table == "items" else "state them with each request"
             lines.append(f"NOT found in {table}: {', '.join(missing)} ({why})")
+    if facts["available"]:
+        lines.append(
+            f"NOT heeded: {facts['available']!r} of items seems to say what can be had; what "
+            f"cannot is shown, unless a TOML file says [policy] available = {facts['available']!r}"
+        )
     return lines
+
+
+def _says_availability(columns: Iterable[str]) -> str | None:
+    return next((name for name in columns if plain(name) in AVAILABLE), None)
 
 
 def _where(there: Mapping[str, bool], wanted: bool) -> list[str]:
