@@ -46,6 +46,16 @@ def test_check_reports_and_changes_nothing(run: Run, folder: Path) -> None:
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+def test_check_refuses_settings_of_models_that_fit_would_refuse(run: Run, folder: Path) -> None:
+    file = folder / "shop.toml"
+    file.write_text(
+        "[models.ease]\nregularizatoin = 50\n[[sources]]\ninteractions = 'interactions.csv'\n"
+    )
+    code, _, said = run("data", "check", str(file))
+    assert code == 2
+    assert "did you mean 'regularization'?" in said
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

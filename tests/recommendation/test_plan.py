@@ -60,6 +60,13 @@ def test_what_every_fit_does_and_what_ratings_ask_for_is_counted() -> None:
     assert "not counted" not in plan_fit(titled, Settings(preset="tiny", encoder="none")).lines()[1]
 
 
+def test_a_plan_heeds_what_the_data_s_file_sets() -> None:
+    few = {"support_ridge": {"max_tasks": 20}}
+    told = plan_fit(data(), Settings(preset="tiny", models=few))
+    assert plan_fit(replace(data(), models=few), Settings(preset="tiny")) == told
+    assert told != plan_fit(data(), Settings(preset="tiny"))
+
+
 def test_what_the_plan_says_is_left_out_is_what_the_fit_leaves_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import Any
 
@@ -85,6 +85,14 @@ class Settings:
             check_user_template(self.user_template)
         if self.encoder == NO_ENCODER and USER_TEXT in self.parts:
             raise nobody_reads(self.encoder)
+
+    def over(self, models: Mapping[str, ModelConfig | Mapping[str, Any]]) -> Settings:
+        """These settings over hyper-parameters that the data's file sets.
+
+        Raises:
+            BadInput: if there is no such model, or it has no such setting.
+        """
+        return replace(self, models={**configs_of(models), **self.models})
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -338,14 +338,14 @@ def _tuned(
     if minutes is None:
         return None
     from metarec.evaluation.tuning import tune
-    from metarec.recommendation.configs import BESIDE, RATING, TREND, configs_of
+    from metarec.recommendation.configs import BESIDE, RATING, TREND
 
     is_taught = {RATING: data.interactions.has_values, TREND: data.interactions.has_time}
     beside = (name for name in BESIDE if is_taught.get(name, True))
     return tune(
         data,
         lambda part, models: fit_on(part, models=models),
-        {**configs_of(data.models), **settings.models},
+        settings.over(data.models).models,
         (*settings.parts, *beside),
         minutes=minutes,
         seed=settings.seed,

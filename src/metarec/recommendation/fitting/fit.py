@@ -32,7 +32,6 @@ from metarec.recommendation.configs import (
     COLD_ITEMS,
     RATING,
     REFUSALS,
-    configs_of,
 )
 from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble.blend import Ensemble
@@ -63,7 +62,7 @@ def fit(
     check_data(data)
     check_horizon(horizon)
     _check_size(data)
-    settings = replace(settings, models={**configs_of(data.models), **settings.models})
+    settings = settings.over(data.models)
     read = Reading.of(
         cleaned(data),
         settings,

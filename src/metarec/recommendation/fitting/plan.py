@@ -116,7 +116,12 @@ class FitPlan:
 
 
 def plan_fit(data: Dataset, settings: Settings, processes: int = 1) -> FitPlan:
-    """What fitting `data` with `settings` in so many processes will take."""
+    """What fitting `data` with `settings` in so many processes will take.
+
+    Raises:
+        BadInput: if the data's file sets a model, or a setting of one, that there is not.
+    """
+    settings = settings.over(data.models)
     work = _Work.of(data, settings)
     return FitPlan(
         events=work.events,
