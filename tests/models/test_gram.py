@@ -105,12 +105,9 @@ def test_the_strongest_are_those_of_a_stable_sort_equal_ones_included() -> None:
         np.testing.assert_array_equal(kept.data, row.data[order].astype(np.float32))
 
 
-def test_groups_of_similar_lengths_fill_the_room_and_hold_every_row_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ridge_rows, "BATCH_NUMBERS", 400)
+def test_groups_of_similar_lengths_fill_the_room_and_hold_every_row_once() -> None:
     lengths = np.random.default_rng(0).integers(0, 30, 200)
-    groups = list(ridge_rows.similar_lengths(lengths, 8))
+    groups = list(ridge_rows.similar_lengths(lengths, 8, 400))
     assert sorted(np.concatenate(groups)) == sorted(np.flatnonzero(lengths))
     order = np.concatenate(groups)
     start = 0

@@ -141,6 +141,8 @@ BY_THEMSELVES = {
 """Parts that say what no event and no attribute says."""
 FROM_THE_START = {"deep_set", "support_ridge", "r2d2"}
 """Parts that speak before the first event, too, and then of no user's beginning."""
+START = "start"
+"""What they are told as then, in sentences alone."""
 
 
 def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
@@ -156,13 +158,13 @@ def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
 
 def parts_told(parts: Mapping[str, float], *, is_new: bool) -> dict[str, float]:
     """Parts as they are to be told to a user; of one who `is_new`, without events, those that learn
-    from a user's events speak as one part, `start`.
+    from a user's events speak as one part, `START`.
     """
     if not is_new or not FROM_THE_START & parts.keys():
         return dict(parts)
     start = sum(effect for name, effect in parts.items() if name in FROM_THE_START)
     others = {name: effect for name, effect in parts.items() if name not in FROM_THE_START}
-    return {**others, "start": start}
+    return {**others, START: start}
 
 
 def did(event: EventEffect, liked_from: float | None) -> str:
