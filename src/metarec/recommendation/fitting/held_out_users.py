@@ -1,4 +1,4 @@
-"""Which training users teach the gates, and what is told of each."""
+"""Which training users teach the gates, and what models hear of each."""
 
 from __future__ import annotations
 

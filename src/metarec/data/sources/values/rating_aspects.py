@@ -18,8 +18,8 @@ ASPECTS = frozenset(
     "shipping design features performance taste texture aroma appearance palate smell flavour "
     "flavor valueformoney easeofuse usability support effectiveness helpfulness clarity instructor "
     "content materials pace teaching "
-    "描述相符 物流服务 服务态度 口味 环境 服务 卫生 位置 设施 性价比 质量 商品质量 物流 包装 态度 "
-    "教学质量 内容 专业性".split()
+    "描述相符 物流服务 服务态度 口味 环境 服务 卫生 位置 设施 "
+    "性价比 质量 商品质量 物流 包装 态度 教学质量 内容 专业性".split()
 )
 """What such columns are called, as `plain` has them."""
 WHOLE = frozenset("overall overallrating rating stars total totalscore 总体 综合 总评分".split())
@@ -71,5 +71,5 @@ def _are_marks(frame: pl.DataFrame, column: str, said: pl.Series) -> bool:
     if len(stated) < nothing(frame[column]).is_not_null().sum() or stated.n_unique() < 3:
         return False
     is_scale = bool((stated * 2 == (stated * 2).round()).all()) and stated.n_unique() <= MAX_STEPS
-    lowest, highest = float(stated.min()), float(stated.max())  # type: ignore[arg-type]
+    lowest, highest = float(stated.min()), float(stated.max())  # type: ignore[arg-type]  # numbers
     return is_scale and lowest >= 0 and 3 <= highest <= MAX_POINTS and not is_of_one(frame, column)
