@@ -95,7 +95,7 @@ def _of_pandas(frame: Any, what: str) -> pl.DataFrame:
     frame = with_texts(spans) if spans else frame
     try:
         table = pl.from_pandas(frame)
-    except (TypeError, ValueError, NotImplementedError):
+    except (TypeError, ValueError, NotImplementedError):  # by which Arrow refuses a type it lacks
         return pl.DataFrame([_of_series(frame[name], what) for name in frame.columns])
     objects = [n for n, dtype in table.schema.items() if dtype in (pl.Object, pl.Binary)]
     return pl.from_pandas(with_texts(objects)) if objects else table

@@ -22,7 +22,9 @@ ASPECTS = frozenset(
     "性价比 质量 商品质量 物流 包装 态度 教学质量 内容 专业性".split()
 )
 """What such columns are called, as `plain` has them."""
-WHOLE = frozenset("overall overallrating rating stars total totalscore 总体 综合 总评分".split())
+WHOLE = frozenset(
+    [*"overall overallrating rating stars total totalscore".split(), "总体", "综合", "总评分"]
+)
 """What the rating as a whole is called beside them."""
 MIN_ASPECTS = 3
 """Aspects without a rating as a whole, at least; beside one, one fewer."""
