@@ -255,9 +255,10 @@ def test_columns_of_any_name_hold_tags_where_these_come_again() -> None:
 
 
 def test_ranges_of_large_numbers_are_no_tags() -> None:
-    ranges = ["100,000 - 500,000", "500,000 - 1,000,000", "1,000 – 5,000", "10,000+"]
-    items = pl.DataFrame({"item_id": [str(i) for i in range(12)], "downloads": ranges * 3})
-    events = pl.DataFrame({"user_id": ["a"] * 12, "item_id": items["item_id"]})
+    bounds = ["1,000", "5,000", "10,000", "50,000", "100,000", "500,000"]
+    ranges = [f"{low} - {high}" for low in bounds for high in bounds if low != high]
+    items = pl.DataFrame({"item_id": [str(i) for i in range(30)], "downloads": ranges})
+    events = pl.DataFrame({"user_id": ["a"] * 30, "item_id": items["item_id"]})
     data, _ = read({"interactions": events, "items": items})
     assert set(data.items.frame["downloads"]) == set(ranges)
 
