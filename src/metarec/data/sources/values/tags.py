@@ -107,6 +107,8 @@ WORDS = ("tags", "tag", "keywords", "keyword", "标签", "关键词")
 """Columns of single words, as their files call them."""
 MAX_TAG = 30
 """Letters of a tag, at most, in a column that is not called so."""
+_RANGE = r"^\D{0,3}\d{1,3}(,\d{3})*\s*(\+|([-–—~至]|to|bis)\s*\D{0,3}\d{1,3}(,\d{3})+\+?)\D{0,3}$"
+"""A range of large numbers, such as `100,000 - 500,000`: its commas part no tags."""
 MIN_RECURS = 2.0
 """In how many different cells a part stands, on average."""
 MIN_PARTED = 0.3
@@ -119,7 +121,7 @@ def _by_what_recurs(column: pl.Series, marks: Mapping[str, str]) -> tuple[pl.Ser
     """
     cells = column.drop_nulls().unique()
     for mark, pattern in marks.items():
-        held = cells.str.strip_chars("<># ").str.contains(pattern)
+        held = cells.str.strip_chars("<># ").str.contains(pattern) & ~cells.str.contains(_RANGE)
         if len(cells) < 4 or held.sum() < MIN_PARTED * len(cells):
             continue
         parts = _bars(cells, pattern).str.split("|").explode()
