@@ -171,7 +171,7 @@ CHINESE_USER_NOUNS = tuple(
     "乘客 旅客 游客 观众 听众 玩家 员工 求职者 候选人 居民 业主 "
     "投资者 投资人 持卡人 粉丝 访客 账户 账号 "
     "回答者 评论者 评价者 评价人 下单人 购买人 购买者 使用者 消费者 参与者 受访者 "
-    "填写人 答题人".split()
+    "填写人 答题人 参观者 求职人 投递人 捐赠人 住客".split()
 )
 """What users are called in Chinese."""
 CHINESE_ITEM_NOUNS = tuple(
@@ -179,6 +179,7 @@ CHINESE_ITEM_NOUNS = tuple(
     "剧集 歌曲 音乐 专辑 歌手 播客 图书 书籍 商户 商家 店铺 门店 店 "
     "餐厅 饭店 酒店 民宿 房源 景点 景区 地点 场所 场馆 药品 药物 "
     "菜品 菜谱 食谱 菜 书 职位 岗位 基金 股票 理财产品 游戏 应用 "
+    "展品 展览 客房 充电桩 "
     "新闻 资讯 节目 货源 货物 运单 航班 车型 套餐 优惠券 广告 项目 微博 动态 直播间".split()
 )
 """What items are called in Chinese."""

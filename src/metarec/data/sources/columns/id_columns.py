@@ -31,6 +31,11 @@ IDS = re.compile(
     re.IGNORECASE,
 )
 """Names of ids and addresses."""
+_NO_IDS = re.compile(
+    r"^(open|max|min|last|first|current|high|highest|start|starting|winning|your|my)?bid$"
+    r"|(paid|grid|void|valid|hybrid|solid|fluid)$"
+)
+"""Names that end like those of ids, as `plain` has them."""
 OF_OTHERS = re.compile(
     r"order|invoice|basket|cart|receipt|booking|transaction|session|visit|ticket|bill|request|"
     r"event|message|impression|insert|transact|user|customer|client|buyer|member|account|"
@@ -298,7 +303,7 @@ _HOLDING = re.compile(
 
 def _is_id(column: str) -> bool:
     """Whether a column is called like an id."""
-    return IDS.search(column.rstrip(" .:*")) is not None
+    return IDS.search(column.rstrip(" .:*")) is not None and not _NO_IDS.search(plain(column))
 
 
 def _are_texts(frame: pl.DataFrame, column: str) -> bool:
