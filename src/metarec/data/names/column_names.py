@@ -152,7 +152,8 @@ USER_NOUNS = tuple(
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
     "borrower cardholder visitor participant person account cust household collector "
-    "rider reviewer patron athlete respondent backer bidder swiper rater voter profile".split()
+    "rider reviewer patron athlete respondent backer bidder swiper rater voter profile "
+    "observer".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -163,7 +164,7 @@ ITEM_NOUNS = tuple(
     "podcast episode content document material module program programme tour flight train room "
     "vehicle car part service creative ad banner campaign anime manga beer wine "
     "workshop webinar clinic lane meal feature concept question swipee ratee vaccine "
-    "procedure style".split()
+    "procedure style species".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(
@@ -195,7 +196,7 @@ def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
     """Names of ids made of these nouns: with a word for id first, then alone."""
     ids = [
         f"{noun}_{end}"
-        for end in ("id", "code", "key", "uuid", "ref", "uri", "barcode")
+        for end in ("id", "code", "key", "uid", "uuid", "ref", "uri", "barcode")
         for noun in nouns
     ]
     ids += [f"id_{noun}" for noun in nouns]
@@ -286,6 +287,8 @@ FIRST_FRIEND = (
     *"follower_id follower requester_id 关注者 关注者id 粉丝id".split(),
 )
 """What the one of two friends is called, in a table of friends alone."""
+HAPPENINGS = ("eventid", "eventcode", "eventref", "eventno", "eventnumber", "eventkey")
+"""Names of ids of happenings, or of what a program has logged, as `plain` has them."""
 MATRIX = 8
 """Columns from which on a table without ids of items may have one for each item."""
 NEEDED = {

@@ -266,12 +266,10 @@ def _events(
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
-    frame, place, states = one_an_order(frame, place, reading.kinds, reading.context or ())
-    frame, said = _with_kinds(frame, reading, place.name, given)
-    frame, place, itemless = without_itemless(frame, place)
+    frame, place, said = _with_acts(frame, place, reading, given)
     frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)
-    findings = [*findings, *states, *said, *itemless, *points]
+    findings = [*findings, *said, *points]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
@@ -302,6 +300,16 @@ def _rated(
         return frame, found
     frame, unrated = without_zeros(frame, place)
     return frame, [*found, *unrated]
+
+
+def _with_acts(
+    frame: pl.DataFrame, place: Place, reading: Reading, given: Mapping[str, str]
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events with their kinds, a row for each act, and what to say of them."""
+    frame, place, states = one_an_order(frame, place, reading.kinds, reading.context or ())
+    frame, said = _with_kinds(frame, reading, place.name, given)
+    frame, place, itemless = without_itemless(frame, place)
+    return frame, place, [*states, *said, *itemless]
 
 
 def _with_kinds(

@@ -28,6 +28,8 @@ _ORDERS = re.compile(
 """Names of numbers of orders and bookings, as `plain` has them."""
 MIN_STATES = 1.5
 """Rows of an order on average, at least, by which a table is a log of states."""
+LOOKED_AT = 1000
+"""Rows whose orders tell most tables."""
 MAX_ODD = 0.05
 """Share of rows that say again what a row of the same order says, at most."""
 
@@ -44,10 +46,13 @@ def one_an_order(
     own = {*CANONICAL["interactions"], *context}
     if "timestamp" not in frame.columns or {"kind", "value"} & {*frame.columns}:
         return frame, place, []
-    orders = [c for c in frame.columns if c not in own and _ORDERS.search(plain(c))]
-    states = [c for c in frame.columns if c not in own and NAMES.search(plain(c))]
+    flat = [c for c, t in frame.schema.items() if c not in own and not t.is_nested()]
+    orders = [c for c in flat if _ORDERS.search(plain(c))]
+    states = [c for c in flat if NAMES.search(plain(c))]
     states = [c for c in states if c not in orders and frame.schema[c] == pl.Utf8]
-    found = next(((o, s) for o in orders for s in states if _are_states(frame, o, s)), None)
+    some = {o: frame.filter(frame[o].is_in(frame[o].head(LOOKED_AT).implode())) for o in orders}
+    pairs = [(o, s) for o in orders for s in states if _are_states(some[o], o, s)]
+    found = next(((o, s) for o, s in pairs if _are_states(frame, o, s)), None)
     times = as_seconds(frame["timestamp"]) if found is not None else None
     if found is None or times is None or times.null_count():
         return frame, place, []

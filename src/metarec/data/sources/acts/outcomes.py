@@ -120,7 +120,7 @@ def _not_coming(column: str, states: Sequence[str]) -> dict[str, str]:
     return {s: "decline" for s in states if is_asked and plain(s) == "no"}
 
 
-_INVITED = re.compile(r"rsvp|attend|going|participat")
+_INVITED = re.compile(r"rsvp|invit")
 _WAITING = frozenset("waitlist waitlisted waitinglist tentative".split())
 
 

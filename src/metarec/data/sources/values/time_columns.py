@@ -15,6 +15,7 @@ from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import (
     CANONICAL,
+    HAPPENINGS,
     names_a_duration,
     names_a_moment,
     names_another_date,
@@ -132,7 +133,7 @@ def _not_of_events(
     they take place, and the one other column of times says when users acted.
     """
     given = called["timestamp"] if "timestamp" in called else ""
-    if plain(item) != "eventid" or not plain(given).startswith("event"):
+    if plain(item) not in HAPPENINGS or not plain(given).startswith("event"):
         return frame, []
     free = [c for c in others if c != "timestamp" and not names_another_date(c)]
     free = [c for c in free if not nothing(frame[c]).null_count() and is_dated(frame[c])]
