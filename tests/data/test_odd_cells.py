@@ -178,3 +178,56 @@ def test_times_that_a_spreadsheet_rounded_are_told(tmp_path: Path) -> None:
 def test_a_day_before_its_year_is_the_time_under_any_name(tmp_path: Path) -> None:
     data, _ = read(tmp_path, **{"Last Updated": [f"Mar {n + 1}, 2024" for n in range(8)]})
     assert data.interactions.has_time
+
+
+def of_items(folder: Path, **columns: list[object]) -> tuple[pl.DataFrame, list[str]]:
+    """Items as they are read beside events of them, and what is told."""
+    pl.DataFrame({"user_id": USERS, "item_id": ITEMS}).write_csv(folder / "interactions.csv")
+    names = [f"i{n}" for n in range(len(next(iter(columns.values()))))]
+    pl.DataFrame({"item_id": names, **columns}).write_csv(folder / "items.csv")
+    data, report = read_clean(folder)
+    return data.items.frame, [f.why for f in report.findings]
+
+
+def test_texts_of_web_pages_are_read_without_their_codes(tmp_path: Path) -> None:
+    titles = ["Tom &amp; Jerry&#39;s", "caf&eacute;", "R&amp;amp;B", "a & b; c"]
+    items, told = of_items(tmp_path, title=titles)
+    assert [*items["title"]] == ["Tom & Jerry's", "café", "R&B", "a & b; c"]
+    assert any(why.startswith("title such as 'Tom &amp; Jerry") for why in told)
+
+
+def test_a_number_that_is_the_least_there_may_be_is_a_number(tmp_path: Path) -> None:
+    items, told = of_items(tmp_path, installs=["1,583+", "10+", "50,000+", "5+"])
+    assert [*items["installs"]] == [1583, 10, 50_000, 5]
+    assert "installs such as '1,583+' was read as 1583" in told
+
+
+@pytest.mark.parametrize("mark", [" & ", " and ", "_"])
+def test_genres_are_tags_whatever_parts_them_where_the_parts_come_again(
+    tmp_path: Path, mark: str
+) -> None:
+    genres = [["Rock", "Jazz"], ["Pop", "Jazz"], ["Rock", "Pop", "Jazz"], ["Rock"], ["Pop"]]
+    items, told = of_items(tmp_path, genres=[mark.join(g) for g in genres])
+    assert [cell.split("|") for cell in items["categories"]] == genres
+    assert any("are tags, parted by" in why for why in told)
+
+
+def test_categories_whose_parts_stand_nowhere_else_stay_whole(tmp_path: Path) -> None:
+    names = ["Home & Garden", "Food and Drink", "Toys & Games", "Arts_Crafts", "Books"]
+    items, _ = of_items(tmp_path, categories=names)
+    assert [*items["categories"]] == names
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_tags_in_quotes_are_read_without_them(tmp_path: Path, quote: str) -> None:
+    tags = [["a b", "c"], ["c"], ["d", "a b"], ["d"]]
+    cells = ["|".join(f"{quote}{tag}{quote}" for tag in cell) for cell in tags]
+    items, _ = of_items(tmp_path, genres=cells)
+    assert [cell.split("|") for cell in items["categories"]] == tags
+
+
+@pytest.mark.parametrize("code", [-1, 999])
+def test_one_odd_number_among_others_is_told(tmp_path: Path, code: int) -> None:
+    items, told = of_items(tmp_path, pages=[12, 40, 31, code, 25])
+    assert [*items["pages"]] == [12, 40, 31, code, 25]
+    assert any(why.startswith(f"pages is {code} there, and all others are") for why in told)

@@ -254,6 +254,15 @@ def test_columns_of_any_name_hold_tags_where_these_come_again() -> None:
     assert data.items.frame["city"][0] == "Town0, TX"
 
 
+def test_ranges_of_large_numbers_are_no_tags() -> None:
+    bounds = ["1,000", "5,000", "10,000", "50,000", "100,000", "500,000"]
+    ranges = [f"{low} - {high}" for low in bounds for high in bounds if low != high]
+    items = pl.DataFrame({"item_id": [str(i) for i in range(30)], "downloads": ranges})
+    events = pl.DataFrame({"user_id": ["a"] * 30, "item_id": items["item_id"]})
+    data, _ = read({"interactions": events, "items": items})
+    assert set(data.items.frame["downloads"]) == set(ranges)
+
+
 def test_codes_for_no_number_are_gaps_and_told() -> None:
     cells = {
         "depth": ["-999", "3", "4", "-999", "7"],

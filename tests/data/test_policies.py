@@ -12,7 +12,8 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Exclusion, Policy, domain
 from metarec.data.policies import column_of, own_policy, policy_lines
 from metarec.data.policy_facts import policy_facts
-from metarec.data.policy_rules import number_of, read_rule, tags_of
+from metarec.data.policy_rules import read_rule
+from metarec.data.policy_values import number_of, tags_of
 from metarec.data.read import read
 from metarec.data.schema import BadInput
 from policy_worlds import write_world

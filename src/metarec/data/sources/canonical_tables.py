@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from metarec.data.cells.entities import without_entities
 from metarec.data.cells.parsing import id_text
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.errors import BadInput
@@ -40,11 +41,12 @@ from metarec.data.sources.rows.event_shapes import one_row_an_event
 from metarec.data.sources.rows.id_lists import look_alikes, one_row_each
 from metarec.data.sources.rows.log_envelopes import opened, without_bulk_lines, without_itemless
 from metarec.data.sources.rows.queries import queries_apart
-from metarec.data.sources.values.cell_types import flat, with_tags, with_types
+from metarec.data.sources.values.cell_types import flat, with_types
 from metarec.data.sources.values.missing_codes import without_codes
 from metarec.data.sources.values.quantities import with_amounts, with_returns
 from metarec.data.sources.values.rating_aspects import with_aspects
 from metarec.data.sources.values.rating_columns import with_grades
+from metarec.data.sources.values.tags import with_tags
 from metarec.data.sources.values.time_columns import with_moment
 from metarec.data.sources.values.unrated_zeros import without_zeros
 from metarec.data.tables import Tables, side_findings
@@ -361,7 +363,9 @@ def _side(
     mapping = reading.item_columns if table == "items" else reading.user_columns
     names, guessed = _renamed(frame, table, place, reading, mapping, findings)
     frame, place, lists = one_row_each(frame.rename(names), place, (key,), table)
+    frame, coded = without_entities(frame, table)
     frame, odd = with_types(frame.with_columns(id_text(frame[key])), table)
+    odd = [*coded, *odd]
     if table == "items":
         given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
         frame, tags = with_tags(frame, given)
