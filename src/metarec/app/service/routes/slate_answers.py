@@ -18,6 +18,7 @@ import numpy as np
 from fastapi import HTTPException
 
 from metarec.app.service import schemas
+from metarec.app.service.conversion.events import unknown_kinds
 from metarec.app.service.conversion.explanations import short_reasons
 from metarec.app.service.conversion.requests import (
     Known,
@@ -31,7 +32,6 @@ from metarec.app.service.parts import Service
 from metarec.app.service.scoring.arms import Placed
 from metarec.app.service.scoring.live_model import Served
 from metarec.app.service.scoring.request_cost import IN_LOOP, cost_of, pieces, weight_of
-from metarec.data.kinds import Kinds
 from metarec.feedback.events import Exposure, Impression, StoreUnavailable
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.slate import Request, Slate
@@ -277,16 +277,8 @@ def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
     """A sentence on events sent along whose kind says nothing of preference, and on each kind that
     is not known.
     """
-    return [*_silent(body, served), *_unknown_kinds(body, served.scale.kinds)]
-
-
-def _unknown_kinds(body: schemas.UserInput, kinds: Kinds) -> list[str]:
-    unknown = kinds.unknown(event.kind for event in body.events)
-    hints = [f"; did you mean {near!r}?" if (near := kinds.nearest(one)) else "" for one in unknown]
-    return [
-        f"kind {name!r} is not known and counts as positive{hint}"
-        for name, hint in zip(unknown, hints, strict=True)
-    ]
+    named = [event.kind for event in body.events]
+    return [*_silent(body, served), *unknown_kinds(named, served.scale.kinds)]
 
 
 def _silent(body: schemas.UserInput, served: Served) -> list[str]:
