@@ -234,6 +234,23 @@ def test_the_model_is_marked_once_it_no_longer_holds_them(store):
     assert waiting_in_model(store) == 0
 
 
+def test_nothing_waits_for_a_retraining_where_no_model_learned_from_the_user(store, models):
+    receipt = forget(store, "nobody", models=models)
+    assert receipt.in_model == "nothing: no model that is kept learned from this user"
+    assert waiting_in_model(store) == 0
+    assert all(one.place != "services that run" for one in receipt.places)
+
+    first = forget(store, "ann-secret", models=models)
+    again = forget(store, "ann-secret", models=models)  # its rows are gone, its numbers are not
+    assert first.in_model == again.in_model != receipt.in_model
+    assert waiting_in_model(store) == 2
+
+
+def test_a_user_is_forgotten_where_nobody_can_tell_whether_a_retraining_runs(store, models):
+    (models.folder / "retrain.lock").mkdir()
+    assert forget(store, "ann-secret", models=models).in_model.startswith("queued")
+
+
 def test_erasing_waits_for_readers_and_says_when_it_could_not(tmp_path):
     store = open_store(str(tmp_path / "e.db"))
     fill(store, ["ann", "bob"], events=20)

@@ -127,6 +127,24 @@ def test_a_value_hides_what_names_it_among_other_words(stated: str, hidden: list
     assert [cell for cell, ok in zip(CELLS, row, strict=True) if not ok] == hidden
 
 
+@pytest.mark.parametrize(
+    ("profile", "context"),
+    [
+        ({"allergies": "egg", "Allergies": "nuts"}, {}),
+        ({"Allergies": ["nuts"], "allergies": ""}, {}),
+        ({"allergies": None}, {"ALLERGIES": "nuts"}),
+    ],
+)
+def test_no_spelling_of_an_attribute_hides_another(
+    profile: dict[str, object], context: dict[str, object]
+) -> None:
+    assert "f0" not in foods(HEALTH, Request(profile=profile, context=context))[0]
+    assert (
+        "f0"
+        in foods(HEALTH, Request(profile={"allergies": "egg"}, context={"Allergies": "nuts"}))[0]
+    )
+
+
 def test_what_else_a_value_hides_is_told() -> None:
     items = pl.DataFrame({"item_id": ["a", "b"], "allergens": ["nuts", "tree nuts"]})
     said = PolicyCheck(HEALTH, items).notes(Request(profile={"allergies": "nuts"}), [])

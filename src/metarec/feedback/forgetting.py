@@ -51,6 +51,7 @@ IN_MODEL = (
     "queued: the next retraining leaves this user out of all data, old and new; model versions "
     "trained before keep the numbers they learned, without the id, until their folders are deleted"
 )
+NOT_IN_MODEL = "nothing: no model that is kept learned from this user"
 HOLD_SECONDS = 180.0
 """For so long nothing of a user is stored while they are being forgotten; after a kill, too."""
 MAX_DATA_BYTES = 500_000_000
@@ -68,6 +69,11 @@ class Place:
     """What of the user is, or may be, still there, and what to do about it; empty where nothing
     is.
     """
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything of the user was there, or may be."""
+        return bool(self.removed or self.still_holds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,20 +109,19 @@ def forget(
         StoreUnavailable: if the rows could not be deleted now, as on a full disk; nothing is
             changed then.
     """
+    was_retraining = models is not None and _is_retraining(models)  # it may end meanwhile
     grave: Grave = store.call(partial(_dig, user_id=user_id)).result()
     deleted, at = grave.deleted, grave.until
     is_erased = erase(store)
-    others = [
-        *(
-            []
-            if models is None
-            else _in_models(models, grave.user_id, store if "merges" in deleted else None)
-        ),
-        _in_data(data, {user_id, grave.user_id}),
-        _elsewhere(),
-    ]
+    in_models = (
+        []
+        if models is None
+        else _in_models(models, grave.user_id, store if "merges" in deleted else None)
+    )
+    is_found = not in_models or any(one.holds for one in in_models)
+    is_learned = is_found or was_retraining or grave.is_waiting
     with suppress(StoreUnavailable):  # the first burial stands, and ends by itself
-        at, late = store.call(partial(_close, grave=grave)).result()
+        at, late = store.call(partial(_close, grave=grave, is_learned=is_learned)).result()
         if any(late.values()):  # it took longer than the first burial held
             deleted = {name: count + late.get(name, 0) for name, count in deleted.items()}
             is_erased = erase(store)
@@ -125,8 +130,14 @@ def forget(
         timestamp=at,
         rows_deleted=deleted,
         bytes_erased=is_erased,
-        in_model=IN_MODEL,
-        places=[*_in_store(store, deleted, is_erased=is_erased), *others],
+        in_model=IN_MODEL if is_learned else NOT_IN_MODEL,
+        places=[
+            *_in_store(store, deleted, is_erased=is_erased),
+            *in_models,
+            *([_in_services()] if is_learned and models is not None else []),
+            _in_data(data, {user_id, grave.user_id}),
+            _elsewhere(),
+        ],
     )
 
 
@@ -142,6 +153,8 @@ class Grave:
     """So long, seconds since 1970, nothing of the user is stored unless `_close` ends it before."""
     deleted: dict[str, int]
     """Rows deleted from each table."""
+    is_waiting: bool
+    """Whether they asked before, and a model that may have learned from them still serves."""
 
 
 def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
@@ -156,9 +169,12 @@ def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
     earlier = connection.execute(
         sa.select(merges.c.digest).where(merges.c.user_id == user_id)
     ).scalars()
+    digests = [digest_of(read_key(connection), user_id), *earlier]
+    buried = tables.forgotten.c
+    waits = buried.digest.in_(digests) & buried.left_model_at.is_(None)
+    is_waiting = connection.execute(sa.select(buried.digest).where(waits)).first() is not None
     graves = [
-        {"receipt_id": uuid.uuid4().hex, "digest": digest, "timestamp": until}
-        for digest in (digest_of(read_key(connection), user_id), *earlier)
+        {"receipt_id": uuid.uuid4().hex, "digest": digest, "timestamp": until} for digest in digests
     ]
     connection.execute(
         sa.insert(tables.forgotten), [{**grave, "rows_deleted": 0} for grave in graves]
@@ -169,15 +185,23 @@ def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
         connection.execute(sa.delete(merges).where(merges.c.user_id == user_id))
     receipts = [str(grave["receipt_id"]) for grave in graves]
     _count(connection, receipts, deleted)
-    return Grave(user_id=user_id, receipts=receipts, until=until, deleted=deleted)
+    return Grave(
+        user_id=user_id, receipts=receipts, until=until, deleted=deleted, is_waiting=is_waiting
+    )
 
 
-def _close(connection: sa.Connection, *, grave: Grave) -> tuple[float, dict[str, int]]:
-    """Delete once more, and let the user come back from now on; gives that time and the rows."""
+def _close(
+    connection: sa.Connection, *, grave: Grave, is_learned: bool
+) -> tuple[float, dict[str, int]]:
+    """Delete once more, and let the user come back from now on; gives that time and the rows. No
+    retraining is waited for where no model learned from the user.
+    """
     hold_off_writers(connection)
     at, buried = time.time(), tables.forgotten
     connection.execute(
-        sa.update(buried).where(buried.c.receipt_id.in_(grave.receipts)).values(timestamp=at)
+        sa.update(buried)
+        .where(buried.c.receipt_id.in_(grave.receipts))
+        .values(timestamp=at, left_model_at=None if is_learned else at)
     )
     deleted = _delete(connection, grave.user_id)
     _count(connection, grave.receipts, deleted)
@@ -253,11 +277,22 @@ def _in_models(models: Registry, user_id: str, store: Store | None = None) -> li
     except (BadInput, OSError) as error:
         busy = f"perhaps training rows in any version: {error}; forget again"
         found = [Place(place="model versions", still_holds=busy)]
-    if models.is_retraining():
+    if _is_retraining(models):
         memory = "perhaps rows in memory; they are taken out when it saves and when it is promoted"
         found.append(Place(place="the retraining under way", still_holds=memory))
+    return found
+
+
+def _is_retraining(models: Registry) -> bool:
+    """Nobody retrains where the lock cannot be written."""
+    with suppress(OSError):
+        return models.is_retraining()
+    return False
+
+
+def _in_services() -> Place:
     served = "the training rows in memory, until they restart or load the next model"
-    return [*found, Place(place="services that run", still_holds=served)]
+    return Place(place="services that run", still_holds=served)
 
 
 def _unclean(problem: str) -> str:

@@ -13,7 +13,7 @@ import polars as pl
 
 from metarec.data.domains import Exclusion, Policy
 from metarec.data.policies import Needed, bare, nearest
-from metarec.data.policy_values import tags_of
+from metarec.data.policy_values import number_of, tags_of
 from metarec.data.schema import BadInput
 from metarec.recommendation.policy.columns import PolicyColumns
 from metarec.recommendation.slate import Request
@@ -37,12 +37,31 @@ class PolicyAttributes:
         """A user's attributes under the names that the policy knows them by; the circumstances of
         the request say what the profile leaves open.
         """
-        profile = {**request.context, **request.profile}
-        if not profile or all(name in profile for name in self.asked_for):
-            return profile
-        by_name = {bare(name): value for name, value in profile.items()}
-        found = {name: by_name[bare(name)] for name in self.asked_for if bare(name) in by_name}
-        return {**found, **profile}
+        stated = [
+            (name, value)
+            for source in (request.context, request.profile)
+            for name, value in source.items()
+            if tags_of(value) is not None
+        ]
+        profile = {**request.context, **request.profile, **dict(stated)}
+        return {**profile, **self._in_policy_names(request, stated)}
+
+    def _in_policy_names(
+        self, request: Request, stated: Sequence[tuple[str, Any]]
+    ) -> dict[str, Any]:
+        """Attributes that the policy asks for, however their names are spelled; of one that is
+        stated in several spellings, all texts count, so that none hides another.
+        """
+        found: dict[str, Any] = {}
+        for asked in self.asked_for:
+            mine = {name: value for name, value in stated if bare(name) == bare(asked)}
+            own = [value for name, value in mine.items() if name in request.profile]
+            values = own or list(mine.values())
+            if len(values) > 1 and all(number_of(v) != number_of(v) for v in values):
+                found[asked] = [tag for value in values for tag in tags_of(value) or ()]
+            elif values:
+                found[asked] = mine.get(asked, values[-1])
+        return found
 
     @cached_property
     def asked_for(self) -> list[str]:

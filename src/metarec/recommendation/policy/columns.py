@@ -18,9 +18,9 @@ from metarec.data.policies import column_of
 from metarec.data.policy_rules import Comparison, PolicyRule, read_rule
 from metarec.data.policy_values import numbers_of, tags_of, unit_in
 from metarec.data.schema import Vocabulary
+from metarec.data.tag_words import TagWords
 from metarec.recommendation.policy.availability import can_be_had
 from metarec.recommendation.policy.fulfillment import listed_items
-from metarec.recommendation.policy.tag_words import TagWords
 
 AVAILABLE = "available"
 """Column of the items that every model heeds, whatever its policy says."""

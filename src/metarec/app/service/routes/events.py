@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from fastapi import HTTPException
 
 from metarec.app.service import schemas
-from metarec.app.service.conversion.events import as_events
+from metarec.app.service.conversion.events import as_events, unknown_kinds
 from metarec.app.service.http.addresses import IdRoute
 from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
+from metarec.data.kinds import Kinds
 from metarec.feedback.events import EventConflict
 
 
@@ -23,9 +25,10 @@ class EventRoutes(Routes):
     @route("POST", "/v1/events", "write", **answers(schemas.EventsStored, 409, 503))
     async def append(self, body: schemas.EventBatch) -> Json:
         """Store events; 200 means they are on disk."""
+        kinds = self.live.served.scale.kinds
         events = as_events(
             body,
-            self.live.served.scale.kinds,
+            kinds,
             now=time.time(),
             future_seconds=self.service.settings.future_seconds,
         )
@@ -45,5 +48,14 @@ class EventRoutes(Routes):
                     e.query is None and e.item_id not in vocabulary for e in events
                 ),
                 **({"forgotten": done.forgotten} if done.forgotten else {}),
+                **_of_unknown_kinds([e.kind for e in events], kinds),
             }
         )
+
+
+def _of_unknown_kinds(named: list[str], kinds: Kinds) -> dict[str, Any]:
+    """How many events are of kinds that are not known, and which; nothing where none are."""
+    notes = unknown_kinds(named, kinds)
+    if not notes:
+        return {}
+    return {"unknown_kinds": sum(not kinds.known(kind) for kind in named), "notes": notes}

@@ -94,6 +94,12 @@ class EventsStored(Shape):
     forgotten: int = Field(
         0, description="Events from before their user asked to be forgotten; not stored."
     )
+    unknown_kinds: int = Field(
+        0,
+        description="Events of kinds that the model's table of kinds does not have; stored, and "
+        "positive for the model. `notes` names the kinds.",
+    )
+    notes: list[str] = Field([], description="A sentence on each kind that is not known.")
 
 
 class StoredEvent(Shape):

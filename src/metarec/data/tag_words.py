@@ -19,6 +19,9 @@ class TagWords:
             for stem in dict.fromkeys(stems):
                 self._with_word.setdefault(stem, []).append(tag)
 
+    def __contains__(self, tag: str) -> bool:
+        return tag in self._stems
+
     def naming(self, tag: str) -> list[str]:
         """The tags in which this one stands, or which it is the singular or plural of."""
         stems = stems_of(tag)
