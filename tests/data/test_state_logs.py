@@ -5,7 +5,7 @@ changes of a cart, orders of several products among views of one.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,9 +66,12 @@ def test_a_cart_in_which_the_number_becomes_0_is_emptied(tmp_path: Path) -> None
     assert any("taken out of the cart" in f.why for f in found)
 
 
-def test_orders_of_several_products_among_views_of_one_are_read(tmp_path: Path) -> None:
-    events = [{"user": f"u{u}", "event": "view", "product_id": f"x{i}"} for u, i in BOUGHT]
-    pairs = [[{"product_id": f"x{u}"}, {"product_id": "x6"}] for u in range(6)]
+@pytest.mark.parametrize("written", [str, int])
+def test_orders_of_several_products_among_views_of_one_are_read(
+    tmp_path: Path, written: Callable[[int], object]
+) -> None:
+    events = [{"user": f"u{u}", "event": "view", "product_id": written(i)} for u, i in BOUGHT]
+    pairs = [[{"product_id": str(u)}, {"product_id": "6"}] for u in range(6)]
     orders = [
         {"user": f"u{u}", "event": "Order Completed", "products": pair}
         for u, pair in enumerate(pairs)
@@ -78,7 +81,7 @@ def test_orders_of_several_products_among_views_of_one_are_read(tmp_path: Path) 
     data, _ = read_clean(path)
     frame = data.interactions.frame
     bought = frame.filter(frame["kind"] == "Order Completed").select("user_id", "item_id").rows()
-    assert sorted(bought) == sorted((f"u{u}", f"x{i}") for u in range(6) for i in (u, 6))
+    assert sorted(bought) == sorted((f"u{u}", str(i)) for u in range(6) for i in (u, 6))
 
 
 def test_a_no_to_an_invitation_says_no(tmp_path: Path) -> None:

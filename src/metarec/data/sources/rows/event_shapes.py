@@ -186,17 +186,15 @@ def _with_lists_beside(
     field = _item_of(column, [field.name for field in inner.fields], synonyms)
     if field is None or not blank.any():
         return frame, place, []
-    alike = {f.name: f.name for f in inner.fields if frame.schema.get(f.name) == f.dtype}
+    fields = {f.name: f.dtype for f in inner.fields}
+    own = {n: n for n, dtype in fields.items() if frame.schema.get(n) == dtype} | {item: field}
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
-    said = pl.when(blank)
-    lists = {
-        own: said.then(pl.col(column).list.eval(pl.element().struct.field(name)))
-        .otherwise(pl.concat_list(pl.col(own).cast(dtype)))
-        .cast(pl.List(frame.schema[own]), strict=False)
-        .alias(own)
-        for own, name in {**alike, item: field}.items()
-        for dtype in [next(f.dtype for f in inner.fields if f.name == name)]
-    }
+    lists = dict[str, pl.Expr]()
+    for name, within in own.items():
+        kind = fields[within] if frame.schema[name] == fields[within] else pl.Utf8
+        said = pl.col(column).list.eval(pl.element().struct.field(within).cast(kind))
+        alone = pl.concat_list(pl.col(name).cast(kind))
+        lists[name] = pl.when(blank).then(said).otherwise(alone).alias(name)
     spread = frame.with_columns(*lists.values(), rows.alias("__row")).explode(list(lists))
     why = (
         f"{column} of {place.name} holds items where {item!r} is blank: each of them is a row of "
