@@ -56,6 +56,8 @@ def serve(
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
     """
+    from metarec.runtime.logs import setup_logs
+
     with stopped_by_signals():
         for module in ("fastapi", "uvicorn", "orjson", "httptools"):
             require(module, "serve")
@@ -72,6 +74,7 @@ def serve(
             sockets = listening_at(settings.host, settings.port)
             checked()
             os.environ[HANDED_DOWN] = settings.to_json()
+            setup_logs(settings.log_level, as_json=settings.log_json)
             threading.Thread(
                 target=_tidy, args=(settings,), name="metarec-tidy", daemon=True
             ).start()
@@ -166,7 +169,6 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
 
     from metarec.app.service.processes.supervisor import run_workers
     from metarec.app.service.security.limits import LimitedServer, Limits, options_of
-    from metarec.runtime.logs import setup_logs
 
     options: dict[str, Any] = {
         "factory": True,
@@ -174,6 +176,7 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
         "port": settings.port,
         "access_log": False,
         "log_level": "warning",
+        "log_config": None,  # `setup_logs` has said how: all lines of a log are of one form
         "server_header": False,
         "timeout_graceful_shutdown": settings.shutdown_seconds,
         **options_of(settings),
@@ -183,7 +186,6 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
         config = uvicorn.Config("metarec.app.service.run:worker", **options)
         LimitedServer(config, limits).run(sockets)
         return
-    setup_logs(settings.log_level, as_json=settings.log_json)
     # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds
     # would kill it, and the next one, for ever.
     run_workers(
