@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
 
 
 def setup_logs(level: str = "info", *, as_json: bool = False, stream: TextIO | None = None) -> None:
-    """Send metarec's log records, and the warnings of its server, to `stream` (stderr unless given),
+    """Send metarec's log records, and warnings of its server, to `stream` (stderr unless given),
     replacing an earlier set-up.
 
     Raises:

@@ -56,8 +56,6 @@ def serve(
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
     """
-    from metarec.runtime.logs import setup_logs
-
     with stopped_by_signals():
         for module in ("fastapi", "uvicorn", "orjson", "httptools"):
             require(module, "serve")
@@ -74,10 +72,7 @@ def serve(
             sockets = listening_at(settings.host, settings.port)
             checked()
             os.environ[HANDED_DOWN] = settings.to_json()
-            setup_logs(settings.log_level, as_json=settings.log_json)
-            threading.Thread(
-                target=_tidy, args=(settings,), name="metarec-tidy", daemon=True
-            ).start()
+            _set_up(settings)
             try:
                 with _retraining(settings):
                     if settings.backend == RAY:
@@ -87,6 +82,14 @@ def serve(
             finally:
                 for one in sockets:
                     one.close()
+
+
+def _set_up(settings: ServiceSettings) -> None:
+    """Logs of this process, and beside it what killed ones left."""
+    from metarec.runtime.logs import setup_logs
+
+    setup_logs(settings.log_level, as_json=settings.log_json)
+    threading.Thread(target=_tidy, args=(settings,), name="metarec-tidy", daemon=True).start()
 
 
 @contextmanager
