@@ -110,7 +110,7 @@ def files_of(
     """
     synonyms = synonyms or {}
     named = {table: file for table in TABLES if (file := table_file(folder, table)) is not None}
-    others = [p for p in _tables_in(folder) if p not in named.values()]
+    others = [p for p in tables_in(folder) if p not in named.values()]
     pieces = [] if "interactions" in named else pieces_of(folder, others)
     if pieces and _are_events(folder, pieces, synonyms):
         beside = [p for p in others if p not in pieces][:MAX_FILES]
@@ -129,7 +129,7 @@ def files_of(
     return found._replace(refusals=refusals, legends=legends)
 
 
-def _tables_in(folder: Path) -> list[Path]:
+def tables_in(folder: Path) -> list[Path]:
     """Files that may be tables; beside others, workbooks only where they can be read."""
     found = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "_", "~$"))]
     books = [p for p in found if p.is_file() and suffix_of(p) in WORKBOOK_SUFFIXES]
