@@ -19,9 +19,9 @@ from metarec.data.sources.acts.outcomes import NAMES, outcomes_of
 from metarec.data.sources.values.time_columns import seconds_of
 
 _ORDERS = re.compile(
-    r"(order|booking|reservation|appointment|shipment|delivery|application|loan|ticket|claim|case"
-    r"|subscription|enrol+ment|request|trip|ride|consignment|bestell(ung)?|buchungs?|auftrags?|termin"
-    r"|commande"
+    r"(order|booking|reservation|appointment|shipment|delivery|application|loan|ticket|claim"
+    r"|case|subscription|enrol+ment|request|trip|ride|consignment"
+    r"|bestell(ung)?|buchungs?|auftrags?|termin|commande"
     r"|réservation|pedido|reserva|ordine|prenotazione)(id|no|nr|number|ref|key|code|uuid|nummer)$"
     r"|^(id)(order|booking|reservation|pedido|reserva|commande|ordine)$"
     r"|(订单|预约|预订|运单|申请|注文|予約)(id|编号|号|番号)$"
