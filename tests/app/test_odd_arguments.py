@@ -8,8 +8,10 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from metarec.app.commands.options import as_json_text
 from served_model import saved_model
 from world import World
 
@@ -175,3 +177,8 @@ def test_a_database_that_is_empty_is_a_store_to_be(run: Run, place: Path) -> Non
     (place / "empty.db").touch()
     for name in ("new.db", "empty.db"):
         assert run("import", "model", "data", "--store", name)[0] == 0
+
+
+def test_numbers_that_are_not_known_are_null_in_json() -> None:
+    told = json.loads(as_json_text({"gap": {"left": float("nan"), "size": np.float64(0.5)}}))
+    assert told == {"gap": {"left": None, "size": 0.5}}
