@@ -127,7 +127,7 @@ def _ingest(
     progress: Progress | None,
     found: list[Finding],
 ) -> DataReport:
-    files, joined, told, *_, legends = _files_of(source)
+    files, joined, told, *_, legends, _ = _files_of(source)
     path = files["interactions"]
     scratch = half / "parts"
     scratch.mkdir()
@@ -157,7 +157,8 @@ def _ingest(
 def _files_of(source: Path) -> Files:
     if source.is_dir():
         files = files_of(source, refuse=partial(refusing, kinds=Kinds.default()))
-        listed = ", ".join(path.name for path in files.refusals)
+        beside = [] if files.further is None else [files.further.many, files.further.one]
+        listed = ", ".join(path.name for path in (*files.refusals, *beside))
         why = f"not read a share of the users at a time: {listed}; join them to their events first"
         left = [Finding(rule="columns", rows=0, action="noted", why=why)] if listed else []
         acts = partial(kind_called, kinds=Kinds.default())
