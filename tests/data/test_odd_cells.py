@@ -290,6 +290,10 @@ def test_years_alone_are_times(tmp_path: Path) -> None:
     first = datetime.fromtimestamp(float(str(data.interactions.frame["timestamp"].min())), UTC)
     assert (first.year, first.month, first.day) == (2016, 1, 1)
     assert any(f.why == "times such as 2016 were read as dates" for f in findings)
+    seconds = pl.DataFrame(
+        {"user_id": USERS, "item_id": ITEMS, "timestamp": [2e3 + n for n in range(8)]}
+    )
+    assert Dataset(interactions=seconds).interactions.frame["timestamp"].max() == 2007
     data, _ = read(tmp_path, time=[str(1 + 400 * n) for n in range(8)])  # an order
     assert float(str(data.interactions.frame["timestamp"].max())) == 2801
 

@@ -76,7 +76,8 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         f"the time is neither seconds since 1970 nor {form} (a TOML file can say how dates are "
         f'written: time_format = "{forms}")',
     )
-    years = _of_years(times) if time_format is None else None
+    is_written = time_format is None and not given.dtype.is_float()  # as seconds of programs are
+    years = _of_years(times) if is_written else None
     if years is not None or (time_format is None and written_as_days(given)):
         rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
     times = times if years is None else years
