@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -226,6 +227,17 @@ def test_a_fault_of_ours_is_exit_1_and_asks_to_be_reported() -> None:
         int("three")
     except ValueError as error:  # raised by Python for a fault of ours, so not the caller's
         assert cli.explain_failure(error)[0] == 1
+
+
+def test_a_disk_that_takes_nothing_is_told_with_the_way_out() -> None:
+    assert cli.explain_failure(OSError(errno.ENOSPC, "No space left on device")) == (
+        1,
+        "the disk is full; make room and run it again",
+    )
+    assert cli.explain_failure(OSError(errno.EROFS, "Read-only file system", "m/retrain.lock")) == (
+        1,
+        "the disk is read-only at 'm/retrain.lock'; make it writable or name another place",
+    )
 
 
 def test_a_missing_extra_names_the_command() -> None:

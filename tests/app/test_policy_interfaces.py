@@ -108,6 +108,20 @@ def test_the_policy_is_saved_and_survives_new_items(model: Recommender, folder: 
     assert not {"X1", "X3"} & {*slate}
 
 
+def test_new_items_are_read_as_the_others_were(model: Recommender) -> None:
+    more = pl.DataFrame(
+        {
+            "item_id": ["X1", "X2", "X3", "X4"],
+            "Allergens": ["nuts", None, None, None],
+            "In Stock": ["yes", "yes", "sold out", "yes"],
+            "sodium_mg": ["1", "1 mg", "1", "1.2 g"],
+        }
+    )
+    stated = Request(profile={"allergies": "nuts", "systolic": 150})
+    slate = model.with_items(more).recommend([stated], k=50)[0].item_ids
+    assert {*slate} & {*more["item_id"]} == {"X2"}
+
+
 def test_another_model_like_it_keeps_the_policy(model: Recommender, data: Dataset) -> None:
     assert model.fit_like(replace(data, policy=None)).policy == model.policy
     assert model.fit_like(replace(data, policy=DEFAULT_POLICY)).policy == DEFAULT_POLICY
@@ -240,6 +254,14 @@ def test_similar_items_and_questions_heed_who_asks(client: TestClient, how: str)
         assert not ids[1] & NUTS
         assert not (ids[0] | ids[1]) & {"F06"}
         assert "Not advice." in mine["notes"]
+
+
+def test_http_says_what_the_policy_asks_for(client: TestClient) -> None:
+    assert client.get("/v1/circumstances").json()["policy"] == [
+        {"name": "allergies", "values": ["milk", "nuts", "egg", "fish"]},
+        {"name": "conditions", "values": ["diabetes", "hypertension"]},
+        {"name": "systolic", "values": []},
+    ]
 
 
 def test_an_item_that_is_sold_out_while_serving_goes(client: TestClient) -> None:

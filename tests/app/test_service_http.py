@@ -19,10 +19,13 @@ pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("httpx")
 
+from fastapi import FastAPI  # noqa: E402
 from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.service.application import create_app  # noqa: E402
+from metarec.app.service.http.errors import ErrorAnswers  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from metarec.data.errors import BadInput  # noqa: E402
 from metarec.features.encoders.text import pretrained  # noqa: E402
 from metarec.features.text import item_text  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
@@ -189,6 +192,97 @@ def test_events_are_stored_once_and_counted(client):
         "unknown_items": 1,
     }
     assert [e["event_id"] for e in client.get("/v1/users/ann").json()["events"]] == ["a", "b"]
+
+
+def test_events_of_unknown_kinds_are_counted_and_told(client):
+    events = [
+        {"user_id": "ann", "item_id": "s00", "kind": "purchse"},
+        {"user_id": "ann", "item_id": "s01", "kind": "like"},
+    ]
+    said = client.post("/v1/events", json={"events": events}).json()
+    assert said == {
+        "accepted": 2,
+        "duplicates": 0,
+        "unknown_items": 0,
+        "unknown_kinds": 1,
+        "notes": ["kind 'purchse' is not known and counts as positive; did you mean 'purchase'?"],
+    }
+
+
+def test_a_rating_off_the_scale_is_told_when_sent_and_counts_as_the_nearer_end(client):
+    said = "outside the 1 to 5 that the model learned from and counts as the nearer end"
+    event = {"user_id": "ann", "item_id": "s00", "kind": "rating"}
+    answers = [
+        client.post("/v1/events", json={"events": [{**event, "value": value}]}).json()
+        for value in (5, 80)
+    ]
+    assert [answer.get("notes") for answer in answers] == [None, [f"1 rating lies {said}"]]
+
+    def shown(value):
+        return slate(client, history=[{"item_id": "s00", "kind": "rating", "value": value}], k=3)
+
+    assert shown(80)["items"] == shown(5)["items"]
+    assert f"1 rating lies {said}" in shown(80)["notes"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/events", {"events": [{"user_id": " ", "item_id": "s00"}]}),
+        ("POST", "/v1/events", {"events": [{"user_id": "ann", "item_id": "\u3000"}]}),
+        ("POST", "/v1/recommendations", {"user_id": " "}),
+        ("POST", "/v1/users/ann/merge", {"into": " "}),
+        ("PUT", "/v1/users/%20", {"profile": {"home": "north"}}),
+        ("PUT", "/v1/users/%20/friends", {"friends": ["ann"]}),
+        ("PUT", "/v1/items/%20", {"attributes": {"title": "Nothing"}}),
+    ],
+)
+def test_a_blank_is_nobodys_id(client, method, path, body):
+    said = client.request(method, path, json=body)
+    assert said.status_code == 422
+    assert said.json()["error"].endswith("is blank; send the id of who or what is meant")
+
+
+def test_a_blank_id_of_earlier_days_can_be_looked_at_and_forgotten(client):
+    assert client.get("/v1/users/%20").status_code == 404
+    assert client.delete("/v1/users/%20").status_code == 200
+
+
+@pytest.mark.parametrize("body", [b'{"wish": "\xff"}', b"[" * 50_000 + b"]" * 50_000])
+def test_a_body_that_no_reader_can_read_is_told_so(client, body):
+    said = client.post(
+        "/v1/recommendations", content=body, headers={"content-type": "application/json"}
+    )
+    assert (said.status_code, said.json()["error"]) == (
+        400,
+        "body: is no JSON that can be read; send UTF-8, not deeply nested",
+    )
+
+
+def test_a_huge_number_is_shown_as_it_was_sent(client):
+    event = {"user_id": "ann", "item_id": "s00", "value": 1e308}
+    said = client.post("/v1/events", json={"events": [event]}).json()["error"]
+    assert said == "body.events.0.value: must be 1000000000 or less, got 1e+308"
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_other_faults_are_not_hidden():
+    app = FastAPI()
+    ErrorAnswers(app.routes, tell_details=True).install(app)
+
+    @app.get("/full")
+    def full() -> None:
+        with Path("/dev/full").open("w") as place:
+            place.write("a report")
+
+    @app.get("/missing")
+    def missing() -> None:
+        Path("/nowhere/at/all").open().close()
+
+    asking = TestClient(app, raise_server_exceptions=False)
+    said = asking.get("/full")
+    assert said.status_code == 503
+    assert "cannot write the model's folder ([Errno 28]" in said.json()["error"]
+    assert asking.get("/missing").status_code == 500
 
 
 def test_a_restarted_service_remembers(start, rated_world):
@@ -389,7 +483,7 @@ def test_what_cannot_be_heeded_is_said(client):
     assert (nothing["items"], nothing["notes"]) == (
         [],
         [
-            "1 of the allowed items are not in the catalog and were ignored",
+            "1 of the allowed items is not in the catalog and was ignored",
             "none of the allowed items may be shown",
         ],
     )
@@ -641,6 +735,17 @@ def second_model(client, seed=1):
     return old, challenger.version
 
 
+def test_a_folder_that_was_replaced_while_serving_is_not_served_under_its_old_name(client):
+    _, second = second_model(client)
+    live = client.app.state.service.live
+    shutil.rmtree(live.registry.place_of(second))
+    other = fitted_model(2)
+    other.save(live.registry.place_of(second))
+    said = f"the folder of model {second} holds model {other.version}: it was replaced while"
+    with pytest.raises(BadInput, match=said):
+        live.load(second)
+
+
 def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is_open(start, model):
     here, elsewhere = start(), start()
     first, second = second_model(here)
@@ -833,7 +938,7 @@ def test_metrics_count_routes_not_users(client):
             413,
             "1,000,000 bytes",
         ),
-        ("POST", "/v1/recommendations", b"[" * 100_000, 400, "parsing"),
+        ("POST", "/v1/recommendations", b"[" * 100_000, 400, "that can be read"),
     ],
 )
 def test_hostile_input_gets_one_clear_sentence(refusing, method, path, body, status, says):

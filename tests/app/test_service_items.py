@@ -42,6 +42,14 @@ def test_loose_attributes_become_a_row_of_the_catalog():
     ]
 
 
+def test_an_attribute_in_other_case_is_the_column():
+    frame, notes = items_frame([("n", {"Genres ": "x", "Title": "a", "title": "b"})], SCHEMA)
+    assert frame.select("title", "genres").rows() == [("b", "x")]
+    assert notes == [
+        "the catalog has no column 'Title'; it was stored but says nothing to this model."
+    ]
+
+
 @pytest.mark.parametrize(
     ("attributes", "says"),
     [

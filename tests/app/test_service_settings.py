@@ -51,20 +51,24 @@ def test_text_of_the_environment_is_read_as_its_type():
     [
         ({}, "no model given"),
         ({"model": "m", "color": "red"}, "no setting 'color'; there are: model"),
-        ({"model": "m", "port": "eighty"}, "setting port: cannot read 'eighty' as int"),
+        ({"model": "m", "port": "eighty"}, "setting port must be a whole number, got 'eighty'"),
         ({"model": "m", "port": 99999}, "port must be 65535 or less, got 99999"),
         ({"model": "m", "workers": 0}, "workers must be 1 or more, got 0"),
-        ({"model": "m", "workers": 2.5}, "setting workers: cannot read 2.5 as int"),
-        ({"model": "m", "retrain_hours": True}, "setting retrain_hours: cannot read True as float"),
+        ({"model": "m", "workers": 2.5}, "setting workers must be a whole number, got 2.5"),
+        ({"model": "m", "retrain_hours": True}, "setting retrain_hours must be a number, got True"),
         ({"model": "m", "watch_seconds": 0}, "watch_seconds must be 0.01 or more, got 0.0"),
         ({"model": "m", "shutdown_seconds": -3}, "shutdown_seconds must be 0 or more, got -3"),
         ({"model": "m", "inline_items": -1}, "inline_items must be 0 or more, got -1"),
         ({"model": "m", "idle_seconds": "inf"}, "idle_seconds must be 0.1 or more, got inf"),
-        ({"model": "m", "keys": "one:admin,one:read"}, "setting keys: cannot read"),
+        (
+            {"model": "m", "keys": "one:admin,one:read"},
+            "setting keys must be key:role for each key, with commas between and no key twice",
+        ),
         (
             {"model": "m", "log_slates": "perhaps"},
-            "setting log_slates: cannot read 'perhaps' as bool",
+            "setting log_slates must be yes or no, got 'perhaps'",
         ),
+        ({"model": "m", "wokers": 2}, "no setting 'wokers'; did you mean 'workers'"),
         (
             {"model": "m", "keys": {"k": "king"}},
             "role of an API key must be one of read, write, admin, got 'king'",
@@ -81,7 +85,7 @@ def test_bad_settings_are_said(flags, says):
 
 
 def test_a_key_that_cannot_be_read_is_not_shown():
-    with pytest.raises(BadInput, match=r"setting keys: cannot read \(not shown\)") as caught:
+    with pytest.raises(BadInput, match=r"setting keys must be key:role .*\(not shown\)") as caught:
         load_settings(None, {"METAREC_KEYS": "hunter2"}, model="m")
     assert "hunter2" not in str(caught.value)
 

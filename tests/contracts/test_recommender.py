@@ -135,7 +135,7 @@ def test_unknown_items_are_ignored_and_counted(model: Recommender, rated_world: 
     )
 
     assert strange.item_ids == plain.item_ids
-    assert strange.notes == ["1 events named items that are not in the catalog and were ignored"]
+    assert strange.notes == ["1 event named an item that is not in the catalog and was ignored"]
 
 
 def test_allowed_items_that_are_unknown_are_counted(model: Recommender, rated_world: World) -> None:
@@ -146,7 +146,7 @@ def test_allowed_items_that_are_unknown_are_counted(model: Recommender, rated_wo
     )
 
     assert some.item_ids == [known] and none.item_ids == []
-    assert some.notes == ["1 of the allowed items are not in the catalog and were ignored"]
+    assert some.notes == ["1 of the allowed items is not in the catalog and was ignored"]
     assert none.notes == [
         "2 of the allowed items are not in the catalog and were ignored",
         "none of the allowed items may be shown",
@@ -205,6 +205,22 @@ def test_exploration_reaches_what_nobody_has_met(model: Recommender) -> None:
     assert (
         sum("new" in slate.item_ids for slate in slates) >= 6
     )  # as sure as the others, `tiny` never shows it
+
+
+@pytest.mark.parametrize(("value", "end"), [(80, 5), (1e20, 5), (1e39, 5), (0.5, 1), (-1e9, 1)])
+def test_a_rating_off_the_scale_counts_as_its_nearer_end(
+    model: Recommender, rated_world: World, value: float, end: float
+) -> None:
+    first, *asked = rated_world.items_of_taste["space"][:3]
+    off, plain = (Request(history=[(first, one)]) for one in (value, end))
+    found, known = model.rate([off, plain], [asked, asked])
+    np.testing.assert_array_equal(found, known)
+    one, other = model.recommend([off, plain], k=3)
+    assert one.item_ids == other.item_ids
+    said = (
+        "1 rating lies outside the 1 to 5 that the model learned from and counts as the nearer end"
+    )
+    assert (said in one.notes, said in other.notes) == (True, False)
 
 
 def test_ratings_lean_to_the_taste(model: Recommender, rated_world: World) -> None:

@@ -15,6 +15,7 @@ from metarec.data.cells.parsing import as_numbers, as_truth
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding
+from metarec.data.schema import DataWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -178,3 +179,123 @@ def test_times_that_a_spreadsheet_rounded_are_told(tmp_path: Path) -> None:
 def test_a_day_before_its_year_is_the_time_under_any_name(tmp_path: Path) -> None:
     data, _ = read(tmp_path, **{"Last Updated": [f"Mar {n + 1}, 2024" for n in range(8)]})
     assert data.interactions.has_time
+
+
+def of_items(folder: Path, **columns: list[object]) -> tuple[pl.DataFrame, list[str]]:
+    """Items as they are read beside events of them, and what is told."""
+    pl.DataFrame({"user_id": USERS, "item_id": ITEMS}).write_csv(folder / "interactions.csv")
+    names = [f"i{n}" for n in range(len(next(iter(columns.values()))))]
+    pl.DataFrame({"item_id": names, **columns}).write_csv(folder / "items.csv")
+    data, report = read_clean(folder)
+    return data.items.frame, [f.why for f in report.findings]
+
+
+def test_texts_of_web_pages_are_read_without_their_codes(tmp_path: Path) -> None:
+    titles = ["Tom &amp; Jerry&#39;s", "caf&eacute;", "R&amp;amp;B", "a & b; c"]
+    items, told = of_items(tmp_path, title=titles)
+    assert [*items["title"]] == ["Tom & Jerry's", "café", "R&B", "a & b; c"]
+    assert any(why.startswith("title such as 'Tom &amp; Jerry") for why in told)
+
+
+def test_a_number_that_is_the_least_there_may_be_is_a_number(tmp_path: Path) -> None:
+    items, told = of_items(tmp_path, installs=["1,583+", "10+", "50,000+", "5+"])
+    assert [*items["installs"]] == [1583, 10, 50_000, 5]
+    assert "installs such as '1,583+' was read as 1583" in told
+
+
+@pytest.mark.parametrize("mark", [" & ", " and ", "_"])
+def test_genres_are_tags_whatever_parts_them_where_the_parts_come_again(
+    tmp_path: Path, mark: str
+) -> None:
+    genres = [["Rock", "Jazz"], ["Pop", "Jazz"], ["Rock", "Pop", "Jazz"], ["Rock"], ["Pop"]]
+    items, told = of_items(tmp_path, genres=[mark.join(g) for g in genres])
+    assert [cell.split("|") for cell in items["categories"]] == genres
+    assert any("are tags, parted by" in why for why in told)
+
+
+def test_categories_whose_parts_stand_nowhere_else_stay_whole(tmp_path: Path) -> None:
+    names = ["Home & Garden", "Food and Drink", "Toys & Games", "Arts_Crafts", "Books"]
+    items, _ = of_items(tmp_path, categories=names)
+    assert [*items["categories"]] == names
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_tags_in_quotes_are_read_without_them(tmp_path: Path, quote: str) -> None:
+    tags = [["a b", "c"], ["c"], ["d", "a b"], ["d"]]
+    cells = ["|".join(f"{quote}{tag}{quote}" for tag in cell) for cell in tags]
+    items, _ = of_items(tmp_path, genres=cells)
+    assert [cell.split("|") for cell in items["categories"]] == tags
+
+
+@pytest.mark.parametrize("code", [-1, 999])
+def test_one_odd_number_among_others_is_told(tmp_path: Path, code: int) -> None:
+    items, told = of_items(tmp_path, pages=[12, 40, 31, code, 25])
+    assert [*items["pages"]] == [12, 40, 31, code, 25]
+    assert any(why.startswith(f"pages is {code} there, and all others are") for why in told)
+
+
+def test_midnight_at_the_end_of_a_day_begins_the_next() -> None:
+    ends = as_seconds(pl.Series(["2024-03-05 24:00:00", "2024-03-06 00:00:00", "2024-03-05 24:00"]))
+    assert ends.n_unique() == 1
+
+
+@pytest.mark.parametrize("form", ["2024-W{:02d}", "2024W{:02d}", "2024-W{:02d}-1"])
+def test_weeks_are_the_time_under_any_name(tmp_path: Path, form: str) -> None:
+    data, _ = read(tmp_path, sold_in=[form.format(n + 1) for n in range(8)])
+    assert data.interactions.frame["timestamp"].sort().diff().drop_nulls().unique().to_list() == [
+        7 * 86_400.0
+    ]
+
+
+def test_seconds_beside_0_for_never_are_the_time_where_nothing_else_is(tmp_path: Path) -> None:
+    seconds = [str(1_700_000_000 + 900 * n) if n % 3 else "0" for n in range(8)]
+    data, findings = read(tmp_path, rtime_last_played=seconds)
+    assert data.interactions.has_time
+    assert [f.rows for f in findings if f.rule == "untimed"] == [3]
+
+
+def test_seconds_that_programs_of_apple_may_have_counted_are_told(tmp_path: Path) -> None:
+    _, findings = read(tmp_path, time=[str(731_246_134 + 900 * n) for n in range(8)])
+    assert any(
+        "if they count from 2001, as programs of Apple do (about 2024-03-04)" in f.why
+        for f in findings
+    )
+
+
+def test_the_time_of_a_happening_is_not_when_users_answered(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {
+            "user_id": [f"u{n % 8}" for n in range(24)],
+            "event_id": [f"e{n % 5}" for n in range(24)],
+            "event_name": [f"Talk {n % 5}" for n in range(24)],
+            "event_time": [1_800_000_000_000 + 86_400_000 * (n % 5) for n in range(24)],
+            "mtime": [1_700_000_000_000 + 1000 * n for n in range(24)],
+        }
+    )
+    table.write_csv(tmp_path / "rsvps.csv")
+    data, report = read_clean(tmp_path / "rsvps.csv")
+    assert data.interactions.frame["timestamp"].max() < 1_700_001_000
+    assert any("'event_time' says when the events" in f.why for f in report.findings)
+
+
+def test_a_bid_is_no_id(tmp_path: Path) -> None:
+    rows = "".join(f"{n % 5},{n % 3 + 7}.50,b{n % 7},watch,7.00\n" for n in range(35))
+    (tmp_path / "bids.csv").write_text(f"auctionid,bid,bidder,item,openbid\n{rows}")
+    data, _ = read_clean(tmp_path / "bids.csv")
+    assert {*data.interactions.frame["item_id"]} == set("01234")
+
+
+def test_years_alone_are_times(tmp_path: Path) -> None:
+    data, findings = read(tmp_path, time=[str(2016 + n) for n in range(8)])
+    first = datetime.fromtimestamp(float(str(data.interactions.frame["timestamp"].min())), UTC)
+    assert (first.year, first.month, first.day) == (2016, 1, 1)
+    assert any(f.why == "times such as 2016 were read as dates" for f in findings)
+    data, _ = read(tmp_path, time=[str(1 + 400 * n) for n in range(8)])  # an order
+    assert float(str(data.interactions.frame["timestamp"].max())) == 2801
+
+
+def test_truth_values_in_frames_are_told_to_be_1_and_0() -> None:
+    table = pl.DataFrame({"user_id": USERS, "item_id": ITEMS, "value": [True, False] * 4})
+    with pytest.warns(DataWarning, match="values of true and false were read as 1 and 0"):
+        data = Dataset(interactions=table)
+    assert data.interactions.frame["value"].to_list() == [1.0, 0.0] * 4

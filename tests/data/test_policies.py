@@ -12,7 +12,8 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Exclusion, Policy, domain
 from metarec.data.policies import column_of, own_policy, policy_lines
 from metarec.data.policy_facts import policy_facts
-from metarec.data.policy_rules import number_of, read_rule, tags_of
+from metarec.data.policy_rules import read_rule
+from metarec.data.policy_values import number_of, tags_of
 from metarec.data.read import read
 from metarec.data.schema import BadInput
 from policy_worlds import write_world
@@ -226,6 +227,19 @@ def test_the_report_says_the_policy_and_which_columns_are_there(tmp_path: Path) 
     for said in (report.to_text(), report.to_html()):
         assert "NOT found in items: interacts_with (not checked)" in said
         assert "contains something the user is allergic to" in said
+
+
+def test_what_users_state_and_no_item_says_is_told(tmp_path: Path) -> None:
+    folder = write_world(tmp_path, "health")
+    users = pl.read_csv(folder / "users.csv")
+    stated = ["Erdnüsse, Senf", "Senf", "milk allergy", "nut", "none"]
+    users.head(5).with_columns(pl.Series("allergies", stated)).write_csv(folder / "users.csv")
+    said = check(folder).to_text()
+    assert (
+        "hides nothing, as no item's 'allergens' says it: 'allergies' of so many users 'senf' (2), "
+        "'erdnüsse' (1); is it written alike there?"
+    ) in said
+    assert said.count("hides nothing") == 1
 
 
 def test_a_column_of_what_can_be_had_that_no_policy_names_is_told(tmp_path: Path) -> None:

@@ -226,12 +226,38 @@ def test_old_data_keep_what_came_after_the_wish(store):
     assert kept["timestamp"].to_list() == [times[2], 1.0]  # a time to come was not lived since
 
 
+def test_an_event_by_a_clock_ahead_of_ours_is_forgotten_with_the_rest(store):
+    ahead = [time.time() + seconds for seconds in (200.0, 1e9)]
+    for user, at in zip(["ann", "bob"], ahead, strict=True):
+        event = Event(event_id="e", user_id=user, item_id="i", kind="like", timestamp=at)
+        store.append([event]).result()
+    assert forget(store, "ann").timestamp == ahead[0]
+    assert forget(store, "bob").timestamp < time.time() + 100_000  # may come back tomorrow
+
+
 def test_the_model_is_marked_once_it_no_longer_holds_them(store):
     receipt = forget(store, "ann")
     assert waiting_in_model(store) == 1
     assert mark_left_model(store, asked_before=receipt.timestamp - 1) == 0
     assert mark_left_model(store, asked_before=receipt.timestamp + 1) == 1
     assert waiting_in_model(store) == 0
+
+
+def test_nothing_waits_for_a_retraining_where_no_model_learned_from_the_user(store, models):
+    receipt = forget(store, "nobody", models=models)
+    assert receipt.in_model == "nothing: no model that is kept learned from this user"
+    assert waiting_in_model(store) == 0
+    assert all(one.place != "services that run" for one in receipt.places)
+
+    first = forget(store, "ann-secret", models=models)
+    again = forget(store, "ann-secret", models=models)  # its rows are gone, its numbers are not
+    assert first.in_model == again.in_model != receipt.in_model
+    assert waiting_in_model(store) == 2
+
+
+def test_a_user_is_forgotten_where_nobody_can_tell_whether_a_retraining_runs(store, models):
+    (models.folder / "retrain.lock").mkdir()
+    assert forget(store, "ann-secret", models=models).in_model.startswith("queued")
 
 
 def test_erasing_waits_for_readers_and_says_when_it_could_not(tmp_path):

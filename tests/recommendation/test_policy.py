@@ -93,6 +93,113 @@ def test_a_near_value_hides_to_be_safe_and_is_named(stated: str) -> None:
     assert ("did you mean 'nuts'" in said) is (stated.strip() != "nuts")
 
 
+CELLS = ["nuts", "Nut", "nuts and milk", "contains nuts", "nuts (almond)", "ＮＵＴＳ", "nuts\tmilk"]
+CELLS += [
+    "含坚果",
+    "坚果、牛奶",
+    "坚果，牛奶",
+    "cre\u0301me",
+    "in France",
+    "type 2 diabetes",
+    "peanut",
+]
+CELLS += ["6.1"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "hidden"),
+    [
+        ("nuts", CELLS[:7]),
+        ("NUT", CELLS[:7]),
+        ("severe nut allergy", CELLS[:7]),
+        ("坚果", CELLS[7:10]),
+        ("对牛奶过敏，坚果", CELLS[7:10]),
+        ("cr\u00e9me", CELLS[10:11]),
+        ("IN", []),
+        ("diabetes", CELLS[12:13]),
+        ("6", []),
+    ],
+)
+def test_a_value_hides_what_names_it_among_other_words(stated: str, hidden: list[str]) -> None:
+    items = pl.DataFrame({"item_id": CELLS, "allergens": CELLS})
+    check = PolicyCheck(HEALTH, items)
+    (row,) = check.allowed([Request(profile={"allergies": stated})])
+    assert [cell for cell, ok in zip(CELLS, row, strict=True) if not ok] == hidden
+
+
+@pytest.mark.parametrize(
+    ("profile", "context"),
+    [
+        ({"allergies": "egg", "Allergies": "nuts"}, {}),
+        ({"Allergies": ["nuts"], "allergies": ""}, {}),
+        ({"allergies": None}, {"ALLERGIES": "nuts"}),
+    ],
+)
+def test_no_spelling_of_an_attribute_hides_another(
+    profile: dict[str, object], context: dict[str, object]
+) -> None:
+    assert "f0" not in foods(HEALTH, Request(profile=profile, context=context))[0]
+    assert (
+        "f0"
+        in foods(HEALTH, Request(profile={"allergies": "egg"}, context={"Allergies": "nuts"}))[0]
+    )
+
+
+def test_what_else_a_value_hides_is_told() -> None:
+    items = pl.DataFrame({"item_id": ["a", "b"], "allergens": ["nuts", "tree nuts"]})
+    said = PolicyCheck(HEALTH, items).notes(Request(profile={"allergies": "nuts"}), [])
+    assert said[-1] == (
+        "not shown either, to be safe, for 'nuts' (allergies): items whose 'allergens' says "
+        "'tree nuts'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "cells", "profile", "shown"),
+    [
+        ("x = true when minor = true", ["Yes", 1, "ja", "no", "0"], {"minor": "y"}, ["no", "0"]),
+        ("x = 1 when minor = 1", [True, False], {"minor": "yes"}, [False]),
+        ("x = f when y = f", ["f", "no", "m"], {"y": "F"}, ["no", "m"]),
+        ("x = meat when faith = Hindu", ["Meats", "meat or fish", "fish"], {"faith": "hindus"}, 1),
+        ("x != meat when faith = Hindu", ["meats", "meat", "fish"], {"faith": "hindu"}, ["meat"]),
+        ("x_mg > 800 when s > 140", ["1.2 g", "0.5 g", "900 mg"], {"s": 150}, ["0.5 g"]),
+        ("x > 800 when s > 140", ["1.2 g", "0.5 g", "9 mg", "8 mg"], {"s": 1e3}, 3),
+        ("x_t > user.capacity_t", [5, 8], {"capacity_t": "7500 kg"}, [5]),
+        ("x_t > user.capacity_kg", [5, 8], {"capacity_kg": 7500}, [5]),
+        ("x_t > user.capacity", [5, 8], {"capacity": "7500 kg"}, [5]),
+    ],
+)
+def test_rules_understand_units_and_other_words(
+    rule: str, cells: list[object], profile: dict[str, object], shown: list[object] | int
+) -> None:
+    items = pl.DataFrame({"item_id": [str(n) for n in range(len(cells))]}).with_columns(
+        pl.Series(rule.split()[0], cells, strict=False)
+        if len({type(cell) for cell in cells}) == 1
+        else pl.Series(rule.split()[0], map(str, cells))
+    )
+    (row,) = PolicyCheck(Policy(rules=(rule,)), items).allowed([Request(profile=profile)])
+    kept = [cell for cell, ok in zip(cells, row, strict=True) if ok]
+    assert (kept if isinstance(shown, list) else len(kept)) == shown
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["0 pieces left", "No stock", "Sold out!", "nicht verfügbar", "https://schema.org/OutOfStock"]
+    + ["SoldOut", "rupture de stock", "暂时缺货", "已下架", "currently unavailable", "нет", "-2"],
+)
+def test_words_for_what_cannot_be_had(cell: str) -> None:
+    items = pl.DataFrame({"item_id": ["a", "b", "c"], "x": [cell, "InStock", "on request"]})
+    check = PolicyCheck(Policy(available="x"), items)
+    assert check.allowed([Request()]).tolist() == [[False, True, True]]
+    assert check.notes(Request(), [1, 2]) == ["not checked, because 'x' cannot be read: c"]
+
+
+def test_nothing_is_left_where_a_list_of_places_is_empty() -> None:
+    items = pl.DataFrame({"item_id": ["a", "b"], "x": [[], ["Berlin"]]})
+    allowed = PolicyCheck(Policy(available="x"), items).allowed([Request()])
+    assert allowed.tolist() == [[False, True]]
+
+
 def test_a_value_that_users_know_is_no_misspelling() -> None:
     funds = pl.DataFrame({"item_id": ["a", "b"], "barred_countries": ["US|FR", None]})
     users = pl.DataFrame({"user_id": ["u"], "country": ["UK"], "risk_profile": ["balanced"]})

@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from errno import EDQUOT, ENOSPC, EROFS
 from typing import Any
 
 import typer
@@ -46,6 +47,12 @@ OF_A_PLACE = {
     PermissionError: "{} may not be read or written by this user",
 }
 """What the system refused of a path -> what is said."""
+OF_A_DISK = {
+    EDQUOT: "the share of the disk is used up{}; make room and run it again",
+    ENOSPC: "the disk is full{}; make room and run it again",
+    EROFS: "the disk is read-only{}; make it writable or name another place",
+}
+"""What the system cannot do just now -> what is said, with the path where it names one."""
 
 app = typer.Typer(
     name="metarec",
@@ -157,6 +164,9 @@ def explain_failure(error: BaseException) -> tuple[int, str]:
             return 2, _of_a_place(error) or text
         case ValueError() if _is_ours(error):
             return 2, text
+        case OSError() if error.errno in OF_A_DISK:
+            place = "" if error.filename is None else f" at {str(error.filename)!r}"
+            return 1, OF_A_DISK[error.errno].format(place)
         case OSError() | MemoryError():
             return 1, text or type(error).__name__
     unexpected = f"unexpected {type(error).__name__}: {text}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from metarec.data.policies import other_spellings
 from metarec.data.schema import BadInput
 from metarec.recommendation.policy.columns import AVAILABLE
 
@@ -13,11 +14,13 @@ from metarec.recommendation.policy.columns import AVAILABLE
 def items_frame(
     items: list[tuple[str, dict[str, Any]]], schema: pl.Schema
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Items as rows of a catalog with `schema`, and notes on attributes that it has no column for.
+    """Items as rows of a catalog with `schema`, and notes on attributes that it has no column for;
+    `Allergens` is `allergens`, where the catalog has only this.
 
     Raises:
         BadInput: if a value cannot be read as its column's type.
     """
+    items = [(item_id, _renamed(attributes, schema)) for item_id, attributes in items]
     if AVAILABLE not in schema and any(AVAILABLE in attributes for _, attributes in items):
         schema = pl.Schema({**schema, AVAILABLE: pl.Boolean()})
     ignored = sorted(
@@ -45,6 +48,11 @@ def items_frame(
     return pl.DataFrame(
         {"item_id": pl.Series([item_id for item_id, _ in items], dtype=pl.Utf8), **columns}
     ).select(schema.names()), notes
+
+
+def _renamed(attributes: dict[str, Any], schema: pl.Schema) -> dict[str, Any]:
+    names = other_spellings(list(attributes), [c for c in schema.names() if c != "item_id"])
+    return {names.get(name, name): value for name, value in attributes.items()}
 
 
 def _as_column(value: Any, name: str, dtype: Any) -> Any:

@@ -127,6 +127,19 @@ def bare(name: str) -> str:
     return plain(name) or name
 
 
+def other_spellings(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+    """Those names that are no column but one in other case or punctuation -> that column; where
+    its own name is among them, or comes first, that one counts.
+    """
+    by_name = {bare(column): column for column in columns if column not in names}
+    found: dict[str, str] = {}
+    for name in names:
+        column = None if name in columns else by_name.get(bare(name))
+        if column is not None and column not in found.values():
+            found[name] = column
+    return found
+
+
 def column_of(name: str, columns: Sequence[str], policy: Policy) -> str | None:
     """The column of the items that a policy means by `name`: of that very name, else of the name
     without case and punctuation, else the one that reading renamed it to; None where there is none.

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
+
+import polars as pl
 
 from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.names.column_names import plain
 from metarec.data.policies import Needed, bare, column_of, policy_lines
+from metarec.data.policy_values import is_single, tags_of
+from metarec.data.tag_words import TagWords
 
 AVAILABLE = frozenset(
     "instock isinstock available isavailable availability stockstatus availabilitystatus "
     "有货 是否有货 库存状态 verfügbar lieferbar disponible disponibile disponível".split()
 )
 """Names of columns of items that say whether an item can be had, as `plain` has them."""
+MAX_NAMED = 3
+"""Values of users that a line names."""
 LEFT_OPEN = [
     policy_lines(DEFAULT_POLICY)[0],
     "seen items may be shown again if users often take what they had taken before; fit says it",
@@ -38,6 +45,7 @@ def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
         "words": policy_lines(policy) if is_named else LEFT_OPEN,
         "items": {"found": _where(there, True), "missing": _where(there, False)},
         "users": {"found": _where(known, True), "missing": _where(known, False)},
+        "unmatched": _unmatched(data, policy),
         "available": None if policy.available else _says_availability(items),
     }
 
@@ -52,12 +60,49 @@ def facts_lines(facts: Mapping[str, Any]) -> list[str]:
         if missing:
             why = "not checked" if table == "items" else "state them with each request"
             lines.append(f"NOT found in {table}: {', '.join(missing)} ({why})")
+    for none in facts["unmatched"]:
+        named = [f"{tag!r} ({n_users})" for tag, n_users in none["values"].items()]
+        more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+        lines.append(
+            f"hides nothing, as no item's {none['column']!r} says it: {none['attribute']!r} of so "
+            f"many users {', '.join(named[:MAX_NAMED])}{more}; is it written alike there?"
+        )
     if facts["available"]:
         lines.append(
             f"NOT heeded: {facts['available']!r} of items seems to say what can be had; what "
             f"cannot is shown, unless a TOML file says [policy] available = {facts['available']!r}"
         )
     return lines
+
+
+def _unmatched(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
+    """For each exclusion: what users state that stands in no item's cell, the most frequent first;
+    it hides nothing, as a word of another language would.
+    """
+    found = []
+    for exclusion in policy.exclusions:
+        column = column_of(exclusion.item_column, data.items.frame.columns, policy)
+        names = [n for n in data.users.attributes if bare(n) == bare(exclusion.profile_attribute)]
+        if column is None or not names:
+            continue
+        words = TagWords(_tag_counts(data.items.frame[column]))
+        lost = {
+            tag: n_users
+            for tag, n_users in _tag_counts(data.users.frame[names[0]]).most_common()
+            if tag not in words and not words.naming(tag) and not words.named_in(tag)
+        }
+        if lost:
+            found.append({"attribute": names[0], "column": exclusion.item_column, "values": lost})
+    return found
+
+
+def _tag_counts(column: pl.Series) -> Counter[str]:
+    """How many cells have each tag; texts of several tags count by their parts."""
+    cells = column.explode() if column.dtype.is_nested() else column
+    counts: Counter[str] = Counter()
+    for cell, n_cells in cells.value_counts().iter_rows():
+        counts.update({tag: n_cells for tag in tags_of(cell) or () if is_single(tag)})
+    return counts
 
 
 def _says_availability(columns: Iterable[str]) -> str | None:

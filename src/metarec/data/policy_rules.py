@@ -3,9 +3,9 @@
 Left of `when` stands what an item says, right of it what a user says; both are comparisons `NAME
 SIGN VALUE` joined by `and`. An item that satisfies the left part is not shown to a user who
 satisfies the right one. Numbers compare with `< <= > >= = !=`, text with `=` and `!=` (without
-regard to case; a cell of several tags equals each of them). Names and texts with spaces go in
-quotes. A number may also be what the user says: `weight_t > user.capacity_t`, which needs no
-`when`.
+regard to case, singular and plural; a cell of several tags equals each of them, and words for yes
+equal `true`). Names and texts with spaces go in quotes. A number may also be what the user says:
+`weight_t > user.capacity_t`, which needs no `when`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from metarec.data.errors import BadInput
+from metarec.data.policy_values import (
+    converted,
+    numbers_of,
+    stems_of,
+    tag_of,
+    tags_of,
+    truth_of,
+    unit_in,
+)
 
 SHAPE = "ITEM_COLUMN SIGN VALUE when ATTRIBUTE SIGN VALUE"
 OF_USER = "user."
@@ -31,11 +39,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _SAME_SIGN = {"==": "=", "≤": "<=", "≥": ">=", "≠": "!="}
-_NUMBER = re.compile(r"\s*([<>]?\s*-?\d+(?:\.\d+)?|-?\d{1,3}(?:,\d{3})+(?:\.\d+)?)\s*[^\d\s,.]*\s*")
-NOT_STATED = frozenset({"", "null", "nan", "unknown", "n/a", "?"})
-"""Texts that say nothing."""
-NOTHING = frozenset({"none", "nothing", "-", "keine", "无"})
-"""Texts that say that there is nothing: no allergens, no conditions."""
+_LETTERS = frozenset("tfyn")
+"""Words for yes and no that are as often something else: a sex, a grade."""
 _COMPARE = {
     "<": np.less,
     "<=": np.less_equal,
@@ -72,16 +77,44 @@ class Comparison:
     def holds(self, cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Where it holds, and where a cell says nothing that can be compared: two bool [N]."""
         if isinstance(self.value, float):
-            numbers = np.array([number_of(cell) for cell in cells], np.float64)
+            numbers = np.array(numbers_of(cells, unit_in(self.name)), np.float64)
             return self.compare(numbers), np.isnan(numbers)
-        wanted, tags = tag_of(self.value), [tags_of(cell) for cell in cells]
+        tags = [tags_of(cell) for cell in cells]
         unknown = np.array([said is None for said in tags], bool)
-        has = np.array([said is not None and wanted in said for said in tags], bool)
+        has = self._are_said(cells, tags)
         return (has if self.sign == "=" else ~has & ~unknown), unknown
+
+    def _are_said(self, cells: Sequence[Any], tags: Sequence[list[str] | None]) -> np.ndarray:
+        """Which cells say the text of this comparison, bool [N]: as one of their tags, or as
+        another word for yes or no. Singular and plural are equal, but let no item pass by `!=`.
+        """
+        wanted = tag_of(self.value)
+        stems = stems_of(wanted) if self.sign == "=" else ()
+        yes = None if wanted in _LETTERS else truth_of(wanted)
+        return np.array(
+            [
+                said is not None
+                and (
+                    wanted in said
+                    or (yes is not None and truth_of(cell) is yes)
+                    or (stems != () and any(stems_of(tag) == stems for tag in said))
+                )
+                for cell, said in zip(cells, tags, strict=True)
+            ],
+            bool,
+        )
 
     def compare(self, numbers: np.ndarray) -> np.ndarray:
         """Where it holds of numbers, bool [N]; nowhere where one is NaN."""
         return np.asarray(_COMPARE[self.sign](numbers, self.value) & ~np.isnan(numbers))
+
+    def stated_by(self, profile: Mapping[str, Any]) -> float:
+        """The number that a user states, in the unit of the items' column where both are known;
+        NaN where they state none.
+        """
+        own = self.of_user or self.name
+        unit = unit_in(own) or unit_in(self.name)
+        return converted(numbers_of([profile.get(own)], unit)[0], unit, unit_in(self.name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +139,7 @@ class PolicyRule:
             return None
         parts = []
         for part in self.items:
-            number = part.value if part.of_user is None else number_of(profile.get(part.of_user))
+            number = part.value if part.of_user is None else part.stated_by(profile)
             if number != number:  # not stated, or no number
                 return None
             parts.append(replace(part, value=number, of_user=None))
@@ -187,42 +220,3 @@ def _comparison(part: Sequence[tuple[str, str]], text: str, where: str) -> Compa
         sign=sign,
         value=float(value) if kind == "number" else value.strip("\"'"),
     )
-
-
-def number_of(cell: Any) -> float:
-    """A cell as a number, also with a unit behind it (`164 mmHg`) or thousands (`1,500`); NaN
-    where it is none.
-    """
-    if cell is None or isinstance(cell, bool):
-        return float("nan") if cell is None else float(cell)
-    if isinstance(cell, int | float):
-        return float(cell)
-    match = _NUMBER.fullmatch(str(cell))
-    return float(match.group(1).replace(",", "").lstrip("<> ")) if match else float("nan")
-
-
-def tags_of(cell: Any) -> list[str] | None:
-    """The tags of one cell or attribute, in lower case; None where it says nothing, and no tags
-    where it says that there are none.
-
-    Parts of `nuts/milk` count beside the whole: a forbidden part must not hide in a longer word.
-    """
-    if cell is None or (isinstance(cell, float) and cell != cell):
-        return None
-    listed = isinstance(cell, list | tuple | set | pl.Series)
-    texts = [tag_of(part) for part in (cell if listed else [cell]) if part is not None]
-    pieces = [
-        tag_of(piece) for text in texts for piece in re.split(r"[|,;/\n+&]", text.strip("[]{}()"))
-    ]
-    found = list(dict.fromkeys([*pieces, *texts]))
-    said = [tag for tag in found if tag not in NOT_STATED and tag not in NOTHING]
-    is_said = said or any(tag in NOTHING for tag in found) or (listed and not texts)
-    return said if is_said else None
-
-
-def tag_of(value: Any) -> str:
-    """One tag without case, quotes, and the difference between `tree nuts` and `tree_nuts`."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value).strip().strip("\"'").casefold()
-    return " ".join(re.sub(r"(?<=\w)[_\-](?=\w)", " ", text).split())

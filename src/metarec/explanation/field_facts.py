@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from metarec.data.domains import NO_DOMAIN, DomainPack, Exclusion, Policy, Saying, domain
 from metarec.data.policies import bare, column_of
-from metarec.data.policy_rules import Comparison, PolicyRule, number_of, read_rule, tags_of
+from metarec.data.policy_rules import Comparison, PolicyRule, read_rule
+from metarec.data.policy_values import number_of, tags_of
 from metarec.explanation.words import DID
 from metarec.features.events import parts_of
 from metarec.recommendation.policy.fulfillment import fulfilled_items, listed_items

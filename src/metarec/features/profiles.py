@@ -15,7 +15,7 @@ import polars as pl
 
 from metarec.data.cells.parsing import YES_NO, as_numbers
 from metarec.data.names.kind_names import plain_kind
-from metarec.data.policy_rules import number_of
+from metarec.data.policy_values import number_of
 from metarec.data.schema import Profiles
 
 MAX_CATEGORIES = 30

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +17,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import sqlalchemy as sa
 
-from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
 from metarec.feedback.erasing import PERSONAL, erase
 from metarec.feedback.events import StoreUnavailable
+from metarec.feedback.forgotten_places import Place, elsewhere, in_data
 from metarec.feedback.forgotten_rows import (
     clean_folder,
     each_folder,
@@ -51,23 +50,11 @@ IN_MODEL = (
     "queued: the next retraining leaves this user out of all data, old and new; model versions "
     "trained before keep the numbers they learned, without the id, until their folders are deleted"
 )
+NOT_IN_MODEL = "nothing: no model that is kept learned from this user"
 HOLD_SECONDS = 180.0
 """For so long nothing of a user is stored while they are being forgotten; after a kill, too."""
-MAX_DATA_BYTES = 500_000_000
-"""A larger data source is not searched."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """A place where a user may be found."""
-
-    place: str
-    removed: int = 0
-    """Rows removed there."""
-    still_holds: str = ""
-    """What of the user is, or may be, still there, and what to do about it; empty where nothing
-    is.
-    """
+MAX_AHEAD = 86_400.0
+"""Seconds that the clock of a user's last event may be ahead of ours and be believed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +63,9 @@ class ForgetReceipt:
 
     receipt_id: str
     timestamp: float
-    """The time of asking, seconds since 1970: what is older is never stored again."""
+    """The time of asking, or of their last event where its clock is ahead, seconds since 1970: what
+    is older is never stored again.
+    """
     rows_deleted: dict[str, int]
     """Rows deleted from each table of the store."""
     bytes_erased: bool
@@ -103,20 +92,19 @@ def forget(
         StoreUnavailable: if the rows could not be deleted now, as on a full disk; nothing is
             changed then.
     """
+    was_retraining = models is not None and _is_retraining(models)  # it may end meanwhile
     grave: Grave = store.call(partial(_dig, user_id=user_id)).result()
     deleted, at = grave.deleted, grave.until
     is_erased = erase(store)
-    others = [
-        *(
-            []
-            if models is None
-            else _in_models(models, grave.user_id, store if "merges" in deleted else None)
-        ),
-        _in_data(data, {user_id, grave.user_id}),
-        _elsewhere(),
-    ]
+    in_models = (
+        []
+        if models is None
+        else _in_models(models, grave.user_id, store if "merges" in deleted else None)
+    )
+    is_found = not in_models or any(one.holds for one in in_models)
+    is_learned = is_found or was_retraining or grave.is_waiting
     with suppress(StoreUnavailable):  # the first burial stands, and ends by itself
-        at, late = store.call(partial(_close, grave=grave)).result()
+        at, late = store.call(partial(_close, grave=grave, is_learned=is_learned)).result()
         if any(late.values()):  # it took longer than the first burial held
             deleted = {name: count + late.get(name, 0) for name, count in deleted.items()}
             is_erased = erase(store)
@@ -125,8 +113,14 @@ def forget(
         timestamp=at,
         rows_deleted=deleted,
         bytes_erased=is_erased,
-        in_model=IN_MODEL,
-        places=[*_in_store(store, deleted, is_erased=is_erased), *others],
+        in_model=IN_MODEL if is_learned else NOT_IN_MODEL,
+        places=[
+            *_in_store(store, deleted, is_erased=is_erased),
+            *in_models,
+            *([_in_services()] if is_learned and models is not None else []),
+            in_data(data, {user_id, grave.user_id}),
+            elsewhere(),
+        ],
     )
 
 
@@ -139,9 +133,13 @@ class Grave:
     receipts: Sequence[str]
     """Of the tombstones: of that id, then of each that the user gave up."""
     until: float
-    """So long, seconds since 1970, nothing of the user is stored unless `_close` ends it before."""
+    """So long nothing of the user is stored, unless `_close` ends it before."""
     deleted: dict[str, int]
     """Rows deleted from each table."""
+    is_waiting: bool
+    """Whether they asked before, and a model that may have learned from them still serves."""
+    newest: float
+    """When their last event was, seconds since 1970, by a clock that may have been ahead."""
 
 
 def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
@@ -156,28 +154,47 @@ def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
     earlier = connection.execute(
         sa.select(merges.c.digest).where(merges.c.user_id == user_id)
     ).scalars()
+    digests = [digest_of(read_key(connection), user_id), *earlier]
+    buried = tables.forgotten.c
+    waits = buried.digest.in_(digests) & buried.left_model_at.is_(None)
+    is_waiting = connection.execute(sa.select(buried.digest).where(waits)).first() is not None
     graves = [
-        {"receipt_id": uuid.uuid4().hex, "digest": digest, "timestamp": until}
-        for digest in (digest_of(read_key(connection), user_id), *earlier)
+        {"receipt_id": uuid.uuid4().hex, "digest": digest, "timestamp": until} for digest in digests
     ]
     connection.execute(
         sa.insert(tables.forgotten), [{**grave, "rows_deleted": 0} for grave in graves]
     )
+    last = sa.select(sa.func.max(tables.events.c.timestamp))
+    newest = connection.execute(last.where(tables.events.c.user_id == user_id)).scalar()
     deleted = _delete(connection, user_id)
     if len(graves) > 1:
         deleted["merges"] = len(graves) - 1
         connection.execute(sa.delete(merges).where(merges.c.user_id == user_id))
     receipts = [str(grave["receipt_id"]) for grave in graves]
     _count(connection, receipts, deleted)
-    return Grave(user_id=user_id, receipts=receipts, until=until, deleted=deleted)
+    return Grave(
+        user_id=user_id,
+        receipts=receipts,
+        until=until,
+        deleted=deleted,
+        is_waiting=is_waiting,
+        newest=min(float(newest or 0.0), time.time() + MAX_AHEAD),
+    )
 
 
-def _close(connection: sa.Connection, *, grave: Grave) -> tuple[float, dict[str, int]]:
-    """Delete once more, and let the user come back from now on; gives that time and the rows."""
+def _close(
+    connection: sa.Connection, *, grave: Grave, is_learned: bool
+) -> tuple[float, dict[str, int]]:
+    """Delete once more, and let the user come back from now on; gives that time and the rows. No
+    retraining is waited for where no model learned from the user.
+    """
     hold_off_writers(connection)
-    at, buried = time.time(), tables.forgotten
+    # What old data say of an event is as old as the event, by whatever clock
+    at, buried = max(time.time(), grave.newest), tables.forgotten
     connection.execute(
-        sa.update(buried).where(buried.c.receipt_id.in_(grave.receipts)).values(timestamp=at)
+        sa.update(buried)
+        .where(buried.c.receipt_id.in_(grave.receipts))
+        .values(timestamp=at, left_model_at=None if is_learned else at)
     )
     deleted = _delete(connection, grave.user_id)
     _count(connection, grave.receipts, deleted)
@@ -253,11 +270,22 @@ def _in_models(models: Registry, user_id: str, store: Store | None = None) -> li
     except (BadInput, OSError) as error:
         busy = f"perhaps training rows in any version: {error}; forget again"
         found = [Place(place="model versions", still_holds=busy)]
-    if models.is_retraining():
+    if _is_retraining(models):
         memory = "perhaps rows in memory; they are taken out when it saves and when it is promoted"
         found.append(Place(place="the retraining under way", still_holds=memory))
+    return found
+
+
+def _is_retraining(models: Registry) -> bool:
+    """Nobody retrains where the lock cannot be written."""
+    with suppress(OSError):
+        return models.is_retraining()
+    return False
+
+
+def _in_services() -> Place:
     served = "the training rows in memory, until they restart or load the next model"
-    return [*found, Place(place="services that run", still_holds=served)]
+    return Place(place="services that run", still_holds=served)
 
 
 def _unclean(problem: str) -> str:
@@ -281,53 +309,6 @@ def _names_text(path: Path, user_id: str) -> bool:
     except FileNotFoundError:  # old jobs go while one looks
         return False
     return f'"{user_id}"' in text or f"'{user_id}'" in text
-
-
-def _in_data(data: str, user_ids: Collection[str]) -> Place:
-    """Whether the data source holds the user; it is the operator's, and stays as it is."""
-    if not data:
-        unknown = (
-            "perhaps the user: metarec was not told where it lies (setting `data`); remove the "
-            "user there, or retraining leaves them out by the tombstone"
-        )
-        return Place(place="the data that models were fitted on", still_holds=unknown)
-    if _bytes_of(data) > MAX_DATA_BYTES:
-        large = "perhaps the user: it is too large to be searched while someone waits"
-        return Place(place=f"data source {data}", still_holds=large)
-    try:
-        read = open_tables(data)
-    except (BadInput, OSError, ImportError, pl.exceptions.PolarsError) as error:
-        said = f"perhaps the user: it cannot be read ({' '.join(str(error).split())})"
-        return Place(place=f"data source {_shown(data)}", still_holds=said)
-    kept = (read.interactions, read.users, read.relations.friends, read.relations.searches)
-    rows = sum(
-        table.filter(pl.col("user_id").cast(pl.Utf8).is_in(user_ids)).height
-        for table in kept
-        if table is not None
-    )
-    held = (
-        f"{rows:,} rows: remove them there; until then retraining leaves them out by the tombstone"
-    )
-    return Place(place=f"data source {_shown(data)}", still_holds=held if rows else "")
-
-
-def _bytes_of(data: str) -> int:
-    """Size of a file, or of the files in a folder; 0 for a database."""
-    place = Path(data).expanduser()
-    files = [place] if place.is_file() else list(place.glob("*")) if place.is_dir() else []
-    return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _shown(data: str) -> str:
-    """A source without a password."""
-    return sa.make_url(data).render_as_string() if "://" in data else data
-
-
-def _elsewhere() -> Place:
-    return Place(
-        place="backups and copies",
-        still_holds="what they held: metarec knows none of them; delete them by your own rules",
-    )
 
 
 def user_digest(store: Store, user_id: str) -> str:

@@ -117,7 +117,7 @@ def known_tags(model: Recommender, quota: list[tuple[str, str]]) -> list[tuple[s
         BadInput: naming the first such tag and the nearest there is.
     """
     from metarec.data.policies import nearest
-    from metarec.data.policy_rules import tags_of
+    from metarec.data.policy_values import tags_of
     from metarec.data.schema import BadInput
     from metarec.recommendation.ordering.rules import category_matrix
 

@@ -51,6 +51,8 @@ def load_settings(
     values |= {name: value for name, value in flags.items() if value is not None}
     for name in values:
         if name not in known:
+            if near := nearest(name, known, NEAR):
+                raise BadInput(f"no setting {name!r}; did you mean {near!r}?")
             raise BadInput(f"no setting {name!r}; there are: {', '.join(known)}")
     if "model" not in values:
         raise BadInput("no model given; name the folder of a saved model")
@@ -80,7 +82,7 @@ def _read(name: str, kind: str, value: Any) -> Any:
         return _READERS[kind](value)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         shown = "(not shown)" if name == "keys" else repr(value)
-        raise BadInput(f"setting {name}: cannot read {shown} as {kind}") from error
+        raise BadInput(f"setting {name} must be {_MUST_BE[kind]}, got {shown}") from error
 
 
 def _yes_or_no(value: Any) -> bool:
@@ -127,3 +129,12 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "Mapping[str, str]": _roles,
 }
 """Type of a setting, as its field writes it -> how a value is read."""
+_MUST_BE = {
+    "bool": "yes or no",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "tuple[str, ...]": "a list, or texts with commas between",
+    "Mapping[str, str]": "key:role for each key, with commas between and no key twice",
+}
+"""The same in words."""

@@ -1,12 +1,12 @@
-"""Numbers with what they are numbers of: `$1,299.00`, `1.299,00 €`, `12 kg`, `1.2k`, `4/5`,
-`★★★☆`; one unit in all cells of a column, else they cannot be compared.
+"""Numbers with what they are numbers of: `$1,299.00`, `1.299,00 €`, `12 kg`, `1.2k`, `1,000+`,
+`4/5`, `★★★☆`; one unit in all cells of a column, else they cannot be compared.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metarec.data.cells.parsing import as_numbers, in_our_digits, nothing
+from metarec.data.cells.parsing import as_numbers, holds, in_our_digits, nothing
 
 CURRENCIES = (
     r"US\$|CA\$|A\$|HK\$|NT\$|R\$|[$€£¥￥₹₽₩₺₫฿]|"
@@ -41,6 +41,8 @@ WORDED = (
     r"(?:[-–—:=.(]\s*(?P<word>\pL[\pL !]*)\)?)?$"
 )
 """A rating with what it is called: `5 - Excellent`, `5 stars (Excellent)`, `4.5 ★`."""
+AT_LEAST = r"[\dkKM]\s*\+$"
+"""A number that is the least there may be: `1,000+`."""
 CHINESE = {n: str(v) for v, n in enumerate("零一二三四五六七八九")}
 """Chinese digits."""
 
@@ -55,7 +57,8 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
     text = in_our_digits(nothing(column))
     if is_rating and (rated := _rated(text)) is not None:
         return rated
-    parts = text.str.extract_groups(CELL).struct.unnest()
+    at_least = text.filter(holds(text, AT_LEAST)).unique()
+    parts = text.str.strip_chars_end(" +").str.extract_groups(CELL).struct.unnest()
     if not _are_all(parts["number"], text):
         return None
     times = parts["times"].replace_strict(TIMES, default=1.0, return_dtype=pl.Float64)
@@ -65,7 +68,8 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
     alike = {unit.removesuffix("s") if len(unit) > 3 else unit for unit in named}
     if len(alike) == 1:  # `1 star`, `5 stars`
         named = named[-1:]
-    if named == [""] and not (times != 1.0).any():
+    is_open = len(at_least) > 1 or bool(at_least.str.contains(r"\d{3}").any())  # no class `65+`
+    if named == [""] and not (times != 1.0).any() and not is_open:
         return None
     return (numbers * times).alias(column.name), named
 

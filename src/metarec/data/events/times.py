@@ -31,6 +31,12 @@ since 1970.
 """
 FIRST_LIKELY = 4.7e8
 """Late 1984 in seconds: a clock that is earlier as a whole hardly counts seconds since 1970."""
+APPLE_ZERO = 978_307_200.0
+"""1 January 2001, from which programs of Apple count, in seconds since 1970."""
+FIRST_APPLE, LAST_APPLE = 2.8e8, 8.5e8
+"""Late 2009 and late 2027 in seconds since 2001; since 1970 they are 1978 to 1996, when few wrote
+logs.
+"""
 ROUNDED = r"^\d([.,]\d+)?[eE]\+\d+$"
 """A long number as a spreadsheet shows it: `1.71E+09`."""
 MAX_UNTIMED = 0.05
@@ -38,6 +44,8 @@ MAX_UNTIMED = 0.05
 MAX_NEVER = 0.5
 """Up to this share of events whose time stands for none are removed; above it they have no time."""
 UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
+YEARS = (1970, 2100)
+"""What years alone lie between; no clock counts so few seconds, nor an order from 1 on."""
 MIN_DAYS = 5
 """Different months and days without a year, at least, by which they are known."""
 
@@ -68,8 +76,10 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         f"the time is neither seconds since 1970 nor {form} (a TOML file can say how dates are "
         f'written: time_format = "{forms}")',
     )
-    if time_format is None and written_as_days(given):
+    years = _of_years(times) if time_format is None else None
+    if years is not None or (time_format is None and written_as_days(given)):
         rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
+    times = times if years is None else years
     if time_format is None and _without_years(times):
         why = (
             f"times such as {given.drop_nulls()[0]} look like a month and a day without a year: "
@@ -78,6 +88,16 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         rows.note("odd_times", why)
     times = times.zip_with(~are_zero, pl.Series([float("inf")]))
     return events.with_columns(times.alias("timestamp"))
+
+
+def _of_years(times: pl.Series) -> pl.Series | None:
+    """The first day of years that stand alone, `2021`; None where times are none."""
+    stated = times.drop_nulls()
+    is_year = stated.is_between(*YEARS) & (stated == stated.round())
+    if stated.n_unique() < 2 or not is_year.all():
+        return None
+    text = times.cast(pl.Int64, strict=False).cast(pl.Utf8) + "-01-01"
+    return text.str.to_date(strict=False).cast(pl.Datetime("us")).dt.epoch("s").cast(pl.Float64)
 
 
 def _without_years(times: pl.Series) -> bool:
@@ -179,19 +199,33 @@ def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> 
     return events.with_columns(stamps.alias("timestamp"))
 
 
+def _now(config: CleaningConfig) -> float:
+    """What is later lies in the future."""
+    return time.time() + 86_400 if config.now is None else config.now
+
+
 def _note_odd_clock(rows: Rows, stamps: pl.Series, config: CleaningConfig) -> None:
     """Say that times are hardly seconds since 1970, or many lie in the future."""
     median = _median(stamps)
     if median is None or median < MIN_EPOCH:
         return
     day = datetime.fromtimestamp(median, UTC).date()
-    if median < FIRST_LIKELY:
+    since_2001 = float(stamps.max() or 0.0) + APPLE_ZERO  # type: ignore[arg-type]  # numbers
+    if FIRST_APPLE <= median < LAST_APPLE and since_2001 <= _now(config):
+        day_2001 = datetime.fromtimestamp(median + APPLE_ZERO, UTC).date()
+        why = (
+            f"times lie about {day}, read as seconds since 1970; if they count from 2001, as "
+            f"programs of Apple do (about {day_2001}), add 978307200 to each: now only their order "
+            f"is right"
+        )
+        rows.note("odd_times", why)
+    elif median < FIRST_LIKELY:
         why = (
             f"times lie about {day}, read as seconds since 1970; if they count minutes or days, "
             f"convert them: only their order is right"
         )
         rows.note("odd_times", why)
-    now = time.time() + 86_400 if config.now is None else config.now
+    now = _now(config)
     if late := int((stamps > now).sum()):
         why = f"{late:,} of {len(stamps):,} times lie in the future; they are kept, being many"
         rows.note("odd_times", why)
@@ -219,7 +253,7 @@ def _impossible_times(
         yield stamps.is_null(), "no time, while most events have one"
     if median < MIN_EPOCH:
         return
-    now = time.time() + 86_400 if config.now is None else config.now
+    now = _now(config)
     for mask, why in (
         (stamps <= 0, "the time is at or before 1970"),
         (stamps > now, "the time lies in the future"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from metarec.data.cells.entities import without_entities
 from metarec.data.cells.parsing import id_text
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.errors import BadInput
@@ -23,6 +24,7 @@ from metarec.data.names.languages import names_in
 from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
 from metarec.data.sources.acts.kind_columns import with_kind
+from metarec.data.sources.acts.order_states import one_an_order
 from metarec.data.sources.acts.step_times import by_steps
 from metarec.data.sources.columns.friend_lists import friends_within, without_no_ties
 from metarec.data.sources.columns.id_columns import (
@@ -40,11 +42,16 @@ from metarec.data.sources.rows.event_shapes import one_row_an_event
 from metarec.data.sources.rows.id_lists import look_alikes, one_row_each
 from metarec.data.sources.rows.log_envelopes import opened, without_bulk_lines, without_itemless
 from metarec.data.sources.rows.queries import queries_apart
-from metarec.data.sources.values.cell_types import flat, with_tags, with_types
+from metarec.data.sources.values.cell_types import flat, with_types
 from metarec.data.sources.values.missing_codes import without_codes
-from metarec.data.sources.values.quantities import with_amounts, with_returns
+from metarec.data.sources.values.quantities import (
+    with_amounts,
+    with_returns,
+    without_emptied,
+)
 from metarec.data.sources.values.rating_aspects import with_aspects
 from metarec.data.sources.values.rating_columns import with_grades
+from metarec.data.sources.values.tags import with_tags
 from metarec.data.sources.values.time_columns import with_moment
 from metarec.data.sources.values.unrated_zeros import without_zeros
 from metarec.data.tables import Tables, side_findings
@@ -259,11 +266,10 @@ def _events(
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
-    frame, said = _with_kinds(frame, reading, place.name, given)
-    frame, place, itemless = without_itemless(frame, place)
+    frame, place, said = _with_acts(frame, place, reading, given)
     frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)
-    findings = [*findings, *said, *itemless, *points]
+    findings = [*findings, *said, *points]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
@@ -296,6 +302,16 @@ def _rated(
     return frame, [*found, *unrated]
 
 
+def _with_acts(
+    frame: pl.DataFrame, place: Place, reading: Reading, given: Mapping[str, str]
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events with their kinds, a row for each act, and what to say of them."""
+    frame, place, states = one_an_order(frame, place, reading.kinds, reading.context or ())
+    frame, said = _with_kinds(frame, reading, place.name, given)
+    frame, place, itemless = without_itemless(frame, place)
+    return frame, place, [*states, *said, *itemless]
+
+
 def _with_kinds(
     frame: pl.DataFrame, reading: Reading, place: str, given: Mapping[str, str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
@@ -317,8 +333,9 @@ def _with_kinds(
         findings = [Finding(rule="kinds", rows=0, action="noted", why=why)]
     frame, said = with_kind(frame, reading.kinds, place, reading.context or ())
     frame, back = with_returns(frame, place)
+    frame, emptied = without_emptied(frame, reading.kinds, place)
     frame, amounts = with_amounts(frame, given, place)
-    return frame, [*findings, *said, *back, *amounts]
+    return frame, [*findings, *said, *back, *emptied, *amounts]
 
 
 def _renamed(
@@ -361,7 +378,9 @@ def _side(
     mapping = reading.item_columns if table == "items" else reading.user_columns
     names, guessed = _renamed(frame, table, place, reading, mapping, findings)
     frame, place, lists = one_row_each(frame.rename(names), place, (key,), table)
+    frame, coded = without_entities(frame, table)
     frame, odd = with_types(frame.with_columns(id_text(frame[key])), table)
+    odd = [*coded, *odd]
     if table == "items":
         given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
         frame, tags = with_tags(frame, given)

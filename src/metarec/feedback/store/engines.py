@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from metarec.data.schema import BadInput
+from metarec.feedback.events import StoreUnavailable
 
 CONNECT_SECONDS = 5
 """How long a server may take to let us in; the system itself would wait for minutes where its
@@ -124,6 +126,22 @@ def server_engine(url: sa.URL, schema: str) -> sa.Engine:
         connection.commit()
 
     return engine
+
+
+def check_writable(url: sa.URL) -> None:
+    """Look whether a SQLite file, and its folder, in which files lie beside it, may be written:
+    SQLite itself says of neither which it was, and reads nothing there either.
+
+    Raises:
+        StoreUnavailable: if one may not.
+    """
+    path = Path(url.database or "")
+    for place in (path.parent, path):
+        if url.get_backend_name() == "sqlite" and place.exists() and not os.access(place, os.W_OK):
+            raise StoreUnavailable(
+                f"{str(place)!r} cannot be written, and a store must be; make it writable, or name "
+                f"another store"
+            )
 
 
 def sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:

@@ -24,6 +24,7 @@ from metarec.feedback.events import (
 )
 from metarec.feedback.store.engines import (
     BUSY_SECONDS,
+    check_writable,
     known_url,
     server_engine,
     sqlite_engine,
@@ -52,6 +53,7 @@ class Store(UserReads, TableReads):
             StoreUnavailable: if it cannot be opened now.
         """
         self.url, self.schema = known_url(url)
+        check_writable(self.url)
         self._engine = (
             sqlite_engine(self.url, BUSY_SECONDS["write"])
             if self.is_sqlite

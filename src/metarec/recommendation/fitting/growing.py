@@ -9,9 +9,12 @@ import numpy as np
 import polars as pl
 
 from metarec.data.places import degrees_of
+from metarec.data.policies import other_spellings
+from metarec.data.policy_values import numbers_of, unit_in
 from metarec.data.schema import Catalog
 from metarec.features.text import item_text
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.policy.availability import can_be_had
 from metarec.recommendation.policy.columns import AVAILABLE
 from metarec.runtime.rng import derive
 from metarec.runtime.rows import with_rows
@@ -100,6 +103,20 @@ def with_each(model: M, rows: pl.DataFrame) -> list[M]:
 
 
 def _in_columns_of(table: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
-    """`given` with only the columns of `table`, in their types."""
+    """`given` with only the columns of `table`, in their types and under their names."""
+    given = given.rename(other_spellings(given.columns, table.columns))
     columns = [name for name in given.columns if name in table.columns]
-    return given.select(columns).cast({name: table.schema[name] for name in columns}, strict=False)
+    return given.select(_read_as(given[name], table.schema[name]) for name in columns)
+
+
+def _read_as(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """A column in the type of the catalog's; texts are numbers with units and words for yes and no,
+    as reading takes them.
+    """
+    if column.dtype == pl.Utf8 and dtype == pl.Boolean:
+        said = [None if cell is None else can_be_had(cell) for cell in column.to_list()]
+        return pl.Series(column.name, said, dtype)
+    if column.dtype == pl.Utf8 and dtype.is_numeric():
+        numbers = pl.Series(column.name, numbers_of(column.to_list(), unit_in(column.name)))
+        return numbers.fill_nan(None).cast(dtype, strict=False)
+    return column.cast(dtype, strict=False)

@@ -13,15 +13,13 @@ import polars as pl
 
 from metarec.data.domains import Exclusion, Policy
 from metarec.data.policies import Needed, bare, nearest
-from metarec.data.policy_rules import tags_of
+from metarec.data.policy_values import number_of, tags_of
 from metarec.data.schema import BadInput
 from metarec.recommendation.policy.columns import PolicyColumns
 from metarec.recommendation.slate import Request
 
 NEAR = 0.75
 """How alike an unknown name must be to one of the policy's to be taken for its misspelling."""
-LONGEST_CODE = 2
-"""Words as short as a country's code have no plural."""
 MAX_GUESSED = 10
 """Unknown values of one attribute for which like ones are looked for; comparing costs time."""
 
@@ -39,12 +37,31 @@ class PolicyAttributes:
         """A user's attributes under the names that the policy knows them by; the circumstances of
         the request say what the profile leaves open.
         """
-        profile = {**request.context, **request.profile}
-        if not profile or all(name in profile for name in self.asked_for):
-            return profile
-        by_name = {bare(name): value for name, value in profile.items()}
-        found = {name: by_name[bare(name)] for name in self.asked_for if bare(name) in by_name}
-        return {**found, **profile}
+        stated = [
+            (name, value)
+            for source in (request.context, request.profile)
+            for name, value in source.items()
+            if tags_of(value) is not None
+        ]
+        profile = {**request.context, **request.profile, **dict(stated)}
+        return {**profile, **self._in_policy_names(request, stated)}
+
+    def _in_policy_names(
+        self, request: Request, stated: Sequence[tuple[str, Any]]
+    ) -> dict[str, Any]:
+        """Attributes that the policy asks for, however their names are spelled; of one that is
+        stated in several spellings, all texts count, so that none hides another.
+        """
+        found: dict[str, Any] = {}
+        for asked in self.asked_for:
+            mine = {name: value for name, value in stated if bare(name) == bare(asked)}
+            own = [value for name, value in mine.items() if name in request.profile]
+            values = own or list(mine.values())
+            if len(values) > 1 and all(number_of(v) != number_of(v) for v in values):
+                found[asked] = [tag for value in values for tag in tags_of(value) or ()]
+            elif values:
+                found[asked] = mine.get(asked, values[-1])
+        return found
 
     @cached_property
     def asked_for(self) -> list[str]:
@@ -120,20 +137,22 @@ class PolicyAttributes:
             hint = f"; did you mean {near!r}?" if near is not None else ""
             yield name, f"attribute {name!r} is not known{hint}"
 
-    def meant(self, exclusion: Exclusion, column: str, tag: str) -> str | None:
-        """The tag of the items that a stated value means: itself, else one that it is the singular,
-        the plural or a misspelling of. A wrong guess hides an item too many; none shows what was
-        to be kept away.
+    def meant(
+        self, exclusion: Exclusion, column: str, tag: str, *, may_guess: bool = True
+    ) -> list[str]:
+        """The tags of the items that a stated value means: itself, those that it stands in or is
+        the singular or plural of, else those that stand in it, else one that it is a misspelling
+        of. A wrong one hides an item too many; none shows what was to be kept away.
         """
-        items = self.columns.items_of_tag[column]
-        if tag in items:
-            return tag
-        forms = (f"{tag}s", f"{tag}es", tag.removesuffix("s"), tag.removesuffix("es"))
-        same = next((one for one in forms if one in items), None)
-        if same is not None and len(tag) > LONGEST_CODE:
-            return same
-        known = tag in self.values_of_users(exclusion.profile_attribute)
-        return None if known else nearest(tag, items, NEAR)
+        items, words = self.columns.items_of_tag[column], self.columns.words_of_tags[column]
+        found = [*([tag] if tag in items else []), *words.naming(tag)]
+        if not found:  # `severe nut allergy` names `nuts`, and `tree nuts` with it
+            named = words.named_in(tag)
+            found = list(dict.fromkeys([*named, *(m for one in named for m in words.naming(one))]))
+        if found or not may_guess or tag in self.values_of_users(exclusion.profile_attribute):
+            return found
+        near = nearest(tag, items, NEAR)
+        return [] if near is None else [near]
 
     def is_doubtful(self, exclusion: Exclusion, column: str, tags: Sequence[str] | None) -> bool:
         """Whether nothing usable was stated: no value, or one that is neither an item's nor a

@@ -15,17 +15,13 @@ from scipy.sparse import csr_matrix
 
 from metarec.data.domains import Policy
 from metarec.data.policies import column_of
-from metarec.data.policy_rules import Comparison, PolicyRule, number_of, read_rule, tags_of
+from metarec.data.policy_rules import Comparison, PolicyRule, read_rule
+from metarec.data.policy_values import numbers_of, tags_of, unit_in
 from metarec.data.schema import Vocabulary
+from metarec.data.tag_words import TagWords
+from metarec.recommendation.policy.availability import can_be_had
 from metarec.recommendation.policy.fulfillment import listed_items
 
-NOT_AVAILABLE = frozenset(
-    {"false", "f", "no", "n", "off", "not available", "unavailable", "sold out", "nein", "nicht"}
-    | {"out of stock", "outofstock", "not in stock", "discontinued", "inactive", "none"}
-    | {"否", "无"}
-    | {"缺货", "售罄", "下架", "ausverkauft", "agotado", "épuisé", "esaurito"}
-)
-"""Texts by which a column of availability says no."""
 AVAILABLE = "available"
 """Column of the items that every model heeds, whatever its policy says."""
 
@@ -65,6 +61,11 @@ class PolicyColumns:
         return {str(column): _inverted(self.items[str(column)].to_list()) for column in columns}
 
     @cached_property
+    def words_of_tags(self) -> dict[str, TagWords]:
+        """Column -> its tags by the words in them."""
+        return {column: TagWords(items) for column, items in self.items_of_tag.items()}
+
+    @cached_property
     def says_anything(self) -> dict[str, np.ndarray]:
         """Column -> indexes of the items with any tag in it."""
         return {
@@ -75,18 +76,26 @@ class PolicyColumns:
     @cached_property
     def says_nothing(self) -> dict[str, np.ndarray]:
         """Name in the policy -> bool [N]: items whose cell says nothing that can be compared."""
-        silent = {
-            e.item_column: np.array([tags_of(c) is None for c in self.cells(e.item_column)], bool)
-            for e in self.policy.exclusions
-        }
+        silent = {e.item_column: self.is_empty(e.item_column) for e in self.policy.exclusions}
         for rule in self.rules:
             for part in rule.items:
                 unknown = part.holds(self.cells(part.name))[1]
                 silent[part.name] = unknown | silent.get(part.name, np.zeros(len(unknown), bool))
         if self.policy.available:
             cells = self.cells(self.policy.available)
-            silent[self.policy.available] = np.array([tags_of(c) is None for c in cells], bool)
+            unknown = np.array([can_be_had(cell) is None for cell in cells], bool)
+            silent[self.policy.available] = unknown
         return silent
+
+    def is_empty(self, name: str) -> np.ndarray:
+        """[N] bool: items whose cell says nothing at all."""
+        if name not in self._empty:
+            self._empty[name] = np.array([tags_of(c) is None for c in self.cells(name)], bool)
+        return self._empty[name]
+
+    @cached_property
+    def _empty(self) -> dict[str, np.ndarray]:
+        return {}
 
     @cached_property
     def rules(self) -> list[PolicyRule]:
@@ -116,7 +125,7 @@ class PolicyColumns:
         """A column as numbers, read once: float64 [N], NaN where a cell is none."""
         if name not in self._columns_of_numbers:
             cells = self.cells(name)
-            self._columns_of_numbers[name] = np.array([number_of(c) for c in cells], np.float64)
+            self._columns_of_numbers[name] = np.array(numbers_of(cells, unit_in(name)), np.float64)
         return self._columns_of_numbers[name]
 
     @cached_property
@@ -185,16 +194,6 @@ def _inverted(cells: Sequence[Any]) -> dict[str, np.ndarray]:
 def _saying_no(column: pl.Series) -> np.ndarray:
     """[N] whether each cell of availability says no; equal cells are read once."""
     if column.dtype.is_nested():
-        return np.array([_says_no(cell) for cell in column.to_list()], bool)
-    no = [cell for cell in column.unique().to_list() if _says_no(cell)]
+        return np.array([can_be_had(cell) is False for cell in column.to_list()], bool)
+    no = [cell for cell in column.unique().to_list() if can_be_had(cell) is False]
     return column.is_in(pl.Series(no, dtype=column.dtype).to_list()).fill_null(False).to_numpy()
-
-
-def _says_no(cell: Any) -> bool:
-    """Whether a cell of availability says no: false, nothing left, or a word for it."""
-    if cell is None:
-        return False
-    if isinstance(cell, bool | int | float):
-        return cell <= 0
-    text = str(cell).strip().casefold()
-    return number_of(text) <= 0 or text.replace("_", " ").replace("-", " ") in NOT_AVAILABLE

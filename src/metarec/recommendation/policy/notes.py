@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from metarec.data.domains import Policy
+from metarec.data.domains import Exclusion, Policy
 from metarec.data.policies import Needed, nearest
-from metarec.data.policy_rules import number_of, tags_of
+from metarec.data.policy_values import is_single, tags_of
 from metarec.recommendation.policy.attributes import MAX_GUESSED, PolicyAttributes
 from metarec.recommendation.policy.columns import PolicyColumns
 from metarec.recommendation.slate import Request
@@ -88,47 +88,64 @@ class PolicyNotes:
 
     def _odd_values(self, request: Request) -> list[str]:
         """Stated values that no item has in the column they exclude by."""
-        said, profile = [], self.attributes.profile(request)
+        said: list[str] = []
+        profile = self.attributes.profile(request)
         for exclusion in self.policy.exclusions:
             column = self.columns.column(exclusion.item_column)
             stated = tags_of(profile.get(exclusion.profile_attribute)) or ()
             if column is None:
                 continue
-            users = self.attributes.values_of_users(exclusion.profile_attribute)
-            for tag in [t for t in stated if t not in self.columns.items_of_tag[column]][
-                :MAX_GUESSED
-            ]:
-                meant = self.attributes.meant(exclusion, column, tag)
-                near = meant or nearest(
-                    tag, self.columns.items_of_tag[column], 1 if tag in users else 0.5
-                )
-                hint = f"; did you mean {near!r}?" if near is not None else ""
-                hint += " Its items are not shown, to be safe" if meant is not None else ""
-                if near is not None or tag not in users:
-                    said.append(
-                        f"no item's {exclusion.item_column!r} says {tag!r} "
-                        f"({exclusion.profile_attribute}){hint}"
-                    )
+            single, items = [t for t in stated if is_single(t)], self.columns.items_of_tag[column]
+            for tag in [t for t in single if t not in items][:MAX_GUESSED]:
+                said += self._odd_value(exclusion, column, tag)
+            for tag in single:
+                said += self._also_hidden(exclusion, column, tag)
         for name, value in self._unreadable(profile):
             said.append(
                 f"{name} = {value!r} is no number, so the rules that ask for it say nothing"
             )
         return said
 
+    def _odd_value(self, exclusion: Exclusion, column: str, tag: str) -> Iterator[str]:
+        """What is said of a stated value that no item has."""
+        users = self.attributes.values_of_users(exclusion.profile_attribute)
+        meant = self.attributes.meant(exclusion, column, tag)
+        items = self.columns.items_of_tag[column]
+        near = meant[0] if meant else nearest(tag, items, 1 if tag in users else 0.5)
+        hint = f"; did you mean {near!r}?" if near is not None else ""
+        hint += " Its items are not shown, to be safe" if meant else ""
+        if near is not None or tag not in users:
+            yield (
+                f"no item's {exclusion.item_column!r} says {tag!r} "
+                f"({exclusion.profile_attribute}){hint}"
+            )
+
+    def _also_hidden(self, exclusion: Exclusion, column: str, tag: str) -> Iterator[str]:
+        """What is said of further values that a stated one hides, as it stands in them."""
+        more = self.attributes.meant(exclusion, column, tag, may_guess=False)[1:]
+        if more:
+            names = ", ".join(map(repr, more[:MAX_NAMED]))
+            rest = f" and {len(more) - MAX_NAMED} more" if len(more) > MAX_NAMED else ""
+            yield (
+                f"not shown either, to be safe, for {tag!r} ({exclusion.profile_attribute}): items "
+                f"whose {exclusion.item_column!r} says {names}{rest}"
+            )
+
     def _unreadable(self, profile: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """Stated attributes that a rule compares with a number and cannot."""
         asked = [
-            p.name for rule in self.columns.rules for p in rule.when if isinstance(p.value, float)
+            (part.of_user or part.name, part.stated_by(profile))
+            for rule in self.columns.rules
+            for part in (
+                *(p for p in rule.when if isinstance(p.value, float)),
+                *(p for p in rule.items if p.of_user is not None),
+            )
         ]
-        asked += [
-            p.of_user for rule in self.columns.rules for p in rule.items if p.of_user is not None
-        ]
-        names = [
+        names = dict.fromkeys(
             name
-            for name in dict.fromkeys(asked)
-            if tags_of(profile.get(name)) is not None
-            and number_of(profile[name]) != number_of(profile[name])
-        ]
+            for name, number in asked
+            if number != number and tags_of(profile.get(name)) is not None
+        )
         yield from ((name, profile[name]) for name in names)
 
     def _empty_cells(self, request: Request, shown: Sequence[int]) -> list[str]:
@@ -138,10 +155,9 @@ class PolicyNotes:
         said, items, profile = [], np.asarray(shown), self.attributes.profile(request)
         for name in self._columns_asked(profile):
             silent = items[self.columns.says_nothing[name][items]]
-            if len(silent):
-                some = ", ".join(self.columns.vocabulary.names(silent[:MAX_NAMED].tolist()))
-                more = f" and {len(silent) - MAX_NAMED} more" if len(silent) > MAX_NAMED else ""
-                said.append(f"not checked, because {name!r} is empty: {some}{more}")
+            empty = self.columns.is_empty(name)[silent]
+            said += self._unchecked(f"{name!r} is empty", silent[empty])
+            said += self._unchecked(f"{name!r} cannot be read", silent[~empty])
         unknown = [
             self.columns.unlisted[item] for item in items.tolist() if item in self.columns.unlisted
         ]
@@ -149,6 +165,11 @@ class PolicyNotes:
             names = ", ".join(dict.fromkeys(name for row in unknown for name in row))
             said.append(f"prerequisites that the catalog does not list were not asked for: {names}")
         return said
+
+    def _unchecked(self, why: str, items: np.ndarray) -> list[str]:
+        some = ", ".join(self.columns.vocabulary.names(items[:MAX_NAMED].tolist()))
+        more = f" and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else ""
+        return [f"not checked, because {why}: {some}{more}"] if len(items) else []
 
     def _columns_asked(self, profile: Mapping[str, Any]) -> list[str]:
         """Columns that decide what this user may see."""

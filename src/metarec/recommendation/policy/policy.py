@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix
 
 from metarec.data.domains import Exclusion, Policy
 from metarec.data.kinds import Kinds
-from metarec.data.policy_rules import tags_of
+from metarec.data.policy_values import tags_of
 from metarec.recommendation.policy.attributes import MAX_GUESSED, PolicyAttributes
 from metarec.recommendation.policy.columns import AVAILABLE, PolicyColumns
 from metarec.recommendation.policy.fulfillment import fulfilled_items
@@ -100,11 +100,11 @@ class PolicyCheck:
             return
         items = self.columns.items_of_tag[column]
         tags = tags_of(profile.get(exclusion.profile_attribute))
-        known = [tag for tag in tags or () if tag in items]
-        guessed = [tag for tag in tags or () if tag not in items][:MAX_GUESSED]
-        for tag in (*known, *guessed):
-            meant = self.attributes.meant(exclusion, column, tag)
-            if meant is not None:
+        n_guessed = 0
+        for tag in tags or ():
+            n_guessed += tag not in items
+            may_guess = n_guessed <= MAX_GUESSED
+            for meant in self.attributes.meant(exclusion, column, tag, may_guess=may_guess):
                 yield exclusion.why, items[meant]
         if exclusion.unknown == "hide" and self.attributes.is_doubtful(exclusion, column, tags):
             yield f"{exclusion.profile_attribute} is not known", self.columns.says_anything[column]

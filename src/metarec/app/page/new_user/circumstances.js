@@ -1,7 +1,7 @@
 // What is so right now: place, circumstances, friends and searches, where the model reads them.
 
 import { ask, randomName } from "../common/api.js";
-import { byId, el, icon } from "../common/dom.js";
+import { LIST, byId, el, icon, toast } from "../common/dom.js";
 import { tellFailure } from "../common/failures.js";
 import { keep, user, saveFriends, searched, storeSearch } from "./user.js";
 import { t } from "../common/language.js";
@@ -13,7 +13,7 @@ const MOST_SEARCHES = 5;
 const known = { model: null };
 let refresh = async () => {};
 
-/** Learn what the model reads, and draw it; `again` asks for the list. */
+/** Learn what the model reads, draw it and return it; `again` asks for the list. */
 export async function meetCircumstances(again) {
   refresh = again;
   known.model = await ask("GET", "v1/circumstances");
@@ -23,6 +23,7 @@ export async function meetCircumstances(again) {
   });
   if (!known.model.location) keep({ location: null, withinKm: null });
   draw();
+  return known.model;
 }
 
 function draw() {
@@ -74,7 +75,7 @@ async function change(changes) {
   } catch (error) {
     keep(before);
     draw();
-    tellFailure(error, { again: () => change(changes) });
+    tellFailure(error, { again: () => change(changes), topic: LIST });
   }
 }
 
@@ -111,7 +112,7 @@ function whereIAm() {
   navigator.geolocation.getCurrentPosition(
     ({ coords }) =>
       change({ location: { lat: coords.latitude, lon: coords.longitude, isMine: true } }),
-    () => tellFailure(new Error(t`The browser does not say where you are.`), {}),
+    () => toast(t`The browser does not say where you are.`, { kind: "bad" }),
   );
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from metarec.app.service import schemas
@@ -27,6 +28,16 @@ def as_events(
         _check_time(f"body.events.{place}", event, now + future_seconds)
         _check_kind(f"body.events.{place}", event, kinds)
     return [_event(event, now) for event in body.events]
+
+
+def unknown_kinds(named: Iterable[str], kinds: Kinds) -> list[str]:
+    """A sentence on each kind of these events that is not known."""
+    unknown = kinds.unknown(named)
+    hints = [f"; did you mean {near!r}?" if (near := kinds.nearest(one)) else "" for one in unknown]
+    return [
+        f"kind {name!r} is not known and counts as positive{hint}"
+        for name, hint in zip(unknown, hints, strict=True)
+    ]
 
 
 def _event(event: schemas.NewEvent, now: float) -> Event:

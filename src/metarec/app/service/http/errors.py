@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +24,9 @@ from metarec.runtime.extras import MissingExtra
 
 log = logging.getLogger("metarec.service")
 NOTHING_HERE = "there is nothing at this address; /docs lists those there are"
+UNWRITABLE = frozenset({EACCES, EDQUOT, ENOSPC, EPERM, EROFS})
+UNREADABLE_BODY = "There was an error parsing the body"
+"""What the framework says of a body that is no text, or too deep for its reader."""
 WRITE_AS = "there is nothing at this address; a `/` within an id is written %2F"
 
 
@@ -55,6 +59,7 @@ class ErrorAnswers:
         app.exception_handler(BadInput)(self._bad)
         app.exception_handler(MissingExtra)(self._missing)
         app.exception_handler(StoreUnavailable)(self._away)
+        app.exception_handler(OSError)(self._unwritable)
 
     async def _invalid(self, request: Request, error: RequestValidationError) -> JSONResponse:
         kind = request.headers.get("content-type")
@@ -78,6 +83,8 @@ class ErrorAnswers:
             )
         if error.status_code == 404 and error.detail == HTTPStatus.NOT_FOUND.phrase:
             return _problem(404, _nothing_at(self.routes, request.scope["path"]))
+        if error.detail == UNREADABLE_BODY:
+            return _problem(400, "body: is no JSON that can be read; send UTF-8, not deeply nested")
         return _problem(error.status_code, str(error.detail), error.headers)
 
     async def _bad(self, _request: Request, error: BadInput) -> JSONResponse:
@@ -90,6 +97,18 @@ class ErrorAnswers:
         log.warning("the store is away", extra={"problem": str(error)})
         sentence = str(error) if self.tell_details else without_details(str(error))
         return _problem(503, sentence, {"Retry-After": "2"})
+
+    async def _unwritable(self, _request: Request, error: OSError) -> JSONResponse:
+        """What the operator of the machine can put right; anything else is a fault of ours."""
+        if error.errno not in UNWRITABLE:
+            raise error
+        log.error("nothing can be written", extra={"problem": str(error)})
+        where = f" ({error})" if self.tell_details else ""
+        return _problem(
+            503,
+            f"the service cannot write the model's folder{where}; its disk is full, or it is "
+            f"read-only for the service",
+        )
 
 
 def _problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:

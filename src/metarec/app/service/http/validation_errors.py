@@ -147,8 +147,9 @@ def _sentence(error: Any) -> str:
 
 
 def _whole(value: Any) -> Any:
-    """A number without the `.0` that nobody wrote; anything else as it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    """A number without the `.0` that nobody wrote; anything else as it is, so `1e308`, too."""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if is_whole else value
 
 
 def _kind(value: Any) -> str:

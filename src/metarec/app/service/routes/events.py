@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from fastapi import HTTPException
 
 from metarec.app.service import schemas
-from metarec.app.service.conversion.events import as_events
+from metarec.app.service.conversion.events import as_events, unknown_kinds
 from metarec.app.service.http.addresses import IdRoute
 from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
-from metarec.feedback.events import EventConflict
+from metarec.feedback.events import Event, EventConflict
+from metarec.feedback.outcomes import ValueScale
+from metarec.recommendation.notes import scale_notes
 
 
 class EventRoutes(Routes):
@@ -23,9 +27,10 @@ class EventRoutes(Routes):
     @route("POST", "/v1/events", "write", **answers(schemas.EventsStored, 409, 503))
     async def append(self, body: schemas.EventBatch) -> Json:
         """Store events; 200 means they are on disk."""
+        scale = self.live.served.scale
         events = as_events(
             body,
-            self.live.served.scale.kinds,
+            scale.kinds,
             now=time.time(),
             future_seconds=self.service.settings.future_seconds,
         )
@@ -45,5 +50,22 @@ class EventRoutes(Routes):
                     e.query is None and e.item_id not in vocabulary for e in events
                 ),
                 **({"forgotten": done.forgotten} if done.forgotten else {}),
+                **_odd(events, scale),
             }
         )
+
+
+def _odd(events: Sequence[Event], scale: ValueScale) -> dict[str, Any]:
+    """How many events are of kinds that are not known, and a sentence on each of these and on
+    ratings off the scale; nothing where none are.
+    """
+    kinds, named = scale.kinds, [event.kind for event in events]
+    n_unknown = sum(not kinds.known(kind) for kind in named)
+    notes = [
+        *unknown_kinds(named, kinds),
+        *scale_notes(sum(map(scale.is_off, events)), scale.low, scale.high),
+    ]
+    return {
+        **({"unknown_kinds": n_unknown} if n_unknown else {}),
+        **({"notes": notes} if notes else {}),
+    }

@@ -14,6 +14,7 @@ from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
 
 UserId = Annotated[schemas.IdText, Path(description="The user's id; write a `/` in it as %2F.")]
+NewId = Annotated[schemas.NewIdText, Path(description="The user's id; write a `/` in it as %2F.")]
 
 
 class FriendsRoutes(Routes):
@@ -33,7 +34,7 @@ class FriendsRoutes(Routes):
         return await self._kept(user_id)
 
     @route("PUT", "/v1/users/{user_id:id}/friends", "write", **answers(schemas.FriendsKept, 503))
-    async def set_friends(self, user_id: UserId, body: schemas.FriendsOfUser) -> Json:
+    async def set_friends(self, user_id: NewId, body: schemas.FriendsOfUser) -> Json:
         """Set whom a user knows; the answer is what is kept."""
         weights = weights_of(body.friends)
         if user_id in weights:

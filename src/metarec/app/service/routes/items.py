@@ -19,6 +19,7 @@ from metarec.app.service.scoring.likeness import Likeness
 from metarec.app.service.scoring.live_model import Served
 
 ItemId = Annotated[schemas.IdText, Path(description="The item's id; write a `/` in it as %2F.")]
+NewId = Annotated[schemas.NewIdText, Path(description="The item's id; write a `/` in it as %2F.")]
 Asking = Annotated[
     schemas.IdText | None, Query(description="Whom they are for: what is kept of them counts.")
 ]
@@ -93,7 +94,7 @@ class CatalogRoutes(Routes):
         return Json(described(served, [_row(served, item_id)], names_in(fields))[0])
 
     @route("PUT", "/v1/items/{item_id:id}", "write", **answers(schemas.ItemAdded, 501, 503))
-    async def put(self, item_id: ItemId, body: schemas.ItemContent) -> Json:
+    async def put(self, item_id: NewId, body: schemas.ItemContent) -> Json:
         """Add an item, or change its content; recommendable at once."""
         version, notes = await self._stored([(item_id, body.content)])
         return Json({"item_id": item_id, "items_version": version, "notes": notes})

@@ -18,6 +18,7 @@ import numpy as np
 from fastapi import HTTPException
 
 from metarec.app.service import schemas
+from metarec.app.service.conversion.events import unknown_kinds
 from metarec.app.service.conversion.explanations import short_reasons
 from metarec.app.service.conversion.requests import (
     Known,
@@ -31,7 +32,6 @@ from metarec.app.service.parts import Service
 from metarec.app.service.scoring.arms import Placed
 from metarec.app.service.scoring.live_model import Served
 from metarec.app.service.scoring.request_cost import IN_LOOP, cost_of, pieces, weight_of
-from metarec.data.kinds import Kinds
 from metarec.feedback.events import Exposure, Impression, StoreUnavailable
 from metarec.recommendation.notes import words_asked
 from metarec.recommendation.slate import Request, Slate
@@ -197,8 +197,10 @@ def _notes(asked: Prepared, slate: Slate) -> list[str]:
     """What the slate says of itself, what could not be heeded, and whether the store was away."""
     body, served = asked.body, asked.ask.served
     notes = list(slate.notes)
-    if body.pin or body.quota or not slate.item_ids:
-        notes += _unheeded(body, served, slate, asked.ask.request)
+    notes += [
+        f"no item is of the category {category!r}, so its quota changes nothing"
+        for category in (served.absent(list(body.quota)) if body.quota else ())
+    ]
     notes += _unsaid(body, served)
     return [*notes, WITHOUT_STORE] if asked.without_store else notes
 
@@ -239,30 +241,6 @@ def _remember(
         service.metrics.impressions_lost.inc()
 
 
-def _unheeded(
-    body: schemas.RecommendationRequest, served: Served, slate: Slate, request: Request
-) -> list[str]:
-    """What was asked for and could not be done, in sentences."""
-    vocabulary = served.model.vocabulary
-    notes = [
-        f"there is no item {item_id!r} to pin" for item_id in body.pin if item_id not in vocabulary
-    ]
-    notes += [
-        f"{item_id!r} is pinned but may not be shown: "
-        + (
-            "; ".join(served.model.policy_check.reasons(request, item_id))
-            or "it was seen or excluded, or filter, allow or a quota leave it out"
-        )
-        for item_id in dict.fromkeys(body.pin[: body.k])
-        if item_id in vocabulary and item_id not in slate.item_ids
-    ]
-    notes += [
-        f"no item is of the category {category!r}, so its quota changes nothing"
-        for category in (served.absent(list(body.quota)) if body.quota else ())
-    ]
-    return notes
-
-
 def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> dict[str, Any]:
     """An answer whose items have the columns asked for."""
     if not fields:
@@ -277,16 +255,8 @@ def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
     """A sentence on events sent along whose kind says nothing of preference, and on each kind that
     is not known.
     """
-    return [*_silent(body, served), *_unknown_kinds(body, served.scale.kinds)]
-
-
-def _unknown_kinds(body: schemas.UserInput, kinds: Kinds) -> list[str]:
-    unknown = kinds.unknown(event.kind for event in body.events)
-    hints = [f"; did you mean {near!r}?" if (near := kinds.nearest(one)) else "" for one in unknown]
-    return [
-        f"kind {name!r} is not known and counts as positive{hint}"
-        for name, hint in zip(unknown, hints, strict=True)
-    ]
+    named = [event.kind for event in body.events]
+    return [*_silent(body, served), *unknown_kinds(named, served.scale.kinds)]
 
 
 def _silent(body: schemas.UserInput, served: Served) -> list[str]:

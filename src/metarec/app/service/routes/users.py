@@ -20,6 +20,7 @@ from metarec.feedback.forgetting import forget
 FORGOTTEN_SECONDS = 600.0
 """A slate takes less."""
 UserId = Annotated[schemas.IdText, Path(description="The user's id; write a `/` in it as %2F.")]
+NewId = Annotated[schemas.NewIdText, Path(description="The user's id; write a `/` in it as %2F.")]
 
 
 class UserRoutes(Routes):
@@ -44,7 +45,7 @@ class UserRoutes(Routes):
         return Json(kept)
 
     @route("PUT", "/v1/users/{user_id:id}", "write", **answers(schemas.User, 503))
-    async def profile(self, user_id: UserId, body: schemas.Profile) -> Json:
+    async def profile(self, user_id: NewId, body: schemas.Profile) -> Json:
         """Set a user's attributes; the answer is what is kept of them."""
         self.live.served.model.policy_check.refuse_misspelled(body.profile)
         await asyncio.wrap_future(self.store.put_profile(user_id, body.profile))

@@ -9,6 +9,7 @@ from metarec.app.service.schemas.fields import (
     Friend,
     Id,
     IdText,
+    NewIdText,
     Shape,
     Whole,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "MergeInto",
     "Models",
     "NewEvent",
+    "NewIdText",
     "Problem",
     "Profile",
     "Promoted",

@@ -94,6 +94,16 @@ class EventsStored(Shape):
     forgotten: int = Field(
         0, description="Events from before their user asked to be forgotten; not stored."
     )
+    unknown_kinds: int = Field(
+        0,
+        description="Events of kinds that the model's table of kinds does not have; stored, and "
+        "positive for the model. `notes` names the kinds.",
+    )
+    notes: list[str] = Field(
+        [],
+        description="A sentence on each kind that is not known, and one on ratings off the scale "
+        "that the model learned from, whose nearer end they count as.",
+    )
 
 
 class StoredEvent(Shape):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,6 +25,7 @@ MAX_OFFSET, MAX_SLATES, MAX_FEED = 2_000, 50, 10_000
 
 _ISO = r"^(19[7-9]|20[01])\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$"
 NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
+_NOT_BLANK = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 
 
 def _id_text(given: Any) -> Any:
@@ -36,26 +38,30 @@ def _id_text(given: Any) -> Any:
     return str(given) if is_number else given
 
 
+def _not_blank(given: str) -> str:
+    """Nobody's id is a blank: whoever sends one has lost an id on the way."""
+    if not given.strip():
+        raise ValueError("is blank; send the id of who or what is meant")
+    return given
+
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": _NOT_BLANK}
 IdText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=NO_CONTROL)]
-"""An id in an address or a query, where all is text."""
+"""An id in an address or a query, where all is text. It may be blank: what earlier versions stored
+under such ids can be looked at and forgotten.
+"""
+NewIdText = Annotated[IdText, AfterValidator(_not_blank), WithJsonSchema(_TEXT)]
+"""An id in an address under which something is stored."""
 Id = Annotated[
     IdText,
     BeforeValidator(_id_text),
+    AfterValidator(_not_blank),
     WithJsonSchema(
-        {
-            "anyOf": [
-                {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": MAX_ID,
-                    "pattern": NO_CONTROL,
-                },
-                {"type": "integer", "minimum": -(2**53) + 1, "maximum": 2**53 - 1},
-            ]
-        }
+        {"anyOf": [_TEXT, {"type": "integer", "minimum": -(2**53) + 1, "maximum": 2**53 - 1}]}
     ),
 ]
-"""An id as its owner writes it: 1 to 256 characters without control characters, or a whole number.
+"""An id as its owner writes it: 1 to 256 characters without control characters, not all of them
+blanks, or a whole number.
 """
 Kind = Annotated[
     str,

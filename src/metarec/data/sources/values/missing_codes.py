@@ -18,7 +18,7 @@ COUNTED = ("stock", "quantity", "qty", "available", "inventory", "balance", "库
 """Names of columns in which a number below 0 says what it says."""
 MUCH = 5.0
 MIN_CELLS, MIN_OTHERS = 2, 3
-"""Cells with the code, and different numbers beside it, at least."""
+"""Cells with the code, and different numbers beside it, at least; a single cell is told."""
 
 
 def without_codes(
@@ -35,18 +35,24 @@ def without_codes(
             continue
         column = table[name].cast(pl.Float64)  # whatever its width, it is compared with -99999
         low = [c for c in (*LOW, *_no_year(name)) if _is_code(column, c, is_low=True)]
-        if low:
+        once = [c for c in low if int((column == c).sum()) < MIN_CELLS]
+        findings += [_finding(1, "noted", _doubted(name, c, "larger"), what) for c in once]
+        if low := [c for c in low if c not in once]:
             gaps = _are(column, low)
             table = table.with_columns(pl.when(~gaps).then(pl.col(name)).alias(name))
             why = f"{name} is {low[0]} there, which stands for no number: all others are larger"
             findings.append(_finding(int(gaps.sum()), "changed", why, what))
         for code in (c for c in HIGH if _is_code(column, c, is_low=False)):
-            why = (
-                f"{name} is {code} there, and all others are much smaller; if it stands for no "
-                f"number, leave such cells empty"
-            )
+            why = _doubted(name, code, "much smaller")
             findings.append(_finding(int((column == code).sum()), "noted", why, what))
     return table, findings
+
+
+def _doubted(name: str, code: int, others: str) -> str:
+    return (
+        f"{name} is {code} there, and all others are {others}; if it stands for no number, leave "
+        f"such cells empty"
+    )
 
 
 def _no_year(name: str) -> tuple[int, ...]:
@@ -61,7 +67,7 @@ def _are(column: pl.Series, codes: Sequence[int]) -> pl.Series:
 def _is_code(column: pl.Series, code: int, *, is_low: bool) -> bool:
     others = column.filter((column != code).fill_null(False))
     others = others.filter(~_are(others, LOW)) if is_low else others
-    if int((column == code).sum()) < MIN_CELLS or others.n_unique() < MIN_OTHERS:
+    if not (column == code).any() or others.n_unique() < MIN_OTHERS:
         return False
     numbers = others.to_numpy()
     low, high = float(numbers.min()), float(numbers.max())

@@ -1,0 +1,55 @@
+"""Tags of a column by the words in them: `nuts` stands in `tree nuts`, `坚果` in `含坚果`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from metarec.data.policy_values import LONGEST_CODE, is_single, stems_of
+
+
+class TagWords:
+    """Finds the tags that name another one in full, whatever words stand around it. Singular and
+    plural are the same; codes of two letters (`us`, `in`) are words of no longer tag.
+    """
+
+    def __init__(self, tags: Iterable[str]) -> None:
+        self._stems = {tag: stems_of(tag) for tag in tags if is_single(tag)}
+        self._with_word: dict[str, list[str]] = {}
+        for tag, stems in self._stems.items():
+            for stem in dict.fromkeys(stems):
+                self._with_word.setdefault(stem, []).append(tag)
+
+    def __contains__(self, tag: str) -> bool:
+        return tag in self._stems
+
+    def naming(self, tag: str) -> list[str]:
+        """The tags in which this one stands, or which it is the singular or plural of."""
+        stems = stems_of(tag)
+        if not stems:
+            return []
+        found = [one for one in self._with_word.get(stems[0], ()) if one != tag]
+        whole = _is_code(stems)
+        return [one for one in found if _stands_in(stems, self._stems[one], whole=whole)]
+
+    def named_in(self, tag: str) -> list[str]:
+        """The tags that stand in this one."""
+        stems = stems_of(tag)
+        found = [one for stem in dict.fromkeys(stems) for one in self._with_word.get(stem, ())]
+        return [
+            one
+            for one in dict.fromkeys(found)
+            if _stands_in(self._stems[one], stems, whole=_is_code(self._stems[one]))
+        ]
+
+
+def _is_code(stems: tuple[str, ...]) -> bool:
+    word = stems[0] if len(stems) == 1 else ""
+    return word.isascii() and word.isalpha() and len(word) <= LONGEST_CODE
+
+
+def _stands_in(part: tuple[str, ...], stems: tuple[str, ...], *, whole: bool) -> bool:
+    """Whether words follow each other so in others; if `whole`, whether they are all of them."""
+    if whole:
+        return part == stems
+    n = len(part)
+    return any(stems[place : place + n] == part for place in range(len(stems) - n + 1))
