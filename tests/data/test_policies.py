@@ -11,11 +11,11 @@ from metarec.data.cleaning import check, read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Exclusion, Policy, domain
 from metarec.data.policies import column_of, own_policy, policy_lines
-from metarec.data.policy_facts import policy_facts
+from metarec.data.policy_facts import facts_lines, policy_facts
 from metarec.data.policy_rules import read_rule
 from metarec.data.policy_values import number_of, tags_of
 from metarec.data.read import read
-from metarec.data.schema import BadInput
+from metarec.data.schema import BadInput, DataWarning
 from policy_worlds import write_world
 
 
@@ -293,3 +293,15 @@ def test_a_rule_may_compare_with_what_the_user_says() -> None:
         read_rule("price > 3 when budget > user.income")
     with pytest.raises(BadInput, match="exactly one `when` is expected, found none"):
         read_rule("weight_t > 800")
+
+
+def test_cells_whose_dot_may_part_thousands_are_told() -> None:
+    events = pl.DataFrame({"user_id": ["u", "u", "v"], "item_id": ["a", "b", "a"]})
+    items = pl.DataFrame({"item_id": ["a", "b"], "sodium": ["1.200 mg", "1.5 g"]})
+    with pytest.warns(DataWarning, match="several units"):
+        data = Dataset(interactions=events, items=items)
+    policy = Policy(rules=("sodium > 800 when systolic > 140",))
+    facts = policy_facts(data, policy)
+    assert facts["unsure"] == [{"column": "sodium", "cell": "1.200 mg", "n_items": 1}]
+    assert any("such as '1.200 mg' (1 in all), may part" in line for line in facts_lines(facts))
+    assert policy_facts(data, DEFAULT_POLICY)["unsure"] == []

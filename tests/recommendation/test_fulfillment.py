@@ -8,6 +8,7 @@ from metarec.recommendation.policy.fulfillment import (
     fulfills,
     gives_up,
     listed_items,
+    parted,
 )
 
 KINDS = pack_kinds(domain("education"))
@@ -64,3 +65,20 @@ def test_a_policy_may_name_what_fulfills() -> None:
 )
 def test_ids_in_a_cell(cell: object, ids: list[str]) -> None:
     assert listed_items(cell) == ids
+
+
+@pytest.mark.parametrize(
+    ("cell", "ids"),
+    [
+        ("a & b", ["a", "b"]),
+        ("a and b, c", ["a", "b", "c"]),
+        ("a UND b+c", ["a", "b", "c"]),
+        ("R & D", ["R & D"]),  # an item of that name
+        ("a & x", ["a & x"]),  # told beside the slate
+        ("a/b", ["a/b"]),  # either may do
+        ("a or b", ["a or b"]),
+        ("brand", ["brand"]),
+    ],
+)
+def test_ids_that_one_cell_joins_are_parted_where_all_are_known(cell: str, ids: list[str]) -> None:
+    assert parted(listed_items(cell), Vocabulary(["a", "b", "c", "R & D", "R", "D"])) == ids

@@ -378,3 +378,43 @@ def test_a_flood_of_values_is_answered_as_fast_as_one() -> None:
     assert foods(HEALTH, request) == [["f1", "f2", "f3"]]
     assert len(PolicyCheck(HEALTH, FOODS).notes(request, [1])) < 15
     assert time.process_time() - started < 1.0
+
+
+def test_prerequisites_joined_by_and_are_all_asked_for() -> None:
+    items = pl.DataFrame({"item_id": ["a", "b", "c"], "prerequisites": [None, None, "a & b"]})
+    check = PolicyCheck(Policy(prerequisite_column="prerequisites"), items)
+    one, both = Request(history=[("a", 1.0)]), Request(history=[("a", 1.0), ("b", 1.0)])
+    assert check.allowed([one, both])[:, 2].tolist() == [False, True]
+    assert check.notes(one, [0]) == []
+
+
+SALT = Policy(rules=("sodium > 800 when systolic > 140",))
+
+
+@pytest.mark.parametrize(
+    ("cells", "hidden"),
+    [
+        (["1.200 mg", "300 mg", "0,5 g"], ["a"]),  # a dot of thousands or a decimal point
+        (["1.200 mg", "1.5 g", "300 mg"], ["a", "b"]),  # a program would write 1.2 beside 1.5
+        (["1.275 mg", "1.5 g", "300 mg"], ["b"]),
+        (["1.200 mg", "0.250 mg", "1,200 mg"], ["c"]),
+        (["1200.250 mg", "1.200 mg", "0,900 g"], ["a"]),
+    ],
+)
+def test_a_dot_that_may_part_thousands_lets_nothing_pass(
+    cells: list[str], hidden: list[str]
+) -> None:
+    items = pl.DataFrame({"item_id": ["a", "b", "c"], "sodium": cells})
+    check = PolicyCheck(SALT, items)
+    may = check.allowed([Request(profile={"systolic": 150})])[0]
+    assert [one for one, is_shown in zip("abc", may, strict=True) if not is_shown] == hidden
+
+
+def test_what_a_user_states_with_a_dot_before_three_digits_is_told() -> None:
+    items = pl.DataFrame({"item_id": ["a", "b"], "weight_kg": [900.0, 1500.0]})
+    check = PolicyCheck(Policy(rules=("weight_kg > user.capacity_kg",)), items)
+    assert check.notes(Request(profile={"capacity_kg": "1.200"}), [0]) == [
+        "capacity_kg = '1.200' was read with a decimal point; where its dot parts thousands, "
+        "write it without"
+    ]
+    assert check.notes(Request(profile={"capacity_kg": "1.25"}), [0]) == []

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from metarec.data.dataset import Dataset
@@ -14,7 +15,8 @@ from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.names.column_names import plain
 from metarec.data.names.countries import same_country
 from metarec.data.policies import Needed, bare, column_of, policy_lines
-from metarec.data.policy_values import is_single, tags_of
+from metarec.data.policy_rules import read_rule
+from metarec.data.policy_values import is_single, may_part_thousands, tags_of
 from metarec.data.tag_words import TagWords
 
 AVAILABLE = frozenset(
@@ -47,6 +49,7 @@ def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
         "items": {"found": _where(there, True), "missing": _where(there, False)},
         "users": {"found": _where(known, True), "missing": _where(known, False)},
         "unmatched": _unmatched(data, policy),
+        "unsure": _unsure(data, policy),
         "available": None if policy.available else _says_availability(items),
     }
 
@@ -68,6 +71,12 @@ def facts_lines(facts: Mapping[str, Any]) -> list[str]:
             f"hides nothing, as no item's {none['column']!r} says it: {none['attribute']!r} of so "
             f"many users {', '.join(named[:MAX_NAMED])}{more}; is it written alike there?"
         )
+    lines += [
+        f"read both ways: the dot of {one['column']!r} of items, such as {one['cell']!r} "
+        f"({one['n_items']} in all), may part thousands, so what a rule forbids by either number "
+        "is not shown; write it without the dot, or in decimals as `1.2`"
+        for one in facts["unsure"]
+    ]
     if facts["available"]:
         lines.append(
             f"NOT heeded: {facts['available']!r} of items seems to say what can be had; what "
@@ -97,6 +106,21 @@ def _unmatched(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
         if lost:
             found.append({"attribute": names[0], "column": exclusion.item_column, "values": lost})
     return found
+
+
+def _unsure(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
+    """Columns of items that rules compare with numbers, with cells whose dot may part thousands."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in (part for text in policy.rules for part in read_rule(text).items):
+        column = column_of(part.name, data.items.frame.columns, policy)
+        if column is None or not isinstance(part.value, float):
+            continue
+        cells = data.items.frame[column].to_list()
+        open_ones = np.flatnonzero(may_part_thousands(cells))
+        if len(open_ones):
+            one = {"column": column, "cell": cells[open_ones[0]], "n_items": len(open_ones)}
+            found[column] = one
+    return list(found.values())
 
 
 def _tag_counts(column: pl.Series) -> Counter[str]:

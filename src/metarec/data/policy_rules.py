@@ -22,6 +22,7 @@ from metarec.data.names.countries import same_country
 from metarec.data.policy_values import (
     converted,
     numbers_of,
+    readings_of,
     stems_of,
     tag_of,
     tags_of,
@@ -78,8 +79,8 @@ class Comparison:
     def holds(self, cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Where it holds, and where a cell says nothing that can be compared: two bool [N]."""
         if isinstance(self.value, float):
-            numbers = np.array(numbers_of(cells, unit_in(self.name)), np.float64)
-            return self.compare(numbers), np.isnan(numbers)
+            numbers = readings_of(cells, unit_in(self.name))
+            return self.compare(numbers), np.isnan(numbers[0])
         tags = [tags_of(cell) for cell in cells]
         unknown = np.array([said is None for said in tags], bool)
         has = self._are_said(cells, tags)
@@ -108,8 +109,11 @@ class Comparison:
         )
 
     def compare(self, numbers: np.ndarray) -> np.ndarray:
-        """Where it holds of numbers, bool [N]; nowhere where one is NaN."""
-        return np.asarray(_COMPARE[self.sign](numbers, self.value) & ~np.isnan(numbers))
+        """Where it holds of one of the two readings of each cell, [2, N], as `readings_of` has
+        them: bool [N]; nowhere where a cell is NaN.
+        """
+        holds = _COMPARE[self.sign](numbers, self.value) & ~np.isnan(numbers)
+        return np.asarray(holds.any(axis=0))
 
     def stated_by(self, profile: Mapping[str, Any]) -> float:
         """The number that a user states, in the unit of the items' column where both are known;

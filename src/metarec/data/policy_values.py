@@ -7,18 +7,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from metarec.data.cells.parsing import BLANK, YES_NO
 from metarec.data.cells.units import TIMES
 
 _NUMBER = re.compile(
-    r"\s*(?P<number>[<>]?\s*-?\d+(?:\.\d+)?|-?\d{1,3}(?:,\d{3})+(?:\.\d+)?)"
+    r"\s*(?P<number>[<>]?\s*-?\d+(?:\.\d+)?|-?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?)"
     r"\s*(?P<unit>[^\d\s,.]*)\s*"
 )
+_MAY_PART = re.compile(r"\s*[<>]?\s*-?[1-9]\d{0,2}\.\d{3}(?![\d.,])")
+"""A number whose one dot may part thousands: `1.200 mg`."""
+_IS_DECIMAL = re.compile(r"\s*[<>]?\s*-?(?:0\.\d|\d{4,}\.\d|\d+(?:,\d{3})+\.\d)")
+_OTHER_DECIMAL = re.compile(r"\s*[<>]?\s*-?\d+\.(?:\d{1,2}|\d{4,})(?![\d.,])")
 NOT_STATED = frozenset({"", "null", "nan", "unknown", "n/a", "?", "未知", "不详", "unbekannt"})
 """Texts that say nothing."""
 NOTHING = frozenset(
@@ -85,6 +90,28 @@ def numbers_of(cells: Iterable[Any], unit: str | None) -> list[float]:
         named = Counter(own for _, own in amounts if own in UNITS)
         unit = max(named, key=lambda own: (named[own], -UNITS[own][1]), default=None)
     return [converted(number, own, unit) for number, own in amounts]
+
+
+def readings_of(cells: Sequence[Any], unit: str | None) -> np.ndarray:
+    """The two numbers that each cell of a column may be, [2, N]: as `numbers_of` reads it, and a
+    thousand times that where its dot may part thousands.
+    """
+    numbers = np.array(numbers_of(cells, unit), np.float64)
+    return np.stack([numbers, np.where(may_part_thousands(cells), 1000.0 * numbers, numbers)])
+
+
+def may_part_thousands(cells: Sequence[Any]) -> np.ndarray:
+    """Which cells of a column have a dot that may part thousands, `1.200 mg`, bool [N]; none where
+    other cells show that dots are decimal points: `0.250`, or `1.5` and no `1.200`, as a program
+    leaves zeros at the end to all or to none.
+    """
+    texts = [unicodedata.normalize("NFKC", one) if isinstance(one, str) else "" for one in cells]
+    found = [match and match.group() for match in map(_MAY_PART.match, texts)]
+    has_zeros = any(one and one.endswith("0") for one in found)
+    is_decimal = any(
+        _IS_DECIMAL.match(text) or (not has_zeros and _OTHER_DECIMAL.match(text)) for text in texts
+    )
+    return np.array([one is not None and not is_decimal for one in found], bool)
 
 
 def converted(number: float, own: str | None, unit: str | None) -> float:

@@ -16,11 +16,11 @@ from scipy.sparse import csr_matrix
 from metarec.data.domains import Policy
 from metarec.data.policies import column_of
 from metarec.data.policy_rules import Comparison, PolicyRule, read_rule
-from metarec.data.policy_values import numbers_of, tags_of, unit_in
+from metarec.data.policy_values import readings_of, tags_of, unit_in
 from metarec.data.schema import Vocabulary
 from metarec.data.tag_words import TagWords
 from metarec.recommendation.policy.availability import can_be_had
-from metarec.recommendation.policy.fulfillment import listed_items
+from metarec.recommendation.policy.fulfillment import listed_items, parted
 
 AVAILABLE = "available"
 """Column of the items that every model heeds, whatever its policy says."""
@@ -122,10 +122,9 @@ class PolicyColumns:
         return {}
 
     def _numbers(self, name: str) -> np.ndarray:
-        """A column as numbers, read once: float64 [N], NaN where a cell is none."""
+        """A column as `readings_of` reads it, once: float64 [2, N], NaN where a cell is none."""
         if name not in self._columns_of_numbers:
-            cells = self.cells(name)
-            self._columns_of_numbers[name] = np.array(numbers_of(cells, unit_in(name)), np.float64)
+            self._columns_of_numbers[name] = readings_of(self.cells(name), unit_in(name))
         return self._columns_of_numbers[name]
 
     @cached_property
@@ -149,7 +148,7 @@ class PolicyColumns:
         name = self.policy.prerequisite_column
         if name is None or self.column(name) is None:
             return None
-        return [listed_items(cell) for cell in self.cells(name)]
+        return [parted(listed_items(cell), self.vocabulary) for cell in self.cells(name)]
 
     @cached_property
     def required(self) -> csr_matrix | None:

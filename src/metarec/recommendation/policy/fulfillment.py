@@ -13,7 +13,7 @@ import polars as pl
 
 from metarec.data.kinds import Kinds
 from metarec.data.names.kind_names import plain_kind
-from metarec.data.schema import NO_KIND
+from metarec.data.schema import NO_KIND, Vocabulary
 
 TAKES_FROM = 0.6
 """Strength of a kind from which an act takes an item; below it are looking and setting aside."""
@@ -22,6 +22,9 @@ GAVE_UP = frozenset(
     "abandon abandoned".split()
 )
 """Kinds that give an item up, though they are no usual names of acts or say nothing of taste."""
+
+_ALL_OF = re.compile(r"\s*[&+＆、]\s*|\s+(?:and|und|et|y|e)\s+|\s*[和及与]\s*", re.IGNORECASE)
+"""What stands between items all of which must come first."""
 
 
 def fulfills(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
@@ -69,6 +72,17 @@ def listed_items(cell: Any) -> list[str]:
     parts = cell if listed else re.split(r"[|,;\n]", _text(cell).strip("[]"))
     ids = [_text(part).strip().strip("\"'") for part in parts if part is not None]
     return list(dict.fromkeys(one for one in ids if one))
+
+
+def parted(ids: Sequence[str], known: Vocabulary) -> list[str]:
+    """Ids, and in place of one that is not known the known ones that it joins: `A & B`, `A and B`;
+    as it is where not all of them are known, or where either may do (`A/B`, `A or B`).
+    """
+    found: list[str] = []
+    for one in ids:
+        parts = _ALL_OF.split(one)
+        found += parts if one not in known and all(part in known for part in parts) else [one]
+    return list(dict.fromkeys(found))
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from metarec.data.domains import Exclusion, Policy
 from metarec.data.policies import Needed, nearest
-from metarec.data.policy_values import is_single, tags_of
+from metarec.data.policy_values import is_single, may_part_thousands, tags_of
 from metarec.recommendation.policy.attributes import MAX_GUESSED, PolicyAttributes
 from metarec.recommendation.policy.columns import PolicyColumns
 from metarec.recommendation.slate import Request
@@ -100,10 +100,17 @@ class PolicyNotes:
                 said += self._odd_value(exclusion, column, tag)
             for tag in single:
                 said += self._also_hidden(exclusion, column, tag)
-        for name, value in self._unreadable(profile):
-            said.append(
-                f"{name} = {value!r} is no number, so the rules that ask for it say nothing"
-            )
+        for name, number in self._numbers_asked(profile).items():
+            value = profile[name]
+            if number != number:
+                said.append(
+                    f"{name} = {value!r} is no number, so the rules that ask for it say nothing"
+                )
+            elif may_part_thousands([value])[0]:
+                said.append(
+                    f"{name} = {value!r} was read with a decimal point; where its dot parts "
+                    "thousands, write it without"
+                )
         return said
 
     def _odd_value(self, exclusion: Exclusion, column: str, tag: str) -> Iterator[str]:
@@ -131,8 +138,8 @@ class PolicyNotes:
                 f"whose {exclusion.item_column!r} says {names}{rest}"
             )
 
-    def _unreadable(self, profile: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """Stated attributes that a rule compares with a number and cannot."""
+    def _numbers_asked(self, profile: Mapping[str, Any]) -> dict[str, float]:
+        """Stated attributes that a rule compares with a number; NaN where it cannot."""
         asked = [
             (part.of_user or part.name, part.stated_by(profile))
             for rule in self.columns.rules
@@ -141,12 +148,7 @@ class PolicyNotes:
                 *(p for p in rule.items if p.of_user is not None),
             )
         ]
-        names = dict.fromkeys(
-            name
-            for name, number in asked
-            if number != number and tags_of(profile.get(name)) is not None
-        )
-        yield from ((name, profile[name]) for name in names)
+        return {name: number for name, number in asked if tags_of(profile.get(name)) is not None}
 
     def _empty_cells(self, request: Request, shown: Sequence[int]) -> list[str]:
         """Items of a slate of which a column says nothing that this user's policy asks for."""
