@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from metarec.app.commands.options import as_json_text
 from served_model import saved_model
 from world import World
 
@@ -62,7 +65,7 @@ ITEM = "--item s00"
         ("serve model --settings nowhere.toml", "'nowhere.toml': No such file or directory"),
         ("serve model --settings data", "cannot read the settings 'data': Is a directory"),
         ("serve model --settings open.toml", "cannot read the settings 'open.toml'"),
-        ("serve model --settings odd.toml", "no setting 'portt'; there are"),
+        ("serve model --settings odd.toml", "no setting 'portt'; did you mean 'port'?"),
         ("import model nowhere", "nowhere does not exist; give a data folder"),
         ("import model text.txt", "no column 'user_id' among 'hello'"),
         ("import nowhere data", "no model folder 'nowhere'"),
@@ -119,6 +122,10 @@ ITEM = "--item s00"
         ("recommend model -k -5", "k must be 1 or more, got -5"),
         ("data check old/none.csv", "does not exist; give a data folder"),
         ("fit data --out text.txt", "'text.txt' exists and is no metarec model"),
+        ("fit nowhere --out o --hold-out 1.5", "--hold-out must lie in [0, 1), got 1.5"),
+        ("fit nowhere --out o --by age", "--by names the groups of a mitigation"),
+        ("fit nowhere --out o --mend gan", "--mend gan needs --by COLUMN"),
+        ("evaluate nowhere --support -3", "0 or more and one above 0, got -3"),
         ("fit data --out o --domain nope", "no domain 'nope'; there are"),
     ],
 )
@@ -129,6 +136,30 @@ def test_it_is_told_in_one_line_and_nothing_changes(
     code, out, err = run(*line.split())
     assert said in err
     assert (code, out, len(err.strip().splitlines())) == (2, "", 1)
+    assert files(place) == before
+
+
+def test_what_cannot_be_heeded_is_told(run: Run, place: Path) -> None:
+    def notes(*words: str) -> list[str]:
+        return json.loads(run("recommend", "model", "--json", *words)[1])["notes"]
+
+    assert place.is_dir()
+    assert notes("--pin", "s00", "--ban", "s00") == [
+        "'s00' is pinned but may not be shown: it is banned too"
+    ]
+    assert notes("--pin", "s00", "--filter", "title = 'none'")[0].startswith(
+        "'s00' is pinned but may not be shown: it was seen or excluded"
+    )
+    assert notes("--pin", "s00") == []
+
+
+def test_nobody_is_forgotten_without_an_id(run: Run, place: Path) -> None:
+    before = files(place)
+    assert run("forget", "model", "--user", "") == (
+        2,
+        "",
+        "metarec: --user is empty; give the id of the user to forget\n",
+    )
     assert files(place) == before
 
 
@@ -146,3 +177,8 @@ def test_a_database_that_is_empty_is_a_store_to_be(run: Run, place: Path) -> Non
     (place / "empty.db").touch()
     for name in ("new.db", "empty.db"):
         assert run("import", "model", "data", "--store", name)[0] == 0
+
+
+def test_numbers_that_are_not_known_are_null_in_json() -> None:
+    told = json.loads(as_json_text({"gap": {"left": float("nan"), "size": np.float64(0.5)}}))
+    assert told == {"gap": {"left": None, "size": 0.5}}

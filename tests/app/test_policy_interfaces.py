@@ -256,6 +256,14 @@ def test_similar_items_and_questions_heed_who_asks(client: TestClient, how: str)
         assert "Not advice." in mine["notes"]
 
 
+def test_http_says_what_the_policy_asks_for(client: TestClient) -> None:
+    assert client.get("/v1/circumstances").json()["policy"] == [
+        {"name": "allergies", "values": ["milk", "nuts", "egg", "fish"]},
+        {"name": "conditions", "values": ["diabetes", "hypertension"]},
+        {"name": "systolic", "values": []},
+    ]
+
+
 def test_an_item_that_is_sold_out_while_serving_goes(client: TestClient) -> None:
     first = client.post("/v1/recommendations", json={"k": 1}).json()["items"][0]["item_id"]
     sold = client.put(f"/v1/items/{first}", json={"attributes": {"in_stock": False}})

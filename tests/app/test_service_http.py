@@ -25,6 +25,7 @@ from starlette.testclient import TestClient  # noqa: E402
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.http.errors import ErrorAnswers  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from metarec.data.errors import BadInput  # noqa: E402
 from metarec.features.encoders.text import pretrained  # noqa: E402
 from metarec.features.text import item_text  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
@@ -206,6 +207,22 @@ def test_events_of_unknown_kinds_are_counted_and_told(client):
         "unknown_kinds": 1,
         "notes": ["kind 'purchse' is not known and counts as positive; did you mean 'purchase'?"],
     }
+
+
+def test_a_rating_off_the_scale_is_told_when_sent_and_counts_as_the_nearer_end(client):
+    said = "outside the 1 to 5 that the model learned from and counts as the nearer end"
+    event = {"user_id": "ann", "item_id": "s00", "kind": "rating"}
+    answers = [
+        client.post("/v1/events", json={"events": [{**event, "value": value}]}).json()
+        for value in (5, 80)
+    ]
+    assert [answer.get("notes") for answer in answers] == [None, [f"1 rating lies {said}"]]
+
+    def shown(value):
+        return slate(client, history=[{"item_id": "s00", "kind": "rating", "value": value}], k=3)
+
+    assert shown(80)["items"] == shown(5)["items"]
+    assert f"1 rating lies {said}" in shown(80)["notes"]
 
 
 @pytest.mark.parametrize(
@@ -716,6 +733,17 @@ def second_model(client, seed=1):
     challenger.save(registry.place_of(challenger.version))
     assert challenger.version != old
     return old, challenger.version
+
+
+def test_a_folder_that_was_replaced_while_serving_is_not_served_under_its_old_name(client):
+    _, second = second_model(client)
+    live = client.app.state.service.live
+    shutil.rmtree(live.registry.place_of(second))
+    other = fitted_model(2)
+    other.save(live.registry.place_of(second))
+    said = f"the folder of model {second} holds model {other.version}: it was replaced while"
+    with pytest.raises(BadInput, match=said):
+        live.load(second)
 
 
 def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is_open(start, model):

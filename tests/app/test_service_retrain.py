@@ -481,6 +481,8 @@ def test_the_log_tells_the_policy_that_shows_what_is_liked(tmp_path, rated_world
         assert comparison.challenger < comparison.champion - 0.2
         assert comparison.high < 0
     assert compare_on_log(fitted, fitted, read_log_of(log, 10)) == []
+    untaken = log.rows.with_columns(outcome=pl.lit(0.0))  # 0 for both says nothing of either
+    assert compare_on_log(fitted, fitted, type(log)(requests=log.requests, rows=untaken)) == []
 
 
 def read_log_of(log, slates):

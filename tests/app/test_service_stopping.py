@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -78,10 +79,15 @@ def serve(tmp_path):
 @pytest.mark.parametrize(
     ("workers", "number"), [(1, signal.SIGTERM), (2, signal.SIGTERM), (1, signal.SIGINT)]
 )
-def test_a_stopped_service_exits_with_0_and_leaves_nothing(serve, workers, number):
+def test_a_stopped_service_exits_with_0_and_leaves_nothing(serve, workers, number, capfd):
     process, port, temporary = serve(workers)
+    with socket.create_connection(("127.0.0.1", port)) as stranger:
+        stranger.sendall(b"no HTTP at all\r\n\r\n")
+        assert b"400" in stranger.recv(1000)
     process.send_signal(number)
     assert process.wait(30) == 0
+    log = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert "Invalid HTTP request received." in [one["message"] for one in log]
     assert is_free(port)
     assert list(temporary.glob("metarec-*")) == []
 

@@ -207,6 +207,22 @@ def test_exploration_reaches_what_nobody_has_met(model: Recommender) -> None:
     )  # as sure as the others, `tiny` never shows it
 
 
+@pytest.mark.parametrize(("value", "end"), [(80, 5), (1e20, 5), (1e39, 5), (0.5, 1), (-1e9, 1)])
+def test_a_rating_off_the_scale_counts_as_its_nearer_end(
+    model: Recommender, rated_world: World, value: float, end: float
+) -> None:
+    first, *asked = rated_world.items_of_taste["space"][:3]
+    off, plain = (Request(history=[(first, one)]) for one in (value, end))
+    found, known = model.rate([off, plain], [asked, asked])
+    np.testing.assert_array_equal(found, known)
+    one, other = model.recommend([off, plain], k=3)
+    assert one.item_ids == other.item_ids
+    said = (
+        "1 rating lies outside the 1 to 5 that the model learned from and counts as the nearer end"
+    )
+    assert (said in one.notes, said in other.notes) == (True, False)
+
+
 def test_ratings_lean_to_the_taste(model: Recommender, rated_world: World) -> None:
     history = [*rated_world.history("space", 4), (rated_world.items_of_taste["garden"][0], 1.0)]
     asked = [

@@ -162,3 +162,34 @@ def test_how_long_users_stayed_is_told_to_count_for_nothing(tmp_path: Path) -> N
         assert f"{name!r} of interactions.csv says how long users stayed" in whys(found)
     _, found = one_file(tmp_path, f"user_id,video_id,ms_played,skipped\n{rows}")
     assert "how long users stayed" not in whys(found)
+
+
+def test_another_column_that_may_name_items_is_told(tmp_path: Path) -> None:
+    rows = "".join(f"d{n % 6},v{n % 5},r{n * 7 % 11},2024-03-{n % 28 + 1:02d}\n" for n in range(90))
+    _, found = one_file(tmp_path, f"driver_id,vehicle_id,route_id,start\n{rows}")
+    assert any(
+        "'vehicle_id' of interactions.csv was read as item_id; 'route_id'" in f.why for f in found
+    )
+    rows = "".join(f"d{n % 6},a{n % 4},t{n * 7 % 12},2024-03-{n % 28 + 1:02d}\n" for n in range(90))
+    _, found = one_file(tmp_path, f"listener_id,artist_id,track_id,start\n{rows}")
+    assert not any("may name what users chose" in f.why for f in found)  # each track has its artist
+
+
+def test_a_happening_goes_before_the_place_that_holds_it(tmp_path: Path) -> None:
+    rows = "".join(
+        f"a{n % 6}@x.org,EV{n * 7 % 11},Talk {n * 7 % 11},Hall {n * 7 % 11 % 3}\n"
+        for n in range(66)
+    )
+    data, _ = one_file(tmp_path, f"customer_email,event_code,event_name,venue\n{rows}")
+    assert titles(data) == {f"EV{n}": f"Talk {n}" for n in range(11)}
+    names = ["view", "purchase", "hide"]  # what a program has logged
+    rows = "".join(f"u{n % 6},{n % 3},{names[n % 3]},p{n * 7 % 11}\n" for n in range(66))
+    data, _ = one_file(tmp_path, f"user_id,event_id,event_name,product\n{rows}")
+    assert {*data.interactions.frame["item_id"]} == {f"p{n}" for n in range(11)}
+
+
+def test_users_and_items_of_uid_and_further_names_are_known(tmp_path: Path) -> None:
+    for names in ("Backer UID,Project ID", "observer_id,species_code", "id_candidato,id_vacante"):
+        rows = "".join(f"u{n % 6},p{n * 7 % 11}\n" for n in range(66))
+        data, _ = one_file(tmp_path, f"{names}\n{rows}")
+        assert data.interactions.frame["user_id"].n_unique() == 6

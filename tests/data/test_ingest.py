@@ -142,3 +142,20 @@ def test_the_command_keeps_friends_and_searches(tmp_path: Path) -> None:
     assert_frame_equal(data.relations.friends, expected.relations.friends)
     assert_frame_equal(data.relations.searches, expected.relations.searches)
     assert len(data.interactions) == len(expected.interactions)
+
+
+@pytest.mark.parametrize("rows_at_once", [50, 100_000])
+def test_codes_of_acts_are_read_by_their_legend(tmp_path: Path, rows_at_once: int) -> None:
+    table = events(users=40).drop("value", "kind")
+    codes = [str(n % 3 + 1) for n in range(table.height)]
+    source = write(
+        tmp_path / "raw", "csv", events=table.with_columns(event_type_id=pl.Series(codes))
+    )
+    (source / "event_types.csv").write_text("id,name\n1,view\n2,purchase\n3,hide\n")
+    report = ingest(source, tmp_path / "clean", rows_at_once=rows_at_once)
+    data, _ = read_clean(source)
+    got = read(tmp_path / "clean").interactions.frame
+    kinds = dict(got["kind"].value_counts().iter_rows())
+    assert kinds == dict(data.interactions.frame["kind"].value_counts().iter_rows())
+    assert {*kinds} == {"view", "purchase", "hide"}
+    assert any("were read by event_types.csv" in f.why for f in report.findings)

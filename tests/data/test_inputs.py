@@ -273,6 +273,7 @@ def test_keys_that_are_objects() -> None:
         ("cp1254", ["Müşteri", "Ağaçlı"]),
         ("cp1250", ["Żółta łódź", "źdźbło"]),
         ("mac_roman", ["Amélie", "über"]),
+        ("cp850", ["Amélie", "über"]),
         ("cp1252", ["It’s", "5 °C"]),
         ("cp1252", ["Größe", "Straße"]),
         ("utf-8-sig", ["Zoë", "Zoé"]),

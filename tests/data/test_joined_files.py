@@ -282,3 +282,25 @@ def test_tables_called_like_acts_in_the_plural(tmp_path: Path) -> None:
     acts = data.interactions.frame.hstack(data.interactions.acts())
     signs = dict(acts.select("user_id", "sign").rows())
     assert signs == {"u0": 1, "u1": 1, "u2": 1, "u3": -1, "u4": -1}
+
+
+def test_orders_and_their_lines_are_events_beside_reviews(tmp_path: Path) -> None:
+    tables = {
+        **SHAPES["with tables of users and items beside them"],
+        "reviews": "review_id,customer_id,product_id,rating,written_at "
+        "1,A,X,5,2026-02-01 2,B,X,2,2026-02-02 3,B,Z,4,2026-02-02",
+    }
+    data, report = read_clean(put(tmp_path, **tables))
+    frame, acts = data.interactions.frame, data.interactions.acts()
+    assert acts["rating"].drop_nulls().sort().to_list() == [2, 4, 5]
+    unrated = frame.filter(acts["rating"].is_null())
+    assert sorted(unrated.select("user_id", "item_id").rows()) == [
+        ("A", "X"),
+        ("A", "Y"),
+        ("A", "Z"),
+        ("B", "X"),
+    ]
+    assert {*unrated["kind"]} == {"order"}
+    assert not any("not read" in f.why for f in report.findings)
+    told = ingest(tmp_path, tmp_path / "clean").findings
+    assert any("order_lines.csv, orders.csv; join them" in f.why for f in told)

@@ -231,3 +231,54 @@ def test_one_odd_number_among_others_is_told(tmp_path: Path, code: int) -> None:
     items, told = of_items(tmp_path, pages=[12, 40, 31, code, 25])
     assert [*items["pages"]] == [12, 40, 31, code, 25]
     assert any(why.startswith(f"pages is {code} there, and all others are") for why in told)
+
+
+def test_midnight_at_the_end_of_a_day_begins_the_next() -> None:
+    ends = as_seconds(pl.Series(["2024-03-05 24:00:00", "2024-03-06 00:00:00", "2024-03-05 24:00"]))
+    assert ends.n_unique() == 1
+
+
+@pytest.mark.parametrize("form", ["2024-W{:02d}", "2024W{:02d}", "2024-W{:02d}-1"])
+def test_weeks_are_the_time_under_any_name(tmp_path: Path, form: str) -> None:
+    data, _ = read(tmp_path, sold_in=[form.format(n + 1) for n in range(8)])
+    assert data.interactions.frame["timestamp"].sort().diff().drop_nulls().unique().to_list() == [
+        7 * 86_400.0
+    ]
+
+
+def test_seconds_beside_0_for_never_are_the_time_where_nothing_else_is(tmp_path: Path) -> None:
+    seconds = [str(1_700_000_000 + 900 * n) if n % 3 else "0" for n in range(8)]
+    data, findings = read(tmp_path, rtime_last_played=seconds)
+    assert data.interactions.has_time
+    assert [f.rows for f in findings if f.rule == "untimed"] == [3]
+
+
+def test_seconds_that_programs_of_apple_may_have_counted_are_told(tmp_path: Path) -> None:
+    _, findings = read(tmp_path, time=[str(731_246_134 + 900 * n) for n in range(8)])
+    assert any(
+        "if they count from 2001, as programs of Apple do (about 2024-03-04)" in f.why
+        for f in findings
+    )
+
+
+def test_the_time_of_a_happening_is_not_when_users_answered(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {
+            "user_id": [f"u{n % 8}" for n in range(24)],
+            "event_id": [f"e{n % 5}" for n in range(24)],
+            "event_name": [f"Talk {n % 5}" for n in range(24)],
+            "event_time": [1_800_000_000_000 + 86_400_000 * (n % 5) for n in range(24)],
+            "mtime": [1_700_000_000_000 + 1000 * n for n in range(24)],
+        }
+    )
+    table.write_csv(tmp_path / "rsvps.csv")
+    data, report = read_clean(tmp_path / "rsvps.csv")
+    assert data.interactions.frame["timestamp"].max() < 1_700_001_000
+    assert any("'event_time' says when the events" in f.why for f in report.findings)
+
+
+def test_a_bid_is_no_id(tmp_path: Path) -> None:
+    rows = "".join(f"{n % 5},{n % 3 + 7}.50,b{n % 7},watch,7.00\n" for n in range(35))
+    (tmp_path / "bids.csv").write_text(f"auctionid,bid,bidder,item,openbid\n{rows}")
+    data, _ = read_clean(tmp_path / "bids.csv")
+    assert {*data.interactions.frame["item_id"]} == set("01234")

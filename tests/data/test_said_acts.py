@@ -390,3 +390,21 @@ def test_the_kinds_of_business_of_a_fund_are_kinds(tmp_path: Path) -> None:
     data, found = one_file(tmp_path, f"客户号,基金代码,业务类型\n{rows}")
     assert data.interactions.acts()["sign"].to_list().count(-1) == 9
     assert not any("is not known" in f.why for f in found)
+
+
+@pytest.mark.parametrize(
+    ("column", "no", "yes", "other"),
+    [
+        ("Trans Code", "SELL", "BUY", "CDIV"),
+        ("acción", "Descartado", "Postulado", "Visto"),
+        ("estado", "no presentado", "completada", "completada"),
+        ("Statut", "Absent non excusé", "Honoré", "Confirmé"),
+    ],
+)
+def test_acts_and_their_contraries_of_brokers_job_boards_and_clinics(
+    tmp_path: Path, column: str, no: str, yes: str, other: str
+) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{(no, yes, other)[n % 3]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"user,item,{column}\n{rows}")
+    signs = data.interactions.acts()["sign"]
+    assert (int((signs < 0).sum()), int((signs > 0).sum())) == (12, 23)

@@ -35,6 +35,12 @@ def test_not_worth_it_when_a_baseline_does_as_well():
     assert "at 5 events, and no clear difference at any other number" in comparison.sentence
 
 
+def test_one_number_of_events_has_no_others():
+    curve = curve_of({"ours": [0.3], "EASE": [0.3]})
+    sentence = compare_with_baselines(curve, "ours", ["EASE"]).sentence
+    assert sentence.endswith("] at 0 events).")
+
+
 def test_not_worth_it_when_a_baseline_is_better():
     curve = curve_of(
         {
@@ -124,3 +130,12 @@ def test_cross_validation_evaluates_everyone_once(rated_world):
     assert curve.per_user["Oracle"]["ndcg@10"].shape == (3, len(curve.user_ids))
     whole = set(rated_world.taste_of_user)
     assert all(train | validation < whole and not train & validation for train, validation in fits)
+
+
+@pytest.mark.parametrize(("users", "said"), [(1, "1 user was"), (3, "3 users were"), (20, None)])
+def test_few_users_are_told(users, said):
+    curve = curve_of({"ours": [0.3, 0.9], "Popular": [0.3, 0.2]}, users=users)
+    sentence = compare_with_baselines(curve, "ours", ["Popular"]).sentence
+    assert sentence.startswith("Worth it") is (users > 1)
+    warning = f" Only {said} evaluated, which shows large differences at best."
+    assert sentence.endswith(warning) is (said is not None)

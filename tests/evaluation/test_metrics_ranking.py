@@ -168,3 +168,8 @@ def test_auc_only_depends_on_the_order_and_turns_round_with_it(seed):
 def test_an_empty_place_is_no_hit():
     is_relevant = np.array([[True, True, True]])
     assert metrics.find_hits(np.array([[2, -1]]), is_relevant).tolist() == [[True, False]]
+
+
+def test_a_catalog_shorter_than_the_list_is_no_error():
+    hits = np.array([[True, False, False, False]])
+    assert metrics.accuracy(hits, np.array([1]), np.array([3]), 4)[0] == pytest.approx(1 / 3)

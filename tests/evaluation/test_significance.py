@@ -84,3 +84,19 @@ def test_holm_keeps_false_findings_rare():
     rng = np.random.default_rng(6)
     found = [(holm(rng.random(20)) < 0.05).any() for _ in range(800)]
     assert np.mean(found) == pytest.approx(0.05, abs=0.025)
+
+
+@pytest.mark.parametrize("users", [8, 15])
+def test_intervals_of_few_users_cover_the_truth_too(users):
+    rng = np.random.default_rng(6)
+    samples = np.where(rng.random((2000, users)) < 0.4, rng.normal(size=(2000, users)), 0.0)
+    low, high = interval(samples, resample(users, rng, draws=1000))
+    assert ((low <= 0) & (high >= 0)).mean() > 0.92
+
+
+@pytest.mark.parametrize("gap", [[0.3], [0.3, 0.2], [0.1, 0.1], [0.01, 0.3, 0.2]])
+def test_one_two_or_three_users_make_nothing_clear(gap):
+    ours = np.array(gap)
+    found = paired_difference(ours, 0 * ours, resample(len(gap), np.random.default_rng(7)))
+    assert found.low > 0
+    assert not found.is_clear

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from metarec.data.errors import BadInput
+from metarec.evaluation.crossvalidation import pool
 from metarec.evaluation.curve import CurveTable
 from metarec.evaluation.tables import html, latex
 
@@ -35,3 +38,13 @@ def test_the_notebook_table_is_the_same_with_names_as_text() -> None:
 def test_a_metric_that_was_not_measured_is_refused() -> None:
     with pytest.raises(BadInput, match="was not measured by 'mae'"):
         latex(CURVE, "mae")
+
+
+def test_folds_are_pooled_by_the_metrics_that_all_of_them_have() -> None:
+    more = {m: {**v, "gain_ndcg@10": v["ndcg@10"]} for m, v in CURVE.per_user.items()}
+    plain = replace(CURVE, seconds={m: np.zeros(2) for m in more})
+    gaining = replace(plain, per_user=more)
+    for curves in ([plain, gaining], [gaining, plain]):
+        pooled = pool(curves, seed=0)
+        assert {*pooled.per_user["Item_KNN"]} == {"ndcg@10"}
+        assert pooled.per_user["Item_KNN"]["ndcg@10"].shape == (2, 4)

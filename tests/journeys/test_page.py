@@ -22,8 +22,10 @@ from context_world import group_of  # noqa: E402
 from journeys.running import Running  # noqa: E402
 from metarec.data.cleaning.report import report_on  # noqa: E402
 from metarec.data.cleaning_config import CleaningConfig  # noqa: E402
+from metarec.data.read import read  # noqa: E402
 from metarec.evaluation.evaluate import evaluate  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
+from policy_worlds import write_world  # noqa: E402
 from served_model import saved_context_model  # noqa: E402
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -874,6 +876,30 @@ def test_where_a_model_reads_nothing_beside_the_panel_is_not_there(visit, fitted
         page = visit(at=plain)
         settled(page)
         expect(page.locator("#circumstances")).to_be_hidden()
+
+
+def test_what_the_policy_asks_for_can_be_told(visit, tmp_path):
+    folder = write_world(tmp_path / "health", "health")
+    Recommender.fit(read(folder), preset="tiny", encoder="none").save(tmp_path / "model")
+    nuts = {f"F{n:02d}" for n in range(0, 40, 5)}
+    with Running(tmp_path / "model", str(tmp_path / "events.db")) as clinic:
+        page = visit(at=clinic, viewport={"width": 375, "height": 740})
+        assert nuts & {*settled(page)}
+        expect(page.locator("#moved .quiet")).to_have_text("The same list so far.")
+        expect(page.locator("#said")).to_have_text("")
+        page.locator("#tune summary").click()
+        page.get_by_label("Your allergies (if you like)").fill("Nut, egg")
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator("#tune[open]")).to_have_count(0)
+        assert not nuts & {*settled(page)}
+        page.reload()
+        assert not nuts & {*settled(page)}
+        page.locator("#tune summary").click()
+        expect(page.get_by_label("Your allergies (if you like)")).to_have_value("Nut, egg")
+        page.get_by_label("Your allergies (if you like)").fill("")
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator("#tune[open]")).to_have_count(0)
+        assert nuts & {*settled(page)}
 
 
 def test_the_page_speaks_chinese_to_a_chinese_browser(visit, rated_world):

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from metarec.data.dataset import Dataset
-from metarec.recommendation.queries.unwanted import named, unwanted_in, unwanted_notes
+from metarec.features.encoders.text.counts import CountEncoder
+from metarec.recommendation.queries.unwanted import named, unread_notes, unwanted_in, unwanted_notes
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 
@@ -49,6 +50,28 @@ def test_items_that_name_it_come_last(model: Recommender, query: str, tag: str) 
 def test_what_no_item_names_is_told(model: Recommender) -> None:
     notes = model.recommend([Request(wish="comedy, no gore")])[0].notes
     assert "not wanted: 'gore'; no item names it, so items about it may still be shown" in notes
+
+
+def test_a_wish_of_which_no_word_is_known_is_told() -> None:
+    encoder = CountEncoder.fit(["a warm tent", "a light lamp"])
+    assert unread_notes("Tents, xyzzy quux, a LAMP, no gore", encoder) == [
+        "no text of the items has a word of 'Tents', so it was ignored",
+        "no text of the items has a word of 'xyzzy quux', so it was ignored",
+    ]
+    assert unread_notes("帐篷", CountEncoder.fit(["轻便帐篷", "暖灯"])) == []
+
+
+def test_a_query_of_unknown_words_is_told_with_the_slate() -> None:
+    items = pl.DataFrame({"item_id": list("abcdef"), "title": ["warm tent", "lamp"] * 3})
+    events = pl.DataFrame(
+        {"user_id": [f"u{n // 3}" for n in range(60)], "item_id": [*"abcdef"] * 10}
+    )
+    data = Dataset(interactions=events, items=items)
+    small = Recommender.fit(data, preset="tiny", encoder="tfidf")
+    said = "no text of the items has a word of 'xyzzy', so it was ignored"
+    asked = [Request(wish="xyzzy"), Request(searches=["xyzzy"]), Request(wish="tent"), Request()]
+    told = [said in slate.notes for slate in small.recommend(asked, k=2)]
+    assert told == [True, True, False, False]
 
 
 def test_words_are_matched_whole() -> None:

@@ -52,8 +52,11 @@ def test_logs_as_json_carry_what_extra_held_and_nothing_else() -> None:
             "message": "served 3",
             "model": "v1",
         }
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        assert json.loads(stream.getvalue().splitlines()[1])["logger"] == "uvicorn.error"
     finally:
-        logging.getLogger("metarec").handlers.clear()
+        for name in ("metarec", "uvicorn"):
+            logging.getLogger(name).handlers.clear()
     with pytest.raises(
         ValueError, match="log level must be one of debug, info, warning, error, got 'loud'"
     ):

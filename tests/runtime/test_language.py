@@ -38,7 +38,7 @@ SPOKEN = """
     recommendation/fitting/plan recommendation/queries/unwanted explanation/context_facts
     explanation/field_facts explanation/reasons explanation/words
     app/service/security/authentication app/service/security/browser_security
-    app/service/conversion/explanations
+    app/service/conversion/explanations app/service/routes/slate_answers
     data/cleaning/bots data/cleaning/clean data/merged_users data/places data/policies
     data/cleaning/rules data/tables data/events/validity data/events/rows data/events/times
     data/sources/text/delimited data/sources/text/encoding data/sources/values/cell_types
@@ -52,8 +52,10 @@ SPOKEN = """
 """Modules of which every sentence is in the tables; those that print and are not here speak English
 in part.
 """
-NO_SENTENCES = {"not available", "sold out", "out of stock", "not in stock"}
-"""What cells of a table say, not what is said of them."""
+NO_SENTENCES = {"not available", "sold out", "out of stock", "not in stock"} | {
+    "slates are made without the store"
+}
+"""What cells of a table, and a log, say; not what is said to users."""
 
 
 @cache

@@ -35,9 +35,17 @@ from metarec.data.sources.canonical_tables import Reading
 from metarec.data.sources.columns.id_columns import likely_ids, without_row_ids
 from metarec.data.sources.columns.item_and_user_columns import LOOKED_AT
 from metarec.data.sources.files.containers import laid_out
-from metarec.data.sources.files.file_roles import Files, files_of
+from metarec.data.sources.files.file_roles import Files, files_of, tables_in
 from metarec.data.sources.files.joined_files import Joined
-from metarec.data.sources.files.kind_by_file_name import refusing
+from metarec.data.sources.files.kind_by_file_name import kind_called, refusing
+from metarec.data.sources.files.legends import (
+    Legends,
+    coded_by,
+    legend_of,
+    name_of_acts,
+    named_by,
+    told_of,
+)
 from metarec.data.sources.files.single_file import read_table
 from metarec.data.sources.files.suffixes import PARQUET_SUFFIXES, suffix_of
 from metarec.data.sources.layouts.data_folder import read_sides
@@ -119,11 +127,11 @@ def _ingest(
     progress: Progress | None,
     found: list[Finding],
 ) -> DataReport:
-    files, joined, told, *_ = _files_of(source)
+    files, joined, told, *_, legends, _ = _files_of(source)
     path = files["interactions"]
     scratch = half / "parts"
     scratch.mkdir()
-    scan, place, read = _lazy(path, scratch, joined)
+    scan, place, read = _lazy(path, scratch, joined, legends)
     sides = Tables(interactions=pl.DataFrame())
     if source.is_dir():
         sides = read_sides(source, Reading(rules=config))
@@ -149,10 +157,13 @@ def _ingest(
 def _files_of(source: Path) -> Files:
     if source.is_dir():
         files = files_of(source, refuse=partial(refusing, kinds=Kinds.default()))
-        listed = ", ".join(path.name for path in files.refusals)
+        beside = [] if files.further is None else [files.further.many, files.further.one]
+        listed = ", ".join(path.name for path in (*files.refusals, *beside))
         why = f"not read a share of the users at a time: {listed}; join them to their events first"
         left = [Finding(rule="columns", rows=0, action="noted", why=why)] if listed else []
-        return files._replace(findings=[*files.findings, *left])
+        acts = partial(kind_called, kinds=Kinds.default())
+        legends = {p: codes for p in tables_in(source) if (codes := legend_of(p, acts))}
+        return files._replace(findings=[*files.findings, *left], legends=legends)
     if not source.is_file():
         raise BadInput(
             f"{source} is no data folder with interactions.parquet, .csv or .jsonl, and no such "
@@ -179,7 +190,7 @@ def _invented(columns: Sequence[str], events: Interactions) -> list[str]:
 
 
 def _lazy(
-    path: Path, scratch: Path, joined: Joined | None
+    path: Path, scratch: Path, joined: Joined | None, legends: Legends
 ) -> tuple[pl.LazyFrame, Place, list[Finding]]:
     """A file as a scan with canonical names; a text file, and two files that hold the events
     together, are turned into Parquet once, since it will be read many times.
@@ -201,12 +212,33 @@ def _lazy(
         raise BadInput(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
     head, rows = without_row_ids(scan.head(LOOKED_AT).collect(), path.name, {}, {})
     scan = scan.rename({old: new for old, new in zip(names, head.columns, strict=True)})
+    scan, head, coded = _by_legends(scan, head, place, legends)
     names = head.columns
     likely, told = likely_ids(head, path.name, {}, {})
     renames, guessed = renamed(names, "interactions", path.name, None, likely)
     scan = scan.rename(renames)
     rated, grades = _rated(scan, path.name, names)
-    return scan.rename(rated), place, [*findings, *rows, *told, *guessed, *grades]
+    return scan.rename(rated), place, [*findings, *rows, *coded, *told, *guessed, *grades]
+
+
+def _by_legends(
+    scan: pl.LazyFrame, head: pl.DataFrame, place: Place, legends: Legends
+) -> tuple[pl.LazyFrame, pl.DataFrame, list[Finding]]:
+    """As `with_legend`, of a scan and its first rows."""
+    findings = list[Finding]()
+    for path, meant in legends.items():
+        if (column := coded_by(head, path)) is None:
+            continue
+        codes = scan.select(pl.col(column).unique()).collect().to_series()
+        if (names := named_by(codes, meant)) is None:
+            continue
+        said = pl.col(column).replace_strict(codes, names, return_dtype=pl.Utf8)
+        said = said.alias(name_of_acts(head.columns, column))
+        scan, head = scan.with_columns(said), head.with_columns(said)
+        if said.meta.output_name() != column:
+            scan, head = scan.drop(column), head.drop(column)
+        findings.append(told_of(column, place, path))
+    return scan, head, findings
 
 
 def _rated(

@@ -1,9 +1,8 @@
 """The honest sentence: is learning to learn worth it on these data?
 
 The reference is the best simple baseline *at each number of events*, chosen with hindsight on the
-very
-users evaluated: higher than any one baseline could reach. A difference counts only where its 95%
-interval leaves out zero.
+very users evaluated: higher than any one baseline could reach. A difference counts only where its
+95% interval leaves out zero, and so does a paired t-test.
 """
 
 from __future__ import annotations
@@ -17,6 +16,9 @@ from metarec.data.schema import BadInput
 from metarec.evaluation.curve import CurveTable
 from metarec.evaluation.measure import METRICS
 from metarec.evaluation.significance import Difference, holm
+
+MIN_USERS = 20
+"""From so many on a comparison needs no warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,8 @@ class BaselineComparison:
     model: str
     metric: str
     differences: list[DifferenceAt]
+    users: int
+    """How many were evaluated."""
 
     @property
     def crossover(self) -> int | None:
@@ -75,7 +79,14 @@ class BaselineComparison:
 
     @property
     def sentence(self) -> str:
-        """One or two sentences with numbers and intervals."""
+        """One or two sentences with numbers and intervals, and a warning where few users say so."""
+        if self.users >= MIN_USERS:
+            return self._found
+        who = f"{self.users} users were" if self.users > 1 else "1 user was"
+        return f"{self._found} Only {who} evaluated, which shows large differences at best."
+
+    @property
+    def _found(self) -> str:
         label = METRICS[self.metric].label
         worse = [s for s in self.differences if s.outcome == "worse"]
         if self.crossover is None:
@@ -116,6 +127,7 @@ def compare_with_baselines(
     return BaselineComparison(
         model=model,
         metric=metric,
+        users=len(curve.user_ids),
         differences=[
             DifferenceAt(
                 events=k,
@@ -137,11 +149,9 @@ def _never_better(differences: list[DifferenceAt], worse: list[DifferenceAt], la
         return f"Not worth it here: {_worse(worse, label)}."
     better = [s for s in differences if s.outcome == "better"]
     assert not better, "a model clearly better somewhere and nowhere worse is worth it"
-    return (
-        f"Not worth it here: {last.best} does as well ({last.amount(label)} at {last.events} "
-        f"events, and no clear difference "
-        "at any other number)."
-    )
+    said = f"{last.best} does as well ({last.amount(label)} at {last.events} events"
+    others = ", and no clear difference at any other number" if len(differences) > 1 else ""
+    return f"Not worth it here: {said}{others})."
 
 
 def _worse(worse: list[DifferenceAt], label: str) -> str:

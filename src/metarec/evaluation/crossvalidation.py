@@ -55,7 +55,8 @@ def cross_validate(
 
 def pool(curves: Sequence[CurveTable], seed: int) -> CurveTable:
     """One table of the users of several tables, which hold the same recommenders and different
-    users.
+    users; of the metrics that all of them have, as where acts of some users alone differ in
+    strength.
     """
     first = curves[0]
     return CurveTable(
@@ -66,6 +67,7 @@ def pool(curves: Sequence[CurveTable], seed: int) -> CurveTable:
             model: {
                 metric: np.concatenate([c.per_user[model][metric] for c in curves], axis=1)
                 for metric in values
+                if all(metric in c.per_user[model] for c in curves)
             }
             for model, values in first.per_user.items()
         },

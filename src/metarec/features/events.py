@@ -157,6 +157,7 @@ _ACT = np.dtype(
     ]
 )
 """What an event of a request says, in the order of `EventReader._act`."""
+_LARGEST = float(np.finfo(np.float32).max)
 _SAID = tuple(name for name in _ACT.names or () if name != "sign")
 """What of it is kept as it is."""
 
@@ -282,6 +283,18 @@ class EventReader:
         tells = (table["sign"] != 0) | table["is_undo"]
         return arrays.where((items >= 0) & tells), unknown
 
+    def off_scale(self, history: Sequence[Any]) -> int:
+        """How many ratings of a request's history lie outside those of training."""
+        if not self.has_ratings:
+            return 0
+        acts = [act for act in history if not isinstance(act, str | int) and len(act) > 1]
+        odd = [act for act in acts if act[1] is not None and not self._is_within(float(act[1]))]
+        told = [(value, kind or "event") for _, value, kind, _ in map(parts_of, odd)]
+        return sum(value is not None and self.kinds.is_rating(kind) for value, kind in told)
+
+    def _is_within(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
     def accepted(self, histories: Sequence[Sequence[Any]], vocabulary: Vocabulary) -> Histories:
         """What users of requests accepted, the newest last; unknown items are left out."""
         return self.of_requests(histories, vocabulary)[0].joined(newest_last=True)[0]
@@ -310,10 +323,12 @@ class EventReader:
         """Sign, whether it is an undo, value, strength, whether rated, whether a target, code."""
         sign, strength = kind.sign, kind.strength
         if value is not None and kind.is_rating:
-            return 1, False, float(value), strength, True, True, kind.code
+            # Nothing was learned of ratings beyond the ends, and models would go on in a line
+            rating = min(max(float(value), self.low), self.high)
+            return 1, False, rating, strength, True, True, kind.code
         if value is not None and not self.has_ratings and value <= 0 < sign:
             sign = -1
-        amount = np.float32("nan" if value is None else value)
+        amount = np.float32("nan" if value is None else min(max(value, -_LARGEST), _LARGEST))
         level = float(self._level(amount, np.float32(strength)))
         return sign, kind.is_undo, level, strength, False, kind.is_target, kind.code
 

@@ -11,6 +11,7 @@ import polars as pl
 from metarec.data.cold_users import accepted_items
 from metarec.data.kinds import Kinds
 from metarec.data.schema import Interactions
+from metarec.feedback.events import Event
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,15 @@ class ValueScale:
     def says(self, kind: str) -> bool:
         """Whether an event says anything of the user's taste: impressions and searches do not."""
         return self.kinds.of(kind).sign in {"positive", "negative", "undo"}
+
+    def is_off(self, event: Event) -> bool:
+        """Whether an event states a rating off the scale."""
+        return (
+            self.has_values
+            and event.value is not None
+            and not self.low <= event.value <= self.high
+            and self.kinds.is_rating(event.kind)
+        )
 
     def targets(self, names: Iterable[str]) -> frozenset[str]:
         """Of these kinds those that recommendations are for, by `Kinds.key`: as in training, and

@@ -55,6 +55,16 @@ def context_notes(
     return notes
 
 
+def scale_notes(n_off: int, low: float, high: float) -> list[str]:
+    """What to say of ratings that lie outside those that the model learned from."""
+    if not n_off:
+        return []
+    ends = f"outside the {low:g} to {high:g} that the model learned from"
+    if n_off == 1:
+        return [f"1 rating lies {ends} and counts as the nearer end"]
+    return [f"{n_off} ratings lie {ends} and count as the nearer end"]
+
+
 def ignored_notes(unread: Mapping[str, Any]) -> list[str]:
     """What to say of attributes or circumstances of which the model learned nothing."""
     if not unread:

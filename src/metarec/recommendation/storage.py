@@ -174,8 +174,9 @@ def _check_registered(names: Sequence[str]) -> None:
     for name in names:
         if not is_model(name):
             raise BrokenArtifact(
-                f"the model {name!r} takes part and is not registered here: import the module that "
-                f"calls metarec.register_model({name!r}, ...), or install its package, then load"
+                f"{name!r} takes part and is not registered here: import the module that calls "
+                f"metarec.register_model({name!r}, ...) or register_learner, or install its "
+                f"package, then load"
             )
 
 

@@ -35,7 +35,8 @@ class JsonLines(logging.Formatter):
 
 
 def setup_logs(level: str = "info", *, as_json: bool = False, stream: TextIO | None = None) -> None:
-    """Send metarec's log records to `stream` (stderr unless given), replacing an earlier set-up.
+    """Send metarec's log records, and warnings of its server, to `stream` (stderr unless given),
+    replacing an earlier set-up.
 
     Raises:
         ValueError: if `level` is not debug, info, warning or error.
@@ -54,10 +55,11 @@ def setup_logs(level: str = "info", *, as_json: bool = False, stream: TextIO | N
         if as_json
         else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     )
-    logger = logging.getLogger("metarec")
-    logger.handlers[:] = [handler]
-    logger.setLevel(levels[level])
-    logger.propagate = False
+    for name, least in (("metarec", levels[level]), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(least)
+        logger.propagate = False
 
 
 class LoggedProgress:

@@ -20,6 +20,7 @@ from metarec.app.commands.options import (
     Model,
     Seed,
     Source,
+    as_json_text,
     choose_device,
     command_of,
     show,
@@ -322,8 +323,4 @@ def _tell(stage: str, done: float, note: str = "") -> None:
 
 
 def _write_json(path: Path, result: dict[str, Any]) -> None:
-    import json
-
-    path.write_text(
-        json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
-    )
+    path.write_text(as_json_text(result), encoding="utf-8")

@@ -168,7 +168,8 @@ class Options:
         shots = tuple(sorted(set(self.support)))
         if shots[0] < 0 or shots[-1] < 1:
             raise BadInput(
-                f"--support takes numbers of events, 0 or more and one above 0, got {shots}"
+                "--support takes numbers of events, 0 or more and one above 0, got "
+                + ", ".join(map(str, shots))
             )
         most = shots[-1]
         return Horizon(shots=shots, pool=most, min_events=most + max(2, most // 2))

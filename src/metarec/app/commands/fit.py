@@ -200,9 +200,11 @@ class Fit:
         """The model to start from. What cannot go well is refused here, before the work.
 
         Raises:
-            BadInput: if there is no place for the model, or no such backend.
+            BadInput: if there is no place for the model, no such backend, share of users or
+                mitigation.
         """
         from metarec.data.schema import BadInput
+        from metarec.fairness.mitigation.training import check_mitigation
         from metarec.recommender import Recommender
         from metarec.runtime.artifacts import check_place
         from metarec.runtime.jobs import check_backend
@@ -213,6 +215,9 @@ class Fit:
         if self.out is not None:
             check_place(self.out)
         check_backend(self.workers, self.backend)
+        if not 0.0 <= self.hold_out < 1.0:
+            raise BadInput(f"--hold-out must lie in [0, 1), got {self.hold_out}")
+        check_mitigation(self.mend, self.by)
         return start
 
     @property

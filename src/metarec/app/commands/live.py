@@ -175,10 +175,13 @@ def forget(
     from dataclasses import asdict
 
     from metarec.app.service.settings_sources import load_settings
+    from metarec.data.errors import BadInput
     from metarec.feedback import open_store
     from metarec.feedback.forgetting import forget as forget_user
     from metarec.feedback.registry import Registry
 
+    if not user:
+        raise BadInput("--user is empty; give the id of the user to forget")
     where = load_settings(settings, model=_named(model), store=store, data=data)
     models = Registry(where.model)
     events = open_store(

@@ -211,10 +211,22 @@ def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     if not as_json:
         typer.echo(translated_lines(text, spoken(), OUTPUT, SAID))
         return
+    typer.echo(as_json_text(translated_answer(result, spoken())))
+
+
+def as_json_text(result: dict[str, Any]) -> str:
+    """A result as JSON, with null for numbers that are not known (NaN), as what is left of a gap is
+    where no two users are alike.
+    """
     import json
 
-    result = translated_answer(result, spoken())
-    typer.echo(json.dumps(result, indent=1, ensure_ascii=False, default=_plain, allow_nan=False))
+    known = json.loads(json.dumps(result, default=_plain), parse_constant=_unknown)
+    return json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _unknown(constant: str) -> None:
+    """What JSON has no number for: only NaN stands for a number that is not known."""
+    assert constant == "NaN", constant
 
 
 def note(line: str) -> None:

@@ -79,9 +79,9 @@ def read_log(store: Store, scale: ValueScale, profiles: dict[str, dict[str, obje
 
 def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> list[Comparison]:
     """Self-normalized and doubly robust estimates of both; none where too little was logged to
-    decide by.
+    decide by, or nothing shown was taken: both would be 0, which says nothing of either.
     """
-    if len(log.requests) < MIN_SLATES:
+    if len(log.requests) < MIN_SLATES or not log.rows["outcome"].sum():
         return []
     shown = {
         name: _choices(model, log)

@@ -72,9 +72,7 @@ def serve(
             sockets = listening_at(settings.host, settings.port)
             checked()
             os.environ[HANDED_DOWN] = settings.to_json()
-            threading.Thread(
-                target=_tidy, args=(settings,), name="metarec-tidy", daemon=True
-            ).start()
+            _set_up(settings)
             try:
                 with _retraining(settings):
                     if settings.backend == RAY:
@@ -84,6 +82,14 @@ def serve(
             finally:
                 for one in sockets:
                     one.close()
+
+
+def _set_up(settings: ServiceSettings) -> None:
+    """Logs of this process, and beside it what killed ones left."""
+    from metarec.runtime.logs import setup_logs
+
+    setup_logs(settings.log_level, as_json=settings.log_json)
+    threading.Thread(target=_tidy, args=(settings,), name="metarec-tidy", daemon=True).start()
 
 
 @contextmanager
@@ -166,7 +172,6 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
 
     from metarec.app.service.processes.supervisor import run_workers
     from metarec.app.service.security.limits import LimitedServer, Limits, options_of
-    from metarec.runtime.logs import setup_logs
 
     options: dict[str, Any] = {
         "factory": True,
@@ -174,6 +179,7 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
         "port": settings.port,
         "access_log": False,
         "log_level": "warning",
+        "log_config": None,  # `setup_logs` has said how: all lines of a log are of one form
         "server_header": False,
         "timeout_graceful_shutdown": settings.shutdown_seconds,
         **options_of(settings),
@@ -183,7 +189,6 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
         config = uvicorn.Config("metarec.app.service.run:worker", **options)
         LimitedServer(config, limits).run(sockets)
         return
-    setup_logs(settings.log_level, as_json=settings.log_json)
     # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds
     # would kill it, and the next one, for ever.
     run_workers(

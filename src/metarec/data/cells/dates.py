@@ -253,8 +253,11 @@ _OF_DIGITS: tuple[tuple[str, str], ...] = (
     (r"^(\d{1,2})[/-](\d{4})$", "$2-$1"),
     (r"^(\d{4}):(\d\d):(\d\d)\s", "$1-$2-$3 "),
 )
+_ENDS_A_DAY = r"T24:00(:00(\.0+)?)?$"
+"""Midnight at the end of a day, as `_plain_dates` leaves it."""
 _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\s*\([\pL ]+\)$", ""),
+    (r"^(\d{4})W([0-5]\d)$", "$1-W$2"),
     (r"\s*(?:UTC|GMT)([+-]\d\d:?\d\d)$", "$1"),
     (r"\s*(?:Uhr|hrs?|h)\.?$", ""),
     (r"\s+(?:at|de|um|à|alle|kl\.?)\s+", " "),
@@ -334,6 +337,11 @@ def _iso_seconds(column: pl.Series) -> pl.Series:
         found = found.fill_null(_moments(local, pattern))
         if found.null_count() == column.null_count():
             break
+    else:
+        ends = holds(local, _ENDS_A_DAY)
+        if ends.any():  # the day after begins
+            days = local.set(~ends, None).str.replace(_ENDS_A_DAY, "")
+            found = found.fill_null(_iso_seconds(days) + 86_400)
     minutes = offset.str.slice(1, 2).cast(pl.Float64, strict=False) * 60 + offset.str.slice(
         3, 2
     ).cast(pl.Float64, strict=False).fill_null(0.0)

@@ -57,7 +57,7 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
     text = in_our_digits(nothing(column))
     if is_rating and (rated := _rated(text)) is not None:
         return rated
-    at_least = holds(text, AT_LEAST)
+    at_least = text.filter(holds(text, AT_LEAST)).unique()
     parts = text.str.strip_chars_end(" +").str.extract_groups(CELL).struct.unnest()
     if not _are_all(parts["number"], text):
         return None
@@ -68,7 +68,8 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
     alike = {unit.removesuffix("s") if len(unit) > 3 else unit for unit in named}
     if len(alike) == 1:  # `1 star`, `5 stars`
         named = named[-1:]
-    if named == [""] and not (times != 1.0).any() and not at_least.any():
+    is_open = len(at_least) > 1 or bool(at_least.str.contains(r"\d{3}").any())  # no class `65+`
+    if named == [""] and not (times != 1.0).any() and not is_open:
         return None
     return (numbers * times).alias(column.name), named
 

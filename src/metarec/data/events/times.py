@@ -31,6 +31,12 @@ since 1970.
 """
 FIRST_LIKELY = 4.7e8
 """Late 1984 in seconds: a clock that is earlier as a whole hardly counts seconds since 1970."""
+APPLE_ZERO = 978_307_200.0
+"""1 January 2001, from which programs of Apple count, in seconds since 1970."""
+FIRST_APPLE, LAST_APPLE = 2.8e8, 8.5e8
+"""Late 2009 and late 2027 in seconds since 2001; since 1970 they are 1978 to 1996, when few wrote
+logs.
+"""
 ROUNDED = r"^\d([.,]\d+)?[eE]\+\d+$"
 """A long number as a spreadsheet shows it: `1.71E+09`."""
 MAX_UNTIMED = 0.05
@@ -179,19 +185,33 @@ def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> 
     return events.with_columns(stamps.alias("timestamp"))
 
 
+def _now(config: CleaningConfig) -> float:
+    """What is later lies in the future."""
+    return time.time() + 86_400 if config.now is None else config.now
+
+
 def _note_odd_clock(rows: Rows, stamps: pl.Series, config: CleaningConfig) -> None:
     """Say that times are hardly seconds since 1970, or many lie in the future."""
     median = _median(stamps)
     if median is None or median < MIN_EPOCH:
         return
     day = datetime.fromtimestamp(median, UTC).date()
-    if median < FIRST_LIKELY:
+    since_2001 = float(stamps.max() or 0.0) + APPLE_ZERO  # type: ignore[arg-type]  # numbers
+    if FIRST_APPLE <= median < LAST_APPLE and since_2001 <= _now(config):
+        day_2001 = datetime.fromtimestamp(median + APPLE_ZERO, UTC).date()
+        why = (
+            f"times lie about {day}, read as seconds since 1970; if they count from 2001, as "
+            f"programs of Apple do (about {day_2001}), add 978307200 to each: now only their order "
+            f"is right"
+        )
+        rows.note("odd_times", why)
+    elif median < FIRST_LIKELY:
         why = (
             f"times lie about {day}, read as seconds since 1970; if they count minutes or days, "
             f"convert them: only their order is right"
         )
         rows.note("odd_times", why)
-    now = time.time() + 86_400 if config.now is None else config.now
+    now = _now(config)
     if late := int((stamps > now).sum()):
         why = f"{late:,} of {len(stamps):,} times lie in the future; they are kept, being many"
         rows.note("odd_times", why)
@@ -219,7 +239,7 @@ def _impossible_times(
         yield stamps.is_null(), "no time, while most events have one"
     if median < MIN_EPOCH:
         return
-    now = time.time() + 86_400 if config.now is None else config.now
+    now = _now(config)
     for mask, why in (
         (stamps <= 0, "the time is at or before 1970"),
         (stamps > now, "the time lies in the future"),

@@ -152,7 +152,8 @@ USER_NOUNS = tuple(
     "subscriber passenger traveler traveller guest driver courier carrier buyer shopper employee "
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
     "borrower cardholder visitor participant person account cust household collector "
-    "rider reviewer patron athlete respondent backer bidder swiper rater voter profile".split()
+    "rider reviewer patron athlete respondent backer bidder swiper rater voter profile "
+    "observer".split()
 )
 """What users are called."""
 ITEM_NOUNS = tuple(
@@ -163,7 +164,7 @@ ITEM_NOUNS = tuple(
     "podcast episode content document material module program programme tour flight train room "
     "vehicle car part service creative ad banner campaign anime manga beer wine "
     "workshop webinar clinic lane meal feature concept question swipee ratee vaccine "
-    "procedure style".split()
+    "procedure style species".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(
@@ -171,7 +172,7 @@ CHINESE_USER_NOUNS = tuple(
     "乘客 旅客 游客 观众 听众 玩家 员工 求职者 候选人 居民 业主 "
     "投资者 投资人 持卡人 粉丝 访客 账户 账号 "
     "回答者 评论者 评价者 评价人 下单人 购买人 购买者 使用者 消费者 参与者 受访者 "
-    "填写人 答题人".split()
+    "填写人 答题人 参观者 求职人 投递人 捐赠人 住客".split()
 )
 """What users are called in Chinese."""
 CHINESE_ITEM_NOUNS = tuple(
@@ -179,6 +180,7 @@ CHINESE_ITEM_NOUNS = tuple(
     "剧集 歌曲 音乐 专辑 歌手 播客 图书 书籍 商户 商家 店铺 门店 店 "
     "餐厅 饭店 酒店 民宿 房源 景点 景区 地点 场所 场馆 药品 药物 "
     "菜品 菜谱 食谱 菜 书 职位 岗位 基金 股票 理财产品 游戏 应用 "
+    "展品 展览 客房 充电桩 "
     "新闻 资讯 节目 货源 货物 运单 航班 车型 套餐 优惠券 广告 项目 微博 动态 直播间".split()
 )
 """What items are called in Chinese."""
@@ -194,7 +196,7 @@ def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
     """Names of ids made of these nouns: with a word for id first, then alone."""
     ids = [
         f"{noun}_{end}"
-        for end in ("id", "code", "key", "uuid", "ref", "uri", "barcode")
+        for end in ("id", "code", "key", "uid", "uuid", "ref", "uri", "barcode")
         for noun in nouns
     ]
     ids += [f"id_{noun}" for noun in nouns]
@@ -285,6 +287,8 @@ FIRST_FRIEND = (
     *"follower_id follower requester_id 关注者 关注者id 粉丝id".split(),
 )
 """What the one of two friends is called, in a table of friends alone."""
+HAPPENINGS = ("eventid", "eventcode", "eventref", "eventno", "eventnumber", "eventkey")
+"""Names of ids of happenings, or of what a program has logged, as `plain` has them."""
 MATRIX = 8
 """Columns from which on a table without ids of items may have one for each item."""
 NEEDED = {

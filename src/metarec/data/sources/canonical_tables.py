@@ -24,6 +24,7 @@ from metarec.data.names.languages import names_in
 from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
 from metarec.data.sources.acts.kind_columns import with_kind
+from metarec.data.sources.acts.order_states import one_an_order
 from metarec.data.sources.acts.step_times import by_steps
 from metarec.data.sources.columns.friend_lists import friends_within, without_no_ties
 from metarec.data.sources.columns.id_columns import (
@@ -43,7 +44,11 @@ from metarec.data.sources.rows.log_envelopes import opened, without_bulk_lines, 
 from metarec.data.sources.rows.queries import queries_apart
 from metarec.data.sources.values.cell_types import flat, with_types
 from metarec.data.sources.values.missing_codes import without_codes
-from metarec.data.sources.values.quantities import with_amounts, with_returns
+from metarec.data.sources.values.quantities import (
+    with_amounts,
+    with_returns,
+    without_emptied,
+)
 from metarec.data.sources.values.rating_aspects import with_aspects
 from metarec.data.sources.values.rating_columns import with_grades
 from metarec.data.sources.values.tags import with_tags
@@ -261,11 +266,10 @@ def _events(
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
-    frame, said = _with_kinds(frame, reading, place.name, given)
-    frame, place, itemless = without_itemless(frame, place)
+    frame, place, said = _with_acts(frame, place, reading, given)
     frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)
-    findings = [*findings, *said, *itemless, *points]
+    findings = [*findings, *said, *points]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
@@ -298,6 +302,16 @@ def _rated(
     return frame, [*found, *unrated]
 
 
+def _with_acts(
+    frame: pl.DataFrame, place: Place, reading: Reading, given: Mapping[str, str]
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events with their kinds, a row for each act, and what to say of them."""
+    frame, place, states = one_an_order(frame, place, reading.kinds, reading.context or ())
+    frame, said = _with_kinds(frame, reading, place.name, given)
+    frame, place, itemless = without_itemless(frame, place)
+    return frame, place, [*states, *said, *itemless]
+
+
 def _with_kinds(
     frame: pl.DataFrame, reading: Reading, place: str, given: Mapping[str, str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
@@ -319,8 +333,9 @@ def _with_kinds(
         findings = [Finding(rule="kinds", rows=0, action="noted", why=why)]
     frame, said = with_kind(frame, reading.kinds, place, reading.context or ())
     frame, back = with_returns(frame, place)
+    frame, emptied = without_emptied(frame, reading.kinds, place)
     frame, amounts = with_amounts(frame, given, place)
-    return frame, [*findings, *said, *back, *amounts]
+    return frame, [*findings, *said, *back, *emptied, *amounts]
 
 
 def _renamed(

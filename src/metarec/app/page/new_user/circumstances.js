@@ -13,7 +13,7 @@ const MOST_SEARCHES = 5;
 const known = { model: null };
 let refresh = async () => {};
 
-/** Learn what the model reads, and draw it; `again` asks for the list. */
+/** Learn what the model reads, draw it and return it; `again` asks for the list. */
 export async function meetCircumstances(again) {
   refresh = again;
   known.model = await ask("GET", "v1/circumstances");
@@ -23,6 +23,7 @@ export async function meetCircumstances(again) {
   });
   if (!known.model.location) keep({ location: null, withinKm: null });
   draw();
+  return known.model;
 }
 
 function draw() {

@@ -53,7 +53,8 @@ export async function showNewUser() {
       ...Array.from({ length: 6 }, () => el("li", { class: "row waiting" })),
     );
   if (!shown.model) await meetModel();
-  await meetCircumstances(refresh);
+  const { policy } = await meetCircumstances(refresh);
+  drawProfile(policy, shown.model?.facts?.profile_inputs?.categories || {});
   if (!shown.anonymous) shown.anonymous = await ask("POST", "v1/recommendations", { k: K });
   await sayExamples(shown.anonymous.items.map((one) => one.item_id));
   if (!shown.trail.length) shown.trail.push(mark(shown.anonymous, 0));
@@ -93,7 +94,6 @@ async function meetModel() {
   const { models, value_range: range } = await ask("GET", "v1/models");
   shown.model = models.find((model) => model.is_current) || models[0];
   shown.range = range;
-  drawProfile(shown.model?.facts?.profile_inputs?.categories || {});
 }
 
 // ---------------------------------------------------------------- the list
@@ -116,9 +116,11 @@ async function refresh() {
     if (mine === ticket) byId("slate").removeAttribute("aria-busy");
   }
   if (mine !== ticket) return; // a later click has asked again
-  shown.before = shown.slate || shown.anonymous;
-  shown.slate = { ...slate, ms };
   const known = opinions().length;
+  // of a new user nothing has changed yet: two slates of theirs differ by what is explored
+  if (!shown.slate && !known && !user.wish && !user.filter) shown.anonymous = slate;
+  shown.before = shown.slate || (shown.anonymous === slate ? null : shown.anonymous);
+  shown.slate = { ...slate, ms };
   // what was taken back is no longer a step
   shown.trail = shown.trail.filter((one) => one.shots === 0 || one.shots < known);
   if (known > 0) shown.trail.push(mark(slate, known));
@@ -465,13 +467,11 @@ async function makeWish(wish) {
 async function tune() {
   const before = { filter: user.filter, diversity: user.diversity };
   keep({ filter: byId("filter").value.trim(), diversity: Number(byId("diversity").value) });
-  const answers = [...byId("about-you").querySelectorAll("select")]
-    .filter((s) => s.value)
-    .map((s) => [s.name, s.value]);
+  const fields = [...byId("about-you").querySelectorAll("select, input")];
+  const answers = fields.map((field) => [field.name, field.value.trim()]);
   try {
     const profile = { ...user.profile, ...Object.fromEntries(answers) };
-    for (const select of byId("about-you").querySelectorAll("select"))
-      if (!select.value) delete profile[select.name];
+    for (const [name, value] of answers) if (!value) delete profile[name];
     if (JSON.stringify(profile) !== JSON.stringify(user.profile)) await saveProfile(profile);
     await refresh();
     byId("tune").open = false;
@@ -490,36 +490,52 @@ const varietyWord = (share) =>
         ? t`much`
         : t`most`;
 
+const bare = (name) => name.toLowerCase().replaceAll(/[^\p{L}\p{N}]/gu, "");
+
 /**
- * Attributes with few values, such as gender or occupation, may be told; finer ones are
- * nobody's business here.
+ * What the policy asks for may be told in words, several with commas between; of the rest,
+ * attributes with few values, such as gender or occupation: finer ones are nobody's business here.
  */
-function drawProfile(categories) {
+function drawProfile(asked, categories) {
+  const names = new Set(asked.map((one) => bare(one.name)));
   const few = Object.entries(categories)
+    .filter(([name]) => !names.has(bare(name)))
     .filter(([, values]) => values.length > 1 && values.length <= 30)
     .slice(0, 4);
   byId("about-you").replaceChildren(
-    ...few.map(([name, values]) =>
-      el(
-        "div",
-        { class: "field" },
-        el("label", { for: `profile-${name}` }, t`Your ${name.replaceAll("_", " ")} (if you like)`),
-        el(
-          "select",
-          { id: `profile-${name}`, name },
-          el("option", { value: "" }, t`not told`),
-          values.map((value) =>
-            el(
-              "option",
-              { value, selected: String(user.profile[name]) === String(value) },
-              String(value),
-            ),
-          ),
-        ),
-      ),
-    ),
+    ...asked.map(({ name, values }) => told(name, written(name, values))),
+    ...few.map(([name, values]) => told(name, chosen(name, values))),
   );
 }
+
+const told = (name, field) =>
+  el(
+    "div",
+    { class: "field" },
+    el("label", { for: `profile-${name}` }, t`Your ${name.replaceAll("_", " ")} (if you like)`),
+    field,
+  );
+
+const chosen = (name, values) =>
+  el(
+    "select",
+    { id: `profile-${name}`, name },
+    el("option", { value: "" }, t`not told`),
+    values.map((value) =>
+      el("option", { value, selected: String(user.profile[name]) === String(value) }, String(value)),
+    ),
+  );
+
+const written = (name, values) =>
+  el("input", {
+    id: `profile-${name}`,
+    name,
+    type: "text",
+    maxlength: "500",
+    autocomplete: "off",
+    value: String(user.profile[name] ?? ""),
+    placeholder: values.slice(0, 3).join(", "),
+  });
 
 // ---------------------------------------------------------------- questions for a new user
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import HTTPException
@@ -13,8 +14,9 @@ from metarec.app.service.conversion.events import as_events, unknown_kinds
 from metarec.app.service.http.addresses import IdRoute
 from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
-from metarec.data.kinds import Kinds
-from metarec.feedback.events import EventConflict
+from metarec.feedback.events import Event, EventConflict
+from metarec.feedback.outcomes import ValueScale
+from metarec.recommendation.notes import scale_notes
 
 
 class EventRoutes(Routes):
@@ -25,10 +27,10 @@ class EventRoutes(Routes):
     @route("POST", "/v1/events", "write", **answers(schemas.EventsStored, 409, 503))
     async def append(self, body: schemas.EventBatch) -> Json:
         """Store events; 200 means they are on disk."""
-        kinds = self.live.served.scale.kinds
+        scale = self.live.served.scale
         events = as_events(
             body,
-            kinds,
+            scale.kinds,
             now=time.time(),
             future_seconds=self.service.settings.future_seconds,
         )
@@ -48,14 +50,22 @@ class EventRoutes(Routes):
                     e.query is None and e.item_id not in vocabulary for e in events
                 ),
                 **({"forgotten": done.forgotten} if done.forgotten else {}),
-                **_of_unknown_kinds([e.kind for e in events], kinds),
+                **_odd(events, scale),
             }
         )
 
 
-def _of_unknown_kinds(named: list[str], kinds: Kinds) -> dict[str, Any]:
-    """How many events are of kinds that are not known, and which; nothing where none are."""
-    notes = unknown_kinds(named, kinds)
-    if not notes:
-        return {}
-    return {"unknown_kinds": sum(not kinds.known(kind) for kind in named), "notes": notes}
+def _odd(events: Sequence[Event], scale: ValueScale) -> dict[str, Any]:
+    """How many events are of kinds that are not known, and a sentence on each of these and on
+    ratings off the scale; nothing where none are.
+    """
+    kinds, named = scale.kinds, [event.kind for event in events]
+    n_unknown = sum(not kinds.known(kind) for kind in named)
+    notes = [
+        *unknown_kinds(named, kinds),
+        *scale_notes(sum(map(scale.is_off, events)), scale.low, scale.high),
+    ]
+    return {
+        **({"unknown_kinds": n_unknown} if n_unknown else {}),
+        **({"notes": notes} if notes else {}),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
 from metarec.app.service.scoring.live_model import Served
 from metarec.data.places import degrees_of, is_placed, km_between
+from metarec.data.policy_values import is_single
 from metarec.models.context.model import Context
 from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
 from metarec.recommender import Recommender
 
+N_VALUES = 30
+"""Values of one attribute that are named, to choose from."""
 N_PLACES = 6
 """Places far from each other that are named, to choose from."""
 
@@ -37,8 +41,28 @@ def told_to(served: Served) -> dict[str, Any]:
         "location": PLACE in scorers,
         "context": _columns(served.model),
         "places": _places(served) if PLACE in scorers else [],
+        "policy": _asked_for(served.model),
         "model_version": served.model.version,
     }
+
+
+def _asked_for(model: Recommender) -> list[dict[str, Any]]:
+    """Attributes that the policy asks for, with what items say of those that exclude."""
+    check = model.policy_check
+    columns = {
+        e.profile_attribute: check.columns.column(e.item_column) or ""
+        for e in check.policy.exclusions
+    }
+    tags = check.columns.items_of_tag
+    return [
+        {"name": name, "values": _frequent(tags.get(columns.get(name, ""), {}))}
+        for name in check.attributes.asked_for
+    ]
+
+
+def _frequent(items_of_tag: Mapping[str, np.ndarray]) -> list[str]:
+    single = [tag for tag in items_of_tag if is_single(tag)]
+    return sorted(single, key=lambda tag: -len(items_of_tag[tag]))[:N_VALUES]
 
 
 def _columns(model: Recommender) -> list[dict[str, Any]]:

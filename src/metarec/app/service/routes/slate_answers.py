@@ -197,8 +197,10 @@ def _notes(asked: Prepared, slate: Slate) -> list[str]:
     """What the slate says of itself, what could not be heeded, and whether the store was away."""
     body, served = asked.body, asked.ask.served
     notes = list(slate.notes)
-    if body.pin or body.quota or not slate.item_ids:
-        notes += _unheeded(body, served, slate, asked.ask.request)
+    notes += [
+        f"no item is of the category {category!r}, so its quota changes nothing"
+        for category in (served.absent(list(body.quota)) if body.quota else ())
+    ]
     notes += _unsaid(body, served)
     return [*notes, WITHOUT_STORE] if asked.without_store else notes
 
@@ -237,30 +239,6 @@ def _remember(
         service.store.show([impression]).add_done_callback(counted)
     except StoreUnavailable:
         service.metrics.impressions_lost.inc()
-
-
-def _unheeded(
-    body: schemas.RecommendationRequest, served: Served, slate: Slate, request: Request
-) -> list[str]:
-    """What was asked for and could not be done, in sentences."""
-    vocabulary = served.model.vocabulary
-    notes = [
-        f"there is no item {item_id!r} to pin" for item_id in body.pin if item_id not in vocabulary
-    ]
-    notes += [
-        f"{item_id!r} is pinned but may not be shown: "
-        + (
-            "; ".join(served.model.policy_check.reasons(request, item_id))
-            or "it was seen or excluded, or filter, allow or a quota leave it out"
-        )
-        for item_id in dict.fromkeys(body.pin[: body.k])
-        if item_id in vocabulary and item_id not in slate.item_ids
-    ]
-    notes += [
-        f"no item is of the category {category!r}, so its quota changes nothing"
-        for category in (served.absent(list(body.quota)) if body.quota else ())
-    ]
-    return notes
 
 
 def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,11 @@ class EventsStored(Shape):
         description="Events of kinds that the model's table of kinds does not have; stored, and "
         "positive for the model. `notes` names the kinds.",
     )
-    notes: list[str] = Field([], description="A sentence on each kind that is not known.")
+    notes: list[str] = Field(
+        [],
+        description="A sentence on each kind that is not known, and one on ratings off the scale "
+        "that the model learned from, whose nearer end they count as.",
+    )
 
 
 class StoredEvent(Shape):

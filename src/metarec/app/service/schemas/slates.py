@@ -241,14 +241,24 @@ class NamedPlace(Shape):
     lon: float
 
 
+class PolicyAttribute(Shape):
+    """An attribute of users that the policy asks for."""
+
+    name: str
+    values: list[str] = Field(description="Values that exclude items, the most frequent first.")
+
+
 class Circumstances(Shape):
-    """What, beside events and attributes, changes a slate of the serving model."""
+    """What, beside events, changes a slate of the serving model, and what its policy asks for."""
 
     friends: bool
     searches: bool
     location: bool
     context: list[ContextColumn]
     places: list[NamedPlace] = Field(description="Some places far from each other.")
+    policy: list[PolicyAttribute] = Field(
+        description="Attributes of users without which the policy cannot be checked in full."
+    )
     model_version: str
 
 

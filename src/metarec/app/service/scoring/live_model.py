@@ -274,6 +274,11 @@ class LiveModel:
             Exception: whatever keeps it from serving.
         """
         model = warm_text(warm(Recommender.load(self.registry.place_of(version))))
+        if model.version != version:  # answers and logs would name one, and the registry the other
+            raise BadInput(
+                f"the folder of model {version} holds model {model.version}: it was replaced while "
+                f"the service ran; restart it"
+            )
         return self._with_new_items(Served(model, 0))
 
     def renewed(self, served: Served) -> Served:

@@ -87,19 +87,21 @@ def outcomes_of(
     frame: pl.DataFrame, kinds: Kinds, context: Sequence[str] = ()
 ) -> dict[str, dict[str, str]]:
     """Columns of states of which some say no, or nothing came of it, and others have names that are
-    no acts: the kind of each such state by column. Beside ratings a state is that of a review.
+    no acts: the kind of each such state by column. Beside ratings a state is that of a review,
+    unless nothing that it refuses has a rating.
 
     Args:
         context: columns that are circumstances, as the user says.
     """
-    if "value" in frame.columns:
-        return {}
     found = dict[str, dict[str, str]]()
     for column in frame.columns:
         if column in (*CANONICAL["interactions"], *context) or not NAMES.search(plain(column)):
             continue
         states = _states(frame[column])
         refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
+        refused |= _not_coming(column, states)
+        if "value" in frame.columns and not _unrated(frame, column, list(refused)):
+            continue
         kept = [s for s in states if _IN_PART.search(plain(s))]
         is_mixed = 0 < len(refused) < len(states) and bool(kept or kinds.unknown(states))
         others = [s for s in states if s not in refused and s not in kept]
@@ -108,6 +110,25 @@ def outcomes_of(
         if is_mixed and not is_of_one(frame, column):
             found[column] = refused
     return found
+
+
+def _not_coming(column: str, states: Sequence[str]) -> dict[str, str]:
+    """The answers to an invitation that say no; elsewhere a `no` may answer any question."""
+    words = {plain(s) for s in states}
+    invites = _INVITED.search(plain(column)) is not None
+    is_asked = "yes" in words and (invites or bool(words & _WAITING))
+    return {s: "decline" for s in states if is_asked and plain(s) == "no"}
+
+
+_INVITED = re.compile(r"rsvp|invit")
+_WAITING = frozenset("waitlist waitlisted waitinglist tentative".split())
+
+
+def _unrated(frame: pl.DataFrame, column: str, refused: Sequence[str]) -> bool:
+    """Whether others alone have ratings, and some of them."""
+    rated = nothing(frame["value"]).is_not_null()
+    no = nothing(frame[column].cast(pl.Utf8)).is_in(refused).fill_null(False)
+    return bool(rated.any()) and not (rated & no).any()
 
 
 def with_outcomes(

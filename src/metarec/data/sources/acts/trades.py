@@ -14,7 +14,7 @@ from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
 SIDES = re.compile(
     r"(side|direction|buysell|buyorsell|^bs|^kind|^type|"
-    r"(trade|order|transaction|deal)(type|action)|"
+    r"(trade|order|transaction|trans|deal)(type|action|code)|"
     r"方向|买卖|买卖标志|买卖类型|委托类型"
     r"|opération|operación|operação|operazione|vorgang|richtung|sens|sentido|geschäftsart"
     r"|transaktionsart|売買|売買区分)$"

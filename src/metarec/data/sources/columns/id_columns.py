@@ -16,6 +16,7 @@ from metarec.data.names.column_matching import AS_GIVEN, is_amount, is_sum, key_
 from metarec.data.names.column_names import (
     AT_LAST,
     CANONICAL,
+    HAPPENINGS,
     LESS_LIKELY,
     SYNONYMS,
     names_a_moment,
@@ -31,6 +32,11 @@ IDS = re.compile(
     re.IGNORECASE,
 )
 """Names of ids and addresses."""
+_NO_IDS = re.compile(
+    r"^(open|max|min|last|first|current|high|highest|start|starting|winning|your|my)?bid$"
+    r"|(paid|grid|void|valid|hybrid|solid|fluid)$"
+)
+"""Names that end like those of ids, as `plain` has them."""
 OF_OTHERS = re.compile(
     r"order|invoice|basket|cart|receipt|booking|transaction|session|visit|ticket|bill|request|"
     r"event|message|impression|insert|transact|user|customer|client|buyer|member|account|"
@@ -98,9 +104,13 @@ def likely_ids(
         if item is None and user is not None:
             found |= _happening(some) or _left_alone(some, user, chosen)
             found = found or _finest_title(some, user)
+        elif item is not None and (happening := _happening(some, within=item)):
+            found |= happening
         elif (better := _not_of_rows(some, user, item, chosen, synonyms)) is not None:
             found["item_id"] = better
             more = [_not_items(some, str(item), better, place)]
+        elif user is not None and item is not None and (others := _as_likely(some, user, item)):
+            more = [_undecided(item, others[0], place)]
         elif item is not None and _are_texts(some, item):
             item = _within(some, item, chosen)
             code = None if _is_id(item) else _code_of(some, item, chosen)
@@ -221,6 +231,35 @@ def without_row_ids(
     return kept, [_not_items(some, "item_id", named, place)]
 
 
+def _as_likely(frame: pl.DataFrame, user: str, item: str) -> list[str]:
+    """Other columns that are called like items as the chosen one is, where neither says which the
+    other is: the vehicle and the route of a trip.
+    """
+    likely = {plain(n) for n in LESS_LIKELY["item_id"]}
+    if plain(item) not in likely or not _is_id(item):
+        return []
+    found = list[str]()
+    for column in frame.columns:
+        if column in (user, item) or plain(column) not in likely or not _is_id(column):
+            continue
+        if OF_OTHERS.search(column) or frame.schema[column].is_nested():
+            continue
+        pairs = frame.select(user, item, column).drop_nulls()
+        ids = pairs[column].n_unique()
+        apart = pairs.select(item, column).n_unique()
+        is_shared = pairs.select(user, column).n_unique() >= MIN_USERS * ids
+        if ids > 1 and is_shared and apart >= MIN_USERS * max(ids, pairs[item].n_unique()):
+            found.append(column)
+    return found
+
+
+def _undecided(item: str, other: str, place: str) -> Finding:
+    return _noted(
+        f"column {item!r} of {place} was read as item_id; {other!r} may name what users chose, "
+        f"too: if it does, say so in a TOML file (columns = {{ item_id = {other!r} }})"
+    )
+
+
 def _not_items(frame: pl.DataFrame, item: str, better: str, place: str) -> Finding:
     told = f"if they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
     if frame[item].n_unique() == 1:
@@ -234,18 +273,26 @@ def _not_items(frame: pl.DataFrame, item: str, better: str, place: str) -> Findi
     )
 
 
-def _happening(frame: pl.DataFrame) -> dict[str, str]:
+def _happening(frame: pl.DataFrame, within: str | None = None) -> dict[str, str]:
     """`event_id` and `event_name` as items and their titles, where each id has one name and comes
     again: concerts, not what a program has logged.
+
+    Args:
+        within: what is called like items otherwise; it must be the same in all rows of an event,
+            as the venue of a concert is, and say less.
     """
     by_plain = {plain(c): c for c in frame.columns}
     names = [by_plain[n] for n in ("eventname", "eventtitle") if n in by_plain]
-    if "eventid" not in by_plain or not names:
+    codes = [by_plain[n] for n in HAPPENINGS if n in by_plain and by_plain[n] != within]
+    if not codes or not names or (within is not None and frame.schema[within].is_nested()):
         return {}
-    event = by_plain["eventid"]
+    event = codes[0]
     pairs = frame.select(event, names[0]).drop_nulls()
     ids = pairs[event].n_unique()
     is_one = 1 < ids <= (1 - MIN_AGAIN) * pairs.height and pairs.n_unique() == ids
+    if within is not None and within not in names:
+        places = frame.select(event, within).unique()
+        is_one &= places.height == ids > places[within].n_unique()
     return {"item_id": event, "title": names[0]} if is_one else {}
 
 
@@ -298,7 +345,7 @@ _HOLDING = re.compile(
 
 def _is_id(column: str) -> bool:
     """Whether a column is called like an id."""
-    return IDS.search(column.rstrip(" .:*")) is not None
+    return IDS.search(column.rstrip(" .:*")) is not None and not _NO_IDS.search(plain(column))
 
 
 def _are_texts(frame: pl.DataFrame, column: str) -> bool:

@@ -86,6 +86,8 @@ class Files(NamedTuple):
     """Files that are called like acts that say no, and name items but no users: `refunds.csv`."""
     legends: Mapping[Path, Mapping[str, str]] = MappingProxyType({})
     """Files that say what codes of acts stand for, and what."""
+    further: Joined | None = None
+    """Events that two more files hold: orders and their lines, beside reviews."""
 
 
 def files_of(
@@ -110,7 +112,7 @@ def files_of(
     """
     synonyms = synonyms or {}
     named = {table: file for table in TABLES if (file := table_file(folder, table)) is not None}
-    others = [p for p in _tables_in(folder) if p not in named.values()]
+    others = [p for p in tables_in(folder) if p not in named.values()]
     pieces = [] if "interactions" in named else pieces_of(folder, others)
     if pieces and _are_events(folder, pieces, synonyms):
         beside = [p for p in others if p not in pieces][:MAX_FILES]
@@ -129,7 +131,7 @@ def files_of(
     return found._replace(refusals=refusals, legends=legends)
 
 
-def _tables_in(folder: Path) -> list[Path]:
+def tables_in(folder: Path) -> list[Path]:
     """Files that may be tables; beside others, workbooks only where they can be read."""
     found = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "_", "~$"))]
     books = [p for p in found if p.is_file() and suffix_of(p) in WORKBOOK_SUFFIXES]
@@ -164,19 +166,62 @@ def _by_columns(
             f"{_listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
             f"file which is which"
         )
+    return _with_all(folder, named, others, guessed, (synonyms, encoding, are_acts))
+
+
+def _with_all(
+    folder: Path,
+    named: Mapping[str, Path],
+    others: Sequence[Path],
+    guessed: Mapping[str, list[Path]],
+    known: tuple[Mapping[str, Sequence[str]], str | None, Callable[[str], object]],
+) -> Files:
+    """The file of each table where some name both users and items, and what else holds events."""
+    synonyms, encoding, are_acts = known
     acts = guessed["interactions"]
+    found, further = _beside(guessed, [p for p in others if p not in acts], synonyms, encoding)
     acts = acts if len(acts) > 1 and all(are_acts(name_of(p)) for p in acts) else []
-    several = next((fs for t, fs in guessed.items() if len(fs) > 1 and fs is not acts), None)
+    several = next((fs for t, fs in found.items() if len(fs) > 1 and fs is not acts), None)
     if several is not None:
         raise BadInput(
             f"{folder}: {' and '.join(p.name for p in several)} may each be the table; name one "
             f"of them interactions, items or users, or say in a TOML file which is which"
         )
-    found = {table: files[0] for table, files in guessed.items()}
-    left = [p for p in others if p not in found.values()]
-    beside = {t: path for t, path in found.items() if path not in acts}
-    said = [*_said_of_acts(acts), *_said_of(beside, [p for p in left if p not in acts])]
-    return Files({**named, **found}, None, said, acts)
+    tables = {table: files[0] for table, files in found.items()}
+    parts = [] if further is None else [further.many, further.one, further.between]
+    left = [p for p in others if p not in (*tables.values(), *acts, *parts)]
+    beside = {t: path for t, path in tables.items() if path not in acts}
+    said = [*_said_of_acts(acts), *_said_of(beside, left)]
+    return Files({**named, **tables}, None, said, acts, further=further)
+
+
+def _beside(
+    guessed: Mapping[str, list[Path]],
+    others: Sequence[Path],
+    synonyms: Mapping[str, Sequence[str]],
+    encoding: str | None,
+) -> tuple[dict[str, list[Path]], Joined | None]:
+    """The files of each table, and the events that two more hold where some are left over: orders
+    and their lines beside reviews.
+    """
+    sides = {t: files for t, files in guessed.items() if t != "interactions"}
+    left = [p for p in others if [p] not in sides.values()]
+    further = _further(others, synonyms, encoding) if len(left) > 1 else None
+    if further is None:
+        return {**guessed}, None
+    parts = (further.many, further.one, further.between)
+    rest = {t: [p for p in files if p not in parts] for t, files in guessed.items()}
+    return {t: files for t, files in rest.items() if files}, further
+
+
+def _further(
+    left: Sequence[Path], synonyms: Mapping[str, Sequence[str]], encoding: str | None
+) -> Joined | None:
+    """The events that two more files hold surely."""
+    try:
+        return joined_events(left, synonyms, encoding) if len(left) > 1 else None
+    except BadInput:  # it is told that they are not read
+        return None
 
 
 def _are_events(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +19,7 @@ MAX_CODES = 50
 MIN_KNOWN = 0.5
 """Share of the names that are kinds, at least."""
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
+Legends = Mapping[Path, Mapping[str, str]]
 
 
 def legend_of(path: Path, are_acts: Callable[[str], object]) -> dict[str, str]:
@@ -39,25 +40,48 @@ def legend_of(path: Path, are_acts: Callable[[str], object]) -> dict[str, str]:
     return dict(zip(id_text(frame.to_series(0)).to_list(), name, strict=True)) if is_legend else {}
 
 
-def with_legend(raw: RawTable, legends: Mapping[Path, Mapping[str, str]]) -> RawTable:
+def with_legend(raw: RawTable, legends: Legends) -> RawTable:
     """Events with the names of acts in place of codes, where a column holds those of a legend: one
     that is called like the file or its column of codes, and no other.
     """
     frame, place, findings = raw
     for path, meant in legends.items():
-        own = _stem(read_table(path)[0].columns[0])
-        called = {plain(path.name.split(".")[0]).removesuffix("s"), own} - {""}
-        found = [c for c in frame.columns if _stem(c) in called and _ACTS.search(plain(c))]
-        found = [c for c in found if not frame.schema[c].is_nested() and c not in _OTHERS]
-        if len(found) != 1 or not set(id_text(frame[found[0]]).drop_nulls().unique()) <= {*meant}:
+        column = coded_by(frame, path)
+        codes = frame[column].unique() if column is not None else None
+        if column is None or codes is None or (names := named_by(codes, meant)) is None:
             continue
-        (column,) = found
-        names = id_text(frame[column]).replace_strict(meant, default=None, return_dtype=pl.Utf8)
-        taken = "kind" in frame.columns and column != "kind"
-        frame = frame.drop(column).with_columns(names.alias(column if taken else "kind"))
-        why = f"codes of acts in column {column!r} of {place.name} were read by {path.name}"
-        findings = [*findings, Finding(rule="kinds", rows=0, action="noted", why=why)]
+        said = frame[column].replace_strict(codes, names, return_dtype=pl.Utf8)
+        frame = frame.drop(column).with_columns(said.alias(name_of_acts(frame.columns, column)))
+        findings = [*findings, told_of(column, place, path)]
     return frame, place, findings
+
+
+def coded_by(frame: pl.DataFrame, legend: Path) -> str | None:
+    """The column that may hold the codes of a legend, by its name."""
+    own = _stem(read_table(legend)[0].columns[0])
+    called = {plain(legend.name.split(".")[0]).removesuffix("s"), own} - {""}
+    found = [c for c in frame.columns if _stem(c) in called and _ACTS.search(plain(c))]
+    found = [c for c in found if not frame.schema[c].is_nested() and c not in _OTHERS]
+    return found[0] if len(found) == 1 else None
+
+
+def named_by(codes: pl.Series, meant: Mapping[str, str]) -> pl.Series | None:
+    """The name of each of the different codes of a column; None where one stands for none."""
+    given = id_text(codes)
+    if not {*given.drop_nulls()} <= {*meant}:
+        return None
+    return given.replace_strict(meant, default=None, return_dtype=pl.Utf8)
+
+
+def name_of_acts(columns: Sequence[str], coded: str) -> str:
+    """What a column of codes is called with their names in it."""
+    return coded if "kind" in columns and coded != "kind" else "kind"
+
+
+def told_of(column: str, place: Place, legend: Path) -> Finding:
+    """What to say of it."""
+    why = f"codes of acts in column {column!r} of {place.name} were read by {legend.name}"
+    return Finding(rule="kinds", rows=0, action="noted", why=why)
 
 
 _ACTS = re.compile(r"event|act|interaction|behavio|reaction|operation|kind|行为|操作|事件|动作")

@@ -25,7 +25,7 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     Raises:
         BadInput: if there is no file of events, there are two, or one cannot be read.
     """
-    files, joined, found, acts, refusals, legends = _files(folder, reading)
+    files, joined, found, acts, refusals, legends, further = _files(folder, reading)
     events, sides = files.pop("interactions"), _side_tables(files, reading)
     name, raw = folder.resolve().name, joined.raw if joined else _raw_of(events, reading)
     raw = with_legend(raw, legends)
@@ -35,6 +35,10 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
         tables_of(_raw_of(p, reading), None, None, _of_acts(reading, p, not first.is_whole), name)
         for p in acts[1:]
     ]
+    if further is not None:
+        called = (p for p in (further.many, further.one) if kind_called(name_of(p), reading.kinds))
+        beside = _of_acts(reading, next(called, further.many), True)
+        more.append(tables_of(further.raw, None, None, beside, name))
     refused, left = _refused(refusals, raw, reading)
     more += [tables_of(rows, None, None, _of_acts(reading, p, True), name) for p, rows in refused]
     tables = merge([tables, *more], name)

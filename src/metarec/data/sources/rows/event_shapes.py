@@ -84,6 +84,9 @@ def one_row_an_event(
     if item is None and not findings:
         asked = of_questions(frame, place, user)
         return asked if asked[2] else _from_matrix(frame, place, user)
+    if item in frame.columns and not frame.schema[item].is_nested():
+        frame, place, beside = _with_lists_beside(frame, str(item), place, synonyms)
+        findings += beside
     if user in frame.columns and item in frame.columns:
         frame, filled = _filled(frame, str(user), str(item), place)
         frame, states = _filled_states(frame, str(user), place)
@@ -167,6 +170,38 @@ def _exploded(
     found = Finding(rule="lists", rows=frame.height, action="changed", why=why)
     place = replace(place, rows=spread["__row"])
     return flat(spread.drop("__row")), place, found
+
+
+def _with_lists_beside(
+    frame: pl.DataFrame, item: str, place: Place, synonyms: Synonyms
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """A row for each item of a list in rows that name no item otherwise, as an order of several
+    products is among views of one.
+    """
+    column = _list_of_items(frame, synonyms)
+    inner = getattr(frame.schema[column], "inner", None) if column is not None else None
+    if column is None or not isinstance(inner, pl.Struct):
+        return frame, place, []
+    blank = nothing(frame[item]).is_null() & (frame[column].list.len() > 0).fill_null(False)
+    field = _item_of(column, [field.name for field in inner.fields], synonyms)
+    if field is None or not blank.any():
+        return frame, place, []
+    fields = {f.name: f.dtype for f in inner.fields}
+    own = {n: n for n, dtype in fields.items() if frame.schema.get(n) == dtype} | {item: field}
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    lists = dict[str, pl.Expr]()
+    for name, within in own.items():
+        kind = fields[within] if frame.schema[name] == fields[within] else pl.Utf8
+        said = pl.col(column).list.eval(pl.element().struct.field(within).cast(kind))
+        alone = pl.concat_list(pl.col(name).cast(kind))
+        lists[name] = pl.when(blank).then(said).otherwise(alone).alias(name)
+    spread = frame.with_columns(*lists.values(), rows.alias("__row")).explode(list(lists))
+    why = (
+        f"{column} of {place.name} holds items where {item!r} is blank: each of them is a row of "
+        f"its own"
+    )
+    note = Finding(rule="lists", rows=int(blank.sum()), action="changed", why=why)
+    return spread.drop("__row", column), replace(place, rows=spread["__row"]), [note]
 
 
 def _filled(

@@ -44,6 +44,7 @@ _LETTERS = (
     ("cp1257", "āčēģīķļņšūž"),  # Latvian
     ("cp1257", "ąčęėįšųūž"),  # Lithuanian
     ("mac_roman", _WESTERN),
+    ("cp850", _WESTERN),  # MS-DOS
 )
 """Letters beyond ASCII among others of Latin, in lower case; of equal ones the first is taken."""
 _CYRILLIC, _GREEK = "оеаинтсрвлкмпуь", "αοιετσνηυρπκςίόά"
@@ -61,6 +62,7 @@ _ACCENTS = set("άέήίόύώΐΰΆΈΉΊΌΎΏ")
 """One of which most words of Greek have."""
 _WITHIN = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f](?=[a-z])")
 """A character alone within a word in Latin letters: two of its own, read as a pair."""
+_BEHIND_SMALL = re.compile(r"(?<=[a-z])[^\x00-\x7f]")
 _SYLLABLES = frozenset(
     "이다는가의에을를은한지사기고인리어스도아자김수시상해서나정일대로하그보과적전주부제만있여라"
     "구소성장동조원선경최박강윤임오신영민현진우미안유송홍무비라마트면음식물드공방화생국관학교"
@@ -163,12 +165,14 @@ def _script(told: bytes, encoding: str, letters: str, least: int) -> float:
 
 
 def _share(told: bytes, encoding: str, letters: str) -> float:
-    """Share of what is beyond ASCII, but for signs, that are letters of the language; 0 where
-    bytes mean nothing.
+    """Share of what is beyond ASCII, but for signs, that are letters of the language, none of them
+    a capital behind a small letter; 0 where bytes mean nothing.
     """
     try:
-        high = [c for c in told.decode(encoding) if ord(c) > 127 and c not in _SIGNS]
+        text = told.decode(encoding)
     except UnicodeDecodeError:
         return 0.0
+    high = [c for c in text if ord(c) > 127 and c not in _SIGNS]
     known = {*letters, *letters.upper(), *("İ" if "ı" in letters else "")}
-    return sum(c in known for c in high) / len(high) if high else 1.0
+    odd = sum(c.isupper() and c in known for c in _BEHIND_SMALL.findall(text))
+    return (sum(c in known for c in high) - odd) / len(high) if high else 1.0

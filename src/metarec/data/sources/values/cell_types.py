@@ -184,8 +184,8 @@ def _with_unit(
         return nothing(column, NO_TEXT), _noted("mixed_columns", why, what)
     if text.drop_nulls().str.contains(rf"^\d+(\.\d+)? ?{re.escape(units[0])}$").all():
         return _whole(numbers), None
-    shown = str(text.drop_nulls()[0])
-    first = float(numbers.drop_nulls()[0])
+    odd = text.is_not_null() & text.cast(pl.Float64, strict=False).is_null()
+    shown, first = str(text.filter(odd)[0]), float(numbers.filter(odd)[0])
     return _whole(numbers), _noted(
         "number_form", f"{name} such as {shown!r} was read as {first:.15g}", what
     )

@@ -9,6 +9,7 @@ import polars as pl
 
 from metarec.data.cells.parsing import as_numbers
 from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
 from metarec.data.names.column_matching import is_amount, is_sum
 from metarec.data.names.column_names import plain
 
@@ -82,6 +83,32 @@ def with_returns(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Fi
             why += f"; in {int(some.sum()):,} rows it is less than {found}, and they say yes"
         findings.append(Finding(rule="amounts", rows=int(back.sum()), action="noted", why=why))
     return frame, findings
+
+
+def without_emptied(
+    frame: pl.DataFrame, kinds: Kinds, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Changes of a cart by which the number of an item becomes 0 take it out, and such of no known
+    kind put it in.
+    """
+    found = next((c for c in frame.columns if is_amount(c)), None)
+    if found is None or "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
+        return frame, []
+    how_many = as_numbers(frame[found])
+    in_cart = frame["kind"].str.to_lowercase().str.contains(_CARTS).fill_null(False)
+    out = in_cart & (how_many == 0).fill_null(False)
+    if not out.any() or (how_many.filter(in_cart) == 0).fill_null(True).all():
+        return frame, []
+    why = f"{found} of {place} is 0 there: the item was taken out of the cart"
+    odd = kinds.unknown(frame["kind"].filter(in_cart).unique().to_list())
+    kind = pl.Series("kind", ["cart"]).zip_with(frame["kind"].is_in(odd), frame["kind"])
+    kind = pl.Series("kind", ["remove_from_cart"]).zip_with(out, kind)
+    note = Finding(rule="amounts", rows=int(out.sum()), action="noted", why=why)
+    return frame.with_columns(kind), [note]
+
+
+_CARTS = "cart|basket|trolley|购物车|加购|warenkorb|panier|carrito|carrinho|carrello|カート"
+"""What changes of a cart are called by, in small letters."""
 
 
 def _sums(frame: pl.DataFrame, place: str) -> list[Finding]:

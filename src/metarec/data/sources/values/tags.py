@@ -40,7 +40,8 @@ def with_tags(table: pl.DataFrame, given: Mapping[str, str]) -> tuple[pl.DataFra
             if is_named and not bars.equals(table[name]):
                 columns[name] = bars
                 continue
-            weak = {**WEAK, **(WEAKER if called.endswith("s") else {})}
+            is_whole = not table[name].str.contains("|", literal=True).any()
+            weak = {**WEAK, **(WEAKER if called.endswith("s") and is_whole else {})}
             weak |= WEAKEST if called in WORDS else {}
             parted, mark = _by_what_recurs(bars, weak if is_named else STRONG)
             if mark is not None:

@@ -15,6 +15,7 @@ from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import (
     CANONICAL,
+    HAPPENINGS,
     names_a_duration,
     names_a_moment,
     names_another_date,
@@ -49,6 +50,8 @@ MONTHS = (
     r"[A-Z][a-z]{2,8}\.?[ -]\d{4}|\d{4}年\d{1,2}月)$"
 )
 """A month of a year."""
+WEEKS = r"^(19|20)\d\d-?W[0-5]\d(-[1-7])?$"
+"""A week of a year."""
 _OF_MONTHS = re.compile(r"(month|yearmonth|monthyear|period|yyyymm|月份|年月|月)$")
 """Names of columns of months, as `plain` has them."""
 _BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
@@ -108,7 +111,7 @@ def with_moment(
     if (serial := _of_spreadsheet(frame, free, called, place)) is not None:
         return serial
     if "timestamp" in frame.columns:
-        return frame, []
+        return _not_of_events(frame, others, called, named.get("item_id", ""), place)
     if (hours := _of_hours(frame, others, place)) is not None:
         return hours
     if (parts := _of_parts(frame, others)) is not None:
@@ -121,6 +124,27 @@ def with_moment(
     if len(free) == 1:
         return _only_dates(frame, free[0], place)
     return _of_several(frame, free, place)
+
+
+def _not_of_events(
+    frame: pl.DataFrame, others: Sequence[str], called: Mapping[str, str], item: str, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Where items are happenings (`event_id`), a time called like theirs (`event_time`) says when
+    they take place, and the one other column of times says when users acted.
+    """
+    given = called["timestamp"] if "timestamp" in called else ""
+    if plain(item) not in HAPPENINGS or not plain(given).startswith("event"):
+        return frame, []
+    free = [c for c in others if c != "timestamp" and not names_another_date(c)]
+    free = [c for c in free if not nothing(frame[c]).null_count() and is_dated(frame[c])]
+    free = [c for c in free if not any(_belongs_to(frame, k, c) for k in ("user_id", "item_id"))]
+    if len(free) != 1:
+        return frame, []
+    why = (
+        f"column {free[0]!r} of {place} was read as timestamp: {given!r} says when the events that "
+        f"users chose take place"
+    )
+    return frame.rename({"timestamp": given, free[0]: "timestamp"}), [_noted(why)]
 
 
 def _of_spreadsheet(
@@ -213,7 +237,9 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
     free = [c for c in others if c in free or _all_are(frame[c], DATED)]
     free = free or [c for c in others if _are_seconds(frame[c])]
     months = [c for c in others if _OF_MONTHS.search(plain(c))]
-    return free or [c for c in months if _all_are(frame[c], MONTHS)]
+    free = free or [c for c in months if _all_are(frame[c], MONTHS)]
+    free = free or [c for c in others if _all_are(frame[c], WEEKS)]
+    return free or [c for c in others if _are_seconds(frame[c], some=True)]
 
 
 def _of_several(
@@ -330,9 +356,9 @@ def _all_are(column: pl.Series, pattern: str) -> bool:
     return len(cells) > 0 and bool(cells.str.contains(pattern).all())
 
 
-def _are_seconds(column: pl.Series) -> bool:
+def _are_seconds(column: pl.Series, *, some: bool = False) -> bool:
     """Whether a column of numbers holds seconds or milliseconds of our days, and is not called
-    like a number of something.
+    like a number of something; or most of them, beside 0 for never.
     """
     if _A_NUMBER.search(column.name) or not (column.dtype.is_numeric() or column.dtype == pl.Utf8):
         return False
@@ -340,6 +366,11 @@ def _are_seconds(column: pl.Series) -> bool:
     stated = numbers.drop_nulls().to_numpy()
     if len(stated) < len(nothing(column.cast(pl.Utf8)).drop_nulls()) or len(set(stated[:1000])) < 2:
         return False
+    if some:
+        at_all = stated[stated != 0]
+        if 2 * len(at_all) < len(stated):
+            return False
+        stated = at_all
     scale = 1000.0 if stated.max() > SECONDS[1] else 1.0
     return bool(SECONDS[0] <= stated.min() / scale and stated.max() / scale <= SECONDS[1])
 

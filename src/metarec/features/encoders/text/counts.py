@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,17 @@ class CountEncoder:
         )
         progress(STAGE, 1.0)
         return vectors
+
+    def knows(self, text: str) -> bool:
+        """Whether any word of a text was in those that it was fitted on."""
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        read = CountVectorizer(**_reading(self.analyzer)).build_analyzer()
+        return not self._terms.isdisjoint(read(text))
+
+    @cached_property
+    def _terms(self) -> frozenset[str]:
+        return frozenset(self.terms)
 
     def state(self) -> EncoderState:
         """Words and settings as JSON, weights as arrays."""

@@ -1,0 +1,106 @@
+"""Logs of the states of orders and bookings, in which several rows are one act: an order that was
+placed, paid and delivered was made once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from metarec.data.cells.dates import as_seconds
+from metarec.data.cells.parsing import nothing
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.kinds import Kinds
+from metarec.data.names.column_names import CANONICAL, plain
+from metarec.data.sources.acts.outcomes import NAMES, outcomes_of
+
+_ORDERS = re.compile(
+    r"(order|booking|reservation|appointment|shipment|delivery|application|loan|ticket|claim|case"
+    r"|subscription|enrol+ment|request|trip|ride|consignment|bestellung|buchung|auftrag|commande"
+    r"|réservation|pedido|reserva|ordine|prenotazione)(id|no|nr|number|ref|key|code|uuid|nummer)$"
+    r"|^(id)(order|booking|reservation|pedido|reserva|commande|ordine)$"
+    r"|(订单|预约|预订|运单|申请|注文|予約)(id|编号|号|番号)$"
+)
+"""Names of numbers of orders and bookings, as `plain` has them."""
+MIN_STATES = 1.5
+"""Rows of an order on average, at least, by which a table is a log of states."""
+LOOKED_AT = 1000
+"""Rows whose orders tell most tables."""
+MAX_ODD = 0.05
+"""Share of rows that say again what a row of the same order says, at most."""
+
+
+def one_an_order(
+    frame: pl.DataFrame, place: Place, kinds: Kinds, context: Sequence[str]
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events with one row for each item of an order whose states are rows: the last state, at the
+    time of the first where it does not refuse.
+
+    Args:
+        context: columns that are circumstances, as the user says.
+    """
+    own = {*CANONICAL["interactions"], *context}
+    if "timestamp" not in frame.columns or {"kind", "value"} & {*frame.columns}:
+        return frame, place, []
+    flat = [c for c, t in frame.schema.items() if c not in own and not t.is_nested()]
+    orders = [c for c in flat if _ORDERS.search(plain(c))]
+    states = [c for c in flat if NAMES.search(plain(c))]
+    states = [c for c in states if c not in orders and frame.schema[c] == pl.Utf8]
+    some = {o: frame.filter(frame[o].is_in(frame[o].head(LOOKED_AT).implode())) for o in orders}
+    pairs = [(o, s) for o in orders for s in states if _are_states(some[o], o, s)]
+    found = next(((o, s) for o, s in pairs if _are_states(frame, o, s)), None)
+    times = as_seconds(frame["timestamp"]) if found is not None else None
+    if found is None or times is None or times.null_count():
+        return frame, place, []
+    order, state = found
+    refused = outcomes_of(frame, kinds, context).get(state, {})
+    kept, first = _last_of(frame, times, order, state, refused)
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    gone = frame.height - len(kept)
+    why = (
+        f"rows of {place.name} of one {order!r} are states of one act: each counts once, by its "
+        f"last state, and since its first unless that refuses"
+    )
+    note = Finding(rule="states", rows=gone, action="changed", why=why)
+    frame = frame.with_columns(first.alias("timestamp"))[kept]
+    return frame, replace(place, rows=rows.gather(kept)), [note]
+
+
+def _are_states(frame: pl.DataFrame, order: str, state: str) -> bool:
+    """Whether rows of an order say one state after the other, each once."""
+    keys = [order, "user_id", "item_id"]
+    if any(frame.schema[c].is_nested() for c in keys):
+        return False
+    rows = frame.select(*keys, nothing(frame[state]).alias(state), "timestamp")
+    if rows[order].null_count() or rows[state].null_count():
+        return False
+    acts = rows.select(keys).n_unique()
+    owners = rows.select(order, "user_id").n_unique()
+    if rows.height < MIN_STATES * acts or owners > rows[order].n_unique():
+        return False
+    again = rows.height - rows.select(*keys, state).n_unique()
+    at_once = rows.height - rows.select(*keys, "timestamp").n_unique()
+    return again <= MAX_ODD * rows.height and 2 * at_once <= rows.height
+
+
+def _last_of(
+    frame: pl.DataFrame,
+    times: pl.Series,
+    order: str,
+    state: str,
+    refused: Mapping[str, str],
+) -> tuple[pl.Series, pl.Series]:
+    """Positions of the last row of each item of an order, and the times of events: as the column
+    has them, or its first.
+    """
+    rows = frame.select(order, "user_id", "item_id", "timestamp", state).with_row_index("at")
+    rows = rows.with_columns(seconds=times).sort("seconds", "at")
+    begun = pl.col("timestamp").first().over(order, "user_id", "item_id")
+    is_no = nothing(frame[state]).is_in(list(refused)).fill_null(False)
+    first = rows.with_columns(begun=begun).sort("at")["begun"]
+    last = rows.group_by(order, "user_id", "item_id").agg(pl.col("at").last())["at"].sort()
+    return last, frame["timestamp"].zip_with(is_no, first)
