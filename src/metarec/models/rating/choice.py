@@ -25,7 +25,7 @@ CLEAR = 3.0
 """Standard errors by which halves of the users must gain by each other: of few users, chance alone
 now and then gains by two, as vectors and item factors are made of both halves.
 """
-FEWEST = 0.01
+MIN_BETWEEN = 0.01
 """Of the variance of choices within users at least so much counts as between them: bounds how many
 ratings it takes until a direction is believed.
 """
@@ -129,7 +129,7 @@ def chance_of(vectors: np.ndarray, histories: Histories) -> np.ndarray:
     squares = (vectors[histories.items] - means[histories.owners]) ** 2
     within = squares.sum(0, dtype=np.float64) / max(len(squares) - len(histories), 1)
     between = means.var(0, dtype=np.float64) - within * (1.0 / lengths).mean()
-    return np.asarray(within / np.maximum(np.maximum(between, FEWEST * within), 1e-12))
+    return np.asarray(within / np.maximum(np.maximum(between, MIN_BETWEEN * within), 1e-12))
 
 
 def counting(lengths: np.ndarray, chance: np.ndarray, last: int) -> np.ndarray:
