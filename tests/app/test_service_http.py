@@ -483,7 +483,7 @@ def test_what_cannot_be_heeded_is_said(client):
     assert (nothing["items"], nothing["notes"]) == (
         [],
         [
-            "1 of the allowed items are not in the catalog and were ignored",
+            "1 of the allowed items is not in the catalog and was ignored",
             "none of the allowed items may be shown",
         ],
     )

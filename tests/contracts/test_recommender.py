@@ -135,7 +135,7 @@ def test_unknown_items_are_ignored_and_counted(model: Recommender, rated_world: 
     )
 
     assert strange.item_ids == plain.item_ids
-    assert strange.notes == ["1 events named items that are not in the catalog and were ignored"]
+    assert strange.notes == ["1 event named an item that is not in the catalog and was ignored"]
 
 
 def test_allowed_items_that_are_unknown_are_counted(model: Recommender, rated_world: World) -> None:
@@ -146,7 +146,7 @@ def test_allowed_items_that_are_unknown_are_counted(model: Recommender, rated_wo
     )
 
     assert some.item_ids == [known] and none.item_ids == []
-    assert some.notes == ["1 of the allowed items are not in the catalog and were ignored"]
+    assert some.notes == ["1 of the allowed items is not in the catalog and was ignored"]
     assert none.notes == [
         "2 of the allowed items are not in the catalog and were ignored",
         "none of the allowed items may be shown",

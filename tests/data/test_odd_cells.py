@@ -15,6 +15,7 @@ from metarec.data.cells.parsing import as_numbers, as_truth
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding
+from metarec.data.schema import DataWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -282,3 +283,23 @@ def test_a_bid_is_no_id(tmp_path: Path) -> None:
     (tmp_path / "bids.csv").write_text(f"auctionid,bid,bidder,item,openbid\n{rows}")
     data, _ = read_clean(tmp_path / "bids.csv")
     assert {*data.interactions.frame["item_id"]} == set("01234")
+
+
+def test_years_alone_are_times(tmp_path: Path) -> None:
+    data, findings = read(tmp_path, time=[str(2016 + n) for n in range(8)])
+    first = datetime.fromtimestamp(float(str(data.interactions.frame["timestamp"].min())), UTC)
+    assert (first.year, first.month, first.day) == (2016, 1, 1)
+    assert any(f.why == "times such as 2016 were read as dates" for f in findings)
+    seconds = pl.DataFrame(
+        {"user_id": USERS, "item_id": ITEMS, "timestamp": [2e3 + n for n in range(8)]}
+    )
+    assert Dataset(interactions=seconds).interactions.frame["timestamp"].max() == 2007
+    data, _ = read(tmp_path, time=[str(1 + 400 * n) for n in range(8)])  # an order
+    assert float(str(data.interactions.frame["timestamp"].max())) == 2801
+
+
+def test_truth_values_in_frames_are_told_to_be_1_and_0() -> None:
+    table = pl.DataFrame({"user_id": USERS, "item_id": ITEMS, "value": [True, False] * 4})
+    with pytest.warns(DataWarning, match="values of true and false were read as 1 and 0"):
+        data = Dataset(interactions=table)
+    assert data.interactions.frame["value"].to_list() == [1.0, 0.0] * 4

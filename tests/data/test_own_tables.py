@@ -201,6 +201,23 @@ def test_numbers_of_several_units_stay_text_and_are_told(cells: list[str]) -> No
 
 
 @pytest.mark.parametrize(
+    ("name", "cells", "read_as"),
+    [
+        ("sodium_mg", ["1.2 g", "0.5 g", "0 g"], [1200, 500, 0]),
+        ("weight (kg)", ["500 g", "1 kg", "2"], [0.5, 1.0, 2.0]),
+        ("run_time_min", ["1 h", "90 min", "2 h"], [60, 90, 120]),
+    ],
+)
+def test_numbers_are_in_the_unit_that_their_column_names(
+    name: str, cells: list[str], read_as: list[float]
+) -> None:
+    data, found = read(shop({name: cells}))
+    assert data.items.frame[name].to_list() == pytest.approx(read_as)
+    why = next(f.why for f in found if f.rule == "number_form")
+    assert why == f"{name} such as {cells[0]!r} was read as {read_as[0]:g}"
+
+
+@pytest.mark.parametrize(
     "cells", [["A1", "A2", "A3"], ["18-25", "26-35", "36+"], ["3a", "4b", "5"]]
 )
 def test_codes_with_digits_are_no_numbers(cells: list[str]) -> None:

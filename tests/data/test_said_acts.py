@@ -399,6 +399,8 @@ def test_the_kinds_of_business_of_a_fund_are_kinds(tmp_path: Path) -> None:
         ("acción", "Descartado", "Postulado", "Visto"),
         ("estado", "no presentado", "completada", "completada"),
         ("Statut", "Absent non excusé", "Honoré", "Confirmé"),
+        ("présence", "Annulé", "Présent", "Liste d'attente"),
+        ("evt", "hide", "click", "conv"),
     ],
 )
 def test_acts_and_their_contraries_of_brokers_job_boards_and_clinics(
@@ -408,3 +410,15 @@ def test_acts_and_their_contraries_of_brokers_job_boards_and_clinics(
     data, _ = one_file(tmp_path, f"user,item,{column}\n{rows}")
     signs = data.interactions.acts()["sign"]
     assert (int((signs < 0).sum()), int((signs > 0).sum())) == (12, 23)
+
+
+def test_codes_of_votes_are_read_by_their_names_and_told_without(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n % 7},{2 + (n % 3 == 0)},u{n % 5}\n" for n in range(35))
+    (tmp_path / "Votes.csv").write_text(f"Id,PostId,VoteTypeId,UserId\n{rows}")
+    _, report = read_clean(tmp_path)
+    assert any(
+        "column 'VoteTypeId' of Votes.csv holds numbers (2, 3)" in f.why for f in report.findings
+    )
+    (tmp_path / "VoteTypes.csv").write_text("Id,Name\n2,UpVote\n3,DownVote\n")
+    data, _ = read_clean(tmp_path)
+    assert int((data.interactions.acts()["sign"] < 0).sum()) == 12

@@ -48,6 +48,20 @@ def test_an_order_whose_last_state_refuses_it_is_refused_then(tmp_path: Path) ->
     assert frame.filter(signs < 0)["timestamp"].min() > frame.filter(signs > 0)["timestamp"].max()
 
 
+def test_logs_of_states_in_german_count_an_order_once(tmp_path: Path) -> None:
+    rows = [
+        f"B{n};u{u};x{i};{state};{n + 1:02d}.03.2024 1{hour}:00\n"
+        for hour, state in enumerate(["angelegt", "bezahlt", "geliefert"])
+        for n, (u, i) in enumerate(BOUGHT)
+    ]
+    rows += [f"C{n};u{n};x{n};angelegt;01.04.2024 0{n}:00\n" for n in range(4)]
+    rows += [f"C{n};u{n};x{n};storniert;02.04.2024 0{n}:00\n" for n in range(4)]
+    names = "Bestellnummer;Kundennummer;Artikelnummer;Status;Geändert am\n"
+    data, _ = one_file(tmp_path, names + "".join(rows))
+    assert data.interactions.frame.height == len(BOUGHT) + 4
+    assert int((data.interactions.acts()["sign"] < 0).sum()) == 4
+
+
 def test_lines_of_an_order_of_one_state_stay_rows_of_their_own(tmp_path: Path) -> None:
     rows = [f"o{n // 3},u{n // 3 % 5},x{n % 7},{('paid', 'sent')[n // 3 % 2]}" for n in range(42)]
     text = "order_id,customer,product_id,status,ordered_at\n"

@@ -226,6 +226,15 @@ def test_old_data_keep_what_came_after_the_wish(store):
     assert kept["timestamp"].to_list() == [times[2], 1.0]  # a time to come was not lived since
 
 
+def test_an_event_by_a_clock_ahead_of_ours_is_forgotten_with_the_rest(store):
+    ahead = [time.time() + seconds for seconds in (200.0, 1e9)]
+    for user, at in zip(["ann", "bob"], ahead, strict=True):
+        event = Event(event_id="e", user_id=user, item_id="i", kind="like", timestamp=at)
+        store.append([event]).result()
+    assert forget(store, "ann").timestamp == ahead[0]
+    assert forget(store, "bob").timestamp < time.time() + 100_000  # may come back tomorrow
+
+
 def test_the_model_is_marked_once_it_no_longer_holds_them(store):
     receipt = forget(store, "ann")
     assert waiting_in_model(store) == 1

@@ -380,6 +380,12 @@ def test_a_wrong_filter_is_told_in_a_sentence(visit):
     page.get_by_role("button", name="Apply").click()
     expect(page.locator("#toasts .bad")).to_be_visible()
     assert settled(page) == shown
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#slate[aria-busy]")).to_have_count(0)
+    expect(page.locator("#toasts .bad")).to_have_count(1)  # the same failure is told once
+    page.fill("#filter", "")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#toasts .bad")).to_have_count(0)
 
 
 def test_hostile_titles_stay_text(visit, service):
@@ -838,6 +844,8 @@ def test_place_mood_friends_and_searches_each_change_the_list(visit, tmp_path):
         assert of_group(settled(page), "ink") < 8
 
         place = in_group(page, "Place")
+        place.get_by_role("button", name="where I am").click()  # which the browser may not say
+        expect(page.locator("#toasts .bad")).to_contain_text("does not say where you are")
         near = place.get_by_role("button", name=re.compile("^near")).nth(1)
         there = f"i{near.inner_text().split()[-1]}"
         near.click()
@@ -882,11 +890,15 @@ def test_what_the_policy_asks_for_can_be_told(visit, tmp_path):
     folder = write_world(tmp_path / "health", "health")
     Recommender.fit(read(folder), preset="tiny", encoder="none").save(tmp_path / "model")
     nuts = {f"F{n:02d}" for n in range(0, 40, 5)}
-    with Running(tmp_path / "model", str(tmp_path / "events.db")) as clinic:
+    as_ranked = {"explore": 0.0, "cold_share": 0.0}
+    with Running(tmp_path / "model", str(tmp_path / "events.db"), settings=as_ranked) as clinic:
         page = visit(at=clinic, viewport={"width": 375, "height": 740})
         assert nuts & {*settled(page)}
         expect(page.locator("#moved .quiet")).to_have_text("The same list so far.")
         expect(page.locator("#said")).to_have_text("")
+        page.fill("#wish", "qwertz")
+        page.locator("#wish").press("Enter")
+        expect(page.locator("#said")).to_have_text("The same list so far.")
         page.locator("#tune summary").click()
         page.get_by_label("Your allergies (if you like)").fill("Nut, egg")
         page.get_by_role("button", name="Apply").click()

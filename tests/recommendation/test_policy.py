@@ -127,6 +127,16 @@ def test_a_value_hides_what_names_it_among_other_words(stated: str, hidden: list
     assert [cell for cell, ok in zip(CELLS, row, strict=True) if not ok] == hidden
 
 
+@pytest.mark.parametrize("stated", ["US", "usa", "United States", "U.S.", "美国"])
+def test_a_country_is_known_by_all_its_codes_and_names(stated: str) -> None:
+    barred = ["US", "USA|FR", "United States", "美国、日本", "DE", "Mexico", None]
+    funds = pl.DataFrame({"item_id": list("abcdefg"), "barred_countries": barred})
+    users = pl.DataFrame({"user_id": ["u"], "country": [stated], "risk_profile": ["balanced"]})
+    check = PolicyCheck(domain("finance").policy, funds, users)
+    request = Request(profile={"country": stated, "risk_profile": "balanced"})
+    assert check.allowed([request]).tolist() == [[False] * 4 + [True] * 3]
+
+
 @pytest.mark.parametrize(
     ("profile", "context"),
     [
@@ -164,6 +174,7 @@ def test_what_else_a_value_hides_is_told() -> None:
         ("x != meat when faith = Hindu", ["meats", "meat", "fish"], {"faith": "hindu"}, ["meat"]),
         ("x_mg > 800 when s > 140", ["1.2 g", "0.5 g", "900 mg"], {"s": 150}, ["0.5 g"]),
         ("x > 800 when s > 140", ["1.2 g", "0.5 g", "9 mg", "8 mg"], {"s": 1e3}, 3),
+        ("x = US when lives = germany", ["USA", "美国", "FR"], {"lives": "DE"}, ["FR"]),
         ("x_t > user.capacity_t", [5, 8], {"capacity_t": "7500 kg"}, [5]),
         ("x_t > user.capacity_kg", [5, 8], {"capacity_kg": 7500}, [5]),
         ("x_t > user.capacity", [5, 8], {"capacity": "7500 kg"}, [5]),

@@ -12,6 +12,7 @@ import polars as pl
 from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.names.column_names import plain
+from metarec.data.names.countries import same_country
 from metarec.data.policies import Needed, bare, column_of, policy_lines
 from metarec.data.policy_values import is_single, tags_of
 from metarec.data.tag_words import TagWords
@@ -89,7 +90,9 @@ def _unmatched(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
         lost = {
             tag: n_users
             for tag, n_users in _tag_counts(data.users.frame[names[0]]).most_common()
-            if tag not in words and not words.naming(tag) and not words.named_in(tag)
+            if not any(name in words for name in (tag, *same_country(tag)))
+            and not words.naming(tag)
+            and not words.named_in(tag)
         }
         if lost:
             found.append({"attribute": names[0], "column": exclusion.item_column, "values": lost})

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from metarec.data.errors import BadInput
+from metarec.data.names.countries import same_country
 from metarec.data.policy_values import (
     converted,
     numbers_of,
@@ -86,16 +87,18 @@ class Comparison:
 
     def _are_said(self, cells: Sequence[Any], tags: Sequence[list[str] | None]) -> np.ndarray:
         """Which cells say the text of this comparison, bool [N]: as one of their tags, or as
-        another word for yes or no. Singular and plural are equal, but let no item pass by `!=`.
+        another word for yes or no. Singular and plural are equal, and a country's names, but let
+        no item pass by `!=`.
         """
         wanted = tag_of(self.value)
         stems = stems_of(wanted) if self.sign == "=" else ()
+        alike = {wanted, *(same_country(wanted) if self.sign == "=" else ())}
         yes = None if wanted in _LETTERS else truth_of(wanted)
         return np.array(
             [
                 said is not None
                 and (
-                    wanted in said
+                    not alike.isdisjoint(said)
                     or (yes is not None and truth_of(cell) is yes)
                     or (stems != () and any(stems_of(tag) == stems for tag in said))
                 )

@@ -53,7 +53,7 @@ _SIZES = {
     "ml 毫升": ("volume", 1e-3),
     "cl": ("volume", 1e-2),
     "l liter liters 升": ("volume", 1.0),
-    "sec secs second seconds 秒": ("time", 1.0),
+    "s sec secs second seconds 秒": ("time", 1.0),
     "min mins minute minutes 分钟": ("time", 60.0),
     "h hr hrs hour hours 小时": ("time", 3600.0),
     "day days 天": ("time", 86400.0),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +17,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import sqlalchemy as sa
 
-from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
 from metarec.feedback.erasing import PERSONAL, erase
 from metarec.feedback.events import StoreUnavailable
+from metarec.feedback.forgotten_places import Place, elsewhere, in_data
 from metarec.feedback.forgotten_rows import (
     clean_folder,
     each_folder,
@@ -54,26 +53,8 @@ IN_MODEL = (
 NOT_IN_MODEL = "nothing: no model that is kept learned from this user"
 HOLD_SECONDS = 180.0
 """For so long nothing of a user is stored while they are being forgotten; after a kill, too."""
-MAX_DATA_BYTES = 500_000_000
-"""A larger data source is not searched."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """A place where a user may be found."""
-
-    place: str
-    removed: int = 0
-    """Rows removed there."""
-    still_holds: str = ""
-    """What of the user is, or may be, still there, and what to do about it; empty where nothing
-    is.
-    """
-
-    @property
-    def holds(self) -> bool:
-        """Whether anything of the user was there, or may be."""
-        return bool(self.removed or self.still_holds)
+MAX_AHEAD = 86_400.0
+"""Seconds that the clock of a user's last event may be ahead of ours and be believed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +63,9 @@ class ForgetReceipt:
 
     receipt_id: str
     timestamp: float
-    """The time of asking, seconds since 1970: what is older is never stored again."""
+    """The time of asking, or of their last event where its clock is ahead, seconds since 1970: what
+    is older is never stored again.
+    """
     rows_deleted: dict[str, int]
     """Rows deleted from each table of the store."""
     bytes_erased: bool
@@ -135,8 +118,8 @@ def forget(
             *_in_store(store, deleted, is_erased=is_erased),
             *in_models,
             *([_in_services()] if is_learned and models is not None else []),
-            _in_data(data, {user_id, grave.user_id}),
-            _elsewhere(),
+            in_data(data, {user_id, grave.user_id}),
+            elsewhere(),
         ],
     )
 
@@ -150,11 +133,13 @@ class Grave:
     receipts: Sequence[str]
     """Of the tombstones: of that id, then of each that the user gave up."""
     until: float
-    """So long, seconds since 1970, nothing of the user is stored unless `_close` ends it before."""
+    """So long nothing of the user is stored, unless `_close` ends it before."""
     deleted: dict[str, int]
     """Rows deleted from each table."""
     is_waiting: bool
     """Whether they asked before, and a model that may have learned from them still serves."""
+    newest: float
+    """When their last event was, seconds since 1970, by a clock that may have been ahead."""
 
 
 def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
@@ -179,6 +164,8 @@ def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
     connection.execute(
         sa.insert(tables.forgotten), [{**grave, "rows_deleted": 0} for grave in graves]
     )
+    last = sa.select(sa.func.max(tables.events.c.timestamp))
+    newest = connection.execute(last.where(tables.events.c.user_id == user_id)).scalar()
     deleted = _delete(connection, user_id)
     if len(graves) > 1:
         deleted["merges"] = len(graves) - 1
@@ -186,7 +173,12 @@ def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
     receipts = [str(grave["receipt_id"]) for grave in graves]
     _count(connection, receipts, deleted)
     return Grave(
-        user_id=user_id, receipts=receipts, until=until, deleted=deleted, is_waiting=is_waiting
+        user_id=user_id,
+        receipts=receipts,
+        until=until,
+        deleted=deleted,
+        is_waiting=is_waiting,
+        newest=min(float(newest or 0.0), time.time() + MAX_AHEAD),
     )
 
 
@@ -197,7 +189,8 @@ def _close(
     retraining is waited for where no model learned from the user.
     """
     hold_off_writers(connection)
-    at, buried = time.time(), tables.forgotten
+    # What old data say of an event is as old as the event, by whatever clock
+    at, buried = max(time.time(), grave.newest), tables.forgotten
     connection.execute(
         sa.update(buried)
         .where(buried.c.receipt_id.in_(grave.receipts))
@@ -316,53 +309,6 @@ def _names_text(path: Path, user_id: str) -> bool:
     except FileNotFoundError:  # old jobs go while one looks
         return False
     return f'"{user_id}"' in text or f"'{user_id}'" in text
-
-
-def _in_data(data: str, user_ids: Collection[str]) -> Place:
-    """Whether the data source holds the user; it is the operator's, and stays as it is."""
-    if not data:
-        unknown = (
-            "perhaps the user: metarec was not told where it lies (setting `data`); remove the "
-            "user there, or retraining leaves them out by the tombstone"
-        )
-        return Place(place="the data that models were fitted on", still_holds=unknown)
-    if _bytes_of(data) > MAX_DATA_BYTES:
-        large = "perhaps the user: it is too large to be searched while someone waits"
-        return Place(place=f"data source {data}", still_holds=large)
-    try:
-        read = open_tables(data)
-    except (BadInput, OSError, ImportError, pl.exceptions.PolarsError) as error:
-        said = f"perhaps the user: it cannot be read ({' '.join(str(error).split())})"
-        return Place(place=f"data source {_shown(data)}", still_holds=said)
-    kept = (read.interactions, read.users, read.relations.friends, read.relations.searches)
-    rows = sum(
-        table.filter(pl.col("user_id").cast(pl.Utf8).is_in(user_ids)).height
-        for table in kept
-        if table is not None
-    )
-    held = (
-        f"{rows:,} rows: remove them there; until then retraining leaves them out by the tombstone"
-    )
-    return Place(place=f"data source {_shown(data)}", still_holds=held if rows else "")
-
-
-def _bytes_of(data: str) -> int:
-    """Size of a file, or of the files in a folder; 0 for a database."""
-    place = Path(data).expanduser()
-    files = [place] if place.is_file() else list(place.glob("*")) if place.is_dir() else []
-    return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _shown(data: str) -> str:
-    """A source without a password."""
-    return sa.make_url(data).render_as_string() if "://" in data else data
-
-
-def _elsewhere() -> Place:
-    return Place(
-        place="backups and copies",
-        still_holds="what they held: metarec knows none of them; delete them by your own rules",
-    )
 
 
 def user_digest(store: Store, user_id: str) -> str:

@@ -44,6 +44,8 @@ MAX_UNTIMED = 0.05
 MAX_NEVER = 0.5
 """Up to this share of events whose time stands for none are removed; above it they have no time."""
 UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
+YEARS = (1970, 2100)
+"""What years alone lie between; no clock counts so few seconds, nor an order from 1 on."""
 MIN_DAYS = 5
 """Different months and days without a year, at least, by which they are known."""
 
@@ -74,8 +76,11 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         f"the time is neither seconds since 1970 nor {form} (a TOML file can say how dates are "
         f'written: time_format = "{forms}")',
     )
-    if time_format is None and written_as_days(given):
+    is_written = time_format is None and not given.dtype.is_float()  # as seconds of programs are
+    years = _of_years(times) if is_written else None
+    if years is not None or (time_format is None and written_as_days(given)):
         rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
+    times = times if years is None else years
     if time_format is None and _without_years(times):
         why = (
             f"times such as {given.drop_nulls()[0]} look like a month and a day without a year: "
@@ -84,6 +89,16 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         rows.note("odd_times", why)
     times = times.zip_with(~are_zero, pl.Series([float("inf")]))
     return events.with_columns(times.alias("timestamp"))
+
+
+def _of_years(times: pl.Series) -> pl.Series | None:
+    """The first day of years that stand alone, `2021`; None where times are none."""
+    stated = times.drop_nulls()
+    is_year = stated.is_between(*YEARS) & (stated == stated.round())
+    if stated.n_unique() < 2 or not is_year.all():
+        return None
+    text = times.cast(pl.Int64, strict=False).cast(pl.Utf8) + "-01-01"
+    return text.str.to_date(strict=False).cast(pl.Datetime("us")).dt.epoch("s").cast(pl.Float64)
 
 
 def _without_years(times: pl.Series) -> bool:

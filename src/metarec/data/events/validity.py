@@ -128,8 +128,10 @@ def _note_alike(rows: Rows, ids: pl.Series, column: str) -> None:
 
 def _with_values(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
     given = nothing(events["value"])
-    if given.dtype == pl.Utf8 and (truth := as_truth(given)) is not None:
-        given = truth.cast(pl.Float64)
+    truth = as_truth(given) if given.dtype == pl.Utf8 else None
+    if truth is not None:
+        given = truth
+    if given.dtype == pl.Boolean:
         rows.note("number_form", "values of true and false were read as 1 and 0")
     values = as_numbers(given)
     if values.null_count() > given.null_count():

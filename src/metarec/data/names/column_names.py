@@ -68,7 +68,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "value": ("rating", "ratings", "score", "stars", "overall", "评分", "打分", "星级"),
     "kind": (
-        "event",
+        *"event evt".split(),
         "txn_type",
         "transaction_type",
         "interaction_type",

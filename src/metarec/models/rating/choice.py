@@ -102,7 +102,7 @@ def chosen(vectors: np.ndarray, support: Histories, last: int) -> np.ndarray:
     ratings.
     """
     surer = np.sqrt(np.minimum(support.lengths, last)) / np.maximum(support.lengths, 1)
-    return np.asarray(support.sums(vectors[support.items]) * surer[:, None])
+    return np.asarray(support.sums_of(vectors) * surer[:, None])
 
 
 def moments_of(vectors: np.ndarray, behavior: Behavior) -> list[np.ndarray]:
@@ -125,10 +125,11 @@ def chance_of(vectors: np.ndarray, histories: Histories) -> np.ndarray:
     variance within users over that between them.
     """
     lengths = np.maximum(histories.lengths, 1)
-    means = histories.sums(vectors[histories.items]) / lengths[:, None]
-    squares = (vectors[histories.items] - means[histories.owners]) ** 2
-    within = squares.sum(0, dtype=np.float64) / max(len(squares) - len(histories), 1)
-    between = means.var(0, dtype=np.float64) - within * (1.0 / lengths).mean()
+    means = histories.sums_of(vectors).astype(np.float64) / lengths[:, None]
+    squares = np.bincount(histories.items, minlength=len(vectors)) @ vectors.astype(np.float64) ** 2
+    within = squares - histories.lengths @ means**2
+    within = np.maximum(within, 0.0) / max(len(histories.items) - len(histories), 1)
+    between = means.var(0) - within * (1.0 / lengths).mean()
     return np.asarray(within / np.maximum(np.maximum(between, MIN_BETWEEN * within), 1e-12))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.domains import Exclusion, Policy
+from metarec.data.names.countries import same_country
 from metarec.data.policies import Needed, bare, nearest
 from metarec.data.policy_values import number_of, tags_of
 from metarec.data.schema import BadInput
@@ -145,7 +146,9 @@ class PolicyAttributes:
         of. A wrong one hides an item too many; none shows what was to be kept away.
         """
         items, words = self.columns.items_of_tag[column], self.columns.words_of_tags[column]
-        found = [*([tag] if tag in items else []), *words.naming(tag)]
+        alike = [name for name in same_country(tag) if name != tag and name in items]
+        found = [*([tag] if tag in items else []), *alike, *words.naming(tag)]
+        found = list(dict.fromkeys(found))
         if not found:  # `severe nut allergy` names `nuts`, and `tree nuts` with it
             named = words.named_in(tag)
             found = list(dict.fromkeys([*named, *(m for one in named for m in words.naming(one))]))

@@ -83,11 +83,19 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
     request, unknown = ranking.requests[row], ranking.unknown[row]
     notes = [*ranking.ordered.notes]
     if unknown:
-        notes.append(f"{unknown} events named items that are not in the catalog and were ignored")
+        notes.append(
+            "1 event named an item that is not in the catalog and was ignored"
+            if unknown == 1
+            else f"{unknown} events named items that are not in the catalog and were ignored"
+        )
     events = model.request_reader.events
     notes += scale_notes(events.off_scale(request.history), events.low, events.high)
     if unlisted := _unlisted(model, request):
-        notes.append(f"{unlisted} of the allowed items are not in the catalog and were ignored")
+        notes.append(
+            "1 of the allowed items is not in the catalog and was ignored"
+            if unlisted == 1
+            else f"{unlisted} of the allowed items are not in the catalog and were ignored"
+        )
     if request.wish and not model.text.shape[1]:
         notes.append("this catalog has no text, so the wish was ignored")
     notes += unread_notes(

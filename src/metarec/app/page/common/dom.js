@@ -54,14 +54,24 @@ export function say(sentence) {
   byId("said").textContent = sentence;
 }
 
+/** Topic of failures to get a list: the next list that comes settles them. */
+export const LIST = "list";
+
+/** Take back messages on a topic that no longer hold. */
+export function withdraw(topic) {
+  for (const note of document.querySelectorAll(`.toast[data-topic="${topic}"]`)) note.remove();
+}
+
 /**
  * A short message in the corner. It may offer something to do: `then` is done when `offer` is
  * pressed; a failure waits for that.
  */
-export function toast(sentence, { offer = null, then = null, seconds = 6, kind = "plain" } = {}) {
-  if (kind === "said")
-    for (const earlier of document.querySelectorAll(".toast.said")) earlier.remove();
-  const note = el("div", { class: `toast ${kind}` }, el("span", {}, sentence));
+export function toast(
+  sentence,
+  { offer = null, then = null, seconds = 6, kind = "plain", topic = kind } = {},
+) {
+  if (topic === "said" || topic === LIST) withdraw(topic);
+  const note = el("div", { class: `toast ${kind}`, "data-topic": topic }, el("span", {}, sentence));
   if (offer)
     note.append(
       el(

@@ -30,18 +30,19 @@ export async function askKey(why, again) {
 
 /**
  * Tell of something that failed; `about` names what it was about, `again` does it once more and
- * may be missing.
+ * may be missing, and `topic` is what it can be taken back by.
  */
-export function tellFailure(error, { about = "", again = null } = {}) {
+export function tellFailure(error, { about = "", again = null, topic = "bad" } = {}) {
   if (!(error instanceof ApiError)) throw error;
   const said = error.status === 0 ? t`The service does not answer. Is it running?` : error.message;
   const sentence = about ? `${about}: ${said}` : said;
-  if (!again) toast(sentence, { kind: "bad" });
+  if (!again) toast(sentence, { kind: "bad", topic });
   else if (wantsKey(error))
     toast(sentence, {
       kind: "bad",
+      topic,
       offer: t`Enter another key`,
       then: () => askKey(sentence, again),
     });
-  else toast(sentence, { kind: "bad", offer: t`Try again`, then: again });
+  else toast(sentence, { kind: "bad", topic, offer: t`Try again`, then: again });
 }

@@ -1,7 +1,7 @@
 // What is so right now: place, circumstances, friends and searches, where the model reads them.
 
 import { ask, randomName } from "../common/api.js";
-import { byId, el, icon } from "../common/dom.js";
+import { LIST, byId, el, icon, toast } from "../common/dom.js";
 import { tellFailure } from "../common/failures.js";
 import { keep, user, saveFriends, searched, storeSearch } from "./user.js";
 import { t } from "../common/language.js";
@@ -75,7 +75,7 @@ async function change(changes) {
   } catch (error) {
     keep(before);
     draw();
-    tellFailure(error, { again: () => change(changes) });
+    tellFailure(error, { again: () => change(changes), topic: LIST });
   }
 }
 
@@ -112,7 +112,7 @@ function whereIAm() {
   navigator.geolocation.getCurrentPosition(
     ({ coords }) =>
       change({ location: { lat: coords.latitude, lon: coords.longitude, isMine: true } }),
-    () => tellFailure(new Error(t`The browser does not say where you are.`), {}),
+    () => toast(t`The browser does not say where you are.`, { kind: "bad" }),
   );
 }
 

@@ -3,7 +3,7 @@
 import { ask, item, remember, timed } from "../common/api.js";
 import { drawUncertainty, drawMoves } from "./adaptation.js";
 import { meetCircumstances } from "./circumstances.js";
-import { byId, count, el, icon, say, toast } from "../common/dom.js";
+import { LIST, byId, count, el, icon, say, toast, withdraw } from "../common/dom.js";
 import { tellFailure } from "../common/failures.js";
 import { factLine, forecastWords, rateButtons, sureWords, tile } from "../common/items.js";
 import {
@@ -116,6 +116,7 @@ async function refresh() {
     if (mine === ticket) byId("slate").removeAttribute("aria-busy");
   }
   if (mine !== ticket) return; // a later click has asked again
+  withdraw(LIST);
   const known = opinions().length;
   // of a new user nothing has changed yet: two slates of theirs differ by what is explored
   if (!shown.slate && !known && !user.wish && !user.filter) shown.anonymous = slate;
@@ -209,6 +210,8 @@ function drawSlate() {
 }
 
 function movedSentence(slate, was) {
+  if (slate.items.every((one, place) => was.get(one.item_id) === place))
+    return t`The same list so far.`;
   const entered = slate.items.filter((one) => !was.has(one.item_id)).length;
   const first = slate.items[0] ? t` First is now ${slate.items[0].title}.` : "";
   return t`Your list has changed: ${count(entered, "new item")}.${first}`;
@@ -460,7 +463,7 @@ async function makeWish(wish) {
     await refresh();
   } catch (error) {
     keep({ wish: before });
-    tellFailure(error, { again: () => makeWish(wish) });
+    tellFailure(error, { again: () => makeWish(wish), topic: LIST });
   }
 }
 
@@ -477,7 +480,7 @@ async function tune() {
     byId("tune").open = false;
   } catch (error) {
     keep(before);
-    tellFailure(error, { again: tune });
+    tellFailure(error, { again: tune, topic: LIST });
   }
 }
 

@@ -69,7 +69,8 @@ CODED = frozenset(
 )
 """Columns that may hold numbers for what was done, as `plain` has them."""
 _CODED = re.compile(
-    r"^(event|action|activity|interaction|behaviou?r|act|op|operation)type(id|code|no|key)$"
+    r"^(event|action|activity|interaction|behaviou?r|act|op|operation|vote|reaction)type"
+    r"(id|code|no|key)$"
     r"|^(action|activity|interaction|behaviou?r|operation)(id|code|no)$"
 )
 MAX_CODES = 12
@@ -87,7 +88,8 @@ def codes_of_acts(frame: pl.DataFrame, columns: Sequence[str], place: str) -> li
         codes = numbers.drop_nulls().unique().sort()
         is_whole = numbers.null_count() == nothing(frame[column]).null_count()
         is_whole = is_whole and bool((codes == codes.round()).all())
-        if not is_whole or not 2 < len(codes) <= MAX_CODES or is_of_one(frame, column):
+        least = 2 if _CODED.match(plain(column)) is not None else 3
+        if not is_whole or not least <= len(codes) <= MAX_CODES or is_of_one(frame, column):
             continue
         listed = ", ".join(f"{code:.0f}" for code in codes.head(4))
         listed += ", ..." if len(codes) > 4 else ""

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.cells.dates import as_seconds
 from metarec.data.cells.parsing import as_numbers, as_truth, nothing
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
@@ -18,7 +17,7 @@ from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.names.kind_names import words_of
 from metarec.data.names.languages import act_of
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
-from metarec.data.sources.values.time_columns import is_dated
+from metarec.data.sources.values.time_columns import is_dated, seconds_of
 
 _WHEN = frozenset("at on date time datetime timestamp ts".split())
 """Words by which a column is called that says when something was."""
@@ -182,5 +181,5 @@ def _are_changes(rows: pl.DataFrame, pairs: pl.DataFrame) -> bool:
 def _times(frame: pl.DataFrame) -> pl.Series | None:
     if "timestamp" not in frame.columns:
         return None
-    times = as_seconds(frame["timestamp"])
+    times = seconds_of(frame["timestamp"])
     return None if times.null_count() > frame["timestamp"].null_count() else times

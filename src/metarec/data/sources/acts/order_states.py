@@ -10,17 +10,18 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.cells.dates import as_seconds
 from metarec.data.cells.parsing import nothing
 from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.sources.acts.outcomes import NAMES, outcomes_of
+from metarec.data.sources.values.time_columns import seconds_of
 
 _ORDERS = re.compile(
-    r"(order|booking|reservation|appointment|shipment|delivery|application|loan|ticket|claim|case"
-    r"|subscription|enrol+ment|request|trip|ride|consignment|bestellung|buchung|auftrag|commande"
+    r"(order|booking|reservation|appointment|shipment|delivery|application|loan|ticket|claim"
+    r"|case|subscription|enrol+ment|request|trip|ride|consignment"
+    r"|bestell(ung)?|buchungs?|auftrags?|termin|commande"
     r"|réservation|pedido|reserva|ordine|prenotazione)(id|no|nr|number|ref|key|code|uuid|nummer)$"
     r"|^(id)(order|booking|reservation|pedido|reserva|commande|ordine)$"
     r"|(订单|预约|预订|运单|申请|注文|予約)(id|编号|号|番号)$"
@@ -53,7 +54,7 @@ def one_an_order(
     some = {o: frame.filter(frame[o].is_in(frame[o].head(LOOKED_AT).implode())) for o in orders}
     pairs = [(o, s) for o in orders for s in states if _are_states(some[o], o, s)]
     found = next(((o, s) for o, s in pairs if _are_states(frame, o, s)), None)
-    times = as_seconds(frame["timestamp"]) if found is not None else None
+    times = seconds_of(frame["timestamp"]) if found is not None else None
     if found is None or times is None or times.null_count():
         return frame, place, []
     order, state = found

@@ -84,7 +84,9 @@ def told_of(column: str, place: Place, legend: Path) -> Finding:
     return Finding(rule="kinds", rows=0, action="noted", why=why)
 
 
-_ACTS = re.compile(r"event|act|interaction|behavio|reaction|operation|kind|行为|操作|事件|动作")
+_ACTS = re.compile(
+    r"event|act|interaction|vote|behavio|reaction|operation|kind|行为|操作|事件|动作"
+)
 """What columns of codes of acts are called; codes of categories have names too."""
 _OTHERS = {*CANONICAL["interactions"]} - {"kind", "value"}
 

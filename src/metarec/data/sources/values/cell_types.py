@@ -20,6 +20,7 @@ from metarec.data.cells.units import measured
 from metarec.data.findings import Finding
 from metarec.data.frames import widened
 from metarec.data.names.column_matching import spoken
+from metarec.data.policy_values import UNITS, converted, numbers_of, unit_in
 
 PROSE = ("title", "text", "name", "description")
 """Columns whose cells are never taken for anything but words."""
@@ -178,6 +179,10 @@ def _with_unit(
     number before its unit (`149 mmHg`) can be read in one way only, so nothing is said of it.
     """
     name = column.name
+    if (in_name := _in_unit_of_name(name, text, numbers, units)) is not None:
+        place = int(in_name.is_not_null().arg_max() or 0)
+        why = f"{name} such as {text[place]!r} was read as {in_name[place]:.15g}"
+        return _whole(in_name), _noted("number_form", why, what)
     if len(units) > 1:
         listed = ", ".join(repr(unit) for unit in units[:4])
         why = f"{name} is read as text: its numbers are of several units ({listed}); use one"
@@ -189,6 +194,28 @@ def _with_unit(
     return _whole(numbers), _noted(
         "number_form", f"{name} such as {shown!r} was read as {first:.15g}", what
     )
+
+
+def _in_unit_of_name(
+    name: str, text: pl.Series, numbers: pl.Series, units: Sequence[str]
+) -> pl.Series | None:
+    """Numbers in the unit that the column's name ends in (`sodium_mg`), where cells name others of
+    the same thing (`1.2 g`); None where there is nothing to convert or it cannot be.
+    """
+    wanted, named = unit_in(name), [unit.casefold() for unit in units]
+    if wanted is None or set(named) <= {wanted, ""}:
+        return None
+    if len(named) == 1:
+        found = numbers * converted(1.0, named[0], wanted)
+        return None if named[0] not in UNITS else _if_read(found, text)
+    in_unit = pl.Series(name, numbers_of(text.to_list(), wanted), pl.Float64)
+    return None if not {*named} <= {*UNITS, ""} else _if_read(in_unit, text)
+
+
+def _if_read(numbers: pl.Series, text: pl.Series) -> pl.Series | None:
+    """Numbers, where every stated cell is one."""
+    found = numbers.fill_nan(None).alias(text.name)
+    return found if found.null_count() == text.null_count() else None
 
 
 def _nearly_numbers(

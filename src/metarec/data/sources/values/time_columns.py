@@ -284,7 +284,7 @@ def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -
     columns = [c for c in columns if not any(_belongs_to(frame, key, c) for key in ids)]
     if len(columns) < 2:
         return None
-    times = {c: _seconds(frame[c]) for c in columns}
+    times = {c: seconds_of(frame[c]) for c in columns}
     means = {c: float(times[c].mean() or 0.0) for c in columns}  # type: ignore[arg-type]  # numbers
     first = min(columns, key=lambda c: means[c])
     if names_another_date(first):
@@ -308,7 +308,8 @@ def _other(columns: Sequence[str], first: str) -> str:
     return next(c for c in columns if c != first)
 
 
-def _seconds(column: pl.Series) -> pl.Series:
+def seconds_of(column: pl.Series) -> pl.Series:
+    """Times in seconds since 1970, by the one form that fits all where there is one."""
     forms = fitting_formats(column)
     return as_seconds(column, forms[0] if len(forms) == 1 else None)
 

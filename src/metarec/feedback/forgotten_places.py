@@ -1,0 +1,84 @@
+"""Places where a forgotten user may be found that metarec only looks at, such as what models were
+fitted on, or cannot even look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import sqlalchemy as sa
+
+from metarec.data.opening import open_tables
+from metarec.data.schema import BadInput
+
+MAX_DATA_BYTES = 500_000_000
+"""A larger data source is not searched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A place where a user may be found."""
+
+    place: str
+    removed: int = 0
+    """Rows removed there."""
+    still_holds: str = ""
+    """What of the user is, or may be, still there, and what to do about it; empty where nothing
+    is.
+    """
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything of the user was there, or may be."""
+        return bool(self.removed or self.still_holds)
+
+
+def in_data(data: str, user_ids: Collection[str]) -> Place:
+    """Whether the data source holds the user; it is the operator's, and stays as it is."""
+    if not data:
+        unknown = (
+            "perhaps the user: metarec was not told where it lies (setting `data`); remove the "
+            "user there, or retraining leaves them out by the tombstone"
+        )
+        return Place(place="the data that models were fitted on", still_holds=unknown)
+    if _bytes_of(data) > MAX_DATA_BYTES:
+        large = "perhaps the user: it is too large to be searched while someone waits"
+        return Place(place=f"data source {data}", still_holds=large)
+    try:
+        read = open_tables(data)
+    except (BadInput, OSError, ImportError, pl.exceptions.PolarsError) as error:
+        said = f"perhaps the user: it cannot be read ({' '.join(str(error).split())})"
+        return Place(place=f"data source {_shown(data)}", still_holds=said)
+    kept = (read.interactions, read.users, read.relations.friends, read.relations.searches)
+    rows = sum(
+        table.filter(pl.col("user_id").cast(pl.Utf8).is_in(user_ids)).height
+        for table in kept
+        if table is not None
+    )
+    held = (
+        f"{rows:,} rows: remove them there; until then retraining leaves them out by the tombstone"
+    )
+    return Place(place=f"data source {_shown(data)}", still_holds=held if rows else "")
+
+
+def _bytes_of(data: str) -> int:
+    """Size of a file, or of the files in a folder; 0 for a database."""
+    place = Path(data).expanduser()
+    files = [place] if place.is_file() else list(place.glob("*")) if place.is_dir() else []
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _shown(data: str) -> str:
+    """A source without a password."""
+    return sa.make_url(data).render_as_string() if "://" in data else data
+
+
+def elsewhere() -> Place:
+    """What only its owner knows of."""
+    return Place(
+        place="backups and copies",
+        still_holds="what they held: metarec knows none of them; delete them by your own rules",
+    )
