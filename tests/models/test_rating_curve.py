@@ -46,6 +46,21 @@ def test_medians_that_would_cost_squared_error_are_left() -> None:
     assert (after**2).mean() < 1.005 * (before**2).mean()
 
 
+@pytest.mark.parametrize("chance", [0.3, 0.35, 0.4])
+def test_a_curve_goes_towards_the_median_until_squared_error_is_the_line_s(chance: float) -> None:
+    """Both halves are the same, so what is not above between them is not above in all."""
+    rng = np.random.default_rng(3)
+    steps = np.tile(rng.uniform(-1.5, 1.5, 3000), 2)
+    curved = 0.5 * np.cos(2.0 * steps) + np.tile(np.where(rng.random(3000) < chance, -2.0, 1.0), 2)
+    targets = steps + curved - curved.mean()
+
+    corners, values = median_curve(steps, targets, np.full(6000, 0.1), np.arange(6000) < 3000)
+
+    before, after = (targets - said for said in (steps, bend(steps, corners, values)))
+    assert (after**2).mean() == pytest.approx((before**2).mean(), rel=1e-9)
+    assert np.abs(after).mean() < 0.99 * np.abs(before).mean()
+
+
 def test_nothing_bends_where_the_line_is_right() -> None:
     rng = np.random.default_rng(1)
     steps = rng.normal(size=2000)

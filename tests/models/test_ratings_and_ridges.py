@@ -10,7 +10,7 @@ import pytest
 from metarec.data.cold_users import SHORT
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models.rating.choice import ChoicePrior
+from metarec.models.rating.choice import ChoicePrior, chance_of, counting
 from metarec.models.rating.head import RatingHead
 from metarec.models.rating.kernel import RatingConfig, factors_of
 from metarec.models.rating.profile import ProfileEquations, ProfilePrior
@@ -372,13 +372,13 @@ def test_each_sweep_makes_the_ratings_of_users_more_likely() -> None:
     assert found == sorted(found)
 
 
-def by_choice(*, tells: bool) -> Behavior:
-    """300 users of two groups that see the items' quality with opposite signs; each group rates
-    mostly its own half of the items, where that `tells` who they are.
+def by_choice(*, users: int = 300, times: float) -> Behavior:
+    """Users of two groups that see the items' quality with opposite signs; each group rates its own
+    half of the items so many `times` as often as the other.
     """
     rng = np.random.default_rng(4)
-    group, liking = rng.random(300) < 0.5, rng.normal(size=30)
-    own = np.where(np.arange(30) < 15, 9.0, 1.0) if tells else np.ones(30)
+    group, liking = rng.random(users) < 0.5, rng.normal(size=30)
+    own = np.where(np.arange(30) < 15, times, 1.0)
     chances = [np.where(side, own, own[::-1]) for side in group]
     lists = [rng.choice(30, size=12, replace=False, p=p / p.sum()) for p in chances]
     plain = Histories.of_indexes(lists)
@@ -389,7 +389,7 @@ def by_choice(*, tells: bool) -> Behavior:
             items=plain.items,
             values=(3.0 + sides + rng.normal(0, 0.5, len(sides))).astype(np.float32),
         ),
-        profiles=np.zeros((300, 0), np.float32),
+        profiles=np.zeros((users, 0), np.float32),
         content=np.zeros((30, 0), np.float32),
         relevant_from=4.0,
         horizon=SHORT,
@@ -398,7 +398,7 @@ def by_choice(*, tells: bool) -> Behavior:
 
 @pytest.fixture(scope="module")
 def chosen() -> tuple[Behavior, RatingHead]:
-    behavior = by_choice(tells=True)
+    behavior = by_choice(times=9.0)
     return behavior, RatingHead.fit(behavior, np.random.default_rng(0))
 
 
@@ -418,8 +418,37 @@ def test_what_is_rated_at_all_says_something_of_ratings(
     np.testing.assert_array_equal(head.predict(none, asked), silent.predict(none, asked))
 
 
+def test_whole_histories_teach_what_a_single_choice_says() -> None:
+    """A single choice of so few users teaches nothing clear by itself."""
+    behavior = by_choice(users=150, times=4.0)
+    head = RatingHead.fit(behavior, np.random.default_rng(0))
+    support, asked = behavior.histories.first(1), behavior.histories.after(3)
+
+    silent = replace(head, choices=ChoicePrior.nothing())
+    errors = [
+        np.abs(one.predict(support, asked)[0] - asked.values).mean() for one in (head, silent)
+    ]
+
+    assert errors[0] < 0.95 * errors[1]
+
+
+def test_a_direction_of_choices_counts_after_as_many_ratings_as_make_it_no_chance() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.normal(0.0, 2.0, (4000, 1, 2)) * [1.0, 0.25]
+    vectors = (own + rng.normal(size=(4000, 10, 2))).reshape(-1, 2)
+    histories = Histories.of_indexes(list(np.arange(40_000).reshape(4000, 10)))
+
+    chance = chance_of(vectors, histories)
+    share = counting(np.array([0, 1, 4]), chance, last=4)
+
+    np.testing.assert_allclose(chance, [0.25, 4.0], rtol=0.1)
+    np.testing.assert_allclose(share[1], 1 / (1 + chance))
+    np.testing.assert_allclose(share[2], 4 / (4 + chance) / 2)
+    assert not share[0].any()
+
+
 def test_choices_are_not_read_where_they_tell_nothing() -> None:
-    head = RatingHead.fit(by_choice(tells=False), np.random.default_rng(0))
+    head = RatingHead.fit(by_choice(times=1.0), np.random.default_rng(0))
 
     assert not len(head.choices.vectors)
 
@@ -437,6 +466,10 @@ def test_a_head_keeps_what_choices_say_when_saved_and_when_the_catalog_grows(
     np.testing.assert_array_equal(grown.predict(support, asked), head.predict(support, asked))
     of_new = replace(support, items=np.full_like(support.items, 30))
     assert np.isfinite(grown.predict(of_new, asked)).all()
+    assert not grown.choices.of(of_new).any()
+    known = Histories.of_indexes([np.array([3, 4])])
+    both = Histories.of_indexes([np.array([3, 30, 4])])
+    np.testing.assert_array_equal(grown.choices.of(both), grown.choices.of(known))
     silent = replace(head, choices=ChoicePrior.nothing())
     np.testing.assert_array_equal(old.predict(support, asked), silent.predict(support, asked))
 

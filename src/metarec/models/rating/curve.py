@@ -97,19 +97,35 @@ def median_curve(
         half: whether it is of a user of the first half.
     """
     corners = _corners(steps, weights)
-    absolute, squared = np.zeros(len(SQUARES)), np.zeros(len(SQUARES))
+    tried = len(SQUARES) + 1
+    absolute, squared, crossed = np.zeros(tried), np.zeros(tried), np.zeros(tried - 1)
     for who in (half, ~half):
         rest = (values[~who] for values in (steps, targets, weights))
-        for loss, values in enumerate(_curves(corners, *rest, pull=PULL / 2)):
-            left = targets[who] - bend(steps[who], corners, values)
-            absolute[loss] += weights[who] @ np.abs(left)
-            squared[loss] += weights[who] @ left**2
-    left = targets - steps
-    absolute[squared > weights @ left**2] = np.inf
-    best = int(absolute.argmin())
-    if not absolute[best] < weights @ np.abs(left):
-        return corners, corners
-    return corners, _curves(corners, steps, targets, weights, pull=PULL)[best]
+        curves = (corners, *_curves(corners, *rest, pull=PULL / 2))
+        left = targets[who] - np.stack([bend(steps[who], corners, curve) for curve in curves])
+        absolute += np.abs(left) @ weights[who]
+        squared += left**2 @ weights[who]
+        crossed += (left[1:] * left[:-1]) @ weights[who]
+    best = int(np.where(squared > squared[0], np.inf, absolute).argmin())
+    share = _share_of_next(best, absolute, squared, crossed)
+    values = (corners, *_curves(corners, steps, targets, weights, pull=PULL))
+    if not share:
+        return corners, values[best]
+    return corners, (1.0 - share) * values[best] + share * values[best + 1]
+
+
+def _share_of_next(
+    best: int, absolute: np.ndarray, squared: np.ndarray, crossed: np.ndarray
+) -> float:
+    """How far the best curve goes towards the next, as long as their mixture's squared error is not
+    above the straight line's: a quadratic in the share.
+    """
+    if best == len(crossed) or absolute[best + 1] >= absolute[best]:
+        return 0.0
+    slope = crossed[best] - squared[best]
+    curvature = max(squared[best] + squared[best + 1] - 2.0 * crossed[best], 1e-12)
+    room = squared[0] - squared[best]
+    return float(np.clip((np.sqrt(slope**2 + curvature * room) - slope) / curvature, 0.0, 1.0))
 
 
 def _corners(steps: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models.rating.choice import CLEAR, ChoicePrior, chosen, supports_of, vectors_of
+from metarec.models.rating.choice import CLEAR, ChoicePrior, moments_of, vectors_of
 from metarec.models.rating.columns import (
     START,
     columns_of,
@@ -54,8 +54,7 @@ class Pulls:
     """How far what is told beside ratings is pulled towards nothing; None: it says nothing."""
 
     profile: float | None
-    choices: tuple[float | None, ...]
-    """For each support size of training."""
+    choices: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,33 +192,28 @@ class RatingHead:
         pull = None
         if behavior.profiles.any():
             pull = equations.best_pull(config.profile_regularization)
-        known = self.knowing(behavior, Pulls(profile=pull, choices=()))
+        known = self.knowing(behavior, Pulls(profile=pull, choices=None))
         equations = equations.beside(known.prior.of(behavior.profiles, len(behavior.histories)))
-        vectors, last = self._choices(behavior), behavior.horizon.shots[-1]
-        pulls = [
-            equations.along(chosen(vectors, support, last)).best_pull(
-                config.choice_regularization, CLEAR
-            )
-            if shots
-            else None
-            for shots, support in zip(behavior.horizon.shots, supports_of(behavior), strict=True)
-        ]
-        return Pulls(profile=pull, choices=tuple(pulls))
+        equations = equations.along(moments_of(self._choices(behavior), behavior))
+        choices = equations.best_pull(config.choice_regularization, CLEAR)
+        return Pulls(profile=pull, choices=choices)
 
     def knowing(self, behavior: Behavior, told: Pulls) -> RatingHead:
         """The same, its process starting where profiles and choices of these training users say."""
-        if told.profile is None and not any(told.choices):
+        if told.profile is None and told.choices is None:
             return self
         equations, prior = self._profile_equations(behavior), self.prior
         if told.profile is not None:
             prior = ProfilePrior.fit(equations, told.profile)
         known = replace(self, prior=prior)
-        if not any(told.choices):
+        if told.choices is None:
             return known
+        vectors = self._choices(behavior)
+        equations = equations.beside(prior.of(behavior.profiles, len(behavior.histories)))
         choices = ChoicePrior.fit(
-            equations.beside(prior.of(behavior.profiles, len(behavior.histories))),
-            self._choices(behavior),
-            supports_of(behavior),
+            equations.along(moments_of(vectors, behavior)),
+            vectors,
+            behavior.histories,
             behavior.horizon.shots,
             told.choices,
         )

@@ -52,8 +52,8 @@ class RatingConfig(ModelConfig):
     """
     profile_directions: int = setting(64, least=1)
     """Directions of profiles that are read, the widest (1 or more)."""
-    choice_regularization: tuple[float, ...] = setting((100.0, 300.0, 1000.0), above=0)
-    """The same of what the choice of items says, at each number of ratings (above 0)."""
+    choice_regularization: tuple[float, ...] = setting((30.0, 100.0, 300.0, 1000.0), above=0)
+    """The same of what the choice of items says (above 0)."""
     choice_directions: int = setting(16, least=1)
     """Directions in which users' choices differ that are read, the widest (1 or more)."""
     newest: int = setting(200, least=1)

@@ -36,12 +36,9 @@ class ProfilePrior:
     @classmethod
     def fit(cls, equations: ProfileEquations, pull: float) -> ProfilePrior:
         """Of all its users, with this pull towards nothing."""
-        (gram, target), (other_gram, other_target) = equations.halves
-        found = _solved(gram + other_gram, target + other_target, 2.0 * pull)
-        weights = equations.directions @ found.reshape(-1, len(equations.constants))
         return cls(
-            middle=equations.middle.astype(np.float32),
-            weights=(weights * equations.constants).astype(np.float32),
+            middle=equations.middle[0].astype(np.float32),
+            weights=equations.solved(pull).astype(np.float32),
         )
 
     def of(self, profiles: np.ndarray | None, users: int) -> np.ndarray:
@@ -59,13 +56,15 @@ class ProfileEquations:
     """
 
     middle: np.ndarray
-    """[P] mean of the profile columns."""
+    """[K, P] mean of the profile columns at each of K moments, as what is known of users grows; a
+    profile knows one.
+    """
     directions: np.ndarray
     """[P, D] of most variance among the users."""
     constants: np.ndarray
     """[F + 1] by which weights are multiplied: 1, and for the offset what it is drawn by."""
     columns: np.ndarray
-    """[U, D] users along the directions."""
+    """[K, U, D] users along the directions."""
     certainty: np.ndarray
     """[U, F + 1, F + 1] how sure events make of a user's weights, from 0 to the unit matrix."""
     said: np.ndarray
@@ -96,10 +95,10 @@ class ProfileEquations:
         features = np.column_stack([factors, np.ones(len(factors))]) * constants
         certainty, said = _of_users(histories, residuals, features, noise)
         return cls(
-            middle=middle,
+            middle=middle[None],
             directions=directions,
             constants=constants,
-            columns=centered @ directions,
+            columns=(centered @ directions)[None],
             certainty=certainty,
             said=said,
             weights=weights,
@@ -110,19 +109,26 @@ class ProfileEquations:
         """Normal equations of each half of the users."""
         return [self._of_half(who) for who in self._who]
 
-    def along(self, columns: np.ndarray) -> ProfileEquations:
-        """Of the same users along other columns [U, D], each at one spread."""
-        middle = np.average(columns, axis=0, weights=self.weights)
-        spread = np.sqrt(np.average((columns - middle) ** 2, axis=0, weights=self.weights))
+    def along(self, moments: Sequence[np.ndarray]) -> ProfileEquations:
+        """Of the same users along other columns, [U, D] at each moment, of one spread over all."""
+        columns = np.stack(moments)
+        middle = np.average(columns, axis=1, weights=self.weights)
+        columns = columns - middle[:, None]
+        spread = np.sqrt(np.average(columns**2, axis=1, weights=self.weights).mean(0))
         directions = np.diag(1.0 / np.maximum(spread, 1e-6))
-        return replace(
-            self, middle=middle, directions=directions, columns=(columns - middle) @ directions
-        )
+        return replace(self, middle=middle, directions=directions, columns=columns @ directions)
 
     def beside(self, start: np.ndarray) -> ProfileEquations:
         """Of what is left beside a `start` [U, F + 1] of each user."""
         explained = np.einsum("ufg,ug->uf", self.certainty, start / self.constants)
         return replace(self, said=self.said - explained)
+
+    def solved(self, pull: float) -> np.ndarray:
+        """[P, F + 1] weights by profile of all users, with this pull towards nothing."""
+        (gram, target), (other_gram, other_target) = self.halves
+        found = _solved(gram + other_gram, target + other_target, 2.0 * pull)
+        weights = self.directions @ found.reshape(-1, len(self.constants))
+        return np.asarray(weights * self.constants)
 
     def best_pull(self, pulls: Sequence[float], clear: float = 2.0) -> float | None:
         """The one by which halves of the users gain most by each other; None where no pull gains by
@@ -140,17 +146,22 @@ class ProfileEquations:
         return half, ~half
 
     def _gains(self, pull: float) -> np.ndarray:
-        """[U] squared error that each user's events lose by what the other half says."""
+        """[U] squared error that each user's events lose by what the other half says, over all
+        moments.
+        """
         gains = np.zeros(len(self.said))
         for who, equations in zip(self._who, self.halves[::-1], strict=True):
             found = _solved(*equations, pull).reshape(-1, len(self.constants))
-            start = self.columns[who] @ found
-            spent = np.einsum("uf,ufg,ug->u", start, self.certainty[who], start)
-            gains[who] = self.weights[who] * (2.0 * (start * self.said[who]).sum(1) - spent)
+            for columns in self.columns:
+                start = columns[who] @ found
+                spent = np.einsum("uf,ufg,ug->u", start, self.certainty[who], start)
+                gains[who] += self.weights[who] * (2.0 * (start * self.said[who]).sum(1) - spent)
         return gains
 
     def _of_half(self, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _equations(self.columns[who], self.certainty[who], self.said[who], self.weights[who])
+        of_users = (self.certainty[who], self.said[who], self.weights[who])
+        grams, targets = zip(*(_equations(c[who], *of_users) for c in self.columns), strict=True)
+        return np.mean(np.stack(grams), axis=0), np.mean(np.stack(targets), axis=0)
 
 
 def _widest(centered: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
