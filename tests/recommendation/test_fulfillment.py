@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from metarec.data.domains import domain, pack_kinds
+from metarec.data.schema import Vocabulary
 from metarec.recommendation.policy.fulfillment import (
     fulfilled_items,
     fulfills,
