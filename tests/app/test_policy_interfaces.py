@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -270,3 +271,35 @@ def test_an_item_that_is_sold_out_while_serving_goes(client: TestClient) -> None
     assert sold.json()["notes"] == []
     whole = client.post("/v1/recommendations", json={"k": 100}).json()["items"]
     assert first not in {item["item_id"] for item in whole}
+
+
+# Models of other policies
+
+
+def test_an_arm_or_a_promoted_model_that_forbids_less_is_told(
+    data: Dataset, model: Recommender, folder: Path, tmp_path: Path, run: Run
+) -> None:
+    place = tmp_path / "model"
+    shutil.copytree(folder, place)
+    plain = Policy(repeats_allowed=True, domain="other", notice="Whatever.")
+    looser = replace(model, policy=plain, version="0" * 12)
+    looser.save(place / "versions" / looser.version)
+    lost = f"the policy of model {looser.version} lacks what that of {model.version} says: "
+    arms = ("--arm", "a=0.5", "--arm", f"b=0.5,model={looser.version}")
+    code, _, err = run("ab", "start", str(place), "first", *arms)
+    assert code == 0
+    assert f"metarec: note: {lost}not shown: items whose 'allergens'" in err
+    assert "not shown: sodium_mg > 1000 when systolic > 140" in err
+    with TestClient(create_app(ServiceSettings(model=str(place))), "http://127.0.0.1") as client:
+        client.post("/v1/experiments/first/stop", json={})
+        shares = [
+            {"name": name, "share": 0.5, "model": version}
+            for name, version in (("a", model.version), ("b", looser.version))
+        ]
+        begun = client.post("/v1/experiments", json={"name": "second", "arms": shares}).json()
+        client.post("/v1/experiments/second/stop", json={})
+        there = client.post(f"/v1/models/{looser.version}/promote", json={}).json()
+        back = client.post(f"/v1/models/{model.version}/promote", json={}).json()
+    assert [one[: len(lost)] for one in begun["notes"]] == [lost]
+    assert [one[: len(lost)] for one in there["notes"]] == [lost]
+    assert back["notes"] == []

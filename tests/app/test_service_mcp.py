@@ -63,8 +63,12 @@ def test_tools_answer_as_their_routes_do(client):
     assert json.loads(told["content"][0]["text"]) == told["structuredContent"]
     similar = call(client, "similar", item_id="s00", k=3)["structuredContent"]
     assert similar == client.get("/v1/items/s00/similar?k=3").json()
-    found = call(client, "search", q="rocket", k=2)["structuredContent"]
-    assert found == client.get("/v1/items?q=rocket&k=2").json()
+    stated = {"profile": ["age=30"], "by": "also_viewed", "fields": "title"}
+    asked = call(client, "similar", item_id="s00", k=3, **stated)["structuredContent"]
+    assert asked == client.get("/v1/items/s00/similar?k=3", params=stated).json()
+    assert asked != similar
+    found = call(client, "search", q="rocket", k=2, offset=1, fields="title")["structuredContent"]
+    assert found == client.get("/v1/items?q=rocket&k=2&offset=1&fields=title").json()
     why = call(client, "explain", history=["s00"], item_id="s02")
     assert why["structuredContent"]["item_id"] == "s02"
 

@@ -176,6 +176,9 @@ class Needed:
         return cls(items=tuple(dict.fromkeys([*items, *single])), users=tuple(dict.fromkeys(users)))
 
 
+_NO_PROHIBITION = ("domain: ", "seen items may", "said with")
+
+
 def policy_lines(policy: Policy) -> list[str]:
     """A policy in words, one sentence a line."""
     lines = [
@@ -211,3 +214,8 @@ def policy_lines(policy: Policy) -> list[str]:
     if policy.notice:
         lines.append(f"said with every slate: {policy.notice}")
     return lines
+
+
+def prohibitions(policy: Policy) -> list[str]:
+    """Of a policy in words, what must not be shown."""
+    return [line for line in policy_lines(policy) if not line.startswith(_NO_PROHIBITION)]

@@ -15,6 +15,7 @@ from metarec.app.commands.options import (
     Json,
     Model,
     command_of,
+    note,
     number_of,
     pairs_of,
     show,
@@ -96,6 +97,7 @@ class Start:
     def run(self) -> None:
         """Start it."""
         from metarec.app.experiments import begin
+        from metarec.app.heeded_less import heeded_less
         from metarec.data.schema import BadInput
         from metarec.feedback.registry import Registry
 
@@ -105,8 +107,11 @@ class Start:
                 raise BadInput("slates are not kept (log_slates), so nothing can be counted")
             keep = where.keep_slates_days
             done = begin(opened, Registry(where.model), planned, keep_slates_days=keep)
+            told = heeded_less(Registry(where.model), [one.model for one in done.arms])
+        for line in told:
+            note(f"metarec: note: {line}")
         arms = ", ".join(f"{one.name} {one.share:.0%} ({one.model})" for one in done.arms)
-        show(done.as_dict(), f"{self.name} runs: {arms}", as_json=self.as_json)
+        show({**done.as_dict(), "notes": told}, f"{self.name} runs: {arms}", as_json=self.as_json)
 
     def _planned(self) -> Experiment:
         """The experiment as the options state it.

@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import HTTPException, Path
 
 from metarec.app.experiments import begin, promote_arm, roll_back
+from metarec.app.heeded_less import heeded_less
 from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
 from metarec.app.service.schemas import PromotionReason
@@ -33,6 +34,9 @@ class ExperimentRoutes(Routes):
     tags = ("operator",)
 
     async def _changed(self, change: Callable[[], Experiment]) -> Json:
+        return Json((await self._done(change)).as_dict())
+
+    async def _done(self, change: Callable[[], Experiment]) -> Experiment:
         """The experiment after a change, which holds here at once, elsewhere within seconds."""
         try:
             done = await asyncio.to_thread(change)
@@ -40,7 +44,7 @@ class ExperimentRoutes(Routes):
             raise HTTPException(409, str(error)) from error
         await asyncio.to_thread(self.live.refresh_model)
         await asyncio.to_thread(self.service.arms.refresh)
-        return Json(done.as_dict())
+        return done
 
     async def _found(self, name: str) -> Experiment:
         one = await asyncio.to_thread(experiment_named, self.store, name)
@@ -55,16 +59,20 @@ class ExperimentRoutes(Routes):
         settings = asdict(self.service.arms.settings)
         return Json({"experiments": [one.as_dict() for one in known], "settings": settings})
 
-    @route("POST", "/v1/experiments", "admin", **answers(shapes.ExperimentState, 409, 503))
+    @route("POST", "/v1/experiments", "admin", **answers(shapes.ExperimentStarted, 409, 503))
     async def start(self, body: shapes.ExperimentPlan) -> Json:
         """Start an experiment."""
         if not self.service.settings.log_slates:
             raise HTTPException(409, "slates are not kept (log_slates), so nothing can be counted")
         planned = Experiment.of(body.model_dump())
         keep = self.service.settings.keep_slates_days
-        return await self._changed(
+        begun = await self._done(
             lambda: begin(self.store, self.live.registry, planned, keep_slates_days=keep)
         )
+        told = await asyncio.to_thread(
+            heeded_less, self.live.registry, [arm.model for arm in begun.arms]
+        )
+        return Json({**begun.as_dict(), "notes": told})
 
     @route(
         "GET",

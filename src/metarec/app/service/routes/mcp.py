@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import HTTPException, Request
@@ -23,6 +23,7 @@ from metarec.app.service.http.validation_errors import validation_message
 from metarec.app.service.parts import Service
 from metarec.app.service.routes.base import Routes, route
 from metarec.app.service.routes.slate_answers import IS_REMEMBERED
+from metarec.app.service.scoring.likeness import Likeness
 from metarec.data.schema import BadInput
 from metarec.feedback.events import StoreUnavailable
 from metarec.runtime.extras import MissingExtra
@@ -34,12 +35,22 @@ PARSE, INVALID, UNKNOWN, PARAMS = -32700, -32600, -32601, -32602
 REFUSED = (HTTPException, BadInput, StoreUnavailable, MissingExtra)
 
 
+Columns = Annotated[
+    str, Field(max_length=2_000, description="Columns of the items to give, as price,image.")
+]
+
+
 class SimilarTo(schemas.Shape):
     """Which items are like another."""
 
     item_id: schemas.Id
     k: schemas.Whole = Field(10, ge=1, le=100, description="At most so many.")
     user_id: schemas.Id | None = Field(None, description="Whom they are for.")
+    profile: list[Annotated[str, Field(max_length=300)]] = Field(
+        [], max_length=50, description="Attributes of the user, each as NAME=VALUE."
+    )
+    by: Likeness = Field("taste", description="Alike by taste and text, or met by the same users.")
+    fields: Columns = ""
 
 
 class Words(schemas.Shape):
@@ -47,6 +58,8 @@ class Words(schemas.Shape):
 
     q: str = Field("", max_length=200, description="Words of the title.")
     k: schemas.Whole = Field(20, ge=1, le=100, description="At most so many.")
+    offset: schemas.Whole = Field(0, ge=0, le=100_000, description="Items to pass over.")
+    fields: Columns = ""
 
 
 @dataclass(frozen=True, kw_only=True)

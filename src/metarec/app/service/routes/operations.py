@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import HTTPException, Path
 from starlette.responses import Response
 
+from metarec.app.heeded_less import heeded_less
 from metarec.app.probe import can_serve
 from metarec.app.reports import read_report, report_names
 from metarec.app.service import schemas
@@ -161,7 +162,8 @@ class OperationsRoutes(Routes):
         if self.live.serving != version:
             self.live.registry.promote(self.live.serving, f"{version} could not be loaded")
             raise HTTPException(409, self._keeps_serving(f"model {version!r} could not be loaded"))
-        return Json({"current": version, "before": before})
+        told = await asyncio.to_thread(heeded_less, self.live.registry, [version], before)
+        return Json({"current": version, "before": before, "notes": told})
 
     async def _point_at(self, version: str, reason: str) -> str:
         """Let the registry name a model as the one that serves; the one named before."""

@@ -134,6 +134,14 @@ class ExperimentState(ExperimentPlan):
     stopped: dict[str, str] = Field(description="Arm that was stopped -> why.")
 
 
+class ExperimentStarted(ExperimentState):
+    """An experiment as it begins."""
+
+    notes: list[str] = Field(
+        description="Arms whose model's policy forbids less than that of the serving model."
+    )
+
+
 class Experiments(Shape):
     """All experiments, the newest first."""
 

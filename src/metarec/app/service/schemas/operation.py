@@ -56,6 +56,9 @@ class Promoted(Shape):
 
     current: str
     before: str
+    notes: list[str] = Field(
+        description="What the policy of the version before forbade and this one does not."
+    )
 
 
 class Problem(Shape):

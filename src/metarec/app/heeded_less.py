@@ -1,0 +1,36 @@
+"""Model versions whose policy forbids less than that of the one that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from metarec.data.domains import Policy
+from metarec.data.errors import BadInput
+from metarec.data.policies import prohibitions
+from metarec.feedback.registry import Registry
+from metarec.runtime.artifacts import BrokenArtifact, read_config
+
+
+def heeded_less(registry: Registry, versions: Iterable[str], than: str | None = None) -> list[str]:
+    """A sentence on each of these versions that shows what another, or the one that serves, must
+    not show.
+    """
+    than = than or registry.current()
+    now = _prohibitions(registry, than)
+    lost = {
+        version: [line for line in now if line not in _prohibitions(registry, version)]
+        for version in dict.fromkeys(versions)
+    }
+    return [
+        f"the policy of model {version} lacks what that of {than} says: {'; '.join(lines)}"
+        for version, lines in lost.items()
+        if lines
+    ]
+
+
+def _prohibitions(registry: Registry, version: str) -> list[str]:
+    try:
+        config = read_config(registry.place_of(version))
+    except (FileNotFoundError, BrokenArtifact, BadInput):  # removed or broken: it shows nothing
+        return []
+    return prohibitions(Policy.of_json(config["policy"]))
