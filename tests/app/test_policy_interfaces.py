@@ -303,3 +303,22 @@ def test_an_arm_or_a_promoted_model_that_forbids_less_is_told(
     assert [one[: len(lost)] for one in begun["notes"]] == [lost]
     assert [one[: len(lost)] for one in there["notes"]] == [lost]
     assert back["notes"] == []
+
+
+@pytest.mark.parametrize("command", ["recommend", "import"])
+def test_a_misspelled_column_of_users_is_refused(
+    command: str, data: Dataset, folder: Path, tmp_path: Path, run: Run
+) -> None:
+    events = data.interactions.frame.select("user_id", "item_id", "kind").head(50)
+    users = data.users.frame.rename({"allergies": "alergies"})
+    place = tmp_path / "night"
+    place.mkdir()
+    events.write_csv(place / "interactions.csv")
+    users.select("user_id", "alergies").write_csv(place / "users.csv")
+    words = {
+        "recommend": ["--all-users", str(place), "--out", str(tmp_path / "slates")],
+        "import": [str(place), "--store", str(tmp_path / "e.db")],
+    }
+    code, _, err = run(command, str(folder), *words[command])
+    assert code == 2
+    assert "attribute 'alergies' is not known; did you mean 'allergies'?" in err

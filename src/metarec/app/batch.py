@@ -183,11 +183,14 @@ def recommend_all(
         progress: told how far it is.
 
     Raises:
-        BadInput: if `out` holds something else, or an option is out of range.
+        BadInput: if `out` holds something else, an option is out of range, or a column of users
+            looks like one of the policy's, misspelled.
     """
     config = config or BatchConfig()
     check_backend(workers, backend)
-    plan = _plan(_loaded(model), data, config)
+    loaded = _loaded(model)
+    loaded.policy_check.refuse_misspelled(dict.fromkeys(data.users.attributes))
+    plan = _plan(loaded, data, config)
     parts = Parts.of(data, config.users_a_part)
     _begin(out, plan)
     missing = [number for number in parts.numbers if not (out / _file(number)).exists()]

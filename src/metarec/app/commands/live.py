@@ -136,6 +136,7 @@ def import_(
     loaded = Recommender.load(registry.place_of(registry.current()))
     with recorded(registry.folder, IMPORT) as job, on_terminal(show=not as_json) as bars:
         table = loaded.training_data() if data is None else read_clean(data)[0]
+        loaded.policy_check.refuse_misspelled(dict.fromkeys(table.users.attributes))
         with closing(open_store(where.store_url)) as opened:
             both = told_to(job, bars)
             done = import_data(opened, table, loaded.vocabulary, progress=both)
