@@ -19,7 +19,7 @@ from metarec.evaluation.papers.leave_last_out import evaluate_last_out, leave_la
 from metarec.evaluation.report import to_text
 from metarec.features.encoders import encode
 from metarec.models.few_shot.learners import LEARNERS
-from metarec.models.registry import MODELS
+from metarec.models.registry import MODELS, model_class
 from metarec.recommender import Recommender
 from metarec.runtime.artifacts import BrokenArtifact
 from world import World
@@ -119,7 +119,7 @@ def test_entry_points_are_loaded_when_a_name_is_looked_up(
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[metarec.models]\nrecent = shop_parts:Recent\n"
+        "[metarec.models]\nbroken = no_such_package:Model\nrecent = shop_parts:Recent\n"
         "[metarec.baselines]\nNewest = shop_parts:Newest\n"
     )
     blocks = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text("utf-8"), re.M | re.S)
@@ -129,4 +129,8 @@ def test_entry_points_are_loaded_when_a_name_is_looked_up(
     model = Recommender.fit(rated_world.data, "tiny", encoder="none", models={"recent": {}})
     assert type(model.ensemble.scorers["recent"]).__module__ == "shop_parts"
     assert "Newest" in metarec.evaluate(rated_world.data, baselines=["Newest"]).baselines
+    with pytest.raises(BadInput, match=r"no model 'brokem' \(did you mean 'broken'\?\)"):
+        model_class("brokem")
+    with pytest.raises(BadInput, match="broken = no_such_package:Model cannot be loaded"):
+        Recommender.fit(rated_world.data, "tiny", models={"broken": {}})
     sys.modules.pop("shop_parts")

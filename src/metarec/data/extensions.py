@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Generic, TypeVar
 
 from metarec.data.arguments import shown
@@ -60,7 +60,7 @@ class Extensions(Generic[T]):
     def has(self, name: str) -> bool:
         """Whether there is such a part, here or in an installed package."""
         if name not in self.table:
-            self.load()
+            self._load(only=name)
         return name in self.table
 
     def find(self, name: str) -> T:
@@ -71,10 +71,10 @@ class Extensions(Generic[T]):
         """
         if self.has(name):
             return self.table[name]
-        near = get_close_matches(str(name), self.table, 1)
+        there = dict.fromkeys([*self.table, *(point.name for point in self._offered())])
+        near = get_close_matches(str(name), there, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        there = ", ".join(self.table)
-        raise BadInput(f"there is no {self.kind} {name!r}{hint}; there are {there}")
+        raise BadInput(f"there is no {self.kind} {name!r}{hint}; there are {', '.join(there)}")
 
     def load(self) -> None:
         """Register what installed packages offer and was not registered yet.
@@ -82,10 +82,17 @@ class Extensions(Generic[T]):
         Raises:
             BadInput: if an entry point cannot be loaded.
         """
-        for point in entry_points(group=f"metarec.{self.kind.split('-')[-1]}s"):
-            if point not in self.read:
+        self._load()
+
+    def _load(self, only: str | None = None) -> None:
+        """All of them, or those of one name, so that a broken package stops nobody else's part."""
+        for point in self._offered():
+            if point not in self.read and only in (None, point.name):
                 self.read.append(point)
                 self.register(point.name, _loaded(point))
+
+    def _offered(self) -> EntryPoints:
+        return entry_points(group=f"metarec.{self.kind.split('-')[-1]}s")
 
 
 def _loaded(point: EntryPoint) -> Any:
