@@ -578,6 +578,11 @@ def test_fit_refuses_what_it_would_overwrite_before_the_work(
     assert (fitted[0] / "interactions.parquet").exists()
     assert run("fit", str(fitted[0]), "--out", str(fitted[0] / "x"), "--hold-out", "1")[0] == 2
     assert run("fit", str(fitted[0]), "--out", str(fitted[0] / "x"), "--preset", "huge")[0] == 2
+    words = ("fit", "no-data", "--out", str(fitted[0] / "x"))  # what is wrong goes before reading
+    assert "--tune takes minutes above 0, got -1" in run(*words, "--tune", "-1")[2]
+    for command in (words, ("evaluate", "no-data")):
+        code, _, err = run(*command, "--picture-encoder", "colors")
+        assert (code, "and none are given; add --pictures FOLDER" in err) == (2, True)
 
 
 def test_values_of_a_profile_of_which_nothing_was_learned_are_named(

@@ -131,6 +131,16 @@ class Tuned:
         }
 
 
+def check_minutes(minutes: float) -> None:
+    """Refuse a time for `tune` that is none.
+
+    Raises:
+        BadInput: if minutes are not above 0.
+    """
+    if not 0 < minutes < float("inf"):
+        raise BadInput(f"--tune takes minutes above 0, got {minutes:g}")
+
+
 def tune(
     data: Dataset,
     fit: Fit,
@@ -155,8 +165,7 @@ def tune(
         BadInput: if minutes are not above 0, or nobody has events enough to be held out.
         MissingExtra: without optuna.
     """
-    if not 0 < minutes < float("inf"):
-        raise BadInput(f"--tune takes minutes above 0, got {minutes:g}")
+    check_minutes(minutes)
     clock, evaluate = _Clock(limit=60 * minutes), _Evaluator.of(data, fit, seed)
     default = clock.timed(lambda: evaluate.of_configs(dict(models)))
     searches = [

@@ -16,7 +16,14 @@ from metarec.app.commands.evaluations import (
     domain_cold,
     overfitting_of,
 )
-from metarec.app.commands.options import choose_device, command_of, note, show, spoken
+from metarec.app.commands.options import (
+    check_pictures,
+    choose_device,
+    command_of,
+    note,
+    show,
+    spoken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +64,7 @@ class Evaluate(Options):
         """Evaluate as asked, and say what came out."""
         choose_device(self.device)
         self.check()
+        check_pictures(self.pictures, self.picture_encoder)
         horizon = self.horizon()
         if self.prior is not None:
             domain_cold(self, self.prior, horizon)

@@ -27,6 +27,7 @@ from metarec.app.commands.options import (
     Source,
     UserTemplate,
     Workers,
+    check_pictures,
     choose_device,
     command_of,
     note,
@@ -200,8 +201,8 @@ class Fit:
         """The model to start from. What cannot go well is refused here, before the work.
 
         Raises:
-            BadInput: if there is no place for the model, no such backend, share of users or
-                mitigation.
+            BadInput: if there is no place for the model, no such backend, share of users,
+                mitigation or time to tune, or no pictures to read.
         """
         from metarec.data.schema import BadInput
         from metarec.fairness.mitigation.training import check_mitigation
@@ -218,6 +219,11 @@ class Fit:
         if not 0.0 <= self.hold_out < 1.0:
             raise BadInput(f"--hold-out must lie in [0, 1), got {self.hold_out}")
         check_mitigation(self.mend, self.by)
+        check_pictures(self.pictures, self.picture_encoder)
+        if self.tune is not None:
+            from metarec.evaluation.tuning import check_minutes
+
+            check_minutes(self.tune)
         return start
 
     @property

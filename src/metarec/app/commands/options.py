@@ -323,3 +323,18 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     return str(value)
+
+
+def check_pictures(pictures: Path | None, encoder: str) -> None:
+    """Refuse a name of what reads pictures where there are none.
+
+    Raises:
+        BadInput: naming it and the way out.
+    """
+    from metarec.data.errors import BadInput
+
+    if pictures is None and encoder != "auto":
+        raise BadInput(
+            f"--picture-encoder {encoder} would read pictures, and none are given; add --pictures "
+            "FOLDER"
+        )
