@@ -169,3 +169,15 @@ def test_the_command_writes_and_tells(
         assert end.value.code == 2
         assert message in capsys.readouterr().err
     assert metarec.read(str(source)) is not None
+
+
+def test_slates_of_a_model_fitted_on_other_items_are_no_part_of_the_run(
+    data: Dataset, model: Path, tmp_path: Path
+) -> None:
+    """Corrected columns of items, or of users, make another model."""
+    recommend_all(model, data, tmp_path / "out", CONFIG)
+    items = data.items.frame.with_columns(allergens=pl.lit("nuts"))
+    other = Dataset(interactions=data.interactions, items=items, users=data.users)
+    Recommender.fit(other, "tiny", encoder="none").save(tmp_path / "other")
+    with pytest.raises(BadInput, match="holds slates of another run \\(other version\\)"):
+        recommend_all(tmp_path / "other", data, tmp_path / "out", CONFIG)

@@ -176,15 +176,18 @@ def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) ->
     return np.asarray(given / given.mean())
 
 
+def _hash(table: pl.DataFrame) -> int:
+    """Of rows in any order."""
+    return int(table.hash_rows(seed=0).sum() or 0) if table.width else 0
+
+
 def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
     """Twelve hexadecimal digits that change with the data, their policy, the settings or the
     user weights.
     """
-    rows = (
-        data.interactions.frame.select("user_id", "item_id", "timestamp", "value")
-        .hash_rows(seed=0)
-        .sum()
-    )
+    relations = (data.relations.friends, data.relations.searches)
+    tables = (data.interactions.frame, data.items.frame, data.users.frame, *relations)
+    rows = [[*table.columns, _hash(table)] for table in tables]
     more = [] if weights is None else [hashlib.sha256(weights.tobytes()).hexdigest()]
     if data.policy not in (None, DEFAULT_POLICY):
         more.append(repr(data.policy))
