@@ -620,11 +620,12 @@ def test_the_operator_sees_the_service_work(visit, reported, tmp_path):
         page.close()  # before its service, which it would ask again and not find
 
 
-def test_reasons_to_retrain_stand_in_lines(visit, fitted, tmp_path):
+def test_reasons_to_retrain_stand_in_lines(visit, fitted, tmp_path, rated_world):
+    taught = rated_world.data.interactions.frame["user_id"][0]
     with Running(fitted, str(tmp_path / "events.db")) as service:
         likes = [{"user_id": f"new-user-{n}", "item_id": "s01", "kind": "like"} for n in range(400)]
         assert service.ask("POST", "/v1/events", {"events": likes})[0] == 200
-        assert service.ask("DELETE", "/v1/users/new-user-0")[0] == 200
+        assert service.ask("DELETE", f"/v1/users/{taught}")[0] == 200
         page = visit("#operator", at=service)
         reasons = page.locator("#drift .callout li")
         expect(reasons.filter(has_text="what users choose has moved")).to_have_count(1)
