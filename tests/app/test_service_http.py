@@ -751,7 +751,8 @@ def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is
     first, second = second_model(here)
     assert slate(here)["model_version"] == first
     answer = here.post(f"/v1/models/{second}/promote", json={"reason": "it is better"})
-    assert (answer.status_code, answer.json()) == (200, {"current": second, "before": first})
+    promoted = {"current": second, "before": first, "notes": []}
+    assert (answer.status_code, answer.json()) == (200, promoted)
     assert slate(here)["model_version"] == second
     eventually(lambda: slate(elsewhere)["model_version"] == second)
     listed = here.get("/v1/models").json()
@@ -763,6 +764,7 @@ def test_a_promoted_model_serves_here_at_once_elsewhere_soon_and_the_way_back_is
     assert elsewhere.post(f"/v1/models/{first}/promote", json={}).json() == {
         "current": first,
         "before": second,
+        "notes": [],
     }
     eventually(lambda: slate(here)["model_version"] == first)
 
