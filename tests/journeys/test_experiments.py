@@ -47,9 +47,9 @@ def test_two_workers_agree_lose_nothing_and_end_it_together(tmp_path):
     challenger = fitted_model(1)
     challenger.save(model / "versions" / challenger.version)
     arms = ["--arm", "control=0.5", "--arm", f"new=0.5,model={challenger.version}"]
-    started = Experiment.of(
-        ab("start", model, "two", *arms, "--store", store, "--measure", "clicks")
-    )
+    begun = ab("start", model, "two", *arms, "--store", store, "--measure", "clicks")
+    assert begun.pop("notes") == []  # no arm's policy forbids less
+    started = Experiment.of(begun)
     arm_of = {user: started.arm_of(user).name for user in USERS}
     with Running(model, store, workers=2) as service:
         service.wait_for_all_workers()
