@@ -42,7 +42,8 @@ def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> lis
             )
         )
     for row, slate in enumerate(slates):
-        slate.notes.extend(_pin_notes(model, ranking.requests[row], slate, options))
+        if options.rules.pin:
+            slate.notes.extend(_pin_notes(model, ranking.requests[row], slate, options))
         if not slate.item_ids:
             slate.notes.append(_why_empty(model, ranking, row, options))
     return slates
@@ -98,9 +99,8 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
         )
     if request.wish and not model.text.shape[1]:
         notes.append("this catalog has no text, so the wish was ignored")
-    notes += unread_notes(
-        words_asked(request, model.ensemble.scorers) or "", model.item_inputs.encoder
-    )
+    if words := words_asked(request, model.ensemble.scorers):
+        notes += unread_notes(words, model.item_inputs.encoder)
     if request.wish:
         notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)
     told = [*_profile_notes(model, request), *_context_notes(model, request)]
