@@ -93,7 +93,8 @@ def test_a_near_value_hides_to_be_safe_and_is_named(stated: str) -> None:
     assert ("did you mean 'nuts'" in said) is (stated.strip() != "nuts")
 
 
-CELLS = ["nuts", "Nut", "nuts and milk", "contains nuts", "nuts (almond)", "ＮＵＴＳ", "nuts\tmilk"]
+CELLS = ["nuts", "Nut", "nuts and milk", "contains nuts", "nuts (almond)", "ＮＵＴＳ"]
+CELLS += ["nuts\tmilk"]
 CELLS += [
     "含坚果",
     "坚果、牛奶",
@@ -196,7 +197,8 @@ def test_rules_understand_units_and_other_words(
 @pytest.mark.parametrize(
     "cell",
     ["0 pieces left", "No stock", "Sold out!", "nicht verfügbar", "https://schema.org/OutOfStock"]
-    + ["SoldOut", "rupture de stock", "暂时缺货", "已下架", "currently unavailable", "нет", "-2"],
+    + ["SoldOut", "rupture de stock", "暂时缺货", "已下架"]
+    + ["currently unavailable", "нет", "-2"],
 )
 def test_words_for_what_cannot_be_had(cell: str) -> None:
     items = pl.DataFrame({"item_id": ["a", "b", "c"], "x": [cell, "InStock", "on request"]})

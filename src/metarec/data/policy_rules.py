@@ -2,8 +2,8 @@
 
 Left of `when` stands what an item says, right of it what a user says; both are comparisons `NAME
 SIGN VALUE` joined by `and`. An item that satisfies the left part is not shown to a user who
-satisfies the right one. Numbers compare with `< <= > >= = !=`, text with `=` and `!=` (without
-regard to case, singular and plural; a cell of several tags equals each of them, and words for yes
+satisfies the right one. Numbers compare with `< <= > >= = !=`, text with `=` and `!=` (case,
+singular and plural are ignored; a cell of several tags equals each of them, and words for yes
 equal `true`). Names and texts with spaces go in quotes. A number may also be what the user says:
 `weight_t > user.capacity_t`, which needs no `when`.
 """

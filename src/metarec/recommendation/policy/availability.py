@@ -14,13 +14,16 @@ _WORDS = {
     False: (
         "false|off|n|f|out|out of stock|outofstock|sold out|soldout|unavailable|discontinued|"
         "inactive|none|no longer|archived|deleted|expired|closed|retired|withdrawn|draft|"
-        "nein|nicht|kein|keine|ausverkauft|vergriffen|agotado|agotada|sin|épuisé|épuisée|rupture|"
+        "nein|nicht|kein|keine|ausverkauft|vergriffen|agotado|agotada|sin|"
+        "épuisé|épuisée|rupture|"
         "esaurito|esaurita|esgotado|esgotada|indisponible|indisponível|нет|не|"
-        "没|缺|无|否|售罄|售完|卖完|下架|断货|停产|停售|品切れ|在庫なし|품절"
+        "没|缺|无|否|售罄|售完|卖完|下架|断货|停产|停售|"
+        "品切れ|在庫なし|품절"
     ),
     True: (
         "available|in stock|instock|active|live|limited|low stock|few left|on sale|open|published|"
-        "verfügbar|lieferbar|auf lager|disponible|disponibile|disponível|en stock|有货|现货|在售|有"
+        "verfügbar|lieferbar|auf lager|disponible|disponibile|disponível|en stock|"
+        "有货|现货|在售|有"
     ),
 }
 _FIRST = frozenset({"no", "not", "non", "não", "pas", "sold"})

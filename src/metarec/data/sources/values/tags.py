@@ -108,7 +108,10 @@ WORDS = ("tags", "tag", "keywords", "keyword", "标签", "关键词")
 """Columns of single words, as their files call them."""
 MAX_TAG = 30
 """Letters of a tag, at most, in a column that is not called so."""
-_RANGE = r"^\D{0,3}\d{1,3}(,\d{3})*\s*(\+|([-–—~至]|to|bis)\s*\D{0,3}\d{1,3}(,\d{3})+\+?)\D{0,3}$"
+_RANGE = (
+    r"^\D{0,3}\d{1,3}(,\d{3})*\s*"
+    r"(\+|([-–—~至]|to|bis)\s*\D{0,3}\d{1,3}(,\d{3})+\+?)\D{0,3}$"
+)
 """A range of large numbers, such as `100,000 - 500,000`: its commas part no tags."""
 MIN_RECURS = 2.0
 """In how many different cells a part stands, on average."""
