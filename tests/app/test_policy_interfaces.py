@@ -257,6 +257,14 @@ def test_similar_items_and_questions_heed_who_asks(client: TestClient, how: str)
         assert "Not advice." in mine["notes"]
 
 
+def test_lists_for_everybody_say_what_the_policy_could_not_check(client: TestClient) -> None:
+    slate = client.post("/v1/recommendations", json={"k": 100}).json()
+    for order in ("popular", "newest"):
+        listed = client.get(f"/v1/items/{order}", params={"k": 100}).json()
+        assert listed["notes"] == slate["notes"]
+    assert "Not advice." in slate["notes"]
+
+
 def test_http_says_what_the_policy_asks_for(client: TestClient) -> None:
     assert client.get("/v1/circumstances").json()["policy"] == [
         {"name": "allergies", "values": ["milk", "nuts", "egg", "fish"]},

@@ -146,6 +146,7 @@ def test_what_cannot_be_is_one_clear_line(client, body, sentence):
             "an event needs an item_id, or, of kind search, a query",
         ),
         ({"query": "tea", "kind": "purchase"}, "an event with a query is of kind 'search', got"),
+        ({"item_id": "i1", "kind": "search"}, "has no item; send what was done with an item found"),
         ({"item_id": "i1", "location": {"lat": 99, "lon": 0}}, "is out of range"),
     ],
 )

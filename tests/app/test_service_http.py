@@ -209,6 +209,19 @@ def test_events_of_unknown_kinds_are_counted_and_told(client):
     }
 
 
+def test_events_that_answer_a_slate_nobody_was_shown_are_counted(client):
+    shown = slate(client, user_id="ann", k=2)
+    events = [
+        {"user_id": "ann", "item_id": item["item_id"], "kind": "like", "slate_id": named}
+        for item, named in zip(shown["items"], (shown["slate_id"], "made-up"), strict=True)
+    ]
+    body = {"events": [{**event, "event_id": str(n)} for n, event in enumerate(events)]}
+    said = client.post("/v1/events", json=body).json()
+    assert said == {"accepted": 2, "duplicates": 0, "unknown_items": 0, "unknown_slates": 1}
+    again = client.post("/v1/events", json=body).json()
+    assert again == {"accepted": 0, "duplicates": 2, "unknown_items": 0}
+
+
 def test_a_rating_off_the_scale_is_told_when_sent_and_counts_as_the_nearer_end(client):
     said = "outside the 1 to 5 that the model learned from and counts as the nearer end"
     event = {"user_id": "ann", "item_id": "s00", "kind": "rating"}

@@ -135,6 +135,10 @@ def test_predicted_ratings_and_the_trend_are_set_like_models(
     other.save(tmp_path / "model")
     again = Recommender.load(tmp_path / "model")
     assert again.ratings is not None and again.ratings.config.noise == 9.0
+    for alone in ({"models": {"transferred": {}}}, {"learner": "transferred"}):
+        with pytest.warns(DataWarning, match="transferred takes no part: it reads a prior"):
+            lone = Recommender.fit(rated_world.data, "tiny", encoder="none", **alone)
+        assert "transferred" not in lone.ensemble.scorers
     with pytest.warns(DataWarning, match="cannot teach cold_items: it takes no part"):
         Recommender.fit(rated_world.data, "tiny", encoder="none", models={"cold_items": {}})
     np.testing.assert_array_equal(again.rate(request, asked)[0], other.rate(request, asked)[0])

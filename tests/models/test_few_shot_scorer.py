@@ -89,7 +89,7 @@ def test_a_transformer_over_events_joins_the_same_way(rated_world):
 def test_without_one_the_model_is_the_presets(rated_world):
     plain = Recommender.fit(rated_world.data, preset="tiny", encoder="none")
     assert "r2d2" not in plain.ensemble.scorers
-    with pytest.raises(BadInput, match="there is no meta-learner 'protonet'"):
+    with pytest.raises(BadInput, match="no meta-learner .protonet. .*; there are .*gru4rec, caser"):
         Recommender.fit(rated_world.data, preset="tiny", encoder="none", learner="protonet")
 
 

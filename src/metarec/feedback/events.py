@@ -125,3 +125,5 @@ class Appended:
     """
     forgotten: int = 0
     """Events dropped because their user asked to be forgotten after they happened."""
+    unknown_slates: int = 0
+    """New events that name a slate which is not kept, so that they answer none."""

@@ -11,9 +11,8 @@ from metarec.data.arguments import check_type, shown
 from metarec.data.schema import BadInput
 from metarec.features.text import check_user_template
 from metarec.models.config import ModelConfig
-from metarec.models.few_shot.learners import get_method
 from metarec.models.names import current_id
-from metarec.models.registry import JOIN_BY_DATA, USER_TEXT, is_model
+from metarec.models.registry import JOIN_BY_DATA, USER_TEXT, check_learner, is_model
 from metarec.models.user_text import NO_ENCODER, nobody_reads
 from metarec.recommendation.configs import BESIDE, configs_of
 
@@ -80,7 +79,7 @@ class Settings:
         if self.learner is not None:
             object.__setattr__(self, "learner", current_id(self.learner))
         if self.learner is not None and not is_model(self.learner):
-            get_method(self.learner)  # says which there are
+            check_learner(self.learner)  # says which there are
         if self.user_template is not None:
             check_user_template(self.user_template)
         if self.encoder == NO_ENCODER and USER_TEXT in self.parts:

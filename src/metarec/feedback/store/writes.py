@@ -59,7 +59,9 @@ class Writes:
                 [event_row(event) for event in first.values()],
             )
         )
-        mark_answered(connection, (user for user, name in new if first[user, name].slate_id))
+        added = [event for key, event in first.items() if key in new]
+        mark_answered(connection, (event.user_id for event in added if event.slate_id))
+        not_kept = _slates_not_kept(connection, added)
         answers = []
         for batch, (_, sent) in zip(kept, batches, strict=True):
             mine = {key_of(event) for event in batch} & new
@@ -69,6 +71,7 @@ class Writes:
                     accepted=len(mine),
                     duplicates=len(batch) - len(mine),
                     forgotten=len(sent) - len(batch),
+                    unknown_slates=sum(first[key].slate_id in not_kept for key in mine),
                 )
             )
         return answers
@@ -246,6 +249,16 @@ def _living(
 def _is_older(row: Event | Impression, handed_over: float, asked: Mapping[str, float]) -> bool:
     """Whether it belongs to what its user asked to forget."""
     return min(row.timestamp, handed_over) <= asked.get(row.user_id, -math.inf)
+
+
+def _slates_not_kept(connection: sa.Connection, events: Iterable[Event]) -> set[str]:
+    """Those slates that these events name and the store does not hold."""
+    named = sorted({event.slate_id for event in events if event.slate_id})
+    kept: set[str] = set()
+    for start in range(0, len(named), 500):
+        some = tables.slates.c.slate_id.in_(named[start : start + 500])
+        kept.update(connection.execute(sa.select(tables.slates.c.slate_id).where(some)).scalars())
+    return {*named} - kept
 
 
 def _items_named(

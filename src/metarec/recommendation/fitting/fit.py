@@ -103,19 +103,20 @@ class _Start:
     @classmethod
     def of(cls, read: Reading, prior: Prior | None) -> _Start:
         """With the taste of a prior where its texts are read alike; else with a sentence on why
-        not.
+        not. The model that reads this taste takes part with it, and never without.
         """
-        plain = cls(behavior=read.behavior, names=read.names, version=read.version)
+        names = tuple(name for name in read.names if name != TRANSFERRED)
+        plain = cls(behavior=read.behavior, names=names, version=read.version)
         if prior is None:
             return plain
-        prior.check_shares(read.names)
+        prior.check_shares(names)
         after = hashlib.sha256(f"{read.version} after {prior.version}".encode()).hexdigest()[:12]
         plain = replace(plain, version=after, prior=prior)
         taught = prior.taste_of(read.item_inputs.encoder, read.text)
         if isinstance(taught, str):
             return replace(plain, told=(taught,))
         behavior = replace(read.behavior, taste=taught)
-        return replace(plain, behavior=behavior, names=(TRANSFERRED, *read.names))
+        return replace(plain, behavior=behavior, names=(TRANSFERRED, *names))
 
     def after(self, trial: Trial | None) -> _Start:
         """The same when it was tried on held-out users whether the prior helps."""
@@ -251,10 +252,16 @@ def _rating_head(behavior: Behavior, settings: Settings) -> tuple[RatingHead, Co
 
 def _tell_untaught(settings: Settings, names: Sequence[str]) -> None:
     """Note which models are set but have nothing to learn from."""
-    for name in settings.models:
-        if name not in names:
-            told = f"models.{name} is set, but these data cannot teach {name}: it takes no part"
-            warnings.warn(told, DataWarning, stacklevel=4)
+    for name in filter(None, dict.fromkeys([*settings.models, settings.learner])):
+        if name in names:
+            continue
+        told = f"models.{name} is set, but these data cannot teach {name}: it takes no part"
+        if name == TRANSFERRED:
+            told = (
+                f"the model {name} takes no part: it reads a prior that knows taste; name the "
+                f"model that it comes from (--prior, prior= in Python)"
+            )
+        warnings.warn(told, DataWarning, stacklevel=4)
 
 
 def _check_size(data: Dataset) -> None:

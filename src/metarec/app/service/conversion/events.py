@@ -22,7 +22,8 @@ def as_events(
     """The events of a batch.
 
     Raises:
-        BadInput: if one lies in the future, or has a query and is of a kind that is no search.
+        BadInput: if one lies in the future, has a query and is of a kind that is no search, or is
+            a search without one.
     """
     for place, event in enumerate(body.events):
         _check_time(f"body.events.{place}", event, now + future_seconds)
@@ -74,7 +75,13 @@ def _check_time(where: str, event: schemas.NewEvent, latest: float) -> None:
 
 
 def _check_kind(where: str, event: schemas.NewEvent, kinds: Kinds) -> None:
-    if event.query is None or event.kind == NO_KIND or kinds.of(event.kind).sign == SEARCH:
+    is_search = kinds.of(event.kind).sign == SEARCH
+    if event.query is None and is_search:
+        raise BadInput(
+            f"{where}.query: an event of kind {event.kind!r} says what was searched for and has no "
+            f"item; send what was done with an item found as a view or click of its own"
+        )
+    if event.query is None or event.kind == NO_KIND or is_search:
         return
     raise BadInput(
         f"{where}.kind: an event with a query is of kind 'search', got {event.kind!r}; send what "

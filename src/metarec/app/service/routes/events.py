@@ -50,6 +50,7 @@ class EventRoutes(Routes):
                     e.query is None and e.item_id not in vocabulary for e in events
                 ),
                 **({"forgotten": done.forgotten} if done.forgotten else {}),
+                **({"unknown_slates": done.unknown_slates} if done.unknown_slates else {}),
                 **_odd(events, scale),
             }
         )

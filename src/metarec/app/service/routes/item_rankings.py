@@ -53,7 +53,8 @@ class ItemRankingRoutes(Routes):
         told = [
             {**item, "number": float(numbers[row])} for item, row in zip(items, rows, strict=True)
         ]
-        return Json({"items": told, "days": days})
+        notes = served.model.policy_notes(Request(), rows)
+        return Json({"items": told, "days": days, "notes": notes})
 
     @route("GET", "/v1/items/popular", "read", **answers(schemas.RankedItems, 503))
     async def popular(

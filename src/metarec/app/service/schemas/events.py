@@ -99,6 +99,11 @@ class EventsStored(Shape):
         description="Events of kinds that the model's table of kinds does not have; stored, and "
         "positive for the model. `notes` names the kinds.",
     )
+    unknown_slates: int = Field(
+        0,
+        description="New events whose `slate_id` names no slate that is kept; stored, but they "
+        "answer no slate.",
+    )
     notes: list[str] = Field(
         [],
         description="A sentence on each kind that is not known, and one on ratings off the scale "

@@ -113,6 +113,9 @@ class RankedItems(Shape):
 
     items: list[CountedItem]
     days: float | None
+    notes: list[str] = Field(
+        [], description="What of the policy could not be checked of these items for anybody."
+    )
 
 
 class ItemStatistics(Shape):
