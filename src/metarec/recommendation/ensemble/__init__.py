@@ -1,1 +1,1 @@
-"""Rank: the models blended by evidence, and the gate that says how much each is trusted."""
+"""Rank: the ensemble of models, and the gate that learns their blending weights."""

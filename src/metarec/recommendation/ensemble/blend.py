@@ -1,4 +1,6 @@
-"""Popularity, the scorers and the gate between them: what ranks a catalog for a user."""
+"""The ensemble: popularity, item statistics, the scorers and the gates that blend them into a
+score.
+"""
 
 from __future__ import annotations
 
@@ -40,49 +42,51 @@ from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.scratch import PIECE, Scratch
 
 OWN = ("popularity", "item_statistics", "popularity_from_content", "acceptance")
-"""Arrays of the ensemble itself, beside those of its scorers and its gate."""
+"""Names of the ensemble's own arrays, beside those of its scorers and gates."""
 REFUSED_ITEM = 4.0
-"""Weight of an item's acceptance: what nearly everybody sent back comes after everything else."""
+"""Weight of an item's acceptance: large enough that an item refused by nearly everyone ranks
+last.
+"""
 _SCRATCH = Scratch()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """Everything that ranks: `parts` add up to the log-score."""
+    """All that is needed to score the catalog for users; the log-score is the sum of `parts`."""
 
     popularity: np.ndarray
-    """[N] shares of what users like after their pool, smoothed; an unseen item takes what its
-    content predicts.
+    """[N] smoothed shares of the events that users like after their support; predicted from content
+    for unseen items.
     """
     item_statistics: np.ndarray
-    """[N, S] float32: how well liked (shrunk share of likes, shrunk mean value) and how often met
-    each item is, z-scores.
+    """[N, S] float32 z-scores of each item: log of its number of events, shrunk share of likes,
+    shrunk mean value.
     """
     popularity_from_content: np.ndarray
-    """[C + 1] log share from content columns and 1."""
+    """[C + 1] ridge weights of the log share: for the content columns, then the intercept."""
     acceptance: np.ndarray
-    """[N] float32, at most 0: log of the share of users who kept the item, beside everyone's; 0
-    where nobody refused it.
+    """[N] float32, at most 0: log of the share of acts that accepted the item, relative to the
+    overall share; 0 where nobody refused it.
     """
     scorers: dict[str, Model]
-    """Those that read history and profile first, then those of `READ_CONTEXT`."""
+    """Models by name: those that read history and profile first, then those of `READ_CONTEXT`."""
     gate: Gate
-    """Between the former."""
+    """Gate between the models of history and profile."""
     context_gate: Gate | None = None
-    """Between all, for users of whom a model of `READ_CONTEXT` knows something; everyone else is
-    ranked as if there were none.
+    """Gate between all models, for users of whom a model of `READ_CONTEXT` has evidence; all other
+    users are ranked without it.
     """
     given: GivenGates = GivenGates()
-    """For those who ask between few items."""
+    """Gates for requests that choose between few given candidates."""
     refusal: float = REFUSAL
-    """What a refusal takes away, beside what the same act as an acceptance would add."""
+    """Weight of refusals: 1 subtracts what the same act as an acceptance would add."""
     trend: Trend | None = None
-    """What is on the rise, for users of whom it is known when they ask."""
+    """Trend of popularity, added where the time of the request is known."""
     trial: Trial | None = None
-    """What a prior was worth on held-out users; not kept in files."""
+    """Test of a prior on held-out users; not saved."""
 
     def parts(self, users: UserBatch) -> dict[str, np.ndarray]:
-        """The addends of the log-score, by name, each [B, N] float32."""
+        """Return the components of the log-score by name, each [B, N] float32."""
         parts = self._gated(users)
         if (again := self.repeated(users)) is not None:
             parts[REPEAT] = again.part(np.sum(list(parts.values()), axis=0))
@@ -112,8 +116,8 @@ class Ensemble:
         return parts
 
     def rating_weights(self, users: UserBatch) -> np.ndarray:
-        """[B] what one step of the predicted rating adds to a score; 0 for whom it does not take
-        part.
+        """[B] score added per step of the predicted rating; 0 for users whose score does not use
+        it.
         """
         if self.given.chosen is None or not users.given.lengths.any():
             return np.zeros(len(users))
@@ -141,7 +145,9 @@ class Ensemble:
         return out
 
     def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
-        """Everyone by the gates for what is known of them and for what they ask."""
+        """Write scores by the gates that apply to each user, without repeats, acceptance, trend and
+        refusals.
+        """
         gates = self.shares_of_gates(users)
         if len(gates) == 1:
             self._score(users, self.base, out, gates[0][0])
@@ -154,15 +160,18 @@ class Ensemble:
             out[rows] += share[rows, None] * some
 
     def repeated(self, users: UserBatch) -> Repeated | None:
-        """What they took before, where it may come again."""
+        """Return the scores of items that the users took before and may take again; None without a
+        model of repeats.
+        """
         if (model := self.scorers.get(REPEAT)) is None:
             return None
         return Repeated.of(model, users, self.shares_of_gates(users), self.gate)
 
     def shares_of_gates(self, users: UserBatch) -> list[tuple[Gate, np.ndarray]]:
-        """Each gate that says something, and its share [B] in the score of each user: who is known
-        by more than history and profile is ranked by the gate for them, who asks between few items
-        by one of those, everyone else by the gate of the whole catalog.
+        """Return each gate that takes part, and its share [B] in the score of each user. Users of
+        whom a model of `READ_CONTEXT` has evidence are ranked by the context gate, users who choose
+        between few items by a gate for given candidates, all others by the gate of the whole
+        catalog.
         """
         if self.context_gate is None and not len(users.given.items):
             return [(self.gate, np.ones(len(users), np.float32))]
@@ -180,7 +189,7 @@ class Ensemble:
         return [(gate, share) for gate, share in found if share.any()] or found[:1]
 
     def _are_told(self, users: UserBatch) -> np.ndarray:
-        """[B] whether any model of `READ_CONTEXT` knows something of each user."""
+        """[B] whether any model of `READ_CONTEXT` has evidence for each user."""
         told = np.zeros(len(users), bool)
         if self.context_gate is not None:
             for name in set(READ_CONTEXT).intersection(self.scorers):
@@ -199,9 +208,9 @@ class Ensemble:
     def _evidence(
         self, names: Sequence[str], users: UserBatch, room: np.ndarray
     ) -> Iterator[Evidence]:
-        """What each model says in turn: as many plain answers at once as there is room for, since
-        of few numbers most of the time goes into starting. The gate is done with them before the
-        next are written there.
+        """Yield the evidence of each model in turn, dense results in blocks of as many models as
+        fit into `room`: with small arrays, most of the time is overhead per call. The gate is done
+        with a block before the next overwrites it.
         """
         filled = 0
         for name in names:
@@ -222,8 +231,8 @@ class Ensemble:
 
     @cached_property
     def scoring_some(self) -> Mapping[str, ScoresSome]:
-        """Models that can be asked about some items alone. To look whether one can takes as long as
-        to ask it.
+        """Models that can score a subset of the catalog, cached because the isinstance check costs
+        as much as the scoring.
         """
         return {name: one for name, one in self.scorers.items() if isinstance(one, ScoresSome)}
 
@@ -234,36 +243,34 @@ class Ensemble:
 
     @cached_property
     def is_refused(self) -> bool:
-        """Whether anybody refused anything."""
+        """Whether any item was refused in training."""
         return bool(self.acceptance.any())
 
     @cached_property
     def base(self) -> np.ndarray:
-        """[1 + S, N] what is known of each item in general: the log of its popularity, and its
-        item statistics.
-        """
+        """[1 + S, N] log of the popularity of each item, then its statistics."""
         return np.concatenate([np.log(self.popularity)[None, :], self.item_statistics.T])
 
     def base_of(self, items: np.ndarray) -> np.ndarray:
-        """[1 + S, I] the same of some items."""
+        """[1 + S, I] the columns `items` of `base`."""
         known = np.log(self.popularity[items])[None, :], self.item_statistics[items].T
         return np.concatenate(known)
 
     def popularity_uncertainty(self, content: np.ndarray, has_events: np.ndarray) -> np.ndarray:
-        """[N] standard deviation of the log popularity of cold items, as content leaves
-        it open among the others; 0 for those.
+        """[N] standard deviation of the log popularity of cold items: that of the residuals of its
+        prediction from content, over items with events; 0 for items with events.
 
         Args:
             content: [N, C] of the catalog.
-            has_events: [N] whether anybody had to do with an item in training.
+            has_events: [N] whether an item has events in training.
         """
         told = with_one(content[has_events]) @ self.popularity_from_content
         left = np.log(self.popularity[has_events]) - told
         return np.where(has_events, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
     def with_words(self, words: UsersInWords) -> Ensemble:
-        """The same ensemble, in which users are written and read by `words` where they are read as
-        text.
+        """Return the same ensemble with `words` as the writer and encoder of users for the models
+        that read users as text.
         """
         return replace(
             self,
@@ -276,8 +283,8 @@ class Ensemble:
         )
 
     def with_places(self, places: np.ndarray, items: np.ndarray, texts: Sequence[str]) -> Ensemble:
-        """The same ensemble for a catalog that stands at `places` [N', 2], of which `items` [C] say
-        the `texts` [C].
+        """Return the same ensemble for a catalog with the coordinates `places` [N', 2], in which
+        the items at the indexes `items` [C] have the `texts` [C].
         """
         scorers = dict(self.scorers)
         for name, model in scorers.items():
@@ -288,8 +295,8 @@ class Ensemble:
         return replace(self, scorers=scorers)
 
     def with_text(self, text: np.ndarray, taste: np.ndarray | None) -> Ensemble:
-        """The same ensemble for items whose texts were read as `text` [N, E], and which a prior
-        puts at `taste` [N, D].
+        """Return the same ensemble for items with the text embeddings `text` [N, E] and the item
+        factors `taste` [N, D] predicted by a prior; None without one.
         """
         scorers = dict(self.scorers)
         for name, model in scorers.items():
@@ -300,12 +307,11 @@ class Ensemble:
         return replace(self, scorers=scorers)
 
     def with_content(self, content: np.ndarray, touched: np.ndarray | None = None) -> Ensemble:
-        """The same ensemble for a catalog of `content` [N', C]: old items first, new ones as
-        popular as their content predicts.
+        """Return the same ensemble for a catalog of `content` [N', C]: old items first, then new
+        ones with the popularity that their content predicts.
 
         Args:
-            touched: the items that are new or changed, all others being as they were; None where
-                that is not known.
+            touched: indexes of the new or changed items; None where unknown.
         """
         new = content[len(self.popularity) :]
         log_share = with_one(new) @ self.popularity_from_content
@@ -328,8 +334,8 @@ class Ensemble:
         )
 
     def know_as(self, before: Ensemble) -> None:
-        """Take over `base` from the ensemble of fewer items: shares change by one factor, so the
-        logarithms of a large catalog, which cost more than all the rest, need not be found again.
+        """Take over `base` from the ensemble of a smaller catalog: all its shares change by one
+        factor, so the logarithms of a large catalog, the most costly step, are not computed again.
         """
         n_before, n_items = len(before.popularity), len(self.popularity)
         if n_items < LARGE or "base" not in vars(before):
@@ -341,7 +347,7 @@ class Ensemble:
         vars(self)["base"] = base
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything learned, `scorer/array` by name."""
+        """Return all learned arrays, those of scorers named `scorer/array`."""
         own = {name: getattr(self, name) for name in OWN}
         gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
         if self.context_gate is not None:
@@ -370,8 +376,8 @@ class Ensemble:
         arrays: Mapping[str, np.ndarray],
         configs: Mapping[str, ModelConfig],
     ) -> Ensemble:
-        """From `arrays()`, the scorers' names and their configs, the default where there is
-        none.
+        """Rebuild the ensemble from `arrays()`, the scorers' names and their configs; defaults
+        where a config is missing.
         """
         arrays = with_current_names(arrays, ARRAYS)
         every = weighed(names)
@@ -393,7 +399,7 @@ class Ensemble:
 
 
 def _share_within(gate: Gate, lengths: np.ndarray) -> np.ndarray:
-    """[B] share of a gate for a part of the requests: all of it up to the most events it learned
-    from, then less and less, since nothing taught it what to trust there.
+    """[B] share of a gate in the score: 1 up to the largest support size it was trained at, then
+    decreasing, since its weights were not learned beyond it.
     """
     return np.asarray(np.minimum((1.0 + gate.points[-1]) / (1.0 + lengths), 1.0))

@@ -1,19 +1,20 @@
-"""The evidence gate: how much to trust each kind of knowledge after 0, 1, 3, ... events.
+"""The evidence gate: blending weights of popularity, item statistics and models, by the number of
+known events k.
 
-With p the popularity of an item, r_s its statistics in general (how well it is liked, how often
-met), and q_m the share of attention that scorer m gives it, the log-score is
+With p the popularity of an item, r_s its statistics (how well liked, how often acted on), and q_m
+its share of the evidence of scorer m, the log-score is
 
-    trust(k) log p  +  sum over s of statistics_weight_s(k) r_s  +  sum over m of  weight_m(k) log(1
-    + q_m / (smoothing_m(k) p))
+    popularity_weight(k) log p  +  sum over s of  statistics_weight_s(k) r_s
+    +  sum over m of  weight_m(k) log(1 + q_m / (smoothing_m(k) p))
 
-so every scorer's part is a lift over popularity: zero where it knows nothing, never negative. The
-parts add up to the score exactly, which is what explanations show. `popularity_weight`,
+so every scorer adds a lift over popularity: zero where it has no evidence, never negative. The
+score is exactly the sum of these components, which explanations show. `popularity_weight`,
 `statistics_weight`, `weight` and `smoothing` are learned on held-out new users (gate_training.py)
 at a few support sizes and interpolated between them in log(1 + k).
 
-`Gate.parts` is the formula, `Gate.score` the sum of the parts in fewer passes over the catalog, and
-`log_scores` that of a few candidates with gradients, for training and tuning; tests hold them
-together.
+`Gate.parts` is the formula, `Gate.score` computes its sum in fewer passes over the catalog, and
+`log_scores` computes it with gradients for a few candidates, for training and tuning; tests check
+that all three agree.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ POPULARITY, ITEM_STATISTICS = "popularity", "item_statistics"
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Learned weight of each part, by number of events."""
+    """Learned weight of each score component, by number of events."""
 
     names: tuple[str, ...]
     """Names of the M scorers."""
@@ -48,18 +49,19 @@ class Gate:
     statistics_weight: Float[np.ndarray, "points columns"]
     """[K, S] weight of each column of an item's statistics; any sign."""
     weight: Float[np.ndarray, "points scorers"]
-    """[K, M] at least 0."""
+    """[K, M] weight of each scorer's lift, at least 0."""
     smoothing: Float[np.ndarray, "points scorers"]
-    """[K, M] above 0: the share of popularity at which a scorer's evidence starts to count."""
+    """[K, M] above 0: the ratio of a scorer's share to popularity at which its lift becomes
+    noticeable (log 2).
+    """
     mixing: Float[np.ndarray, "points 2"] | None = None
-    """[K, 2] by what scores are divided for exp(score) to be likeliest as chances of new items, and
-    the log of what these come to together; None where nothing is taken again
-    (`recommendation.ensemble.repeats`).
+    """[K, 2] temperature of the softmax that gives new items their choice probabilities, and the
+    log of its normalizer; None where repeats are not modeled (`recommendation.ensemble.repeats`).
     """
 
     def at(self, lengths: Int[np.ndarray, "users"]) -> dict[str, np.ndarray]:
-        """`popularity_weight` [B], `statistics_weight` [B, S], `weight` [B, M] and `smoothing` [B,
-        M] for supports of these lengths.
+        """Return `popularity_weight` [B], `statistics_weight` [B, S], `weight` [B, M] and
+        `smoothing` [B, M], interpolated at these support sizes.
         """
         general, weight, smoothing = self._at(lengths)
         return {
@@ -70,14 +72,16 @@ class Gate:
         }
 
     def _at(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """[B, 1 + S] weights of what is known of items in general, `weight` and `smoothing`."""
+        """Return the weights of popularity and item statistics [B, 1 + S], `weight` and
+        `smoothing`.
+        """
         found = self._by_events.after(lengths).astype(np.float32)
         general = 1 + self.statistics_weight.shape[1]
         scorers = general + self.weight.shape[1]
         return found[:, :general], found[:, general:scorers], np.exp(found[:, scorers:])
 
     def mixing_after(self, lengths: Int[np.ndarray, "users"]) -> Float[np.ndarray, "users 2"]:
-        """[B, 2] `mixing` for supports of these lengths."""
+        """Return [B, 2] `mixing`, interpolated at these support sizes."""
         return self._mixing.after(lengths)
 
     @cached_property
@@ -87,7 +91,7 @@ class Gate:
 
     @cached_property
     def _by_events(self) -> Interpolation:
-        """[1 + S + 2 M] everything that is interpolated, side by side."""
+        """[1 + S + 2 M] all interpolated parameters side by side, `smoothing` as its log."""
         return Interpolation.between(
             self.points,
             np.concatenate(
@@ -108,12 +112,12 @@ class Gate:
         evidence: Mapping[str, Float[np.ndarray, "users items"]],
         lengths: Int[np.ndarray, "users"],
     ) -> dict[str, Float[np.ndarray, "users items"]]:
-        """The addends of the log-score, by name: each [B, N] float32; popularity first, then
-        item statistics.
+        """Return the components of the log-score by name, each [B, N] float32: popularity first,
+        then item statistics, then each scorer.
 
         Args:
             popularity: [N] shares, above 0, summing to 1.
-            item statistics: [N, S] what is known of each item in general.
+            item_statistics: [N, S] statistics of each item, the same for all users.
             evidence: [B, N] of each scorer, at least 0.
             lengths: [B] events in each support.
         """
@@ -139,14 +143,13 @@ class Gate:
         *,
         out: Float[np.ndarray, "users items"],
     ) -> None:
-        """The sum of `parts`, written into `out` and found with as few passes over the catalog as
-        there can be.
+        """Write the sum of `parts` into `out`, in as few passes over the catalog as possible.
 
         Args:
             rarity: [N] 1 over the popularity.
             base: [1 + S, N] log of the popularity, and each column of the item statistics.
-            evidence: [B, N] of each scorer in turn, at least 0, or [G, B, N] of the next G of them;
-                sparse where most is 0. Dense evidence is overwritten.
+            evidence: [B, N] of each scorer in turn, at least 0, or [G, B, N] of the next G scorers;
+                sparse where most entries are 0. Dense evidence is overwritten.
             lengths: [B] events in each support.
         """
         general, weight, smoothing = self._at(lengths)
@@ -169,11 +172,11 @@ class Gate:
         shares: Mapping[str, Float[np.ndarray, "users some"]],
         lengths: Int[np.ndarray, "users"],
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] `score` of some items.
+        """Return [B, I] `score` of a subset of the items.
 
         Args:
             base: [1 + S, I] as for `score`.
-            shares: [B, I] of each scorer, its evidence over its sum in the whole catalog.
+            shares: [B, I] of each scorer: its evidence divided by the sum over the whole catalog.
             lengths: [B] events in each support.
         """
         at = self.at(lengths)
@@ -185,7 +188,7 @@ class Gate:
         return np.asarray(out, np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything learned, as named arrays."""
+        """Return the learned parameters as named arrays."""
         learned = {
             "points": self.points,
             "popularity_weight": self.popularity_weight,
@@ -197,7 +200,7 @@ class Gate:
 
     @classmethod
     def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Gate:
-        """From `arrays()` and the scorers' names."""
+        """Rebuild the gate from `arrays()` and the scorers' names."""
         arrays = with_current_names(arrays, ARRAYS)
         return cls(
             names=names,
@@ -216,8 +219,8 @@ class Gate:
 
 
 def lifts(shares: Tensor, popularity: Tensor, smoothing: Tensor) -> Tensor:
-    """What each share of attention adds before it is weighed: log(1 + q / (smoothing p)), the
-    formula at the head of this module, which training and tuning follow too.
+    """Return the unweighted lift of each share of evidence, log(1 + q / (smoothing p)): the formula
+    at the head of this module, used by training and tuning too.
     """
     return torch.log1p(shares / (smoothing * popularity))
 
@@ -232,13 +235,14 @@ def log_scores(
     popularity: Tensor,
     item_statistics: Tensor,
 ) -> Tensor:
-    """[T, C] log-scores of candidates at one support size: the whole formula, for gradients.
+    """Return [T, C] log-scores of candidates at one support size: the whole formula,
+    differentiable.
 
     Args:
-        popularity_weight: one number; `statistics_weight` [S]; `weight` and `smoothing` [M].
+        popularity_weight: scalar; `statistics_weight` [S]; `weight` and `smoothing` [M].
         shares: [T, C, M]; `popularity` [T, C]; `item_statistics` [T, C, S].
     """
-    # log(1 + x / s) = log(x + s) - log s, and the latter is the same for all: half the time.
+    # log(1 + x / s) = log(x + s) - log s, and log s is the same for all candidates: half the time.
     lift = torch.log(shares / popularity[..., None] + smoothing) @ weight
     base = popularity_weight * popularity.log() + item_statistics @ statistics_weight
     return base + (lift - smoothing.log() @ weight)
@@ -251,7 +255,9 @@ def _add_few(
     rarity: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Add what one scorer [B, N] lifts, of which each item stands once in a row."""
+    """Add the weighted lifts of one scorer with sparse evidence [B, N], each item at most once a
+    row.
+    """
     owners = np.repeat(np.arange(len(weight)), np.diff(found.indptr))
     scale = _scale(np.bincount(owners, found.data, len(weight)), smoothing)
     lifts = weight[owners] * np.log1p(found.data * rarity[found.indices] / scale[owners])
@@ -265,15 +271,16 @@ def _add_many(
     rarity: np.ndarray,
     out: np.ndarray,
 ) -> np.ndarray:
-    """Add what G scorers [G, B, N] lift; what is to be taken away again from each row [B] is left:
-    log(1 + x / c) = log(x + c) - log c, and the last is one number a user.
+    """Add the weighted lifts of G scorers [G, B, N] up to a constant per user, and return that
+    constant [B], which the caller subtracts: log(1 + x / c) = log(x + c) - log c, and log c is one
+    number per user.
     """
     total = block @ np.ones(block.shape[2], np.float32)  # three times faster than sum()
     if not total.any():
         return np.zeros(len(out), np.float32)
     scale = _scale(total, smoothing)
     for piece in column_pieces(total.size, block.shape[2]):
-        lifts = block[..., piece]  # each step over what lies in the nearest cache
+        lifts = block[..., piece]  # small enough that all steps work within the CPU cache
         lifts *= rarity[piece]
         lifts += scale[..., None]
         np.log(lifts, out=lifts)
@@ -286,7 +293,7 @@ def _add_many(
 
 
 def _scale(total: np.ndarray, smoothing: np.ndarray) -> np.ndarray:
-    """float32 by which evidence over popularity is divided: its sum (1 where there is none)
-    times the ease.
+    """Return the float32 divisor of evidence over popularity: the sum of the evidence (1 where it
+    is 0) times the smoothing.
     """
     return np.asarray(np.where(total > 0, total, 1.0) * smoothing, np.float32)

@@ -1,4 +1,6 @@
-"""What a gate learns from: held-out users, candidates of each, and what scorers say of these."""
+"""Training data of a gate: tasks of held-out users, with candidates and the scorers' evidence for
+them.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,20 @@ from metarec.features.histories import Histories
 from metarec.recommendation.ensemble.gate_config import GateConfig
 
 MAX_GIVEN = 150
-"""Bound: items that count as few given ones, and as many as the gates between them learn of."""
+"""Bound on the length of a list of given candidates, drawn or chosen, in a task."""
 _ASKED, _ACTS = "is_asked", "acts"
 
 
 Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""What scorers say of some users: shares [M, B, N], popularity [N], item statistics [N, S]."""
+"""Output of the scorers for some users: shares [M, B, N], popularity [N], item statistics [N,
+S].
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateTasks:
-    """T held-out users at one support size, each with C candidates and the M scorers' shares for
-    them.
+    """T tasks of held-out users at one support size, each with C candidates and the M scorers'
+    shares of evidence for them.
     """
 
     shares: Tensor
@@ -38,13 +42,13 @@ class GateTasks:
     log_weight: Tensor
     """[T, C] log of the number of items each candidate stands for."""
     is_real: Tensor
-    """[T, C] bool."""
+    """[T, C] bool: False for padding."""
     is_relevant: Tensor
-    """[T, C] bool."""
+    """[T, C] bool: liked after the support."""
     is_asked: Tensor = None  # type: ignore[assignment]  # filled in below, never None
-    """[T, C] bool: relevant under the circumstances that the task tells."""
+    """[T, C] bool: relevant under the circumstances (context) that the task reveals."""
     acts: Tensor = None  # type: ignore[assignment]  # filled in below, never None
-    """[T, C] float32 acts on what is relevant, 0 on all else; 1 each unless given."""
+    """[T, C] float32 number of acts on each relevant item, 0 on all others; 1 each unless given."""
 
     def __post_init__(self) -> None:
         if getattr(self, _ASKED) is None:
@@ -55,8 +59,13 @@ class GateTasks:
     def told(
         self, context_models: Sequence[int], circumstances: int | None
     ) -> tuple[GateTasks, np.ndarray]:
-        """Tasks in which any of these models knows something, and which they are; where the one of
-        circumstances does, they ask about what was taken then.
+        """Return the tasks in which at least one of the `context_models` has evidence, and a mask
+        [T] of them. Where the model of circumstances has evidence, only items taken under these
+        circumstances are relevant.
+
+        Args:
+            context_models: their positions among the models.
+            circumstances: position of the model that reads circumstances; None without it.
         """
         relevant = self.is_relevant
         if circumstances is not None:
@@ -67,15 +76,15 @@ class GateTasks:
         return found, knows.numpy()
 
     def rows(self, chosen: np.ndarray) -> GateTasks:
-        """Some of the tasks."""
+        """Return the tasks at these indexes or in this mask."""
         return self._each(lambda field: field[torch.from_numpy(chosen)])
 
     def drawn(self, rows: Tensor) -> GateTasks:
-        """The tasks of these rows."""
+        """Return the tasks at these indexes, given as a tensor."""
         return self._each(lambda field: field.index_select(0, rows))
 
     def at(self, index: Tensor) -> GateTasks:
-        """Of each task the candidates `index` [T, K]."""
+        """Return the tasks with only the candidates at `index` [T, K]."""
         tasks, candidates = self.popularity.shape
         place = (index + torch.arange(tasks)[:, None] * candidates).ravel()
 
@@ -86,8 +95,8 @@ class GateTasks:
         return self._each(some)
 
     def best(self, scores: Tensor, most: int) -> GateTasks:
-        """All that is relevant, and by `scores` [T, C] the best of the other candidates: `most` in
-        all, unless more are relevant.
+        """Return the tasks with all relevant candidates and the best others by `scores` [T, C]:
+        `most` in all, or as many as the task with the most relevant candidates has.
         """
         most = max(most, int(self.is_relevant.sum(1).max()))
         if most >= self.popularity.shape[1]:
@@ -101,22 +110,22 @@ class GateTasks:
 
     @property
     def decides(self) -> np.ndarray:
-        """[T] whether the candidates of each hold both what is relevant and what is not."""
+        """[T] whether each task has both relevant and other candidates."""
         other = self.is_real & ~self.is_relevant
         return np.asarray((self.is_relevant.any(1) & other.any(1)).numpy())
 
     def without(self, models: int) -> GateTasks:
-        """The same tasks without what the last `models` models say."""
+        """Return the same tasks without the shares of the last `models` models."""
         kept = self.shares[..., : self.shares.shape[2] - models]
-        return replace(self, shares=kept.contiguous())  # else each step would ask all of them
+        return replace(self, shares=kept.contiguous())  # a strided view is slower to read
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it as named arrays."""
+        """Return all fields as named arrays."""
         return {name: getattr(self, name).numpy() for name in self.__dataclass_fields__}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> GateTasks:
-        """From `arrays()`, each name with `prefix` before it."""
+        """Rebuild from `arrays()`, each name prefixed with `prefix`."""
         return cls(
             **{
                 name: torch.from_numpy(arrays[f"{prefix}{name}"])
@@ -126,8 +135,8 @@ class GateTasks:
 
 
 def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
-    """Tasks of several folds, support size by support size. The folds are emptied on the way: whole
-    and joined at once, they would take twice the memory.
+    """Concatenate the tasks of several folds, support size by support size. The folds are emptied
+    on the way, since keeping them beside the result would take twice the memory.
     """
     assert len({len(fold) for fold in folds}) == 1, "each fold has tasks of each support size"
     return [joined([fold.pop(0) for fold in folds]) for _ in range(len(folds[0]))]
@@ -141,8 +150,9 @@ def candidates(
     hidden: Histories | None = None,
     config: GateConfig | None = None,
 ) -> GateTasks:
-    """Candidates of some users: the best of each scorer, the popular, all that is relevant, and a
-    weighed sample of the rest; nothing of the pool, and nothing `hidden`.
+    """Build tasks with candidates of the whole catalog: the best of each scorer, the most popular
+    items, all relevant items, and a weighted random sample of the rest; without support items and
+    without items `hidden` from each user.
     """
     config, n_items = config or GateConfig(), behavior.n_items
     pools = behavior.pools[users]
@@ -167,14 +177,16 @@ def candidates(
 
 
 def _mask(histories: Histories, n_items: int) -> np.ndarray:
-    """[B, N] bool: what these users had to do with."""
+    """[B, N] bool: items in each user's history."""
     found = np.zeros((len(histories), n_items), bool)
     found[histories.owners, histories.items] = True
     return found
 
 
 def _best(answers: Answers, most: int) -> np.ndarray:
-    """[B, N] bool: the best of each scorer for whom it knows anything of, and the popular."""
+    """[B, N] bool: the `most` best items of each scorer for users of whom it has evidence, and the
+    most popular items.
+    """
     shares, popularity, _ = answers
     top, chosen = min(most, len(popularity) - 1), np.zeros(shares.shape[1:], bool)
     for of_scorer in shares:
@@ -191,8 +203,8 @@ def drawn_candidates(
     answers: Answers,
     rng: np.random.Generator,
 ) -> GateTasks:
-    """Candidates of some users as others give them: what is relevant beside `MAX_GIVEN` items drawn
-    from the catalog, each of which stands for itself alone.
+    """Build tasks whose candidates are given at random: the relevant items and `MAX_GIVEN` items
+    drawn from the catalog, all of weight 1.
     """
     is_relevant, asked = _asked_of(behavior, users)
     is_relevant = _at_most(MAX_GIVEN, is_relevant, rng)
@@ -209,8 +221,8 @@ def chosen_candidates(
     rate: Callable[[Histories], np.ndarray],
     rng: np.random.Generator,
 ) -> GateTasks:
-    """Candidates of some users as they chose them: what they took after the pool, at most
-    `MAX_GIVEN` of it; predicted ratings follow the item statistics.
+    """Build tasks whose candidates the users chose themselves: their events after the support, at
+    most `MAX_GIVEN`. Predicted ratings are appended as the last column of the item statistics.
     """
     is_relevant, asked = _asked_of(behavior, users)
     asked = _at_most(MAX_GIVEN, asked, rng)
@@ -222,7 +234,7 @@ def chosen_candidates(
 
 
 def _asked_of(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[B, N] each: what is relevant of what some users are asked, and all of that."""
+    """Return two masks [B, N]: the relevant items after the support, and all items after it."""
     is_relevant, asked = (np.zeros((len(users), behavior.n_items), bool) for _ in range(2))
     targets = behavior.targets.users(users)
     after = behavior.histories.users(users).after(behavior.pools[users])
@@ -232,8 +244,8 @@ def _asked_of(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _at_most(most: int, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[B, N] `chosen` with at most so many of each row, drawn: one user of thousands of items would
-    else make the tasks of all as wide.
+    """Return `chosen` [B, N] with at most `most` items of each row, drawn at random: a single user
+    with thousands of items would make the padded tasks of all users as wide.
     """
     many = np.flatnonzero(chosen.sum(1) > most)
     if not len(many):
@@ -253,10 +265,10 @@ def _at(
     is_asked: np.ndarray | None = None,
     log_weight: np.ndarray | None = None,
 ) -> tuple[GateTasks, np.ndarray]:
-    """The tasks of `chosen` [B, N] candidates, and their items [B, C].
+    """Return the tasks of the `chosen` [B, N] candidates, and their item indexes [B, C].
 
     Args:
-        log_weight: [B, N] log of the number of items each stands for; one each unless given.
+        log_weight: [B, N] log of the number of items each stands for; 0 unless given.
     """
     shares, popularity, item_statistics = answers
     index, is_real = _compressed(chosen)
@@ -277,7 +289,9 @@ def _at(
 
 
 def _taken_then(behavior: Behavior, users: np.ndarray) -> np.ndarray:
-    """[B, N] or True: what each user took under the circumstances that their task tells."""
+    """[B, N] bool, or [1, 1] True without context: what each user took under the circumstances that
+    their task reveals.
+    """
     context = behavior.context
     if context is None or not context.has_circumstances:
         return np.ones((1, 1), bool)
@@ -285,8 +299,8 @@ def _taken_then(behavior: Behavior, users: np.ndarray) -> np.ndarray:
 
 
 def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[B, N] choices as [B, C] indexes and which of them are real; the rest is filled with the
-    first items that were not chosen.
+    """Return a mask [B, N] as item indexes [B, C] and a mask [B, C] of the real ones; the padding
+    is filled with the first items that were not chosen.
     """
     counts = chosen.sum(1)
     width = int(counts.max(initial=1))
@@ -301,7 +315,7 @@ def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def joined(parts: list[GateTasks]) -> GateTasks:
-    """One table of tasks from several, padded to the widest."""
+    """Concatenate several tables of tasks, padded to the widest."""
     if len(parts) == 1:
         return parts[0]
     width = max(part.shares.shape[1] for part in parts)

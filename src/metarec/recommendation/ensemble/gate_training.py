@@ -1,11 +1,11 @@
-"""Learning the evidence gate on users the scorers have not seen.
+"""Training of the evidence gate on users that the scorers have not seen.
 
-Scorers are fitted on some training users and asked about others (cross-fitting: what was fitted on
-a user must not be trusted about that user). The gate first maximizes the likelihood of what
-they liked afterwards, then the mean of NDCG@10 and Recall@20 of the slate by LambdaLoss (Wang et
-al. 2018, "The LambdaLoss framework for ranking metric optimization"; here only pairs in reach of
-the first places count). Measured on validation new users, the second step is what made the gate
-better than the best of its parts; likelihood alone was not (docs/experiments).
+Scorers are fitted on some training users and scored on others (cross-fitting: the evidence of a
+scorer for a user it was fitted on is too good). The gate first maximizes the likelihood of the
+items that users liked afterwards, then the mean of NDCG@10 and Recall@20 of the slate by LambdaLoss
+(Wang et al. 2018, "The LambdaLoss framework for ranking metric optimization"; here only pairs
+within the top positions count). On validation new users, the second step is what made the gate
+better than the best single component; likelihood alone did not (docs/experiments).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from metarec.runtime.device import one_thread
 from metarec.runtime.gains import ideal_gains
 
 POPULARITY_WEIGHT, WEIGHT, SMOOTHING = 1.0, -0.7, -1.0
-"""Where learning starts: popularity as it is, and a weight of .4 and a smoothing of .37 as they
-stand before softplus and exp.
+"""Initial values: the popularity weight, and a weight of .4 and a smoothing of .37, given before
+softplus and exp.
 """
 Raw: TypeAlias = "dict[str, Tensor]"
-"""The gate's numbers as they are learned, at each support size."""
+"""Unconstrained parameters of the gate by name, one row for each support size."""
 Score: TypeAlias = "Callable[[GateTasks], Tensor]"
 """Tasks -> [T, C] log-scores of their candidates."""
 Measure: TypeAlias = "Callable[[Score, GateTasks], Tensor]"
-"""A loss of tasks by their scores."""
+"""Loss of tasks, given the function that scores them."""
 
 
 def train_gate(
@@ -47,14 +47,13 @@ def train_gate(
     pull: float = 0.0,
     config: GateConfig | None = None,
 ) -> Gate:
-    """Learn trust, weight and ease at each support size.
+    """Learn popularity weight, statistics weights, weights and smoothing at each support size.
 
     Args:
-        weights: for each support size [T] how often each task's user is drawn, beside the
-            others; None: all alike.
-        start: a gate between some of `names`, to go on from.
-        pull: how strongly to stay near `start`.
-        config: how long and how fast to learn.
+        weights: for each support size [T] sampling weights of the tasks, by user; None: uniform.
+        start: a gate between some of `names`, whose parameters are the initial values.
+        pull: factor of the squared distance to the initial values in the loss.
+        config: number of steps, learning rate and penalties.
     """
     config = config or GateConfig()
     raw = _untrained(names, shots, tasks[0].item_statistics.shape[2])
@@ -79,8 +78,8 @@ def train_gate(
 
 @torch.no_grad()
 def _near(raw: Raw, point: int, tasks: GateTasks, most: int) -> GateTasks:
-    """What stands far behind after the first steps stays out of reach of the first places, and
-    would be asked at every step.
+    """Drop candidates that rank low after the likelihood steps: they do not reach the top
+    positions, and scoring them at every step costs time.
     """
     return tasks.best(_scores(raw, point, tasks), most)
 
@@ -115,7 +114,7 @@ def _descend(
     steps: int,
     config: GateConfig,
 ) -> None:
-    """Steps down one loss, each shorter than the last, at the end a tenth of the first."""
+    """Minimize one loss with Adam; the learning rate falls linearly, at the end to a tenth."""
     optimizer = torch.optim.Adam(raw.values(), lr=config.lr)
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -132,7 +131,7 @@ def _distance(raw: Raw, anchor: Raw) -> Tensor:
 
 
 def _go_on_from(raw: Raw, start: Gate, names: Sequence[str], shots: np.ndarray) -> None:
-    """Begin at what `start` learned, for the models it has."""
+    """Set the initial values to the parameters of `start`, for the models it has."""
     found = start.at(shots)
     here = [column for column, name in enumerate(names) if name in start.names]
     there = [start.names.index(names[column]) for column in here]
@@ -155,7 +154,7 @@ def _draw(
     weights: Sequence[np.ndarray] | None,
     config: GateConfig,
 ) -> list[Tensor]:
-    """The tasks of one step, at each support size."""
+    """Draw the tasks of one step: a tensor of row indexes for each support size."""
     of_users = weights if weights is not None else [None] * len(tasks)
     drawn = (
         _drawn(len(some.shares), rng, config.batch, of)
@@ -167,14 +166,14 @@ def _draw(
 def _drawn(
     tasks: int, rng: np.random.Generator, batch: int, weights: np.ndarray | None
 ) -> np.ndarray:
-    """The tasks of one step."""
+    """Draw the row indexes of one step at one support size."""
     if weights is None:
         return rng.integers(0, tasks, min(batch, tasks))
     return rng.choice(tasks, min(batch, tasks), p=weights / weights.sum())
 
 
 def _mean_loss(raw: Raw, tasks: list[GateTasks], measure: Measure, rows: list[Tensor]) -> Tensor:
-    """Mean over support sizes of the loss on some of their tasks."""
+    """Mean over support sizes of the loss on the drawn tasks."""
     drawn = enumerate(zip(tasks, rows, strict=True))
     return torch.stack(
         [
@@ -185,7 +184,7 @@ def _mean_loss(raw: Raw, tasks: list[GateTasks], measure: Measure, rows: list[Te
 
 
 def _scores(raw: Raw, point: int, tasks: GateTasks) -> Tensor:
-    """[T, C] log-scores of candidates, far below all others where there is none."""
+    """[T, C] log-scores of candidates; -1e9 for padding."""
     scores = log_scores(
         raw["popularity_weight"][point],
         raw["statistics_weight"][point],
@@ -199,7 +198,9 @@ def _scores(raw: Raw, point: int, tasks: GateTasks) -> Tensor:
 
 
 def _likelihood_loss(score: Score, tasks: GateTasks) -> Tensor:
-    """Softmax likelihood of every relevant item, each user counting by how much they liked."""
+    """Mean negative log-likelihood (softmax over candidates) of all relevant items, so each user
+    counts by the number of items they liked.
+    """
     relevant = tasks.is_relevant
     return -torch.log_softmax(score(tasks) + tasks.log_weight, 1)[relevant].mean()
 
@@ -208,17 +209,18 @@ def _ranking_loss(score: Score, tasks: GateTasks, config: GateConfig) -> Tensor:
     """LambdaLoss of the mean of NDCG@10 and Recall@20: each wrongly ordered pair costs what
     swapping it would gain.
 
-    A sampled candidate takes as many places, and makes as many pairs, as the items it stands for:
-    unweighed, the popular items (all of them candidates) would look worse than they are, and a gate
-    without scorers learned to distrust them.
+    A sampled candidate takes as many positions, and forms as many pairs, as the number of items it
+    stands for. Without this weight, popular items, all of which are candidates, would rank lower
+    than they do in the catalog, and a gate without scorers learned a popularity weight that is too
+    low.
     """
-    with torch.no_grad():  # what is out of reach has no part in the loss, and needs no gradient
+    with torch.no_grad():  # candidates below the top positions are not in the loss
         reach = min(config.reach, tasks.popularity.shape[1])
         index = _first(score(tasks), reach)
     near = tasks.at(index)
     top, gain, stands_for = score(near), near.is_relevant, near.log_weight.exp()
     worth = _worth(stands_for.cumsum(1) - stands_for, tasks.is_relevant.sum(1), config)
-    # Only pairs of a relevant candidate and another one count: a row for each relevant one.
+    # Only pairs of a relevant and a non-relevant candidate count: one row per relevant candidate.
     task, at = gain.nonzero(as_tuple=True)
     swap = (worth[task, at, None] - worth[task]).abs()
     pairs = torch.where(gain, 0.0, stands_for)[task]
@@ -226,7 +228,9 @@ def _ranking_loss(score: Score, tasks: GateTasks, config: GateConfig) -> Tensor:
 
 
 def _first(scores: Tensor, reach: int) -> Tensor:
-    """[T, P] the first candidates of each task, best first: half the time of `topk`."""
+    """[T, P] indexes of the top `reach` candidates of each task, best first; takes half the time of
+    `topk`.
+    """
     behind = -scores.numpy()
     some = behind.argpartition(min(reach, behind.shape[1] - 1), axis=1)[:, :reach]
     order = np.take_along_axis(behind, some, axis=1).argsort(axis=1, kind="stable")
@@ -234,10 +238,10 @@ def _first(scores: Tensor, reach: int) -> Tensor:
 
 
 def _worth(place: Tensor, relevant: Tensor, config: GateConfig) -> Tensor:
-    """[T, P] what a hit at each place, from 0, adds to the mean of NDCG and Recall.
+    """[T, P] what a hit at each position, counted from 0, adds to the mean of NDCG and Recall.
 
     Args:
-        relevant: [T] relevant items of each task.
+        relevant: [T] number of relevant items of each task.
     """
     slate = config.ndcg_places
     discount = torch.where(place < slate, 1.0 / torch.log2(place + 2.0), 0.0)
@@ -247,12 +251,13 @@ def _worth(place: Tensor, relevant: Tensor, config: GateConfig) -> Tensor:
 
 
 def _roughness(raw: Raw, config: GateConfig) -> Tensor:
-    """Pull of neighboring support sizes towards each other, of weights and regard towards 0, and of
-    trust towards 1.
+    """Penalty on differences between neighboring support sizes, and on the distance of the weights
+    and statistics weights from 0 and of the popularity weight from 1.
 
-    Trust and regard are pulled hardest: before any event all scores rest on them, a few dozen
-    users taught a gate to distrust popularity, and where the best ten places hold little that
-    anybody likes, hundreds taught it item statistics that misled (docs/experiments).
+    The weights of popularity and item statistics get the largest penalty, since at zero events all
+    scores rest on them: a few dozen users were enough to learn too low a popularity weight, and
+    where the top ten contained few liked items, hundreds were enough to learn misleading statistics
+    weights (docs/experiments).
     """
     steps = sum(
         ((raw[name][1:] - raw[name][:-1]) ** 2).sum() * scale

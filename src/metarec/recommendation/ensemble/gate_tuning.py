@@ -1,10 +1,10 @@
-"""The last step of the gate for users of whom more is known: a few of its numbers scaled where that
-raises the NDCG of its own tasks.
+"""Tuning of the context gate after training: single parameters are scaled where that improves NDCG
+on its own tasks; and the temperature by which a gate's scores become probabilities.
 
-The ranking loss compares pairs within reach of the slate; with evidence as strong as friends' it
-settles where the slate itself is worse (Last.FM, validation users, no events: .367, after this step
-.390, popularity times friends .393). A change is kept where the mean gain over tasks is
-`GateConfig.scaling_min_t` standard errors.
+The ranking loss compares pairs within a number of top positions larger than the slate. With
+evidence as strong as that of friends, it converges where the slate itself is worse (Last.FM,
+validation users, no events: NDCG .367, after tuning .390, popularity times friends .393). A change
+is kept where the mean gain over tasks is at least `GateConfig.scaling_min_t` standard errors.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ FACTORS = {
     "others": (0.0, 0.5, 1.5),
     "popularity_weight": (0.5, 0.7, 0.85, 1.2, 1.5),
 }
-"""What each number is tried times: `weight` and `smoothing` of models that read context, `others`
-the weights of all other models.
+"""Factors tried for each parameter: `weight` and `smoothing` of models that read context, `others`
+for the weights of all other models.
 """
 
 TEMPERATURES = (0.5, 4.0)
-"""Bounds of what scores are divided by to be chances."""
+"""Bounds of the softmax temperature."""
 MIN_SHARE = 1e-3
-"""The least share of acts that the first candidates are taken to have."""
+"""Lower bound on the share of acts that fall on the top candidates."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Point:
-    """The gate's numbers at one support size."""
+    """Parameters of the gate at one support size."""
 
     popularity_weight: float
     statistics_weight: np.ndarray
     weight: np.ndarray
     smoothing: np.ndarray
     models: int
-    """How many of its models read history and profile; the others read context."""
+    """Number of models that read history and profile, which come first; the others read context."""
 
     def scaled(self, what: str, factor: float) -> _Point:
-        """With one of them times `factor`."""
+        """Return them with the parameter `what` multiplied by `factor`."""
         others = np.arange(len(self.weight)) < self.models
         if what == "popularity_weight":
             return replace(self, popularity_weight=self.popularity_weight * factor)
@@ -66,20 +66,20 @@ class _Point:
 
 @dataclass(frozen=True, kw_only=True)
 class _Sums:
-    """Log-scores [T, C] of the candidates of some tasks, by what adds to them: of what only one
-    number changes, the rest need not be worked out again.
+    """Log-scores [T, C] of the candidates of some tasks, split by component, so that scaling one
+    parameter recomputes only its own component.
     """
 
     popularity_weight: Tensor
     statistics_weight: Tensor
     others: Tensor
-    """What models of history and profile add."""
+    """Sum of the lifts of models that read history and profile."""
     weight: Tensor
-    """What models of context add."""
+    """Sum of the lifts of models that read context."""
 
     @classmethod
     def of(cls, point: _Point, tasks: GateTasks) -> _Sums:
-        """By the gate's numbers at one support size."""
+        """Compute the components with the parameters at one support size."""
         places = np.arange(len(point.weight))
         return cls(
             popularity_weight=point.popularity_weight * tasks.popularity.log(),
@@ -89,7 +89,7 @@ class _Sums:
         )
 
     def scaled(self, what: str, factor: float, point: _Point, tasks: GateTasks) -> _Sums:
-        """The same with `what` times `factor`, which gave `point`."""
+        """Return the components after `what` was multiplied by `factor`, which gave `point`."""
         if what == "smoothing":
             read_context = np.arange(point.models, len(point.weight))
             return replace(self, weight=_lifts_of(point, tasks, read_context))
@@ -97,11 +97,11 @@ class _Sums:
 
     @property
     def total(self) -> Tensor:
-        """[T, C] the log-scores."""
+        """[T, C] log-scores, the sum of the components."""
         return self.popularity_weight + self.statistics_weight + self.others + self.weight
 
     def ndcg(self, tasks: GateTasks, config: GateConfig) -> np.ndarray:
-        """[T] NDCG of each task among its candidates."""
+        """[T] NDCG of each task among its candidates, at `config.ndcg_places`."""
         scores = self.total.masked_fill_(~tasks.is_real, -1e9)
         reach = min(config.ndcg_places, scores.shape[1])
         hits = tasks.is_relevant.gather(1, scores.topk(reach, 1).indices)
@@ -109,11 +109,11 @@ class _Sums:
 
 
 def tuned(gate: Gate, tasks: list[GateTasks], models: int, config: GateConfig) -> Gate:
-    """The gate with its numbers scaled, support size by support size.
+    """Return the gate with tuned parameters, support size by support size.
 
     Args:
         tasks: of each of the gate's support sizes.
-        models: how many of its models read history and profile; the others read context.
+        models: number of models that read history and profile; the others read context.
     """
     with one_thread():
         points = [
@@ -142,11 +142,11 @@ def ndcg_of(gate: Gate, tasks: list[GateTasks], config: GateConfig) -> np.ndarra
 def with_mixing(
     gate: Gate, tasks: list[GateTasks], served: list[GateTasks], config: GateConfig
 ) -> Gate:
-    """The gate with its `mixing`, by which its scores become chances.
+    """Return the gate with `mixing`, which turns its scores into probabilities.
 
     Args:
-        served: some of the `tasks`, by the scorers of all users, which are those that are served.
-            They come to other sums than scorers of fewer users (docs/experiments).
+        served: some of the `tasks`, scored by the final scorers, which are fitted on all users.
+            Their normalizers differ from those of scorers fitted on fewer users (docs/experiments).
     """
     models, found = len(gate.names), []
     with one_thread():
@@ -158,7 +158,7 @@ def with_mixing(
 
 
 def _best(point: _Point, tasks: GateTasks, places: int) -> tuple[Tensor, Tensor]:
-    """[T, P] scores of the first `places` candidates, and which these are."""
+    """Return [T, P] scores of the top `places` candidates, and their indexes."""
     scores = _Sums.of(point, tasks).total.double().masked_fill(~tasks.is_real, -torch.inf)
     best, at = scores.topk(min(places, scores.shape[1]), 1)
     return best, at
@@ -167,10 +167,12 @@ def _best(point: _Point, tasks: GateTasks, places: int) -> tuple[Tensor, Tensor]
 def _mixing(
     first: tuple[Tensor, Tensor], served: tuple[Tensor, Tensor], tasks: GateTasks
 ) -> tuple[float, float]:
-    """The temperature under which acts on the `first` candidates of each are likeliest, and the log
-    of what exp(score / temperature) of those that are `served` is divided by for them to have the
-    share of acts that the first had. Far down the list scores are no chances, and a temperature
-    that suited them all took the chance of the first for too small (docs/experiments).
+    """Return the temperature and the log-normalizer of the softmax of scores.
+
+    The temperature maximizes the likelihood of the acts on the top candidates (`first`). The
+    normalizer gives the top candidates of `served` together the share of acts that fell on the
+    `first`. Far down the list, scores are not probabilities: a temperature fitted on all candidates
+    gave the top ones too low a probability (docs/experiments).
     """
     from scipy.optimize import minimize_scalar
 
@@ -215,15 +217,15 @@ def _tuned(point: _Point, tasks: GateTasks, config: GateConfig) -> _Point:
                 least = config.scaling_min_t * gain.std() / np.sqrt(len(gain))
                 if gain.mean() > least + 1e-6:
                     point, sums, best = tried, scaled, found
-        if point is before:  # another round would try the same again
+        if point is before:  # another round would repeat the same trials
             break
     return point
 
 
 def _lifts_of(point: _Point, tasks: GateTasks, models: np.ndarray) -> Tensor:
-    """[T, C] what some models add."""
+    """[T, C] sum of the weighted lifts of `models`."""
     found = torch.zeros_like(tasks.popularity)
-    for model in models[point.weight[models] > 0]:  # what is not weighed is not worked out
+    for model in models[point.weight[models] > 0]:
         smoothing = torch.tensor(point.smoothing[model], dtype=torch.float32)
         found += float(point.weight[model]) * lifts(
             tasks.shares[..., model], tasks.popularity, smoothing

@@ -1,18 +1,19 @@
-"""A second score, for those who ask between few given candidates.
+"""Gates for requests that choose between few given candidates.
 
-Whoever says `allow=[...]` has made a first choice: an editor's list, another system's slate, items
-drawn at random. The gate of the whole catalog learned which items come first of thousands, and
-looks at the first places alone; between few items each counts. So further gates go on from it, on
-candidates as they are given:
+A request with `allow=[...]` comes with a first choice already made: an editor's list, another
+system's slate, items drawn at random. The gate of the whole catalog learned which of thousands of
+items come first, and was trained on the top positions alone; between few candidates each position
+counts. So further gates start from it and are trained on given candidates:
 
-- *drawn*: what held-out users liked beside items drawn from the catalog;
-- *chosen*, where events carry ratings: what they liked beside what they rated lower. There the
-  predicted rating takes part, as `Recommender.rate` gives it.
+- *drawn*: items that held-out users liked, among items drawn from the catalog;
+- *chosen*, where events carry ratings: items they liked, among items they rated lower. Its score
+  adds the predicted rating of `Recommender.rate`.
 
-Each is kept where it ranks those lists clearly better. Which of the two is asked, the list itself
-tells, by the mean of log N p over its items, p the popularity. Up to 0 draws from the catalog would
-give it more likely than choices by users. Above what nearly all users choose it is the beginning of
-another ranking, which the gate of the whole catalog orders best.
+Each is kept only where it ranks those lists clearly better. Which gate ranks a list depends on the
+mean of log N p over its items, with p the popularity: up to 0 the list is more likely drawn from
+the catalog than chosen by a user, and `drawn` ranks it. Above the quantile `GivenConfig.nearly_all`
+of users' own lists, it is likely the top of another ranking, and the gate of the whole catalog
+ranks it best. Between the two, `chosen` ranks it.
 """
 
 from __future__ import annotations
@@ -38,20 +39,18 @@ _RATING, _MOST = "rating_weight", "most_popular"
 
 @dataclass(frozen=True, kw_only=True)
 class GivenGates:
-    """Gates between few given candidates, of the models of history and profile."""
+    """Gates for few given candidates, between the models of history and profile."""
 
     drawn: Gate | None = None
     chosen: Gate | None = None
-    """Asked together with the predicted rating; None without ratings."""
+    """Gate used together with the predicted rating; None without ratings."""
     rating_weight: np.ndarray | None = None
-    """[K] weight of the predicted rating beside `chosen`, for one step of the rating head's
-    scale.
-    """
+    """[K] weight of the predicted rating with `chosen`, per step of the rating head's scale."""
     most_popular: float = np.inf
-    """Mean of log N p over its items above which a list is no longer one of chosen items."""
+    """Mean of log N p over its items above which a list does not count as chosen by users."""
 
     def lists(self, given: Histories, popularity: np.ndarray) -> list[tuple[Gate, np.ndarray]]:
-        """Each gate here, and which lists [B] are its own."""
+        """Return each gate here, and a mask [B] of the lists that it ranks."""
         if not len(given.items):
             return []
         lift = mean_lift(given, popularity)
@@ -67,11 +66,13 @@ class GivenGates:
         return Interpolation.between(self.chosen.points, self.rating_weight)
 
     def rating_weights(self, lengths: np.ndarray) -> np.ndarray:
-        """[B] weight of the predicted rating beside `chosen` after so many events."""
+        """Return [B] weights of the predicted rating with `chosen`, interpolated at these support
+        sizes.
+        """
         return self._rating_weight.after(lengths)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything learned, as named arrays."""
+        """Return the learned parameters as named arrays."""
         gates = {"drawn": self.drawn, "chosen": self.chosen}
         found = {
             f"{what}/{name}": array
@@ -85,7 +86,7 @@ class GivenGates:
 
     @classmethod
     def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> GivenGates:
-        """From `arrays()` and the scorers' names."""
+        """Rebuild from `arrays()` and the scorers' names."""
 
         def gate(what: str) -> Gate | None:
             found = under(what, arrays)
@@ -100,7 +101,7 @@ class GivenGates:
 
 
 def mean_lift(given: Histories, popularity: np.ndarray) -> np.ndarray:
-    """[B] mean of log N p over the items of each list; 0 of none."""
+    """[B] mean of log N p over the items of each list; 0 for an empty list."""
     lift = np.log(len(popularity) * popularity[given.items])
     return np.asarray(np.bincount(given.owners, lift, len(given)) / np.maximum(given.lengths, 1))
 
@@ -115,14 +116,14 @@ def train_given(
     config: GivenConfig | None = None,
     training: GateConfig | None = None,
 ) -> GivenGates:
-    """Go on from `gate` on lists of given candidates.
+    """Train the gates for given candidates, starting from `gate`.
 
     Args:
         drawn: tasks at each of the support sizes `shots`.
-        chosen: the same; the last column of their item statistics is the predicted rating.
-        own_lists: [U] `mean_lift` of what each user chose.
-        config: how long the gates learn, and what is asked of them.
-        training: how they learn otherwise.
+        chosen: likewise; the last column of their item statistics is the predicted rating.
+        own_lists: [U] `mean_lift` of the items that each user chose.
+        config: training steps of these gates, and criteria for keeping them.
+        training: all other hyper-parameters of the training.
     """
     config = config or GivenConfig()
     training = replace(
@@ -150,11 +151,11 @@ def _better(
     config: GivenConfig,
     training: GateConfig,
 ) -> Gate | None:
-    """The gate learned from these lists, where there are enough and it ranks them clearly better
-    than `start`.
+    """Return the gate trained on these tasks; None where they are too few or it does not rank them
+    clearly better than `start`.
     """
-    # The same users at each size: of long lists another part is drawn each time, which may decide
-    # nothing.
+    # Only users with relevant and other candidates at every support size: of a long list each size
+    # draws another sample, which may have only one of the two.
     decides = np.all([some.decides for some in tasks], axis=0)
     if decides.sum() < config.min_tasks:
         return None
@@ -166,7 +167,7 @@ def _better(
 
 
 def _with_column(gate: Gate) -> Gate:
-    """With a weight of 0 for one more column of item statistics."""
+    """Return the gate with a weight of 0 for one more column of item statistics."""
     return replace(gate, statistics_weight=np.pad(gate.statistics_weight, ((0, 0), (0, 1))))
 
 

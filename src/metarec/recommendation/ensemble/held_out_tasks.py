@@ -1,4 +1,4 @@
-"""Which tasks held-out users give a gate: at each support size, and as users known for long."""
+"""Gate tasks of held-out users: at each support size of the horizon, and with long histories."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ from metarec.recommendation.ensemble.gate_tasks import (
 )
 
 MIN_LONGER, MIN_LONGER_SHARE = 300, 0.2
-"""Users, and their share of all, with events enough for more support sizes than those of a short
-horizon, at least.
+"""Minimum number of users, and minimum share of all users, with enough events to learn the gate at
+larger support sizes than those of a short horizon.
 """
 MAX_AT_ONCE, SCORES_AT_ONCE = 64, 4_000_000
-"""Users of whom models are asked at a time, and scores that each gives at a time: bounds memory
-where the catalog is large.
+"""Maximum number of users per batch, and of scores per model and batch; bounds memory where the
+catalog is large.
 """
 
 
 Ask = Callable[[int, np.ndarray], Answers]
-"""(support size, users) -> answers of what has not seen these users."""
+"""(support size, users) -> answers of models that were not fitted on these users."""
 
 
 AskOf = Callable[[Behavior, int, np.ndarray], Answers]
-"""The same of users as a behavior cuts their histories."""
+"""Like `Ask`, with the behavior that says where each user's history is cut."""
 
 
 Rate = Callable[[int, np.ndarray, Histories], np.ndarray]
-"""(support size, users, items asked of each) -> [E] predicted ratings, in steps from the mean."""
+"""(support size, users, candidate items of each) -> [E] predicted ratings, as steps from the
+mean.
+"""
 
 
 def gather_tasks(
@@ -52,9 +54,10 @@ def gather_tasks(
     rate: Rate | None = None,
     config: GateConfig | None = None,
 ) -> tuple[list[GateTasks], list[GateTasks], list[GateTasks]]:
-    """Tasks of the held-out `users` at each support size of the horizon: over the whole catalog,
-    and from the same answers between few given candidates, drawn from it, and, where `rate`
-    says what they would be rated, chosen by the users themselves.
+    """Return three lists of tasks of the held-out `users`, one entry for each support size of the
+    horizon, all from the same answers: candidates from the whole catalog; few given candidates
+    drawn at random from it; and, where `rate` predicts ratings, few given candidates that the users
+    chose themselves.
     """
     made: tuple[list[GateTasks], list[GateTasks], list[GateTasks]] = ([], [], [])
     batch, aside = users_at_once(behavior.n_items), rng.spawn(1)[0]
@@ -79,7 +82,7 @@ def longer_tasks(
     rng: np.random.Generator,
     config: GateConfig | None = None,
 ) -> list[GateTasks]:
-    """Tasks of those of the held-out `users` who have events enough at each of `longer_shots`."""
+    """Return tasks at each of `longer_shots`, of those held-out `users` who have enough events."""
     if not longer_shots(behavior):
         return []
     longer, able = as_longer(behavior), able_longer(behavior, users)
@@ -87,8 +90,9 @@ def longer_tasks(
 
 
 def longer_shots(behavior: Behavior) -> tuple[int, ...]:
-    """Support sizes beyond a short horizon at which enough users can teach the gate: between its
-    last one and that of a user known for long there is else nothing but interpolation.
+    """Return the support sizes beyond a short horizon at which enough users can teach the gate.
+    Without them, the gate between the horizon's last size and that of a long history is only
+    interpolated.
     """
     if behavior.horizon.pool >= MEDIUM.pool:
         return ()
@@ -99,14 +103,12 @@ def longer_shots(behavior: Behavior) -> tuple[int, ...]:
 
 
 def able_longer(behavior: Behavior, users: np.ndarray) -> np.ndarray:
-    """Those of the `users` who have events enough to be asked after the longest of
-    `longer_shots`.
-    """
+    """Return those of `users` who have enough events for the largest of `longer_shots`."""
     return np.asarray(users[behavior.histories.lengths[users] >= MEDIUM.min_events])
 
 
 def as_longer(behavior: Behavior) -> Behavior:
-    """The same users with a longer pool."""
+    """Return the same users with more events before the cut, as in `longer_tasks`."""
     pools = np.maximum(pools_of(behavior.histories.lengths, MEDIUM), behavior.pools)
     horizon = replace(MEDIUM, shots=longer_shots(behavior))
     return replace(behavior, horizon=horizon, cut=pools)
@@ -119,8 +121,8 @@ def known_tasks(
     rng: np.random.Generator,
     config: GateConfig | None = None,
 ) -> GateTasks:
-    """Tasks of the held-out `users` as users known for long: all that came before the last thing
-    they wanted is shown, and that is asked.
+    """Return tasks of the held-out `users` with long histories: the support is everything before
+    the user's last target event, which is the query.
     """
     longer, most = as_known(behavior), int(behavior.histories.lengths.max(initial=0))
     batch = users_at_once(behavior.n_items)
@@ -134,12 +136,12 @@ def known_tasks(
 
 
 def users_at_once(n_items: int) -> int:
-    """Users of whom all models are asked at a time about a catalog of this size."""
+    """Return the number of users per batch for a catalog of this size."""
     return max(1, min(MAX_AT_ONCE, SCORES_AT_ONCE // n_items))
 
 
 def as_known(behavior: Behavior) -> Behavior:
-    """The same users with everything before the last thing they wanted as their pool."""
+    """Return the same users, each history cut right before its last target event."""
     histories, targets = behavior.histories, behavior.is_wanted(behavior.histories)
     cut = np.zeros(len(histories), np.int64)
     np.maximum.at(cut, histories.owners[targets], histories.positions[targets])
@@ -147,8 +149,8 @@ def as_known(behavior: Behavior) -> Behavior:
 
 
 def known_length(behavior: Behavior) -> int:
-    """Events of a user known for long, as the gate's last support size: the middle of them, more
-    than the pool.
+    """Return the support size that stands for a long history, the gate's last: the median support
+    size of `as_known`, and more than all other support sizes.
     """
     pools = as_known(behavior).pools
     longer = pools[pools > behavior.horizon.pool]

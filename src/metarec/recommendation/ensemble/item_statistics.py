@@ -1,4 +1,4 @@
-"""What is known of each item in general: how popular it is, how well liked, how often sent back."""
+"""Statistics of each item: its popularity, how well liked it is, and how often it is refused."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ from metarec.models.ridge import from_content, with_one
 
 @dataclass(frozen=True, kw_only=True)
 class ItemStatisticsConfig(ModelConfig):
-    """Hyper-parameters of popularity and the statistics of items
+    """Hyper-parameters of popularity and item statistics
     (`recommendation.ensemble.item_statistics`).
     """
 
     smoothing: float = setting(0.5, above=0)
-    """Likes added to every item before shares are taken (above 0)."""
+    """Additive smoothing: likes added to every item before shares are taken (above 0)."""
     content_regularization: float = setting(10.0, above=0)
-    """Pull of what content says of the popularity of items without events towards nothing (above
-    0).
+    """Ridge penalty of the regression that predicts the popularity of items without events from
+    their content (above 0).
     """
     damping: float = setting(10.0, least=0)
-    """Events' worth of pull of an item's means towards everyone's (0 or more)."""
+    """Shrinkage of an item's means towards the overall mean, as a number of events (0 or more)."""
     acceptance_damping: float = setting(5.0, above=0)
-    """Acts' worth of pull of an item's acceptance towards everyone's, at least (above 0); as far as
-    items differ by chance alone it is stronger.
+    """Minimum shrinkage of an item's acceptance towards the overall share, as a number of acts
+    (above 0); stronger where items differ little beyond chance.
     """
 
 
 DEFAULTS = ItemStatisticsConfig()
 PULLS = np.array([1.0, 4.0, 16.0, 64.0, 256.0, 4096.0])
-"""Times the least pull of an item's acceptance that items may have; under the last they are all
-alike.
+"""Shrinkage strengths in the mixture prior of acceptance, as multiples of `acceptance_damping`;
+under the last all items are alike.
 """
 PULL_STEPS = 50
-"""Steps in which it is found how many items have which pull."""
+"""EM steps for the weights of the mixture."""
 
 
 def popularity_of(
     behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[N] smoothed shares of liked events, and the ridge that predicts their logarithm from
-    content.
+    """Return [N] smoothed shares of liked events, and the ridge weights that predict their
+    logarithm from content.
 
-    New users will be asked about what comes after the pool: where order carries meaning only that
-    counts. Where it does not, every like counts, but those of users who come once or twice for
-    little: on goodbooks they choose quite different books.
+    New users are evaluated on what comes after the support, so where order matters
+    (`Behavior.is_ordered`) only targets after the cut count. Where it does not, all likes count,
+    but those of users with very few events get a low weight: on goodbooks such users choose quite
+    different books.
     """
     histories = (
         behavior.targets
@@ -73,8 +74,8 @@ def popularity_of(
 
 
 def item_statistics_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS) -> np.ndarray:
-    """[N, 3] z-scores over items with events: shrunk share of likes, shrunk mean value, log of
-    events of any kind; 0 for unseen items.
+    """[N, 3] z-scores over items with events: log of the number of events of any kind, shrunk share
+    of likes, shrunk mean value; 0 for unseen items.
     """
     histories = behavior.histories
     users = behavior.weights_of(histories.owners)
@@ -96,11 +97,11 @@ def item_statistics_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAUL
 
 
 def acceptance_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS) -> np.ndarray:
-    """[N] float32: see `Ensemble.acceptance`.
+    """[N] float32 acceptance of each item, see `Ensemble.acceptance`.
 
-    Refusals fall on some items more than on others by chance too, and what chance explains says
-    nothing of an item: how far shares are pulled towards everyone's is learned from how far items
-    differ beyond it.
+    Some items are refused more than others by chance alone, which says nothing about the item: how
+    strongly shares are shrunk towards the overall share is learned from how far items differ beyond
+    chance.
     """
     kept, refused = (
         np.bincount(rows.items, behavior.weights_of(rows.owners) * rows.strengths, behavior.n_items)
@@ -116,9 +117,9 @@ def acceptance_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS) -
 
 
 def _shares(kept: np.ndarray, refused: np.ndarray, everyone: float, damping: float) -> np.ndarray:
-    """[N] share of the acts on each item that kept it: the mean under a mixture of pulls towards
-    everyone's share, from `damping` to all but all of it, whose weights make the acts likeliest
-    (Stephens 2017, doi:10.1093/biostatistics/kxw041).
+    """[N] posterior mean share of accepting acts of each item, under a mixture of beta priors
+    around the overall share with strengths `damping * PULLS`; the mixture weights maximize the
+    likelihood of the acts (empirical Bayes; Stephens 2017, doi:10.1093/biostatistics/kxw041).
     """
     from scipy.special import betaln, softmax
 

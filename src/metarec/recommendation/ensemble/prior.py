@@ -1,9 +1,9 @@
-"""What a model that was fitted elsewhere knows that holds here too: how fast to trust each model's
-evidence (its gate), and which texts users like together (a map from text to taste).
+"""Knowledge transferred from a model fitted on other data: its gate (how much weight each model's
+evidence gets) and a linear map from item texts to taste (item factors of ALS).
 
-The gate of the target starts at the prior's and is pulled towards it, less the more users teach it.
-Whether that helps is asked of held-out users of the target; where it does not clearly help,
-nothing is taken.
+The target's gate starts at the prior's gate and is regularized towards it, less the more users
+teach it. Whether that helps is tested on held-out users of the target; where it does not clearly
+help, the prior is not used.
 """
 
 from __future__ import annotations
@@ -23,26 +23,28 @@ from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.scorers import under
 
 TRANSFERRED = "transferred"
-"""The model that reads the map from text to taste."""
+"""Name of the model that uses the map from text to taste."""
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
-"""A grid of penalties of the map, of which a fifth of the source's items chooses."""
+"""Grid of ridge penalties for the map; a held-out fifth of the source's items chooses among
+them.
+"""
 MIN_ITEMS = 50
-"""Items with text and events from which a map is learned."""
+"""Minimum number of items with text and events to learn the map from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prior:
-    """Knowledge of a source that its target starts from."""
+    """Knowledge of a source model from which the fit of a target starts."""
 
     source: str
-    """Name of the data it was learned on."""
+    """Name of the data set it was learned on."""
     version: str
-    """Of the source's model."""
+    """Version of the source model."""
     gate: Gate
     encoder: str
-    """What read the texts that the map takes."""
+    """Name of the text encoder whose embeddings the map takes."""
     to_taste: np.ndarray
-    """[E, D] float32 from a text's embedding to where behavior put items; D is 0 without texts."""
+    """[E, D] float32 map from a text embedding to ALS item factors; D is 0 without texts."""
 
     @classmethod
     def of(
@@ -56,11 +58,11 @@ class Prior:
         text: np.ndarray,
         seen: np.ndarray,
     ) -> Prior:
-        """What can be taken from a fitted model.
+        """Build the prior from the parts of a fitted model.
 
         Args:
-            als: where behavior put its items; None leaves taste out.
-            text: [N, E] embeddings of its items.
+            als: its item factors are the targets of the map; None for a prior without the map.
+            text: [N, E] embeddings of the items' texts.
             seen: [N] bool, items with events.
         """
         rows = np.flatnonzero(seen & text.any(axis=1)) if text.shape[1] else np.zeros(0, int)
@@ -77,11 +79,13 @@ class Prior:
         return bool(self.to_taste.shape[1])
 
     def taste(self, text: np.ndarray) -> np.ndarray:
-        """[N, D] float32 of items by their embeddings."""
+        """Return [N, D] float32 item factors predicted from text embeddings."""
         return np.asarray(text.astype(np.float32) @ self.to_taste, np.float32)
 
     def taste_of(self, encoder: TextEncoder, text: np.ndarray) -> np.ndarray | str:
-        """[N, D] where it puts items whose texts `encoder` read as `text`, or why it cannot."""
+        """Return [N, D] item factors predicted from `text`, the embeddings that `encoder` made of
+        the items' texts, or a sentence that says why they cannot be predicted.
+        """
         if not self.knows_taste:
             return (
                 f"no map from text to taste in the prior from {self.source}: its items have no "
@@ -97,7 +101,7 @@ class Prior:
         return self.taste(text)
 
     def facts(self) -> dict[str, Any]:
-        """What of it is no array."""
+        """Return the fields that are not arrays, to be saved as JSON."""
         return {
             "source": self.source,
             "version": self.version,
@@ -106,13 +110,13 @@ class Prior:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What it learned."""
+        """Return the learned arrays by name."""
         gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
         return {"to_taste": self.to_taste, **gate}
 
     @classmethod
     def from_parts(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Prior:
-        """From `facts()` and `arrays()`."""
+        """Rebuild the prior from `facts()` and `arrays()`."""
         return cls(
             source=facts["source"],
             version=facts["version"],
@@ -122,10 +126,11 @@ class Prior:
         )
 
     def check_shares(self, names: Sequence[str]) -> None:
-        """Whether it knows anything of a target with these models.
+        """Check that the prior has a map to taste or shares a model with a target whose models are
+        `names`.
 
         Raises:
-            BadInput: if no model is in both.
+            BadInput: if it has no map and no model is in both.
         """
         if not self.knows_taste and not {*names} & {*self.gate.names}:
             raise BadInput(
@@ -137,23 +142,25 @@ class Prior:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """The prior on held-out users of the target: NDCG@10 of each with it and without it."""
+    """Test of the prior on held-out users of the target: NDCG@10 of each user with and without
+    it.
+    """
 
     with_prior: np.ndarray
     without: np.ndarray
     min_t: float = GateConfig.prior_min_t
-    """Standard errors by which it must help: of a dozen users even a prior that hurts looks good to
-    half of them.
+    """Minimum t statistic of the gain: among a dozen users, even a harmful prior helps half of
+    them.
     """
 
     @property
     def helps(self) -> bool:
-        """Whether the mean gain is clear."""
+        """Whether the mean gain is clearly above 0."""
         gain = self.with_prior - self.without
         return bool(gain.mean() > self.min_t * gain.std() / np.sqrt(max(len(gain), 1)) + 1e-6)
 
     def sentence(self, source: str) -> str:
-        """What was found, and what was done about it."""
+        """Return a sentence for users with the result of the test and whether the prior is used."""
         gain = self.with_prior - self.without
         half = 1.96 * gain.std() / np.sqrt(max(len(gain), 1))
         found = (
@@ -166,14 +173,16 @@ class Trial:
 
 
 def reads_alike(encoder: TextEncoder) -> bool:
-    """Whether it reads every catalog alike: one that learned its words from a catalog's own texts
-    does not.
+    """Whether the encoder reads texts of every catalog in the same way. An encoder whose vocabulary
+    was learned on one catalog's texts does not.
     """
     return not encoder.state().arrays
 
 
 def _map(text: np.ndarray, taste: np.ndarray) -> np.ndarray:
-    """[E, D] ridge whose penalty suits items it has not seen."""
+    """[E, D] ridge regression from text to taste; the penalty is chosen by the error on held-out
+    items.
+    """
     order = np.random.default_rng(0).permutation(len(text))
     held, rest = order[: len(order) // 5], order[len(order) // 5 :]
     errors = [

@@ -1,8 +1,10 @@
-"""How much a refusal takes away from what is like it, learned on held-out users.
+"""The weight of refusals: how much they lower the scores of similar items, learned on held-out
+users.
 
-Held-out users are known by their pool and by what they refused until then; of several weights the
-one that ranks what they took afterwards best is kept, where that is clear. Someone who hides a
-topic wants less of it; someone who sells a fund may well buy another of its class.
+Held-out users are known by their support and by what they refused until its end. Of several
+weights, the one that ranks the items they took afterwards best is kept, where it is clearly better.
+A user who hides a topic wants less of it; a user who sells a fund may well buy another of its
+class.
 """
 
 from __future__ import annotations
@@ -19,44 +21,46 @@ from metarec.recommendation.ensemble.gate_tasks import GateTasks
 from metarec.runtime.gains import ndcg_of_scores
 
 PLACES = 10
-"""Places of the NDCG that chooses."""
+"""Cutoff k of the NDCG@k that chooses the weight."""
 REFUSAL = 1.0
-"""The unit: a refusal takes away what the same act as an acceptance would add. It holds where data
-do not say better.
+"""Default weight: a refusal subtracts what the same act as an acceptance would add. Kept unless
+data clearly prefer another weight.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefusalsConfig(ModelConfig):
-    """Hyper-parameters of what refusals take away (`recommendation.ensemble.refusals`)."""
+    """Hyper-parameters of the weight of refusals (`recommendation.ensemble.refusals`)."""
 
     weights: tuple[float, ...] = setting((0.5, 0.75, 1.5, 2.0, 3.0), above=0)
-    """Weights that are tried beside 1 (above 0): a refusal always lowers its like."""
+    """Weights that are tried beside 1 (above 0): a refusal always lowers the scores of similar
+    items.
+    """
     min_users: int = setting(30, least=2)
-    """Held-out users with refusals that can tell (2 or more)."""
+    """Minimum number of held-out users with refusals to learn the weight (2 or more)."""
     max_users: int = setting(400, least=1)
-    """Users of a fold who are asked at most (1 or more)."""
+    """Maximum number of users of a fold (1 or more)."""
     min_t: float = setting(2.0, least=0)
-    """Standard errors by which a weight must be better than 1 (0 or more)."""
+    """Minimum t statistic of the gain over the weight 1 (0 or more)."""
 
     @property
     def tried(self) -> tuple[float, ...]:
-        """All weights in their order."""
+        """All weights in ascending order."""
         return tuple(sorted({REFUSAL, *self.weights}))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusers:
-    """Held-out users who refused something before the end of their pool."""
+    """Held-out users who refused something before the end of their support."""
 
     users: np.ndarray
-    """[T] among the training users, ascending."""
+    """[T] indexes among the training users, ascending."""
     refused: Histories
-    """What each of them had refused."""
+    """Items that each of them had refused by then."""
 
     @classmethod
     def of(cls, behavior: Behavior, held_out: np.ndarray) -> Refusers:
-        """Those of `held_out`; without a clock every refusal counts as known."""
+        """Select them from `held_out`; without a clock all refusals count as known."""
         pool, refused = behavior.pool.users(held_out), behavior.refused.users(held_out)
         ends = np.full(len(held_out), -np.inf)
         np.maximum.at(ends, pool.owners, np.nan_to_num(pool.times, nan=np.inf))
@@ -66,7 +70,7 @@ class Refusers:
 
 
 def weight_note(weight: float) -> str:
-    """What was learned, in words; nothing where it is the default."""
+    """Return the learned weight as a sentence for users; empty for the default."""
     if weight == REFUSAL:
         return ""
     return (
@@ -81,13 +85,13 @@ def learned_weight(
     refused: np.ndarray,
     config: RefusalsConfig,
 ) -> float:
-    """The weight by which held-out users are ranked best; `REFUSAL` where none is clearly better.
+    """Return the weight that ranks held-out users best; `REFUSAL` where none is clearly better.
 
     Args:
         gate: between the models of history and profile.
-        tasks: of T users; `shares` are those by what each accepted, then by what each refused.
-        known: [T] events that each accepted.
-        refused: [T] events that each refused.
+        tasks: of T users; `shares` hold the evidence from accepted items, then from refused items.
+        known: [T] number of events that each accepted.
+        refused: [T] number of events that each refused.
     """
     if len(known) < config.min_users:
         return REFUSAL
@@ -103,7 +107,9 @@ def learned_weight(
 
 
 def _clearly_best(found: np.ndarray, config: RefusalsConfig) -> float:
-    """Of weights [W, T] that are as good as the best, the one nearest to the default."""
+    """Return the weight nearest to the default among those as good as the best, given the NDCG [W,
+    T] of each weight and user.
+    """
     weights, error = config.tried, np.sqrt(found.shape[1])
     plain = weights.index(REFUSAL)
     best = int(found.mean(1).argmax())
@@ -118,7 +124,7 @@ def _clearly_best(found: np.ndarray, config: RefusalsConfig) -> float:
 def _lifts(
     gate: Gate, shares: np.ndarray, popularity: np.ndarray, lengths: np.ndarray
 ) -> np.ndarray:
-    """[T, C] what models add, the formula of `Gate.parts`."""
+    """[T, C] sum of the models' lifts, by the formula of `Gate.parts`."""
     at = gate.at(lengths)
     ratio = shares / (at["smoothing"][:, None, :] * popularity[..., None])
     return np.asarray((at["weight"][:, None, :] * np.log1p(ratio)).sum(2), np.float32)

@@ -1,17 +1,17 @@
-"""What was taken before beside what is new: the chance of a repeat against the gate's order.
+"""Repeated items: the probability of a repeat combined with the gate's scores of new items.
 
-A repeat is measured by the chance that the next act is on this item (`models/repeat/model.py`), a
-new item by its part of the chance that is left, which new items share as the gate's scores say. An
-item of the history cannot be new, so its score is that of its own chance, on the scale of the
-others:
+An item of the history is scored by the probability that the next act is on it
+(`models/repeat/model.py`). New items share the remaining probability by the softmax of the gate's
+scores. So a known item gets the score that corresponds to its probability on the scale of the new
+items:
 
     score  =  t (level + log(chance / (1 - chance of any repeat)))
 
-where t is the temperature under which the scores of new items are likeliest as their chances, and
-exp(level) what exp(score / t) of these comes to together, both on held-out users (`Gate.mixing`).
-The gate is taught by new items alone: multiplied, as models are with each other, its taste for the
-new put known items in a worse order than their own chances do, and added, it listed what is never
-taken twice once more (docs/experiments).
+where t is the temperature that maximizes the likelihood of the new items that users chose, and
+level is the log of the normalizer, log sum exp(score / t), both learned on held-out users
+(`Gate.mixing`). The gate is trained on new items alone. Blending the two was worse: multiplied, as
+models are with each other, the gate ordered known items worse than their own probabilities do;
+added, it recommended items again that are never taken twice (docs/experiments).
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from metarec.models.base import Model
 from metarec.recommendation.ensemble.gate import Gate
 
 NEVER_SURE = 1e-6
-"""The least chance of something new."""
+"""Lower bound on the probabilities of a repeat and of a new item, for finite logarithms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeated:
-    """Items of users' histories that may come again."""
+    """Scores of items in users' histories that may be repeated; E (user, item) pairs."""
 
     owners: Int[np.ndarray, "events"]
-    """[E] the user of each."""
+    """[E] the user's row in the batch."""
     columns: Int[np.ndarray, "events"]
-    """[E] where each stands among the items that are scored."""
+    """[E] the item's column among the scored items."""
     odds: Float[np.ndarray, "events"]
-    """[E] float32 log of the chance of each beside that of anything new."""
+    """[E] float32 log of the item's probability over that of any new item."""
     mixing: Float[np.ndarray, "users 2"]
-    """[B, 2] temperature and level of each user's scores."""
+    """[B, 2] temperature and log-normalizer of each user's scores."""
 
     @classmethod
     def of(
         cls, model: Model, users: UserBatch, gates: Sequence[tuple[Gate, np.ndarray]], usual: Gate
     ) -> Repeated:
-        """By a model of repeats, for users who are ranked by `gates`, each with its share [B]; one
-        that knows no mixing takes that of the `usual` gate.
+        """Compute them with the repeat model, for users who are ranked by `gates`, each with its
+        share [B]; a gate without `mixing` uses that of the `usual` gate.
         """
         chances, lengths = sp.csr_matrix(model.evidence(users)), users.support.lengths
         owners = np.repeat(np.arange(len(users)), np.diff(chances.indptr))
@@ -67,18 +67,18 @@ class Repeated:
         )
 
     def among(self, items: Int[np.ndarray, "some"]) -> Repeated:
-        """Those of these `items`, which ascend, where only they are scored."""
+        """Return the pairs among `items`, which ascend, with columns counted within `items`."""
         at = np.minimum(np.searchsorted(items, self.columns), max(len(items) - 1, 0))
         here = np.flatnonzero(items[at] == self.columns) if len(items) else at[:0]
         return replace(self, owners=self.owners[here], columns=at[here], odds=self.odds[here])
 
     def put(self, scores: Float[np.ndarray, "users columns"]) -> None:
-        """Set the scores of these items, in place."""
+        """Overwrite the scores of these items in place."""
         at, (temperature, level) = (self.owners, self.columns), self.mixing[self.owners].T
         scores[at] = temperature * (level + self.odds)
 
     def part(self, scores: Float[np.ndarray, "users columns"]) -> np.ndarray:
-        """[B, I] what `put` adds to scores."""
+        """[B, I] what `put` adds to the scores."""
         changed = scores.copy()
         self.put(changed)
         return np.asarray(changed - scores)

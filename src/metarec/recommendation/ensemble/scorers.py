@@ -1,4 +1,4 @@
-"""Scorers from named arrays, each under its name."""
+"""Scorers rebuilt from arrays that are named `scorer/array`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metarec.models.registry import model_class
 
 
 def under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays named `prefix/...`, without that."""
+    """Return the arrays named `prefix/...`, with the prefix removed from their names."""
     return {
         key[len(prefix) + 1 :]: array
         for key, array in arrays.items()
@@ -23,7 +23,7 @@ def under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
 def scorers_of(
     configs: Mapping[str, ModelConfig | None], arrays: Mapping[str, np.ndarray]
 ) -> dict[str, Model]:
-    """Scorers by name, from `scorer/array` by name and the config of each."""
+    """Rebuild scorers by name, each from its arrays (`scorer/array`) and its config."""
     return {
         name: model_class(name).from_arrays(under(name, arrays), config)
         for name, config in configs.items()

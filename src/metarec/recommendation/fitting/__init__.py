@@ -1,1 +1,1 @@
-"""Fit: what a recommendation reads, learned from data."""
+"""Fit: train all parts of a `FittedModel` on data."""

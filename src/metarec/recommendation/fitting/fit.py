@@ -1,4 +1,4 @@
-"""Fit: from data to everything a recommendation reads."""
+"""Fit: from data to a `FittedModel`, which holds all that the stages of a recommendation read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def fit(
     user_weights: Mapping[str, float] | None = None,
     prior: Prior | None = None,
 ) -> FittedModel:
-    """Learn from everyone's past; arguments as for `Recommender.fit`."""
+    """Fit a model on `data`; arguments as for `Recommender.fit`."""
     check_data(data)
     check_horizon(horizon)
     _check_size(data)
@@ -91,19 +91,20 @@ def fit(
 
 @dataclass(frozen=True, kw_only=True)
 class _Start:
-    """Where a fit starts: from its data alone, or from what a prior knows too."""
+    """Initial state of a fit: what the data give, extended by a prior where there is one."""
 
     behavior: Behavior
     names: tuple[str, ...]
     version: str
     prior: Prior | None = None
     told: tuple[str, ...] = ()
-    """What came of the prior, in words."""
+    """Sentences on how the prior was used."""
 
     @classmethod
     def of(cls, read: Reading, prior: Prior | None) -> _Start:
-        """With the taste of a prior where its texts are read alike; else with a sentence on why
-        not. The model that reads this taste takes part with it, and never without.
+        """Build it, with the item factors that the prior predicts, and the model that reads them,
+        where the prior's text encoder fits; else with a sentence that says why not. Without these
+        factors that model never takes part.
         """
         names = tuple(name for name in read.names if name != TRANSFERRED)
         plain = cls(behavior=read.behavior, names=names, version=read.version)
@@ -119,7 +120,9 @@ class _Start:
         return replace(plain, behavior=behavior, names=(TRANSFERRED, *names))
 
     def after(self, trial: Trial | None) -> _Start:
-        """The same when it was tried on held-out users whether the prior helps."""
+        """Return the state after the test of the prior on held-out users: without the prior if it
+        does not help.
+        """
         if self.prior is None or trial is None:
             return self
         told = (trial.sentence(self.prior.source), *self.told)
@@ -129,7 +132,7 @@ class _Start:
 def _put_together(
     read: Reading, start: _Start, ensemble: Ensemble, progress: Progress
 ) -> FittedModel:
-    """The model, with what is fitted beside its ensemble."""
+    """Build the model: the ensemble, and the parts that are fitted beside it."""
     behavior, settings, text = start.behavior, read.settings, read.text.astype(np.float16)
     ratings, intervals = (
         _rating_head(behavior, settings) if read.data.interactions.has_values else (None, None)
@@ -159,7 +162,7 @@ def _has_cold(read: Reading) -> bool:
 
 
 def _taught_beside(read: Reading) -> Iterator[str]:
-    """Names of what these data can teach beside models."""
+    """Yield the names of parts beside the models that these data can teach."""
     is_taught = {
         RATING: read.data.interactions.has_values,
         COLD_ITEMS: _has_cold(read),
@@ -169,8 +172,8 @@ def _taught_beside(read: Reading) -> Iterator[str]:
 
 
 def learns_cold_items(settings: Settings, inputs: ItemInputs, names: Sequence[str]) -> bool:
-    """Whether a dedicated model orders cold items among themselves: not where all that is known of
-    them is where they stand, of which the models of places know more.
+    """Whether a dedicated model reranks cold items among themselves: not where coordinates are all
+    that is known of items, since the location models use these better.
     """
     is_placed_only = PLACE in names and set(inputs.columns) <= {LATITUDE, LONGITUDE}
     return settings.preset in LEARNS_COLD_ITEMS and not is_placed_only
@@ -184,7 +187,9 @@ def fit_like(
     user_weights: Mapping[str, float] | None,
     progress: Progress,
 ) -> FittedModel:
-    """A model's settings and prior, and its policy where `data` have none, fitted on other data."""
+    """Fit the settings and prior of `model` on other data, under its policy where `data` have
+    none.
+    """
     check_data(data)
     return fit(
         data,
@@ -198,7 +203,7 @@ def fit_like(
 
 
 def behavior_of(model: FittedModel) -> Behavior:
-    """What a model's scorers learned from, every user counting the same."""
+    """Return the behavior that a model's scorers were fitted on, without user weights."""
     return Past.of(model.training, model.catalog).behavior(
         model.horizon,
         model.content,
@@ -210,14 +215,14 @@ def behavior_of(model: FittedModel) -> Behavior:
 
 
 def prior_of(model: FittedModel) -> Prior:
-    """What of a model holds on other data too."""
+    """Return what a model knows that transfers to other data."""
     check_type("prior", model, FittedModel, "a Recommender (Recommender.load reads one)")
     seen = np.zeros(len(model.catalog), bool)
     seen[model.vocabulary.indexes(model.trained_on["item_id"].unique())] = True
     encoder = model.item_inputs.encoder
     text = model.text if reads_alike(encoder) else model.text[:, :0]
     als = next((m for m in model.ensemble.scorers.values() if isinstance(m, Als)), None)
-    if als is None and text.any():  # the preset has none, and taste needs it
+    if als is None and text.any():  # the preset has no ALS, and the map to taste needs it
         als = Als.fit(behavior_of(model), derive(model.settings.seed, "taste"))
     return Prior.of(
         source=model.training.name,
@@ -239,8 +244,8 @@ def _new_items(
 
 
 def _rating_head(behavior: Behavior, settings: Settings) -> tuple[RatingHead, Conformal | None]:
-    """The head, and how far its spreads must be stretched; None where too few users could be held
-    out to say.
+    """Return the rating head, and the conformal factor that scales its standard deviations; None
+    where too few users could be held out to estimate it.
     """
     config = cast("RatingConfig | None", settings.models.get(RATING))
     rng = derive(settings.seed, "ratings")
@@ -251,7 +256,7 @@ def _rating_head(behavior: Behavior, settings: Settings) -> tuple[RatingHead, Co
 
 
 def _tell_untaught(settings: Settings, names: Sequence[str]) -> None:
-    """Note which models are set but have nothing to learn from."""
+    """Warn about models that are set but cannot be learned from these data."""
     for name in filter(None, dict.fromkeys([*settings.models, settings.learner])):
         if name in names:
             continue

@@ -1,4 +1,4 @@
-"""Training events as arrays over the whole catalog, and what models learn from of them."""
+"""Training events as index arrays over the whole catalog, and the `Behavior` made from them."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from metarec.features.users_in_words import UsersInWords
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """Training events as arrays over the whole catalog."""
+    """Training events as index arrays over the whole catalog."""
 
     data: Dataset
     catalog: Catalog
     events: Events
     whole: Histories
-    """What each user accepted."""
+    """Items that each user accepted."""
     refused: Histories
     user_ids: list[str]
 
     @classmethod
     def of(cls, data: Dataset, catalog: Catalog) -> Past:
-        """Read the events of `data` by the items of `catalog`.
+        """Read the events of `data` with the item indexes of `catalog`.
 
         Raises:
-            BadInput: if nobody accepted anything.
+            BadInput: if no event is an acceptance that still holds.
         """
         check_accepts(data)
         events, user_ids = EventReader.of(data.interactions).of_interactions(
             data.interactions, catalog.vocabulary
         )
         whole, refused = events.joined()
-        if not len(whole.items):  # each was taken back
+        if not len(whole.items):  # every acceptance was undone
             raise BadInput(nothing_accepted(data))
         return cls(
             data=data,
@@ -65,7 +65,7 @@ class Past:
         text: np.ndarray,
         weights: np.ndarray | None = None,
     ) -> Behavior:
-        """What scorers learn from."""
+        """Return the behavior that the scorers are fitted on."""
         data, stated = self.data, self.data.users.of_users(self.user_ids)
         has_clock = data.interactions.has_time
         return Behavior(

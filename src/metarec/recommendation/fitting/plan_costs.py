@@ -1,6 +1,7 @@
-"""CPU seconds of one fit of the costlier models, from counts.
+"""Estimated CPU seconds of one fit of the more expensive models, from counts of the data.
 
-The rates are of one core, measured on eight public sets of 875 to 188,209 events (docs/scale.md).
+The rates are for one core, measured on eight public data sets of 875 to 188,209 events
+(docs/scale.md).
 """
 
 from __future__ import annotations
@@ -16,25 +17,27 @@ from metarec.models.ease.model import ORDERED_REGULARIZATION, REGULARIZATION
 from metarec.models.few_shot.training import Training
 
 CUBE_SECONDS, SQUARE_SECONDS = 1.4e-11, 2.7e-8
-"""EASE at one number of events: for the cube and the square of the items it regresses."""
+"""EASE at one support size: per cube and per square of the number of items it regresses."""
 ENTRY_SECONDS, COMPARED_SECONDS = 2.4e-8, 5e-9
-"""A pair of items that anybody took both, at one number of events; a pair of events."""
+"""EASE: per pair of items with a common user at one support size; per pair of events."""
 FACTORS_SECONDS, EVENT_SECONDS = 1.5e-6, 4e-7
-"""A sweep of ALS over a user or an item, and over an event, with 64 factors."""
+"""One sweep of ALS with 64 factors: per user or item; per event."""
 STEP_SECONDS, SHOWN_SECONDS, SCORED_SECONDS = 0.0105, 9.8e-4, 5.7e-6
-"""A step of the deep set of 64 users after five numbers of events each, for each event they show,
-and for each item that is scored.
+"""One training step of the deep-set network (64 users, five support sizes): fixed cost; per support
+event; per scored item.
 """
 TABLE_SECONDS, TABLE_POWER = 7.6e-3, 1.32
-"""And for the table of 10,000 items, and how that grows: a larger one leaves the core's cache."""
+"""Its cost for an embedding table of 10,000 items, and the power with which it grows: a larger
+table no longer fits into the core's cache.
+"""
 OUTER_SECONDS, TASK_EVENT_SECONDS = 2.4e-3, 8e-5
-"""A step of a meta-learner of 32 tasks, and for each event they show."""
+"""One outer step of a meta-learner with 32 tasks: fixed cost; per support event."""
 FEATURES_SECONDS, ASKED_SECONDS = 8.3e-7, 1e-6
-"""And for each item that is described, and for each that is asked about."""
+"""Its cost per item whose features are computed, and per query item."""
 
 
 def head_of(acts: pl.DataFrame, config: EaseConfig, *, has_time: bool) -> int:
-    """About how many items EASE regresses on each other.
+    """Estimate the number of items that EASE regresses on each other.
 
     Args:
         acts: `user_id` and `item_id`, each pair once.
@@ -51,12 +54,13 @@ def head_of(acts: pl.DataFrame, config: EaseConfig, *, has_time: bool) -> int:
 
 
 def ease(config: EaseConfig, *, pool: int, head: int, entries: float, pairs: float) -> float:
-    """Of EASE.
+    """Return the CPU seconds of EASE.
 
     Args:
-        pool: events of a new user, at most.
-        entries: pairs of items that anybody took both.
-        pairs: pairs of events that are compared.
+        pool: largest support size of a new user.
+        head: number of items that are regressed on each other.
+        entries: number of pairs of items with a common user.
+        pairs: number of pairs of events that are compared.
     """
     points = 1 if config.whole_histories else len(points_of(pool))
     each = CUBE_SECONDS * head**3 + SQUARE_SECONDS * head**2 + ENTRY_SECONDS * entries
@@ -64,15 +68,17 @@ def ease(config: EaseConfig, *, pool: int, head: int, entries: float, pairs: flo
 
 
 def als(config: AlsConfig, *, events: float, rows: int) -> float:
-    """Of ALS; `rows` are users and items."""
+    """Return the CPU seconds of ALS; `rows` is the number of users and items together."""
     width = config.dim / 64
     once = FACTORS_SECONDS * rows * width**2 + EVENT_SECONDS * events * width
     return config.sweeps * once
 
 
 def deep_set(config: DeepSetConfig, *, users: int, pool: int, n_items: int, later: float) -> float:
-    """Of the deep set; `later` is how many items a user acts on after their pool."""
-    asked = config.users_per_step * later / 2  # the others are not liked, or liked by others too
+    """Return the CPU seconds of the deep-set network; `later` is the mean number of a user's items
+    after the support.
+    """
+    asked = config.users_per_step * later / 2  # the rest is not liked, or shared between users
     scored = n_items if n_items <= MAX_LOGITS else min(config.sampled + asked, n_items)
     width, of_users = config.dim / 64, config.users_per_step / 64
     step = STEP_SECONDS + SHOWN_SECONDS * pool * of_users * width
@@ -82,7 +88,7 @@ def deep_set(config: DeepSetConfig, *, users: int, pool: int, n_items: int, late
 
 
 def learned(config: Training, *, pool: int, n_items: int) -> float:
-    """Of a meta-learner that adapts in closed form."""
+    """Return the CPU seconds of a meta-learner that adapts in closed form."""
     of_tasks = config.tasks_per_step / 32
     step = OUTER_SECONDS + TASK_EVENT_SECONDS * pool * of_tasks + FEATURES_SECONDS * n_items
     step += ASKED_SECONDS * min(n_items, config.candidates_most) * of_tasks

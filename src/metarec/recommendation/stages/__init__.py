@@ -1,5 +1,5 @@
 """The stages of a recommendation: score, restrict, retrieve, order, annotate.
 
-`pipeline.py` runs them over one `Ranking`, which only goes down from one to the next. What they are
-made of lies in a room each: `ensemble/`, `policy/`, `candidates/`, `ordering/`, `queries/`.
+`pipeline.py` runs them over one `Ranking`, which each stage passes on to the next. Each stage's
+tools have their own package: `ensemble/`, `policy/`, `candidates/`, `ordering/`, `queries/`.
 """

@@ -1,4 +1,4 @@
-"""Last stage: what a slate says beside its items: scores, uncertainty, predicted values, notes."""
+"""Last stage: the slates' scores, uncertainty, predicted values, intervals and notes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from metarec.recommendation.slate import Request, Slate
 from metarec.recommendation.stages.nearby import nothing_near
 
 LEVEL = 0.9
-"""Share of new users' values that intervals of predicted values are made to cover."""
+"""Target coverage of the intervals of predicted values, as a share of new users' values."""
 
 
 def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> list[Slate]:
-    """The slates, whole."""
+    """Return the finished slates."""
     shown = _shown(ranking)
     columns = _columns(model, ranking, shown)
     names = model.vocabulary.names(shown.items.tolist())
@@ -50,7 +50,7 @@ def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> lis
 
 
 def _shown(ranking: Ranking) -> Histories:
-    """The places that are filled, in one line, user by user."""
+    """Return the filled positions of all slates as flat histories, user by user."""
     is_filled = ranking.ordered.items >= 0
     return Histories(
         offsets=offsets_of(is_filled.sum(1)),
@@ -60,7 +60,7 @@ def _shown(ranking: Ranking) -> Histories:
 
 
 def _columns(model: FittedModel, ranking: Ranking, shown: Histories) -> dict[str, np.ndarray]:
-    """[E] and [E, 2] columns of slates, over all filled places."""
+    """Return the columns of the slates, each [E] or [E, 2], over all filled positions."""
     is_filled, support = ranking.ordered.items >= 0, ranking.users.support
     columns = {
         "scores": ranking.scores[shown.owners, ranking.columns(shown.items)],
@@ -80,7 +80,9 @@ def _columns(model: FittedModel, ranking: Ranking, shown: Histories) -> dict[str
 
 
 def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> list[str]:
-    """What was ignored or assumed for one user who is `shown` items."""
+    """Return notes on what was ignored or assumed for the user at `row`, whose slate holds the
+    items `shown`.
+    """
     request, unknown = ranking.requests[row], ranking.unknown[row]
     notes = [*ranking.ordered.notes]
     if unknown:
@@ -110,7 +112,7 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
 def _pin_notes(
     model: FittedModel, request: Request, slate: Slate, options: SlateOptions
 ) -> list[str]:
-    """Why what is pinned is not shown."""
+    """Return notes that say why pinned items are not shown."""
     pins, shown = dict.fromkeys(options.rules.pin), set(slate.item_ids)
     notes = [f"there is no item {pin!r} to pin" for pin in pins if pin not in model.vocabulary]
     for pin in list(pins)[: options.k]:
@@ -139,7 +141,7 @@ def _why_empty(model: FittedModel, ranking: Ranking, row: int, options: SlateOpt
 
 
 def _unlisted(model: FittedModel, request: Request) -> int:
-    """Allowed items that the catalog does not have."""
+    """Return the number of allowed items that are not in the catalog."""
     allowed = {str(item_id) for item_id in request.allow or ()}
     return int((model.vocabulary.indexes(allowed) < 0).sum()) if allowed else 0
 

@@ -1,9 +1,9 @@
-"""A share of each slate for cold items, which nobody can like before somebody is shown them.
+"""Reserved positions for cold items, which cannot be liked before they are shown to anyone.
 
-The last places of a slate are reserved: `share * k` of them, the fraction by chance. A reserved
-place takes one of the cold items that suit the user best, the first most often, in place of what
-would stand there; how probable each place was is written down as for exploration, exactly, for
-places draw from items of their own.
+The last `share * k` positions of a slate are reserved; a fractional position is reserved at random
+with that probability. A reserved position shows one of the cold items that suit the user best, the
+best one most often, instead of the item ranked there. The exact propensity of each position is
+logged as in exploration; it is exact because the positions draw from disjoint sets of items.
 """
 
 from __future__ import annotations
@@ -18,45 +18,48 @@ from metarec.recommendation.ordering.top_k import rank
 from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions, named
 
 KNOWN = 2.0
-"""Log-score that a cold item loses as 1 + its events grows by a factor e: a new item goes first."""
+"""Penalty on the score of a cold item for each factor e of 1 + its events: new items come first."""
 CONTENT = "content"
 CANDIDATES = 5
-"""Cold items that a reserved place draws from; the n-th is drawn with 1 / n of the first's chance.
+"""Number of cold items that a reserved position draws from; the n-th is drawn with 1 / n of the
+probability of the first.
 """
 
 
 def reserve(
     model: FittedModel, ranking: Ranking, options: SlateOptions, rng: np.random.Generator
 ) -> Ranking:
-    """With cold items in reserved places; as it is where rules, diversity or a reranker decide what
-    stands where.
+    """Return the ranking with cold items in reserved positions; unchanged where pins, quotas,
+    diversity or a reranker determine the order.
     """
     is_ruled = options.rules.quota or options.rules.pin or options.diversity or options.reranker
     if not options.cold_share or is_ruled:
         return ranking
     if model.retrieval is None:
         cold = model.cold_items
-    else:  # of a large catalog most items are no candidates
+    else:  # in a large catalog most items are not candidates
         shown = ranking.rows_at(np.flatnonzero(np.isfinite(ranking.scores).any(axis=0)))
         cold = shown[model.n_events[shown] < COLD_BELOW]
     if not len(cold):
         return ranking
     chances = reserved(options.cold_share, options.k)
-    most = options.k + len(chances) * CANDIDATES  # the slate may hold `k` of them already
+    most = options.k + len(chances) * CANDIDATES  # the slate may already contain `k` of them
     suited, _ = rank(cold_scores(model, ranking, cold), most, None, cold)
     ordered = _filled(ranking.ordered, named(suited, cold), chances, rng)
     return replace(ranking, ordered=ordered)
 
 
 def reserved(share: float, k: int) -> np.ndarray:
-    """[P] probability that a place is reserved, from the last place of the slate on."""
+    """[P] probability that each position is reserved, counted from the last position of the
+    slate.
+    """
     whole, rest = divmod(share * k, 1.0)
     return np.array([1.0] * int(whole) + [rest] * (rest > 1e-9))
 
 
 def cold_scores(model: FittedModel, ranking: Ranking, cold: np.ndarray) -> np.ndarray:
-    """[B, C] how well cold items suit each user by their content, those with fewer events first;
-    of a user of whom nothing is known, by their scores.
+    """[B, C] fit of each cold item to each user by its content, minus the penalty `KNOWN` on its
+    events; where the content model knows nothing of the user, the item's score instead of the fit.
     """
     scores = ranking.scores.take(ranking.columns(cold), axis=1)
     content, found = model.ensemble.scorers.get(CONTENT), scores
@@ -72,12 +75,12 @@ def cold_scores(model: FittedModel, ranking: Ranking, cold: np.ndarray) -> np.nd
 def _filled(
     ordered: Ordered, suited: np.ndarray, chances: np.ndarray, rng: np.random.Generator
 ) -> Ordered:
-    """Slates with cold items in their reserved places.
+    """Return the slates with cold items drawn for their reserved positions.
 
     Args:
-        suited: [B, S] rows of the catalog that suit each user, best first, -1 behind them.
-        chances: [P] probability that a place is reserved, from the last place of a slate on.
-        rng: draws whether each place is reserved, and for which item.
+        suited: [B, S] cold items that suit each user, best first, padded with -1.
+        chances: [P] probability that each position is reserved, counted from the last of a slate.
+        rng: draws whether each position is reserved, and its item.
     """
     items, propensity = ordered.items.copy(), ordered.propensity.copy()
     last = (items >= 0).sum(axis=1) - 1
@@ -88,7 +91,7 @@ def _filled(
     for place, chance in enumerate(chances):
         group = usual[:, place :: len(chances)][:, :CANDIDATES]
         weights = (group >= 0) / np.arange(1, group.shape[1] + 1)
-        may = np.flatnonzero(weights.any(axis=1))  # none where all that may be shown is
+        may = np.flatnonzero(weights.any(axis=1))  # users with cold items that are not shown yet
         weights = weights[may] / weights[may].sum(axis=1, keepdims=True)
         drawn = (np.cumsum(weights, axis=1) <= lots[may, place, 1, None]).sum(axis=1)
         drawn = np.minimum(drawn, (weights > 0).sum(axis=1) - 1)  # the sum may end below 1

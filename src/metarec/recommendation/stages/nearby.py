@@ -1,4 +1,4 @@
-"""Only what is near: items farther from a user than they asked for are not shown."""
+"""Filter by distance: items farther away than `Request.within_km` are not shown."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from metarec.recommendation.slate import Request
 def hide_far(
     scores: np.ndarray, requests: Sequence[Request], here: np.ndarray, places: np.ndarray
 ) -> None:
-    """Set to -inf, in place, items beyond `Request.within_km` or without coordinates.
+    """Set scores to -inf, in place, for items beyond `Request.within_km` or without coordinates.
 
     Args:
         scores: [B, N].
-        here: [B, 2] degrees of where users are taken to be; NaN where unknown.
+        here: [B, 2] degrees, the assumed location of each user; NaN where unknown.
         places: [N, 2] degrees of items.
 
     Raises:
-        BadInput: if the items have no coordinates, or nothing says where a user is.
+        BadInput: if the items have no coordinates, or the location of a user is unknown.
     """
     for row, request in enumerate(requests):
         if request.within_km is None:
@@ -42,7 +42,7 @@ def hide_far(
 
 
 def nothing_near(request: Request, here: np.ndarray, places: np.ndarray) -> str:
-    """What to say where nothing may be shown within the distance asked for of `here` [2]."""
+    """Return the note for an empty slate of a user at `here` [2], degrees."""
     nearest = float(np.nanmin(km_between(here[None], places)))
     return (
         f"nothing that may be shown lies within {request.within_km:g} km; the nearest item is "

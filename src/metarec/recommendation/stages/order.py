@@ -1,8 +1,8 @@
-"""Third stage: the order of what may be shown, with the probability of each place.
+"""Third stage: order the items that may be shown, with the propensity of each position.
 
-Exploration or the plain ranking orders items; diversity or another reranker reorders them; pins and
-quotas have the last word. Exploration logs exact probabilities, which diversity and quotas would
-make untrue, so a slate that asks for those is not explored and says so.
+Exploration or the plain ranking orders the items; diversity or another reranker reorders them; pins
+and quotas are applied last. Exploration logs exact propensities, which diversity and quotas would
+invalidate, so a slate with either is not explored, and a note says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions, named
 def order(
     model: FittedModel, ranking: Ranking, options: SlateOptions, rng: np.random.Generator
 ) -> Ranking:
-    """With slates as indexes."""
+    """Return the ranking with its slates as item indexes."""
     ordered = order_slates(
         ranking.scores,
         model.catalog,
@@ -38,7 +38,7 @@ def order(
 
 
 def n_ordered(options: SlateOptions) -> int:
-    """How many of the best items a slate is made from, pins aside."""
+    """Return the number of top items from which a slate is made, apart from pins."""
     is_varied = bool(options.diversity) or options.reranker is not None
     if options.explore and not options.rules.quota and not is_varied:
         return max(100, 2 * options.k)
@@ -47,8 +47,8 @@ def n_ordered(options: SlateOptions) -> int:
 
 
 def spread_of(model: FittedModel, ranking: Ranking, some: np.ndarray | None = None) -> np.ndarray:
-    """[B, N] standard deviation of the scores, or of those of `some` items [I]: of a user's
-    preferences, and of how popular each cold item becomes.
+    """[B, N] standard deviation of the scores, or [B, I] of `some` items [I]: it combines the
+    uncertainty of the user's preferences and of the popularity of cold items.
     """
     support = ranking.users.support
     popularity_weight = model.ensemble.gate.at(support.lengths)["popularity_weight"]
@@ -58,7 +58,7 @@ def spread_of(model: FittedModel, ranking: Ranking, some: np.ndarray | None = No
         preferences, uncertainty = model.posterior_std(support, asked), uncertainty[some]
     elif model.retrieval is None:
         preferences = posterior_std(model.item_directions, support)
-    else:  # of a large catalog only candidates can be shown
+    else:  # in a large catalog only candidates can be shown
         preferences = np.zeros_like(ranking.scores)
         for row in range(len(support)):
             shown = np.flatnonzero(np.isfinite(ranking.scores[row]))
@@ -78,17 +78,17 @@ def order_slates(
     embeddings: np.ndarray | None = None,
     names: np.ndarray | None = None,
 ) -> Ordered:
-    """Order what may be shown.
+    """Order the items that may be shown.
 
     Args:
         scores: [B, N] log-scores; -inf where an item may not be shown.
-        rng: orders equal scores, and draws where slates are explored.
+        rng: breaks ties, and draws items where slates are explored.
         spread: [B, N] standard deviation of each score, for exploration.
         embeddings: of the whole catalog, for diversity.
-        names: [N] rows of the catalog, ascending, that the scores are of; None: of all.
+        names: [N] ascending catalog indexes of the scored items; None: the whole catalog.
 
     Raises:
-        BadInput: if exploration or diversity is asked for without what it needs.
+        BadInput: if exploration or diversity is requested without `spread` or `embeddings`.
     """
     _check_asked(options, spread, embeddings)
     reranker = options.reranker
@@ -137,7 +137,7 @@ def _ruled(
     options: SlateOptions,
     names: np.ndarray | None,
 ) -> np.ndarray:
-    """[B, K] with pins in front and no more of a category than its quota."""
+    """[B, K] slates with pins in front and at most its quota of each category."""
     rules = options.rules
     has = (
         category_matrix(catalog.frame, list(rules.quota), rules.quota_column)
@@ -158,12 +158,12 @@ def _explored(
     rng: np.random.Generator,
     names: np.ndarray | None,
 ) -> Ordered:
-    """Pins stand surely in front; the rest is drawn without them, so that its probabilities stay
-    exact.
+    """Draw slates by exploration. Pins always come first, and the other items are drawn without
+    them, so that the propensities stay exact.
     """
     pins = vocabulary.indexes(dict.fromkeys(options.rules.pin))[: options.k]
     pins = pins[pins >= 0]
-    if names is not None:  # those that nobody may be shown have no column
+    if names is not None:  # pins that may not be shown to any user have no column
         pins = np.searchsorted(names, pins[np.isin(pins, names)])
     rest = scores.copy()
     rest[:, pins] = -np.inf

@@ -1,4 +1,4 @@
-"""Second stage: items that may not be shown leave the ranking."""
+"""Second stage: hide the items that may not be shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from metarec.recommendation.stages.nearby import hide_far
 
 
 def restrict(model: FittedModel, ranking: Ranking, options: SlateOptions) -> Ranking:
-    """With -inf, written in place, for what filter, rules, request, policy or a refusal hide."""
+    """Set scores to -inf, in place, where filter, rules, request, policy or a refusal hide an
+    item.
+    """
     hide(model, ranking.scores, ranking.requests, ranking.users, options)
     return ranking
 
@@ -28,8 +30,8 @@ def hide(
     users: UserBatch,
     options: SlateOptions,
 ) -> None:
-    """Write -inf, in place, where one of `scores` [B, N] may not be shown. To an array of bool
-    that is True, so one of False becomes what is hidden.
+    """Set `scores` [B, N] to -inf, in place, where an item may not be shown. With a boolean array
+    instead of scores, hidden items become True.
     """
     hide_items(scores, requests, model.catalog, options)
     hide_far(scores, requests, users.context.location, model.request_reader.places)
@@ -40,11 +42,11 @@ def hide(
 def hide_items(
     scores: np.ndarray, requests: Sequence[Request], catalog: Catalog, options: SlateOptions
 ) -> None:
-    """Set to -inf, in place, what a user may not be shown, of `scores` [B, N] in the order of the
-    catalog.
+    """Set `scores` [B, N] to -inf, in place, for items hidden by the filter, bans, or the request's
+    `exclude` and `allow`.
 
     Raises:
-        BadInput: if the filter cannot be read.
+        BadInput: if the filter is malformed.
     """
     vocabulary = catalog.vocabulary
     if options.filter and options.filter.strip():
@@ -63,7 +65,7 @@ def hide_items(
 
 
 def _pairs(ids: Sequence[Sequence[str]], vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """(user, item) index pairs of lists of ids; unknown ids are left out."""
+    """Return (user, item) index pairs of lists of item ids; unknown ids are dropped."""
     owner = np.repeat(np.arange(len(ids)), [len(row) for row in ids])
     items = vocabulary.indexes(str(item_id) for row in ids for item_id in row)
     return owner[items >= 0], items[items >= 0]

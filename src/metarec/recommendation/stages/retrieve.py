@@ -1,7 +1,7 @@
-"""First stages of a large catalog: candidates and their log-scores, and which may be shown.
+"""First stages for a large catalog: restrict, then retrieve candidates and score them.
 
-What may be shown is known first, so that no filter takes all candidates away: of what it leaves
-they are chosen, and where it leaves few items all of them are asked about.
+Restrictions are applied before retrieval, so that a filter cannot remove all candidates: they are
+chosen among the items that may be shown, and where few items remain, all of them are scored.
 """
 
 from __future__ import annotations
@@ -25,15 +25,21 @@ from metarec.recommendation.stages.restrict import hide, restrict
 from metarec.recommendation.stages.score import predicted_of_given, score
 
 FEW = 10_000
-"""Items that are all asked about where no more may be shown."""
+"""Maximum number of remaining items at which all of them are scored."""
 USERS, PLACES = 60, 10
-"""Training users on whom candidates are compared with the whole catalog, and places compared."""
+"""Number of training users on whom retrieval is compared with the exact ranking, and the cutoff k
+of that comparison.
+"""
 WANTED = 0.99
-"""Share of those places that must be equal: candidates grow in number until it is reached."""
+"""Target overlap of the top k with the exact top k; the number of candidates grows until it is
+reached.
+"""
 
 
 def retrieve(model: FittedModel, requests: Sequence[Request], options: SlateOptions) -> Ranking:
-    """Requests with the scores of what may be shown: of all items, or of candidates."""
+    """Return a ranking with the scores of all items that may be shown, or of candidates among
+    them.
+    """
     words = any(words_asked(request, model.ensemble.scorers) for request in requests)
     if model.retrieval is None or not model.retrieval.is_near or words:
         return restrict(model, score(model, requests), options)
@@ -51,7 +57,7 @@ def retrieve(model: FittedModel, requests: Sequence[Request], options: SlateOpti
             model.ensemble, model.new_items, retrieval, asking, allowed, predicted
         )
         found.append((items[allowed[items]], scores[allowed[items]]))
-    # One column at least, so that a slate of nothing is a slate
+    # At least one column, so that an empty slate has a valid shape.
     items = each_once([np.zeros(1, np.int64), *(own for own, _ in found)])
     scores = np.full((len(requests), len(items)), -np.inf, np.float32)
     for row, (own, told) in enumerate(found):
@@ -67,11 +73,12 @@ def candidates(
     allowed: np.ndarray,
     predicted: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Items for one user, ascending, and their log-scores; new items that are reordered are
-    among them, allowed or not.
+    """Return candidates for one user, ascending, and their log-scores; cold items that are reranked
+    are among them, whether allowed or not.
 
     Args:
-        predicted: what predicted ratings add to each item of `user.given`.
+        allowed: [N] bool, items that may be shown.
+        predicted: score that predicted ratings add to each item of `user.given`.
     """
     asking = Asking.of(ensemble, user, retrieval.stand_ins)
     if np.count_nonzero(allowed) <= FEW:
@@ -92,7 +99,9 @@ def candidates(
 
 
 def fit_retrieval(model: FittedModel, behavior: Behavior, rng: np.random.Generator) -> Retrieval:
-    """As few candidates as give the exact slates of some training users."""
+    """Return retrieval with the fewest candidates that give nearly the exact slates (`WANTED`) for
+    a sample of training users.
+    """
     retrieval = Retrieval.of(model.ensemble, rng)
     asked = _some_users(behavior, rng)
     users = [asked.rows(np.array([row])) for row in range(len(asked))]
@@ -108,7 +117,7 @@ def fit_retrieval(model: FittedModel, behavior: Behavior, rng: np.random.Generat
 
 
 def _some_users(behavior: Behavior, rng: np.random.Generator) -> UserBatch:
-    """Training users after as many events as new users have, each support size in turn."""
+    """Sample training users, with supports of the sizes of the horizon in turn."""
     drawn = rng.permutation(np.flatnonzero(behavior.histories.lengths > 0))[:USERS]
     shots = np.resize(behavior.horizon.shots, len(drawn))
     return behavior.batch_of(drawn, behavior.histories.users(drawn).first(shots))
@@ -123,7 +132,9 @@ def _scores_of_all(model: FittedModel, user: UserBatch) -> np.ndarray:
 
 
 def _share_of_best(scores: np.ndarray, items: np.ndarray) -> float:
-    """The share of `items` that are among the best by `scores` of all; of equal ones any is."""
+    """Return the share of `items` that are among the exact top by `scores` of all items; ties at
+    the border count as hits.
+    """
     border = np.partition(scores, -PLACES)[-PLACES]
     return float((scores[items] >= border - 1e-4).mean())
 

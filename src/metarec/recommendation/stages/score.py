@@ -1,4 +1,4 @@
-"""First stage: a log-score of every item for every user."""
+"""First stage: log-scores of all items for each user."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from metarec.recommendation.slate import Request
 from metarec.runtime.scratch import Scratch
 
 PREDICTED = "predicted_rating"
-"""Name of this addend of a score."""
+"""Name of the score component from predicted ratings."""
 WISH_WEIGHT = 1.5
-"""Log-score of fitting the query in words one standard deviation better."""
+"""Score added for an item that fits the query in words one standard deviation better."""
 _SCRATCH = Scratch()
 
 
 def score(model: FittedModel, requests: Sequence[Request]) -> Ranking:
-    """Requests with their scores, in memory that the next call on this thread takes again."""
+    """Return the requests with their scores, in a buffer that the next call on this thread
+    overwrites.
+    """
     users, unknown = model.users(requests)
     scores = _SCRATCH.array("scores", (len(requests), len(model.catalog)))
     log_scores(model, requests, users, scores)
@@ -54,13 +56,13 @@ def log_scores(
 
 
 def part_of_words(model: FittedModel, request: Request) -> np.ndarray | None:
-    """[N] what the query in words of one request adds to its scores; None without one."""
+    """[N] score component of the query in words; None where the request has none."""
     words = words_asked(request, model.ensemble.scorers)
     return WISH_WEIGHT * _fit_to_words(model, words) if words else None
 
 
 def score_parts(model: FittedModel, requests: Sequence[Request]) -> dict[str, np.ndarray]:
-    """Addends of `log_scores` by name, each [B, N]."""
+    """Return the components of `log_scores` by name, each [B, N]."""
     users, _ = model.users(requests)
     parts = model.ensemble.parts(users)
     predicted = _predicted(model, users)
@@ -75,8 +77,8 @@ def score_parts(model: FittedModel, requests: Sequence[Request]) -> dict[str, np
 
 
 def _predicted(model: FittedModel, users: UserBatch) -> np.ndarray | None:
-    """[B, N] what predicted ratings add where few chosen items are asked about; 0 for all other
-    items, None for nobody.
+    """[B, N] score component from predicted ratings, where users choose between few given items; 0
+    for all other items, None where it does not apply to any user.
     """
     found = predicted_of_given(model, users)
     if found is None:
@@ -87,7 +89,7 @@ def _predicted(model: FittedModel, users: UserBatch) -> np.ndarray | None:
 
 
 def predicted_of_given(model: FittedModel, users: UserBatch) -> np.ndarray | None:
-    """[E] the same of each item of `users.given`."""
+    """[E] the same component, only for the items of `users.given`."""
     weights = model.ensemble.rating_weights(users)
     if model.ratings is None or not weights.any():
         return None
@@ -96,8 +98,8 @@ def predicted_of_given(model: FittedModel, users: UserBatch) -> np.ndarray | Non
 
 
 def _fit_to_words(model: FittedModel, words: str | None) -> np.ndarray:
-    """[N] how well each item's text fits a query in words, items that name what it does not want
-    last; 0 without a query.
+    """[N] z-scores of how well each item's text fits the query in words, with items that contain
+    unwanted phrases last; 0 without a query.
     """
     fit = np.zeros(len(model.catalog), np.float32)
     if not words:
