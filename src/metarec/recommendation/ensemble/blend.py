@@ -1,4 +1,4 @@
-"""The ensemble: popularity, item statistics, the scorers and the gates that blend them into a
+"""The ensemble: popularity, item statistics, scorers, and the gates that blend them into a
 score.
 """
 
@@ -44,9 +44,7 @@ from metarec.runtime.scratch import PIECE, Scratch
 OWN = ("popularity", "item_statistics", "popularity_from_content", "acceptance")
 """Names of the ensemble's own arrays, beside those of its scorers and gates."""
 REFUSED_ITEM = 4.0
-"""Weight of an item's acceptance: large enough that an item refused by nearly everyone ranks
-last.
-"""
+"""Weight of an item's acceptance: an item refused by nearly everyone ranks last."""
 _SCRATCH = Scratch()
 
 
@@ -116,9 +114,7 @@ class Ensemble:
         return parts
 
     def rating_weights(self, users: UserBatch) -> np.ndarray:
-        """[B] score added per step of the predicted rating; 0 for users whose score does not use
-        it.
-        """
+        """[B] score per step of the predicted rating; 0 for users whose score does not use it."""
         if self.given.chosen is None or not users.given.lengths.any():
             return np.zeros(len(users))
         shares = [s for gate, s in self.shares_of_gates(users) if gate is self.given.chosen]
@@ -145,9 +141,7 @@ class Ensemble:
         return out
 
     def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
-        """Write scores by the gates that apply to each user, without repeats, acceptance, trend and
-        refusals.
-        """
+        """Write scores by each user's gates, before repeats, acceptance, trend and refusals."""
         gates = self.shares_of_gates(users)
         if len(gates) == 1:
             self._score(users, self.base, out, gates[0][0])
@@ -160,9 +154,7 @@ class Ensemble:
             out[rows] += share[rows, None] * some
 
     def repeated(self, users: UserBatch) -> Repeated | None:
-        """Return the scores of items that the users took before and may take again; None without a
-        model of repeats.
-        """
+        """Return the scores of items that the users may take again; None without a repeat model."""
         if (model := self.scorers.get(REPEAT)) is None:
             return None
         return Repeated.of(model, users, self.shares_of_gates(users), self.gate)
