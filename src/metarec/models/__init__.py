@@ -1,7 +1,8 @@
-"""Everything that scores items for a request: one home for each model, one registry.
+"""Models that score items for a request: one module or package for each model, one registry.
 
-Each model keeps the protocol of `base.py`, has its hyper-parameters by `config.py` and stands in
-`registry.py`; what takes several modules has a room, whose `model.py` or `scorer.py` is the model
-itself. Beside them lies what several models are made of: `attention`, `inner_loop` and `sampling`
-of networks; `gram`, `sparse_rows`, `ridge`, `ridge_rows` and `offsets` of closed forms.
+Each model implements the protocol of `base.py`, declares its hyper-parameters by `config.py` and is
+listed in `registry.py`. A model of several modules is a package, whose `model.py` or `scorer.py`
+holds the model itself. The other modules hold what models share: `attention`, `inner_loop` and
+`sampling` for networks; `gram`, `sparse_rows`, `ridge`, `ridge_rows` and `offsets` for closed-form
+models.
 """

@@ -1,8 +1,8 @@
-"""Low-rank factors of everyone's choices; a new user's factors are one small ridge solve.
+"""Implicit ALS (matrix factorization); the factors of a new user are one small ridge solve.
 
 Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets". Items without
-events take the factors that their content predicts (a ridge from content to factors), so that a new
-item has a place at once.
+events take the factors that a ridge regression predicts from their content, so a new item can be
+scored at once.
 """
 
 from __future__ import annotations
@@ -31,31 +31,33 @@ class AlsConfig(EventsConfig):
     """Hyper-parameters of ALS."""
 
     dim: int = setting(64, least=1, tried=(16, 128))
-    """Factors of each user and item (1 or more)."""
+    """Number of factors of each user and item (1 or more)."""
     regularization: float = setting(10.0, above=0, tried=(1, 100))
-    """Pull of factors towards zero (above 0)."""
+    """L2 penalty of the factors (above 0)."""
     confidence: float = setting(10.0, above=0, tried=(1, 60))
-    """An event weighs 1 + this (above 0), an absent event 1."""
+    """An event weighs 1 + this (above 0), a missing event 1."""
     start: float = setting(0.1, above=0)
-    """Standard deviation of item factors before the first sweep (above 0)."""
+    """Standard deviation of the initial item factors (above 0)."""
     sweeps: int = setting(6, least=1)
-    """Times that users and items are solved in turn (1 or more)."""
+    """Number of alternations, each of which solves all users and then all items (1 or more)."""
     content_regularization: float = setting(10.0, above=0)
-    """Pull towards zero of the map from content to factors (above 0), by which new items are
-    placed.
+    """L2 penalty of the linear map from content to factors (above 0), which gives new items their
+    factors.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Als:
-    """Evidence = u . v, cut at zero, with u solved from the support."""
+    """Evidence = max(0, u . v), with the user factors u solved from the support."""
 
     items: np.ndarray
     """[N, D] float32 item factors."""
     gram: np.ndarray
-    """[D, D] float32: sum of outer products over items with events, plus the ridge."""
+    """[D, D] float32: sum of the outer products of the factors of items with events, plus the ridge
+    penalty.
+    """
     from_content: np.ndarray
-    """[C, D] float32: what content predicts of the factors."""
+    """[C, D] float32 linear map from content to factors."""
     relevant_from: float
     config: AlsConfig = AlsConfig()
     reads: ClassVar[frozenset[str]] = EVENTS
@@ -94,7 +96,7 @@ class Als:
 
     @classmethod
     def of_factors(cls, items: np.ndarray, relevant_from: float, config: AlsConfig) -> Als:
-        """Fixed item factors [N, D], into which users are folded in."""
+        """Return a model of fixed item factors [N, D], which folds users in."""
         return cls(
             items=items,
             gram=_gram(items, config.regularization),
@@ -104,7 +106,7 @@ class Als:
         )
 
     def fold_in(self, support: Histories) -> np.ndarray:
-        """[B, D] factors of users from their support alone."""
+        """[B, D] factors of users, solved from their support alone; zeros without events."""
         if not len(support.items):
             return np.zeros((len(support), self.items.shape[1]), np.float32)
         weights = self.config.confidence * event_weights(support, self.relevant_from, self.config)
@@ -119,7 +121,7 @@ class Als:
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
-        """[B, N]."""
+        """[B, N] evidence for every item."""
         support = users.support
         out = np.empty((len(support), len(self.items)), np.float32) if out is None else out
         factors = self.fold_in(support)
@@ -131,28 +133,28 @@ class Als:
     def evidence_of(
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] of some items."""
+        """[B, I] evidence for the given items."""
         found = products_of(self.fold_in(users.support), self.items, items)
         return np.asarray(np.maximum(found, 0.0))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
-        """[I, D] factors."""
+        """[I, D] factors of the given items."""
         return np.asarray(self.items[items])
 
     @cached_property
     def _through_gram(self) -> np.ndarray:
-        """[N, D] factors times the inverse of their Gram matrix."""
+        """[N, D] item factors times the inverse of their Gram matrix."""
         return through_gram(self.items, self.gram)
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[D, N]."""
+        """[D, N] item factors, transposed by `by_columns`."""
         return by_columns(self.items)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Als:
-        """New items take the factors that their content predicts."""
+        """Return the model with new items appended, whose factors are predicted from content."""
         return replace(
             self, items=np.concatenate([self.items, content[len(self.items) :] @ self.from_content])
         )
@@ -163,14 +165,14 @@ class Als:
         popularity: Float[np.ndarray, "items"],
         rows: Int[np.ndarray, "changed"],
     ) -> Als:
-        """Only new items are looked at."""
+        """Return the model with new items appended; changed rows of other items are ignored."""
         new = rows[rows >= len(self.items)]
         return replace(
             self, items=with_rows(self.items, new, content[new] @ self.from_content, len(content))
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Factors, their Gram matrix, the way from content, the liking threshold."""
+        """Factors, their Gram matrix, the map from content, and the threshold of liked values."""
         return {
             "items": self.items,
             "gram": self.gram,
@@ -180,7 +182,7 @@ class Als:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], config: AlsConfig | None = None) -> Als:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         return cls(
             items=arrays["items"],
             gram=arrays["gram"],
@@ -202,8 +204,8 @@ def _confident(
     gram: np.ndarray,
     user_weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Ridge solutions where an event of weight w (confidence included) counts 1 + w, times the
-    weight of its user, and wants the value 1.
+    """Ridge solutions [B, D] with target value 1 for every event. An event of weight w (confidence
+    included) counts 1 + w times the weight of its user.
     """
     counts = np.ones(len(weights), np.float32) if user_weights is None else user_weights
     return ridge_rows(rows, counts * weights, counts * (1.0 + weights), factors, gram)

@@ -1,10 +1,10 @@
-"""The parts Transformers are made of, written so that gradients of gradients pass through them.
+"""Building blocks of Transformers, written so that second derivatives pass through them.
 
-Two of torch's own parts are unfit for meta-learning: `F.scaled_dot_product_attention` has no second
+Two functions of torch are unfit for meta-learning: `F.scaled_dot_product_attention` has no second
 derivative on the CPU, and the affine weights inside `F.layer_norm` lose precision under
-`torch.func.vmap`. Both are spelled out here.
+`torch.func.vmap`. Both are written out here.
 
-Shape letters: B batch, L tokens asking, M tokens asked, H heads, D width.
+Shape letters: B batch, L query tokens, M key tokens, H heads, D width.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from metarec.data.schema import BadInput
 
 
 def normalized(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
-    """Layer normalization of the last axis, its scale and shift applied outside `F.layer_norm`; Ba
+    """Layer normalization of the last axis, with scale and shift applied outside `F.layer_norm`. Ba
     et al. 2016, arXiv:1607.06450.
     """
     return F.layer_norm(x, x.shape[-1:], None, None, eps) * weight + bias
@@ -34,25 +34,25 @@ def attended(
     visible: Tensor | None = None,
     dropout: Callable[[Tensor], Tensor] = lambda weights: weights,
 ) -> Tensor:
-    """[..., L, d] what each token finds among those it may see; zeros where it sees none. Vaswani
-    et al. 2017, arXiv:1706.03762, equation 1, with the softmax written out.
+    """[..., L, d] scaled dot-product attention with the softmax written out; zeros for a token that
+    may attend to none. Vaswani et al. 2017, arXiv:1706.03762, equation 1.
 
     Args:
         query: [..., L, d].
         key, value: [..., M, d].
-        visible: bool, broadcast to [..., L, M].
-        dropout: of the weights.
+        visible: bool attention mask, broadcast to [..., L, M]; True where attention is allowed.
+        dropout: applied to the attention weights.
     """
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     if visible is None:
         return dropout(torch.softmax(scores, dim=-1)) @ value
     scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
-    # A row that sees nothing would otherwise average the padding
+    # A fully masked row would otherwise average the padding
     return dropout(torch.softmax(scores, dim=-1) * visible) @ value
 
 
 class LayerNorm(nn.Module):
-    """`normalized` with weights of its own: the same values as `nn.LayerNorm`; exact second
+    """`normalized` with its own weights: the values of `nn.LayerNorm`, with exact second
     derivatives under `vmap`.
     """
 
@@ -68,7 +68,7 @@ class LayerNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention (`attended` by several heads); self-attention, or over a `memory`.
+    """Multi-head self-attention, or cross-attention to a `memory`.
 
     Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
     """
@@ -92,14 +92,14 @@ class Attention(nn.Module):
         is_real_BM: Bool[Tensor, "B M"] | None = None,
         causal: bool = False,
     ) -> Float[Tensor, "B L D"]:
-        """Mix what each token may see.
+        """Apply attention to a batch of sequences.
 
         Args:
-            x_BLD: tokens that ask; [1, L, D] if the same ones ask every memory, which then are made
-                queries of once.
-            memory_BMD: tokens that are asked; `x_BLD` itself if left out.
-            is_real_BM: False where an asked token is padding.
-            causal: token l sees only tokens up to l (self-attention).
+            x_BLD: query tokens; [1, L, D] if all memories share the same queries, which are then
+                projected only once.
+            memory_BMD: key and value tokens; `x_BLD` itself if left out.
+            is_real_BM: False where a key token is padding.
+            causal: token l attends only to tokens up to l (self-attention).
 
         Returns:
             [B, L, D]
@@ -131,7 +131,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Two layers with GELU between, applied to each token alone."""
+    """Two linear layers with a GELU between them, applied to each token separately."""
 
     def __init__(self, dim: int, hidden: int, dropout: float = 0.0) -> None:
         super().__init__(
@@ -140,16 +140,16 @@ class FeedForward(nn.Sequential):
 
 
 class Block(nn.Module):
-    """One pre-norm Transformer layer: self-attention, then (if asked for) attention over a memory,
+    """One pre-norm Transformer layer: self-attention, then cross-attention to a memory if `cross`,
     then feed-forward.
 
     Pre-norm (Xiong et al. 2020, arXiv:2002.04745) trains without a long warm-up, which small data
     cannot afford.
 
     Args:
-        cross: also look up a memory.
-        own: attend to the sequence itself; without it tokens do not see each other (candidates
-            evaluated one by one).
+        cross: add cross-attention to a memory.
+        own: add self-attention; without it tokens do not attend to each other (candidates are then
+            scored independently).
     """
 
     def __init__(
@@ -180,8 +180,8 @@ class Block(nn.Module):
         memory_BMD: Float[Tensor, "B M D"] | None = None,
         memory_is_real_BM: Bool[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "B L D"]:
-        """[B, L, D] -> [B, L, D]; `memory_BMD` is what a block with `cross=True` looks up (x may
-        then be [1, L, D], the same for all).
+        """[B, L, D] -> [B, L, D]. A block with `cross=True` needs `memory_BMD`; x may then be [1,
+        L, D], shared by the whole batch.
         """
         if self.norm_attention is not None and self.attention is not None:
             x_BLD = x_BLD + self.dropout(

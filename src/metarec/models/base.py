@@ -1,5 +1,5 @@
-"""What every model is: evidence for each item from one kind of knowledge, never negative, zero
-where it knows nothing.
+"""The protocol of all models: each gives every item non-negative evidence from one source of
+information, and zero where that source says nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from metarec.features.users_in_words import UsersInWords
 from metarec.models.config import ModelConfig, setting
 
 LARGE = 200_000
-"""Items from which on a catalog is large: models keep no second copy of what they know of each
-item, and slates are ranked among candidates (docs/experiments, 2026-11-28).
+"""Number of items from which a catalog counts as large: models then keep no second copy of their
+item tables, and slates are ranked among candidates (docs/experiments, 2026-11-28).
 """
 
 Evidence: TypeAlias = np.ndarray | sp.csr_matrix
-"""[B, N] at least 0; sparse, each item once in a row, from a model that knows few items at a time.
+"""[B, N], at least 0. Models that score few items at a time return a sparse matrix, with each item
+at most once in a row.
 """
 
 READABLE = frozenset(
@@ -44,9 +45,9 @@ READABLE = frozenset(
         "text",
     }
 )
-"""What a model may read of a request: of each event its item, place in order, rating, kind,
-strength of the kind, time and number of acts; of the user the rest, `text` being all of that in
-words.
+"""What a model may read of a request. Of each event: its item, position (`order`), rating, kind,
+strength of the kind, time, and number of repeats (`count`). Of the user: the rest; `text` is all of
+it written in words.
 """
 EVENTS = frozenset({"item", "rating", "strength", "count"})
 """What `event_weights` reads."""
@@ -54,51 +55,54 @@ EVENTS = frozenset({"item", "rating", "strength", "count"})
 
 @dataclass(frozen=True, kw_only=True)
 class EventsConfig(ModelConfig):
-    """Hyper-parameters of how much each event counts, of every model that sums over events."""
+    """Hyper-parameters of the weight of each event, shared by all models that sum over events."""
 
     disliked_weight: float = setting(0.3, least=0)
-    """A low rating still says what a user comes across: it counts this much beside a liked event (0
-    or more).
+    """Weight of an event with a low rating beside 1 for a liked one (0 or more): a disliked item
+    still shows what the user comes across.
     """
     repeat_weight: float = setting(0.25, least=0)
-    """What e times as many acts on an item add to its weight (0 or more)."""
+    """What e times as many events on an item add to its weight, relative to one event (0 or more).
+    """
 
 
 @runtime_checkable
 class Model(Protocol):
-    """One model behind the gate.
+    """One model that the gate blends.
 
-    `evidence` is a share of attention, `[B, N]`, at least 0; the gate brings each row to sum 1 and
-    weighs it against popularity, so only its proportions matter. A model reads what users accepted;
-    the gate asks it again about what they refused, and takes that away.
+    `evidence` is [B, N], at least 0. The gate normalizes each row to sum 1 and weighs it against
+    popularity, so only the proportions within a row matter. A model reads the events that a user
+    accepted; the gate asks it again about the refused events and subtracts that evidence.
     """
 
     @property
     def reads(self) -> frozenset[str]:
-        """What it reads of a request, of `READABLE`; nothing else changes its evidence."""
+        """What the model reads of a request, a subset of `READABLE`; nothing else changes its
+        evidence.
+        """
         ...
 
     @property
     def config(self) -> ModelConfig:
-        """Its hyper-parameters; of the class, the defaults."""
+        """Its hyper-parameters; on the class, the defaults."""
         ...
 
     @classmethod
     def fit(cls, behavior: Behavior, rng: np.random.Generator, config: Any = None) -> Self:
-        """Learn from the training users, with the default config or another one."""
+        """Learn from the training users, with the default config or the given one."""
         ...
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
-        """[B, N] evidence for every item of the catalog, for B users at once; a dense answer is
-        written into `out` where it is given.
+        """[B, N] evidence for every item of the catalog, for B users at once; a dense result is
+        written into `out` where given.
         """
         ...
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Self:
-        """The same model for a catalog of `content` [N', C] and `popularity` [N']: old items first,
-        new ones appended.
+        """Return the model for a larger catalog of `content` [N', C] and `popularity` [N']: old
+        items first, new ones appended.
         """
         ...
 
@@ -108,38 +112,40 @@ class Model(Protocol):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], config: Any = None) -> Self:
-        """The model that `arrays` described, fitted with `config`."""
+        """Restore the model from `arrays()`, with the `config` it was fitted with."""
         ...
 
 
 @runtime_checkable
 class ReadsWords(Model, Protocol):
-    """A model that reads `text`: users in words; it is handed who writes and reads them."""
+    """A model that reads users written as `text`, and is given the writer and encoder of these
+    texts.
+    """
 
     def with_words(self, words: UsersInWords) -> Model:
-        """The same model, writing and reading users by `words`."""
+        """Return the model with `words` as the writer and encoder of users."""
         ...
 
 
 @runtime_checkable
 class TakesInnerSteps(Model, Protocol):
-    """A model whose parameters take gradient steps on a user's events when it is asked."""
+    """A model that adapts its parameters to a user by gradient steps at inference time."""
 
     @property
     def inner_steps(self) -> int:
-        """How many steps it takes; 0 serves what meta-training learned to everyone."""
+        """Number of gradient steps; 0 serves the meta-learned prior to every user."""
         ...
 
     def after_steps(self, steps: int) -> Self:
-        """The same model when it takes so many steps, at most `inner_steps`."""
+        """Return the model with only `steps` inner steps, at most `inner_steps`."""
         ...
 
     def support_losses(self, users: UserBatch) -> Float[np.ndarray, "users"]:
-        """What the inner loop lowers, for each user, where its steps end."""
+        """[B] loss of the inner loop on each user's support after the last step."""
         ...
 
     def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
-        """Parameters that moved, each [B, ...], where the steps of each user end."""
+        """Adapted parameters, each [B, ...], after the last step for each user."""
         ...
 
 
@@ -150,18 +156,18 @@ def takes_inner_steps(model: type[Model]) -> bool:
 
 @runtime_checkable
 class KnowsSome(Model, Protocol):
-    """A model of what only some users tell: it says of whom it knows something, which costs less
-    than its evidence.
+    """A model that has evidence for some users only, and can tell for which at less cost than
+    computing the evidence.
     """
 
     def knows(self, users: UserBatch) -> np.ndarray:
-        """[B] whether it has any evidence for each user."""
+        """[B] whether the model has any evidence for each user."""
         ...
 
 
 @runtime_checkable
 class GrowsByRows(Model, Protocol):
-    """A model that looks only at what changed of a catalog."""
+    """A model that can be updated from the changed rows of a catalog alone."""
 
     def with_rows(
         self,
@@ -169,30 +175,32 @@ class GrowsByRows(Model, Protocol):
         popularity: Float[np.ndarray, "items"],
         rows: Int[np.ndarray, "changed"],
     ) -> Self:
-        """`with_content` where only these `rows` are new or have other content than before."""
+        """Same as `with_content`, where only these `rows` are new or have changed content."""
         ...
 
 
 @runtime_checkable
 class ScoresSome(Model, Protocol):
-    """A model that can be asked about some items without being asked about all of them."""
+    """A model that can score a subset of the catalog without scoring all of it."""
 
     def evidence_of(
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] the columns `items` of `evidence`, up to a factor of each user's own, which is the
-        same at every call.
+        """[B, I] the columns `items` of `evidence`, up to a factor per user that is the same in
+        every call.
         """
         ...
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
-        """[I, D] what evidence is a product with: items alike here are alike to every user."""
+        """[I, D] item vectors whose product with a user vector determines the evidence: items with
+        similar vectors have similar evidence for every user.
+        """
         ...
 
 
 def knows(model: Model, users: UserBatch) -> np.ndarray:
-    """[B] whether a model knows something of each user; asked for its evidence only where it cannot
-    say so without.
+    """[B] whether a model has evidence for each user. The evidence itself is computed only where
+    the model is no `KnowsSome`.
     """
     if isinstance(model, KnowsSome):
         return model.knows(users)
@@ -205,8 +213,8 @@ def knows(model: Model, users: UserBatch) -> np.ndarray:
 def grown(
     model: Model, content: np.ndarray, popularity: np.ndarray, touched: np.ndarray | None
 ) -> Model:
-    """A model of a larger catalog; of a large one only the rows that changed are looked at, where
-    the model can.
+    """Return the model for a larger catalog. Of a large catalog only the `touched` rows are
+    updated, if the model supports that.
     """
     if touched is not None and len(content) >= LARGE and isinstance(model, GrowsByRows):
         return model.with_rows(content, popularity, touched)
@@ -219,7 +227,7 @@ def dense(evidence: Evidence) -> np.ndarray:
 
 
 def training_weights(behavior: Behavior, config: EventsConfig) -> np.ndarray:
-    """[E] float32 weight of each event of `behavior.whole`: `event_weights` times that of its
+    """[E] float32 weight of each event of `behavior.whole`: `event_weights` times the weight of its
     user.
     """
     events = event_weights(behavior.whole, behavior.relevant_from, config)
@@ -229,8 +237,8 @@ def training_weights(behavior: Behavior, config: EventsConfig) -> np.ndarray:
 
 
 def root_weights(behavior: Behavior, config: EventsConfig) -> np.ndarray:
-    """[E] float32: the same with the root of the user's weight, for models that multiply a user's
-    events with each other.
+    """[E] float32 `event_weights` times the square root of the user's weight, for models that
+    multiply events of the same user with each other.
     """
     events = event_weights(behavior.whole, behavior.relevant_from, config)
     if behavior.weights is None:
@@ -239,14 +247,16 @@ def root_weights(behavior: Behavior, config: EventsConfig) -> np.ndarray:
 
 
 def by_columns(table: Float[np.ndarray, "items dim"]) -> Float[np.ndarray, "dim items"]:
-    """A table of items laid out by its columns, over which products for few users at once are much
-    faster; of a large catalog the table itself, whose memory workers share.
+    """The transpose of an item table, contiguous in memory, which makes products for few users much
+    faster. Of a large catalog it is a view, since worker processes share the memory of the table.
     """
     return table.T if len(table) >= LARGE else np.ascontiguousarray(table.T)
 
 
 def event_weights(histories: Histories, relevant_from: float, config: EventsConfig) -> np.ndarray:
-    """[E] float32: the strength of liked events, more for repeated acts; less for low ratings."""
+    """[E] float32 weight of each event: the strength of its kind, times `disliked_weight` for a low
+    rating, times 1 + `repeat_weight` x log of the number of repeats.
+    """
     liked = np.where(histories.values >= relevant_from, 1.0, config.disliked_weight)
     often = 1.0 + config.repeat_weight * np.log(histories.counts)
     return np.asarray(liked * often * histories.strengths, np.float32)

@@ -1,10 +1,11 @@
-"""The article's recommender as a model of the gate: u* and v* from the text encoder, r = sigma(W_r
-[u* . v*]), squared error, and MAML over W_r and the adapters.
+"""The recommender of the article (docs/project.md) as a model of the gate: u* and v* from the text
+encoder, r = sigma(W_r [u* . v*]), squared error, and MAML over W_r and the adapters.
 
-Finn et al. 2017, arXiv:1703.03400. The encoder is frozen: u* reads what a user states, v* what an
-item says. Two adapters take both to `dim` numbers; what moves with a user's events is W_r, the
-user's adapter vector and a `dim` x `dim` adapter behind the item's, so that a catalog is projected
-once for everyone. Popularity joins the score, as in every ranking learner here.
+Finn et al. 2017, arXiv:1703.03400. The text encoder is frozen: u* encodes what a user states, v*
+what an item's text says. Two adapters project both to `dim` numbers. The inner loop adapts W_r, a
+shift of the user vector, and a `dim` x `dim` layer on top of the item adapter, so that the catalog
+is projected only once for all users. As in every ranking learner here, popularity is part of the
+score.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from metarec.models.inner_loop import Params, descend
 from metarec.runtime.device import in_memory, on_device, one_thread
 
 MOVES = ("user_shift", "item_mix", "relation", "offset")
-"""What adapts to a user; the adapters themselves and the weight of popularity are shared."""
+"""Names of the parameters that adapt to a user; the two adapters and the weight of popularity are
+shared.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,21 +45,25 @@ class BertTwoTowerConfig(ModelConfig):
     outer_steps: int = setting(120, least=0)
     """Updates of the prior (0 or more)."""
     outer_lr: float = setting(5e-3, above=0)
-    """Step size of these updates; above 0."""
+    """Step size of the outer loop; above 0."""
     tasks_per_step: int = setting(32, least=1)
-    """Users of each update; 1 or more."""
+    """Users in each update of the prior; 1 or more."""
     dim: int = setting(32, least=1)
-    """Numbers that both adapters go to; 1 or more."""
+    """Output width of both adapters; 1 or more."""
     max_support: int = setting(20, least=1)
-    """Events that are learned from, the newest; 1 or more."""
+    """Events used for adaptation, the newest; 1 or more."""
     max_query: int = setting(20, least=1)
-    """Items taken later that are asked about in an update; 1 or more."""
+    """Items of the query set in an update, at most; 1 or more."""
     anchors: int = setting(64, least=1)
-    """Items drawn by the root of their popularity that stand for what was not taken."""
+    """Negative items in each loss (1 or more). Those of the inner loop are fixed, drawn in
+    proportion to the square root of popularity.
+    """
 
 
 def untrained(user_dim: int, item_dim: int, dim: int, draw: torch.Generator) -> Params:
-    """Small random adapters; what moves with a user begins at nothing, popularity at 1."""
+    """Initial parameters: small random adapters and relation, zeros for the other adapted
+    parameters, and weight 1 for popularity.
+    """
     return {
         "user": torch.randn(user_dim, dim, generator=draw) / max(user_dim, 1) ** 0.5,
         "item": torch.randn(item_dim, dim, generator=draw) / max(item_dim, 1) ** 0.5,
@@ -69,8 +76,8 @@ def untrained(user_dim: int, item_dim: int, dim: int, draw: torch.Generator) -> 
 
 
 def logits(params: Params, u: Tensor, v: Tensor, log_popularity: Tensor) -> Tensor:
-    """[Q] of r = sigma(W_r [u* . v*]) for one user `u` [U], items `v` [Q, D] that the shared
-    adapter took, and their log popularity [Q].
+    """[Q] logits of r = sigma(W_r [u* . v*]) for one user `u` [U], item vectors `v` [Q, D] after
+    the shared adapter, and their log popularity [Q].
     """
     item = torch.tanh(v + v @ params["item_mix"])
     user = torch.tanh(u @ params["user"] + params["user_shift"])
@@ -84,14 +91,14 @@ class BertTwoTower:
 
     params: dict[str, np.ndarray]
     text: np.ndarray
-    """[N, E] float32 embeddings of the items."""
+    """[N, E] float32 text embeddings of the items."""
     log_popularity: np.ndarray
     """[N] float32, mean 0."""
     anchors: np.ndarray
-    """[M] int64."""
+    """[M] int64 items, the negatives of the inner loop."""
     relevant_from: float
     words: UsersInWords | None = None
-    """Who reads what users state; handed in by `with_words`."""
+    """Writer and encoder of what users state; set by `with_words`."""
     config: BertTwoTowerConfig = BertTwoTowerConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "profile", "text"})
 
@@ -102,11 +109,11 @@ class BertTwoTower:
         rng: np.random.Generator,
         config: BertTwoTowerConfig | None = None,
     ) -> BertTwoTower:
-        """Meta-train on the training users: their pools are supports, what they wanted later is
-        asked.
+        """Meta-train on the training users: the support set is drawn from the support pool, the
+        query set is what the user liked later.
 
         Raises:
-            BadInput: if no encoder reads texts.
+            BadInput: if there is no encoder, or it encodes no item.
         """
         words, text = behavior.words, behavior.text
         if words is None or text is None or not text.shape[1] or not text.any():
@@ -131,7 +138,7 @@ class BertTwoTower:
         return replace(blank, params=_meta_train(blank, behavior, rng))
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
-        """[B, N] odds, each row scaled to at most 1."""
+        """[B, N] odds, each row scaled to a maximum of 1."""
         scores = self.scores(users)
         odds: np.ndarray = np.exp(scores - scores.max(axis=1, keepdims=True)).astype(np.float32)
         if out is None:
@@ -158,20 +165,20 @@ class BertTwoTower:
 
     @property
     def inner_steps(self) -> int:
-        """Gradient steps on a user's events."""
+        """Number of gradient steps on a user's events."""
         return self.config.inner_steps
 
     def after_steps(self, steps: int) -> BertTwoTower:
-        """The same model with so many inner steps; 0 serves what was meta-learned to everyone."""
+        """Return the model with `steps` inner steps; 0 serves the meta-learned prior."""
         return replace(self, config=replace(self.config, inner_steps=steps))
 
     def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
-        """What moved, each [B, ...]."""
+        """Adapted parameters, each [B, ...]."""
         *_, moved = self._moved(users)
         return {name: in_memory(value) for name, value in moved.items()}
 
     def support_losses(self, users: UserBatch) -> np.ndarray:
-        """[B] squared errors of the inner loop, where its steps end."""
+        """[B] squared error of the inner loop after the last step."""
         prior, u, tasks, moved = self._moved(users)
 
         def loss(own: Params, one: Tensor, *task: Tensor) -> Tensor:
@@ -181,21 +188,23 @@ class BertTwoTower:
             return in_memory(vmap(loss)(moved, u, *tasks))
 
     def _moved(self, users: UserBatch) -> tuple[Params, Tensor, tuple[Tensor, ...], Params]:
-        """The prior, users as text [B, U], their tasks, and what moved [B, ...]."""
+        """The prior, text embeddings of the users [B, U], their tasks, and their adapted parameters
+        [B, ...].
+        """
         u, tasks = on_device(self.read(users)), self.tasks(users.support)
         prior = {name: on_device(value) for name, value in self.params.items()}
         with one_thread():
             return prior, u, tasks, vmap(self._adapt, in_dims=(None, 0, 0, 0, 0))(prior, u, *tasks)
 
     def read(self, users: UserBatch) -> np.ndarray:
-        """[B, U] what users state, as text, read by the encoder; zeros where nothing is stated."""
+        """[B, U] text embeddings of what users state; zeros where nothing is stated."""
         assert self.words is not None, "a model from arrays is given its words before it is asked"
         nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(users))
         found = self.words.read(nothing, users.attributes or [{}] * len(users))
         return np.asarray(found, np.float32)
 
     def tasks(self, support: Histories) -> tuple[Tensor, Tensor, Tensor]:
-        """Items [B, S], 1 where liked and 0 where not [B, S], and what is real [B, S]."""
+        """Support items [B, S], labels (1 liked, 0 not) [B, S] and a mask of real events [B, S]."""
         latest = support.after(np.maximum(support.lengths - self.config.max_support, 0))
         liked = latest.values >= self.relevant_from
         return _padded(latest, liked, self.config.max_support)
@@ -203,7 +212,7 @@ class BertTwoTower:
     def _adapt(
         self, prior: Params, u: Tensor, items: Tensor, liked: Tensor, real: Tensor
     ) -> Params:
-        """The inner loop."""
+        """Run the inner loop for one user."""
         return descend(
             self._support_loss(prior, u, items, liked, real),
             {name: prior[name] for name in MOVES},
@@ -214,7 +223,7 @@ class BertTwoTower:
     def _support_loss(
         self, prior: Params, u: Tensor, items: Tensor, liked: Tensor, real: Tensor
     ) -> Callable[[Params], Tensor]:
-        """Squared error on the support beside anchors that were not taken."""
+        """Squared error on the support and on the anchors as negatives; 0 for an empty support."""
         asked = torch.cat([items, on_device(self.anchors)])
         v = on_device(self.text)[asked] @ prior["item"]
         known = on_device(self.log_popularity)[asked]
@@ -231,7 +240,9 @@ class BertTwoTower:
     def query_loss(
         self, prior: Params, u: Tensor, task: tuple[Tensor, Tensor, Tensor], asked: Tensor
     ) -> Tensor:
-        """Squared error after adapting, on items taken later [Q] and others; -1 pads."""
+        """Squared error after adaptation, on the query items (the first `max_query` of `asked`,
+        padded with -1) and on the negatives behind them.
+        """
         own = self._adapt(prior, u, *task)
         most = self.config.max_query
         taken, others = asked[:most], asked[most:]
@@ -247,11 +258,13 @@ class BertTwoTower:
         return on_device(self.text) @ prior["item"]
 
     def with_words(self, words: UsersInWords) -> BertTwoTower:
-        """The same model with this reader."""
+        """Return the model with this writer and encoder of users."""
         return replace(self, words=words)
 
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> BertTwoTower:
-        """Of new items nothing is read until `with_text`."""
+        """Return the model for a larger catalog; new items have zero embeddings until `with_text`
+        sets them.
+        """
         log = np.log(popularity).astype(np.float32)
         more = len(content) - len(self.text)
         return replace(
@@ -259,7 +272,7 @@ class BertTwoTower:
         )
 
     def with_text(self, text: np.ndarray) -> BertTwoTower:
-        """The same model for items of these embeddings."""
+        """Return the model with these text embeddings [N, E] of the items."""
         return replace(self, text=np.asarray(text, np.float32))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
@@ -276,7 +289,7 @@ class BertTwoTower:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: BertTwoTowerConfig | None = None
     ) -> BertTwoTower:
-        """From `arrays()`; `with_words` before it is asked."""
+        """Restore the model from `arrays()`; it needs `with_words` before use."""
         return cls(
             params={
                 name.removeprefix("params."): value
@@ -294,7 +307,7 @@ class BertTwoTower:
 def _meta_train(
     model: BertTwoTower, behavior: Behavior, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """The outer loop: the prior moves against the query loss after adapting."""
+    """Run the outer loop: minimize the query loss after adaptation over the prior."""
     able = np.flatnonzero(behavior.targets.lengths > 0)
     first = behavior.histories.users(able).first(0)
     stated = on_device(model.read(behavior.batch_of(able, first)))
@@ -317,7 +330,7 @@ def _meta_train(
 def _drawn(
     model: BertTwoTower, behavior: Behavior, users: np.ndarray, rng: np.random.Generator
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-    """Supports of a size drawn for each user, and what to ask them about."""
+    """Support sets of a size drawn for each user, and the query items and negatives [B, Q + M]."""
     shots = rng.choice(behavior.horizon.shots, len(users))
     support = behavior.histories.users(users).first(np.minimum(shots, behavior.pools[users]))
     targets = behavior.targets.users(users)
@@ -328,7 +341,9 @@ def _drawn(
 
 
 def _padded(histories: Histories, marks: np.ndarray, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Items, marks and what is real, the first `width` of each user: three [B, width]."""
+    """Items, `marks` and a mask of real events of the first `width` events of each user: three [B,
+    width].
+    """
     keep = histories.positions < width
     at = histories.owners[keep], histories.positions[keep]
     items = np.zeros((len(histories), width), np.int64)

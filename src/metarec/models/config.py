@@ -1,10 +1,10 @@
-"""Hyper-parameters of models: one frozen dataclass for each model, checked when it is made.
+"""Hyper-parameters of models: one frozen dataclass for each model, validated when it is created.
 
-A config is written in Python (`EaseConfig(regularization=50)`) or as a table of numbers, as TOML
-has it (`[models.ease]`); `configured` turns the latter into the former.
+A config is written in Python (`EaseConfig(regularization=50)`) or as a table, for example in TOML
+(`[models.ease]`); `configured` turns the latter into the former.
 
-Numbers that stand beside models as constants are none: they bound memory or time, or guard against
-rounding, and each says which.
+Constants in the modules of models are no hyper-parameters: they bound memory or time, or guard
+against rounding, and each says which.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from metarec.data.errors import BadInput
 
 C = TypeVar("C", bound="ModelConfig")
 Models: TypeAlias = "Mapping[str, ModelConfig | Mapping[str, Any]]"
-"""Hyper-parameters by the ids of models."""
+"""Hyper-parameters by model id."""
 
 
 def setting(
@@ -31,8 +31,8 @@ def setting(
     below: float | None = None,
     tried: tuple[float, float] | None = None,
 ) -> Any:
-    """A field of a config, with the range its numbers (each, where there are several) lie in, and
-    the part of it that `fit --tune` tries.
+    """Return a dataclass field with the allowed range of its numbers (of each number, where there
+    are several), and the range that `fit --tune` searches.
     """
     limits = {"least": least, "above": above, "most": most, "below": below}
     return field(default=default, metadata={**limits, "tried": tried})
@@ -40,7 +40,7 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Hyper-parameters of one model; a value out of range is refused by name."""
+    """Hyper-parameters of one model; a value of wrong type or out of range raises `BadInput`."""
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -49,8 +49,8 @@ class ModelConfig:
 
 
 def check_ranges(config: Any) -> None:
-    """Refuse numbers of a dataclass outside of the ranges that `setting` gave its fields; types are
-    its maker's matter.
+    """Check the numbers of a dataclass against the ranges that `setting` gave its fields; types are
+    not checked.
 
     Raises:
         BadInput: naming the field.
@@ -60,10 +60,11 @@ def check_ranges(config: Any) -> None:
 
 
 def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -> C:
-    """The config of a model: `given` as it is, or its values over the default's.
+    """Return the config of a model: `given` if it is a config, else `default` with the values of
+    the table `given`.
 
     Raises:
-        BadInput: if it is another model's, or names a setting that the model has not.
+        BadInput: if `given` is the config of another model, or names an unknown setting.
     """
     if isinstance(given, ModelConfig):
         if not isinstance(given, type(default)):
@@ -84,14 +85,14 @@ def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -
     config = type(default)
     try:
         checked = {name: _checked(config, known[name], value) for name, value in given.items()}
-    except BadInput as error:  # who wrote a table knows no class
+    except BadInput as error:  # the author of a table does not know the class
         said = str(error).replace(f"{config.__name__}.", f"models.{model}.", 1)
         raise BadInput(said) from error
     return replace(default, **checked)
 
 
 def config_line(model: str, config: ModelConfig) -> str:
-    """A config for a reader: `ease: regularization 200, kept 500`."""
+    """Return a config as one line of text: `ease: regularization 200, kept 500`."""
     told = ", ".join(f"{name} {_told(value)}" for name, value in asdict(config).items())
     return f"{model}: {told or 'no settings'}"
 
@@ -103,10 +104,10 @@ def _told(value: Any) -> str:
 
 
 def _checked(config: type, one: Field[Any], value: Any) -> Any:
-    """A value of a field as its type has it.
+    """Return the value of a field, converted to its type.
 
     Raises:
-        BadInput: if it is of another type or out of range.
+        BadInput: if the type is wrong or the value out of range.
     """
     value = _of_kind(config, one.name, value, get_type_hints(config)[one.name])
     for number in value if isinstance(value, tuple) else (value,):

@@ -1,5 +1,5 @@
-"""Items like those a user liked, by content alone: the evidence that also reaches items nobody
-has met.
+"""Content-based scoring: items similar to those a user liked. It also reaches items without any
+event.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class ContentConfig(ModelConfig):
     sharpness: float = setting(6.0, least=0, tried=(1, 20))
     """Evidence grows as exp(sharpness x cosine); 0 or more."""
     disliked: float = setting(-0.5, least=-1, most=1)
-    """Weight of a disliked event beside 1 for a liked one, in [-1, 1]: below 0 what a user dislikes
-    pushes like items away.
+    """Weight of a disliked event beside 1 for a liked one, in [-1, 1]: below 0, items similar to
+    disliked ones score lower.
     """
 
 
@@ -37,9 +37,9 @@ class Content:
     """Evidence = popularity x exp(sharpness x cosine to the signed mean of the support)."""
 
     directions: np.ndarray
-    """[N, C] float32 content of length 1 (0 where nothing is known)."""
+    """[N, C] float32 content vectors of unit length (0 where nothing is known)."""
     popularity: np.ndarray
-    """[N] float32 share of liked events, smoothed."""
+    """[N] float32 share of all liked events, smoothed."""
     relevant_from: float
     config: ContentConfig = ContentConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "strength"})
@@ -48,7 +48,7 @@ class Content:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: ContentConfig | None = None
     ) -> Content:
-        """Normalize the content; nothing is learned but popularity."""
+        """Normalize the content and count popularity; nothing else is learned."""
         liked = behavior.histories.where(behavior.is_liked(behavior.histories))
         counts = np.bincount(liked.items, behavior.weights_of(liked.owners), behavior.n_items) + 0.5
         return cls(
@@ -61,7 +61,7 @@ class Content:
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
-        """[B, N]; zero for a user without support."""
+        """[B, N] evidence for every item; zero for a user without support."""
         taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
         out = np.empty((len(users), len(self.directions)), np.float32) if out is None else out
@@ -75,7 +75,7 @@ class Content:
     def evidence_of(
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] of some items."""
+        """[B, I] evidence for the given items."""
         taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
         found = np.exp(products_of(wanted, self.directions, items)) * rows_of(
@@ -85,19 +85,19 @@ class Content:
         return np.asarray(found, np.float32)
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
-        """[I, C] directions."""
+        """[I, C] unit content vectors of the given items."""
         return np.asarray(self.directions[items])
 
     def fit_of(self, users: UserBatch, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[B, I] how well some items fit each user, on the scale of log-scores and whatever their
-        popularity, and [B] for whom that is known: for users with support.
+        """[B, I] how well the given items fit each user, on the scale of log-scores and independent
+        of popularity; and [B] whether the fit is known, which takes a support.
         """
         taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
         return products_of(wanted, self._columns.T, items), norms[:, 0] > 1e-6
 
     def _taste(self, users: UserBatch) -> tuple[np.ndarray, np.ndarray]:
-        """[B, C] signed sum of the support, and its length [B, 1]."""
+        """[B, C] signed sum of the content vectors of the support, and its norm [B, 1]."""
         support = users.support
         sign = np.where(support.values >= self.relevant_from, 1.0, self.config.disliked)
         weight = (sign * support.strengths).astype(np.float32)
@@ -107,13 +107,15 @@ class Content:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[C, N]."""
+        """[C, N] content vectors, transposed by `by_columns`."""
         return by_columns(self.directions)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Content:
-        """New and changed items count like all others."""
+        """Return the model for a catalog of `content` and `popularity`; changed items are updated
+        too.
+        """
         return replace(self, directions=directions_of(content), popularity=popularity)
 
     def with_rows(
@@ -122,13 +124,13 @@ class Content:
         popularity: Float[np.ndarray, "items"],
         rows: Int[np.ndarray, "changed"],
     ) -> Content:
-        """Only these rows are looked at."""
+        """Same as `with_content`, where only these `rows` changed."""
         told = directions_of(content[rows])
         directions = with_rows(self.directions, rows, told, len(content))
         return replace(self, directions=directions, popularity=popularity)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Directions, popularity and the liking threshold."""
+        """Content vectors, popularity and the threshold of liked values."""
         return {
             "directions": self.directions,
             "popularity": self.popularity,
@@ -139,7 +141,7 @@ class Content:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: ContentConfig | None = None
     ) -> Content:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         return cls(
             directions=arrays["directions"],
             popularity=arrays["popularity"],
@@ -149,7 +151,7 @@ class Content:
 
 
 def directions_of(content: np.ndarray) -> np.ndarray:
-    """[N, C] float32 rows of length 1; 0 where nothing is known."""
+    """[N, C] float32 content rows scaled to unit length; 0 where nothing is known."""
     return np.asarray(
         content / np.maximum(np.linalg.norm(content, axis=1, keepdims=True), 1e-6), np.float32
     )

@@ -1,8 +1,9 @@
-"""What friends took: evidence from the users somebody knows, for whoever names friends.
+"""Friends: evidence from what a user's friends took, for users who name friends.
 
-Friends speak by the weight of the edge; users who are reached through several friends speak too,
-less where a friend knows many (Adamic and Adar 2003, "Friends and neighbors on the web"). On
-Last.fm that second step adds as much as tuning the first (docs/experiments).
+Friends are weighted by the edge of the graph. Friends of friends count as well, less where the
+friend between has many friends or the user reached is known to many (as in Adamic and Adar 2003,
+"Friends and neighbors on the web"). On Last.fm this second step adds as much as tuning the first
+(docs/experiments).
 """
 
 from __future__ import annotations
@@ -27,33 +28,36 @@ class FriendsConfig(EventsConfig):
     """Hyper-parameters of friends."""
 
     second_step: float = setting(0.5, least=0)
-    """What all friends of friends together say, beside 1 for all friends (0 or more)."""
+    """Weight of all friends of friends together, beside 1 for all friends (0 or more)."""
     agreement: float = setting(2.0, least=0)
-    """How much more a friend says who took the very same as the user (0 or more)."""
+    """Extra weight of a friend who took the same items as the user, times the cosine of both (0 or
+    more).
+    """
     kept: int = setting(300, least=1)
     """Friends of friends kept for each user (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Friends:
-    """Evidence = what friends, and friends of friends, took."""
+    """Evidence = weighted sum of what friends, and friends of friends, took."""
 
     taken: sp.csr_matrix
-    """[V, N] what each training user took; nothing of whom the fit did not see."""
+    """[V, N] event weights of each training user; empty rows for users outside the fitted data."""
     graph: sp.csr_matrix
-    """[V, V] two-step weights: row = the friend, column = whom they know."""
+    """[V, V] weights of the second step: row = the friend, column = a friend of that friend."""
     config: FriendsConfig = FriendsConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"friends", "item"})
     leaves_out_self = True
-    """A user's own events are no evidence for them, so that the gate may learn from users whom this
-    was fitted on; of their friends it would otherwise know fewer than of a new user's.
+    """A user's own events are excluded from the user's evidence, so the gate may learn from the
+    very users that this model was fitted on. A cross-fitted model would know fewer friends of a
+    training user than it knows of a new user.
     """
 
     @classmethod
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: FriendsConfig | None = None
     ) -> Friends:
-        """Keep what everyone took and whom they know."""
+        """Store what every user took and the friendship graph."""
         config, context = config or cls.config, behavior.context
         assert context is not None, "fitted only where there are friends"
         n_members = context.n_members
@@ -68,7 +72,7 @@ class Friends:
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
-        """[B, N], sparse; nothing for users who name no friend."""
+        """[B, N] sparse evidence; nothing for users who name no friend."""
         friends = users.context.friends
         if not friends.nnz:
             return sp.csr_matrix((len(users), self.taken.shape[1]), dtype=np.float32)
@@ -78,17 +82,17 @@ class Friends:
         return (reached @ self.taken).astype(np.float32).tocsr()
 
     def knows(self, users: UserBatch) -> np.ndarray:
-        """[B] whether any friend took anything."""
+        """[B] whether any friend took an item."""
         if not users.context.friends.nnz:
             return np.zeros(len(users), bool)
         return np.asarray(np.diff(self.evidence(users).indptr) > 0)
 
     def who_took(self, friends: np.ndarray, item: int) -> int:
-        """How many of these users took an item."""
+        """Return how many of these users took an item."""
         return int((self.taken[friends][:, item] > 0).sum())
 
     def _agreeing(self, reached: sp.csr_matrix, users: UserBatch) -> sp.csr_matrix:
-        """Whoever took what the user took says more."""
+        """Increase the weight of users reached who took the same items as the user who asks."""
         if not reached.nnz or not len(users.support.items):
             return reached
         own = users.support.matrix(self.taken.shape[1])
@@ -113,7 +117,7 @@ class Friends:
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Friends:
-        """Nobody took new items yet."""
+        """Return the model for a larger catalog; no friend took a new item yet."""
         taken = self.taken.copy()
         taken.resize((self.taken.shape[0], len(content)))
         return replace(self, taken=taken)
@@ -130,7 +134,7 @@ class Friends:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: FriendsConfig | None = None
     ) -> Friends:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         return cls(
             **{
                 name: sparse_from(
@@ -143,7 +147,7 @@ class Friends:
 
 
 def _without(reached: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:
-    """Nobody is reached from themselves."""
+    """Remove each user from the users reached by that user."""
     reached = reached.tocsr()
     rows = np.repeat(np.arange(len(members)), np.diff(reached.indptr))
     reached.data[members[rows] == reached.indices] = 0.0
@@ -152,13 +156,13 @@ def _without(reached: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:
 
 
 def _shares(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """Rows brought to sum 1."""
+    """Normalize rows to sum 1."""
     total = np.asarray(matrix.sum(1)).ravel()
     return sp.diags(1.0 / np.where(total > 0, total, 1.0)) @ matrix
 
 
 def _at(rows: sp.csr_matrix, members: np.ndarray, n_members: int) -> sp.csr_matrix:
-    """The same rows, each at its member's place."""
+    """Scatter the rows [U, ...] to the row of each user's `members` index among `n_members`."""
     place = sp.csr_matrix(
         (np.ones(len(members), np.float32), (members, np.arange(len(members)))),
         shape=(n_members, len(members)),

@@ -1,9 +1,9 @@
-"""Which items the same users chose, counted a block of items at a time: what item-to-item models
-learn from, in memory that does not grow with the square of the catalog.
+"""Item-item co-occurrence counts (the Gram matrix that item-to-item models learn from), computed in
+blocks of items, so that memory does not grow with the square of the catalog.
 
-The work is one step for each pair of events of a user, so the longest histories cost most and say
-least of each pair; above `MAX_PAIRS` only their newest events are compared. Up to the limits here
-the numbers are those of the plain product, to the bit.
+The work is one step for each pair of events of a user, so the longest histories cost most while
+each of their pairs says least; above `MAX_PAIRS` only the newest events of long histories are
+compared. Below the limits of this module the result equals the plain matrix product bit for bit.
 """
 
 from __future__ import annotations
@@ -19,51 +19,56 @@ from metarec.features.histories import Histories
 from metarec.models.base import EventsConfig, root_weights
 
 BLOCK_ENTRIES = 2_000_000
-"""Entries counted at a time, at most: a block that a core's caches hold, whose memory is used again
-for the next, costs a quarter less than one that is larger."""
+"""Bound: entries computed in one block. A block that fits the caches of a core, and whose memory
+the next block reuses, costs a quarter less than a larger one.
+"""
 MAX_PAIRS = 2_000_000_000
-"""Pairs counted in all, some 20 seconds of one core; a million ratings of 6,000 users have 0.3
-billion."""
+"""Bound: pairs of events in all, some 20 seconds of one core; a million ratings of 6,000 users have
+0.3 billion.
+"""
 MAX_ENTRIES = 40_000_000
-"""Entries kept of all items together: 320 MB."""
+"""Bound: entries kept for all items together, 320 MB."""
 MIN_KEPT = 50
-"""Entries kept for each item however many items there are."""
+"""Entries kept for each item, however large the catalog is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What users chose, as a matrix of users and items."""
+    """Events as a matrix of users and items."""
 
     events: sp.csr_matrix
-    """[B, N] root weights."""
+    """[B, N] weights from `root_weights`."""
     compared: sp.csr_matrix
-    """[B, N] the same without the oldest events of histories that are too long to compare."""
+    """[B, N] the same weights, without the oldest events of histories that are too long to compare.
+    """
 
     @classmethod
     def of(cls, behavior: Behavior, config: EventsConfig) -> Choices:
-        """Everything the training users accepted."""
+        """Build the matrix of all events that the training users accepted."""
         events = behavior.whole.matrix(behavior.n_items, root_weights(behavior, config))
         return cls(events=events, compared=newest(behavior.whole, events))
 
     @property
     def left_out(self) -> int:
-        """Events that are compared with no others."""
+        """Number of events that are not compared with others."""
         return int(self.events.nnz - self.compared.nnz)
 
 
 def note_of(model: str, left_out: int) -> str:
-    """What a model thinned; empty where it thinned nothing."""
+    """Note for users on the events that a model left out; empty if there are none."""
     said = f"{model} left out the {left_out:,} oldest events of the longest histories"
     return said if left_out else ""
 
 
 def kept_of(most: int, n_items: int) -> int:
-    """Entries to keep for each of `n_items` items, `most` where they all fit."""
+    """Number of entries to keep for each of `n_items` items: `most` if that fits `MAX_ENTRIES`,
+    else fewer, but at least `MIN_KEPT`.
+    """
     return max(min(most, MAX_ENTRIES // max(n_items, 1)), min(most, MIN_KEPT))
 
 
 def longest_compared(lengths: np.ndarray) -> int:
-    """The most events of a history such that `MAX_PAIRS` suffice; 0 for no limit."""
+    """Largest length of history at which all pairs stay within `MAX_PAIRS`; 0 for no limit."""
     if (lengths.astype(np.float64) ** 2).sum() <= MAX_PAIRS:
         return 0
     low, high = 1, int(lengths.max())
@@ -87,8 +92,8 @@ def newest(histories: Histories, events: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def gram_blocks(events: sp.csr_matrix) -> Iterator[tuple[int, sp.csr_matrix]]:
-    """(first item, [block, N] rows of `events.T @ events`), all items in order; the columns of a
-    row in any order, since to sort them all would take longer than to count them.
+    """Yield (first item, [block, N] rows of `events.T @ events`) for all items in order. The
+    columns of a row are not sorted, since sorting takes longer than the product.
     """
     by_item = events.T.tocsr()
     start, n_items = 0, events.shape[1]

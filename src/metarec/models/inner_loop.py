@@ -1,6 +1,6 @@
-"""The inner loop of one task, to be batched over tasks by `torch.func.vmap`: for networks that are
-modules (`models/few_shot/adapt.py` does the same for networks that are functions of stacked
-parameters, whose weights it keeps in factors).
+"""The inner loop of one task, for networks that are torch modules; batched over tasks by
+`torch.func.vmap`. `models/few_shot/adapt.py` is its counterpart for networks that are functions of
+stacked parameters and keep their weights in low-rank form.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ def descend(
     rate: Callable[[str, int], Tensor | float],
     first_order: bool = False,
 ) -> Params:
-    """Parameters after `steps` gradient steps on the support's loss; `own` is left as it was.
+    """Parameters after `steps` gradient steps on the support loss; `own` itself is not changed.
 
     Finn et al. 2017, arXiv:1703.03400, algorithm 1, lines 5 to 6.
 
     Args:
-        loss: of the task's support under these parameters, a single number.
-        rate: step size of a parameter at a step.
+        loss: support loss of the task under the given parameters, a scalar.
+        own: parameters where the steps start.
+        rate: step size, given the name of a parameter and the number of the step.
         first_order: treat gradients as constants (section 5.2 there).
     """
     for step in range(steps):

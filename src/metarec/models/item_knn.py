@@ -1,7 +1,7 @@
-"""Items that users choose together: item-to-item similarity, the plainest collaborative evidence.
+"""Item k-NN: item-to-item similarity by the users who chose both items.
 
-Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms", with shrinkage;
-kept sparse.
+Sarwar et al. 2001, "Item-based collaborative filtering recommendation algorithms", with shrinkage
+and a sparse similarity matrix.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class ItemKnnConfig(EventsConfig):
     """Hyper-parameters of item k-NN."""
 
     shrinkage: float = setting(20.0, least=0, tried=(1, 200))
-    """Added to the geometric mean of two items' event counts (0 or more): rare pairs count less.
+    """Added to the geometric mean of two items' event counts (0 or more), so that rare pairs count
+    less.
     """
     neighbors: int = setting(1000, least=1, tried=(50, 2000))
     """Most similar items kept for each item (1 or more)."""
@@ -35,28 +36,28 @@ class ItemKnnConfig(EventsConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ItemKnn:
-    """Evidence = sum of similarities to the items of the support."""
+    """Evidence = weighted sum of the similarities to the items of the support."""
 
     similarity: sp.csr_matrix
-    """[N, N], row = the item seen, column = the item it speaks for."""
+    """[N, N], row = item of the support, column = item that is scored."""
     relevant_from: float
     config: ItemKnnConfig = ItemKnnConfig()
     reads: ClassVar[frozenset[str]] = EVENTS
     left_out: int = 0
-    """Oldest events of the longest histories that were compared with no others, see
+    """Number of events, the oldest of the longest histories, that are not compared with others; see
     `gram.newest`.
     """
 
     @property
     def note(self) -> str:
-        """What was thinned; empty where nothing was."""
+        """Note on events that were left out; empty if there are none."""
         return note_of("item k-NN", self.left_out)
 
     @classmethod
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: ItemKnnConfig | None = None
     ) -> ItemKnn:
-        """Cosine of the items' event vectors with shrinkage."""
+        """Compute cosines of the items' event vectors, with shrinkage."""
         config = config or cls.config
         choices = Choices.of(behavior, config)
         norms = np.sqrt(np.asarray(choices.events.power(2).sum(0)).ravel())
@@ -79,23 +80,25 @@ class ItemKnn:
         )
 
     def thinned(self, neighbors: int) -> ItemKnn:
-        """The same model with only so many neighbors of each item, as if fitted so."""
+        """Return the model with only `neighbors` neighbors of each item, as if fitted with that
+        number.
+        """
         config = replace(self.config, neighbors=neighbors)
         return replace(self, similarity=strongest(self.similarity, neighbors), config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
-        """[B, N], sparse where few items are named."""
+        """[B, N] evidence for every item, sparse if few items have any."""
         weights = event_weights(users.support, self.relevant_from, self.config)
         return answers(users.support, weights, self.similarity, out)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> ItemKnn:
-        """New items are known to nobody yet."""
+        """Return the model for a larger catalog; new items have no neighbors."""
         return replace(self, similarity=grown(self.similarity, len(content)))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Rows of the similarity and the liking threshold."""
+        """The similarity matrix and the threshold of liked values."""
         return {
             **sparse_arrays(self.similarity),
             "relevant_from": np.array([self.relevant_from], np.float32),
@@ -106,7 +109,7 @@ class ItemKnn:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: ItemKnnConfig | None = None
     ) -> ItemKnn:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         return cls(
             similarity=sparse_from(arrays),
             relevant_from=float(arrays["relevant_from"][0]),

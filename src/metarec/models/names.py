@@ -1,5 +1,5 @@
-"""What models were called before: the one table of old names, for folders and commands written
-then.
+"""Earlier ids of models: the one table of old names, so that older saved models and commands keep
+working.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ RENAMED = {
     "encoder-decoder": "encoder_decoder",
     "people-as-text": "user_text",
 }
-"""Old id of a model -> its id."""
+"""Old id of a model -> its current id."""
 REMOVED = {"history_maml": "decoder_lora"}
-"""Id of a model that is no more -> what to take instead."""
+"""Id of a removed model -> the model to use instead."""
 
 V = TypeVar("V")
 
 
 def current_id(name: str) -> str:
-    """The id of a model that was perhaps given under an old one, of which a note tells.
+    """Return the current id of a model; an old id gives a `DataWarning`.
 
     Raises:
-        BadInput: if the model is no more.
+        BadInput: if the model was removed.
     """
     current_ids([name])
     return RENAMED.get(name, name)
 
 
 def current_ids(names: Sequence[str]) -> tuple[str, ...]:
-    """The ids of models that were perhaps given under old ones, of which one note tells.
+    """Return the current ids of models; old ids give one `DataWarning` together.
 
     Raises:
-        BadInput: if a model is no more.
+        BadInput: if a model was removed.
     """
     for name in names:
         if name in REMOVED:
@@ -53,7 +53,7 @@ def current_ids(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def under_current_ids(arrays: Mapping[str, V]) -> dict[str, V]:
-    """`MODEL/array` by name, with the model's id in place of an old one."""
+    """Arrays named `MODEL/array`, with current ids in place of old ones."""
     found = {}
     for name, array in arrays.items():
         model, slash, rest = name.partition("/")

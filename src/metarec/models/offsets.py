@@ -1,5 +1,5 @@
-"""Who rates high and what is rated high: a mean, and an offset of each item and of each user, each
-pulled towards zero (Koren 2010, "Factor in the neighbors", section 2.1).
+"""Baseline predictor of ratings: a mean plus an offset for each item and each user, both shrunk
+towards zero (Koren 2010, "Factor in the neighbors", section 2.1).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from metarec.features.histories import Histories
 
 @dataclass(frozen=True, kw_only=True)
 class Offsets:
-    """A rating is `mean + unit (item offset + user offset)` and what is left."""
+    """A rating is `mean + unit * (item offset + user offset)` plus a residual."""
 
     mean: float
     items: np.ndarray
-    """[N] in steps of `unit`."""
+    """[N] item offsets in steps of `unit`."""
     user_damping: float
-    """Events' worth of pull of a user's offset towards zero."""
+    """Pseudo-count of events that shrinks a user's offset towards zero."""
     unit: float = 1.0
-    """Ratings for one step."""
+    """Size of one step on the scale of ratings."""
 
     @classmethod
     def of(
@@ -36,10 +36,15 @@ class Offsets:
         weights: Float[np.ndarray, "events"] | None = None,
         unit: float = 1.0,
     ) -> Offsets:
-        """Found in turns, since an item met mostly by harsh users is better than its mean says.
+        """Estimate item and user offsets in alternation, since an item rated mostly by harsh users
+        is better than its mean says.
 
         Args:
+            item_damping: pseudo-count of events that shrinks an item's offset towards zero.
+            user_damping: the same for a user's offset.
+            rounds: number of alternations.
             weights: how much each event counts for its item; all the same by default.
+            unit: size of one step on the scale of ratings.
         """
         weights = np.ones(len(histories.items)) if weights is None else weights
         values = histories.values.astype(np.float64)
@@ -62,10 +67,10 @@ class Offsets:
         return np.asarray(total / np.maximum(histories.lengths + self.user_damping, 1e-12))
 
     def residuals(self, histories: Histories) -> Float[np.ndarray, "events"]:
-        """What the offsets leave unexplained, in steps of `unit`."""
+        """Ratings minus mean, item offset and user offset, in steps of `unit`."""
         return np.asarray(self.above_items(histories) - self.users(histories)[histories.owners])
 
     def above_items(self, histories: Histories) -> Float[np.ndarray, "events"]:
-        """What lies above what is expected of an item, in steps of `unit`."""
+        """Ratings minus mean and item offset, in steps of `unit`."""
         left = (histories.values.astype(np.float64) - self.mean) / self.unit
         return np.asarray(left - self.items[histories.items])

@@ -1,5 +1,5 @@
-"""What users of a profile like: a ridge from profile columns to everything liked after the pool;
-answers before any event.
+"""Profile model: a ridge regression from profile columns to everything a user liked after the
+support pool; it works before the first event.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ class ProfileConfig(ModelConfig):
     """Hyper-parameters of the profile ridge."""
 
     regularization: float = setting(100.0, above=0, tried=(10, 1000))
-    """Users' worth of pull towards the average user (above 0)."""
+    """L2 penalty, as a number of users, that shrinks predictions towards the average user (above
+    0).
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Evidence = expected share of users of this profile who will like each item, cut at zero;
-    silent without a profile.
+    """Evidence = expected share of users with this profile who will like each item, cut at zero; no
+    evidence without a profile.
     """
 
     mean: np.ndarray
-    """[N] float32 share of training users who liked each item afterwards."""
+    """[N] float32 share of training users who liked each item after their support pool."""
     middle: np.ndarray
     """[P] float32 mean of the profile columns."""
     weights: np.ndarray
-    """[P, N] float32."""
+    """[P, N] float32 regression weights."""
     config: ProfileConfig = ProfileConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"profile"})
 
@@ -43,7 +45,9 @@ class Profile:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: ProfileConfig | None = None
     ) -> Profile:
-        """One primal ridge over the training users who have something to be asked about."""
+        """Solve one ridge regression over the training users who have events after their support
+        pool.
+        """
         config = config or cls.config
         users = np.flatnonzero(behavior.pools < behavior.histories.lengths)
         targets = behavior.targets.users(users).matrix(behavior.n_items)
@@ -69,7 +73,7 @@ class Profile:
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
-        """[B, N]; zero for a user of whom nothing is known."""
+        """[B, N] evidence for every item; zero for a user without a known profile column."""
         support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
         is_known = profiles.any(axis=1)
@@ -85,7 +89,7 @@ class Profile:
     def evidence_of(
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] of some items."""
+        """[B, I] evidence for the given items."""
         found = np.zeros((len(users), len(items)), np.float32)
         known = np.flatnonzero(users.profiles.any(axis=1))
         if len(known):
@@ -94,13 +98,13 @@ class Profile:
         return found
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
-        """[I, P] weights."""
+        """[I, P] regression weights of the given items."""
         return self.weights[:, items].T
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Profile:
-        """New items are known to nobody yet."""
+        """Return the model for a larger catalog; new items have no evidence."""
         more = len(content) - len(self.mean)
         return replace(
             self,
@@ -109,14 +113,14 @@ class Profile:
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """All parts."""
+        """Mean, center and weights."""
         return {"mean": self.mean, "middle": self.middle, "weights": self.weights}
 
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: ProfileConfig | None = None
     ) -> Profile:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         return cls(
             mean=arrays["mean"],
             middle=arrays["middle"],

@@ -1,4 +1,6 @@
-"""The scorers of the evidence gate, by the name under which their part of a score is shown."""
+"""Registry of the models that the gate blends, by the id under which their score component is
+shown.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,11 @@ from metarec.models.user_text import UserText
 USER_TEXT, REPEAT = "user_text", "repeat"
 FRIENDS, PLACE, LOCAL_KNN, CONTEXT, SEARCH = "friends", "place", "local_knn", "context", "search"
 READ_CONTEXT = (FRIENDS, PLACE, LOCAL_KNN, CONTEXT, SEARCH)
-"""Models of what is known beside history and profile: they join where data have it, and the gate
-weighs them by parameters of their own.
+"""Models that read what is known of a user beside history and profile. They take part where the
+data has it, and the gate weighs them by parameters of their own.
 """
 JOIN_BY_DATA = (*READ_CONTEXT, REPEAT)
-"""Models that take part where data can teach them, and not by name."""
+"""Models that take part where the data can teach them, not because they are named."""
 MODELS: dict[str, type[Model]] = {
     "profile": Profile,
     "item_knn": ItemKnn,
@@ -83,25 +85,25 @@ MODELS: dict[str, type[Model]] = {
     "bert_two_tower": BertTwoTower,
     **{name: learned(name) for name in LEARNERS},
 }
-"""name -> class; the names are the parts of `Recommender.score_parts`. Every meta-learner is one,
-under its own name.
+"""Id -> class; ids are the score components of `Recommender.score_parts`. Every meta-learner is a
+model under its own name.
 """
 BEHAVIOR_ENCODERS = ("decoder", "encoder", "encoder_decoder", "gru4rec", "caser")
-"""Models that read the events of a user in a row; `evaluate --all` fits each alone."""
+"""Models that encode a user's events as a sequence; `evaluate --all` fits each of them alone."""
 ADAPTIVE_DECODERS = ("decoder_maml", "decoder_anil", "decoder_reptile", "decoder_lora")
-"""The decoder, meta-learned: evaluated adapted and not adapted."""
+"""Meta-learned decoders, evaluated with and without adaptation."""
 _ALONE = (*BEHAVIOR_ENCODERS, *ADAPTIVE_DECODERS, "bert_two_tower")
 
 OTHERS = (
     *("gate", "context_gate", "given", "refusals", "rating", "trend", PART),
     *("popularity", "item_statistics", "acceptance", "refused", "wish"),
 )
-"""Names of what else adds to a score, is set or is saved beside models."""
+"""Reserved names of other score components, settings and saved parts."""
 
 
 def weighed(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of these models that gates weigh: all but that of repeats, which says by itself how
-    likely one is.
+    """Return the models that gates weigh: all but `repeat`, which gives the probability of a repeat
+    itself.
     """
     return tuple(name for name in names if name != REPEAT)
 
@@ -116,8 +118,8 @@ _MODELS: Extensions[type[Model]] = Extensions(
 
 def register_model(name: str, model: type[Model]) -> None:
     """Let a model take part in fits that name it: `Recommender.fit(data, models={name: {}})`,
-    `metarec fit --model NAME`. It is blended by the gate, saved with the rest, and must be
-    registered again where the saved model is loaded.
+    `metarec fit --model NAME`. The gate blends it, and it is saved with the rest; register it again
+    before loading the saved model.
 
     Args:
         name: the model's id.
@@ -137,7 +139,7 @@ def is_model(name: str) -> bool:
 
 
 def model_class(name: str) -> type[Model]:
-    """The class of a model; every meta-learner is one.
+    """Return the class of a model or meta-learner.
 
     Raises:
         BadInput: if there is none of this name.
@@ -148,10 +150,11 @@ def model_class(name: str) -> type[Model]:
 
 
 def check_learner(name: str) -> None:
-    """Refuse what cannot be evaluated alone as a learner.
+    """Check that a name can be evaluated alone as a learner.
 
     Raises:
-        BadInput: if there is neither a meta-learner nor a behavior encoder of this name.
+        BadInput: if there is no meta-learner, behavior encoder, meta-learned decoder or
+            `bert_two_tower` of this name.
     """
     if name in _ALONE or is_learner(name):
         return
@@ -162,7 +165,7 @@ def check_learner(name: str) -> None:
 
 
 def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -> ModelConfig:
-    """The config of a model: the default's values, those `given` over them.
+    """Return the config of a model: its defaults, updated by `given`.
 
     Raises:
         BadInput: if there is no such model, or it has no such setting.
@@ -172,7 +175,7 @@ def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -
 
 
 def context_models(behavior: Behavior) -> tuple[str, ...]:
-    """Models of `READ_CONTEXT` that these data can teach."""
+    """Models of `READ_CONTEXT` that this data can teach."""
     known = behavior.context
     if known is None:
         return ()
@@ -187,7 +190,7 @@ def context_models(behavior: Behavior) -> tuple[str, ...]:
 def taught_by(
     *, friends: bool, places: bool, circumstances: bool, searches: bool
 ) -> tuple[str, ...]:
-    """Models of `READ_CONTEXT` that take part where data have these."""
+    """Models of `READ_CONTEXT` that take part where the data has the given inputs."""
     has = {
         FRIENDS: friends,
         PLACE: places,

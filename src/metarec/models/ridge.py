@@ -1,6 +1,6 @@
-"""One ridge regression of many targets, and what content tells of cold items by it.
+"""Multi-output ridge regression, and predictions from content for cold items.
 
-Regressions of each user's own events are in `ridge_rows`.
+Regressions on each user's own events are in `ridge_rows`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 FREE = 1e-6
-"""Pull of a constant that is to be free."""
+"""Guard: near-zero penalty of the intercept, which is not to be shrunk."""
 
 
 def ridge(
@@ -20,7 +20,7 @@ def ridge(
     """The weights W that minimize |inputs W - outputs|^2 + penalty |W|^2.
 
     Args:
-        penalty: pull towards zero, one for all or one for each column.
+        penalty: one for all columns, or one for each column.
     """
     pulls = penalty if isinstance(penalty, np.ndarray) else inputs.dtype.type(penalty)
     gram = inputs.T @ inputs + np.diag(np.broadcast_to(pulls, inputs.shape[1:]))
@@ -32,11 +32,13 @@ def from_content(
     known: Float[np.ndarray, "items targets"],
     penalty: float,
 ) -> Float[np.ndarray, "weights targets"]:
-    """[C + 1, K] what content, and a constant that is free, say of what is known of items."""
+    """[C + 1, K] weights of a ridge regression from content, with an unpenalized intercept last, to
+    what is `known` of items.
+    """
     pulls = np.append(np.full(content.shape[1], penalty), FREE)
     return ridge(with_one(content), known, pulls)
 
 
 def with_one(content: Float[np.ndarray, "items columns"]) -> Float[np.ndarray, "items more"]:
-    """[N, C + 1] content, and a constant beside it."""
+    """[N, C + 1] content with a constant column appended."""
     return np.concatenate([content, np.ones((len(content), 1), content.dtype)], axis=1)

@@ -13,7 +13,7 @@ from scipy.linalg import blas, lapack
 from metarec.features.histories import Histories
 
 BATCH_NUMBERS = 500_000
-"""Numbers gathered at a time while solving: what a core's nearest caches hold."""
+"""Bound: numbers gathered for one batch, which the nearest caches of a core hold."""
 
 
 def ridge_rows(
@@ -26,15 +26,15 @@ def ridge_rows(
     """[B, D] float32: for each row the x that minimizes sum_j weight_j (x . f_j)^2 - 2 target_j (x
     . f_j) + x' gram x.
 
-    Rows of less than half as many events as there are dimensions have an equation for each event
-    (see `ridge_of_few`), the others one for each dimension.
+    Rows with less than half as many events as dimensions are solved in the dual, with one equation
+    for each event (see `ridge_of_few`), the others in the primal, with one for each dimension.
 
     Args:
-        rows: which factors each of B rows meets; empty rows give 0.
+        rows: which factors each of B rows has; empty rows give 0.
         weights: [E] weight of each event, at least 0.
-        targets: [E] weight times wanted value of each event.
+        targets: [E] weight times target value of each event.
         factors: [N, D].
-        gram: [D, D] positive definite: the ridge, and what absent events say.
+        gram: [D, D] positive definite: the ridge penalty, plus the Gram matrix of missing events.
     """
     dim = factors.shape[1]
     solved = np.zeros((len(rows), dim), np.float32)
@@ -63,8 +63,8 @@ def through_gram(
 def _rectangles(
     rows: Histories, chunk: np.ndarray, weights: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[B, L] factors, weights and targets of the rows of a chunk; an event that is not there weighs
-    nothing.
+    """[B, L] item indexes, weights and targets of the rows of a chunk, padded with events of weight
+    and target 0.
     """
     lengths = rows.lengths[chunk, None]
     place = np.arange(int(lengths.max()))
@@ -79,8 +79,8 @@ def _rectangles(
 def _of_many(
     factors_LD: np.ndarray, gram: np.ndarray, weight_L: np.ndarray, target_L: np.ndarray
 ) -> np.ndarray:
-    """[D] by an equation for each dimension: one row at a time, since LAPACK solves one in half the
-    time that torch takes for each of many.
+    """[D] primal solution with one equation for each dimension, for one row: LAPACK solves one row
+    in half the time that torch takes for each row of a batch.
     """
     wanted = target_L @ factors_LD
     factors_LD *= np.sqrt(weight_L)[:, None]
@@ -94,7 +94,7 @@ def _of_many(
 def _of_few(
     factors_BLD: np.ndarray, through_BLD: np.ndarray, weight_BL: np.ndarray, target_BL: np.ndarray
 ) -> np.ndarray:
-    """[B, D] by an equation for each event."""
+    """[B, D] dual solutions with one equation for each event."""
     kernel_BLL = factors_BLD @ through_BLD.transpose(0, 2, 1)
     system = np.eye(target_BL.shape[1], dtype=np.float32) + weight_BL[..., None] * kernel_BLL
     share = np.linalg.solve(system, target_BL[..., None])
@@ -108,14 +108,14 @@ def ridge_of_few(
     factors: Float[np.ndarray, "items dim"],
     through: Float[np.ndarray, "items dim"],
 ) -> Float[np.ndarray, "rows dim"]:
-    """What `ridge_rows` gives, for rows of fewer events than there are dimensions: an equation for
-    each event instead of each dimension.
+    """The solutions of `ridge_rows` for rows with fewer events than dimensions, in the dual: one
+    equation for each event instead of each dimension.
 
     With x = through' a, a solves (I + weights K) a = targets, K = factors through' (Woodbury's
     identity).
 
     Args:
-        rows: as for `ridge_rows`, as `weights`, `targets` and `factors` are.
+        rows, weights, targets, factors: as for `ridge_rows`.
         through: [N, D] factors times the inverse of the `gram`.
     """
     everyone = np.arange(len(rows))
@@ -126,8 +126,8 @@ def ridge_of_few(
 def similar_lengths(
     lengths: np.ndarray, dim: int, most: int = BATCH_NUMBERS
 ) -> Iterator[np.ndarray]:
-    """Groups of rows of similar length, none empty, such that rows x longest x `dim` stays within
-    `most`.
+    """Yield groups of indexes of non-empty rows of similar length, such that rows x longest row x
+    `dim` stays within `most`; a row too long for that is a group of its own.
     """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]

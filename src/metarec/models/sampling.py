@@ -1,6 +1,4 @@
-"""A sample of the catalog that stands for the whole: what a softmax over a large catalog is worked
-out on.
-"""
+"""Sampling of the catalog with importance weights, for softmax losses over large catalogs."""
 
 from __future__ import annotations
 
@@ -11,8 +9,10 @@ from jaxtyping import Float, Int
 def stand_ins(
     n_items: int, always: Int[np.ndarray, "some"], others: int, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, "columns"], Float[np.ndarray, "columns"]]:
-    """Items `always` there, then `others` of the rest, each with the same chance, in the order of
-    the catalog; and the log of how many items each stands for, float32.
+    """Sample the catalog: all items of `always`, then `others` of the remaining items, drawn
+    uniformly without replacement and sorted. Also return the log of the importance weight of each,
+    float32: 0 for `always`, the log of the number of items that a drawn one represents for the
+    rest.
     """
     rest = np.setdiff1d(np.arange(n_items), always)
     drawn = np.sort(rng.choice(rest, min(others, len(rest)), replace=False))

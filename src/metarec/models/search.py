@@ -1,8 +1,8 @@
-"""What was searched for: items that searchers of the same words took next, and items whose text
-holds the words.
+"""Search queries: items that users took after searches with the same words, and items whose text
+contains the words.
 
-The first is learned from logs as click graphs are (Craswell and Szummer 2007, "Random walks on the
-click graph"), word by word, so that new combinations of known words count; the second is TF-IDF.
+The former is learned from logs like a click graph (Craswell and Szummer 2007, "Random walks on the
+click graph"), word by word, so that new combinations of known words count; the latter is TF-IDF.
 """
 
 from __future__ import annotations
@@ -26,34 +26,36 @@ from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig(ModelConfig):
-    """Hyper-parameters of searches."""
+    """Hyper-parameters of `search`."""
 
     following: int = setting(5, least=1)
-    """Items taken after a search that it speaks for (1 or more), each later one less."""
+    """Number of events after a search that count as its result (1 or more), later ones with less
+    weight.
+    """
     decay: float = setting(0.8, above=0, most=1)
-    """What each further item counts beside the one before it, in (0, 1]."""
+    """Ratio of the weights of consecutive events after a search, in (0, 1]."""
     recency: float = setting(0.6, above=0, most=1)
-    """What each older query counts beside the next newer one, in (0, 1]."""
+    """Ratio of the weights of consecutive queries, from the newest to the oldest, in (0, 1]."""
     damping: float = setting(3.0, least=0)
-    """Events' worth of uncertainty of what a word leads to (0 or more)."""
+    """Pseudo-count of events that shrinks the evidence of rare words (0 or more)."""
     text_share: float = setting(0.5, least=0)
-    """What the items' texts say beside 1 for what searchers took (0 or more)."""
+    """Weight of text matches beside 1 for what searchers took (0 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """Evidence = what the words of recent queries lead to."""
+    """Evidence = items associated with the words of the user's recent queries."""
 
     words: tuple[str, ...]
     """[W] words of items and queries, sorted."""
     taken: sp.csr_matrix
-    """[W, N] share of what searchers of a word took next."""
+    """[W, N] share of the events that followed searches with a word, shrunk by `damping`."""
     texts: sp.csr_matrix
-    """[W, N] TF-IDF of the items' texts, items of length 1."""
+    """[W, N] TF-IDF of the items' texts; columns have unit length."""
     rarity: np.ndarray
     """[W] float32 inverse document frequency."""
     lasts: int = SPENT_AFTER
-    """Later acts after which a search is no longer told (1 or more)."""
+    """Number of later events after which a search is no longer used (1 or more)."""
     config: SearchConfig = SearchConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"searches"})
 
@@ -61,7 +63,7 @@ class Search:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: SearchConfig | None = None
     ) -> Search:
-        """Count what followed each word."""
+        """Count the events that followed each word."""
         config, context = config or cls.config, behavior.context
         assert context is not None, "fitted only where users searched"
         said = [words_of(text) for text in context.texts]
@@ -83,7 +85,7 @@ class Search:
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
-        """[B, N], sparse; nothing for users who did not search."""
+        """[B, N] sparse evidence; nothing for users who did not search."""
         queries = (
             sp.csr_matrix((len(users), len(self.words)), dtype=np.float32)
             if not any(users.context.searches)
@@ -93,7 +95,7 @@ class Search:
         return (_shares(queries @ self.taken) + told).tocsr()
 
     def knows(self, users: UserBatch) -> np.ndarray:
-        """[B] whether any item answers what each user searched for."""
+        """[B] whether any item matches what each user searched for."""
         if not any(users.context.searches):
             return np.zeros(len(users), bool)
         return np.asarray(np.diff(self.evidence(users).indptr) > 0)
@@ -117,8 +119,8 @@ class Search:
         return {word: place for place, word in enumerate(self.words)}
 
     def with_texts(self, items: np.ndarray, texts: Sequence[str]) -> Search:
-        """The same model where each of `items` [C] says the one of `texts` [C]; others are not
-        read again, as they are many.
+        """Return the model with new `texts` [C] of the given `items` [C]; the texts of other items,
+        which are many, are not read again.
         """
         said = [words_of(text) for text in texts]
         changed = _tf_idf(said, self._index, len(texts), self.rarity)[0]
@@ -136,14 +138,14 @@ class Search:
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Search:
-        """Nobody found new items yet; `with_texts` says what they are about."""
+        """Return the model for a larger catalog; new items match no query until `with_texts`."""
         taken, texts = self.taken.copy(), self.texts.copy()
         taken.resize((len(self.words), len(content)))
         texts.resize((len(self.words), len(content)))
         return replace(self, taken=taken, texts=texts)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Words and both matrices."""
+        """Words, inverse document frequencies and both matrices."""
         return {
             "words": np.frombuffer("\n".join(self.words).encode(), np.uint8),
             "rarity": self.rarity,
@@ -159,7 +161,7 @@ class Search:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: SearchConfig | None = None
     ) -> Search:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         words = arrays["words"].tobytes().decode()
         return cls(
             words=tuple(words.split("\n")) if words else (),
@@ -181,7 +183,9 @@ def _tf_idf(
     n_items: int,
     rarity: np.ndarray | None = None,
 ) -> tuple[sp.csr_matrix, np.ndarray]:
-    """[W, N] and the rarity [W] of words."""
+    """[W, N] TF-IDF with columns of unit length, and the inverse document frequencies [W] (`rarity`
+    where given).
+    """
     pairs = [(index[w], item) for item, words in enumerate(said) for w in set(words) if w in index]
     rows, columns = (
         (np.array(part, np.int64) for part in zip(*pairs, strict=True))
@@ -207,7 +211,7 @@ def _followed(
     index: Mapping[str, int],
     config: SearchConfig,
 ) -> sp.csr_matrix:
-    """[W, N] weighed acts that followed a query with each word."""
+    """[W, N] decayed counts of the events that followed a query with each word."""
     context = behavior.context
     assert context is not None
     acts, rows, columns, data = context.acts, [], [], []

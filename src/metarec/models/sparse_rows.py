@@ -1,7 +1,8 @@
-"""Sparse matrices over items: what each item says of others, and what a user's items say together.
+"""Sparse matrices [N, N] from items of the support to scored items, and sums of their rows over a
+user's events.
 
-Item k-NN, EASE and the Markov chain answer with such rows; friends, searches and co-visits keep
-theirs the same way.
+Item k-NN, EASE and the Markov chain compute evidence by such sums; friends, searches and co-visits
+store their matrices in the same way.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from metarec.features.histories import Histories
 from metarec.models.base import LARGE, Evidence
 
 SPARSE_COSTS = 32_768
-"""Cells of a plain array that cost as much as making one sparse matrix."""
+"""Cells of a dense array that cost as much as creating one sparse matrix."""
 ENTRY_COSTS = 8
-"""Cells of a plain array that cost as much as one entry of a sparse matrix."""
+"""Cells of a dense array that cost as much as one entry of a sparse matrix."""
 MAX_INT32 = 2**31
-"""Entries up to which their places fit into 32 bits, half the memory of 64."""
+"""Number of entries below which row offsets fit into int32, half the memory of int64."""
 FEW_ENTRIES = 20_000
-"""Entries that are added before SciPy's product of sparse matrices has started."""
+"""Number of entries that are summed in less time than SciPy's sparse product takes to start."""
 
 
 def is_plain(support: Histories, *matrices: sp.csr_matrix) -> bool:
-    """Whether these users' rows of a matrix name so many of few items that a plain array of answers
-    costs less than a sparse one.
+    """Whether a dense array of evidence costs less than a sparse matrix: the rows of these users'
+    events have many entries compared with the size of the array. Never for a large catalog.
     """
     n_items = int(matrices[0].shape[1])
     if n_items >= LARGE:
@@ -45,11 +46,12 @@ def answers(
     *,
     plain: bool | None = None,
 ) -> Evidence:
-    """[B, N] the rows of `matrix` [N, N] of each user's events, times the `weights` [E], summed up.
+    """[B, N] sum over each user's events of the rows of `matrix` [N, N], times the `weights` [E] of
+    the events.
 
     Args:
-        out: memory for a plain array.
-        plain: whether it is one; by default where `is_plain` says so.
+        out: memory for a dense result.
+        plain: whether the result is dense; decided by `is_plain` by default.
     """
     if is_plain(support, matrix) if plain is None else plain:
         return plain_answers(support, weights, matrix, out)
@@ -59,7 +61,7 @@ def answers(
 def plain_answers(
     support: Histories, weights: np.ndarray, matrix: sp.csr_matrix, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """The same as a float32 array."""
+    """`answers` as a dense float32 array."""
     n_items = matrix.shape[1]
     found = np.empty((len(support), n_items), np.float32) if out is None else out
     if _count(support, matrix) > FEW_ENTRIES:
@@ -72,10 +74,10 @@ def plain_answers(
 
 
 def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -> sp.csr_matrix:
-    """The same as a sparse matrix.
+    """`answers` as a sparse matrix.
 
-    SciPy's product takes twice as long to start as few entries to be added here, and clears an
-    array as wide as the catalog first.
+    SciPy's product takes twice as long to start as this function takes for few entries, and first
+    clears an array as wide as the catalog.
     """
     n_items = matrix.shape[1]
     if n_items < LARGE and _count(support, matrix) > FEW_ENTRIES:
@@ -94,17 +96,19 @@ def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -
 
 @lru_cache(maxsize=64)
 def _nothing(rows: int, columns: int) -> sp.csr_matrix:
-    """What is copied and filled, since SciPy checks each new matrix anew."""
+    """Empty matrix to be copied and filled, since SciPy validates each matrix it creates."""
     return sp.csr_matrix((rows, columns), dtype=np.float32)
 
 
 def _count(support: Histories, matrix: sp.csr_matrix) -> int:
-    """Entries of all events' rows."""
+    """Number of entries in the rows of all events."""
     return int((matrix.indptr[support.items + 1] - matrix.indptr[support.items]).sum())
 
 
 def _rows(items: np.ndarray, matrix: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[E] entries of each item's row; the items and the numbers in them, row after row."""
+    """Number of entries in the row of each item; then the columns and values of all these rows, row
+    after row.
+    """
     first = matrix.indptr[items]
     lengths = matrix.indptr[items + 1] - first
     ends = np.cumsum(lengths)
@@ -113,9 +117,7 @@ def _rows(items: np.ndarray, matrix: sp.csr_matrix) -> tuple[np.ndarray, np.ndar
 
 
 def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
-    """Keep the `most` largest entries by size of each row, of equal ones those of the first
-    columns.
-    """
+    """Keep the `most` entries of largest absolute value in each row; ties go to lower columns."""
     lengths = np.diff(matrix.indptr)
     if lengths.max(initial=0) <= most:
         return matrix.astype(np.float32)
@@ -131,7 +133,7 @@ def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
 
 
 def _largest(sizes: np.ndarray, most: int, columns: np.ndarray) -> np.ndarray:
-    """[E] which are the `most` largest, of equal ones those of the first columns."""
+    """[E] mask of the `most` largest sizes; ties go to the lower columns."""
     ordered, place = sizes.copy(), len(sizes) - most
     ordered.partition(place)
     least = ordered[place]
@@ -144,10 +146,10 @@ def _largest(sizes: np.ndarray, most: int, columns: np.ndarray) -> np.ndarray:
 
 
 def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
-    """The same matrix with empty rows and columns up to `n_items`."""
+    """The matrix enlarged to `n_items` with empty rows and columns."""
     if matrix.shape == (n_items, n_items):
         return matrix
-    if n_items >= LARGE:  # what is known of others is shared
+    if n_items >= LARGE:  # the old entries are shared, not copied
         ends = np.append(matrix.indptr, np.repeat(matrix.indptr[-1:], n_items - matrix.shape[0]))
         return sp.csr_matrix((matrix.data, matrix.indices, ends), shape=(n_items, n_items))
     larger = matrix.copy()
@@ -156,18 +158,18 @@ def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
 
 
 def sparse_arrays(matrix: sp.csr_matrix) -> dict[str, np.ndarray]:
-    """A sparse matrix as plain arrays."""
+    """Return a sparse matrix as plain arrays."""
     return {
         "data": matrix.data.astype(np.float32),
         "indices": matrix.indices.astype(np.int32),
-        # As SciPy holds it: of another type it would be copied when it is read
+        # The type that SciPy uses, so that the array is not copied when it is loaded
         "indptr": matrix.indptr.astype(np.int32 if matrix.nnz < MAX_INT32 else np.int64),
         "shape": np.int64(matrix.shape),
     }
 
 
 def sparse_from(arrays: Mapping[str, np.ndarray]) -> sp.csr_matrix:
-    """The matrix that `sparse_arrays` described."""
+    """Restore the matrix from `sparse_arrays`."""
     rows, columns = (int(n) for n in arrays["shape"])
     return sp.csr_matrix(
         (arrays["data"], arrays["indices"], arrays["indptr"]), shape=(rows, columns)

@@ -1,15 +1,15 @@
-"""What is on the rise: how much more often an item is taken lately than over all time.
+"""Trend: the current popularity of an item relative to its popularity over all time.
 
-Events fade with a half-life, so that last month's fashion does not outrank this week's; what an
-item's content says of its category's trend fills in where events are few, new items included. How
-fast events fade, and what that is worth beside popularity and item k-NN, is chosen on training
-users alone: everything before some moment is counted, and users are asked what they took after it.
-Where that gains nothing, or times are no common clock, there is no trend. Whoever asks after the
-end of training is told the trend of its end. For moments within training, where popularity knows
-what came later and the trend does not, it is kept only where users of those moments gain by it.
+Events fade with a half-life, so that last month's fashion does not outrank this week's. A
+regression on content fills in where events are few, new items included. The half-life and the
+weight of the trend beside popularity and item k-NN are chosen on training users alone: everything
+before a cut is counted, and what users took after it is predicted. There is no trend where none
+gains or where times come from no common clock. Requests after the end of training get the trend of
+its end. For moments within training, where popularity includes later events and the trend does not,
+the trend is kept only if users of those moments gain by it.
 
-Items' age and drift are what Ji et al. 2020, "A re-visit of the popularity baseline in recommender
-systems", arXiv:2005.13829, find missing in popularity counted over all time.
+Ji et al. 2020, "A re-visit of the popularity baseline in recommender systems", arXiv:2005.13829,
+name items' age and drift as what popularity over all time misses.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from metarec.models.ridge import ridge, with_one
 from metarec.runtime.gains import ndcg_of_scores
 
 MAX_CELLS = 10_000_000
-"""Scores held while choosing, over users and items."""
+"""Bound: scores (users x items) held while the trend is chosen."""
 SECONDS_A_DAY = 86_400.0
-"""Unit."""
+"""Seconds in a day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,54 +41,60 @@ class TrendConfig(EventsConfig):
     """Hyper-parameters of the trend (`models.trend`)."""
 
     half_lives: tuple[float, ...] = setting((1 / 400, 1 / 100, 1 / 25, 1 / 8), above=0)
-    """Half-lives that are tried, as shares of the time that the events span (above 0)."""
+    """Half-lives that are tried, as fractions of the time span of all events (above 0)."""
     dampings: tuple[float, ...] = setting((3.0, 0.3), above=0)
-    """Faded events' worth of pull towards what content says that are tried (above 0)."""
+    """Pseudo-counts of faded events that are tried, which shrink a lift towards its prediction from
+    content (above 0).
+    """
     weights: tuple[float, ...] = setting((0.5, 1.0, 2.0), above=0)
-    """Weights that are tried (above 0); at 1 faded popularity takes the place of popularity."""
+    """Weights of the trend that are tried (above 0); at 1 faded popularity replaces popularity."""
     moments: int = setting(24, least=1, tried=(4, 96))
-    """Moments at which the trend is kept, with the same number of events between them (1 or
+    """Number of moments at which the trend is stored, with equally many events between them (1 or
     more).
     """
     content_regularization: float = setting(30.0, above=0, tried=(3, 300))
-    """Pull of what content says of a trend towards nothing (above 0)."""
+    """L2 penalty of the prediction of lifts from content (above 0)."""
     cuts: tuple[float, ...] = setting((0.6, 0.8), above=0, below=1)
-    """Shares of the events before the moments after which users are asked (between 0 and 1),
-    ascending.
+    """Quantiles of the event times that cut past from future when the trend is chosen (between 0
+    and 1), ascending.
     """
     max_users: int = setting(200, least=1)
-    """Users asked after each moment at most (1 or more)."""
+    """Users evaluated after each cut, at most (1 or more)."""
     min_users: int = setting(30, least=2)
-    """Users asked in all at least (2 or more)."""
+    """Users evaluated after all cuts, at least (2 or more); with fewer there is no trend."""
     knn_shrinkage: float = setting(4.0, least=0)
-    """Added to the norm of an item's events in the item k-NN that a trend is tried beside (0 or
+    """Added to the norm of an item's events in the item k-NN beside which trends are tried (0 or
     more).
     """
     knn_smoothing: float = setting(0.3, above=0)
-    """Share of popularity at which that item k-NN starts to count (above 0)."""
+    """Smoothing of that item k-NN (above 0): evidence of this multiple of an item's popularity adds
+    log 2 to its score.
+    """
     min_t: float = setting(3.0, least=0)
-    """A trend is kept from this t statistic of its gain in NDCG over held-out users on (0 or
+    """Smallest t statistic of the gain in NDCG over held-out users at which a trend is kept (0 or
     more).
     """
     ndcg_places: int = setting(10, least=1)
-    """Places of that NDCG (1 or more)."""
+    """Length of the list in that NDCG (1 or more)."""
 
     @property
     def tried(self) -> list[tuple[float, float, float]]:
-        """Half-lives, dampings and weights with each other."""
+        """All combinations of half-life, damping and weight."""
         return [*product(self.half_lives, self.dampings, self.weights)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trend:
-    """An addend of the log-score for users of whom it is known when they ask."""
+    """Trend of popularity, added to the log-score where the time of the request is known."""
 
     moments: np.ndarray
-    """[G] float64 seconds, ascending, the end of training the last, or the only one."""
+    """[G] float64 seconds, ascending; the last, or only, one is the end of training."""
     lifts: np.ndarray
-    """[G, N] float32 log of faded popularity over popularity, counted before each moment."""
+    """[G, N] float32 log ratio of faded popularity to popularity, from the events before each
+    moment.
+    """
     from_content: np.ndarray
-    """[C + 1, G] float32 what content columns and 1 say of a lift."""
+    """[C + 1, G] float32 weights that predict log lifts from content and a constant."""
     half_life: float
     """Seconds after which an event counts half."""
     weight: float
@@ -97,7 +103,7 @@ class Trend:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: TrendConfig | None = None
     ) -> Trend | None:
-        """The trend at several moments; None where none is found or worth anything."""
+        """Choose and compute the trend at several moments; None where no trend gains."""
         if not has_clock(behavior.whole):
             return None
         config = config or TrendConfig()
@@ -120,20 +126,20 @@ class Trend:
 
     @property
     def note(self) -> str:
-        """What was found."""
+        """Note on the half-life and weight that were chosen."""
         days = self.half_life / SECONDS_A_DAY
         return f"trend: events count half after {days:.3g} days, weight {self.weight:g}"
 
     def part(self, at: Float[np.ndarray, "users"]) -> Float[np.ndarray, "users items"]:
-        """[B, N] float32 addends for users who ask at these seconds; 0 where that is unknown or
-        before the first moment.
+        """[B, N] float32 addends for requests at these times in seconds; 0 where the time is
+        unknown or before the first moment.
         """
         found = np.zeros((len(at), self.lifts.shape[1]), np.float32)
         self.add(at, found)
         return found
 
     def add(self, at: Float[np.ndarray, "users"], out: Float[np.ndarray, "users items"]) -> None:
-        """Add `part` to scores."""
+        """Add `part` to the scores `out` in place."""
         moment = self._moment(at)
         rows = np.flatnonzero(moment >= 0)
         if len(rows):
@@ -142,18 +148,18 @@ class Trend:
     def part_of(
         self, at: Float[np.ndarray, "users"], items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] the same of some items."""
+        """[B, I] addends for the given items only."""
         found, moment = np.zeros((len(at), len(items)), np.float32), self._moment(at)
         rows = np.flatnonzero(moment >= 0)
         found[rows] = np.float32(self.weight) * self.lifts[moment[rows, None], items]
         return found
 
     def _moment(self, at: np.ndarray) -> np.ndarray:
-        """[B] place of the last moment before each user asks; -1 where there is none."""
+        """[B] index of the last moment up to the time of each request; -1 if there is none."""
         return np.searchsorted(self.moments, np.where(np.isnan(at), -np.inf, at), "right") - 1
 
     def with_content(self, content: Float[np.ndarray, "items columns"]) -> Trend:
-        """New items rise as their content does."""
+        """Return the trend for a larger catalog; lifts of new items are predicted from content."""
         new = with_one(content[self.lifts.shape[1] :].astype(np.float64)) @ self.from_content
         return replace(self, lifts=np.concatenate([self.lifts, new.T.astype(np.float32)], axis=1))
 
@@ -169,7 +175,7 @@ class Trend:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Trend:
-        """From `arrays()`."""
+        """Restore the trend from `arrays()`."""
         return cls(
             moments=arrays["moments"],
             lifts=arrays["lifts"],
@@ -180,7 +186,7 @@ class Trend:
 
 
 def has_clock(histories: Histories) -> bool:
-    """Whether all times are moments of one clock, neither unknown nor places in an order."""
+    """Whether all times are known timestamps of one clock, not positions in an order."""
     times = histories.times
     if not len(times) or np.isnan(times).any():
         return False
@@ -194,7 +200,7 @@ def _lifts(
     damping: float,
     config: TrendConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[G, N] log lifts at each moment, and [C + 1, G] what content says of them."""
+    """[G, N] log lifts at each moment, and [C + 1, G] weights that predict them from content."""
     events = behavior.whole.where(behavior.is_wanted(behavior.whole))
     weights = behavior.weights_of(events.owners) * events.strengths
     total = np.bincount(events.items, weights, behavior.n_items)
@@ -214,7 +220,7 @@ def _lifts(
 
 
 def _left(weights: np.ndarray, times: np.ndarray, at: float, half_life: float) -> np.ndarray:
-    """[E] what is left of the weight of each event at a moment; nothing is known of later ones."""
+    """[E] weights of the events faded to a moment; 0 for events at or after it."""
     left = at - times
     is_later = left <= 0
     left /= -half_life
@@ -246,7 +252,7 @@ def _chosen(
     behind = found[best] - found
     close = behind.mean(1) <= behind.std(1) / np.sqrt(found.shape[1]) + 1e-9
     settings = config.tried
-    # Of settings that chance alone may set apart, the one that changes least.
+    # Among settings within one standard error of the best, the one of least weight.
     least_change = min(np.flatnonzero(close), key=lambda row: (settings[row][2], -means[row]))
     share, damping, weight = settings[least_change]
     return share * span, damping, weight
@@ -260,8 +266,8 @@ def _gains(
     rng: np.random.Generator,
     config: TrendConfig,
 ) -> np.ndarray:
-    """[settings, users] what each trend gains in NDCG@10 of what users took between two moments,
-    by what was known before them.
+    """[settings, users] gain in NDCG@`ndcg_places` of each trend setting, for what users took
+    between `cut` and `end`, predicted from the events before `cut`.
     """
     whole, n_items = behavior.whole, behavior.n_items
     before = whole.where(whole.times < cut)
@@ -291,8 +297,8 @@ def _pays_within(
     rng: np.random.Generator,
     config: TrendConfig,
 ) -> bool:
-    """Whether users within training gain by the trend of their moment: asked for the second half of
-    their items, with everything that other users did known, later acts too.
+    """Whether users within training gain by the trend of their moment: the second half of each
+    user's items is predicted from the first, with all events of other users known, later ones too.
     """
     (half_life, damping, weight), whole = chosen, behavior.whole
     most = min(config.max_users, MAX_CELLS // behavior.n_items)
@@ -319,7 +325,9 @@ def _pays_within(
 
 
 def _base(past: Behavior, support: Histories, met: np.ndarray, config: TrendConfig) -> np.ndarray:
-    """[B, N] log-scores of popularity and item k-NN; what is known or unmet comes last."""
+    """[B, N] log-scores of popularity and item k-NN; -inf for items of the support and items
+    without events.
+    """
     counts = np.bincount(past.whole.items, past.whole.strengths, past.n_items) + 0.5
     popularity = counts / counts.sum()
     events = past.whole.matrix(past.n_items, event_weights(past.whole, past.relevant_from, config))
@@ -334,7 +342,7 @@ def _base(past: Behavior, support: Histories, met: np.ndarray, config: TrendConf
 
 
 def _ndcg(scores: np.ndarray, wanted: Histories, places: int) -> np.ndarray:
-    """[B] NDCG."""
+    """[B] NDCG@`places`."""
     is_wanted = np.zeros(scores.shape, bool)
     is_wanted[wanted.owners, wanted.items] = True
     return ndcg_of_scores(scores, is_wanted, places)

@@ -1,8 +1,8 @@
-"""Users written as text as a scorer of the gate: `u* = encoder(u)` from profile and recent
-history in words.
+"""Users written as text, as a scorer of the gate: `u* = encoder(u)` from profile and recent history
+in words.
 
-Trained like a new user is served: training users are written down at several lengths of history,
-the empty one included, and a ridge maps what the encoder reads to what they liked after their pool
+Training matches serving: training users are written at several lengths of history, the empty one
+included, and a ridge regression maps their embeddings to what they liked after their support pool
 (`UserTextTower`).
 """
 
@@ -24,7 +24,7 @@ from metarec.models.config import ModelConfig, setting
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
 NO_ENCODER = "none"
-"""Names the encoder that reads nothing."""
+"""Name of the encoder that reads nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,25 +36,25 @@ class UserTextConfig(ModelConfig):
     history.
     """
     few_events: int = setting(3, least=1)
-    """The length between no event and the whole pool (1 or more)."""
+    """Length of history between none and the whole support pool (1 or more)."""
     rank: int = setting(40, least=1)
-    """Leading directions that targets are compressed to (1 or more)."""
+    """Number of leading singular directions that targets are compressed to (1 or more)."""
     regularizations: tuple[float, ...] = setting((0.01, 0.1, 1.0, 10.0, 100.0), above=0)
-    """Pulls towards the average user that are tried (each above 0), in units of the mean squared
-    singular value, chosen by generalized cross-validation.
+    """L2 penalties that are tried (each above 0), in units of the mean squared singular value; the
+    best is chosen by generalized cross-validation.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserText:
-    """Evidence = expected share of users described like this who will like each item."""
+    """Evidence = expected share of users with a similar description who will like each item."""
 
     tower: UserTextTower
     users: tuple[int, int]
-    """Training users written as text, and all there were to write."""
+    """Number of training users written as text, and number of those with targets."""
     words: UsersInWords | None = None
-    """Who writes and reads; not saved with the scorer, as the item encoder is the model's
-    (`with_words`).
+    """Writer and encoder of users; set by `with_words` and not saved with the scorer, as the
+    encoder is that of the items.
     """
     config: UserTextConfig = UserTextConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "rating", "profile", "text"})
@@ -63,11 +63,11 @@ class UserText:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: UserTextConfig | None = None
     ) -> UserText:
-        """Read training users at up to three lengths of history, and learn what they liked after
-        their pool.
+        """Encode training users at up to three lengths of history, and learn what they liked after
+        their support pool.
 
         Raises:
-            BadInput: if no encoder reads them.
+            BadInput: if there is no encoder.
         """
         config, words = config or cls.config, _words_of(behavior)
         able = np.flatnonzero(behavior.targets.lengths > 0)
@@ -85,34 +85,34 @@ class UserText:
                 seed=int(rng.integers(2**31)),
                 config=config,
             )
-        except NobodyToRead:  # in a fold of a handful of users; the gate sees what that is worth
+        except NobodyToRead:  # in a fold of few users; the gate learns the weight of an empty tower
             tower = UserTextTower.blank(words.encoder.dim, behavior.n_items)
         return cls(tower=tower, users=(len(rows), len(able)), words=words, config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
-        """[B, N] from histories and what users stated of themselves.
+        """[B, N] evidence from histories and what users stated of themselves.
 
         Raises:
-            BadInput: if the encoder is not there: it lies outside a model's folder.
+            BadInput: if the encoder cannot be loaded; it is not part of a model's folder.
         """
         assert self.words is not None, "a model from arrays is given its words before it is asked"
         told = users.attributes or [{}] * len(users)
         return self.tower.evidence(self.words.read(users.support, told), out)
 
     def with_words(self, words: UsersInWords) -> UserText:
-        """The same scorer with this writer and reader."""
+        """Return the scorer with this writer and encoder of users."""
         return replace(self, words=words)
 
-    # Who goes on to an item comes from events alone
+    # Evidence is learned from events, which new items do not have
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> UserText:
-        """New items are known to nobody yet; what to call them in a history comes with the next
-        `with_words`.
+        """Return the scorer for a larger catalog; new items have no evidence, and get their titles
+        in histories with the next `with_words`.
         """
         return replace(self, tower=self.tower.with_more_items(len(content) - len(self.tower.mean)))
 
     @property
     def note(self) -> str:
-        """How many users it was learned from."""
+        """Note on the number of users it was learned from."""
         written, able = self.users
         return f"users written as text: {written:,} of {able:,}"
 
@@ -124,7 +124,7 @@ class UserText:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: UserTextConfig | None = None
     ) -> UserText:
-        """From `arrays()`; `with_words` before it is asked."""
+        """Restore the scorer from `arrays()`; it needs `with_words` before use."""
         arrays = with_current_names(arrays, ARRAYS)
         written, able = arrays["users"].tolist()
         return cls(
@@ -140,20 +140,20 @@ class NobodyToRead(BadInput):
 
 @dataclass(frozen=True, kw_only=True)
 class UserTextTower:
-    """Evidence = expected share of users described like this who will like each item, cut at
-    zero.
+    """Ridge regression from embeddings of users to items: evidence is the expected share of users
+    with a similar description who will like each item, cut at zero.
     """
 
     center: np.ndarray
-    """[E] mean of the training users' vectors."""
+    """[E] mean embedding of the training users."""
     weights: np.ndarray
-    """[E, R] from a vector to compressed targets."""
+    """[E, R] regression weights from an embedding to compressed targets."""
     directions: np.ndarray
-    """[R, N]."""
+    """[R, N] singular directions that expand compressed targets to items."""
     mean: np.ndarray
     """[N] share of training users who liked each item."""
     ridge: float
-    """The one chosen."""
+    """L2 penalty that was chosen."""
 
     @classmethod
     def fit(
@@ -165,17 +165,18 @@ class UserTextTower:
         seed: int = 0,
         config: UserTextConfig | None = None,
     ) -> UserTextTower:
-        """Learn the map from users' vectors to what they liked afterwards.
+        """Learn the map from users' embeddings to what they liked afterwards.
 
         Args:
-            vectors: [T, E], one for each task: a user at some length of history, read by an
-                encoder; the same user may stand there several times, with longer and longer
-                histories. Zeros where there was nothing to read.
+            vectors: [T, E] embeddings, one for each task: a user at some length of history; the
+                same user may appear several times, with longer and longer histories. Zeros where
+                there was nothing to read.
             targets: [T, N] above 0 where the user liked the item after that history.
             weights: [T] how much each task counts; all the same by default.
+            seed: of the randomized singular value decomposition.
 
         Raises:
-            BadInput: if rows do not match.
+            BadInput: if the numbers of rows differ.
             NobodyToRead: if fewer than two tasks have a text and a target.
         """
         from sklearn.utils.extmath import randomized_svd
@@ -203,7 +204,7 @@ class UserTextTower:
 
     @classmethod
     def blank(cls, width: int, n_items: int) -> UserTextTower:
-        """A tower that has learned from nobody and says nothing, for vectors of this width."""
+        """Return an untrained tower for embeddings of this width, whose evidence is zero."""
         return cls(
             center=np.zeros(width, np.float32),
             weights=np.zeros((width, 1), np.float32),
@@ -213,7 +214,7 @@ class UserTextTower:
         )
 
     def evidence(self, vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """[B, N] float32, at least 0; popularity where nothing is known of a user."""
+        """[B, N] float32, at least 0; `mean` where nothing is known of a user."""
         told = (vectors - self.center) * (vectors != 0).any(axis=1, keepdims=True)
         shares: np.ndarray = np.matmul(told @ self.weights, self.directions, out=out)
         shares += self.mean
@@ -221,7 +222,7 @@ class UserTextTower:
         return shares
 
     def with_more_items(self, more: int) -> UserTextTower:
-        """The same tower with items appended of which users' texts say nothing yet."""
+        """Return the tower with `more` items appended, which have no evidence."""
         return UserTextTower(
             center=self.center,
             weights=self.weights,
@@ -231,7 +232,7 @@ class UserTextTower:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All parts."""
+        """All arrays."""
         return {
             "center": self.center,
             "weights": self.weights,
@@ -242,14 +243,14 @@ class UserTextTower:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> UserTextTower:
-        """From `arrays()`."""
+        """Restore the tower from `arrays()`."""
         parts = {name: arrays[name] for name in ("center", "weights", "directions", "mean")}
         return cls(**parts, ridge=float(arrays["ridge"].item()))
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, tried: tuple[float, ...]) -> tuple[np.ndarray, float]:
-    """Weights of the ridge with the least generalized cross-validation error (Golub, Heath & Wahba
-    1979), and its strength.
+    """Weights and L2 penalty of the ridge regression with the smallest generalized cross-validation
+    error (Golub, Heath & Wahba 1979).
     """
     left, strength, right = np.linalg.svd(x.astype(np.float64), full_matrices=False)
     turned, best = left.T @ y, (np.inf, tried[0])
@@ -266,10 +267,10 @@ def _ridge(x: np.ndarray, y: np.ndarray, tried: tuple[float, ...]) -> tuple[np.n
 
 
 def _words_of(behavior: Behavior) -> UsersInWords:
-    """Who writes users and reads them.
+    """Return the writer and encoder of users.
 
     Raises:
-        BadInput: if no encoder reads anything.
+        BadInput: if there is no encoder.
     """
     words = behavior.words
     if words is None or not words.encoder.dim:
@@ -278,7 +279,7 @@ def _words_of(behavior: Behavior) -> UsersInWords:
 
 
 def nobody_reads(encoder: str) -> BadInput:
-    """What to say where users are to be written for an encoder that reads nothing."""
+    """Return the error for an encoder that reads nothing."""
     return BadInput(
         f"users cannot be written as text with encoder {encoder!r}, which reads nothing; name one, "
         f"such as minilm or tfidf"
@@ -286,17 +287,17 @@ def nobody_reads(encoder: str) -> BadInput:
 
 
 def _supports(behavior: Behavior, rows: np.ndarray, few: int) -> list[Histories]:
-    """What these users show after no events, a few, and all of the pool."""
+    """Histories of these users after no events, a few, and the whole support pool."""
     pool, users, pools = behavior.horizon.pool, behavior.histories.users(rows), behavior.pools
     lengths = sorted({0, min(few, pool), pool})
     return [users.first(np.minimum(length, pools[rows])) for length in lengths]
 
 
 def _usable(vectors: np.ndarray, targets: sp.csr_matrix) -> np.ndarray:
-    """Tasks with a text that is read and something liked.
+    """Indexes of the tasks with a text and a target.
 
     Raises:
-        BadInput: if rows do not match.
+        BadInput: if the numbers of rows differ.
         NobodyToRead: if there are fewer than two.
     """
     if len(vectors) != targets.shape[0]:
