@@ -1,4 +1,4 @@
-"""The simple recommenders that so often win; always printed, always tuned on the same validation
+"""The simple recommenders that so often win: always reported, always tuned on the same validation
 users. ItemKNN, EASE, iALS and the fold-in of ContentRidge are models of `metarec.models`.
 """
 
@@ -31,7 +31,7 @@ BASELINES: dict[str, Callable[[], Evaluated]] = {
     "iALS": ials,
 }
 NEED_VALUES = ("RatedPopular", "ItemMean+UserOffset", "RatingKNN")
-"""Baselines that mean something only where users state values."""
+"""Baselines that need data with values."""
 OURS = tuple(BASELINES)
 
 
@@ -46,14 +46,14 @@ _BASELINES: Extensions[Callable[[], Evaluated]] = Extensions(
 
 
 def register_baseline(name: str, make: Callable[[], Evaluated]) -> None:
-    """Let a baseline be compared with in every evaluation, as those of this package are.
+    """Add a baseline to every evaluation, like those of this package.
 
     Args:
-        name: what tables call it; the same as its `name`.
-        make: makes an unfitted one: a class or a function without arguments.
+        name: name in tables; must equal the `name` of the baseline.
+        make: makes an unfitted baseline: a class or a function without arguments.
 
     Raises:
-        BadInput: if the name is taken or another than its own, or it lacks a method.
+        BadInput: if the name is taken, differs from the baseline's own, or a method is missing.
     """
     _BASELINES.register(name, make)
     own = make().name
@@ -63,13 +63,13 @@ def register_baseline(name: str, make: Callable[[], Evaluated]) -> None:
 
 
 def registered_baselines() -> dict[str, Callable[[], Evaluated]]:
-    """Baselines that others added."""
+    """Return the baselines registered from outside this package."""
     _BASELINES.load()
     return {name: make for name, make in BASELINES.items() if name not in OURS}
 
 
 def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Evaluated]:
-    """Unfitted baselines that suit the data, or those named.
+    """Return unfitted baselines that suit the data, all or of those named.
 
     Raises:
         BadInput: for a name that is not a baseline.

@@ -1,8 +1,8 @@
-"""What items are about, for baselines and for diversity: TF-IDF of all words and tags, brought to
-few dimensions.
+"""Item content for baselines and for diversity: TF-IDF of all words and tags, reduced by a
+truncated SVD.
 
 Deliberately plain and the same for every recommender evaluated, so that a large encoder has an
-honest bar to clear.
+honest baseline to beat.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ WIDTH = 96
 
 
 def words_of_items(frame: pl.DataFrame) -> list[str]:
-    """All text, tags and categories of each item as one string; ids, links and numbers are left
-    out.
+    """Return all text, tags and categories of each item as one string; columns of ids, links and
+    numbers are left out.
     """
     texts = []
     for column in frame.columns:
@@ -40,10 +40,10 @@ def words_of_items(frame: pl.DataFrame) -> list[str]:
 
 
 def describe_items(table: TrainingTable, width: int = WIDTH) -> np.ndarray:
-    """Content of the whole catalog, float32 `[N, <= width]`, mean row length 1, most telling
-    columns first.
+    """Return the content of the whole catalog, float32 `[N, <= width]` with mean row length 1,
+    columns in descending order of explained variance.
 
-    Zeros for items without content; one zero column where the catalog has no words at all.
+    Items without content get zeros; a catalog without any words gets one zero column.
     """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer

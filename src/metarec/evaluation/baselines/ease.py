@@ -1,8 +1,8 @@
 """EASE: `metarec.models.ease.model` as published (Steck 2019, arXiv:1905.03375), learned from likes
 alone, its penalty chosen on validation users.
 
-The model of the recommender learns from as many events as a new user has, and gives shares of
-attention; the baseline learns from whole histories, and its answers are taken as they are.
+The EASE model of the recommender learns from as many events as a new user has, and cuts its scores
+at zero; the baseline learns from whole histories, and its raw scores are used.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from metarec.models.ease.model import Ease
 
 PENALTIES = (1600.0, 400.0, 6400.0, 100.0)
 LARGE = 6000
-"""From this many users or items two penalties are tried instead of all: an inverse takes a minute.
-"""
+"""With this many users and items only two penalties are tried: one inversion takes a minute."""
 
 
 def ease() -> TunedRanker:
-    """The ridge penalty is chosen on validation users."""
+    """Return EASE with the ridge penalty chosen on validation users."""
     return TunedRanker(name="EASE", variants=_variants)
 
 

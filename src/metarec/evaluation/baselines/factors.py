@@ -1,5 +1,6 @@
 """iALS: `metarec.models.als` learned from likes alone (Hu, Koren and Volinsky 2008), its settings
-chosen on validation users. Factors start small, as Rendle et al. 2022 (arXiv:2110.14037) advise.
+chosen on validation users. Factors are initialized small, as Rendle et al. 2022 (arXiv:2110.14037)
+advise.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ SWEEPS = 8
 
 
 def ials() -> TunedRanker:
-    """Regularization and confidence are chosen at 32 factors first, then the number of factors."""
+    """Return iALS; regularization and confidence are chosen at 32 factors first, then the number of
+    factors.
+    """
     return TunedRanker(
         name="iALS", variants=_variants, refine=(_more_factors, _still_more_or_fewer)
     )
@@ -52,11 +55,15 @@ def _fit(table: TrainingTable, dim: int, regularization: float, confidence: floa
 
 
 def folding_in(model: Als) -> ScoreAll:
-    """Score users by folding what they liked into the item factors."""
+    """Return a function that folds users' liked items into the item factors and scores the
+    catalog.
+    """
     return lambda support: model.fold_in(support.plain()) @ model.items.T
 
 
 def folding_into(items: np.ndarray, regularization: float, confidence: float) -> ScoreAll:
-    """The same with factors [N, D] that were not learned from behavior."""
+    """Return a function that folds users into fixed item factors [N, D] not learned from
+    behavior.
+    """
     config = AlsConfig(dim=items.shape[1], regularization=regularization, confidence=confidence)
     return folding_in(Als.of_factors(items, LIKED, config))

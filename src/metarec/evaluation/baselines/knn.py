@@ -15,7 +15,9 @@ from metarec.models.item_knn import ItemKnn, ItemKnnConfig
 
 
 def item_knn() -> TunedRanker:
-    """Neighbors, shrinkage, and whether disliked items vote too, chosen on validation users."""
+    """Return ItemKNN; the number of neighbors, the shrinkage and whether disliked items vote too
+    are chosen on validation users.
+    """
     return TunedRanker(name="ItemKNN", variants=_variants)
 
 

@@ -1,9 +1,9 @@
-"""Baselines that predict values: offsets, and neighbors of what they leave unexplained (content is
-in `ridge`). RatingKNN (Koren 2010) is none of `metarec.models`: it compares residuals, not choices.
+"""Baselines that predict values: offsets, and item k-NN on the residuals (content is in `ridge`).
+RatingKNN (Koren 2010) is none of `metarec.models`: it compares residuals, not choices.
 
-Each is chosen by the mean absolute error on validation new users. Its order is the predicted value
-plus a weighted log popularity (chosen by NDCG@10), since a list by predicted value alone is led by
-items hardly anyone met.
+Settings are chosen by the mean absolute error on validation users. The ranking score is the
+predicted value plus a weighted log popularity (weight chosen by NDCG@10), since a ranking by
+predicted value alone is led by items with very few events.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from metarec.models.offsets import Offsets
 from metarec.recommendation.slate import Request
 
 ROUNDS = 10
-"""Times item and user offsets are found in turn."""
+"""Alternating updates of item and user offsets."""
 
 
 @dataclass(kw_only=True)
@@ -39,7 +39,9 @@ class TunedRater(Tuned):
     """A baseline that predicts values."""
 
     variants: Callable[[TrainingTable], Iterator[Variant]]
-    """Fitted settings to choose from, the default first; their `score_all` predicts values."""
+    """Yields the fitted settings to choose from, the default first; their `score_all` predicts
+    values.
+    """
     predict: Variant | None = field(default=None, init=False)
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
@@ -78,7 +80,7 @@ class TunedRater(Tuned):
 
 
 def offsets_of(table: TrainingTable, item_damping: float, user_damping: float) -> Offsets:
-    """Offsets of the training events."""
+    """Return item and user offsets of the training events."""
     return Offsets.of(
         table.events.accepted,
         len(table.vocabulary),
@@ -89,18 +91,18 @@ def offsets_of(table: TrainingTable, item_damping: float, user_damping: float) -
 
 
 def offset_values(offsets: Offsets, events: Events) -> np.ndarray:
-    """[B, N] values by the offsets alone."""
+    """Return [B, N] values predicted from the offsets alone."""
     users = offsets.users(events.accepted)
     return np.asarray(offsets.mean + offsets.items[None, :] + users[:, None], dtype=np.float32)
 
 
 def residual_matrix(offsets: Offsets, events: Events) -> csr_matrix:
-    """[B, N] what the offsets leave unexplained, float32."""
+    """Return [B, N] residuals of the offsets, float32."""
     return events.matrix(offsets.residuals(events.accepted))
 
 
 def item_mean_user_offset() -> TunedRater:
-    """The damped mean of the item plus the damped offset of the user: the floor of every rating
+    """Return the damped item mean plus the damped user offset: the floor of every rating
     predictor.
     """
     return TunedRater(name="ItemMean+UserOffset", variants=_bias_variants)
@@ -115,10 +117,11 @@ def _bias_variants(table: TrainingTable) -> Iterator[Variant]:
 
 
 def rating_knn() -> TunedRater:
-    """Item neighbors of what offsets leave unexplained (Koren 2010).
+    """Return item k-NN on the residuals of the offsets (Koren 2010).
 
-    Similarity is the cosine of residual columns times `together / (together + shrink)`; the
-    user's residuals are averaged by it, with `pull` added to the sum of weights.
+    Similarity is the cosine of residual columns times `together / (together + shrink)`, where
+    `together` counts users with both items. The prediction averages the user's residuals weighted
+    by similarity, with `pull` added to the sum of weights.
     """
     return TunedRater(name="RatingKNN", variants=_knn_variants)
 

@@ -1,9 +1,9 @@
-"""ContentRidge: a user is a weighting of what items are about; of other users only how popular
-things are.
+"""ContentRidge: a ridge regression of each user on item content; of other users it uses popularity
+and item means only.
 
-Values: Bayesian ridge of what item means leave unexplained. Acts: the fold-in of ALS
-(`metarec.models.als`) with content as its fixed item factors. Where there are values, both are
-tried for the order, and the better on validation users is kept.
+Values: Bayesian ridge on the residuals of item means. Implicit events: the fold-in of ALS
+(`metarec.models.als`) with content as its fixed item factors. On data with values both are tried
+for the ranking, and the better on validation users is kept.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from metarec.recommendation.slate import Request
 
 @dataclass(kw_only=True)
 class ContentRidge:
-    """Knows only words and tags: what any recommender with a text model must beat."""
+    """Baseline that reads only words and tags: any recommender with a text model must beat it."""
 
     name: str = "ContentRidge"
     acts: TunedRanker | None = field(default=None, init=False)
     rater: TunedRater | None = field(default=None, init=False)
     orders_by_value: bool = field(default=False, init=False)
-    """Which of the two gives the order."""
+    """True if `rater` ranks, False if `acts` does."""
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Describe the items, and choose widths and penalties on `validation`."""
+        """Encode the items, and choose widths and penalties on `validation`."""
         acts = TunedRanker(name=self.name, variants=_act_variants)
         acts.fit(train, validation, rng)
         self.acts, self.rater, self.orders_by_value = acts, None, False
@@ -85,7 +85,7 @@ class ContentRidge:
 
 
 def _act_variants(table: TrainingTable) -> Iterator[Variant]:
-    """Fold-in with content as fixed factors."""
+    """Yield fold-ins with content as fixed item factors."""
     content = describe_items(table)
     for width, reg, alpha in product((96, 32), (10.0, 100.0, 1.0), (20.0, 100.0)):
         yield Variant(
@@ -105,8 +105,8 @@ def _value_variants(table: TrainingTable) -> Iterator[Variant]:
 
 
 def _ridge_predictor(offsets: Offsets, content: np.ndarray, noise: float, pull: float) -> ScoreAll:
-    """Features are content and a constant scaled so that its share of the penalty is that of `pull`
-    events.
+    """Return a ridge predictor on content and a constant; the constant is scaled so that its share
+    of the penalty is that of `pull` events.
     """
     constant = np.full((len(content), 1), np.sqrt(noise / pull), np.float32)
     features = np.concatenate([content, constant], axis=1)

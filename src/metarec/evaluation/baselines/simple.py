@@ -1,5 +1,5 @@
-"""Baselines that know nothing of a user's events: chance, the same list for all, the same list
-for all like them.
+"""Baselines that do not read a user's events: a random ranking, one ranking for all users, one
+ranking for all users with the same profile.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ from metarec.evaluation.baselines.tuned import TunedRanker, Validation, Variant,
 from metarec.recommendation.slate import Request
 
 MAX_LEVELS = 100
-"""An attribute with more distinct values than this (a zip code) says too little about each."""
+"""Attributes with more distinct values than this (a zip code) are left out: each value has too few
+users.
+"""
 AGE_BANDS = 6
-"""A numeric attribute is cut into so many bands of equal size."""
+"""Bands of equal size that a numeric attribute is cut into."""
 
 
 @dataclass(kw_only=True)
 class Random:
-    """Chance: a fresh random order for every request. Nothing honest may be worse."""
+    """Chance: a fresh random ranking for every request. No honest recommender is worse."""
 
     name: str = "Random"
     table: TrainingTable | None = field(default=None, init=False)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0), init=False)
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Learn the catalog, and keep a generator of its own."""
+        """Read the catalog, and spawn a generator of its own."""
         self.table, self.rng = prepare(train, validation[:1], rng)[0], rng.spawn(1)[0]
 
     @property
@@ -55,7 +57,7 @@ def _same_for_all(scores: np.ndarray) -> Variant:
 
 @dataclass(kw_only=True)
 class Popular:
-    """What most training users liked, the same list for everyone."""
+    """Items by number of likes, the same ranking for every user."""
 
     name: str = "Popular"
     table: TrainingTable | None = field(default=None, init=False)
@@ -70,15 +72,14 @@ class Popular:
         return fitted(self.name, self.table).vocabulary
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """float32 `[B, N]`, likes over those of the most liked item."""
+        """float32 `[B, N]`, likes divided by those of the most liked item."""
         return np.tile(
             fitted(self.name, self.table).priors["liked"].astype(np.float32), (len(requests), 1)
         )
 
 
 def rated_popular() -> TunedRanker:
-    """Damped mean value plus weighted log popularity: well liked and much met, the same list for
-    everyone.
+    """Return the damped mean value plus weighted log popularity, the same ranking for every user.
 
     `(sum of values + damp * mean) / (count + damp) + mix * log(1 + count)`. Hard to beat in the
     first few events.
@@ -105,12 +106,12 @@ def _rated_variants(table: TrainingTable) -> Iterator[Variant]:
 
 @dataclass(kw_only=True)
 class ProfilePopular:
-    """What users of the same attributes liked: log popularity plus a smoothed log lift for each
-    known attribute.
+    """Popularity among users with the same attributes: log popularity plus a smoothed log lift for
+    each known attribute.
 
-    `log p(item) + weight * sum_a log (p(item | a) / p(item))`, where `p(item | a)` is pulled
-    towards `p(item)` by `pull` imaginary users. An attribute that is missing, or a value never
-    met, adds nothing.
+    `log p(item) + weight * sum_a log (p(item | a) / p(item))`, where `p(item | a)` is smoothed
+    towards `p(item)` by `pull` pseudo-users. A missing attribute, or a value not seen in training,
+    adds nothing.
     """
 
     name: str = "ProfilePopular"
@@ -118,12 +119,12 @@ class ProfilePopular:
     table: TrainingTable | None = field(default=None, init=False)
     log_popularity: np.ndarray | None = field(default=None, init=False)
     lifts: dict[str, tuple[dict[str, int], np.ndarray]] = field(default_factory=dict, init=False)
-    """Attribute -> (value -> row, log lifts `[rows, N]`); row 0 is zero, for what is not known."""
+    """Attribute -> (value -> row, log lifts `[rows, N]`); row 0 is zero, for unknown values."""
     edges: dict[str, np.ndarray] = field(default_factory=dict, init=False)
-    """Where the bands of each numeric attribute part."""
+    """Inner edges of the bands of each numeric attribute."""
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Count likes by attribute; choose the pull, the weight and what to count on
+        """Count likes by attribute; choose the smoothing, the weight and which likes to count on
         `validation`.
         """
         table, asked = prepare(train, validation, rng)
@@ -173,8 +174,8 @@ class ProfilePopular:
         }
 
     def _levels(self, attribute: str, profiles: Sequence[dict[str, object]]) -> list[str]:
-        """Each user's value as text, its band where it is a number, empty where it is not
-        known.
+        """Return each user's value as text: its band for a numeric attribute, empty where
+        unknown.
         """
         values = [p.get(attribute) for p in profiles]
         if attribute not in self.edges:
@@ -203,7 +204,9 @@ class ProfilePopular:
 
 
 def _band_edges(users: pl.DataFrame) -> dict[str, np.ndarray]:
-    """Quantiles of each numeric attribute that has more distinct values than there are bands."""
+    """Return the quantiles of each numeric attribute that has more distinct values than there are
+    bands.
+    """
     numeric = [
         c
         for c in users.columns

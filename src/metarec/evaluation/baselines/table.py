@@ -1,7 +1,7 @@
-"""The training events and requests over the same items: what every baseline reads.
+"""Training events and requests over the same items: the input of every baseline.
 
 A baseline that is a model of `metarec.models` learns from `TrainingTable.behavior`, in which every
-liked event counts 1, as its paper has it.
+liked event counts 1, as in its paper.
 """
 
 from __future__ import annotations
@@ -24,52 +24,52 @@ from metarec.features.users import UserBatch
 from metarec.recommendation.slate import Request
 
 LIKED = 0.5
-"""From this value on an event of `Events.plain` is liked: all are."""
+"""Threshold of a liked value in `Events.plain`, where every event counts 1 and so is liked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
-    """What users accepted, each item of a user once."""
+    """Accepted (not refused) items of users, each item of a user once."""
 
     accepted: Histories
     is_liked: np.ndarray
-    """bool: the value is in the upper quarter of the scale, or there is no scale."""
+    """[E] bool: the value is in the upper quarter of the scale, or there is no scale."""
     n_items: int
 
     @property
     def rows(self) -> np.ndarray:
-        """[E] the user of each event, ascending."""
+        """[E] row of the user of each event, ascending."""
         return self.accepted.owners
 
     @property
     def items(self) -> np.ndarray:
-        """[E]."""
+        """[E] item index of each event."""
         return self.accepted.items
 
     @cached_property
     def values(self) -> np.ndarray:
-        """[E] float64; 1 for an act without a value."""
+        """[E] float64 value; 1 for an event without one."""
         return self.accepted.values.astype(np.float64)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Users, items."""
+        """Number of users and number of items."""
         return len(self.accepted), self.n_items
 
     def plain(self, *, only_liked: bool = True) -> Histories:
-        """The events alone, each counting 1."""
+        """Return the events with value 1 and nothing else: the liked ones, or all accepted ones."""
         kept = self.accepted.where(self.is_liked) if only_liked else self.accepted
         ones = np.ones(len(kept.items), np.float32)
         return Histories(offsets=kept.offsets, items=kept.items, values=ones)
 
     def users(self, *, only_liked: bool = True) -> UserBatch:
-        """The users as models are asked about them, each event counting 1."""
+        """Return the users as a batch for models, each event counting 1, without profiles."""
         nothing = np.zeros((len(self.accepted), 0), np.float32)
         return UserBatch(support=self.plain(only_liked=only_liked), profiles=nothing)
 
     def matrix(self, values: np.ndarray | None = None, *, only_liked: bool = False) -> csr_matrix:
-        """float32 `[users, N]` of `values`, 1 where not given; `only_liked` leaves out the
-        rest.
+        """Return float32 `[users, N]` of `values`, 1 where not given; `only_liked` keeps only liked
+        events.
         """
         data = np.ones(len(self.rows), np.float32) if values is None else values.astype(np.float32)
         keep = self.is_liked if only_liked else slice(None)
@@ -92,18 +92,18 @@ class TrainingTable:
 
     data: Dataset
     vocabulary: Vocabulary
-    """The whole catalog: a cold item has a column too."""
+    """The whole catalog; cold items have a column too."""
     user_ids: list[str]
     events: Events
     reader: EventReader
-    """What acts and values mean."""
+    """Reads kinds and values of events."""
     later: np.ndarray
-    """bool, one for each event: it came after the user's first `pool` ones."""
+    """[E] bool: the event came after the user's first `pool` ones."""
 
     @classmethod
     def of(cls, data: Dataset, pool: int) -> TrainingTable:
-        """Read the training data; `pool` is how many first events of a new user are never asked
-        about.
+        """Read the training data; `pool` is the number of first events of a new user that are
+        support only, never in the query set.
         """
         known = set(data.items.vocabulary.ids)
         met = data.interactions.frame.select("item_id").unique().sort(id_order("item_id"))
@@ -123,7 +123,7 @@ class TrainingTable:
         )
 
     def support(self, requests: Sequence[Request]) -> Events:
-        """What users of requests accepted, as events over the same items; unknown items are left
+        """Return the accepted events of requests over the same items; unknown items are left
         out.
         """
         accepted = self.reader.accepted([r.history for r in requests], self.vocabulary)
@@ -131,11 +131,11 @@ class TrainingTable:
 
     @cached_property
     def behavior(self) -> Behavior:
-        """What users liked, each event counting 1, and nothing else: no content, no profiles."""
+        """Liked events, each counting 1, and nothing else: no content, no profiles."""
         return self.behavior_of(only_liked=True)
 
     def behavior_of(self, *, only_liked: bool) -> Behavior:
-        """What users liked, or all they accepted, each event counting 1."""
+        """Return liked events, or all accepted ones, each counting 1."""
         histories = self.events.plain(only_liked=only_liked)
         return Behavior(
             histories=histories,
@@ -146,24 +146,26 @@ class TrainingTable:
         )
 
     def count(self, chosen: np.ndarray) -> np.ndarray:
-        """[N] how many of the chosen events each item has; `chosen` is bool, one for each event."""
+        """Return [N] the number of chosen events of each item; `chosen` is bool, one for each
+        event.
+        """
         return np.bincount(self.events.items[chosen], minlength=len(self.vocabulary)).astype(
             np.float32
         )
 
     @property
     def knows_later(self) -> bool:
-        """Whether events have an order, so that `later` means something."""
+        """Whether events have times, so that `later` means something."""
         return self.data.interactions.has_time and bool(self.later.any())
 
     @cached_property
     def priors(self) -> dict[str, np.ndarray]:
-        """How popular each item is, `[N]` in [0, 1], counted in several ways; a fit chooses one on
-        validation new users.
+        """Popularity of each item, `[N]` in [0, 1], counted in several ways; a fit chooses one on
+        validation users.
 
-        `liked` counts every like. `liked later` counts only what came after each user's first
-        events, which is what new users are asked about: many services show everyone the same things
-        first, and those are then done with.
+        `liked` counts every like, `targets` only likes by a target kind. `liked later` counts only
+        likes after each user's first events, which is what new users are asked about: many services
+        show every user the same items first, and those are then used up.
         """
         ways = {"liked": self.events.is_liked}
         is_target = self.events.accepted.is_target

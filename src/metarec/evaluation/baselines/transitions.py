@@ -1,12 +1,12 @@
-"""Counted transitions plus cosine: the plainest recommender that knows order.
+"""Counted transitions plus cosine: the simplest recommender that uses the order of events.
 
-It is none of `metarec.models`: the Markov chain there is a regression on a user's whole past whose
-constants are chosen; here pairs are counted, as in the sequential rules of Ludewig and Jannach 2018
+It is none of `metarec.models`: the Markov chain there is a regression on a user's whole history
+with tuned constants; here pairs are counted, as in the sequential rules of Ludewig and Jannach 2018
 (arXiv:1803.09587). The cosine is that of ItemKNN.
 
-What followed each item within ten events, nearer ones counting more, over the geometric mean of
-both items' counts, plus the cosine of ItemKNN; newer events of the support speak louder. Constants
-are fixed.
+The score sums, over the support, the decayed count of followers within ten events divided by the
+damped geometric mean of both items' counts, plus the cosine of ItemKNN; newer support events weigh
+more. Constants are fixed.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class TransitionsAndCosine:
     name: str = "Transitions+Cosine"
     table: TrainingTable | None = field(default=None, init=False)
     votes: sp.csr_matrix | None = field(default=None, init=False)
-    """[N, N], row = the item seen, column = the item it speaks for."""
+    """[N, N], row = the support item, column = the item that it scores."""
 
     def fit(
         self,
         train: Dataset,
-        validation: list[ColdUser],  # noqa: ARG002  # the interface's; nothing is chosen
+        validation: list[ColdUser],  # noqa: ARG002  # unused: nothing is tuned
         rng: np.random.Generator,
     ) -> None:
-        """Count."""
+        """Count transitions and compute cosines."""
         self.table = TrainingTable.of(train, 0)
         config = ItemKnnConfig(
             shrinkage=COSINE_SHRINK, neighbors=max(len(self.table.vocabulary), 1)
@@ -68,7 +68,7 @@ class TransitionsAndCosine:
         return np.asarray(scores.toarray(), np.float32)
 
     def _newest_first(self, request: Request) -> np.ndarray:
-        """Known items of the history, each once, the newest first."""
+        """Return the known items of the history, each once, newest first."""
         items = self.vocabulary.indexes(str(event[0]) for event in reversed(request.history))
         _, first = np.unique(items, return_index=True)
         kept = items[np.sort(first)]
@@ -76,7 +76,7 @@ class TransitionsAndCosine:
 
 
 def count_followers(table: TrainingTable) -> sp.csr_matrix:
-    """[N, N] float32 damped counts of what follows each item."""
+    """Return [N, N] float32 damped counts of the items that follow each item."""
     rows, items = table.events.rows, table.events.items
     n_items = len(table.vocabulary)
     counts = sp.csr_matrix((n_items, n_items), dtype=np.float32)

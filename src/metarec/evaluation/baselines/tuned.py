@@ -1,8 +1,8 @@
-"""Tuning that is fair to simple methods: every setting is chosen on validation new users, and
+"""Tuning that is fair to simple methods: every setting is chosen on validation users, and
 popularity is mixed in.
 
-A neighbor or autoencoder score knows nothing at zero events and little at one; without a
-popularity prior it is a straw man. Each fit therefore tries its settings, each prior and several
+A neighbor or autoencoder score is uninformed at zero events and poor at one; without a popularity
+prior it is a straw man. Each fit therefore tries its settings, each prior and several prior
 weights, and keeps the best mean NDCG@10 over all numbers of events: one choice for all of them.
 """
 
@@ -31,20 +31,20 @@ N]`.
 Part = TypeVar("Part")
 
 MAX_ASKED = 300
-"""Validation new users used for tuning; more would only cost time."""
+"""Validation users used for tuning, at most; more would only cost time."""
 MIN_ASKED = 100
-"""Even with a large catalog at least so many (or all there are) are asked."""
+"""Validation users used with a large catalog, at least (or all there are)."""
 CELLS_ASKED = 8_000_000
-"""Scores held while tuning, over users, numbers of events and items."""
+"""Scores held at once while tuning: users times numbers of events times items."""
 PRIOR_WEIGHTS = (1e-6, 0.02, 0.05, 0.2, 0.5, 1.0, 2.0)
-"""How much of the prior (largest item 1) is added; the smallest only breaks ties, and decides where
-nothing is known.
+"""Weights of the prior (its largest entry is 1) that are tried; the smallest only breaks ties, and
+ranks users without any events.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One setting, fitted."""
+    """One fitted setting of a baseline."""
 
     settings: dict[str, Any]
     score_all: ScoreAll
@@ -57,16 +57,14 @@ class Chosen:
     settings: dict[str, Any]
     score_all: ScoreAll
     prior: np.ndarray
-    """[N] added to every row of scores."""
+    """[N] weighted prior, added to every row of scores."""
     quality: float
-    """NDCG@10 of validation new users, mean over numbers of events; NaN where there was nobody to
-    choose by.
-    """
+    """NDCG@10 of validation users, mean over numbers of events; NaN without validation users."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """New users to choose settings by, at every number of events, as one batch."""
+    """Validation users to choose settings by, at every number of events, as one batch."""
 
     support: Events
     requests: list[Request]
@@ -77,13 +75,13 @@ class Validation:
     asked_rows: np.ndarray
     asked_items: np.ndarray
     asked_values: np.ndarray
-    """The query events of all rows, flat."""
+    """Query events of all rows, flat: row, item index and value."""
 
     @classmethod
     def of(
         cls, cold_users: Sequence[ColdUser], table: TrainingTable, rng: np.random.Generator
     ) -> Validation:
-        """So many of the new users as time and memory allow, each repeated for every number of
+        """Sample as many users as time and memory allow, each repeated for every number of
         events.
         """
         shots = shots_of(cold_users)
@@ -113,14 +111,14 @@ class Validation:
         )
 
     def ndcg(self, scores: np.ndarray) -> float:
-        """Mean NDCG@10 over all rows; equal scores are ordered by a fixed shuffle."""
+        """Return the mean NDCG@10 over all rows; equal scores are ordered by a fixed shuffle."""
         ranked = metrics.rank(scores, 10, np.random.default_rng(0), self.candidates)
         return float(
             metrics.ndcg(metrics.find_hits(ranked, self.liked), self.liked.sum(axis=1), 10).mean()
         )
 
     def mae(self, values: np.ndarray, value_range: tuple[float, float]) -> float:
-        """Mean over rows of the absolute error of the query events; `values` is `[B, N]`."""
+        """Return the mean over rows of the absolute error on query events; `values` is `[B, N]`."""
         predicted = np.clip(values[self.asked_rows, self.asked_items], *value_range)
         return float(
             np.nanmean(
@@ -130,7 +128,9 @@ class Validation:
 
 
 def shots_of(cold_users: Sequence[ColdUser]) -> tuple[int, ...]:
-    """Numbers of events to tune at, read off the pools: those of the horizon that fit in."""
+    """Return the numbers of events to tune at: those of the horizon that the users' support pools
+    reach.
+    """
     pool = max((n.n_items for n in cold_users), default=0)
     return tuple(k for k in (LONG if pool > SHORT.pool else SHORT).shots if k <= pool)
 
@@ -149,14 +149,14 @@ def choose_ranker(
     validation: Validation | None,
     best: Chosen | None = None,
 ) -> Chosen:
-    """The variant, prior and weight with the best NDCG@10; the first of each where there is nobody
-    to choose by.
+    """Return the variant, prior and weight with the best NDCG@10; the default ones without
+    validation users.
 
     Args:
         variants: fitted settings, the default first.
-        priors: name -> `[N]` popularity to mix in; empty: none is.
-        validation: new users to choose by.
-        best: what must be beaten.
+        priors: name -> `[N]` popularity to mix in; none if empty.
+        validation: users to choose by.
+        best: choice of an earlier round, kept unless beaten.
     """
     for variant in variants:
         mixes = list(_mixes(priors))
@@ -191,7 +191,7 @@ def _mixes(priors: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, Any], np.n
 
 @dataclass(kw_only=True)
 class Tuned:
-    """What every tuned baseline does once `fit` has filled it."""
+    """Base of tuned baselines: settings and scores once `fit` has chosen."""
 
     name: str
     chosen: Chosen | None = field(default=None, init=False)
@@ -221,9 +221,9 @@ class TunedRanker(Tuned):
     """A baseline that orders the catalog: its scores plus a weighted popularity prior."""
 
     variants: Callable[[TrainingTable], Iterator[Variant]]
-    """Fitted settings to choose from, the default first."""
+    """Yields the fitted settings to choose from, the default first."""
     refine: Sequence[Callable[[TrainingTable, dict[str, Any]], Iterator[Variant]]] = ()
-    """Further rounds, each around the best so far."""
+    """Further rounds of tuning, each around the best setting so far."""
     mixes_popularity: bool = True
     """False where popularity is already part of the scores."""
 
@@ -241,13 +241,15 @@ class TunedRanker(Tuned):
 def prepare(
     train: Dataset, validation: list[ColdUser], rng: np.random.Generator
 ) -> tuple[TrainingTable, Validation | None]:
-    """The training table, and the new users to choose by where there are any."""
+    """Return the training table, and the validation users to choose settings by; None without
+    any.
+    """
     table = TrainingTable.of(train, pool=max((n.n_items for n in validation), default=LONG.pool))
     return table, Validation.of(validation, table, rng) if validation else None
 
 
 def fitted(name: str, part: Part | None) -> Part:
-    """`part`, or an error that says to fit first."""
+    """Return `part`, or raise an error that says to fit first."""
     if part is None:
         raise RuntimeError(f"{name} is not fitted yet; call fit(train, validation, rng) first")
     return part

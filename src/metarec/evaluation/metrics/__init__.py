@@ -1,4 +1,4 @@
-"""Every number `evaluation` reports, batched over users; each states its formula, range, empty case
+"""Metrics that `evaluation` reports, batched over users; each states its formula, range, empty case
 and tie rule.
 """
 

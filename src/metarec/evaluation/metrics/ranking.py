@@ -1,9 +1,9 @@
-"""Ranked lists and how good they are.
+"""Ranked lists and ranking metrics.
 
 `rank` turns scores `[B, N]` into lists `[B, K]`; `find_hits` marks the relevant places `[B, K]`;
-every metric reads those marks, so it works on any saved table of lists, ours or not. Gains are
-binary and discounts log2. A user with nothing relevant scores 0 (0.5 for AUC); leave such users out
-before, as the new user split does.
+every metric reads those marks, so it works on any saved table of lists. Gains are binary and
+discounts log2. A user without relevant items scores 0 (0.5 for AUC); leave such users out before,
+as the cold-user split does.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from metarec.runtime.gains import discounts, ndcg_of_hits
 def rank(
     scores: np.ndarray, k: int, rng: np.random.Generator, candidates: np.ndarray | None = None
 ) -> np.ndarray:
-    """Item indexes of the `k` best-scored candidates, best first.
+    """Return the item indexes of the `k` best-scored candidates, best first.
 
-    Ties are ordered by a shuffle drawn from `rng`, for each user anew, so that a constant scorer
+    Ties are ordered by a shuffle drawn from `rng`, anew for each user, so that a constant scorer
     scores as chance. A candidate scored NaN or -inf comes after all others.
 
     Args:
@@ -39,7 +39,7 @@ def rank(
         raise BadInput(f"k must be 1 or more, got {k}")
     if np.ndim(scores) != 2:
         raise BadInput(f"scores must be a matrix of users by items, got shape {np.shape(scores)}")
-    # A candidate without a usable score sinks to the lowest number; non-candidates lie below even
+    # A candidate without a usable score gets the lowest number; non-candidates lie below even
     # that.
     usable = np.array(scores, dtype=np.result_type(scores, np.float32))
     lowest = float(np.finfo(usable.dtype).min)
@@ -118,7 +118,7 @@ def f1(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
 
 
 def accuracy(hits: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: int) -> np.ndarray:
-    """Share of candidates put on the right side of the line between listed and not listed; `[B]` in
+    """Share of candidates classified correctly as relevant (listed) or not (not listed); `[B]` in
     [0, 1].
 
     `1 - (false positives + false negatives) / candidates`; fewer than `k` candidates are all
@@ -160,9 +160,10 @@ def average_precision(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndar
 def auc(
     scores: np.ndarray, is_relevant: np.ndarray, candidates: np.ndarray | None = None
 ) -> np.ndarray:
-    """Chance that a relevant candidate outscores another one, ties counting half; `[B]` in [0, 1].
+    """Probability that a relevant candidate outscores another one, ties counting half; `[B]` in [0,
+    1].
 
-    Area under the ROC curve by the rank sum of Mann and Whitney 1947. Empty (no pair to order):
+    Area under the ROC curve by the rank sum of Mann and Whitney 1947. Empty (no pair to compare):
     0.5.
 
     Args:
@@ -194,7 +195,7 @@ def auc(
         torch.searchsorted(torch.from_numpy(ordered), torch.from_numpy(liked), right=right).numpy()
         for right in (False, True)
     )
-    # Pairs of liked items are counted too, one for each and half for an item with itself: together
+    # Pairs of liked items are counted too, one for each and half for an item with itself: in sum
     # count^2 / 2.
     beaten = np.where(np.isfinite(liked), (below + upto) / 2, 0.0).sum(axis=1) - count**2 / 2
     pairs = count * (allowed.sum(axis=1) - count)

@@ -1,7 +1,7 @@
-"""How far predicted values are from stated ones, and whether stated uncertainty is honest.
+"""Errors of predicted values, and calibration of stated uncertainty.
 
-Users evaluate different numbers of items, so values come flat, `[M]`, with `owner [M]` saying whose
-each is (`0 .. users - 1`). Every metric is computed for each user and averaged over users
+Users rate different numbers of items, so values come flat, `[M]`, with `owner [M]` giving the user
+of each (`0 .. users - 1`). Every metric is computed for each user and averaged over users
 afterwards: a heavy rater counts once.
 """
 
@@ -45,7 +45,7 @@ def graded_ndcg(
     k: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """NDCG@k with gain `2^value - 1` of each user's own evaluated items, ordered by `predicted`;
+    """NDCG@k with gain `2^value - 1` of each user's own rated items, ordered by `predicted`;
     `[users]` in [0, 1].
 
     Burges et al. 2005. Equal predictions are ordered by a shuffle drawn from `rng`. NaN for a user
@@ -83,15 +83,15 @@ def interval_coverage(
     """Share of each user's values inside the central normal interval `predicted +- z spread`;
     `[users]` in [0, 1].
 
-    Well calibrated where the mean over users is near `level`; below it the model is too sure of
-    itself. NaN for a user without values.
+    Well calibrated where the mean over users is near `level`; below it the model is overconfident.
+    NaN for a user without values.
 
     Args:
         predicted: `[M]` predicted values.
         spread: `[M]` predictive standard deviations, 0 or more.
         actual: `[M]` stated values.
-        owner: `[M]` whose each value is.
-        users: how many users there are.
+        owner: `[M]` user of each value.
+        users: number of users.
         level: nominal coverage in (0, 1).
     """
     half = ndtri(0.5 + level / 2) * np.asarray(spread, np.float64)

@@ -1,6 +1,4 @@
-"""What a list is like beyond being right: how much of the catalog it uses, how unknown and how
-mixed its items are.
-"""
+"""Beyond-accuracy metrics of lists: coverage, novelty and diversity."""
 
 from __future__ import annotations
 
@@ -8,9 +6,10 @@ import numpy as np
 
 
 def coverage(ranked: np.ndarray, k: int, n_items: int) -> float:
-    """Share of the catalog that appears in anyone's first `k` places, in [0, 1]; 0 for no lists.
+    """Share of the catalog that appears in the first `k` places of any user, in [0, 1]; 0 for no
+    lists.
 
-    It grows with the number of users, so compare only models shown to the same users.
+    It grows with the number of users, so compare only models evaluated on the same users.
     """
     shown = ranked[:, :k]
     return len(np.unique(shown[shown >= 0])) / max(n_items, 1)
@@ -34,8 +33,8 @@ def novelty(ranked: np.ndarray, k: int, popularity: np.ndarray) -> np.ndarray:
 
 
 def popularity_share(counts: np.ndarray, users: int) -> np.ndarray:
-    """`(count + 1) / (users + 1)`: the share of users who had each item, never 0, so that novelty
-    stays finite.
+    """`(count + 1) / (users + 1)`: the smoothed share of users with each item, never 0, so that
+    novelty stays finite.
     """
     return (np.asarray(counts, np.float64) + 1.0) / (users + 1.0)
 
