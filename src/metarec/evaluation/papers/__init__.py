@@ -1,1 +1,1 @@
-"""Published tables: their splits, their scores, and what is compared with them."""
+"""Published protocols: their splits, their scores, and the models compared with them."""

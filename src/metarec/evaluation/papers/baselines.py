@@ -1,4 +1,4 @@
-"""What published protocols are compared with here."""
+"""Baselines for published protocols."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from metarec.recommendation.slate import Request
 
 @dataclass(kw_only=True)
 class Chance:
-    """A random order, and values drawn from the training values.
+    """A random ranking, and values drawn at random from the training values.
 
-    Beside `baselines.simple.Random`, which gives an order alone: in a study, where a baseline that
-    predicts values is compared by their errors, chance has none to state.
+    Unlike `baselines.simple.Random`, which only ranks, it also predicts values: studies compare
+    baselines that predict values by their errors, and `Random` has none.
     """
 
     name: str = "chance"
@@ -31,7 +31,7 @@ class Chance:
 
     # Nothing is chosen
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Remember the values there are."""
+        """Keep the training values."""
         self.table, self.rng = TrainingTable.of(train, 0), rng
 
     @property
@@ -46,25 +46,25 @@ class Chance:
     def rate(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:  # whoever asks
-        """Random training values."""
+        """Return random training values."""
         values = fitted(self.name, self.table).events.values
         return [self.rng.choice(values, size=len(ids)) for ids in item_ids]
 
 
 @dataclass(kw_only=True)
 class ItemMean:
-    """The mean value of each item, the same for everyone; an item nobody rated has the mean of
-    all.
+    """The mean value of each item, the same for every user; an item without ratings gets the global
+    mean.
     """
 
     name: str = "item mean"
     table: TrainingTable | None = field(default=None, init=False)
     values: np.ndarray | None = field(default=None, init=False)
-    """[N]"""
+    """[N] damped mean value of each item."""
 
     # Nothing is chosen
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Average, pulled towards the mean of all by two values."""
+        """Average the values of each item, smoothed towards the global mean."""
         self.table = TrainingTable.of(train, 0)
         offsets = offsets_of(self.table, 2.0, 10.0)
         self.values = (offsets.mean + offsets.items).astype(np.float32)
@@ -81,14 +81,14 @@ class ItemMean:
     def rate(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:  # whoever asks
-        """The means."""
+        """Return the item means."""
         return [fitted(self.name, self.values)[self.vocabulary.indexes(ids)] for ids in item_ids]
 
 
 @dataclass(kw_only=True)
 class ByScore:
-    """A model that another row has fitted, ordering what is asked as `recommend(allow=...)` does
-    instead of by predicted values.
+    """A model fitted by another row, ranking the query items by score, as `recommend(allow=...)`
+    does, instead of by predicted values.
     """
 
     model: Evaluated
@@ -104,7 +104,7 @@ class ByScore:
 
     # Nothing is learned anew
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Nothing: the model stands fitted in the row before."""
+        """Do nothing: the model is fitted by another row."""
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`."""

@@ -1,4 +1,4 @@
-"""Files of published tables: read as their authors wrote them, or refused by name."""
+"""Files of published protocols: read as their authors wrote them, or refused by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metarec.data.schema import BadInput
 
 
 def json_of(file: Path) -> dict[str, list[str]]:
-    """Lists by their key, everything as text.
+    """Read a JSON object of lists; all values become text.
 
     Raises:
         BadInput: if the file holds something else.
@@ -21,7 +21,7 @@ def json_of(file: Path) -> dict[str, list[str]]:
 
 
 def text_of(file: Path) -> str:
-    """What a file says.
+    """Read a file as text.
 
     Raises:
         BadInput: if it cannot be read.

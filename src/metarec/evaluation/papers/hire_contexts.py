@@ -1,8 +1,9 @@
 """HIRE's user-cold contexts of MovieLens 1M (Fang et al. 2025), as its authors' program draws them.
 
-MeLU's files say who is new. For each new user 32 of their items are drawn and 32 users, the user
-and some of the new users who rated most of these items. Ratings of three of the items are shown,
-those of all 32 are asked, the shown ones included, and each user of the context is one list.
+MeLU's files say which users are new. For each new user 32 of the user's items are drawn and 32
+users: the user and some of the new users who rated most of these items. Ratings of three of the
+items are support, those of all 32 are the query, the support included, and each user of the context
+gives one list.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from metarec.runtime.rng import derive
 ITEMS = USERS = 32
 """Items and users of a context."""
 SHOWN = 3
-"""Items whose ratings are shown: 10% of 32."""
+"""Items whose ratings are support: 10% of 32."""
 MIN_RATED = 10
-"""Ratings of a list, the length of its longest measure: the program cannot score fewer."""
+"""Minimum number of ratings of a list, the longest cutoff of its metrics: the authors' program
+cannot score shorter lists.
+"""
 
 
 def hire_movies(folder: Path, *, seed: int = 0) -> Published:
-    """Learn from MeLU's warm state, ask about contexts of its user-cold state.
+    """Return the protocol: training on MeLU's warm state, test on contexts of its user-cold state.
 
     Raises:
         BadInput: if a file is not there or not what its name says.
@@ -47,7 +50,9 @@ def hire_movies(folder: Path, *, seed: int = 0) -> Published:
 def lists_of(
     new: dict[str, dict[str, float]], train: Dataset, rng: np.random.Generator
 ) -> Iterator[ColdUser]:
-    """A list of each user in each new user's context, but for lists of fewer than ten ratings."""
+    """Yield one list for each user in each new user's context; lists of fewer than ten ratings are
+    left out.
+    """
     users, films = list(new), train.items.frame["item_id"].to_list()
     catalog = list(dict.fromkeys([*films, *(item for row in new.values() for item in row)]))
     profiles = dict(zip(users, train.users.of_users(users), strict=True))
@@ -73,7 +78,7 @@ def lists_of(
 
 
 def _items_of(own: dict[str, float], catalog: list[str], rng: np.random.Generator) -> list[str]:
-    """32 of a user's own items, filled up with others of the catalog."""
+    """Return 32 of a user's own items, filled up with other items of the catalog."""
     items = [str(item) for item in rng.permutation(list(own))[:ITEMS]]
     others = (catalog[place] for place in rng.permutation(len(catalog)))
     more = (item for item in others if item not in own)
@@ -81,7 +86,9 @@ def _items_of(own: dict[str, float], catalog: list[str], rng: np.random.Generato
 
 
 def _users_of(user: str, users: list[str], met: np.ndarray, rng: np.random.Generator) -> list[str]:
-    """The user and 31 of the 64 who rated most of the items, `met` [U] of them."""
+    """Return the user and 31 random others of the 64 with most of the items; `met` [U] counts each
+    user's items.
+    """
     most = np.argsort(-met, kind="stable")[: 2 * USERS]
     drawn = [users[place] for place in rng.permutation(most)[:USERS]]
     return [user, *(one for one in drawn if one != user)][:USERS]

@@ -1,10 +1,10 @@
-"""Leave-last-out: known users, asked for their last event over the whole catalog.
+"""Leave-last-out: known users are evaluated on their last event over the whole catalog.
 
-The protocol of the sequential recommenders' tables (SASRec, S3-Rec, eSASRec): a model learns from
-everything but each user's last new item, and is then asked with that user's whole history. Every
-item of the catalog is ranked (no sampled negatives) except those of the history. The cut is by
-user, not by date, so that a model knows what others did later: figures compare models with each
-other and with published tables, and say little of tomorrow.
+The protocol of papers on sequential recommenders (SASRec, S3-Rec, eSASRec): a model learns from
+everything but each user's last new item, and then scores that user's whole history. Every item of
+the catalog is ranked (no sampled negatives) except those of the history. The cut is by user, not by
+date, so that a model sees later events of other users: figures compare models with each other and
+with published tables, and do not predict quality in production.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from metarec.runtime.rng import derive
 NAME = "leave-last-out"
 PLACES = 10
 VALIDATION_SHARE, MAX_VALIDATION = 0.1, 300
-"""Users by whom baselines choose their settings; baselines then do not learn from them."""
+"""Share and maximum number of validation users for the baselines, which then do not train on
+them.
+"""
 BATCH = 256
 """Users scored at a time."""
 COMPARED: dict[str, Callable[[], Evaluated]] = {
@@ -42,10 +44,11 @@ COMPARED: dict[str, Callable[[], Evaluated]] = {
 
 
 def leave_last_out_split(data: Dataset) -> Published:
-    """Everything before each user's last new item to learn from, and that item to ask about.
+    """Split off each user's last new item as the query; everything before it is training data and
+    support.
 
-    A repeated act on an item is no new item, and only what recommendations are for is asked
-    (`Interactions.target_kinds`), whatever its rating.
+    A repeated event on an item is no new item, and only events of target kinds
+    (`Interactions.target_kinds`) are queries, whatever their rating.
 
     Raises:
         BadInput: if events have no order, or no user has two items.
@@ -76,8 +79,8 @@ def evaluate_last_out(
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[ProtocolRow]:
-    """Fit `models` and the `baselines` (all of `COMPARED` unless named), and rank every user's
-    catalog.
+    """Fit `models` and the `baselines` (all of `COMPARED` and registered ones unless named), and
+    rank the whole catalog for every user.
 
     Raises:
         BadInput: for a name that is no baseline of this protocol.
@@ -109,7 +112,7 @@ def evaluate_last_out(
 def measure_last(
     model: Evaluated, asked: Sequence[ColdUser], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Metric -> [users]; an item that the model does not know is a miss."""
+    """Return metric -> [users]; an item that the model does not know is a miss."""
     hits = np.concatenate(
         [_hits(model, asked[start : start + BATCH], rng) for start in range(0, len(asked), BATCH)]
     )
@@ -121,7 +124,7 @@ def measure_last(
 
 
 def _hits(model: Evaluated, asked: Sequence[ColdUser], rng: np.random.Generator) -> np.ndarray:
-    """[B, PLACES] whether each place holds the item asked about."""
+    """Return [B, PLACES] whether each place holds the query item."""
     scores = model.score([Request(history=n.pool, profile=n.profile) for n in asked])
     known = model.vocabulary
     candidates = np.ones(scores.shape, bool)
@@ -134,7 +137,9 @@ def _hits(model: Evaluated, asked: Sequence[ColdUser], rng: np.random.Generator)
 
 
 def _without_last(data: Dataset) -> tuple[Dataset, list[ColdUser]]:
-    """What comes before each user's last new item, and the users with that item to ask about."""
+    """Return the data before each user's last new item, and the users with that item as the
+    query.
+    """
     row = pl.int_range(pl.len()).alias("row")
     acts = telling_acts(
         data.interactions.keep(data.interactions.frame.with_columns(row))
@@ -151,13 +156,15 @@ def _without_last(data: Dataset) -> tuple[Dataset, list[ColdUser]]:
 
 
 def _before(events: pl.DataFrame, cut: pl.DataFrame) -> pl.DataFrame:
-    """Rows of each user before `last_row`; all rows of users who have none."""
+    """Return the rows of each user before `last_row`; all rows of users without one."""
     joined = events.join(cut, on="user_id", how="left", maintain_order="left")
     return joined.filter((pl.col("row") < pl.col("last_row")) | pl.col("last_row").is_null())
 
 
 def _validation(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, list[ColdUser]]:
-    """Training data without some users, and these users asked for their last event."""
+    """Return training data without the validation users, and these users with their last event as
+    the query.
+    """
     _, asked = _without_last(train)
     many = min(int(VALIDATION_SHARE * len(asked)), MAX_VALIDATION)
     chosen = [asked[place] for place in sorted(rng.choice(len(asked), many, replace=False))]

@@ -1,5 +1,5 @@
-"""MeLU's files of MovieLens 1M (Lee et al. 2019): who is new, which items are, and what is known of
-both. Its program and that of HIRE read them.
+"""MeLU's files of MovieLens 1M (Lee et al. 2019): which users and items are new, and the attributes
+of both. The programs of MeLU and of HIRE read them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from metarec.evaluation.papers.files import json_of, text_of
 
 FILES = "the folder movielens/ml-1m of github.com/hoyeoplee/MeLU, states and attributes"
 WARM = "warm_state"
-"""Known users and items: what is learned from."""
+"""State of known users and items: the training data."""
 NEW = {
     "new items, known users": "item_cold_state",
     "known items, new users": "user_cold_state",
@@ -37,7 +37,7 @@ def is_melu(folder: Path) -> bool:
 
 
 def state_of(folder: Path, name: str) -> State:
-    """One of the states.
+    """Read one of the states.
 
     Raises:
         BadInput: if its two files do not hold the same ratings.
@@ -55,7 +55,7 @@ def state_of(folder: Path, name: str) -> State:
 
 
 def warm_data(folder: Path, name: str) -> Dataset:
-    """The ratings of the warm state, with the attributes of all films and users."""
+    """Return the ratings of the warm state, with the attributes of all films and users."""
     return Dataset(
         interactions=rows_of(state_of(folder, WARM)),
         items=_films(folder / "movies_extrainfos.dat"),
@@ -66,14 +66,16 @@ def warm_data(folder: Path, name: str) -> Dataset:
 
 
 def rows_of(state: State, value: str = "rating") -> pl.DataFrame:
-    """A state as a table of ratings, the last of which is called `value`."""
+    """Return a state as a table of ratings; the rating column is called `value`."""
     rows = [(user, item, rating) for user, row in state.items() for item, rating in row.items()]
     schema = {"user_id": pl.Utf8, "item_id": pl.Utf8, value: pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _films(file: Path) -> pl.DataFrame:
-    """What MeLU's authors collected of the films; lists as the catalog reads them."""
+    """Read the films' attributes that MeLU's authors collected; lists in the form that the catalog
+    reads.
+    """
     rows = []
     for line in text_of(file).splitlines():
         row = line.split("::")

@@ -1,9 +1,9 @@
-"""The protocols of two papers, so that their figures can be reproduced and seen beside what costs
-nothing.
+"""Evaluation by the protocols of published papers, so that their figures can be reproduced and
+compared with trivial baselines.
 
-Both rank only the items a user rated in the end (10 of them in MeLU's), which is far easier than
-finding them in a catalog, and there the mean rating of each item is hard to beat: its row and that
-of chance are always printed.
+MeLU and TaNP rank only items that the user rated (10 of them in MeLU's), which is far easier than
+full ranking, and the mean rating of each item is hard to beat there: its row and that of chance are
+always printed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ PROTOCOLS: dict[str, Callable[..., Published]] = {"melu": melu_split, "tanp": ta
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolRow:
-    """One recommender in one scenario."""
+    """Results of one recommender in one scenario."""
 
     scenario: str
     model: str
     users: int
     means: dict[str, float]
-    """Metric -> mean over users' lists, one each but for HIRE's contexts."""
+    """Metric -> mean over users' lists; a user has one list, except in HIRE's contexts."""
     intervals: dict[str, tuple[float, float]]
     """Metric -> 95% bootstrap interval over users."""
 
@@ -49,7 +49,7 @@ def evaluate_by_protocol(
     its scenarios.
 
     Raises:
-        BadInput: if nobody is left to evaluate.
+        BadInput: if there are no users to evaluate.
     """
     if not published.scenarios:
         raise BadInput(
@@ -75,7 +75,7 @@ def evaluate_by_protocol(
 
 
 def describe_rows(rows: Sequence[ProtocolRow]) -> str:
-    """A table for each scenario, for a terminal."""
+    """Return a table for each scenario, for a terminal."""
     lines: list[str] = []
     for scenario in dict.fromkeys(row.scenario for row in rows):
         part = [row for row in rows if row.scenario == scenario]
@@ -124,8 +124,8 @@ def _row(
 def measure_queries(
     model: Evaluated, cold_users: list[ColdUser], published: Published, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Metric -> [users], each user's query ranked among itself: by predicted value where the
-    training data are rated and the model predicts one, else by its score between given candidates.
+    """Return metric -> [users]. Each user's query items are ranked among themselves: by predicted
+    value where the training data have values and the model predicts them, else by score.
     """
     queries, users = _Queries.of(cold_users), len(cold_users)
     found: dict[str, np.ndarray] = {}
@@ -150,20 +150,20 @@ def measure_queries(
 
 @dataclass(frozen=True, kw_only=True)
 class _Queries:
-    """What users are asked about, and how they rated it."""
+    """Query items of all users, flat, and their ratings."""
 
     requests: list[Request]
     item_ids: list[list[str]]
     owner: np.ndarray
-    """[Q] whose query each asked item belongs to."""
+    """[Q] index of the user of each query item."""
     actual: np.ndarray
     """[Q] stated values."""
     is_shown: np.ndarray
-    """[Q] whether each asked item is of its user's pool."""
+    """[Q] whether each query item is in its user's support."""
 
     @classmethod
     def of(cls, cold_users: list[ColdUser]) -> _Queries:
-        """Everything that these users rated, asked after their pools."""
+        """Take everything in the query that these users rated, requested after their support."""
         item_ids = [[item_id for item_id, _ in user.rated] for user in cold_users]
         pools = [{item_id for item_id, *_ in user.pool} for user in cold_users]
         asked = zip(pools, item_ids, strict=True)
@@ -176,12 +176,12 @@ class _Queries:
         )
 
     def values(self, model: Rates, value_range: tuple[float, float]) -> np.ndarray:
-        """[Q] predicted values on the data's scale."""
+        """Return [Q] predicted values on the data's scale."""
         rated = np.concatenate(model.rate(self.requests, self.item_ids))
         return np.asarray(np.clip(rated, *value_range))
 
     def scores(self, model: Evaluated) -> np.ndarray:
-        """[Q] scores between the asked items alone, -inf of unknown ones."""
+        """Return [Q] scores with the query items as the only candidates, -inf for unknown items."""
         given = zip(self.requests, self.item_ids, strict=True)
         scores = model.score([replace(request, allow=ids) for request, ids in given])
         columns = model.vocabulary.indexes(one for ids in self.item_ids for one in ids)
@@ -189,7 +189,7 @@ class _Queries:
 
 
 def as_json(rows: Sequence[ProtocolRow]) -> list[dict[str, Any]]:
-    """Rows as plain values."""
+    """Return the rows as plain values."""
     return [
         {
             "scenario": row.scenario,

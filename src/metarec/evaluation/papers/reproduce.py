@@ -1,7 +1,7 @@
-"""Published tables on the files of their authors: read as they split them, scored as they score.
+"""Published tables, reproduced on the files of their authors with their splits and metrics.
 
-Nothing is shipped: the files come from the repository that each table names. Published figures are
-copied from the papers and stand beside what is measured here.
+No data are shipped: the files come from the repository that each table names. Published figures are
+copied from the papers and shown beside those measured here.
 """
 
 from __future__ import annotations
@@ -40,20 +40,23 @@ class Table:
     """One published table."""
 
     files: str
-    """What of which repository to give."""
+    """Files to give, and the repository that holds them."""
     published: dict[str, dict[str, float]]
-    """Model -> metric -> what its paper says."""
+    """Model -> metric -> published figure."""
     read: Callable[[Path], Dataset | Published]
-    """From the files: a split of their own, or data of which each user's last event is asked."""
+    """Reads the files: a split of their own, or data to split by leave-last-out."""
     remade: str = ""
-    """What is made anew by the paper's rules and so differs from what its authors drew."""
+    """Note on what is redrawn by the paper's rules and so differs from what its authors drew; empty
+    where nothing is.
+    """
 
 
 def tanp_lastfm(folder: Path) -> Published:
-    """The split that TaNP's authors ship: training users, validation and test episodes by name.
+    """Read the split that TaNP's authors ship: training users, validation and test episodes by
+    name.
 
-    A 1 is an artist listened to, a 0 one drawn at random, who says nothing of the user: acts are
-    learned from and shown, not values, and what is asked is ordered by score.
+    A 1 is an artist listened to, a 0 one drawn at random, which is no event of the user. Training
+    and support are implicit events without values, and query items are ranked by score.
     """
     ratings = json_of(folder / "interaction_dict_y.json")
     values = {
@@ -82,26 +85,26 @@ def tanp_lastfm(folder: Path) -> Published:
 
 
 def melu_movies(folder: Path) -> Published:
-    """MeLU's split of MovieLens 1M: as its authors drew it where its files are given; else made
-    anew by the rules of its paper, since MovieLens does not hold that draw.
+    """Return MeLU's split of MovieLens 1M: the authors' draw if its files are given; else redrawn
+    by the rules of the paper, since MovieLens does not hold that draw.
     """
     return melu_states_split(folder) if is_melu(folder) else melu_split(_rated_movies(folder))
 
 
 def tanp_movies(folder: Path) -> Published:
-    """TaNP's split of MovieLens 1M, made anew likewise."""
+    """Return TaNP's split of MovieLens 1M, redrawn by the rules of the paper."""
     return tanp_split(_rated_movies(folder))
 
 
 def _rated_movies(folder: Path) -> Dataset:
-    data = replace(read(folder), cleaning=OFF)  # as published
+    data = replace(read(folder), cleaning=OFF)  # papers use the data uncleaned
     if not data.interactions.has_values:
         raise BadInput(f"{folder} holds no ratings; give {MOVIES}")
     return data
 
 
 def sequences(file: Path) -> Dataset:
-    """A line for each user: the user, then items in their order."""
+    """Read a file with one line for each user: the user, then the user's items in order."""
     rows = []
     for line in text_of(file).splitlines():
         user, *items = line.split()
@@ -179,7 +182,7 @@ TABLES: dict[str, Table] = {
     ),
 }
 COMPARED = ("ItemMean+UserOffset", "ItemKNN", "EASE")
-"""Baselines that stand beside, where a table has a split of its own."""
+"""Baselines compared with where a table has its own split."""
 
 
 def reproduce(
@@ -211,7 +214,7 @@ def reproduce(
 
 
 def table_of(name: str) -> Table:
-    """The table of this name.
+    """Return the table of this name.
 
     Raises:
         BadInput: if there is none.
@@ -222,7 +225,7 @@ def table_of(name: str) -> Table:
 
 
 def published_lines(name: str) -> str:
-    """What the papers say, for a terminal."""
+    """Return the published figures, for a terminal."""
     rows = [
         f"  {model:<24}" + "  ".join(f"{metric} {value:.4g}" for metric, value in said.items())
         for model, said in table_of(name).published.items()
@@ -260,6 +263,6 @@ def _pairs(folder: Path) -> list[tuple[str, str]]:
 
 
 def _named(folder: Path, part: str, place: int) -> list[tuple[str, str]]:
-    """(user, item) of each line of one side of an episode."""
+    """Return (user, item) of each line of one side of an episode."""
     lines = text_of(folder / "evidence" / f"{part}_x_{place}_u_m_ids.txt").splitlines()
     return [(user, item) for user, item in (line.split() for line in lines)]

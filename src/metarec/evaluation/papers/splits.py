@@ -1,4 +1,4 @@
-"""Published protocols' own splits: who is new, what is shown and what is asked."""
+"""Splits of published protocols: which users are new, their support and their query."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ NEW_SHARE, VALIDATION_SHARE = 0.2, 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A paper's split: whom to learn from, and whom to evaluate in each of its scenarios."""
+    """A paper's split: training data, and the users to evaluate in each of its scenarios."""
 
     name: str
     train: Dataset
     validation: list[ColdUser]
-    """Users set aside to choose settings by; never evaluated."""
+    """Users held out to choose settings by; never evaluated."""
     scenarios: dict[str, list[ColdUser]]
-    """`pool` is the whole support, `query` what is asked."""
+    """Scenario -> users; `pool` is the whole support, `query` the query set."""
     cuts: tuple[int, ...]
-    """Lengths of list measured."""
+    """Cutoffs k of the metrics."""
     is_graded: bool
-    """NDCG by the rating itself (MeLU), or what `tanp_scores` counts."""
+    """True: NDCG with graded gains (MeLU); False: the metrics of `tanp_scores`."""
     asks_shown: bool = False
-    """Whether what is shown is asked too, where a model's own value gives way to the one shown, and
-    a rating's gain is the rating (HIRE).
+    """Whether support items are also in the query (HIRE): their given ratings replace the model's
+    predictions, and the gain of a rating is the rating itself.
     """
 
 
 def melu_split(data: Dataset, *, seed: int = 0) -> Published:
     """MeLU's protocol (Lee et al. 2019, arXiv:1908.00413, section 4.1).
 
-    A fifth of the users are new; new items are the latest fifth by their year (by their first
-    event where no year is known, else drawn). Users with 13 to 100 events of a kind take part; 10
-    at random are asked, the rest is shown. The paper evaluates three scenarios of cold start; its
-    fourth trains on what it asks.
+    A fifth of the users are new; new items are the latest fifth by their year (without years by
+    their first event, without times at random). Users with 13 to 100 events of a scenario take
+    part; 10 random events are the query, the rest is support. The paper evaluates three cold-start
+    scenarios; its fourth trains on what it evaluates.
 
     Raises:
         BadInput: if the data hold no ratings, or nobody has so many events.
@@ -72,8 +72,8 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
 
 
 def melu_states_split(folder: Path, *, seed: int = 0) -> Published:
-    """The same protocol with the users and items that its authors drew. A tenth of the known users
-    is set aside to choose settings by; all are asked about new items.
+    """MeLU's protocol with the users and items that its authors drew. A tenth of the known users is
+    held out to choose settings by; all known users are evaluated on new items.
 
     Raises:
         BadInput: if a file is not there or not what its name says.
@@ -95,7 +95,9 @@ def _melu(
     parts: dict[str, pl.DataFrame],
     rng: np.random.Generator,
 ) -> Published:
-    """Learn from what is `known`, but for the users `aside`; ask about each of the `parts`."""
+    """Return the protocol: training on `known` events except those of the users `aside`, and one
+    scenario for each of the `parts`.
+    """
 
     def tasks(part: pl.DataFrame) -> list[ColdUser]:
         counts = part.group_by("user_id").len().filter(pl.col("len").is_between(*MELU_EVENTS))
@@ -116,11 +118,11 @@ def _melu(
 
 
 def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
-    """TaNP's protocol (Lin et al. 2021, arXiv:2103.06137, section 5.1): users 7 : 1 : 2, 20 events
-    at random shown, the rest asked.
+    """TaNP's protocol (Lin et al. 2021, arXiv:2103.06137, section 5.1): users split 7 : 1 : 2, 20
+    random events as support, the rest as query.
 
-    Users with 30 to 200 events take part; of those evaluated, events on items that training does
-    not hold are left out. The query's items are ranked among themselves and scored by
+    Users with 30 to 200 events take part; for validation and test users, events on items outside
+    the training data are left out. The query's items are ranked among themselves and scored by
     `tanp_scores`.
 
     Raises:
@@ -150,7 +152,7 @@ def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
 
 
 def _enough(events: pl.DataFrame) -> pl.DataFrame:
-    """Those of users with enough of them for TaNP."""
+    """Return the events of users with enough of them for TaNP."""
     counts = events.group_by("user_id").len().filter(pl.col("len").is_between(*TANP_EVENTS))
     return events.join(counts, on="user_id", how="semi", maintain_order="left")
 
@@ -182,7 +184,7 @@ def _users(events: pl.DataFrame, between: tuple[int, int], protocol: str) -> np.
 
 
 def _new_items(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
-    """The latest fifth of items."""
+    """Return the latest fifth of the items."""
     items = (
         events.group_by("item_id")
         .agg(pl.col("timestamp").min().alias("came"))
@@ -203,7 +205,9 @@ def _new_items(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) ->
 def _tasks(
     data: Dataset, events: pl.DataFrame, shown_of: Callable[[int], int], rng: np.random.Generator
 ) -> list[ColdUser]:
-    """Each user's events in a random order: the first so many shown, the rest asked."""
+    """Return each user's events in a random order: the first `shown_of(count)` as support, the rest
+    as query.
+    """
     events = events.with_columns(pl.Series("draw", rng.random(events.height))).sort(
         *id_order("user_id"), "draw"
     )
@@ -229,12 +233,12 @@ def _tasks(
 
 
 def liking_of(cold_users: list[ColdUser]) -> list[ColdUser]:
-    """Those who like something asked: others cannot tell a good ranking from a bad one."""
+    """Return the users who like a query item: others cannot tell a good ranking from a bad one."""
     return [n for n in cold_users if n.relevant]
 
 
 def _without_order(data: Dataset, events: pl.DataFrame, rng: np.random.Generator) -> Dataset:
-    """Training events in a random order, as both papers draw supports at random."""
+    """Return training events in a random order, as both papers draw support sets at random."""
     shuffled = events.with_columns(
         pl.Series("timestamp", rng.permutation(events.height).astype(np.float64))
     )

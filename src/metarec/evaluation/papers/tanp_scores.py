@@ -1,8 +1,8 @@
-"""TaNP's own scores (Lin et al. 2021, arXiv:2103.06137), as its authors' program counts them.
+"""TaNP's own metrics (Lin et al. 2021, arXiv:2103.06137), as computed by its authors' program.
 
-Nothing is relevant by itself: a place of the list is a hit if its rating is among the user's own
-`k` highest, each of which can be hit once. Average precision is over `k` places, and the gain of a
-rating y in NDCG is 2^y - 1; in HIRE's program, which counts the rest alike, it is y.
+There is no relevance threshold: a place of the list is a hit if its rating is among the user's own
+`k` highest, each of which can be hit once. Average precision is divided by `k`, and the gain of a
+rating y in NDCG is 2^y - 1; in HIRE's program, otherwise the same, it is y.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def tanp_scores(
     *,
     is_linear: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Precision, NDCG and average precision [users] at each cut; equal predictions are ordered by
-    chance.
+    """Return precision, NDCG and average precision [users] at each cutoff; ties are broken at
+    random.
 
     Args:
-        predicted: [E] what each asked item is ordered by.
+        predicted: [E] score by which each query item is ranked.
         actual: [E] its rating.
-        owner: [E] the user asked, ascending.
-        is_linear: the gain of a rating is the rating, as HIRE has it.
+        owner: [E] index of its user, ascending.
+        is_linear: the gain of a rating is the rating, as in HIRE.
     """
     order = np.lexsort((rng.random(len(predicted)), -predicted, owner))
     ranked = np.split(actual[order], np.searchsorted(owner[order], np.arange(1, users)))
@@ -46,8 +46,8 @@ def tanp_scores(
 
 
 def _scores(values: np.ndarray, k: int, *, is_linear: bool) -> tuple[float, float, float]:
-    """Of one user's ratings in the order shown; NaN for a user of whom nothing is asked or whose
-    ratings gain nothing.
+    """Return the scores of one user's ratings in ranked order; NaN for a user without query items,
+    and NaN for NDCG where all gains are 0.
     """
     if not len(values):
         return (np.nan,) * 3
@@ -62,7 +62,9 @@ def _scores(values: np.ndarray, k: int, *, is_linear: bool) -> tuple[float, floa
 
 
 def _hits(shown: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """[k] 1 where a place holds one of the best ratings that no place before it has used up."""
+    """Return [k] 1 where a place holds one of the best ratings that no earlier place has used
+    up.
+    """
     left = dict(zip(*np.unique(best, return_counts=True), strict=True))
     hits = np.zeros(len(shown))
     for place, value in enumerate(shown):

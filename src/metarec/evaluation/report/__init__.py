@@ -1,5 +1,5 @@
-"""The report of an evaluation: one HTML file with plots, tables and users, that needs nothing else
-to be read.
+"""Reports of an evaluation: text for a terminal, and one self-contained HTML file with plots,
+tables and users.
 """
 
 from metarec.evaluation.report.page import to_html, write_report

@@ -1,4 +1,6 @@
-"""The page: the sentence first, then pictures, users, every number, and how it was measured."""
+"""The HTML report: the comparison first, then plots, users, every number, and how it was
+measured.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,13 @@ def write_report(
     data_report: DataReport | None = None,
     language: str = ENGLISH,
 ) -> Path:
-    """Write the report as one HTML file and return where it is.
+    """Write the report as one HTML file and return its path.
 
     Args:
         path: a file ending in `.html`, or a folder, which then gets `report.html`,
             `evaluation.json` and `curve.csv`.
-        evaluation: what was found.
-        data_report: what cleaning removed, to be told on the same page.
+        evaluation: the results.
+        data_report: what cleaning removed, shown on the same page.
         language: of the page's fixed sentences, `en` or `zh`.
 
     Raises:
@@ -60,7 +62,7 @@ def write_report(
 
 
 def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) -> str:
-    """The report as text."""
+    """Return the report as HTML text."""
     jinja2 = require("jinja2", "report")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -107,8 +109,8 @@ def _plots(evaluation: Evaluation) -> list[str]:
 
 
 def _table(evaluation: Evaluation, metric: str) -> dict[str, Any]:
-    """One table: for each recommender the mean and interval at each number of events; the best mean
-    marked.
+    """Return one table: the mean and interval of each recommender at each number of events, the
+    best mean marked.
     """
     curve, shown = evaluation.curve, METRICS[metric]
     rows: list[dict[str, Any]] = []
@@ -140,7 +142,9 @@ def _table(evaluation: Evaluation, metric: str) -> dict[str, Any]:
 
 
 def _pairs(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The first model against every other recommender at every number of events, corrected."""
+    """Return the first model against every other recommender at every number of events, with
+    corrected p-values.
+    """
     ours = next(iter(evaluation.models), None)
     if ours is None or len(evaluation.curve.models) < 2:
         return []

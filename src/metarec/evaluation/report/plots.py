@@ -1,4 +1,4 @@
-"""The pictures of an evaluation, as SVG that follows the page into light and dark."""
+"""Plots of an evaluation, as SVG that follows the light or dark theme of the page."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from metarec.evaluation.evaluate import Evaluation
 
 HIGHLIGHTED = 4
-"""Other recommenders drawn in color; the rest stay gray."""
+"""Number of other recommenders drawn in color; the rest stay gray."""
 MAX_NAMED = 16
-"""Names at the end of lines at most."""
+"""Names drawn at the end of lines, at most."""
 OURS = COLORS[0]
 OTHERS = (COLORS[1], COLORS[2], COLORS[3], COLORS[4])
 BETTER, WORSE = COLORS[0], COLORS[1]
 
 
 def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
-    """Quality against the number of events: a band of 95% for the first model, lines for the
-    others; None if nobody was measured.
+    """Plot quality against the number of events: a line with a 95% band for the first model, lines
+    for the others; None if no recommender was measured.
     """
     curve = evaluation.curve
     able = [m for m in curve.models if curve.has(m, metric) and m != "Random"]
@@ -35,7 +35,7 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
     axes = figure.subplots()
     styles = style_of(evaluation, metric)
     x = _positions(curve.shots)
-    for model in sorted(able, key=lambda m: styles[m][1]):  # quiet lines first, ours on top
+    for model in sorted(able, key=lambda m: styles[m][1]):  # thin lines first, ours on top
         tint, weight = styles[model]
         mean = curve.mean(model, metric)
         axes.plot(
@@ -45,7 +45,7 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
             axes.fill_between(
                 x, *curve.interval(model, metric), color=tint, alpha=0.15, linewidth=0, zorder=0
             )
-    # Every name where there is room, else those in color and the best of the gray.
+    # All names if there is room, else those in color and the gray ones with the largest means.
     named = sorted(able, key=lambda m: (-styles[m][1], -abs(float(curve.mean(m, metric)[-1]))))[
         :MAX_NAMED
     ]
@@ -56,8 +56,8 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
 
 
 def style_of(evaluation: Evaluation, metric: str) -> dict[str, tuple[str, float]]:
-    """Color and line width of each recommender: the first model, then those best at some number of
-    events, then the best, then gray.
+    """Return the color and line width of each recommender: the first model, then those best at some
+    number of events, then by mean; the rest gray.
     """
     curve = evaluation.curve
     able = [m for m in curve.models if curve.has(m, metric)]
@@ -80,14 +80,16 @@ def style_of(evaluation: Evaluation, metric: str) -> dict[str, tuple[str, float]
 
 
 def _positions(shots: Sequence[int]) -> np.ndarray:
-    """Square roots: the first events, which matter most here, get most of the room."""
+    """Return square roots of the numbers of events: the first events, which matter most here, get
+    most of the room.
+    """
     return np.asarray(np.sqrt(np.asarray(shots, float)))
 
 
 def _label_ends(
     axes: Any, ends: dict[str, float], styles: dict[str, tuple[str, float]], x_last: float
 ) -> None:
-    """Names at the right end of their lines, moved apart where they would overlap."""
+    """Write names at the right end of their lines, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     step = (high - low) * 0.052
     names = sorted(ends, key=lambda m: ends[m])
@@ -131,7 +133,7 @@ def _dress(axes: Any, curve: CurveTable, metric: str) -> None:
 
 
 def quiet_axes(axes: Any) -> None:
-    """Only the lines that carry meaning."""
+    """Remove spines and ticks that carry no information."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8.5, length=3)
     axes.grid(axis="y", color=QUIET, alpha=0.25, linewidth=0.6)
@@ -139,8 +141,8 @@ def quiet_axes(axes: Any) -> None:
 
 
 def draw_differences(evaluation: Evaluation, metric: str = "ndcg@10") -> str | None:
-    """A forest: the first model minus every other recommender, one panel for each number of events;
-    None without a model.
+    """Forest plot: the first model minus every other recommender, one panel for each number of
+    events; None without a model.
     """
     curve = evaluation.curve
     ours = next(iter(evaluation.models), None)
@@ -174,9 +176,7 @@ def draw_differences(evaluation: Evaluation, metric: str = "ndcg@10") -> str | N
 
 
 def draw_character(evaluation: Evaluation) -> str | None:
-    """Coverage, novelty and diversity along the curve: what the lists are like beyond being
-    right.
-    """
+    """Plot coverage, novelty and diversity along the curve; None where none was measured."""
     curve = evaluation.curve
     wanted = [m for m in ("coverage@10", "novelty@10", "diversity@10") if m in curve.metrics]
     if not wanted:
@@ -214,8 +214,8 @@ def draw_character(evaluation: Evaluation) -> str | None:
 
 
 def draw_calibration(evaluation: Evaluation) -> str | None:
-    """How many stated values lie inside the 90% interval, at each number of events; None where
-    nobody states uncertainty.
+    """Plot the share of stated values inside the 90% interval, at each number of events; None where
+    no recommender states uncertainty.
     """
     curve = evaluation.curve
     able = [m for m in curve.models if curve.has(m, "covered@90")]

@@ -1,4 +1,4 @@
-"""A study as a page: what it comes to first, then a table for each data set, encoder and metric."""
+"""A study as a page: its summary first, then a table for each data set, encoder and metric."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from metarec.runtime.report_page import html_table, report_page
 
 
 def study_page(study: Study, found: Results) -> str:
-    """The page of a finished study; it carries both tables as CSV."""
+    """Return the page of a finished study, with both tables to download as CSV."""
     clear = found.differences.filter("is_clear")
     body = [
         f'<p class="comparison"><b>What does it come to?</b>{escape(found.summary())}.</p>',
@@ -33,7 +33,7 @@ def study_page(study: Study, found: Results) -> str:
 
 
 def _blocks(table: pl.DataFrame) -> list[str]:
-    """A heading and a table for each data set, encoder and metric: means, below them 95%
+    """Return a heading and a table for each data set, encoder and metric: means with 95%
     intervals.
     """
     blocks = []

@@ -1,4 +1,4 @@
-"""An evaluation for a terminal: tables with intervals, then sentences."""
+"""An evaluation as text for a terminal: tables with intervals, then sentences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def to_text(evaluation: Evaluation, width: int = 120, *, language: str = ENGLISH) -> str:
-    """The learning curve, errors where there are values, the comparison, costs, some new users."""
+    """Return the learning curve, rating errors where there are values, the comparison, costs, and
+    some new users.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -42,7 +44,7 @@ def to_text(evaluation: Evaluation, width: int = 120, *, language: str = ENGLISH
 
 
 def parts(evaluation: Evaluation) -> list[RenderableType]:
-    """What to print with `rich`, in order."""
+    """Return the parts to print with `rich`, in order."""
     own = evaluation.domain_metric
     metrics = dict.fromkeys((*evaluation.ordering, "recall@20", "mae", *(own or ())[:1]))
     tables = (_table(evaluation, metric) for metric in metrics)
@@ -72,7 +74,7 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
 
 
 def head(evaluation: Evaluation) -> str:
-    """Who was evaluated, on what, after learning from whom."""
+    """Return the header: data, scenario, users evaluated, and training data."""
     facts = evaluation.facts
     read = "".join(
         f"\ntexts read for {name} by {settings['encoder']} ({settings['encoder_reason']})"
@@ -120,12 +122,12 @@ def _table(evaluation: Evaluation, metric: str) -> RenderableType | None:
 
 
 def _short(value: float) -> str:
-    """Three decimals without the leading zero, which would say nothing in every cell."""
+    """Return three decimals without the leading zero, which is the same in nearly every cell."""
     return f"{value:.3f}".removeprefix("0")
 
 
 def show(user: ShownUser, shown_by: str) -> list[str]:
-    """One new user in a few lines."""
+    """Return one new user and their slates in a few lines."""
     who = ", ".join(f"{k} {v}" for k, v in user.profile.items()) or "nothing known"
     lines = [f"A new user ({who}), served by {shown_by}; liked {user.liked_later} things later"]
     for slate in user.slates:
