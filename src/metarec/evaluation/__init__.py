@@ -1,5 +1,5 @@
-"""How well a recommender does for users of few events: anything that fits and scores is evaluated.
+"""Evaluation on users with few events, of anything that can be fitted and scores a catalog.
 
 `evaluate` splits, fits and compares; `curve` holds quality by number of events, `comparison` the
-sentence on it, `report/` the page.
+sentence that sums it up, and `report/` the page.
 """

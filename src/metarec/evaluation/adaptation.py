@@ -1,4 +1,6 @@
-"""What gradient steps on a user's events add: rows adapted and not adapted, paired over users."""
+"""What the inner steps on a user's events add: rows with and without adaptation, paired over
+users.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,19 @@ METRIC = "ndcg@10"
 
 @dataclass(frozen=True, kw_only=True)
 class Adaptation:
-    """One model with its inner steps beside itself without."""
+    """Comparison of one model with itself without inner steps."""
 
     model: str
     events: tuple[int, ...]
-    """Numbers of events, 1 and more."""
+    """Numbers of events compared at, each 1 or more."""
     gains: tuple[Difference, ...]
-    """Adapted minus not adapted, NDCG@10, at each of these numbers."""
+    """NDCG@10 adapted minus not adapted, one for each number in `events`."""
     rises: tuple[Difference, ...]
-    """Adapted minus itself at the first of these numbers, at each of the others."""
+    """NDCG@10 of the adapted model at each later number of events minus that at the first."""
 
     @property
     def lines(self) -> list[str]:
-        """The same in words."""
+        """The differences as sentences."""
         gains = "; ".join(map(_said, self.events, self.gains))
         rises = "; ".join(map(_said, self.events[1:], self.rises))
         found = [f"{self.model}, adapted minus not adapted, NDCG@10 by events: {gains}"]
@@ -37,7 +39,7 @@ class Adaptation:
 
 
 def adaptations(curve: CurveTable) -> list[Adaptation]:
-    """One for each model that has a row without steps."""
+    """One comparison for each model that also has a row without inner steps."""
     pairs = [(model, model + NOT_ADAPTED) for model in curve.models]
     return [
         _adaptation(curve, model, without)

@@ -1,9 +1,9 @@
 """Meta-learners and single models as recommenders that can be evaluated beside all others.
 
 Each learner is given what makes recommenders strong: collaborative factors and content of items,
-popularity as the prior, profiles. Where values are ratings it is trained twice, once to rank and
-once to predict values, unless its paper ranks by predicted values; then, as for every baseline of
-that kind, popularity is mixed in.
+popularity as the prior, and profiles. Where values are ratings it is trained twice, once to rank
+and once to predict values, unless its paper ranks by predicted values; then popularity is mixed in,
+as for every baseline that ranks by predicted values.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 def _read_items(
     train: Dataset, vocabulary: Vocabulary, encoder: str
 ) -> tuple[np.ndarray, np.ndarray, UsersInWords]:
-    """Content and text of the items of a vocabulary, read as those met in training are, and how
-    users are written in words.
+    """Return content and text of the items of a vocabulary, encoded by inputs fitted on the items
+    of the training events, and the encoder of users in words.
     """
     known = train.items.vocabulary.indexes(vocabulary.ids)
     met = train.items.vocabulary.indexes(
@@ -66,14 +66,16 @@ def _read_items(
 
 
 def _horizon_of(users: Sequence[ColdUser]) -> Horizon:
-    """Short where nobody has many items."""
+    """Return the short horizon if no user has more items than it shows, else the long one."""
     most = max((user.n_items for user in users), default=LONG.pool)
     return SHORT if 0 < most <= SHORT.pool else LONG
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerInputs:
-    """Training data as the arrays learners read; made once for all learners of a comparison."""
+    """Training data as the arrays that learners read; made once for all learners of a
+    comparison.
+    """
 
     reader: EventReader
     vocabulary: Vocabulary
@@ -93,8 +95,8 @@ class LearnerInputs:
         *,
         encoder: str = "auto",
     ) -> LearnerInputs:
-        """Read the training data, encode items and users, and take the new users to stop early
-        by.
+        """Read the training data, encode items and users, and prepare the validation users for
+        early stopping.
         """
         table, asked = prepare(train, validation, rng)
         reader = EventReader.of(train.interactions)
@@ -127,13 +129,15 @@ class LearnerInputs:
 
     @cached_property
     def columns(self) -> ItemColumns:
-        """Items as learners see them."""
+        """Item columns that learners read, with default settings."""
         from metarec.models.few_shot.inputs import ItemColumns
 
         return ItemColumns.fit(self.behavior, np.random.default_rng(self.seed))
 
     def columns_by(self, config: InputsConfig) -> ItemColumns:
-        """The same as these settings have it; those by default are made once for all learners."""
+        """Return the item columns for `config`; those of the default settings are made once for all
+        learners.
+        """
         from metarec.models.few_shot.inputs import ItemColumns
 
         if all(getattr(config, one.name) == one.default for one in fields(InputsConfig)):
@@ -141,14 +145,14 @@ class LearnerInputs:
         return ItemColumns.fit(self.behavior, np.random.default_rng(self.seed), config)
 
     def batch(self, requests: Sequence[Request]) -> UserBatch:
-        """Requests as models read them."""
+        """Return the requests as the batch that models read."""
         support, profiles = self.read(requests)
         return UserBatch(
             support=support, profiles=profiles, attributes=[request.profile for request in requests]
         )
 
     def read(self, requests: Sequence[Request]) -> tuple[Histories, np.ndarray]:
-        """Requests as histories and profile columns."""
+        """Return the histories and profile columns of the requests."""
         histories = self.reader.accepted([r.history for r in requests], self.vocabulary)
         return histories, self.users.transform([r.profile for r in requests])
 
@@ -158,23 +162,31 @@ class LearnerRecommender:
     """One meta-learner, fitted and evaluated like any recommender."""
 
     name: str
-    """Of the learner, unless `learner` names it."""
+    """Name of the row, and of the learner unless `learner` is given."""
     learner: str | None = None
     adapts: bool = True
-    """False serves the learned prior to everyone, so that what adapting adds can be seen."""
+    """False serves the learned prior to every user, so that the effect of adaptation can be
+    measured.
+    """
     settings: dict[str, Any] = field(default_factory=dict)
-    """Of the learner, over its defaults and what the data's file sets (`[models.maml]`)."""
+    """Settings of the learner; they override its defaults and those of the data's file
+    (`[models.maml]`).
+    """
     read: Callable[[Dataset, list[ColdUser], np.random.Generator], LearnerInputs] = LearnerInputs.of
-    """Where the arrays come from; a comparison of many learners makes them once."""
+    """Function that makes the arrays; a comparison of many learners shares one that makes them
+    once.
+    """
     progress: Progress = silent
     inputs: LearnerInputs | None = field(default=None, init=False)
     ranker: FittedLearner | None = field(default=None, init=False)
     rater: FittedLearner | None = field(default=None, init=False)
     popularity_weight: float = field(default=0.0, init=False)
-    """Of log popularity in the order, where the learner does not rank by itself."""
+    """Weight of log popularity in the ranking, for a learner that ranks by predicted values."""
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Learn a prior to rank from, and one to predict values from where there are any."""
+        """Meta-train a prior for ranking, and one for predicting values where the data have
+        values.
+        """
         from metarec.models.few_shot.learners import get_method
         from metarec.models.few_shot.scorer import LearnedConfig
 
@@ -219,7 +231,9 @@ class LearnerRecommender:
         )
 
     def _mixed(self, inputs: LearnerInputs) -> float:
-        """The weight of log popularity that validation new users are best served by."""
+        """Return the weight of log popularity with the best NDCG@10 on validation users; 1 without
+        any.
+        """
         if inputs.asked is None:
             return 1.0
         ranker, asked = fitted(self.name, self.ranker), inputs.asked
@@ -267,28 +281,30 @@ class LearnerRecommender:
 
 @dataclass(kw_only=True)
 class ModelAlone:
-    """One model of the registry without the others and the gate; where it takes inner steps, its
-    rows adapted and not adapted rest on one fit.
+    """One model of the registry, evaluated without the ensemble and the gate. If it takes inner
+    steps, its rows with and without adaptation share one fit.
     """
 
     name: str
-    """Of the row."""
+    """Name of the row."""
     model: str
-    """Of the model."""
+    """Id of the model in the registry."""
     adapts: bool = True
-    """False serves what meta-training learned without inner steps, so that what adapting adds can
-    be seen.
+    """False serves the meta-trained model without inner steps, so that the effect of adaptation can
+    be measured.
     """
     config: ModelConfig | None = None
-    """Hyper-parameters, where they are neither the default nor the data's (`[models.decoder]`)."""
+    """Hyper-parameters; None takes those of the data's file (`[models.decoder]`) or the
+    defaults.
+    """
     read: Callable[[Dataset, list[ColdUser], np.random.Generator], LearnerInputs] = LearnerInputs.of
     same: ModelAlone | None = None
-    """Whose fit to use; None fits."""
+    """Row whose fit is reused; None fits its own."""
     inputs: LearnerInputs | None = field(default=None, init=False)
     scorer: Model | None = field(default=None, init=False)
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Learn, or take what the other row learned."""
+        """Fit the model, or reuse the fit of the row `same`."""
         from metarec.models.registry import config_of, model_class
 
         if self.same is not None:
@@ -305,7 +321,7 @@ class ModelAlone:
         return fitted(self.name, self.inputs).vocabulary
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """float32 `[B, N]`, the model's evidence."""
+        """float32 `[B, N]`, the model's scores."""
         users = fitted(self.name, self.inputs).batch(requests)
         model = fitted(self.name, self.scorer)
         if not self.adapts:
@@ -316,14 +332,15 @@ class ModelAlone:
 
 UNADAPTED = "no_adaptation"
 NOT_ADAPTED = ", not adapted"
-"""Ends the name of a row that serves a model without its inner steps."""
+"""Suffix of the name of a row that serves a model without its inner steps."""
 
 
 def learners_for(
     names: Sequence[str] | None = None, *, encoder: str = "auto", progress: Progress = silent
 ) -> list[LearnerRecommender | ModelAlone]:
-    """Unfitted recommenders for the learners named, or all of them, the behavior encoders and one
-    that does not adapt; they share one reading of the data.
+    """Return unfitted recommenders for the learners in `names`. Without names: all learners, the
+    behavior encoders, the adaptive decoders, and one learner that does not adapt. They share one
+    reading of the data.
 
     Raises:
         BadInput: for a name that is no learner.
@@ -337,7 +354,7 @@ def learners_for(
     known: dict[int, tuple[Dataset, LearnerInputs]] = {}
 
     def read(train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> LearnerInputs:
-        if id(train) not in known:  # the data set is kept too, so that its id stays its own
+        if id(train) not in known:  # holding the data set keeps its id unique
             known[id(train)] = train, LearnerInputs.of(train, validation, rng, encoder=encoder)
         return known[id(train)][1]
 
@@ -354,7 +371,7 @@ def learners_for(
 
 
 def _alone(name: str, read: Any) -> list[ModelAlone]:
-    """A model of the registry, and where it takes inner steps the same without them."""
+    """Return the row of a registry model, and a second one without inner steps if it takes any."""
     from metarec.models.registry import model_class
 
     row = ModelAlone(name=name, model=name, read=read)

@@ -1,4 +1,4 @@
-"""Whether what `fit` makes by default is what the evidence supports, where single meta-learners
+"""Whether the evidence supports the model that `fit` makes by default, where single meta-learners
 were evaluated beside it.
 """
 
@@ -17,7 +17,7 @@ from metarec.evaluation.significance import Difference, paired_difference
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One model against single meta-learners, on the same users."""
+    """Comparison of one model with single meta-learners, on the same users."""
 
     model: str
     single: str
@@ -28,18 +28,18 @@ class Choice:
     """`model` against the best single learner at each number of events, chosen with hindsight."""
     metric: str
     is_default: bool
-    """Whether `model` is what `fit` makes when it is told nothing."""
+    """Whether `model` is fitted with all of fit's defaults."""
 
     @property
     def supported(self) -> str:
-        """The single learner where it is clearly better overall, else the model: a tie is no reason
-        to change.
+        """The single learner if it is clearly better overall, else the model: a tie is no reason to
+        change.
         """
         return self.single if self.overall.high < 0 else self.model
 
     @property
     def sentence(self) -> str:
-        """The choice, whether it is fit's default, and at which numbers of events another would be
+        """The choice, whether it is fit's default, and the numbers of events at which another is
         better.
         """
         label = METRICS[self.metric].label
@@ -87,7 +87,7 @@ def choose(
     *,
     is_default: bool = True,
 ) -> Choice:
-    """Lay `model` beside single learners.
+    """Compare `model` with single learners.
 
     Raises:
         BadInput: if no learner was measured by `metric`, or `model` is among them.

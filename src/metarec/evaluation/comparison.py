@@ -1,8 +1,8 @@
-"""The honest sentence: is learning to learn worth it on these data?
+"""The sentence that says whether meta-learning is worth it on these data.
 
 The reference is the best simple baseline *at each number of events*, chosen with hindsight on the
 very users evaluated: higher than any one baseline could reach. A difference counts only where its
-95% interval leaves out zero, and so does a paired t-test.
+95% interval excludes zero and a paired t-test rejects zero too.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from metarec.evaluation.measure import METRICS
 from metarec.evaluation.significance import Difference, holm
 
 MIN_USERS = 20
-"""From so many on a comparison needs no warning."""
+"""With this many users or more a comparison needs no warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DifferenceAt:
-    """One number of events: the model against the best baseline there."""
+    """The model against the best baseline at one number of events."""
 
     events: int
     ours: float
@@ -36,15 +36,15 @@ class DifferenceAt:
     higher_is_better: bool = True
 
     def amount(self, label: str) -> str:
-        """Ours minus theirs with its interval, in the metric's own direction: `-0.012 MAE [-0.020,
-        -0.004]` is fewer errors.
+        """Return the model's mean minus the baseline's with its interval, in the metric's own
+        direction: `-0.012 MAE [-0.020, -0.004]` is fewer errors.
         """
         d = self.difference if self.higher_is_better else self.difference.turned
         return f"{d.mean:+.3f} {label} [{d.low:+.3f}, {d.high:+.3f}]"
 
     @property
     def outcome(self) -> str:
-        """`better`, `worse`, or `even` where the interval holds zero."""
+        """`better`, `worse`, or `even` where the difference is not clear."""
         return (
             "even"
             if not self.difference.is_clear
@@ -56,18 +56,18 @@ class DifferenceAt:
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineComparison:
-    """What to tell the owner of the data."""
+    """Comparison of a model with the best baselines, for the owner of the data."""
 
     model: str
     metric: str
     differences: list[DifferenceAt]
     users: int
-    """How many were evaluated."""
+    """Number of users evaluated."""
 
     @property
     def crossover(self) -> int | None:
-        """The smallest number of events from which the model is clearly better at it and nowhere
-        clearly worse after; None: never.
+        """The smallest number of events at which the model is clearly better, and clearly worse at
+        none after it; None if there is no such number.
         """
         start = None
         for difference in self.differences:
@@ -79,7 +79,9 @@ class BaselineComparison:
 
     @property
     def sentence(self) -> str:
-        """One or two sentences with numbers and intervals, and a warning where few users say so."""
+        """One or two sentences with numbers and intervals, and a warning where few users were
+        evaluated.
+        """
         if self.users >= MIN_USERS:
             return self._found
         who = f"{self.users} users were" if self.users > 1 else "1 user was"
@@ -114,7 +116,7 @@ class BaselineComparison:
 def compare_with_baselines(
     curve: CurveTable, model: str, baselines: Sequence[str], metric: str = "ndcg@10"
 ) -> BaselineComparison:
-    """Lay `model` beside the best of `baselines` at each number of events.
+    """Compare `model` with the best of `baselines` at each number of events.
 
     Raises:
         BadInput: if no baseline was measured by `metric`, or `model` is one of them.
@@ -179,7 +181,7 @@ def _from(events: int) -> str:
 
 
 def events_of(differences: Sequence[DifferenceAt]) -> str:
-    """The numbers of events as words: `0, 1 and 3 events`."""
+    """Return the numbers of events as words: `0, 1 and 3 events`."""
     numbers = [str(s.events) for s in differences]
     listed = numbers[0] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} and {numbers[-1]}"
     return f"{listed} event{'s' if numbers != ['1'] else ''}"

@@ -1,4 +1,4 @@
-"""k-fold cross-validation over users: everyone with enough events is a new user once."""
+"""k-fold cross-validation over users: every user with enough events is a new user once."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def cross_validate(
 
     Args:
         data: everything known.
-        make: makes unfitted recommenders, the same ones each time.
+        make: makes the unfitted recommenders of one fold, the same ones each time.
         folds: number of folds.
-        seed: draws the folds and everything that fits.
+        seed: seed of the folds and of every fit.
         horizon: numbers of events; chosen from the data where None.
         progress: told after each fold.
 
@@ -54,9 +54,9 @@ def cross_validate(
 
 
 def pool(curves: Sequence[CurveTable], seed: int) -> CurveTable:
-    """One table of the users of several tables, which hold the same recommenders and different
-    users; of the metrics that all of them have, as where acts of some users alone differ in
-    strength.
+    """Return one table of the users of several tables, which hold the same recommenders and
+    different users. It keeps the metrics that all tables have: gains by strength may be missing
+    where the events of a fold's users do not differ in strength.
     """
     first = curves[0]
     return CurveTable(

@@ -1,5 +1,5 @@
-"""The cold-start learning curve: quality against the number of events, for every recommender on the
-same users.
+"""The cold-start learning curve: quality by number of events, for every recommender on the same
+users.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class CurveTable:
     shots: tuple[int, ...]
     """Numbers of events shown, ascending."""
     user_ids: list[str]
-    """Whose each column is."""
+    """User of each column of `per_user`."""
     per_user: dict[str, dict[str, np.ndarray]]
     """Recommender -> metric -> `[shots, users]`."""
     coverage: dict[str, np.ndarray]
-    """Recommender -> `[shots]`, share of the catalog in anyone's first ten."""
+    """Recommender -> `[shots]`, share of the catalog in the first ten of any user."""
     seconds: dict[str, np.ndarray] = field(default_factory=dict)
-    """Recommender -> `[shots]`, wall seconds to score, rank and evaluate everyone."""
+    """Recommender -> `[shots]`, wall seconds to score, rank and evaluate all users."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
 
     @property
     def models(self) -> list[str]:
@@ -56,7 +56,9 @@ class CurveTable:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """Bootstrap weights `[draws, users]`, the same for all, so that comparisons are paired."""
+        """Bootstrap weights `[draws, users]`, the same for all recommenders, so that comparisons
+        are paired.
+        """
         return resample(len(self.user_ids), derive(self.seed, "bootstrap"))
 
     def has(self, model: str, metric: str) -> bool:
@@ -65,7 +67,7 @@ class CurveTable:
         return metric == "coverage@10" or metric in self.per_user[self.known(model)]
 
     def mean(self, model: str, metric: str) -> np.ndarray:
-        """Mean over users at each number of events, `[shots]`.
+        """Return the mean over users at each number of events, `[shots]`.
 
         Raises:
             BadInput: for a recommender or metric that is not in the table.
@@ -75,15 +77,17 @@ class CurveTable:
         return np.asarray(np.nanmean(self._values(model, metric), axis=1))
 
     def interval(self, model: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """95% bootstrap interval over users at each number of events, two `[shots]`; of coverage,
-        which has no users, none.
+        """Return the 95% bootstrap interval over users at each number of events, two `[shots]`; for
+        coverage, which has no value per user, both ends are the value itself.
         """
         if _check_name(metric) == "coverage@10":
             return self.coverage[self.known(model)], self.coverage[model]
         return interval(self._values(model, metric), self.weights)
 
     def differences(self, model: str, other: str, metric: str) -> list[Difference]:
-        """`model` against `other` on the same users, one difference for each number of events."""
+        """Return `model` minus `other` on the same users, one difference for each number of
+        events.
+        """
         check_metric(metric)
         higher = METRICS[metric].higher_is_better
         if higher is None:
@@ -95,12 +99,12 @@ class CurveTable:
         ]
 
     def rise(self, model: str, metric: str, start: int, end: int) -> Difference:
-        """`model` at one number of events against itself at another, by their places."""
+        """Return `model` at the number of events with index `end` minus itself at index `start`."""
         values = self._values(model, metric)
         return paired_difference(values[end], values[start], self.weights)
 
     def best(self, metric: str, among: Iterable[str]) -> list[str]:
-        """Which of `among` is best at each number of events, chosen with hindsight."""
+        """Return the best of `among` at each number of events, chosen with hindsight."""
         able = [m for m in ids_of("among", among) if self.has(m, metric)]
         if not able:
             raise BadInput(f"none of the recommenders was measured by {metric}")
@@ -113,8 +117,8 @@ class CurveTable:
         return [able[b] for b in best]
 
     def compare_all(self, model: str, metric: str) -> pl.DataFrame:
-        """`model` against every other one at every number of events; `p_holm` is corrected over all
-        rows.
+        """Compare `model` with every other recommender at every number of events; `p_holm` is
+        corrected over all rows.
         """
         self.known(model)
         rows = [
@@ -136,8 +140,8 @@ class CurveTable:
         return table.with_columns(pl.Series("p_holm", holm(table["p"].to_numpy())))
 
     def frame(self) -> pl.DataFrame:
-        """One row for each recommender, metric and number of events: `model, metric, events, mean,
-        low, high`.
+        """Return one row for each recommender, metric and number of events:
+        `model, metric, events, mean, low, high`.
         """
         rows = []
         for model in self.models:
@@ -159,7 +163,7 @@ class CurveTable:
         return pl.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Means, intervals and users' own numbers as plain values."""
+        """Return means, intervals and the values of each user as plain values."""
         return {
             "shots": list(self.shots),
             "users": self.user_ids,
@@ -171,7 +175,7 @@ class CurveTable:
         }
 
     def known(self, model: str) -> str:
-        """The name itself.
+        """Return `model` itself, checked.
 
         Raises:
             BadInput: if no recommender of this name was evaluated.
@@ -203,17 +207,16 @@ def learning_curve(
     seed: int = 0,
     progress: Progress = silent,
 ) -> CurveTable:
-    """Evaluate fitted recommenders on the test new users of `split` at each of its numbers of
-    events.
+    """Evaluate fitted recommenders on the test users of `split` at each of its numbers of events.
 
     Every recommender sees the same users, the same first events and the same candidates: the items
-    of the training events without the whole pool of each user, whatever the number of events
-    shown.
+    of the training events without the whole support pool of each user, whatever the number of
+    events shown.
 
     Args:
         evaluated: recommenders already fitted on `split.train`.
         split: who is evaluated and after how many events.
-        trial: who is evaluated on what, if not the test new users on the training items.
+        trial: users and candidate items, if not the test users on the training items.
         seed: orders equal scores and draws the bootstrap.
         progress: told after each step.
 

@@ -1,8 +1,9 @@
-"""A domain in its first weeks: fitted on few users of its own, with and without what was learned
-elsewhere, evaluated on the same users whom neither has seen.
+"""A new domain in its first weeks: models fitted on few of its users, with and without a prior from
+another domain, evaluated on the same users, new to both.
 
-Items are those of all training users, so that what the few have not touched may still be shown.
-Baselines choose their settings on the validation users of the whole set, which favors them.
+Candidates are the items of all training users, so that items without events of the few users can be
+recommended too. Baselines choose their settings on the validation users of the whole data set,
+which favors them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 FIRST_WEEKS = (20, 50, 200)
-"""Users of the target, unless asked otherwise."""
+"""Default numbers of training users of the target domain."""
 BASELINES = ("Popular", "ContentRidge", "ItemKNN")
 WITH, WITHOUT = "with prior", "without"
 METRIC = "ndcg@10"
@@ -36,20 +37,20 @@ METRIC = "ndcg@10"
 
 @dataclass(frozen=True, kw_only=True)
 class FirstWeeks:
-    """One number of users of the target."""
+    """Result for one number of training users of the target domain."""
 
     users: int
     curve: CurveTable
     said: list[str]
-    """What the fit found of the prior."""
+    """What the fit reports on its use of the prior."""
 
     @property
     def differences(self) -> list[Difference]:
-        """With the prior against without, on the same users, at each number of events."""
+        """With the prior minus without, on the same users, at each number of events."""
         return self.curve.differences(WITH, WITHOUT, METRIC)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the result as plain values."""
         return {
             "users": self.users,
             "shots": list(self.curve.shots),
@@ -72,10 +73,10 @@ def evaluate_domain_cold(
     most: int = 1000,
     progress: Progress = silent,
 ) -> list[FirstWeeks]:
-    """Fit and evaluate at each number of users.
+    """Fit and evaluate at each number of training users.
 
     Raises:
-        BadInput: if a number of users is below 2 or above what there is to train on.
+        BadInput: if a number of users is below 2 or above that of the training users.
     """
     split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
     there = split.train.interactions.frame["user_id"].n_unique()
@@ -109,7 +110,7 @@ def _evaluated(
 ) -> FirstWeeks:
     models = [*ours, *baselines_for(few.train, baselines)]
     for place, model in enumerate(models):
-        rng = derive(seed, "fit", number)  # the same draws with and without
+        rng = derive(seed, "fit", number)  # the same draws with and without the prior
         model.fit(few.train, few.validation, rng)
         progress("fitting", (place + 1) / len(models), f"{model.name}, {number} users")
     items = whole.interactions.frame.select("item_id").unique()
@@ -121,7 +122,9 @@ def _evaluated(
 
 
 def _few(train: Dataset, number: int, seed: int) -> Dataset:
-    """The data of some users, with the whole catalog; those of fewer are among those of more."""
+    """Return the data of `number` users, with the whole catalog; a smaller sample is a subset of a
+    larger.
+    """
     events = train.interactions.frame
     users = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
     chosen = users.gather(derive(seed, "few").permutation(len(users))[:number])
@@ -132,7 +135,7 @@ def _few(train: Dataset, number: int, seed: int) -> Dataset:
 
 
 def to_text(found: Sequence[FirstWeeks]) -> str:
-    """A table for each number of users, and what became of the prior."""
+    """Return a table for each number of users, and what the fit reports on the prior."""
     lines = []
     for one in found:
         lines.append(f"{one.users} users of the target; NDCG@10 after so many events")

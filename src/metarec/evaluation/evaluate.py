@@ -1,7 +1,8 @@
-"""Evaluate on one data set: split, fit everything on the same users, evaluate, compare, and tell.
+"""Evaluation on one data set: split, fit everything on the same users, evaluate, compare, and
+report.
 
-`evaluate(data, models=[my_recommender])` gives an `Evaluation`; its `to_text()` is for a terminal,
-`to_json()` for a program, and `report.write_report` makes a page of it.
+`evaluate(data, models=[my_recommender])` returns an `Evaluation`; `report.to_text` prints it in a
+terminal, `to_json()` is for a program, and `report.write_report` makes a page of it.
 """
 
 from __future__ import annotations
@@ -40,52 +41,52 @@ from metarec.runtime.rng import derive
 Gains = Literal["binary", "strength"]
 GAIN_METRIC = "gain_ndcg@10"
 MAX_EVALUATED = 2000
-"""New users evaluated at most: more narrow the intervals little and cost much."""
+"""Test users evaluated, at most; more narrow the intervals little and cost much."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one recommender took."""
+    """Time that one recommender took."""
 
     fit_seconds: float
     """Wall seconds to fit, tuning included."""
     fit_cpu_seconds: float
     ms_per_cold_user: float
-    """Milliseconds to take in the longest support and score the whole catalog, in a batch."""
+    """Milliseconds to read the longest support set and score the whole catalog, in a batch."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """What tuning chose, where it tells."""
+    """Settings that tuning chose; empty for a recommender without `settings`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Everything found out about some recommenders on one data set."""
+    """Results of several recommenders on one data set."""
 
     data: str
     """Name of the data set."""
     scenario: Scenario
     facts: dict[str, int]
-    """Training users, events and items; users evaluated; users settings were chosen by."""
+    """Numbers of training users, events and items, test users, and validation users."""
     models: list[str]
     """Recommenders that are not baselines; the first is the one the comparison is about."""
     baselines: list[str]
     curves: dict[str, CurveTable]
-    """By what was listed: `all`, and `cold` where items are hidden."""
+    """By candidates: `all`, and `cold` where items are hidden from training."""
     costs: dict[str, Cost]
     shown: list[ShownUser]
-    """Some new users, served by the first model (or the best baseline without one)."""
+    """Examples of test users, served by the first model (or the best baseline without one)."""
     shown_by: str
     has_values: bool
     seed: int
     learners: list[str] = field(default_factory=list)
     """Those of `models` that are single meta-learners."""
     is_default: bool = False
-    """Whether the first model is what `fit` makes when it is told nothing."""
+    """Whether the first model is fitted with all of fit's defaults."""
     gains: Gains = "binary"
-    """What an item that was liked counts where acts differ: all the same, or the strength of the
-    act; see `gain_ndcg@10`.
+    """Gain of a liked item where events differ in strength: 1 for all, or the strength of the
+    event; see `gain_ndcg@10`.
     """
     domain: str | None = None
-    """Domain that the data name; its metric is evaluated by too."""
+    """Domain named by the data; the metric of the domain is reported too."""
 
     def __repr__(self) -> str:
         evaluated = ", ".join(self.curve.models)
@@ -95,11 +96,11 @@ class Evaluation:
         return html(self.curve)
 
     def frame(self) -> pl.DataFrame:
-        """One row for each recommender, metric and number of events, with 95% intervals."""
+        """Return one row for each recommender, metric and number of events, with 95% intervals."""
         return self.curve.frame()
 
     def latex(self, metric: str = "ndcg@10", digits: int = 3) -> str:
-        """A booktabs table of one metric, the best of each column in bold.
+        """Return a booktabs table of one metric, the best of each column in bold.
 
         Raises:
             BadInput: for a metric that was not measured.
@@ -108,7 +109,7 @@ class Evaluation:
 
     @property
     def domain_metric(self) -> tuple[str, str] | None:
-        """The metric of the domain and why it is the one to look at; None without a domain."""
+        """The domain's main metric and the reason for it; None without a domain."""
         if self.domain is None:
             return None
         pack = domain(self.domain)
@@ -116,21 +117,19 @@ class Evaluation:
 
     @property
     def ordering(self) -> tuple[str, ...]:
-        """Metrics of order to look at first."""
+        """Ranking metrics to look at first."""
         return ("ndcg@10",) if self.gains == "binary" else (GAIN_METRIC, "ndcg@10")
 
     @property
     def curve(self) -> CurveTable:
-        """The table most readers want: over cold items where some are hidden, else over the whole
-        catalog.
-        """
+        """The main table: over cold items where some are hidden, else over the whole catalog."""
         return self.curves.get("cold", self.curves["all"])
 
     def comparison(
         self, metric: str = "ndcg@10", model: str | None = None
     ) -> BaselineComparison | None:
-        """Whether a model (the first unless named) is worth it here; None where there is nothing to
-        compare or it was not measured.
+        """Compare a model (the first unless named) with the baselines; None where there is nothing
+        to compare or it was not measured.
         """
         check_metric(metric)
         model = next(iter(self.models), None) if model is None else self.curve.known(model)
@@ -154,7 +153,7 @@ class Evaluation:
         return choose(self.curve, model, self.learners, metric, is_default=self.is_default)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain values."""
+        """Return all results as plain values."""
         comparisons = {
             metric: found
             for metric in (*self.ordering, "mae", *(self.domain_metric or ())[:1])
@@ -203,25 +202,25 @@ def evaluate(
     gains: Gains = "binary",
     progress: Progress = silent,
 ) -> Evaluation:
-    """Fit `models` and the baselines on the same training users and evaluate all on the same
-    others.
+    """Fit `models` and the baselines on the same training users and evaluate all on the same test
+    users.
 
     Args:
-        data: everything known; cleaned first as `metarec evaluate` does, unless it is, and else
-            nothing is changed in it.
+        data: everything known; cleaned first, as `metarec evaluate` does, unless `setting` is
+            given.
         models: unfitted recommenders; the comparison is about the first.
         baselines: names from `BASELINES`; all that suit the data where None, none where empty.
         scenario: who and what is cold.
-        seed: draws the split and everything that is random.
+        seed: seed of the split and of everything that is random.
         horizon: numbers of events evaluated at; chosen from the data where None.
-        most: users evaluated at most.
-        setting: how `data` are split already, where `scenario` shall not do it.
-        gains: `strength` evaluates by acts' strengths too, where targets differ in strength.
-        progress: told as fits and judgments finish.
+        most: test users evaluated, at most.
+        setting: a split of `data` made before; None splits by `scenario`.
+        gains: `strength` also measures NDCG with events' strengths as gains; the target kinds must
+            differ in strength.
+        progress: called after each fit and each evaluation.
 
     Raises:
-        BadInput: if there is nobody to evaluate, nothing to evaluate, or two recommenders share a
-            name.
+        BadInput: if there are no test users, no recommenders, or two recommenders share a name.
     """
     _check(data, models, seed, most, setting, gains, progress)
     names = None if baselines is None else ids_of("baselines", baselines)
@@ -254,8 +253,8 @@ def _found(
     seed: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Costs, curves, and new users served by the first model or the best baseline: all are fitted
-    before any is measured.
+    """Return costs, curves, and examples served by the first model or the best baseline; all are
+    fitted before any is measured.
     """
     evaluated = [*models, *baselines]
     costs = {
@@ -282,12 +281,12 @@ def _check_gains(gains: Gains, setting: Setting, name: str) -> None:
 
 
 def _best(baselines: Sequence[Evaluated], curve: CurveTable) -> Evaluated:
-    """The baseline of the highest NDCG@10 over the whole curve."""
+    """Return the baseline with the highest mean NDCG@10 over the whole curve."""
     return max(baselines, key=lambda baseline: curve.mean(baseline.name, "ndcg@10").mean())
 
 
 def _learners(models: Sequence[Evaluated]) -> list[str]:
-    """Names of the meta-learners that adapt."""
+    """Return the names of the meta-learners that adapt."""
     return [m.name for m in models if isinstance(m, LearnerRecommender) and m.name != UNADAPTED]
 
 
@@ -321,7 +320,7 @@ def _fit(model: Evaluated, setting: Setting, seed: int, progress: Progress, done
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     progress("fitting", done, f"{model.name} in {wall:.1f} s")
     few = requests_at(setting.split.test[:256], max(setting.split.horizon.shots))
-    model.score(few[:1])  # what is prepared on first use is not counted
+    model.score(few[:1])  # work done on first use is not counted
     started = time.perf_counter()
     model.score(few)
     return Cost(
@@ -333,7 +332,7 @@ def _fit(model: Evaluated, setting: Setting, seed: int, progress: Progress, done
 
 
 def _with_content(setting: Setting) -> dict[str, Trial]:
-    """The trials, told what items are about, so that diversity is measured alike for all."""
+    """Return the trials with item content, so that diversity is measured alike for all."""
     table = TrainingTable.of(setting.split.train, setting.split.horizon.pool)
     content = describe_items(table)
     if not content.any():

@@ -1,5 +1,5 @@
-"""New users shown as a user would like to see them: what they liked, and the slate before any
-event and after a few.
+"""Examples of test users for a report: what they liked, and the slate before any event and after a
+few.
 """
 
 from __future__ import annotations
@@ -15,55 +15,55 @@ from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 
 SHOWN_SHOTS = (0, 1, 5)
-"""Numbers of events a slate is shown at, or the nearest ones evaluated."""
+"""Numbers of events at which a slate is shown, or the nearest ones evaluated."""
 SHOWN_PLACES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownEvent:
-    """One thing a new user did."""
+    """One event of a new user."""
 
     title: str
     value: float | None
-    """Stated value; None where it was an act without one."""
+    """Stated value; None for an event without one."""
     is_liked: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownSlate:
-    """What was recommended after some events."""
+    """The slate recommended after some events."""
 
     events: int
-    """How many events were known; repeated acts on an item are one."""
+    """Number of items known; repeated events on an item count once."""
     acts: int
-    """How many acts these were."""
+    """Number of events behind these items, repeated ones included."""
     titles: list[str]
     hits: list[bool]
-    """Which of them the user did like later; the model did not know."""
+    """Whether the user liked each item later, which the model did not know."""
     ndcg: float
     """NDCG@10 of the whole list."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownUser:
-    """One user never seen in training."""
+    """One test user."""
 
     profile: dict[str, Any]
     did: list[ShownEvent]
-    """Their first events, as shown to the model, oldest first."""
+    """The user's first events, as shown to the model, oldest first."""
     slates: list[ShownSlate]
     liked_later: int
-    """How many items they liked after those shown: what hits are counted against."""
+    """Number of items that the user liked after those shown: what hits are counted against."""
 
 
 def show_cold_users(
     model: Scores, trial: Trial, shots: Sequence[int], rng: np.random.Generator, count: int = 3
 ) -> list[ShownUser]:
-    """A random few new users of `trial`, not picked for how well they are served.
+    """Return a few random users of `trial`, not picked for how well they are served.
 
     Args:
-        model: whose slates are shown.
-        trial: who is evaluated on what.
+        model: recommender whose slates are shown.
+        trial: users and candidate items.
         shots: numbers of events evaluated at.
         rng: picks the users.
         count: how many users.

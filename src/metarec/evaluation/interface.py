@@ -1,4 +1,6 @@
-"""What can be evaluated: anything that scores a catalog for requests, ours or not."""
+"""Interfaces of what can be evaluated: anything that scores a catalog for requests, from this
+package or not.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,11 @@ from metarec.recommendation.slate import Request
 
 @runtime_checkable
 class Scores(Protocol):
-    """Orders a catalog: all that measuring needs. A fitted `Recommender` is one."""
+    """Scores a catalog: all that measuring needs. A fitted `Recommender` does."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Which item each column of `score` is."""
+        """Item of each column of `score`."""
         ...
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
@@ -33,23 +35,21 @@ class Scores(Protocol):
 
 @runtime_checkable
 class Evaluated(Scores, Protocol):
-    """A recommender with a name that learns from some users and is then asked about others it has
-    never seen.
+    """A named recommender that learns from some users and is then evaluated on others it has never
+    seen.
     """
 
     name: str
-    """What tables and plots call it."""
+    """Name in tables and plots."""
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Learn from `train`; choose settings on `validation`, which holds users outside of
-        `train`.
-        """
+        """Learn from `train`; choose settings on `validation`, whose users are not in `train`."""
         ...
 
 
 def check_unfitted(model: Any) -> None:
-    """Refuse what cannot be evaluated: a class, or a model that is fitted already and may know the
-    users it would be asked about.
+    """Refuse what cannot be evaluated: a class, or a model that is already fitted and may have seen
+    the test users.
 
     Raises:
         BadInput: with what to give instead.
@@ -70,29 +70,29 @@ def check_unfitted(model: Any) -> None:
 
 @runtime_checkable
 class Rates(Protocol):
-    """Also predicts values on the data's own scale."""
+    """A recommender that also predicts values on the data's own scale."""
 
     def rate(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:
-        """Predicted values of each request's items, one array per request."""
+        """Return the predicted values of each request's items, one array per request."""
         ...
 
 
 @runtime_checkable
 class KnowsItsUncertainty(Protocol):
-    """Also says how sure each predicted value is."""
+    """A recommender that also states the uncertainty of each predicted value."""
 
     def rate_std(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:
-        """Predictive standard deviations, one array per request."""
+        """Return predictive standard deviations, one array per request."""
         ...
 
 
 def requests_at(cold_users: Sequence[ColdUser], shots: int) -> list[Request]:
-    """What a model sees of each new user after `shots` events: the first of the pool, the profile,
-    and when they come.
+    """Return the request of each new user after `shots` events: the first support events and the
+    profile, and before any event the time of the first one.
     """
     return [
         Request(history=n.first(shots), profile=n.profile, at=_arrival(n) if shots == 0 else None)
@@ -101,6 +101,6 @@ def requests_at(cold_users: Sequence[ColdUser], shots: int) -> list[Request]:
 
 
 def _arrival(cold_user: ColdUser) -> float | None:
-    """Seconds of the first event; None where its time is unknown."""
+    """Return the time of the first event, Unix seconds; None where unknown."""
     first = next(iter(cold_user.pool), ())
     return None if len(first) < 4 or first[3] is None else float(first[3])

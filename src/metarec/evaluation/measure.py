@@ -1,4 +1,4 @@
-"""One recommender, one number of events: every metric of every user."""
+"""Every metric of every user, for one recommender at one number of events."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from metarec.evaluation.interface import KnowsItsUncertainty, Rates, Scores, req
 from metarec.evaluation.metrics.slates import popularity_share
 
 LIST_LENGTH = 20
-"""Places ranked; metrics look at the first 10 or all 20 of them."""
+"""Length of each ranked list; metrics look at the first 10 or all 20 places."""
 SCORES_AT_ONCE = 16_000_000
-"""Scores held at a time: bounds memory whatever the catalog."""
+"""Scores held at once: bounds memory for any catalog."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Metric:
     name: str
     label: str
     meaning: str
-    """What it says, for a reader who has never heard of it."""
+    """Meaning for a reader who has never heard of the metric."""
     higher_is_better: bool | None
     """None where neither end is better by itself."""
 
@@ -146,10 +146,10 @@ METRICS = {
 
 
 def check_metric(metric: str) -> None:
-    """Refuse what is no metric.
+    """Refuse a name that is no metric.
 
     Raises:
-        BadInput: with those there are.
+        BadInput: naming the metrics there are.
     """
     if not isinstance(metric, str) or metric not in METRICS:
         raise BadInput(f"there is no metric {shown(metric)}; there are {', '.join(METRICS)}")
@@ -157,17 +157,17 @@ def check_metric(metric: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """Who is evaluated, and on which items: the same for every recommender beside each other."""
+    """Test users and candidate items: the same for every recommender of a comparison."""
 
     cold_users: Sequence[ColdUser]
     train: Dataset
     vocabulary: Vocabulary
-    """Items that may be listed; an item in a new user's pool never is, whatever the number of
+    """Candidate items; an item in a user's support pool is never listed, whatever the number of
     events shown.
     """
     item_embeddings: np.ndarray | None = None
-    """[N, D] content of each item of `vocabulary`, the same for all recommenders; diversity is left
-    out without.
+    """[N, D] content of each item of `vocabulary`, the same for all recommenders; None leaves out
+    diversity.
     """
 
     @classmethod
@@ -179,7 +179,7 @@ class Trial:
         candidates: Sequence[str] | None = None,
         item_embeddings: np.ndarray | None = None,
     ) -> Trial:
-        """Evaluate `cold_users` on `candidates`: the items of the training events unless said.
+        """Evaluate `cold_users` on `candidates`: the items of the training events unless given.
 
         Raises:
             BadInput: if there is nobody to evaluate or nothing to list.
@@ -209,7 +209,7 @@ class Trial:
 
     @cached_property
     def popularity(self) -> np.ndarray:
-        """[N] share of training users who had each item."""
+        """[N] smoothed share of training users with each item."""
         events = self.train.interactions.frame
         counts = events.group_by("item_id").agg(pl.col("user_id").n_unique())
         rows = self.vocabulary.indexes(counts["item_id"])
@@ -219,12 +219,12 @@ class Trial:
 
     @cached_property
     def pool_cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """(new user, item) index pairs of all pools, to be left out of every list."""
+        """(user, item) index pairs of all support pools, left out of every list."""
         return self._cells([[item_id for item_id, *_ in n.pool] for n in self.cold_users])
 
     @cached_property
     def relevant_cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """(new user, item) index pairs of everything liked."""
+        """(user, item) index pairs of all liked query items."""
         return self._cells([n.relevant for n in self.cold_users])
 
     def _cells(self, item_ids: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
@@ -233,8 +233,8 @@ class Trial:
         return owner[items >= 0], items[items >= 0]
 
     def masks(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Candidates and liked items of new users `start .. stop - 1`, two bool `[stop - start,
-        N]`.
+        """Return candidates and liked items of users `start .. stop - 1`, two bool
+        `[stop - start, N]`.
         """
         shape = (stop - start, len(self.vocabulary))
         candidates, liked = np.ones(shape, bool), np.zeros(shape, bool)
@@ -248,11 +248,13 @@ class Trial:
 
     @cached_property
     def has_gains(self) -> bool:
-        """Whether the acts that are asked about differ in strength."""
+        """Whether the query events differ in strength."""
         return len({n.strengths.get(i) for n in self.cold_users for i in n.relevant}) > 1
 
     def gains(self, start: int, stop: int) -> np.ndarray:
-        """[stop - start, N] float32 strength of what users `start .. stop - 1` liked."""
+        """Return [stop - start, N] float32 strengths of the liked items of users
+        `start .. stop - 1`, 0 for others.
+        """
         users = self.cold_users[start:stop]
         found = np.zeros((len(users), len(self.vocabulary)), np.float32)
         for row, user in enumerate(users):
@@ -262,7 +264,7 @@ class Trial:
         return found
 
     def chunks(self) -> Iterator[tuple[int, int]]:
-        """Ranges of new users small enough to hold their scores."""
+        """Return ranges of users small enough to hold their scores."""
         step = max(1, SCORES_AT_ONCE // len(self.vocabulary))
         return (
             (start, min(start + step, len(self.cold_users)))
@@ -272,18 +274,18 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What came out for one recommender at one number of events."""
+    """Results of one recommender at one number of events."""
 
     per_user: dict[str, np.ndarray]
     """Metric name -> `[users]`."""
     coverage: float
-    """Share of the catalog in anyone's first ten."""
+    """Share of the catalog in the first ten of any user."""
     ranked: np.ndarray
     """[users, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
 
 
 def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -> Measured:
-    """Every metric of `model` for each new user of `trial` after `shots` events."""
+    """Return every metric of `model` for each user of `trial` after `shots` events."""
     requests = requests_at(trial.cold_users, shots)
     columns = model.vocabulary.indexes(trial.vocabulary.ids)
     parts = []
@@ -312,7 +314,9 @@ def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -
 
 
 def _in_order(scores: np.ndarray, columns: np.ndarray, users: int, name: str) -> np.ndarray:
-    """Scores in the trial's item order; an item the model does not know is scored -inf."""
+    """Return scores in the trial's item order; an item that the model does not know is scored
+    -inf.
+    """
     if scores.ndim != 2 or len(scores) != users:
         raise BadInput(
             f"{name} gave scores of shape {scores.shape} for {users} requests; expected [{users}, "

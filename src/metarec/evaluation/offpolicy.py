@@ -1,9 +1,10 @@
-"""What another policy would have earned, from what this one logged: off-policy estimates with
-intervals.
+"""Off-policy evaluation: estimates, with intervals, of the reward of another policy from logged
+impressions.
 
 A log holds, for each shown item, the reward and the propensity: the probability with which the
-logging policy showed it. Reweighting by `target / propensity` corrects for what was shown; where a
-target shows what the log never did, no estimate helps, and the effective sample size says so.
+logging policy showed it. Importance weights `target / propensity` correct for the logging policy;
+where the target policy shows what the log never did, no estimate helps, and the effective sample
+size says so.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from scipy.special import ndtri
 from metarec.data.schema import BadInput
 
 CLIP = 100.0
-"""Largest weight: beyond it a little bias is cheaper than the variance (Ionides 2008)."""
+"""Largest importance weight: beyond it a little bias is cheaper than the variance (Ionides
+2008).
+"""
 MIN_EFFECTIVE = 50.0
-"""Below so many effective rows an estimate should not decide anything."""
+"""Effective rows below which an estimate should not decide anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +33,11 @@ class Estimate:
     """Lower end of the 95% interval over log rows (over users, if given)."""
     high: float
     effective_rows: float
-    """`(sum w)^2 / sum w^2` (Kish 1965): how many rows the weights leave."""
+    """`(sum w)^2 / sum w^2` (Kish 1965): the effective sample size under the weights."""
 
     @property
     def is_trustworthy(self) -> bool:
-        """Whether enough effective rows stand behind it."""
+        """Whether the estimate rests on at least `MIN_EFFECTIVE` effective rows."""
         return self.effective_rows >= MIN_EFFECTIVE
 
     def __str__(self) -> str:
@@ -78,8 +81,8 @@ def doubly_robust(
     expected: np.ndarray,
     users: np.ndarray | None = None,
 ) -> Estimate:
-    """Model of the reward, corrected by reweighted residuals: right if either the model or the
-    propensities are.
+    """Doubly robust estimate: a reward model corrected by weighted residuals; consistent if either
+    the model or the propensities are right.
 
     Dudik, Langford and Li 2011, arXiv:1103.4601: mean of `expected + w (r - predicted)`.
 
@@ -101,7 +104,9 @@ def doubly_robust(
 
 
 def importance(propensities: np.ndarray, targets: np.ndarray, *others: np.ndarray) -> np.ndarray:
-    """`[M]` weights `target / propensity`, at most `CLIP`; checks what the estimates are given."""
+    """Return `[M]` importance weights `target / propensity`, at most `CLIP`; checks the arguments
+    of the estimates.
+    """
     shapes = {np.shape(a) for a in (propensities, targets, *others)}
     if len(shapes) > 1:
         raise BadInput(
@@ -127,8 +132,8 @@ def importance(propensities: np.ndarray, targets: np.ndarray, *others: np.ndarra
 def _estimate(
     terms: np.ndarray, divisor: np.ndarray, weights: np.ndarray, users: np.ndarray | None
 ) -> Estimate:
-    """Ratio of sums, with the interval of its linearization (the delta method); rows of one user
-    count as one.
+    """Return the ratio of sums, with the interval of its linearization (the delta method); rows of
+    one user count as one cluster.
     """
     total = divisor.sum()
     if not total > 0:

@@ -1,9 +1,9 @@
-"""How much better users are served whom a model was trained on: its overfitting, beside that of a
-plain Transformer on the same users.
+"""Overfitting: how much better a model serves its training users than new users, beside a plain
+Transformer on the same users.
 
-Training users are asked what they were trained to be asked; new users are asked the same. Both are
-fitted on a tenth, three tenths and all of the training users; those of fewer are among those of
-more, so that the training users asked are the same each time.
+Training users and new users are evaluated on the same task. Both models are fitted on a tenth,
+three tenths and all of the training users; a smaller share is a subset of a larger one, so that the
+evaluated training users are the same each time.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 SHARES = (0.1, 0.3, 1.0)
-"""Of the training users fitted on."""
+"""Shares of the training users to fit on."""
 MAX_USERS = 400
-"""Users asked of each sort, at most."""
+"""Users evaluated of each group, at most."""
 METRIC = "ndcg@10"
 TRAINING, NEW, ELSEWHERE = "training users", "new users", "new users, another category"
 PLAIN = TransformerConfig(id_dropout=0.0, dropout=0.1, held_out=0.0)
-"""Its regularization as usual, every step taken, no user held out to stop by."""
+"""The plain Transformer: usual regularization, all training steps, no held-out users for early
+stopping.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,25 +50,25 @@ class Served:
     model: str
     share: float
     users: int
-    """Training users fitted on."""
+    """Number of training users fitted on."""
     means: dict[str, float]
-    """Sort of users -> NDCG@10, mean over users and numbers of events."""
+    """Group of users -> NDCG@10, mean over users and numbers of events."""
     gap: tuple[float, float, float]
-    """Training users minus new users, and its 95% bootstrap interval."""
+    """NDCG@10 of training users minus that of new users, and its 95% bootstrap interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overfitting:
-    """What was measured."""
+    """Results for both models and all shares."""
 
     rows: list[Served]
     asked: dict[str, int]
-    """Sort of users -> how many."""
+    """Group of users -> number of users evaluated."""
     notes: list[str]
 
     @property
     def sentence(self) -> str:
-        """The gaps with all training users, in words."""
+        """The gaps with all training users, as a sentence."""
         ours, plain = (row for row in self.rows if row.share == SHARES[-1])
         told = (
             f"Fitted on all {ours.users:,} training users, {ours.model} serves them "
@@ -77,7 +79,7 @@ class Overfitting:
         return f"{told}: {max(0.0, ours.gap[0]) / plain.gap[0]:.0%} of its gap."
 
     def lines(self) -> list[str]:
-        """A table for a terminal."""
+        """Return a table for a terminal."""
         sorts = list(self.asked)
         head = f"{'NDCG@10':<22}{'fitted on':>12}" + "".join(f"{sort:>30}" for sort in sorts)
         body = [
@@ -90,7 +92,7 @@ class Overfitting:
         return [head, *body, f"asked: {counts}", *self.notes, self.sentence]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the results as plain values."""
         rows = [asdict(row) for row in self.rows]
         return {
             "rows": rows,
@@ -109,10 +111,11 @@ def measure_overfitting(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Overfitting:
-    """Fit ours and a plain Transformer on shares of the training users and ask both sorts of users.
+    """Fit metarec and a plain Transformer on shares of the training users and evaluate training and
+    new users.
 
     Raises:
-        BadInput: if a tenth of the training users is too few to ask.
+        BadInput: if a tenth of the training users is too few to evaluate.
     """
     split = split_cold_users(data, rng=derive(seed, "split"), most=MAX_USERS)
     parts = [_share(split.train, share, seed) for share in SHARES]
@@ -142,7 +145,7 @@ def measure_overfitting(
 
 
 def _share(train: Dataset, share: float, seed: int) -> Dataset:
-    """The events of a share of the users; those of a smaller share are among them."""
+    """Return the events of a share of the users; a smaller share is a subset of a larger."""
     events = train.interactions.frame
     users = events.select("user_id").unique().sort(id_order("user_id"))["user_id"]
     order = derive(seed, "share").permutation(len(users))
@@ -153,8 +156,8 @@ def _share(train: Dataset, share: float, seed: int) -> Dataset:
 def _asked(
     data: Dataset, split: ColdUserSplit, smallest: Dataset, catalog: pl.DataFrame
 ) -> tuple[dict[str, list[ColdUser]], list[str]]:
-    """Who is asked, about items of `catalog`: those the smallest training users met, so that they
-    are the same for all fits.
+    """Return the users to evaluate, by group, and notes. Only items of `catalog` count: those of
+    the smallest share's events, so that they are the same for all fits.
     """
     met = smallest.interactions.frame["user_id"].unique().sort()
     known = cold_users_of(data, met, catalog, split.horizon)[:MAX_USERS]
@@ -173,8 +176,8 @@ def _asked(
 
 
 def _elsewhere(data: Dataset, users: Sequence[ColdUser]) -> list[ColdUser]:
-    """The users, shown only what is not of the category that they are asked for: the one they like
-    most of those that leave half of what could be shown.
+    """Return the users with one category removed from the support set and only that category in the
+    query set: the category they like most of those that leave at least half of the support.
     """
     tags = tags_by_item(data.items.frame)
     return [found for user in users if (found := _without_category(user, tags)) is not None]
@@ -208,14 +211,16 @@ def _per_user(
     shots: Sequence[int],
     seed: int,
 ) -> np.ndarray:
-    """[users] NDCG@10 among the items of `catalog`, mean over numbers of events."""
+    """Return [users] NDCG@10 among the items of `catalog`, mean over numbers of events."""
     trial = Trial.of(users, part, candidates=catalog.to_list())
     rows = [measure(model, trial, k, derive(seed, "ties", k)).per_user[METRIC] for k in shots]
     return np.asarray(np.nanmean(np.stack(rows), axis=0))
 
 
 def _gap(known: np.ndarray, new: np.ndarray) -> tuple[float, float, float]:
-    """Difference of two means over different users, with a bootstrap interval over both."""
+    """Return the difference of two means over different users, with a bootstrap interval over
+    both.
+    """
     both = np.concatenate([known / len(known), -new / len(new)])
     draws = np.concatenate(
         [
@@ -225,5 +230,5 @@ def _gap(known: np.ndarray, new: np.ndarray) -> tuple[float, float, float]:
         axis=1,
     )
     low, high = interval(both, draws)
-    scale = len(both)  # `interval` takes means, the gap is a sum
+    scale = len(both)  # `interval` averages, the gap is a sum
     return float(both.sum()), float(low) * scale, float(high) * scale

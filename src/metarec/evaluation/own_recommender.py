@@ -1,4 +1,4 @@
-"""A recommender of ours as evaluation asks it, fitted anew or saved."""
+"""metarec's `Recommender` in the interface of evaluation, fitted anew or saved."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class OwnRecommender:
-    """`Recommender.fit` in the shape that evaluation evaluates."""
+    """`Recommender.fit` in the interface of evaluation."""
 
     name: str = "metarec"
     preset: str = "small"
@@ -36,18 +36,18 @@ class OwnRecommender:
     horizon: Horizon | None = None
     """Numbers of events to learn for; chosen from the training data where None."""
     prior: Recommender | None = None
-    """A model fitted on other data, where this one starts."""
+    """A model fitted on other data that this one starts from."""
     progress: Progress = silent
     model: Recommender | None = field(default=None, init=False)
 
     def fit(
         self,
         train: Dataset,
-        validation: list[ColdUser],  # noqa: ARG002  # the interface's; new users of its own choose
+        validation: list[ColdUser],  # noqa: ARG002  # unused: fit holds out its own users
         rng: np.random.Generator,
     ) -> None:
-        """Learn from `train` alone: `Recommender.fit` chooses its settings by training users of
-        its own.
+        """Learn from `train` alone: `Recommender.fit` chooses its settings on its own holdout of
+        training users.
         """
         from metarec.recommender import Recommender
 
@@ -66,7 +66,7 @@ class OwnRecommender:
 
     @property
     def is_default(self) -> bool:
-        """Whether this is what `fit` makes when it is told nothing."""
+        """Whether preset, encoder, learner and item template are fit's defaults."""
         from metarec.recommendation.settings import Settings
 
         ours = (self.preset, self.encoder, self.learner, self.item_template)
@@ -74,7 +74,7 @@ class OwnRecommender:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """How it was fitted."""
+        """Preset, encoder and the reason for the encoder."""
         inputs = fitted(self.name, self.model).item_inputs
         return {
             "preset": self.preset,
@@ -107,10 +107,10 @@ class OwnRecommender:
 @dataclass(kw_only=True)
 class SavedRecommender(OwnRecommender):
     """A recommender fitted earlier, evaluated as it is; the training users given must be those it
-    learned from.
+    was fitted on.
     """
 
     model: Recommender | None
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Nothing: it has learned what it will."""
+        """Do nothing: the model is already fitted."""

@@ -1,13 +1,13 @@
-"""Ways to be cold: new users, new items, both, neither, and users first seen after a moment.
+"""Cold-start scenarios: new users, new items, both, neither, and users first seen after a moment.
 
 | scenario | users | items listed | what it tells |
 |---|---|---|---|
 | user-cold | new users | those of the training events | the learning curve |
-| item-cold | known | hidden ones, among themselves or among all | can content place an item nobody
-has met? |
+| item-cold | known | hidden ones, among themselves or among all | can content rank an item without
+events? |
 | both-cold | new users | hidden ones, among themselves or among all | the hardest case |
-| warm | known, their last events held out | those of the training events | the price, if any, of
-being good at the start |
+| warm | known, their last events held out | those of the training events | the cost, if any, of
+being good at cold start |
 | time | first seen after a moment | those of the events before it | what a service trained at that
 moment would have done |
 """
@@ -44,26 +44,26 @@ from metarec.runtime.rng import derive
 Scenario = Literal["user-cold", "item-cold", "both-cold", "warm", "time"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 HIDDEN_SHARE = 0.1
-"""Part of the items hidden from training in the scenarios with cold items."""
+"""Share of the items hidden from training in the scenarios with cold items."""
 HELD_OUT_SHARE = 0.2
-"""Part of a known user's events, the last ones, that warm users are evaluated on."""
+"""Share of a known user's events, the last ones, that the warm scenario evaluates on."""
 MAX_WARM = 2000
-"""Known users evaluated at most."""
+"""Known users evaluated, at most."""
 MIN_UNMET = 10
-"""Users whom a fitted model must not have met, for it to be evaluated."""
+"""Number of users unseen by a fitted model that its evaluation needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What to fit on, and one or two ways to evaluate it."""
+    """Data to fit on, and one or two trials to evaluate on."""
 
     scenario: Scenario
     split: ColdUserSplit
-    """Fit on `train`, choose by `validation`; `test` are those evaluated, `horizon` says after how
-    many events.
+    """`train` to fit on, `validation` users to choose settings by, `test` users to evaluate,
+    `horizon` with the numbers of events.
     """
     trials: dict[str, Trial]
-    """By the candidates listed: `all`, and `cold` where items are hidden."""
+    """By candidates: `all`, and `cold` where items are hidden."""
 
 
 def prepare(
@@ -74,17 +74,17 @@ def prepare(
     horizon: Horizon | None = None,
     most: int | None = None,
 ) -> Setting:
-    """Split `data` as the scenario asks.
+    """Split `data` by a scenario.
 
     Args:
         data: everything known.
         scenario: one of `SCENARIOS`.
-        seed: draws who is new and what is hidden.
+        seed: seed of the draws of new users and hidden items.
         horizon: numbers of events of new users; chosen from the data where None.
-        most: users evaluated at most.
+        most: users evaluated, at most.
 
     Raises:
-        BadInput: for an unknown scenario, or data that leave nobody to evaluate in it.
+        BadInput: for an unknown scenario, or data without enough users to evaluate in it.
     """
     check_horizon(horizon)
     if not isinstance(scenario, str) or scenario not in SCENARIOS:
@@ -107,14 +107,14 @@ def prepare(
 def prepare_unmet(
     data: Dataset, train: Dataset, *, seed: int = 0, most: int | None = None
 ) -> Setting:
-    """Evaluate a model that is already fitted, on users it never met: a third of them choose the
-    baselines' settings, the rest evaluate.
+    """Return a setting for a model that is already fitted, with users it has not seen: a third of
+    them choose the baselines' settings, the rest are test users.
 
     Args:
         data: everything known.
-        train: what the model was fitted on; baselines are fitted on it too.
-        seed: draws who evaluates.
-        most: users evaluated at most.
+        train: data that the model was fitted on; baselines are fitted on it too.
+        seed: seed of the draw of the test users.
+        most: users evaluated, at most.
 
     Raises:
         BadInput: if too few users of `data` are not in `train`.
@@ -146,7 +146,7 @@ def prepare_unmet(
 
 
 def hide_items(data: Dataset, rng: np.random.Generator, share: float = HIDDEN_SHARE) -> list[str]:
-    """A random `share` of the items that occur in events, to be hidden from training."""
+    """Return a random `share` of the items that occur in events, to be hidden from training."""
     items = (
         data.interactions.frame.select("item_id")
         .unique()
@@ -166,7 +166,9 @@ def _without(data: Dataset, cold: list[str]) -> Dataset:
 
 
 def _ask_cold(users: list[ColdUser], cold: set[str]) -> list[ColdUser]:
-    """The same users, asked about cold items alone; those with no liked one are left out."""
+    """Return the users with cold items alone in the query set; users who like none of them are left
+    out.
+    """
     asked = [
         replace(
             p,
@@ -200,8 +202,8 @@ def _cold_trials(
 def _both_cold(
     data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
 ) -> Setting:
-    """New users as in user-cold, but the hidden items are in no training event and in no
-    support.
+    """New users as in user-cold; the hidden items are in no training event and in no support
+    set.
     """
     split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
     cold = hide_items(split.train, rng)
@@ -229,9 +231,7 @@ def _ask_warm(user: ColdUser, cold: set[str]) -> ColdUser:
 def _item_cold(
     data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
 ) -> Setting:
-    """Known users with their whole visible history as support; validation new users as in
-    user-cold.
-    """
+    """Known users with their whole visible history as support; validation users as in user-cold."""
     split = split_cold_users(
         data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0
     )
@@ -255,7 +255,9 @@ def _item_cold(
 def _warm(
     data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
 ) -> Setting:
-    """Known users: their last fifth of events is taken out of training and asked about."""
+    """Known users; the last fifth of their events is taken out of training and becomes the query
+    set.
+    """
     split = split_cold_users(
         data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0
     )
@@ -289,7 +291,9 @@ def _known_users(
     rng: np.random.Generator,
     most: int | None,
 ) -> list[ColdUser]:
-    """At most `most` users with asked events in `catalog`: their other events are the pool."""
+    """Return at most `most` users with query events (`is_asked`) in `catalog`; their other events
+    are the support.
+    """
     of = data.interactions.keep(events)
     marked = events.select(is_asked.alias("asked"), "user_id")
     acts = telling_acts(replace(of, frame=events.with_columns(marked["asked"])))
@@ -310,8 +314,8 @@ def _known_users(
 def _time(
     data: Dataset, rng: np.random.Generator, horizon: Horizon | None, most: int | None
 ) -> Setting:
-    """Users first seen after a moment, by a model that knows nothing later than it; a third of them
-    choose the baselines' settings.
+    """Users first seen after a cut in time, for models that see nothing later than the cut; a third
+    of them choose the baselines' settings.
     """
     cut = split_by_time(data, horizon=horizon)
     if len(cut.cold_users) < MIN_UNMET:

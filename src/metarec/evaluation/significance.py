@@ -1,9 +1,10 @@
-"""How sure a mean, or a difference between two recommenders on the same users, is.
+"""Confidence intervals and tests for means, and for differences between two recommenders on the
+same users.
 
-Intervals resample users (percentile bootstrap, Efron 1979), widened for few users as Hesterberg
-2015 (arXiv:1411.5279) says, since plain percentiles of 8 users hold the truth 88 times in 100;
+Intervals resample users (percentile bootstrap, Efron 1979), widened for few users as in Hesterberg
+2015 (arXiv:1411.5279), since plain percentiles of 8 users cover the true value 88 times in 100.
 p-values are paired t-tests, corrected over all comparisons of a family by Holm 1979, so that twenty
-looks do not make one of them a finding.
+comparisons do not make one of them a finding by chance.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from scipy.special import ndtr, stdtrit
 from metarec.data.schema import BadInput
 
 CLEAR = 0.05
-"""A p-value from which on nothing is clear."""
+"""Significance level: a difference with a p-value at or above it is not clear."""
 DRAWS = 2000
 """Bootstrap resamples behind every interval."""
 
 
 def resample(users: int, rng: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
-    """How often each user appears in each resample: float32 `[draws, users]`, rows sum to
+    """Return how often each user appears in each resample: float32 `[draws, users]`, rows sum to
     `users`.
     """
     weights = np.zeros((draws, users), dtype=np.float32)
@@ -42,13 +43,13 @@ def interval(
     *,
     owner: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bootstrap interval of the mean over the last axis.
+    """Return the bootstrap interval of the mean over the last axis.
 
     Args:
         values: `[..., users]`; NaN where a user has no value.
         weights: `[draws, users]` from `resample`.
         level: coverage in (0, 1).
-        owner: the user of each value, where users have several: whole users are drawn.
+        owner: the user of each value, if users have several values: whole users are resampled.
 
     Returns:
         Lower and upper ends, each of shape `values.shape[:-1]`.
@@ -63,7 +64,7 @@ def interval(
         )
     total, count = sums.astype(np.float32) @ weights.T, counts.astype(np.float32) @ weights.T
     means, users_of = total / np.maximum(count, 1.0), (counts > 0).sum(axis=1)
-    means[(count == 0) & (users_of > 0)[:, None]] = np.nan  # a resample of none that have a value
+    means[(count == 0) & (users_of > 0)[:, None]] = np.nan  # resamples in which no user has a value
     low, high = np.empty(len(means)), np.empty(len(means))
     for n in np.unique(users_of):
         rows, tail = users_of == n, _tail(int(n), level)
@@ -72,8 +73,8 @@ def interval(
 
 
 def _tail(users: int, level: float) -> float:
-    """Share of resamples beyond each end: that of Student's t for so many users, also for the
-    variance that resampling lacks.
+    """Return the share of resamples beyond each end: the tail of Student's t with `users - 1`
+    degrees of freedom, widened for the variance that the bootstrap underestimates.
     """
     if users < 2:
         return 0.0
@@ -83,7 +84,7 @@ def _tail(users: int, level: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One recommender minus another on the same users, oriented so that above 0 the first is
+    """Difference of two recommenders on the same users, signed so that above 0 the first is
     better.
     """
 
@@ -93,18 +94,18 @@ class Difference:
     high: float
     """Upper end."""
     p_value: float
-    """Two-sided, paired, before correction."""
+    """Of the two-sided paired t-test, before correction."""
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves out zero, and so does the t-test, which knows how little few
-        users say.
+        """Whether the interval excludes zero and the t-test, which allows for few users, rejects it
+        too.
         """
         return (self.low > 0 or self.high < 0) and self.p_value < CLEAR
 
     @property
     def turned(self) -> Difference:
-        """The same with its sign turned: fewer errors as a number below 0."""
+        """The difference with the opposite sign: fewer errors as a number below 0."""
         return Difference(mean=-self.mean, low=-self.high, high=-self.low, p_value=self.p_value)
 
     def __str__(self) -> str:
@@ -120,7 +121,7 @@ def paired_difference(
         ours: `[users]` metric of the first.
         theirs: `[users]` of the second, the same users in the same order.
         weights: `[draws, users]` from `resample`.
-        higher_is_better: False for errors: the sign is turned.
+        higher_is_better: False for errors, which flips the sign.
 
     Raises:
         BadInput: if the two do not cover the same number of users.
@@ -137,8 +138,8 @@ def paired_difference(
 
 
 def _p_value(gain: np.ndarray) -> float:
-    """1.0 where there is nothing to test: fewer than two users, or the same difference for all of
-    them being 0; where it is another number, as for so many tosses of a coin that fall alike.
+    """Return the p-value of the paired t-test. It is 1.0 with fewer than two users or if all
+    differences are 0; if all are the same nonzero number, it is that of a sign test.
     """
     known = gain[~np.isnan(gain)]
     if len(known) < 2:
@@ -151,11 +152,11 @@ def _p_value(gain: np.ndarray) -> float:
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm 1979: p-values corrected for being looked at together, `[M]` in [0, 1], in the order
-    given.
+    """Return p-values corrected for multiple comparisons by Holm 1979, `[M]` in [0, 1], in the
+    order given.
 
-    The smallest is multiplied by M, the next by M - 1, ..., and none may fall below a smaller
-    one's. The chance of even one false finding stays at the level tested.
+    The smallest is multiplied by M, the next by M - 1, ..., and a corrected p-value is never below
+    that of a smaller one. The family-wise error rate stays at the level tested.
     """
     count = len(p_values)
     order = np.argsort(p_values, kind="stable")

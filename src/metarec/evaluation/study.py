@@ -1,9 +1,9 @@
-"""A study: data sets x encoders x seeds, the same recommenders in each, in one table.
+"""A study: data sets x encoders x seeds, with the same recommenders in each, in one table.
 
-Each cell is one evaluation, kept in a file of its own as soon as it is done, so that a study that
-was killed goes on where it stopped. Seeds are draws of the split and of every model. What differs
-is tested over users, each user's mean over the seeds that asked them, and corrected (Holm) over the
-whole study.
+Each cell is one evaluation, saved to its own file as soon as it is done, so that a study that was
+killed resumes where it stopped. A seed draws the split and every model. Differences are tested over
+users, each user's mean over the seeds that evaluated them, and corrected (Holm) over the whole
+study.
 """
 
 from __future__ import annotations
@@ -39,28 +39,30 @@ Cells = dict[tuple[str, str], dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What is compared on what; `of` reads it from a table such as a TOML file has."""
+    """Recommenders to compare and data to compare them on; `of` reads it from a table such as one
+    of a TOML file.
+    """
 
     data: tuple[str, ...]
     """Folders, files or database URLs."""
     presets: tuple[str, ...] = ("small",)
-    """Of metarec; the first one is compared with everything else."""
+    """Presets of metarec; the first one is compared with everything else."""
     encoders: tuple[str, ...] = ("auto",)
     """Text encoders."""
     seeds: tuple[int, ...] = (0,)
-    """Each draws its own split."""
+    """Seeds; each draws its own split."""
     learners: tuple[str, ...] = ()
     """Meta-learners to compare with."""
     baselines: tuple[str, ...] | None = None
     """Baselines to compare with; all that suit the data where None."""
     metrics: tuple[str, ...] = ("ndcg@10",)
-    """What is tabulated."""
+    """Metrics to tabulate."""
     scenario: str = "user-cold"
-    """Who or what is new."""
+    """What is cold: one of `SCENARIOS`."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Study:
-        """The study that a table describes.
+        """Return the study that a table describes.
 
         Raises:
             BadInput: for a key, a name or a type that does not exist.
@@ -95,10 +97,10 @@ class Study:
             raise BadInput(
                 "presets, encoders, seeds and metrics of a study hold one value at least"
             )
-        learners_for(list(self.learners)) if self.learners else None  # says which there are
+        learners_for(list(self.learners)) if self.learners else None  # raises if unknown
 
     def models(self, encoder: str, progress: Progress) -> list[Evaluated]:
-        """Unfitted recommenders of one cell."""
+        """Return the unfitted recommenders of one cell, baselines apart."""
         ours = [
             OwnRecommender(name=f"metarec {preset}", preset=preset, encoder=encoder)
             for preset in self.presets
@@ -110,7 +112,7 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Every cell of a study as two tables."""
+    """Results of all cells of a study as two tables."""
 
     table: pl.DataFrame
     """data, encoder, model, metric, events, mean, low, high, users, seeds, fit_cpu_seconds."""
@@ -118,7 +120,7 @@ class Results:
     """data, encoder, metric, events, model, other, mean, low, high, p, p_holm, is_clear."""
 
     def text(self) -> str:
-        """The means, a block for each data set, encoder and metric, for a terminal."""
+        """Return the means, a block for each data set, encoder and metric, for a terminal."""
         blocks = []
         keys = ["data", "encoder", "metric"]
         for key, rows in self.table.group_by(keys, maintain_order=True):
@@ -132,7 +134,7 @@ class Results:
         return "\n\n".join([*blocks, self.summary()])
 
     def summary(self) -> str:
-        """What the study comes to, in a sentence."""
+        """Return the numbers of clear differences, in a sentence."""
         clear = self.differences.filter("is_clear")
         better, worse = (clear.filter(pl.col("mean") > 0), clear.filter(pl.col("mean") < 0))
         return (
@@ -150,16 +152,16 @@ def run_study(
     backend: str = "here",
     progress: Progress = silent,
 ) -> Results:
-    """Do what is not done yet, and tabulate everything.
+    """Evaluate the cells that are not done yet, and tabulate all.
 
     Args:
         study: what to compare.
-        read: from a name in `study.data` to clean data; picklable where there are workers.
-        out: a folder for the cells and the tables; cells of the same study are taken as they are.
-        workers: cells at once; the results are the same, the fits' CPU seconds apart.
+        read: function from a name in `study.data` to clean data; picklable if there are workers.
+        out: a folder for the cells and the tables; saved cells of the same study are reused.
+        workers: cells evaluated at once; it changes no result except the CPU seconds of fits.
         backend: where they run, as for `runtime.jobs.run_jobs`. On several machines all of them
             must see `out`.
-        progress: told after each cell.
+        progress: called after each cell.
 
     Raises:
         BadInput: if a data set cannot be read or evaluated, or a worker wrote its cell elsewhere.
@@ -183,18 +185,18 @@ def run_study(
 
 
 Place = tuple[str, str, int]
-"""Data, encoder and seed of a cell."""
+"""Data set, encoder and seed of a cell."""
 
 
 class _Cells:
-    """The cells of a study, each in a file of its own."""
+    """Evaluates the cells of a study, each saved to its own file."""
 
     def __init__(self, study: Study, read: Callable[[str], Dataset], out: Path) -> None:
         self._study, self._read, self._out = study, read, out
         self._data: tuple[str, Dataset] | None = None
 
     def __call__(self, cell: Place) -> None:
-        """Do a cell and write it."""
+        """Evaluate a cell and write its file."""
         name, encoder, seed = cell
         if self._data is None or self._data[0] != name:
             self._data = name, self._read(name)  # one at a time: data may be large
@@ -202,11 +204,13 @@ class _Cells:
         _write(self._file(cell), json.dumps(done))
 
     def kept(self, cell: Place) -> dict[str, Any] | None:
-        """A cell that is done."""
+        """Return the saved result of a cell; None where it is not done."""
         return _kept(self._file(cell), self._study, cell[0], cell[1])
 
     def done(self, cell: Place) -> dict[str, Any]:
-        """A cell that was done a moment ago."""
+        """Return the saved result of a cell that a worker has just evaluated; an error if its file
+        is not visible here.
+        """
         found = self.kept(cell)
         if found is None:
             raise BadInput(
@@ -222,19 +226,19 @@ class _Cells:
 
 
 def _kept(file: Path, study: Study, data: str, encoder: str) -> dict[str, Any] | None:
-    """A cell that is done, if it is one of the same recommenders on the same data."""
+    """Return the saved result of a cell; None where it is missing, damaged, or of another study."""
     if not file.exists():
         return None
     try:
         cell: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:  # damaged: done anew
+    except ValueError:  # damaged: evaluated again
         return None
     is_same = isinstance(cell, dict) and cell.get("asked") == _asked(study, data, encoder)
     return cell if is_same else None
 
 
 def _asked(study: Study, data: str, encoder: str) -> dict[str, Any]:
-    """What a cell depends on, seeds apart."""
+    """Return what a cell depends on, except its seed."""
     plain = json.loads(json.dumps(asdict(study)))
     return {**plain, "data": data, "encoders": encoder, "seeds": None}
 
@@ -308,7 +312,7 @@ def _means(key: tuple[str, str], group: Sequence[Mapping[str, Any]]) -> Iterator
 def _tested(
     key: tuple[str, str], group: Sequence[Mapping[str, Any]], study: Study
 ) -> Iterator[dict[str, Any]]:
-    """The first model against every other one."""
+    """Yield the tests of the first model against every other one."""
     pooled = {(model, metric): values for model, metric, values in _pooled(group)}
     first = f"metarec {study.presets[0]}"
     for (other, metric), theirs in pooled.items():
@@ -339,7 +343,9 @@ def _tested(
 
 
 def _pooled(group: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, np.ndarray]]:
-    """(model, metric, [events, users]): of each user the mean over the seeds that asked them."""
+    """Yield (model, metric, [events, users]): each user's mean over the seeds that evaluated
+    them.
+    """
     users = sorted({user for cell in group for user in cell["users"]})
     place = {user: column for column, user in enumerate(users)}
     for model, metrics in group[0]["values"].items():
@@ -355,7 +361,7 @@ def _pooled(group: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, np.n
 
 
 def _listed(name: str, value: Any) -> Any:
-    """A value of a study's table: lists are tuples, one value alone is a list of one."""
+    """Return a value of a study's table: a list as a tuple, a single value as a tuple of one."""
     if name == "scenario":
         return value
     listed = tuple(value) if isinstance(value, list) else (value,)
@@ -372,7 +378,7 @@ def _plain(text: str) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """The file, whole or not at all."""
+    """Write the file atomically."""
     beside = file.with_name(f".{file.name}.part")
     beside.write_text(text, encoding="utf-8")
     beside.replace(file)

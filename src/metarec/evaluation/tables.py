@@ -1,4 +1,4 @@
-"""A curve as a table for a paper or a notebook: LaTeX and HTML."""
+"""A learning curve as a table for a paper or a notebook: LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ ESCAPED = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
 
 
 def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
-    """A booktabs table: rows are recommenders, columns are numbers of events, the best in bold.
+    """Return a booktabs table: rows are recommenders, columns are numbers of events, the best in
+    bold.
 
     Args:
-        curve: what was measured.
+        curve: the learning curve.
         metric: name of a metric in the curve.
         digits: decimals, 1 or more.
 
@@ -40,7 +41,7 @@ def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
 
 
 def html(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
-    """The same table for a notebook."""
+    """Return the table as HTML for a notebook."""
     head = "".join(f"<th>{k}</th>" for k in curve.shots)
     body = "".join(
         f"<tr><th>{escape(name)}</th>"
@@ -55,7 +56,7 @@ def html(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
 
 
 def _rows(curve: CurveTable, metric: str, digits: int) -> list[tuple[str, list[tuple[str, bool]]]]:
-    """Of each recommender measured: its numbers, and whether each is the best of its column."""
+    """Return the cells of each recommender measured, and whether each is the best of its column."""
     able = [name for name in curve.models if curve.has(name, metric)] or curve.models[:1]
     means = {name: curve.mean(name, metric) for name in able}
     pick = max if METRICS[metric].higher_is_better else min

@@ -1,12 +1,12 @@
-"""Hyper-parameters of a fit, chosen in bounded time by the learning curve of held-out users.
+"""Hyper-parameters of a fit, tuned in bounded time on the learning curve of held-out users.
 
-A tree-structured Parzen estimator (Bergstra et al. 2011, as optuna has it) proposes; the defaults
-are tried first. Half of the held-out users choose, the other half must confirm: a winner that is
-not better for them too is chance, and the defaults stay. Settings of predicted ratings are chosen
-apart, by their errors, in the same fits.
+A tree-structured Parzen estimator (Bergstra et al. 2011, as implemented by optuna) proposes
+settings; the defaults are tried first. Half of the held-out users choose, the other half confirm:
+the defaults stay unless the winner is better on both halves. Settings of rating prediction are
+chosen separately, by its errors, in the same fits.
 
-What orders cold items among themselves has nothing to be chosen by here: held-out users are asked
-for items of the training events. It chooses on items of its own (`models.cold_items`).
+The reranker of cold items is not tuned here, since held-out users are evaluated on items of the
+training events. It chooses its settings on held-out items (`models.cold_items`).
 """
 
 from __future__ import annotations
@@ -34,38 +34,38 @@ from metarec.runtime.rng import derive
 Fit: TypeAlias = "Callable[[Dataset, Mapping[str, ModelConfig]], Scores]"
 Configs: TypeAlias = "dict[str, ModelConfig]"
 Space: TypeAlias = "dict[tuple[str, str], tuple[float, float]]"
-"""(model, setting) -> the range tried."""
+"""(model, setting) -> range searched."""
 RANKING, RATINGS = "ranking", "ratings"
 CHOOSING = {RANKING: ("ndcg@10", "recall@20"), RATINGS: ("mae", "rmse")}
-"""What chooses settings of each kind, each relative to the defaults: neither may pay for the other.
-The first of them confirms.
+"""Metrics that choose settings of each kind, averaged as ratios to the defaults, so that neither is
+sacrificed for the other. The first of them confirms.
 """
 HELD_OUT, MAX_ROWS = 0.15, 500
-"""Share of the users that choose, the same that confirm, and their number at most."""
+"""Share of the users that choose (the same share confirms), and the maximum number of each."""
 STAGE = "tune"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Winner:
-    """The best settings of a kind that were tried."""
+    """The best settings of one kind that were tried."""
 
     kind: str
     """`ranking` or `ratings`."""
     models: Configs
     gain: float
-    """Over the defaults on the users that chose, as a share; 0 where none was better."""
+    """Relative gain over the defaults on the users that choose; 0 where no settings were better."""
     confirmed: Difference | None
-    """Of NDCG@10, or less MAE of predicted ratings, on the users that confirm, mean over numbers of
-    events; None where only the defaults were fitted.
+    """Difference to the defaults on the users that confirm, mean over numbers of events: NDCG@10,
+    or the reduction of the MAE of predicted ratings. None where only the defaults were fitted.
     """
 
     @property
     def is_better(self) -> bool:
-        """Whether the users that confirm are served better too."""
+        """Whether the settings are better on both halves of the held-out users."""
         return self.gain > 0 and self.confirmed is not None and self.confirmed.mean > 0
 
     def said(self, fits: int) -> str:
-        """In a sentence."""
+        """Return the outcome as a sentence."""
         what = "tuned" if self.kind == RANKING else "tuned for predicted ratings"
         if self.confirmed is None:
             return f"{what}: no time for a second fit; the defaults stay, give more minutes"
@@ -92,27 +92,27 @@ class Winner:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """What a search found."""
+    """Result of a search."""
 
     models: Configs
-    """Configs to fit with; those given where nothing better was confirmed."""
+    """Configs to fit with; the given ones where nothing better was confirmed."""
     fits: int
-    """Fits made, that of the defaults among them."""
+    """Number of fits made, that of the defaults included."""
     winners: tuple[Winner, ...]
-    """Of ranking, and of predicted ratings where there are any."""
+    """Winners for ranking, and for predicted ratings if the data have ratings."""
 
     @property
     def is_better(self) -> bool:
-        """Whether any settings found are taken."""
+        """Whether any winner replaces the defaults."""
         return any(winner.is_better for winner in self.winners)
 
     @property
     def said(self) -> list[str]:
-        """A sentence for each kind of settings."""
+        """The outcomes, a sentence for each kind of settings."""
         return [winner.said(self.fits) for winner in self.winners]
 
     def toml(self) -> list[str]:
-        """Lines that fix what was found in the data's file."""
+        """Return lines for the data's TOML file that fix the settings found."""
         return [
             line
             for name, config in self.models.items()
@@ -132,7 +132,7 @@ class Tuned:
 
 
 def check_minutes(minutes: float) -> None:
-    """Refuse a time for `tune` that is none.
+    """Refuse a time budget for `tune` that is not positive and finite.
 
     Raises:
         BadInput: if minutes are not above 0.
@@ -151,18 +151,18 @@ def tune(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Tuned:
-    """Search the settings of `parts` for at most `minutes`; a fit under way is not cut short, and
-    none begins that would take longer than what is left.
+    """Search the settings of `parts` for at most `minutes`. A fit under way is not cut short, and
+    no fit starts if the longest one so far would exceed the time left.
 
     Args:
-        data: what will be fitted on.
-        fit: from data and configs to a model.
-        models: configs given; a setting that is not its default stays as it is.
-        parts: models that take part.
+        data: data that the final model will be fitted on.
+        fit: function from data and configs to a model.
+        models: given configs; a setting that differs from its default is not searched.
+        parts: models whose settings are searched.
         minutes: time for all fits, above 0.
 
     Raises:
-        BadInput: if minutes are not above 0, or nobody has events enough to be held out.
+        BadInput: if minutes are not above 0, or too few users have enough events to be held out.
         MissingExtra: without optuna.
     """
     check_minutes(minutes)
@@ -191,14 +191,14 @@ def _so_far(clock: _Clock, searches: list[_Search]) -> str:
 
 
 def kind_of(name: str) -> str:
-    """By which users' measure the settings of a model, or of what is fitted beside them, are
-    chosen: predicted ratings change no ranking of a whole catalog.
+    """Return the kind of metric that chooses the settings of a model, or of a component fitted with
+    the models: predicted ratings do not change the ranking of the whole catalog.
     """
     return RATINGS if name == RATING else RANKING
 
 
 def _space(models: Mapping[str, ModelConfig], parts: tuple[str, ...], kind: str) -> Space:
-    """What may be tried: settings with a range, unless their value was given."""
+    """Return the search space: settings with a range, unless their value was given."""
     return {
         (name, one.name): one.metadata["tried"]
         for name in parts
@@ -219,7 +219,7 @@ def _changed(name: str, config: ModelConfig) -> Iterator[tuple[str, Any]]:
 
 @dataclass(kw_only=True)
 class _Clock:
-    """Wall time of the fits so far."""
+    """Wall time of the fits so far, seconds."""
 
     limit: float
     began: float = 0.0
@@ -245,15 +245,15 @@ class _Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class _Curve:
-    """How held-out users are served by one fit, by kind of settings."""
+    """Quality of one fit on held-out users, by kind of settings."""
 
     choosing: dict[str, np.ndarray]
-    """[metrics] means over users and numbers of events."""
+    """Kind -> [metrics] means over users and numbers of events."""
     confirming: dict[str, np.ndarray]
-    """[users] the first metric, mean over numbers of events."""
+    """Kind -> [users] first metric, mean over numbers of events."""
 
     def over(self, default: _Curve, kind: str) -> float:
-        """Mean share by which it is better on the users that choose."""
+        """Return the mean relative gain over `default` on the users that choose."""
         ours, theirs = self.choosing[kind], default.choosing[kind]
         if kind == RATINGS:  # fewer errors are better
             ours, theirs = theirs, ours
@@ -267,7 +267,7 @@ class _Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class _Evaluator:
-    """Fits on the users left and measures those held out."""
+    """Fits on the remaining users and measures on those held out."""
 
     fit: Fit
     split: ColdUserSplit
@@ -299,7 +299,9 @@ class _Evaluator:
         )
 
     def _measured(self, model: Scores, users: list[ColdUser]) -> dict[str, np.ndarray]:
-        """Metric -> [numbers of events, users]; of ratings only where they are predicted."""
+        """Return metric -> [numbers of events, users]; rating metrics only where ratings are
+        predicted.
+        """
         trial = Trial.of(users, self.split.train)
         rows = [
             measure(model, trial, k, derive(self.seed, "tune", "ties", k)).per_user
@@ -310,14 +312,14 @@ class _Evaluator:
 
 
 def _per_user(measured: np.ndarray) -> np.ndarray:
-    """[users] mean over numbers of events; NaN of who has no value at any."""
+    """Return [users] mean over numbers of events; NaN for users without any value."""
     counts = (~np.isnan(measured)).sum(0)
     total = np.nansum(measured, axis=0)
     return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
 
 
 class _Search:
-    """Proposes configs of one kind, hears how users are served by them, and keeps the best."""
+    """Proposes configs of one kind, records their quality, and keeps the best."""
 
     def __init__(self, kind: str, study: Any, ranges: dict[str, Any], default: _Curve) -> None:
         self._kind, self._study, self._ranges, self._default = kind, study, ranges, default
@@ -345,7 +347,9 @@ class _Search:
         return cls(kind, study, ranges, default)
 
     def ask(self, given: Mapping[str, ModelConfig]) -> Configs:
-        """The configs given, of models that have any to try with the proposed values."""
+        """Return the given configs with proposed values, for models that have a setting to
+        search.
+        """
         trial = self._study.ask(self._ranges)
         found: Configs = {}
         for key in self._ranges:
@@ -357,7 +361,7 @@ class _Search:
         return found
 
     def tell(self, found: _Curve) -> None:
-        """How users are served by what was proposed."""
+        """Record the quality of the last proposal."""
         trial, configs = self._asked
         worth = found.over(self._default, self._kind)
         self._study.tell(trial, worth)
@@ -365,7 +369,7 @@ class _Search:
             self.gain, self._best = worth, (found, configs)
 
     def winner(self, *, is_alone: bool) -> Winner:
-        """The best of what was proposed; `is_alone` where nothing was."""
+        """Return the best proposal; `is_alone` where only the defaults were fitted."""
         curve, configs = self._best
         confirmed = None if is_alone else curve.beside(self._default, self._kind)
         return Winner(kind=self._kind, models=configs, gain=self.gain, confirmed=confirmed)
@@ -381,7 +385,7 @@ def _place(key: str) -> tuple[str, str]:
 
 
 def _range(optuna: Any, place: tuple[str, str], ends: tuple[float, float]) -> Any:
-    """A range of whole numbers or others, even in the logarithm."""
+    """Return a search range of integers or floats, uniform in the logarithm."""
     name, field = place
     if isinstance(getattr(config_of(name), field), int):
         return optuna.distributions.IntDistribution(int(ends[0]), int(ends[1]), log=True)

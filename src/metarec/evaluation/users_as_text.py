@@ -1,6 +1,6 @@
-"""Users written as text beside the recommender: what the text route knows alone, and what it adds.
+"""Users written as text: the quality of the text route alone, and what it adds to the recommender.
 
-`u* = encoder(u)` from profile and recent history in words (the scorer `user_text`), evaluated in
+`u* = encoder(u)` from profile and recent history in words (the scorer `user_text`) is evaluated in
 the same table as the model over item tokens, so that the report says which of the two helped, at
 each number of events.
 """
@@ -30,30 +30,30 @@ if TYPE_CHECKING:
     from metarec.recommender import Recommender
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
-"""Of the text route's log-evidence beside the recommender's log-score; one is chosen for each
-number of events.
+"""Weights tried for the text route's log score when added to the recommender's log score; one is
+chosen for each number of events.
 """
 FLOOR = 1e-6
 
 
 @dataclass(kw_only=True)
 class TextRoute:
-    """The text route alone: the scorer that `fit --learner user_text` adds, beside a model
-    fitted before on the same users.
+    """The text route alone: the scorer that `fit --learner user_text` adds, on a recommender fitted
+    before on the same users.
     """
 
     beside: OwnRecommender
     name: str = "users as text"
     scorer: UserText | None = field(default=None, init=False)
 
-    # The model has them
+    # The fitted recommender has the training data
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Fit the scorer on what the model beside has learned from."""
+        """Fit the scorer on the behavior that the fitted recommender learned from."""
         self.scorer = UserText.fit(self.model.behavior(), rng)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Who reads, whom it learned from, and how strongly the map to items is held back."""
+        """Encoder, note on the training users, and ridge penalty of the map to items."""
         scorer = fitted(self.name, self.scorer)
         return {
             "reads_with": self.model.item_inputs.encoder.name,
@@ -67,13 +67,13 @@ class TextRoute:
         return self.model.vocabulary
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """float32 `[B, N]`, log of the evidence."""
+        """float32 `[B, N]`, log of the scorer's scores."""
         evidence = fitted(self.name, self.scorer).evidence(self.model.users(requests)[0])
         return np.log(evidence + FLOOR).astype(np.float32)
 
     @property
     def model(self) -> Recommender:
-        """The recommender beside, whose encoder reads users too."""
+        """The fitted recommender, whose encoder reads users too."""
         if self.beside.model is None:
             raise BadInput(
                 f"{self.beside.name!r}, whose encoder reads the users, is not fitted yet; fit it "
@@ -84,8 +84,8 @@ class TextRoute:
 
 @dataclass(kw_only=True)
 class WithUserText:
-    """A recommender and the text route together, weighed at each number of events by what helped
-    validation new users.
+    """A recommender plus the weighted text route; the weight at each number of events is chosen on
+    validation users.
     """
 
     text: TextRoute
@@ -93,9 +93,9 @@ class WithUserText:
     weights: dict[int, float] = field(default_factory=dict, init=False)
     """Number of events -> weight of the text route; 0 where it did not help."""
 
-    # Both are fitted
+    # Both routes are already fitted
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Choose the weights; both routes were fitted before."""
+        """Choose the weights; both routes are already fitted."""
         seed = int(rng.integers(2**31))
         for shots in self.text.model.horizon.shots:
             asked = requests_at(validation, shots)
@@ -143,11 +143,11 @@ class WithUserText:
 
 
 def with_user_text(own: OwnRecommender) -> list[TextRoute | WithUserText]:
-    """The two further rows of a table whose first row is `own`: the text route alone, and both
+    """Return two more rows for a table whose first row is `own`: the text route alone, and both
     together.
 
     Raises:
-        BadInput: at once, if the encoder that is to read users reads nothing.
+        BadInput: before anything is fitted, if there is no encoder to read users with.
     """
     if own.encoder == NO_ENCODER:
         raise nobody_reads(own.encoder)
@@ -156,8 +156,8 @@ def with_user_text(own: OwnRecommender) -> list[TextRoute | WithUserText]:
 
 
 def what_helped(evaluation: Evaluation, rows: Sequence[TextRoute | WithUserText]) -> dict[str, Any]:
-    """Paired differences in NDCG@10 to the first model at each number of events, with a sentence
-    that says which route helped.
+    """Return paired differences in NDCG@10 to the first model at each number of events, with a
+    sentence that says which route helped.
     """
     text, both = rows
     curve, own = evaluation.curve, evaluation.models[0]
