@@ -1,1 +1,1 @@
-"""Retrieve: which items of a large catalog are asked about at all."""
+"""Retrieve: candidate generation for large catalogs."""

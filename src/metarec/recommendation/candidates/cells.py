@@ -1,8 +1,9 @@
-"""A large catalog in cells of items that are alike to every user.
+"""Inverted file cells of a large catalog: k-means clusters of items that score alike for every
+user.
 
-Items lie in one cell where what models multiply with a user lies close together (k-means over a
-random projection of all of it). Two leaders stand for a cell, its most typical and its most popular
-item: a request asks about leaders first, and about the members of the best cells only.
+Items are clustered by a random projection of all vectors that models multiply with a user. Two
+leaders represent a cell, its most typical and its most popular item: a request scores the leaders
+first, and then only members of the best cells.
 """
 
 from __future__ import annotations
@@ -15,30 +16,30 @@ import numpy as np
 from jaxtyping import Float, Int
 
 DIM = 32
-"""Columns that items are projected to before they are compared."""
+"""Dimension of the random projection."""
 SAMPLE, ROUNDS = 64, 6
-"""Items for each cell that the cells are found on, and rounds of k-means."""
+"""Number of sampled items per cell for k-means, and of its iterations."""
 AT_ONCE = 16_384
-"""Items compared with the centers at a time."""
+"""Number of items compared with the centroids at a time."""
 
 Vectors = Callable[[np.ndarray], np.ndarray]
-"""[D] of some items."""
+"""Item indexes [I] -> vectors [I, D]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """Which items are alike."""
+    """Assignment of items to cells."""
 
     members: Int[np.ndarray, "items"]
-    """[N] int32 items, cell by cell, in each the most popular first."""
+    """[N] int32 item indexes, cell by cell, the most popular first in each."""
     starts: Int[np.ndarray, "ends"]
-    """[C + 1] where each cell begins."""
+    """[C + 1] offset of each cell in `members`."""
     typical: Int[np.ndarray, "cells"]
-    """[C] the item nearest to the middle of each cell."""
+    """[C] the item nearest to each cell's centroid."""
 
     @classmethod
     def of(cls, vectors: Vectors, popularity: np.ndarray, rng: np.random.Generator) -> Cells:
-        """Cells of about as many items as there are cells."""
+        """Cluster the items, into about as many cells as a cell has items."""
         projected = _projected(vectors, len(popularity), rng)
         centers = _centers(projected, max(1, round(len(popularity) ** 0.5)), rng)
         cell, distance = _nearest(projected, centers)
@@ -58,12 +59,12 @@ class Cells:
 
     @property
     def n_items(self) -> int:
-        """N, the items that lie in cells."""
+        """N, the number of items in cells."""
         return len(self.members)
 
     @property
     def leaders(self) -> Int[np.ndarray, "leaders"]:
-        """[2 C] the most typical item of each cell, then the most popular of each."""
+        """[2 C] the most typical item of each cell, then the most popular item of each."""
         return np.concatenate([self.typical, self.members[self.starts[:-1]]]).astype(np.int64)
 
     @cached_property
@@ -74,41 +75,43 @@ class Cells:
         return found
 
     def first_of(self, cells: Int[np.ndarray, "some"], most: int) -> Int[np.ndarray, "found"]:
-        """The most popular members of some cells, at most so many of each, in the cells' order."""
+        """Return the most popular members of some cells, at most `most` of each, cell by cell."""
         sizes = np.minimum(self.starts[cells + 1] - self.starts[cells], most)
         return self._from(self.starts[cells], sizes)
 
     def last_of(self, cells: Int[np.ndarray, "some"], most: int) -> Int[np.ndarray, "found"]:
-        """The least popular members of some cells, at most so many of each."""
+        """Return the least popular members of some cells, at most `most` of each, cell by cell."""
         sizes = np.minimum(self.starts[cells + 1] - self.starts[cells], most)
         return self._from(self.starts[cells + 1] - sizes, sizes)
 
     def _from(self, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-        """So many members from each of these places on."""
+        """Return `sizes` members from each of the offsets `starts` on."""
         before = np.repeat(np.cumsum(sizes) - sizes, sizes)
         at = np.repeat(starts, sizes) + np.arange(len(before)) - before
         return np.asarray(self.members[at], np.int64)
 
     def among(self, allowed: np.ndarray) -> Cells:
-        """The same cells without the members that are not `allowed` [N]; some may be empty."""
+        """Return the same cells without the members that are not `allowed` [N]; some may be
+        empty.
+        """
         kept = allowed[self.members]
         ends = np.concatenate([[0], np.cumsum(kept)])
         return Cells(members=self.members[kept], starts=ends[self.starts], typical=self.typical)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it, by name."""
+        """Return all fields as named arrays."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Cells:
-        """From `arrays()`."""
+        """Rebuild from `arrays()`."""
         return cls(**{one.name: arrays[one.name] for one in fields(cls)})
 
 
 def _projected(
     vectors: Vectors, n_items: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "items dim"]:
-    """[N, D] random projections, in which distances stay about as they are."""
+    """[N, DIM] random projections of the vectors, which approximately preserve distances."""
     width = vectors(np.zeros(1, np.int64)).shape[1]
     directions = rng.normal(0.0, DIM**-0.5, (width, DIM)).astype(np.float32)
     found = np.empty((n_items, DIM), np.float32)
@@ -119,7 +122,7 @@ def _projected(
 
 
 def _centers(points: np.ndarray, cells: int, rng: np.random.Generator) -> np.ndarray:
-    """[C, D] k-means of a sample."""
+    """[C, D] k-means centroids of a random sample."""
     sample = points[rng.permutation(len(points))[: SAMPLE * cells]]
     centers = sample[:cells].copy()
     for _ in range(ROUNDS):
@@ -132,7 +135,7 @@ def _centers(points: np.ndarray, cells: int, rng: np.random.Generator) -> np.nda
 
 
 def _nearest(points: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[N] nearest center of each point, and how far it is (but for the point's own length)."""
+    """Return [N] the nearest centroid of each point, and [N] the squared distance to it."""
     near, far = np.empty(len(points), np.int64), np.empty(len(points), np.float32)
     lengths = np.square(centers).sum(1)
     for start in range(0, len(points), AT_ONCE):

@@ -1,9 +1,10 @@
-"""Candidates of a large catalog: the items that are asked about, instead of all.
+"""Candidate generation for a large catalog: the items that are scored, instead of all.
 
-Each model offers what it knows: models that know few items at a time all of these, the strongest
-first; models of vectors the cells of items alike that they like best (`cells`). What is popular,
-what is on the rise, and every item added or changed since the fit is always among them. The gate
-then scores them as it scores the whole catalog.
+Each model contributes candidates: a model with evidence for few items contributes these, the
+strongest first; models of item vectors contribute the cells of similar items that score best
+(`cells`). Always included are the most popular items, those with the strongest upward trend, and
+every item added or changed since the fit. The gate then scores candidates as it scores the whole
+catalog.
 """
 
 from __future__ import annotations
@@ -19,47 +20,53 @@ from metarec.recommendation.candidates.some_items import Asking, StandIns
 from metarec.recommendation.ensemble.blend import Ensemble
 
 SIZES = (2_000, 4_000, 8_000, 16_000, 32_000)
-"""Members of cells that are asked about, tried in this order."""
+"""Numbers of candidates from cells, tried in this order."""
 SPOKEN_FOR = 1_000
-"""Items that models of few items offer."""
+"""Maximum number of candidates from models with evidence for few items."""
 ALWAYS = 2_000
-"""Most popular items, and those most on the rise, that are always asked about; of popularity as
-many at each support size of the gate.
+"""Number of most popular items, at each support size of the gate, and of items with the strongest
+trend, that are always candidates.
 """
 SHARE = 1 / 100
-"""Of the members asked about, those of one cell at most."""
+"""Maximum share of one cell in the candidates from cells."""
 COLD_CELLS, COLD_EACH = 50, 20
-"""Cells of which the least popular members are asked about too, and so many of each."""
+"""Number of best cells whose least popular members are also candidates, and how many of each."""
 BEST, DEEPER = 20, 300
-"""The cells of the best items found are looked into again, up to so many members of each."""
+"""Second search: in the cells of the `BEST` best candidates, up to `DEEPER` members of each are
+added.
+"""
 MIN_OVERLAP = 0.98
-"""Share of the ten best items that must be the exact ones; else the whole catalog is scored."""
+"""Minimum overlap of the top ten with the exact top ten; below it the whole catalog is scored."""
 MAX_LATE = 5_000
-"""Items added or changed since the cells were found; with more they are found anew."""
+"""Maximum number of items added or changed since the cells were built; beyond it they are
+rebuilt.
+"""
 SAMPLED = 4_096
-"""Items on which the lengths of vectors are compared."""
+"""Number of items on which vector lengths are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """How the candidates of a large catalog are found."""
+    """Index and parameters of candidate generation."""
 
     cells: Cells
     always: np.ndarray
-    """[A] items asked about at every request, ascending."""
+    """[A] items that are candidates of every request, ascending."""
     stand_ins: StandIns
     late: np.ndarray
-    """Items added or changed since, ascending."""
+    """Items added or changed since the cells were built, ascending."""
     size: int
-    """Members of cells asked about at a request."""
+    """Number of candidates from cells per request."""
     overlap: float = float("nan")
-    """Share of the ten best items that are the exact ones too, on training users."""
+    """Mean overlap of the top ten with the exact top ten, measured on training users; NaN if it was
+    not measured.
+    """
     users: int = 0
-    """Users it was measured on."""
+    """Number of users it was measured on."""
 
     @classmethod
     def of(cls, ensemble: Ensemble, rng: np.random.Generator, size: int = SIZES[0]) -> Retrieval:
-        """Cells and all the rest, found anew."""
+        """Build the index."""
         cells = Cells.of(item_vectors(ensemble, rng), ensemble.popularity, rng)
         return cls(
             cells=cells,
@@ -70,10 +77,10 @@ class Retrieval:
         )
 
     def candidates(self, asking: Asking, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Items for one user, ascending, and their log-scores.
+        """Return candidates for one user, ascending, and their log-scores.
 
         Args:
-            allowed: [N] which items may be shown; no other is a candidate.
+            allowed: [N] bool, items that may be shown; only these are candidates.
         """
         is_narrow = 2 * np.count_nonzero(allowed) < len(allowed)
         cells = self.cells.among(allowed[: self.cells.n_items]) if is_narrow else self.cells
@@ -94,19 +101,19 @@ class Retrieval:
         return joined(items, scores, more, asking.scores(more)[0])
 
     def _liked(self, asking: Asking) -> np.ndarray:
-        """[C] cells by the score of the better of their two leaders."""
+        """[C] cells, best first by the higher score of their two leaders."""
         asked, place = self._leaders
         scores = asking.scores(asked)[0][place].reshape(2, -1).max(0)
         return np.argsort(-scores, kind="stable")
 
     @cached_property
     def _leaders(self) -> tuple[np.ndarray, np.ndarray]:
-        """Leaders, ascending, and the place of each cell's among them."""
+        """All leaders, ascending and unique, and the position of each cell's leaders among them."""
         asked, place = np.unique(self.cells.leaders, return_inverse=True)
         return asked, place
 
     def _deeper(self, cells: Cells, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """More members of the cells in which the best items lie."""
+        """Return more members of the cells that contain the best items."""
         best = items[np.argsort(-scores, kind="stable")[:BEST]]
         best = best[best < self.cells.n_items]
         return cells.first_of(np.unique(self.cells.cell_of[best]), DEEPER)
@@ -114,8 +121,8 @@ class Retrieval:
     def with_items(
         self, touched: np.ndarray, ensemble: Ensemble, rng: np.random.Generator
     ) -> Retrieval:
-        """The same for a catalog in which these items were added or changed; found anew where they
-        are many.
+        """Return the index for a catalog in which the items `touched` were added or changed;
+        rebuilt where they are many.
         """
         late = np.union1d(self.late, touched)
         if len(late) <= MAX_LATE:
@@ -125,19 +132,19 @@ class Retrieval:
 
     @property
     def is_near(self) -> bool:
-        """Whether slates of candidates are near enough to the exact ones."""
+        """Whether slates from candidates are close enough to the exact ones."""
         return self.overlap >= MIN_OVERLAP
 
     @property
     def note(self) -> str:
-        """How near they come, for the model card."""
+        """Sentence on this overlap for the model card."""
         found = f"{self.overlap:.1%} of the ten best items are the exact ones ({self.users} users)"
         if not self.is_near:
             return f"large catalog: every item is scored, since of candidates only {found}"
         return f"large catalog: candidates are scored, {self.size:,} by what they are like; {found}"
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it, by name."""
+        """Return all fields as named arrays."""
         return {
             **self.cells.arrays(),
             "always": self.always,
@@ -149,7 +156,7 @@ class Retrieval:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Retrieval:
-        """From `arrays()`."""
+        """Rebuild from `arrays()`."""
         size, overlap, users = arrays["facts"].tolist()
         return cls(
             cells=Cells.from_arrays(arrays),
@@ -165,7 +172,7 @@ class Retrieval:
 def joined(
     items: np.ndarray, scores: np.ndarray, more: np.ndarray, more_scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Items and `more` items, ascending, with the scores of both."""
+    """Merge `items` and `more` in ascending order, with their scores."""
     both = np.concatenate([items, more])
     ascending = np.argsort(both, kind="stable")
     return both[ascending], np.concatenate([scores, more_scores])[ascending]
@@ -174,8 +181,8 @@ def joined(
 def _those(
     offered: Sequence[np.ndarray], allowed: np.ndarray, but: np.ndarray | None = None
 ) -> np.ndarray:
-    """Items that are offered and allowed, each once, ascending; none of those of `but`, which
-    ascend.
+    """Return the offered items that are allowed, unique and ascending, without those in `but`,
+    which ascend.
     """
     items = each_once(offered)
     items = np.asarray(items[allowed[items]])
@@ -186,16 +193,17 @@ def _those(
 
 
 def each_once(offered: Sequence[np.ndarray]) -> np.ndarray:
-    """All of these rows, ascending. Of some thousands this is several times faster than
-    `np.unique`.
+    """Return the unique values of these arrays, ascending. For some thousand values this is several
+    times faster than `np.unique`.
     """
     items = np.sort(np.concatenate(offered))
     return np.asarray(items[np.diff(items, prepend=-1) > 0])
 
 
 def item_vectors(ensemble: Ensemble, rng: np.random.Generator) -> Vectors:
-    """What models multiply with a user, side by side, the vectors of each as long as any other's;
-    of an ensemble without any the log of popularity.
+    """Return a function that gives the concatenated vectors of all models for items, each model's
+    scaled to the same mean squared length. The log of popularity, at a small scale, is a further
+    column, so that an ensemble without such models has vectors too.
     """
     models = ensemble.scoring_some.values()
     n_items = len(ensemble.popularity)
@@ -210,7 +218,7 @@ def item_vectors(ensemble: Ensemble, rng: np.random.Generator) -> Vectors:
 
 
 def _always(ensemble: Ensemble) -> np.ndarray:
-    """Items that are popular or on the rise."""
+    """Return the items with the highest popularity, or with the strongest trend."""
     gate = ensemble.gate
     weights = np.concatenate([gate.popularity_weight[:, None], gate.statistics_weight], axis=1)
     scores = [ensemble.base[0], *(row @ ensemble.base for row in weights.astype(np.float32))]
@@ -221,7 +229,9 @@ def _always(ensemble: Ensemble) -> np.ndarray:
 
 
 def _spoken_for(asking: Asking) -> np.ndarray:
-    """Items that models of few items offer one user, those with the best scores by these alone."""
+    """Return the candidates from models with evidence for few items, for one user: those with the
+    highest scores by these models and popularity.
+    """
     known = asking.spoken_for
     items = each_once([np.zeros(0, np.int64), *(e.indices for e in known.values())])
     if len(items) <= SPOKEN_FOR:

@@ -1,9 +1,9 @@
-"""Scores of some items: what `Ensemble.score` gives them, without asking about all others.
+"""Scores of a subset of the catalog: those of `Ensemble.score`, without scoring all other items.
 
-A model's evidence counts as a share of its sum over the whole catalog. Where a model can be asked
-about some items alone, that sum is estimated on items that stand for the rest: the most popular
-ones, which hold most of it, and a sample of all others. Shards of a catalog, each of which stands
-for its own items, find it exactly, together.
+A model's evidence is divided by its sum over the whole catalog. Where a model can score a subset of
+items, that sum is estimated on a stratified sample of items (stand-ins): the most popular ones,
+which hold most of it, and a sample of all others. Shards of a catalog, each with its own items as
+stand-ins, add up to the exact sum.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from metarec.recommendation.ensemble.gate import Gate
 from metarec.recommendation.ensemble.repeats import Repeated
 
 HEAD, SAMPLED = 2048, 2048
-"""Most popular items that stand for themselves, and about how many stand for all the rest."""
+"""Number of most popular items with weight 1, and about how many items sample all others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StandIns:
-    """Items that stand for the catalog."""
+    """Weighted sample of items that stands for the catalog."""
 
     items: Int[np.ndarray, "drawn"]
     weights: Float[np.ndarray, "drawn"]
-    """[S] float32: how many items each stands for."""
+    """[S] float32: number of items that each stands for."""
 
     @classmethod
     def of(cls, popularity: np.ndarray, cells: Cells) -> StandIns:
-        """The most popular items, and of the others one in so many, cell by cell, so that every
-        cell and in it what is popular and what is not are there in proportion.
+        """Take the most popular items, and every n-th of the others, cell by cell and by popularity
+        within a cell, so that cells and popularity are represented in proportion.
         """
         most = min(HEAD, len(popularity))
         is_head = np.zeros(len(popularity), bool)
@@ -54,16 +54,16 @@ class StandIns:
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:
-    """What models asked about some items alone sum up to, by name, each [B]."""
+    """Sums of the evidence of models that can score a subset of items, by name, each [B]."""
 
     accepted: dict[str, np.ndarray]
-    """By what users accepted."""
+    """Sums of the evidence from accepted items."""
     refused: dict[str, np.ndarray]
-    """By what they refused; none where nobody refused anything."""
+    """Sums of the evidence from refused items; empty where there are none."""
 
     @classmethod
     def of_all(cls, each: Sequence[Sums]) -> Sums:
-        """Of all shards together."""
+        """Add up the sums of all shards."""
         return cls(
             accepted={n: np.sum([one.accepted[n] for one in each], 0) for n in each[0].accepted},
             refused={n: np.sum([one.refused[n] for one in each], 0) for n in each[0].refused},
@@ -72,19 +72,19 @@ class Sums:
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """An ensemble that is asked about some users again and again, each time about other items."""
+    """An ensemble and some users, for scoring several subsets of items in turn."""
 
     ensemble: Ensemble
     users: UserBatch
     stand_ins: StandIns
     names: tuple[str, ...]
-    """Models that are asked."""
+    """Names of the models that the gates weigh."""
     gates: tuple[tuple[Gate, np.ndarray], ...] = ()
-    """Gates between them, each with its share [B] in the score of each user."""
+    """Gates, each with its share [B] in the score of each user."""
 
     @classmethod
     def of(cls, ensemble: Ensemble, users: UserBatch, stand_ins: StandIns) -> Asking:
-        """The models of the gates that rank these users."""
+        """Use the gates that rank these users, and their models."""
         gates = ensemble.shares_of_gates(users)
         names = dict.fromkeys(name for gate, _ in gates for name in gate.names)
         return cls(
@@ -96,7 +96,7 @@ class Asking:
         )
 
     def scores(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "users some"]:
-        """[B, I] log-scores of `items`, which ascend."""
+        """Return [B, I] log-scores of `items`, which ascend."""
         ensemble, users, lengths = self.ensemble, self.users, self.users.support.lengths
         base, shares = ensemble.base_of(items), self._shares(items)
         out = np.zeros((len(users), len(items)), np.float32)
@@ -116,7 +116,9 @@ class Asking:
     def lifts(
         self, items: Int[np.ndarray, "some"], names: Iterable[str] | None = None
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] what models add to scores, all or those of these `names`."""
+        """Return [B, I] the sum of the models' weighted lifts, of all models or those in
+        `names`.
+        """
         ensemble, base = self.ensemble, self.ensemble.base_of(items)
         shares = self._shares(items, names)
         silent = np.zeros((len(self.users), len(items)), np.float32)
@@ -129,12 +131,12 @@ class Asking:
 
     @cached_property
     def repeated(self) -> Repeated | None:
-        """What they took before, where it may come again."""
+        """Scores of items that the users may take again; None without a repeat model."""
         return self.ensemble.repeated(self.users)
 
     @cached_property
     def spoken_for(self) -> dict[str, sp.csr_matrix]:
-        """What models of few items say, whole."""
+        """Sparse evidence, by name, of models with evidence for few items."""
         return {name: e for name, e in self._whole.items() if isinstance(e, sp.csr_matrix)}
 
     def _shares(
@@ -154,7 +156,9 @@ class Asking:
 
     @cached_property
     def _whole(self) -> dict[str, Evidence]:
-        """Evidence of models that cannot be asked about some items alone."""
+        """Evidence for the whole catalog, by name, of models that cannot score a subset of
+        items.
+        """
         return {
             name: self.ensemble.scorers[name].evidence(self.users)
             for name in self.names
@@ -163,12 +167,14 @@ class Asking:
 
     @cached_property
     def sums(self) -> Sums:
-        """Sums of evidence over the items that stand for others."""
+        """Sums of evidence over the catalog, as estimated on the stand-ins."""
         refusing = self._refusing
         return Sums(accepted=self._own_sums, refused={} if refusing is None else refusing._own_sums)
 
     def knowing(self, sums: Sums) -> Asking:
-        """The same, with what it has found, where the sums are known of the whole catalog."""
+        """Return the same with sums over the whole catalog instead of estimates; cached evidence is
+        kept.
+        """
         other = replace(self)
         vars(other).update({**vars(self), "_own_sums": sums.accepted})
         vars(other).pop("_totals", None)
@@ -179,20 +185,24 @@ class Asking:
 
     @cached_property
     def _totals(self) -> dict[str, np.ndarray]:
-        """[B] sum of each model's evidence over the catalog, 1 where there is none."""
+        """[B] sum of each model's evidence over the catalog, by name; 1 where it is 0."""
         found = {n: np.asarray(e.sum(axis=1)).reshape(-1) for n, e in self._whole.items()}
         found |= self._own_sums
         return {name: np.where(total > 0, total, 1.0) for name, total in found.items()}
 
     @cached_property
     def _own_sums(self) -> dict[str, np.ndarray]:
-        """[B] the same of models asked about some items, as the stand-ins tell it."""
+        """[B] estimated sum of the evidence of each model that can score a subset of items, by
+        name.
+        """
         weights = self.stand_ins.weights
         return {name: found @ weights for name, found in self._of_stand_ins.items()}
 
     @cached_property
     def _of_stand_ins(self) -> dict[str, np.ndarray]:
-        """[B, S] evidence for the stand-ins: shards ask for its sum first, then for its scores."""
+        """[B, S] evidence for the stand-ins, by name; cached because shards need its sum first and
+        then its scores.
+        """
         return {
             name: model.evidence_of(self.users, self.stand_ins.items)
             for name, model in self.ensemble.scoring_some.items()
@@ -209,7 +219,7 @@ class Asking:
 
 
 def columns_of(evidence: Evidence, items: np.ndarray) -> np.ndarray:
-    """[B, I] the columns `items`, which ascend, of what a model said of all."""
+    """Return [B, I] the columns `items`, which ascend, of the evidence for the whole catalog."""
     if not isinstance(evidence, sp.csr_matrix):
         return evidence[:, items]
     found = np.zeros((evidence.shape[0], len(items)), np.float32)

@@ -1,4 +1,4 @@
-"""How an ensemble is learned: scorers on all users, and the gates on what held-out users teach."""
+"""Fit of the ensemble: scorers on all users, gates on tasks of held-out users."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ from metarec.runtime.rng import derive
 
 STAGE = "fit scorers and gate"
 PASSES = 10
-"""Times that the gate of users of whom more is known asks each task, at least where it may."""
+"""Minimum number of times that training of the context gate draws each task, as far as its batch
+size may grow.
+"""
 
 
 def fit_ensemble(
@@ -56,12 +58,12 @@ def fit_ensemble(
     configs: Configs | None = None,
     prior: Prior | None = None,
 ) -> Ensemble:
-    """Fit the scorers and, cross-fitted, the gate between them; finished folds are kept in
-    `steps`.
+    """Fit the scorers and, by cross-fitting, the gates between them; finished folds are
+    checkpointed in `steps`.
 
     Args:
         configs: hyper-parameters by model, where they are not the defaults.
-        prior: where the gate starts, if that helps held-out users.
+        prior: initial gate, used if it helps held-out users.
     """
     configs, steps = _settled(behavior, names, configs or {}, seed), steps or Steps()
     config = config_in(configs, GateConfig)
@@ -78,7 +80,7 @@ def fit_ensemble(
     gate, context_gate = _mixed(gates, lessons.whole, served, config) if REPEAT in names else gates
     given = _given(behavior, gate, lessons, fitted.popularity, seed, configs)
     refusal = _refusal(behavior, gate, lessons.refusing, folds, config_in(configs, RefusalsConfig))
-    del lessons  # what follows needs its memory
+    del lessons  # frees memory for the next steps
     progress(STAGE, 1.0)
     steps.forget()
     whole = Ensemble(
@@ -99,7 +101,9 @@ def fit_ensemble(
 def _settled(
     behavior: Behavior, names: tuple[str, ...], configs: Configs, seed: int
 ) -> dict[str, ModelConfig]:
-    """The configs, in which models that choose by all users need not choose anew in each fold."""
+    """Return the configs, completed by models that choose hyper-parameters on all users
+    (`settled`), so that they do not choose again in each fold.
+    """
     found = dict(configs)
     for name in names:
         settled = getattr(model_class(name), "settled", None)
@@ -117,7 +121,7 @@ def _taught(
     steps: Steps,
     progress: Progress,
 ) -> tuple[Lessons, Fitted]:
-    """What the users of the folds teach, and the scorers of all users."""
+    """Return the tasks of the folds' users, and the scorers fitted on all users."""
     jobs = len(folds) + 1
     progress(STAGE, 0.0, f"{jobs} steps")
     *tasks, scorers = run_jobs(
@@ -139,7 +143,7 @@ def _given(
     seed: int,
     configs: Configs,
 ) -> GivenGates:
-    """The gates between few given candidates."""
+    """Return the gates for few given candidates."""
     return train_given(
         gate,
         behavior.horizon.shots,
@@ -153,8 +157,8 @@ def _given(
 
 
 def _as_saved(whole: Ensemble, names: tuple[str, ...]) -> Ensemble:
-    """With arrays laid out as a file lays them out: a saved model then gives the very same sums in
-    the same order.
+    """Return the ensemble with arrays in the memory layout of a saved file, so that a saved model
+    sums in the same order and gives exactly the same scores.
     """
     arrays = {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
     return Ensemble.from_arrays(names, arrays, whole.configs)
@@ -167,7 +171,7 @@ def _refusal(
     folds: list[np.ndarray],
     config: RefusalsConfig,
 ) -> float:
-    """What a refusal takes away, as the users of the folds say."""
+    """Return the weight of refusals learned on the users of the folds."""
     if tasks is None:
         return REFUSAL
     asked = [refusers_of(behavior, fold, config) for fold in folds]
@@ -185,7 +189,9 @@ def _gates(
     prior: Prior | None,
     config: GateConfig,
 ) -> tuple[Gate, Gate | None]:
-    """The gate between models of history and profile, and the one between all."""
+    """Return the gate between the models of history and profile, and the gate between all models;
+    None without enough tasks with context.
+    """
     shots, names, weights = support_sizes(behavior), weighed(names), task_weights(behavior, folds)
     own = tuple(name for name in names if name not in READ_CONTEXT)
     more = len(names) - len(own)
@@ -212,8 +218,8 @@ def _gates(
 def _told(
     tasks: list[GateTasks], names: tuple[str, ...], own: int
 ) -> list[tuple[GateTasks, np.ndarray]]:
-    """Tasks in which a model of context knows something, one beyond the `own` of `names`, and which
-    they are.
+    """Return for each support size the tasks in which a model of context has evidence, and a mask
+    of them; the first `own` of `names` do not read context.
     """
     circumstances = names.index(CONTEXT) if CONTEXT in names else None
     return [some.told(range(own, len(names)), circumstances) for some in tasks]
@@ -225,8 +231,8 @@ def _mixed(
     ask: Callable[[], list[GateTasks]],
     config: GateConfig,
 ) -> tuple[Gate, Gate | None]:
-    """The gates with their `mixing`, by `tasks` and by what the scorers of all users say when they
-    are asked.
+    """Return the gates with their `mixing`, learned on `tasks` and on the tasks from `ask`, which
+    the scorers of all users score.
     """
     (gate, context_gate), served = gates, ask()
     own = len(gate.names)
@@ -254,7 +260,7 @@ def _context_gate(
     seed: int,
     config: GateConfig,
 ) -> Gate:
-    """The gate between all models, learned on tasks in which those of context know something."""
+    """Train the gate between all models on tasks in which a model of context has evidence."""
     several = PASSES * max(len(some.shares) for some in tasks) // config.context_steps
     found = train_gate(
         names,
@@ -263,7 +269,7 @@ def _context_gate(
         derive(seed, "context gate"),
         weights=weights,
         start=gate,
-        # It goes on from one learned on the same users: fewer and smaller steps, measured no worse
+        # It starts from a gate learned on the same users, so fewer and smaller steps are enough
         # (docs/experiments).
         config=replace(
             config,
@@ -276,7 +282,9 @@ def _context_gate(
 
 
 def _from(prior: Prior | None, tasks: list[GateTasks], config: GateConfig) -> dict[str, Any]:
-    """How a gate starts at a prior and how strongly it stays there, the less the more tasks."""
+    """Return the initial gate from a prior and the penalty on the distance to it, smaller with more
+    tasks.
+    """
     if prior is None:
         return {}
     return {"start": prior.gate, "pull": config.prior_pull / max(len(tasks[0].shares), 1)}
@@ -294,10 +302,12 @@ def _tried(
     seed: int,
     config: GateConfig,
 ) -> Trial:
-    """The prior on each half of the held-out users, with gates learned on the other half."""
+    """Test the prior with two-fold cross-validation over the held-out users: gates learned on one
+    half are evaluated on the other half.
+    """
     own = tuple(name for name in names if name not in READ_CONTEXT)
     asked = [point for point, some in enumerate(tasks) if len(some.shares) == len(tasks[0].shares)]
-    shots = tuple(shots[point] for point in asked)  # those at which all users have tasks
+    shots = tuple(shots[point] for point in asked)  # support sizes with a task of every user
     plain = [tasks[point].without(len(names) - len(own)) for point in asked]
     found: dict[bool, list[np.ndarray]] = {True: [], False: []}
     for half in range(2):
@@ -327,8 +337,8 @@ def _step(
     steps: Steps,
     job: tuple[int, np.ndarray | None],
 ) -> Any:
-    """One step of a fit: the tasks of the users held out in a fold, or the scorers of all users, as
-    plain arrays where they travel between processes.
+    """Run one step of a fit: the tasks of one fold's held-out users, or the scorers of all users,
+    as plain arrays where they are passed between processes.
     """
     (fold, held_out), asked = job, weighed(names)
     if held_out is None:
@@ -348,6 +358,6 @@ def _step(
 
 
 def _own_lists(behavior: Behavior, popularity: np.ndarray) -> np.ndarray:
-    """[U'] `mean_lift` of what each user chose after the pool, of those who did."""
+    """[U'] `mean_lift` of the items of each user after the support, for users who have any."""
     after = behavior.histories.after(behavior.pools)
     return mean_lift(after, popularity)[after.lengths > 0]

@@ -1,4 +1,4 @@
-"""A fitted model with more items, or with other content of the items it has."""
+"""A fitted model with added items, or with changed content of its items."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ M = TypeVar("M", bound=FittedModel)
 
 
 def with_items(model: M, frame: Any) -> M:
-    """The same model, its catalog joined by the rows of `frame`.
+    """Return the same model with the rows of `frame` added to its catalog, or replacing the rows of
+    items that it has.
 
     Raises:
         BadInput: if there is no column `item_id`.
@@ -67,16 +68,18 @@ def with_items(model: M, frame: Any) -> M:
 
 
 def _catalog_of(model: FittedModel, frame: pl.DataFrame) -> Catalog:
-    """The model's catalog, perhaps with a further column."""
+    """Return the model's catalog with `frame`, which may have one more column, and its
+    vocabulary.
+    """
     catalog = Catalog(frame=frame)
     vars(catalog)["vocabulary"] = model.vocabulary
     return catalog
 
 
 def with_each(model: M, rows: pl.DataFrame) -> list[M]:
-    """For each of the `rows`, of items that the model holds, the same model with that item changed;
-    their content is read in one go. Only what scores read is changed: not the catalog, nor
-    predicted ratings.
+    """Return for each of the `rows`, items of the model's catalog, the same model with that item
+    changed; the content of all rows is encoded in one batch. Only what the scores read is changed,
+    neither the catalog nor the predicted ratings.
     """
     given = Catalog(frame=_in_columns_of(model.catalog.frame, rows))
     contents, texts = model.item_inputs.transform(given)
@@ -96,22 +99,24 @@ def with_each(model: M, rows: pl.DataFrame) -> list[M]:
             ensemble=model.ensemble.with_content(rows_of, row),
             new_items=new_items,
         )
-        # Requests are read as before, and the reader has looked at the catalog already.
+        # The reader does not depend on the changed content, and its caches are filled already.
         vars(other)["request_reader"] = model.request_reader
         changed.append(other)
     return changed
 
 
 def _in_columns_of(table: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
-    """`given` with only the columns of `table`, in their types and under their names."""
+    """Return the columns of `given` that `table` has, under the names and in the types of
+    `table`.
+    """
     given = given.rename(other_spellings(given.columns, table.columns))
     columns = [name for name in given.columns if name in table.columns]
     return given.select(_read_as(given[name], table.schema[name]) for name in columns)
 
 
 def _read_as(column: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """A column in the type of the catalog's; texts are numbers with units and words for yes and no,
-    as reading takes them.
+    """Return a column in the type of the catalog's column; text is parsed as numbers with units, or
+    as words for yes and no, as on reading data.
     """
     if column.dtype == pl.Utf8 and dtype == pl.Boolean:
         said = [None if cell is None else can_be_had(cell) for cell in column.to_list()]

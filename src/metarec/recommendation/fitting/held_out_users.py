@@ -1,4 +1,6 @@
-"""Which training users teach the gates, and what models hear of each."""
+"""Selection of the held-out users that teach the gates, and of the context that each task
+reveals.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +14,30 @@ from metarec.models.registry import READ_CONTEXT, model_class
 from metarec.recommendation.ensemble.gate_config import GateConfig
 
 MAX_ASKED = 240_000_000
-"""Bound: scores of each model at one support size that teach the gate; a catalog of more than
-200,000 items holds fewer users out.
+"""Bound on the scores of each model at one support size while the gate learns; it lowers the number
+of held-out users for catalogs of more than 200,000 items.
 """
 
 
 def held_out_of(n_items: int, config: GateConfig) -> int:
-    """Users who teach the gate where there are many, for a catalog of this size."""
+    """Return the number of users held out once, for a catalog of this size."""
     return max(config.min_held_out, min(config.held_out, MAX_ASKED // n_items))
 
 
 def is_asked_once(able: int, n_items: int, config: GateConfig) -> bool:
-    """Whether so many users are enough to hold one part of them out once."""
+    """Whether there are enough eligible users to hold one part out once, instead of cross-fitting
+    in folds.
+    """
     held_out = held_out_of(n_items, config)
     return able > config.many or (held_out < config.held_out and able > 2 * held_out)
 
 
 def folds_of(behavior: Behavior, rng: np.random.Generator, config: GateConfig) -> list[np.ndarray]:
-    """Held-out parts of the training users that have something to be evaluated on.
+    """Return the folds of held-out users, as ascending indexes of training users that have targets
+    after the support.
 
     Raises:
-        BadInput: if none has.
+        BadInput: if no user has any.
     """
     able = _able(behavior)
     if not len(able):
@@ -48,8 +53,8 @@ def folds_of(behavior: Behavior, rng: np.random.Generator, config: GateConfig) -
 
 
 def _able(behavior: Behavior) -> np.ndarray:
-    """Training users that have something to be evaluated on, those of long enough histories where
-    there are any.
+    """Indexes of training users that have targets after the support, only those with long enough
+    histories where there are any.
     """
     asked = behavior.targets.lengths > 0
     long = asked & (behavior.histories.lengths >= behavior.horizon.min_events)
@@ -57,7 +62,9 @@ def _able(behavior: Behavior) -> np.ndarray:
 
 
 def placed_share(behavior: Behavior, config: GateConfig) -> float:
-    """Share of the users of all folds whose places are told: `GateConfig.max_placed` of them."""
+    """Return the share of the held-out users whose location is revealed, so that they are about
+    `GateConfig.max_placed`.
+    """
     able = len(_able(behavior))
     if is_asked_once(able, behavior.n_items, config):
         able = held_out_of(behavior.n_items, config)
@@ -70,12 +77,14 @@ def told_to(
     chance: float = GateConfig.told,
     placed: float = 1.0,
 ) -> dict[str, np.ndarray]:
-    """Which models of `READ_CONTEXT` hear something of each user while the gate learns: of several
-    a part only, so that it knows what each is worth alone; models that read the same hear the same.
+    """Return masks [B] of the users whose context is revealed to each model of `READ_CONTEXT`,
+    without models to which all are revealed. With several kinds of context, each task reveals a
+    random subset, so that the gate learns the weight of each alone; models that read the same input
+    share a mask.
 
     Args:
-        chance: that a model hears something, where there are several that read different things.
-        placed: share of the users whose places models hear of.
+        chance: probability that an input is revealed, where models read several different ones.
+        placed: share of the users whose location is revealed.
     """
     readers = {name: _reads(name) for name in names if name in READ_CONTEXT}
     what = list(dict.fromkeys(readers.values()))
@@ -91,7 +100,7 @@ def told_to(
 
 
 def _drawn(seed: int, users: np.ndarray, columns: int) -> np.ndarray:
-    """[B, C] random numbers, each user's own."""
+    """[B, C] random numbers in [0, 1), a function of the seed and the user's index."""
     shape = int(users.max(initial=0)) + 1, columns
     return np.asarray(np.random.default_rng(seed).random(shape)[users])
 

@@ -1,4 +1,6 @@
-"""What held-out users teach: scorers fitted on all others are asked about them, fold by fold."""
+"""Cross-fitting: the tasks of held-out users, scored by models fitted on all other users, fold by
+fold.
+"""
 
 from __future__ import annotations
 
@@ -41,21 +43,21 @@ from metarec.recommendation.ensemble.scorers import scorers_of
 from metarec.recommendation.fitting.held_out_users import placed_share, told_to
 
 _FITTED = ("popularity", "item_statistics", "from_content")
-"""Arrays of what was fitted, beside those of its scorers."""
+"""Names of the arrays of `Fitted`, beside those of its scorers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """Scorers fitted on some users, to be asked about others."""
+    """Scorers and item statistics fitted on some users, to score other users."""
 
     popularity: np.ndarray
     item_statistics: np.ndarray
     from_content: np.ndarray
     scorers: dict[str, Model]
     told: float = GateConfig.told
-    """Chance that a user tells what a model of context reads."""
+    """Probability that a task reveals the input of a model that reads context."""
     placed: float = 1.0
-    """Share of the users who are asked about that tell where they are."""
+    """Share of the scored users whose location is revealed."""
 
     @classmethod
     def of(
@@ -66,7 +68,9 @@ class Fitted:
         rng: np.random.Generator,
         whole: Behavior | None = None,
     ) -> Fitted:
-        """Fitted on `behavior`; models that leave out a user's own events on the `whole` of it."""
+        """Fit them on `behavior`; models with `leaves_out_self`, which leave out a user's own
+        events when they score that user, are fitted on `whole` instead.
+        """
         statistics = config_in(configs, ItemStatisticsConfig)
         popularity, from_content = popularity_of(behavior, statistics)
 
@@ -85,7 +89,7 @@ class Fitted:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it as named arrays."""
+        """Return all arrays by name."""
         own = {name: getattr(self, name) for name in _FITTED}
         scorers = {
             f"{name}/{key}": array
@@ -98,7 +102,7 @@ class Fitted:
     def from_arrays(
         cls, names: tuple[str, ...], configs: Configs, arrays: Mapping[str, np.ndarray]
     ) -> Fitted:
-        """From `arrays()`, with the configs given."""
+        """Rebuild from `arrays()` and the configs."""
         popularity, item_statistics, from_content = (arrays[name] for name in _FITTED)
         return cls(
             popularity=popularity,
@@ -109,7 +113,7 @@ class Fitted:
         )
 
     def ask(self, behavior: Behavior, shots: int, users: np.ndarray) -> Answers:
-        """What the scorers say of `users` after `shots` events, see `held_out_tasks.Ask`."""
+        """Score `users` after `shots` events, see `held_out_tasks.Ask`."""
         support = behavior.histories.users(users).first(np.minimum(shots, behavior.pools[users]))
         asked = behavior.batch_of(users, support)
         everyone = np.ones(len(users), bool)
@@ -117,7 +121,7 @@ class Fitted:
         shares = np.zeros((len(self.scorers), len(users), behavior.n_items), np.float32)
         for of_model, (name, model) in zip(shares, self.scorers.items(), strict=True):
             heard, hearing = asked, np.flatnonzero(told.get(name, everyone))
-            if not len(hearing):  # models answer for one user at least
+            if not len(hearing):  # models need at least one user
                 continue
             if len(hearing) < len(users):
                 heard = asked.rows(hearing)
@@ -125,8 +129,8 @@ class Fitted:
         return shares, self.popularity, self.item_statistics
 
     def ask_refusing(self, behavior: Behavior, refusers: Refusers) -> Answers:
-        """As `ask` at the end of the pool, shares by what was refused after those by what was
-        accepted.
+        """Score users as `ask` does at the end of their support; the shares of evidence from
+        accepted items are followed by those from refused items.
         """
         most = int(behavior.pools.max(initial=0))
         shares, popularity, statistics = self.ask(behavior, most, refusers.users)
@@ -137,21 +141,23 @@ class Fitted:
 
 
 def _shares(model: Model, users: UserBatch) -> np.ndarray:
-    """[B, N] float32 what each item has of the evidence of a model; 0 where it has none."""
+    """[B, N] float32 evidence of a model, each row divided by its sum; 0 where it has none."""
     evidence = dense(model.evidence(users))
     total = evidence.sum(1, keepdims=True)
     return np.asarray(evidence / np.where(total > 0, total, 1.0), np.float32)
 
 
 def has_refusals(behavior: Behavior) -> bool:
-    """Whether anybody refused anything."""
+    """Whether any training user refused anything."""
     return len(behavior.refused.items) > 0
 
 
 def refusers_of(behavior: Behavior, held_out: np.ndarray, config: RefusalsConfig) -> Refusers:
-    """As many as are asked at once."""
+    """Return the users of `held_out` with refusals, at most as many as fit into one batch; a single
+    user without refusals where there are none.
+    """
     found = Refusers.of(behavior, held_out)
-    if not len(found.users):  # models answer for one user at least
+    if not len(found.users):  # models need at least one user
         one = held_out[:1]
         return Refusers(users=one, refused=behavior.refused.users(one).first(0))
     most = min(config.max_users, users_at_once(behavior.n_items))
@@ -160,13 +166,13 @@ def refusers_of(behavior: Behavior, held_out: np.ndarray, config: RefusalsConfig
 
 
 def without_taste(names: tuple[str, ...], tasks: list[GateTasks]) -> list[GateTasks]:
-    """The same tasks without what the prior's taste says."""
+    """Return the same tasks without the shares of the model that reads the prior's map to taste."""
     kept = [place for place, name in enumerate(names) if name != TRANSFERRED]
     return [replace(some, shares=some.shares[..., kept]) for some in tasks]
 
 
 def task_arrays(made: list[GateTasks]) -> dict[str, np.ndarray]:
-    """Tasks of every support size as named arrays."""
+    """Return the tasks of all support sizes as named arrays."""
     arrays = {
         f"{point}/{key}": value
         for point, tasks in enumerate(made)
@@ -176,7 +182,7 @@ def task_arrays(made: list[GateTasks]) -> dict[str, np.ndarray]:
 
 
 def tasks_of(arrays: Mapping[str, np.ndarray]) -> list[GateTasks]:
-    """From `task_arrays`."""
+    """Rebuild the tasks from `task_arrays`."""
     return [GateTasks.from_arrays(arrays, f"{point}/") for point in range(int(arrays["points"][0]))]
 
 
@@ -187,7 +193,7 @@ def ask_held_out(
     held_out: np.ndarray,
     rng: np.random.Generator,
 ) -> list[GateTasks]:
-    """Tasks of some users, answered by scorers fitted on all the others."""
+    """Return the tasks of the `held_out` users, scored by models fitted on all other users."""
     rest = np.setdiff1d(np.arange(len(behavior.histories)), held_out)
     config, rating = config_in(configs, GateConfig), config_in(configs, RatingConfig)
     fitted = replace(
@@ -217,8 +223,8 @@ def ask_served(
     users: np.ndarray,
     config: GateConfig,
 ) -> list[GateTasks]:
-    """What the scorers of all users say of some of these, at each support size of the gate, as they
-    would be asked about users they do not know.
+    """Return tasks of some training users at each support size of the gate, scored by the final
+    models, which were fitted on these users too, with supports as for users unknown to them.
     """
     scorers = {name: fitted.scorers[name] for name in names}
     served = replace(fitted, scorers=scorers, placed=placed_share(behavior, config))
@@ -234,8 +240,8 @@ def _later_tasks(
     rng: np.random.Generator,
     config: GateConfig,
 ) -> list[GateTasks]:
-    """Tasks beyond the horizon: of users with events enough, and of users known for long."""
-    able = len(able_longer(behavior, users))  # fewer: as many of them tell where they are
+    """Return the tasks beyond the horizon: those of `longer_tasks`, then those of `known_tasks`."""
+    able = len(able_longer(behavior, users))  # fewer users, of whom as many reveal their location
     placed = min(1.0, fitted.placed * len(users) / max(able, 1))
     longer = longer_tasks(behavior, users, replace(fitted, placed=placed).ask, rng, config)
     ask_known = partial(fitted.ask, as_known(behavior))
@@ -249,7 +255,7 @@ def _refusing_tasks(
     configs: Configs,
     rng: np.random.Generator,
 ) -> GateTasks:
-    """Of those of the held-out users who refused something."""
+    """Return the tasks of the held-out users who refused something."""
     refusers = refusers_of(behavior, held_out, config_in(configs, RefusalsConfig))
     answers, config = fitted.ask_refusing(behavior, refusers), config_in(configs, GateConfig)
     return candidates(
@@ -258,7 +264,7 @@ def _refusing_tasks(
 
 
 def _is_rated(behavior: Behavior) -> bool:
-    """Whether events state ratings that differ."""
+    """Whether events carry ratings that are not all equal."""
     stated = behavior.histories.values[behavior.histories.is_rated]
     return len(stated) > 0 and bool(stated.min() < stated.max())
 
@@ -269,7 +275,9 @@ def _rated_by_others(
     rng: np.random.Generator,
     config: RatingConfig,
 ) -> Rate:
-    """What a rating head of the users `rest` predicts of all others."""
+    """Return a function that predicts ratings of all other users with a rating head fitted on the
+    users `rest`.
+    """
     head = RatingHead.of_users(behavior, rest, rng, config)
 
     def rate(shots: int, users: np.ndarray, asked: Histories) -> np.ndarray:
@@ -281,20 +289,20 @@ def _rated_by_others(
 
 @dataclass(frozen=True, kw_only=True)
 class Lessons:
-    """What held-out users teach: tasks of each kind, support size by support size."""
+    """Tasks of held-out users from all folds, by kind, support size by support size."""
 
     whole: list[GateTasks]
-    """Over the whole catalog."""
+    """Tasks with candidates from the whole catalog."""
     drawn: list[GateTasks]
-    """Between given candidates drawn from it."""
+    """Tasks with few given candidates drawn from the catalog."""
     chosen: list[GateTasks]
-    """Between what users chose themselves; none without ratings."""
+    """Tasks with few given candidates that users chose themselves; empty without ratings."""
     refusing: GateTasks | None
-    """Of users who refused something."""
+    """Tasks of users who refused something; None without refusals."""
 
     @classmethod
     def of(cls, joined: list[GateTasks], behavior: Behavior) -> Lessons:
-        """From the tasks of all folds, in the order in which `ask_held_out` lays them."""
+        """Split the tasks of all folds, which are in the order of `ask_held_out`, by kind."""
         joined = list(joined)
         refusing = joined.pop() if has_refusals(behavior) else None
         sizes = len(support_sizes(behavior))
@@ -304,7 +312,7 @@ class Lessons:
         )
 
     def without_taste(self, names: tuple[str, ...]) -> Lessons:
-        """Without what the prior's taste says, one of the models `names`."""
+        """Return them without the shares of the model `TRANSFERRED`, one of `names`."""
         some = [] if self.refusing is None else without_taste(names * 2, [self.refusing])
         return Lessons(
             whole=without_taste(names, self.whole),
@@ -314,18 +322,20 @@ class Lessons:
         )
 
     def own(self, tasks: list[GateTasks], gate: Gate) -> list[GateTasks]:
-        """Tasks without what models that read context say."""
+        """Return the tasks without the shares of models that read context."""
         more = tasks[0].shares.shape[2] - len(gate.names) if tasks else 0
         return [some.without(more) for some in tasks] if more else tasks
 
 
 def support_sizes(behavior: Behavior) -> tuple[int, ...]:
-    """Of the gate: those of the horizon, and that of a user known for long."""
+    """Return the support sizes of the gate: those of the horizon, then larger ones, and last the
+    one that stands for a long history.
+    """
     return (*behavior.horizon.shots, *longer_shots(behavior), known_length(behavior))
 
 
 def task_weights(behavior: Behavior, folds: list[np.ndarray]) -> list[np.ndarray] | None:
-    """For each support size [T] weights of the users of the tasks; None: all alike."""
+    """Return for each support size [T] the weights of the tasks' users; None: all equal."""
     if behavior.weights is None:
         return None
     users = np.concatenate(folds)

@@ -1,8 +1,8 @@
-"""What a fit will cost and what it will thin, from counted work and before any of it.
+"""Plan of a fit: its cost and what it will thin out, estimated before it starts.
 
 Work is counted from the data: pairs of events, tasks, scores. Seconds come from rates measured on
-one core (docs/scale.md); a busy or older machine takes longer. Models whose work is not known
-beforehand are named, not guessed.
+one core (docs/scale.md); a busy or older machine takes longer. Models whose work cannot be counted
+beforehand are listed without an estimate.
 """
 
 from __future__ import annotations
@@ -41,43 +41,47 @@ from metarec.recommendation.settings import PRESETS, Settings
 COUNTED = frozenset({*PRESETS["tiny"], *PRESETS["small"]})
 """Models whose work is known beforehand."""
 BASE_MIB, EVENT_BYTES, ITEM_BYTES, RATING_BYTES = 520.0, 220.0, 2200.0, 400.0
-"""Memory of the program itself, of an event while histories are cut, of an item's columns, and of
-a rating while the rating model is rehearsed.
+"""Memory of the program itself; per event while histories are cut; per item for its columns; per
+rating while the rating head is calibrated on held-out users.
 """
 CANDIDATES, CANDIDATE_BYTES = 700, 20.0
-"""Candidates of a task of the gate, and memory of what a model says of one: the share, and what
-training keeps of it for a moment.
+"""Candidates of a task of the gate; memory per candidate and model: its share of evidence, and what
+training keeps of it temporarily.
 """
 START_SECONDS, EVENT_SECONDS = 3.5, 2.6e-6
-"""To import what fits, put the model together and save it; to read an event."""
+"""Seconds to import libraries, assemble the model and save it; to read an event."""
 PAIR_SECONDS, ITEM_SECONDS = 2.5e-8, 3e-5
-"""To compare a pair of events, to choose an item's neighbors."""
+"""Seconds to compare a pair of events; to select an item's neighbors."""
 FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 3e-7, 2.3e-8, 5e-4
-"""To count a pair of events that follow each other, to compare the texts of two items, and to ask a
-held-out user for the constants of the Markov chain.
+"""Seconds to count a pair of events that follow each other; to compare the texts of two items; to
+score a held-out user for choosing the constants of the Markov chain.
 """
 TREND_EVENT_SECONDS, TREND_SECONDS = 2.2e-6, 0.3
-"""To ask what is on the rise: for each event, and for the users who are asked."""
+"""Seconds to fit the trend of popularity: per event; for its sample of users."""
 ENTRY_BYTES, REGRESSED_BYTES = 12.0, 20.0
-"""Memory of an entry of what items are chosen with, and of a pair of items that EASE regresses on
-each other, while the model is put together.
+"""Memory per entry of the matrix from which neighbors are selected; per pair of items that EASE
+regresses on each other, while the model is assembled.
 """
 SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 2e-8, 1.5e-4, 0.24
-"""A score while the gate learns, a task of the ridge, and the gate for the cube root of its users'
-events: it learns in as many steps from few as from many, of lists that grow more slowly than they.
+"""Seconds per score while the gate learns; per task of the support ridge; for training the gate,
+per cube root of its users' events: the number of steps is the same for few and many users, and
+candidate lists grow more slowly than the number of users.
 """
 GIVEN_SECONDS, GIVEN_TASK_SECONDS = 0.12, 3e-3
-"""The gate of given candidates at one support size, and for a user whose ratings are predicted."""
+"""Seconds to train the gates for given candidates, per support size; per user whose ratings are
+predicted.
+"""
 RATING_SECONDS, PROFILED = 2.4e-5, 3.0
-"""To rehearse the prediction of a rating, and how much more that takes where users have a
-profile."""
+"""Seconds per rating to calibrate the rating head; the factor by which that grows where users have
+profiles.
+"""
 SAMPLED = 1000
-"""Items that are looked at for texts."""
+"""Number of items that are checked for texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitPlan:
-    """A fit before it starts."""
+    """Estimates for a fit, before it starts."""
 
     events: int
     users: int
@@ -87,20 +91,20 @@ class FitPlan:
     uncounted: list[str]
     """Models whose cost is not known beforehand."""
     texts: bool
-    """Whether a pretrained encoder may have texts to read, which takes time once."""
+    """Whether a pretrained encoder may have to encode texts, a cost paid once."""
     memory_mib: float
-    """Peak of the whole process."""
+    """Peak memory of the whole process, MiB."""
     processes: int
-    """How many fit at once, each with this peak."""
+    """Number of processes that fit in parallel, each with this peak."""
     thinned: list[str]
-    """What will be left out for size; empty where nothing is."""
+    """Sentences on what will be left out because of its size; empty where nothing is."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plain values."""
+        """Return the plan as plain values."""
         return {**asdict(self), "seconds_total": round(sum(self.seconds.values()), 1)}
 
     def lines(self) -> list[str]:
-        """The plan in words."""
+        """Return the plan as lines of text."""
         total = sum(self.seconds.values())
         steps = ", ".join(f"{name} {cpu:,.0f}" for name, cpu in self.seconds.items())
         open_ = [*self.uncounted, *["texts (once)"] * self.texts]
@@ -116,10 +120,10 @@ class FitPlan:
 
 
 def plan_fit(data: Dataset, settings: Settings, processes: int = 1) -> FitPlan:
-    """What fitting `data` with `settings` in so many processes will take.
+    """Estimate the cost of fitting `data` with `settings` in `processes` processes.
 
     Raises:
-        BadInput: if the data's file sets a model, or a setting of one, that there is not.
+        BadInput: if the data's file names an unknown model or an unknown setting of one.
     """
     settings = settings.over(data.models)
     work = _Work.of(data, settings)
@@ -138,18 +142,18 @@ def plan_fit(data: Dataset, settings: Settings, processes: int = 1) -> FitPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """What there is to do: counts of the data, and settings that bound the work."""
+    """Amount of work: counts of the data, and the settings that bound the work."""
 
     settings: Settings
     events: int
     lengths: np.ndarray
-    """[U] items of each user."""
+    """[U] number of items of each user."""
     horizon: Horizon
     n_items: int
     acting: int
-    """Items with events."""
+    """Number of items with events."""
     head: int
-    """Items that EASE regresses on each other; 0 where it takes no part."""
+    """Number of items that EASE regresses on each other; 0 without EASE."""
 
     @classmethod
     def of(cls, data: Dataset, settings: Settings) -> _Work:
@@ -169,64 +173,64 @@ class _Work:
 
     @property
     def models(self) -> list[str]:
-        """Those whose work is known beforehand."""
+        """Models whose work is known beforehand."""
         return [name for name in self.settings.parts if name in COUNTED]
 
     @property
     def knn(self) -> ItemKnnConfig:
-        """Of item k-NN."""
+        """Config of item k-NN."""
         return config_in(self.settings.models, ItemKnnConfig)
 
     @property
     def kept(self) -> int:
-        """Neighbors that item k-NN keeps of each item."""
+        """Number of neighbors that item k-NN keeps for each item."""
         return gram.kept_of(self.knn.neighbors, self.acting)
 
     @property
     def chain(self) -> MarkovConfig:
-        """Of the Markov chain."""
+        """Config of the Markov chain."""
         return config_in(self.settings.models, MarkovConfig)
 
     @property
     def window(self) -> int:
-        """How many events that follow it each speaks for."""
+        """Number of following events that the Markov chain counts for each event."""
         return window_of(int(self.lengths.sum()), self.chain)
 
     @property
     def followers(self) -> int:
-        """Pairs of events that the Markov chain counts at one recency."""
+        """Number of pairs of following events that the Markov chain counts at one recency."""
         steps = np.arange(1, self.window + 1)
         return int(sum(np.maximum(self.lengths - step, 0).sum() for step in steps))
 
     @property
     def compared(self) -> np.ndarray:
-        """[U] events of each user that are compared with each other."""
+        """[U] number of events of each user that are compared with each other."""
         most = gram.longest_compared(self.lengths)
         return np.minimum(self.lengths, most) if most else self.lengths
 
     @property
     def pairs(self) -> float:
-        """Of events that are compared."""
+        """Number of pairs of events that are compared."""
         return float((self.compared.astype(np.float64) ** 2).sum())
 
     @property
     def tasks(self) -> int:
-        """Users who show less than they did."""
+        """Number of users with events after their support, who can be tasks."""
         return int((pools_of(self.lengths, self.horizon) < self.lengths).sum())
 
     @property
     def most_tasks(self) -> int:
-        """Of which the support ridge learns at most."""
+        """Maximum number of tasks of the support ridge."""
         return config_in(self.settings.models, SupportRidgeConfig).max_tasks
 
     @property
     def able(self) -> int:
-        """Users who could teach the gate."""
+        """Number of users with enough events to teach the gate."""
         return int((self.lengths >= self.horizon.min_events).sum())
 
     @property
     def teachers(self) -> tuple[int, int]:
-        """How many of them do, and in how many folds."""
+        """Number of users who teach the gate, and the number of folds."""
         able, gate = self.able or len(self.lengths), config_in(self.settings.models, GateConfig)
         if is_asked_once(able, self.n_items, gate):
             return held_out_of(self.n_items, gate), 1
@@ -234,12 +238,12 @@ class _Work:
 
     @property
     def sizes(self) -> int:
-        """Numbers of events at which the gate learns."""
+        """Number of support sizes at which the gate learns."""
         return len(self.horizon.shots) + 1
 
 
 def _joining(data: Dataset) -> tuple[str, ...]:
-    """Models that take part since these data can teach them."""
+    """Return the models that take part because these data can teach them."""
     acting = data.interactions.frame["user_id"].unique().implode()
     friends, searches = data.relations.friends, data.relations.searches
     both = pl.col("user_id").is_in(acting) & pl.col("friend_id").is_in(acting)
@@ -257,14 +261,16 @@ def _has_text(data: Dataset, settings: Settings) -> bool:
 
 
 def _ratings(data: Dataset) -> float:
-    """Ratings that are rehearsed, those of users with a profile as often as these take longer."""
+    """Number of ratings for calibrating the rating head, multiplied by `PROFILED` where users have
+    profiles.
+    """
     is_profiled = data.users.frame.width > 1
     rated = len(data.interactions) if data.interactions.has_values else 0
     return rated * (PROFILED if is_profiled else 1.0)
 
 
 def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]:
-    """CPU seconds of each step; every model is fitted once a fold and once more."""
+    """CPU seconds of each step; every model is fitted once per fold and once on all users."""
     (teachers, folds), models, n_items = work.teachers, work.models, work.n_items
     seconds = {"start": START_SECONDS, "read": work.events * EVENT_SECONDS}
     if "item_knn" in models:
@@ -292,7 +298,7 @@ def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]
 
 
 def _costly(work: _Work) -> dict[str, float]:
-    """CPU seconds of one fit of the models that `small` has beside those of `tiny`."""
+    """CPU seconds of one fit of each model that the preset `small` adds to those of `tiny`."""
     models, n_items, n_users = work.settings.models, work.n_items, len(work.lengths)
     pool, events = work.horizon.pool, float(work.lengths.sum())
     learned = cast(LearnedConfig, models.get("r2d2") or LearnedConfig.of_method("r2d2"))
@@ -317,7 +323,7 @@ def _costly(work: _Work) -> dict[str, float]:
 
 
 def _memory(work: _Work, *, has_values: bool) -> float:
-    """MiB at the peak."""
+    """Peak memory, MiB."""
     followers = min(work.followers, work.chain.kept * work.acting)
     most_entries = work.kept * work.acting + followers
     entries = min(float(most_entries), work.pairs) if "item_knn" in work.models else 0.0
@@ -336,7 +342,7 @@ def _memory(work: _Work, *, has_values: bool) -> float:
 
 
 def _thinned(work: _Work) -> list[str]:
-    """What is left out for size, in words."""
+    """Sentences on what is left out because of its size."""
     said, parts, wanted = [], work.settings.parts, work.knn.neighbors
     cut = int((work.lengths - work.compared).sum())
     counted = [name for name in ("item_knn", "ease") if name in parts]

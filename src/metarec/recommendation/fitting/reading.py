@@ -1,5 +1,5 @@
-"""From data to what is learned from: cleaned, under their policy, read by what reads items and
-users.
+"""From data to inputs of the models: a policy, item and profile columns, text embeddings,
+behavior.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ from metarec.runtime.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a fit learns from."""
+    """Everything that a fit learns from."""
 
     data: Dataset
-    """Clean, under the policy they are recommended by."""
+    """The cleaned data, with the policy under which they are recommended."""
     settings: Settings
     catalog: Catalog
     item_inputs: ItemInputs
     profile_inputs: ProfileInputs
     words: UsersInWords
     content: np.ndarray
-    """[N, C]."""
+    """[N, C] content columns."""
     text: np.ndarray
-    """[N, E] embeddings."""
+    """[N, E] text embeddings."""
     behavior: Behavior
     names: tuple[str, ...]
-    """Models that take part: those of the settings, and those these data can teach."""
+    """Models that take part: those of the settings, and those that these data can teach."""
     version: str
-    """Changes with the data, their policy, the settings and the user weights."""
+    """Digest of the data, their policy, the settings and the user weights."""
 
     @classmethod
     def of(
@@ -68,7 +68,7 @@ class Reading:
         user_weights: Mapping[str, float] | None,
         progress: Progress,
     ) -> Reading:
-        """Read data that are clean; arguments as for `Recommender.fit`."""
+        """Read cleaned data; arguments as for `Recommender.fit`."""
         named = policy_of(policy) or data.policy
         data = replace(data, policy=named or DEFAULT_POLICY)
         past = Past.of(data, _whole_catalog(data))
@@ -100,8 +100,8 @@ class Reading:
         return found._joined(has_policy=named is not None)
 
     def _joined(self, *, has_policy: bool) -> Reading:
-        """With the models that these data can teach; where no policy is named, they say whether
-        what was taken may come again.
+        """Add the models that these data can teach. Without a named policy, the data determine
+        whether items may be recommended again.
         """
         repeats = are_wanted(self.behavior, config_in(self.settings.models, RepeatConfig))
         joining = (*((REPEAT,) if repeats else ()), *context_models(self.behavior))
@@ -115,7 +115,9 @@ class Reading:
 def _read_items(
     past: Past, settings: Settings, progress: Progress
 ) -> tuple[ItemInputs, np.ndarray, np.ndarray]:
-    """What reads items, and its content columns and text embeddings of the catalog."""
+    """Return the inputs of items (encoder and columns), and their content columns and text
+    embeddings for the catalog.
+    """
     seen = np.unique(past.events.items)
     liked = past.whole.where(past.whole.values >= past.data.interactions.relevant_from)
     reader = item_reader(
@@ -129,7 +131,7 @@ def _read_items(
     frame = past.catalog.frame
     stock = stock_columns(past.data.policy or DEFAULT_POLICY, frame.columns)
     return ItemInputs.fit(
-        Catalog(frame=frame.drop(stock)),  # what can be had today says nothing of taste
+        Catalog(frame=frame.drop(stock)),  # availability today says nothing about taste
         reader=reader,
         template=settings.item_template,
         fit_on=seen,
@@ -139,8 +141,8 @@ def _read_items(
 
 
 def _whole_catalog(data: Dataset) -> Catalog:
-    """The catalog with every item that events name, in a fixed order: items of the catalog first as
-    given, then the others.
+    """Return the catalog with every item that events name, in a fixed order: listed items first as
+    given, then the others by id.
     """
     unlisted = (
         data.interactions.frame.select("item_id")
@@ -152,7 +154,7 @@ def _whole_catalog(data: Dataset) -> Catalog:
 
 
 def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) -> np.ndarray | None:
-    """[U] float64 of mean 1."""
+    """[U] float64 user weights with mean 1; unnamed users get the mean of the given weights."""
     if weights is None:
         return None
     check_type("user_weights", weights, Mapping, "weights by user id, such as {'u1': 2.0}")
@@ -177,13 +179,13 @@ def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) ->
 
 
 def _hash(table: pl.DataFrame) -> int:
-    """Of rows in any order."""
+    """Hash of the rows, independent of their order."""
     return int(table.hash_rows(seed=0).sum() or 0) if table.width else 0
 
 
 def _digest(data: Dataset, settings: Settings, weights: np.ndarray | None) -> str:
-    """Twelve hexadecimal digits that change with the data, their policy, the settings or the
-    user weights.
+    """Twelve hexadecimal digits that change with the data, their policy, the settings or the user
+    weights.
     """
     relations = (data.relations.friends, data.relations.searches)
     tables = (data.interactions.frame, data.items.frame, data.users.frame, *relations)

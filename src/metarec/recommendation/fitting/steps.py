@@ -1,4 +1,4 @@
-"""How a fit runs, and its finished steps on disk: a killed fit goes on from there."""
+"""Run options of a fit, and checkpoints of its finished steps, from which a killed fit resumes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from metarec.runtime.jobs import BACKENDS
 from metarec.runtime.progress import Progress, silent
 
 MAX_WORKERS = 4096
-"""Processes of a fit: more is a slip of the hand."""
+"""Maximum number of processes of a fit; a larger number is taken for a typing error."""
 _LAYOUT = 3
-"""Names of the arrays of a step; steps written under other names count as none."""
+"""Version of the array names in a checkpoint; checkpoints of other versions are ignored."""
 _STEP = ".step.safetensors"
-"""How the names of files of finished steps end."""
+"""Suffix of the checkpoint files of finished steps."""
 
 
 Step = TypeVar("Step")
@@ -29,15 +29,15 @@ Step = TypeVar("Step")
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """Finished steps of a fit on disk, so that a killed fit goes on where it was; without a folder
-    nothing is kept.
+    """Checkpoints of the finished steps of a fit, from which a killed fit resumes; without a folder
+    nothing is written.
     """
 
     folder: Path | None = None
     version: str = ""
-    """Digest of data and settings: steps of another fit count as none."""
+    """Digest of data and settings: checkpoints of another fit are ignored."""
     workers: int = 1
-    """Processes that do steps at once."""
+    """Number of processes that run steps in parallel."""
     backend: str = "here"
     """Where they run, as for `runtime.jobs.run_jobs`."""
 
@@ -48,11 +48,12 @@ class Steps:
         arrays: Callable[[Step], Mapping[str, np.ndarray]],
         made_of: Callable[[Mapping[str, np.ndarray]], Step],
     ) -> Step:
-        """What step `name` gave before the fit was killed, else what it gives now.
+        """Return the result of step `name` from its checkpoint, else compute it with `make` and
+        write one.
 
         Args:
-            arrays: what a step gave, as named arrays.
-            made_of: that again, from them.
+            arrays: turns a result into named arrays.
+            made_of: rebuilds the result from them.
         """
         if self.folder is None:
             return make()
@@ -65,7 +66,7 @@ class Steps:
         return made
 
     def forget(self) -> None:
-        """Remove what was kept: the fit is done."""
+        """Delete the checkpoints, once the fit is done."""
         if self.folder is not None:
             for path in self.folder.glob(f"*{_STEP}"):
                 path.unlink()
@@ -75,20 +76,20 @@ class Steps:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How a fit runs, which changes nothing in the model.
+    """How a fit runs; none of it changes the model.
 
     Raises:
         BadInput: naming the argument that is wrong.
     """
 
     checkpoint: str | Path | None = None
-    """Folder of finished steps, from which a fit that was killed goes on."""
+    """Folder for checkpoints of finished steps, from which a killed fit resumes."""
     workers: int = 1
-    """Processes that do steps at once, 1 to `MAX_WORKERS`."""
+    """Number of processes that run steps in parallel, 1 to `MAX_WORKERS`."""
     backend: str = "here"
     """Where they run, one of `BACKENDS`."""
     progress: Progress = silent
-    """Called with how far each stage is."""
+    """Called with the progress of each stage."""
 
     def __post_init__(self) -> None:
         check_whole("workers", self.workers, 1, at_most=MAX_WORKERS)
@@ -99,6 +100,6 @@ class Run:
         check_call("progress", self.progress, "a function of (stage, done, note)")
 
     def steps(self, version: str) -> Steps:
-        """The steps of a fit of these data and settings."""
+        """Return the checkpoints for a fit with this version (digest of data and settings)."""
         folder = None if self.checkpoint is None else Path(self.checkpoint)
         return Steps(folder=folder, version=version, workers=self.workers, backend=self.backend)

@@ -1,1 +1,1 @@
-"""Queries in words, as what is asked for and what is not wanted."""
+"""Queries in words: phrases that are wanted, and phrases that are not."""

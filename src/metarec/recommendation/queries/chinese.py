@@ -1,7 +1,8 @@
-"""What a clause in Chinese wants and what it does not: "没有血腥的科幻" wants 科幻 and not 血腥.
+"""Parser of Chinese clauses into wanted and unwanted phrases: "没有血腥的科幻" wants 科幻
+and not 血腥.
 
-A refusal reaches to the next 的, behind which stands what is wanted, or to the clause's end; words
-that only look like one (特别, 不错, 无线) are none.
+A negation applies up to the next 的, after which the wanted phrase follows, or to the end of the
+clause; words that only contain a negation character (特别, 不错, 无线) are not negations.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _AFTERWARDS = re.compile(
 _GENERIC = re.compile(
     r"的?(?:(?:那|这)?(?:种|类|样)(?:的)?|电影|影片|片子|内容|东西|节目|题材|类型|商品|物品|作品|故事)$"
 )
-"""What may be anything: a refusal of it refuses only what is said of it."""
+"""Generic nouns such as film or thing: refusing one refuses only its attribute."""
 _LEAD = re.compile(
     r"^(?:请|帮我|给我|为我|推荐|来|我们?|想(?:要|看|听|买|找|吃|读)?|要(?:看|听|买|找)?"
     r"|找|有没有|有什么|一些|一点|些|点|几[部本个款]|任何|太|再|过于|带有?|含有?|是|看|有)"
@@ -36,7 +37,7 @@ _JOINED = re.compile(r"、|和|与|以及|及|或者?|还有|也")
 
 
 def read_clause(clause: str) -> tuple[list[str], list[str]]:
-    """The phrases that a clause wants, and those that it does not."""
+    """Return the wanted and the unwanted phrases of a clause."""
     if (after := _AFTERWARDS.match(clause)) is not None and not _CUE.search(after[1]):
         return [], _phrases(after[1], is_wanted=False)
     found = _CUE.split(clause)
@@ -52,7 +53,7 @@ def read_clause(clause: str) -> tuple[list[str], list[str]]:
 
 
 def _phrases(text: str, *, is_wanted: bool) -> list[str]:
-    """Joined phrases one by one, where they are refused; without the words of asking."""
+    """Split conjunctions of unwanted phrases, and strip filler words from all."""
     parts = [text] if is_wanted else _JOINED.split(text)
     trimmed = [_trim(part, is_wanted=is_wanted) for part in parts]
     return [part for part in trimmed if part]

@@ -1,8 +1,10 @@
-"""Wishes in words: "slow science fiction, no gore" as signed pseudo-events over the items' content.
+"""Queries in words, such as "slow science fiction, no gore", as signed pseudo-events over item
+texts.
 
-A wish is cut into phrases, each wanted or unwanted; each phrase is encoded as an item's text would
-be and compared with every item. A wanted phrase is an item liked, an unwanted one an item disliked,
-except that being unlike something unwanted is no merit: only items closer to it than usual lose.
+A query is split into phrases, each wanted or unwanted; each phrase is encoded like an item's text
+and compared with every item. A wanted phrase acts like a liked item, an unwanted one like a
+disliked item, except that dissimilarity to an unwanted phrase is not rewarded: only items more
+similar to it than average lose.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ import numpy as np
 from metarec.recommendation.queries.chinese import HAN, read_clause
 
 LONGEST = 500
-"""Characters of a wish that are read."""
+"""Maximum number of characters of a query that are read."""
 
-_FIRST = [  # forms whose reach is one word, or whose words would be misread below
+_FIRST = [  # negations of a single word, or that the patterns below would misread
     (re.compile(r"\b(\w+)-free\b", re.IGNORECASE), r", no \1,"),
     (re.compile(r"(?<![\w-])-(\w+)"), r", no \1,"),
     (re.compile(r"\b(?:anything|everything) but\b", re.IGNORECASE), ", no"),
@@ -49,7 +51,7 @@ _JOINED = re.compile(r"\s+(?:or|nor|and)\s+|、", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Phrase:
-    """A part of a wish."""
+    """One phrase of a query."""
 
     text: str
     sign: int
@@ -57,10 +59,10 @@ class Phrase:
 
 
 def read_wish(wish: str) -> list[Phrase]:
-    """Cut a wish into signed phrases; "not", "no", "without", "-free" and their like reach to the
-    end of their clause.
+    """Split a query into signed phrases; "not", "no", "without", "-free" and the like apply up to
+    the end of their clause.
 
-    English and Chinese cues are known; in other languages the wish is one wanted phrase per clause.
+    English and Chinese negations are known; in other languages each clause is one wanted phrase.
     """
     phrases: list[Phrase] = []
     text = wish[:LONGEST]
@@ -83,16 +85,17 @@ def read_wish(wish: str) -> list[Phrase]:
 
 
 def wish_scores(wish: str, vectors: Any, encode: Callable[[Sequence[str]], Any]) -> np.ndarray:
-    """How well each item fits a wish.
+    """Return how well each item fits a query.
 
     Args:
-        wish: in words.
-        vectors: [N, D] encodings of the items' texts, dense or scipy sparse; their lengths do not
+        wish: the query in words.
+        vectors: [N, D] embeddings of the items' texts, dense or scipy sparse; their lengths do not
             matter.
-        encode: turns texts into vectors of the same space, [P, D].
+        encode: turns texts into embeddings in the same space, [P, D].
 
     Returns:
-        float32 [N], of mean about 0 and deviation about 1; all 0 where no phrase tells items apart.
+        float32 [N], with mean about 0 and standard deviation about 1; all 0 where no phrase
+            distinguishes items.
     """
     phrases = read_wish(wish)
     if not phrases:
@@ -106,7 +109,7 @@ def wish_scores(wish: str, vectors: Any, encode: Callable[[Sequence[str]], Any])
 
 
 def _trim(text: str) -> str:
-    """Take the words of asking off both ends, leaving what is asked for."""
+    """Strip filler words such as "please show me" from both ends of a phrase."""
     before = None
     text = text.strip(" \t\"'“”()-:")
     while text != before:

@@ -1,7 +1,8 @@
-"""What a query in words does not want, where items name it: "no gore", "不要恐怖".
+"""Unwanted phrases of a query, such as "no gore" or "不要恐怖", matched with the words of
+items.
 
-An encoder knows what a text is about, not what it rules out, so items whose title, tags or texts
-say the unwanted words come after all others; where none says them, a note does.
+An embedding captures what a text is about but not negation, so items whose title, tags or texts
+contain the unwanted words are ranked last; where no item contains them, a note says so.
 """
 
 from __future__ import annotations
@@ -16,25 +17,25 @@ from metarec.features.encoders.text.counts import CountEncoder
 from metarec.recommendation.queries.pseudo_events import read_wish
 
 LAST = -50.0
-"""Added to how well an item fits a query that does not want it."""
+"""Fit to the query of an item that contains an unwanted phrase."""
 MADE_FOR_ENGLISH = ("all-minilm", "smollm2", "bert-base-uncased", "gpt2")
-"""Parts of the names of encoders that learned hardly anything else."""
+"""Parts of the names of encoders that were trained almost only on English."""
 SAMPLE = 200
-"""Texts that say in which script a catalog is."""
+"""Number of item texts that determine the script of the catalog."""
 _UNSPACED = re.compile(r"[぀-ヿ㐀-鿿]")
-"""Scripts without spaces between words."""
+"""Characters of scripts without spaces between words."""
 _KIND = re.compile("[片类型系]$")
-"""恐怖片 is 恐怖."""
+"""Generic suffix that is removed from a phrase: 恐怖片 becomes 恐怖."""
 
 
 def unwanted_in(query: str) -> list[str]:
-    """The phrases that a query does not want."""
+    """Return the unwanted phrases of a query."""
     return [phrase.text for phrase in read_wish(query) if phrase.sign < 0]
 
 
 def named(phrase: str, texts: Sequence[str]) -> np.ndarray:
-    """[N] bool: items whose text says the phrase: all its words, in the singular or the plural; as
-    it stands in scripts without spaces.
+    """[N] bool: items whose text contains the phrase: all its words, in singular or plural; for
+    scripts without spaces, the phrase as a substring.
     """
     if _UNSPACED.search(phrase):
         stem = _KIND.sub("", phrase) if len(phrase) > 2 else phrase
@@ -46,15 +47,15 @@ def named(phrase: str, texts: Sequence[str]) -> np.ndarray:
 
 
 def put_last(fit: np.ndarray, query: str, texts: Sequence[str]) -> np.ndarray:
-    """[N] how well items fit, those that name what is unwanted after all others."""
+    """Return [N] fits, with `LAST` for items that contain an unwanted phrase."""
     for phrase in unwanted_in(query):
         fit = np.where(named(phrase, texts), LAST, fit)
     return fit
 
 
 def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
-    """What was done about each phrase that is unwanted, and whether the query can be read at
-    all.
+    """Return notes on the effect of each unwanted phrase, and on whether the encoder can read the
+    query.
     """
     notes = []
     for phrase in unwanted_in(query):
@@ -81,8 +82,8 @@ def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
 
 
 def unread_notes(query: str, encoder: TextEncoder) -> list[str]:
-    """A sentence on each wanted phrase of a query of which the encoder reads no word: slates are
-    made as if it had not been said.
+    """Return a note for each wanted phrase that has no word in the encoder's vocabulary and is
+    therefore ignored.
     """
     if not isinstance(encoder, CountEncoder):
         return []
@@ -94,7 +95,7 @@ def unread_notes(query: str, encoder: TextEncoder) -> list[str]:
 
 
 def _is_foreign(query: str, texts: Sequence[str]) -> bool:
-    """Whether a query is in a script of which no item's text has anything to compare it with."""
+    """Whether a query is in a script that no item's text uses."""
     if _UNSPACED.search(query):
         return not any(map(_UNSPACED.search, texts))
     words, sample = re.findall(r"[^\W\d_]{3,}", query.casefold()), texts[:SAMPLE]
@@ -104,6 +105,6 @@ def _is_foreign(query: str, texts: Sequence[str]) -> bool:
 
 
 def _either_number(word: str) -> str:
-    """A pattern for a word and its plural, or its singular."""
+    """Return a pattern for the singular and the plural of a word."""
     stem = word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word
     return rf"{re.escape(stem)}(?:s|es)?"
