@@ -1,1 +1,1 @@
-"""The event store: tables, one writer, and what is read of one user and of everybody."""
+"""The event store: its tables, its single writer, and its reads of one user and of all users."""

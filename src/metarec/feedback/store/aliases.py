@@ -1,6 +1,6 @@
-"""Ids that users gave up when they became others; what still comes under such an id is the other's.
+"""Ids of merged users; what still arrives under such an id belongs to the user it was merged into.
 
-A merge notes the keyed digest of the id and whose it is now; the id itself is kept nowhere.
+A merge records the keyed digest of the id and the user it is now; the id itself is not kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from metarec.feedback.store.tombstones import digest_of, read_key, rows_of_diges
 
 
 def ids_now(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, str]:
-    """Whom each of these users became; those who stayed themselves are left out."""
+    """Return the users that these users were merged into; users never merged are left out."""
     merges = tables.merges.c
     if connection.execute(sa.select(merges.digest).limit(1)).first() is None:
         return {}
@@ -27,10 +27,10 @@ def ids_now(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, str
 
 
 def id_now(connection: sa.Connection, user_id: str) -> str:
-    """Whom a user became, or who they are."""
+    """Return the user that a user was merged into, or the user itself."""
     return ids_now(connection, [user_id]).get(user_id, user_id)
 
 
 def ids_now_among(connection: sa.Connection, user_ids: pl.Series) -> dict[str, str]:
-    """`ids_now` of a column of users."""
+    """Return `ids_now` of a column of user ids."""
     return ids_now(connection, user_ids.drop_nulls().unique().to_list())

@@ -1,4 +1,4 @@
-"""How a store is read: connections that see what is committed, and queries' answers as tables."""
+"""Reading a store: connections that see committed data, and query results as tables."""
 
 from __future__ import annotations
 
@@ -22,24 +22,22 @@ from metarec.feedback.store.writer import explained, first_line
 
 
 class Connections:
-    """A store's engines, and how they are asked."""
+    """Engines of a store, and reads through them."""
 
     url: sa.URL
     _engine: sa.Engine
-    """For writes, and for long reads of a server."""
+    """Engine for writes, and for long reads of a server."""
     _reads: sa.Engine
-    """Answers at once."""
+    """Engine for short reads."""
 
     @property
     def is_sqlite(self) -> bool:
-        """True for the file of one machine; False for a server, whose answers take a network's
-        time.
-        """
+        """True for a local file; False for a server, whose answers take a network round trip."""
         return self.url.get_backend_name() == "sqlite"
 
     def frame(self, query: sa.Select[Any], schema: Mapping[str, Any]) -> pl.DataFrame:
-        """A query's rows as a table, read in pieces so that ten million rows do not pass through
-        Python at once.
+        """Return a query's rows as a table, read in batches so that ten million rows do not pass
+        through Python at once.
         """
         pieces = [pl.DataFrame(schema=dict(schema))]
         with self.reading(long=True) as connection:
@@ -57,22 +55,22 @@ class Connections:
             return read_key(connection)
 
     def _named(self, user_id: str) -> dict[str, Any]:
-        """What the queries below need of a user."""
+        """Return the parameters of a query about one user: id and digest."""
         return {"user_id": user_id, "digest": digest_of(self._key, user_id)}
 
     def _now(self, user_id: str) -> sa.ColumnElement[str]:
-        """The id that a user has now, as part of a query."""
+        """Return the current id of a user as an SQL expression."""
         merges, digest = tables.merges.c, digest_of(self._key, user_id)
         became = sa.select(merges.user_id).where(merges.digest == digest).scalar_subquery()
         return sa.func.coalesce(became, user_id)
 
     @contextmanager
     def reading(self, *, long: bool = False) -> Iterator[sa.Connection]:
-        """A connection that sees what is committed; a `long` read may come in pieces (a server
-        keeps its place in a transaction).
+        """Open a connection that sees committed data. A `long` read may be fetched in batches and
+        has a longer statement timeout (a server keeps its cursor in a transaction).
 
         Raises:
-            StoreUnavailable: if the store is away.
+            StoreUnavailable: if the store does not answer.
         """
         engine = self._engine if long and not self.is_sqlite else self._reads
         try:

@@ -1,4 +1,4 @@
-"""Connections to the store: what its url may be, and how each connection is set up."""
+"""Connections to the store: the forms of its url, and the setup of each connection."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from metarec.data.schema import BadInput
 from metarec.feedback.events import StoreUnavailable
 
 CONNECT_SECONDS = 5
-"""How long a server may take to let us in; the system itself would wait for minutes where its
-machine is gone.
+"""Seconds to connect to a server; the operating system would wait for minutes if its machine is
+gone.
 """
 BUSY_SECONDS = {"write": 0.0, "read": 10.0}
-"""How long SQLite itself waits for a lock. Its waiting is not fair: it looks ever more seldom, so
-that a busy neighbor starves it for seconds. The writer therefore waits by itself, looking often
-(`writer.py`); readers hardly ever wait at all.
+"""Seconds that SQLite itself waits for a lock. Its waiting is not fair: it polls ever less often,
+so that a busy neighbor starves it for seconds. The writer therefore waits by itself and polls often
+(`writer.py`); readers hardly ever wait.
 """
 LOCK_SECONDS = 5.0
-"""How long a statement may wait for a lock on a server, so that whoever waits for a long reader
-stops nobody behind it.
+"""Seconds that a statement may wait for a lock on a server, so that a statement waiting for a long
+reader does not block others behind it.
 """
 STATEMENT_SECONDS = {"short": 30.0, "long": 3600.0}
-"""How long one statement may take on a server: of the service; of retraining and erasing."""
+"""Seconds that one statement may take on a server: short for the service; long for retraining and
+erasing.
+"""
 IDLE_SECONDS = 600.0
-"""How long a transaction may do nothing on a server before it ends it: a machine that is gone holds
-no locks for ever.
+"""Seconds that a transaction may be idle before the server ends it: a machine that is gone must not
+hold locks forever.
 """
 SCHEMA = "metarec"
 """PostgreSQL schema of the tables, unless the url says `?schema=NAME`."""
@@ -36,7 +38,7 @@ _FORMS = "give a file, sqlite:///file or postgresql://user:password@host/name"
 
 
 def known_url(url: str) -> tuple[sa.URL, str]:
-    """The store that `url` names, and the schema of its tables.
+    """Return the parsed url of a store, and the schema of its tables.
 
     Raises:
         BadInput: if the url names a store that metarec does not know.
@@ -56,8 +58,8 @@ def known_url(url: str) -> tuple[sa.URL, str]:
 def _parsed(url: str) -> sa.URL:
     try:
         return sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):  # a port that is none is a ValueError; neither it
-        # nor the url is shown, for both may hold the password
+    except (sa.exc.ArgumentError, ValueError):  # an invalid port is a ValueError; neither the error
+        # nor the url is shown, since both may hold the password
         raise BadInput(
             f"cannot read the store's url; {_FORMS}; `/`, `@`, `:` and `%` of a password are "
             f"written %2F, %40, %3A and %25, or the password is left out and given as PGPASSWORD"
@@ -75,7 +77,7 @@ def _schema(url: sa.URL) -> str:
 
 
 def is_schema(name: str) -> bool:
-    """Whether a schema of metarec may have this name."""
+    """Return whether a schema of metarec may have this name."""
     plain = name.replace("_", "a")
     return (
         0 < len(name) <= 60
@@ -88,11 +90,12 @@ def is_schema(name: str) -> bool:
 
 
 def with_schema(url: str, schema: str) -> str:
-    """The url of a store on a server with its tables in `schema`; other urls as they are, and one
-    that names a schema itself, too.
+    """Return the url of a store on a server with its tables in `schema`; other urls, and those that
+    name a schema themselves, are unchanged.
 
     Raises:
-        BadInput: if the url names a store that metarec does not know, or it is no name of a schema.
+        BadInput: if the url names a store that metarec does not know, or the schema's name is not
+            allowed.
     """
     if not url.startswith("postgres"):
         return url
@@ -103,7 +106,7 @@ def with_schema(url: str, schema: str) -> str:
 
 
 def server_engine(url: sa.URL, schema: str) -> sa.Engine:
-    """An engine for PostgreSQL; errors carry no parameters, which are personal."""
+    """Return an engine for PostgreSQL; errors carry no parameters, which are personal data."""
     engine = sa.create_engine(
         url,
         pool_pre_ping=True,
@@ -115,7 +118,7 @@ def server_engine(url: sa.URL, schema: str) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
-            # Only the own schema: a shop's database may have a table `events`, which is not ours
+            # Only this schema: a shop's database may have a table `events` of its own
             cursor.execute(f'SET search_path TO "{schema}"')
             for name, seconds in (
                 ("lock_timeout", LOCK_SECONDS),
@@ -129,11 +132,11 @@ def server_engine(url: sa.URL, schema: str) -> sa.Engine:
 
 
 def check_writable(url: sa.URL) -> None:
-    """Look whether a SQLite file, and its folder, in which files lie beside it, may be written:
-    SQLite itself says of neither which it was, and reads nothing there either.
+    """Check that a SQLite file and its folder, where SQLite creates other files, are writable:
+    SQLite's own error names neither, and it cannot even read without.
 
     Raises:
-        StoreUnavailable: if one may not.
+        StoreUnavailable: if one of them is not.
     """
     path = Path(url.database or "")
     for place in (path.parent, path):
@@ -145,8 +148,8 @@ def check_writable(url: sa.URL) -> None:
 
 
 def sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
-    """An engine whose transactions take the write lock at once and are flushed at commit, and whose
-    deletions overwrite.
+    """Return an engine for SQLite whose transactions take the write lock at once and are flushed at
+    commit, and whose deletions overwrite the bytes.
     """
     engine = sa.create_engine(
         url, connect_args={"timeout": BUSY_SECONDS["read"]}, hide_parameters=True

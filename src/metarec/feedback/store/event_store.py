@@ -1,7 +1,7 @@
-"""The event store: an acknowledged event is never lost, and any process answers for any user.
+"""The event store: an acknowledged event is never lost, and any process can answer for any user.
 
 SQLite (write-ahead log, a flush at each commit) unless a PostgreSQL url is given. Writes go through
-one thread (`writer.py`) and return futures; reads answer at once from what is committed.
+one thread (`writer.py`) and return futures; reads see committed data at once.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from metarec.feedback.store.writes import Writes
 
 
 class Store(UserReads, TableReads):
-    """Events, impressions, added items and profiles behind one url."""
+    """Store of events, impressions, added items and profiles, given by one url."""
 
     def __init__(self, url: str, *, patience: float = 20.0, as_it_is: bool = False) -> None:
         """Open the store, creating or migrating its tables.
 
         Args:
             url: a path to a SQLite file, `sqlite:///file`, or `postgresql://...`, where
-                `?schema=NAME` says in which schema the tables lie, `metarec` unless given.
+                `?schema=NAME` names the schema of the tables, `metarec` unless given.
             patience: seconds a write may wait while the store is busy or away.
-            as_it_is: neither create nor migrate tables, as to look at a store.
+            as_it_is: neither create nor migrate tables, as for inspecting a store.
 
         Raises:
             BadInput: if the url names a store that metarec does not know, or a newer one.
@@ -65,10 +65,10 @@ class Store(UserReads, TableReads):
         self._writer = GroupWriter(self._engine.begin, patience=patience)
         try:
             if not self.is_sqlite:
-                # A server that is away is told at once, without the writer's patience
+                # Fail at once if the server is away, without the writer's retries
                 self._engine.connect().close()
             self.migrated = None if as_it_is else self.call(self._migrate).result()
-            """What opening changed of the tables; None where it was to change nothing."""
+            """Migrations applied when the store was opened; None with `as_it_is`."""
         except (sa.exc.OperationalError, StoreUnavailable, BadInput) as error:
             self.close()
             if isinstance(error, BadInput):
@@ -83,27 +83,28 @@ class Store(UserReads, TableReads):
 
     @property
     def waiting(self) -> int:
-        """Rows queued to be written."""
+        """Number of rows queued to be written."""
         return self._writer.waiting
 
     def close(self) -> None:
-        """Write what waits and let go of all connections."""
+        """Write the queued rows and close all connections."""
         self._writer.close()
         self._engine.dispose()
         self._reads.dispose()
 
     def append(self, events: Sequence[Event], *, strict: bool = False) -> Future[Appended]:
-        """Store events; an id of the same user stored before changes nothing, and events of a user
-        who asked to be forgotten after they happened, or after they were handed over, are dropped.
+        """Store events. An event id already stored for the same user changes nothing; events of a
+        user who asked to be forgotten after they happened, or after they were submitted, are
+        dropped.
 
         Args:
-            strict: store none of them where such an id was used for something else (another item,
+            strict: store none of the events if an id was used for a different event (another item,
                 kind, value, slate or context).
 
         Raises:
-            StoreUnavailable: at once, if too much waits already; or from the future, if the store
-                cannot write.
-            EventConflict: from the future, if `strict` and an id was used for something else.
+            StoreUnavailable: at once, if the queue is full; or from the future, if the store cannot
+                write.
+            EventConflict: from the future, if `strict` and an id was used for a different event.
         """
         body = self._bodies.append_strictly if strict else self._bodies.append
         return self._writer.submit(
@@ -111,29 +112,35 @@ class Store(UserReads, TableReads):
         )
 
     def show(self, impressions: Sequence[Impression]) -> Future[int]:
-        """Store slates that were shown; how many were new. Those asked for before their user asked
-        to be forgotten are dropped.
+        """Store slates that were shown; the future holds the number of new ones. Slates requested
+        before their user asked to be forgotten are dropped.
         """
         return self._writer.submit(
             Write(body=self._bodies.show, content=(time.time(), impressions), rows=len(impressions))
         )
 
     def put_item(self, item_id: str, attributes: Mapping[str, Any]) -> Future[int]:
-        """Add an item, or change those attributes; gives the items' version that includes it."""
+        """Add an item, or change these attributes of it; the future holds the version of the items
+        that includes it.
+        """
         return self.put_items([(item_id, attributes)])
 
     def put_items(self, items: Sequence[tuple[str, Mapping[str, Any]]]) -> Future[int]:
-        """Add items, or change those attributes, all or none; gives the items' version then."""
+        """Add items, or change these attributes of them, all or none; the future holds the new
+        version of the items.
+        """
         return self._writer.submit(
             Write(body=self._bodies.put_items, content=items, rows=len(items))
         )
 
     def delete_item(self, item_id: str) -> Future[int]:
-        """Show an item no more, until it is put again; gives the items' version then."""
+        """Mark an item as deleted until it is put again; the future holds the new version of the
+        items.
+        """
         return self._writer.submit(Write(body=self._bodies.delete_items, content=item_id, rows=1))
 
     def put_profile(self, user_id: str, profile: Mapping[str, Any]) -> Future[None]:
-        """Set a user's attributes, replacing those given before; dropped where the user asked to be
+        """Set a user's attributes, replacing those given before; dropped if the user asked to be
         forgotten meanwhile.
         """
         return self._writer.submit(
@@ -141,8 +148,8 @@ class Store(UserReads, TableReads):
         )
 
     def put_friends(self, user_id: str, friends: Mapping[str, float]) -> Future[None]:
-        """Set whom a user knows, and how well, replacing those given before; an edge is dropped
-        where either end asked to be forgotten meanwhile.
+        """Set a user's friends and the weights of the friendships, replacing those given before; an
+        edge is dropped if either user asked to be forgotten meanwhile.
         """
         content = (time.time(), (user_id, friends))
         return self._writer.submit(
@@ -150,7 +157,9 @@ class Store(UserReads, TableReads):
         )
 
     def call(self, change: Any) -> Future[Any]:
-        """Run `change(connection)` in a transaction of the writer's thread, in its turn."""
+        """Run `change(connection)` in a transaction of the writer's thread, in its turn in the
+        queue.
+        """
         return self._writer.submit(Write(body=_call, content=change, rows=1))
 
 
@@ -159,7 +168,7 @@ def _call(connection: sa.Connection, changes: Sequence[Any]) -> list[Any]:
 
 
 def file_of(url: str) -> Path | None:
-    """The SQLite file that `url` names; None for a server.
+    """Return the SQLite file that `url` names; None for a server.
 
     Raises:
         BadInput: if the url names a store that metarec does not know.

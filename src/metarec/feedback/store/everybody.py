@@ -1,4 +1,4 @@
-"""What is read of everybody: events, slates, items, attributes and friends, as tables."""
+"""Reads over all users: events, slates, items, attributes and friends, as tables."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ITEMS_VERSION = sa.text("SELECT value FROM facts WHERE name = 'items_version'")
 
 
 class TableReads(Connections):
-    """What a store holds, table by table."""
+    """Reads of whole tables of a store."""
 
     def recent_users(self, most: int, latest: int = 5_000) -> list[tuple[str, int, float]]:
-        """Users of the `latest` events: id, how many of these are theirs, and the time of their
-        newest, seconds since 1970; the newest first.
+        """Return the users of the `latest` events, at most `most`: id, number of these events, and
+        time of the newest, seconds since 1970; the user with the newest event first.
         """
         events = tables.events.c
         some = sa.select(events.user_id, events.timestamp).order_by(events.sequence.desc())
@@ -36,7 +36,7 @@ class TableReads(Connections):
             return [(user, int(n), float(at)) for user, n, at in connection.execute(query)]
 
     def friends(self) -> pl.DataFrame:
-        """Every edge as it was given: `user_id, friend_id, weight`."""
+        """Return every friendship as it was given: `user_id, friend_id, weight`."""
         columns = tables.friends.c
         query = sa.select(columns.user_id, columns.friend_id, columns.weight).order_by(
             columns.user_id, columns.friend_id
@@ -44,7 +44,7 @@ class TableReads(Connections):
         return self.frame(query, {"user_id": pl.Utf8, "friend_id": pl.Utf8, "weight": pl.Float64})
 
     def searches(self) -> pl.DataFrame:
-        """Every search: `user_id, query, timestamp`, in order of arrival."""
+        """Return every search: `user_id, query, timestamp`, in order of arrival."""
         events = tables.events.c
         query = (
             sa.select(events.user_id, events.query, events.timestamp)
@@ -54,7 +54,7 @@ class TableReads(Connections):
         return self.frame(query, {"user_id": pl.Utf8, "query": pl.Utf8, "timestamp": pl.Float64})
 
     def contexts(self) -> pl.DataFrame:
-        """Circumstances of events on items as they were sent: `sequence, context` (JSON)."""
+        """Return the contexts of events on items as they were sent: `sequence, context` (JSON)."""
         events = tables.events.c
         query = (
             sa.select(events.sequence, events.context)
@@ -64,13 +64,13 @@ class TableReads(Connections):
         return self.frame(query, {"sequence": pl.Int64, "context": pl.Utf8})
 
     def items_version(self) -> int:
-        """A number that grows with every change of an item."""
+        """Return the version of the items, a number that grows with every change of an item."""
         with self.reading() as connection:
             return int(connection.execute(_ITEMS_VERSION).scalar_one())
 
     def items_since(self, version: int) -> list[tuple[str, dict[str, Any], int]]:
-        """Items added or changed after `version`, as `(item_id, attributes, version)`, oldest
-        change first; deleted ones are not available.
+        """Return items added or changed after `version`, as `(item_id, attributes, version)`,
+        oldest change first; deleted ones have `available` False.
         """
         items = tables.items.c
         query = (
@@ -85,7 +85,7 @@ class TableReads(Connections):
             ]
 
     def deleted_items(self) -> frozenset[str]:
-        """Ids of items that were deleted and not put again."""
+        """Return the ids of items that were deleted and not put again."""
         items = tables.items.c
         with self.reading() as connection:
             return frozenset(
@@ -93,9 +93,8 @@ class TableReads(Connections):
             )
 
     def acts(self, after: int, latest: int) -> pl.DataFrame:
-        """When each item was acted on, and how: `sequence, item_id, kind, timestamp` of the events
-        on items that arrived after the one of number `after`, and of these of the `latest`, in
-        order of arrival.
+        """Return `sequence, item_id, kind, timestamp` of the events on items with a sequence number
+        above `after`, at most the `latest` of them, in order of arrival.
         """
         events = tables.events.c
         query = (
@@ -108,7 +107,9 @@ class TableReads(Connections):
         return self.frame(query, {**names, "timestamp": pl.Float64}).reverse()
 
     def count(self, table: sa.Table, since: float) -> int:
-        """Rows of `tables.events` or `tables.slates` of times `since` (seconds since 1970)."""
+        """Return the number of rows of `tables.events` or `tables.slates` with a time of `since`
+        (seconds since 1970) or later.
+        """
         query = sa.select(sa.func.count()).select_from(table).where(table.c.timestamp >= since)
         with self.reading() as connection:
             return int(connection.execute(query).scalar_one())
@@ -116,9 +117,9 @@ class TableReads(Connections):
     def as_frame(
         self, since: float | None = None, *, latest: int | None = None, in_experiments: bool = True
     ) -> pl.DataFrame:
-        """Events on items in order of arrival, all columns but the context; only those of times
-        `since` (seconds since 1970), and of these only so many that arrived last, if asked; without
-        those that answer slates of experiments, if asked.
+        """Return events on items in order of arrival, all columns but the context: those with a
+        time of `since` (seconds since 1970) or later, at most the `latest` that arrived last, and
+        without those that answer slates of experiments if `in_experiments` is False.
         """
         events = tables.events.c
         query = sa.select(
@@ -153,9 +154,10 @@ class TableReads(Connections):
         return table if latest is None else table.reverse()
 
     def slates(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
-        """One row per slate shown: `slate_id, user_id, timestamp, model_version, shots, experiment,
-        arm`, and the lists `item_ids, scores, propensity`; of times `since`, and the latest so
-        many, if asked.
+        """Return one row per slate shown:
+        `slate_id, user_id, timestamp, model_version, shots, experiment, arm`, and the lists
+        `item_ids, scores, propensity`; those with a time of `since` or later, and at most the
+        `latest`.
         """
         at = tables.slates.c.timestamp
         query = sa.select(*SLATE_COLUMNS).order_by(at if latest is None else at.desc())
@@ -164,7 +166,7 @@ class TableReads(Connections):
         return table if latest is None else table.reverse()
 
     def profiles(self) -> pl.DataFrame:
-        """Users whose attributes were given: `user_id` and one column per attribute."""
+        """Return users with attributes: `user_id` and one column per attribute."""
         with self.reading() as connection:
             rows = [
                 {"user_id": user_id, **json.loads(profile)}
@@ -181,13 +183,13 @@ class TableReads(Connections):
         )
 
     def events_by_minute(self, now: float, minutes: int = 60) -> list[int]:
-        """Events of each of the last `minutes` minutes before `now` (seconds since 1970), oldest
-        first.
+        """Return the number of events in each of the last `minutes` minutes before `now` (seconds
+        since 1970), oldest first.
         """
         ago: Any = (now - tables.events.c.timestamp) / 60.0
         ago = sa.cast(
             ago if self.is_sqlite else sa.func.floor(ago), sa.Integer
-        )  # SQLite cuts, and may lack floor; PostgreSQL rounds
+        )  # SQLite's cast truncates, and it may lack floor; PostgreSQL's cast rounds
         query = (
             sa.select(ago, sa.func.count())
             .where(
@@ -200,7 +202,7 @@ class TableReads(Connections):
         return [found.get(minute, 0) for minute in range(minutes - 1, -1, -1)]
 
     def counts(self) -> dict[str, int]:
-        """Rows in each table."""
+        """Return the number of rows of each table."""
         with self.reading() as connection:
             return {
                 str(name): int(

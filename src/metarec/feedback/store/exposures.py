@@ -1,5 +1,5 @@
-"""Which users saw which arm of an experiment, kept by the writer in the transactions that store
-slates and events, so that what is counted later misses nothing, whichever process is killed.
+"""Records of which user saw which arm of an experiment, written in the transactions that store
+slates and events, so that later counts miss nothing, whichever process is killed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from metarec.feedback.store import tables
 
 
 def note_exposures(connection: sa.Connection, slates: Sequence[Impression]) -> None:
-    """Note users of new slates; one who saw another arm before has crossed over, and an open one is
-    to be counted anew.
+    """Record the users of new slates and mark them to be counted again; users with an open window
+    who see another arm are marked as crossed over.
     """
     first = {
         (slate.user_id, slate.exposure.experiment): {
@@ -43,20 +43,22 @@ def note_exposures(connection: sa.Connection, slates: Sequence[Impression]) -> N
 
 
 def mark_answered(connection: sa.Connection, user_ids: Iterable[str]) -> None:
-    """Have users who answered a slate counted anew, those of them who are open in an experiment."""
+    """Mark users who answered a slate to be counted again, if their window in an experiment is
+    open.
+    """
     rows, users = tables.exposures.c, sorted(set(user_ids))
     for start in range(0, len(users), 500):
         some = users[start : start + 500]
         is_open = rows.user_id.in_(some) & (rows.is_closed == 0) & (rows.to_count == 0)
-        # In one order, so that two writers do not wait for each other
+        # Rows are locked in one order, so that two writers cannot deadlock
         held = sa.select(rows.user_id, rows.experiment).where(is_open).order_by(rows.user_id)
         if connection.execute(held.with_for_update()).first() is not None:
             connection.execute(sa.update(tables.exposures).where(is_open).values(to_count=1))
 
 
 def merge_exposures(connection: sa.Connection, user_id: str, into: str) -> None:
-    """Give what a user saw to whom they became: where both saw the same arm once; who is counted
-    still and saw two has crossed over.
+    """Move the exposures of a merged user to the other user. If both were in an experiment, one
+    record stays; a user with an open window who saw two arms is marked as crossed over.
     """
     table, rows = tables.exposures, tables.exposures.c
     theirs = dict(

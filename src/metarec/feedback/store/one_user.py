@@ -1,4 +1,4 @@
-"""What is read of one user: events, attributes, friends, searches, slates."""
+"""Reads of one user: events, attributes, friends, searches, slates."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from metarec.feedback.store.connections import Connections
 from metarec.feedback.store.rows import EVENT_FIELDS, event_of
 
 RECENT_SECONDS = 86_400.0
-"""So long a user is taken to be where their newest event happened."""
+"""Seconds for which a user is assumed to be where their newest event happened."""
 
 _NOW = "COALESCE((SELECT user_id FROM merges WHERE digest = :digest), :user_id)"
-"""The id that a user has now."""
+"""SQL expression of the current id of a user."""
 _HISTORY = sa.text(
     f"SELECT item_id, value, kind, timestamp FROM events WHERE user_id = {_NOW} "
     "AND query IS NULL ORDER BY timestamp DESC, sequence DESC LIMIT :last"
@@ -47,16 +47,16 @@ _PROFILE = sa.text(f"SELECT profile FROM users WHERE user_id = {_NOW}")
 
 
 class UserReads(Connections):
-    """What a store holds of one user, under whichever id that user had."""
+    """Reads of one user, by the current id or any merged one."""
 
     def id_now(self, user_id: str) -> str:
-        """Whom a user became by a merge, or who they are."""
+        """Return the user that a user was merged into, or the user itself."""
         with self.reading() as connection:
             found = connection.execute(sa.select(self._now(user_id))).scalar_one()
         return str(found)
 
     def events_of(self, user_id: str, last: int | None = None) -> list[Event]:
-        """The events of a user, oldest first; only the `last` ones if asked."""
+        """Return the events of a user, oldest first; only the `last` ones if given."""
         columns = [tables.events.c[name] for name in EVENT_FIELDS]
         newest_first = (tables.events.c.timestamp.desc(), tables.events.c.sequence.desc())
         query = (
@@ -70,13 +70,13 @@ class UserReads(Connections):
         return [event_of(row) for row in reversed(rows)]
 
     def profile_of(self, user_id: str) -> dict[str, Any]:
-        """The attributes given for a user; empty if none were."""
+        """Return the attributes of a user; empty if there are none."""
         with self.reading() as connection:
             found = connection.execute(_PROFILE, self._named(user_id)).scalar()
         return json.loads(found) if found else {}
 
     def slates_of(self, user_id: str) -> int:
-        """How many slates shown to a user are kept."""
+        """Return the number of stored slates shown to a user."""
         query = (
             sa.select(sa.func.count())
             .select_from(tables.slates)
@@ -88,7 +88,7 @@ class UserReads(Connections):
     def user(
         self, user_id: str, last: int
     ) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
-        """What a request needs of a user, and no more.
+        """Read what a recommendation needs of a user.
 
         Returns:
             The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the
@@ -103,23 +103,24 @@ class UserReads(Connections):
         ) if profile else {}
 
     def acted_on(self, user_id: str, latest: int) -> list[tuple[str, str]]:
-        """Items of the `latest` events of a user, each with the kinds of these once."""
+        """Return (item, kind) of the `latest` events of a user, each pair once."""
         asked = self._named(user_id) | {"last": latest}
         with self.reading() as connection:
             return [(item, kind) for item, kind in connection.execute(_ACTED_ON, asked)]
 
     def arms_of(self, user_id: str) -> dict[str, str]:
-        """Experiment -> the arm that a user saw."""
+        """Return experiment -> arm that the user saw."""
         rows = tables.exposures.c
         query = sa.select(rows.experiment, rows.arm).where(rows.user_id == self._now(user_id))
         with self.reading() as connection:
             return {name: arm for name, arm in connection.execute(query)}
 
     def known_beside(self, user_id: str, searches_last: int = SPENT_AFTER) -> KnownBeside:
-        """Friends, newest searches, and where the user was within the last day.
+        """Return friends, newest searches, and the location of a user's newest event if it is
+        within the last day.
 
         Args:
-            searches_last: later events after which a search is no longer told (1 or more).
+            searches_last: number of later events after which a search is left out (1 or more).
         """
         known = self._named(user_id)
         with self.reading() as connection:
@@ -135,14 +136,16 @@ class UserReads(Connections):
         )
 
     def friends_of(self, user_id: str) -> dict[str, float]:
-        """Whom a user knows, and how well; empty if nobody was named."""
+        """Return friend -> weight of the friendship; empty if the user has no friends."""
         with self.reading() as connection:
             rows = connection.execute(_FRIENDS, self._named(user_id)).all()
         return {friend: weight for friend, weight in rows}
 
 
 def _place_in(context: str | None, timestamp: float) -> tuple[float, float] | None:
-    """Where a recent event happened, of its context as JSON."""
+    """Return the location of an event from its context (JSON); None if it is not recent or has
+    none.
+    """
     if not context or timestamp < time.time() - RECENT_SECONDS:
         return None
     told = json.loads(context)

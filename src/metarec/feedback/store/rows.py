@@ -1,4 +1,4 @@
-"""Events, slates and items as rows of the store's tables, and back."""
+"""Conversion of events, slates and items to rows of the store's tables, and back."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ SLATE_SCHEMA = {
     "shown": pl.Utf8,
 }
 SLATE_COLUMNS = [tables.slates.c[name] for name in SLATE_SCHEMA]
-"""What is read of a slate; `slates_of_rows` makes it a table of slates."""
+"""Columns read of a slate; `slates_of_rows` makes a table of slates from them."""
 
 
 def event_of(row: Any) -> Event:
-    """The event of a row."""
+    """Return the event of a row."""
     return Event(**{**row._mapping, "context": json.loads(row.context) if row.context else {}})
 
 
 def event_row(event: Event) -> dict[str, Any]:
-    """The row of an event."""
+    """Return the row of an event."""
     return {
         **{name: getattr(event, name) for name in EVENT_FIELDS},
         "context": json.dumps(event.context) if event.context else None,
@@ -54,12 +54,12 @@ def event_row(event: Event) -> dict[str, Any]:
 
 
 def key_of(event: Event) -> tuple[str, str]:
-    """What an event is known by: an id is its user's own."""
+    """Return the key of an event: its id is unique for its user only."""
     return event.user_id, event.event_id
 
 
 def slate_row(slate: Impression) -> dict[str, Any]:
-    """The row of a slate that was shown."""
+    """Return the row of a slate that was shown."""
     shown = {
         "item_ids": list(slate.item_ids),
         "scores": [float(score) for score in slate.scores],
@@ -78,7 +78,9 @@ def slate_row(slate: Impression) -> dict[str, Any]:
 
 
 def slates_of_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows as `SLATE_SCHEMA` says, with what was shown as lists: see `Store.slates`."""
+    """Return rows of `SLATE_SCHEMA` as slates, with `shown` decoded to lists: see
+    `Store.slates`.
+    """
     lists = pl.Struct(
         {
             "item_ids": pl.List(pl.Utf8),
@@ -92,7 +94,7 @@ def slates_of_rows(rows: pl.DataFrame) -> pl.DataFrame:
 def item_row(
     item_id: str, attributes: Mapping[str, Any], version: int, *, is_deleted: bool
 ) -> dict[str, Any]:
-    """The row of an item that was put or deleted."""
+    """Return the row of an item that was put or deleted."""
     return {
         "item_id": item_id,
         "attributes": json.dumps(dict(attributes)),

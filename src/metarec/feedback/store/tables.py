@@ -1,4 +1,4 @@
-"""The store's tables as they are now; `migrations.py` says how they came to be."""
+"""The current tables of the store; `migrations.py` has the steps that create them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ events = sa.Table(
     sa.Column("value", sa.Double),
     sa.Column("slate_id", sa.Text),
     sa.Column("context", sa.Text),
-    sa.Column("query", sa.Text),  # of a search, whose item_id is empty
-    sa.Column("copy_key", sa.Text),  # null where the time was made up; see `Event.copy_key`
+    sa.Column("query", sa.Text),  # of a search; its item_id is empty
+    sa.Column("copy_key", sa.Text),  # null if the time was not stated; see `Event.copy_key`
     sa.UniqueConstraint("user_id", "event_id"),
     sa.UniqueConstraint("user_id", "copy_key"),
 )
@@ -102,7 +102,7 @@ forgotten = sa.Table(
 merges = sa.Table(
     "merges",
     metadata,
-    _key("digest"),  # of the id that was given up
+    _key("digest"),  # of the merged id
     _text("user_id"),
     _number("timestamp"),
 )
@@ -117,7 +117,7 @@ experiments = sa.Table(
     sa.Column("plan", sa.Text, nullable=False),  # JSON: everything; see `Experiment`
 )
 
-exposures = sa.Table(  # a user in an experiment, and what they did until they are closed
+exposures = sa.Table(  # a user's arm and outcomes until the window closes
     "exposures",
     metadata,
     sa.Column("user_id", sa.Text, primary_key=True),
@@ -135,7 +135,7 @@ exposures = sa.Table(  # a user in an experiment, and what they did until they a
     sa.Column("refusals", sa.Integer, nullable=False, server_default="0"),
 )
 
-arm_answers = sa.Table(  # slates answered, by how long they took; see `arm_health.py`
+arm_answers = sa.Table(  # slates made, by latency bucket; see `arm_health.py`
     "arm_answers",
     metadata,
     sa.Column("experiment", sa.Text, primary_key=True),

@@ -1,8 +1,9 @@
-"""Who asked to be forgotten, and when: what is older than that is never stored again.
+"""Tombstones: users who asked to be forgotten, with the time; data from before it are never stored
+again.
 
-The id itself is not kept, only a keyed digest (HMAC-SHA256, whose key lies in the store). The
-writer asks here in the transaction that writes, so that a batch under way when a user is forgotten
-is written before the deletion, which takes it, or after the tombstone, which drops it.
+The id itself is not kept, only a keyed digest (HMAC-SHA256, whose key is in the store). The writer
+looks tombstones up in its own transaction, so that a batch under way when a user is forgotten is
+written either before the deletion, which removes it, or after the tombstone, which drops it.
 """
 
 from __future__ import annotations
@@ -16,38 +17,36 @@ import sqlalchemy as sa
 from metarec.feedback.store import tables
 
 _LOCK = 7271332
-"""PostgreSQL's number of the lock that writers share and forgetting has for itself."""
+"""Number of PostgreSQL's advisory lock that writers share and forgetting takes exclusively."""
 _ASKED_AT_ONCE = 500
 
 
 def digest_of(key: bytes, user_id: str) -> str:
-    """A keyed digest of a user id: the same within a store, worthless without its key."""
+    """Return a keyed digest of a user id: constant within a store, worthless without its key."""
     return hmac.digest(key, user_id.encode(errors="surrogatepass"), "sha256").hex()
 
 
 def read_key(connection: sa.Connection) -> bytes:
-    """The store's own key."""
+    """Return the store's own key."""
     query = sa.select(tables.facts.c.value).where(tables.facts.c.name == "digest_key")
     return bytes.fromhex(connection.execute(query).scalar_one())
 
 
 def hold_off_forgetting(connection: sa.Connection) -> None:
-    """Let nobody be forgotten until this transaction ends; SQLite has one writer at a time
-    anyway.
-    """
+    """Block forgetting until this transaction ends; SQLite has one writer at a time anyway."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
 
 
 def hold_off_writers(connection: sa.Connection) -> None:
-    """Wait until no writer is in a transaction, and let none in until this one ends."""
+    """Wait until no writer is in a transaction, and block writers until this transaction ends."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 
 def asked_at(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, float]:
-    """When each of these users last asked to be forgotten, seconds since 1970; those who never did
-    are left out.
+    """Return user -> time of the last request to be forgotten, seconds since 1970; users without
+    one are left out.
     """
     asked = tables.forgotten.c
     if connection.execute(sa.select(asked.digest).limit(1)).first() is None:
@@ -67,7 +66,9 @@ def rows_of_digests(
     column: sa.ColumnElement[str],
     digests: Iterable[str],
 ) -> Iterator[Any]:
-    """Rows of a query whose `column` is one of any number of digests, asked in pieces."""
+    """Yield the rows of a query whose `column` is one of any number of digests, queried in
+    batches.
+    """
     every = list(digests)
     for start in range(0, len(every), _ASKED_AT_ONCE):
         yield from connection.execute(
@@ -76,7 +77,7 @@ def rows_of_digests(
 
 
 def all_asked(connection: sa.Connection) -> dict[str, float]:
-    """Digest -> when its user last asked to be forgotten, seconds since 1970."""
+    """Return digest -> time of the last request to be forgotten, seconds since 1970."""
     asked = tables.forgotten.c
     query: sa.Select[Any] = sa.select(asked.digest, sa.func.max(asked.timestamp)).group_by(
         asked.digest

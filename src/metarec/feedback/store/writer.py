@@ -1,4 +1,4 @@
-"""One writer thread per process, and group commit: whatever waits is written in one transaction.
+"""One writer thread per process, with group commit: all queued writes go into one transaction.
 
 A durable commit costs one disk flush, a few milliseconds, whether it holds one event or a thousand.
 So writes queue, and while one transaction flushes, the next one gathers. A write's future is
@@ -24,7 +24,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlche
 from metarec.feedback.events import StoreUnavailable
 
 Body = Callable[[Connection, Sequence[Any]], Sequence[Any]]
-"""Writes the rows of one or several writes and answers each of them."""
+"""Writes the rows of one or several writes and returns one answer for each write."""
 
 _RETRY_WORDS = (
     "locked",
@@ -39,16 +39,17 @@ _RETRY_WORDS = (
     "connection",
     "lock timeout",
 )
-"""Failures that pass by themselves; anything else (a full disk, a missing table) is told at once.
+"""Words of transient failures, which are retried; any other (a full disk, a missing table) is
+raised at once.
 """
 
 _LOCK_PAUSE, _AWAY_PAUSE = 0.002, 0.25
-"""Seconds between tries: a lock is held for milliseconds, a server is away for seconds."""
+"""Seconds between retries: a lock is held for milliseconds, a server is away for seconds."""
 
 
 @dataclass(kw_only=True)
 class Write:
-    """One thing to write: neighbors with the same body are handed to it together."""
+    """One queued write; adjacent writes with the same body are passed to it together."""
 
     body: Body
     content: Any
@@ -57,7 +58,9 @@ class Write:
 
 
 class _PatienceSpent(StoreUnavailable):
-    """The store stayed away; trying the writes of a group one by one would only wait again."""
+    """The store did not come back in time; retrying the writes of a group one by one would only
+    wait again.
+    """
 
 
 class GroupWriter:
@@ -71,13 +74,13 @@ class GroupWriter:
         most_waiting: int = 20_000,
         patience: float = 20.0,
     ) -> None:
-        """Start the thread.
+        """Start the writer thread.
 
         Args:
             transaction: opens a transaction that commits on leaving, or rolls back on an error.
-            most_rows: rows in one transaction, about; one write is never cut.
-            most_waiting: rows that may queue before new writes are refused.
-            patience: seconds to go on trying while the store is busy or away.
+            most_rows: approximate number of rows in one transaction; a write is never split.
+            most_waiting: queued rows above which new writes are refused.
+            patience: seconds to retry while the store is busy or away.
         """
         self._transaction = transaction
         self._most_rows, self._most_waiting, self._patience = most_rows, most_waiting, patience
@@ -91,14 +94,14 @@ class GroupWriter:
 
     @property
     def waiting(self) -> int:
-        """Rows queued or being written."""
+        """Number of rows queued or being written."""
         return self._waiting
 
     def submit(self, write: Write) -> Future[Any]:
-        """Queue a write; its future holds the body's answer once it is on disk.
+        """Queue a write; its future holds the body's answer once the write is on disk.
 
         Raises:
-            StoreUnavailable: if too much waits already, or the writer was closed.
+            StoreUnavailable: if the queue is full, or the writer was closed.
         """
         with self._lock:
             if self._closed:
@@ -113,7 +116,7 @@ class GroupWriter:
         return write.done
 
     def close(self, timeout: float = 30.0) -> None:
-        """Write what waits, then stop."""
+        """Write the queue, then stop the thread."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -143,8 +146,8 @@ class GroupWriter:
             yield group
 
     def _commit(self, group: list[Write]) -> None:
-        """Write a group; if it fails for more than one write, each is tried alone so that one bad
-        write spoils no other.
+        """Write a group; if a group of several writes fails, each is retried alone, so that one bad
+        write does not fail the others.
         """
         if not group:
             return
@@ -152,7 +155,7 @@ class GroupWriter:
             answers = self._persist(group)
         except (
             Exception
-        ) as error:  # whatever went wrong belongs to the waiting callers, and the thread must live
+        ) as error:  # any error goes to the waiting callers, and the thread must survive
             if len(group) > 1 and not isinstance(error, _PatienceSpent):
                 for write in group:
                     self._commit([write])
@@ -164,9 +167,7 @@ class GroupWriter:
             write.done.set_result(answer)
 
     def _persist(self, group: list[Write]) -> list[Any]:
-        """Run the transaction, again while the reason for its failure may pass, for at most
-        `patience` seconds.
-        """
+        """Run the transaction, retried on transient failures for at most `patience` seconds."""
         until = time.monotonic() + self._patience
         while True:
             try:
@@ -185,8 +186,8 @@ class GroupWriter:
                         f"({first_line(error)}); "
                         "send the same events again later"
                     ) from error
-                # Short and uneven: whoever looks often gets its turn, and two processes do not keep
-                # missing it together.
+                # Short, with jitter: frequent polling gets the lock, and two processes do not poll
+                # in step.
                 time.sleep(
                     self._jitter.uniform(0.5, 1.5)
                     * (_LOCK_PAUSE if _is_lock(error) else _AWAY_PAUSE)
@@ -194,7 +195,9 @@ class GroupWriter:
 
 
 def passes(error: SQLAlchemyError) -> bool:
-    """Whether trying again may help: a locked file, a deadlock, a server that restarts."""
+    """Return whether the failure is transient: a locked file, a deadlock, a server that
+    restarts.
+    """
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, OperationalError) and any(
@@ -208,12 +211,12 @@ def _is_lock(error: SQLAlchemyError) -> bool:
 
 
 def explained(error: SQLAlchemyError) -> Exception:
-    """Failures of the place, not of what was sent, as `StoreUnavailable`; others as they are,
-    without the values they speak of.
+    """Return failures of the store, not of the data sent, as `StoreUnavailable`; others unchanged,
+    without the values in their messages.
     """
     if isinstance(error, OperationalError):
         said = first_line(error)
-        # As SQLite says of a disk so full that it cannot even begin
+        # SQLite's message on a disk so full that it cannot even begin
         hint = "; is the disk full?" if "disk I/O error" in said else ""
         return StoreUnavailable(
             f"the store could not write ({said}{hint}); nothing of this request was stored"
@@ -229,11 +232,11 @@ def explained(error: SQLAlchemyError) -> Exception:
 
 
 def is_damaged(error: SQLAlchemyError) -> bool:
-    """Whether SQLite cannot make sense of its file."""
+    """Return whether SQLite reports its file as damaged."""
     said = str(getattr(error, "orig", "")).lower()
     return isinstance(error, DatabaseError) and ("malformed" in said or "not a database" in said)
 
 
 def first_line(error: Exception) -> str:
-    """What a database said, without the library's explanations around it."""
+    """Return the database's message, without the library's explanations around it."""
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""Bodies of a store's writes: rows of neighboring writes go in one statement, each write gets its
+"""Bodies of a store's writes: rows of adjacent writes go in one statement, and each write gets its
 own answer.
 """
 
@@ -37,15 +37,15 @@ R = TypeVar("R", Event, Impression)
 
 @dataclass(frozen=True)
 class Writes:
-    """What runs in a transaction of the writer's thread."""
+    """Functions that run in a transaction of the writer's thread."""
 
     _insert: Any
-    """INSERT as the store's dialect has it."""
+    """INSERT of the store's SQL dialect."""
 
     def append(
         self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Event]]]
     ) -> list[Appended]:
-        """Store events: of each batch, how many were new."""
+        """Store events, and return the counts of each batch."""
         kept = _living(connection, batches)
         first: dict[tuple[str, str], Event] = {}
         for batch in kept:
@@ -79,7 +79,7 @@ class Writes:
     def append_strictly(
         self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Event]]]
     ) -> list[Appended]:
-        """The same, or none of them where an id was used for something else."""
+        """Store events like `append`, or none of them if an id was used for a different event."""
         answers = self.append(connection, batches)
         if any(answer.duplicates for answer in answers):
             for batch in _living(connection, batches):
@@ -89,7 +89,7 @@ class Writes:
     def show(
         self, connection: sa.Connection, batches: Sequence[tuple[float, Sequence[Impression]]]
     ) -> list[int]:
-        """Store slates: of each batch, how many were new."""
+        """Store slates, and return the number of new ones of each batch."""
         kept = _living(connection, batches)
         first = {slate.slate_id: slate for batch in kept for slate in batch}
         new = set(
@@ -110,10 +110,10 @@ class Writes:
         key: Sequence[str],
         rows: list[dict[str, Any]],
     ) -> list[tuple[str, ...]]:
-        """The keys of the rows that were not there before."""
+        """Insert rows, and return the keys of those that were new."""
         if not rows:
             return []
-        insert = (  # whichever key is taken: copies of an event have ids of their own
+        insert = (  # on a conflict of either key: copies of an event have other ids
             self._insert(table).on_conflict_do_nothing().returning(*(table.c[name] for name in key))
         )
         return [tuple(row) for row in connection.execute(insert, rows)]
@@ -123,7 +123,7 @@ class Writes:
         connection: sa.Connection,
         puts: Sequence[Sequence[tuple[str, Mapping[str, Any]]]],
     ) -> list[int]:
-        """Add or change items; the version of each batch."""
+        """Add or change items, and return the version of each batch."""
         versions = self._next_versions(connection, [len(batch) for batch in puts])
         known = _items_named(connection, {item_id for batch in puts for item_id, _ in batch})
         rows: dict[str, dict[str, Any]] = {}
@@ -138,7 +138,7 @@ class Writes:
         return versions
 
     def delete_items(self, connection: sa.Connection, item_ids: Sequence[str]) -> list[int]:
-        """Mark items as deleted; the version of each."""
+        """Mark items as deleted, and return the version of each change."""
         versions = self._next_versions(connection, [1] * len(item_ids))
         known = _items_named(connection, set(item_ids))
         rows = {
@@ -149,7 +149,7 @@ class Writes:
         return versions
 
     def _next_versions(self, connection: sa.Connection, sizes: Sequence[int]) -> list[int]:
-        """The last version of each of several batches of changes."""
+        """Reserve versions for several batches of changes, and return the last version of each."""
         raised = (
             sa.update(tables.facts)
             .where(tables.facts.c.name == "items_version")
@@ -166,7 +166,7 @@ class Writes:
         connection: sa.Connection,
         puts: Sequence[tuple[float, tuple[str, Mapping[str, Any]]]],
     ) -> list[None]:
-        """Replace attributes of users."""
+        """Replace the attributes of users."""
         asked, now = _asked(connection, (user_id for _, (user_id, _) in puts))
         last = {
             now[user_id]: {"user_id": now[user_id], "profile": json.dumps(dict(profile))}
@@ -182,7 +182,7 @@ class Writes:
         connection: sa.Connection,
         puts: Sequence[tuple[float, tuple[str, Mapping[str, float]]]],
     ) -> list[None]:
-        """Replace whom users know."""
+        """Replace the friends of users."""
         named = {user for _, (user_id, friends) in puts for user in (user_id, *friends)}
         asked, now = _asked(connection, named)
         for at, (user_id, friends) in puts:
@@ -216,8 +216,9 @@ class Writes:
 def _asked(
     connection: sa.Connection, user_ids: Iterable[str]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Who of them asked to be forgotten, by this id or the one they have now, and when; and the id
-    that each has now. Nobody more is forgotten or merged until the transaction ends.
+    """Return the time of the last request to be forgotten of those users who made one, by this id
+    or their current one, and the current id of each user. No user is forgotten or merged until the
+    transaction ends.
     """
     hold_off_forgetting(connection)
     users = set(user_ids)
@@ -232,8 +233,8 @@ def _asked(
 def _living(
     connection: sa.Connection, batches: Sequence[tuple[float, Sequence[R]]]
 ) -> list[list[R]]:
-    """The rows of each batch under the ids that their users have now, without what belongs to
-    whatever those asked to forget.
+    """Return the rows of each batch under the current ids of their users, without those that a user
+    asked to forget.
     """
     asked, now = _asked(connection, (row.user_id for _, batch in batches for row in batch))
     return [
@@ -247,12 +248,14 @@ def _living(
 
 
 def _is_older(row: Event | Impression, handed_over: float, asked: Mapping[str, float]) -> bool:
-    """Whether it belongs to what its user asked to forget."""
+    """Return whether a row is from before its user's request to be forgotten, by its time or the
+    time it was submitted.
+    """
     return min(row.timestamp, handed_over) <= asked.get(row.user_id, -math.inf)
 
 
 def _slates_not_kept(connection: sa.Connection, events: Iterable[Event]) -> set[str]:
-    """Those slates that these events name and the store does not hold."""
+    """Return the slates that these events name and the store does not hold."""
     named = sorted({event.slate_id for event in events if event.slate_id})
     kept: set[str] = set()
     for start in range(0, len(named), 500):
@@ -264,7 +267,7 @@ def _slates_not_kept(connection: sa.Connection, events: Iterable[Event]) -> set[
 def _items_named(
     connection: sa.Connection, item_ids: Iterable[str]
 ) -> dict[str, tuple[bool, dict[str, Any]]]:
-    """Whether each was deleted, and its attributes, of those that are stored."""
+    """Return item id -> (whether it is deleted, attributes) of those that are stored."""
     found: dict[str, tuple[bool, dict[str, Any]]] = {}
     items, wanted = tables.items.c, list(item_ids)
     for start in range(0, len(wanted), 500):
@@ -277,8 +280,8 @@ def _items_named(
 
 
 def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:
-    """Raise EventConflict where what is stored under an id is not what was sent; the time is not
-    compared, for one that was not stated is made up each time.
+    """Raise EventConflict if the event stored under an id differs from the one sent. Times are not
+    compared, since a time that was not stated is generated anew at each sending.
     """
     columns = tables.events.c
     query = sa.select(*(columns[name] for name in EVENT_FIELDS)).where(
@@ -287,7 +290,7 @@ def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:
     stored = {key_of(event): event for event in map(event_of, connection.execute(query))}
     for event in events:
         if (before := stored.get(key_of(event))) is None:
-            continue  # a copy of it stands under another id
+            continue  # a copy of it is stored under another id
         for name in ("item_id", "query", "kind", "value", "slate_id", "context"):
             if getattr(before, name) != getattr(event, name):
                 raise EventConflict(
