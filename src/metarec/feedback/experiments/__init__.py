@@ -1,1 +1,1 @@
-"""A/B experiments: arms, counts, and results that may be looked at every day."""
+"""A/B experiments: arms, counts, and results that are valid however often they are read."""

@@ -1,7 +1,6 @@
-"""How the arms of an experiment answer: how many slates, how fast, how many failed, and how much of
-the catalog they show.
+"""Health of the arms of an experiment: number of slates, latency, failures, and catalog coverage.
 
-Each process counts for itself and adds to the store's numbers now and then.
+Each process keeps its own counts and adds them to the store from time to time.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
 
 FAILED = -1
-"""Bucket of slates that could not be made."""
+"""Latency bucket of slates that could not be made."""
 ANONYMOUS = ""
-"""Arm under which requests without a user are counted: they are outside."""
+"""Arm under which requests without a user are counted: they are outside the experiment."""
 
 
 def bucket_of(seconds: float) -> int:
-    """Bucket of the time that a slate took: each reaches to 1.2 times the one before, the first to
-    a tenth of a millisecond.
+    """Return the latency bucket of a slate: the first, 0, ends at 0.1 ms, each later one at 1.2
+    times the end of the one before; the last is 80.
     """
     bucket, edge = 0, 1e-4
     while seconds > edge and bucket < 80:
@@ -32,12 +31,12 @@ def bucket_of(seconds: float) -> int:
 
 
 def seconds_of(bucket: int) -> float:
-    """The longest time of a bucket."""
+    """Return the upper end of a bucket, seconds."""
     return float(1e-4 * 1.2**bucket)
 
 
 def add_answers(store: Store, experiment: str, answers: Counter[tuple[str, int]]) -> None:
-    """Add to the numbers of slates answered by `(arm, bucket)`.
+    """Add counts of slates by `(arm, bucket)` to the store.
 
     Raises:
         StoreUnavailable: if the store cannot write now.
@@ -58,7 +57,7 @@ _ANSWERED = sa.text(
 
 
 def answers_of(store: Store, experiment: str) -> dict[str, Counter[int]]:
-    """Arm -> bucket -> slates."""
+    """Return arm -> bucket -> number of slates."""
     columns = tables.arm_answers.c
     query = sa.select(columns.arm, columns.bucket, columns.answers)
     found: dict[str, Counter[int]] = {}
@@ -71,8 +70,8 @@ def answers_of(store: Store, experiment: str) -> dict[str, Counter[int]]:
 
 
 def coverage_ratios(store: Store, experiment: Experiment, least: int) -> dict[str, float]:
-    """Arm -> different items among its latest slates over those among as many of the control's, at
-    most 1,000; arms of which there are fewer than `least` slates are left out.
+    """Return arm -> distinct items in its latest slates divided by those in as many of the
+    control's, 1,000 at most; arms with fewer than `least` slates are left out.
     """
     shown = {arm.name: _latest(store, experiment.name, arm.name) for arm in experiment.arms}
     control, ratios = shown[experiment.control.name], {}
@@ -85,7 +84,7 @@ def coverage_ratios(store: Store, experiment: Experiment, least: int) -> dict[st
 
 
 def _latest(store: Store, experiment: str, arm: str) -> list[str]:
-    """What its latest slates showed, as JSON."""
+    """Return the contents of an arm's latest 1,000 slates, as JSON."""
     columns = tables.slates.c
     of_arm = (columns.experiment == experiment) & (columns.arm == arm)
     latest = sa.select(columns.shown).where(of_arm).order_by(columns.timestamp.desc())

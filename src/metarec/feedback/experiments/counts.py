@@ -1,8 +1,9 @@
-"""What users of an experiment did, counted a few users at a time by whichever process comes first.
+"""Outcomes of the users of an experiment, counted in small batches by whichever process comes
+first.
 
-The writer marks users who were shown something or answered (`exposures.py`); those alone are read
-again here. A user is counted until their window closes, by the times of slates and events, then
-never again.
+The writer marks users with a new slate or answer (`exposures.py`), and only these are counted again
+here. A user is counted until their window closes, by the times of slates and events, then never
+again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from metarec.feedback.store.event_store import Store
 from metarec.feedback.store.rows import SLATE_COLUMNS, SLATE_SCHEMA, slates_of_rows
 
 AT_ONCE = 300
-"""Users counted in one transaction, so that events to be written do not wait long."""
+"""Users counted in one transaction; bounds how long writes of events wait."""
 _EVENT_SCHEMA = {
     "user_id": pl.Utf8,
     "item_id": pl.Utf8,
@@ -30,12 +31,12 @@ _EVENT_SCHEMA = {
     "slate_id": pl.Utf8,
 }
 _COUNTER_LOCK = 7271333
-"""PostgreSQL's number of the lock of whoever counts."""
+"""Number of PostgreSQL's advisory lock for counting."""
 
 
 def count_users(store: Store, experiment: Experiment, scale: ValueScale, now: float) -> int:
-    """Count what some users did, as of `now` (seconds since 1970); call again until none is left.
-    Gives how many were.
+    """Count the outcomes of some users, as of `now` (seconds since 1970), and return their number;
+    call again until it is 0.
 
     Raises:
         StoreUnavailable: if the store cannot write now.
@@ -43,7 +44,7 @@ def count_users(store: Store, experiment: Experiment, scale: ValueScale, now: fl
     rows = tables.exposures.c
     waits = (rows.experiment == experiment.name) & (rows.is_closed == 0)
     waits &= (rows.to_count == 1) | (rows.closes_at <= now)
-    with store.reading() as connection:  # without a turn at the writer where nobody waits
+    with store.reading() as connection:  # skip the writer's queue if no user is to be counted
         if connection.execute(sa.select(rows.user_id).where(waits).limit(1)).first() is None:
             return 0
 
@@ -75,7 +76,9 @@ _COUNTED = sa.text(
 
 
 def _is_mine(connection: sa.Connection) -> bool:
-    """Whether no other process counts now; SQLite has one writer at a time anyway."""
+    """Return whether this process may count: no other one holds the lock. SQLite has one writer at
+    a time anyway.
+    """
     if connection.dialect.name != "postgresql":
         return True
     query = sa.text("SELECT pg_try_advisory_xact_lock(:number)")
@@ -85,7 +88,7 @@ def _is_mine(connection: sa.Connection) -> bool:
 def _counted(
     connection: sa.Connection, name: str, closes: Mapping[str, float], scale: ValueScale
 ) -> dict[str, dict[str, Any]]:
-    """User -> what their slates of the experiment came to before their window closed."""
+    """Return user -> outcomes of the user's slates of the experiment before the window closed."""
     slates, events = tables.slates.c, tables.events.c
     users = list(closes)
     shown = sa.select(*SLATE_COLUMNS).where(slates.user_id.in_(users), slates.experiment == name)
@@ -116,8 +119,8 @@ def _frame(
 def _by_user(
     slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale
 ) -> dict[str, dict[str, Any]]:
-    """Slates with a positive answer, with an item taken in a way that recommendations are for, and
-    with a negative answer; and the items taken.
+    """Return user -> number of slates, slates with a positive answer (clicks), with an item taken
+    by a target kind (conversions) and with a negative answer (refusals), and items taken (reward).
     """
     taken = (
         join_outcomes(slates, events.drop("closes_at"), scale)

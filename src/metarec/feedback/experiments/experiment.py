@@ -1,7 +1,7 @@
-"""A/B experiments: arms by share of users, each a model version with settings of recommending.
+"""A/B experiments: arms by share of users, each a model version with recommendation settings.
 
-A user's arm is a hash of the experiment's name and the user's id: nothing is stored to remember it,
-and every process assigns alike. What is planned and how it ended lies in the store's table
+A user's arm follows from a hash of the experiment's name and the user's id: assignments are not
+stored, and every process assigns alike. The plan and the outcome are stored in the table
 `experiments`; at most one experiment runs.
 """
 
@@ -21,16 +21,16 @@ from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
 
 MEASURES = ("clicks", "conversions", "reward")
-"""What arms may be compared by; `refusals` and `slates` are told beside them."""
+"""Measures by which arms can be compared; `refusals` and `slates` are reported besides."""
 
 
 class ExperimentConflict(BadInput):
-    """What was asked cannot be done in the state in which the experiments are."""
+    """The request is not possible in the current state of the experiments."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmSettings:
-    """Settings of recommending that an arm sets where a request does not; None leaves the
+    """Recommendation settings that an arm uses where the request does not set them; None uses the
     service's own.
     """
 
@@ -38,7 +38,7 @@ class ArmSettings:
     explore: float | None = None
     cold_share: float | None = None
     filter: str | None = None
-    """Beside the service's own filter and the request's."""
+    """Filter applied in addition to the service's own and the request's."""
 
     def __post_init__(self) -> None:
         for name, high in (("diversity", 1.0), ("explore", 10.0), ("cold_share", 0.5)):
@@ -49,13 +49,13 @@ class ArmSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way of recommending."""
+    """One arm of an experiment: a model version and settings."""
 
     name: str
     share: float
     """Share of all users, in (0, 1]."""
     model: str = ""
-    """A version of the registry; the one that serves when the experiment starts where empty."""
+    """A version in the registry; empty for the version that serves when the experiment starts."""
     settings: ArmSettings = field(default_factory=ArmSettings)
 
     def __post_init__(self) -> None:
@@ -66,20 +66,20 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Guardrails:
-    """What stops an arm by itself; 0 switches a guardrail off."""
+    """Thresholds that stop an arm automatically; 0 switches a guardrail off."""
 
     max_error_share: float = 0.02
-    """How much higher than the control's the share of slates that fail or are refused may be."""
+    """Maximum difference to the control in the share of slates that fail or are refused."""
     max_latency_ratio: float = 3.0
-    """Of the 99th percentile of the time for a slate, to the control's."""
+    """Maximum ratio to the control in the 99th percentile of the latency of slates."""
     min_coverage_ratio: float = 0.5
-    """Of different items among equally many of the latest slates, to the control's."""
+    """Minimum ratio to the control in distinct items among equally many of the latest slates."""
     max_refusals: float = 0.01
-    """How much higher the share of users who hide, dislike or return may be: the arm stops once the
-    interval of the difference to the control lies above.
+    """Maximum difference to the control in the share of users who hide, dislike or return items:
+    the arm stops once the whole interval of the difference lies above.
     """
     min_slates: int = 300
-    """Slates of an arm, and of the control, before errors, time and coverage are evaluated."""
+    """Slates of the arm, and of the control, before errors, latency and coverage are evaluated."""
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -89,19 +89,23 @@ class Guardrails:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """An experiment as planned, and what became of it."""
+    """Plan and outcome of an experiment."""
 
     name: str
     arms: Sequence[Arm]
     """The first is the control."""
     measure: str = "conversions"
-    """By what arms are compared: `clicks`, `conversions` or `reward`."""
+    """Measure by which arms are compared: `clicks`, `conversions` or `reward`."""
     alpha: float = 0.05
-    """Chance that an arm as good as the control is ever called different, all arms together."""
+    """Significance level: probability that any arm equal to the control is ever called different,
+    all arms together.
+    """
     window_hours: float = 24.0
-    """How long after the first slate what a user does counts; then the user counts, once."""
+    """Hours after a user's first slate in which the user's events count; when they end, the user is
+    counted once.
+    """
     new_below: int = 5
-    """Users with fewer events at their first slate are new."""
+    """Users with fewer events at their first slate count as new."""
     guardrails: Guardrails = field(default_factory=Guardrails)
     started_at: float = 0.0
     """Seconds since 1970."""
@@ -115,7 +119,7 @@ class Experiment:
     model_before: str = ""
     """The version that served before the promotion."""
     stopped: Mapping[str, str] = field(default_factory=dict)
-    """Arm that was stopped -> why."""
+    """Stopped arm -> reason."""
 
     def __post_init__(self) -> None:
         check_name(self.name, "an experiment")
@@ -143,11 +147,11 @@ class Experiment:
 
     @property
     def models(self) -> frozenset[str]:
-        """The versions that its arms serve."""
+        """The model versions that the arms serve."""
         return frozenset(arm.model for arm in self.arms if arm.model)
 
     def arm_named(self, name: str) -> Arm:
-        """An arm.
+        """Return the arm of this name.
 
         Raises:
             ExperimentConflict: if there is none of this name.
@@ -159,8 +163,8 @@ class Experiment:
         raise ExperimentConflict(f"{self.name!r} has no arm {name!r}; there are: {there}")
 
     def arm_of(self, user_id: str) -> Arm | None:
-        """The arm of a user, the same at every time and in every process; None for users outside
-        all shares, and those of an arm that was stopped.
+        """Return the arm of a user, always the same in every process; None for users outside all
+        shares and users of a stopped arm.
         """
         digest = hashlib.blake2b(
             f"{self.name}\0{user_id}".encode(errors="surrogatepass"), digest_size=8
@@ -173,22 +177,22 @@ class Experiment:
         return None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Experiment:
-        """What `as_dict` gave."""
+        """Build the experiment from the result of `as_dict`."""
         arms = [Arm(**{**arm, "settings": ArmSettings(**arm["settings"])}) for arm in plain["arms"]]
         return cls(**{**plain, "arms": arms, "guardrails": Guardrails(**plain["guardrails"])})
 
 
 def check_name(name: str, what: str) -> None:
-    """Refuse a name that cannot stand in an address or a table's head.
+    """Refuse a name that is not safe in a URL or a table header.
 
     Raises:
-        BadInput: if it is empty, longer than 60 characters, or holds others than letters, digits,
-            `-`, `_` and `.`.
+        BadInput: if it is empty, longer than 60 characters, begins with `.`, or holds characters
+            other than ASCII letters, digits, `-`, `_` and `.`.
     """
     plain = name.replace("-", "a").replace("_", "a").replace(".", "a")
     if not (0 < len(name) <= 60 and plain.isascii() and plain.isalnum()) or name[0] == ".":
@@ -199,7 +203,7 @@ def check_name(name: str, what: str) -> None:
 
 
 def experiments(store: Store) -> list[Experiment]:
-    """All experiments, the newest first."""
+    """Return all experiments, newest first."""
     columns = tables.experiments.c
     query = sa.select(columns.plan).order_by(columns.started_at.desc(), columns.name)
     with store.reading() as connection:
@@ -207,7 +211,7 @@ def experiments(store: Store) -> list[Experiment]:
 
 
 def running_experiment(store: Store) -> Experiment | None:
-    """The experiment that runs."""
+    """Return the running experiment, or None."""
     query = sa.select(tables.experiments.c.plan).where(tables.experiments.c.status == "running")
     with store.reading() as connection:
         plan = connection.execute(query).scalar()
@@ -215,7 +219,7 @@ def running_experiment(store: Store) -> Experiment | None:
 
 
 def experiment_named(store: Store, name: str) -> Experiment | None:
-    """An experiment, or None."""
+    """Return the experiment of this name, or None."""
     query = sa.select(tables.experiments.c.plan).where(tables.experiments.c.name == name)
     with store.reading() as connection:
         plan = connection.execute(query).scalar()
@@ -223,7 +227,7 @@ def experiment_named(store: Store, name: str) -> Experiment | None:
 
 
 def settings_in_effect(store: Store) -> ArmSettings:
-    """Settings of the arm that was promoted last and not rolled back since."""
+    """Return the settings of the last promoted arm that was not rolled back."""
     query = (
         sa.select(tables.experiments.c.plan)
         .where(tables.experiments.c.status == "promoted")
@@ -239,8 +243,8 @@ def settings_in_effect(store: Store) -> ArmSettings:
 
 
 def versions_in_use(store: Store) -> frozenset[str]:
-    """Versions that the running experiment serves, or that the last promotion may be taken back
-    to.
+    """Return the versions that the running experiment serves, and those that a rollback of the last
+    promotion would restore.
     """
     found = [one for one in experiments(store) if one.status in ("running", "promoted")]
     before = {one.model_before for one in found[:2]} - {""}
@@ -248,10 +252,10 @@ def versions_in_use(store: Store) -> frozenset[str]:
 
 
 def start(store: Store, planned: Experiment) -> Experiment:
-    """Let an experiment run from now on.
+    """Start an experiment.
 
     Raises:
-        ExperimentConflict: if one of this name was run, or another runs.
+        ExperimentConflict: if the name was used before, or another experiment is running.
         StoreUnavailable: if the store cannot write.
     """
     begun = replace(planned, started_at=time.time(), status="running")
@@ -276,8 +280,8 @@ def start(store: Store, planned: Experiment) -> Experiment:
 
 
 def stop(store: Store, name: str, reason: str, *, arm: str | None = None) -> Experiment:
-    """End an experiment, or one arm of it, whose users then get what the service shows everybody;
-    the experiment ends with the control, or the last arm beside it.
+    """End an experiment, or one arm of it, whose users then get the service's default
+    recommendations; the experiment ends when its control or the last other arm is stopped.
 
     Raises:
         ExperimentConflict: if there is no such experiment or arm, or it is not running any more.
@@ -296,13 +300,13 @@ def stop(store: Store, name: str, reason: str, *, arm: str | None = None) -> Exp
 
 
 def note_promoted(store: Store, name: str, arm: str, reason: str, before: str) -> Experiment:
-    """End an experiment with a winner, whose settings hold for everybody from now on.
+    """End an experiment with a winner, whose settings apply to all users from now on.
 
     Args:
         before: the version of the model that served before.
 
     Raises:
-        ExperimentConflict: if it or this arm of it does not run any more.
+        ExperimentConflict: if the experiment, or this arm of it, is no longer running.
     """
 
     def promoted(found: Experiment) -> Experiment:
@@ -320,10 +324,10 @@ def note_promoted(store: Store, name: str, arm: str, reason: str, before: str) -
 
 
 def check_promotable(found: Experiment, arm: str) -> Arm:
-    """The arm to promote.
+    """Return the arm to promote.
 
     Raises:
-        ExperimentConflict: if it does not run any more.
+        ExperimentConflict: if the experiment or the arm is no longer running.
     """
     if found.status != "running":
         raise ExperimentConflict(f"{found.name!r} is {found.status}; only what runs is promoted")
@@ -333,7 +337,7 @@ def check_promotable(found: Experiment, arm: str) -> Arm:
 
 
 def note_rolled_back(store: Store, name: str, reason: str) -> Experiment:
-    """Take a promotion back: its settings hold no longer.
+    """Roll a promotion back: its settings no longer apply.
 
     Raises:
         ExperimentConflict: if it is not promoted.
@@ -347,7 +351,7 @@ def note_rolled_back(store: Store, name: str, reason: str) -> Experiment:
 
 
 def _changed(store: Store, name: str, status: str, change: Any) -> Experiment:
-    """Change an experiment of this status, one process at a time."""
+    """Change an experiment that has this status, in one transaction."""
 
     def changing(connection: sa.Connection) -> Experiment:
         columns = tables.experiments.c

@@ -1,5 +1,5 @@
-"""What an experiment shows so far: each arm's numbers, and how it differs from the control with
-intervals that hold at all times together.
+"""Results of an experiment so far: each arm's numbers, and its difference to the control with
+intervals that are valid at all times together.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
 
 N_MOMENTS = 40
-"""Moments of a history."""
+"""Number of moments in a history."""
 SURELY = 4.0
-"""Standard errors by which an arm must break a guardrail of errors or time, for it is looked at
-again and again.
+"""Standard errors by which an arm must exceed a guardrail of errors or latency; high, because the
+guardrails are checked again and again.
 """
 MISMATCH = 0.001
-"""Numbers of users that fit the shares worse than this are told."""
+"""p-value of the users' counts under the arms' shares below which a mismatch is reported."""
 _COUNTS = ("slates", "clicks", "conversions", "reward", "refusals")
 _ROWS = tables.exposures.c
 _VALUES = {
@@ -40,62 +40,62 @@ _VALUES = {
     "reward": _ROWS.reward / sa.case((_ROWS.slates > 0, _ROWS.slates), else_=1),
     "refusals": sa.case((_ROWS.refusals > 0, 1.0), else_=0.0),
 }
-"""Measure -> its value for one user: whether they clicked, converted or refused at all, and items
-taken of a slate.
+"""Measure -> its value for one user: whether the user clicked, converted or refused at all, and
+items taken per slate.
 """
 GROUPS = ("all", "new", "known")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmResult:
-    """One arm's numbers, of users whose window is open or closed."""
+    """Numbers of one arm, over users with an open or closed window."""
 
     name: str
     users: int
-    """Users who saw it, without those who saw another arm, too."""
+    """Users who saw the arm and no other arm."""
     users_closed: int
-    """Users whose window is over: the comparison counts these."""
+    """Users whose window is closed: those that the comparison counts."""
     new_users: int
     slates: int
     clicks: int
-    """Slates with a positive answer."""
+    """Slates answered by a positive event."""
     conversions: int
-    """Slates with an item taken in a way that recommendations are for."""
+    """Slates with an item taken by a target kind."""
     reward: float
-    """Items taken of one slate, the mean."""
+    """Mean number of items taken per slate."""
     refusals: int
-    """Slates with a negative answer: hidden, disliked, returned."""
+    """Slates answered by a negative event: hidden, disliked, returned."""
     answers: int
-    """Slates made, and tries to."""
+    """Slates requested: made or failed."""
     error_share: float
     """Share of slates that failed or were refused."""
     error_share_low: float
-    """The share is surely higher: by 4 standard errors."""
+    """Lower bound of the share: 4 standard errors below it."""
     p99_ms: float | None
-    """99 in 100 slates were made within so many milliseconds; None before the first."""
+    """99th percentile of the latency, milliseconds; None before the first slate."""
     p99_low_ms: float | None
-    """The true time is surely longer: by 4 standard errors."""
+    """Lower bound of the 99th percentile, by 4 standard errors."""
     coverage_ratio: float | None
-    """Different items among the latest slates over those among as many of the control's; None
-    where there are fewer than the guardrails' `min_slates`.
+    """Distinct items in the latest slates divided by those in as many of the control's; None with
+    fewer slates than the guardrails' `min_slates`.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How an arm differs from the control in one measure; every user counts once."""
+    """Difference of an arm to the control in one measure; every user counts once."""
 
     arm: str
     measure: str
     group: str
     """`all`, `new` (few events at the first slate) or `known` users."""
     users: int
-    """Of both arms together."""
+    """Users of both arms together."""
     arm_mean: float
     control_mean: float
     difference: float
     low: float | None
-    """None where there are too few users to say."""
+    """Lower end of the interval; None with too few users."""
     high: float | None
 
     @property
@@ -111,7 +111,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """The difference of an arm as it was known at one time."""
+    """The difference of an arm as known at one time."""
 
     timestamp: float
     arm: str
@@ -122,18 +122,18 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """All of it."""
+    """All results of an experiment."""
 
     arms: Sequence[ArmResult]
     comparisons: Sequence[Comparison]
     history: Sequence[Moment]
-    """Of the experiment's own measure, all users, oldest first."""
+    """History of the experiment's own measure, all users, oldest first."""
     crossed: int
-    """Users who saw two arms, as after a merge of users; they are left out."""
+    """Users who saw two arms, as after a merge of users; they are excluded."""
     anonymous: int
-    """Slates for nobody in particular; they are outside."""
+    """Slates for requests without a user; they are outside the experiment."""
     share_mismatch: float
-    """p-value of the numbers of users for the shares; see `sequential.share_mismatch`."""
+    """p-value of the numbers of users under the arms' shares; see `sequential.share_mismatch`."""
     warnings: Sequence[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Results:
 
 
 def results(store: Store, experiment: Experiment, now: float) -> Results:
-    """What is known at `now` (seconds since 1970).
+    """Return the results at `now` (seconds since 1970).
 
     Raises:
         StoreUnavailable: if the store does not answer.
@@ -215,7 +215,7 @@ def _health(answers: Mapping[int, int]) -> dict[str, Any]:
 
 
 def _quantile(made: Mapping[int, int], share: float) -> float | None:
-    """Milliseconds within which this share of slates was made; None where none was."""
+    """Return a quantile of the latency, milliseconds; None without slates."""
     passed, everything = 0, sum(made.values())
     for bucket in sorted(made):
         passed += made[bucket]
@@ -225,7 +225,9 @@ def _quantile(made: Mapping[int, int], share: float) -> float | None:
 
 
 def _sums(store: Store, experiment: Experiment, until: float) -> dict[tuple[str, str, str], Sums]:
-    """(arm, measure, group) -> sums over closed users up to each of the moments."""
+    """Return (arm, measure, group) -> sums over users with a closed window up to each of the
+    moments.
+    """
     width = max(until - experiment.started_at, 1e-3) / N_MOMENTS
     moment: Any = (_ROWS.closes_at - experiment.started_at) / width
     moment = sa.cast(moment if store.is_sqlite else sa.func.floor(moment), sa.Integer)
@@ -335,7 +337,7 @@ def _warnings(experiment: Experiment, mismatch: float, crossed: int, users: int)
 
 
 def broken_guardrails(experiment: Experiment, found: Results) -> dict[str, str]:
-    """Arms that a guardrail stops -> why, in a sentence. The control is never one."""
+    """Return arm stopped by a guardrail -> reason as a sentence. The control is never stopped."""
     rails = experiment.guardrails
     by_name = {arm.name: arm for arm in found.arms}
     control, broken = by_name[experiment.control.name], {}

@@ -1,8 +1,9 @@
-"""Intervals that hold at all times together: look at an experiment as often as you like.
+"""Confidence sequences: intervals that are valid at all times together, so that an experiment can
+be read as often as one likes.
 
-An ordinary 95% interval is right at one moment chosen beforehand; whoever looks every day and stops
-at the first clear day is wrong far more often. A confidence sequence is right at all moments
-together with probability 1 - alpha.
+An ordinary 95% interval is valid at one time chosen beforehand; reading it daily and stopping at
+the first clear day is wrong far more often. A confidence sequence covers the true value at all
+times together with probability 1 - alpha.
 """
 
 from __future__ import annotations
@@ -17,37 +18,37 @@ from numpy.typing import ArrayLike
 MIN_USERS = 100
 """Users of each arm below which no interval is given: the intervals are asymptotic."""
 TUNED_FOR = 2_000
-"""Users of two arms together at which the interval is narrowest; it holds at every number."""
+"""Users of both arms together at which the interval is narrowest; it is valid at any number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:
-    """What is known of a measure over the users of an arm: numbers, or arrays of one shape for many
-    moments or measures at once.
+    """Sums of a measure over the users of an arm: scalars, or arrays of one shape for many moments
+    or measures at once.
     """
 
     users: ArrayLike
     total: ArrayLike
     squares: ArrayLike
-    """Sum of the squares."""
+    """Sum of squares."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How an arm differs from the control, each user counted once."""
+    """Difference of an arm to the control, each user counted once."""
 
     value: np.ndarray
     low: np.ndarray
-    """The whole line, -inf to inf, where there are too few users to say."""
+    """Lower end of the interval; with too few users it is -inf, and `high` inf."""
     high: np.ndarray
 
 
 def difference(arm: Sums, control: Sums, alpha: float) -> Difference:
-    """The difference of two means with its confidence sequence.
+    """Return the difference of two means with its confidence sequence.
 
-    The asymptotic confidence sequence of Waudby-Smith et al. (2024, arXiv:2103.06476, theorem 2.2)
-    of the users' influences on the difference. An arm's variance is taken to be that of both arms
-    together where its own is smaller: in a small arm a rare outcome may be missing by chance.
+    The asymptotic confidence sequence of Waudby-Smith et al. (2024, arXiv:2103.06476, theorem 2.2),
+    applied to the users' influence on the difference. An arm's variance is at least the pooled
+    variance of both arms: in a small arm a rare outcome may be missing by chance.
     """
     n, m = (np.asarray(sums.users, dtype=float) for sums in (arm, control))
     both = Sums(
@@ -65,8 +66,8 @@ def difference(arm: Sums, control: Sums, alpha: float) -> Difference:
 
 
 def half_width(users: np.ndarray, variance: np.ndarray, alpha: float) -> np.ndarray:
-    """Half the width of the interval around the mean of `users` observations of this variance: the
-    running mean leaves it at no time with probability 1 - `alpha`.
+    """Return half the width of the confidence sequence of the mean of `users` observations of this
+    variance: with probability 1 - `alpha` the running mean never leaves it.
     """
     wide = log(1 / alpha**2)
     rho2 = (wide + log(wide) + 1) / TUNED_FOR
@@ -75,18 +76,18 @@ def half_width(users: np.ndarray, variance: np.ndarray, alpha: float) -> np.ndar
 
 
 def _variance(sums: Sums) -> np.ndarray:
-    """Of one user."""
+    """Return the sample variance of one user's value."""
     users = np.asarray(sums.users, dtype=float)
     spread = np.asarray(sums.squares) - np.square(sums.total) / np.maximum(users, 1)
     return np.asarray(np.maximum(spread, 0.0) / np.maximum(users - 1, 1))
 
 
 def share_mismatch(users: Sequence[int], shares: Sequence[float]) -> float:
-    """A p-value that holds at all times for numbers of users that were drawn with these shares:
-    small where users of an arm are lost or counted twice.
+    """Return an always-valid p-value for the hypothesis that the numbers of users were drawn with
+    these shares: small where users of an arm are lost or counted twice.
 
-    The sequential test of Lindon and Malek (2022, arXiv:2011.03567): the shares' own likelihood
-    over the one under a Dirichlet prior of weight 10,000 around them.
+    The sequential test of Lindon and Malek (2022, arXiv:2011.03567): the likelihood under the
+    shares divided by that under a Dirichlet prior of weight 10,000 around them.
     """
     n, weight = sum(users), 10_000.0
     log_odds = lgamma(weight + n) - lgamma(weight)
