@@ -1,7 +1,8 @@
-"""Stage 5: what was shown and what came of it, kept durably; when to retrain; whom to forget.
+"""Stage 5: durable storage of impressions and events, drift and retraining advice, experiments, and
+forgetting of users.
 
-The loop closes by data, not by imports: feedback writes events, the next `fit` or `fold_in` reads
-them.
+The loop closes by data, not by imports: feedback stores events, and the next `fit` or `fold_in`
+reads them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_store"]
 SQLITE = b"SQLite format 3\0"
-"""How a SQLite file begins."""
+"""First bytes of every SQLite file."""
 
 
 def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Store:
@@ -27,12 +28,12 @@ def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Stor
         url: a path to a SQLite file, `sqlite:///file`, or
             `postgresql://user:password@host/database`, with `?schema=NAME` where its tables do
             not lie in the schema `metarec`.
-        create: whether a file that is not there is made.
-        as_it_is: neither create nor migrate tables, as to look at a store.
+        create: whether a missing SQLite file is created.
+        as_it_is: neither create nor migrate tables, as for inspecting a store.
 
     Raises:
         metarec.data.schema.BadInput: if it is a file that cannot be a store.
-        FileNotFoundError: if it is a file that is not there and is not to be made.
+        FileNotFoundError: if the file does not exist and `create` is False.
         MissingExtra: without the extra that reads such a store; the message names it.
         metarec.data.schema.BadInput: if the url names a store that metarec does not know.
     """
@@ -53,7 +54,7 @@ def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Stor
 
 
 def _check_place(file: Path | None) -> None:
-    """Whether a SQLite file may lie there; what is no store is told before anything is tried."""
+    """Refuse a path that cannot be a SQLite store, before anything is opened."""
     if file is None:
         return
     if file.is_dir():
@@ -66,7 +67,7 @@ def _check_place(file: Path | None) -> None:
             f"there is no folder {str(file.parent)!r} for the event store; make it, or name "
             "another file with --store"
         )
-    with contextlib.suppress(OSError):  # what may not be read is told when it is opened
+    with contextlib.suppress(OSError):  # an unreadable file is reported when it is opened
         begins = _first_bytes(file)
         if begins and begins != SQLITE:
             raise BadInput(

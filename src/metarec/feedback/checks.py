@@ -1,4 +1,4 @@
-"""Is a store whole, and of which version?"""
+"""Checks of a store: its version and its integrity."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from metarec.feedback.store.migrations import MIGRATIONS, older_places, version_
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What was found."""
+    """Result of checking a store."""
 
     version: int
-    """Steps behind it; 0 where there is no store yet."""
+    """Migrations applied to the store; 0 where there is no store yet."""
     newest: int
-    """Steps that this metarec knows."""
+    """Migrations that this version of metarec knows."""
     rows: dict[str, int] = field(default_factory=dict)
-    """Rows of each table; empty where the store must be migrated first."""
+    """Rows of each table; empty where the store has a problem, such as an old version."""
     to_erase: int = 0
     """Users forgotten since the files were last rewritten."""
     problems: list[str] = field(default_factory=list)
-    """What is wrong and what to do, in sentences."""
+    """Problems, each with what to do, in sentences."""
 
 
 def check_store(store: Store) -> Checked:
-    """Look at a store, opened as it is, without changing it.
+    """Check a store, opened with `as_it_is`, without changing it.
 
     Raises:
         StoreUnavailable: if it does not answer.
@@ -68,7 +68,7 @@ def _of_version(store: Store, connection: sa.Connection, version: int) -> list[s
 
 
 def _of_file(store: Store, connection: sa.Connection) -> list[str]:
-    """What SQLite says of its file."""
+    """Return the problems that SQLite's `quick_check` finds in its file."""
     if not store.is_sqlite:
         return []
     try:

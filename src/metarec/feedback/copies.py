@@ -1,5 +1,5 @@
-"""Copies of an event that came from several sources: the same user, item and kind, at the same time
-rounded to milliseconds, count once.
+"""Removal of copies: events of several sources with the same user, item, kind, and time rounded to
+milliseconds count once.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ _KEY = ("user_id", "item_id", "_kind", "_milliseconds")
 
 
 def without_copies(events: pl.DataFrame) -> pl.DataFrame:
-    """Events with each set of copies once, the first."""
+    """Return the events with the first of each set of copies."""
     keyed = _keyed(events).unique(_KEY, keep="first", maintain_order=True)
     return keyed.select(events.columns)
 
 
 def without_known(events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Events of which `known` holds no copy."""
+    """Return the events of which `known` holds no copy."""
     theirs = _keyed(known.select("user_id", "item_id", "kind", "timestamp")).select(_KEY)
     fresh = _keyed(events).join(theirs, on=_KEY, how="anti", maintain_order="left")
     return fresh.select(events.columns)

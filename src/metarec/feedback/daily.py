@@ -1,4 +1,4 @@
-"""Slates of each of the last days and how many were answered, counted by the store itself."""
+"""Slates of each of the last days and how many were answered, counted in the store by SQL."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Day:
     """One day of 24 hours."""
 
     until: float
-    """When it ends, seconds since 1970."""
+    """End of the day, seconds since 1970."""
     slates: int
     """Slates shown."""
     clicked: int
-    """Slates of that day with a positive answer."""
+    """Slates of that day answered by a positive event."""
     converted: int
-    """Slates of that day answered by a kind that recommendations are for."""
+    """Slates of that day answered by a positive event of a target kind."""
 
 
 def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[Day]:
-    """The last days before `now` (seconds since 1970), the oldest first.
+    """Return the last `days` days before `now` (seconds since 1970), oldest first.
 
     Raises:
         StoreUnavailable: if the store does not answer.

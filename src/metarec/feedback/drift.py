@@ -1,4 +1,4 @@
-"""Has the world moved since the model was trained? Three signals, and what they advise."""
+"""Drift of recent events from the training data: three signals, and the advice to retrain."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ POPULARITY_BINS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """How recent events differ from those a model was trained on."""
+    """Difference of recent events from the training events."""
 
     events: int
-    """Recent events looked at; below a few hundred the signals are noise."""
+    """Number of recent events; below a few hundred the signals are noise."""
     unprompted: int
-    """Those of them that answered no slate. Answers about what a model chose to show are never like
-    what users chose by themselves, so
-    popularity and values are compared on these alone."""
+    """Recent events that answered no slate. Popularity and values are compared on these alone,
+    since answers to slates depend on what the model chose to show.
+    """
     popularity_psi: float
-    """Population stability index of the popularity of unprompted events: below 0.1 steady, above
-    0.2 moved (customary marks).
+    """Population stability index (PSI) of the popularity of unprompted events: below 0.1 stable,
+    above 0.2 shifted (customary thresholds).
     """
     value_shift: float
-    """Mean value of unprompted events less the mean trained on, in standard deviations of the
-    latter; 0 where there are no values.
+    """Mean value of unprompted events minus the training mean, in standard deviations of the
+    training values; 0 where there are no values.
     """
     cold_item_share: float
-    """Share of recent events on items not trained on, in [0, 1]."""
+    """Share of recent events on items outside the training data, in [0, 1]."""
     cold_user_share: float
-    """Share of recent events by users not trained on, in [0, 1]; near 1 for a service that meets
-    new users.
+    """Share of recent events by users outside the training data, in [0, 1]; near 1 for a service
+    with mostly new users.
     """
 
 
 def measure_drift(trained: pl.DataFrame, recent: pl.DataFrame) -> Drift:
-    """Compare recent events with those trained on.
+    """Compare recent events with the training events.
 
     Args:
         trained: `user_id, item_id, value`.
-        recent: the same, and `slate_id` where events may have answered slates (null for those that
-            did not).
+        recent: the same columns, and `slate_id` if events may have answered slates (null for those
+            that did not).
     """
     unprompted = (
         recent.filter(pl.col("slate_id").is_null()) if "slate_id" in recent.columns else recent
@@ -73,11 +73,11 @@ def measure_drift(trained: pl.DataFrame, recent: pl.DataFrame) -> Drift:
 
 
 def _psi(counts: pl.DataFrame, recent_counts: pl.Series) -> float:
-    """Index over bins of items that held equal shares of the training events, and one bin for items
-    not trained on.
+    """Return the PSI over bins of items with equal shares of the training events, and one bin for
+    items outside the training data.
 
     PSI = sum over bins of (recent - trained) * ln(recent / trained); half an event is added to each
-    bin that either side uses, so that one empty on the other side stays finite.
+    bin that either side uses, so that a bin empty on one side keeps the index finite.
     """
     ranked = counts.sort("len", "item_id", descending=True).with_columns(
         (pl.col("len").cum_sum() * POPULARITY_BINS / (pl.col("len").sum() + 1))
@@ -85,7 +85,7 @@ def _psi(counts: pl.DataFrame, recent_counts: pl.Series) -> float:
         .cast(pl.Int64)
         .alias("bin")
     )
-    edges = ranked.group_by("len").agg(pl.col("bin").min())  # items equally popular share a bin
+    edges = ranked.group_by("len").agg(pl.col("bin").min())  # equally popular items share a bin
     bins = (
         pl.DataFrame({"len": recent_counts})
         .join(edges, on="len", how="left")["bin"]
@@ -113,22 +113,22 @@ def _shift(trained: pl.Series, recent: pl.Series) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainRule:
-    """When a new model is worth training."""
+    """Thresholds of the advice to retrain."""
 
     new_share: float = 0.05
-    """New events as a share of those trained on."""
+    """New events as a share of the training events."""
     new_events: int = 1_000
-    """At least so many new events, whatever the share."""
+    """Minimum number of new events, whatever the share."""
     psi_above: float = 0.2
     cold_items_above: float = 0.1
     value_shift_above: float = 0.3
-    """In standard deviations, either way."""
+    """In standard deviations, in either direction."""
     enough: int = 300
-    """Events below which drift is not believed."""
+    """Number of events below which drift is ignored."""
 
     @property
     def marks(self) -> dict[str, float]:
-        """Signal of `Drift` -> the value from which it counts."""
+        """Signal of `Drift` -> its threshold."""
         return {
             "popularity_psi": self.psi_above,
             "cold_item_share": self.cold_items_above,
@@ -138,7 +138,7 @@ class RetrainRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Crossed:
-    """A signal of drift beyond its mark."""
+    """A drift signal above its threshold."""
 
     signal: str
     """Field of `Drift`."""
@@ -148,7 +148,9 @@ class Crossed:
 
 
 def crossed_marks(drift: Drift, rule: RetrainRule) -> list[Crossed]:
-    """Signals beyond their marks, where enough events say so; a mark of 0 is never crossed."""
+    """Return the signals above their thresholds, each only with enough events; a threshold of 0
+    switches a signal off.
+    """
     signals = [
         (
             "popularity_psi",
@@ -185,13 +187,13 @@ def crossed_marks(drift: Drift, rule: RetrainRule) -> list[Crossed]:
 def advise_retraining(
     drift: Drift, *, trained_events: int, forgotten: int, rule: RetrainRule
 ) -> list[str]:
-    """Reasons to retrain, in plain sentences; none means: leave the model as it is.
+    """Return reasons to retrain, in sentences; empty means that the model can stay.
 
     Args:
-        drift: since the serving model was trained.
-        trained_events: how many events the serving model was trained on.
-        forgotten: users who asked to be forgotten and may still be in the model.
-        rule: the marks.
+        drift: drift since the serving model was trained.
+        trained_events: number of events that the serving model was trained on.
+        forgotten: number of users who asked to be forgotten and may still be in the model.
+        rule: the thresholds.
     """
     reasons = []
     if drift.events >= max(rule.new_events, rule.new_share * trained_events):

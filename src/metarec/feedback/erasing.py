@@ -1,6 +1,7 @@
-"""Deleted rows leave bytes behind: in SQLite's file until it is rewritten, on a server until its
-tables are. The first happens when a user is forgotten; the second would stop everyone behind a long
-reader, so it has a command of its own and never happens while a request waits.
+"""Erasing the bytes of deleted rows, which stay in SQLite's file or a server's tables until these
+are rewritten. SQLite's file is rewritten when a user is forgotten. Rewriting a server's tables
+would block all other sessions behind a long reader, so it has a command of its own and never
+happens during a request.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from metarec.feedback.store.engines import BUSY_SECONDS, STATEMENT_SECONDS
 from metarec.feedback.store.event_store import Store
 
 PERSONAL = (tables.events, tables.slates, tables.users, tables.friends, tables.exposures)
-"""Tables with rows of users."""
+"""Tables with personal data."""
 ERASE_SECONDS = 30.0
-"""How long erasing may wait for readers and writers of other processes to step aside."""
+"""Seconds that erasing may wait for readers and writers of other processes."""
 
 
 def erase(store: Store, patience: float = ERASE_SECONDS) -> bool:
-    """Rewrite SQLite's files without what was deleted; False if others kept them busy for
-    `patience` seconds, if the disk is full, or if the store is a server (see `erase_server`).
+    """Rewrite SQLite's files without deleted rows; False if others kept them busy for `patience`
+    seconds, if the disk is full, or if the store is a server (see `erase_server`).
 
     SQLite's `secure_delete` overwrites deleted rows but not copies left behind when pages were
     split, so the file is rewritten whole.
@@ -45,7 +46,7 @@ def erase(store: Store, patience: float = ERASE_SECONDS) -> bool:
 
 def _rewritten(store: Store) -> bool:
     with store.reading() as connection:
-        connection.exec_driver_sql("PRAGMA busy_timeout=200")  # give way often, do not wait long
+        connection.exec_driver_sql("PRAGMA busy_timeout=200")  # gives way to others
         try:
             connection.exec_driver_sql("VACUUM")
             return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
@@ -54,13 +55,13 @@ def _rewritten(store: Store) -> bool:
 
 
 def erase_server(store: Store) -> None:
-    """Rewrite a server's tables without what was deleted. Each table is held alone while it is
-    written, which readers and writers wait for: at night.
+    """Rewrite a server's tables without deleted rows. Each table is locked exclusively while it is
+    rewritten, so readers and writers wait: run it at night.
 
     Raises:
-        StoreUnavailable: if a table is in use for longer than a lock may be waited for (nothing is
-            changed of that table then), or a transaction of somebody else stays open that may still
-            see what was deleted: rewriting would copy it.
+        StoreUnavailable: if a table is in use for longer than the lock timeout (that table is then
+            unchanged), or if another transaction that may still see deleted rows stays open:
+            rewriting would copy these rows.
     """
     _await_older(store)
     _vacuum(store, "VACUUM FULL")
@@ -72,11 +73,11 @@ SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 AND (age(backend_xid) > age(CAST(:now AS xid)) OR age(backend_xmin) > age(CAST(:now AS xid)))
 """
-"""Sessions whose transaction, or what it sees, is older than a transaction of this moment."""
+"""Counts sessions with a transaction, or a snapshot, older than the transaction `:now`."""
 
 
 def _await_older(store: Store) -> None:
-    """Wait until nobody can see rows that are deleted by now, for at most `ERASE_SECONDS`."""
+    """Wait until no transaction can see the rows deleted so far, for at most `ERASE_SECONDS`."""
     until = time.monotonic() + ERASE_SECONDS
     with store.reading() as connection:
         now = connection.execute(sa.text("SELECT CAST(pg_current_xact_id() AS xid)")).scalar_one()
@@ -90,8 +91,8 @@ def _await_older(store: Store) -> None:
 
 
 def free_space(store: Store) -> None:
-    """Let a server use the space of deleted rows again, beside readers and writers; their bytes are
-    overwritten as new rows come. SQLite needs none of this.
+    """Let a server reuse the space of deleted rows, without blocking readers and writers; their
+    bytes are overwritten as new rows come. SQLite needs none of this.
 
     Raises:
         StoreUnavailable: if the server does not answer.
@@ -118,7 +119,7 @@ def _note_erased(store: Store) -> None:
 
 
 def waiting_for_erasure(store: Store) -> int:
-    """How many were forgotten since the files were last rewritten."""
+    """Return the number of users forgotten since the files were last rewritten."""
     waiting = sa.select(sa.func.count()).where(tables.forgotten.c.erased_at.is_(None))
     with store.reading() as connection:
         return int(connection.execute(waiting).scalar_one())

@@ -1,4 +1,4 @@
-"""The nouns of stage 5: what a user did, what they were shown, what the store answers."""
+"""The data types of stage 5: events, impressions, and the store's answers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from metarec.data.names.kind_names import plain_kind
 
 
 class StoreUnavailable(OSError):
-    """The store cannot take or give data just now; sending the same events (same ids) again later
-    is safe.
+    """The store cannot be read or written at the moment; sending the same events (same ids) again
+    later is safe.
     """
 
 
 class EventConflict(ValueError):
-    """An event's id was used before for something else that the same user did."""
+    """An event id was used before for a different event of the same user."""
 
 
 def copy_key(item_id: str, kind: str, timestamp: float) -> str:
-    """A digest of what copies of one event share within their user: item, kind, and the time in
+    """Return a digest of what copies of one event of a user share: item, kind, and the time in
     seconds rounded to whole milliseconds.
     """
     told = json.dumps([item_id, plain_kind(kind), math.floor(timestamp * 1e3 + 0.5)])
@@ -32,10 +32,10 @@ def copy_key(item_id: str, kind: str, timestamp: float) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One act of a user on an item, or a search."""
+    """One event of a user on an item, or a search."""
 
     event_id: str
-    """Chosen by the sender, for each user anew; the same id sent again is the same event and is
+    """Chosen by the sender and unique for the user; the same id sent again is the same event and is
     stored once.
     """
     user_id: str
@@ -44,25 +44,27 @@ class Event:
     timestamp: float
     """Seconds since 1970."""
     kind: str = "event"
-    """What they did: `rating`, `like`, `dislike`, `view`, `purchase`, ..."""
+    """What the user did: `rating`, `like`, `dislike`, `view`, `purchase`, ..."""
     value: float | None = None
-    """A stated rating, or the strength of an implicit act; None where the kind says it all."""
+    """A stated rating, or the strength of an implicit event; None where the kind alone says it."""
     slate_id: str | None = None
     """The slate in which the item was shown, if it was."""
     context: dict[str, Any] = field(default_factory=dict)
-    """Circumstances of that moment: device, weather, sensor readings; `latitude` and `longitude`
-    say where it happened.
+    """Context of the event: device, weather, sensor readings; `latitude` and `longitude` say where
+    it happened.
     """
     query: str | None = None
-    """What was searched for, where it is a search."""
+    """Query of a search; None for other events."""
     is_timed: bool = field(default=False, compare=False)
-    """Whether its sender stated the time; then an event of the same user, item and kind at the same
-    millisecond is a copy of it, whatever its id and whichever source it comes from.
+    """Whether the sender stated the time; then an event of the same user, item and kind at the same
+    millisecond is a copy of it, whatever its id or source.
     """
 
     @property
     def copy_key(self) -> str | None:
-        """What copies of it share within their user; None where its time was made up."""
+        """Digest shared by copies of the event within its user; None for searches and where the
+        time was not stated.
+        """
         if not self.is_timed or self.query is not None:
             return None
         return copy_key(self.item_id, self.kind, self.timestamp)
@@ -70,27 +72,27 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownBeside:
-    """What the store holds of a user beside events and attributes."""
+    """What the store knows of a user besides events and attributes."""
 
     friends: dict[str, float] = field(default_factory=dict)
-    """Whom they know, and how well."""
+    """Friend's id -> weight of the friendship."""
     searches: list[str] = field(default_factory=list)
-    """Their newest searches that few events followed, oldest first."""
+    """The user's newest searches that few events followed, oldest first."""
     location: tuple[float, float] | None = None
-    """Where their newest event happened, if that is recent: latitude and longitude."""
+    """Latitude and longitude of the user's newest event, if it is recent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exposure:
-    """That a slate was shown as part of an experiment."""
+    """Record that a slate was shown as part of an experiment."""
 
     experiment: str
     arm: str
     is_new: bool
-    """Whether few events were known of the user."""
+    """Whether few events of the user were known."""
     closes_at: float
-    """Until when what the user does counts, if this is their first slate of it; seconds since
-    1970.
+    """End of the time in which the user's events count, if this is the user's first slate of the
+    experiment; seconds since 1970.
     """
 
 
@@ -104,26 +106,26 @@ class Impression:
     """Best first; the place of an item is its position, from 0."""
     scores: Sequence[float]
     propensity: Sequence[float]
-    """Probability in (0, 1] that the item was shown at its place."""
+    """Probability in (0, 1] that each item was shown at its place."""
     model_version: str
     timestamp: float
     """Seconds since 1970."""
     shots: int
-    """How many events of the user the slate was made from."""
+    """Number of the user's events that the slate was made from."""
     exposure: Exposure | None = None
     """The experiment it belongs to, if any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Appended:
-    """What became of a batch of events; by the time one reads this, they are on disk."""
+    """Outcome of storing a batch of events, returned once they are on disk."""
 
     accepted: int
     duplicates: int
-    """Events whose id, or a copy of which, the store (or the batch itself) held before; they were
-    left as they were.
+    """Events already in the store (or earlier in the batch) by id or as a copy; the stored ones are
+    unchanged.
     """
     forgotten: int = 0
     """Events dropped because their user asked to be forgotten after they happened."""
     unknown_slates: int = 0
-    """New events that name a slate which is not kept, so that they answer none."""
+    """New events that name a slate no longer kept, so that they answer none."""

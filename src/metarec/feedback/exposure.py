@@ -1,4 +1,4 @@
-"""How often each item was shown lately, and how often it was taken then."""
+"""Recent impressions of each item, and how often they were taken."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from metarec.feedback.store.event_store import Store
 
 DAY = 86_400.0
 DAYS = 14.0
-"""How far back slates are counted."""
+"""Days back for which slates are counted."""
 MAX_SLATES, MAX_EVENTS = 10_000, 20_000
-"""The latest of each are counted, however many there were."""
+"""Maximum numbers of the latest slates and events that are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exposure:
-    """What slates showed."""
+    """Impressions by item."""
 
     slates: int = 0
     """Slates counted."""
     since: float | None = None
-    """Time of the oldest of them, seconds since 1970; None where there is none."""
+    """Time of the oldest slate counted, seconds since 1970; None without slates."""
     by_item: pl.DataFrame
-    """`item_id`, `shown` (places held in these slates), `taken` (of these, taken as recommendations
-    are meant to be).
+    """`item_id`, `shown` (places in these slates), `taken` (those of them taken by a target
+    kind).
     """
 
 
 def measure_exposure(store: Store, scale: ValueScale, now: float) -> Exposure:
-    """Count the places of the latest slates by item.
+    """Count the impressions of the latest slates by item.
 
     Raises:
         StoreUnavailable: if the store does not answer.

@@ -1,8 +1,8 @@
-"""Forgetting a user: a tombstone, the rows, the bytes, the model folders, and a receipt that lists
-every place that was looked at, and says no more than is true.
+"""Forgetting a user: a tombstone, the deletion of rows, bytes and training rows in model folders,
+and a receipt that lists every place searched and claims no more than is true.
 
-The id itself is not kept. A keyed digest (HMAC-SHA256, the key lies in the store) remains with the
-time of asking, so that older data which still hold the user can leave them out.
+The id itself is not kept. A keyed digest (HMAC-SHA256, the key is in the store) remains with the
+time of the request, so that older data that still hold the user can leave them out.
 """
 
 from __future__ import annotations
@@ -52,45 +52,47 @@ IN_MODEL = (
 )
 NOT_IN_MODEL = "nothing: no model that is kept learned from this user"
 HOLD_SECONDS = 180.0
-"""For so long nothing of a user is stored while they are being forgotten; after a kill, too."""
+"""Seconds during which nothing of a user is stored while they are being forgotten; it also ends the
+hold after a kill.
+"""
 MAX_AHEAD = 86_400.0
-"""Seconds that the clock of a user's last event may be ahead of ours and be believed."""
+"""Seconds that the time of a user's last event may be ahead of our clock and be accepted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetReceipt:
-    """What was done for a user who asked to be forgotten."""
+    """Report on what was done for a user who asked to be forgotten."""
 
     receipt_id: str
     timestamp: float
-    """The time of asking, or of their last event where its clock is ahead, seconds since 1970: what
-    is older is never stored again.
+    """Time of the request, or of the user's last event where its clock is ahead, seconds since
+    1970; events before it are never stored again.
     """
     rows_deleted: dict[str, int]
     """Rows deleted from each table of the store."""
     bytes_erased: bool
-    """Whether the store's files were rewritten so that not even deleted rows can be read from
+    """Whether the store's files were rewritten, so that deleted rows cannot be recovered from
     them.
     """
     in_model: str
-    """What becomes of the statistics that a model learned from the user."""
+    """What happens to the parameters that a model learned from the user."""
     places: Sequence[Place] = ()
-    """Every place that was looked at, or that metarec knows of and cannot look at."""
+    """Every place searched, and every known place that metarec cannot search."""
 
 
 def forget(
     store: Store, user_id: str, *, models: Registry | None = None, data: str = ""
 ) -> ForgetReceipt:
-    """Delete everything that is kept of a user, by the id they have now or one that they gave up:
+    """Delete everything stored of a user, given by the current id or one that was merged into it:
     rows of the store, and of the training tables of all model versions.
 
     Args:
-        models: the models that learn from the store.
-        data: what they were fitted on, looked at and left as it is.
+        models: registry of the models that learn from the store.
+        data: data that the models were fitted on; searched but not changed.
 
     Raises:
-        StoreUnavailable: if the rows could not be deleted now, as on a full disk; nothing is
-            changed then.
+        StoreUnavailable: if the rows could not be deleted, as on a full disk; nothing is changed
+            then.
     """
     was_retraining = models is not None and _is_retraining(models)  # it may end meanwhile
     grave: Grave = store.call(partial(_dig, user_id=user_id)).result()
@@ -103,9 +105,9 @@ def forget(
     )
     is_found = not in_models or any(one.holds for one in in_models)
     is_learned = is_found or was_retraining or grave.is_waiting
-    with suppress(StoreUnavailable):  # the first burial stands, and ends by itself
+    with suppress(StoreUnavailable):  # the first tombstones stand, and their hold expires
         at, late = store.call(partial(_close, grave=grave, is_learned=is_learned)).result()
-        if any(late.values()):  # it took longer than the first burial held
+        if any(late.values()):  # the hold of the first deletion had expired
             deleted = {name: count + late.get(name, 0) for name, count in deleted.items()}
             is_erased = erase(store)
     return ForgetReceipt(
@@ -126,27 +128,29 @@ def forget(
 
 @dataclass(frozen=True, kw_only=True)
 class Grave:
-    """What one wish to be forgotten put up."""
+    """State of one request to be forgotten: its tombstones and what was deleted."""
 
     user_id: str
-    """The id that the user has now."""
+    """Current id of the user."""
     receipts: Sequence[str]
-    """Of the tombstones: of that id, then of each that the user gave up."""
+    """Receipt ids of the tombstones: of the current id, then of each merged id."""
     until: float
-    """So long nothing of the user is stored, unless `_close` ends it before."""
+    """Time until which nothing of the user is stored, unless `_close` ends it before; seconds since
+    1970.
+    """
     deleted: dict[str, int]
     """Rows deleted from each table."""
     is_waiting: bool
-    """Whether they asked before, and a model that may have learned from them still serves."""
+    """Whether the user asked before and a model that may have learned from them still serves."""
     newest: float
-    """When their last event was, seconds since 1970, by a clock that may have been ahead."""
+    """Time of the user's last event, seconds since 1970, by a clock that may have been ahead."""
 
 
 def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
-    """Put up the tombstones and delete what is there, in one transaction without writers beside it.
+    """Insert the tombstones and delete the rows, in one transaction that excludes other writers.
 
-    They are ahead of their time: no process stores anything of the user while files are rewritten.
-    `_close` brings them back to the present.
+    The tombstones are dated `HOLD_SECONDS` ahead, so that no process stores anything of the user
+    while files are rewritten. `_close` dates them back to the present.
     """
     hold_off_writers(connection)
     until, user_id = time.time() + HOLD_SECONDS, id_now(connection, user_id)
@@ -185,11 +189,11 @@ def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
 def _close(
     connection: sa.Connection, *, grave: Grave, is_learned: bool
 ) -> tuple[float, dict[str, int]]:
-    """Delete once more, and let the user come back from now on; gives that time and the rows. No
-    retraining is waited for where no model learned from the user.
+    """Delete once more, and allow new events of the user from now on; return that time and the rows
+    deleted. If no model learned from the user, the tombstones do not wait for a retraining.
     """
     hold_off_writers(connection)
-    # What old data say of an event is as old as the event, by whatever clock
+    # Old data date an event by the sender's clock, which may be ahead of ours
     at, buried = max(time.time(), grave.newest), tables.forgotten
     connection.execute(
         sa.update(buried)
@@ -209,7 +213,7 @@ def _delete(connection: sa.Connection, user_id: str) -> dict[str, int]:
 
 
 def _count(connection: sa.Connection, receipts: Sequence[str], deleted: Mapping[str, int]) -> None:
-    """Note in the first tombstone how many rows went."""
+    """Add the number of deleted rows to the first tombstone."""
     buried = tables.forgotten
     connection.execute(
         sa.update(buried)
@@ -219,7 +223,7 @@ def _count(connection: sa.Connection, receipts: Sequence[str], deleted: Mapping[
 
 
 def _names(table: sa.Table, user_id: str) -> sa.ColumnElement[bool]:
-    """Rows that name a user, as whoever knows or is known, too."""
+    """Return the condition for rows that name a user, also as somebody's friend."""
     columns = [table.c[name] for name in ("user_id", "friend_id") if name in table.c]
     return sa.or_(*(column == user_id for column in columns))
 
@@ -242,8 +246,8 @@ def _in_store(store: Store, deleted: dict[str, int], *, is_erased: bool) -> list
 
 
 def _in_models(models: Registry, user_id: str, store: Store | None = None) -> list[Place]:
-    """Model folders without the user's rows, and what says so of each; with a store, without those
-    of everyone who is forgotten there, such as whoever became the user.
+    """Remove the user's rows from model folders, and return a place for each version. With a store,
+    rows of all users forgotten there are removed too, such as those of merged ids.
     """
     done: dict[str, Any] = {"rows": {}, "problems": []}
 
@@ -277,7 +281,9 @@ def _in_models(models: Registry, user_id: str, store: Store | None = None) -> li
 
 
 def _is_retraining(models: Registry) -> bool:
-    """Nobody retrains where the lock cannot be written."""
+    """Return whether a retraining is under way; False where the lock cannot be written, since then
+    nothing can retrain.
+    """
     with suppress(OSError):
         return models.is_retraining()
     return False
@@ -293,8 +299,8 @@ def _unclean(problem: str) -> str:
 
 
 def _in_reports(models: Registry, user_id: str) -> Place:
-    """Reports, and what jobs logged, are written without users; whether the id stands in one all
-    the same.
+    """Search reports and job logs for the text of the id; they are written without users, so it
+    should not be there.
     """
     kept = [sorted(folder.glob("reports/*.json")) for folder in models.folders().values()]
     paths = [*chain.from_iterable(kept), *sorted(models.folder.glob("jobs/*.json"))]
@@ -306,19 +312,19 @@ def _in_reports(models: Registry, user_id: str) -> Place:
 def _names_text(path: Path, user_id: str) -> bool:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:  # old jobs go while one looks
+    except FileNotFoundError:  # old job logs are deleted meanwhile
         return False
     return f'"{user_id}"' in text or f"'{user_id}'" in text
 
 
 def user_digest(store: Store, user_id: str) -> str:
-    """A keyed digest of a user id: the same within a store, worthless without its key."""
+    """Return a keyed digest of a user id: constant within a store, worthless without its key."""
     with store.reading() as connection:
         return digest_of(read_key(connection), user_id)
 
 
 def waiting_in_model(store: Store) -> int:
-    """How many forgotten users may still have left a trace in the serving model."""
+    """Return the number of forgotten users that the serving model may still have learned from."""
     with store.reading() as connection:
         return int(
             connection.execute(
@@ -330,8 +336,8 @@ def waiting_in_model(store: Store) -> int:
 
 
 def mark_left_model(store: Store, asked_before: float) -> int:
-    """Note that a model trained without everyone who asked before `asked_before` (seconds since
-    1970) now serves.
+    """Record that a model trained without all users who asked before `asked_before` (seconds since
+    1970) now serves, and return the number of tombstones changed.
     """
 
     def mark(connection: sa.Connection) -> int:

@@ -1,5 +1,5 @@
-"""Places where a forgotten user may be found that metarec only looks at, such as what models were
-fitted on, or cannot even look at.
+"""Places where data of a forgotten user may remain and that metarec only searches, such as the data
+that models were fitted on, or cannot even search.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
 
 MAX_DATA_BYTES = 500_000_000
-"""A larger data source is not searched."""
+"""Bytes above which a data source is not searched."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A place where a user may be found."""
+    """A place where data of a user may be found."""
 
     place: str
     removed: int = 0
     """Rows removed there."""
     still_holds: str = ""
-    """What of the user is, or may be, still there, and what to do about it; empty where nothing
-    is.
+    """What of the user remains or may remain there, and what to do about it; empty if nothing
+    does.
     """
 
     @property
     def holds(self) -> bool:
-        """Whether anything of the user was there, or may be."""
+        """Whether data of the user was or may be there."""
         return bool(self.removed or self.still_holds)
 
 
 def in_data(data: str, user_ids: Collection[str]) -> Place:
-    """Whether the data source holds the user; it is the operator's, and stays as it is."""
+    """Search the data source for the user; it belongs to the operator and is not changed."""
     if not data:
         unknown = (
             "perhaps the user: metarec was not told where it lies (setting `data`); remove the "
@@ -65,19 +65,19 @@ def in_data(data: str, user_ids: Collection[str]) -> Place:
 
 
 def _bytes_of(data: str) -> int:
-    """Size of a file, or of the files in a folder; 0 for a database."""
+    """Return the size of a file, or of the files in a folder, bytes; 0 for a database."""
     place = Path(data).expanduser()
     files = [place] if place.is_file() else list(place.glob("*")) if place.is_dir() else []
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _shown(data: str) -> str:
-    """A source without a password."""
+    """Return the name of a source without its password."""
     return sa.make_url(data).render_as_string() if "://" in data else data
 
 
 def elsewhere() -> Place:
-    """What only its owner knows of."""
+    """Return the place that only the operator knows of: backups and copies."""
     return Place(
         place="backups and copies",
         still_holds="what they held: metarec knows none of them; delete them by your own rules",

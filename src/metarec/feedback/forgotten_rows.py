@@ -1,4 +1,4 @@
-"""Rows of forgotten users in data that the store does not hold: old data, and the training tables
+"""Removal of rows of forgotten users from data outside the store: old data, and the training tables
 of model folders.
 """
 
@@ -19,7 +19,9 @@ from metarec.runtime.artifacts import BrokenArtifact, rewrite_tables
 
 
 def forgotten_among(store: Store, user_ids: pl.Series) -> dict[str, float]:
-    """Who of these users asked to be forgotten, and when they last did, seconds since 1970."""
+    """Return those of the users who asked to be forgotten, with the time of their last request,
+    seconds since 1970.
+    """
     with store.reading() as connection:
         asked = all_asked(connection)
         key = read_key(connection) if asked else b""
@@ -30,8 +32,8 @@ def forgotten_among(store: Store, user_ids: pl.Series) -> dict[str, float]:
 
 
 def without_forgotten(store: Store, frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows of older data (with a column `user_id`) without those of forgotten users; a user who
-    came back keeps the events (with a column `timestamp`) since.
+    """Return older data (with a column `user_id`) without the rows of forgotten users; a user who
+    returned keeps the events (by the column `timestamp`) after the request.
     """
     return _without(frame, forgotten_among(store, frame["user_id"]))
 
@@ -39,7 +41,9 @@ def without_forgotten(store: Store, frame: pl.DataFrame) -> pl.DataFrame:
 def edges_without_forgotten(
     store: Store, friends: pl.DataFrame, *, but: Collection[str] = ()
 ) -> pl.DataFrame:
-    """Edges of which neither end asked to be forgotten, `but` those who came back."""
+    """Return the friendships of which neither user asked to be forgotten; requests of the users in
+    `but`, who returned, are ignored.
+    """
     ends = pl.concat([friends["user_id"], friends["friend_id"]])
     asked = [user for user in forgotten_among(store, ends) if user not in but]
     return friends.filter(~pl.col("user_id").is_in(asked) & ~pl.col("friend_id").is_in(asked))
@@ -52,13 +56,13 @@ def _without(frame: pl.DataFrame, asked: dict[str, float]) -> pl.DataFrame:
     if "timestamp" not in frame.columns:
         return frame.filter(~of_forgotten)
     asked_at = pl.col("user_id").replace_strict(asked, default=None, return_dtype=pl.Float64)
-    # A time to come was not lived since the wish, whatever it says
+    # An event dated in the future cannot be known to follow the request
     is_since = (pl.col("timestamp") > asked_at) & (pl.col("timestamp") <= time.time())
     return frame.filter(~of_forgotten | is_since.fill_null(False))
 
 
 def clean_folder(store: Store, folder: Path) -> int:
-    """Take rows of forgotten users out of a model folder; gives how many there were.
+    """Remove rows of forgotten users from a model folder, and return their number.
 
     Raises:
         FileNotFoundError, BrokenArtifact: if there is no such model or it cannot be read.
@@ -76,14 +80,14 @@ def clean_folder(store: Store, folder: Path) -> int:
             left = _without(table, asked)
             since.update(set(left["user_id"].unique()) & set(asked))
             return left
-        # Who came back is known by the events since, and keeps the profile
+        # Users with events after their request have returned, and keep their profile
         return _without(table, {user: at for user, at in asked.items() if user not in since})
 
     return sum(rewrite_tables(folder, change).values())
 
 
 def remove_user(folder: Path, user_id: str) -> int:
-    """Take all rows of one user out of a model folder; gives how many there were.
+    """Remove all rows of one user from a model folder, and return their number.
 
     Raises:
         As `clean_folder`.
@@ -99,9 +103,8 @@ def remove_user(folder: Path, user_id: str) -> int:
 
 
 def tidy(store: Store, registry: Registry) -> dict[str, Any]:
-    """Remove what killed processes left in a registry, rows of forgotten users from all model
-    folders, and what is left of deleted rows in SQLite's file; gives what was done, and what could
-    not be.
+    """Remove leftovers of killed processes from a registry, rows of forgotten users from all model
+    folders, and bytes of deleted rows from SQLite's file; return what was done and what failed.
 
     Raises:
         StoreUnavailable: if the store does not answer.
@@ -119,8 +122,8 @@ def tidy(store: Store, registry: Registry) -> dict[str, Any]:
 def each_folder(
     registry: Registry, clean: Callable[[Path], int], done: dict[str, Any]
 ) -> dict[str, Any]:
-    """Clean every model folder of a registry, noting in `done` rows by version, problems,
-    and which versions are `broken`.
+    """Clean every model folder of a registry, adding to `done` the removed `rows` by version,
+    `problems`, and the `broken` versions.
     """
     for version, folder in registry.folders().items():
         try:

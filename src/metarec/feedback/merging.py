@@ -1,6 +1,6 @@
-"""An anonymous user who became a customer: everything kept of one user goes to another, and the id
-given up is kept nowhere. Its keyed digest remains, so that older data, and whatever is still sent
-under it, are the other's.
+"""Merging an anonymous user into a customer: everything stored of one user moves to another, and
+the id given up is not kept. Its keyed digest remains, so that older data, and events still sent
+under it, go to the other user.
 """
 
 from __future__ import annotations
@@ -32,24 +32,25 @@ _SAME = ("item_id", "kind", "value", "query")
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """What one user gave another."""
+    """Result of merging one user into another."""
 
     user_id: str
-    """Whose it is now."""
+    """Id of the user that everything belongs to now."""
     events: int
-    """Events that are the other's now."""
+    """Events moved to the other user."""
     copies: int
-    """Events that the other had already; deleted."""
+    """Events that the other user already had; deleted."""
     forgotten: int
-    """Events from before the other asked to be forgotten; deleted."""
+    """Events from before the other user asked to be forgotten; deleted."""
     slates: int
     friends: int
 
 
 def merge_user(store: Store, user_id: str, into: str) -> Merged:
-    """Give everything kept of `user_id` to `into`, or to whom `into` became, in one transaction;
-    the attributes of `into` go first. What comes under `user_id` from then on is theirs. An id that
-    was given up before may be given to another: what it brought until then stays where it is.
+    """Move everything stored of `user_id` to `into`, or to the user that `into` was merged into, in
+    one transaction; attributes of `into` take precedence. Later events under `user_id` go to that
+    user too. An id that was merged before may be merged into another user: what it brought until
+    then stays where it is.
 
     Raises:
         BadInput: if they are the same user.
@@ -60,7 +61,7 @@ def merge_user(store: Store, user_id: str, into: str) -> Merged:
 
 
 def _merge(connection: sa.Connection, *, user_id: str, named: str) -> Merged:
-    hold_off_writers(connection)  # what they write must be there, or find the merge noted
+    hold_off_writers(connection)  # a write must be committed before the merge or see it
     into = id_now(connection, named)
     if user_id == into:
         whom = f"{named!r} became that user" if named != into else f"name whom {into!r} became"
@@ -93,7 +94,7 @@ def _drop_older(connection: sa.Connection, user_id: str, asked: float) -> int:
 
 
 def _drop_copies(connection: sa.Connection, user_id: str, into: str) -> int:
-    """Delete what both have; the same id of something else gets another."""
+    """Delete events that both users have; different events with the same id get a new id."""
     events = tables.events.c
     theirs = sa.select(events.copy_key).where(events.user_id == into, events.copy_key.is_not(None))
     gone = sa.delete(tables.events).where(events.user_id == user_id, events.copy_key.in_(theirs))
@@ -172,7 +173,7 @@ def _move_profile(connection: sa.Connection, user_id: str, into: str, *, is_kept
 
 
 def _note(connection: sa.Connection, user_id: str, into: str) -> None:
-    """Remember who the user is now, and who is the user by earlier merges."""
+    """Record the digest of the id with the user it is now, also for ids merged into it before."""
     merges = tables.merges
     digest, now = digest_of(read_key(connection), user_id), time.time()
     connection.execute(sa.update(merges).where(merges.c.user_id == user_id).values(user_id=into))
@@ -181,8 +182,8 @@ def _note(connection: sa.Connection, user_id: str, into: str) -> None:
 
 
 def with_merges(store: Store, data: Dataset) -> Dataset:
-    """Older data with everything of users who became others given to those, but for what they asked
-    to forget before.
+    """Return older data with the rows of merged users moved to the users they became, without what
+    they asked to forget before.
     """
     with store.reading() as connection:
         now = ids_now_among(connection, _users_in(data))
@@ -199,7 +200,7 @@ def with_merges(store: Store, data: Dataset) -> Dataset:
 
 
 def _users_in(data: Dataset) -> pl.Series:
-    """Everyone who is named."""
+    """Return all user ids in the data."""
     friends = data.relations.friends
     columns = [
         data.interactions.frame["user_id"],
@@ -212,7 +213,7 @@ def _users_in(data: Dataset) -> pl.Series:
 
 
 def _without_forgotten(store: Store, data: Dataset, users: Collection[str]) -> Dataset:
-    """Data without what these users asked to forget under the ids that stand in them."""
+    """Return the data without what these users asked to forget under the ids used in the data."""
     others = set(_users_in(data)) - set(users)
     relations = data.relations
     return replace(

@@ -1,4 +1,4 @@
-"""What a user did about what they were shown, and what an act is worth on a model's scale."""
+"""Outcomes of impressions, and the meaning of stored events on a model's scale."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from metarec.feedback.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class ValueScale:
-    """What kinds and values of stored events mean to a model: what they meant in its training."""
+    """Meaning of kinds and values of stored events for a model: the same as in its training."""
 
     has_values: bool
-    """True where values are stated ratings."""
+    """Whether values are stated ratings."""
     low: float
     high: float
     relevant_from: float
-    """From this rating upward an item counts as liked."""
+    """Rating from which an item counts as liked."""
     kinds: Kinds = field(default_factory=Kinds.default)
     target_kinds: frozenset[str] = frozenset()
-    """Kinds that recommendations are for; empty: every positive one."""
+    """Target kinds; empty means every positive kind."""
 
     @classmethod
     def of(cls, training: Interactions) -> ValueScale:
-        """As the training events had it."""
+        """Take the scale of the training events."""
         low, high = training.value_range
         return cls(
             has_values=training.has_values,
@@ -42,11 +42,13 @@ class ValueScale:
         )
 
     def says(self, kind: str) -> bool:
-        """Whether an event says anything of the user's taste: impressions and searches do not."""
+        """Return whether a kind is evidence of the user's taste: impressions and searches are
+        not.
+        """
         return self.kinds.of(kind).sign in {"positive", "negative", "undo"}
 
     def is_off(self, event: Event) -> bool:
-        """Whether an event states a rating off the scale."""
+        """Return whether an event states a rating off the scale."""
         return (
             self.has_values
             and event.value is not None
@@ -55,8 +57,8 @@ class ValueScale:
         )
 
     def targets(self, names: Iterable[str]) -> frozenset[str]:
-        """Of these kinds those that recommendations are for, by `Kinds.key`: as in training, and
-        targets that came later; where nothing is known of training, every positive one.
+        """Return the target kinds among `names`, by `Kinds.key`: those of the training and targets
+        defined since; every positive kind if the training targets are unknown.
         """
         signs = {self.kinds.key(name): self.kinds.of(name) for name in names}
         positive = {key: kind for key, kind in signs.items() if kind.sign == "positive"}
@@ -65,7 +67,7 @@ class ValueScale:
         return frozenset(k for k in positive if k in self.target_kinds or positive[k].target)
 
     def acts(self, events: pl.DataFrame) -> pl.DataFrame:
-        """What each stored event says: see `Interactions.acts`."""
+        """Return sign, strength and rating of each stored event: see `Interactions.acts`."""
         frame = events.select("kind", pl.col("value").cast(pl.Float32))
         return Interactions(
             frame=frame,
@@ -76,9 +78,7 @@ class ValueScale:
         ).acts()
 
     def clipped(self, events: pl.DataFrame) -> pl.DataFrame:
-        """Events with ratings off the scale moved to its ends, and acts that say nothing left
-        out.
-        """
+        """Return the events with ratings clipped to the scale."""
         if not self.has_values:
             return events
         rated = pl.col("kind").map_elements(self.kinds.is_rating, return_dtype=pl.Boolean)
@@ -91,29 +91,31 @@ class ValueScale:
 def as_history(
     events: Iterable[tuple[str, float | None, str, float]], scale: ValueScale
 ) -> list[tuple[Any, ...]]:
-    """Stored events `(item_id, value, kind, timestamp)`, oldest first, as a request's history,
-    without those that say nothing. What repeated acts come to is the model's to say.
+    """Return stored events `(item_id, value, kind, timestamp)`, oldest first, as a request's
+    history, without kinds that are no evidence of taste. The model aggregates repeated events.
     """
     return [event for event in events if scale.says(event[2])]
 
 
 def as_training_rows(events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
-    """Stored events as rows to train on, as they were sent; ratings are kept on the scale."""
+    """Return stored events as training rows, unchanged except that ratings are clipped to the
+    scale.
+    """
     return scale.clipped(events)
 
 
 def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
-    """Each item shown, with what came of it.
+    """Return each item shown with its outcome.
 
     Args:
-        slates: as `Store.slates()` gives them.
-        events: as `Store.as_frame()` gives them; an event belongs to a slate that it names.
-        scale: says which acts and values count as liked.
+        slates: result of `Store.slates()`.
+        events: result of `Store.as_frame()`; an event belongs to the slate that it names.
+        scale: which kinds and values count as liked.
 
     Returns:
         `slate_id, user_id, timestamp, model_version, shots, experiment, arm, place, item_id, score,
         propensity, outcome`: outcome 1 where the user took the item after seeing it in this slate,
-        in a way that recommendations are for, and did not refuse it or take that back; else 0.
+        by an event of a target kind, and did not refuse it or undo that; else 0.
     """
     shown = (
         slates.with_columns(pl.int_ranges(pl.col("item_ids").list.len()).alias("place"))
@@ -124,7 +126,7 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
     said = events.drop_nulls("slate_id").sort("timestamp", maintain_order=True)
     said = said.with_columns(scale.acts(said), number=pl.lit(1.0))
     said = said.filter((pl.col("sign") != 0) | pl.col("is_undo"))
-    # Outcomes belong to slates, so a slate stands where `accepted_items` has a user.
+    # Outcomes are per slate, so slate ids take the place of user ids in `accepted_items`.
     taken = accepted_items(
         said.drop("user_id").rename({"slate_id": "user_id"}), scale.relevant_from
     ).rename({"user_id": "slate_id"})
@@ -137,11 +139,11 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
 
 
 def with_propensity(events: pl.DataFrame, slates: pl.DataFrame) -> pl.DataFrame:
-    """Events with a column `propensity`: the probability in (0, 1] with which the slate that an
-    event answers showed its item there.
+    """Return the events with a column `propensity`: the probability in (0, 1] with which the slate
+    that an event answers showed its item.
 
-    Null where an event answers no slate known here, or was about an item that the slate did not
-    show: the user chose it themselves.
+    Null where an event answers no known slate, or is on an item that the slate did not show: the
+    user chose it without the model.
     """
     shown = (
         slates.select("slate_id", "item_ids", "propensity")
@@ -155,13 +157,14 @@ def with_propensity(events: pl.DataFrame, slates: pl.DataFrame) -> pl.DataFrame:
 
 
 def teaching_weights(events: pl.DataFrame, clip: float = 0.02) -> dict[str, float]:
-    """How much each user's events say of what users choose by themselves, in (0, 1], by user id.
+    """Return the weight of each user's events in training, in (0, 1], by user id: clipped inverse
+    propensity weighting.
 
-    What a user answered about items that a model chose to show says little of that: a model
-    trained on its own choices becomes ever surer of them. So an event that answers a slate counts
-    `clip` over the probability with which it was shown, at most 1 (inverse propensity weighting,
-    clipped): an item shown for certain teaches next to nothing, one that exploration drew by chance
-    nearly as much as one that nobody showed. A user counts as the mean of their events.
+    Answers to items that a model chose to show are biased towards that model: a model trained on
+    its own choices becomes ever more confident of them. So an event that answers a slate weighs
+    `min(1, clip / propensity)`: an item shown for certain counts next to nothing, one that
+    exploration drew by chance nearly as much as one that no slate showed. A user's weight is the
+    mean over the user's events.
 
     Args:
         events: `user_id` and `propensity`, null where the event answers no slate.

@@ -1,10 +1,11 @@
-"""May the challenger serve? A decision from numbers that others measured.
+"""Decides whether a challenger may replace the serving model (the champion), from given
+measurements.
 
-A challenger must not be worse: overall, for new users, for any group, on what was logged, or in
-time. Two equal models never measure equal, so a small loss is believed only where its paired
-interval is clear of zero; a large one is refused whatever the interval says, except for groups,
-which are small. A loss too small to be clear anywhere is believed where it is found nearly
-everywhere: by a sign test over all rows.
+A challenger must not be worse: overall, for new users, for any group, on logged slates, or in
+latency. Two equal models never measure equal, so a small loss counts only if its paired interval
+excludes zero; a large one is refused whatever its interval, except for groups, which are small. A
+loss too small to be clear in any row counts if it is found in nearly all rows: by a sign test over
+all rows.
 """
 
 from __future__ import annotations
@@ -18,30 +19,31 @@ Reading = Literal["mean", "clear", "ratio"]
 
 @dataclass(frozen=True, kw_only=True)
 class Guardrails:
-    """How much worse is still not worse."""
+    """Margins of loss that are tolerated."""
 
     margin: float = 0.02
-    """Of the champion's value: a larger loss is refused where its interval is clear of zero (or
+    """Relative to the champion's value: a larger loss is refused if its interval excludes zero (or
     there is none).
     """
     worst_margin: float = 0.1
-    """Of the champion's value: a larger loss is refused, clear or not."""
+    """Relative to the champion's value: a larger loss is refused, clear or not."""
     group_margin: float = 0.05
-    """Of the champion's value, for groups and logs, and only where the interval is clear of zero.
+    """Relative to the champion's value, for groups and logs, and only if the interval excludes
+    zero.
     """
     latency_ratio: float = 1.5
-    """The challenger may take so many times as long as the champion."""
+    """Maximum ratio of the challenger's latency to the champion's."""
     worse_everywhere: float = 0.01
-    """Refused where rows of two equal models would be worse as often with less than this chance,
-    by a sign test; 0.01 refuses 7 of 7 and 12 of 14. Rows share users, so the chance is rough.
+    """Significance level of the sign test over all rows; 0.01 refuses 7 of 7 and 12 of 14 worse
+    rows. Rows share users, so the level is approximate.
     """
     min_cold_users: int = 30
-    """With fewer users to evaluate on, nothing is promoted."""
+    """Number of test users below which nothing is promoted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One number of both models, and the paired difference with its 95% interval where there is
+    """One metric of both models, and the paired difference with its 95% interval if there is
     one.
     """
 
@@ -49,18 +51,18 @@ class Comparison:
     champion: float
     challenger: float
     reading: Reading = "mean"
-    """`mean`: higher is better, a large loss counts even where it is unsure; `clear`: higher is
-    better, only a sure loss counts;
-    `ratio`: lower is better, evaluated by the ratio."""
+    """`mean`: higher is better, a large loss counts even if it is not clear; `clear`: higher is
+    better, only a clear loss counts; `ratio`: lower is better, evaluated by the ratio.
+    """
     low: float | None = None
     high: float | None = None
     users: int = 0
-    """How many users it was measured on."""
+    """Number of users it was measured on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A comparison and what it says."""
+    """A comparison with its outcome."""
 
     comparison: Comparison
     passed: bool
@@ -69,14 +71,14 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Promote or refuse, and the table that says why."""
+    """Promotion or refusal, with the checks behind it."""
 
     promote: bool
     checks: list[Check]
     reason: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         rows = [
             {**asdict(check.comparison), "passed": check.passed, "sentence": check.sentence}
             for check in self.checks
@@ -85,7 +87,7 @@ class Decision:
 
 
 def too_few(cold_users: int, rails: Guardrails) -> str:
-    """Why nothing can be promoted with so few users to evaluate on; empty where they are enough."""
+    """Return why nothing can be promoted with so few test users; empty if they are enough."""
     return (
         ""
         if cold_users >= rails.min_cold_users
@@ -96,7 +98,7 @@ def too_few(cold_users: int, rails: Guardrails) -> str:
 
 def decide(comparisons: list[Comparison], *, cold_users: int, rails: Guardrails) -> Decision:
     """Evaluate every comparison; the challenger is promoted only if all pass and there are enough
-    users to evaluate on.
+    test users.
     """
     checks = [_evaluate(comparison, rails) for comparison in comparisons]
     failed = [check for check in checks if not check.passed]
@@ -116,7 +118,9 @@ def decide(comparisons: list[Comparison], *, cold_users: int, rails: Guardrails)
 
 
 def _worse_everywhere(comparisons: list[Comparison], rails: Guardrails) -> str:
-    """What the signs of all rows of quality say together, if it is against the challenger."""
+    """Return the result of the sign test over all rows of quality, if it is against the challenger;
+    else an empty text.
+    """
     differences = [it.challenger - it.champion for it in comparisons if it.reading != "ratio"]
     worse = sum(difference < 0 for difference in differences)
     rows = worse + sum(difference > 0 for difference in differences)

@@ -1,5 +1,5 @@
-"""When each item was acted on, kept in memory and brought up to date: lists for everybody are asked
-for by any window of time, and reading a large store for each would cost a hundred slates.
+"""Times of the latest events of each item, kept in memory and updated: popularity lists ask for any
+time window, and reading a large store for each would cost as much as a hundred slates.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from metarec.data.schema import Vocabulary
 from metarec.feedback.store.event_store import Store
 
 MAX_EVENTS = 1_000_000
-"""The latest that are counted, in 24 bytes each."""
+"""Maximum number of latest events counted, 24 bytes each."""
 OVERLAP = 1_000
-"""Of the rows read last so many are read again: a server may show a row after a later one."""
+"""Number of newest rows that are read again at each update: a server may commit a row after a later
+one.
+"""
 RELOAD_SECONDS = 3_600.0
-"""After which all are read again, without those that were deleted meanwhile."""
+"""Seconds after which all events are read again, to drop those deleted meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Codes:
-    """Texts as numbers, in the order in which they came."""
+    """Integer codes of texts, in order of first appearance."""
 
     names: list[str] = field(default_factory=list)
     known: dict[str, int] = field(default_factory=dict)
@@ -40,7 +42,7 @@ class _Codes:
 
 @dataclass(frozen=True, kw_only=True)
 class _Acts:
-    """Events on items, in order of arrival; no users."""
+    """Events on items, in order of arrival; users are not kept."""
 
     sequence: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     at: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -51,7 +53,7 @@ class _Acts:
     kinds: _Codes = field(default_factory=_Codes)
 
     def renewed(self, store: Store) -> _Acts:
-        """With what was stored since; the columns of text only grow."""
+        """Return the events including those stored since; the text codes only grow."""
         known = self.sequence[:-OVERLAP]
         after = int(known[-1]) if len(known) else -1
         read = store.acts(after, MAX_EVENTS)
@@ -72,7 +74,7 @@ class _Acts:
 
 
 class RecentActs:
-    """The latest acts of a store, for one service."""
+    """The latest events of a store, cached for one service."""
 
     def __init__(self, store: Store) -> None:
         self._store, self._lock = store, threading.Lock()
@@ -81,8 +83,8 @@ class RecentActs:
     def counts(
         self, vocabulary: Vocabulary, kinds: Kinds, since: float, until: float = np.inf
     ) -> np.ndarray:
-        """[N] acts in favor of each item, in vocabulary order, from `since` to before `until`
-        (seconds since 1970).
+        """Return [N] positive events of each item, in vocabulary order, from `since` to before
+        `until` (seconds since 1970).
 
         Raises:
             StoreUnavailable: if the store does not answer.

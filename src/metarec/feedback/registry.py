@@ -1,9 +1,9 @@
-"""Models as folders with a card each, and a pointer to the one that serves.
+"""Registry of models: folders, each with a model card, and a pointer to the one that serves.
 
-A saved model's folder is a registry with one entry. Retrained models lie in its `versions/`. The
-file `current` names the one that serves (without it, the folder's own model does) and holds the
-promotion that made it so; `promotions.jsonl` remembers all of them. What of this cannot be read is
-passed over and told in `problems`: a torn line never keeps a whole model from serving.
+A saved model's folder is a registry with one entry. Retrained models are in its `versions/`. The
+file `current` names the model that serves (without it, the folder's own model does) and holds the
+promotion that made it so; `promotions.jsonl` logs all promotions. Unreadable parts are skipped and
+reported in `problems`: a torn line never keeps an intact model from serving.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from metarec.runtime.folders import sweep_drafts, sync, write_text
 
 log = logging.getLogger("metarec.registry")
 LOCK_SECONDS = 60.0
-"""How long a change of the folder waits for another one, as for a challenger that is being saved.
-"""
+"""Seconds that a change of the folder waits for another one, such as the saving of a challenger."""
 
 _VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = (
     "versions",
@@ -49,7 +48,7 @@ _VERSIONS, _CURRENT, _PROMOTIONS, _DECISIONS = (
 _RETRAINING, _CHANGING = "retrain.lock", "registry.lock"
 
 KEEP_VERSIONS = 5
-"""Retrained versions that stay unless settings say otherwise."""
+"""Retrained versions to keep, unless settings say otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +61,16 @@ class ModelEntry:
     config: dict[str, Any]
     """Settings and facts saved with the model."""
     decision: dict[str, Any]
-    """What was measured before it was promoted or refused; empty for the first model."""
+    """Measurements before it was promoted or refused; empty for the first model."""
     problem: str | None = None
-    """Why the model cannot be loaded, if it cannot."""
+    """Why the model cannot be loaded; None if it can."""
 
 
 class Registry:
     """The models under one folder."""
 
     def __init__(self, folder: str | Path) -> None:
-        """Look at `folder`, which must hold a saved model, or one in its `versions/`.
+        """Open the registry in `folder`, which must hold a saved model, or one in its `versions/`.
 
         Raises:
             FileNotFoundError: if there is no such folder.
@@ -79,7 +78,7 @@ class Registry:
         """
         self.folder = Path(folder)
         self.problems: list[str] = []
-        """What could not be read and was passed over, in sentences."""
+        """Unreadable parts that were skipped, in sentences."""
         self._own_version = "base"
         try:
             self._own_version = str(read_config(self.folder).get("version", "base"))
@@ -96,7 +95,7 @@ class Registry:
             log.warning("passed over in the registry", extra={"problem": problem})
 
     def _version_folders(self) -> list[Path]:
-        """Folders of retrained models, the oldest first."""
+        """Return the folders of retrained models, oldest first."""
         found = [
             path
             for path in (self.folder / _VERSIONS).glob("*")
@@ -105,14 +104,14 @@ class Registry:
         return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
 
     def folders(self) -> dict[str, Path]:
-        """Version -> folder, the first model first, whether they can be read or not."""
+        """Return version -> folder, the first model first, readable or not."""
         return {
             self._own_version: self.folder,
             **{path.name: path for path in self._version_folders()},
         }
 
     def current(self) -> str:
-        """The version that serves; where its name cannot be read, the one promoted last."""
+        """Return the version that serves; if its name cannot be read, the one promoted last."""
         named = self._pointer()[0]
         if named:
             return named
@@ -124,7 +123,7 @@ class Registry:
         return self._own_version
 
     def _pointer(self) -> tuple[str, dict[str, Any] | None]:
-        """The version that `current` names, empty where it names none, and its promotion."""
+        """Return the version that `current` names, empty if it names none, and its promotion."""
         try:
             lines = (self.folder / _CURRENT).read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError):
@@ -136,8 +135,8 @@ class Registry:
         return named, noted if noted is not None and noted["to"] == named else None
 
     def ways_back(self) -> list[str]:
-        """Versions in the order in which to try them: the one that should serve, those that served
-        before it, the first model, and whatever else is there, the newest first.
+        """Return versions in the order in which to try to serve them: the current one, those that
+        served before it, the first model, and all others, newest first.
         """
         current = self.current()
         served = [
@@ -150,7 +149,7 @@ class Registry:
         return list(dict.fromkeys([current, *served, self._own_version, *others]))
 
     def place_of(self, version: str) -> Path:
-        """The folder of a version, whether it exists or not.
+        """Return the folder of a version, existing or not.
 
         Raises:
             BadInput: if the version is no plain name.
@@ -160,7 +159,7 @@ class Registry:
         return self.folder if version == self._own_version else self.folder / _VERSIONS / version
 
     def entries(self) -> list[ModelEntry]:
-        """All models, the first one first."""
+        """Return all models, the first one first."""
         folders = self._version_folders()
         current = self.current()
         return [
@@ -188,7 +187,9 @@ class Registry:
         )
 
     def _decision(self, version: str) -> dict[str, Any]:
-        """What was noted of a version; empty where nothing was, or it cannot be read."""
+        """Return the recorded decision on a version; empty if there is none or it cannot be
+        read.
+        """
         noted = self._decision_of(version)
         try:
             decision = json.loads(noted.read_text(encoding="utf-8"))
@@ -202,9 +203,7 @@ class Registry:
         return decision
 
     def note_decision(self, version: str, decision: dict[str, Any]) -> None:
-        """Keep what was measured of a model, beside its folder: the folder itself holds nothing but
-        the model.
-        """
+        """Record the decision on a model outside its folder, which holds nothing but the model."""
         noted = self._decision_of(version)
         with self.changing():
             noted.parent.mkdir(exist_ok=True)
@@ -216,16 +215,17 @@ class Registry:
     def promote(
         self, version: str, reason: str, *, probe: Callable[[Path], object] | None = None
     ) -> str:
-        """Let `version` serve from now on; gives the version that served before.
+        """Make `version` the serving model, and return the version that served before.
 
-        The pointer is replaced in one step, so readers see the old version or the new one; it holds
+        The pointer is replaced atomically, so readers see the old version or the new one; it holds
         the promotion too, so that a kill at any moment loses none of the history.
 
         Args:
-            probe: does with the folder what serving does; a model that fails is not promoted.
+            probe: loads and serves the folder as the service does; a model that fails is not
+                promoted.
 
         Raises:
-            BadInput: if there is no such model, or a file of it is not there.
+            BadInput: if there is no such model, or a file of it is missing.
             CannotServe: if it fails the probe.
         """
         place = self.place_of(version)
@@ -251,7 +251,7 @@ class Registry:
             return before
 
     def _remember(self, promotion: dict[str, Any]) -> None:
-        """Add a promotion to the history, unless it is there."""
+        """Append a promotion to the history, unless it is there."""
         if promotion in self._history():
             return
         path = self.folder / _PROMOTIONS
@@ -263,14 +263,14 @@ class Registry:
         sync(self.folder)
 
     def promotions(self) -> list[dict[str, Any]]:
-        """Every promotion, oldest first: `timestamp` (seconds since 1970), `from`, `to`,
+        """Return every promotion, oldest first: `timestamp` (seconds since 1970), `from`, `to`,
         `reason`.
         """
         history, noted = self._history(), self._pointer()[1]
         return history if noted is None or noted in history else [*history, noted]
 
     def _history(self) -> list[dict[str, Any]]:
-        """The lines of the history that can be read."""
+        """Return the readable lines of the history."""
         path = self.folder / _PROMOTIONS
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -287,12 +287,12 @@ class Registry:
 
     @contextmanager
     def retraining(self) -> Iterator[None]:
-        """Hold the right to retrain; a killed holder loses it.
+        """Hold the lock on retraining; it is released when its holder is killed.
 
         Raises:
-            BadInput: if someone else holds it.
+            BadInput: if another process holds it.
         """
-        # Others look for a moment whether it is held
+        # `is_retraining` of another process takes the lock for a moment
         with locked(self.folder / _RETRAINING, wait=0.5) as is_held:
             if not is_held:
                 raise BadInput(
@@ -301,14 +301,14 @@ class Registry:
             yield
 
     def is_retraining(self) -> bool:
-        """Whether someone holds the right to retrain."""
+        """Return whether the lock on retraining is held."""
         with locked(self.folder / _RETRAINING, wait=0.0) as is_held:
             return not is_held
 
     @contextmanager
     def changing(self, wait: float = LOCK_SECONDS) -> Iterator[None]:
-        """Hold the right to change folders: to save, promote, prune or rewrite a model. It is held
-        for moments, by one process at a time; a killed holder loses it.
+        """Hold the lock on changes of folders: saving, promoting, pruning or rewriting a model. One
+        process holds it at a time, for moments; it is released when its holder is killed.
 
         Raises:
             BadInput: if others hold it for `wait` seconds.
@@ -319,11 +319,11 @@ class Registry:
             yield
 
     def sweep(self) -> list[str]:
-        """Remove what killed processes left: drafts of models, tables that no model names; within
-        `changing()`. Gives what was removed.
+        """Remove leftovers of killed processes: drafts of models, tables that no model refers to;
+        call within `changing()`. Return what was removed.
         """
         swept = sweep_drafts(self.folder / _VERSIONS)
-        # `Path.resolve` would follow a link to where no draft is
+        # `Path.resolve` would follow a link to a folder without drafts
         beside = Path(os.path.abspath(self.folder)).parent  # noqa: PTH100
         swept += sweep_drafts(beside, self.folder.name)
         texts = [
@@ -337,12 +337,12 @@ class Registry:
             try:
                 swept += sweep_files(folder)
             except (BrokenArtifact, FileNotFoundError):
-                continue  # told where it is listed, or loaded
+                continue  # reported when it is listed or loaded
         return swept
 
     def remove(self, version: str) -> bool:
-        """Remove a retrained version that does not serve; within `changing()`. Gives whether it
-        did.
+        """Remove a retrained version that does not serve; call within `changing()`. Return whether
+        it was removed.
         """
         if version in (self.current(), self._own_version):
             return False
@@ -351,8 +351,8 @@ class Registry:
         return True
 
     def prune(self, keep: int, but: Collection[str] = ()) -> list[str]:
-        """Remove retrained versions but the newest `keep`, the one that serves, the one before it,
-        and those named in `but`; within `changing()`. Gives the versions removed.
+        """Remove retrained versions except the newest `keep`, the one that serves, the one before
+        it, and those named in `but`; call within `changing()`. Return the versions removed.
         """
         promotions = self.promotions()
         stay = {self.current(), *(p["from"] for p in promotions[-1:]), *but}

@@ -1,4 +1,4 @@
-"""Files of the registry: what a folder of a model and a line of the log say."""
+"""Reading the files of the registry: model folders, lines of its history, and locks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from metarec.runtime.folders import take_lock
 
 
 class CannotServe(BadInput):
-    """A model whose files are there, and that all the same gives no slate."""
+    """A model with intact files that still cannot make a slate."""
 
 
 def probed(version: str, place: Path, probe: Callable[[Path], object]) -> None:
-    """Let a model give a slate.
+    """Check that a model can make a slate.
 
     Raises:
-        CannotServe: if it gives none.
+        CannotServe: if it cannot.
     """
     try:
         with reading_whole(place):
@@ -37,7 +37,7 @@ def probed(version: str, place: Path, probe: Callable[[Path], object]) -> None:
 
 
 def is_readable(folder: Path) -> bool:
-    """Whether a whole model lies there."""
+    """Return whether the folder holds a complete model."""
     try:
         read_whole_config(folder)
     except (BrokenArtifact, FileNotFoundError):
@@ -46,7 +46,7 @@ def is_readable(folder: Path) -> bool:
 
 
 def is_name(version: object) -> bool:
-    """Whether it can be a version: a plain name of a folder."""
+    """Return whether `version` can be a version: a plain name of a folder."""
     return (
         isinstance(version, str)
         and 0 < len(version) <= 200
@@ -57,7 +57,7 @@ def is_name(version: object) -> bool:
 
 
 def promotion_of(line: str) -> dict[str, Any] | None:
-    """One line of the history; None if it is none."""
+    """Parse one line of the history; None if it is no promotion."""
     try:
         read = json.loads(line)
     except (ValueError, RecursionError):
@@ -75,7 +75,7 @@ def promotion_of(line: str) -> dict[str, Any] | None:
 
 @contextmanager
 def locked(path: Path, *, wait: float) -> Iterator[bool]:
-    """Hold a lock file; gives whether it could be taken within `wait` seconds."""
+    """Hold a lock file; yields whether it could be taken within `wait` seconds."""
     until = time.monotonic() + wait
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

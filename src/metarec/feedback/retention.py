@@ -1,8 +1,8 @@
-"""How long events and slates are kept: what is older is deleted, a piece at a time.
+"""Retention of events and slates: rows older than a limit are deleted, in small batches.
 
-A slate that a kept event answers stays as long as the event, for training weighs the event by it.
-Older than the limit only such slates are left, so estimates over everything shown must begin after
-it: `whole_since` says when.
+A slate that a kept event answers is kept as long as the event, since training weights the event by
+its propensity. Before the limit only such slates are left, so estimates over all impressions must
+begin after it: `whole_since` returns this time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
 
 AT_ONCE = 2_000
-"""Rows deleted in one transaction, so that events to be written do not wait long."""
+"""Rows deleted in one transaction; bounds how long writes of events wait."""
 _SINCE = "slates_whole_since"
 _EVENTS = sa.text(
     "DELETE FROM events WHERE sequence IN "
@@ -37,14 +37,14 @@ class Removed:
 
     @property
     def is_all(self) -> bool:
-        """Whether nothing older is left."""
+        """Whether nothing older than the limits is left."""
         return max(self.events, self.slates) < AT_ONCE
 
 
 def remove_old(
     store: Store, *, events_before: float | None = None, slates_before: float | None = None
 ) -> Removed:
-    """Delete some of what lies before these moments (seconds since 1970); call again until
+    """Delete one batch of rows from before these times (seconds since 1970); call again until
     `is_all`.
 
     Raises:
@@ -60,8 +60,8 @@ def remove_old(
 
 
 def whole_since(store: Store) -> float | None:
-    """The moment from which on every slate shown is still there (but for forgotten users'); None
-    where none were deleted for their age.
+    """Return the time (seconds since 1970) from which all slates shown are still stored, except
+    those of forgotten users; None if no slates were deleted for their age.
     """
     query = sa.select(tables.facts.c.value).where(tables.facts.c.name == _SINCE)
     with store.reading() as connection:
