@@ -1,1 +1,1 @@
-"""Items with few events or none: who would like them, and where they stand in a ranking."""
+"""Items with few events or none: who will like them, and how they are reranked among themselves."""

@@ -1,4 +1,4 @@
-"""What content says of a cold item: where its text lies, and how many likes are expected."""
+"""Content of cold items: centered text embeddings, and the likes that content predicts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from metarec.features.behavior import Behavior
 
 
 def read_content(content: np.ndarray, texts: np.ndarray | None, center: np.ndarray) -> np.ndarray:
-    """[items, C or C + E] float32 content of each item, followed by its text embedding, at unit
-    length, less `center`, where items have texts.
+    """[items, C or C + E] float32 content of each item, followed by its text embedding (unit
+    length, minus `center`) where items have texts.
     """
     return (
         content if texts is None else np.concatenate([content, unit_rows(texts) - center], axis=1)
@@ -17,20 +17,20 @@ def read_content(content: np.ndarray, texts: np.ndarray | None, center: np.ndarr
 
 
 def placed(texts: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """[items, E] text embeddings seen from `center`, at length 1."""
+    """[items, E] text embeddings centered at `center` and scaled to unit length."""
     return unit_rows(unit_rows(texts) - center)
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Each row at length 1; a row of zeros stays."""
+    """Rows scaled to unit length; a row of zeros stays zero."""
     return np.asarray(
         rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32
     )
 
 
 def expected_likes(behavior: Behavior, known: np.ndarray) -> np.ndarray:
-    """[C + 1] ridge regression from content to log likes over the items of `known`; the penalty by
-    generalized cross-validation.
+    """[C + 1] ridge regression from content to the log of likes over the items in the mask `known`,
+    intercept last; generalized cross-validation chooses the penalty.
     """
     likes = np.bincount(
         behavior.histories.items[behavior.is_liked(behavior.histories)],
@@ -42,7 +42,7 @@ def expected_likes(behavior: Behavior, known: np.ndarray) -> np.ndarray:
     x -= mean_x
     squares, turn = np.linalg.eigh(
         x.T @ x
-    )  # as from a singular value decomposition of x, which takes many times as long
+    )  # equals a singular value decomposition of x, which takes many times as long
     squares = np.maximum(squares, 0.0)
     turned = x @ turn
     along = turned.T @ (y - mean_y)
@@ -60,7 +60,7 @@ def expected_likes(behavior: Behavior, known: np.ndarray) -> np.ndarray:
 
 
 def with_expected(content: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """[items, C + 1] content, and last how much the item is expected to be liked (in log)."""
+    """[items, C + 1] content, with the expected log of likes as the last column."""
     return np.concatenate([content, content @ expected[:-1, None] + expected[-1]], axis=1).astype(
         np.float32
     )

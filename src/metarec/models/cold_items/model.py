@@ -1,14 +1,14 @@
-"""New items as tasks: who will like an item, from what it is and from the first users who met it.
+"""New items as tasks: predict who will like an item from its content and its first raters.
 
-The roles of users and items are swapped and the same learners serve. A task is an item; its
-support is its first raters, its profile its content, and what is scored are users. Items must also
-compare with each other for one user, so the outer loss is a softmax over the *items* of the
-meta-batch for each user who liked some of them: that teaches how popular an item of such content
-becomes as well as with whom.
+The roles of users and items are swapped, and the same learners are used. A task is an item; its
+support is its first raters, its profile is its content, and users are scored. Items must also be
+comparable with each other for one user, so the outer loss is, for each user, a softmax over the
+*items* of the meta-batch: this teaches how popular an item with such content becomes as well as
+with whom.
 
-A learner sees content through few dimensions, so it is weighed against plain signs that see all of
-it: how near the text is to what the user liked, and the likes such content is expected to get.
-The weights are learned on items kept out of meta-training.
+A learner sees content through few dimensions, so its score is combined with plain features that see
+all of it: the text similarity to what the user liked, and the number of likes that content
+predicts. The weights are learned on items held out of meta-training.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from metarec.models.ridge_rows import similar_lengths
 from metarec.runtime.device import in_memory, on_device, up_to
 
 BLOCK = 20_000_000
-"""Cosines held at a time."""
+"""Bound: cosines held at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,33 +50,34 @@ class NewItems:
     """A learner of new items: content and raters in, scores of users out."""
 
     name: str
-    """Of the learner."""
+    """Name of the learner."""
     prior: Prior
     factors: np.ndarray
-    """[N, F] float32 of known items, collaborative and of content, from which users are described.
+    """[N, F] float32 collaborative and content factors of known items, by which users are
+    described.
     """
     scale: ValueScale
     expected: np.ndarray
-    """[C + 1] float32 from content (and 1) to the log of how often such an item is liked."""
+    """[C + 1] float32 regression weights from content (and 1) to the expected log of likes."""
     settings: dict[str, Any]
     center: np.ndarray
-    """[E] float32 mean of the texts' embeddings, each at length 1."""
+    """[E] float32 mean of the unit-length text embeddings."""
     texts: np.ndarray
-    """[N, E] float32 of known items, less the center, at length 1 (or 0)."""
+    """[N, E] float32 text embeddings of known items, centered and scaled to unit length (or 0)."""
     weights: np.ndarray
-    """[2, 4] float32 of the learner's score, expected likes and both kinds of likeness: without
-    raters, and what many raters add.
+    """[2, 4] float32 weights of the learner's score, expected likes, and the two similarities:
+    those without raters, and what is added to them with many raters.
     """
     config: ColdItemsConfig = ColdItemsConfig()
 
     @property
     def learner(self) -> Learner:
-        """The learner, with the loss of new items."""
+        """The learner with the loss over new items."""
         return ComparesItems(inner=self.inner)
 
     @cached_property
     def inner(self) -> Learner:
-        """The learner alone."""
+        """The learner itself."""
         return get_learner(self.name, objective="ranking", **self.settings)
 
     def scores(
@@ -90,12 +91,12 @@ class NewItems:
         """[users, items] float32 log-scores of new items.
 
         Args:
-            content: [items, C] what each item is.
+            content: [items, C] content of each item.
             raters: for each item, who rated it (rows of `rater_histories`) and how, on the data's
                 own scale.
-            rater_histories: what those users did, by known items.
-            users: whom to score for.
-            texts: [items, E] their text embeddings, if the model was given any.
+            rater_histories: the raters' events on known items.
+            users: users for whom items are scored.
+            texts: [items, E] text embeddings of the items, if the model was fitted with any.
         """
         asked = self.describe(users)
         everyone = ItemFeatures.of(
@@ -112,9 +113,7 @@ class NewItems:
         )
 
     def unrated(self, content: np.ndarray, texts: np.ndarray | None = None) -> AdaptedItems:
-        """Items that nobody has rated, adapted once for all who will be asked about; arguments as
-        for `scores`.
-        """
+        """Adapt to items without raters, once for all users; arguments as for `scores`."""
         nobody, anonymous = (
             Histories.of_indexes([np.zeros(0, np.int64)] * rows) for rows in (len(content), 1)
         )
@@ -149,7 +148,7 @@ class NewItems:
         return in_memory(weighed(parts, items.raters, weights, confident_at).T)
 
     def expected_of(self, content: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
-        """[items] log of how often items of such content are liked."""
+        """[items] expected log of likes by content."""
         return with_expected(read_content(content, texts, self.center), self.expected)[:, -1]
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -165,8 +164,8 @@ class NewItems:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], texts: np.ndarray) -> NewItems:
-        """The learner that `arrays` described; `texts` [N, E] are those of the items it knows, as
-        `placed` gives them.
+        """Restore the learner from `arrays()`; `texts` [N, E] are those of known items, as returned
+        by `placed`.
         """
 
         def part(prefix: str) -> dict[str, np.ndarray]:
@@ -181,7 +180,7 @@ class NewItems:
         }
         prior = {name: on_device(np.array(value)) for name, value in part("prior.").items()}
         told = json.loads(arrays["facts"].tobytes())
-        config = ColdItemsConfig(**told.pop("config", {}))  # models saved before have none
+        config = ColdItemsConfig(**told.pop("config", {}))  # earlier versions saved none
         return cls(
             **told,
             config=config,
@@ -192,27 +191,28 @@ class NewItems:
         )
 
     def placed(self, texts: np.ndarray) -> np.ndarray:
-        """[items, E] text embeddings as `self.texts` holds them."""
+        """[items, E] text embeddings, centered and scaled like `self.texts`."""
         return placed(texts, self.center)
 
     def likeness(self, texts: np.ndarray, users: Histories) -> np.ndarray:
-        """[2, items, users] float32 cosines of `placed` texts to the mean of what a user liked,
-        and to the nearest of it; 0 without.
+        """[2, items, users] float32 cosine similarity of `placed` texts to the mean of what a user
+        liked, and to the most similar item that the user liked; 0 for users without likes.
         """
         liked = users.where(self.scale.transform(users, "liking").values > 0)
         found = np.zeros((2, len(users), len(texts)), np.float32)
         found[0] = unit_rows(liked.sums_of(self.texts)) @ texts.T
         for block in similar_lengths(liked.lengths, len(texts), BLOCK):
             last = liked.lengths[block, None] - 1
-            place = np.minimum(np.arange(last.max() + 1), last)  # a shorter history says one twice
+            place = np.minimum(np.arange(last.max() + 1), last)  # pads with the last event
             items = liked.items[liked.offsets[block, None] + place]
             met, at = np.unique(items, return_inverse=True)
             found[1, block] = (self.texts[met] @ texts.T)[at.reshape(items.shape)].max(1)
         return found.transpose(0, 2, 1)
 
     def met(self, users: Histories) -> tuple[np.ndarray, np.ndarray]:
-        """[events] each signed by how it was liked, and [users, 2] what describes users beside
-        that: the same to all learners of a scale.
+        """[events] signed weight of each event in the description of its user, and [users, 2] the
+        other columns of the description (a constant and the log of the number of events); the same
+        for all learners of one value scale.
         """
         liking = self.scale.transform(users, "liking").values
         signs = np.where(
@@ -223,8 +223,8 @@ class NewItems:
         return signs, extra.astype(np.float32)
 
     def describe(self, users: Histories) -> Tensor:
-        """[users, F + 2] signed mean of the factors of what they met, a constant, and how much
-        they did.
+        """[users, F + 2] signed mean of the factors of a user's items, a constant, and the log of
+        the number of events.
         """
         signs, extra = self.met(users)
         return on_device(np.concatenate([users.sums_of(self.factors, signs), extra], axis=1))
@@ -232,10 +232,10 @@ class NewItems:
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptedItems:
-    """New items after their raters, for all users."""
+    """New items after adaptation to their raters, for all users."""
 
     params: Params
     raters: Tensor
-    """[items] how many there were of each."""
+    """[items] number of raters."""
     texts: np.ndarray
-    """[items, E] as `NewItems.placed` gives them."""
+    """[items, E] texts as returned by `NewItems.placed`."""

@@ -1,12 +1,12 @@
-"""Cold items: which of them takes which of the places that the gate gives to them all.
+"""Reranks cold items among themselves with a dedicated model; the set of their scores does not
+change.
 
-The gate learns from items that users have met, whose popularity and companions it knows. Of items
-without a single event it knows neither; hidden items ranked among themselves by the gate alone
-stood behind plain likeness of texts and expected popularity on two data sets of three
-(docs/experiments). A learner of new items, trained on exactly that, orders them better, but its
-scores compare new items with each other only. So the scores stay what the gate made them, and are
-given anew among the new items in the learner's order: how many of them reach a slate is the gate's
-to say, which of them the learner's.
+The gate learns from items with events, whose popularity and co-occurrence it knows. For items
+without a single event it has neither: on two of three data sets, hidden items ranked by the gate
+alone came out worse than those ranked by text similarity and expected popularity
+(docs/experiments). A learner trained on exactly this task orders them better, but its scores are
+comparable among new items only. So the gate's scores of the new items are kept and reassigned in
+the learner's order: the gate decides how many new items reach a slate, the learner decides which.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from metarec.models.cold_items.unrated import UnratedItems
 from metarec.runtime.progress import Progress, silent
 
 PART = "cold_items"
-"""Name of this addend of a score."""
+"""Name of this score component."""
 MAX_ROWS = 1_000
-"""Bound: new items that are given places, those with the most expected likes; a longer tail stays
-where the gate put it.
+"""Bound: new items that are reranked, those with the highest expected likes; the others keep the
+gate's order.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewItemPlaces:
-    """Learners of new items over one catalog."""
+    """Learners of new items for one catalog."""
 
     learners: tuple[NewItems, ...]
     rows: np.ndarray
-    """[M] items of the catalog without an event, ascending."""
+    """[M] indexes of the items without events, ascending."""
     content: np.ndarray
-    """[N, C] float32 of the whole catalog."""
+    """[N, C] float32 content of the whole catalog."""
     text: np.ndarray
-    """[N, E] float16 of the whole catalog; of width 0 where it has no text."""
+    """[N, E] float16 text embeddings of the whole catalog; of width 0 without texts."""
 
     @classmethod
     def fit(
@@ -56,8 +56,8 @@ class NewItemPlaces:
         progress: Progress = silent,
         config: ColdItemsConfig | None = None,
     ) -> NewItemPlaces | None:
-        """Learn from the items of `behavior`, each made new in turn; None where they are too few
-        or nothing is known of what they are.
+        """Fit the learners on the items of `behavior`, treating each as new in turn; None where
+        there are too few items or no content.
         """
         histories, config = behavior.histories, config or ColdItemsConfig()
         liked = np.unique(histories.items[behavior.is_liked(histories)])
@@ -75,20 +75,20 @@ class NewItemPlaces:
         return cls.from_arrays(_arrays(learners, np.flatnonzero(~met)), behavior.content, text)
 
     def with_content(self, content: np.ndarray, text: np.ndarray) -> NewItemPlaces:
-        """The same learners for a catalog of `content` [N', C] and `text` [N', E]: old items first,
-        perhaps changed, then new ones.
+        """Return the same learners for a catalog of `content` [N', C] and `text` [N', E]: old items
+        first, possibly changed, then new ones.
         """
         rows = np.append(self.rows, np.arange(len(self.content), len(content)))
         return self.from_arrays(_arrays(self.learners, rows), content, text)
 
     @property
     def is_needed(self) -> bool:
-        """Whether there are new items to choose between."""
+        """Whether there are at least two new items."""
         return len(self.rows) > 1
 
     def reorder(self, scores: Float[np.ndarray, "users items"], support: Histories) -> None:
-        """Reorder new items among themselves, in place, as the learner orders them for each user;
-        the set of their scores does not change.
+        """Rerank new items among themselves in place, in the learner's order for each user; the set
+        of their scores does not change.
         """
         if self.is_needed:
             scores[:, self.reordered] = self._anew(scores[:, self.reordered], support)
@@ -99,7 +99,9 @@ class NewItemPlaces:
         items: Int[np.ndarray, "some"],
         support: Histories,
     ) -> None:
-        """`reorder` where only some `items` [I] have scores, ascending, `reordered` among them."""
+        """Same as `reorder` for the scores of the given `items` [I] only, ascending, which must
+        include `reordered`.
+        """
         if self.is_needed:
             at = np.searchsorted(items, self.reordered)
             scores[:, at] = self._anew(scores[:, at], support)
@@ -107,7 +109,7 @@ class NewItemPlaces:
     def part(
         self, scores: Float[np.ndarray, "users items"], support: Histories
     ) -> Float[np.ndarray, "users items"]:
-        """[B, N] what `reorder` adds to each score: 0 for items that users have met."""
+        """[B, N] change of each score by `reorder`: 0 for items with events."""
         added = np.zeros_like(scores)
         if self.is_needed:
             given = scores[:, self.reordered]
@@ -117,7 +119,7 @@ class NewItemPlaces:
     def _anew(self, scores: np.ndarray, support: Histories) -> np.ndarray:
         known = support.where(
             support.items < len(self.learners[0].factors)
-        )  # of items added since they were fitted they know nothing
+        )  # the learners have no factors of items added after the fit
         wanted = self._adapted.scores(known)
         reordered = np.empty_like(scores)
         np.put_along_axis(reordered, np.argsort(wanted, axis=1), np.sort(scores, axis=1), axis=1)
@@ -125,7 +127,7 @@ class NewItemPlaces:
 
     @cached_property
     def reordered(self) -> np.ndarray:
-        """[at most `MAX_ROWS`] new items that are reordered, ascending."""
+        """[at most `MAX_ROWS`] indexes of the new items that are reranked, ascending."""
         expected = self.learners[0].expected_of(self.content[self.rows], self._text_of(self.rows))
         return np.sort(self.rows[np.argsort(-expected, kind="stable")[:MAX_ROWS]])
 
@@ -138,14 +140,14 @@ class NewItemPlaces:
         return UnratedItems.of(self.learners, self.content[rows], self._text_of(rows))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Everything learned, and the rows; content and text are the recommender's."""
+        """Everything learned, and `rows`; the recommender saves content and text."""
         return _arrays(self.learners, self.rows)
 
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], content: np.ndarray, text: np.ndarray
     ) -> NewItemPlaces:
-        """From `arrays()`, and the recommender's content [N, C] and text [N, E] of the catalog."""
+        """Restore the learners from `arrays()` and the catalog's content [N, C] and text [N, E]."""
         each = [
             {
                 name.removeprefix(f"{number}."): array

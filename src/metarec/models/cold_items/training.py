@@ -1,4 +1,6 @@
-"""How a learner of new items is fitted: items are tasks, those of one fold at a time made new."""
+"""Training of a learner of new items: items are tasks, and those of one fold at a time are treated
+as new.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,16 @@ from metarec.runtime.device import in_memory, on_device
 from metarec.runtime.progress import Progress, silent
 
 HELD_OUT = 0
-"""The fold no meta-batch is drawn from: on it learning stops, and what speaks for an item is
-weighed.
+"""Index of the fold that is held out of meta-training, for early stopping and for the weights of
+the score components.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemTasks:
-    """Items of one fold at a time, with a few raters shown and all who liked them asked."""
+    """Tasks from items of one fold at a time, with some raters as support and all other likers as
+    query.
+    """
 
     new_items: NewItems
     behavior: Behavior
@@ -40,8 +44,8 @@ class ItemTasks:
 
     @cached_property
     def shown(self) -> list[Histories]:
-        """What is shown of everyone for each fold, without its items: of some all they did, of the
-        others as little as of new users, who will be asked about.
+        """Users' histories without the items of each fold. Some users keep their whole history, the
+        others are cut as short as new users.
         """
         histories, rng = self.behavior.histories, np.random.default_rng(0)
         new_users, most = self.new_items.config.new_users, self.behavior.horizon.pool
@@ -55,14 +59,14 @@ class ItemTasks:
 
     @cached_property
     def users(self) -> list[ItemFeatures]:
-        """Everyone, described by what is shown of them for each fold."""
+        """Descriptions of all users by the histories `shown` for each fold."""
         rng, anchors = np.random.default_rng(0), self.new_items.config.anchors
         described = map(self.new_items.describe, self.shown)
         return [ItemFeatures.of(columns, rng=rng, anchors=anchors) for columns in described]
 
     @cached_property
     def expected(self) -> list[np.ndarray]:
-        """For each fold, the likes that content is expected to get by the items of all others."""
+        """For each fold, the weights of expected likes, fitted on the items of all other folds."""
         return [
             expected_likes(self.behavior, self.folds != fold)
             for fold in range(self.new_items.config.folds)
@@ -70,13 +74,13 @@ class ItemTasks:
 
     @cached_property
     def raters(self) -> Histories:
-        """By item, who met it and how they liked it."""
+        """By item, the users with an event on it and how they liked it."""
         seen = self.new_items.scale.transform(self.behavior.histories, "liking")
         return by_item(seen, np.zeros(len(seen.items)), self.behavior.n_items)
 
     @cached_property
     def eligible(self) -> list[np.ndarray]:
-        """The items of each fold that somebody liked."""
+        """For each fold, its items that at least one user liked."""
         liked = (
             np.bincount(self.raters.owners[self.raters.values > 0], minlength=len(self.raters)) > 0
         )
@@ -86,8 +90,8 @@ class ItemTasks:
         ]
 
     def held_out(self, rng: np.random.Generator) -> HeldOut | None:
-        """All items of the fold kept out; None where nobody liked two of them, so that there is
-        nothing to compare.
+        """The items of the held-out fold, at most `max_held_out`; None if there are fewer than two
+        or no user likes one.
         """
         most = self.new_items.config.max_held_out
         items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:most])
@@ -118,7 +122,7 @@ class ItemTasks:
         )
 
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
-        """Draw a fold, items of it, and some of their raters at random."""
+        """Draw a fold, then items of it and some raters of each at random."""
         learned_from = [f for f, items in enumerate(self.eligible) if len(items) and f != HELD_OUT]
         fold = int(rng.choice(learned_from or [HELD_OUT]))
         return self._batch(
@@ -168,11 +172,15 @@ def fit_new_items(
     config: ColdItemsConfig | None = None,
     progress: Progress = silent,
 ) -> NewItems:
-    """Meta-train on the items of `behavior`, each made new in turn.
+    """Meta-train a learner on the items of `behavior`, treating each as new in turn.
 
     Args:
-        texts: [N, E] the items' text embeddings in full, which are read beside their content,
-            and likeness is told by; likeness of content if None.
+        name: the learner.
+        settings: arguments of the learner.
+        texts: [N, E] full text embeddings of the items, read beside their content and used for
+            similarity; None: similarity of content.
+        columns: collaborative and content factors of items; fitted here by default.
+        training: settings of the outer loop; those of `config` by default.
     """
     config = config or ColdItemsConfig()
     training = training or config.training
@@ -207,8 +215,8 @@ def fit_new_items(
 def _described(
     behavior: Behavior, texts: np.ndarray | None
 ) -> tuple[Behavior, np.ndarray, np.ndarray]:
-    """What happened to items described by their content and texts, the vectors by which likeness is
-    told [N, E], and the middle they are measured from [E].
+    """The behavior with texts appended to its content, the centered unit vectors for similarity [N,
+    E], and their center [E].
     """
     lengthened = unit_rows(behavior.content if texts is None else texts)
     has_events = np.bincount(behavior.histories.items, minlength=behavior.n_items) > 0

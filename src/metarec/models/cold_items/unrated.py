@@ -1,4 +1,4 @@
-"""New items that nobody has rated: several learners of them asked together, many times."""
+"""New items without raters, scored by several learners at once, for many requests."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from metarec.runtime.device import in_memory, on_device
 
 @dataclass(frozen=True, kw_only=True)
 class UnratedItems:
-    """The items as each learner adapted to them, once for all who will be asked about. What is the
-    same to all users, and to all learners of one scale with the same texts, is found once.
+    """New items adapted once by each learner for all users. What is the same for all users, or for
+    all learners (which share one value scale and the same texts), is computed once.
     """
 
     learners: Sequence[NewItems]
     items: Sequence[AdaptedItems]
-    """Of each learner."""
+    """The adapted items of each learner."""
 
     @classmethod
     def of(
         cls, learners: Sequence[NewItems], content: np.ndarray, texts: np.ndarray | None = None
     ) -> UnratedItems:
-        """Adapt to items of `content` [items, C] and `texts` [items, E]."""
+        """Adapt each learner to items of `content` [items, C] and `texts` [items, E]."""
         return cls(learners=learners, items=[one.unrated(content, texts) for one in learners])
 
     def scores(self, users: Histories) -> np.ndarray:
-        """[users, items] float32: the sum of the learners' log-scores, each by its weights."""
+        """[users, items] float32 sum over the learners of their weighted log-scores."""
         first = self.learners[0]
         likeness, (signs, extra) = first.likeness(self.items[0].texts, users), first.met(users)
         means = users.sums_of(self._factors, signs)
@@ -51,17 +51,19 @@ class UnratedItems:
 
     @cached_property
     def _weights(self) -> np.ndarray:
-        """[L, 4] of the learners where nobody has rated an item."""
+        """[L, 4] weights of each learner for items without raters."""
         return np.stack([learner.weights[0] for learner in self.learners])
 
     @cached_property
     def _factors(self) -> np.ndarray:
-        """[N, L x F] by which the learners describe users, side by side."""
+        """[N, L x F] factors by which the learners describe users, side by side."""
         return np.concatenate([learner.factors for learner in self.learners], axis=1)
 
     @cached_property
     def _fixed(self) -> torch.Tensor:
-        """[items, 1] what expected likes add, by the weights and in the learners' own scores."""
+        """[items, 1] contribution of expected likes to the sum, directly and through the learners'
+        own scores.
+        """
         parts = [
             float(weight[1] + weight[0] * in_memory(learner.prior["trust"]))
             * own.params["expected"]

@@ -1,4 +1,6 @@
-"""What speaks for a cold item, weighed: the learner, expected likes, likeness."""
+"""Weights of the score components of a cold item: the learner's score, expected likes, and
+similarity.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from metarec.runtime.device import in_memory, on_device
 
 @dataclass(frozen=True, kw_only=True)
 class ComparesItems:
-    """A learner whose tasks are items: its loss is a softmax over the batch's items for each
+    """A learner whose tasks are items; its loss is a softmax over the items of a batch for each
     user.
     """
 
@@ -27,7 +29,7 @@ class ComparesItems:
 
     @property
     def name(self) -> str:
-        """Of the learner inside."""
+        """Name that includes the inner learner's."""
         return f"new items, {self.inner.name}"
 
     @property
@@ -36,16 +38,18 @@ class ComparesItems:
         return "ranking"
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """With the trust in expected likes."""
+        """The inner learner's prior, and the weight of expected likes."""
         return self.inner.init(items, profile, draw) | {"trust": torch.tensor(0.5)}
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """With the expected likes of each item, the last column of its content."""
+        """The inner learner's parameters, and the expected likes of each item (the last column of
+        its content).
+        """
         assert support.profile is not None, "an item's content is its profile"
         return self.inner.adapt(prior, support, items) | {"expected": support.profile[:, -1:]}
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """With expected likes, by how far they are trusted."""
+        """The inner learner's score plus weighted expected likes."""
         return self.inner.score(prior, params, items) + prior["trust"] * params["expected"]
 
     def loss(
@@ -56,7 +60,7 @@ class ComparesItems:
         items: ItemFeatures,
         draw: torch.Generator,
     ) -> Tensor:
-        """Over the items of a batch, for each user."""
+        """Softmax loss over the items of the batch for each user."""
         scores = self.score(prior, self.adapt(prior, batch.support, items), question.items)
         return between_items_loss(scores, question.query)
 
@@ -67,8 +71,8 @@ LEARNER_ALONE = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float3
 def weighed(
     parts: Sequence[Tensor], raters: Tensor, weights: Tensor, confident_at: float
 ) -> Tensor:
-    """[items, users] sum of four parts, each [items, users] or [items, 1], weighed by how many
-    raters each item [items] has; `confident_at` of them move it half way.
+    """[items, users] weighted sum of four components, each [items, users] or [items, 1]. The
+    weights move with the number of raters [items] of an item, half way at `confident_at` of them.
     """
     weight_PI1 = weights[0, :, None, None]  # the same for all items
     if raters.any():
@@ -82,24 +86,26 @@ def weighed(
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """Items no meta-batch holds, each with the raters it shows, and some users who liked one."""
+    """Items held out of all meta-batches, each with its support of raters, and some users who liked
+    one.
+    """
 
     support: Support
     query: Query
     users: ItemFeatures
-    """Described without these items."""
+    """Users described without these items."""
     test_users: Tensor
-    """[J] rows of `users`."""
+    """[J] rows of `users` for whom the items are ranked."""
     likeness: Tensor
-    """[2, items, J]"""
+    """[2, items, J] similarities, see `NewItems.likeness`."""
     config: ColdItemsConfig
 
     def loss(self, learner: Learner, prior: Prior) -> Tensor:
-        """The outer loss of the learner alone, in nats."""
+        """Outer loss of the learner alone, in nats."""
         return between_items_loss(self._parts(learner, prior)[0], self.query)
 
     def weigh(self, learner: Learner, prior: Prior) -> np.ndarray:
-        """The weights that lose least on these items."""
+        """The weights of the components with the smallest loss on these items."""
         raters = self.support.is_real.sum(-1)
         return best_weights(self._parts(learner, prior), raters, self.query, self.config)
 
@@ -115,8 +121,8 @@ class HeldOut:
 def best_weights(
     parts: Tensor, raters: Tensor, query: Query, config: ColdItemsConfig
 ) -> np.ndarray:
-    """[2, 4] weights of parts [4, items, users] that lose least by `between_items_loss`, which is
-    convex in them.
+    """[2, 4] weights of components [4, items, users] with the smallest `between_items_loss`, which
+    is convex in them, plus the L2 penalty `shrinkage`.
     """
     scale = (
         (parts - parts.mean(1, keepdim=True))
@@ -145,13 +151,13 @@ def best_weights(
 
 
 def between_items_loss(scores: Tensor, query: Query) -> Tensor:
-    """Softmax over the items of a batch for each user, a mean over all (item, user) pairs that
-    were liked, in nats.
+    """Softmax cross-entropy over the items of a batch for each user, averaged over all liked (item,
+    user) pairs, in nats.
 
     Args:
         scores: [items, users].
-        query: for each item, who liked it; a pair that is no candidate (a rater shown) takes no
-            part.
+        query: for each item, who liked it; a pair that is no candidate (a rater in the support) is
+            left out.
     """
     shown = (
         scores

@@ -1,4 +1,5 @@
-"""What suits the circumstances of a request: hour, weather, device.
+"""Context of a request: hour, weather, device.
 
-`lifts.py` counts how much more often an item is taken under each; `model.py` scores by them.
+`lifts.py` estimates how much more often an item is taken under each circumstance; `model.py` scores
+items by these lifts.
 """

@@ -1,5 +1,5 @@
-"""How much more often an item is taken under a circumstance: counted, and drawn towards what
-content and a few axes say (see `models/context/model.py`).
+"""Lifts: how much more often an item is taken under a circumstance. Counts are shrunk towards a
+prior from content and from axes of correspondence analysis (see `models/context/model.py`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from metarec.features.training_context import Acts
 
 
 def _weights(acts: Acts) -> np.ndarray:
-    """[A] of each act, adding up to 1 over all acts of a user on an item."""
+    """[A] weight of each event, summing to 1 over all events of a user on an item."""
     pairs = np.stack([acts.owners, acts.items])
     _, place, often = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
     return np.asarray(1.0 / often[place.ravel()])
 
 
 def popularity_of(acts: Acts, n_items: int) -> np.ndarray:
-    """[N] float32 share of each item in what was taken."""
+    """[N] float32 share of each item in all events, smoothed."""
     counts = np.bincount(acts.items, _weights(acts), minlength=n_items) + 0.5
     return np.asarray(counts / counts.sum(), np.float32)
 
@@ -30,18 +30,18 @@ class Way:
     """How the lifts of a column are shrunk."""
 
     damping: float
-    """Events' worth of pull towards the ratios."""
+    """Pseudo-count of events that shrinks lifts towards the prior ratios."""
     content_damping: float | None = None
-    """Of what content says; None: content is not asked."""
+    """Pseudo-count of events that shrinks the regression on content; None: content is not used."""
     by_axes: bool = False
-    """Whether axes are asked."""
+    """Whether the prior uses axes of correspondence analysis."""
 
 
 def lifts_of(
     tables: list[np.ndarray], content: np.ndarray, ways: list[Way], least: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[S, N] float32 shrunk log P(value | item) / P(value), each column its way, and `by_content`
-    [C + 1, S].
+    """[S, N] float32 shrunk log P(value | item) / P(value) of all columns, each shrunk in its way,
+    and the weights `by_content` [C + 1, S].
     """
     if not tables:
         return np.zeros((0, len(content)), np.float32), np.zeros((1, 0), np.float32)
@@ -61,8 +61,8 @@ def lifts_of(
 def by_content_of(
     tables: list[np.ndarray], content: np.ndarray, damping: float | None
 ) -> list[np.ndarray]:
-    """For each column `by_content` of it: ridge regression of P(value | item) / P(value) - 1 on
-    content, each act counting the same.
+    """For each column, ridge regression weights [C + 1, size] from content to P(value | item) /
+    P(value) - 1, with equal weight for each event; the intercept is last.
     """
     if damping is None:
         return [np.zeros((1, len(table)), np.float32) for table in tables]
@@ -81,14 +81,16 @@ def by_content_of(
 
 
 def ratios_of(content: np.ndarray, by_content: np.ndarray, least: float) -> np.ndarray:
-    """[S, N] P(value | item) / P(value) as content has it, `least` at least."""
+    """[S, N] P(value | item) / P(value) predicted from content, at least `least`."""
     weights, constant = by_content[:-1], by_content[-1]
     told = content[:, : len(weights)] @ weights + constant
     return np.asarray(np.maximum(1.0 + told.T.astype(np.float64), least))
 
 
 def tables_of(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
-    """For each column [size, N] how often an item was taken under each code, 0 being unknown."""
+    """For each column, weighted counts [size, N] of events on an item under each code; code 0 is
+    unknown and has none.
+    """
     found, weights = [], _weights(acts)
     for column, size in enumerate(sizes):
         codes = acts.codes[:, column]
@@ -102,8 +104,8 @@ def tables_of(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
 def ratios_by_axes(
     tables: list[np.ndarray], ratios: list[np.ndarray], least: float
 ) -> list[np.ndarray]:
-    """For each column [size, N] P(value | item) / P(value) as the strongest axes of what goes
-    beyond `ratios` have it, `least` at least.
+    """For each column [size, N] P(value | item) / P(value), at least `least`: `ratios`, corrected
+    by the leading axes of what they leave unexplained in all columns together.
     """
     expected = np.concatenate(
         [_share_of(t)[:, None] * t.sum(0) * r for t, r in zip(tables, ratios, strict=True)]
@@ -119,7 +121,9 @@ def ratios_by_axes(
 
 
 def _above_noise(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """[S] what is kept of each singular value of a matrix whose noise has variance 1."""
+    """[S] factor by which each singular value of a matrix with noise of variance 1 is shrunk; 0
+    below the noise level.
+    """
     longer, ratio = max(shape), min(shape) / max(shape)
     scaled = values**2 / longer
     inside = np.maximum((scaled - ratio - 1.0) ** 2 - 4.0 * ratio, 0.0)
@@ -128,12 +132,14 @@ def _above_noise(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _share_of(table: np.ndarray) -> np.ndarray:
-    """[size] P(value)."""
+    """[size] smoothed P(value)."""
     return np.asarray((table.sum(1) + 0.5) / (table.sum() + 0.5 * len(table)))
 
 
 def shrunk(table: np.ndarray, ratio: np.ndarray, damping: float) -> np.ndarray:
-    """Log lifts [size, N] of a column, `damping` acts drawn towards `ratio`."""
+    """Log lifts [size, N] of a column, shrunk towards `ratio` with a pseudo-count of `damping`
+    events; 0 for the unknown code.
+    """
     share = _share_of(table)[:, None]
     told = (table + damping * share * ratio) / (table.sum(0) + damping)
     lifts = np.log(told / share)

@@ -1,18 +1,18 @@
-"""What suits the circumstances: how much more often an item is taken at this hour, in this weather,
-at this heart rate.
+"""Context-aware popularity: how much more often an item is taken at this hour, in this weather, on
+this device.
 
 Naive Bayes over context columns (Campos et al. 2014, "Time-aware recommender systems", compare such
-pre-filters): log P(value | item) / P(value), shrunk, added up over the columns that predict what
-held-out users took; a column that does not is left out and named.
+pre-filters): log P(value | item) / P(value), shrunk and summed over the columns that predict events
+of held-out users. Other columns are not read, and are named in a note.
 
-Lifts are shrunk, each column towards what is likeliest for held-out users: everyone's; what the
-content of an item says (a ridge regression of the lifts), so that a park learns from other parks
-and a new item has lifts too; what a few axes say of all columns and items together (correspondence
-analysis: Greenacre 2017, "Correspondence analysis in practice"), so that an item learns from those
-that are chosen under the same circumstances, and 23 o'clock from 22; or content and axes. Axes are
-kept as far as they rise above noise (Gavish and Donoho 2017, "Optimal shrinkage of singular
-values"). What a user does again and again counts once, in parts: the hours of one fond user of an
-app are not those of all.
+The lifts of each column are shrunk towards the prior with the highest likelihood on held-out users.
+The priors tried are: no lift; a ridge regression of the lifts on content, so that a park learns
+from other parks and a new item has lifts too; the leading axes of all columns and items together
+(correspondence analysis: Greenacre 2017, "Correspondence analysis in practice"), so that an item
+learns from items chosen under the same circumstances, and 23 o'clock from 22; or content and axes.
+Axes are shrunk by how far they rise above noise (Gavish and Donoho 2017, "Optimal shrinkage of
+singular values"). Repeated events of a user on an item share a total weight of 1, so that one heavy
+user of an app does not set its hours for all.
 """
 
 from __future__ import annotations
@@ -40,36 +40,37 @@ from metarec.models.context.lifts import (
 )
 
 MAX_CELLS = 20_000_000
-"""Bound: codes times items up to which axes and content are looked at; several tables of so many
-numbers are held.
+"""Bound: number of codes times items up to which axes and content are tried; several tables of that
+size are held in memory.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContextConfig(ModelConfig):
-    """Hyper-parameters of circumstances; of lists one value is chosen on held-out users, for each
-    column its own.
+    """Hyper-parameters of context. From each list one value is chosen on held-out users: of the
+    dampings one for each column, of the weights one for all.
     """
 
     damping: tuple[float, ...] = setting((5.0, 20.0, 80.0, 320.0), above=0)
-    """Events' worth of pull of an item's circumstances towards everyone's that are tried (each
+    """Pseudo-counts of events that are tried, which shrink an item's lifts towards the prior (each
     above 0).
     """
     content_damping: tuple[float, ...] = setting((10.0, 100.0), above=0)
-    """Events' worth of pull of what content says of circumstances towards nothing that are tried
-    (each above 0).
+    """Pseudo-counts of events that are tried, which shrink the lifts predicted from content towards
+    none (each above 0).
     """
     weights: tuple[float, ...] = setting((0.5, 1.0), least=0)
     """Weights of the sum over columns that are tried (each 0 or more)."""
     min_t: float = setting(3.0)
-    """A column is read from this t statistic of its gain in log-likelihood over held-out users on.
+    """Smallest t statistic of a column's gain in log-likelihood over held-out users with which it
+    is read.
     """
     min_ratio: float = setting(0.02, above=0, most=1)
-    """What content and axes say of a circumstance is never taken for less than this part of what is
-    so for everyone (above 0, 1 at most).
+    """Lower bound of P(value | item) / P(value) predicted from content and axes (above 0, 1 at
+    most).
     """
     max_acts: int = setting(4000, least=1)
-    """Held-out events that choose (1 or more)."""
+    """Held-out events on which these are chosen, at most (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +78,19 @@ class Context:
     """Evidence = popularity times the lift of each known circumstance."""
 
     lifts: np.ndarray
-    """[S, N] float32 log lifts, the codes of all columns under each other; 0 for unknown."""
+    """[S, N] float32 log lifts, the codes of all columns stacked; 0 for the unknown code."""
     starts: np.ndarray
-    """[C] int64 first row of each column."""
+    """[C] int64 first row of each column in `lifts`."""
     is_read: np.ndarray
-    """[C] bool: whether the column told anything."""
+    """[C] bool: whether the column predicts events of held-out users."""
     names: tuple[str, ...]
     """[C] names of the columns."""
     popularity: np.ndarray
     """[N] float32."""
     weight: float
     by_content: np.ndarray
-    """[C + 1, S] float32 what content adds to 1 in the ratio of each code, last what it adds where
-    all columns are 0; nothing where content is not asked.
+    """[C + 1, S] float32 weights from content columns, and an intercept last, to P(value | item) /
+    P(value) - 1 of each code; zero where content is not used.
     """
     config: ContextConfig = ContextConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"context"})
@@ -98,7 +99,7 @@ class Context:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: ContextConfig | None = None
     ) -> Context:
-        """Choose columns and shrinkage on half of the users, then count over all."""
+        """Choose columns and shrinkage on a held-out third of the users, then count over all."""
         config, context = config or cls.config, behavior.context
         assert context is not None, "fitted only where acts have circumstances"
         sizes, acts = context.columns.sizes, context.acts
@@ -123,19 +124,19 @@ class Context:
 
     @property
     def read_columns(self) -> list[str]:
-        """Names of the columns that tell something."""
+        """Names of the columns that are read."""
         return [name for name, told in zip(self.names, self.is_read, strict=True) if told]
 
     @property
     def note(self) -> str:
-        """What is read and what is not."""
+        """Note on the columns that are read and those that are not."""
         read = self.read_columns
         unread = [name for name in self.names if name not in read]
         said = f"context read: {', '.join(read) or 'none'}"
         return f"{said}; not used, since it tells nothing: {', '.join(unread)}" if unread else said
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
-        """[B, N] float32; nothing for users of whose circumstances none is known."""
+        """[B, N] float32 evidence for every item; zero for users without a known circumstance."""
         codes = users.context.circumstances
         found = np.zeros((len(users), len(self.popularity)), np.float32) if out is None else out
         found[:] = 0.0
@@ -152,18 +153,18 @@ class Context:
         return np.asarray(found)
 
     def knows(self, users: UserBatch) -> np.ndarray:
-        """[B] whether any circumstance that is read is known of each user."""
+        """[B] whether a column that is read has a known value for each user."""
         return np.asarray(self._told(users).any(1))
 
     def _told(self, users: UserBatch) -> np.ndarray:
-        """[B, C] whether a column that is read is known of each user; no columns: nothing is."""
+        """[B, C] whether each column is read and known for each user."""
         codes = users.context.circumstances
         return np.asarray((codes > 0) & self.is_read) if codes.shape[1] else codes > 0
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Context:
-        """New items have the lifts that their content says."""
+        """Return the model for a larger catalog; lifts of new items are predicted from content."""
         new = ratios_of(content[self.lifts.shape[1] :], self.by_content, self.config.min_ratio)
         lifts = np.concatenate([self.lifts, np.log(new).astype(np.float32)], axis=1)
         return replace(self, lifts=lifts, popularity=popularity.astype(np.float32))
@@ -184,7 +185,7 @@ class Context:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: ContextConfig | None = None
     ) -> Context:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         names = arrays["names"].tobytes().decode()
         return cls(
             lifts=arrays["lifts"],
@@ -199,7 +200,7 @@ class Context:
 
 
 def _one_of_each(acts: Acts) -> Acts:
-    """The first act of each user on each item."""
+    """The first event of each user on each item."""
     _, first = np.unique(np.stack([acts.owners, acts.items]), axis=1, return_index=True)
     return acts.where(first)
 
@@ -207,8 +208,8 @@ def _one_of_each(acts: Acts) -> Acts:
 def _chosen(
     kept: Acts, asked: Acts, sizes: np.ndarray, content: np.ndarray, config: ContextConfig
 ) -> tuple[list[Way], float, np.ndarray]:
-    """The way of each column, the weight of all and which columns are read: the likeliest for what
-    held-out users took.
+    """The shrinkage of each column, the weight of all, and which columns are read: those with the
+    highest likelihood of held-out users' events.
     """
     if not len(asked.items) or not len(kept.items):
         way = Way(damping=config.damping[-1])
@@ -235,13 +236,13 @@ def _chosen(
 
 @dataclass(frozen=True, kw_only=True)
 class _Tried:
-    """Lifts of a column, shrunk one way."""
+    """Lifts of a column under one way of shrinkage."""
 
     way: Way
     lifts: np.ndarray
-    """[S, N]."""
+    """[S, N] log lifts."""
     gain: np.ndarray
-    """[A] in log-likelihood, of each act that is asked about."""
+    """[A] gain in log-likelihood of each held-out event."""
 
     @classmethod
     def of(
@@ -250,14 +251,14 @@ class _Tried:
         return cls(way=way, lifts=lifts, gain=_gain(lifts, codes, asked, popularity))
 
     def mean(self) -> float:
-        """Mean gain, all acts counting the same."""
+        """Mean gain over all held-out events."""
         return float(self.gain.mean())
 
 
 def _priors(
     sizes: np.ndarray, content: np.ndarray, config: ContextConfig
 ) -> list[tuple[bool, float | None]]:
-    """Whether by axes, and the damping of content, None without: what is tried."""
+    """Priors to try: whether by axes, and the damping of content (None: without content)."""
     if sizes.sum() * len(content) > MAX_CELLS:
         return [(False, None)]
     dampings = (None, *config.content_damping) if content.shape[1] else (None,)
@@ -270,7 +271,7 @@ def _gain(
     asked: Acts,
     popularity: np.ndarray,
 ) -> np.ndarray:
-    """[A] gain in log-likelihood of each act by one column."""
+    """[A] gain in log-likelihood of each event by the lifts of one column."""
     norms = np.log(np.exp(popularity[None, :] + table).sum(1))
     gain = table[codes, asked.items] - norms[codes]
     return np.asarray(np.where(codes > 0, gain, 0.0))
@@ -284,8 +285,8 @@ def _total_gain(
     weight: float,
     most: int = 4_000_000,
 ) -> float:
-    """Mean gain of the columns that are read, together, over so many acts that at most `most`
-    scores are made.
+    """Mean gain of all columns that are read together, over so many events that at most `most`
+    scores are computed.
     """
     some = slice(0, min(1000, max(50, most // len(popularity))))
     lifts = np.zeros((len(asked.items[some]), len(popularity)), np.float32)
@@ -298,7 +299,7 @@ def _total_gain(
 
 
 def _t_statistic(gain: np.ndarray, owners: np.ndarray) -> float:
-    """Of the users' mean gains."""
+    """Return the t statistic of the users' mean gains; 0 with fewer than three users."""
     users, place = np.unique(owners, return_inverse=True)
     if len(users) < 3:
         return 0.0

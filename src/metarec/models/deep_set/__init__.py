@@ -1,1 +1,1 @@
-"""The deep-set network: a set of events in, a chance for every item out."""
+"""The deep-set network: from a set of events to a probability of every item."""

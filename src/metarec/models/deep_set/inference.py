@@ -1,13 +1,12 @@
-"""The deep-set network as it is served: what it wants after a whole support, and only then.
+"""The deep-set network at inference time: encodes a whole support only, not its prefixes.
 
-`DeepSetNetwork.users` reads every prefix, which training needs, in some eighty small steps; for
-one user nearly all of its time goes into starting them. Here the weights do not change any more:
-scales and shifts of norms are taken into the layers that follow, what stands beside each other is
-one product, and modules are not called at all. A test holds the two to the same numbers;
-one user's answer takes half the time, .3 ms of a slate's 3.3 (docs/experiments, 2026-11-28).
+`DeepSetNetwork.users` encodes every prefix, which training needs, in some eighty small operations;
+for one user most of its time goes into launching them. Here the weights are fixed: scales and
+shifts of layer norms are folded into the layers that follow, parallel projections are one product,
+and no modules are called. A test checks that both give the same numbers; the result for one user
+takes half the time, .3 ms of a slate's 3.3 (docs/experiments, 2026-11-28).
 
-Shape letters as in `network`; T = L + 1 tokens, the first of which is the user before
-any event.
+Shape letters as in `network`; T = L + 1 tokens, the first of which is the user before any event.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ Layer = tuple[Tensor, Tensor]
 
 
 class ServedNetwork:
-    """A trained `DeepSetNetwork`, made ready once to be asked again and again."""
+    """A trained `DeepSetNetwork`, prepared once for many requests."""
 
     def __init__(self, network: DeepSetNetwork) -> None:
-        """Take the weights of a network that will not be trained on."""
+        """Fold the weights of a network that is not trained any further."""
         with torch.inference_mode():
             self.items: Tensor = (
                 network.items().detach()
-            )  # without content they are the parameter itself
+            )  # without content this is the parameter itself
             """[N, D] the embedded catalog."""
             self.pool = network.pool
             self._edges, self._values, self._places, self._profile = (
@@ -47,8 +46,8 @@ class ServedNetwork:
             )
             self._element = _reader(network.element)
             self._blocks = [_ServedBlock(cast(Block, block)) for block in network.blocks]
-            # What comes out is a sum of two readings and goes through one more layer: each takes
-            # that layer in.
+            # The output layer is applied to a sum of two encodings, so it is folded into the last
+            # layer of each.
             out = network.out.weight
             first, (weight, bias) = _reader(network.summary)
             self._summary = first, (out @ weight, out @ bias)
@@ -66,15 +65,16 @@ class ServedNetwork:
         lengths_B: Int[Tensor, "B"],
         profile_BP: Float[Tensor, "B P"],
     ) -> Float[Tensor, "B D"]:
-        """[B, D] of which the products with `items` are the logits, but for the bias of each item.
+        """[B, D] user vectors; their products with `items`, plus the bias of each item, are the
+        logits.
 
         Args:
-            items_BL: the events of each user from the left, oldest first; what stands beyond them
-                is not looked at.
-            values_BL: their values.
-            strengths_BL: their strengths, 0 beyond them.
-            lengths_B: how many events each user has, at most L.
-            profile_BP: columns of what users stated of themselves.
+            items_BL: the events of each user, oldest first and padded on the right; padding is
+                ignored.
+            values_BL: values of the events.
+            strengths_BL: strengths of the events, 0 for padding.
+            lengths_B: number of events of each user, at most L.
+            profile_BP: profile columns of each user.
         """
         longest = items_BL.shape[1]
         first_BD = profile_BP @ self._profile.T
@@ -97,7 +97,7 @@ class ServedNetwork:
 
 
 class _ServedBlock:
-    """`Block` with causal self-attention alone, outside of training."""
+    """`Block` with causal self-attention only, at inference time."""
 
     def __init__(self, block: Block) -> None:
         attention, norm = cast(Attention, block.attention), cast(LayerNorm, block.norm_attention)
@@ -123,7 +123,7 @@ class _ServedBlock:
 
 
 def _read(layers: tuple[Layer, Layer], x: Tensor) -> Tensor:
-    """Norm, layer, GELU, layer."""
+    """Layer norm, linear layer, GELU, linear layer."""
     first, second = layers
     return functional.linear(functional.gelu(functional.linear(_normalized(x), *first)), *second)
 
@@ -143,5 +143,5 @@ def _two_layers(norm: LayerNorm, modules: Iterable[nn.Module]) -> tuple[Layer, L
 
 
 def _folded(norm: LayerNorm, layer: nn.Linear) -> Layer:
-    """The layer with the scale and shift of the norm before it taken in."""
+    """The layer with the scale and shift of the preceding layer norm folded in."""
     return layer.weight * norm.weight, layer.bias + layer.weight @ norm.bias

@@ -1,11 +1,12 @@
-"""The network for new users: a set reader with a small causal Transformer beside it, trained on
-users cut short.
+"""The deep-set network for new users: a set encoder with a small causal Transformer beside it,
+trained on truncated histories.
 
-Every training user is shown as a new user would be (the first k events of their pool, k drawn anew
-each time) and must name everything they liked afterwards. The reader of the set (Zaheer et al.
-2017, "Deep Sets", arXiv:1703.06114) carries most of the weight; attention enters through a gate
-that starts almost shut, because on small data it added nothing (research notes). An item is its
-content plus a collaborative residual that is dropped whole (`ItemVectors`).
+Every training user is shown as a new user would be (the first k events of their support pool, with
+k drawn anew each time), and everything they liked afterwards is to be predicted. The set encoder
+(Zaheer et al. 2017, "Deep Sets", arXiv:1703.06114) carries most of the weight; the Transformer
+enters by a learned factor that starts small, because it added nothing on small data (research
+notes). An item is its content plus a collaborative residual that is dropped out as a whole
+(`ItemVectors`).
 
 Shape letters: B users, L events, N items, D width, P prefixes.
 """
@@ -31,54 +32,52 @@ from metarec.runtime.device import device, on_device, one_thread
 from metarec.runtime.training import Watch, one_of, train, weights_of
 
 STEPS, MANY_USERS = 300, 3000
-"""The default of `steps`, and training users from which on it is twice that."""
+"""Default of `steps`, and the number of training users from which the default is doubled."""
 MANY_ITEMS = 8000
-"""Bound: from this many items on, products with the catalog are large enough to share among
-threads.
-"""
+"""Bound: number of items from which products with the catalog are large enough for threads."""
 MAX_LOGITS = 4096
 """Bound: items scored in a training step; a larger catalog is sampled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeepSetConfig(ModelConfig):
-    """How large the deep-set network is and how long it learns."""
+    """Hyper-parameters of the size and training of the deep-set network."""
 
     dim: int = setting(64, least=2)
     """Width of events, items and users (2 or more, even)."""
     layers: int = setting(1, least=0)
-    """Transformer blocks beside the set reader (0 or more)."""
+    """Transformer blocks beside the set encoder (0 or more)."""
     dropout: float = setting(0.4, least=0, below=1, tried=(0.1, 0.7))
-    """On events and inside blocks, in [0, 1)."""
+    """Dropout of events and inside blocks, in [0, 1)."""
     id_dropout: float = setting(0.5, least=0, below=1)
-    """Chance that an item's collaborative part is left out of a step, in [0, 1)."""
+    """Probability that an item's collaborative residual is dropped in a step, in [0, 1)."""
     profile_dropout: float = setting(0.5, least=0, below=1)
-    """Chance that a profile column is left out of a step, in [0, 1), so that a user without a
-    profile is served too.
+    """Probability that a profile column is dropped in a step, in [0, 1), so that users without a
+    profile are served too.
     """
     steps: int | None = setting(None, least=1)
-    """Training steps (1 or more); the state that serves held-out users best is kept. Unless given
-    300, or 600 from 3,000 training users on.
+    """Training steps (1 or more); the state with the smallest loss on held-out users is kept. By
+    default 300, or 600 from 3,000 training users on.
     """
     users_per_step: int = setting(64, least=1)
     """Users in a step (1 or more)."""
     prefixes: int = setting(5, least=1)
-    """Support sizes of each user in a step (1 or more): 0 and others drawn evenly."""
+    """Support sizes of each user in a step (1 or more): 0, and others drawn uniformly."""
     lr: float = setting(2e-3, above=0, tried=(5e-4, 8e-3))
     """Peak step size of AdamW (above 0)."""
     weight_decay: float = setting(1e-2, least=0)
-    """Of what no item has rows of its own in (0 or more)."""
+    """Weight decay of matrices, except item tables (0 or more)."""
     value_levels: int = setting(5, least=1)
-    """Levels that values are read in (1 or more), with as many training events each."""
+    """Quantile bins into which values are discretized (1 or more)."""
     held_out: int = setting(150, least=0)
-    """Training users held out to choose that state by (0 or more), at most."""
+    """Training users held out to choose that state, at most (0 or more)."""
     evaluate_every: int = setting(50, least=1)
-    """Steps between two looks at them (1 or more)."""
+    """Steps between evaluations on held-out users (1 or more)."""
     sampled: int = setting(2048, least=2)
-    """Items of a large catalog that a training step draws beside those liked (2 or more)."""
+    """Items of a large catalog that a training step samples beside the liked ones (2 or more)."""
 
     def steps_for(self, users: int) -> int:
-        """Training steps for this many training users."""
+        """Number of training steps for this many training users."""
         return self.steps or (2 if users >= MANY_USERS else 1) * STEPS
 
 
@@ -94,7 +93,9 @@ class DeepSetNetwork(nn.Module):
         edges: Tensor,
         sizes: DeepSetConfig,
     ) -> None:
-        """Start at popularity: with no training, every support gets `log_popularity` [N]."""
+        """Initialize at popularity: before training, every support gets the logits `log_popularity`
+        [N].
+        """
         super().__init__()
         dim = sizes.dim
         self.sizes, self.pool = sizes, pool
@@ -129,8 +130,8 @@ class DeepSetNetwork(nn.Module):
         profile_BP: Float[Tensor, "B P"],
         items_ND: Float[Tensor, "N D"],
     ) -> Float[Tensor, "B L+1 D"]:
-        """[B, L + 1, D] what is known of each user after 0, 1, ... L events; a weak act says less
-        than a strong one. Strengths are 0 where padded.
+        """[B, L + 1, D] encoding of each user after 0, 1, ... L events; events are scaled by their
+        strength, which is 0 for padding.
         """
         place = self.place.weight[: items_BL.shape[1] + 1]
         first = (
@@ -159,7 +160,7 @@ class DeepSetNetwork(nn.Module):
         items_ND: Float[Tensor, "N D"],
         columns: Int[Tensor, "C"] | None = None,
     ) -> Float[Tensor, "*B items"]:
-        """[..., N] logits, or only those of some `columns`."""
+        """[..., N] logits, or only those of the given `columns`."""
         if columns is not None:
             items_ND = items_ND[columns]
         logits: Tensor = self.out(users) @ items_ND.T + (
@@ -181,8 +182,8 @@ def _reader(width: int, dim: int, dropout: float) -> nn.Sequential:
 def train_network(
     behavior: Behavior, sizes: DeepSetConfig, rng: np.random.Generator
 ) -> DeepSetNetwork:
-    """Train on every user who liked something after their pool, keeping the state that served
-    held-out users best.
+    """Train on every user who liked something after their support pool; the state with the smallest
+    loss on held-out users is kept.
     """
     with torch.random.fork_rng(devices=[]), one_thread(wanted=behavior.n_items < MANY_ITEMS):
         torch.manual_seed(int(rng.integers(2**31)))
@@ -193,7 +194,7 @@ def train_network(
         )
         able = rng.permutation(np.flatnonzero(behavior.targets.lengths > 0))
         watch, learn = np.split(able, [min(sizes.held_out, len(able) // 10)])
-        if not len(learn):  # the one user who could teach it is held out
+        if not len(learn):  # no user to learn from
             return network.eval()
         weights = None if behavior.weights is None else behavior.weights[learn]
         chance = None if weights is None else weights / weights.sum()
@@ -226,7 +227,7 @@ def train_network(
 def _optimizer(
     network: DeepSetNetwork, n_items: int, sizes: DeepSetConfig
 ) -> torch.optim.Optimizer:
-    """AdamW; vectors and tables of items do not decay."""
+    """AdamW without weight decay for vectors and item tables."""
     tables = [p for p in network.parameters() if p.ndim < 2 or p.shape[0] >= n_items]
     others = [p for p in network.parameters() if not any(p is table for table in tables)]
     return torch.optim.AdamW(
@@ -256,8 +257,8 @@ def _new_network(behavior: Behavior, sizes: DeepSetConfig) -> DeepSetNetwork:
 def _episode_loss(
     network: DeepSetNetwork, behavior: Behavior, users: np.ndarray, rng: np.random.Generator
 ) -> Tensor:
-    """Multi-positive softmax over the catalog without the pool; a user counts by how much they
-    liked.
+    """Softmax cross-entropy over the catalog without the items of the support pool, averaged over
+    all liked items, so that a user counts by the number of likes.
     """
     histories = behavior.histories.users(users)
     histories = histories if behavior.is_ordered else histories.shuffled(rng)
@@ -292,8 +293,8 @@ def _episode_loss(
 def _columns(
     n_items: int, liked: np.ndarray, sampled: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Items that a step scores, and the log of how many each stands for: all of a small catalog,
-    else the liked and a sample.
+    """Items that a step scores, and the log of their importance weights: all of a small catalog,
+    else the liked items and a sample.
     """
     if n_items <= MAX_LOGITS:
         return torch.arange(n_items, device=device()), torch.zeros(n_items, device=device())
@@ -302,7 +303,7 @@ def _columns(
 
 
 def padded_support(support: Histories, pool: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Items, values, strengths and is_real, each [B, pool]: the newest `pool` events."""
+    """Items, values, strengths and is_real, each [B, pool], of the newest `pool` events."""
     padded: PaddedHistories = support.padded(pool)
     return (
         on_device(padded.items),

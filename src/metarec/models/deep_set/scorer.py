@@ -1,4 +1,4 @@
-"""The deep-set network as a scorer of the gate: its chances are the evidence."""
+"""The deep-set network as a scorer of the gate: its softmax probabilities are the evidence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from metarec.runtime.scratch import column_pieces
 
 @dataclass(frozen=True, kw_only=True)
 class DeepSet:
-    """Evidence = exponential of the network's logits after the support, over the largest."""
+    """Evidence = exp(logit - largest logit) of the network after the support."""
 
     network: DeepSetNetwork
     config: DeepSetConfig = DeepSetConfig()
@@ -33,14 +33,14 @@ class DeepSet:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: DeepSetConfig | None = None
     ) -> DeepSet:
-        """Train it on the training users as new users."""
+        """Train the network on the training users, shown as new users."""
         config = config or cls.config
         return cls(network=train_network(behavior, config, rng), config=config)
 
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
-        """[B, N]."""
+        """[B, N] evidence for every item."""
         wanted, bias = self._wanted(users), in_memory(self.network.bias)
         out = np.empty((len(users), len(bias)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
@@ -49,28 +49,32 @@ class DeepSet:
         out -= out.max(1, keepdims=True)
         np.exp(
             out, out=out
-        )  # a softmax but for the sum, which the gate brings to 1 as every scorer's
+        )  # an unnormalized softmax; the gate normalizes the evidence of every scorer
         return out
 
     def evidence_of(
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] of some items: float64, since it is not known which is the largest of all."""
+        """[B, I] evidence for the given items up to a factor per user, in float64, since the
+        largest logit of the catalog is not known.
+        """
         logits = self._wanted(users) @ self.vectors_of(items).T
         logits += in_memory(self.network.bias)[items]
         return np.asarray(np.exp(logits.astype(np.float64)))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
-        """[I, D] embedded items."""
+        """[I, D] embeddings of the given items."""
         return np.asarray(in_memory(self._served.items)[items])
 
     def _wanted(self, users: UserBatch) -> np.ndarray:
-        """[B, D] of which the products with items are the logits, but for the bias of each item."""
+        """[B, D] user vectors; their products with item embeddings, plus the bias of each item, are
+        the logits.
+        """
         support, served = users.support, self._served
         with torch.inference_mode():
             longest = min(
                 served.pool, int(support.lengths.max(initial=1))
-            )  # padding beyond it would be read for nothing
+            )  # no padding beyond the longest support
             events = support.padded(longest)
             lengths = np.minimum(support.lengths, longest)
             given = (events.items, events.values, events.strengths, lengths, users.profiles)
@@ -82,14 +86,14 @@ class DeepSet:
 
     @cached_property
     def _columns(self) -> np.ndarray:
-        """[D, N]."""
+        """[D, N] item embeddings, transposed by `by_columns`."""
         return by_columns(in_memory(self._served.items))
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> DeepSet:
-        """New items are their content, with no collaborative part, at the popularity predicted of
-        them.
+        """Return the model for a larger catalog; new items are embedded by content, without a
+        collaborative residual, and get the popularity that is predicted for them.
         """
         state = self.network.state_dict()
         grown = _blank(
@@ -114,7 +118,7 @@ class DeepSet:
         return DeepSet(network=grown.eval(), config=self.config)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Weights, and the sizes as numbers (0 for steps that were not given)."""
+        """Weights, and the settings as numbers (0 for default steps)."""
         sizes = [value or 0 for value in asdict(self.network.sizes).values()]
         facts = np.array([*sizes, self.network.pool], np.float64)
         return {
@@ -129,9 +133,9 @@ class DeepSet:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: DeepSetConfig | None = None
     ) -> DeepSet:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         *values, pool = arrays["sizes"].tolist()
-        names = list(asdict(DeepSetConfig()))  # of which models saved before have the first
+        names = list(asdict(DeepSetConfig()))  # earlier versions saved only the first
         given = dict(zip(names, values, strict=False))
         sizes = configured("deep_set", DeepSetConfig(), {**given, "steps": given["steps"] or None})
         state = {

@@ -1,1 +1,1 @@
-"""EASE: items regressed on each other, its hyper-parameters, and what is fitted of it."""
+"""EASE: regression of items on each other, its hyper-parameters, and how it is fitted."""

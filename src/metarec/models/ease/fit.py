@@ -1,5 +1,5 @@
-"""The regression of EASE: after how many events, over which items, and whether items that stand
-near each other share weights.
+"""Fitting of EASE: for which support sizes, over which items, and whether nearby items share
+weights.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ from metarec.runtime.gains import ndcg_of_scores
 
 
 def points_of(pool: int) -> np.ndarray:
-    """One event, all of the pool, and the middle of the two on a log scale."""
+    """Support sizes at which weights are fitted: one event, the whole support pool, and the middle
+    of the two on a log scale.
+    """
     return np.unique([1, round(float(np.sqrt(1.0 + pool))), max(pool, 1)]).astype(np.int64)
 
 
 def diagonal_of(
     events: sp.csr_matrix, behavior: Behavior, shown: int, config: EaseConfig
 ) -> np.ndarray:
-    """[N] diagonal of the Gram matrix when each user shows `shown` events (at most their pool), a
-    pair's chance being one.
+    """[N] diagonal of the Gram matrix when each user keeps `shown` random events (at most their
+    pool), relative to the unchanged off-diagonal entries.
     """
     seen = np.maximum(np.minimum(shown, behavior.pools), config.min_shown)
     chance = np.maximum(1.0, (behavior.histories.lengths - 1) / (seen - 1))
@@ -43,12 +45,12 @@ def diagonal_of(
 
 @dataclass(frozen=True, kw_only=True)
 class Near:
-    """How items share weights with those around."""
+    """How nearby items share weights."""
 
     items: np.ndarray
-    """[M] ascending: the most popular, at most those that are regressed on each other."""
+    """[M] the most popular items, at most `max_items`, ascending."""
     surroundings: np.ndarray
-    """[M, R] of `item_regression.surroundings`."""
+    """[M, R] features from `regression.surroundings`."""
     share: float
     ridge: float
 
@@ -65,10 +67,10 @@ def near_of(
     config: EaseConfig,
     rng: np.random.Generator,
 ) -> Near | None:
-    """How items share their weights with those around; None where they have no places, or where
-    that is not clearly better for training users whose events were not learned from.
+    """How nearby items share weights; None where items have no places, or where sharing does not
+    clearly improve the recommendations to held-out training users.
 
-    Tried on the most popular items, after as many events as the middle point.
+    It is tried on the most popular items, after as many events as the middle point.
     """
     if behavior.context is None or not behavior.context.has_places:
         return None
@@ -96,20 +98,22 @@ def near_of(
 
 @dataclass(frozen=True, kw_only=True)
 class _Trial:
-    """Training users who are asked whether weights that were learned from the others serve them."""
+    """Held-out training users, and the regression fitted on the others, by which sharing is
+    evaluated.
+    """
 
     support: np.ndarray
-    """[B, H] events they show, of the items that are tried."""
+    """[B, H] support of each user among the items of the head."""
     wanted: np.ndarray
-    """[B, H] bool: what they took later."""
+    """[B, H] bool: what each user took later."""
     head: np.ndarray
-    """[H] the items that are tried, ascending."""
+    """[H] items that are tried, ascending."""
     diagonal: np.ndarray
-    """[H] of the others' Gram matrix, the ridge included."""
+    """[H] diagonal of the other users' Gram matrix, ridge included."""
     inverse: np.ndarray
-    """[H, H] of that matrix."""
+    """[H, H] inverse of that matrix."""
     places: int
-    """Of the NDCG."""
+    """Length of the list in NDCG."""
 
     @classmethod
     def of(
@@ -121,7 +125,7 @@ class _Trial:
         ridge: float,
         config: EaseConfig,
     ) -> _Trial:
-        """The users `asked` about the items of the head."""
+        """Build the trial of the users `asked`, over the items of the head."""
         others = np.setdiff1d(np.arange(len(behavior.histories)), asked)
         shown = points_of(behavior.horizon.pool)[:2][-1]
         events = choices.events[others]
@@ -138,14 +142,14 @@ class _Trial:
         )
 
     def quality(self, near: Near) -> np.ndarray:
-        """[B] NDCG of what they took later, where items share weights so."""
+        """[B] NDCG of what the users took later, with weights shared as in `near`."""
         scores = self.support @ near.among(self.inverse.copy(), self.diagonal, self.head)
         unseen = np.where(self.support > 0, -np.inf, scores)
         return ndcg_of_scores(unseen, self.wanted, self.places)
 
 
 def _inverse(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
-    """[H, H] of the Gram matrix of `events` [B, H] with another diagonal."""
+    """[H, H] inverse of the Gram matrix of `events` [B, H] with `diagonal` as its diagonal."""
     if events.shape[0] < events.shape[1] / 2:
         return inverse_of_few_users(events, diagonal)
     return inverse_of((events.T @ events).toarray().astype(np.float32), diagonal)
@@ -160,7 +164,7 @@ def weights_of(
     """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
     counts = np.bincount(events.indices, minlength=events.shape[1])
     is_able = counts >= config.min_events
-    if not config.whole_histories and near is None:  # with places rare items learn from the others
+    if not config.whole_histories and near is None:  # shared weights help rare items
         is_able &= _coupling(events) >= config.min_coupling * np.min(diagonals, axis=0)
     head = _head(counts, is_able, config.max_items)
     most = kept_of(config.kept, int((counts > 0).sum()))
@@ -181,7 +185,7 @@ def weights_of(
 
 
 def _head(counts: np.ndarray, is_able: np.ndarray, most: int) -> np.ndarray:
-    """[H] ascending: the most popular items that are able, two at least, `most` at most."""
+    """[H] the most popular items in the mask `is_able`, at least two, at most `most`, ascending."""
     by_count = np.argsort(-counts, kind="stable")
     able = by_count[is_able[by_count]]
     return np.sort((able if len(able) > 1 else by_count[:2])[:most])
@@ -195,9 +199,9 @@ def _counted(
     *,
     whole: bool,
 ) -> tuple[np.ndarray, list[sp.csr_matrix]]:
-    """The Gram matrix of the head [H, H], empty unless `whole`; and for each of the `diagonals`
-    what items say of each other one on one wherever one of the tail is concerned [N, N], `most`
-    weights for each.
+    """The Gram matrix of the head [H, H], empty unless `whole`; and, for each of the `diagonals`,
+    one-on-one regression weights [N, N] of all pairs with an item of the tail, at most `most` for
+    each item.
     """
     place = np.full(events.shape[1], -1)
     place[head] = np.arange(len(head))
@@ -218,14 +222,14 @@ def _counted(
 
 
 def _coupling(events: sp.csr_matrix) -> np.ndarray:
-    """[N] the sum of each row of the Gram matrix of `events` [B, N] off its diagonal."""
+    """[N] sum of the off-diagonal entries of each row of the Gram matrix of `events` [B, N]."""
     whole = events.T @ np.asarray(events.sum(1)).ravel()
     return np.asarray(whole - np.asarray(events.power(2).sum(0)).ravel())
 
 
 def _placed(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:
-    """[N, N] the `most` largest entries by size of each row of `dense` [H, H], put in their
-    places.
+    """[N, N] the `most` entries of largest absolute value in each row of `dense` [H, H], scattered
+    to the items `places` [H].
     """
     if dense.shape[1] <= most:
         row, column = np.nonzero(dense)

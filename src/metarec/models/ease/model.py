@@ -1,18 +1,19 @@
-"""Item-to-item weights that regress everyone's choices on each other, for as many events as a
-new user has.
+"""EASE for short histories: a linear regression of items on each other, fitted for as many events
+as a new user has.
 
 Steck 2019, "Embarrassingly shallow autoencoders for sparse data", arXiv:1905.03375, learns from
 whole histories, of which a new user shows only k events. Keeping k of the n events of each training
-user at random and averaging over which ones leaves the same closed form with the diagonal of the
-Gram matrix multiplied by (n - 1) / (k - 1) (the denoising of Steck 2020, "Autoencoders that don't
-overfit towards the identity", with the dropout given by the task instead of tuned). So there is one
-regression for each of a few k, and a support between two of them takes both in proportion.
+user at random, and averaging over all such samples, gives the same closed form with the diagonal of
+the Gram matrix multiplied by (n - 1) / (k - 1) (the denoising of Steck 2020, "Autoencoders that
+don't overfit towards the identity", with the dropout given by the task instead of tuned). So there
+is one regression for each of a few k, and the scores of a support of a size between two of them are
+interpolated.
 
-A dense solve is cubic, so it is made over the most popular items, the head; wherever an item of the
-tail is concerned, each item is regressed on the other alone. Measured on five data sets, that loses
-nothing (docs/experiments). An item whose events with all others are few beside its own diagonal and
-the ridge is of the tail too: there the whole solution differs from that of pairs by the square of
-that share.
+A dense solve is cubic, so it covers the most popular items, the head; in a pair with an item of the
+tail, each item is regressed on the other alone. Measured on five data sets, this loses nothing
+(docs/experiments). An item whose co-occurrences are few beside its own diagonal and the ridge
+belongs to the tail too: there the full solution differs from that of pairs by the square of that
+share.
 """
 
 from __future__ import annotations
@@ -44,32 +45,34 @@ from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
 REGULARIZATION, ORDERED_REGULARIZATION = 200.0, 1000.0
-"""The default of `regularization`; more where order carries meaning, since what was chosen together
-then says less of what comes.
+"""Defaults of `regularization`, without and with meaningful order. The latter is larger, since
+co-occurrence then says less about later events.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ease:
-    """Evidence = the support times the weights for its length, cut at zero."""
+    """Evidence = the support times the weights for its size, cut at zero."""
 
     points: np.ndarray
     """[K] support sizes with weights of their own, ascending from 1."""
     weights: tuple[sp.csr_matrix, ...]
-    """K times [N, N], row = the item seen, column = the item it speaks for."""
+    """K times [N, N], row = item of the support, column = item that is scored."""
     relevant_from: float
     config: EaseConfig = EaseConfig()
     reads: ClassVar[frozenset[str]] = EVENTS
     left_out: int = 0
-    """Oldest events of the longest histories that were compared with no others, see
+    """Number of events, the oldest of the longest histories, that are not compared with others; see
     `gram.newest`.
     """
     shared: float = 0.0
-    """Variance of what items share with those around, beside 1 of what they have alone."""
+    """Prior variance of the weights that nearby items share, beside 1 of an item's own part; 0
+    without sharing.
+    """
 
     @property
     def note(self) -> str:
-        """What was thinned; empty where nothing was."""
+        """Note on events that were left out; empty if there are none."""
         return note_of("EASE", self.left_out)
 
     @classmethod
@@ -103,8 +106,8 @@ class Ease:
         )
 
     def answers(self, support: Histories) -> Iterator[tuple[np.ndarray, Evidence]]:
-        """For each point that some user is near: how near each is [B], and what the regression says
-        of each item [B, N], before it is cut at zero.
+        """Yield, for each point with a nonzero weight for some user, the interpolation weights [B]
+        and the scores [B, N] of its regression before they are cut at zero.
         """
         given = event_weights(support, self.relevant_from, self.config)
         nearness_BK = Interpolation.between(
@@ -116,7 +119,7 @@ class Ease:
             yield nearness, answers(support, given, weights, plain=plain)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
-        """[B, N], sparse where few items are named."""
+        """[B, N] evidence for every item, sparse if few items have any."""
         shares = [_share(scores, nearness) for nearness, scores in self.answers(users.support)]
         if not shares:
             return sp.csr_matrix((len(users), self.weights[0].shape[0]), dtype=np.float32)
@@ -131,13 +134,13 @@ class Ease:
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Ease:
-        """New items are known to nobody yet."""
+        """Return the model for a larger catalog; new items have no weights."""
         return replace(
             self, weights=tuple(grown(weights, len(content)) for weights in self.weights)
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The points, the weights at each and the liking threshold."""
+        """The points, the weights at each, and the threshold of liked values."""
         weights = {
             f"{point}.{name}": array
             for point, matrix in enumerate(self.weights)
@@ -155,7 +158,7 @@ class Ease:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: EaseConfig | None = None
     ) -> Ease:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
 
         def at(point: int) -> sp.csr_matrix:
             return sparse_from(
@@ -178,7 +181,7 @@ class Ease:
 
 
 def _share(scores: Evidence, size: np.ndarray) -> Evidence:
-    """Scores cut at zero, in place, and brought to the sum `size` [B] in each row that has any."""
+    """Cut scores at zero, in place, and scale each row with any to the sum `size` [B]."""
     if isinstance(scores, np.ndarray):
         np.maximum(scores, 0.0, out=scores)
         scores *= (size / np.maximum(scores.sum(1), 1e-20)).astype(np.float32)[:, None]

@@ -1,11 +1,12 @@
-"""The regression of items on each other, from its Gram matrix or from the users behind it; with
-places, items that stand near each other share a part of their weights.
+"""Closed-form regression of items on each other, from their Gram matrix or from the users behind
+it. Where items have places, nearby items can share a part of their weights.
 
-Without places, every weight is pulled towards zero alone. With them the prior covariance of the
-weights out of two items is K = I + share x F F', where F F' approximates a mean of kernels
-exp(-km / scale) of the distance between the two (Nystroem: by their distances to a sample of
-items, the landmarks). The weights are B = (S + ridge K^-1)^-1 G with S the Gram matrix with its
-scaled diagonal and G the one without any; by Woodbury's identity a correction of the plain ones.
+Without places, every weight is shrunk towards zero independently. With them, the prior covariance
+of the weights out of two items is K = I + share x F F', where F F' approximates a mean of kernels
+exp(-km / scale) of the distance between the items (Nystroem approximation by a sample of items, the
+landmarks). The weights are B = (S + ridge K^-1)^-1 G, with S the Gram matrix with its scaled
+diagonal and G the one with a zero diagonal; by Woodbury's identity this is a correction of the
+plain weights.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from metarec.data.places import is_placed
 from metarec.features.distance import km_table, mean_kernel, points_on_sphere
 
 MIN_EIGENVALUE = 1e-3
-"""Directions of the landmarks' kernel that carry less than this share of the largest are left out:
-landmarks in one street tell the same.
+"""Guard: eigenvectors of the landmarks' kernel with less than this share of the largest eigenvalue
+are dropped, since landmarks in one street are nearly the same.
 """
 
 
 def among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
-    """[H, H] weights of the regression of each item of the head on all the others."""
+    """[H, H] weights of the regression of each item of the head on all others."""
     inverse = inverse_of(gram, diagonal)
     among = inverse / -np.diag(inverse)[None, :]
     np.fill_diagonal(among, 0.0)
@@ -34,17 +35,17 @@ def among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
 
 
 def inverse_of(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
-    """[H, H] inverse of the Gram matrix with another diagonal."""
+    """[H, H] inverse of the Gram matrix with `diagonal` as its diagonal."""
     whole = torch.from_numpy(gram.copy())
     whole.diagonal().copy_(torch.from_numpy(diagonal))
     return np.asarray(torch.cholesky_inverse(torch.linalg.cholesky(whole)).numpy())
 
 
 def among_few_users(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
-    """[H, H] the same from fewer users than items: `events` [B, H] stand for the Gram matrix, and
-    a matrix of B rows is inverted (Woodbury's identity).
+    """[H, H] the weights of `among_head` for fewer users than items: the Gram matrix is given by
+    `events` [B, H], and a B x B matrix is inverted (Woodbury's identity).
 
-    With E what `diagonal` has beyond the Gram matrix's own, and Z = X E^-1/2, the inverse is
+    With E the excess of `diagonal` over the Gram matrix's own, and Z = X E^-1/2, the inverse is
     E^-1/2 (I - W'W) E^-1/2, where W = L^-1 Z and LL' = I + ZZ'.
     """
     among, root = _shared(events, diagonal)  # off the diagonal, minus the scaled inverse
@@ -54,7 +55,7 @@ def among_few_users(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
 
 
 def inverse_of_few_users(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:
-    """[H, H] the inverse itself, from fewer users than items."""
+    """[H, H] the inverse of `inverse_of` for fewer users than items, see `among_few_users`."""
     inverse, root = _shared(events, diagonal)
     np.negative(inverse, out=inverse)
     inverse[np.diag_indices(len(root))] += 1.0
@@ -63,7 +64,7 @@ def inverse_of_few_users(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndar
 
 
 def energy(events: sp.csr_matrix) -> np.ndarray:
-    """[N] diagonal of the Gram matrix."""
+    """[N] diagonal of the Gram matrix of `events` [B, N]."""
     return np.asarray(events.power(2).sum(0)).ravel()
 
 
@@ -79,12 +80,12 @@ def _shared(events: sp.csr_matrix, diagonal: np.ndarray) -> tuple[np.ndarray, np
 def among_places(
     inverse: np.ndarray, diagonal: np.ndarray, ridge: float, surroundings: np.ndarray, share: float
 ) -> np.ndarray:
-    """[H, H] weights where items share a part of them with those around; overwrites `inverse`.
+    """[H, H] weights when nearby items share a part of them; overwrites `inverse`.
 
     Args:
         inverse: [H, H] of the Gram matrix with its scaled `diagonal` [H], the ridge included.
-        surroundings: [H, R] of `surroundings`.
-        share: prior variance of what is shared, beside 1 of what an item has alone.
+        surroundings: [H, R] features from `surroundings`.
+        share: prior variance of the shared part, beside 1 of an item's own part.
     """
     near = (np.float32(np.sqrt(share)) * surroundings).astype(np.float32)
     left = np.float32(ridge) * (inverse @ near)
@@ -105,14 +106,14 @@ def surroundings(
     landmarks: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """[N, R] float32 features whose products are about the mean kernel of the distance between two
-    items; 0 where an item has no place.
+    """[N, R] float32 features whose inner products approximate the mean kernel of the distance
+    between two items; 0 where an item has no place.
 
     Args:
         places: [N, 2] degrees, NaN where unknown.
-        counts: [N] events of each item: landmarks are drawn where there are many.
-        scales: kilometers at which kernels have clearly fallen.
-        landmarks: how many are drawn at most.
+        counts: [N] events of each item; landmarks are drawn in proportion to them.
+        scales: kilometers at which an exponential kernel falls to 1/e.
+        landmarks: number of landmarks, at most.
     """
     able = np.flatnonzero(is_placed(places) & (counts > 0))
     if len(able) > landmarks:

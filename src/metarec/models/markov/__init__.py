@@ -1,5 +1,5 @@
 """The Markov chain: what users choose next.
 
-What follows what is counted in `counts.py`, fitted and asked in `model.py`; by `alike.py` a rare
-item is followed by what follows those that read like it.
+`counts.py` counts which items follow which, `model.py` fits and applies the chain. By `alike.py`, a
+rare item is also followed by items of similar text.
 """

@@ -1,4 +1,4 @@
-"""Which items read alike: for each item its nearest by text, as chances to be chosen instead."""
+"""Nearest neighbors of items by text, as transition probabilities for the Markov chain."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int, Num
 
 MAX_COMPARED = 20_000
-"""Of a larger catalog only so many items, those with the most events, are compared: comparing is
-quadratic, and these take some 15 seconds of one core.
+"""Bound: items that are compared, those with the most events. Comparing is quadratic, and these
+take some 15 seconds of one core.
 """
 BLOCK = 1000
-"""Items compared with all others at a time."""
+"""Bound: items compared with all others at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alike:
-    """The items nearest to each by text."""
+    """The nearest neighbors of each item by text."""
 
     compared: Int[np.ndarray, "compared"]
-    """[M] items that have a text, and events."""
+    """[M] items with a text and events."""
     near: Int[np.ndarray, "compared neighbors"]
-    """[M, K] those nearest to each."""
+    """[M, K] nearest neighbors of each."""
     cosines: Float[np.ndarray, "compared neighbors"]
-    """[M, K] and how near they are."""
+    """[M, K] cosine similarities of these neighbors."""
 
     @classmethod
     def of(
@@ -34,8 +34,8 @@ class Alike:
         counts: Int[np.ndarray, "items"],
         neighbors: int,
     ) -> Alike | None:
-        """Compare the items of `text` that have `counts` of events above 0, and keep so many
-        `neighbors` of each; None where fewer than two of them have a text.
+        """Compare the items of `text` that have `counts` of events above 0, and keep `neighbors`
+        neighbors of each; None where fewer than two of them have a text.
         """
         lengths = np.linalg.norm(text, axis=1)
         compared = np.flatnonzero((lengths > 0) & (counts > 0))
@@ -51,12 +51,12 @@ class Alike:
     def chances(
         self, counts: Num[np.ndarray, "items"], sharpness: float, popularity: float
     ) -> sp.csr_matrix:
-        """[N, N] float32, rows of sum 1 or 0: the nearer and the more popular by `counts` [N] the
-        likelier.
+        """[N, N] float32 probabilities of each item's neighbors, which grow with similarity and
+        with popularity by `counts` [N]; rows sum to 1, or to 0 without neighbors.
 
         Args:
-            sharpness: a chance grows as exp(sharpness x cosine).
-            popularity: exponent of an item's count in its chance.
+            sharpness: a probability grows as exp(sharpness x cosine).
+            popularity: exponent of an item's count in its probability.
         """
         chances = np.exp(sharpness * (self.cosines - 1.0)) * counts[self.near] ** popularity
         chances /= np.maximum(chances.sum(1, keepdims=True), 1e-20)
@@ -67,12 +67,12 @@ class Alike:
 
 
 def _nearest(directions: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """[M, most] the items nearest to each but itself, and their cosines."""
+    """[M, most] the nearest items to each except itself, and their cosines."""
     found = []
     for start in range(0, len(directions), BLOCK):
         cosines = directions[start : start + BLOCK] @ directions.T
         cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -np.inf
-        # A copy: a view would hold the order of all items for each block
+        # A copy: a view would keep the order of all items in memory for each block
         top = np.argpartition(-cosines, most - 1, axis=1)[:, :most].copy()
         found.append((top, np.take_along_axis(cosines, top, axis=1)))
     near, cosines = (np.concatenate(part) for part in zip(*found, strict=True))

@@ -1,4 +1,4 @@
-"""What follows what, counted: all that the weights of a Markov chain are made of."""
+"""Transition counts between items, from which the weights of a Markov chain are computed."""
 
 from __future__ import annotations
 
@@ -14,49 +14,55 @@ from metarec.models.config import setting
 from metarec.models.markov.alike import Alike
 
 MAX_PAIRS = 40_000_000
-"""Pairs of events counted; with more events each speaks for fewer of those that follow it."""
+"""Bound: pairs of events counted; with more events, each predicts fewer of those that follow it."""
 PAIRS_AT_ONCE = 2_000_000
-"""Pairs of events counted at a time: bounds memory."""
+"""Bound: pairs of events counted at a time, to limit memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarkovConfig(EventsConfig):
-    """Hyper-parameters of the Markov chain; of lists one value is chosen on held-out users, one
-    list after the other, the first where they are too few or no other is clearly better.
+    """Hyper-parameters of the Markov chain. From each list one value is chosen on held-out users,
+    one list after the other; the first value stays where users are too few or no other is clearly
+    better.
     """
 
     window: int = setting(20, least=1)
-    """An event speaks for this many events that follow it (1 or more)."""
+    """Number of following events that an event predicts (1 or more)."""
     recencies: tuple[float, ...] = setting((0.8, 0.6, 0.9), above=0, below=1)
-    """How much each step back counts beside the next newer one (each in (0, 1))."""
+    """Decay of the weight of an event with each later event (each in (0, 1))."""
     pulls: tuple[float, ...] = setting((30.0, 100.0, 10.0), above=0)
-    """Events' worth of pull of each item's weights towards zero (each above 0)."""
+    """L2 penalties of each item's weights, as numbers of events (each above 0)."""
     rarities: tuple[float, ...] = setting((0.25, 0.0, 0.5), least=0)
-    """Exponents of a target's count that its weights are divided by (each 0 or more): 0 favors
-    popular targets.
+    """Exponents of the target's event count by which its weights are divided (each 0 or more); 0
+    favors popular targets.
     """
     alikes: tuple[float, ...] = setting((0.0, 10.0, 30.0, 100.0), least=0)
-    """Events' worth of what reads like an item, beside what followed it (each 0 or more)."""
+    """Pseudo-counts of transitions from an item to items of similar text, beside those observed
+    (each 0 or more).
+    """
     alike_neighbors: int = setting(100, least=1)
-    """Items that read like an item, the nearest (1 or more)."""
+    """Nearest items by text that are kept for each item (1 or more)."""
     alike_sharpness: float = setting(10.0, least=0)
-    """How much likelier a nearer one is chosen instead: exp(sharpness x cosine) (0 or more)."""
+    """The probability of a transition to a similar item grows as exp(sharpness x cosine) (0 or
+    more).
+    """
     alike_popularity: float = setting(0.5, least=0)
-    """Exponent of an item's count in its chance to be chosen instead (0 or more)."""
+    """Exponent of an item's event count in that probability (0 or more)."""
     rarity_damping: float = setting(5.0, above=0)
-    """Added to that count (above 0)."""
+    """Added to the target's event count before the exponent of `rarities` (above 0)."""
     kept: int = setting(500, least=1)
-    """Followers kept for each item (1 or more), the strongest."""
+    """Followers kept for each item (1 or more), those of largest weight."""
     held_out: int = setting(500, least=1)
-    """Users that choose at most (1 or more)."""
+    """Held-out users on whom values are chosen, at most (1 or more)."""
     held_out_share: float = setting(0.1, above=0, below=1)
-    """Share of the users that choose at most (in (0, 1))."""
+    """Share of the users that are held out, at most (in (0, 1))."""
     min_held_out: int = setting(50, least=1)
-    """With fewer users that choose (1 or more) the first values stay."""
+    """With fewer held-out users (1 or more) the first values stay."""
     min_t: float = setting(1.0, least=0)
-    """Standard errors by which another value than the first must be better (0 or more)."""
+    """Number of standard errors by which another value than the first must be better (0 or more).
+    """
     ndcg_places: int = setting(10, least=1)
-    """Places of the NDCG by which they are chosen (1 or more)."""
+    """Length of the list in the NDCG by which values are chosen (1 or more)."""
 
 
 DEFAULT = MarkovConfig()
@@ -64,25 +70,27 @@ DEFAULT = MarkovConfig()
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """The constants of the regression."""
+    """The constants of the regression that are chosen."""
 
     recency: float = DEFAULT.recencies[0]
-    """Each step back counts this much less."""
+    """Decay of the weight of an event with each later event."""
     pull: float = DEFAULT.pulls[0]
-    """Events' worth of pull of each item's weights towards zero."""
+    """L2 penalty of each item's weights, as a number of events."""
     rarity: float = DEFAULT.rarities[0]
-    """Exponent of a target's count that its weights are divided by: 0 favors popular targets."""
+    """Exponent of a target's event count by which its weights are divided; 0 favors popular
+    targets.
+    """
     alike: float = DEFAULT.alikes[0]
-    """Events' worth of what reads like an item."""
+    """Pseudo-count of transitions to items of similar text."""
 
     @classmethod
     def of(cls, config: MarkovConfig) -> Chain:
-        """The first value of each list."""
+        """Return the first value of each list."""
         return cls(**{name: values[0] for name, values in constants(config).items()})
 
 
 def constants(config: MarkovConfig) -> dict[str, tuple[float, ...]]:
-    """Field of `Chain` -> what is chosen from, in the order of choosing."""
+    """Field of `Chain` -> values to choose from, in the order of choosing."""
     return {
         "alike": config.alikes,
         "recency": config.recencies,
@@ -93,7 +101,7 @@ def constants(config: MarkovConfig) -> dict[str, tuple[float, ...]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What the weights of every `Chain` of one recency are made of."""
+    """The counts from which the weights of every `Chain` of one recency are computed."""
 
     recency: float
     following: sp.csr_matrix
@@ -101,16 +109,16 @@ class Counts:
     energy: np.ndarray
     """[N] diagonal of G: summed squares of each item's recency in pasts."""
     total: np.ndarray
-    """[N] events."""
+    """[N] weighted number of events."""
     alike: sp.csr_matrix
-    """[N, N] what reads like each item, see `Alike.chances`."""
+    """[N, N] transition probabilities to items of similar text, see `Alike.chances`."""
     config: MarkovConfig
 
     @classmethod
     def of(
         cls, behavior: Behavior, recency: float, config: MarkovConfig, near: Alike | None
     ) -> Counts:
-        """Of these users, `near` being what reads alike where that is known."""
+        """Count over the users of `behavior`; `near` holds the neighbors by text, None without."""
         histories, n_items = behavior.whole, behavior.n_items
         users = behavior.weights_of(histories.owners)
         total = np.bincount(histories.items, users, n_items).astype(np.float32)
@@ -126,13 +134,15 @@ class Counts:
         )
 
     def again(self, behavior: Behavior, recency: float) -> Counts:
-        """The same users at another recency."""
+        """Return the counts of the same users for another recency."""
         following = _following(behavior, recency, self.config)
         energy = _energy(behavior, recency)
         return replace(self, recency=recency, following=following, energy=energy)
 
     def weights(self, chain: Chain) -> sp.csr_matrix:
-        """[N, N] float32; what was counted becomes them, so that it is held once."""
+        """[N, N] float32 weights of a chain. To save memory, they overwrite `following` unless
+        `chain.alike` is set.
+        """
         found = self.following if not chain.alike else self.following.copy()
         pulled = (1.0 / (self.energy + chain.pull)).astype(np.float32)
         found.data *= np.repeat(pulled, np.diff(found.indptr))
@@ -145,7 +155,7 @@ class Counts:
         )
 
     def after(self, pasts: sp.csr_matrix, chain: Chain) -> sp.csr_matrix:
-        """[B, N] float32 what follows these `pasts` [B, N]."""
+        """[B, N] float32 scores of what follows the given `pasts` [B, N]."""
         pulled = pasts.copy()
         pulled.data = (pulled.data / (self.energy + chain.pull)[pulled.indices]).astype(np.float32)
         found, rareness = pulled @ self.following, self.rareness(chain)
@@ -155,26 +165,26 @@ class Counts:
     def _with_alike(
         self, found: sp.csr_matrix, pulled: sp.csr_matrix, chain: Chain
     ) -> sp.csr_matrix:
-        """What follows these pasts, and what reads like it."""
+        """Add the prior of transitions to items of similar text."""
         rareness = self.rareness(chain)
-        # As rare as targets are on average, so that rarity leaves the proportion as it is
+        # The average rarity of targets, so that `rarity` does not change the weight of the prior
         typical = np.average(rareness, weights=np.maximum(self.total, 1e-9))
         return found + (pulled @ self.alike) * np.float32(chain.alike * typical)
 
     def rareness(self, chain: Chain) -> np.ndarray:
-        """[N] float32 factor of each target."""
+        """[N] float32 factor of each target by its rarity."""
         damped = self.total + self.config.rarity_damping
         return np.asarray(damped**-chain.rarity, np.float32)
 
 
 def window_of(events: int, config: MarkovConfig) -> int:
-    """How many events that follow it each of so many events speaks for."""
+    """Number of following events that each event predicts, for a total of `events`."""
     return max(1, min(config.window, MAX_PAIRS // max(events, 1)))
 
 
 def _following(behavior: Behavior, recency: float, config: MarkovConfig) -> sp.csr_matrix:
-    """[N, N] see `Counts.following`; as many items of the past at a time as `PAIRS_AT_ONCE`
-    allow.
+    """[N, N] see `Counts.following`; counted in blocks of items of the past, as large as
+    `PAIRS_AT_ONCE` allows.
     """
     histories, n_items = behavior.whole, behavior.n_items
     window = window_of(len(histories.items), config)
@@ -183,7 +193,7 @@ def _following(behavior: Behavior, recency: float, config: MarkovConfig) -> sp.c
     left, by_item = ages_of(histories), np.argsort(histories.items, kind="stable")
     ends = np.concatenate([[0], np.cumsum(counts)])
     steps, decay = np.arange(1, window + 1), recency ** np.arange(window)
-    # Room for all pairs, of which only what differs is ever touched.
+    # Memory for all pairs; only the part for distinct pairs is ever touched.
     pairs = int(np.minimum(left, window).sum())
     data, items = np.empty(pairs, np.float32), np.empty(pairs, np.int32)
     found, start = [0], 0
@@ -224,6 +234,6 @@ def _energy(behavior: Behavior, recency: float) -> np.ndarray:
 
 
 def ages_of(histories: Histories) -> np.ndarray:
-    """[E] how many events of the user came after each."""
+    """[E] number of later events of the same user."""
     lengths = histories.lengths
     return np.asarray(np.repeat(lengths, lengths) - 1 - histories.positions)

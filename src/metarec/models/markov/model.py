@@ -1,14 +1,15 @@
-"""What users choose next: a regression of each event on what came before it, the newest loudest.
+"""Markov chain: a regression of each event on the events before it, in which newer events weigh
+more.
 
 Single-target linear regression as in SLIST (Choi et al. 2021, "Session-aware linear item-item
-models") and TALE (arXiv:2412.07382): every event is a target once, its input is the past with
-weights that fall with age. The full solution, (G + pull)^-1 C, needs a dense inverse of the Gram
+models") and TALE (arXiv:2412.07382): every event is a target once, and its input is the past with
+weights that decay with age. The full solution, (G + pull)^-1 C, needs a dense inverse of the Gram
 matrix G of pasts. Measured, its first step C / (diag G + pull) ranks as well, and better on sparse
 data, where order matters most (docs/experiments). It stays sparse and is what is fitted here: a
-directed co-occurrence that shrinks rare items. What it shrinks them towards is not only zero: an
-item seldom seen is taken to be followed by those that read like it (`models/markov/alike.py`), as
-L3AE (arXiv:2508.13500) pulls EASE towards likeness of texts. Its constants are chosen on held-out
-training users. Silent where order carries no meaning, which the gate finds out.
+directed co-occurrence that shrinks rare items. They are shrunk not only towards zero: a rare item
+is also assumed to be followed by items of similar text (`models/markov/alike.py`), as L3AE
+(arXiv:2508.13500) pulls EASE towards text similarity. The constants are chosen on held-out training
+users. Where order carries no meaning, the gate learns to give the model little weight.
 """
 
 from __future__ import annotations
@@ -31,15 +32,18 @@ from metarec.models.sparse_rows import answers, grown, sparse_arrays, sparse_fro
 from metarec.runtime.gains import ndcg_of_hits
 
 MAX_CELLS = 20_000_000
-"""Scores held while choosing, over users and items; fewer users are asked of a large catalog."""
+"""Bound: scores (users x items) held while choosing; of a large catalog fewer users are held out.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Markov:
-    """Evidence = recency-weighted sum over the support of what tends to follow each event."""
+    """Evidence = recency-weighted sum of the weights from each event of the support to what follows
+    it.
+    """
 
     following: sp.csr_matrix
-    """[N, N], row = the item seen, column = what follows it."""
+    """[N, N], row = item of the support, column = item that follows it."""
     relevant_from: float
     recency: float = DEFAULT.recencies[0]
     config: MarkovConfig = DEFAULT
@@ -49,9 +53,9 @@ class Markov:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: MarkovConfig | None = None
     ) -> Markov:
-        """Choose the constants on held-out users, then count everyone's pairs with them."""
+        """Choose the constants on held-out users, then count the pairs of all users with them."""
         config = config or cls.config
-        # Others draw as if nothing was chosen
+        # A generator of its own: later draws do not depend on what is drawn here
         near = _alike(behavior, config)
         chain = choose_chain(behavior, rng.spawn(1)[0], config, near)
         counts = Counts.of(behavior, chain.recency, config, near)
@@ -63,7 +67,7 @@ class Markov:
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
-        """[B, N], sparse where few items are named."""
+        """[B, N] evidence for every item, sparse if few items have any."""
         support = users.support
         own = event_weights(support, self.relevant_from, self.config)
         weights = own * self.recency ** ages_of(support)
@@ -72,11 +76,11 @@ class Markov:
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Markov:
-        """New items follow nothing yet."""
+        """Return the model for a larger catalog; new items follow no item."""
         return replace(self, following=grown(self.following, len(content)))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The weights, the liking threshold and the recency."""
+        """The weights, the threshold of liked values, and the recency."""
         return {
             **sparse_arrays(self.following),
             "relevant_from": np.array([self.relevant_from], np.float32),
@@ -87,7 +91,9 @@ class Markov:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: MarkovConfig | None = None
     ) -> Markov:
-        """From `arrays()`; models saved before the recency was chosen have the default."""
+        """Restore the model from `arrays()`; models saved by earlier versions have the default
+        recency.
+        """
         config = config or cls.config
         return cls(
             following=sparse_from(arrays),
@@ -98,7 +104,7 @@ class Markov:
 
 
 def _alike(behavior: Behavior, config: MarkovConfig) -> Alike | None:
-    """What reads alike, where that may be chosen."""
+    """Neighbors of items by text; None if there are no texts or the config does not use them."""
     if behavior.text is None or not any(config.alikes):
         return None
     counts = np.bincount(behavior.whole.items, minlength=behavior.n_items)
@@ -111,14 +117,14 @@ def choose_chain(
     config: MarkovConfig = DEFAULT,
     near: Alike | None = None,
 ) -> Chain:
-    """The constants with the best NDCG of held-out users, asked at the end of their pool for all
-    that they wanted later, and before their last event for that one.
+    """The constants with the best NDCG on held-out users, who are evaluated at the end of their
+    support pool on everything they wanted later, and before their last event on that event.
 
-    They are chosen one after the other; another value than the first must be better by
+    The constants are chosen one after the other; another value than the first must be better by
     `min_t` standard errors.
 
     Args:
-        near: items that read alike, where that is known.
+        near: neighbors of items by text, None without.
     """
     tasks, best = [*_held_out(behavior, rng, config)], Chain.of(config)
     if not tasks:
@@ -142,12 +148,14 @@ def choose_chain(
             gain = found - reached
             if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)):
                 best, reached, counts = tried, found, told
-            del told  # the counts of the next recency need its memory
+            del told  # frees memory for the counts of the next recency
     return best
 
 
 def choosing(users: int, n_items: int, config: MarkovConfig) -> int:
-    """How many of so many users choose the constants; 0 where the first values stay."""
+    """Number of held-out users among `users` who choose the constants; 0 where the first values
+    stay.
+    """
     most = min(config.held_out, int(config.held_out_share * users), MAX_CELLS // n_items)
     return most if most >= config.min_held_out else 0
 
@@ -155,7 +163,7 @@ def choosing(users: int, n_items: int, config: MarkovConfig) -> int:
 def _held_out(
     behavior: Behavior, rng: np.random.Generator, config: MarkovConfig
 ) -> Iterator[tuple[np.ndarray, Histories, Histories]]:
-    """(users, support, wanted), at the end of the pool and before the last event."""
+    """Yield (users, support, wanted) at the end of the support pool, and before the last event."""
     able = np.flatnonzero((behavior.histories.lengths >= 3) & (behavior.targets.lengths > 0))
     most = choosing(len(able), behavior.n_items, config)
     if not most:
@@ -189,5 +197,5 @@ def _ndcg(chain: Chain, counts: Counts, support: Histories, wanted: Histories) -
 
 
 def _keys(histories: Histories, n_items: int) -> np.ndarray:
-    """[E] a number for each (user, item)."""
+    """[E] one number for each (user, item)."""
     return np.asarray(histories.owners * n_items + histories.items)
