@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,12 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
         f"end:\n    assert not end.code"
     )
     assert loaded_by(code) == set()
+
+
+def test_python_runs_the_command_line_by_the_package_s_name() -> None:
+    command = [sys.executable, "-m", "metarec", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == version("metarec")
 
 
 def test_help_is_quick() -> None:

@@ -47,6 +47,17 @@ def test_facts_of_a_small_table_worked_by_hand() -> None:
     }
 
 
+def test_density_counts_a_repeated_pair_once() -> None:
+    pairs = {"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"], "timestamp": [START] * 3}
+    views = pl.DataFrame(pairs).with_columns(kind=pl.lit("view"))
+    bought = views.with_columns(pl.lit("purchase").alias("kind"), pl.col("timestamp") + DAY)
+    once, repeated = (
+        clean(Dataset(interactions=frame))[1].facts for frame in (views, pl.concat([views, bought]))
+    )
+    assert (once["events"], repeated["events"]) == (3, 6)
+    assert once["density"] == repeated["density"] == pytest.approx(3 / 4)
+
+
 def test_cold_counts_what_lies_below_the_line() -> None:
     _, report = clean(Dataset(interactions=events(), items=item_table(40)))
     per_item = events()["item_id"].value_counts()["count"].to_numpy()

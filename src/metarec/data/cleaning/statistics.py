@@ -31,6 +31,8 @@ class Tally:
     """[U] events of each user, int64."""
     per_item: pl.DataFrame
     """`item_id, len`."""
+    n_pairs: int
+    """Distinct (user, item) pairs."""
     kinds: pl.DataFrame
     """`kind, len`, and how many of these are ratings (`rated`) and say no (`refused`)."""
     said: dict[str, dict[str, Any]]
@@ -73,6 +75,7 @@ def tally(data: Dataset) -> Tally:
     return Tally(
         per_user=events.group_by("user_id").len()["len"].to_numpy().astype(np.int64),
         per_item=events.group_by("item_id").len(),
+        n_pairs=events.select("user_id", "item_id").unique().height,
         kinds=_kinds(data),
         said=_said(data),
         values=(low, high, float(data.interactions.filled["value"].sum())),
@@ -98,8 +101,10 @@ def facts(
     per_item = _summed([p.per_item for p in parts], "item_id")["len"].to_numpy()
     kinds = _summed([p.kinds for p in parts], "kind").sort("len", "kind", descending=[True, False])
     total = int(per_user.sum())
+    cells = max(len(per_user) * len(per_item), 1)
     return {
         **_counts(per_user, per_item, items.height, cold_below),
+        "density": sum(p.n_pairs for p in parts) / cells,
         "kinds": dict(kinds.select("kind", "len").iter_rows()),
         "kind_use": [
             {**row, **next(p.said[row["kind"]] for p in parts if row["kind"] in p.said)}
@@ -139,7 +144,6 @@ def _counts(
         "items": len(per_item),
         "catalog_items": listed,
         "items_without_events": catalog - len(per_item),
-        "density": total / (len(per_user) * len(per_item)) if total else 0.0,
         "events_per_user": quantiles(per_user),
         "events_per_item": quantiles(per_item),
         "cold_below": cold_below,
