@@ -1,4 +1,6 @@
-"""The journey in one class; each method only names the stage of `recommendation` that it calls."""
+"""`Recommender`: the whole journey in one class; each method only calls a stage of
+`recommendation`.
+"""
 
 from __future__ import annotations
 
@@ -96,31 +98,31 @@ class Recommender(FittedModel):
         user_weights: Mapping[str, float] | None = None,
         progress: Progress = silent,
     ) -> Recommender:
-        """This model's settings, and its policy where `data` have none, fitted on other data."""
+        """Fit this model's settings on other data, under its policy where `data` have none."""
         return self.of(fit.fit_like(self, data, seed, horizon, user_weights, progress))
 
     def as_prior(self) -> Prior:
-        """What holds elsewhere too: the gate, and a map from text to taste."""
+        """Return what transfers to other data: the gate, and a map from item texts to taste."""
         return fit.prior_of(self)
 
     def behavior(self) -> Behavior:
-        """What its scorers learned from: for fitting another scorer beside them."""
+        """Return the behavior that its scorers were fitted on, to fit another scorer on."""
         return fit.behavior_of(self)
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """[B, N] float32 log-scores of the whole catalog, seen items included."""
+        """Return [B, N] float32 log-scores of the whole catalog, seen items included."""
         return score.log_scores(self, requests, self.users(requests)[0])
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
-        """Addends of `score` by name, each [B, N]: of each scorer and of what else ranks."""
+        """Return the components of `score` by name, each [B, N]."""
         return score.score_parts(self, requests)
 
     def rate(self, requests: Sequence[Request], item_ids: ItemIds) -> list[np.ndarray]:
-        """Predicted values; the mean for an unknown item, `BadInput` without ratings."""
+        """Return predicted values; the mean for an unknown item, `BadInput` without ratings."""
         return [values for values, _ in predicted_ratings.predict_ratings(self, requests, item_ids)]
 
     def rate_std(self, requests: Sequence[Request], item_ids: ItemIds) -> list[np.ndarray]:
-        """Standard deviations of predicted values; their 90% normal intervals are calibrated."""
+        """Return calibrated standard deviations of predicted values, for 90% normal intervals."""
         return [spread for _, spread in predicted_ratings.predict_ratings(self, requests, item_ids)]
 
     def recommend(
@@ -162,23 +164,25 @@ class Recommender(FittedModel):
     def questions(
         self, requests: Sequence[Request], k: int = 5, *, exclude: ItemIds | None = None
     ) -> onboarding.Questions:
-        """Which items, of those the policy allows, to ask each user about first."""
+        """Return the items, of those that the policy allows, to ask each user about first."""
         return onboarding.ask(self, requests, k, () if exclude is None else exclude)
 
     def explain(self, request: Request, item_id: str) -> Explanation:
-        """Why this item: score components, influence of each event, nearest liked items."""
-        return metarec.explain(self, request, item_id)  # whose home stands above this one
+        """Explain an item's score: score components, influence of each event, nearest liked
+        items.
+        """
+        return metarec.explain(self, request, item_id)  # defined in a layer above this one
 
     def observe(self, request: Request, events: Sequence[tuple[Any, ...]]) -> Request:
-        """The same user after further events; recommending to the result is adaptation."""
+        """Return the same user after further events; recommending to the result is adaptation."""
         return observed(request, events)
 
     def with_items(self, frame: Any) -> Recommender:
-        """The same model with items added or changed: rows of `item_id` and catalog columns."""
+        """Return the model with items added or changed: rows of `item_id` and catalog columns."""
         return growing.with_items(self, frame)
 
     def save(self, folder: str | Path) -> None:
-        """Write the model as plain data (safetensors, JSON, Parquet), whole or not at all."""
+        """Write the model atomically as plain data (safetensors, JSON, Parquet)."""
         storage.save(self, folder)
 
     @classmethod
@@ -187,5 +191,5 @@ class Recommender(FittedModel):
         return cls.of(storage.load(folder))
 
     def card(self) -> str:
-        """The model card, Markdown."""
+        """Return the model card as Markdown."""
         return model_card(self)

@@ -1,4 +1,4 @@
-"""The model card."""
+"""Model card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metarec.recommendation.fitted import FittedModel
 
 
 def model_card(model: FittedModel) -> str:
-    """Markdown: what a model was fitted on and how, and its policy."""
+    """Return the model card as Markdown: training data, settings, scorers and policy."""
     events, inputs = model.training.interactions, model.item_inputs
     low, high = model.value_range
     values = f"ratings of {low:g} to {high:g}" if model.has_values else "none (implicit feedback)"

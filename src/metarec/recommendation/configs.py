@@ -1,4 +1,4 @@
-"""Hyper-parameters by name: those of models, and those of what is fitted beside them."""
+"""Hyper-parameters by name: of models, and of the parts fitted beside them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from metarec.recommendation.ensemble.refusals import RefusalsConfig
 
 C = TypeVar("C", bound=ModelConfig)
 Configs: TypeAlias = "Mapping[str, ModelConfig]"
-"""Hyper-parameters that were set, by name."""
+"""Given hyper-parameters, by name."""
 GATE, GIVEN, REFUSALS, ITEM_STATISTICS = "gate", "given", "refusals", "item_statistics"
 RATING, TREND, COLD_ITEMS = "rating", "trend", PART
 BESIDE: dict[str, ModelConfig] = {
@@ -32,15 +32,17 @@ BESIDE: dict[str, ModelConfig] = {
     TREND: TrendConfig(),
     COLD_ITEMS: ColdItemsConfig(),
 }
-"""Defaults of what is fitted beside the models wherever data can teach it, and is set like them."""
+"""Default configs of the parts that are fitted beside the models where the data can teach them;
+they are set by name, like models.
+"""
 
 
 def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -> ModelConfig:
-    """The config of a model, or of what is fitted beside them: the default's values, those `given`
-    over them.
+    """Return the config of a model or of a part fitted beside the models: the defaults, overridden
+    by `given`.
 
     Raises:
-        BadInput: if there is no such model, or it has no such setting.
+        BadInput: if there is no such model or setting.
     """
     if name not in BESIDE:
         near = [] if registry.is_model(name) else get_close_matches(name, BESIDE, 1)
@@ -51,15 +53,15 @@ def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -
 
 
 def configs_of(given: Mapping[str, ModelConfig | Mapping[str, Any]]) -> dict[str, ModelConfig]:
-    """The configs of models by their ids, which may be old ones.
+    """Return the configs of models by their current ids; given ids may be old ones.
 
     Raises:
-        BadInput: if there is no such model, or it has no such setting.
+        BadInput: if there is no such model or setting.
     """
     named = {current_id(name): settings for name, settings in given.items()}
     return {name: config_of(name, settings) for name, settings in named.items()}
 
 
 def config_in(configs: Configs, kind: type[C]) -> C:
-    """The one config of a kind among those that were set, or its defaults."""
+    """Return the config of class `kind` among the given ones, or its defaults."""
     return next((one for one in configs.values() if isinstance(one, kind)), kind())

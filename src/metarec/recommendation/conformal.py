@@ -1,11 +1,11 @@
-"""Honest intervals of predicted values: widened until they cover what they say, at every number of
-events.
+"""Calibrated intervals of predicted values: widened until they have their nominal coverage at every
+support size.
 
-Split conformal prediction (Vovk et al. 2005; Lei et al. 2018, arXiv:1604.04173) with the model's
-own spread as the measure of uncertainty: on held-out new users the error of each value is divided
-by its spread, and the quantile of that ratio says by how much spreads must be stretched. New users,
-not ratings, are exchangeable, so each new user counts the same and the finite-sample correction
-counts new users (hierarchical conformal prediction, Lee et al. 2023, arXiv:2306.06342).
+Split conformal prediction (Vovk et al. 2005; Lei et al. 2018, arXiv:1604.04173), normalized by the
+model's predicted standard deviation: on held-out new users, the error of each value is divided by
+its standard deviation, and the quantile of that ratio gives the factor on standard deviations. New
+users, not ratings, are exchangeable, so each new user has the same weight and the finite-sample
+correction counts new users (hierarchical conformal prediction, Lee et al. 2023, arXiv:2306.06342).
 """
 
 from __future__ import annotations
@@ -25,24 +25,26 @@ from metarec.runtime.old_names import SAVED, with_current_names
 
 @dataclass(frozen=True, kw_only=True)
 class Conformal:
-    """How much to stretch spreads after each number of events, so that `level` intervals cover
-    `level` of the values.
+    """Factors on predicted standard deviations at each support size, such that `level` intervals
+    cover a share `level` of the values.
     """
 
     shots: tuple[int, ...]
-    """Numbers of events calibrated at, ascending; between them the stretch is interpolated, beyond
-    them kept.
+    """Support sizes of the calibration, ascending; between them the factor is interpolated, beyond
+    them constant.
     """
     stretch: tuple[float, ...]
-    """Factor on the model's spread at each of them; above 1 the model was too sure of itself."""
+    """Factor on the model's standard deviation at each of them; above 1 the model is
+    overconfident.
+    """
     level: float = 0.9
     """Coverage in (0, 1) of the interval `predicted +- z(level) * stretch * spread`."""
     cold_users: int = 0
-    """Users it was calibrated on."""
+    """Number of users of the calibration."""
 
     @classmethod
     def of_errors(cls, errors: HeldOutErrors, level: float = 0.9) -> Conformal:
-        """Calibrate on errors already measured on users the model was not fitted on.
+        """Calibrate on errors measured on users that the model was not fitted on.
 
         Raises:
             BadInput: if they are too few for the level (the interval would have to be infinite).
@@ -74,7 +76,9 @@ class Conformal:
             raise BadInput(f"level must lie between 0 and 1, got {self.level}")
 
     def factor(self, shots: np.ndarray | int) -> np.ndarray:
-        """Stretch after `shots` events, of the same shape; interpolated in log(1 + shots)."""
+        """Return the factors after `shots` events, of the same shape; interpolated in log(1 +
+        shots).
+        """
         return self._by_events.after(shots)
 
     @cached_property
@@ -82,7 +86,9 @@ class Conformal:
         return Interpolation.between(self.shots, np.array(self.stretch))
 
     def widen(self, spread: np.ndarray, shots: np.ndarray | int) -> np.ndarray:
-        """The spread whose normal interval covers what it says."""
+        """Return calibrated standard deviations, whose normal intervals have their nominal
+        coverage.
+        """
         return np.asarray(spread * self.factor(shots))
 
     def interval(
@@ -92,12 +98,12 @@ class Conformal:
         shots: np.ndarray | int,
         value_range: tuple[float, float] = (-np.inf, np.inf),
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Ends of the `level` interval, inside the scale of values."""
+        """Return the ends of the `level` interval, clipped to the range of values."""
         ends = normal_interval(predicted, self.widen(spread, shots), self.level, value_range)
         return ends[..., 0], ends[..., 1]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, read back by `Conformal(**...)`."""
+        """Return plain values, read back by `Conformal.of_json`."""
         return {
             "shots": list(self.shots),
             "stretch": list(self.stretch),
@@ -107,7 +113,7 @@ class Conformal:
 
     @classmethod
     def of_json(cls, saved: dict[str, Any]) -> Conformal:
-        """What `to_json` wrote."""
+        """Rebuild from `to_json()`."""
         saved = with_current_names(saved, SAVED)
         return cls(**{**saved, "shots": tuple(saved["shots"]), "stretch": tuple(saved["stretch"])})
 
@@ -118,7 +124,9 @@ def normal_interval(
     level: float,
     value_range: tuple[float, float] = (-np.inf, np.inf),
 ) -> np.ndarray:
-    """[..., 2] ends of the `level` interval of normal distributions, inside the scale of values."""
+    """[..., 2] ends of the `level` interval of normal distributions, clipped to the range of
+    values.
+    """
     half = _standard_half(level) * np.array([-1.0, 1.0])
     low, high = value_range
     ends = predicted[..., None] + spread[..., None] * half
@@ -127,17 +135,19 @@ def normal_interval(
 
 @lru_cache
 def _standard_half(level: float) -> float:
-    """Half the width of the interval of a standard normal distribution."""
+    """Half the width of the `level` interval of a standard normal distribution."""
     return float(ndtri(0.5 + level / 2))
 
 
 def cold_users_needed(level: float) -> int:
-    """The fewest users a `level` interval can be calibrated on: n with (n + 1) level <= n."""
+    """Return the minimum number of users to calibrate a `level` interval: n with (n + 1) level <=
+    n.
+    """
     return int(np.ceil(level / (1 - level) - 1e-9))
 
 
 def _user_quantile(ratio: np.ndarray, owner: np.ndarray, users: int, level: float) -> float:
-    """The `level (users + 1) / users` quantile of `ratio`, every user counting the same."""
+    """The `level (users + 1) / users` quantile of `ratio`, with equal weight for every user."""
     weight = 1.0 / np.bincount(owner, minlength=users)[owner]
     order = np.argsort(ratio, kind="stable")
     covered = np.cumsum(weight[order])

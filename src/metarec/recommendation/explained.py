@@ -1,7 +1,7 @@
-"""What an explanation says about one item for one user, as data, as text, as JSON.
+"""Explanation of one item for one user, as data, text and JSON.
 
-`metarec.explanation` works it out; the data classes live here, below `Recommender`, which returns
-them. All effects are differences of the item's relative score, in log-score.
+`metarec.explanation` computes it; the data classes are defined here, below `Recommender`, which
+returns them. All effects are differences of the item's relative score (log-score).
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class EventEffect:
-    """What one event of the history did to an item's relative score."""
+    """Effect of one event of the history on an item's relative score."""
 
     item_id: str
     title: str
     value: float | None
     kind: str
     effect: float
-    """Relative score lost had the event never happened; negative: it speaks against the item."""
+    """Relative score minus that without the event; negative: the event lowers the item."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureEffect:
-    """What one feature does to an item's relative score for one user (positive: lifts it)."""
+    """Effect of one feature on an item's relative score for one user (positive: raises it)."""
 
     about: str
     """`profile`, `content` or `circumstances`."""
     name: str
     """Column or attribute."""
     value: str
-    """The value taken away, as text; empty where the feature is a whole column of text or a
+    """The removed value, as text; empty where the feature is a whole column of text or a
     circumstance.
     """
     effect: float
@@ -40,61 +40,66 @@ class FeatureEffect:
 
 @dataclass(frozen=True, kw_only=True)
 class Counterfactual:
-    """Without `removed`, `item_id` is not among the first `k`."""
+    """Events whose removal takes the item out of the top `k`."""
 
     item_id: str
     k: int
     removed: list[int] | None
-    """Positions in the history, or None if the item stays on the slate even without any event."""
+    """Positions in the history; None if the item stays in the top `k` even without any event."""
     is_smallest: bool
-    """True if no smaller set does it (every smaller one was tried); in an explanation, no smaller
-    set of events that speak for the item.
+    """Whether no smaller set of events has this effect (all smaller ones were tried); in an
+    explanation, no smaller set of events that raise the item.
     """
     slate: list[str]
-    """The first `k` without the removed events (without any event where `removed` is None)."""
+    """The top `k` without the removed events (without any event where `removed` is None)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Why one item stands where it stands for one user. All effects are differences of relative
+    """Why one item is ranked where it is for one user. All effects are differences of relative
     score (log-score).
     """
 
     item_id: str
     title: str
     relative_score: float
-    """Score minus the mean score, for this user, of what an anonymous user would be shown."""
-    rank: int | None
-    """Place among the items that may be shown, from 1; None if it may not be shown to this user.
+    """Score minus this user's mean score over the catalog, weighted by the softmax of an anonymous
+    user's scores.
     """
+    rank: int | None
+    """Rank among the items that may be shown, from 1; None if it may not be shown to this user."""
     parts: dict[str, float]
-    """What each part of the model adds; they add up to `relative_score`."""
+    """Score components by name; they add up to `relative_score`."""
     events: list[EventEffect]
-    """Every event's effect by leaving it out, in the order of the history."""
+    """Leave-one-out effect of every event, in the order of the history."""
     shares: list[float]
     """Shapley value of every event; they add up to relative score(all events) - relative
     score(none).
     """
     features: list[FeatureEffect]
-    """Profile, content and circumstances, the strongest first."""
+    """Effects of profile, content and circumstances, the strongest first."""
     nearest: list[tuple[str, str, float]]
-    """(item id, title, cosine) of the items of the history most like this one."""
+    """(item id, title, cosine) of the most similar items of the history."""
     counterfactual: Counterfactual | None
-    """The fewest events whose removal takes it off the slate; None if it is not on the slate."""
+    """The smallest set of events whose removal takes the item off the slate; None if it is not on
+    it.
+    """
     reasons: list[str]
     """The above as sentences, the strongest first."""
     facts: list[str] = field(default_factory=list)
-    """What is true of the item and this user in words of the domain, whatever moved the score."""
+    """Facts about the item and this user in the words of the domain, whatever their effect on the
+    score.
+    """
     notes: list[str] = field(default_factory=list)
-    """What was left out or assumed."""
+    """Sentences on what was left out or assumed."""
     model_version: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: only dicts, lists, text, numbers and None."""
+        """Return plain data: only dicts, lists, text, numbers and None."""
         return asdict(self)
 
     def to_text(self) -> str:
-        """What a user reads in a terminal."""
+        """Return the explanation as text for a terminal."""
         place = f"place {self.rank}" if self.rank else "not to be shown"
         stands = (
             f"{self.relative_score:+.2f} above"
@@ -131,7 +136,9 @@ class Explanation:
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def counterfactual_lines(self) -> list[str]:
-        """What would take the item off the slate, in a sentence; nothing where it is not on it."""
+        """Return a sentence on what would take the item off the slate; nothing where it is not on
+        it.
+        """
         found = self.counterfactual
         if found is None:
             return []

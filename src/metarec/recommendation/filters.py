@@ -1,10 +1,10 @@
 """Filter expressions over the catalog: `genre = "Sci-Fi" and year > 1990`.
 
-The language, whole: comparisons `= != < <= > >=`, `in ("a", "b")`, `contains "word"`, joined by
-`and`, `or`, `not` and parentheses; text in quotes, numbers, `true` and `false` bare. Text compares
-without regard to case; in a column of tags (a list, or words joined by `|` or `,`) `=` and `in`
-mean "is one of its tags"; a missing value satisfies no comparison. Parsed by hand into polars
-expressions, so that nothing an anonymous user types is ever run.
+The whole language: comparisons `= != < <= > >=`, `in ("a", "b")`, `contains "word"`, joined by
+`and`, `or`, `not` and parentheses; text in quotes, numbers, and bare `true` and `false`. Text is
+compared case-insensitively; in a column of tags (a list, or words joined by `|` or `,`) `=` and
+`in` mean "is one of its tags"; a missing value satisfies no comparison. Expressions are parsed by
+hand into polars expressions, so that no user input is ever executed.
 """
 
 from __future__ import annotations
@@ -48,23 +48,24 @@ _COMPARE: dict[str, Callable[[pl.Expr, float], pl.Expr]] = {
 
 
 def filter_mask(expression: str, items: pl.DataFrame) -> np.ndarray:
-    """Which items satisfy the expression.
+    """Return a mask of the items that satisfy the expression.
 
     Args:
-        expression: as above; empty allows every item.
+        expression: as above; an empty one allows every item.
         items: the catalog's frame.
 
     Returns:
         bool [N], in the order of `items`.
 
     Raises:
-        BadInput: if the expression cannot be read; the message shows where.
+        BadInput: if the expression is malformed; the message shows where.
     """
     return filter_masks([expression], items)[:, 0]
 
 
 def filter_masks(expressions: Sequence[str], items: pl.DataFrame) -> np.ndarray:
-    """Which items satisfy each of several expressions; what they share is worked out once.
+    """Return masks of the items that satisfy each of several expressions; common subexpressions are
+    evaluated once.
 
     Returns:
         bool [N, E].
@@ -77,7 +78,7 @@ def filter_masks(expressions: Sequence[str], items: pl.DataFrame) -> np.ndarray:
         condition.fill_null(value=False).alias(str(place))
         for place, condition in enumerate(conditions)
     ]
-    # Not by `items.select`, which reads a column of text anew for each comparison
+    # Lazily, since `items.select` converts a text column again for each comparison
     masks = items.lazy().select(named).collect()
     columns = [
         np.broadcast_to(masks[str(place)].to_numpy().astype(bool), items.height)
@@ -87,10 +88,11 @@ def filter_masks(expressions: Sequence[str], items: pl.DataFrame) -> np.ndarray:
 
 
 def comparisons(expression: str) -> int:
-    """How many comparisons an expression makes, about; what it costs grows with them.
+    """Return the approximate number of comparisons in an expression, to which its cost is
+    proportional.
 
     Raises:
-        BadInput: if it holds what is no part of an expression.
+        BadInput: if it contains an unknown token.
     """
     signs = ("=", "==", "!=", "<", "<=", ">", ">=", "contains", ",", "in")
     return sum(token.text in signs for token in _tokens(expression) if token.kind != "text")
@@ -139,7 +141,7 @@ _RESERVED = ("and", "or", "not", "in", "contains")
 
 
 class _Parser:
-    """Recursive descent, one method a level of binding: or < and < not < comparison."""
+    """Recursive descent parser, one method per precedence level: or < and < not < comparison."""
 
     def __init__(self, expression: str, items: pl.DataFrame) -> None:
         self.expression, self.items = expression, items
@@ -244,7 +246,7 @@ class _Parser:
         )
 
     def truth(self) -> str | float | bool:
-        """`true`, `false`, or a value."""
+        """Parse `true`, `false`, or a value."""
         token = self.tokens[0]
         if token.kind == "word" and token.text.lower() in ("true", "false"):
             self.tokens.pop(0)
@@ -291,8 +293,8 @@ def _text(items: pl.DataFrame, name: str) -> pl.Expr:
 
 
 def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
-    """The whole value, or one of its tags, is `value`; tags are split at `|` and `,`, and, in tag
-    columns, at spaces.
+    """Whether the whole value, or one of its tags, equals `value`; tags are split at `|`, `,` and
+    `;`, and in tag columns also at spaces.
 
     A number in quotes is compared as a number where the column holds numbers.
     """
@@ -309,7 +311,7 @@ def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
 
 
 def _quoted_number(name: str, value: str) -> float:
-    """A number that stands in quotes."""
+    """Parse a number in quotes, compared with the numeric column `name`."""
     try:
         return float(value)
     except ValueError:
@@ -317,8 +319,8 @@ def _quoted_number(name: str, value: str) -> float:
 
 
 def _is_true(items: pl.DataFrame, name: str) -> pl.Expr:
-    """Whether a cell says yes: true, a number above 0, or a word for it; a text that is neither yes
-    nor no satisfies neither `= true` nor `= false`.
+    """Whether a cell means yes: true, a number above 0, or a word for yes; a text that means
+    neither yes nor no satisfies neither `= true` nor `= false`.
     """
     dtype = items.schema[name]
     if dtype == pl.Boolean:
@@ -337,7 +339,7 @@ def _contains(items: pl.DataFrame, name: str, part: str) -> pl.Expr:
 
 
 def _number(items: pl.DataFrame, name: str) -> pl.Expr:
-    """The column as numbers; a date counts as its year."""
+    """Return the column as numbers; a date becomes its year."""
     dtype = items.schema[name]
     if isinstance(dtype, pl.List):
         raise BadInput(f"column {name!r} holds lists of tags; compare it with text in quotes")

@@ -1,4 +1,4 @@
-"""What a fit leaves behind: the state that the stages of a recommendation read."""
+"""The state of a fitted model, which the stages of a recommendation read."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ COLD_BELOW = CleaningConfig.cold_below
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class FittedModel:
-    """Everything learned, with what follows from it at once."""
+    """All that a fit learned, and values derived from it."""
 
     settings: Settings
     catalog: Catalog
-    """Items in vocabulary order: every column of the scores."""
+    """Items in vocabulary order, the order of the columns of scores."""
     training: Dataset
-    """What it was fitted on (retraining starts from it)."""
+    """The training data (retraining starts from it)."""
     horizon: Horizon
     policy: Policy
     item_inputs: ItemInputs
@@ -60,25 +60,27 @@ class FittedModel:
     """[N, E] float16 text embeddings of the catalog; queries in words are matched with them."""
     ensemble: Ensemble
     new_items: NewItemPlaces | None
-    """Orders cold items; None where the preset has none or too few items could teach it."""
+    """Reranks cold items among themselves; None where the preset does not include it or too few
+    items could teach it.
+    """
     ratings: RatingHead | None
-    """Predicts values; None where values are no ratings."""
+    """Predicts ratings; None where values are not ratings."""
     version: str
     """Digest of data and settings."""
     intervals: Conformal | None = None
-    """How far predicted spreads are stretched, found on held-out training users; None where they
-    were too few.
+    """Conformal factors on predicted standard deviations, calibrated on held-out training users;
+    None where these were too few.
     """
     prior: Prior | None = None
-    """What it started from; None where it started from nothing, or the prior did not help."""
+    """Prior that the fit started from; None without one, or where it did not help."""
     retrieval: Retrieval | None = None
-    """Candidates of a large catalog; None where the whole catalog is scored."""
+    """Candidate generation of a large catalog; None where the whole catalog is scored."""
     transfer: tuple[str, ...] = ()
-    """What was found about the prior that was offered."""
+    """Sentences on how a given prior was used."""
 
     @classmethod
     def of(cls, model: FittedModel) -> Self:
-        """The same model with the verbs of this class."""
+        """Return `model` as an instance of this subclass, with its methods."""
         return cls(**{one.name: getattr(model, one.name) for one in fields(model)})
 
     @property
@@ -88,24 +90,24 @@ class FittedModel:
 
     @property
     def preset(self) -> str:
-        """Size of the model."""
+        """Preset, the size of the model."""
         return self.settings.preset
 
     @property
     def has_values(self) -> bool:
-        """Whether events carry ratings, so that `rate` answers."""
+        """Whether events carry ratings, so that `rate` is possible."""
         return self.training.interactions.has_values
 
     @property
     def notes(self) -> list[str]:
-        """What scorers say of how they learned, such as whom they left out."""
+        """Sentences on the fit, such as users that a scorer left out."""
         parts = [*self.ensemble.scorers.values(), self.ensemble.trend, self.retrieval]
         said = [getattr(part, "note", "") for part in parts] + [weight_note(self.ensemble.refusal)]
         return [*self.transfer, *(str(note) for note in said if note)]
 
     @cached_property
     def reads_users(self) -> bool:
-        """Whether a scorer reads users as text, so that whatever they state may count."""
+        """Whether a scorer reads users as text, so that any profile attribute may matter."""
         return any("text" in scorer.reads for scorer in self.ensemble.scorers.values())
 
     @property
@@ -120,13 +122,15 @@ class FittedModel:
 
     @property
     def item_embeddings(self) -> np.ndarray:
-        """[N, D] float32: where behavior puts each item (from content for cold items)."""
+        """[N, D] float32 item factors of ALS (predicted from content for cold items); content
+        columns where the model has no ALS.
+        """
         factors = self.ensemble.scorers.get("als")
         return factors.items if isinstance(factors, Als) else self.content
 
     @cached_property
     def item_words(self) -> list[str]:
-        """[N] everything each item says of itself in words, without case."""
+        """[N] all text columns of each item in one casefolded string."""
         columns = [
             self.catalog.frame[name].cast(pl.List(pl.Utf8)).list.join(" ")
             if self.catalog.frame[name].dtype == pl.List(pl.Utf8)
@@ -139,11 +143,11 @@ class FittedModel:
 
     @cached_property
     def item_directions(self) -> np.ndarray:
-        """[N, D] float32: the embeddings at length 1."""
+        """[N, D] float32: the embeddings normalized to length 1."""
         return directions_of(self.item_embeddings)
 
     def posterior_std(self, support: Histories, items: np.ndarray) -> np.ndarray:
-        """[B, K] standard deviation of the score of `items` [B, K] after each user's events."""
+        """[B, K] standard deviation of the scores of `items` [B, K] given each user's events."""
         if len(self.catalog) < LARGE:
             return posterior_std(self.item_directions, support, items)
         met = np.unique(np.concatenate([support.items, items.ravel()]))
@@ -153,7 +157,9 @@ class FittedModel:
 
     @cached_property
     def popularity_uncertainty(self) -> np.ndarray:
-        """[N] standard deviation of the log popularity of cold items; 0 for the others."""
+        """[N] standard deviation of the log popularity of items without events; 0 for all
+        others.
+        """
         has_events = np.zeros(len(self.catalog), bool)
         has_events[self.vocabulary.indexes(self.trained_on["item_id"].unique())] = True
         return self.ensemble.popularity_uncertainty(self.content, has_events)
@@ -165,12 +171,12 @@ class FittedModel:
 
     @cached_property
     def n_events(self) -> np.ndarray:
-        """[N] int32 training events of each item."""
+        """[N] int32 number of training events of each item."""
         rows = self.vocabulary.indexes(self.trained_on["item_id"])
         return np.bincount(rows, minlength=len(self.catalog)).astype(np.int32)
 
     def know_as(self, before: FittedModel) -> None:
-        """Take over what a model of fewer items has found out of users and events already."""
+        """Take over caches that do not depend on new items from a model with fewer items."""
         self.ensemble.know_as(before.ensemble)
         known = vars(before)
         if "request_reader" in known:
@@ -186,18 +192,18 @@ class FittedModel:
 
     @property
     def trained_until(self) -> float | None:
-        """Time of the newest training event, seconds; None where there is no clock."""
+        """Time of the newest training event, seconds; None for data without times."""
         newest = self.trained_on["timestamp"].max() if self.training.interactions.has_time else None
         # Polars types max() as any literal
         return None if newest is None else float(newest)  # type: ignore[arg-type]
 
     def training_data(self) -> Dataset:
-        """What it was fitted on."""
+        """Return the training data."""
         return self.training
 
     @cached_property
     def policy_check(self) -> PolicyCheck:
-        """The policy over the catalog; whatever shows items goes through it."""
+        """The policy over the catalog; everything that shows items uses it."""
         check = PolicyCheck(
             self.policy,
             self.catalog.frame,
@@ -208,8 +214,8 @@ class FittedModel:
         return check
 
     def policy_notes(self, request: Request, shown: Sequence[int]) -> list[str]:
-        """What the policy could not check for one user and the items (indexes) they are shown, and
-        which attributes are not known.
+        """Return notes on unknown profile attributes, and on what the policy could not check for
+        one user and the items (indexes) `shown`.
         """
         odd = self.policy_check.odd_attributes(request.profile, reads_any=self.reads_users)
         notice = [self.policy.notice] if self.policy.notice else []
@@ -217,19 +223,19 @@ class FittedModel:
 
     @cached_property
     def request_reader(self) -> RequestReader:
-        """Turns requests into users."""
+        """Turns requests into a batch of users."""
         return RequestReader(
             training=self.training, catalog=self.catalog, profile_inputs=self.profile_inputs
         )
 
     @property
     def reader(self) -> EventReader:
-        """What acts and values mean, in requests as in training."""
+        """Reader of event kinds and values, the same for requests as in training."""
         return self.request_reader.events
 
     @property
     def context_columns(self) -> ContextColumns:
-        """Circumstances that training events tell of."""
+        """Context columns of the training events."""
         return self.request_reader.context_columns
 
     def __repr__(self) -> str:
@@ -240,12 +246,14 @@ class FittedModel:
         )
 
     def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
-        """What is known of the users who ask, and for each how many events named unknown items."""
+        """Return the users of the requests, and [B] the number of each user's events with unknown
+        items.
+        """
         return self.request_reader.users(requests)
 
     def fold_in(self, request: Request) -> dict[str, np.ndarray]:
-        """What adaptation knows of one user: the weights of the scorers, and the user's factors
-        where the model has some.
+        """Return the parameters adapted to one user, without training: blending weights, and user
+        factors where the model has ALS.
         """
         support = self.users([request])[0].support
         params, als = self.ensemble.gate.at(support.lengths), self.ensemble.scorers.get("als")
@@ -255,7 +263,9 @@ class FittedModel:
 def users_in_words(
     catalog: Catalog, inputs: ItemInputs, liked_from: float, settings: Settings
 ) -> UsersInWords:
-    """How this model's users are written as text: read by what reads its items."""
+    """Return how this model's users are written as text, and the encoder, that of the items, which
+    reads it.
+    """
     return UsersInWords(
         encoder=inputs.encoder,
         titles=catalog.titles(),

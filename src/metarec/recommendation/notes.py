@@ -1,4 +1,4 @@
-"""What a slate says of the circumstances that its model could not use."""
+"""Notes of a slate on the context of its request that the model could not use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
 from metarec.recommendation.slate import Request
 
 NEAR = 0.6
-"""How alike an unknown column must be to a known one to be named."""
+"""Minimum similarity of an unknown column to a known one for the known one to be suggested."""
 
 
 def context_notes(
@@ -24,13 +24,13 @@ def context_notes(
     *,
     reads_text: bool,
 ) -> list[str]:
-    """One sentence for each thing of a request that was ignored.
+    """Return one sentence for each part of a request that was ignored.
 
     Args:
-        models: names of the models that rank.
-        unread: entries of `request.context` of which the model learned nothing.
-        unknown_friends: friends who are not among the training users.
-        unknown_values: entries whose column is read, and whose value no training event has.
+        models: names of the scorers.
+        unread: entries of `request.context` that the model did not learn from.
+        unknown_friends: number of friends who are not among the training users.
+        unknown_values: entries of known columns with a value that no training event has.
         reads_text: whether searches can be matched with the items' texts.
     """
     notes = []
@@ -56,7 +56,7 @@ def context_notes(
 
 
 def scale_notes(n_off: int, low: float, high: float) -> list[str]:
-    """What to say of ratings that lie outside those that the model learned from."""
+    """Return the note on ratings outside the scale of the training data."""
     if not n_off:
         return []
     ends = f"outside the {low:g} to {high:g} that the model learned from"
@@ -66,7 +66,7 @@ def scale_notes(n_off: int, low: float, high: float) -> list[str]:
 
 
 def ignored_notes(unread: Mapping[str, Any]) -> list[str]:
-    """What to say of attributes or circumstances of which the model learned nothing."""
+    """Return the note on attributes or circumstances that the model did not learn from."""
     if not unread:
         return []
     return [f"the model learned nothing of {_listed(unread)}, so it was ignored"]
@@ -75,8 +75,9 @@ def ignored_notes(unread: Mapping[str, Any]) -> list[str]:
 def refuse_unknown_context(
     columns: ContextColumns, context: Mapping[str, Any], heeded: Collection[str]
 ) -> None:
-    """Refuse circumstances of which no training event tells, where there are context columns:
-    ignored, a misspelled one would go unnoticed; what the policy heeds is known, too.
+    """Refuse circumstances that are not columns of the training events, where these have context
+    columns: a misspelled name would otherwise be ignored unnoticed. Attributes that the policy
+    reads (`heeded`) are known too.
 
     Raises:
         BadInput: naming the column and the nearest known one.
@@ -95,8 +96,8 @@ def _listed(context: Mapping[str, Any]) -> str:
 
 
 def words_asked(request: Request, models: Sequence[str] | Collection[str]) -> str | None:
-    """What to match with the items' texts: the wish; else the newest search, where the model
-    learned from no searches.
+    """Return the words to match with the items' texts: the request's `wish`; else the newest search
+    query, where no model of the ensemble reads searches.
     """
     if request.wish or SEARCH in models or not request.searches:
         return request.wish

@@ -1,7 +1,7 @@
 """Onboarding: which items to ask a new user about first.
 
-A question is worth the variance its answer is expected to take out of our predictions, times the
-chance that the user knows the item and can answer. The idea is active learning by expected
+The gain of a question is the expected reduction of the summed variance of our predictions, times
+the probability that the user knows the item and can answer. This is active learning by expected
 variance reduction (Cohn, Ghahramani and Jordan 1996, JAIR); for a Bayesian linear head the
 reduction has a closed form and does not depend on the answer.
 """
@@ -23,18 +23,18 @@ from metarec.recommendation.slate import Request, checked_requests
 from metarec.recommendation.stages.score import log_scores
 
 N_COMMON = 500
-"""Items that may be asked about, the best known; the rest would slow the search for nothing."""
+"""Number of best-known items that may be asked about; further items would only slow the search."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Questions:
-    """What to ask, most useful first."""
+    """Items to ask about, the most informative first."""
 
     items: np.ndarray
     """[B, Q] item indexes."""
     worth: np.ndarray
-    """[B, Q] expected share, in [0, 1], of the remaining variance that asking takes away (chance of
-    knowing included).
+    """[B, Q] expected share, in [0, 1], of the remaining variance that the question removes,
+    including the probability that the user knows the item.
     """
 
 
@@ -44,7 +44,9 @@ def ask(
     k: int,
     exclude: Sequence[Sequence[str]] = (),
 ) -> Questions:
-    """Up to `k` questions for each user, as many for each; `exclude`: items not to ask about."""
+    """Return up to `k` questions per user, the same number for all; `exclude`: items not to ask
+    about.
+    """
     checked_requests(requests)
     check_whole("k", k, 1)
     exclude = _excluded(requests, exclude)
@@ -70,26 +72,26 @@ def ask(
         chance_known_to(knows, scores[0], scores[1:])[:, common],
         min(
             k, int(may_ask.sum(1).min(initial=k))
-        ),  # who knows all but two items can be asked about two
+        ),  # a user who has acted on all but two items can be asked about two
         may_ask=may_ask,
     )
     return Questions(items=common[found.items], worth=found.worth)
 
 
 def chance_known(events_per_item: np.ndarray, n_users: int) -> np.ndarray:
-    """[N] chance that somebody knows each item: the share of users who met it, smoothed by one who
-    did and one who did not.
+    """[N] probability that a random user knows each item: the share of users with an event on it,
+    with add-one smoothing.
     """
     return np.asarray((events_per_item + 1.0) / (n_users + 2.0))
 
 
 def chance_known_to(knows: np.ndarray, anonymous: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """[B, N] chance that each user knows each item, given what they answered: that of anybody,
-    times how much likelier the scores hold it than for an anonymous user.
+    """[B, N] probability that each user knows each item: that of a random user, multiplied by the
+    ratio of the item's softmax probability for this user to that for an anonymous user, 1 at most.
 
     Args:
-        knows: [N] chance that somebody knows the item.
-        anonymous user: [N] log-scores for somebody of whom nothing is known.
+        knows: [N] probability that a random user knows the item.
+        anonymous: [N] log-scores for an anonymous user.
         scores: [B, N] log-scores for each user.
     """
     lift = (scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)) - (
@@ -108,16 +110,17 @@ def choose_questions(
     may_ask: np.ndarray | None = None,
     importance: np.ndarray | None = None,
 ) -> Questions:
-    """Choose questions one after another, each given that those before it are answered.
+    """Choose questions greedily, each given that the earlier ones are answered.
 
     Args:
-        item_vectors: [N, D] what the head multiplies a user's weights with.
-        covariance: [D, D], or [B, D, D] for several users: of a user's weights as known so far.
+        item_vectors: [N, D] item vectors; an answer is linear in them with the user's weights.
+        covariance: [D, D], or [B, D, D] for several users: current posterior covariance of a user's
+            weights.
         noise: variance of an answer around its prediction.
-        knows: [N] or [B, N] chance in [0, 1] that the user knows the item.
-        n_questions: how many to choose.
+        knows: [N] or [B, N] probability in [0, 1] that the user knows the item.
+        n_questions: number of questions to choose.
         may_ask: bool [N] or [B, N]; False for items already answered or not to be asked about.
-        importance: [N] weight of each item's variance in the sum that is reduced; all alike unless
+        importance: [N] weight of each item's variance in the sum that is reduced; all equal unless
             given.
 
     Raises:
@@ -153,14 +156,14 @@ def choose_questions(
 
 @dataclass(frozen=True, kw_only=True)
 class _Answers:
-    """What answers about each item would tell."""
+    """Effect of an answer about each item on the variance."""
 
     moved: np.ndarray
-    """[B, N, D] covariance of each item's value with the weights."""
+    """[B, N, D] covariance of each item's value with the user's weights."""
     variance: np.ndarray
-    """[B, N] of an answer."""
+    """[B, N] variance of an answer."""
     reduction: np.ndarray
-    """[B, N] summed variance of all items that an answer takes away."""
+    """[B, N] reduction of the summed variance of all items by an answer."""
 
     @classmethod
     def of(
@@ -172,14 +175,18 @@ class _Answers:
         return cls(moved=moved, variance=variance, reduction=reduction)
 
     def given(self, uncertain: np.ndarray, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """[B, D, D] what is left open of the weights when each user has answered about one item."""
+        """[B, D, D] posterior covariance of the weights after each user has answered about one
+        item.
+        """
         column = self.moved[rows, items]
         told = column[:, :, None] * column[:, None, :]
         return np.asarray(uncertain - told / self.variance[rows, items][:, None, None])
 
 
 def _excluded(requests: Sequence[Request], exclude: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Ids not to ask about for each request; none for those that it does not reach."""
+    """Return the ids not to ask about for the first requests; none for requests beyond its
+    length.
+    """
     given: Any = exclude
     is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
     if not is_list or len(exclude) > len(requests) or any(isinstance(i, str) for i in exclude):
@@ -193,7 +200,9 @@ def _may_ask(
     users: UserBatch,
     exclude: Sequence[Sequence[str]],
 ) -> np.ndarray:
-    """[B, N] whether the policy allows the item and its user has neither met nor excluded it."""
+    """[B, N] whether the policy allows the item and the user has no event on it and does not
+    exclude it.
+    """
     may_ask = model.policy_check.allowed(requests)
     for known in (users.support, users.refused):
         may_ask[known.owners, known.items] = False
@@ -204,7 +213,7 @@ def _may_ask(
 
 
 def _covariances(vectors: np.ndarray, common: np.ndarray, support: Histories) -> np.ndarray:
-    """[B, D, D] covariance of each user's weights after their events."""
+    """[B, D, D] posterior covariance of each user's weights after their events."""
     scale = 1.0 / max(float((vectors[common] ** 2).sum(1).mean()), 1e-9)
     prior = np.eye(vectors.shape[1]) / scale
     return np.stack(

@@ -1,6 +1,7 @@
-"""From requests to slates: retrieve (score -> restrict) -> order -> reserve -> annotate.
+"""Pipeline from requests to slates: retrieve (score -> restrict) -> order -> reserve -> annotate.
 
-One value goes down through the stages; each returns it with what it found out, and none goes back.
+One `Ranking` is passed through the stages; each returns it with its results, and none calls an
+earlier one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from metarec.recommendation.stages.score import score
 from metarec.runtime.rng import derive
 
 FirstStages: TypeAlias = Callable[[FittedModel, Sequence[Request], SlateOptions], Ranking]
-"""Scores of what may be shown, as `retrieve` finds them."""
+"""Function that returns the scores of the items that may be shown, as `retrieve` does."""
 
 
 def recommend(
@@ -33,7 +34,9 @@ def recommend(
     options: SlateOptions,
     rng: np.random.Generator | None = None,
 ) -> list[Slate]:
-    """One slate for each request; unless `rng` is given, chance is seeded by the model's seed."""
+    """Return one slate per request; randomness is seeded by the model's seed unless `rng` is
+    given.
+    """
     checked_requests(requests)
     if not isinstance(rng, np.random.Generator | None):
         raise BadInput(f"rng is a numpy Generator (np.random.default_rng(5)), got {shown(rng)}")
@@ -47,8 +50,9 @@ def recommend_each(
     rng: np.random.Generator | None = None,
     first: FirstStages = retrieve,
 ) -> list[Slate]:
-    """One slate for each request by options of its own. A catalog of which every item is scored is
-    scored for all of them at once; those that share one object of options are ordered together.
+    """Return one slate per request, each with its own options. Where the whole catalog is scored,
+    all requests are scored in one batch; requests that share the same options object are ordered in
+    one batch.
     """
     rng = rng or derive(model.settings.seed, "slates")
     groups: dict[int, list[int]] = {}

@@ -20,10 +20,10 @@ from metarec.recommendation.slate import Request
 def predict_ratings(
     model: FittedModel, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Predicted values and standard deviations of each request's items.
+    """Return predicted values and standard deviations of each request's items.
 
     Raises:
-        BadInput: if the training values are no ratings.
+        BadInput: if the training values are not ratings.
     """
     if model.ratings is None:
         raise BadInput(
@@ -46,8 +46,8 @@ def predict_ratings(
 def predict_at(
     model: FittedModel, ratings: RatingHead, users: UserBatch, asked: Histories
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted values and standard deviations [E] of items by their indexes; -1 is an unknown
-    item, which gets the mean.
+    """Return predicted values and standard deviations [E] of items by index; -1 is an unknown item,
+    for which the mean is predicted.
     """
     unknown = asked.items < 0
     known = replace(asked, items=np.maximum(asked.items, 0)) if unknown.any() else asked

@@ -1,4 +1,4 @@
-"""The value that goes down through the stages of a recommendation, and what shapes it."""
+"""The value that is passed through the stages of a recommendation, and its options."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from metarec.recommendation.slate import Request
 
 @dataclass(frozen=True, kw_only=True)
 class SlateOptions:
-    """What, beside the user, shapes a slate."""
+    """Options of a slate, beside its user."""
 
     k: int = 10
     filter: str | None = None
-    """Which items may be shown, see `filters`."""
+    """Expression for the items that may be shown, see `filters`."""
     rules: Rules = field(default_factory=Rules)
     diversity: float = 0.0
-    """Weight of newness within the slate, in [0, 1]."""
+    """Weight of dissimilarity within the slate, in [0, 1]."""
     explore: float = 0.0
-    """Strength of exploration; 0 shows the best as known."""
+    """Strength of exploration; 0 ranks by score."""
     cold_share: float = 0.0
-    """Share of places reserved for cold items, see `cold_share`."""
+    """Share of positions reserved for cold items, in [0, 0.5], see `cold_share`."""
     reranker: Reranker | None = None
-    """Reorders for another aim (exposure, calibration); instead of `diversity`."""
+    """Reranker for another objective (exposure, calibration); not together with `diversity`."""
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -63,14 +63,14 @@ class SlateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Ordered:
-    """Slates as indexes."""
+    """Slates as item indexes."""
 
     items: np.ndarray
-    """[B, K] item indexes, best first, -1 where a user's slate is shorter."""
+    """[B, K] item indexes, best first, padded with -1."""
     propensity: np.ndarray
-    """[B, K] probability in (0, 1] that this item was shown at this place."""
+    """[B, K] probability in (0, 1] that this item was shown at this position."""
     notes: list[str]
-    """What was not done, for every slate."""
+    """Notes on options that had no effect, one list for all slates."""
 
 
 _NOTHING = Ordered(items=np.zeros((0, 0), np.int64), propensity=np.zeros((0, 0)), notes=[])
@@ -78,22 +78,22 @@ _NOTHING = Ordered(items=np.zeros((0, 0), np.int64), propensity=np.zeros((0, 0))
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """B requests on their way to slates; every stage adds what it found out."""
+    """B requests on their way to slates; every stage adds its results."""
 
     requests: Sequence[Request]
     users: UserBatch
-    """What is known of those who ask."""
+    """The users of the requests."""
     unknown: np.ndarray
-    """[B] events that named items which are not in the catalog."""
+    """[B] number of events with items that are not in the catalog."""
     scores: np.ndarray
-    """[B, N] log-scores; -inf from `restrict` on where an item may not be shown."""
+    """[B, N] log-scores; after `restrict`, -inf where an item may not be shown."""
     items: np.ndarray | None = None
-    """[N] rows of the catalog, ascending, that the scores are of; None: of all."""
+    """[N] ascending catalog indexes of the scored items; None: the whole catalog."""
     ordered: Ordered = field(default_factory=lambda: _NOTHING)
-    """From `order`: the slates as indexes."""
+    """Slates as item indexes, set by `order`."""
 
     def rows(self, rows: Sequence[int]) -> Ranking:
-        """Some of the requests before they are ordered, with scores of their own memory."""
+        """Return some of the requests before they are ordered, with a copy of their scores."""
         chosen = np.asarray(rows)
         return Ranking(
             requests=[self.requests[row] for row in rows],
@@ -104,16 +104,18 @@ class Ranking:
         )
 
     def columns(self, items: np.ndarray) -> np.ndarray:
-        """Where scores of these rows of the catalog stand, which are among those scored."""
+        """Return the columns of the scores for these catalog indexes, all of which are scored."""
         return items if self.items is None else np.searchsorted(self.items, items)
 
     def rows_at(self, columns: np.ndarray) -> np.ndarray:
-        """Rows of the catalog that these columns are of; -1 stays."""
+        """Return the catalog indexes of these columns of the scores; -1 stays -1."""
         return named(columns, self.items)
 
 
 def named(columns: np.ndarray, names: np.ndarray | None) -> np.ndarray:
-    """The rows of the catalog `names` [N] that these columns of scores are of; -1 stays. None: the
-    scores are of all rows.
+    """Return the catalog indexes of these columns of the scores; -1 stays -1.
+
+    Args:
+        names: [N] catalog index of each column; None: columns are catalog indexes.
     """
     return columns if names is None else np.where(columns < 0, -1, names[columns])

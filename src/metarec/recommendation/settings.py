@@ -1,4 +1,4 @@
-"""What a fit may choose: the size of the model and how texts are read."""
+"""Settings of a fit: size of the model, encoder, hyper-parameters."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "r2d2",
     ),
 }
-"""The scorers of each preset: the one dial for size."""
+"""Scorers of each preset; the preset is the one dial for the size of a model."""
 LEARNS_COLD_ITEMS = {"small"}
-"""Presets that also learn which cold item suits which user."""
+"""Presets that also fit a dedicated model which reranks cold items."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a recommender was fitted."""
+    """Settings of a fit, saved with the model."""
 
     preset: str = "small"
     """`tiny` or `small`."""
@@ -48,20 +48,19 @@ class Settings:
     `minilm+lora` is fine-tuned on the events.
     """
     learner: str | None = None
-    """A meta-learner, or any other scorer such as `decoder`, that joins the scorers of the preset
-    under its own name; the gate learns its weight.
+    """A meta-learner, or another scorer such as `decoder`, that is added to the scorers of the
+    preset under its own name; the gate learns its weight.
     """
     item_template: str | None = None
-    """How an item is written as text, as for `features.text.item_text`: `"{title} by {authors}"`.
-    """
+    """Template of an item's text, as for `features.text.item_text`: `"{title} by {authors}"`."""
     user_template: str | None = None
-    """How a user is written as text, as for `features.text.user_text`; read by
+    """Template of a user's text, as for `features.text.user_text`; read by
     `learner="user_text"`.
     """
     models: Mapping[str, ModelConfig] = field(default_factory=dict)
-    """Hyper-parameters of models by their ids, configs or mappings of some of their fields:
-    `{"ease": EaseConfig(regularization=50)}`; what is fitted beside models (`gate`, `rating`,
-    `trend`, ...) is set here too. A model of no preset that is named here takes part.
+    """Hyper-parameters of models by their ids, as configs or as mappings of some of their fields:
+    `{"ease": EaseConfig(regularization=50)}`; parts fitted beside the models (`gate`, `rating`,
+    `trend`, ...) are set here too. A model outside the preset that is named here takes part.
     """
 
     def __post_init__(self) -> None:
@@ -86,10 +85,11 @@ class Settings:
             raise nobody_reads(self.encoder)
 
     def over(self, models: Mapping[str, ModelConfig | Mapping[str, Any]]) -> Settings:
-        """These settings over hyper-parameters that the data's file sets.
+        """Return these settings, with the hyper-parameters of the data's file where these settings
+        have none.
 
         Raises:
-            BadInput: if there is no such model, or it has no such setting.
+            BadInput: if there is no such model or setting.
         """
         return replace(self, models={**configs_of(models), **self.models})
 

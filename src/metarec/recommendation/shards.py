@@ -1,11 +1,11 @@
-"""Slates of a catalog that is cut into shards, each scored by itself, and merged.
+"""Slates of a catalog split into shards, which are scored separately and merged.
 
-A shard scores the items of its slice. A model's evidence counts as a share of its sum over the
-whole catalog, so shards say their sums first (`AskedShard.sums`) and score when they know those of
-all (`AskedShard.offers`). Each offers the best of what may be shown, as many as a slate is made
-from, and what else later stages look at: pins, cold items, and new items, which are reordered when
-all are together. `merged` puts the offers where the whole catalog's scores would stand; order,
-places for cold items and notes then follow as for any other slate.
+A shard scores the items of its slice. Scores need the sum of each model's evidence over the whole
+catalog, so shards first return their partial sums (`AskedShard.sums`) and score once they know the
+total (`AskedShard.offers`). Each offers the best items that may be shown, as many as a slate is
+made from, and the items that later stages need: pins, cold items, and the new items that are
+reranked after merging. `merged` places the offers in an array of scores of the whole catalog;
+order, reserved positions and notes then follow as for any other slate.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from metarec.recommendation.stages.score import part_of_words, predicted_of_give
 from metarec.runtime.scratch import Scratch
 
 BLOCKS = 32
-"""Blocks for each of the best items that are looked for."""
+"""Number of blocks of items per top item, in the search for the top items."""
 _SCRATCH = Scratch()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """What a shard offers one user."""
+    """Items that a shard offers for one user's slate."""
 
     items: np.ndarray
-    """[I] rows of the catalog, ascending."""
+    """[I] catalog indexes, ascending."""
     scores: np.ndarray
-    """[I] float32 log-scores, before new items are reordered and words are heeded."""
+    """[I] float32 log-scores, before cold items are reranked and without the query in words."""
     words: np.ndarray
-    """[I] float32: what a query in words adds."""
+    """[I] float32: score component of a query in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +50,11 @@ class Shard:
 
     model: FittedModel
     items: np.ndarray
-    """Its rows, one after the other."""
+    """Its catalog indexes, consecutive."""
 
     @classmethod
     def of(cls, model: FittedModel, number: int, n_shards: int) -> Shard:
-        """Of so many shards of nearly the same size the one of this number, from 0.
+        """Return shard `number`, counted from 0, of `n_shards` shards of nearly equal size.
 
         Raises:
             BadInput: if there are more shards than items.
@@ -65,7 +65,7 @@ class Shard:
         return cls(model=model, items=np.arange(ends[number], ends[number + 1]))
 
     def ask(self, requests: Sequence[Request]) -> AskedShard:
-        """The same, asked about some users."""
+        """Return the shard with the users of these requests."""
         users, unknown = self.model.users(requests)
         own = StandIns(items=self.items, weights=np.ones(len(self.items), np.float32))
         return AskedShard(
@@ -78,7 +78,7 @@ class Shard:
 
 
 def check_shards(n_shards: int, n_items: int) -> None:
-    """Whether a catalog can be cut so.
+    """Check that a catalog has at least one item per shard.
 
     Raises:
         BadInput: if not.
@@ -89,7 +89,7 @@ def check_shards(n_shards: int, n_items: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class AskedShard:
-    """A shard and the users it was asked about."""
+    """A shard and the users of some requests."""
 
     shard: Shard
     requests: Sequence[Request]
@@ -99,14 +99,14 @@ class AskedShard:
 
     @property
     def sums(self) -> Sums:
-        """What its items add to the sums of evidence over the catalog."""
+        """Sums of evidence over the items of this shard."""
         return self.asking.sums
 
     def offers(self, options: SlateOptions, sums: Sums) -> list[Offer]:
-        """What slates may be made from, for each user; `sums` are those of all shards.
+        """Return the offer for each user; `sums` are those over all shards.
 
         Raises:
-            BadInput: if the filter cannot be read, or `within_km` cannot be heeded.
+            BadInput: if the filter is malformed, or `within_km` cannot be applied.
         """
         items, scores = self.shard.items, self.asking.knowing(sums).scores(self.shard.items)
         self._add_predicted(scores)
@@ -118,7 +118,7 @@ class AskedShard:
         ]
 
     def _add_predicted(self, scores: np.ndarray) -> None:
-        """Add what predicted ratings say of few given items, in place."""
+        """Add the score component from predicted ratings of few given items, in place."""
         found, given = predicted_of_given(self.shard.model, self.users), self.users.given
         if found is None:
             return
@@ -127,7 +127,7 @@ class AskedShard:
         scores[given.owners[is_own], at[is_own]] += found[is_own]
 
     def _words(self) -> np.ndarray:
-        """[B, I] what queries in words add."""
+        """[B, I] score component of queries in words."""
         added = np.zeros((len(self.requests), len(self.shard.items)), np.float32)
         for row, request in enumerate(self.requests):
             part = part_of_words(self.shard.model, request)
@@ -136,8 +136,8 @@ class AskedShard:
         return added
 
     def _kept(self, scores: np.ndarray, options: SlateOptions) -> np.ndarray:
-        """[B, I] which items are offered: new ones that will be reordered whatever their scores, of
-        the others the best.
+        """[B, I] mask of the offered items: all new items that will be reranked, and the best of
+        the others.
         """
         model, items = self.shard.model, self.shard.items
         whole = self._may_be_shown(options)
@@ -157,7 +157,7 @@ class AskedShard:
         return np.asarray(kept)
 
     def _may_be_shown(self, options: SlateOptions) -> Ranking:
-        """Scores of 0, -inf where an item may not be shown."""
+        """Return a ranking with scores of 0, and -inf where an item may not be shown."""
         shape = (len(self.requests), len(self.shard.model.catalog))
         scores = _SCRATCH.array("shown", shape)
         scores[...] = 0.0
@@ -167,7 +167,9 @@ class AskedShard:
         return restrict(self.shard.model, nothing, options)
 
     def _best_cold(self, shown: Ranking, cold: np.ndarray, options: SlateOptions) -> np.ndarray:
-        """[B, C] which cold items reserved places may take, those that stand elsewhere aside."""
+        """[B, C] mask of the cold items that reserved positions may draw, with a margin for those
+        that are ranked in other positions.
+        """
         if not len(cold):
             return np.zeros((len(self.requests), 0), bool)
         places = len(reserved(options.cold_share, options.k))
@@ -180,8 +182,8 @@ def merged(
     options: SlateOptions,
     offers: Sequence[Sequence[Offer]],
 ) -> Ranking:
-    """Requests with the scores of what all shards offer, in the order of the shards, where it may
-    be shown; -inf elsewhere.
+    """Return a ranking with the scores of all offers, given in the order of the shards, where they
+    may be shown; -inf elsewhere.
     """
     users, unknown = model.users(requests)
     scores = _SCRATCH.array("merged", (len(requests), len(model.catalog)))
@@ -199,14 +201,14 @@ def merged(
 
 
 def _reordered(model: FittedModel) -> np.ndarray:
-    """Rows of new items that are reordered among themselves."""
+    """Indexes of the cold items that are reranked among themselves."""
     places = model.new_items
     is_needed = places is not None and places.is_needed
     return places.reordered if places is not None and is_needed else np.zeros(0, np.int64)
 
 
 def _within(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """[I] which of neighboring `items` are among these rows."""
+    """[I] which of the consecutive `items` are among `rows`."""
     found = np.zeros(len(items), bool)
     at = rows - items[0]
     found[at[(at >= 0) & (at < len(items))]] = True
@@ -214,9 +216,9 @@ def _within(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
 
 
 def _best(scores: np.ndarray, n: int) -> np.ndarray:
-    """[B, I] the `n` best of each row that are not -inf, all that are equal to the last, and few
-    others: of blocks of items, `n` have a best one that is at least the n-th of those, which is
-    found in a pass that only compares.
+    """[B, I] mask of the `n` best of each row that are not -inf, including ties with the last and a
+    few others: items are split into blocks, and all items are kept that reach the n-th best block
+    maximum, which one pass of comparisons finds.
     """
     n_rows, n_items = scores.shape
     if n >= n_items:

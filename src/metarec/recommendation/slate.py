@@ -1,4 +1,4 @@
-"""What is asked and what is answered: `Request` in, `Slate` out."""
+"""Input and output of a recommendation: `Request` and `Slate`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from metarec.data.arguments import (
 from metarec.data.errors import BadInput
 
 ItemIds: TypeAlias = Sequence[Sequence[str]]
-"""For each request its items."""
+"""Item ids for each request."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One user, as far as known, asking for a slate.
+    """A request for a slate: one user, as far as known.
 
     Unknown item ids in `history` are ignored and counted in `Slate.notes`; an empty history is
     fine.
@@ -44,28 +44,30 @@ class Request:
     profile: dict[str, Any] = field(default_factory=dict)
     """Attributes of the user; any may be missing."""
     wish: str | None = None
-    """What they ask for in words."""
+    """A query in words."""
     context: Mapping[str, Any] = field(default_factory=dict)
     """Circumstances of the request, such as `{"hour": 22, "weather": "rain"}`."""
     location: tuple[float, float] | None = None
-    """Where they are: latitude and longitude in degrees."""
+    """Location of the user: latitude and longitude in degrees."""
     within_km: float | None = None
-    """Show only items so near; needs a location, or a home among the attributes."""
+    """Show only items within this distance in kilometers; needs a location, or a home in the
+    profile.
+    """
     friends: Sequence[str] | Mapping[str, float] = ()
-    """User ids of whom they know, or how well by id; ids that training does not know are ignored
-    and counted.
+    """Ids of the user's friends, or weights by id; ids that are not among the training users are
+    ignored and counted in `Slate.notes`.
     """
     searches: Sequence[str] = ()
-    """What they searched for, the newest last."""
+    """The user's search queries, the newest last."""
     at: float | datetime | None = None
-    """When they ask, seconds since 1970 or a datetime; unless given, the time of their newest
-    event.
+    """Time of the request, seconds since 1970 or a datetime; unless given, the time of the user's
+    newest event.
     """
     exclude: Sequence[str] = ()
     """Item ids never to show."""
     allow: Sequence[str] | None = None
-    """If given, only these item ids may be shown; up to 150 are ranked as candidates that somebody
-    chose, see `given`.
+    """If given, only these item ids may be shown; lists of up to 150 are ranked as given
+    candidates, see `ensemble.given`.
     """
 
     def __post_init__(self) -> None:
@@ -102,7 +104,7 @@ def _moment_of(at: Any) -> float:
 
 
 def _events_of(history: Any) -> Sequence[Any]:
-    """A history as events whose item ids are texts; an item id alone is one."""
+    """Return a history as events with text ids; an item id alone is an event without a rating."""
     no_list = isinstance(history, str | bytes | Mapping | pl.DataFrame)
     if no_list or not isinstance(history, Iterable):
         raise BadInput(f"history is a list of events or item ids, got {shown(history)}")
@@ -129,7 +131,7 @@ def _friends_of(given: Any) -> list[str] | Mapping[str, float]:
 
 
 def _check_searches(searches: Any) -> None:
-    """A text where a list is meant would be read letter by letter."""
+    """Refuse a single text where a list is expected: it would be read letter by letter."""
     if isinstance(searches, str | bytes | Mapping) or not isinstance(searches, Iterable):
         text = shown(searches)
         raise BadInput(f"searches is a list, got {text}; write [{text}] for one")
@@ -139,20 +141,20 @@ def _check_searches(searches: Any) -> None:
 
 
 def observed(request: Request, events: Sequence[tuple[Any, ...]]) -> Request:
-    """The same user after further events.
+    """Return the request of the same user after further events.
 
     Raises:
-        BadInput: if `events` is no list of events.
+        BadInput: if `events` is not a list of events.
     """
     check_request(request)
     return replace(request, history=[*request.history, *Request(history=events).history])
 
 
 def checked_requests(requests: Sequence[Request]) -> None:
-    """Refuse what is no list of requests.
+    """Check that `requests` is a list of requests.
 
     Raises:
-        BadInput: if it is one request, or holds anything else.
+        BadInput: if it is a single request, or contains anything else.
     """
     if isinstance(requests, Request | str | bytes) or not isinstance(requests, Iterable):
         text = shown(requests)
@@ -165,7 +167,7 @@ def checked_requests(requests: Sequence[Request]) -> None:
 
 
 def check_request(request: Request) -> None:
-    """Refuse what is no request.
+    """Check that `request` is a `Request`.
 
     Raises:
         BadInput: naming what was given.
@@ -174,10 +176,10 @@ def check_request(request: Request) -> None:
 
 
 def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:
-    """How well each friend is known; 1 where it is not said.
+    """Return the weight of each friend; 1 where none is given.
 
     Raises:
-        BadInput: if a weight is no number above 0.
+        BadInput: if a weight is not a finite number above 0.
     """
     if not isinstance(friends, Mapping):
         return [1.0] * len(friends)
@@ -191,33 +193,36 @@ def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Slate:
-    """The ordered list shown to one user, best first."""
+    """Ranked list for one user, best first."""
 
     item_ids: list[str]
     scores: np.ndarray
-    """[K] log-scores of the evidence gate; only their order and differences mean something."""
+    """[K] log-scores; only their order and their differences are meaningful."""
     uncertainty: np.ndarray
     """[K] standard deviation of each item's predicted value on the data's scale; without ratings,
-    uncertainty about its score, 1 for a
-    anonymous user and towards 0 as events like the item arrive."""
+    standard deviation of its score, 1 for an anonymous user and falling towards 0 as events on
+    similar items arrive.
+    """
     propensity: np.ndarray
-    """[K] probability in (0, 1] that this item was shown at this place; 1 without exploration."""
+    """[K] probability in (0, 1] that this item was shown at this position; 1 without
+    exploration.
+    """
     predicted: np.ndarray | None = None
     """[K] predicted values on the data's scale; None without ratings."""
     interval: np.ndarray | None = None
-    """[K, 2] ends of the 90% interval of each predicted value, inside the scale; None without
+    """[K, 2] ends of the 90% interval of each predicted value, clipped to the scale; None without
     ratings.
     """
     model_version: str = ""
     n_known: int = 0
-    """Events known of the user: items they accepted or refused, each once, without what was taken
-    back.
+    """Number of known events of the user: items accepted or refused, each once, without undone
+    ones.
     """
     notes: list[str] = field(default_factory=list)
-    """What was ignored or assumed, in plain sentences."""
+    """Sentences on what was ignored or assumed."""
 
     def after(self, offset: int) -> Slate:
-        """Its places after the first `offset`."""
+        """Return the slate without its first `offset` positions."""
         check_whole("offset", offset, 0)
         arrays = ("scores", "uncertainty", "propensity", "predicted", "interval")
         cut: dict[str, Any] = {
@@ -226,8 +231,8 @@ class Slate:
         return replace(self, item_ids=self.item_ids[offset:], **cut)
 
     def frame(self) -> pl.DataFrame:
-        """One row for each place: `place, item_id, score, uncertainty, propensity`, and `predicted`
-        where values are ratings.
+        """Return one row per position: `place, item_id, score, uncertainty, propensity`, and
+        `predicted` where values are ratings.
         """
         columns: dict[str, Any] = {
             "place": range(1, len(self.item_ids) + 1),

@@ -1,4 +1,4 @@
-"""A recommender as plain data and back: which part of it lies in which file of a model folder."""
+"""A model as plain data and back: which of its parts is saved in which file of a model folder."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 def to_artifact(model: FittedModel) -> Artifact:
-    """Everything a recommender holds, sorted into JSON, arrays and tables."""
+    """Return all parts of a model, as JSON, arrays and tables."""
     training = model.training
     tables = {
         "catalog": model.catalog.frame,
@@ -62,7 +62,7 @@ def to_artifact(model: FittedModel) -> Artifact:
         "friends": training.relations.friends,
         "searches": training.relations.searches,
     }
-    encoder = model.item_inputs.encoder.state()  # which reads all its weights
+    encoder = model.item_inputs.encoder.state()  # once, since it reads all weights
     return Artifact(
         config=_facts(model, encoder),
         arrays=_arrays(model, encoder),
@@ -72,7 +72,7 @@ def to_artifact(model: FittedModel) -> Artifact:
 
 
 def _facts(model: FittedModel, encoder: EncoderState) -> dict[str, Any]:
-    """What is neither array nor table."""
+    """Return the parts that are neither arrays nor tables, for JSON."""
     events, inputs = model.training.interactions, model.item_inputs
     return {
         "version": model.version,
@@ -104,7 +104,7 @@ def _facts(model: FittedModel, encoder: EncoderState) -> dict[str, Any]:
 
 
 def _arrays(model: FittedModel, encoder: EncoderState) -> dict[str, np.ndarray]:
-    """Everything learned, each part under its name."""
+    """Return all learned arrays, prefixed with the name of their part."""
     arrays = {
         "content": model.content,
         "text": model.text,
@@ -126,13 +126,13 @@ def _arrays(model: FittedModel, encoder: EncoderState) -> dict[str, np.ndarray]:
 
 
 def save(model: FittedModel, folder: str | Path) -> None:
-    """Write a model, whole or not at all."""
+    """Write a model atomically."""
     _check_folder(folder)
     write_artifact(folder, to_artifact(model))
 
 
 def load(folder: str | Path) -> FittedModel:
-    """The model that `save` wrote.
+    """Read a model that `save` wrote.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -149,10 +149,10 @@ def _check_folder(folder: Any) -> None:
 
 
 def from_artifact(artifact: Artifact) -> FittedModel:
-    """The model that `to_artifact` sorted away.
+    """Rebuild the model from `to_artifact`.
 
     Raises:
-        BrokenArtifact: if one is missing, as in a model that another version of metarec wrote.
+        BrokenArtifact: if a part is missing, as in a model written by another version of metarec.
     """
     try:
         _check_lengths(artifact)
@@ -170,7 +170,11 @@ def from_artifact(artifact: Artifact) -> FittedModel:
 
 
 def _check_registered(names: Sequence[str]) -> None:
-    """Whether every model that was fitted is one here; those that users add may not be."""
+    """Check that all models of the ensemble are known here; those that users register may not be.
+
+    Raises:
+        BrokenArtifact: if one is not.
+    """
     for name in names:
         if not is_model(name):
             raise BrokenArtifact(
@@ -181,8 +185,11 @@ def _check_registered(names: Sequence[str]) -> None:
 
 
 def _check_lengths(artifact: Artifact) -> None:
-    """Whether there is a row of content and text for each item; a model of another catalog would
-    give its scores to the wrong items.
+    """Check that there is one row of content and of text per item; with rows of another catalog,
+    scores would belong to the wrong items.
+
+    Raises:
+        BrokenArtifact: if there is not.
     """
     items = artifact.tables["catalog"].height
     for name in ("content", "text"):
@@ -194,8 +201,8 @@ def _check_lengths(artifact: Artifact) -> None:
 
 
 def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions:
-    """Training events; their scale is the one that was learned on, also where those who gave its
-    ends were forgotten since.
+    """Return the training events. The value range is the saved one, since the users at its ends may
+    have been forgotten.
     """
     events = Interactions(
         frame=frame,
@@ -204,7 +211,7 @@ def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions
         kinds=Kinds.from_dict(facts["kinds"]),
         target_kinds=frozenset(facts["target_kinds"]),
     )
-    if facts.get("value_range") is not None:  # models written before did not say
+    if facts.get("value_range") is not None:  # not saved by earlier versions
         low, high = facts["value_range"]
         events.__dict__["value_range"] = (float(low), float(high))
     return events
@@ -213,7 +220,7 @@ def _interactions(frame: pl.DataFrame, facts: Mapping[str, Any]) -> Interactions
 def _parts(artifact: Artifact) -> dict[str, Any]:
     config, arrays, tables = artifact.config, artifact.arrays, artifact.tables
     names = current_ids(config["scorers"])
-    _check_registered(names)  # before settings of models are read
+    _check_registered(names)  # before settings are read, which fails for unregistered models
     catalog, policy = Catalog(frame=tables["catalog"]), Policy.of_json(config["policy"])
     return {
         "settings": _settings(config["settings"]),
@@ -238,7 +245,7 @@ def _parts(artifact: Artifact) -> dict[str, Any]:
 def _training(artifact: Artifact, catalog: Catalog, policy: Policy) -> Dataset:
     facts, tables = artifact.config["data"], artifact.tables
     items = Catalog(frame=tables["items"])
-    # As where events name no other items
+    # Share one catalog where the items are the same, as after a fit.
     if items.frame is catalog.frame or items.frame.equals(catalog.frame):
         items = catalog
     return Dataset(
@@ -267,7 +274,7 @@ def _item_inputs(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
 def _learned(
     names: tuple[str, ...], config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
-    """The ensemble of these models, and of what is fitted beside it what there is."""
+    """Return the ensemble of these models, and the parts fitted beside it that were saved."""
     configs = configs_of(_flat(config.get("models", {})))
     rating = cast("RatingConfig | None", configs.get(RATING))
     cold, ratings, retrieval = (
@@ -286,13 +293,15 @@ def _learned(
 
 
 def _configs(model: FittedModel) -> dict[str, ModelConfig]:
-    """Hyper-parameters by name, of the models and of predicted ratings."""
+    """Return hyper-parameters by name, of the models and of the rating head."""
     rating = {} if model.ratings is None else {RATING: model.ratings.config}
     return {**model.ensemble.configs, **rating}
 
 
 def _settings(saved: Mapping[str, Any]) -> Settings:
-    """Settings, with the learner's id in place of an old one (of which the scorers' note tells)."""
+    """Return the settings, with the learner's current id in place of an old one (noted by the
+    scorers).
+    """
     saved = with_current_names(saved, SAVED)
     learner = saved.get("learner")
     models = _flat(saved.get("models", {}))
@@ -300,8 +309,8 @@ def _settings(saved: Mapping[str, Any]) -> Settings:
 
 
 def _flat(models: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Hyper-parameters with those of the meta-learners themselves among the others; once they were
-    a table of their own.
+    """Return hyper-parameters by model, with those of meta-learners merged in; earlier versions
+    saved them in a table of their own.
     """
     return {
         name: {key: value for key, value in config.items() if key != "learner"}

@@ -1,4 +1,4 @@
-"""Requests as the batch of users that every model is asked with."""
+"""Reader of requests: turns them into the `UserBatch` that every model scores."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ from metarec.recommendation.slate import Request, checked_requests, friend_weigh
 
 @dataclass(frozen=True, kw_only=True)
 class RequestReader:
-    """Reads requests by what training knew: its items, users, columns and kinds of events."""
+    """Reads requests with the items, users, columns and kinds of events of the training data."""
 
     training: Dataset
     catalog: Catalog
     profile_inputs: ProfileInputs
 
     def users(self, requests: Sequence[Request]) -> tuple[UserBatch, np.ndarray]:
-        """What is known of the users who ask, and for each how many events named unknown items."""
+        """Return the users of the requests, and [B] the number of each user's events with unknown
+        items.
+        """
         support, refused, unknown = self.histories(requests)
         profiles = [request.profile for request in requests]
         return UserBatch(
@@ -48,7 +50,9 @@ class RequestReader:
         ), unknown
 
     def histories(self, requests: Sequence[Request]) -> tuple[Histories, Histories, np.ndarray]:
-        """What each user accepted and refused, and how many of their events named unknown items."""
+        """Return the accepted and the refused items of each user, and [B] the number of each user's
+        events with unknown items.
+        """
         checked_requests(requests)
         events, unknown = self.events.of_requests(
             [request.history for request in requests], self.catalog.vocabulary
@@ -56,7 +60,7 @@ class RequestReader:
         return *events.joined(newest_last=True), unknown
 
     def with_catalog(self, catalog: Catalog) -> RequestReader:
-        """The same reader for a catalog that was joined by items."""
+        """Return the same reader for a catalog with added items, with its caches."""
         grown = replace(self, catalog=catalog)
         for name in ("events", "context_columns", "_user_vocabulary"):
             if name in vars(self):
@@ -64,7 +68,9 @@ class RequestReader:
         return grown
 
     def _given(self, requests: Sequence[Request]) -> Histories:
-        """The items that each request allows, where they are few."""
+        """Return the allowed items of each request; empty where none or more than `MAX_GIVEN` are
+        given.
+        """
         if not any(request.allow for request in requests):
             return Histories.nothing(len(requests))
         nothing, vocabulary = np.zeros(0, np.int64), self.catalog.vocabulary
@@ -78,15 +84,17 @@ class RequestReader:
 
     @cached_property
     def events(self) -> EventReader:
-        """What acts and values mean, in requests as in training."""
+        """Reader of event kinds and values, the same for requests as in training."""
         return EventReader.of(self.training.interactions)
 
     def unknown_friends(self, request: Request) -> int:
-        """Friends who are not among the training users."""
+        """Return the number of friends who are not among the training users."""
         return sum(str(friend) not in self._user_vocabulary for friend in request.friends)
 
     def unknown_values(self, context: Mapping[str, Any], read: Sequence[str]) -> dict[str, Any]:
-        """Circumstances, of the columns that are `read`, whose value no training event has."""
+        """Return the entries of `context` in columns that the model reads (`read`) with a value
+        that no training event has.
+        """
         codes = self._circumstances([context] if context else [])
         return {
             name: context[name]
@@ -95,7 +103,7 @@ class RequestReader:
         }
 
     def _context(self, requests: Sequence[Request], support: Histories) -> RequestContext:
-        """Friends, place, circumstances and searches of requests."""
+        """Return friends, locations, circumstances, searches and times of requests."""
         return RequestContext(
             friends=self._friends([request.friends for request in requests]),
             location=self._locations(requests, support),
@@ -118,8 +126,8 @@ class RequestReader:
         )
 
     def _locations(self, requests: Sequence[Request], support: Histories) -> np.ndarray:
-        """[B, 2] as stated, else home, else the newest place of the history; as stated alone where
-        no item lies anywhere.
+        """[B, 2] degrees: the stated location, else the user's home, else the newest location of
+        the history; only the stated one where no item has coordinates.
         """
         stated = np.array([location_of(request.location) for request in requests]).reshape(-1, 2)
         if not self._has_places:
@@ -150,5 +158,5 @@ class RequestReader:
 
     @cached_property
     def context_columns(self) -> ContextColumns:
-        """Circumstances that training events tell of."""
+        """Context columns of the training events."""
         return ContextColumns.fit(self.training.interactions)

@@ -1,1 +1,1 @@
-"""Order: what shapes a ranked list, each way in a module of its own."""
+"""Order: top k, exploration, diversity, rules and reranking, each in its own module."""

@@ -1,8 +1,8 @@
-"""Diversity: a slate whose items differ, at a stated price in score.
+"""Diversity: slates of dissimilar items, traded off against score.
 
-Maximal marginal relevance, Carbonell and Goldstein 1998 (SIGIR), over item embeddings. We differ in
-putting the scores of each user on [0, 1] first, so that `weight` means the same for every model
-and user.
+Maximal marginal relevance, Carbonell and Goldstein 1998 (SIGIR), over item embeddings. Unlike the
+paper, the scores of each user are first scaled to [0, 1], so that `weight` has the same meaning for
+every model and user.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Diversity:
-    """A `Reranker` that takes at each place the item with the best balance of score and newness to
-    the slate.
+    """A `Reranker` that fills each position with the item of the best balance of score and
+    dissimilarity to the slate so far.
     """
 
     embeddings: np.ndarray
     """[N, D] item embeddings; only their directions matter."""
     weight: float = 0.3
-    """In [0, 1]: 0 keeps the ranking, 1 looks at newness alone after the first item."""
+    """In [0, 1]: 0 keeps the ranking, 1 uses dissimilarity alone after the first item."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.weight <= 1.0:
@@ -30,7 +30,7 @@ class Diversity:
     def rerank(
         self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """See `Reranker.rerank`; the first item is always the best-scored one."""
+        """See `Reranker.rerank`; the first item is always the one with the highest score."""
         there = candidates >= 0
         vectors = _unit(self.embeddings[np.maximum(candidates, 0)].astype(np.float32))
         relevance = _to_unit_interval(scores, there)

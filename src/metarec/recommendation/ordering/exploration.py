@@ -1,16 +1,16 @@
-"""Exploration: showing what might be good, with the probability of what was shown written down.
+"""Exploration: slates by Thompson sampling, with exact propensities.
 
 Thompson sampling (Thompson 1933; Chapelle and Li 2011, NeurIPS): each item's score is drawn from
 its own normal distribution and the slate is the ranking of the draws. The logged propensity is the
-probability that this policy puts this item at this place, computed and not sampled: given an item's
-draw, how many others exceed it is a sum of independent yes/no events (Poisson binomial), and the
-item's draw is integrated out on a grid. Off-policy estimates later divide by it, so a guess here
-would poison them.
+probability that this policy puts this item at this position, computed and not sampled: given an
+item's draw, the number of other items that exceed it is a sum of independent Bernoulli variables
+(Poisson binomial), and the item's draw is integrated out on a grid. Off-policy estimates divide by
+propensities, so an approximation would bias them.
 
-The price of that sum grows with places times places times candidates, so a slate of more than
-`GROUP` places is drawn in groups of places, each from candidates of its own: the items that would
-stand there unexplored, and an equal share of the others. Its price then grows with the places
-alone, and the probabilities stay exact, for groups do not touch each other.
+The cost of that sum grows with positions times positions times candidates, so a slate of more than
+`GROUP` positions is drawn in groups of positions, each from its own candidates: the items that
+would be there without exploration, and an equal share of the others. The cost then grows linearly
+with the number of positions, and the propensities stay exact, since the groups share no items.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from metarec.recommendation.ordering.top_k import rank
 _GRID = np.linspace(-5.0, 5.0, 81)
 _WEIGHTS = np.exp(-0.5 * _GRID**2) / np.exp(-0.5 * _GRID**2).sum()
 GROUP = 10
-"""Slates up to this length are drawn in one, longer ones in groups of half as many places."""
+"""Slates up to this length are drawn in one group, longer ones in groups of about half as many
+positions.
+"""
 NEWEST = 100
-"""Events of a user that tell what is known of them, the newest: bounds the solve."""
+"""Number of newest events of a user that the posterior uses: bounds the linear solve."""
 MAX_NUMBERS = 50_000_000
-"""Numbers held at a time while the posterior is found: bounds memory."""
+"""Maximum number of array entries held at a time while the posterior is computed: bounds memory."""
 SMALLEST = 1e-6
-"""Propensities are never logged smaller: the grid's own error, and a division later."""
+"""Lower bound of logged propensities: the error of the grid, and safe to divide by."""
 
 
 def explore(
@@ -41,21 +43,21 @@ def explore(
     strength: float = 1.0,
     pool: int = 100,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a slate for each user and say how probable each of its places was.
+    """Draw a slate for each user, and return the propensity of each of its positions.
 
-    Only the `pool` items with the highest optimistic scores (score plus twice its spread) can be
-    drawn; the propensities are those of exactly this policy.
+    Only the `pool` items with the highest optimistic scores (score plus twice its standard
+    deviation) can be drawn; the propensities are those of exactly this policy.
 
     Args:
         scores: [B, N]; -inf marks items that may not be shown.
         spread: [B, N] standard deviation of each score, on the same scale.
         k: length of the slates.
         rng: draws scores and breaks ties.
-        strength: multiplies the spread; 0 explores nothing.
-        pool: items that may be drawn; at least `k`.
+        strength: factor on the standard deviations; 0 does not explore.
+        pool: number of items that may be drawn; at least `k`.
 
     Returns:
-        Indexes [B, K] (-1 padding) and propensities [B, K] in (0, 1]; 1 in padded places.
+        Indexes [B, K] (-1 padding) and propensities [B, K] in (0, 1]; 1 in padded positions.
 
     Raises:
         ValueError: if `strength` is negative or `pool` below `k`.
@@ -88,15 +90,15 @@ def explore(
 
 
 def _groups(members: np.ndarray, k: int) -> tuple[np.ndarray, int]:
-    """The candidates of each group of places.
+    """Split the candidates of each user by group of positions.
 
     Args:
-        members: [B, R] all candidates of each user, the most promising first, -1 padding.
-        k: places of the slates.
+        members: [B, R] all candidates of each user, the highest optimistic score first, -1 padding.
+        k: length of the slates.
 
     Returns:
-        Candidates [B * groups, C], -1 padding, and the places of each group. The last group may
-        have more places than the slate.
+        Candidates [B * groups, C], -1 padding, and the number of positions of each group. The last
+            group may have more positions than the slate.
     """
     n_groups = 1 if k <= GROUP else -(-2 * k // GROUP)
     n_places = -(-k // n_groups)
@@ -112,7 +114,7 @@ def _groups(members: np.ndarray, k: int) -> tuple[np.ndarray, int]:
 
 
 def directions_of(embeddings: np.ndarray) -> np.ndarray:
-    """[N, D] float32 of length 1; 0 where there is no embedding."""
+    """[N, D] float32 embeddings normalized to length 1; zero embeddings stay 0."""
     return np.asarray(
         embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-9), np.float32
     )
@@ -121,18 +123,18 @@ def directions_of(embeddings: np.ndarray) -> np.ndarray:
 def posterior_std(
     directions: np.ndarray, support: Histories, items: np.ndarray | None = None
 ) -> np.ndarray:
-    """Standard deviation in (0, 1] of each item's score once a user's events are known; 1 before
-    any event.
+    """Return the posterior standard deviation in (0, 1] of each item's score given a user's events;
+    1 before any event.
 
-    The posterior of a Gaussian process over items: a user's leaning to each item has variance 1,
-    two items' leanings are as alike as their embeddings (cosine), and an event shows one leaning
-    with noise of variance 1. So uncertainty shrinks most about what is like the events, and stays 1
-    about items unlike all of them, or without an embedding.
+    The scores follow a Gaussian process over items: a user's preference for each item has variance
+    1, the correlation of two items is the cosine of their embeddings, and an event observes one
+    preference with noise of variance 1. So uncertainty falls most for items similar to the events,
+    and stays 1 for items that are orthogonal to all of them, or without an embedding.
 
     Args:
         directions: [N, D] embeddings of length 1 (`directions_of`).
         support: the events of B users.
-        items: [B, K] item indexes to be told of; all N where None.
+        items: [B, K] item indexes; None: all N items.
 
     Returns:
         [B, K] or [B, N] float32.
@@ -155,12 +157,12 @@ def posterior_std(
 
 
 def place_probability(mean: np.ndarray, deviation: np.ndarray, slate: np.ndarray) -> np.ndarray:
-    """Probability that the ranking of independent normal draws puts `slate[b, p]` at place `p`.
+    """Probability that the ranking of independent normal draws puts `slate[b, p]` at position `p`.
 
     Args:
         mean: [B, R]; -inf where there is no candidate.
         deviation: [B, R] standard deviations, 0 or more.
-        slate: [B, K] positions in [0, R).
+        slate: [B, K] column indexes in [0, R).
 
     Returns:
         [B, K] in (0, 1].
@@ -174,13 +176,13 @@ def place_probability(mean: np.ndarray, deviation: np.ndarray, slate: np.ndarray
     )  # [B, K, G] the item's own draw
     ahead = np.zeros(
         (*value.shape, n_places)
-    )  # [B, K, G, K] probability that exactly so many others are ahead
+    )  # [B, K, G, K] probability that exactly this many other items are ahead
     ahead[..., 0] = 1.0
     for other in range(mean.shape[1]):
         scale = deviation[:, other, None, None]
         with np.errstate(
             divide="ignore", invalid="ignore"
-        ):  # where nothing may be shown, -inf meets -inf; nobody reads that place
+        ):  # -inf - -inf for padded candidates, whose result is not used
             gap = mean[:, other, None, None] - value
             exceeds = np.where(scale > 0, ndtr(gap / scale), np.where(gap == 0, 0.5, gap > 0))
         exceeds = np.where(slate[:, :, None] == other, 0.0, exceeds)[..., None]
@@ -188,5 +190,5 @@ def place_probability(mean: np.ndarray, deviation: np.ndarray, slate: np.ndarray
         behind[..., 1:] += ahead[..., :-1] * exceeds
         ahead = behind
     place = np.arange(n_places)
-    at_place = ahead[:, place, :, place]  # [K, B, G]: the place each item was shown at
+    at_place = ahead[:, place, :, place]  # [K, B, G]: at the position each item was shown at
     return np.asarray(np.clip(np.einsum("kbg,g->bk", at_place, _WEIGHTS), SMALLEST, 1.0))

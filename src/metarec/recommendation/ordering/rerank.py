@@ -1,5 +1,5 @@
-"""Reordering for another aim than the score: the interface that diversity, fairness and an owner's
-own rules share.
+"""Reranking for another objective than the score: the interface shared by diversity, fairness and
+custom rules.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 @runtime_checkable
 class Reranker(Protocol):
-    """Chooses the slate from the best-scored candidates of each user."""
+    """Chooses the slate from the top candidates of each user."""
 
     def rerank(
         self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator
@@ -22,7 +22,7 @@ class Reranker(Protocol):
             candidates: [B, R] item indexes, best score first, -1 padding.
             scores: [B, R] their log-scores, -inf where padded.
             k: length of the slate.
-            rng: for rerankers that draw.
+            rng: for rerankers that draw at random.
 
         Returns:
             [B, K] positions in `candidates` (not item indexes), -1 padding.
@@ -31,7 +31,7 @@ class Reranker(Protocol):
 
 
 def chosen(candidates: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """[B, K] the candidates (or any array beside them) at the chosen positions, -1 where there is
-    none.
+    """[B, K] the candidates (or another array of that shape) at the chosen positions, -1 for
+    padding.
     """
     return np.where(positions >= 0, np.take_along_axis(candidates, np.maximum(positions, 0), 1), -1)

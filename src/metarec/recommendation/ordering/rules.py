@@ -1,4 +1,4 @@
-"""Business rules on a ranked list: pin, ban, at most so many of a category."""
+"""Business rules on a ranked list: pins, bans, and quotas of categories."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from metarec.data.schema import BadInput, Vocabulary
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What the owner of the list insists on."""
+    """Business rules of a slate."""
 
     pin: Sequence[str] = ()
-    """Item ids put first, in this order, unless the user may not see them (a ban, a filter,
-    already seen).
+    """Item ids put first, in this order, unless the user may not see them (a ban, a filter, already
+    seen).
     """
     ban: Sequence[str] = ()
     """Item ids never shown."""
     quota: Mapping[str, int] = field(default_factory=dict)
-    """At most this many items of a category (a tag's text, compared without regard to case) in a
+    """Maximum number of items of each category (a tag's text, compared case-insensitively) in a
     slate.
     """
     quota_column: str = "categories"
@@ -43,7 +43,7 @@ class Rules:
 def category_matrix(
     items: pl.DataFrame, categories: Sequence[str], column: str = "categories"
 ) -> np.ndarray:
-    """Which item has which category: bool [N, C].
+    """Return a mask [N, C] of the categories of each item.
 
     Raises:
         BadInput: if the catalog has no such column.
@@ -69,10 +69,10 @@ def apply_rules(
     vocabulary: Vocabulary,
     has_category: np.ndarray,
 ) -> np.ndarray:
-    """Make slates of `k` from longer ranked lists: pins first, then the ranking, skipping what
-    would break a quota.
+    """Make slates of `k` from longer ranked lists: pins first, then the ranking without items that
+    would exceed a quota.
 
-    A slate stays shorter than `k` where the quotas leave nothing more of the ranked list.
+    A slate is shorter than `k` where the quotas admit no more items of the ranked list.
 
     Args:
         ranked: [B, R] item indexes, best first, -1 padding; R well above `k` where quotas are
@@ -102,7 +102,9 @@ def apply_rules(
 def _within_quota(
     line: np.ndarray, k: int, most: np.ndarray, has_category: np.ndarray
 ) -> np.ndarray:
-    """Walk down the lists of all users together, taking an item while its categories have room."""
+    """Mask of the items taken in a pass down the lists of all users at once: an item is taken while
+    its categories are below their quotas.
+    """
     taken = np.zeros(line.shape, dtype=bool)
     room = np.broadcast_to(most, (len(line), len(most))).copy()
     left = np.full(len(line), k)

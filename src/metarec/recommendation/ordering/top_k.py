@@ -1,8 +1,8 @@
-"""Top-k of many score rows at once, with a stated tie rule.
+"""Top k of many rows of scores at once, with a defined tie rule.
 
-Equal scores are ordered by drawing lots, so that a constant scorer recommends at random and scores
-as chance, and no item gains from its place in a file. Items at -inf are never shown: filters, bans
-and seen items are set so.
+Ties are broken at random, so that a constant scorer recommends at random and scores as chance, and
+no item gains from its position in a file. Items with a score of -inf are never shown: this is how
+filters, bans and seen items are applied.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt64
 
 MANY_BLOCKS = 8
-"""Where more blocks than this times `k` reach the border, equal scores are drawn before they are
-sorted.
+"""A row where more blocks than this times `k` reach the border is handled separately: its ties are
+drawn before sorting.
 """
 _LARGEST = np.iinfo(np.uint64).max
 
@@ -23,19 +23,19 @@ def rank(
     rng: np.random.Generator | None,
     names: Int[np.ndarray, "items"] | None = None,
 ) -> tuple[Int[np.ndarray, "rows k"], Float[np.ndarray, "rows k"]]:
-    """The best `k` items of each row, best first.
+    """Return the best `k` items of each row, best first.
 
     Args:
         scores: [B, N] or [N]; -inf marks items that may not be shown.
         k: length of the list; rows with fewer allowed items are padded.
-        rng: draws the lots of each row; one draw a row, so ranking a batch equals ranking its rows
-            in turn. None: an item has the same lot in every row and every call.
-        names: [N] numbers by which lots are drawn, 0 to N - 1 by default: some items of a catalog
-            so stand in the order that they have in the whole.
+        rng: breaks ties at random; it draws one seed per row, so ranking a batch equals ranking its
+            rows in turn. None: ties between two items are broken alike in every row and call.
+        names: [N] item indexes from which tie-breaking numbers are hashed, by default 0 to N - 1: a
+            subset of a catalog is so ordered like the whole catalog.
 
     Returns:
         Indexes [B, K] int64, -1 where a row has no more items, and their scores [B, K], -inf there;
-        K = min(k, N).
+            K = min(k, N).
 
     Raises:
         ValueError: if `k` is below 1 or a score is NaN.
@@ -72,19 +72,20 @@ def _candidates(
     salt: UInt64[np.ndarray, "rows"],
     names: Int[np.ndarray, "items"] | None,
 ) -> tuple[Int[np.ndarray, "found"], Int[np.ndarray, "found"]]:
-    """(row, item) of few items among which the best `k` of each row are; none at -inf.
+    """Return (row, item) pairs of a few items that contain the best `k` of each row; none with
+    -inf.
 
-    The items are given to blocks. `k` blocks have a best item that is at least the k-th best of
-    those best items, so only blocks whose best item reaches it are looked into: one pass that only
-    compares, where sorting moves what it sorts.
+    The items are split into blocks. At least `k` items reach the k-th best block maximum, so only
+    blocks whose maximum reaches it are searched: one pass of comparisons, instead of sorting, which
+    moves all data.
     """
     n_rows, n_items = rows.shape
     depth = max(
         1, n_items // max(4 * k, round((k * n_items) ** 0.5))
-    )  # as many blocks as items looked into, the least of both
+    )  # balances the number of blocks and of searched items
     blocks = n_items // depth
     best = rows[:, : blocks * depth].reshape(n_rows, depth, blocks).max(1)
-    rest = rows[:, blocks * depth :]  # fewer than there are blocks, each a block of its own
+    rest = rows[:, blocks * depth :]  # fewer than `blocks`; each is added to another block
     best[:, : rest.shape[1]] = np.maximum(best[:, : rest.shape[1]], rest)
     wrong = np.isnan(best).any(1)
     if wrong.any():
@@ -92,13 +93,13 @@ def _candidates(
             f"a score is NaN (row {int(wrong.argmax())}); scores must be numbers or -inf"
         )
     border = np.partition(best, blocks - k, axis=1)[:, blocks - k, None]
-    # Where fewer than `k` items may be shown the border is -inf; the smallest number keeps those at
-    # -inf out.
+    # The border is -inf where fewer than `k` items may be shown; the smallest finite number keeps
+    # items at -inf out.
     border = np.maximum(border, np.finfo(rows.dtype).min)
     reaches = best >= border
     crowded = np.flatnonzero(
         reaches.sum(1) > MANY_BLOCKS * k
-    )  # common where scores are counts: many are equal
+    )  # common where scores are counts, with many ties
     reaches[crowded] = False
     owner, block = np.nonzero(reaches)
     items = block[:, None] + blocks * np.arange(depth + 1)
@@ -113,8 +114,8 @@ def _candidates(
 
 
 def _drawn(rows: np.ndarray, border: np.ndarray, k: int, lots: np.ndarray) -> np.ndarray:
-    """Which items [R, N] are above the border [R, 1], or on it and among the first `k` there by
-    their lots [R, N].
+    """Mask [R, N] of the items above the border [R, 1], and of the items on it with the `k` lowest
+    tie-breaking numbers `lots` [R, N].
     """
     chunks = np.where(rows == border, lots, _LARGEST)
     return np.asarray(
@@ -128,8 +129,8 @@ def _named(items: np.ndarray, names: np.ndarray | None) -> np.ndarray:
 
 
 def _chunks(indexes: np.ndarray, salt: np.ndarray) -> np.ndarray:
-    """A random-looking number for each (row, item): splitmix64 of item and salt, cheap where only a
-    few are needed.
+    """Return a pseudorandom number for each (row, item): splitmix64 of item and salt, cheap where
+    only a few are needed.
     """
     mixed = (indexes.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + salt
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

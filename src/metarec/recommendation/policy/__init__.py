@@ -1,1 +1,1 @@
-"""Restrict: what a policy forbids or warns of, from columns of items and attributes of users."""
+"""Restrict: what a policy forbids or warns about, from item columns and user attributes."""

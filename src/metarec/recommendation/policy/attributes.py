@@ -1,5 +1,5 @@
-"""Attributes of users that a policy asks for: under which name they are stated, what a stated
-value means, and what is misspelled.
+"""User attributes that a policy reads: their names in requests, the tags that their values mean,
+and misspellings.
 """
 
 from __future__ import annotations
@@ -20,23 +20,27 @@ from metarec.recommendation.policy.columns import PolicyColumns
 from metarec.recommendation.slate import Request
 
 NEAR = 0.75
-"""How alike an unknown name must be to one of the policy's to be taken for its misspelling."""
+"""Minimum similarity of an unknown name to one of the policy's to be taken for a misspelling of
+it.
+"""
 MAX_GUESSED = 10
-"""Unknown values of one attribute for which like ones are looked for; comparing costs time."""
+"""Maximum number of unknown values of one attribute that are compared with known ones: bounds
+time.
+"""
 
 
 @dataclass(frozen=True)
 class PolicyAttributes:
-    """What users state, as the policy of one catalog understands it."""
+    """User attributes as the policy of one catalog reads them."""
 
     policy: Policy
     columns: PolicyColumns
     users: pl.DataFrame | None = None
-    """Users known from training, whose attributes and values are known ones."""
+    """Training users, whose attributes and values count as known."""
 
     def profile(self, request: Request) -> Mapping[str, Any]:
-        """A user's attributes under the names that the policy knows them by; the circumstances of
-        the request say what the profile leaves open.
+        """Return a user's attributes under the policy's names; the context of the request fills in
+        what the profile leaves out.
         """
         stated = [
             (name, value)
@@ -50,8 +54,8 @@ class PolicyAttributes:
     def _in_policy_names(
         self, request: Request, stated: Sequence[tuple[str, Any]]
     ) -> dict[str, Any]:
-        """Attributes that the policy asks for, however their names are spelled; of one that is
-        stated in several spellings, all texts count, so that none hides another.
+        """Return the attributes that the policy reads, in any spelling of their names. If one is
+        given in several spellings, the values of all are combined, so that none hides another.
         """
         found: dict[str, Any] = {}
         for asked in self.asked_for:
@@ -66,7 +70,7 @@ class PolicyAttributes:
 
     @cached_property
     def asked_for(self) -> list[str]:
-        """Attributes that decide something in this catalog."""
+        """Attributes that decide anything in this catalog."""
         exclusions = [
             e.profile_attribute
             for e in self.policy.exclusions
@@ -79,12 +83,12 @@ class PolicyAttributes:
         )
 
     def heeds(self, names: Iterable[str]) -> set[str]:
-        """Which of these attributes or circumstances decide something in this catalog."""
+        """Return the names of attributes or circumstances that decide anything in this catalog."""
         asked = {bare(name) for name in self.asked_for}
         return {name for name in names if bare(name) in asked}
 
     def values_of_users(self, attribute: str) -> set[str]:
-        """What training users state of an attribute."""
+        """Return the values that training users have for an attribute."""
         if attribute not in self._user_values:
             frame = pl.DataFrame() if self.users is None else self.users
             column = next((c for c in frame.columns if bare(c) == bare(attribute)), None)
@@ -98,16 +102,16 @@ class PolicyAttributes:
 
     @cached_property
     def _known_attributes(self) -> dict[str, str]:
-        """Bare name -> name."""
+        """Normalized name -> name."""
         users = [] if self.users is None else self.users.columns
         return {bare(name): name for name in (*Needed.by(self.policy).users, *users)}
 
     def odd_attributes(self, profile: Mapping[str, Any], *, reads_any: bool = False) -> list[str]:
-        """A sentence on each attribute that nothing is known of, with the nearest known one.
+        """Return a sentence on each unknown attribute, with the nearest known name.
 
         Args:
-            reads_any: whether the model reads whatever is stated; then only what looks like an
-                attribute of the policy is odd.
+            reads_any: whether the model reads any attribute; then only likely misspellings of the
+                policy's attributes are reported.
         """
         return [
             said
@@ -116,8 +120,8 @@ class PolicyAttributes:
         ]
 
     def refuse_misspelled(self, profile: Mapping[str, Any]) -> None:
-        """Refuse attributes that look like one of the policy's, misspelled: ignored, they would
-        show what they were stated to keep away.
+        """Refuse likely misspellings of the policy's attributes: if they were ignored, the items
+        they should hide would be shown.
 
         Raises:
             BadInput: naming the attribute and the nearest known one.
@@ -141,9 +145,9 @@ class PolicyAttributes:
     def meant(
         self, exclusion: Exclusion, column: str, tag: str, *, may_guess: bool = True
     ) -> list[str]:
-        """The tags of the items that a stated value means: itself, those that it stands in or is
-        the singular or plural of, else those that stand in it, else one that it is a misspelling
-        of. A wrong one hides an item too many; none shows what was to be kept away.
+        """Return the item tags that a value means: itself, and tags that contain it or are its
+        singular or plural; else tags that it contains; else one that it may be a misspelling of. A
+        wrong match hides one item too many; a missing one would show what the user excludes.
         """
         items, words = self.columns.items_of_tag[column], self.columns.words_of_tags[column]
         alike = [name for name in same_country(tag) if name != tag and name in items]
@@ -158,8 +162,9 @@ class PolicyAttributes:
         return [] if near is None else [near]
 
     def is_doubtful(self, exclusion: Exclusion, column: str, tags: Sequence[str] | None) -> bool:
-        """Whether nothing usable was stated: no value, or one that is neither an item's nor a
-        known user's; where no users are known, one that is like an item's.
+        """Whether an attribute has no usable value: none at all, or one that neither an item nor a
+        training user has; where no training users are known, only one that is similar to an item's
+        tag.
         """
         if not tags:
             return True

@@ -1,4 +1,4 @@
-"""Whether an item can be had, as the cells of a column of availability say it."""
+"""Availability of an item, parsed from the cells of an availability column."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WORDS = {
     ),
 }
 _FIRST = frozenset({"no", "not", "non", "não", "pas", "sold"})
-"""Words that say no where they come first: `not in stock`, `No longer sold`."""
+"""Words that mean no in first position: `not in stock`, `No longer sold`."""
 _ADDRESS = re.compile(r"https?://\S*/")
 _PHRASES = {
     says: [stems_of(phrase) for phrase in phrases.split("|")] for says, phrases in _WORDS.items()
@@ -35,8 +35,8 @@ _PHRASES = {
 
 
 def can_be_had(cell: Any) -> bool | None:
-    """Whether a cell says that its item can be had: true or false, a number of what is left, a list
-    of where it is, or words for them; None where it says neither.
+    """Whether a cell means that its item is available: true or false, a number in stock, a list of
+    places, or words for yes and no; None where it means neither.
     """
     if isinstance(cell, list | tuple | set | pl.Series):
         return len(cell) > 0

@@ -1,6 +1,4 @@
-"""The columns of a catalog that a policy names, read once: tags, numbers, prerequisites, what can
-be had.
-"""
+"""Catalog columns that a policy reads, parsed once: tags, numbers, prerequisites, availability."""
 
 from __future__ import annotations
 
@@ -23,12 +21,12 @@ from metarec.recommendation.policy.availability import can_be_had
 from metarec.recommendation.policy.fulfillment import listed_items, parted
 
 AVAILABLE = "available"
-"""Column of the items that every model heeds, whatever its policy says."""
+"""Item column of availability that is always applied, whatever the policy."""
 
 
 @dataclass(frozen=True)
 class PolicyColumns:
-    """What the items of one catalog say of everything that their policy asks."""
+    """The columns of one catalog that its policy reads."""
 
     policy: Policy
     items: pl.DataFrame
@@ -40,7 +38,7 @@ class PolicyColumns:
         return Vocabulary(self.items["item_id"].to_list())
 
     def column(self, name: str) -> str | None:
-        """The catalog's column that the policy calls so; None where there is none."""
+        """Return the catalog's column for a name in the policy; None where there is none."""
         if name not in self._columns:
             self._columns[name] = column_of(name, self.items.columns, self.policy)
         return self._columns[name]
@@ -50,7 +48,7 @@ class PolicyColumns:
         return {}
 
     def cells(self, name: str) -> list[Any]:
-        """[N] what each item says in it; None where it says nothing."""
+        """Return [N] values of a column; None where empty."""
         column = self.column(name)
         return [None] * self.items.height if column is None else self.items[column].to_list()
 
@@ -62,7 +60,7 @@ class PolicyColumns:
 
     @cached_property
     def words_of_tags(self) -> dict[str, TagWords]:
-        """Column -> its tags by the words in them."""
+        """Column -> index of its tags by the words in them."""
         return {column: TagWords(items) for column, items in self.items_of_tag.items()}
 
     @cached_property
@@ -75,7 +73,7 @@ class PolicyColumns:
 
     @cached_property
     def says_nothing(self) -> dict[str, np.ndarray]:
-        """Name in the policy -> bool [N]: items whose cell says nothing that can be compared."""
+        """Name in the policy -> bool [N]: items whose cell is empty or cannot be compared."""
         silent = {e.item_column: self.is_empty(e.item_column) for e in self.policy.exclusions}
         for rule in self.rules:
             for part in rule.items:
@@ -88,7 +86,7 @@ class PolicyColumns:
         return silent
 
     def is_empty(self, name: str) -> np.ndarray:
-        """[N] bool: items whose cell says nothing at all."""
+        """[N] bool: items whose cell is empty."""
         if name not in self._empty:
             self._empty[name] = np.array([tags_of(c) is None for c in self.cells(name)], bool)
         return self._empty[name]
@@ -99,13 +97,13 @@ class PolicyColumns:
 
     @cached_property
     def rules(self) -> list[PolicyRule]:
-        """Rules whose columns are there."""
+        """Rules whose columns are all in the catalog."""
         read = [read_rule(text) for text in self.policy.rules]
         return [rule for rule in read if all(self.column(p.name) is not None for p in rule.items)]
 
     def items_of(self, parts: tuple[Comparison, ...]) -> np.ndarray:
-        """Indexes of the items of which all parts hold; those whose value a rule itself states are
-        found once, those that a user states are compared with the column's numbers.
+        """Return the indexes of the items for which all comparisons hold. Comparisons with a
+        constant of the rule are cached; those with a user's number use the column's parsed numbers.
         """
         masks = [self._mask(part) for part in parts]
         return np.flatnonzero(np.logical_and.reduce(masks))
@@ -122,7 +120,9 @@ class PolicyColumns:
         return {}
 
     def _numbers(self, name: str) -> np.ndarray:
-        """A column as `readings_of` reads it, once: float64 [2, N], NaN where a cell is none."""
+        """Float64 [2, N], a column as `readings_of` reads it, cached; NaN where a cell is not a
+        number.
+        """
         if name not in self._columns_of_numbers:
             self._columns_of_numbers[name] = readings_of(self.cells(name), unit_in(name))
         return self._columns_of_numbers[name]
@@ -133,9 +133,8 @@ class PolicyColumns:
 
     @cached_property
     def unavailable(self) -> np.ndarray | None:
-        """Indexes of items that cannot be had, by the policy's column and by `available`; None
-        where the catalog has neither. An empty cell says nothing, so its item may be shown, and a
-        note says so.
+        """Indexes of items that are not available, by the policy's column and by `available`; None
+        where the catalog has neither. An item with an empty cell may be shown, and a note says so.
         """
         names = stock_columns(self.policy, self.items.columns)
         if not names:
@@ -144,7 +143,7 @@ class PolicyColumns:
 
     @cached_property
     def _needed(self) -> list[list[str]] | None:
-        """Ids of the items that must come before each; None where there are none."""
+        """Ids of the prerequisites of each item; None without a prerequisite column."""
         name = self.policy.prerequisite_column
         if name is None or self.column(name) is None:
             return None
@@ -152,9 +151,7 @@ class PolicyColumns:
 
     @cached_property
     def required(self) -> csr_matrix | None:
-        """[N, N]: which items must come before each; a prerequisite the catalog does not list
-        cannot be asked for.
-        """
+        """[N, N]: item -> its prerequisites; prerequisites outside the catalog are not required."""
         if self._needed is None:
             return None
         needed = [self.vocabulary.indexes(ids) for ids in self._needed]
@@ -167,7 +164,7 @@ class PolicyColumns:
 
     @cached_property
     def unlisted(self) -> dict[int, list[str]]:
-        """Index of an item -> its prerequisites that the catalog does not list."""
+        """Index of an item -> its prerequisites that are not in the catalog."""
         lost = {
             item: [one for one in ids if one not in self.vocabulary]
             for item, ids in enumerate(self._needed or ())
@@ -176,7 +173,7 @@ class PolicyColumns:
 
 
 def stock_columns(policy: Policy, columns: Sequence[str]) -> list[str]:
-    """Columns of the items that say whether an item can be had: the policy's, and `available`."""
+    """Return the item columns of availability: the policy's, and `available`."""
     named = None if policy.available is None else column_of(policy.available, columns, policy)
     found = [*([named] if named is not None else []), *(c for c in columns if c == AVAILABLE)]
     return list(dict.fromkeys(found))
@@ -191,7 +188,7 @@ def _inverted(cells: Sequence[Any]) -> dict[str, np.ndarray]:
 
 
 def _saying_no(column: pl.Series) -> np.ndarray:
-    """[N] whether each cell of availability says no; equal cells are read once."""
+    """[N] whether each cell of an availability column means no; equal cells are parsed once."""
     if column.dtype.is_nested():
         return np.array([can_be_had(cell) is False for cell in column.to_list()], bool)
     no = [cell for cell in column.unique().to_list() if can_be_had(cell) is False]

@@ -1,5 +1,5 @@
-"""Which events fulfill a prerequisite: having taken an item counts; looking at it, setting it
-aside, refusing it or giving it up does not.
+"""Events that fulfill a prerequisite: taking an item does; viewing, saving, refusing or giving it
+up does not.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from metarec.data.names.kind_names import plain_kind
 from metarec.data.schema import NO_KIND, Vocabulary
 
 TAKES_FROM = 0.6
-"""Strength of a kind from which an act takes an item; below it are looking and setting aside."""
+"""Minimum strength of a kind that takes an item; weaker kinds only view or save it."""
 GAVE_UP = frozenset(
     "fail failed failing quit left expire expired dropping withdrew withdrawn noshow "
     "abandon abandoned".split()
 )
-"""Kinds that give an item up, though they are no usual names of acts or say nothing of taste."""
+"""Kinds that give an item up although their sign is neutral or unknown."""
 
 _ALL_OF = re.compile(r"\s*[&+＆、]\s*|\s+(?:and|und|et|y|e)\s+|\s*[和及与]\s*", re.IGNORECASE)
-"""What stands between items all of which must come first."""
+"""Separators of items that are all required."""
 
 
 def fulfills(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
     """Whether events of a kind fulfill a prerequisite.
 
     Args:
-        kinds: what kinds say; an unknown one counts as taken.
-        only: the only kinds that do, where the policy names some.
+        kinds: sign and strength of kinds; an unknown kind fulfills.
+        only: the only kinds that fulfill, where the policy names some.
     """
     if only:
         return kinds.key(kind) in {kinds.key(one) for one in only}
@@ -41,7 +41,7 @@ def fulfills(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
 
 
 def gives_up(kind: str, kinds: Kinds) -> bool:
-    """Whether events of a kind refuse an item, give it up or take it back."""
+    """Whether events of a kind refuse an item, give it up or undo an event on it."""
     sign = kinds.of(kind).sign
     is_open = sign == "neutral" or not kinds.known(kind)
     return sign in ("negative", "undo") or (is_open and plain_kind(kind) in GAVE_UP)
@@ -50,8 +50,8 @@ def gives_up(kind: str, kinds: Kinds) -> bool:
 def fulfilled_items(
     history: Iterable[tuple[Any, ...]], kinds: Kinds, only: Sequence[str] = ()
 ) -> list[str]:
-    """Ids of the items that a history, oldest first, has fulfilled and not given up afterwards; a
-    value of 0 or less says that nothing came of it.
+    """Return the ids of the items that a history, oldest first, has fulfilled and not given up
+    later; a value of 0 or less means that the item was not completed.
     """
     done: dict[str, None] = {}
     for event in history:
@@ -65,7 +65,9 @@ def fulfilled_items(
 
 
 def listed_items(cell: Any) -> list[str]:
-    """Ids in one cell: `a|b`, `a, b`, a list, or a single one that was read as a number."""
+    """Return the ids in one cell: `a|b`, `a, b`, a list, or a single one that was read as a
+    number.
+    """
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return []
     listed = isinstance(cell, list | tuple | set | pl.Series)
@@ -75,8 +77,9 @@ def listed_items(cell: Any) -> list[str]:
 
 
 def parted(ids: Sequence[str], known: Vocabulary) -> list[str]:
-    """Ids, and in place of one that is not known the known ones that it joins: `A & B`, `A and B`;
-    as it is where not all of them are known, or where either may do (`A/B`, `A or B`).
+    """Return the ids, with an unknown one that joins known ones (`A & B`, `A and B`) split into
+    these; an id stays whole where a part is unknown, or where the parts are alternatives (`A/B`, `A
+    or B`).
     """
     found: list[str] = []
     for one in ids:

@@ -1,5 +1,5 @@
-"""What a policy could not check, in a sentence each: missing columns, empty cells, attributes that
-were not stated or that no item answers.
+"""Notes on what a policy could not check: missing columns, empty cells, attributes that were not
+stated, values that match no item.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from metarec.recommendation.policy.columns import PolicyColumns
 from metarec.recommendation.slate import Request
 
 MAX_NAMED = 3
-"""Items that a note names; the rest is counted."""
+"""Maximum number of items named in a note; the rest is counted."""
 
 
 @dataclass(frozen=True)
 class PolicyNotes:
-    """What is said beside a slate about the policy of one catalog."""
+    """Notes of a slate on the policy of one catalog."""
 
     policy: Policy
     columns: PolicyColumns
     attributes: PolicyAttributes
 
     def notes(self, request: Request, shown: Sequence[int]) -> list[str]:
-        """What could not be checked for one user and the items (indexes) of their slate."""
+        """Return notes on what could not be checked for one user and the items (indexes) of their
+        slate.
+        """
         policy = self.policy
         if not (
             policy.exclusions or self.columns.rules or policy.available or self.columns.unlisted
@@ -87,7 +89,9 @@ class PolicyNotes:
         ]
 
     def _odd_values(self, request: Request) -> list[str]:
-        """Stated values that no item has in the column they exclude by."""
+        """Notes on attribute values that no item has in the column of their exclusion, and on
+        values that are not usable as numbers.
+        """
         said: list[str] = []
         profile = self.attributes.profile(request)
         for exclusion in self.policy.exclusions:
@@ -114,7 +118,7 @@ class PolicyNotes:
         return said
 
     def _odd_value(self, exclusion: Exclusion, column: str, tag: str) -> Iterator[str]:
-        """What is said of a stated value that no item has."""
+        """Yield the note on a value that no item has."""
         users = self.attributes.values_of_users(exclusion.profile_attribute)
         meant = self.attributes.meant(exclusion, column, tag)
         items = self.columns.items_of_tag[column]
@@ -128,7 +132,7 @@ class PolicyNotes:
             )
 
     def _also_hidden(self, exclusion: Exclusion, column: str, tag: str) -> Iterator[str]:
-        """What is said of further values that a stated one hides, as it stands in them."""
+        """Yield the note on further tags that a value hides because they contain it."""
         more = self.attributes.meant(exclusion, column, tag, may_guess=False)[1:]
         if more:
             names = ", ".join(map(repr, more[:MAX_NAMED]))
@@ -139,7 +143,9 @@ class PolicyNotes:
             )
 
     def _numbers_asked(self, profile: Mapping[str, Any]) -> dict[str, float]:
-        """Stated attributes that a rule compares with a number; NaN where it cannot."""
+        """Return stated attributes that a rule compares with a number; NaN where they are not
+        numbers.
+        """
         asked = [
             (part.of_user or part.name, part.stated_by(profile))
             for rule in self.columns.rules
@@ -151,7 +157,9 @@ class PolicyNotes:
         return {name: number for name, number in asked if tags_of(profile.get(name)) is not None}
 
     def _empty_cells(self, request: Request, shown: Sequence[int]) -> list[str]:
-        """Items of a slate of which a column says nothing that this user's policy asks for."""
+        """Notes on items of a slate with empty cells in columns that apply to this user, and on
+        unlisted prerequisites.
+        """
         if not len(shown):
             return []
         said, items, profile = [], np.asarray(shown), self.attributes.profile(request)
@@ -174,7 +182,7 @@ class PolicyNotes:
         return [f"not checked, because {why}: {some}{more}"] if len(items) else []
 
     def _columns_asked(self, profile: Mapping[str, Any]) -> list[str]:
-        """Columns that decide what this user may see."""
+        """Return the columns that decide which items this user may see."""
         names = [
             e.item_column
             for e in self.policy.exclusions

@@ -1,9 +1,9 @@
-"""What a policy forbids, asked of one catalog: repeats, items whose prerequisites are missing, what
-a user must not be shown, what cannot be had.
+"""Checks of a policy on one catalog: repeats, missing prerequisites, exclusions and rules for a
+user, availability.
 
-Every place that shows items goes through `PolicyCheck`. What it could not check (a column that is
-missing, an empty cell, an attribute that was not stated) forbids nothing unless the policy says so,
-and `notes` names it.
+Everything that shows items uses `PolicyCheck`. What it could not check (a missing column, an empty
+cell, an attribute that the user did not state) forbids nothing unless the policy says so, and
+`notes` names it.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from metarec.recommendation.slate import Request
 
 @dataclass(frozen=True)
 class PolicyCheck:
-    """A policy over one catalog, asked about many users at once."""
+    """A policy over one catalog, for many users at once."""
 
     policy: Policy
     items: pl.DataFrame
     """The catalog's frame: `item_id` and the columns that the policy names."""
     users: pl.DataFrame | None = None
-    """Users known from training, whose attributes and values are known ones."""
+    """Training users, whose attributes and values count as known."""
     kinds: Kinds = field(default_factory=Kinds.default)
-    """What kinds of events say, for prerequisites."""
+    """Meaning of event kinds, for prerequisites."""
 
     @cached_property
     def columns(self) -> PolicyColumns:
-        """What the items say."""
+        """Item columns that the policy reads."""
         return PolicyColumns(self.policy, self.items)
 
     @cached_property
     def attributes(self) -> PolicyAttributes:
-        """What users state."""
+        """User attributes that the policy reads."""
         return PolicyAttributes(self.policy, self.columns, self.users)
 
     @cached_property
@@ -54,7 +54,9 @@ class PolicyCheck:
         return PolicyNotes(self.policy, self.columns, self.attributes)
 
     def allowed(self, requests: Sequence[Request]) -> np.ndarray:
-        """Which items each user may be shown: bool [B, N], in the order of the catalog."""
+        """Return a mask [B, N] of the items that each user may be shown, in the order of the
+        catalog.
+        """
         owner = np.repeat(np.arange(len(requests)), [len(r.history) for r in requests])
         events = self.columns.vocabulary.indexes(
             str(event[0]) for request in requests for event in request.history
@@ -66,12 +68,13 @@ class PolicyCheck:
     def hide(
         self, scores: np.ndarray, requests: Sequence[Request], met: tuple[np.ndarray, np.ndarray]
     ) -> None:
-        """Set to -inf (in an array of bool: to True), in place, what each user may not be shown.
+        """Set scores to -inf (in a boolean array: to True), in place, where a user may not be shown
+        an item.
 
         Args:
             scores: [B, N], in the order of the catalog.
             requests: B users.
-            met: (user, item) of each of their events, as indexes.
+            met: (user, item) index pairs of their events.
         """
         if not self.policy.repeats_allowed:
             scores[met] = -np.inf
@@ -83,7 +86,7 @@ class PolicyCheck:
         self._hide_unfulfilled(scores, requests)
 
     def _forbidden(self, request: Request) -> Iterator[tuple[str, np.ndarray]]:
-        """(why, indexes of items) that exclusions and rules forbid one user."""
+        """Yield (reason, item indexes) for each exclusion and rule that applies to a user."""
         profile = self.attributes.profile(request)
         for exclusion in self.policy.exclusions:
             yield from self._excluded(exclusion, profile)
@@ -124,7 +127,7 @@ class PolicyCheck:
         return fulfilled_items(request.history, self.kinds, self.policy.fulfilled_by)
 
     def reasons(self, request: Request, item_id: str) -> list[str]:
-        """Why a user may not be shown an item, in words; empty where they may."""
+        """Return the reasons why a user may not be shown an item, as text; empty where they may."""
         item = int(self.columns.vocabulary.indexes([item_id])[0])
         if item < 0:
             return []
@@ -141,12 +144,14 @@ class PolicyCheck:
         return list(dict.fromkeys(why))
 
     def notes(self, request: Request, shown: Sequence[int]) -> list[str]:
-        """What could not be checked for one user and the items (indexes) of their slate."""
+        """Return notes on what could not be checked for one user and the items (indexes) of their
+        slate.
+        """
         return self._notes.notes(request, shown)
 
     @property
     def unavailable(self) -> np.ndarray:
-        """Indexes of items that cannot be had."""
+        """Indexes of items that are not available."""
         return (
             np.zeros(0, np.int64) if self.columns.unavailable is None else self.columns.unavailable
         )
