@@ -1,3 +1,3 @@
-"""Models of where users are: what is near (`model.py`), and what users took who go where this one
-goes (`local_knn.py`). Both read places by `known_places.py`.
+"""Location-aware models: items near the user (`model.py`), and items taken by users who go to the
+same places (`local_knn.py`). Both read places by `known_places.py`.
 """

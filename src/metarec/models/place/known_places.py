@@ -1,5 +1,5 @@
-"""What models of places share: where a user is known to be, where items stand, and by what a decay
-with distance is chosen.
+"""Shared parts of the models of places: the known places of users, the places of items, and the
+likelihood by which a decay with distance is chosen.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from metarec.features.histories import Histories, offsets_of
 from metarec.features.users import UserBatch
 
 SHORT = 3
-"""Events of a training user that are known where a decay is chosen."""
+"""Number of events shown of a training user when a decay is chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownPlaces:
-    """Places of B users: where they are, and where what they took stands."""
+    """Known places of B users: their current place, and the places of the items they took."""
 
     histories: Histories
-    """Ragged [E]: the item that was taken there, -1 for where a user is."""
+    """Ragged [E]: the item that was taken at each place, -1 for the user's current place."""
     points: np.ndarray
-    """[E, 3] of the unit sphere."""
+    """[E, 3] points of the unit sphere."""
     weights: np.ndarray
-    """[E] float32."""
+    """[E] float32 weight of each place."""
 
     @classmethod
     def of(cls, users: UserBatch, places: np.ndarray, location: float) -> KnownPlaces:
-        """Of items that stand at `places` [N, 2] each counts once, the current place `location`
-        times.
+        """Collect the places of users. An item of the support that stands at one of `places` [N, 2]
+        has weight 1, the current place the weight `location`.
         """
         support, here = users.support, users.context.location
         taken, is_here = is_placed(places)[support.items], is_placed(here)
@@ -52,11 +52,15 @@ class KnownPlaces:
         return cls(histories=histories, points=points, weights=weights)
 
     def decayed(self, columns: np.ndarray, decay: Decay) -> np.ndarray:
-        """[B, N] float32: what is known of each user, decayed to the points of `columns` [3, N]."""
+        """[B, N] float32 sum over each user's places of their weight, decayed by the distance to
+        the points of `columns` [3, N].
+        """
         return np.asarray(self._decayed(columns, [decay], self.histories.offsets)[0])
 
     def decayed_apart(self, columns: np.ndarray, decays: Sequence[Decay]) -> np.ndarray:
-        """[D, B, 2, N] float32 under each decay: of where each user is, and of their history."""
+        """[D, B, 2, N] float32 sums as in `decayed` under each decay, separately for the current
+        place and for the history.
+        """
         is_here = self.histories.items < 0
         here = np.bincount(self.histories.owners[is_here], minlength=len(self.histories))
         starts = self.histories.offsets[:-1]
@@ -74,30 +78,34 @@ class KnownPlaces:
 
 
 def knows_places(users: UserBatch, places: np.ndarray) -> np.ndarray:
-    """[B] whether it is known where each user is, or where anything stands that they took."""
+    """[B] whether the current place of a user, or the place of an item of the support, is known."""
     found = is_placed(users.context.location)
     found[users.support.owners[is_placed(places)[users.support.items]]] = True
     return found
 
 
 def shortly_known(behavior: Behavior, users: np.ndarray) -> tuple[UserBatch, Histories]:
-    """Training users of whom a few events are known, and what they took after their pool."""
+    """Training users with a support of at most `SHORT` events, and what they liked after their
+    support pool.
+    """
     support = behavior.histories.users(users).first(np.minimum(SHORT, behavior.pools[users]))
     return behavior.batch_of(users, support), behavior.targets.users(users)
 
 
 def log_likelihood(evidence: np.ndarray, asked: Histories) -> float:
-    """Mean over users of the mean log-share that what they took has of their evidence [B, N]."""
+    """Mean over users of the mean log share of evidence [B, N] that falls on what they took."""
     taken, totals = evidence[asked.owners, asked.items], evidence.sum(1)
     return float(log_likelihoods(taken[:, None], totals[:, None], asked).mean())
 
 
 def log_likelihoods(taken: np.ndarray, totals: np.ndarray, asked: Histories) -> np.ndarray:
-    """[B, P] mean log-share that what each user took has, under each of P settings.
+    """[B, P] mean log share of the evidence that falls on what each user took, under each of P
+    settings.
 
     Args:
-        taken: [E, P] evidence of what they took.
-        totals: [B, P] evidence of all items.
+        taken: [E, P] evidence of the items that users took.
+        totals: [B, P] sum of the evidence over all items.
+        asked: what each user took.
     """
     shares = taken / np.maximum(totals, 1e-30)[asked.owners]
     sums = asked.sums(np.log(np.maximum(shares, 1e-9)))

@@ -1,12 +1,12 @@
-"""What users took who go where this user goes: k-NN over users by the places of their events.
+"""User k-NN by place: items taken by users who go to the same places as this user.
 
-Two users agree by the sum over pairs of their events of a kernel of the distance between them, so
-that users agree who took nothing in common but go to the same quarter; a place in a crowded area
-says less. Without the decay (a kernel of 1 at 0 km and 0 elsewhere) this is user k-NN. The more is
-known of the user, the more the nearest users alone speak.
+The agreement of two users is a sum over the pairs of their events of a kernel of the distance
+between them, so users who took nothing in common but go to the same quarter agree; events in a
+crowded area weigh less. Without the decay (a kernel of 1 at 0 km and 0 elsewhere) this is user
+k-NN. The more is known of the user, the more the most similar users dominate.
 
-With few events this knows more than either its distance or its co-occurrence alone: on Foursquare
-.192 after one check-in where popularity times distance has .173 and EASE .135 (docs/experiments).
+With few events this is better than distance or co-occurrence alone: on Foursquare .192 after one
+check-in, where popularity times distance has .173 and EASE .135 (docs/experiments).
 """
 
 from __future__ import annotations
@@ -45,67 +45,68 @@ from metarec.models.place.known_places import (
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
 ROWS_AT_ONCE = 64
-"""Users scored at a time."""
+"""Bound: users scored at a time."""
 USERS_AT_ONCE = 2_000
-"""Users whose own agreement is counted at a time."""
+"""Bound: training users whose norms are computed at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalKnnConfig(EventsConfig):
-    """Hyper-parameters of k-NN by places; of lists one value is chosen by the likelihood of what
-    training users took later.
+    """Hyper-parameters of k-NN by place. From each list the value is chosen with the highest
+    likelihood of what training users took later.
     """
 
     scales: tuple[float, ...] = setting((0.5, 2.0, 8.0, 32.0), above=0)
-    """Kilometers that are tried, at which two events clearly agree less (each above 0)."""
+    """Scales of the decay in kilometers that are tried (each above 0)."""
     powers: tuple[float, ...] = setting((2.0, 1.0), least=0)
     """Exponents of 1 + km / scale that are tried (each 0 or more); 0 stands for exp(-km / scale).
     """
     locations: tuple[float, ...] = setting((1.0, 4.0), least=0)
-    """Weights of the current place that are tried (each 0 or more), beside each event."""
+    """Weights of the current place beside 1 for each event that are tried (each 0 or more)."""
     sharpness: float = setting(0.85, above=0)
-    """Exponent of how much users agree, after one known place (above 0): above 1, only the nearest
-    speak.
+    """Exponent of the agreement between users after one event (above 0): the higher, the more the
+    most similar users dominate.
     """
     growth: float = setting(0.25, least=0)
-    """How it grows: with this power of the number of known places (0 or more), up to
-    `max_sharpness`.
+    """Growth of that exponent: it is multiplied by this power of the number of events (0 or more),
+    up to `max_sharpness`.
     """
     max_sharpness: float = setting(2.0, above=0)
-    """The most that it grows to (above 0)."""
+    """Largest exponent (above 0)."""
     crowding: float = setting(0.5, least=0)
-    """How much less an event says where there are many: the exponent of their number (0 or more).
+    """Exponent of the number of events around an item by which the weight of an event there is
+    divided (0 or more).
     """
     sampled: int = setting(1_000, least=1)
-    """Training events that stand for all where it is counted how many there are (1 or more)."""
+    """Training events sampled to count the events around each item, at most (1 or more)."""
     compared: int = setting(30, least=1)
-    """Events of a training user by which it is counted how much they agree with themselves (1 or
-    more).
-    """
+    """Events of a training user whose pairs are compared for the norm, at most (1 or more)."""
     max_users: int = setting(20_000, least=1)
-    """Training users that are kept, drawn at random (1 or more)."""
+    """Training users that are kept, drawn at random, at most (1 or more)."""
     max_choosing: int = setting(120, least=1)
-    """Training users that choose (1 or more)."""
+    """Training users by whose likelihood values are chosen, at most (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalKnn:
-    """Evidence = what training users took, each by how much they agree with the user."""
+    """Evidence = what training users took, weighted by their agreement with the user."""
 
     places: np.ndarray
     """[N, 2] float64 degrees; NaN where unknown."""
     taken: sp.csr_matrix
-    """[V, N] what each kept training user took."""
+    """[V, N] event weights of each kept training user."""
     norms: np.ndarray
-    """[V] float32 root of how much each agrees with themselves."""
+    """[V] float32 square root of each training user's agreement with themselves."""
     rarity: np.ndarray
-    """[N] float32 what an event there says; 0 where an item has no place."""
+    """[N] float32 weight of an event on each item, lower in crowded areas; 0 where an item has no
+    place.
+    """
     scale: float
-    """Kilometers."""
+    """Scale of the decay in kilometers."""
     power: float
     """Exponent of the decay; 0: exponential."""
     location: float
-    """Weight of the current place beside each event."""
+    """Weight of the current place beside 1 for each event."""
     config: LocalKnnConfig = LocalKnnConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"location", "item"})
 
@@ -113,7 +114,9 @@ class LocalKnn:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: LocalKnnConfig | None = None
     ) -> LocalKnn:
-        """Choose the decay by the likelihood of what followed the pool."""
+        """Choose the decay with the highest likelihood of what training users liked after their
+        support pool.
+        """
         assert behavior.context is not None, "fitted only where items have places"
         config = config or cls.config
         places, whole = behavior.context.places, behavior.whole
@@ -136,7 +139,9 @@ class LocalKnn:
     def settled(
         cls, behavior: Behavior, rng: np.random.Generator, config: LocalKnnConfig | None = None
     ) -> LocalKnnConfig:
-        """The config in which nothing is left to choose, for fits on parts of these data."""
+        """Return the config with only the chosen values, so that fits on parts of the same data
+        choose nothing.
+        """
         found = cls.fit(behavior, rng, config)
         return replace(
             found.config,
@@ -146,17 +151,19 @@ class LocalKnn:
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
-        """[B, N] float32; nothing for users of whom no place is known."""
+        """[B, N] float32 evidence for every item; nothing for users without a known place."""
         return self._evidence(users, out, np.full(len(users), -1))
 
     def knows(self, users: UserBatch) -> np.ndarray:
-        """[B] whether any place is known of each user."""
+        """[B] whether any place of each user is known."""
         return knows_places(users, self.places)
 
     def _evidence(
         self, users: UserBatch, out: np.ndarray | None, themselves: np.ndarray
     ) -> np.ndarray:
-        """The same without what `themselves` [B], kept training users or -1, took."""
+        """[B, N] evidence without the events of `themselves` [B], indexes of kept training users or
+        -1.
+        """
         found = np.empty((len(users), len(self.places)), np.float32) if out is None else out
         for start in range(0, len(users), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
@@ -167,7 +174,9 @@ class LocalKnn:
         return found
 
     def _agreement(self, users: UserBatch) -> np.ndarray:
-        """[B, V] how much training users agree with these."""
+        """[B, V] agreement of the training users with each user, scaled to at most 1 and raised to
+        the exponent of `_sharpness`.
+        """
         known = KnownPlaces.of(users, self.places, self.location)
         says = self._says(known.histories.items, known.points)
         known = replace(known, weights=known.weights * says)
@@ -177,9 +186,9 @@ class LocalKnn:
         return np.asarray(found ** self._sharpness(users)[:, None])
 
     def _says(self, items: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """[E] float32 what an event at each of the `points` [E, 3] says: as one on the item that
-        was taken there, or, where there is none (-1), on the nearest: mostly at the very point
-        of another of the events.
+        """[E] float32 weight of an event at each of the `points` [E, 3]: the rarity of the item
+        that was taken there or, where there is none (-1), of the nearest item. Points without an
+        item first take the item of another event at the same point.
         """
         first, place = different_points(points)
         taken, is_item = np.full(len(first), -1), items >= 0
@@ -193,14 +202,14 @@ class LocalKnn:
         return np.asarray(self.rarity[nearest])
 
     def _sharpness(self, users: UserBatch) -> np.ndarray:
-        """[B] float32 exponent of agreement, by the number of events."""
+        """[B] float32 exponent of the agreement, by the number of events."""
         known = np.maximum(users.support.lengths, 1).astype(np.float32)
         power = np.float32(self.config.sharpness) * known ** np.float32(self.config.growth)
         return np.asarray(np.minimum(power, np.float32(self.config.max_sharpness)))
 
     @cached_property
     def _profiles(self) -> sp.csr_matrix:
-        """[V, N] what an event near each item agrees with in each training user."""
+        """[V, N] normalized weight of each training user's event on each item."""
         return sp.csr_matrix(sp.diags(1.0 / self.norms) @ self.taken @ sp.diags(self.rarity))
 
     @cached_property
@@ -213,7 +222,7 @@ class LocalKnn:
 
     @cached_property
     def _columns_of_places(self) -> np.ndarray:
-        """[3, N]."""
+        """[3, N] places of the items on the unit sphere."""
         return np.ascontiguousarray(self._points.T)
 
     @cached_property
@@ -222,11 +231,13 @@ class LocalKnn:
 
     @property
     def settings(self) -> tuple[float, float, float]:
-        """Scale, power, weight of the current place."""
+        """Scale, power and weight of the current place."""
         return self.scale, self.power, self.location
 
     def with_decays(self, decays: Sequence[Decay], sample: np.ndarray) -> list[LocalKnn]:
-        """The same users under other decays; crowds are counted by `sample`, items of events."""
+        """Return the model under each of the `decays`; crowding is counted on `sample`, the items
+        of sampled events.
+        """
         says = self._crowds(decays, sample) ** np.float32(-self.config.crowding)
         rarity = np.where(self._is_placed, says, np.float32(0.0))
         found = zip(decays, rarity, self._own_agreement(decays, rarity), strict=True)
@@ -236,7 +247,7 @@ class LocalKnn:
         ]
 
     def _crowds(self, decays: Sequence[Decay], sample: np.ndarray) -> np.ndarray:
-        """[D, N] events around each item, its own included; 1 at least."""
+        """[D, N] decayed number of events around each item, its own included; at least 1."""
         counts = np.asarray(self.taken.sum(0), np.float32).ravel()
         share = np.full((1, len(sample)), counts.sum() / max(len(sample), 1), np.float32)
         near = self._points[sample], self._columns_of_places
@@ -244,11 +255,11 @@ class LocalKnn:
         return np.asarray(np.maximum(counts, 1.0) + around)
 
     def _own_agreement(self, decays: Sequence[Decay], rarity: np.ndarray) -> np.ndarray:
-        """[D, V] root of how much each user agrees with themselves: each event with itself, and
-        pairs of some of their events for all of them.
+        """[D, V] square root of each training user's agreement with themselves: each event with
+        itself, and pairs of some of the user's events scaled up to all pairs.
 
         Args:
-            rarity: [D, N] what an event says under each decay.
+            rarity: [D, N] weight of an event on each item under each decay.
         """
         lengths = np.diff(self.taken.indptr)
         some = np.minimum(lengths, self.config.compared)
@@ -273,7 +284,7 @@ class LocalKnn:
         return log_likelihood(self._evidence(batch, None, themselves), asked)
 
     def with_places(self, places: np.ndarray) -> LocalKnn:
-        """The same users in a catalog that stands at `places` [N', 2]."""
+        """Return the model for a catalog with items at `places` [N', 2]."""
         placed = is_placed(places)
         said = self.rarity[self.rarity > 0]
         usual = np.float32(said.mean() if len(said) else 1.0)
@@ -283,7 +294,9 @@ class LocalKnn:
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> LocalKnn:
-        """Nobody took new items yet; they stand nowhere until `with_places` says where."""
+        """Return the model for a larger catalog; no user took a new item yet, and new items have no
+        place until `with_places`.
+        """
         more = len(content) - len(self.places)
         taken = self.taken.copy()
         taken.resize((taken.shape[0], len(content)))
@@ -295,7 +308,7 @@ class LocalKnn:
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Places, what was taken, and the decay."""
+        """Places, event weights and the decay."""
         return {
             "places": self.places,
             "norms": self.norms,
@@ -308,7 +321,7 @@ class LocalKnn:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: LocalKnnConfig | None = None
     ) -> LocalKnn:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         scale, power, location = (float(value) for value in arrays["decay"])
         keys = ("data", "indices", "indptr", "shape")
         return cls(
@@ -326,15 +339,13 @@ class LocalKnn:
 def _sample(
     whole: Histories, is_placed: np.ndarray, most: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Items of some events that happened somewhere."""
+    """Items of randomly sampled events on items with a place."""
     items = whole.items[is_placed[whole.items]]
     return np.asarray(rng.permutation(items)[:most])
 
 
 def _pairs(lengths: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Events of each pair of different events among the first `most` of each user, by their places
-    among the events of all.
-    """
+    """Indexes of both events of each pair of events among the first `most` of each user."""
     starts, kept = np.cumsum(lengths) - lengths, np.minimum(lengths, most)
     position = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
     others = np.repeat(kept, kept) - 1 - position
@@ -350,8 +361,8 @@ def _likeliest(
     sample: np.ndarray,
     rng: np.random.Generator,
 ) -> LocalKnn:
-    """The decay, then the weight of the current place, under which what users took after a short
-    support is likeliest.
+    """Return the model with the decay, and then the weight of the current place, with the highest
+    likelihood of what users took after a short support.
     """
     config = start.config
     asked_of = rng.permutation(np.flatnonzero(behavior.targets.lengths > 0))
@@ -369,5 +380,5 @@ def _likeliest(
 
 
 def _best(tried: Sequence[LocalKnn], likelihood: Callable[[LocalKnn], float]) -> LocalKnn:
-    """The likeliest; one alone is not asked."""
+    """Return the model of highest likelihood, which is not computed for a single one."""
     return tried[0] if len(tried) == 1 else max(tried, key=likelihood)

@@ -1,9 +1,9 @@
-"""What is near: evidence that decays with the distance from where a user is and from what they
-took.
+"""Nearby items: evidence that decays with the distance from the current place of a user and from
+the items the user took.
 
-An item's chance falls with a power of distance (Ye et al. 2011, "Exploiting geographical influence
-for collaborative point-of-interest recommendation") or by a factor a kilometer; which, and how
-fast, is chosen by the likelihood of what training users took later.
+The probability of an item decays with a power of distance (Ye et al. 2011, "Exploiting geographical
+influence for collaborative point-of-interest recommendation") or exponentially; the form and the
+scale with the highest likelihood of what training users took later are chosen.
 """
 
 from __future__ import annotations
@@ -30,34 +30,37 @@ from metarec.models.place.known_places import (
 )
 
 ROWS_AT_ONCE = 64
-"""Users scored at a time."""
+"""Bound: users scored at a time."""
 SUMS_AT_ONCE = 8_000_000
-"""Sums of all decays that are tried that are held at a time: 32 MB."""
+"""Bound: sums held at a time, over all decays that are tried: 32 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceConfig(ModelConfig):
-    """Hyper-parameters of places; of lists one value is chosen by the likelihood of what training
-    users took later: the second of `scales`, `locations` and `exponents` if none is likelier.
+    """Hyper-parameters of places. From each list the value is chosen with the highest likelihood of
+    what training users took later; the second of `scales`, `locations` and `exponents`, and the
+    first of `powers`, if no other is better.
     """
 
     scales: tuple[float, ...] = setting((0.5, 2.0, 8.0, 25.0, 80.0), above=0)
-    """Kilometers that are tried, at which chances have clearly fallen (each above 0)."""
+    """Scales of the decay in kilometers that are tried (each above 0)."""
     powers: tuple[float, ...] = setting((1.0, 2.0, 0.0), least=0)
     """Exponents of 1 + km / scale that are tried (each 0 or more); 0 stands for exp(-km / scale).
     """
     locations: tuple[float, ...] = setting((1.0, 4.0, 16.0, 64.0), least=0)
-    """Weights of the current place that are tried (each 0 or more), beside each place of the
-    history.
+    """Weights of the current place beside 1 for each place of the history that are tried (each 0 or
+    more).
     """
     exponents: tuple[float, ...] = setting((1.0, 0.5, 0.0), least=0)
-    """Exponents of popularity that are tried (each 0 or more); 0 where an item is popular only for
-    who lives near.
+    """Exponents of popularity that are tried (each 0 or more); 0 suits items that are popular only
+    with users nearby.
     """
     floor: float = setting(1e-4, least=0)
-    """Share of the largest kernel that is left to what is far away (0 or more)."""
+    """Share of a user's largest kernel sum that is added to every item, however far away (0 or
+    more).
+    """
     max_users: int = setting(200, least=1)
-    """Training users that choose (1 or more)."""
+    """Training users by whose likelihood values are chosen, at most (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +70,13 @@ class Place:
     places: np.ndarray
     """[N, 2] float64 degrees; NaN where unknown."""
     popularity: np.ndarray
-    """[N] float32."""
+    """[N] float32 share of each item in all events, smoothed."""
     scale: float
-    """Kilometers."""
+    """Scale of the decay in kilometers."""
     power: float
     """Exponent of the decay; 0: exponential."""
     location: float
-    """Weight of the current place beside each of the history."""
+    """Weight of the current place beside 1 for each place of the history."""
     exponent: float
     """Exponent of popularity."""
     config: PlaceConfig = PlaceConfig()
@@ -83,7 +86,9 @@ class Place:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: PlaceConfig | None = None
     ) -> Place:
-        """Choose the decay by the likelihood of what followed the pool."""
+        """Choose the decay with the highest likelihood of what training users liked after their
+        support pool.
+        """
         assert behavior.context is not None, "fitted only where items have places"
         config = config or cls.config
         counts = np.bincount(behavior.whole.items, minlength=behavior.n_items) + 0.5
@@ -105,7 +110,9 @@ class Place:
     def settled(
         cls, behavior: Behavior, rng: np.random.Generator, config: PlaceConfig | None = None
     ) -> PlaceConfig:
-        """The config in which nothing is left to choose, for fits on parts of these data."""
+        """Return the config with only the chosen values, so that fits on parts of the same data
+        choose nothing.
+        """
         found = cls.fit(behavior, rng, config)
         return replace(
             found.config,
@@ -116,7 +123,7 @@ class Place:
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
-        """[B, N] float32; nothing for users of whom no place is known."""
+        """[B, N] float32 evidence for every item; nothing for users without a known place."""
         found = np.zeros((len(users), len(self.places)), np.float32) if out is None else out
         for start in range(0, len(users), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
@@ -124,24 +131,24 @@ class Place:
         return found
 
     def knows(self, users: UserBatch) -> np.ndarray:
-        """[B] whether any place is known of each user."""
+        """[B] whether any place of each user is known."""
         return knows_places(users, self.places)
 
     def _near(self, users: UserBatch) -> np.ndarray:
-        """[B, N] evidence."""
+        """[B, N] evidence for every item."""
         known = KnownPlaces.of(users, self.places, self.location)
         sums = self._floored(known.decayed(self._points, (self.scale, self.power)))
         sums *= self.popularity ** np.float32(self.exponent) * self._is_placed
         return sums
 
     def _floored(self, sums: np.ndarray) -> np.ndarray:
-        """[B, N] `sums` in which what is far away keeps a part of the largest."""
+        """Add `floor` times the largest of each row to `sums` [B, N], in place."""
         sums += np.float32(self.config.floor) * sums.max(1, keepdims=True)
         return sums
 
     @property
     def settings(self) -> tuple[float, float, float, float]:
-        """Scale, power, weight of the current place, exponent of popularity."""
+        """Scale, power, weight of the current place and exponent of popularity."""
         return self.scale, self.power, self.location, self.exponent
 
     def km_to(self, location: np.ndarray, item: int) -> float:
@@ -150,7 +157,7 @@ class Place:
 
     @cached_property
     def _points(self) -> np.ndarray:
-        """[3, N]."""
+        """[3, N] places of the items on the unit sphere."""
         return np.ascontiguousarray(points_on_sphere(self.places).T)
 
     @cached_property
@@ -158,13 +165,13 @@ class Place:
         return is_placed(self.places)
 
     def with_places(self, places: np.ndarray) -> Place:
-        """The same decay for a catalog that stands at `places` [N', 2]."""
+        """Return the model for a catalog with items at `places` [N', 2]."""
         return replace(self, places=places)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Place:
-        """New items stand nowhere until `with_places` says where."""
+        """Return the model for a larger catalog; new items have no place until `with_places`."""
         grown = np.full((len(content), 2), np.nan)
         grown[: len(self.places)] = self.places
         return replace(self, places=grown, popularity=popularity.astype(np.float32))
@@ -178,7 +185,7 @@ class Place:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: PlaceConfig | None = None
     ) -> Place:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         scale, power, location, exponent = (float(value) for value in arrays["decay"])
         return cls(
             places=arrays["places"],
@@ -192,8 +199,8 @@ class Place:
 
 
 def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
-    """The setting under which what users took after a short support is likeliest; `start` unless
-    another is likelier.
+    """Return the model with the settings of highest likelihood of what users took after a short
+    support; `start` unless another is better.
     """
     tries = start.config
     decays = list(product(tries.scales, tries.powers))
@@ -219,9 +226,9 @@ def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
 def _log_likelihoods(
     start: Place, behavior: Behavior, users: np.ndarray, decays: list[Decay]
 ) -> np.ndarray:
-    """[D, L, P] sums over some users of the mean log-likelihood of what they took, under each
-    decay, weight of the current place and exponent of popularity: what distance decides is found
-    once for a decay, and the rest from its sums.
+    """[D, L, P] sums over the given users of the mean log-likelihood of what they took, for each
+    decay, weight of the current place, and exponent of popularity. The sums over distances are
+    computed once for each decay.
     """
     tries, (batch, asked) = start.config, shortly_known(behavior, users)
     known = KnownPlaces.of(batch, start.places, 1.0)

@@ -1,4 +1,5 @@
-"""What a user took before, wanted again.
+"""Repeats: the probability that a user takes again what the user took before.
 
-`fit.py` learns from training users when acts are repeated; `model.py` is the chance of it now.
+`fit.py` learns from training users with repeated events; `model.py` computes the probability for a
+request.
 """

@@ -1,4 +1,6 @@
-"""What training users took again after their first items, and what is likeliest to foretell it."""
+"""Fitting of repeats: samples of what training users took again after their first items, and the
+weights with the highest likelihood of it.
+"""
 
 from __future__ import annotations
 
@@ -12,46 +14,48 @@ from metarec.features.events import Events
 from metarec.features.histories import Histories
 
 _LEAST = 1e-12
-"""Guards logs and divisions against 0."""
+"""Guard: keeps logs and divisions away from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """S samples: a user, known by their first items."""
+    """S samples, each of a user of whom only the first items are known."""
 
     known: Histories
-    """Of each sample."""
+    """Known history of each sample."""
     again: np.ndarray
-    """[E] share of the user's later acts on targets that was on this item."""
+    """[E] share of the user's later target events that are on this item."""
     weights: np.ndarray
-    """[S] how much the user counts."""
+    """[S] weight of the user."""
     users: np.ndarray
-    """[S] which user each is."""
+    """[S] index of the user."""
 
     @property
     def repeated(self) -> np.ndarray:
-        """[S] share of the later acts that was on known items."""
+        """[S] share of the later target events that are on known items."""
         return np.bincount(self.known.owners, self.again, len(self.known))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Habits:
-    """How much oftener than an even share of a user's repeats goes to an item."""
+    """Share of users' repeats that falls on each item, relative to an even share."""
 
     pairs: np.ndarray
-    """[P] a number for each user and item, ascending."""
+    """[P] key of each pair of user and item, ascending."""
     items: np.ndarray
-    """[P]."""
+    """[P] item of each pair."""
     shares: np.ndarray
-    """[P] of the user's repeats, times how much the user counts."""
+    """[P] share of the user's repeats, times the weight of the user."""
     even: np.ndarray
-    """[P] what an even share would be."""
+    """[P] even share among the user's items, times the weight of the user."""
     n_items: int
     damping: float
 
     @classmethod
     def of(cls, events: Events, n_items: int, weights: np.ndarray, damping: float) -> Habits:
-        """Of users who repeat anything; a repeat is an act on a target after the first on it."""
+        """Count over users with any repeat; a repeat is a target event on an item after the first
+        event on it.
+        """
         accepted = ~events.is_refusal & ~events.is_undo
         owners, items = events.owners[accepted], events.items[accepted]
         pairs, first, place = np.unique(
@@ -74,11 +78,13 @@ class Habits:
 
     @cached_property
     def of_items(self) -> np.ndarray:
-        """[N] float32; 1 where nothing is known."""
+        """[N] float32 smoothed ratio of each item; 1 where nothing is known."""
         return np.asarray(self._counted / self._expected, np.float32)
 
     def of_others(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """[E] of `items` by all but each of these `users`: nobody must foretell themselves."""
+        """[E] ratios of the `items` without the events of the respective `users` (leave one out),
+        so that no user's repeats predict themselves.
+        """
         at = np.searchsorted(self.pairs, _pairs(users, items))
         counted = self._counted[items] - self.shares[at]
         return np.asarray(counted / (self._expected[items] - self.even[at]))
@@ -95,12 +101,13 @@ class Habits:
 def samples_after(
     events: Events, supports: Sequence[int], weights: np.ndarray, *, every_act: bool
 ) -> Samples:
-    """Users after each of the `supports`, numbers of items, of whom later acts are known.
+    """Sample users after each of the `supports`, numbers of items, if they have later target
+    events.
 
     Args:
-        weights: [U] how much each user counts.
-        every_act: whether all acts of the first items are known, the newest last; else each item
-            as if it had been told once, in the order of the first acts.
+        weights: [U] weight of each user.
+        every_act: whether all events on the first items are known, with the most recent item last;
+            else each item as if it had been told once, in the order of the first events.
     """
     known, again, users = [], [], []
     for size in sorted(set(supports)):
@@ -126,8 +133,9 @@ def samples_after(
 
 
 def likeliest_chance(columns: np.ndarray, samples: Samples, shrinkage: float) -> np.ndarray:
-    """[W] weights of a logistic regression of whether an act is on a known item. That of the first
-    column, which is 1, is free: pulled towards 0, rare repeats were said to be twice as likely.
+    """[W] weights of a logistic regression of whether an event is on a known item. The intercept
+    (first column) is not penalized: with a penalty, rare repeats were predicted to be twice as
+    likely.
     """
     weights, share = samples.weights / max(samples.weights.sum(), _LEAST), samples.repeated
 
@@ -143,7 +151,9 @@ def likeliest_chance(columns: np.ndarray, samples: Samples, shrinkage: float) ->
 
 
 def likeliest_order(columns: np.ndarray, samples: Samples, shrinkage: float) -> np.ndarray:
-    """[W] weights of a softmax over the known items of which one an act is on that repeats."""
+    """[W] weights of a softmax over the known items that predicts the item of an event that
+    repeats.
+    """
     owners, users = samples.known.owners, len(samples.known)
     taken = samples.again * samples.weights[owners]
     taken = taken / max(taken.sum(), _LEAST)
@@ -168,18 +178,18 @@ def _least(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], pull: np.ndar
 
 
 def chance_of_again(columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[B] chance that the next act is on a known item."""
+    """[B] probability that the next event is on a known item."""
     return np.asarray(1.0 / (1.0 + np.exp(-columns @ weights)))
 
 
 def softmax(scores: np.ndarray, owners: np.ndarray, n_users: int) -> np.ndarray:
-    """[E] shares among the events of each user."""
+    """[E] softmax of the scores over the events of each user."""
     _, raised, sums = _raised(scores, owners, n_users)
     return np.asarray(raised / sums[owners])
 
 
 def log_means(scores: np.ndarray, owners: np.ndarray, n_users: int) -> np.ndarray:
-    """[B] log of the mean of exp(score) over the events of each user; 0 where there are none."""
+    """[B] log of the mean of exp(score) over the events of each user; 0 without events."""
     best, _, sums = _raised(scores, owners, n_users)
     counts = np.bincount(owners, minlength=n_users)
     known, means = counts > 0, np.zeros(n_users)
@@ -190,7 +200,7 @@ def log_means(scores: np.ndarray, owners: np.ndarray, n_users: int) -> np.ndarra
 def _raised(
     scores: np.ndarray, owners: np.ndarray, n_users: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[B] the best score of each user, [E] exp(score - best), and [B] what this comes to."""
+    """[B] largest score of each user, [E] exp(score - largest), and [B] the sum of these."""
     best = np.full(n_users, -np.inf)
     np.maximum.at(best, owners, scores)
     raised = np.exp(scores - best[owners])

@@ -1,17 +1,17 @@
-"""What a user took before, wanted again: the chance that the next act is on an item of theirs.
+"""Repeats: the probability that the next event is on an item that the user took before.
 
-Two steps, each learned on what training users did after their first items: whether the next act is
-on a known item at all, and on which of them (a softmax over strength, number of acts, recency and
-the item's own habit: how much oftener than an even share of a user's repeats goes to it; milk is
-taken again, a toaster is not). Whether it is on any is a logistic regression on how many items and
-how many more acts are known, and on how strongly these items call for a repeat: the log of the mean
-of what the softmax sums up, the inclusive value of a nested logit (McFadden 1978, on the choice of
-where to live). Anderson et al. 2014, "The dynamics of repeat consumption", find recency and number
-to carry most. Both steps are learned twice: from all acts, and from the same users as if each item
-had been told once, in the order of the first acts, as many a client tells a history.
+Two steps are learned from what training users did after their first items: whether the next event
+is on a known item at all, and on which (a softmax over strength, number of events, recency and the
+item's habit: its share of users' repeats relative to an even share; milk is taken again, a toaster
+is not). The first step is a logistic regression on the number of known items, the number of further
+events, and how much these items invite a repeat: the log of the mean of exp(score) in the softmax,
+the inclusive value of a nested logit (McFadden 1978, on the choice of where to live). Anderson et
+al. 2014, "The dynamics of repeat consumption", find recency and number of events to matter most.
+Both steps are learned twice: from all events, and from the same users as if each item had been told
+once, in the order of the first events, as many clients send a history.
 
-The rest of the chance is shared by new items as the gate orders them
-(`recommendation.ensemble.repeats`). Where nothing was ever taken twice the model is left out.
+New items share the remaining probability as the gate ranks them
+(`recommendation.ensemble.repeats`). The model is left out where no item was ever taken twice.
 """
 
 from __future__ import annotations
@@ -40,47 +40,51 @@ from metarec.models.repeat.fit import (
 )
 
 N_OF_USERS = 5
-"""Columns that tell whether the next act repeats."""
+"""Number of columns that predict whether the next event repeats."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RepeatConfig(ModelConfig):
-    """Hyper-parameters of repeats."""
+    """Hyper-parameters of `repeat`."""
 
     strengths: tuple[float, ...] = setting((0.35, 0.7), above=0)
-    """Ends of the classes of strength (each above 0), beside 1 for the strongest kind."""
-    supports: tuple[int, ...] = setting((1, 2, 3, 5, 10, 20, 50), least=1)
-    """Numbers of items after which training users are asked what they took again (each 1 or
-    more).
+    """Bounds of strength (each above 0, the strongest kind has 1): one column for each tells
+    whether an event's strength is at most this.
     """
+    supports: tuple[int, ...] = setting((1, 2, 3, 5, 10, 20, 50), least=1)
+    """Numbers of known items with which training users are sampled (each 1 or more)."""
     min_share: float = setting(0.01, least=0, most=1)
-    """Share of repeats among what users took after the cut, in [0, 1], from which on they are
-    learned.
+    """Smallest share of repeats among target events after the cut, in [0, 1], with which the model
+    is fitted.
     """
     min_repeats: int = setting(20, least=1)
-    """Their number from which on (1 or more)."""
+    """Smallest number of such repeats with which the model is fitted (1 or more)."""
     item_damping: float = setting(1.0, above=0)
-    """Users' worth of pull of an item's own habit towards an even share of repeats (above 0)."""
+    """Pseudo-count of users that shrinks an item's habit towards an even share of repeats (above
+    0).
+    """
     shrinkage: float = setting(0.3, above=0)
-    """Pull of what is learned towards 0, shared by all that teach (above 0)."""
+    """L2 penalty of the weights, divided by the number of samples (above 0)."""
     max_users: int = setting(5_000, least=1)
-    """Training users that teach, drawn at random (1 or more)."""
+    """Training users, drawn at random, at most (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat:
-    """Evidence = chance that the next act is on this item; 0 outside the history."""
+    """Evidence = probability that the next event is on this item; 0 outside of the history."""
 
     chance: np.ndarray
-    """[2, 5] weights of whether the next act repeats: as if each item were told once; all acts."""
+    """[2, 5] weights of whether the next event repeats: first for histories that tell each item
+    once, then for histories of all events.
+    """
     order: np.ndarray
-    """[2, 4 + strengths] weights of which item is repeated, the same two ways."""
+    """[2, 4 + strengths] weights of which item is repeated, for the same two forms of history."""
     habits: np.ndarray
-    """[N] float32: how much oftener than an even share of repeats goes to an item; 1 where nothing
-    is known.
+    """[N] float32 share of repeats of each item, relative to an even share; 1 where nothing is
+    known.
     """
     longest: int
-    """Items of the longest support that taught."""
+    """Number of items of the longest history in training."""
     config: RepeatConfig = RepeatConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "strength", "count"})
 
@@ -88,7 +92,9 @@ class Repeat:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: RepeatConfig | None = None
     ) -> Repeat:
-        """Learn both ways from what training users did after their first items."""
+        """Learn the weights for both forms of history from what training users did after their
+        first items.
+        """
         config, events = config or cls.config, behavior.acts
         assert events is not None, "fitted only where acts are repeated"
         weights = behavior.weights_of(np.arange(events.n_users))
@@ -114,7 +120,7 @@ class Repeat:
         return replace(start, chance=chance, order=order)
 
     def _likeliest(self, way: Samples, habits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weights of whether an act repeats, and of which item."""
+        """Weights of whether an event repeats, and of which item."""
         columns, shrinkage = self._columns_of_items(way.known, habits), self.config.shrinkage
         order = likeliest_order(columns, way, shrinkage)
         of_users = self._columns_of_users(way.known, columns @ order)
@@ -126,11 +132,11 @@ class Repeat:
         return len(self.habits)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
-        """[B, N], sparse; each row sums to the chance that the next act is a repeat."""
+        """[B, N] sparse evidence; each row sums to the probability of a repeat."""
         return users.support.matrix(self.n_items, self._chances(users.support))
 
     def _chances(self, support: Histories) -> np.ndarray:
-        """[E] of each event's item."""
+        """[E] probability that the next event repeats the item of each event."""
         tells = np.bincount(support.owners, support.counts > 1, len(support)) > 0
         of_items = self._columns_of_items(support, self.habits[support.items])
         found = []
@@ -141,8 +147,8 @@ class Repeat:
         return np.asarray(np.where(tells[support.owners], found[1], found[0]))
 
     def _columns_of_users(self, known: Histories, scores: np.ndarray) -> np.ndarray:
-        """[B, 5] what tells whether the next act repeats, the known items having these `scores`
-        [E] as repeats.
+        """[B, 5] columns that predict whether the next event repeats, given the `scores` [E] of the
+        known items as repeats.
         """
         items = np.clip(known.lengths, 1, self.longest)
         more = np.bincount(known.owners, known.counts, len(known)) - known.lengths
@@ -151,7 +157,7 @@ class Repeat:
         return np.stack([np.ones(len(items)), logs, logs**2, np.log1p(more), call], axis=1)
 
     def _columns_of_items(self, known: Histories, habits: np.ndarray) -> np.ndarray:
-        """[E, 4 + strengths] what tells which item is repeated."""
+        """[E, 4 + strengths] columns that predict which item is repeated."""
         age = np.repeat(known.lengths, known.lengths) - 1 - known.positions
         ends = np.sort(np.array(self.config.strengths, np.float32))
         weaker = known.strengths[:, None] <= ends
@@ -161,7 +167,7 @@ class Repeat:
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Repeat:
-        """New items are in nobody's history."""
+        """Return the model for a larger catalog; new items have no habit."""
         new = len(content) - self.n_items
         return replace(self, habits=np.pad(self.habits, (0, new), constant_values=1.0))
 
@@ -178,8 +184,8 @@ class Repeat:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: RepeatConfig | None = None
     ) -> Repeat:
-        """From `arrays()`."""
-        chance = arrays["chance"]  # of older models without the last weight
+        """Restore the model from `arrays()`."""
+        chance = arrays["chance"]  # older models lack the last weight
         return cls(
             chance=np.pad(chance, ((0, 0), (0, N_OF_USERS - chance.shape[1]))),
             order=arrays["order"],
@@ -190,6 +196,6 @@ class Repeat:
 
 
 def are_wanted(behavior: Behavior, config: RepeatConfig) -> bool:
-    """Whether enough of what training users took after the cut they had taken before."""
+    """Whether enough of the target events of training users after the cut are repeats."""
     repeats, new = len(behavior.repeats.items), len(behavior.targets.items)
     return repeats >= config.min_repeats and repeats >= config.min_share * (repeats + new)

@@ -1,4 +1,5 @@
-"""The support ridge: from the events of a new user to everything liked afterwards.
+"""The support ridge: a regression from the events of a new user to everything liked afterwards.
 
-`model.py` is the model, a ridge for each support size; `dual.py` solves it over many targets.
+`model.py` is the model, with one ridge regression for each support size; `dual.py` solves them for
+many targets.
 """

@@ -1,4 +1,4 @@
-"""Solves of the support ridge: leading directions of many targets, a ridge of many columns."""
+"""Solvers of the support ridge: truncated SVD of many targets, and ridge regression in the dual."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ import scipy.sparse as sp
 from jaxtyping import Float
 
 MAX_DENSE = 30_000_000
-"""Numbers of a table of tasks by items that is held whole; a larger one stays sparse."""
+"""Bound: numbers of a table of tasks by items that is held dense; a larger one stays sparse."""
 MAX_SOLVED = 2000
-"""Tasks whose equations are solved at one blow, which is cubic in them; more by steps."""
+"""Bound: tasks whose equations are solved directly, which is cubic in their number; more are solved
+by conjugate gradients.
+"""
 TOLERANCE, MAX_STEPS = 1e-7, 500
-"""The steps end where what is left is this share of the targets, far below float32's own error."""
+"""Stopping rule of the conjugate gradients: residual as a share of the targets, far below the
+precision of float32, and the largest number of steps.
+"""
 OVERSAMPLED, POWER_ITERATIONS = 10, 3
-"""Directions drawn beyond those that are wanted, and passes over the targets: how exact the
-randomized decomposition is.
+"""Extra random directions, and power iterations, of the randomized decomposition: they set its
+accuracy.
 """
 
 
 def leading(
     targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, most: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Leading singular vectors [T, R], values [R] and directions [R, N] of the targets less their
-    mean, times the roots of the weights.
+    """Leading left singular vectors [T, R], singular values [R] and directions [R, N] of the
+    targets minus their mean, with rows scaled by the `roots` of the tasks' weights.
     """
     from sklearn.utils.extmath import randomized_svd
 
@@ -40,11 +44,11 @@ def leading(
 def _leading_sparse(
     targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, rank: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same without the dense matrix: (targets - 1 mean') V = targets V - 1 (mean' V) (Halko,
+    """`leading` without the dense matrix: (targets - 1 mean') V = targets V - 1 (mean' V) (Halko,
     Martinsson and Tropp 2011, "Finding structure with randomness", algorithm 4.4).
     """
     scale = np.ones(targets.shape[0]) if roots is None else np.asarray(roots, np.float64)
-    asked = np.flatnonzero(np.diff(targets.tocsc().indptr))  # nobody is asked about the others
+    asked = np.flatnonzero(np.diff(targets.tocsc().indptr))  # all other columns are empty
     rows = sp.csr_matrix(sp.diags_array(scale) @ targets[:, asked]).astype(np.float32)
     middle, scale = mean[asked], scale.astype(np.float32)
     drawn = np.random.default_rng(seed).normal(size=(len(asked), rank + OVERSAMPLED))
@@ -65,10 +69,10 @@ def dual_ridge(
     roots: np.ndarray | None,
     ridge: float,
 ) -> np.ndarray:
-    """[F, R]: X' (X X' + lambda I)^-1 Y for X = [dense, items], times the `roots` of the tasks'
-    weights (Y holds them already).
+    """[F, R] weights X' (X X' + lambda I)^-1 Y for X = [dense, items], with rows scaled by the
+    `roots` of the tasks' weights (those of Y are scaled already).
 
-    The two are kept apart because one is full and one nearly empty.
+    The two blocks are kept apart because one is dense and the other sparse.
     """
     if roots is not None:
         dense, items = roots[:, None] * dense, sp.csr_matrix(sp.diags_array(roots) @ items)
@@ -84,8 +88,8 @@ def dual_ridge(
 def _solved_by_steps(
     dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray, ridge: float
 ) -> Float[np.ndarray, "tasks columns"]:
-    """(X X' + lambda I)^-1 Y by conjugate gradients, all columns of Y at once: X is so empty that a
-    step costs a thousandth of the matrix X X', and no matrix is ever held.
+    """(X X' + lambda I)^-1 Y by conjugate gradients for all columns of Y at once: X is so sparse
+    that a step costs a thousandth of the matrix X X', which is never formed.
     """
     full, sparse = dense.astype(np.float64), items.astype(np.float64)
     transposed = sparse.T.tocsr()

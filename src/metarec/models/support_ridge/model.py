@@ -1,11 +1,11 @@
-"""Ridge regression from a support set to everything liked afterwards, one regression for each
+"""Support ridge: a ridge regression from a support set to everything liked afterwards, one for each
 support size.
 
-The closed-form meta-learner of this house: every training user is a task (support: their first k
-events, target: what they liked after the pool), so the weights are learned on exactly the evidence
-a new user will offer. Targets are compressed to their leading singular vectors; the solve is in the
-dual (users x users), as in R2-D2 (Bertinetto et al. 2019, arXiv:1805.08136), which differs in
-learning one ridge per task where this learns one over tasks.
+A closed-form meta-learner: every training user is a task (support: their first k events, target:
+what they liked after the support pool), so the weights are learned from exactly the evidence that a
+new user offers. Targets are compressed to their leading singular vectors. The solve is in the dual
+(users x users), as in R2-D2 (Bertinetto et al. 2019, arXiv:1805.08136), which differs in fitting
+one ridge for each task, where this fits one over all tasks.
 """
 
 from __future__ import annotations
@@ -34,41 +34,41 @@ class SupportRidgeConfig(ModelConfig):
     """Hyper-parameters of the support ridge."""
 
     regularization: float = setting(100.0, above=0, tried=(10, 1000))
-    """Pull of the regression towards the average user (above 0)."""
+    """L2 penalty that shrinks predictions towards the average user (above 0)."""
     rank: int = setting(40, least=1, tried=(10, 80))
-    """Leading directions that targets are compressed to (1 or more)."""
+    """Number of leading singular directions that targets are compressed to (1 or more)."""
     factors: int = setting(16, least=1, tried=(4, 48))
-    """Leading factors of liked items (1 or more) that let rare items share what is learned of
-    common ones.
+    """Number of leading factors of liked items (1 or more), by which rare items share what is
+    learned about common ones.
     """
     profile_scale: float = setting(0.3, least=0, tried=(0.03, 3))
-    """Scale of profile columns beside the items of the support (0 or more)."""
+    """Scale of the profile columns, relative to the items of the support (0 or more)."""
     factor_scale: float = setting(0.3**0.5, least=0)
-    """Scale of the factors beside them (0 or more)."""
+    """Scale of the factors, relative to the items of the support (0 or more)."""
     max_tasks: int = setting(6000, least=2)
-    """Training tasks at most (2 or more)."""
+    """Training tasks, at most (2 or more)."""
     max_items: int = setting(20_000, least=2)
-    """Items that are features (2 or more), the most popular first."""
+    """Items that are features, the most popular, at most (2 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupportRidge:
-    """Evidence = expected share of users like this who will like each item, cut at zero."""
+    """Evidence = expected share of similar users who will like each item, cut at zero."""
 
     points: np.ndarray
-    """[K] support sizes with a regression of their own."""
+    """[K] support sizes, each with its own regression."""
     weights: np.ndarray
-    """[K, F, R] float32: features to compressed targets."""
+    """[K, F, R] float32 regression weights from features to compressed targets."""
     directions: np.ndarray
-    """[R, N] float32 leading directions of the targets; fewer columns where a large catalog was
-    joined by items, which are no targets.
+    """[R, N] float32 leading directions of the targets. A large catalog that has grown has fewer
+    columns than items, since new items are no targets.
     """
     mean: np.ndarray
-    """[N] float32 share of training users who liked each item afterwards."""
+    """[N] float32 share of training users who liked each item after their support pool."""
     tastes: np.ndarray
-    """[M, D] float32 item factors."""
+    """[M, D] float32 factors of the feature items."""
     place: np.ndarray
-    """[N] int64 place of each item among the M feature items, -1 if it is none."""
+    """[N] int64 index of each item among the M feature items, -1 for other items."""
     relevant_from: float
     config: SupportRidgeConfig = SupportRidgeConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "strength", "profile"})
@@ -80,7 +80,7 @@ class SupportRidge:
         rng: np.random.Generator,
         config: SupportRidgeConfig | None = None,
     ) -> SupportRidge:
-        """Solve one dual ridge for each point."""
+        """Solve one dual ridge regression for each point."""
         config = config or cls.config
         place, tastes = _feature_items(behavior, rng, config)
         histories, profiles, targets, pools, roots = _tasks(behavior, rng, config.max_tasks)
@@ -114,8 +114,8 @@ class SupportRidge:
     def features(
         self, support: Histories, profiles: np.ndarray
     ) -> tuple[np.ndarray, sp.csr_matrix]:
-        """[B, G] dense (1, profile, liked and disliked in terms of tastes) and [B, 2 M] sparse
-        (liked and disliked items).
+        """[B, G] dense features (1, profile, sums of factors of liked and of disliked items) and
+        [B, 2 M] sparse ones (liked and disliked items).
         """
         known, places, scale = self._known(support)
         known = replace(known, items=places)
@@ -133,16 +133,16 @@ class SupportRidge:
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
-        """[B, N]."""
+        """[B, N] evidence for every item."""
         support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
         if 2 * len(self._asked) < out.shape[1]:
-            out[...] = 0.0  # of most items nothing is said
+            out[...] = 0.0  # most items have no evidence
             out[:, self._asked] = self.evidence_of(users, self._asked)
             return out
         compressed = self._compressed(support, profiles)
         known = self.directions.shape[1]
-        out[:, known:] = 0.0  # added to a large catalog: no targets
+        out[:, known:] = 0.0  # added to a large catalog
         for piece in column_pieces(len(out), known):
             evidence = out[:, :known][:, piece]
             np.matmul(compressed, self.directions[:, piece], out=evidence)
@@ -153,24 +153,24 @@ class SupportRidge:
     def evidence_of(
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] of some items."""
+        """[B, I] evidence for the given items."""
         compressed = self._compressed(users.support, users.profiles)
         found = compressed @ self._rows[self._row_of[items]].T + self.mean[items]
         return np.asarray(np.maximum(found, 0.0))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
-        """[I, R] directions."""
+        """[I, R] directions of the given items."""
         return np.asarray(self._rows[self._row_of[items]])
 
     @cached_property
     def _asked(self) -> np.ndarray:
-        """Items that any target of training names; the directions of all others are 0."""
+        """[A] items that are a target of any training user; the directions of all others are 0."""
         return np.flatnonzero(self.directions.any(axis=0))
 
     @cached_property
     def _rows(self) -> np.ndarray:
-        """[A + 1, R] the directions of those, and 0 for all others: read by items, they should lie
-        by items.
+        """[A + 1, R] directions of the items `_asked`, and zeros for all others, contiguous by item
+        for fast lookup.
         """
         rows = np.zeros((len(self._asked) + 1, len(self.directions)), np.float32)
         rows[:-1] = self.directions[:, self._asked].T
@@ -178,19 +178,18 @@ class SupportRidge:
 
     @cached_property
     def _row_of(self) -> np.ndarray:
-        """[N] int32 place of each item among the rows."""
+        """[N] int32 index of each item in `_rows`."""
         row_of = np.full(len(self.mean), len(self._asked), np.int32)
         row_of[self._asked] = np.arange(len(self._asked), dtype=np.int32)
         return row_of
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
-        """[B, R] what the regression for each support's size makes of its features."""
+        """[B, R] compressed predictions of the regression for each user's support size."""
         known, places, scale = self._known(support)
         is_liked = known.values >= self.relevant_from
         items, tastes, width = len(self.tastes), self.tastes.shape[1], 1 + profiles.shape[1]
         point = np.searchsorted(self.points, support.lengths, side="right") - 1
-        # What each event adds: its own row of weights, and, as one of its tastes, the rows of
-        # tastes.
+        # Each event adds its own row of weights, and the rows of factors by its factors.
         own = self.weights[
             np.repeat(point, known.lengths),
             width + 2 * tastes + np.where(is_liked, 0, items) + places,
@@ -213,10 +212,11 @@ class SupportRidge:
         return compressed
 
     def _known(self, support: Histories) -> tuple[Histories, np.ndarray, np.ndarray]:
-        """The events on feature items, their places and how much each counts [E].
+        """The events on feature items, the indexes of these items, and the weight of each event
+        [E].
 
-        A support longer than any trained on counts as a mean of the longest one's size, not as more
-        evidence than was ever seen.
+        A support longer than any in training is scaled down to the size of the longest, so that it
+        does not count as more evidence than was ever seen.
         """
         place = self.place[support.items]
         known = support if (place >= 0).all() else support.where(place >= 0)
@@ -228,7 +228,7 @@ class SupportRidge:
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> SupportRidge:
-        """New items are neither features nor targets yet."""
+        """Return the model for a larger catalog; new items are neither features nor targets."""
         more, is_large = len(content) - len(self.mean), len(content) >= LARGE
         grown = replace(
             self,
@@ -238,12 +238,12 @@ class SupportRidge:
             mean=np.pad(self.mean, (0, more)),
             place=np.pad(self.place, (0, more), constant_values=-1),
         )
-        if is_large:  # what was found of those that are targets holds
+        if is_large:  # caches over target items stay valid
             vars(grown).update({n: vars(self)[n] for n in ("_asked", "_rows") if n in vars(self)})
         return grown
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """All parts."""
+        """All arrays."""
         return {
             "points": self.points,
             "weights": self.weights,
@@ -258,7 +258,7 @@ class SupportRidge:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: SupportRidgeConfig | None = None
     ) -> SupportRidge:
-        """From `arrays()`."""
+        """Restore the model from `arrays()`."""
         arrays = with_current_names(arrays, ARRAYS)
         parts = {
             name: arrays[name]
@@ -280,8 +280,8 @@ def _points(pool: int) -> np.ndarray:
 def _feature_items(
     behavior: Behavior, rng: np.random.Generator, config: SupportRidgeConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which items are features, and their factors from a popularity-damped SVD of likes, scaled to
-    unit mean square.
+    """[N] index of each item among the feature items, -1 for others, and their factors [M, D] from
+    a popularity-damped SVD of liked events, scaled to unit mean square.
     """
     from sklearn.utils.extmath import randomized_svd
 
@@ -300,10 +300,11 @@ def _feature_items(
 def _tasks(
     behavior: Behavior, rng: np.random.Generator, most: int
 ) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
-    """Histories, profiles, targets [T, N], pools and, where users are weighed, the roots of the
-    weights [T] of the tasks.
+    """Histories, profiles, targets [T, N], support pools, and, where users have weights, the square
+    roots of the tasks' weights [T].
 
-    Tasks are those with most to teach, reshuffled where order is free.
+    If there are too many users, those with longer histories are more likely to be drawn. Where
+    order carries no meaning, up to three shuffled copies of each history are tasks.
     """
     lengths = behavior.histories.lengths
     able = np.flatnonzero(behavior.pools < lengths)
@@ -331,7 +332,7 @@ def _tasks(
 
 
 def _mean(targets: sp.csr_matrix, roots: np.ndarray | None) -> np.ndarray:
-    """[N] mean of the targets [T, N] by the weights of their users."""
+    """[N] mean of the targets [T, N], weighted by users."""
     if roots is None:
         return np.asarray(targets.mean(0), np.float32).ravel()
     return np.asarray(targets.T @ roots**2 / (roots**2).sum(), np.float32).ravel()
