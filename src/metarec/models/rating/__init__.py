@@ -1,1 +1,1 @@
-"""Predicted ratings: the head, the process it starts from, and how both are chosen."""
+"""Rating prediction: the head, its Gaussian process and priors, and how they are fitted."""

@@ -1,10 +1,10 @@
-"""What users rate at all says something of their ratings, whatever these are: where the Gaussian
-process of `models/rating/head.py` starts after each number of ratings.
+"""Which items a user rated predicts their ratings, whatever the values: a prior mean for the
+Gaussian process of `models/rating/head.py` at each number of ratings.
 
-The implicit feedback of SVD++ (Koren 2008, section 4) in closed form: instead of a vector for each
-item, learned by gradients, a few directions in which users' choices differ. All numbers of ratings
-teach the same weights, whole histories too; after few ratings a direction counts as far as it is
-no chance.
+The implicit feedback of SVD++ (Koren 2008, section 4) in closed form: instead of a vector per item,
+learned by gradients, a few principal directions of users' choices. One set of ridge weights is
+fitted on support sets of all sizes and on whole histories; at few ratings a direction is shrunk by
+its reliability.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from metarec.models.rating.profile import ProfileEquations
 from metarec.runtime.interpolation import Interpolation
 
 CLEAR = 3.0
-"""Standard errors by which halves of the users must gain by each other: of few users, chance alone
-now and then gains by two, as vectors and item factors are made of both halves.
+"""Standard errors that the gain between halves of the users must exceed. Two are not enough with
+few users: vectors and item factors are fitted on both halves, so the test is optimistic.
 """
 MIN_BETWEEN = 0.01
-"""Of the variance of choices within users at least so much counts as between them: bounds how many
-ratings it takes until a direction is believed.
+"""Lower bound of the variance of choices between users, as a share of the variance within users:
+bounds the number of ratings at which a direction gets half of its weight.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChoicePrior:
-    """A ridge from the items that a user rated to the user's weights of the item factors and to
-    their offset, one for every number of ratings; silent where nothing is gained.
+    """Ridge regression from the items that a user rated to the user's weights of the item factors
+    and to their offset, with coefficients per number of ratings; all 0 where it gains nothing.
     """
 
     vectors: np.ndarray
-    """[N, D] float32 of items, of mean 0 over all ratings."""
+    """[N, D] float32 item vectors, of mean 0 over all ratings."""
     points: np.ndarray
     """[K] numbers of ratings."""
     weights: np.ndarray
-    """[K, D + 1, F + 1] float32: of the D directions and of a constant."""
+    """[K, D + 1, F + 1] float32 coefficients of the D directions and of a constant."""
 
     @classmethod
     def nothing(cls) -> ChoicePrior:
-        """Says nothing of anyone."""
+        """Return a prior of mean 0 for every user."""
         weights = np.zeros((1, 1, 1), np.float32)
         return cls(vectors=np.zeros((0, 0), np.float32), points=np.zeros(1, int), weights=weights)
 
@@ -59,19 +59,22 @@ class ChoicePrior:
         points: Sequence[int],
         pull: float,
     ) -> ChoicePrior:
-        """From equations along `moments_of` these histories, with this pull towards nothing."""
+        """Solve the equations, which are along `moments_of` these histories, with ridge penalty
+        `pull`.
+        """
         numbers, weights = np.array(points, np.int64), equations.solved(pull)
         share = counting(numbers, chance_of(vectors, histories), points[-1])
         constants = np.zeros((len(numbers), 1, weights.shape[1]))
-        constants[numbers > 0, 0] = -(equations.middle @ weights)[:-1]  # not of whole histories
+        # The last moment, whole histories, only helps to fit the weights.
+        constants[numbers > 0, 0] = -(equations.middle @ weights)[:-1]
         told = np.concatenate([share[:, :, None] * weights, constants], axis=1)
         return cls(
             vectors=vectors.astype(np.float32), points=numbers, weights=told.astype(np.float32)
         )
 
     def of(self, support: Histories) -> np.ndarray:
-        """[B, F + 1] where the process starts; 0 for a user without ratings, or of items alone that
-        nobody rated in training: who could not choose them chose nothing.
+        """Return the prior mean [B, F + 1] of each user's weights; 0 for a user without ratings of
+        items that were rated in training: other items could not be chosen then.
         """
         if not len(self.vectors):
             return np.zeros((len(support), self.weights.shape[2]), np.float32)
@@ -82,7 +85,7 @@ class ChoicePrior:
         return np.asarray(np.einsum("bd,bdf->bf", columns, weights), np.float32)
 
     def with_items(self, n_items: int) -> ChoicePrior:
-        """The same for a larger catalog, of whose new items nothing is known."""
+        """Return the same prior for a larger catalog; the vectors of its new items are 0."""
         more = n_items - len(self.vectors)
         if not len(self.vectors) or not more:
             return self
@@ -98,15 +101,17 @@ class ChoicePrior:
 
 
 def chosen(vectors: np.ndarray, support: Histories, last: int) -> np.ndarray:
-    """[B, D] mean vector of what users rated, surer by the root of how much it is, of up to `last`
-    ratings.
+    """Return [B, D] the mean vector of each user's rated items times the square root of the number
+    of ratings, counted up to `last`.
     """
     surer = np.sqrt(np.minimum(support.lengths, last)) / np.maximum(support.lengths, 1)
     return np.asarray(support.sums_of(vectors) * surer[:, None])
 
 
 def moments_of(vectors: np.ndarray, behavior: Behavior) -> list[np.ndarray]:
-    """[U, D] what training users chose, after each number of ratings and in all."""
+    """Return shrunk `chosen` vectors [U, D] of the training users, one array per support size and
+    a last one of whole histories.
+    """
     histories, last = behavior.histories, behavior.horizon.shots[-1]
     supports = [
         histories.first(np.minimum(shots, behavior.pools))
@@ -121,8 +126,8 @@ def moments_of(vectors: np.ndarray, behavior: Behavior) -> list[np.ndarray]:
 
 
 def chance_of(vectors: np.ndarray, histories: Histories) -> np.ndarray:
-    """[D] after how many ratings a user's mean vector is as much theirs as it is chance: the
-    variance within users over that between them.
+    """Return [D] the number of ratings at which a user's mean vector is half signal and half noise:
+    the variance within users over the variance between users.
     """
     lengths = np.maximum(histories.lengths, 1)
     means = histories.sums_of(vectors).astype(np.float64) / lengths[:, None]
@@ -134,7 +139,9 @@ def chance_of(vectors: np.ndarray, histories: Histories) -> np.ndarray:
 
 
 def counting(lengths: np.ndarray, chance: np.ndarray, last: int) -> np.ndarray:
-    """[B, D] how much of `chosen` counts: a mean vector of few ratings is mostly `chance`."""
+    """Return [B, D] the shrinkage factor of `chosen`: n / (n + `chance`), over the square root of n
+    (up to `last`) that `chosen` holds.
+    """
     lengths = lengths[:, None]
     surer = np.sqrt(np.maximum(np.minimum(lengths, last), 1))
     return np.asarray(lengths / (lengths + np.maximum(chance, 1e-12)) / surer)
@@ -143,8 +150,8 @@ def counting(lengths: np.ndarray, chance: np.ndarray, last: int) -> np.ndarray:
 def vectors_of(
     histories: Histories, item_bias: np.ndarray, dim: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """[N, dim + 2] of items: directions in which users' choices differ most, how many rated them,
-    and how well.
+    """Return item vectors [N, dim + 2]: singular vectors of the normalized user-item matrix, the
+    log count of ratings, and the item bias, each centered over all ratings.
     """
     from sklearn.utils.extmath import randomized_svd
 

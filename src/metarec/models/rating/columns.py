@@ -1,4 +1,4 @@
-"""What predicted ratings add up from, at each asked event: the columns that shares are of."""
+"""Columns of the linear model that combines the addends of a predicted rating."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import numpy as np
 from metarec.features.histories import Histories
 
 START = np.array([0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-"""[C] shares until users held out say otherwise: the item's bias and the process in full."""
+"""[C] initial coefficients: 1 for the item bias and for the process, 0 for the rest."""
 PLAIN = 3
-"""The first columns: a constant, the item's bias, the process."""
+"""Number of plain columns, which come first: a constant, the item bias, the process."""
 COUNTED = 3.0
-"""Ratings' worth of pull of a user's spread towards everyone's."""
+"""Smoothing of a user's spread towards everyone's, in ratings."""
 
 
 def columns_of(
     bias: np.ndarray, process: np.ndarray, fame: np.ndarray, spread: np.ndarray
 ) -> np.ndarray:
-    """[E, C] of item biases, of the process, of how often each item was rated (`fame_of`) and of
-    how far the user's ratings lie from the items' (`spread_of`), all [E].
+    """Return the columns [E, C] from item biases, process means, relative item counts (`fame_of`)
+    and user spreads (`spread_of`), all [E].
 
-    Who rates widely is asked to spread further, and items that few rated lie nearer to the mean:
-    both scale bias and process beside standing for themselves.
+    Count and spread enter alone and as interactions with bias and process: predictions spread
+    further for users who rate widely, and lie nearer to the mean for items with few ratings.
     """
     said = np.stack([bias, process], axis=1)
     both = [np.column_stack([each, each[:, None] * said]) for each in (fame, spread)]
@@ -29,8 +29,8 @@ def columns_of(
 
 
 def fame_of(items: np.ndarray, n_items: int) -> np.ndarray:
-    """[N] float32 logarithm of each item's ratings beside its mean over all ratings, from -1 up; 0
-    for an item that nobody rated, which is new and not unloved.
+    """Return [N] float32 the log count of each item over the mean log count of all ratings, minus 1
+    (above -1); 0 for an item without ratings, which is new and not unpopular.
     """
     counts = np.bincount(items, minlength=n_items)
     logs = np.log1p(counts)
@@ -39,13 +39,13 @@ def fame_of(items: np.ndarray, n_items: int) -> np.ndarray:
 
 
 def spread_of(support: Histories, left: np.ndarray, noise: float) -> np.ndarray:
-    """[B] how far each user's ratings lie from the items' biases, in steps beyond everyone's; 0 for
-    a user without ratings.
+    """Return [B] the standard deviation of each user's ratings around the item biases, less that of
+    all users, in steps; 0 for a user without ratings.
 
     Args:
         support: what the users rated.
-        left: [E] ratings less mean and bias, in steps.
-        noise: variance of a rating, at which a spread is everyone's.
+        left: [E] ratings less mean and item bias, in steps.
+        noise: variance of a rating, taken as the variance of all users.
     """
     squares = np.bincount(support.owners, left**2, len(support))
     variance = (squares + COUNTED * noise) / (support.lengths + COUNTED)
@@ -53,10 +53,12 @@ def spread_of(support: Histories, left: np.ndarray, noise: float) -> np.ndarray:
 
 
 def ratings_of(support: Histories) -> np.ndarray:
-    """[B] ratings that are known of each user."""
+    """Return [B] the number of ratings in each user's support."""
     return np.bincount(support.owners[support.is_rated], minlength=len(support))
 
 
 def completed(shares: np.ndarray) -> np.ndarray:
-    """[K, C] of shares of the plain columns alone, as they were once saved."""
+    """Return coefficients [K, C], padded with 0: older models saved those of the plain columns
+    only.
+    """
     return np.pad(shares, ((0, 0), (0, len(START) - shares.shape[1])))

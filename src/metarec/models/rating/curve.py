@@ -1,10 +1,11 @@
-"""The median of a rating beside its expectation: ratings lean to one side and lie on grades, so the
-value of least absolute error bends away from a straight line.
+"""Curves from a linear prediction to the median rating: ratings are skewed and lie on grades, so
+the prediction of least absolute error is not linear.
 
-A curve in steps of the scale, piecewise linear, one for each number of ratings, fitted on users
-held out. Absolute error alone would draw every prediction to a grade and cost squared error; so of
-several mixtures of both losses the one of least absolute error is taken whose squared error is not
-above that of the straight line, between halves of the users. The order of items is never changed.
+Piecewise linear curves in steps of the scale, one for each number of ratings, fitted on held-out
+users. Absolute error alone would pull every prediction to a grade and raise the squared error; so
+mixtures of both losses are fitted, and the one of least absolute error is chosen whose squared
+error is not above that of the identity, cross-fitted between halves of the users. The curves
+increase strictly, so the order of items never changes.
 """
 
 from __future__ import annotations
@@ -18,53 +19,55 @@ import numpy as np
 from metarec.runtime.interpolation import Interpolation
 
 CORNERS = 21
-"""Points of a curve, at equal shares of the events."""
+"""Points of a curve, at equal quantiles of the predictions."""
 GAP = 0.01
-"""Steps between two points at least."""
+"""Minimum distance between two points, in steps."""
 SQUARES = (0.5, 0.4, 0.32, 0.25, 0.18, 0.12, 0.06, 0.0)
-"""Shares of the squared error in the losses that are tried."""
+"""Weights of the squared error in the losses that are tried; the absolute error has the rest."""
 PULL = 1.0
-"""Users' worth of pull of a bend towards none."""
+"""Penalty of the changes of slope at the points, in units of users."""
 LEAST_SLOPE = 0.1
-"""Of a curve, so that it keeps items apart."""
+"""Minimum slope of a curve, so that predictions of different items stay different."""
 ROUNDS = 5
-"""Reweighted solves of each loss, from the solution of the loss before."""
+"""Reweighted least squares solves of each loss, started from the solution of the loss before."""
 CELLS = 4
-"""Parts between two points in which rows of alike targets count as one, of their mean."""
+"""Cells between two points; rows with prediction and target in the same cell are merged."""
 CELLS_OF_A_STEP = 20
-"""Alike: in one such part of a step."""
+"""Cells of the targets in one step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MedianCurves:
-    """What becomes of predictions in steps after each number of ratings."""
+    """Maps from linear predictions to medians, both in steps, one for each number of ratings."""
 
     points: np.ndarray
     """[K] numbers of ratings."""
     corners: np.ndarray
-    """[K, J] predictions, ascending; J is 0 where nothing bends."""
+    """[K, J] linear predictions, ascending; J is 0 for the identity."""
     values: np.ndarray
-    """[K, J] what becomes of them, ascending."""
+    """[K, J] medians at these predictions, ascending."""
 
     @classmethod
     def straight(cls) -> MedianCurves:
-        """Leave every prediction as it is."""
+        """Return the identity."""
         return cls(points=np.zeros(1, int), corners=np.zeros((1, 0)), values=np.zeros((1, 0)))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> MedianCurves:
-        """Those of a saved head; straight where it is from before curves."""
+        """Return the curves of a saved head; the identity for heads saved before there were any."""
         if "curve_corners" not in arrays:
             return cls.straight()
         values = arrays["curve_values"]
         return cls(points=arrays["points"], corners=arrays["curve_corners"], values=values)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything learned, as named arrays, but for the points, which are the head's."""
+        """Return everything learned, as named arrays, except the points, which the head saves."""
         return {"curve_corners": self.corners, "curve_values": self.values}
 
     def of(self, steps: np.ndarray, ratings: np.ndarray) -> np.ndarray:
-        """[E] what becomes of predictions [E] for users of whom so many ratings [E] are known."""
+        """Return [E] the medians at linear predictions `steps` [E], for users with `ratings` [E]
+        known ratings.
+        """
         if not self.corners.shape[1]:
             return steps
         bent, known = np.array(steps, np.float64), np.minimum(ratings, self.points[-1])
@@ -79,7 +82,7 @@ class MedianCurves:
 
 
 def bend(steps: np.ndarray, corners: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """[E] predictions along a curve, which goes on straight beyond its ends."""
+    """Return [E] the curve's values at predictions `steps`; beyond its ends the slope is 1."""
     inside = np.minimum(np.maximum(steps, corners[0]), corners[-1])
     return np.asarray(steps + np.interp(inside, corners, values) - inside)
 
@@ -87,14 +90,14 @@ def bend(steps: np.ndarray, corners: np.ndarray, values: np.ndarray) -> np.ndarr
 def median_curve(
     steps: np.ndarray, targets: np.ndarray, weights: np.ndarray, half: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Corners and values [J] for predictions [E] of `targets`; straight where halves of the users
-    gain nothing by each other's.
+    """Return corners and values [J] of the curve from predictions to `targets`; the identity where
+    curves cross-fitted between halves of the users do not lower the absolute error.
 
     Args:
-        steps: predictions.
-        targets: what was stated.
-        weights: how much each counts.
-        half: whether it is of a user of the first half.
+        steps: [E] linear predictions.
+        targets: [E] ratings, in steps from the mean.
+        weights: [E] sample weights.
+        half: [E] whether the event is of a user of the first half.
     """
     corners = _corners(steps, weights)
     tried = len(SQUARES) + 1
@@ -117,8 +120,8 @@ def median_curve(
 def _share_of_next(
     best: int, absolute: np.ndarray, squared: np.ndarray, crossed: np.ndarray
 ) -> float:
-    """How far the best curve goes towards the next, as long as their mixture's squared error is not
-    above the straight line's: a quadratic in the share.
+    """Return the share in [0, 1] of the next curve in a mixture with the best: the largest whose
+    squared error, a quadratic in the share, is not above that of the identity.
     """
     if best == len(crossed) or absolute[best + 1] >= absolute[best]:
         return 0.0
@@ -129,7 +132,7 @@ def _share_of_next(
 
 
 def _corners(steps: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[J] predictions at equal shares of the weight, at least a gap apart."""
+    """Return [J] predictions at equal quantiles of the weight, at least `GAP` apart."""
     order = np.argsort(steps, kind="stable")
     share = np.cumsum(weights[order]) / weights.sum()
     places = np.searchsorted(share, np.linspace(0.02, 0.98, CORNERS))
@@ -141,7 +144,9 @@ def _corners(steps: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _curves(
     corners: np.ndarray, steps: np.ndarray, targets: np.ndarray, weights: np.ndarray, *, pull: float
 ) -> list[np.ndarray]:
-    """Values [J] of least loss for each mixture of losses, by reweighted least squares."""
+    """Return values [J] of least loss for each mixture of losses, by iteratively reweighted least
+    squares.
+    """
     steps, targets, weights = _joined(corners, steps, targets, weights)
     inside = np.minimum(np.maximum(steps, corners[0]), corners[-1])
     place = np.clip(np.searchsorted(corners, inside, side="right") - 1, 0, len(corners) - 2)
@@ -164,7 +169,9 @@ def _curves(
 def _normal(
     each: np.ndarray, left: np.ndarray, place: np.ndarray, share: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Normal equations of values at the corners, of which each row reads the two beside it."""
+    """Return Gram matrix [J, J] and target [J] of the normal equations for changes of the values;
+    each event depends on the two corners around its prediction.
+    """
     before, after = each * (1 - share), each * share
     diagonal = np.bincount(place, before * (1 - share), size)
     diagonal += np.bincount(place + 1, after * share, size)
@@ -176,7 +183,9 @@ def _normal(
 def _joined(
     corners: np.ndarray, steps: np.ndarray, targets: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of one cell of prediction and rating as one, of their mean and whole weight."""
+    """Merge events in the same cell of prediction and target into their weighted mean; return
+    predictions, targets and total weights.
+    """
     parts = np.arange(CELLS * (len(corners) - 1) + 1) / CELLS
     of_steps = np.searchsorted(np.interp(parts, np.arange(len(corners)), corners), steps)
     of_targets = np.floor(targets * CELLS_OF_A_STEP).astype(np.int64)
@@ -192,6 +201,6 @@ def _joined(
 
 
 def _rising(corners: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The same values, raised where they would rise by less than the least slope."""
+    """Return the values, raised where their slope would be below `LEAST_SLOPE`."""
     least = LEAST_SLOPE * corners
     return np.asarray(np.maximum.accumulate(values - least) + least)

@@ -1,13 +1,14 @@
-"""Predicted values of a new user, in closed form: item means, their own offset, and a Gaussian
+"""Rating prediction for new users, in closed form: item biases, the user's offset, and a Gaussian
 process over items.
 
 A rating is mean + item bias + a function of the item's features that every user draws from a
 common Gaussian prior; the features (factors of everyone's residuals beside content) are that
 prior's kernel, so adaptation is one solve of support x support (ALPaCA, Harrison et al. 2018,
-arXiv:1807.08912, with a kernel learned by factor analysis instead of a network). It starts where a
-user's profile, and what they rated at all, say; an item's bias, where its content does. Served is
-the median: shares of these addends and a curve of their sum are fitted by absolute error on
-held-out users at each support size, because MAE is asked of it and ratings lean to one side.
+arXiv:1807.08912, with a kernel learned by factor analysis instead of a network). A user's profile
+and choice of items give the process its prior mean; content gives it to an item's bias. The
+prediction is the median: coefficients of these addends and a curve of their sum are fitted by
+absolute error on held-out users at each support size, because MAE is the metric and ratings are
+skewed.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ from metarec.runtime.interpolation import Interpolation
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
 NUMBERS_AT_ONCE = 2_000_000
-"""Numbers that users are asked with at a time: bounds memory."""
+"""Array entries of the users adapted at a time: bounds memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pulls:
-    """How far what is told beside ratings is pulled towards nothing; None: it says nothing."""
+    """Ridge penalties of the profile prior and of the choice prior; None: it is not used."""
 
     profile: float | None
     choices: float | None
@@ -59,57 +60,59 @@ class Pulls:
 
 @dataclass(frozen=True, kw_only=True)
 class RatingHead:
-    """Mean, offsets and kernel features; `predict` adapts and rates in one call, for many users at
-    once.
+    """Mean, item biases and kernel features; `predict` adapts to a batch of users and predicts in
+    one call.
     """
 
     mean: float
     low: float
     high: float
     unit: float
-    """Ratings for one step of the scale that everything below is on."""
+    """Length of one step, in units of the rating scale; everything below is in steps."""
     offset_variance: float
-    """Of the offsets of users."""
+    """Variance of users' offsets."""
     item_bias: np.ndarray
-    """[N] float32."""
+    """[N] float32 item offsets."""
     features: np.ndarray
     """[N, F] float32: two items' covariance is the dot product of their rows (times the scale's
     variance).
     """
     points: np.ndarray
-    """[K] support sizes with shares of their own."""
+    """[K] support sizes that have coefficients of their own."""
     shares: np.ndarray
-    """[K, C] of the columns (`models/rating/columns.py`)."""
+    """[K, C] coefficients of the columns (`models/rating/columns.py`)."""
     noise: np.ndarray
-    """[K] standard deviation left over at each support size, beside the process's own uncertainty.
+    """[K] residual standard deviation at each support size, beside the process's own uncertainty.
     """
     config: RatingConfig = RatingConfig()
     content_bias: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    """[C + 1] float32: by which content, and a constant, say the bias of an item nobody rated;
-    empty where they say nothing.
+    """[C + 1] float32 coefficients of content and of a constant that predict the bias of an item
+    without ratings; empty where that bias is 0.
     """
     prior: ProfilePrior = field(default_factory=ProfilePrior.nothing)
-    """Where the process starts for a user of whom a profile is known."""
+    """Prior mean of the process from a user's profile."""
     choices: ChoicePrior = field(default_factory=ChoicePrior.nothing)
-    """How it moves by what a user rates, whatever the ratings."""
+    """Its change by which items a user rated, whatever the ratings."""
     fame: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    """[N] float32 how often each item was rated; empty where that says nothing."""
+    """[N] float32 relative log counts of the items (`fame_of`)."""
     curves: MedianCurves = field(default_factory=MedianCurves.straight)
-    """What becomes of the sum of all shares."""
+    """Median curves, applied to the weighted sum of the columns."""
 
     @classmethod
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: RatingConfig | None = None
     ) -> RatingHead:
-        """Fit the kernel on everyone; fit the shares on users held out of other kernels."""
+        """Fit the kernel on all users, and the coefficients by cross-fitting: each fold's users are
+        predicted with a kernel fitted without them.
+        """
         return cls.fit_checked(behavior, rng, config)[0]
 
     @classmethod
     def fit_checked(
         cls, behavior: Behavior, rng: np.random.Generator, config: RatingConfig | None = None
     ) -> tuple[RatingHead, HeldOutErrors]:
-        """`fit`, and its errors on the users held out: shares of one half of them are checked on
-        the other.
+        """Return the head of `fit` and its errors on held-out users, the coefficients of each half
+        of them evaluated on the other half.
         """
         behavior, config = behavior.rated(), config or cls.config
         folds = folds_of(behavior, rng, config)
@@ -146,7 +149,7 @@ class RatingHead:
         rng: np.random.Generator,
         config: RatingConfig | None = None,
     ) -> RatingHead:
-        """From these users alone, every addend counting in full: to be asked about the others."""
+        """Fit the kernel on `users` alone, with initial coefficients, to predict the others."""
         config = config or cls.config
         return cls._kernel(behavior.rated(), users, config.item_damping[0], rng, config)
 
@@ -159,7 +162,7 @@ class RatingHead:
         rng: np.random.Generator,
         config: RatingConfig,
     ) -> RatingHead:
-        """From these users."""
+        """Fit mean, item biases and features on `users`, with initial coefficients."""
         values, unit = behavior.histories.values, unit_of(behavior)
         behavior = behavior.users(users)
         histories = behavior.histories
@@ -185,8 +188,9 @@ class RatingHead:
         )
 
     def worth_telling(self, behavior: Behavior) -> Pulls:
-        """How far what profiles and choices say must be pulled towards nothing; None where halves
-        of these training users gain nothing clear by each other's, or nobody states anything.
+        """Choose the ridge penalties of the profile prior and of the choice prior by cross-fitting
+        between halves of these training users; None where nothing is clearly gained, or where
+        nobody has a profile.
         """
         config, equations = self.config, self._profile_equations(behavior)
         pull = None
@@ -199,7 +203,7 @@ class RatingHead:
         return Pulls(profile=pull, choices=choices)
 
     def knowing(self, behavior: Behavior, told: Pulls) -> RatingHead:
-        """The same, its process starting where profiles and choices of these training users say."""
+        """Return the same head with profile and choice priors fitted on these training users."""
         if told.profile is None and told.choices is None:
             return self
         equations, prior = self._profile_equations(behavior), self.prior
@@ -220,7 +224,7 @@ class RatingHead:
         return replace(known, choices=choices)
 
     def _choices(self, behavior: Behavior) -> np.ndarray:
-        rng = np.random.default_rng(0)  # of a decomposition that converges
+        rng = np.random.default_rng(0)  # the decomposition converges, whatever the seed
         return vectors_of(behavior.histories, self.item_bias, self.config.choice_directions, rng)
 
     def _profile_equations(self, behavior: Behavior) -> ProfileEquations:
@@ -239,8 +243,8 @@ class RatingHead:
     def process(
         self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the process at each asked event [E], from each user's support and
-        profile [B, P].
+        """Return mean and variance of the process at each query event [E], from each user's support
+        and profile [B, P].
         """
         support = support if support.is_rated.all() else support.where(support.is_rated)
         start = self.prior.of(profiles, len(support)) + self.choices.of(support)
@@ -284,8 +288,8 @@ class RatingHead:
     def predict(
         self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Predicted value and standard deviation of each asked event [E], user by user, in the
-        order asked.
+        """Return the predicted rating and its standard deviation for each query event [E], user by
+        user, in the order of `asked`.
         """
         steps, spread = self.steps(support, asked, profiles)
         steps = self.curves.of(steps, ratings_of(support)[asked.owners])
@@ -295,8 +299,8 @@ class RatingHead:
     def steps(
         self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Expected value of each asked event [E] in steps from the mean, whatever grades and ends
-        the scale has, and its standard deviation.
+        """Return the prediction for each query event [E] in steps from the mean, before the median
+        curve and the limits of the scale, and its standard deviation.
         """
         columns, variance = self.columns(support, asked, profiles)
         of_event = self._by_events.after(ratings_of(support))[asked.owners]
@@ -306,7 +310,7 @@ class RatingHead:
     def columns(
         self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What shares are of [E, C], and the variance of the process [E], at each asked event."""
+        """Return the regression columns [E, C] and the process's variance [E] at query events."""
         process, variance = self.process(support, asked, profiles)
         support = support if support.is_rated.all() else support.where(support.is_rated)
         left = (support.values - self.mean) / self.unit - self.item_bias[support.items]
@@ -316,14 +320,14 @@ class RatingHead:
 
     @cached_property
     def _by_events(self) -> Interpolation:
-        """[C + 1] shares and noise."""
+        """[C + 1] coefficients and noise per number of ratings."""
         return Interpolation.between(
             self.points, np.concatenate([self.shares, self.noise[:, None]], axis=1)
         )
 
     def with_content(self, content: np.ndarray) -> RatingHead:
-        """The same head for a catalog of `content` [N', C]: old items first, new ones appended with
-        the bias that their content says and no factors.
+        """Return the same head for a catalog of `content` [N', C]: old items first, new ones
+        appended with the bias predicted from their content and with factors 0.
         """
         factors = self.features.shape[1] - content.shape[1]
         more = len(content) - len(self.item_bias)
@@ -341,7 +345,7 @@ class RatingHead:
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Everything learned, as named arrays."""
+        """Return everything learned, as named arrays."""
         return {
             "scale": np.array([self.mean, self.low, self.high, self.unit, self.offset_variance]),
             "item_bias": self.item_bias,
@@ -363,10 +367,10 @@ class RatingHead:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: RatingConfig | None = None
     ) -> RatingHead:
-        """From `arrays()`."""
+        """Return the head that `arrays()` was called on."""
         arrays, config = with_current_names(arrays, ARRAYS), config or cls.config
         scale = [float(x) for x in arrays["scale"]]
-        # Heads saved before ratings were brought to one spread name no unit.
+        # Heads saved before ratings were scaled to one standard deviation hold no unit.
         mean, low, high, unit, offset_variance = (
             scale if scale[3:] else [*scale, 1.0, config.offset_variance[0]]
         )
@@ -377,7 +381,7 @@ class RatingHead:
             unit=unit,
             offset_variance=offset_variance,
             config=config,
-            # Heads saved before content, profiles and choices were read say nothing of them.
+            # Heads saved before content, profiles and choices were used lack these arrays.
             content_bias=arrays.get("content_bias", np.zeros(0, np.float32)),
             prior=ProfilePrior(middle=arrays["profile_middle"], weights=arrays["profile_weights"])
             if "profile_weights" in arrays

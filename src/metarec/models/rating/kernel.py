@@ -1,4 +1,4 @@
-"""How the kernel of predicted ratings is fitted: offsets, and factors of what they leave."""
+"""Fitting of the rating kernel: offsets, and factors of the residuals."""
 
 from __future__ import annotations
 
@@ -13,66 +13,66 @@ from metarec.models.config import ModelConfig, setting
 from metarec.models.offsets import Offsets
 
 SPREAD = 1.12
-"""Standard deviation of ratings at which the defaults below were set (that of MovieLens, 1 to 5):
-ratings are brought to it, so that their unit changes nothing.
+"""Standard deviation of ratings for which the defaults below were chosen (that of MovieLens, 1 to
+5): ratings are scaled to it, so that their unit has no effect.
 """
 ROWS_AT_ONCE = 2048
-"""Users, and items, that are worked out at a time: bounds memory."""
+"""Users, and items, processed at a time: bounds memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RatingConfig(ModelConfig):
-    """Hyper-parameters of predicted ratings (`models.rating`)."""
+    """Hyper-parameters of rating prediction (`models.rating`)."""
 
     dim: int = setting(12, least=1, tried=(4, 32))
-    """Factors of everyone's residuals (1 or more)."""
+    """Item factors of the residuals (1 or more)."""
     item_damping: tuple[float, ...] = setting((4.0, 2.0, 8.0, 16.0), least=0)
-    """Events' worth of pull of an item's offset towards zero (0 or more): the one of least error on
-    users held out is taken, the first where nobody can be.
+    """Shrinkage of an item's offset towards zero, in events (0 or more): the value of least error
+    on held-out users is used, the first where no user can be held out.
     """
     user_damping: float = setting(8.0, least=0, tried=(2, 30))
-    """The same of users' offsets (0 or more)."""
+    """Shrinkage of a user's offset towards zero, in events (0 or more)."""
     rounds: int = setting(5, least=1)
-    """Times item and user offsets are found in turn (1 or more)."""
+    """Alternating updates of item and user offsets (1 or more)."""
     content_pull: float = setting(10.0, above=0, tried=(1, 100))
-    """Items' worth of pull of what content says of an item's offset towards nothing (above 0)."""
+    """Ridge penalty of the regression from content to item offsets, in items (above 0)."""
     factor_regularization: float = setting(25.0, above=0, tried=(5, 100))
-    """Pull of the factors towards zero (above 0)."""
+    """Regularization of the factors (above 0)."""
     sweeps: int = setting(8, least=1)
-    """Times what users want and the factors of items are found in turn (1 or more)."""
+    """Expectation-maximization steps of the factors (1 or more)."""
     noise: float = setting(0.75, above=0, tried=(0.2, 3))
     """Variance of a rating around its expectation (above 0)."""
     offset_variance: tuple[float, ...] = setting((0.1, 0.3), above=0)
-    """Variance of users' offsets (above 0); the one of least error on users held out is taken."""
+    """Variance of users' offsets (above 0): the one of least error on held-out users is used."""
     content_scale: float = setting(0.3, least=0, tried=(0.03, 3))
     """Weight of an item's content beside its factors (0 or more)."""
     profile_regularization: tuple[float, ...] = setting((300.0, 1000.0, 3000.0), above=0)
-    """Pull of what a profile says towards nothing (above 0): the one of least error between halves
-    of the users is taken; profiles are read only where these gain clearly.
+    """Ridge penalty of the profile prior (above 0): the value of least error, cross-fitted between
+    halves of the users, is used; profiles are ignored where the gain is not clear.
     """
     profile_directions: int = setting(64, least=1)
-    """Directions of profiles that are read, the widest (1 or more)."""
+    """Principal directions of the profiles that are used (1 or more)."""
     choice_regularization: tuple[float, ...] = setting((30.0, 100.0, 300.0, 1000.0), above=0)
-    """The same of what the choice of items says (above 0)."""
+    """Ridge penalty of the choice prior (above 0), chosen like that of the profile prior."""
     choice_directions: int = setting(16, least=1)
-    """Directions in which users' choices differ that are read, the widest (1 or more)."""
+    """Principal directions of users' choices that are used (1 or more)."""
     newest: int = setting(200, least=1)
-    """Support events that the process sees, the newest (1 or more): bounds the solve."""
+    """Newest support events that the process uses (1 or more): bounds the solve."""
     held_out: int = setting(1500, least=1)
-    """Users held out at once at most (1 or more)."""
+    """Maximum of users held out above `few_events` (1 or more)."""
     folds: int = setting(5, least=2)
-    """Parts of the users that are held out in turn (2 or more), where events are few."""
+    """Cross-fitting folds of the users (2 or more), up to `few_events`."""
     few_events: int = setting(100_000, least=0)
-    """Events up to which they are few (0 or more); above, the kernel is fitted twice only, and a
-    third of the users is held out once.
+    """Events up to which cross-fitting is used (0 or more); above, up to a third of the users is
+    held out once, so that the kernel is fitted only twice.
     """
 
 
 def folds_of(
     behavior: Behavior, rng: np.random.Generator, config: RatingConfig
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Users learned from and users held out who have something to be asked; one fold of them where
-    they are many.
+    """Return training and held-out users of each fold; held-out users have events after their cut.
+    A single fold where there are more than `few_events` events.
     """
     lengths = behavior.histories.lengths
     users = np.flatnonzero((lengths > behavior.pools) & (lengths >= behavior.horizon.min_events))
@@ -88,7 +88,7 @@ def folds_of(
 
 
 def unit_of(behavior: Behavior) -> float:
-    """Ratings for one step of the head's scale; 1 where all are the same."""
+    """Return the length of one step in units of the rating scale; 1 where all ratings are equal."""
     values = behavior.histories.values
     weights = behavior.weights_of(behavior.histories.owners)
     mean = np.average(values, weights=weights)
@@ -98,8 +98,8 @@ def unit_of(behavior: Behavior) -> float:
 def choose_damping(
     behavior: Behavior, folds: list[tuple[np.ndarray, np.ndarray]], config: RatingConfig
 ) -> float:
-    """Of `item_damping` the one whose item offsets are nearest to what users held out rate, beside
-    offsets of their own.
+    """Return the `item_damping` with the least absolute error of held-out users' ratings, predicted
+    by item offsets and the users' own offsets.
     """
     unit, tried = unit_of(behavior), config.item_damping
     errors = np.zeros(len(tried))
@@ -118,7 +118,7 @@ def choose_damping(
 def offsets_of_ratings(
     behavior: Behavior, damping: float, unit: float, config: RatingConfig
 ) -> Offsets:
-    """Of the training users, by their weights."""
+    """Fit the offsets on the training users, by their sample weights."""
     histories = behavior.histories
     return Offsets.of(
         histories,
@@ -134,11 +134,12 @@ def offsets_of_ratings(
 def started_by_content(
     behavior: Behavior, offsets: Offsets, damping: float, config: RatingConfig
 ) -> tuple[Offsets, np.ndarray]:
-    """The same offsets, but those of items pulled towards what their content says instead of
-    towards zero, and the weights [C + 1] of content and of a constant that say it.
+    """Return the offsets with those of items shrunk towards a prediction from their content instead
+    of towards zero, and the coefficients [C + 1] of content and of a constant.
 
-    A ridge over items, in which the mean of what an item got counts by how much of it is no chance.
-    Of items that somebody rated, how many did says something too; the others are new, not unloved.
+    A ridge regression over items, each weighted by the reliability of its mean, n / (n + damping).
+    The log count is a further column for items with ratings only: the others are new, not
+    unpopular.
     """
     histories, content = behavior.histories, behavior.content
     weights, n_items = behavior.weights_of(histories.owners), len(content)
@@ -165,10 +166,10 @@ def factors_of(
     rng: np.random.Generator,
     config: RatingConfig,
 ) -> np.ndarray:
-    """[N, dim] item factors of the residuals under users drawn from a standard normal, by
-    expectation maximization: what is not known of a user counts beside what is likely, or the
-    factors would fit users of few ratings too well (Tipping and Bishop 1999, section 3.2, with a
-    pull; users' offsets from the items' are found with them).
+    """Return item factors [N, dim] of the residuals, for user vectors from a standard normal prior,
+    by expectation maximization: the posterior variance of a user counts beside the mean, or the
+    factors would overfit users with few ratings (Tipping and Bishop 1999, section 3.2, with a ridge
+    penalty; users' offsets are estimated jointly).
     """
     chosen = histories.matrix(n_items)
     values = histories.matrix(n_items, residual)
@@ -181,8 +182,8 @@ def factors_of(
 def _maximized(
     chosen: csr_matrix, values: csr_matrix, factors: np.ndarray, config: RatingConfig
 ) -> np.ndarray:
-    """Factors made most likely by users as these `factors` see them, turned and scaled so that the
-    users are of unit variance.
+    """Run one step of expectation maximization from `factors`; the new factors are rotated and
+    scaled so that the users have unit covariance.
     """
     n_items, dim = factors.shape
     offset = np.float32(config.offset_variance[0] ** 0.5)
@@ -212,7 +213,7 @@ def _maximized(
 
 
 def _square(halves: np.ndarray, dim: int) -> np.ndarray:
-    """[M, dim, dim] symmetric matrices from their upper halves [M, dim (dim + 1) / 2]."""
+    """Return symmetric matrices [M, dim, dim] from their upper triangles [M, dim (dim + 1) / 2]."""
     first, second = np.triu_indices(dim)
     whole = np.empty((len(halves), dim, dim), np.float64)
     whole[:, first, second] = halves

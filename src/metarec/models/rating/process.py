@@ -1,5 +1,5 @@
-"""One solve of support x support: what a Gaussian process says of asked events, many users at
-once.
+"""Posterior of a Gaussian process at the query events, by one solve of support x support, for a
+batch of users.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ def adapted(
     offset_variance: float,
     noise: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance [B, Q] at the features of asked events.
+    """Return the posterior mean and variance [B, Q] at the query events.
 
     Args:
-        seen_BSF: features of rated items, 0 where padded.
-        residual: [B, S] what their ratings left unexplained, 0 where padded.
-        is_real: [B, S] 1 where nothing is padded, else 0.
-        asked_BQF: features of asked items.
-        offset_variance: of users' offsets.
-        noise: variance of a rating.
+        seen_BSF: features of the rated items, 0 where padded.
+        residual: [B, S] ratings less their prior mean, 0 where padded.
+        is_real: [B, S] mask: 1 for an event, 0 for padding.
+        asked_BQF: features of the query items.
+        offset_variance: variance of users' offsets.
+        noise: noise variance of a rating.
     """
     turned = seen_BSF.transpose(0, 2, 1)
     kernel = seen_BSF @ turned
@@ -32,8 +32,8 @@ def adapted(
     np.einsum("bss->bs", kernel)[...] += noise
     cross = asked_BQF @ turned
     cross += offset_variance * is_real[:, None, :]
-    # One solve for both: the first column gives the mean, the others what the support explains
-    # of each asked event.
+    # One solve for both: the first column gives the mean, the others the variance that the support
+    # explains at each query event.
     solved = np.linalg.solve(
         kernel, np.concatenate([residual[..., None], cross.transpose(0, 2, 1)], axis=2)
     )
@@ -43,7 +43,9 @@ def adapted(
 
 
 def weighted(start: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """[B, E] what users' weights `start` [B, F + 1] say of items by their features [B, E, F']."""
+    """Return [B, E] the dot product of users' weights `start` [B, F + 1] with the first F item
+    features [B, E, F'], plus the offset in the last weight.
+    """
     factors = start.shape[1] - 1
     if not factors:
         return np.zeros(features.shape[:2], np.float32)

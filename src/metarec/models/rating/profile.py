@@ -1,6 +1,4 @@
-"""What a profile says of a user's ratings before any: where the Gaussian process of
-`models/rating/head.py` starts.
-"""
+"""Prior mean of the Gaussian process of `models/rating/head.py` from a user's profile."""
 
 from __future__ import annotations
 
@@ -14,35 +12,35 @@ from scipy.linalg import solve
 from metarec.features.histories import Histories
 
 USERS_AT_ONCE = 2048
-"""Users whose events are summed up at a time: bounds memory."""
+"""Users whose events are summed at a time: bounds memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfilePrior:
-    """A ridge from profile columns to each user's weights of the item factors and to their offset;
-    silent without a profile.
+    """Ridge regression from profile columns to a user's weights of the item factors and to their
+    offset; 0 without a profile.
     """
 
     middle: np.ndarray
     """[P] float32 mean of the profile columns."""
     weights: np.ndarray
-    """[P, F + 1] float32: of the F factors and of the offset."""
+    """[P, F + 1] float32 coefficients that predict the weights of the F factors and the offset."""
 
     @classmethod
     def nothing(cls) -> ProfilePrior:
-        """Says nothing of anyone."""
+        """Return a prior of mean 0 for every user."""
         return cls(middle=np.zeros(0, np.float32), weights=np.zeros((0, 1), np.float32))
 
     @classmethod
     def fit(cls, equations: ProfileEquations, pull: float) -> ProfilePrior:
-        """Of all its users, with this pull towards nothing."""
+        """Solve the equations of all their users with ridge penalty `pull`."""
         return cls(
             middle=equations.middle[0].astype(np.float32),
             weights=equations.solved(pull).astype(np.float32),
         )
 
     def of(self, profiles: np.ndarray | None, users: int) -> np.ndarray:
-        """[users, F + 1] where the process starts; 0 for a user of whom nothing is known."""
+        """Return the prior mean [users, F + 1] of the weights; 0 for a user without a profile."""
         if profiles is None or not len(self.weights):
             return np.zeros((users, self.weights.shape[1]), np.float32)
         is_known = profiles.any(axis=1, keepdims=True)
@@ -51,26 +49,29 @@ class ProfilePrior:
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileEquations:
-    """Generalized least squares of what users share by profile, beside what each draws from the
-    process's own prior: each half of the users, so that one can be asked about the other.
+    """Generalized least squares from user columns (profiles, or choices) to users' weights, under
+    the process's own prior of what each user adds. Kept for each half of the users, to evaluate a
+    fit of one half on the other.
     """
 
     middle: np.ndarray
-    """[K, P] mean of the profile columns at each of K moments, as what is known of users grows; a
-    profile knows one.
+    """[K, P] mean of the user columns at each of K moments, which are support sizes of growing
+    length; profiles have one moment.
     """
     directions: np.ndarray
-    """[P, D] of most variance among the users."""
+    """[P, D] directions of most variance among the users."""
     constants: np.ndarray
-    """[F + 1] by which weights are multiplied: 1, and for the offset what it is drawn by."""
+    """[F + 1] prior standard deviation of users' weights: 1, and that of the offset."""
     columns: np.ndarray
-    """[K, U, D] users along the directions."""
+    """[K, U, D] centered user columns, projected onto the directions."""
     certainty: np.ndarray
-    """[U, F + 1, F + 1] how sure events make of a user's weights, from 0 to the unit matrix."""
+    """[U, F + 1, F + 1] shrinkage matrix of a user's weights given their events, from 0 (no events)
+    to the identity.
+    """
     said: np.ndarray
-    """[U, F + 1] weights that events make likely without a profile."""
+    """[U, F + 1] posterior mean of a user's weights under a prior of mean 0."""
     weights: np.ndarray
-    """[U] how much each user counts."""
+    """[U] sample weight of each user."""
 
     @classmethod
     def of(
@@ -85,8 +86,8 @@ class ProfileEquations:
         weights: np.ndarray,
         most: int,
     ) -> ProfileEquations:
-        """From ratings less item offsets [E], profiles [U, P] and item factors [N, F]; along
-        `most` directions.
+        """Build the equations from `residuals` [E] (ratings less mean and item offset, in steps),
+        profiles [U, P] and item factors [N, F], along up to `most` directions of the profiles.
         """
         middle = np.average(profiles, axis=0, weights=weights)
         constants = np.append(np.ones(factors.shape[1]), offset_variance**0.5)
@@ -106,11 +107,13 @@ class ProfileEquations:
 
     @cached_property
     def halves(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Normal equations of each half of the users."""
+        """Gram matrix and target of the normal equations of each half of the users."""
         return [self._of_half(who) for who in self._who]
 
     def along(self, moments: Sequence[np.ndarray]) -> ProfileEquations:
-        """Of the same users along other columns, [U, D] at each moment, of one spread over all."""
+        """Return the equations of the same users for other columns, [U, D] at each moment, scaled
+        to one standard deviation.
+        """
         columns = np.stack(moments)
         middle = np.average(columns, axis=1, weights=self.weights)
         columns = columns - middle[:, None]
@@ -119,20 +122,20 @@ class ProfileEquations:
         return replace(self, middle=middle, directions=directions, columns=columns @ directions)
 
     def beside(self, start: np.ndarray) -> ProfileEquations:
-        """Of what is left beside a `start` [U, F + 1] of each user."""
+        """Return the equations of what a prior mean `start` [U, F + 1] leaves unexplained."""
         explained = np.einsum("ufg,ug->uf", self.certainty, start / self.constants)
         return replace(self, said=self.said - explained)
 
     def solved(self, pull: float) -> np.ndarray:
-        """[P, F + 1] weights by profile of all users, with this pull towards nothing."""
+        """Return coefficients [P, F + 1], fitted on all users with ridge penalty `pull`."""
         (gram, target), (other_gram, other_target) = self.halves
         found = _solved(gram + other_gram, target + other_target, 2.0 * pull)
         weights = self.directions @ found.reshape(-1, len(self.constants))
         return np.asarray(weights * self.constants)
 
     def best_pull(self, pulls: Sequence[float], clear: float = 2.0) -> float | None:
-        """The one by which halves of the users gain most by each other; None where no pull gains by
-        `clear` standard errors.
+        """Return the ridge penalty with the largest gain when each half of the users is predicted
+        from the other half; None where its gain is not above `clear` standard errors.
         """
         gains = {pull: self._gains(pull) for pull in pulls}
         best = max(gains, key=lambda pull: float(gains[pull].sum()))
@@ -146,8 +149,8 @@ class ProfileEquations:
         return half, ~half
 
     def _gains(self, pull: float) -> np.ndarray:
-        """[U] squared error that each user's events lose by what the other half says, over all
-        moments.
+        """Return [U] the reduction of each user's squared error by coefficients of the other half,
+        summed over the moments.
         """
         gains = np.zeros(len(self.said))
         for who, equations in zip(self._who, self.halves[::-1], strict=True):
@@ -165,8 +168,8 @@ class ProfileEquations:
 
 
 def _widest(centered: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
-    """[P, D] `most` directions of most variance, columns at one spread; dependent ones are left
-    out.
+    """Return [P, D] up to `most` principal directions of the standardized columns; linearly
+    dependent ones are left out.
     """
     spread = np.sqrt(np.average(centered**2, axis=0, weights=weights))
     scale = np.where(spread > 0, 1.0 / np.maximum(spread, 1e-6), 0.0)
@@ -179,7 +182,7 @@ def _widest(centered: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
 def _of_users(
     histories: Histories, residuals: np.ndarray, features: np.ndarray, noise: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`certainty` and `said` of each user."""
+    """Return `certainty` and `said` of `ProfileEquations` for each user."""
     n_users, dim = len(histories), features.shape[1]
     certainty, said = np.zeros((n_users, dim, dim)), np.zeros((n_users, dim))
     for start in range(0, n_users, USERS_AT_ONCE):
@@ -203,7 +206,7 @@ def _of_users(
 def _equations(
     columns: np.ndarray, certainty: np.ndarray, said: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Normal equations [P F, P F] and [P F] of weights by profile."""
+    """Return Gram matrix [D (F + 1), D (F + 1)] and target [D (F + 1)] of the coefficients."""
     n_columns, dim = columns.shape[1], said.shape[1]
     gram = np.zeros((n_columns, dim, n_columns, dim))
     weighted = columns * weights[:, None]

@@ -1,4 +1,6 @@
-"""Predicted ratings rehearsed on users held out: shares of the addends, noise, errors."""
+"""Cross-fitted predictions of held-out users' ratings, to which the coefficients of the addends,
+the median curves and the noise are fitted.
+"""
 
 from __future__ import annotations
 
@@ -14,74 +16,79 @@ from metarec.models.rating.columns import PLAIN, START
 from metarec.models.rating.curve import MedianCurves, bend, median_curve
 
 COLUMN_PULL = 10.0
-"""Users' worth of pull of shares beyond the plain ones towards nothing."""
+"""Ridge penalty of the coefficients beyond the plain ones, in units of users."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutErrors:
-    """How far values lay from predictions, in the head's own spreads, for users it learned nothing
-    from.
-    """
+    """Absolute errors of held-out users' ratings over the predicted standard deviation."""
 
     shots: tuple[int, ...]
     """K support sizes."""
     ratios: np.ndarray
-    """[K, E] size of each error over its predicted standard deviation."""
+    """[K, E] absolute error over its predicted standard deviation."""
     owners: np.ndarray
-    """[E] which of the users each value is of, from 0."""
+    """[E] user of each rating, from 0."""
     users: int
+    """Number of held-out users."""
 
 
 class Head(Protocol):
-    """What is rehearsed: a `RatingHead`."""
+    """What a rehearsal needs of a `RatingHead`."""
 
     @property
     def mean(self) -> float:
-        """Of the ratings."""
+        """Mean of the ratings."""
         ...
 
     @property
     def unit(self) -> float:
-        """Ratings for one step."""
+        """Length of one step, in units of the rating scale."""
         ...
 
     def columns(
         self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What shares are of [E, C] and variance of the process [E] at each asked event."""
+        """Return the regression columns [E, C] and the variance of the process [E] at each query
+        event.
+        """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """What users held out say of a head's columns, at each of K support sizes."""
+    """Coefficients, curves and noise fitted on held-out users, at each of K support sizes."""
 
     shares: np.ndarray
-    """[K, C] of the columns."""
+    """[K, C] coefficients of the columns."""
     curves: MedianCurves
-    """What becomes of their sum."""
+    """Median curves, applied to the weighted sum of the columns."""
     noise: np.ndarray
-    """[K] standard deviation left over."""
+    """[K] residual standard deviation beside the process's own, in steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """What heads said of values of users they had not seen, at each support size."""
+    """Outputs of each fold's head for the ratings of its held-out users, at each support size."""
 
     shots: tuple[int, ...]
+    """K support sizes."""
     offset_variance: float
-    """Of the heads asked."""
+    """Variance of users' offsets in these heads."""
     columns: np.ndarray
-    """[K, E, C] float32: what shares are of."""
+    """[K, E, C] float32 regression columns (`models/rating/columns.py`)."""
     variance: np.ndarray
-    """[K, E] of the process."""
+    """[K, E] variance of the process."""
     targets: np.ndarray
-    """[E] values in steps from the head's mean."""
+    """[E] ratings, in steps from the head's mean."""
     owners: np.ndarray
-    """[E] which of the users."""
+    """[E] user of each rating, from 0."""
     weights: np.ndarray
-    """[E]: each user counts once, as in the mean of per-user errors that is reported."""
+    """[E] sample weights: each user counts once, as in the mean of per-user errors that is
+    reported.
+    """
     users: int
+    """Number of held-out users."""
 
     @classmethod
     def of(
@@ -91,7 +98,7 @@ class Rehearsal:
         heads: Sequence[Head],
         offset_variance: float,
     ) -> Rehearsal:
-        """Each head is asked about the users held out of it."""
+        """Predict the users of each fold with the head that was fitted without them."""
         parts = [
             _rehearse(head, behavior, part) for head, (_, part) in zip(heads, folds, strict=True)
         ]
@@ -111,18 +118,18 @@ class Rehearsal:
         )
 
     def loss(self) -> float:
-        """Mean absolute error of straight lines with plain shares of everyone, over all support
-        sizes.
+        """Return the absolute error of linear fits of the plain columns to all held-out users,
+        weighted over events and summed over support sizes.
         """
         plain = self.columns[:, :, :PLAIN].astype(np.float64)
         said = [columns @ _least_absolute(columns, self.targets, self.weights) for columns in plain]
         return float((self.weights * np.abs(self.targets - said)).sum())
 
     def fitted(self, who: np.ndarray) -> Shares:
-        """By least absolute error, from some of the users."""
+        """Fit coefficients and curves by absolute error on the users of the mask `who`."""
         rows = who[self.owners]
         targets, weights = self.targets[rows], self.weights[rows]
-        # By twos, since those held out of a check are every second one.
+        # In pairs of users, since `errors` holds out every second user.
         half = (self.owners[rows] // 2) % 2 == 0
         shares, curves, noise = [], [], []
         for columns, variance in zip(self.columns[:, rows], self.variance[:, rows], strict=True):
@@ -144,7 +151,9 @@ class Rehearsal:
         )
 
     def errors(self) -> HeldOutErrors:
-        """Errors of each half of the users with shares learned from the other half."""
+        """Return the errors of each half of the users, with coefficients fitted on the other half;
+        none where there are fewer than two users.
+        """
         half = np.arange(self.users) % 2 == 0
         ratios = np.zeros((len(self.shots), len(self.targets)))
         if self.users < 2:
@@ -168,8 +177,8 @@ class Rehearsal:
 def _rehearse(
     head: Head, behavior: Behavior, part: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns [K, E, C], variances [K, E] and targets [E] of what these users rated after their
-    pools.
+    """Return columns [K, E, C], variances [K, E] and targets [E] of the ratings after the cut of
+    the users `part`.
     """
     histories, pools = behavior.histories.users(part), behavior.pools[part]
     asked = histories.after(pools)
@@ -183,8 +192,8 @@ def _rehearse(
 
 
 def _least_absolute(columns: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted least absolute deviations by iteratively reweighted least squares, drawn slightly to
-    where shares start.
+    """Return the coefficients [C] of least weighted absolute deviations, by iteratively reweighted
+    least squares, with a ridge penalty towards `START`.
     """
     size = columns.shape[1]
     start = START[:size]
