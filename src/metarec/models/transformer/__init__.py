@@ -1,1 +1,1 @@
-"""Transformers over the order of events."""
+"""Sequence models: Transformers (and GRU4Rec, Caser) over ordered events."""

@@ -1,24 +1,25 @@
-"""Meta-learning of the decoder itself: MAML, ANIL, Reptile and LoRA over the very Transformer that
-`decoder` serves, with its sizes.
+"""Meta-learning of the decoder itself: MAML, ANIL, Reptile and LoRA over the same Transformer, of
+the same sizes, as `decoder`.
 
-The decoder is trained as always; then meta-training goes on from there. What each user's inner loop
-moves stands in `transformer/inner_loop.py`; adapted or not, a user's history is read by attention.
+The decoder is pre-trained as usual, and meta-training continues from it. The inner loop is that of
+`transformer/inner_loop.py`; adapted or not, the decoder reads the user's history by attention.
 
-- `decoder_maml`: blocks and head move; Finn et al. 2017, arXiv:1703.03400.
-- `decoder_anil`: the head alone moves; Raghu et al. 2020, arXiv:1909.09157.
-- `decoder_reptile`: the prior moves to where users' own steps lead; Nichol et al. 2018,
+- `decoder_maml`: blocks and head adapt; Finn et al. 2017, arXiv:1703.03400.
+- `decoder_anil`: the head alone adapts; Raghu et al. 2020, arXiv:1909.09157.
+- `decoder_reptile`: the prior moves towards the adapted parameters; Nichol et al. 2018,
   arXiv:1803.02999.
 - `decoder_lora`: low-rank factors of attention and head (Hu et al. 2022, arXiv:2106.09685) and the
-  head's bias are each user's own.
+  head's bias adapt.
 
-Where we differ from the papers: meta-training starts from a trained decoder instead of noise, whose
-item vectors start at collaborative factors; the inner loss is the next event within the support
-beside how popular early events are, the outer loss what is liked after the pool and how much the
-best ten places lack of it; beside what its paper moves, each moves a code of the user over
-collaborative factors of the items (`transformer/inner_loop.py`). Step sizes are learned for each
-tensor and step (Antoniou et al. 2019, arXiv:1810.09502) with how far so many events are trusted and
-what an event is worth that was not liked; Reptile's are chosen by held-out users. LoRA leaves the
-decoder as it was trained and learns where its factors start.
+Where we differ from the papers: meta-training starts from a pre-trained decoder instead of noise,
+whose item vectors were initialized with collaborative factors; the inner loss is next-event
+prediction within the support, with the popularity of support events as a bias; the outer loss is
+softmax loss plus LambdaLoss of NDCG@10 on the items liked after the cut; each method also adapts a
+user code over collaborative factors of the items (`transformer/inner_loop.py`). Step sizes are
+learned for each tensor and step (Antoniou et al. 2019, arXiv:1810.09502), as are the weight of the
+inner loss by number of events and the weight of events that were not liked; Reptile's step sizes
+are chosen on held-out users. LoRA leaves the decoder as it was pre-trained and learns the initial
+factors.
 """
 
 from __future__ import annotations
@@ -43,16 +44,16 @@ from metarec.models.transformer.training_set import TrainingSet
 from metarec.runtime.device import device, in_memory, on_device, one_thread
 
 INNER = "inner."
-"""Arrays of the inner loop begin so."""
+"""Prefix of the saved arrays of the inner loop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptiveDecoder(Transformer):
-    """A decoder whose parameters move to each user by gradient steps on what it reads of them."""
+    """A decoder whose parameters adapt to each user by gradient steps on the user's history."""
 
     method: ClassVar[str]
     learns_start: ClassVar[bool] = True
-    """Whether the outer loop moves the decoder; else it learns the steps alone."""
+    """Whether the outer loop trains the decoder too, or the inner loop's parameters alone."""
     at_once: ClassVar[int] = 64
     inner: InnerLoop
     config: AdaptiveConfig = AdaptiveConfig()
@@ -67,7 +68,7 @@ class AdaptiveDecoder(Transformer):
         rng: np.random.Generator,
         config: TransformerConfig,
     ) -> Self:
-        """The decoder as always, and meta-training from there."""
+        """Pre-train the decoder, then meta-train it."""
         assert isinstance(config, AdaptiveConfig), "the registry checks whose config it is"
         network = Transformer._trained(behavior, reader, data, asked, rng, config).network
         liked_from = (behavior.relevant_from - reader.value_mean) / reader.value_spread - 1e-4
@@ -90,7 +91,7 @@ class AdaptiveDecoder(Transformer):
         return found
 
     def scores(self, shown: Mapping[str, Tensor]) -> Tensor:
-        """[B, N] log-scores after the inner steps of each user; without steps the decoder's."""
+        """Return log-scores [B, N] after each user's inner steps; without steps the decoder's."""
         if not self.inner_steps:
             return super().scores(shown)
         with torch.no_grad(), one_thread():
@@ -100,22 +101,22 @@ class AdaptiveDecoder(Transformer):
 
     @property
     def inner_steps(self) -> int:
-        """Gradient steps on a user's events."""
+        """Number of gradient steps on a user's events."""
         return self.config.inner_steps
 
     def after_steps(self, steps: int) -> Self:
-        """The same model with so many inner steps; with 0 a history is read, and nothing moves."""
+        """Return the same model with `steps` inner steps; with 0 it does not adapt."""
         return replace(self, config=replace(self.config, inner_steps=steps))
 
     def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
-        """What moved, each [B, ...]."""
+        """Return the adapted parameters, each [B, ...]."""
         with torch.no_grad(), one_thread():
             vectors = self.inner.vectors(self.network)
             parts = [self._moved(shown, vectors) for shown in self.shown(users)]
         return {name: in_memory(torch.cat([part[name] for part in parts])) for name in parts[0]}
 
     def support_losses(self, users: UserBatch) -> np.ndarray:
-        """[B] the inner loss, in nats, where the steps of each user end."""
+        """Return the inner loss [B] of each user after the last inner step, in nats."""
         with torch.no_grad(), one_thread():
             vectors = self.inner.vectors(self.network)
             parts = [
@@ -132,7 +133,9 @@ class AdaptiveDecoder(Transformer):
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Self:
-        """As the decoder has it; new items are no support of anybody yet."""
+        """Return the model for a new `content`, as for the decoder; the codes of new items are 0,
+        and their count among support events is the lowest.
+        """
         grown = super().with_content(content, popularity)
         more = len(content) - len(self.inner.early)
         inner = grown.inner
@@ -141,7 +144,7 @@ class AdaptiveDecoder(Transformer):
         return grown
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The decoder's, and those of the inner loop."""
+        """Return the arrays of the decoder and those of the inner loop."""
         inner = {INNER + name: in_memory(value) for name, value in self.inner.state_dict().items()}
         return {**super().arrays(), **inner}
 
@@ -149,7 +152,7 @@ class AdaptiveDecoder(Transformer):
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: TransformerConfig | None = None
     ) -> Self:
-        """From `arrays()`."""
+        """Return the model that `arrays()` was called on."""
         own, rest = {}, {}
         for name, array in arrays.items():
             if name.startswith(INNER):
@@ -177,26 +180,28 @@ class AdaptiveDecoder(Transformer):
 
 
 class DecoderMaml(AdaptiveDecoder):
-    """MAML: blocks and head move to the user; Finn et al. 2017, arXiv:1703.03400."""
+    """MAML: blocks and head adapt to the user; Finn et al. 2017, arXiv:1703.03400."""
 
     method: ClassVar[str] = "maml"
 
 
 class DecoderAnil(AdaptiveDecoder):
-    """ANIL: the head alone moves to the user; Raghu et al. 2020, arXiv:1909.09157."""
+    """ANIL: the head alone adapts to the user; Raghu et al. 2020, arXiv:1909.09157."""
 
     method: ClassVar[str] = "anil"
 
 
 class DecoderReptile(AdaptiveDecoder):
-    """Reptile: the prior moves to where users' steps lead; Nichol et al. 2018, arXiv:1803.02999."""
+    """Reptile: the prior moves towards the adapted parameters; Nichol et al. 2018,
+    arXiv:1803.02999.
+    """
 
     method: ClassVar[str] = "reptile"
-    config = AdaptiveConfig(outer_lr=0.5)  # the part of the way that an outer step goes
+    config = AdaptiveConfig(outer_lr=0.5)  # interpolation weight of an outer step
 
 
 class DecoderLora(AdaptiveDecoder):
-    """LoRA: low-rank factors are each user's own; Hu et al. 2022, arXiv:2106.09685."""
+    """LoRA: low-rank factors adapt to the user; Hu et al. 2022, arXiv:2106.09685."""
 
     method: ClassVar[str] = "lora"
     learns_start: ClassVar[bool] = False

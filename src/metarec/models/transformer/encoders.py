@@ -1,9 +1,9 @@
-"""What reads a sequence of tokens: blocks of one interface, so that only they differ between a
-Transformer, a recurrent network and a convolution.
+"""Sequence blocks of one interface: the only difference between a Transformer, a recurrent network
+and a convolutional one.
 
-A block takes tokens [B, L, D] and gives as many back; token l of a causal one has read the tokens
-up to l. Padding stands at the end, where no causal block sees it from a real token, so what attends
-to nothing needs neither heads nor masks.
+A block maps tokens [B, L, D] to as many outputs; output l of a causal block depends on the tokens
+up to l. Padding is at the end, where it cannot affect the real tokens of a causal block, so blocks
+without attention ignore masks.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class GruBlock(nn.Module):
         x_BLD: Float[Tensor, "B L D"],
         **_attention: Bool[Tensor, "B L"] | bool | None,
     ) -> Float[Tensor, "B L D"]:
-        """The state after each token."""
+        """Return the hidden state after each token."""
         states_BLD: Tensor = self.dropout(self.recurrent(x_BLD)[0])
         return states_BLD
 
@@ -45,9 +45,9 @@ class CaserBlock(nn.Module):
     """Convolutions over the newest events as over an image: Caser, Tang & Wang 2018,
     arXiv:1809.07426.
 
-    Horizontal filters of each height find patterns of events in a row, of which the strongest
-    counts; vertical ones weigh events by how recent they are. Where we differ: the user's own
-    embedding, which a new user has not, is the start token of profile and circumstances; targets,
+    Horizontal filters of each height detect patterns of consecutive events, max-pooled over the
+    window; vertical filters weight events by recency. Where we differ: instead of a user embedding,
+    which a new user does not have, the start token of profile and circumstances is used; targets,
     loss and sampling are those of our Transformers.
     """
 
@@ -66,7 +66,7 @@ class CaserBlock(nn.Module):
         x_BLD: Float[Tensor, "B L D"],
         **_attention: Bool[Tensor, "B L"] | bool | None,
     ) -> Float[Tensor, "B L D"]:
-        """What the window that ends with each token holds, beside the first token."""
+        """Return features of the window that ends with each token, joined with the first token."""
         (users, length, dim), window = x_BLD.shape, self.sizes.window
         padded_BDL = F.pad(x_BLD.transpose(1, 2), (window - 1, 0))
         # A filter of height h ends at window - h + 1 places of a window.
@@ -93,6 +93,8 @@ BLOCKS: dict[str, Callable[[SequenceSizes], nn.Module]] = {
     "gru4rec": GruBlock,
     "caser": CaserBlock,
 }
-"""form -> what its blocks are made by."""
+"""form -> factory of its blocks."""
 CAUSAL = ("decoder", "gru4rec", "caser")
-"""Forms whose token k has read the first k events: each prefix of a history teaches."""
+"""Forms whose token k depends on the first k events only, so that every prefix of a history is a
+training example.
+"""

@@ -1,13 +1,13 @@
-"""What moves of a decoder when a user's events are read twice: once as its input, once as the
-support of an inner loop.
+"""The inner loop of the adaptive decoders: a user's events are the decoder's input and also the
+support set on which some of its parameters adapt.
 
-Each event of the history is to be expected by the token before it, as in training; gradient steps
-on that loss move some of the decoder's parameters, for each user apart. `maml` and `reptile` move
-its blocks and head, `anil` the head, `lora` low-rank factors of its attention and the head's bias.
-Beside the head every method moves a code of the user, zero before any event: how much the user
-leans to each of the leading collaborative factors of the items, more of them than the decoder is
-wide (context parameters as in CAVIA, Zintgraf et al. 2019, arXiv:1810.03642). Item vectors are
-shared. All users of a batch move at once (`torch.func.vmap`).
+The inner loss is next-event prediction, as in training: the token before each event predicts it.
+Gradient steps on that loss adapt some of the decoder's parameters, per user. `maml` and `reptile`
+adapt blocks and head, `anil` the head, `lora` low-rank factors of attention and head, and the
+head's bias. Every method also adapts a user code, zero before any event: the user's weights of the
+items' leading collaborative factors, of which there are more than the decoder is wide (context
+parameters as in CAVIA, Zintgraf et al. 2019, arXiv:1810.03642). Item vectors are shared. All users
+of a batch adapt at once (`torch.func.vmap`).
 
 Shape letters: B users, L events, D width, N items, M anchors, K codes, W wanted items.
 """
@@ -34,58 +34,60 @@ MOVES = {
     "anil": ("out.*",),
     "lora": ("blocks.*.attention.*.weight", "out.weight", "out.bias"),
 }
-"""method -> parameters that move, as patterns of their names; of `lora` the factors of matrices."""
+"""method -> parameters that adapt, as patterns of their names; `lora` adapts factors of them."""
 HEAD = "out."
 CODE = "code"
 DOWN, UP = ".down", ".up"
 COUNTS = 7
-"""Numbers of events at which confidence and temperature are learned: 1, 2, 4 ... 64; between them
-they are interpolated. A grid, and the shape of saved arrays.
+"""Number of points at which confidence and temperature are learned: 1, 2, 4 ... 64 events, with
+interpolation between them. It is the shape of saved arrays.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Support:
-    """Items as the inner loss sees them."""
+    """Item data of the inner loss."""
 
     anchors: Tensor
-    """[M] items that stand for the catalog."""
+    """[M] items sampled to represent the catalog."""
     anchor_weights: Tensor
-    """[M] log of how many each stands for."""
+    """[M] log of the number of items that each anchor represents."""
     early: Tensor
-    """[N] log of how often each is among the events shown."""
+    """[N] log count of each item among the support events, centered."""
     codes: Tensor
-    """[N, K] collaborative factors."""
+    """[N, K] collaborative factors of the items."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vectors:
-    """Items as one request or step sees them; worked out once for all users."""
+    """Item vectors of one request or step, computed once for all users."""
 
     read_ND: Tensor
+    """Item vectors as inputs of the decoder."""
     scored_ND: Tensor
+    """Item vectors as outputs, which user vectors are scored against."""
     bias_N: Tensor
     codes_NK: Tensor
     anchors: Tensor
-    """[M] items that stand for the catalog."""
+    """[M] items sampled to represent the catalog."""
     anchor_weights: Tensor
-    """[M] log of how many each stands for."""
+    """[M] log of the number of items that each anchor represents."""
 
     def whole(self) -> Tensor:
-        """[N, D + K + 1] what users of `InnerLoop.users` are compared with."""
+        """Return item vectors [N, D + K + 1] to score the users of `InnerLoop.users` against."""
         return torch.cat([self.scored_ND, self.codes_NK, self.bias_N[:, None]], dim=1)
 
 
 class InnerLoop(nn.Module):
-    """How a decoder moves to a user, and what of that is learned.
+    """Adaptation of a decoder to users, with learned step sizes, confidence and temperature.
 
     Args:
-        moving: the parameters that move, from the network.
-        rate: step size at the start; of a matrix it is divided by its width, of the code it is
+        moving: the network's parameters that adapt.
+        rate: initial step size; for a matrix it is divided by its width, for the code it is
             `code_rate`.
-        kappa: number of events that are trusted half at the start.
-        rank: of the factors that move in place of a matrix; 0 moves the matrices.
-        liked_from: scaled value from which an event is to be expected.
+        kappa: number of events at which the initial weight of the inner loss is half.
+        rank: rank of the factors that adapt in place of a matrix; 0 adapts the matrices.
+        liked_from: scaled value from which an event counts fully in the inner loss.
     """
 
     anchors: Tensor
@@ -132,7 +134,7 @@ class InnerLoop(nn.Module):
 
     @property
     def settings(self) -> list[nn.Parameter]:
-        """What is learned of the steps themselves, apart from where they start."""
+        """Learned parameters of the inner loop other than the initial factors."""
         return [value for name, value in self.named_parameters() if not name.startswith("factors")]
 
     def vectors(
@@ -141,7 +143,7 @@ class InnerLoop(nn.Module):
         codes_NK: Tensor | None = None,
         anchors: tuple[Tensor, Tensor] | None = None,
     ) -> Vectors:
-        """Items as the network has them, with these codes and anchors instead of its own."""
+        """Return the network's item vectors; given codes and anchors replace those of new users."""
         read = network.items()
         items, weights = anchors or (self.anchors, self.anchor_weights)
         return Vectors(
@@ -154,7 +156,7 @@ class InnerLoop(nn.Module):
         )
 
     def start(self, network: SequenceTransformer) -> Params:
-        """Where every user starts: at the decoder."""
+        """Return the parameters at which every user starts: the decoder's, and a code of zero."""
         given = dict(network.named_parameters())
         found = {CODE: torch.zeros_like(self.spectrum)}
         for name in self.names:
@@ -176,7 +178,7 @@ class InnerLoop(nn.Module):
         steps: int,
         first_order: bool,
     ) -> Params:
-        """What moved, each [B, ...]."""
+        """Return the adapted parameters, each [B, ...]."""
         rows = self._rows(network, inputs, vectors)
 
         def moved(row: Params) -> Params:
@@ -197,8 +199,9 @@ class InnerLoop(nn.Module):
         vectors: Vectors,
         moved: Params,
     ) -> Tensor:
-        """[B, D + K + 1] users as compared with `Vectors.whole`: what the last token says under
-        what moved, the code, and 1 for the items' bias; by the temperature of so many events.
+        """Return user vectors [B, D + K + 1] to score against `Vectors.whole`: the last token's
+        output under the adapted parameters, the code, and 1 for the item bias, times an inverse
+        temperature that depends on the number of events.
         """
         said_BLD = vmap(lambda own, row: self._said(network, own, row, vectors))(
             moved, self._rows(network, inputs, vectors)
@@ -216,20 +219,22 @@ class InnerLoop(nn.Module):
         vectors: Vectors,
         moved: Params,
     ) -> Tensor:
-        """[B] the inner loss under what moved."""
+        """Return the inner loss [B] at the adapted parameters."""
         return vmap(lambda own, row: self._loss(network, own, row, vectors))(
             moved, self._rows(network, inputs, vectors)
         )
 
     def _rate(self, name: str, step: int) -> Tensor:
-        """Step size of what moves, of a code for each of its places."""
+        """Return the step size of a parameter at one step; of the code one for each entry."""
         rate = self.log_rates[self.names.index(name), step].exp()
         return rate * self.spectrum if name == CODE else rate
 
     def _rows(
         self, network: SequenceTransformer, inputs: Mapping[str, Tensor], vectors: Vectors
     ) -> Params:
-        """What the inner loop reads of each user; with what the body says, where it rests."""
+        """Return the inputs of the inner loop for each user; where only head and code adapt, with
+        the states of the blocks, computed once.
+        """
         if any(not name.startswith((HEAD, CODE)) for name in self.names):
             return dict(inputs)
         return {**inputs, "states": network.read(inputs, vectors.read_ND)[0]}
@@ -237,7 +242,7 @@ class InnerLoop(nn.Module):
     def _said(
         self, network: SequenceTransformer, own: Params, row: Params, vectors: Vectors
     ) -> Tensor:
-        """[1 + L, D] what each token of one user says."""
+        """Return the output [1 + L, D] of each token of one user."""
         params = self._merged(network, own)
         if "states" in row:
             head = {name.removeprefix(HEAD): value for name, value in params.items()}
@@ -248,7 +253,9 @@ class InnerLoop(nn.Module):
         return whole[0]
 
     def _merged(self, network: SequenceTransformer, own: Params) -> Params:
-        """Parameters under the network's names: matrices plus the products of their factors."""
+        """Return parameters under the network's names, low-rank factors multiplied out and added to
+        their matrices.
+        """
         given, merged = dict(network.named_parameters()), {}
         for name, value in own.items():
             if name.endswith(DOWN):
@@ -261,8 +268,9 @@ class InnerLoop(nn.Module):
     def _loss(
         self, network: SequenceTransformer, own: Params, row: Params, vectors: Vectors
     ) -> Tensor:
-        """How little the token before expected each event, among the anchors, by how far so many
-        events are trusted; where later items are given, how little the last token expected those.
+        """Return the inner loss of one user: the mean negative log-likelihood of each event by the
+        token before it, against the anchors, times a confidence that depends on the number of
+        events. Where later items (`wanted`) are given, that of these items by the last token.
         """
         said_LD = self._said(network, own, row, vectors)
         before_LD, items_L, count = said_LD[:-1], row["items"], row["is_real"].sum()
@@ -281,7 +289,9 @@ class InnerLoop(nn.Module):
     def _lost_later(
         self, said_LD: Tensor, own: Params, row: Params, vectors: Vectors
     ) -> tuple[Tensor, Tensor]:
-        """How little the last token expected each wanted item, in all, and how many they are."""
+        """Return the summed negative log-likelihood of the wanted items by the last token, and the
+        number of these items.
+        """
         is_last_L = up_to(len(said_LD), said_LD) == row["is_real"].sum()
         last_WD = (is_last_L[:, None] * said_LD).sum(0).expand(len(row["wanted"]), -1)
         lost_W = self._surprise(last_WD, row["wanted"], own[CODE], vectors.bias_N, vectors)
@@ -290,7 +300,9 @@ class InnerLoop(nn.Module):
     def _surprise(
         self, said_LD: Tensor, items_L: Tensor, code_K: Tensor, bias_N: Tensor, vectors: Vectors
     ) -> Tensor:
-        """[L] nats by which each item surprises who says so much, among the anchors."""
+        """Return the negative log-likelihood [L] of each item, in nats, by the token output in the
+        same row, in a softmax over the anchors and the item itself.
+        """
         scored_ND, codes_NK, anchors = vectors.scored_ND, vectors.codes_NK, vectors.anchors
         own_L = (said_LD * scored_ND[items_L]).sum(-1) + codes_NK[items_L] @ code_K
         own_L = own_L + bias_N[items_L]
@@ -300,7 +312,7 @@ class InnerLoop(nn.Module):
 
 
 def moving_of(network: SequenceTransformer, method: str) -> Params:
-    """Parameters of the network that a method moves."""
+    """Return the parameters of the network that a method adapts."""
     return {
         name: value
         for name, value in network.named_parameters()
@@ -309,12 +321,12 @@ def moving_of(network: SequenceTransformer, method: str) -> Params:
 
 
 def _at(learned: Tensor, count_B: Tensor) -> Tensor:
-    """[B] what was learned for these numbers of events."""
+    """Return the learned values [B], interpolated at these numbers of events in log2."""
     place_B = torch.log2(count_B.clamp(min=1).to(learned.dtype)).clamp(max=COUNTS - 1)
     near = F.relu(1 - (place_B[:, None] - up_to(COUNTS, learned)).abs())
     return near @ learned
 
 
 def _key(name: str) -> str:
-    """A name that a module may hold."""
+    """Return the name without dots, which names in a module may not have."""
     return name.replace(".", "/")

@@ -1,7 +1,7 @@
-"""Histories as the input of Transformers: item, kind, strength, value and time since the event
-before, and the circumstances that a request states.
+"""Histories as the input of Transformers: item, kind, strength, value and time since the previous
+event, and the circumstances that a request states.
 
-Kinds and scales are learned from training histories; a kind that was never met there is unknown.
+Kinds and scales are learned from training histories; a kind that never occurs there is unknown.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from metarec.features.histories import Histories
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceInputs:
-    """Histories as rectangles: B users, L events, oldest first; padding stands at the end."""
+    """Padded histories: B users, L events, oldest first; padding is at the end."""
 
     items: np.ndarray
     """[B, L] int64 item indexes, 0 where padded."""
     kinds: np.ndarray
-    """[B, L] int64: 0 unknown, then the kinds met in training."""
+    """[B, L] int64: 0 unknown, then the kinds of the training events."""
     values: np.ndarray
-    """[B, L] float32, mean 0 and spread 1 over training events."""
+    """[B, L] float32, standardized over training events."""
     strengths: np.ndarray
     """[B, L] float32 in (0, 1]: weight of the event's kind; 0 where padded."""
     gaps: np.ndarray
-    """[B, L] float32: log(1 + seconds since the event before), of spread 1; 0 for the first and
-    where time is unknown.
+    """[B, L] float32: log(1 + seconds since the previous event), scaled to standard deviation 1; 0
+    for the first event and where the time is unknown.
     """
     is_real: np.ndarray
     """[B, L] bool, False where padded."""
@@ -38,7 +38,7 @@ class SequenceInputs:
     """[B, C] float32: 1 for each circumstance that the request states."""
 
     def rows(self, index: np.ndarray) -> SequenceInputs:
-        """The same for some of the users."""
+        """Return the inputs of the users in these rows."""
         return SequenceInputs(
             **{name: getattr(self, name)[index] for name in self.__dataclass_fields__}
         )
@@ -46,20 +46,20 @@ class SequenceInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceReader:
-    """What is learned from training histories so that those of requests are read alike."""
+    """Scales and codes learned from training histories, applied to those of requests too."""
 
     n_kinds: int = 2
-    """Kinds of events, the unknown one included."""
+    """Number of kinds of events, the unknown one included."""
     value_mean: float = 0.0
     value_spread: float = 1.0
     gap_spread: float = 0.0
-    """Spread of log(1 + seconds) between events; 0 where order has no clock."""
+    """Standard deviation of log(1 + seconds) between events; 0 where events have no times."""
     sizes: tuple[int, ...] = ()
-    """Codes of each column of circumstances, the unknown included."""
+    """Number of codes of each column of circumstances, the unknown one included."""
 
     @classmethod
     def fit(cls, behavior: Behavior) -> SequenceReader:
-        """Read kinds and scales off the training histories."""
+        """Learn kinds and scales from the training histories."""
         histories, context = behavior.histories, behavior.context
         gaps = log_gaps(behavior.pool)
         told = context is not None and context.has_circumstances
@@ -73,11 +73,13 @@ class SequenceReader:
 
     @property
     def n_circumstances(self) -> int:
-        """C, the columns of `SequenceInputs.circumstances`."""
+        """C, the number of columns of `SequenceInputs.circumstances`."""
         return sum(self.sizes)
 
     def read(self, histories: Histories, codes: np.ndarray, length: int) -> SequenceInputs:
-        """The newest `length` events of each history, and circumstances by their `codes` [B, C]."""
+        """Return the newest `length` events of each history as inputs, with the circumstances given
+        by their `codes`, one column for each of `sizes`.
+        """
         from_end = np.repeat(histories.lengths, histories.lengths) - histories.positions
         newest = histories.where(from_end <= length)
         width = max(1, int(newest.lengths.max(initial=0)))
@@ -99,7 +101,7 @@ class SequenceReader:
         )
 
     def _stated(self, codes: np.ndarray, users: int) -> np.ndarray:
-        """[B, C] a column for each code; unknown ones, and all of a request without, are 0."""
+        """Return circumstances [B, C], one-hot per column; unknown codes are all 0."""
         found = np.zeros((users, self.n_circumstances), np.float32)
         if codes.shape[1] == len(self.sizes):
             starts = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)[:-1]
@@ -108,17 +110,19 @@ class SequenceReader:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> SequenceReader:
-        """From `to_dict()`."""
+        """Return the reader that `to_dict()` was called on."""
         return cls(**{**given, "sizes": tuple(given["sizes"])})
 
 
 def log_gaps(histories: Histories) -> np.ndarray:
-    """[E] log(1 + seconds since the user's event before); 0 for the first and without a clock."""
+    """Return [E] log(1 + seconds since the user's previous event); 0 for the first and where the
+    time is unknown.
+    """
     seconds = np.diff(histories.times, prepend=np.nan)
     seconds[histories.offsets[:-1][histories.lengths > 0]] = 0.0
     return np.asarray(np.log1p(np.maximum(np.nan_to_num(seconds), 0.0)))

@@ -1,7 +1,7 @@
-"""What a recommender is trained on: full and sampled softmax, LambdaLoss.
+"""Ranking losses: full and sampled softmax, LambdaLoss.
 
-Shape letters: B users, N items, P positives, K sampled items, D width. Every loss is a mean over
-what is real, in nats (or squared units of the values).
+Shape letters: B users, N items, P positives, K sampled items, D width. Softmax losses are means in
+nats.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from metarec.runtime.gains import discounts
 
 
 def softmax_loss(scores_BN: Tensor, targets: Tensor, *, allowed_BN: Tensor | None = None) -> Tensor:
-    """Full softmax over the catalog.
+    """Return the full softmax loss over the catalog.
 
     Args:
         scores_BN: one score for each item.
-        targets: [B] the index of one positive each, or [B, N] weights of several (a row without any
-            counts for nothing).
-        allowed_BN: False where an item takes no part (those already seen); positives must be
-            allowed.
+        targets: [B] index of one positive each, or [B, N] weights of several (a row without any is
+            ignored).
+        allowed_BN: False for items excluded from the softmax (those already seen); positives must
+            be allowed.
     """
     if allowed_BN is not None:
         scores_BN = scores_BN.masked_fill(~allowed_BN, torch.finfo(scores_BN.dtype).min)
@@ -47,13 +47,13 @@ def sampled_softmax_loss(
     left_out_BN: Tensor | None = None,
     weights_B: Tensor | None = None,
 ) -> Tensor:
-    """Softmax over each positive and K shared samples (`samples_loss`); costs B x K instead of B x
-    N.
+    """Return the softmax loss over each positive and K shared samples (`samples_loss`); the cost is
+    B x K instead of B x N.
 
     Args:
-        targets: [B] the index of one positive each, or [B, P] of several.
-        log_chance_N: log of each item's chance in one draw.
-        left_out_BN: True where an item takes no part (already seen).
+        targets: [B] index of one positive each, or [B, P] of several.
+        log_chance_N: log of each item's probability in one draw.
+        left_out_BN: True for excluded items (already seen).
         weights_B: as for `samples_loss`.
     """
     bias_N = users_BD.new_zeros(len(items_ND)) if bias_N is None else bias_N
@@ -73,21 +73,21 @@ def samples_loss(
     left_out_BPK: Tensor,
     weights_B: Tensor | None = None,
 ) -> Tensor:
-    """Softmax of each positive against the same K sampled scores, corrected for how often each item
-    is sampled.
+    """Return the softmax loss of each positive against the same K sampled scores, corrected for
+    sampling bias.
 
     Yi et al. 2019, "Sampling-bias-corrected neural modeling", RecSys: the log of its sampling
-    chance is taken off every sample's score, so that the expected gradient tends to the full
-    softmax's as K grows. For that, a user's other positives must stay among the samples, as they
-    stay in the full softmax.
+    probability is subtracted from every sample's score, so that the expected gradient tends to the
+    full softmax's as K grows. For that, a user's other positives must stay among the samples, as
+    they stay in the full softmax.
 
     Args:
         positive_BP: scores of P positives each.
-        log_chance_K: log of each sample's chance in one draw.
-        left_out_BPK: True where a sample may not stand against a positive: it is the same item, or
-            takes no part.
-        weights_B: how much each row counts; all the same by default. Where positives are drawn from
-            many, the full softmax counts a row by how many there are.
+        log_chance_K: log of each sample's probability in one draw.
+        left_out_BPK: True where a sample is excluded for a positive: it is the same item, or
+            already seen.
+        weights_B: weight of each row; equal by default. Where positives are drawn from many, give
+            their number, by which the full softmax weights a row.
     """
     corrected_BK = negative_BK - log_chance_K - math.log(negative_BK.shape[1])
     rest_BP = torch.logsumexp(
@@ -98,16 +98,17 @@ def samples_loss(
 
 
 def lambda_loss(scores_BN: Tensor, wanted_BN: Tensor, *, places: int, reach: int) -> Tensor:
-    """LambdaLoss of NDCG (Wang et al. 2018, "The LambdaLoss framework for ranking metric
-    optimization"): each pair in the wrong order costs what swapping it would gain.
+    """Return the LambdaLoss of NDCG (Wang et al. 2018, "The LambdaLoss framework for ranking metric
+    optimization"): a logistic loss of pairs, each weighted by the NDCG that swapping it would
+    change.
 
-    Pairs are made of the `reach` best items of each user; the gate's loss of the same name
-    (`recommendation/ensemble/gate_training.py`) is of sampled candidates and of Recall too.
+    Pairs are taken from the `reach` top items of each user; the gate's loss of the same name
+    (`recommendation/ensemble/gate_training.py`) is over sampled candidates and includes Recall.
 
     Args:
-        wanted_BN: True where a user wants the item; a row without any counts for nothing.
-        places: of the NDCG.
-        reach: best items of each user of which pairs are made.
+        wanted_BN: True for the items that a user wants; a row without any is ignored.
+        places: cutoff of the NDCG.
+        reach: number of top items of each user from which pairs are taken.
     """
     top_BP = scores_BN.detach().topk(min(reach, scores_BN.shape[1]), dim=1).indices
     scores_BP, wanted_BP = scores_BN.gather(1, top_BP), wanted_BN.gather(1, top_BP)
@@ -115,7 +116,7 @@ def lambda_loss(scores_BN: Tensor, wanted_BN: Tensor, *, places: int, reach: int
     worth_P = np.pad(gains, (0, max(0, top_BP.shape[1] - places)))[: top_BP.shape[1]]
     best = np.cumsum(gains)[np.clip(in_memory(wanted_BN.sum(1)), 1, places) - 1]
     worth_BP = on_device((worth_P[None] / best[:, None]).astype(np.float32))
-    # Only pairs of a wanted item and another one count: a row for each wanted one.
+    # Only pairs of a wanted item and another one count: one row for each wanted item.
     user, at = wanted_BP.nonzero(as_tuple=True)
     swap = (worth_BP[user, at, None] - worth_BP[user]).abs() * ~wanted_BP[user]
     lost = swap * F.softplus(scores_BP[user] - scores_BP[user, at, None])

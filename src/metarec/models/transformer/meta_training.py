@@ -1,9 +1,8 @@
-"""The outer loop of a decoder that takes inner steps: what is learned of where users start and how
-far they go.
+"""The outer loop of the adaptive decoders: it learns the start and the steps of the inner loop.
 
-Codes of items are factors of what training users met, so a training user's own wishes are in them,
-as a new user's never are. Training users therefore stand in folds, and each adapts by codes of the
-others.
+The code of an item is its collaborative factors over the training users. A training user's own
+events would be part of them, those of a new user never are; so training users are split into folds,
+and each fold adapts with codes computed from the other folds.
 """
 
 from __future__ import annotations
@@ -37,60 +36,60 @@ from metarec.runtime.training import Watch, one_of, train, weights_of
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptiveConfig(TransformerConfig):
-    """Hyper-parameters of a decoder that takes inner steps."""
+    """Hyper-parameters of a decoder with an inner loop."""
 
     factors: float = setting(2.0, least=0)
-    """As of `TransformerConfig`: with good item vectors a step on one event tells of others."""
+    """As in `TransformerConfig`: with good item vectors a step on one event generalizes to other
+    items.
+    """
     evenness: float = setting(0.5, least=0, most=1)
-    """As of `TransformerConfig`: ranks are made of what many like, the more so the more they
-    like.
+    """As in `TransformerConfig` (in [0, 1]), but lower: ranking gains when users with many likes
+    weigh more.
     """
     inner_steps: int = setting(3, least=0)
     """Gradient steps on a user's events; 0 or more."""
     inner_lr: float = setting(0.003, above=0)
-    """Step size of the inner loop, above 0, of a matrix divided by its width; where rates are
-    learned, where they start.
+    """Step size of the inner loop, above 0, for a matrix divided by its width; the initial value
+    where step sizes are learned.
     """
     codes: int = setting(128, least=1)
-    """Collaborative factors of items that the user's own code leans to (1 or more)."""
+    """Collaborative factors of the items, and so the length of a user's code (1 or more)."""
     code_lr: float = setting(0.3, above=0)
-    """Step size of the code, above 0; where rates are learned, where it starts."""
+    """Step size of the code, above 0; the initial value where step sizes are learned."""
     kappa: float = setting(3.0, above=0)
-    """Events that count half in the inner loss (above 0); where it is learned, where it
-    starts.
+    """Number of events at which the inner loss has half of its full weight (above 0); the initial
+    value where that weight is learned.
     """
     rank: int = setting(4, least=1)
-    """Of LoRA's factors (1 or more)."""
+    """Rank of the LoRA factors (1 or more)."""
     anchors: int = setting(256, least=2)
-    """Items that stand for the catalog in the inner loss (2 or more)."""
+    """Items sampled to represent the catalog in the inner loss (2 or more)."""
     outer_steps: int = setting(150, least=0)
     """Updates of the prior (0 or more)."""
     tasks_per_step: int = setting(32, least=1)
-    """Users in each (1 or more)."""
+    """Users in each update (1 or more)."""
     outer_lr: float = setting(3e-4, above=0)
     """Step size of the outer loop (above 0)."""
     settings_lr: float = setting(0.03, above=0)
-    """The same of what is learned of the inner steps: rates, confidence, scales (above 0)."""
+    """Outer step size of the inner loop's learned settings: rates, confidence, scales (above 0)."""
     folds: int = setting(4, least=2)
-    """Parts of the training users: the codes by which one adapts are those of the others."""
+    """Folds of the training users, each adapted with item codes of the other folds (2 or more)."""
     first_order: bool = setting(default=False)
     """Whether the outer loop treats inner gradients as constants."""
     asked_after: tuple[float, ...] = setting((0.05, 0.15, 0.25, 0.5, 1.0), above=0, most=1)
-    """Parts of a history (each above 0, 1 at most) after which held-out users are asked."""
+    """Shares of a history (each above 0, 1 at most) after which held-out users are evaluated."""
     rate_factors: tuple[float, ...] = setting((0.1, 0.3, 1.0, 3.0, 10.0), above=0)
-    """What Reptile's step sizes are tried times (each above 0)."""
+    """Factors tried on Reptile's step sizes (each above 0)."""
     ndcg_places: int = setting(10, least=1)
-    """Best places of which the outer loss counts what they lack, and of the NDCG of held-out users
-    (1 or more).
-    """
+    """Cutoff of the NDCG in the outer loss and on held-out users (1 or more)."""
     reach: int = setting(60, least=2)
-    """Best items of a user of which pairs of that loss are made (2 or more)."""
+    """Top items of a user from which the LambdaLoss takes its pairs (2 or more)."""
     max_wanted: int = setting(20, least=1)
-    """Later items of a user that Reptile's steps read at most (1 or more)."""
+    """Maximum of later items of a user that Reptile's steps use (1 or more)."""
 
 
 class Adapting(Protocol):
-    """A decoder that takes inner steps, as the outer loop sees it."""
+    """Interface of an adaptive decoder that the outer loop uses."""
 
     @property
     def network(self) -> SequenceTransformer:
@@ -99,7 +98,7 @@ class Adapting(Protocol):
 
     @property
     def inner(self) -> InnerLoop:
-        """How it moves to a user."""
+        """Its inner loop."""
         ...
 
     @property
@@ -117,21 +116,23 @@ class Adapting(Protocol):
     at_once: ClassVar[int]
 
     def scores(self, shown: Mapping[str, Tensor]) -> Tensor:
-        """[B, N] log-scores as served."""
+        """Return the log-scores [B, N] that are served."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """Training users who adapt by codes in which they have no part."""
+    """Training users with item codes that were computed without them."""
 
     users: np.ndarray
+    """Rows of the training set."""
     codes_NK: Tensor
+    """Collaborative factors of the items over the other folds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetaTraining:
-    """The outer loop over one model, whose network and inner loop it changes in place."""
+    """The outer loop of one model; it updates the network and the inner loop in place."""
 
     model: Adapting
     data: TrainingSet
@@ -147,7 +148,7 @@ class MetaTraining:
         asked: TrainingSet,
         rng: np.random.Generator,
     ) -> MetaTraining:
-        """Split the users into folds; the codes of each come from the others."""
+        """Split the users into folds; the item codes of each come from the other folds."""
         rows, n = np.arange(data.targets.shape[0]), model.config.folds
         of_fold = rng.permutation(-(-len(rows) // data.copies)) % n
         place = np.tile(of_fold, data.copies)[: len(rows)]
@@ -162,7 +163,7 @@ class MetaTraining:
         return cls(model=model, data=data, asked=asked, folds=folds, rng=rng)
 
     def run(self) -> None:
-        """The best state that held-out users saw, the first one included."""
+        """Train, and keep the state of best quality on held-out users, the initial one included."""
         model, config = self.model, self.model.config
         both = nn.ModuleList([model.network, model.inner])
         is_reptile = model.method == "reptile"
@@ -192,7 +193,9 @@ class MetaTraining:
         return Objective.of(data, self.model.config.training())
 
     def _optimized(self) -> tuple[Optimizer, LRScheduler]:
-        """AdamW over what the method learns, the settings of the steps faster."""
+        """Return AdamW over the parameters that the method learns, with `settings_lr` for the
+        settings of the inner loop, and its schedule.
+        """
         model, config = self.model, self.model.config
         training = replace(config.training(), learning_rate=config.outer_lr)
         weights: nn.Module = model.inner.factors
@@ -204,13 +207,15 @@ class MetaTraining:
         return optimized(weights, config.outer_steps, training, faster=faster)
 
     def _interpolated(self) -> tuple[Optimizer, LRScheduler]:
-        """Plain steps down `_pull`, which move the prior part of the way, less and less."""
+        """Return SGD on `_pull`, which interpolates from the prior to the adapted parameters, with
+        a rate that falls linearly.
+        """
         config = self.model.config
         optimizer = torch.optim.SGD(self.model.network.parameters(), lr=config.outer_lr)
         return optimizer, LambdaLR(optimizer, lambda step: 1 - step / config.outer_steps)
 
     def _choose_rates(self) -> None:
-        """Reptile learns no rates: the first ones, times what suits held-out users best."""
+        """Choose the factor on the initial rates by held-out users: Reptile learns no rates."""
         rates = self.model.inner.log_rates
         with torch.no_grad():
             start = rates.clone()
@@ -222,14 +227,14 @@ class MetaTraining:
             rates.copy_(start + math.log(max(self.model.config.rate_factors, key=tried)))
 
     def _query(self, objective: Objective) -> Tensor:
-        """The loss of what users went on to like, after they moved by the events before: how
-        likely it is, and how much the best places lack of it.
+        """Return the outer loss of a meta-batch: softmax loss plus LambdaLoss on the items liked
+        later, after inner steps on a prefix of each history.
         """
         model, (fold, users) = self.model, self._drawn()
         network, prefix = model.network, self._prefixes(users)
         inputs = cut(self.data.shown(users), prefix)
         if model.learns_start:
-            network.items.train()  # content alone must do at times, as in training
+            network.items.train()  # item residuals are dropped at random, as in training
         vectors = model.inner.vectors(network, fold.codes_NK)
         moved = model.inner.adapt(
             network,
@@ -248,13 +253,14 @@ class MetaTraining:
         )
 
     def _pull(self) -> Tensor:
-        """Half the squared distance to where steps on what users went on to like lead, whose
-        gradient is Reptile's direction.
+        """Return half the squared distance from the prior to the parameters adapted on the items
+        liked later; its gradient is Reptile's direction.
         """
         model, (fold, users) = self.model, self._drawn()
         inputs = cut(self.data.shown(users), self._prefixes(users)) | self._wanted(users)
         with torch.no_grad():
-            # The inner loss is all Reptile learns from, and would learn fixed anchors by heart.
+            # New anchors each step: the inner loss is all that Reptile learns from, and it would
+            # overfit fixed ones.
             anchors = anchors_of(self.data, model.config.anchors, self.rng)
             vectors = model.inner.vectors(model.network, fold.codes_NK, anchors)
             moved = model.inner.adapt(
@@ -267,20 +273,22 @@ class MetaTraining:
         return torch.stack(pulls).sum() / (2 * len(users))
 
     def _drawn(self) -> tuple[Fold, np.ndarray]:
-        """A meta-batch, of one fold."""
+        """Draw a meta-batch of users from one fold."""
         shares = np.array([len(fold.users) for fold in self.folds], np.float64)
         fold = self.folds[self.rng.choice(len(self.folds), p=shares / shares.sum())]
         size = min(self.model.config.tasks_per_step, len(fold.users))
         return fold, self.rng.choice(fold.users, size=size, replace=False)
 
     def _prefixes(self, users: np.ndarray) -> np.ndarray:
-        """How many of their events are shown: none to all, few as often as many."""
+        """Draw the length of each user's prefix, from none to all events, log-uniformly."""
         lengths = self.data.inputs.is_real[users].sum(axis=1)
         drawn = np.exp(self.rng.random(len(users)) * np.log(lengths + 2.0)) - 1
         return np.asarray(np.minimum(drawn.astype(np.int64), lengths))
 
     def _wanted(self, users: np.ndarray) -> dict[str, Tensor]:
-        """What these users liked after the pool, for the inner loss."""
+        """Return a sample of the items that these users liked after the cut, with a mask, as inputs
+        of the inner loss.
+        """
         rows = self.data.targets[users]
         drawn = [
             self.rng.permutation(rows.indices[start:end])[: self.model.config.max_wanted]
@@ -293,7 +301,7 @@ class MetaTraining:
         return {"wanted": on_device(items), "is_wanted": on_device(is_wanted)}
 
     def _quality(self) -> float:
-        """NDCG of held-out users after prefixes of several lengths."""
+        """Return the mean NDCG of held-out users over prefixes of several lengths."""
         self.model.network.eval()
         rows = np.arange(self.asked.targets.shape[0])
         most = self.model.config.max_held_out
@@ -312,7 +320,7 @@ class MetaTraining:
         return float(np.mean(found))
 
     def _scores(self, shown: Mapping[str, Tensor]) -> Tensor:
-        """[B, N] as served, some users at once."""
+        """Return the model's scores [B, N], computed for `at_once` users at a time."""
         count = len(shown["items"])
         parts = np.array_split(np.arange(count), -(-count // self.model.at_once))
         return torch.cat(
@@ -324,7 +332,7 @@ class MetaTraining:
 
 
 def support_of(data: TrainingSet, anchors: int, codes: int, rng: np.random.Generator) -> Support:
-    """Items as the inner loss of a new user sees them."""
+    """Return the item data of the inner loss for new users, from all training users."""
     items, weights = anchors_of(data, anchors, rng)
     shown = data.inputs.items[data.inputs.is_real]
     log = np.log(np.bincount(shown, minlength=data.targets.shape[1]) + 0.5)
@@ -337,7 +345,7 @@ def support_of(data: TrainingSet, anchors: int, codes: int, rng: np.random.Gener
 
 
 def anchors_of(data: TrainingSet, anchors: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Items drawn uniformly that stand for the catalog, and log of how many each stands for."""
+    """Draw anchors uniformly from the catalog; return them with the log of their weights."""
     items, weights = stand_ins(data.targets.shape[1], np.zeros(0, np.int64), anchors, rng)
     return on_device(items), on_device(weights)
 
@@ -345,7 +353,7 @@ def anchors_of(data: TrainingSet, anchors: int, rng: np.random.Generator) -> tup
 def codes_of(
     data: TrainingSet, codes: int, rng: np.random.Generator, users: np.ndarray | None = None
 ) -> Tensor:
-    """[N, codes] factors of what these users met, or all; zeros where there are fewer factors."""
+    """Return collaborative factors [N, codes] over `users` (default: all), padded with zeros."""
     found = data.factors(codes, rng, users) if codes else np.zeros((data.targets.shape[1], 0))
     missing = codes - found.shape[1]
     return on_device(np.pad(found, ((0, 0), (0, missing))).astype(np.float32))

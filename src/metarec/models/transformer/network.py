@@ -1,15 +1,15 @@
 """The large model over behavior: Transformers that read a history of events and score every item.
 
-Three forms of one model. `decoder`: causal, each event predicts what comes next (Kang & McAuley
-2018, SASRec, arXiv:1808.09781). `encoder`: sees both sides, trained to name masked items (Sun et
-al. 2019, BERT4Rec, arXiv:1904.06690). `encoder_decoder`: encodes the history, then each candidate
-looks it up by cross-attention, so that a user is read differently for different candidates (the
-idea of Zhou et al. 2018, DIN, arXiv:1706.06978). `gru4rec` and `caser` are the decoder with a
+Three forms of one model. `decoder`: causal, each event predicts the next items (Kang & McAuley
+2018, SASRec, arXiv:1808.09781). `encoder`: bidirectional, trained to predict masked items (Sun et
+al. 2019, BERT4Rec, arXiv:1904.06690). `encoder_decoder`: encodes the history, to which each
+candidate attends by cross-attention, so that the user's representation depends on the candidate
+(the idea of Zhou et al. 2018, DIN, arXiv:1706.06978). `gru4rec` and `caser` are the decoder with a
 recurrent network or a convolution in place of attention (`transformer/encoders.py`); all else is
-shared. Where we differ from the papers: a token carries
-kind, value and time since the event before beside the item, an item is its content plus a
-collaborative residual that is dropped at random, and a first token holds the profile and the
-circumstances of the request, so that a user without events is scored too.
+shared. Where we differ from the papers: a token carries kind, value and time since the previous
+event beside the item, an item is its content plus a collaborative residual that is dropped at
+random, and a first token holds the profile and the circumstances of the request, so that a user
+without events is scored too.
 
 Shape letters: B users, L events, N items, C candidates, D width, F content features.
 """
@@ -34,13 +34,13 @@ OF_USER = frozenset({"profile", "circumstances"})
 """Inputs of a user, not of each event."""
 FORMS = tuple(BLOCKS)
 CANDIDATE_NUMBERS = 4_000_000
-"""Numbers that the largest array of one step of the candidate decoder holds: its memory, whatever
-the size of the catalog.
+"""Entries of the largest array in one step of the candidate decoder: bounds memory, whatever the
+size of the catalog.
 """
 
 
 class ItemVectors(nn.Module):
-    """An item is what its content says plus a collaborative residual: [N, D].
+    """Item vectors [N, D]: a linear map of the content plus a collaborative residual.
 
     The residual starts near zero and is dropped whole with probability `id_dropout`, rescaled
     otherwise (as DropoutNet, Volkovs et al. 2017), so a cold item keeps a meaningful
@@ -55,19 +55,19 @@ class ItemVectors(nn.Module):
         )
         self.residual = nn.Parameter(torch.randn(len(content_NF), dim) * 0.02)
         if self.from_content is not None:
-            # A score of content is then of size 1 at the start: no louder than popularity.
+            # Initial scores by content are then of size 1, no larger than popularity.
             nn.init.normal_(self.from_content.weight, std=(content_NF.shape[1] * dim) ** -0.5)
         else:
-            id_dropout = 0.0  # without content the residual is all there is
+            id_dropout = 0.0  # without content there is only the residual
         self.id_dropout = id_dropout
 
     def start_at(self, factors_NK: np.ndarray) -> None:
-        """Let the residual be these numbers, and zeros beside them."""
+        """Set the first columns of the residual to these factors, and the others to zero."""
         self.residual.zero_()
         self.residual[:, : factors_NK.shape[1]] = on_device(factors_NK)
 
     def forward(self) -> Tensor:
-        """[N, D]."""
+        """Return the item vectors [N, D]; in training, with some residuals dropped."""
         residual: Tensor = self.residual
         if self.training and self.id_dropout:
             kept = torch.rand(len(residual), 1, device=residual.device) >= self.id_dropout
@@ -76,11 +76,11 @@ class ItemVectors(nn.Module):
 
 
 class SequenceTransformer(nn.Module):
-    """Histories in, scores of all items out.
+    """A network from histories to scores of all items.
 
     Args:
         content_NF: content features of each item, `[N, 0]` if there are none.
-        kinds: how many kinds of events there are, the unknown one included.
+        kinds: number of kinds of events, the unknown one included.
         circumstances: width of the circumstances of requests; 0 for none.
         profile: width of the profile features; 0 for none.
     """
@@ -115,8 +115,8 @@ class SequenceTransformer(nn.Module):
         self.norm = LayerNorm(dim)
         self.out = nn.Linear(dim, dim)
         if form == "encoder_decoder":
-            # Run once for each pair of a user and an item, so narrow, and without dropout: the
-            # history they look up has some.
+            # Run once for each pair of a user and an item, so they are narrow; without dropout, as
+            # the encoded history has some.
             self.candidate_blocks = nn.ModuleList(
                 Block(dim, sizes.heads, dim, cross=True, own=False)
                 for _ in range(max(1, sizes.layers // 2))
@@ -126,20 +126,20 @@ class SequenceTransformer(nn.Module):
     def read(
         self, inputs: Mapping[str, Tensor], items_ND: Tensor, *, masked_BL: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What each token has understood: `[B, 1 + L, D]` (the first is the start or profile token)
-        and its mask.
+        """Return the hidden states [B, 1 + L, D] (the first is that of the start token) and their
+        mask [B, 1 + L].
 
         Args:
             inputs: `SequenceInputs` as tensors, and `profile` [B, P] where there are profile
                 features.
-            masked_BL: True where the item is hidden (encoder form), everything else of the event
-                being kept.
+            masked_BL: True where the item, value and gap are hidden (encoder form); kind and
+                position are kept.
         """
         items_BL, is_real_BL = inputs["items"], inputs["is_real"]
         assert items_BL.shape[1] < self.place.num_embeddings, (
             "histories are cut to max_events before they come here"
         )
-        # A weak act is heard less from the start, before training finds what its kind means.
+        # Weak events get small inputs from the start, before training learns what their kind means.
         who_BLD = items_ND[items_BL] * inputs["strengths"][..., None]
         if masked_BL is not None:
             who_BLD = torch.where(masked_BL[..., None], self.mask, who_BLD)
@@ -162,18 +162,20 @@ class SequenceTransformer(nn.Module):
         return self.norm(x_BLD), is_real_BL
 
     def forward(self, inputs: Mapping[str, Tensor], items_ND: Tensor) -> Tensor:
-        """What each token says of its user, `[B, 1 + L, D]`: causal forms are asked after any."""
+        """Return the output [B, 1 + L, D] of each token: in causal forms the user's vector after
+        that event.
+        """
         found: Tensor = self.out(self.read(inputs, items_ND)[0])
         return found
 
     def score_vectors(self) -> Tensor:
-        """[N, D] what users are compared with."""
+        """Return the item vectors [N, D] that users are scored against."""
         found: Tensor = self.items() if self.scored is None else self.scored()
         return found
 
     def user_embeddings(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """One vector for each history, `[B, D]`: the last token's, or (encoder form) that of a mask
-        put after it.
+        """Return one vector for each history, [B, D]: the output of the last token, or (encoder
+        form) that of a mask added after it.
         """
         items_ND = self.items()
         masked_BL = None
@@ -185,7 +187,7 @@ class SequenceTransformer(nn.Module):
         return found
 
     def score(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Scores of the whole catalog, `[B, N]`; only differences within a row mean something."""
+        """Return scores [B, N] of the whole catalog, defined up to a constant in each row."""
         if self.form != "encoder_decoder":
             return self.user_embeddings(inputs) @ self.score_vectors().T + self.item_bias
         items_ND, vectors_ND = self.items(), self.score_vectors()
@@ -201,17 +203,17 @@ class SequenceTransformer(nn.Module):
     def score_candidates(
         self, memory_BLD: Tensor, is_real_BL: Tensor, candidates_BCD: Tensor
     ) -> Tensor:
-        """Encoder-decoder form: each candidate looks the history up, `[B, C]`; candidates do not
-        see each other.
+        """Encoder-decoder form: return scores [B, C]. Each candidate attends to the history, not to
+        other candidates.
 
         Args:
-            candidates_BCD: item vectors; [1, C, D] if everyone is asked about the same items, whose
-                part of the work is then done once.
+            candidates_BCD: item vectors; [1, C, D] if the candidates are the same for all users,
+                so that their part of the work is done once.
         """
         x_BCD = candidates_BCD
         for block in self.candidate_blocks:
             x_BCD = block(x_BCD, memory_BMD=memory_BLD, memory_is_real_BM=is_real_BL)
-        # judge(norm(x)) + out(norm(x)) . candidate, with all but the normalizing brought to the
+        # judge(norm(x)) + out(norm(x)) . candidate, with all but the normalization moved to the
         # side of the candidate, which may be shared
         norm, asked_BCD = self.candidate_norm, candidates_BCD @ self.out.weight + self.judge.weight
         normed_BCD = F.layer_norm(x_BCD, x_BCD.shape[-1:], eps=norm.eps)
@@ -220,7 +222,9 @@ class SequenceTransformer(nn.Module):
 
 
 def with_mask_at_end(inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-    """Histories with one empty event after the last real one, and a mask that is True there."""
+    """Return histories with one empty event after the last real one, and a mask that is True
+    there.
+    """
     is_real_BL = inputs["is_real"]
     grown = {
         name: rows if name in OF_USER else torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1)
@@ -232,7 +236,7 @@ def with_mask_at_end(inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], T
 
 
 def as_tensors(inputs: SequenceInputs, profile: np.ndarray | None = None) -> dict[str, Tensor]:
-    """Feature arrays as what `SequenceTransformer` reads; `profile` [B, P]."""
+    """Return inputs, and `profile` [B, P] where given, as tensors for `SequenceTransformer`."""
     tensors = {name: on_device(getattr(inputs, name)) for name in inputs.__dataclass_fields__}
     return (
         tensors

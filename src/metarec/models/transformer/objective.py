@@ -1,4 +1,4 @@
-"""What a network over events is trained for: which items are asked about, and the loss."""
+"""Training objective of a sequence model: positives, sampled items and the loss, by form."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from metarec.models.transformer.training_set import SequenceTraining, TrainingSe
 from metarec.runtime.device import on_device, up_to
 
 CANDIDATES = 256
-"""Bound: items that a large catalog is sampled to where every pair of a user and an item costs a
-pass of its own.
+"""Bound: items sampled from a large catalog in the encoder-decoder form, where every pair of a user
+and an item needs a forward pass.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """The loss of a step, by form."""
+    """The loss of a training step."""
 
     data: TrainingSet
     training: SequenceTraining
     log_chance: np.ndarray
+    """[N] log of each item's sampling probability."""
 
     @classmethod
     def of(cls, data: TrainingSet, training: SequenceTraining) -> Objective:
-        """Items are sampled by how often they are targets."""
+        """Return the objective; items are sampled by their popularity among the targets."""
         return cls(data=data, training=training, log_chance=_sampling_chance(data.popularity))
 
     def __call__(
         self, model: SequenceTransformer, users: np.ndarray, rng: np.random.Generator
     ) -> Tensor:
-        """Of these users, at prefixes drawn anew."""
+        """Return the loss of these users, at freshly drawn prefixes of their histories."""
         inputs = self.data.shown(users)
         lengths = self.data.inputs.is_real[users].sum(axis=1)
         prefixes = rng.integers(0, lengths[:, None] + 1, size=(len(users), self.training.prefixes))
@@ -61,7 +62,7 @@ class Objective:
         prefixes: np.ndarray,
         rng: np.random.Generator,
     ) -> Tensor:
-        """Causal form: the token of each prefix predicts what its user likes beyond it."""
+        """Causal form: the last token of each prefix predicts the items liked after it."""
         read_BLD, _ = model.read(inputs, model.items())
         who = up_to(len(users), read_BLD)[:, None]
         users_BPD = model.out(
@@ -79,7 +80,7 @@ class Objective:
     def _masked_items(
         self, model: SequenceTransformer, inputs: Mapping[str, Tensor], rng: np.random.Generator
     ) -> Tensor:
-        """Bidirectional form: name the hidden items."""
+        """Bidirectional form: predict the masked items."""
         hidden = (
             on_device(rng.random(tuple(inputs["items"].shape)) < self.training.masked)
             & inputs["is_real"]
@@ -100,8 +101,8 @@ class Objective:
         prefix: np.ndarray,
         rng: np.random.Generator,
     ) -> Tensor:
-        """Bidirectional form: a mask after a prefix predicts what comes, as it will when it
-        serves.
+        """Bidirectional form: a mask after a prefix predicts the items liked later, as when
+        serving.
         """
         users_BD = model.user_embeddings(cut(inputs, prefix))
         return self.of_users(model, users_BD, inputs, users, prefix, rng)
@@ -115,12 +116,14 @@ class Objective:
         prefix: np.ndarray,
         rng: np.random.Generator,
     ) -> Tensor:
-        """How badly these users, read up to a prefix each, foretell what they like beyond it."""
+        """Return the softmax loss of user vectors [B, D], read from a prefix each, on the items
+        liked after it.
+        """
         seen_BN = self.seen(inputs, prefix)
         return self.softmax(users_BD, model.score_vectors(), model.item_bias, users, seen_BN, rng)
 
     def seen(self, inputs: Mapping[str, Tensor], prefix: np.ndarray) -> Tensor:
-        """[B, N] True where an item lies in the prefix of each user."""
+        """Return a mask [B, N], True for the items in each user's prefix."""
         return self._prefix_items(inputs, prefix[:, None])
 
     def _candidates(
@@ -131,8 +134,8 @@ class Objective:
         prefix: np.ndarray,
         rng: np.random.Generator,
     ) -> Tensor:
-        """Encoder-decoder form: tell what is liked beyond the prefix from all items, or from
-        sampled ones where those are many.
+        """Encoder-decoder form: softmax loss of the items liked after the prefix, over all items or
+        over sampled ones of a large catalog.
         """
         seen_BN = self._prefix_items(inputs, prefix[:, None])
         targets = self.wanted(users, seen_BN)
@@ -171,8 +174,8 @@ class Objective:
         seen_MN: Tensor,
         rng: np.random.Generator,
     ) -> Tensor:
-        """How badly vectors of these users, compared with those of items, foretell what they like
-        beyond what is seen.
+        """Return the full or sampled softmax loss of user vectors [M, D] against item vectors on
+        the items liked later; those of `seen_MN` are excluded.
         """
         targets = self.wanted(users, seen_MN)
         if not self.training.sampled:
@@ -194,12 +197,12 @@ class Objective:
         )
 
     def wanted(self, users: np.ndarray, seen_MN: Tensor) -> Tensor:
-        """[M, N] weights of what these users like beyond what is seen."""
+        """Return target weights [M, N] of these users, 0 for items already seen."""
         dense = on_device(self.data.targets[users].toarray().astype(np.float32))
         return dense.masked_fill(seen_MN, 0.0)
 
     def _prefix_items(self, inputs: Mapping[str, Tensor], prefixes: np.ndarray) -> Tensor:
-        """[B * P, N] True where an item lies in the prefix."""
+        """Return a mask [B * P, N], True for the items in each prefix."""
         n_items = self.data.targets.shape[1]
         inside = (
             up_to(inputs["items"].shape[1], inputs["items"])[None, None, :]
@@ -210,7 +213,7 @@ class Objective:
         return seen.scatter_(1, items, torch.ones_like(items, dtype=torch.bool))[:, :n_items]
 
     def _drawn(self, targets_BN: Tensor) -> Tensor:
-        """[B, P] things liked, by their weight; one may come twice."""
+        """Draw positives [B, P] by their weight, with replacement."""
         return torch.multinomial(targets_BN, self.training.positives, replacement=True)
 
     def _sampled(self, count: int, rng: np.random.Generator) -> Tensor:
@@ -219,15 +222,15 @@ class Objective:
 
 
 def cut(inputs: Mapping[str, Tensor], prefix: np.ndarray) -> dict[str, Tensor]:
-    """The same histories, of which only the first `prefix` events are real."""
+    """Return the same histories with all but each user's first `prefix` [B] events masked."""
     places = up_to(inputs["is_real"].shape[1], inputs["is_real"])
     inside = places[None, :] < on_device(prefix)[:, None]
     return {**inputs, "is_real": inputs["is_real"] & inside}
 
 
 def _sampling_chance(popularity: np.ndarray) -> np.ndarray:
-    """Log of the chance of each item in one draw: popularity to the power 0.75 (as word2vec draws
-    words).
+    """Return the log of each item's probability in one draw: popularity to the power 0.75, as in
+    word2vec's negative sampling.
     """
     chance = popularity**0.75
     return np.asarray(np.log(chance / chance.sum()), np.float32)

@@ -1,9 +1,8 @@
-"""Sequence models (three forms of Transformer, GRU4Rec, Caser) as scorers of the evidence gate:
-what a network reads in a history.
+"""Sequence models (three forms of Transformer, GRU4Rec, Caser) as scorers of the gate.
 
-Trained like a new user is served: the first events of each training user are the history, what they
-liked after the pool is the target, the empty history included. Each is one name in `MODELS`; the
-gate learns its weight.
+Training mirrors serving of new users: prefixes of each training user's support, the empty one
+included, are the history, and the items liked after the cut are the targets. Each model is one name
+in `MODELS`; the gate learns its weight.
 """
 
 from __future__ import annotations
@@ -48,13 +47,13 @@ class TransformerConfig(ModelConfig):
     dropout: float = setting(0.3, least=0, below=1)
     """Dropout inside blocks and on tokens, in [0, 1)."""
     id_dropout: float = setting(0.5, least=0, below=1)
-    """Chance that an item's collaborative part is left out of a step, in [0, 1)."""
+    """Probability of dropping an item's collaborative residual in a step, in [0, 1)."""
     factors: float = setting(0.0, least=0)
-    """Length of the collaborative factors at which items' own parts start (0 or more); 0 starts at
-    small noise.
+    """Scale of the collaborative factors that initialize the item residuals (0 or more); 0
+    initializes them with small noise.
     """
     steps: int = setting(300, least=1)
-    """Training steps at most (1 or more)."""
+    """Maximum of training steps (1 or more)."""
     users_per_step: int = setting(64, least=1)
     """Histories in a step (1 or more)."""
     prefixes: int = setting(4, least=1)
@@ -64,40 +63,40 @@ class TransformerConfig(ModelConfig):
     weight_decay: float = setting(1e-2, least=0)
     """Weight decay of AdamW (0 or more)."""
     evenness: float = setting(1.0, least=0, most=1)
-    """How alike users count, in [0, 1]: 0 by how much they like, 1 all the same."""
+    """Exponent of user weighting, in [0, 1]: at 0 every target counts the same, at 1 every user."""
     sampled: int = setting(0, least=0)
     """Items sampled for the loss (0 or more); 0 for the full softmax."""
     positives: int = setting(8, least=1)
-    """Later items of a user that a sampled loss asks about, drawn anew in each step (1 or
+    """Positives of a user in a sampled loss, drawn anew from the later items in each step (1 or
     more).
     """
     check_every: int = setting(50, least=1)
-    """Steps between two looks at held-out users (1 or more)."""
+    """Steps between two validations on held-out users (1 or more)."""
     patience: int = setting(2, least=1)
-    """Looks without a better one before training stops (1 or more)."""
+    """Validations without improvement before training stops (1 or more)."""
     held_out: float = setting(0.1, least=0, below=1)
-    """Share of training users that only say when to stop, in [0, 1)."""
+    """Share of training users held out for early stopping, in [0, 1)."""
     max_held_out: int = setting(256, least=1)
-    """Of them at most (1 or more)."""
+    """Maximum of held-out users (1 or more)."""
 
     def sizes(self, max_events: int) -> SequenceSizes:
-        """How large the network is."""
+        """Return the sizes of the network."""
         return SequenceSizes(**_shared(self, SequenceSizes), max_events=max_events)
 
     def training(self) -> SequenceTraining:
-        """How it learns."""
+        """Return the settings of training."""
         return SequenceTraining(**_shared(self, SequenceTraining))
 
 
 def _shared(config: TransformerConfig, kind: Any) -> dict[str, Any]:
-    """Settings that a dataclass has a field for too."""
+    """Return the settings whose names are fields of the dataclass `kind` too."""
     names = (one.name for one in fields(kind))
     return {name: getattr(config, name) for name in names if hasattr(config, name)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedConfig(TransformerConfig):
-    """Hyper-parameters of a Transformer that learns by masked items."""
+    """Hyper-parameters of a Transformer trained on masked items."""
 
     masked: float = setting(0.3, above=0, below=1)
     """Share of events hidden in a step, in (0, 1)."""
@@ -108,7 +107,7 @@ class CaserConfig(TransformerConfig):
     """Hyper-parameters of Caser."""
 
     window: int = setting(5, least=1)
-    """Newest events that a token sees (1 or more; L of the paper)."""
+    """Newest events in a token's window (1 or more; L of the paper)."""
     horizontal: int = setting(16, least=1)
     """Filters of each height (1 or more; n of the paper)."""
     vertical: int = setting(4, least=1)
@@ -117,7 +116,7 @@ class CaserConfig(TransformerConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Transformer:
-    """Causal: evidence = the softmax of what the token of the newest event predicts."""
+    """Causal form: the evidence is the softmax of the scores after the newest event's token."""
 
     form: ClassVar[str] = "decoder"
     at_once: ClassVar[int] = AT_ONCE
@@ -135,7 +134,7 @@ class Transformer:
         rng: np.random.Generator,
         config: TransformerConfig | None = None,
     ) -> Self:
-        """Train on the tasks of the training users, stopping by those of a few held-out ones."""
+        """Train on the training users' tasks, with early stopping on a few held-out users."""
         config, reader = config or cls.config, SequenceReader.fit(behavior)
         data, asked = _split(behavior, reader, config, rng)
         return cls._trained(behavior, reader, data, asked, rng, config)
@@ -150,7 +149,7 @@ class Transformer:
         rng: np.random.Generator,
         config: TransformerConfig,
     ) -> Self:
-        """The network learned from `data`, the best by `asked`."""
+        """Train on `data`, and keep the state with the best likelihood on `asked`."""
         network = train_sequence(
             data,
             behavior.content,
@@ -167,7 +166,7 @@ class Transformer:
     def evidence(
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
-        """[B, N] chances that add up to 1."""
+        """Return choice probabilities [B, N], rows of sum 1."""
         parts = [torch.softmax(self.scores(shown), -1) for shown in self.shown(users)]
         evidence = (
             in_memory(torch.cat(parts))
@@ -180,12 +179,12 @@ class Transformer:
         return out
 
     def scores(self, shown: Mapping[str, Tensor]) -> Tensor:
-        """[B, N] log-scores of users as the network reads them."""
+        """Return log-scores [B, N] for a batch of network inputs."""
         with torch.inference_mode():
             return self.network.score(shown)
 
     def shown(self, users: UserBatch) -> Iterator[dict[str, Tensor]]:
-        """Users as the network reads them, `at_once` at a time."""
+        """Yield the users as network inputs, in batches of `at_once`."""
         inputs = self.reader.read(
             users.support, users.context.circumstances, self.network.sizes.max_events
         )
@@ -197,8 +196,8 @@ class Transformer:
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Self:
-        """New and changed items are placed by their content; how common a new one is comes from
-        `popularity`.
+        """Return the model for a new `content`; new items have no residual, and their bias is set
+        from `popularity`.
         """
         arrays, known = dict(self.arrays()), len(self.network.item_bias)
         more = len(content) - known
@@ -214,7 +213,7 @@ class Transformer:
         return self.from_arrays(arrays, self.config)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Weights by name; sizes as JSON in bytes."""
+        """Return weights by name; sizes as JSON in bytes."""
         profile = self.network.profile
         settings = {
             "sizes": asdict(self.network.sizes),
@@ -230,7 +229,7 @@ class Transformer:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: TransformerConfig | None = None
     ) -> Self:
-        """From `arrays()`."""
+        """Return the model that `arrays()` was called on."""
         settings: dict[str, Any] = json.loads(arrays[SETTINGS].tobytes())
         weights = {
             name: on_device(np.array(value)) for name, value in arrays.items() if name != SETTINGS
@@ -250,8 +249,8 @@ class Transformer:
 
 
 class MaskedTransformer(Transformer):
-    """Bidirectional: trained to name masked items; a mask after the newest event predicts what
-    comes.
+    """Bidirectional form: trained to predict masked items; a mask after the newest event predicts
+    the next ones.
     """
 
     form: ClassVar[str] = "encoder"
@@ -259,7 +258,7 @@ class MaskedTransformer(Transformer):
 
 
 class CandidateTransformer(Transformer):
-    """Encoder-decoder: each candidate looks the history up by cross-attention."""
+    """Encoder-decoder form: each candidate attends to the history by cross-attention."""
 
     form: ClassVar[str] = "encoder_decoder"
 
@@ -278,10 +277,10 @@ class Caser(Transformer):
 
 
 def _targets(behavior: Behavior, evenness: float) -> sp.csr_matrix:
-    """[U, N] what each user liked after the pool; mean 1 over users.
+    """Return target weights [U, N] of the items that each user liked after the cut; mean 1.
 
-    New users are evaluated one by one. Counted by event, users who like a great deal teach most:
-    encoder-decoders then stood .007 NDCG@10 lower on ml-100k and .003 on ibm-courses.
+    Metrics average over new users. With equal weights of events, users with many likes dominate:
+    encoder-decoders then had .007 lower NDCG@10 on ml-100k and .003 on ibm-courses.
     """
     liked = behavior.targets
     each = np.maximum(liked.lengths, 1) ** -evenness
@@ -292,8 +291,8 @@ def _targets(behavior: Behavior, evenness: float) -> sp.csr_matrix:
 def _training_set(
     behavior: Behavior, reader: SequenceReader, users: np.ndarray, evenness: float
 ) -> TrainingSet:
-    """What these training users show and want; where acts have circumstances everyone stands twice:
-    without any, and asked for what they took under those of one act.
+    """Return histories and targets of these training users. Where events have circumstances, each
+    user appears twice: without them, and with those of one event, which then select the targets.
     """
     targets, codes = _targets(behavior, evenness)[users], np.zeros((len(users), 0), np.int64)
     copies = 1
@@ -314,7 +313,7 @@ def _split(
     config: TransformerConfig,
     rng: np.random.Generator,
 ) -> tuple[TrainingSet, TrainingSet]:
-    """Users to learn from, and held-out ones who say when to stop."""
+    """Return training users, and held-out users for early stopping."""
     shuffled = rng.permutation(len(behavior.histories))
     evaluated, learned = np.split(shuffled, [int(config.held_out * len(shuffled))])
     some = evaluated[behavior.targets.lengths[evaluated] > 0]
@@ -325,8 +324,8 @@ def _split(
 
 
 def _taken_then(behavior: Behavior, users: np.ndarray, targets: sp.csr_matrix) -> sp.csr_matrix:
-    """`targets` [len(users), N] without what was taken under other circumstances than those
-    told.
+    """Return `targets` [len(users), N] without the items that were taken under other circumstances
+    than the stated ones.
     """
     assert behavior.context is not None
     acts, rows = behavior.asked_acts, []
@@ -338,7 +337,9 @@ def _taken_then(behavior: Behavior, users: np.ndarray, targets: sp.csr_matrix) -
 
 
 def _likelihood(asked: TrainingSet, most: int) -> Callable[[SequenceTransformer], float]:
-    """How likely the network finds what at most `most` of these users wanted."""
+    """Return a function from a network to its mean log-likelihood of the targets of up to `most` of
+    these users.
+    """
     rows = np.arange(asked.targets.shape[0])
     rows = rows[:: max(1, len(rows) // most)][:most]
     wanted = on_device(asked.targets[rows].toarray().astype(np.float32))

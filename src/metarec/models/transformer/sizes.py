@@ -1,4 +1,4 @@
-"""How large a network over events is."""
+"""Sizes of a sequence model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceSizes:
-    """How large a sequence Transformer is."""
+    """Sizes of a sequence Transformer, and of GRU4Rec and Caser in its place."""
 
     dim: int = 64
     """Width of tokens and embeddings."""
@@ -18,16 +18,16 @@ class SequenceSizes:
     dropout: float = 0.2
     """Dropout inside blocks and on tokens."""
     id_dropout: float = 0.5
-    """Chance that an item's collaborative part is left out of a training step, so that content
-    alone must do.
+    """Probability of dropping an item's collaborative residual in a training step, so that the
+    network learns to score by content alone.
     """
     max_events: int = 50
-    """Newest events read of a history."""
+    """Maximum length of a history; the newest events are kept."""
     tie_weights: bool = True
-    """Score with the same item vectors that are read; otherwise a second table."""
+    """Score with the same item vectors that are the input; otherwise with a second table."""
     window: int = 5
-    """Newest events that Caser sees (L of its paper)."""
+    """Newest events in Caser's window (L of its paper)."""
     horizontal: int = 16
-    """Its filters of each height (n of the paper)."""
+    """Caser's filters of each height (n of the paper)."""
     vertical: int = 4
-    """Its filters over time (n' of the paper)."""
+    """Caser's filters over time (n' of the paper)."""

@@ -1,4 +1,4 @@
-"""Pre-training of sequence Transformers: the loop that stops in time."""
+"""Pre-training of sequence Transformers, with early stopping."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ def train_sequence(
     validate: Callable[[SequenceTransformer], float] | None = None,
     progress: Progress = silent,
 ) -> SequenceTransformer:
-    """Train one form; with `validate` (higher is better) the best state seen is the one given back.
+    """Train one form and return it, with `validate` in the state of best quality.
 
     Args:
         content: [N, F] content features of items.
-        factors: length of the collaborative factors at which items' own parts start; 0: noise.
+        factors: scale of the collaborative factors that initialize the item residuals; 0: small
+            noise.
+        validate: quality of the network, higher is better; None: train for all steps.
 
     Raises:
-        BadInput: if there is nothing to predict.
+        BadInput: if no user has targets.
     """
     training, sizes = training or SequenceTraining(), sizes or SequenceSizes()
     usable = data.usable
@@ -74,7 +76,7 @@ def _run(
     validate: Callable[[SequenceTransformer], float] | None,
     progress: Progress,
 ) -> SequenceTransformer:
-    """Clipping, early stopping."""
+    """Run the training loop with gradient clipping and early stopping."""
     optimizer, schedule = optimized(model, training.steps, training)
 
     def loss(done: int) -> Tensor:  # noqa: ARG001
@@ -100,10 +102,11 @@ def optimized(
     training: SequenceTraining,
     faster: tuple[Sequence[nn.Parameter], float] | None = None,
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW, which decays matrices other than residuals, warmed up and along a cosine.
+    """Return AdamW, with weight decay for matrices other than item residuals, and a schedule of
+    linear warm-up and cosine decay.
 
     Args:
-        faster: parameters outside of the model that have further to go, and their step size.
+        faster: further parameters and their larger step size; they do not decay.
     """
     plain = [p for name, p in model.named_parameters() if p.dim() < 2 or name.endswith("residual")]
     decayed = [

@@ -1,4 +1,4 @@
-"""What a network over events is trained on, and how long."""
+"""Training data and training settings of a sequence model."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from metarec.models.transformer.network import as_tensors
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceTraining:
-    """How a sequence Transformer is trained."""
+    """Settings of a sequence Transformer's training."""
 
     steps: int = setting(400, least=1)
-    """Gradient steps, at most."""
+    """Maximum of gradient steps."""
     users_per_step: int = setting(64, least=1)
     """Histories in a step."""
     prefixes: int = setting(4, least=1)
@@ -27,22 +27,22 @@ class SequenceTraining:
     learned too.
     """
     learning_rate: float = 2e-3
-    """AdamW; warmed up over 30 steps, then a cosine down to a twentieth."""
+    """Peak step size of AdamW: linear warm-up over 30 steps, then cosine decay to a twentieth."""
     weight_decay: float = 1e-2
     sampled: int = 0
-    """Items sampled for the loss; 0 for the full softmax (of a large catalog the encoder-decoder
-    form then samples `CANDIDATES`).
+    """Items sampled for the loss; 0 for the full softmax (where the encoder-decoder form samples
+    `CANDIDATES` items of a large catalog).
     """
     positives: int = setting(8, least=1)
-    """Things a user liked beyond the prefix, drawn anew in each step, that a sampled loss asks
-    about.
+    """Positives of a user in a sampled loss, drawn anew in each step from the items liked after the
+    prefix.
     """
     masked: float = setting(0.3, above=0, below=1)
-    """Encoder form: share of events hidden."""
+    """Encoder form: share of events whose item is masked."""
     check_every: int = setting(50, least=1)
     """Steps between two validations."""
     patience: int = setting(4, least=1)
-    """Validations without a better one before training stops."""
+    """Validations without improvement before training stops."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -50,33 +50,33 @@ class SequenceTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """What there is to learn from: histories shown, and what each user went on to like."""
+    """Histories of the training users, and the items that each liked later."""
 
     inputs: SequenceInputs
     targets: sp.csr_matrix
-    """[U, N] weights above 0 of what is to be predicted; items already in a prefix are left out of
-    its targets.
+    """[U, N] weights above 0 of the items to predict; those in a prefix are excluded from its
+    targets.
     """
     profile: np.ndarray | None = None
     """[U, P] profile features."""
     copies: int = 1
-    """How often each user stands here, everyone once before anyone twice."""
+    """Number of rows of each user; rows are in blocks that hold every user once."""
 
     @property
     def usable(self) -> np.ndarray:
-        """Users who have something to predict."""
+        """Indexes of users with targets."""
         return np.flatnonzero(np.diff(self.targets.indptr) > 0)
 
     @property
     def popularity(self) -> np.ndarray:
-        """[N] weight of each item among the targets, a little more than it is."""
+        """[N] weight of each item among the targets, plus 0.5 so that none is 0."""
         return np.asarray(self.targets.sum(axis=0)).ravel() + 0.5
 
     def factors(
         self, dim: int, rng: np.random.Generator, users: np.ndarray | None = None
     ) -> np.ndarray:
-        """[N, dim or fewer] factors of who (of these users, or of all) was shown or wanted what, of
-        mean square length 1.
+        """Return collaborative factors [N, dim or fewer] of the items, over the histories and
+        targets of `users` (default: all), scaled to mean square length 1.
         """
         of = np.arange(self.targets.shape[0]) if users is None else users
         rows, places = np.nonzero(self.inputs.is_real[of])
@@ -88,6 +88,6 @@ class TrainingSet:
         return unit_scaled(collaborative_factors(met, dim, rng=rng))
 
     def shown(self, users: np.ndarray) -> dict[str, Tensor]:
-        """The histories of these users as the network reads them."""
+        """Return the histories of these users as network inputs."""
         profile = None if self.profile is None else self.profile[users]
         return as_tensors(self.inputs.rows(users), profile)
