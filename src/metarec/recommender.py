@@ -1,6 +1,4 @@
-"""`Recommender`: the whole journey in one class; each method only calls a stage of
-`recommendation`.
-"""
+"""`Recommender`: the whole journey in one class; each method calls a stage of `recommendation`."""
 
 from __future__ import annotations
 
@@ -168,9 +166,7 @@ class Recommender(FittedModel):
         return onboarding.ask(self, requests, k, () if exclude is None else exclude)
 
     def explain(self, request: Request, item_id: str) -> Explanation:
-        """Explain an item's score: score components, influence of each event, nearest liked
-        items.
-        """
+        """Explain an item's score: its components, influence of each event, nearest liked items."""
         return metarec.explain(self, request, item_id)  # defined in a layer above this one
 
     def observe(self, request: Request, events: Sequence[tuple[Any, ...]]) -> Request:

@@ -1,5 +1,5 @@
-"""Why this item: influence of events, importance of features, counterfactuals, traces, and how
-faithful all of it is.
+"""Explanations: influence of events, importance of features, counterfactuals, adaptation traces,
+and measures of how faithful they are.
 """
 
 from metarec.explanation.reasons import explain

@@ -1,4 +1,4 @@
-"""What friends, place and circumstances say of one item, in words; no friend is ever named."""
+"""Facts about one item from friends, place and circumstances, in words; friends are never named."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from metarec.recommendation.slate import Request
 
 MIN_FRIENDS = 3
-"""Of fewer friends a count would tell who it was."""
+"""Minimum number of friends to report a count; with fewer, the count would reveal who it was."""
 
 
 def context_facts(model: Explained, request: Request, items: Sequence[int]) -> list[dict[str, str]]:
-    """For each item, part of the score -> what it rests on; only for models of whole
+    """Return for each item {score component: the fact behind it}; empty for models that are not
     recommenders.
     """
     ensemble = getattr(model, "ensemble", None)
@@ -35,7 +35,7 @@ def context_facts(model: Explained, request: Request, items: Sequence[int]) -> l
 
 
 def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
-    """What holds for any item."""
+    """Return the facts that hold for any item."""
     facts, context = {}, scorers.get(CONTEXT)
     if isinstance(context, Context):
         read = context.read_columns
@@ -50,7 +50,7 @@ def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
 def _of_item(
     model: Explained, scorers: Mapping[str, Any], known: RequestContext, item: int
 ) -> dict[str, str]:
-    """How many friends took it, and how far it is."""
+    """Return the number of friends who took the item, and its distance."""
     facts, friends, place = {}, scorers.get(FRIENDS), scorers.get(PLACE)
     named = known.friends.indices
     if isinstance(friends, Friends) and len(named) >= MIN_FRIENDS:
@@ -69,6 +69,6 @@ def _distance(km: float) -> str:
 
 
 def _verb(model: Explained) -> str:
-    """What users do with items here, where one kind stands for all."""
+    """Return the verb for users' events, where all are of one kind."""
     kinds = model.trained_on["kind"].unique().to_list() if hasattr(model, "trained_on") else []
     return DID.get(kinds[0], "chose") if len(kinds) == 1 else "chose"

@@ -1,11 +1,11 @@
-"""What would have had to be different: the fewest events whose removal takes an item off the slate.
+"""Counterfactuals: the smallest set of events whose removal takes an item off the slate.
 
-The idea is PRINCE's (Ghazimatin et al. 2020, arXiv:1911.08378), here through the model itself: sets
-are tried from the smallest up, so a set found this way is a smallest one; where the number of sets
-outgrows `most_tries`, the events that hold the item most by themselves go first, as many as it
-takes, what is not needed of them is put back, and the answer says that it may not be the smallest.
-Items of the whole history stay hidden throughout: a removed event is something the user did not
-tell us, not an item they have yet to see.
+The idea is that of PRINCE (Ghazimatin et al. 2020, arXiv:1911.08378), applied to the model itself:
+sets are tried in order of size, so the first that works is a smallest one. Where there are more
+than `most_tries` sets, a greedy search removes the events that support the item most until it is
+off the slate, then puts back events that are not needed, and the result says that it may not be the
+smallest. Items of the whole history stay hidden throughout: a removed event is one that the user
+did not report, not an unseen item.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ from metarec.recommendation.explained import Counterfactual
 from metarec.recommendation.slate import Request
 
 MAX_TRIES = 2000
-"""Sets of events scored at most in the exact search, before the greedy one takes over."""
+"""Maximum number of event sets scored by the exact search; beyond it the search is greedy."""
 THINNED = 16
-"""Rounds in which the greedy search puts back what is not needed; each scores every event of it."""
+"""Maximum number of rounds in which the greedy search puts back an event; each scores every removed
+event.
+"""
 
 
 def counterfactual(
@@ -44,14 +46,14 @@ def counterfactual(
     most_tries: int = MAX_TRIES,
     among: Sequence[int] | None = None,
 ) -> Counterfactual:
-    """Find the fewest events whose removal takes `item_id` off the slate of `k`.
+    """Find the smallest set of events whose removal takes `item_id` off the slate of `k`.
 
     Args:
-        among: positions of the events that may be removed, where removing all of them is enough;
-            else, and by default, any may.
+        among: positions of the events that may be removed, if removing all of them is enough;
+            otherwise, and by default, any event may be removed.
 
     Raises:
-        BadInput: if the item is not on the slate to begin with, or not in the catalog.
+        BadInput: if the item is not on the slate in the first place, or not in the catalog.
     """
     column = int(columns_of(model, [item_id])[0])
     hidden = hidden_items(model, [request])[0]
@@ -70,7 +72,7 @@ def counterfactual(
         rows = list(range(length)) if some_gone else rows
         found, smallest = _search(model, request, rows, hidden, column, k, most_tries)
     after = without(request, range(length) if found is None else found)
-    # What is taken away may have been what another item needed first.
+    # A removed event may have been the prerequisite of another item.
     slate = top(model.score([after]), hidden[None] | hidden_items(model, [after]), k)[0]
     return Counterfactual(
         item_id=item_id,
@@ -109,8 +111,8 @@ def _first(
     k: int,
     sets: Iterator[tuple[int, ...]],
 ) -> list[int] | None:
-    """Among sets of one size, the one that sinks the item deepest; None if it stays on the slate in
-    all.
+    """Return, of all sets of one size that take the item off the slate, the one with the lowest
+    margin; None if there is none.
     """
     best: tuple[float, list[int]] | None = None
     while batch := list(islice(sets, rows_at_once(len(model.vocabulary)))):
@@ -124,8 +126,8 @@ def _first(
 def _greedy(
     model: Explained, request: Request, rows: list[int], hidden: np.ndarray, column: int, k: int
 ) -> list[int]:
-    """Drop the events that hold the item most until it is off the slate, then put back whatever
-    leaves it off, the least of a hold first.
+    """Remove the events that support the item most until it is off the slate, then put back events
+    without which it stays off, those that support it least first.
     """
 
     def margins(sets: list[list[int]]) -> np.ndarray:
@@ -146,11 +148,10 @@ def _greedy(
 def _margin(
     model: Explained, requests: list[Request], hidden: np.ndarray, column: int, k: int
 ) -> np.ndarray:
-    """Score of the item minus the score it needs for a place among the first k, [B]; 0 or less: off
-    the slate.
+    """[B] score of the item minus the score it needs for the top k; 0 or less: off the slate.
 
-    Equal scores are ordered by index, as in `relative_score.top`; an item kept by that rule alone
-    gets the smallest margin there is.
+    Ties are ordered by index, as in `relative_score.top`; an item that is in the top k by this rule
+    alone has the smallest positive margin.
     """
     if hidden[column]:
         return np.full(len(requests), -np.inf)

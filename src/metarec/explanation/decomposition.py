@@ -1,9 +1,9 @@
-"""A model taken apart: what each part of the score is worth to new users, and the card that says
-so.
+"""Ablation: the contribution of each score component to quality on new users, and a model card that
+reports it.
 
-The score is an exact sum of parts, so a part is taken out by subtraction and nothing is trained
-again. That answers "what does this part do in this model", not "what would a model built without it
-do"; the table says so.
+The score is an exact sum of components, so a component is removed by subtraction and nothing is
+retrained. That measures what a component does in this model, not what a model fitted without it
+would do; the card says so.
 """
 
 from __future__ import annotations
@@ -23,37 +23,35 @@ from metarec.recommendation.slate import Request
 
 @dataclass(frozen=True, kw_only=True)
 class AblationRow:
-    """One part at one number of events."""
+    """Ablation of one component at one support size."""
 
     part: str
     shots: int
     without: float
-    """Mean NDCG@k of the score without this part."""
+    """Mean NDCG@k of the score without this component."""
     loss: Mean
-    """NDCG@k lost by taking it out, paired by new user; negative: the model is better off without
-    it here.
-    """
+    """NDCG@k lost without it, paired by new user; negative: the score is better without it here."""
     alone: float
-    """Mean NDCG@k of this part by itself."""
+    """Mean NDCG@k of this component alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """Quality of the whole and what each part is worth, at each number of events."""
+    """Quality of the whole score and ablation of each component, at each support size."""
 
     k: int
     cold_users: int
     full: dict[int, Mean]
-    """Number of events -> NDCG@k of the whole score."""
+    """Support size -> NDCG@k of the whole score."""
     rows: list[AblationRow]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: only dicts, lists, text and numbers."""
+        """Return plain data: only dicts, lists, text and numbers."""
         return asdict(self)
 
     def to_text(self) -> str:
-        """A table: a line for each part, a column for each number of events; * where the interval
-        leaves out zero.
+        """Return a table: a row per component, a column per support size; * where the interval
+        excludes zero.
         """
         shots = list(self.full)
         name = max(len(f"without {row.part}") for row in self.rows)
@@ -78,12 +76,12 @@ class Ablation:
 def ablate(
     model: Explained, trial: Trial, *, shots: Sequence[int], rng: np.random.Generator, k: int = 10
 ) -> Ablation:
-    """Take each part out of the score in turn and evaluate what is left on the new users of
+    """Remove each component from the score in turn and evaluate the rest on the new users of
     `trial`.
 
     Args:
-        shots: numbers of events at which to evaluate.
-        rng: draws the bootstrap.
+        shots: support sizes at which to evaluate.
+        rng: for the bootstrap.
     """
     found = {events: _qualities(model, trial, events, k) for events in shots}
     names = dict.fromkeys(name for whole in found.values() for name in whole.parts)
@@ -97,17 +95,17 @@ def ablate(
 
 @dataclass(frozen=True)
 class _Qualities:
-    """NDCG@k [B] of new users at one number of events."""
+    """NDCG@k [B] of new users at one support size."""
 
     full: np.ndarray
     parts: dict[str, tuple[np.ndarray, np.ndarray]]
-    """Of the score without each part, and of the part alone."""
+    """Component -> [B] of the score without it, and [B] of the component alone."""
     nothing: np.ndarray
-    """Of a part that adds nothing."""
+    """[B] of a component that is zero."""
 
     def of(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Without this part, and of it alone."""
-        # What users refused, say, is a part only where somebody refused something.
+        """Return the qualities without this component, and of it alone."""
+        # Some components, such as `refused`, are missing where no user of a chunk has them.
         return self.parts.get(part, (self.full, self.nothing))
 
 
@@ -141,7 +139,7 @@ def _of_chunk(
 
 
 def _concat(chunks: Sequence[_Qualities]) -> _Qualities:
-    """The same of the users of all chunks; a part that a chunk lacks adds nothing there."""
+    """Concatenate the users of all chunks; a component missing in a chunk counts as zero there."""
     names = dict.fromkeys(name for chunk in chunks for name in chunk.parts)
     return _Qualities(
         np.concatenate([chunk.full for chunk in chunks]),
@@ -163,13 +161,13 @@ def model_card(
     settings: dict[str, Any] | None = None,
     caveats: Sequence[str] = (),
 ) -> str:
-    """A model card in Markdown (after Mitchell et al. 2019, arXiv:1810.03993), made from what was
-    measured.
+    """Return a model card in Markdown (after Mitchell et al. 2019, arXiv:1810.03993) with the
+    measured qualities.
 
     Args:
-        data_name: what the model learned from, as the reader knows it.
-        settings: what it was fitted with.
-        caveats: anything a reader must know; the ones that always hold are added.
+        data_name: name of the training data.
+        settings: settings of the fit.
+        caveats: further caveats; those that always hold are added.
     """
     lines = [
         f"# Model card: {getattr(model, 'version', '') or 'unnamed model'}",
@@ -200,7 +198,7 @@ def model_card(
 
 
 def _quality(ablation: Ablation) -> list[str]:
-    """Rows of a table: the whole model, and what changes without each part."""
+    """Return the rows of a table: the whole model, and the change without each component."""
     shots = list(ablation.full)
     whole = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in ablation.full.values()]
     lines = [

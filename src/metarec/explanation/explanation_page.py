@@ -1,5 +1,6 @@
-"""An explanation as a page of the reports' family: why the item stands where it stands, what each
-part, event and feature adds, and how the slate moved with each event and inner step.
+"""An explanation as an HTML page in the style of reports: why the item is ranked where it is, the
+effect of each component, event and feature, and the change of the slate with each event and inner
+step.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ LEAD = (
 
 
 def explanation_page(why: Explanation, trace: Trace, inner: InnerTrace | None = None) -> str:
-    """The page of one item and one user.
+    """Return the page of one item and one user.
 
     Args:
-        inner: a learner's inner steps on the user's events, where it takes some.
+        inner: inner steps of a learner on the user's events, where it takes some.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).

@@ -1,12 +1,11 @@
-"""Whether explanations tell the truth about the model, measured, so that nobody has to trust a
-picture.
+"""Measures of the faithfulness of explanations to the model.
 
-- *Deletion* and *insertion* curves (Petsiuk et al. 2018, arXiv:1806.07421): take events away (or
-  put them in) in the order an explanation ranks them, and watch the item's relative score. A
-  faithful order falls (rises) faster than random ones.
+- *Deletion* and *insertion* curves (Petsiuk et al. 2018, arXiv:1806.07421): remove events (or add
+  them) in the order in which an explanation ranks them, and record the item's relative score. With
+  a faithful order it falls (rises) faster than with random ones.
 - *Agreement* with exact leave-one-out: rank correlation of each method's effects with it.
-- *Stability*: rank correlation of effects between models fitted from other seeds.
-- *Additivity*: largest miss of the parts against the score.
+- *Stability*: rank correlation of effects between models fitted with other seeds.
+- *Additivity*: largest error of the sum of components against the score.
 """
 
 from __future__ import annotations
@@ -38,26 +37,24 @@ if TYPE_CHECKING:
     from metarec.recommender import Recommender
 
 Method = Callable[[Sequence[Request], Sequence[str]], list[np.ndarray]]
-"""(requests, one item each) -> one array of effects per request, one number an event."""
+"""(requests, one item each) -> one array of effects per request, one number per event."""
 RANDOM_ORDERS = 8
-"""Random orders averaged for each user."""
+"""Number of random orders that are averaged for each user."""
 GRID = np.linspace(0.0, 1.0, 9)
-"""Shares of the events at which mean curves are kept."""
+"""Shares of the events at which mean curves are recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One method's deletion or insertion curve against random order."""
+    """Deletion or insertion curve of one method, compared with random order."""
 
     method: str
     kind: str
     """`deletion` or `insertion`."""
     relative_score: list[float]
-    """Mean relative score after each eighth of a user's events is taken away (or put in), 9
-    numbers.
-    """
+    """Mean relative score after each eighth of a user's events is removed (or added), 9 numbers."""
     random: list[float]
-    """The same in random order."""
+    """The same for random order."""
     gain: Mean
     """Mean distance of the method's curve from the random one (deletion: below it, insertion:
     above), in relative score; above 0: better.
@@ -66,34 +63,34 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Faithfulness:
-    """Every measure of one model on one set of users."""
+    """All measures of one model on one set of users."""
 
     users: int
     curves: list[Curve]
     agreement: dict[str, Mean]
     """Method -> Spearman correlation with exact leave-one-out, over users."""
     stability: Mean | None
-    """Spearman correlation of leave-one-out between models fitted from other seeds; None if only
-    one was given.
+    """Spearman correlation of leave-one-out between models fitted with other seeds; None without
+    such models.
     """
     additivity: float
-    """Largest |score - sum of parts| over users and the catalog, as a share of the largest
+    """Largest |score - sum of components| over users and the catalog, as a share of the largest
     |score|.
     """
     promised: float = 1e-6
-    """Additivity promised: parts are float32, which carry about seven digits."""
+    """Tolerance of additivity: components are float32, with about seven digits."""
 
     @property
     def adds_up(self) -> bool:
-        """Whether the promise of additivity is kept."""
+        """Whether additivity is within the tolerance."""
         return self.additivity <= self.promised
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: only dicts, lists, text, numbers and None."""
+        """Return plain data: only dicts, lists, text, numbers and None."""
         return asdict(self) | {"adds_up": self.adds_up}
 
     def to_text(self) -> str:
-        """A table for a terminal."""
+        """Return a table for a terminal."""
         lines = [f"explanations of the first item of {self.users} users' slates"]
         lines += [
             f"  {c.kind:<9} {c.method:<14} {c.gain} better than random "
@@ -116,8 +113,8 @@ class Faithfulness:
 
 
 def methods_of(model: Explained, rng: np.random.Generator) -> dict[str, Method]:
-    """Every way this model's events can be ranked: leave-one-out, Shapley values, likeness of
-    embeddings, gradients of a network.
+    """Return the methods that rank this model's events: leave-one-out, Shapley values, similarity
+    of embeddings, gradients of a network.
     """
     found: dict[str, Method] = {
         "leave-one-out": lambda requests, items: [
@@ -152,10 +149,10 @@ def measure_faithfulness(
 
     Args:
         requests: users with at least two events each; others are left out.
-        reseeded: models fitted on the same data from other seeds, over the same vocabulary.
+        reseeded: models fitted on the same data with other seeds, over the same vocabulary.
 
     Raises:
-        BadInput: if nobody has two events of known items.
+        BadInput: if no user has two events of known items.
     """
     users = _with_two_events(model, requests)
     scores = model.score(users)
@@ -206,7 +203,7 @@ def _curves(
     kind: str,
     rng: np.random.Generator,
 ) -> list[Curve]:
-    """One curve for each method, all against the same random orders."""
+    """Return one curve per method, all compared with the same random orders."""
     by_chance = np.stack(
         [
             _walk(model, users, items, [rng.permutation(len(p.history)) for p in users], kind)
@@ -236,8 +233,8 @@ def _walk(
     orders: Sequence[np.ndarray],
     kind: str,
 ) -> np.ndarray:
-    """Standing [B, 9] of each user's item as events go (or come) in the given order, read at each
-    eighth of the way.
+    """[B, 9] relative score of each user's item as events are removed (or added) in the given
+    order, interpolated at each eighth of the events.
     """
     lengths = np.array([len(user.history) for user in users])
     steps = [
@@ -254,8 +251,8 @@ def _walk(
 
 
 def _correlations(found: Sequence[np.ndarray], exact: Sequence[np.ndarray]) -> np.ndarray:
-    """Spearman correlation for each user, [B]; 0 where either side says the same of every
-    event.
+    """[B] Spearman correlation for each user; 0 where either side has equal effects for all
+    events.
     """
     return np.array([_spearman(a, b) for a, b in zip(found, exact, strict=True)])
 

@@ -1,8 +1,8 @@
-"""What is true of one item and one user in words of the field: that it leads to their goal, that
+"""Facts about one item and one user in the words of the domain: that it leads to their goal, that
 its sugar is below what their HbA1c rules out, that it follows what they completed.
 
-These are facts of the tables, not measured effects: reasons say what moved the score, facts what
-the two have to do with each other. They come from the policy and from the domain's sentences.
+These are facts of the tables, not measured effects: reasons say what changed the score, facts how
+the item and the user are related. They come from the policy and from the domain's sentences.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from metarec.recommendation.slate import Request
 
 MAX_NEXT = 3
-"""Later steps of a path that a sentence names."""
+"""Maximum number of later items of a path that a sentence names."""
 UNITS = {"mg", "g", "kg", "t", "km", "min", "eur", "usd", "ml", "kcal"}
-"""What the end of a column's name says of its numbers."""
+"""Units of numbers that may end a column's name."""
 BEYOND = {
     ">": "above {}",
     ">=": "of {} and more",
@@ -45,8 +45,8 @@ WITHIN = {
 
 
 def field_facts(model: Explained, request: Request, item: int) -> list[str]:
-    """Sentences about the item at this column and the user of the request; none where the model
-    says nothing of a policy.
+    """Return sentences about the item at this index and the user of the request; empty for a model
+    without a policy.
     """
     policy = getattr(model, "policy", None)
     if policy is None:
@@ -55,14 +55,14 @@ def field_facts(model: Explained, request: Request, item: int) -> list[str]:
 
 
 def labels_of(model: Explained) -> Mapping[str, str]:
-    """How users of the model's field write its columns and attributes."""
+    """Return display names of columns and attributes in the model's domain."""
     policy = getattr(model, "policy", None)
     return NO_DOMAIN.labels if policy is None else _pack(policy).labels
 
 
 def told_by_policy(model: Explained) -> frozenset[str]:
-    """Columns and attributes that the policy's exclusions read: what they say of an item is a fact
-    of its own, and no reason to like it.
+    """Return the columns and attributes that the policy's exclusions read: they are reported as
+    facts, not as reasons to like an item.
     """
     policy = getattr(model, "policy", None)
     if policy is None:
@@ -77,7 +77,7 @@ def _pack(policy: Policy) -> DomainPack:
 
 
 class _Told:
-    """One item and one user, as the sentences need them."""
+    """One item and one user, with lookups for the sentences."""
 
     def __init__(self, model: Explained, request: Request, item: int, policy: Policy) -> None:
         self.policy, self.pack, self.request = policy, _pack(policy), request
@@ -99,28 +99,30 @@ class _Told:
     # Lookups
 
     def cell(self, name: str) -> Any:
-        """What the item says in the column that the policy or the pack means."""
+        """Return the item's value in the column that the policy or the domain pack names."""
         column = column_of(name, self.catalog.columns, self.policy)
         return None if column is None else self.row[column]
 
     def stated(self, name: str) -> Any:
-        """What the user says."""
+        """Return the user's value of an attribute."""
         return self.by_name.get(bare(name))
 
     def said(self, exclusion: Exclusion) -> str:
-        """A single value as the user wrote it."""
+        """Return a single attribute value as the user wrote it."""
         value = self.stated(exclusion.profile_attribute)
         return str(value[0] if isinstance(value, list | tuple) and value else value)
 
     def label(self, name: str) -> str:
-        """A name as users of the field write it, without the unit at its end."""
+        """Return the display name of a column or attribute, without the unit at its end."""
         if name in self.pack.labels:
             return str(self.pack.labels[name])
         words = name.split("_")
         return " ".join(words[:-1] if len(words) > 1 and words[-1].lower() in UNITS else words)
 
     def amount(self, name: str, value: Any) -> str:
-        """A value with the unit that its column's name ends in, where it has none itself."""
+        """Return a value with the unit at the end of its column's name, unless it has one
+        itself.
+        """
         unit = name.rsplit("_", 1)[-1]
         known = unit if unit.lower() in UNITS and name not in self.pack.labels else ""
         text = f"{value:g}" if isinstance(value, int | float) and value != int(value) else ""
@@ -149,7 +151,7 @@ class _Told:
             )
 
     def _rule(self, rule: PolicyRule) -> Iterator[str]:
-        """How far the item is from what a rule keeps from this user."""
+        """Yield how the item compares with the limit that a rule sets for this user."""
         profile = {name: self.stated(name) for name in rule.asks}
         parts = rule.for_user(profile)
         if parts is None:
@@ -185,7 +187,9 @@ class _Told:
                 yield (f"{attribute} {said}: not among its {column} ({', '.join(tags) or 'none'})")
 
     def _path(self) -> Iterator[str]:
-        """What had to come first and was done, and what this opens."""
+        """Yield the completed prerequisites of the item, and the items that it is a prerequisite
+        of.
+        """
         column = self.policy.prerequisite_column
         if column is None or self.kinds is None:
             return

@@ -1,8 +1,8 @@
 """Integrated gradients through a differentiable part of a model, by captum.
 
-Sundararajan et al. 2017, arXiv:1703.01365: the gradient summed along the straight line from a
-baseline to the input. The attributions add up to value(input) - value(baseline); what the numerical
-sum leaves over is returned beside them, so that nobody has to believe it.
+Sundararajan et al. 2017, arXiv:1703.01365: the gradient, integrated along the straight line from a
+baseline to the input. The attributions add up to value(input) - value(baseline); the error of the
+numerical integral is returned with them, so that it can be checked.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AttributionInput:
-    """A differentiable way into a model: one user's inputs, and the number they lead to."""
+    """A differentiable function of one user's inputs."""
 
     function: Callable[[Tensor], Tensor]
     """[B, ...] inputs -> [B] numbers."""
     inputs: Tensor
     """[...] this user's inputs; the first axis has one entry per name."""
     baseline: Tensor
-    """[...] inputs that say nothing."""
+    """[...] inputs without information."""
     names: Sequence[str]
-    """What each entry of the first axis is, in words."""
+    """Display name of each entry of the first axis."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """What each named input did, by its gradient along the path."""
+    """Effect of each named input, by its gradient along the path."""
 
     names: list[str]
     effects: np.ndarray
@@ -46,7 +46,8 @@ class Attribution:
 
 
 def integrated_gradients(input: AttributionInput, *, steps: int = 64) -> Attribution:
-    """Attribute the value at `input.inputs` to its named inputs.
+    """Attribute the value at `input.inputs` to its named inputs, with `steps` points of the
+    integral.
 
     Raises:
         MissingExtra: if captum is not installed (`pip install 'metarec[explain]'`).

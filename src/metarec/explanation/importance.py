@@ -1,9 +1,9 @@
-"""How much each feature matters: of the item's content, of the user's profile, of the
-circumstances of the events.
+"""Importance of features: of the item's content, the user's profile, and the circumstances of the
+events.
 
-One item for one user (`profile_effects`, `content_effects`, `circumstance_effects`): take the
-feature away, ask the model again, report the change in relative score. Everything is asked in one
-batch and nothing is approximated by a stand-in model.
+For one item and one user (`profile_effects`, `content_effects`, `circumstance_effects`): remove the
+feature, score again, and report the change in relative score. All variants are scored in one batch,
+without a surrogate model.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from metarec.recommendation.fitting.growing import with_each
 from metarec.recommendation.slate import Request
 
 MAX_FEATURES = 8
-"""Content features of one item tried at most; tags come first, then whole columns, then words of
-the text.
+"""Maximum number of content features of one item; tags come first, then whole columns, then words
+of the text.
 """
 LONG_TEXT = ("title", "name", "text", "description", "plot", "summary")
 NOT_CONTENT = ("item_id", "image", "image_url", "url", "poster_url")
 
 
 def profile_effects(model: Explained, request: Request, item_id: str) -> list[FeatureEffect]:
-    """Standing with the whole profile minus relative score without each attribute."""
+    """Return for each attribute the relative score with the whole profile minus that without it."""
     names = [name for name, value in request.profile.items() if value is not None]
     lacking = [
         replace(request, profile={k: v for k, v in request.profile.items() if k != name})
@@ -52,7 +52,9 @@ def profile_effects(model: Explained, request: Request, item_id: str) -> list[Fe
 
 
 def circumstance_effects(model: Explained, request: Request, item_id: str) -> list[FeatureEffect]:
-    """What the values, kinds, times and order of the events add beyond which items they were."""
+    """Return the effects of the values, kinds, times and order of the events, beyond those of the
+    items.
+    """
     history = list(request.history)
     values = [value for _, value, *_ in map(parts_of, history) if value is not None]
     middle = sum(values) / len(values) if values else 1.0
@@ -86,12 +88,10 @@ def circumstance_effects(model: Explained, request: Request, item_id: str) -> li
 
 
 class Growable(Explained, Protocol):
-    """A model that takes items it never saw, and changes of those it knows, from their content
-    alone.
-    """
+    """A model that accepts new items, and changes of known items, by their content alone."""
 
     def with_items(self, frame: pl.DataFrame) -> Self:
-        """The same model with the items of `frame` added or changed."""
+        """Return the model with the items of `frame` added or changed."""
 
 
 def content_effects(
@@ -104,17 +104,17 @@ def content_effects(
     is_new: bool = False,
     weights: np.ndarray | None = None,
 ) -> list[FeatureEffect]:
-    """What each tag, column and (if asked) word of an item does through its content: relative score
-    with it minus without it.
+    """Return the effect of each tag, column and (if requested) word of an item through its content:
+    relative score with it minus without it.
 
-    The model is given the item again without the feature. What users did with the item stays, so a
-    well-known item depends little on its content, as it does in the model.
+    The item's row is replaced by one without the feature. Events on the item stay, so an item with
+    many events depends little on its content, as it does in the model.
 
     Args:
-        words: how many words of its text to try, the longest first.
-        most: how many features to try.
-        is_new: the item is cold, so its content also decides where behavior would put it:
-            it is added once more as it is and once without each feature, and those are compared.
+        words: number of words of its text to remove, the longest first.
+        most: maximum number of features.
+        is_new: the item is cold, so its factors are predicted from its content too: copies of the
+            item, one unchanged and one without each feature, are added as new items and compared.
         weights: `anonymous_weights` of the model, where they are known.
     """
     row = model.catalog.frame.row(int(columns_of(model, [item_id])[0]), named=True)
@@ -140,11 +140,11 @@ def _changed(
     lacking: Sequence[dict[str, Any]],
     weights: np.ndarray | None,
 ) -> np.ndarray:
-    """Effect [F] of each feature of an item that users know, one changed model after the other."""
+    """[F] effect of each feature of an item with events, from one changed model per feature."""
     weights = anonymous_weights(model) if weights is None else weights
     column = int(columns_of(model, [row["item_id"]])[0])
-    # The unchanged row goes the same way as the changed ones, so that giving an item again is not
-    # taken for an effect.
+    # The unchanged row is replaced like the changed ones, so that the effect of replacing an item
+    # is not attributed to a feature.
     given = pl.DataFrame([row, *lacking], schema=model.catalog.frame.schema)
     found = relative_to_shown(
         np.concatenate([other.score([request]) for other in _each(model, request, given)]), weights
@@ -153,7 +153,9 @@ def _changed(
 
 
 def _each(model: Growable, request: Request, rows: pl.DataFrame) -> Iterator[Explained]:
-    """The model with each of the rows changed; all at once where no search reads their words."""
+    """Yield the model with each of the rows changed; in one batch where no search reads their
+    words.
+    """
     if isinstance(model, FittedModel) and not request.searches:
         yield from with_each(model, rows)
     else:
@@ -163,8 +165,8 @@ def _each(model: Growable, request: Request, rows: pl.DataFrame) -> Iterator[Exp
 def _as_new(
     model: Growable, request: Request, row: dict[str, Any], lacking: Sequence[dict[str, Any]]
 ) -> np.ndarray:
-    """Effect [F] of each feature of a cold item: twins added to one grown model, whole
-    and without each.
+    """[F] effect of each feature of a cold item: copies of it, whole and without each feature, are
+    added to one model.
     """
     twins = [
         other | {"item_id": f"{row['item_id']} twin {n}"} for n, other in enumerate([row, *lacking])
@@ -177,7 +179,9 @@ def _as_new(
 
 
 def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
-    """(column, value taken away, what is left) of an item; the order is that of `MAX_FEATURES`."""
+    """Return (column, removed value, rest) of an item's features, in the order of
+    `MAX_FEATURES`.
+    """
     tags, whole, texts = [], [], []
     for name, value in row.items():
         if name in NOT_CONTENT or value is None or value == "":
@@ -209,7 +213,7 @@ def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
 
 
 def split_tags(value: Any) -> list[str]:
-    """Tags of one cell: a list, or text with `|`, `;` or `,` between them."""
+    """Return the tags of one cell: a list, or text separated by `|`, `;` or `,`."""
     if isinstance(value, list | tuple | np.ndarray | pl.Series):
         return [str(v) for v in value]
     if not isinstance(value, str):

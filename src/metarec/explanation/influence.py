@@ -1,16 +1,16 @@
-"""How much each event of a history moved an item's relative score.
+"""Influence of each event of a history on an item's relative score.
 
-Two faithful answers, both read off the model itself and not off a stand-in:
+Two faithful methods, both computed with the model itself and not with a surrogate:
 
-- *leave one out*: the relative score minus the relative score had the event never happened.
-  Adaptation is stateless and closed-form heads are solved anew, so this is exact for every head,
-  and all events of all requests are scored in one batch.
+- *leave one out*: the relative score minus the relative score without the event. Adaptation is
+  stateless and closed-form heads are solved again, so this is exact for every head, and all events
+  of all requests are scored in one batch.
 - *Shapley values* (Shapley 1953; Strumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x): the
   event's mean effect over all orders of arrival. They add up exactly to relative score(all events)
-  - relative score(no event), which leave-one-out does not when events say the same thing twice.
+  - relative score(no event), which leave-one-out effects do not when events are redundant.
 
-For predicted ratings, `rating_contributions` gives the sum a user can check by hand, exact for a
-linear head.
+For predicted ratings, `rating_contributions` gives a sum over events that a user can check by hand,
+exact for a linear head.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from metarec.features.events import parts_of
 from metarec.recommendation.slate import Request
 
 MAX_EXACT = 8
-"""Histories up to this length get exact Shapley values (2^8 = 256 requests); longer ones are
-sampled.
+"""Histories up to this length get exact Shapley values (2^8 = 256 requests); for longer ones they
+are sampled.
 """
 
 
 def leave_one_out(
     model: Explained, requests: Sequence[Request], targets: Sequence[Sequence[str]]
 ) -> list[np.ndarray]:
-    """Effect of every event on every target: one [L, T] array per request, L its events, T its
-    targets.
+    """Return the effect of every event on every target: one [L, T] array per request, L its events,
+    T its targets.
 
     Args:
-        targets: item ids asked about, the same number for every request.
+        targets: item ids, the same number for every request.
 
     Returns:
-        Positive where the event lifts the item. An empty history gives an array of no rows.
+        Positive where the event raises the item. An empty history gives an array without rows.
     """
     columns = (
         np.stack([columns_of(model, ids) for ids in targets])
@@ -75,7 +75,7 @@ def shapley(
     permutations: int = 32,
     most_exact: int = MAX_EXACT,
 ) -> np.ndarray:
-    """Shapley value of every event for every item, [L, T]; columns add up to relative score(all) -
+    """[L, T] Shapley value of every event for every item; columns add up to relative score(all) -
     relative score(none).
 
     Exact up to `most_exact` events; beyond, the mean over `permutations` random orders, each with
@@ -116,12 +116,12 @@ def _exact_shapley(model: Explained, request: Request, columns: np.ndarray) -> n
 
 
 class Rater(Protocol):
-    """The part of `Recommender` that predicts values on the data's own scale."""
+    """The method of `Recommender` that predicts values on the data's own scale."""
 
     def rate(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
     ) -> list[np.ndarray]:
-        """One array of predicted values per request."""
+        """Return one array of predicted values per request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,27 +130,25 @@ class RatingContributions:
 
     predicted: float
     start: float
-    """What would be predicted had the user rated each event's item as is expected of an anonymous
-    user.
-    """
+    """Prediction if the user had rated each event's item as expected of an anonymous user."""
     by_event: np.ndarray
-    """[L] points of the rating scale that each event's value, being other than expected, added or
-    took.
+    """[L] points of the rating scale added by each event's value, compared with the expected
+    one.
     """
     expected: np.ndarray
-    """[L] what was expected of an anonymous user for each event's item."""
+    """[L] value expected of an anonymous user for each event's item."""
     remainder: float
-    """What the sum leaves over: zero (to rounding) for a head linear in the values; beside others
-    it says how far their sums bend (`models/rating/curve.py`, `models/rating/columns.py`).
+    """Remainder of the sum: zero (to rounding) for a head linear in the values; for others the
+    effect of their nonlinearity (`models/rating/curve.py`, `models/rating/columns.py`).
     """
 
 
 def rating_contributions(model: Rater, request: Request, item_id: str) -> RatingContributions:
-    """Split a predicted rating into what each event's value added.
+    """Split a predicted rating into the contributions of each event's value.
 
-    A Bayesian ridge or Gaussian-process head is linear in the values once the items rated are
-    fixed, so with all values as expected as the start, putting back one value y_s at a time gives
-    `w_s (y_s - expected_s)` exactly.
+    A Bayesian ridge or Gaussian-process head is linear in the values once the rated items are
+    fixed. So starting with all values as expected, restoring one value y_s at a time adds exactly
+    `w_s (y_s - expected_s)`.
     """
     length = len(request.history)
     anonymous = replace(request, history=[])

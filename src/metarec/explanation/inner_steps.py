@@ -1,8 +1,8 @@
-"""The inner loop made visible: what a learner's gradient steps on one user's events do to its loss
-and its slate, and where the users of the training data end.
+"""Inner steps of a learner: their effect on the loss and slate of one user, and a map of the
+adapted parameters of training users.
 
-Adaptation is stateless, so "after step s" is the learner adapting again with s steps; step 0 reads
-the history, if the learner does, and moves nothing.
+Adaptation is stateless, so "after step s" means that the learner adapts again with s steps; step 0
+reads the history, if the learner does, but changes no parameter.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
     from metarec.recommendation.fitted import FittedModel
 
 MAX_USERS = 200
-"""Users on a map."""
+"""Maximum number of users on a map."""
 MAX_GROUPS = 8
-"""Groups told apart on a map; the users of smaller ones are `other`."""
+"""Maximum number of groups on a map; the users of smaller ones are `other`."""
 UNKNOWN, OTHER = "unknown", "other"
 
 
 @dataclass(frozen=True, kw_only=True)
 class InnerTrace:
-    """How one learner moved to one user, step by step (0 .. S)."""
+    """Adaptation of one learner to one user, by inner step (0 .. S)."""
 
     learner: str
     losses: list[float]
-    """What the inner loop lowers, on the user's events."""
+    """Loss of the inner loop, on the user's events."""
     slates: list[list[str]]
-    """Titles of what the learner alone would show, best first, seen items left out."""
+    """Titles of the slate of the learner alone, best first, without seen items."""
     kept: list[float]
-    """Share of the slate of step 0 that is still on it."""
+    """Share of the slate of step 0 that remains on it."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return asdict(self)
 
     def to_text(self) -> str:
-        """One line a step."""
+        """Return one line per step."""
         rows = zip(self.losses, self.kept, self.slates, strict=True)
         return "\n".join(
             [
@@ -59,21 +59,21 @@ class InnerTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class UserMap:
-    """Where the parameters of training users end, in the two directions in which they differ
-    most.
-    """
+    """Adapted parameters of training users, projected on their first two principal components."""
 
     learner: str
     by: str
     places: np.ndarray
-    """[U, 2]."""
+    """[U, 2] coordinates."""
     groups: list[str]
-    """[U]."""
+    """[U] group names."""
     explained: tuple[float, float]
-    """Share of the variance in each direction."""
+    """Share of the variance in each component."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Of each group: users, where its center lies, and how far its users lie from it."""
+        """Return for each group: number of users, their centroid, and their root mean square
+        distance from it.
+        """
         found = []
         for group in dict.fromkeys(sorted(self.groups)):
             places = self.places[np.array(self.groups) == group]
@@ -84,7 +84,7 @@ class UserMap:
         return found
 
     def to_text(self) -> str:
-        """A table of the groups."""
+        """Return a table of the groups."""
         first, second = self.explained
         head = (
             f"{len(self.groups)} training users by what {self.learner} moved for them; the two "
@@ -98,7 +98,8 @@ class UserMap:
 
 
 def stepping_learner(model: FittedModel, name: str | None = None) -> tuple[str, TakesInnerSteps]:
-    """The model's learner of this name, or its only one that takes inner steps.
+    """Return the name of and the model's learner with inner steps: the one called `name`, or the
+    first.
 
     Raises:
         BadInput: if there is none, or it takes no inner steps.
@@ -129,7 +130,7 @@ def follow_steps(
 
     Args:
         learner: id of the learner; the model's first that takes inner steps where None.
-        k: length of the slates kept.
+        k: length of the slates.
 
     Raises:
         BadInput: if the model has no such learner, or it takes no inner steps.
@@ -156,7 +157,7 @@ def follow_steps(
 def map_users(
     model: FittedModel, by: str, learner: str | None = None, *, most: int = MAX_USERS
 ) -> UserMap:
-    """Up to `most` training users by the parameters that a learner moved for them.
+    """Map up to `most` training users by the parameters that a learner adapted to them.
 
     Args:
         by: column of the users that names their group.
@@ -184,7 +185,7 @@ def map_users(
 
 
 def _plane(params: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """Principal components: [U, 2] places, and the share of the variance in each direction."""
+    """Return the first two principal components [U, 2], and the share of the variance in each."""
     centered = params.astype(np.float64) - params.mean(0)
     sides, lengths, _ = np.linalg.svd(centered, full_matrices=False)
     places = np.zeros((len(params), 2))
@@ -196,7 +197,7 @@ def _plane(params: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
 
 
 def _groups(stated: list[str]) -> list[str]:
-    """The largest groups; users of the others are together."""
+    """Return the group of each user, with `OTHER` for all but the largest groups."""
     names, counts = np.unique(stated, return_counts=True)
     kept = set(names[np.argsort(-counts, kind="stable")][:MAX_GROUPS].tolist())
     return [one if one in kept else OTHER for one in stated]

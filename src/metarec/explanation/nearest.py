@@ -1,7 +1,8 @@
-"""Which items of the history are most like the recommended one, by the model's own item embeddings.
+"""Items of the history that are most similar to the recommended one, by the model's item
+embeddings.
 
-Shown as company, not as cause: likeness is no proof of influence, and `faithfulness` measures how
-far the two agree.
+They are shown as similar items, not as causes: similarity is no proof of influence, and
+`faithfulness` measures how far the two agree.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Embedded(Explained, Protocol):
 
 
 def likeness(model: Embedded, request: Request, item_id: str) -> np.ndarray:
-    """Cosine of each event's item with `item_id`, [L] in [-1, 1]; 0 where either embedding is all
+    """[L] cosine in [-1, 1] of each event's item with `item_id`; 0 where either embedding is
     zero.
     """
     own = int(columns_of(model, [item_id])[0])
@@ -37,6 +38,8 @@ def likeness(model: Embedded, request: Request, item_id: str) -> np.ndarray:
 def nearest(
     model: Embedded, request: Request, item_id: str, *, most: int = 3
 ) -> list[tuple[int, float]]:
-    """(position in the history, cosine) of the events most like the item, best first."""
+    """Return (position in the history, cosine) of the events most similar to the item, best
+    first.
+    """
     cosines = likeness(model, request, item_id)
     return [(int(row), float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:most]]

@@ -1,10 +1,10 @@
-"""Ways into the deep-set network for integrated gradients: by its events, by the item's content, by
-the profile.
+"""Inputs of the deep-set network for integrated gradients: its events, the item's content, the
+profile.
 
-The number explained is the network's own log-share of the item (log-softmax over the catalog),
-which is what its part of the score is made of; other parts are closed forms and explained exactly
-elsewhere. Each interface's value at its inputs equals what the network serves, and a test holds it
-to that.
+The explained number is the network's own log-share of the item (log-softmax over the catalog), from
+which its score component is computed; other components have closed forms and are explained exactly
+elsewhere. At its inputs, each function returns the value that the network serves; a test checks
+that.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The item whose share is explained, and for whom."""
+    """The item whose log-share is explained, and the user."""
 
     network: DeepSetNetwork
     items: Tensor
-    """[L] int64 indexes of the events' items, at most the network's pool."""
+    """[L] int64 item indexes of the events, at most the network's pool."""
     values: Tensor
     """[L] their values."""
     strengths: Tensor
@@ -44,7 +44,7 @@ class Asked:
     profile: Tensor
     """[P] profile columns."""
     item: int
-    """Index of the item explained."""
+    """Index of the explained item."""
 
     @cached_property
     def catalog(self) -> Tensor:
@@ -53,8 +53,8 @@ class Asked:
         return found
 
     def known(self, items_BL: Tensor, profile_BP: Tensor, vectors_ND: Tensor) -> Tensor:
-        """[B, D] what is known of users with these events, as valued and strong as here, and these
-        profiles.
+        """Return [B, D] representations of users with these items and profiles, and the values and
+        strengths of this user's events.
         """
         values, strengths = (t.repeat(len(items_BL), 1) for t in (self.values, self.strengths))
         is_real = torch.ones_like(items_BL, dtype=torch.bool)
@@ -62,19 +62,19 @@ class Asked:
         return known[:, -1]
 
     def share(self, known_BD: Tensor) -> Tensor:
-        """[B] log-share of the item."""
+        """Return [B] log-share of the item."""
         return torch.log_softmax(self.network.score(known_BD, self.catalog), dim=-1)[:, self.item]
 
 
 def event_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
-    """By the vectors of the events [L, D]; the baseline is the mean item, met as often and valued
-    the same. `names` is what to call each event.
+    """Return the input of event vectors [L, D]; the baseline is the mean item vector for each
+    event, with the same values and strengths. `names` are the events' display names.
     """
 
     def share(vectors_BLD: Tensor) -> Tensor:
         users, length = vectors_BLD.shape[:2]
-        # Every example brings its own vectors: the table is theirs in a row, and indexes count
-        # through it.
+        # Every example has its own vectors: they are concatenated into one table, and items are
+        # consecutive indexes into it.
         rows = torch.arange(users * length).reshape(users, length)
         profiles, table = asked.profile.expand(users, -1), vectors_BLD.reshape(users * length, -1)
         return asked.share(asked.known(rows, profiles, table))
@@ -88,7 +88,7 @@ def event_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
 
 
 def profile_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
-    """By the profile's columns [P]; the baseline is a user who states nothing."""
+    """Return the input of profile columns [P]; the baseline is an empty profile."""
 
     def share(profile_BP: Tensor) -> Tensor:
         rows = asked.items.repeat(len(profile_BP), 1)
@@ -103,7 +103,8 @@ def profile_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
 
 
 def content_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
-    """By the item's content columns [C]; the baseline is the mean content of the catalog.
+    """Return the input of the item's content columns [C]; the baseline is the mean content of the
+    catalog.
 
     Raises:
         ValueError: if the network's items have no content.
@@ -134,18 +135,18 @@ def content_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
 
 
 def has_network(model: object) -> bool:
-    """Whether a deep-set network is among the parts of a model's score."""
+    """Whether the model has a deep-set network among its scorers."""
     return "deep_set" in getattr(getattr(model, "ensemble", None), "scorers", {})
 
 
 def through_network(
     model: Recommender, request: Request, item_id: str, *, steps: int = 64
 ) -> dict[str, Attribution]:
-    """Integrated gradients of the network's log-share of an item: `events`, `profile` and
+    """Return integrated gradients of the network's log-share of an item: `events`, `profile` and
     `content`, each where there is any.
 
-    Events are those the network reads, the newest of its pool; an attribution over them is in their
-    order.
+    Events are those that the network reads, the newest within its pool; their attribution is in
+    their order.
 
     Raises:
         BadInput: if the item is not in the catalog.
@@ -181,7 +182,7 @@ def through_network(
 
 
 def event_gradients(model: Recommender, request: Request, item_id: str) -> np.ndarray:
-    """Integrated gradient of every event of a history of known items, [L]; 0 for those too old for
+    """[L] integrated gradient of every event of a history of known items; 0 for events too old for
     the network to read.
     """
     found = through_network(model, request, item_id)

@@ -1,4 +1,4 @@
-"""Pictures of an ablation, and of whether explanations tell the truth."""
+"""Plots of an ablation, and of the faithfulness of explanations."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from metarec.explanation.quality import Mean
 from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, themed
 
 FAR = 4.0
-"""A part that reaches this many times as far as half of the parts do gets a scale of its own."""
+"""A component gets its own scale if it reaches more than this many times the median of all
+components.
+"""
 
 
 def draw_ablation(found: Ablation) -> str:
-    """What each part is worth as events arrive: a panel for each, NDCG lost without it with 95%
-    intervals. SVG.
+    """Plot the NDCG lost without each component by support size, with 95% intervals, one panel for
+    each. Returns SVG.
 
-    Panels share a scale; parts that lose more than `FAR` times what most lose have their own, and
-    say so.
+    Panels share a scale; components that reach more than `FAR` times the median have their own, and
+    their titles say so.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
@@ -59,7 +61,7 @@ def draw_ablation(found: Ablation) -> str:
 
 
 def _draw_losses(axes: Any, losses: list[Mean], tint: str) -> None:
-    """What is lost without a part after each number of events, with intervals."""
+    """Draw the losses without one component by support size, with intervals."""
     means = [one.mean for one in losses]
     axes.errorbar(
         range(len(losses)),
@@ -74,7 +76,8 @@ def _draw_losses(axes: Any, losses: list[Mean], tint: str) -> None:
 
 
 def draw_faithfulness(found: Faithfulness) -> str:
-    """Deletion and insertion curves of each way to explain, beside random order. SVG.
+    """Plot deletion and insertion curves of each explanation method, beside random order. Returns
+    SVG.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).

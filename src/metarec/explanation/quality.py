@@ -1,6 +1,4 @@
-"""Quality per new user, and its mean with an interval: what ablations, curves and importances are
-measured with.
-"""
+"""Quality per new user, and its mean with an interval, for ablations, curves and importances."""
 
 from __future__ import annotations
 
@@ -17,11 +15,11 @@ from metarec.evaluation.significance import interval, resample
 def ndcg_of(
     scores: np.ndarray, vocabulary: Vocabulary, trial: Trial, start: int, stop: int, *, k: int = 10
 ) -> np.ndarray:
-    """NDCG@k of new users `start .. stop - 1` of `trial`, [stop - start], from their scores [stop -
+    """NDCG@k [stop - start] of new users `start .. stop - 1` of `trial`, from their scores [stop -
     start, N].
 
-    As `evaluation.measure` ranks: the trial's items without the new user's whole pool, whatever the
-    request showed.
+    Ranked as in `evaluation.measure`: the trial's items without the new user's whole support pool,
+    whatever part of it the request contains.
     """
     columns = vocabulary.indexes(trial.vocabulary.ids)
     asked = np.where(columns >= 0, scores[:, np.maximum(columns, 0)], -np.inf)
@@ -40,13 +38,13 @@ class Mean:
 
     @classmethod
     def of(cls, values: np.ndarray, rng: np.random.Generator) -> Mean:
-        """Of one number per user, [B]; NaN where a user has none."""
+        """Compute them from one number per user, [B]; NaN where a user has none."""
         low, high = interval(values, resample(len(values), rng))
         return cls(mean=float(np.nanmean(values)), low=float(low), high=float(high))
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:

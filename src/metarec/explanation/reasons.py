@@ -1,6 +1,4 @@
-"""`explain`: everything there is to say about one item for one user, as data, as text, as
-JSON.
-"""
+"""`explain`: the full explanation of one item for one user, as data, text and JSON."""
 
 from __future__ import annotations
 
@@ -46,10 +44,10 @@ if TYPE_CHECKING:
     from metarec.recommender import Recommender
 
 SCORED = 128
-"""Shortened histories that an explanation asks about unless told; see `explain`."""
+"""Default number of shortened histories that an explanation scores; see `explain`."""
 ADDS_UP_TO = 1e-6
-"""Parts must add up to the score within this share of the user's largest score (they are
-float32), or the explanation says so.
+"""Tolerance of the sum of components, as a share of the user's largest absolute score (they are
+float32); a note says if it is exceeded.
 """
 
 
@@ -64,16 +62,16 @@ def explain(
     n_content: int = MAX_FEATURES,
     rng: np.random.Generator | None = None,
 ) -> Explanation:
-    """Explain where `item_id` stands for the user of `request`.
+    """Explain the score of `item_id` for the user of `request`.
 
     Args:
-        k: length of the slate the counterfactual speaks of.
-        words: how many words of the item's text to try one by one.
-        scored: shortened histories that Shapley values ask about, and removals that the
-            counterfactual does, in all; two orders of a longer history.
-        n_content: features of the item's content to take away at most.
-        rng: draws the orders of sampled Shapley values (histories of more than 8 events); a fixed
-            one where None, so that the same question gets the same answer.
+        k: length of the slate for the counterfactual.
+        words: number of words of the item's text that are removed one by one.
+        scored: number of shortened histories scored for Shapley values, and of removals for the
+            counterfactual; at least two orders of a longer history are scored.
+        n_content: maximum number of content features that are removed.
+        rng: draws the orders of sampled Shapley values (used for longer histories); None: a fixed
+            seed, so that the same question gets the same answer.
 
     Raises:
         BadInput: if the item is not in the catalog.
@@ -110,16 +108,16 @@ def explain(
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """Where an item stands for a user."""
+    """Score and rank of an item for a user."""
 
     relative_score: float
     rank: int | None
-    """None where it may not be shown."""
+    """Rank from 1; None where it may not be shown."""
     parts: dict[str, float]
     weights: np.ndarray
-    """[N] how much each item is shown to somebody unknown."""
+    """[N] softmax of an anonymous user's scores."""
     largest: float
-    """The user's largest score."""
+    """Largest absolute score of the user."""
 
 
 def _position(model: Explained, request: Request, column: int) -> Position:
@@ -137,7 +135,9 @@ def _position(model: Explained, request: Request, column: int) -> Position:
 
 
 def _notes(model: Explained, request: Request, item_id: str, stands: Position) -> list[str]:
-    """What the reader must know: what does not add up, is not read, or is forbidden."""
+    """Return notes on components that do not add up, unread attributes, and reasons of the policy
+    against showing the item.
+    """
     forbidden = policy_check_of(model).reasons(request, item_id)
     return [
         *_adds_up(stands.parts, stands.relative_score, stands.largest),
@@ -154,7 +154,7 @@ def _reasons(
     features: list[FeatureEffect],
     stands: Position,
 ) -> list[str]:
-    """The effects in sentences; what the policy tells is not told twice."""
+    """Return the effects as sentences, without features that the policy's facts mention already."""
     return sentences(
         events,
         [one for one in features if one.name not in told_by_policy(model)],
@@ -168,7 +168,7 @@ def _reasons(
 def _nearest(
     model: Explained, request: Request, item_id: str, events: list[EventEffect]
 ) -> list[tuple[str, str, float]]:
-    """The user's items that are most like it: id, title, cosine."""
+    """Return the user's most similar items: id, title, cosine."""
     if not hasattr(model, "item_embeddings"):
         return []
     closest = nearest(cast("Recommender", model), request, item_id)
@@ -190,7 +190,7 @@ def _check(model: Any, request: Any, k: Any, words: Any, scored: Any, n: Any, rn
 def _shares(
     model: Explained, request: Request, item_id: str, scored: int, rng: np.random.Generator
 ) -> list[float]:
-    """Shapley value of each event, exact where few sets are enough."""
+    """Shapley value of each event, exact where `scored` allows all subsets."""
     orders = max(2, scored // (len(request.history) + 1))
     found = shapley(
         model, request, [item_id], rng=rng, permutations=orders, most_exact=scored.bit_length() - 1
@@ -206,8 +206,8 @@ def _counterfactual(
     events: list[EventEffect],
     scored: int,
 ) -> Counterfactual:
-    """Only events that speak for the item are taken away, where that is enough: what speaks against
-    it must not be what keeps it there.
+    """Find the counterfactual among the events that raise the item, where removing these is enough:
+    an event that lowers the item must not be given as what keeps it on the slate.
     """
     lifting = [row for row, event in enumerate(events) if event.effect > 0]
     return counterfactual(model, request, item_id, k=k, most_tries=scored, among=lifting)
@@ -216,8 +216,8 @@ def _counterfactual(
 def _not_needed_against(
     events: list[EventEffect], found: Counterfactual | None
 ) -> list[EventEffect]:
-    """Events that may be given as reasons: one without which the item leaves the list does not
-    speak against it, though by itself it lowers its lead over what others are shown.
+    """Return the events that may be given as reasons. An event whose removal takes the item off the
+    slate is not a reason against it, even if its own effect on the relative score is negative.
     """
     needed = set(found.removed or ()) if found is not None else set()
     return [e for row, e in enumerate(events) if e.effect > 0 or row not in needed]
@@ -284,8 +284,8 @@ def _adds_up(parts: dict[str, float], relative_score: float, largest: float) -> 
 
 
 def _unread(model: Explained, request: Request) -> list[str]:
-    """Attributes, or values of them, that training users did not state (or too few of them): they
-    move nothing.
+    """Return a note on profile attributes, or values of them, that the model did not learn from
+    because too few training users have them.
     """
     inputs = getattr(model, "profile_inputs", None)
     stated = [(name, value) for name, value in request.profile.items() if value is not None]
@@ -307,6 +307,6 @@ def _unread(model: Explained, request: Request) -> list[str]:
 
 
 def _liked_from(model: Explained) -> float | None:
-    """From which value an event counts as liked, where the model says so and values are ratings."""
+    """Return the value from which an event counts as liked; None where values are not ratings."""
     threshold = getattr(model, "relevant_from", None)
     return float(threshold) if threshold is not None and np.isfinite(threshold) else None

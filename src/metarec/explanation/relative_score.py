@@ -1,11 +1,11 @@
-"""What explanations read of a model, and the number they explain: an item's relative score for one
-user.
+"""The interface of models that explanations use, and the number they explain: an item's relative
+score for one user.
 
-Log-scores have no absolute zero, so every explanation speaks of an item's *relative score*: its
-score minus the mean score of what would be shown to an anonymous user (items weighted as the model
-itself weighs them for nobody in particular). It is linear in the score, so the parts of a score
-stay parts of the relative score; and it compares with items that might really be shown, not with
-the thousands that nobody knows.
+Log-scores have no absolute zero, so all explanations are about an item's *relative score*: its
+score minus the user's mean score over the catalog, weighted by the softmax of an anonymous user's
+scores. It is linear in the score, so the components of a score are components of the relative
+score; and the weights compare the item with items that are likely to be shown, not with the
+thousands of unpopular ones.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from metarec.recommendation.policy.policy import PolicyCheck
 from metarec.recommendation.slate import Request
 
 MAX_CELLS = 8_000_000
-"""Scores held at once: 32 MB of float32; longer lists of requests are scored in pieces of this
-size.
+"""Maximum number of scores held at once: 32 MB of float32; longer lists of requests are scored in
+chunks of this size.
 """
 
 
 class Explained(Protocol):
-    """The part of `Recommender` an explanation needs; anything with it can be explained."""
+    """The methods of `Recommender` that explanations use; any object that has them can be
+    explained.
+    """
 
     @property
     def catalog(self) -> Catalog:
@@ -40,39 +42,39 @@ class Explained(Protocol):
         """Item id <-> column of `score`."""
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Log-scores [B, N] of the whole catalog."""
+        """Return log-scores [B, N] of the whole catalog."""
 
     def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
-        """Named parts [B, N] that add up to `score`."""
+        """Return components [B, N] by name, which add up to `score`."""
 
 
 def rows_at_once(n_items: int) -> int:
-    """How many requests may be scored in one call without holding more than `MAX_CELLS` scores."""
+    """Return the number of requests per call such that at most `MAX_CELLS` scores are held."""
     return max(1, MAX_CELLS // max(1, n_items))
 
 
 def pieces(requests: Sequence[Request], n_items: int) -> Iterator[slice]:
-    """Cut a list of requests so that no piece asks for more than `MAX_CELLS` scores."""
+    """Yield slices of a list of requests such that each gives at most `MAX_CELLS` scores."""
     step = rows_at_once(n_items)
     return (slice(start, start + step) for start in range(0, len(requests), step))
 
 
 def anonymous_weights(model: Explained) -> np.ndarray:
-    """Share [N] of attention each item gets from somebody of whom nothing is known: the softmax of
-    the score; sums to 1.
-    """
+    """[N] softmax of an anonymous user's scores; sums to 1."""
     return attention(model.score([Request()])[0])
 
 
 def attention(scores: np.ndarray) -> np.ndarray:
-    """`anonymous_weights` [N] by the scores [N] of that user."""
+    """[N] softmax of scores [N], in float64."""
     scores = scores.astype(np.float64)
     shares = np.exp(scores - scores.max())
     return np.asarray(shares / shares.sum())
 
 
 def relative_to_shown(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Standings [B, N] of log-scores [B, N], in float64 so that sums of parts keep their digits."""
+    """[B, N] relative scores of log-scores [B, N], in float64 so that sums of components keep their
+    digits.
+    """
     wide = scores.astype(np.float64)
     return np.asarray(wide - (wide @ weights)[:, None])
 
@@ -80,12 +82,12 @@ def relative_to_shown(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def relative_scores(
     model: Explained, requests: Sequence[Request], columns: np.ndarray
 ) -> np.ndarray:
-    """Standings [B, T] of items `columns` [B, T] (indexes), scored in as few calls as memory
+    """[B, T] relative scores of items `columns` [B, T] (indexes), scored in as few calls as memory
     allows.
     """
     found = [np.zeros((0, columns.shape[1]))]
     for piece in pieces(requests, len(model.vocabulary)):
-        # The anonymous user goes along: a row of scores costs less than a call.
+        # The anonymous user is part of the batch: a row of scores costs less than a call.
         scores = model.score([Request(), *requests[piece]])
         relative = relative_to_shown(scores[1:], attention(scores[0]))
         found.append(np.take_along_axis(relative, columns[piece], axis=1))
@@ -98,8 +100,8 @@ def parts_at(
     columns: np.ndarray,
     weights: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Each part of the relative scores of items `columns` [B, T]: {part name: [B, T]}; they add up
-    to `relative_scores`.
+    """Return the components of the relative scores of items `columns` [B, T]: {name: [B, T]}; they
+    add up to `relative_scores`.
 
     Args:
         weights: `anonymous_weights`, where they are known.
@@ -117,7 +119,7 @@ def parts_at(
 
 
 def columns_of(model: Explained, item_ids: Sequence[str]) -> np.ndarray:
-    """Index of each item, int64.
+    """Return the index of each item, int64.
 
     Raises:
         BadInput: if an item is not in the catalog.
@@ -134,8 +136,8 @@ def columns_of(model: Explained, item_ids: Sequence[str]) -> np.ndarray:
 
 
 def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
-    """Items that may not be shown, bool [B, N]: by the model's policy (seen items where it has
-    none), `exclude` and `allow`.
+    """Return a mask [B, N] of the items that may not be shown, by the model's policy (seen items
+    where it has none), `exclude` and `allow`.
     """
     hidden = ~policy_check_of(model).allowed(requests)
     for row, request in enumerate(requests):
@@ -148,7 +150,7 @@ def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
 
 
 def policy_check_of(model: Explained) -> PolicyCheck:
-    """The model's own policy; seen items are not shown again where it has none."""
+    """Return the model's own policy; where it has none, one that hides seen items."""
     own = getattr(model, "policy_check", None)
     if isinstance(own, PolicyCheck):
         return own
@@ -156,8 +158,8 @@ def policy_check_of(model: Explained) -> PolicyCheck:
 
 
 def top(scores: np.ndarray, hidden: np.ndarray, k: int) -> np.ndarray:
-    """Indexes [B, k] of the best items not hidden, best first; equal scores by index. -1 where none
-    is left.
+    """[B, k] indexes of the best items that are not hidden, best first; ties by index; -1 for
+    padding.
     """
     shown = np.where(hidden, -np.inf, scores)
     order = np.argsort(-shown, axis=1, kind="stable")[:, :k]
@@ -165,7 +167,7 @@ def top(scores: np.ndarray, hidden: np.ndarray, k: int) -> np.ndarray:
 
 
 def without(request: Request, gone: Sequence[int]) -> Request:
-    """The same request as if the events at positions `gone` had never happened."""
+    """Return the request without the events at positions `gone`."""
     lost = set(gone)
     return replace(
         request, history=[event for row, event in enumerate(request.history) if row not in lost]
@@ -173,14 +175,12 @@ def without(request: Request, gone: Sequence[int]) -> Request:
 
 
 def with_events(request: Request, kept: Sequence[int]) -> Request:
-    """The same request with only the events at positions `kept`, in their order."""
+    """Return the request with only the events at positions `kept`, in their order."""
     return replace(request, history=[request.history[row] for row in sorted(kept)])
 
 
 def known_history(model: Explained, request: Request) -> tuple[Request, list[str]]:
-    """The request without events of unknown items, and a sentence for each kind of thing left
-    out.
-    """
+    """Return the request without events of unknown items, and a note on how many were left out."""
     history: list[tuple[Any, ...]] = [
         event for event in request.history if str(event[0]) in model.vocabulary
     ]

@@ -1,8 +1,7 @@
-"""The adaptation trace: what the model knew, thought and would have shown after each event of one
-user.
+"""The adaptation trace: parameters, scores and slate of a model after each event of one user.
 
-All moments are asked in one batch. The trace is plain data (`to_json`, which the page animates);
-`draw` makes it a picture of small multiples.
+All prefixes of the history are scored in one batch. The trace is plain data (`to_json`, which the
+page animates); `draw` plots it as small multiples.
 """
 
 from __future__ import annotations
@@ -32,32 +31,32 @@ class Moment:
 
     shots: int
     event: str
-    """Title of the event just seen; empty at the start."""
+    """Title of the newest event's item; empty at the start."""
     value: float | None
     slate: list[str]
-    """Item ids that would be shown now, best first."""
+    """Item ids of the slate after these events, best first."""
     titles: list[str]
     relative_scores: list[float]
-    """Of the slate's items: score minus the mean score of what an anonymous user would be shown."""
+    """Relative scores of the slate's items (`explanation.relative_score`)."""
     rank: int | None
-    """Place of the item traced, from 1; None once it is seen."""
+    """Rank of the traced item, from 1; None once it is hidden, as a seen item."""
     relative_score: float
-    """Of the item traced."""
+    """Relative score of the traced item."""
     parts: dict[str, float]
-    """What each part adds to that relative score."""
+    """Components of that relative score by name."""
     shifts: dict[str, float]
-    """How far the last event moved each part: root mean square over what an anonymous user would be
-    shown; 0 at the start.
+    """Change of each score component with the last event: root mean square over the catalog,
+    weighted by the softmax of an anonymous user's scores; 0 at the start.
     """
     moves: dict[str, float]
-    """How far the last event moved each adapted parameter, Euclidean; empty where the model has no
+    """Euclidean change of each adapted parameter with the last event; empty where the model has no
     `fold_in`.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """One user's way through the model, event by event, seen from one item."""
+    """Adaptation to one user, event by event, with the rank of one item."""
 
     item_id: str
     title: str
@@ -66,12 +65,12 @@ class Trace:
     model_version: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: only dicts, lists, text, numbers and None."""
+        """Return plain data: only dicts, lists, text, numbers and None."""
         return asdict(self)
 
     def to_text(self) -> str:
-        """One line a moment: the event, where the item stands, what moved most, and the first three
-        of the slate.
+        """Return one line per moment: the event, rank and relative score of the item, the component
+        that changed most, and the first three of the slate.
         """
         lines = [f"how {self.title} ({self.item_id}) came to stand where it stands"]
         for moment in self.moments:
@@ -88,11 +87,11 @@ class Trace:
 
 
 def trace(model: Explained, request: Request, item_id: str | None = None, *, k: int = 10) -> Trace:
-    """Follow a user from no event to all of their history.
+    """Follow the model from no event to the whole history of a user.
 
     Args:
-        item_id: the item followed; the first of the final slate where None.
-        k: length of the slates kept.
+        item_id: the traced item; the first of the final slate where None.
+        k: length of the slates.
 
     Raises:
         BadInput: if `item_id` is not in the catalog.
@@ -138,7 +137,7 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
 
 
 def _shifts(parts: dict[str, np.ndarray], shots: int, weights: np.ndarray) -> dict[str, float]:
-    """How far each part moved with the event before, over the catalog as it is shown."""
+    """Return the change of each component with the last event, see `Moment.shifts`."""
     return {
         name: float(np.sqrt((part[shots] - part[max(shots - 1, 0)]) ** 2 @ weights))
         for name, part in parts.items()
@@ -154,7 +153,9 @@ def _rank(relative_score: np.ndarray, hidden: np.ndarray, column: int) -> int | 
 
 
 def _moves(model: Explained, prefixes: Sequence[Request]) -> list[dict[str, float]]:
-    """How far each adapted parameter moved at each event: {} for a model that adapts none."""
+    """Return for each prefix the change of each adapted parameter; {} for a model without
+    `fold_in`.
+    """
     fold_in = getattr(model, "fold_in", None)
     if fold_in is None:
         return [{} for _ in prefixes]
@@ -169,8 +170,8 @@ def _moves(model: Explained, prefixes: Sequence[Request]) -> list[dict[str, floa
 
 
 def _distance(before: Any, after: Any) -> float:
-    """Euclidean distance of two parameters; one that grew with the history (a row per event) is
-    compared from zero.
+    """Euclidean distance of two parameters; one that has grown with the history (a row per event)
+    is padded with zeros.
     """
     old = np.asarray(before, dtype=np.float64) if before is not None else np.zeros(0)
     new = np.asarray(after, dtype=np.float64)

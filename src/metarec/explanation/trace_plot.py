@@ -1,4 +1,4 @@
-"""The adaptation trace as a picture: four small panels that share the axis of events."""
+"""Plot of the adaptation trace: four small panels over the number of events."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_LINES = 8
-"""Parameters drawn at most, the ones that moved most; more would be a tangle."""
+"""Maximum number of lines of a panel; those that moved most are drawn."""
 NARROW = 5.0
-"""Inches of a picture that can be read on a phone."""
+"""Width in inches of a plot that is readable on a phone."""
 MIN_SHARE = 0.02
-"""A part that never reaches this share of the largest one is not drawn."""
+"""A component that never reaches this share of the largest one is not drawn."""
 
 
 def draw(trace: Trace, inner: InnerTrace | None = None) -> str:
-    """The trace as SVG, with a row for the inner steps of a learner where there is one.
+    """Return the trace as SVG, with a row for the inner steps of a learner where there is one.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
@@ -36,8 +36,8 @@ def draw(trace: Trace, inner: InnerTrace | None = None) -> str:
 
 
 def draw_for_page(trace: Trace, inner: InnerTrace | None = None) -> str:
-    """The same as one column of panels, in the colors of a report's page, so that it can be read on
-    a phone.
+    """Return the same as one column of panels in the colors of report pages, readable on a phone.
+    SVG.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
@@ -49,7 +49,7 @@ def draw_for_page(trace: Trace, inner: InnerTrace | None = None) -> str:
 
 
 def draw_effects(effects: Mapping[str, float]) -> str:
-    """Named effects as bars, the strongest first, for a report's page.
+    """Return named effects as a bar chart, the strongest first, for a report page. SVG.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
@@ -70,8 +70,8 @@ def draw_effects(effects: Mapping[str, float]) -> str:
 
 
 def _draw_panels(panels: Sequence[Axes], trace: Trace, inner: InnerTrace | None) -> None:
-    """Parts, slates, and how far each event moved parts and parameters; below them the inner
-    steps.
+    """Draw components, slates, and the change of components and parameters with each event; then
+    the inner steps.
     """
     parts, slates, shifts, moves = panels[:4]
     _draw_parts(parts, trace)
@@ -100,7 +100,7 @@ def _draw_panels(panels: Sequence[Axes], trace: Trace, inner: InnerTrace | None)
 
 
 def draw_map(found: UserMap) -> bytes:
-    """Users by their adapted parameters, colored by group, as PNG.
+    """Return a scatter plot of users by their adapted parameters, colored by group, as PNG.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
@@ -126,7 +126,7 @@ def _draw_losses(axes: Axes, inner: InnerTrace) -> None:
 
 
 def _draw_movement(axes: Axes, inner: InnerTrace) -> None:
-    """Places of the last slate's items after each step, by the learner alone."""
+    """Draw the rank of the final slate's items after each inner step, by the learner alone."""
     last, length = inner.slates[-1], max(map(len, inner.slates))
     for title in last:
         ranks = [s.index(title) + 1 if title in s else length + 1 for s in inner.slates]
@@ -171,7 +171,9 @@ def _draw_parts(axes: Axes, trace: Trace) -> None:
 
 
 def _draw_slates(axes: Axes, trace: Trace) -> None:
-    """Rank of every item of the final slate through time; the item traced is drawn strong."""
+    """Draw the rank of every item of the final slate by number of events; the traced item is
+    emphasized.
+    """
     shots, last = [m.shots for m in trace.moments], trace.moments[-1]
     length = max((len(m.slate) for m in trace.moments), default=1)
     for place, (item_id, title) in enumerate(zip(last.slate, last.titles, strict=True)):
@@ -206,7 +208,7 @@ def _draw_slates(axes: Axes, trace: Trace) -> None:
 def _draw_lines(
     axes: Axes, title: str, series: list[dict[str, float]], unit: str, known: list[str]
 ) -> None:
-    """Lines of named numbers; names `known` from another panel keep their colors."""
+    """Draw lines of named numbers; names `known` from another panel keep their colors."""
     names = list(dict.fromkeys([*known, *(name for row in series for name in row)]))
     strongest = sorted(names, key=lambda name: -sum(row.get(name, 0.0) for row in series))[
         :MAX_LINES
@@ -235,7 +237,7 @@ def _draw_lines(
 
 
 def _style(place: int) -> dict[str, Any]:
-    """How the series at `place` is drawn: beyond the colors, dashed."""
+    """Return the line style of the series at `place`; dashed beyond the number of colors."""
     return {
         "color": color(place),
         "linestyle": "-" if place < len(COLORS) else "--",
@@ -245,7 +247,7 @@ def _style(place: int) -> dict[str, Any]:
 
 
 def _legend(axes: Axes) -> None:
-    """Above the lines, in room made for it."""
+    """Draw the legend above the lines, with room added for it."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.3 * (high - low))
     axes.legend(fontsize=7, ncols=3, framealpha=0.8, edgecolor="none", loc="upper center")

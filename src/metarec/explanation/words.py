@@ -1,9 +1,7 @@
-"""Effects as sentences a user reads: "because you liked The Matrix; because it is science
-fiction".
+"""Effects as sentences for users: "because you liked The Matrix; because it is science fiction".
 
-Only effects that hold at least `MIN_SHARE` of all effects get a sentence, the strongest first;
-what speaks against the item is said too. The words follow the signs of measured effects and never
-anything else.
+Only effects of at least `MIN_SHARE` of all effects get a sentence, the strongest first, including
+those against the item. The wording depends only on the signs of measured effects.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from metarec.recommendation.explained import EventEffect, FeatureEffect
 
 MIN_SHARE = 0.05
 """An effect below this share of all absolute effects of its kind, or of the largest of any kind,
-stays unsaid.
+gets no sentence.
 """
 MAX_REASONS = 5
 
@@ -67,7 +65,7 @@ DID = {
     "bid": "bid for",
     "reorder": "ordered again",
 }
-"""Kind of an event -> what the user did; other kinds are said plainly."""
+"""Kind of an event -> verb phrase; other kinds get a general one."""
 CIRCUMSTANCES = {
     "kinds": "what you did with each",
     "times": "when you did it",
@@ -125,7 +123,9 @@ AGAINST = {
     "trend": "it was chosen more in the past than lately",
     "predicted_rating": "you would rate it low",
 }
-"""Part of a score -> what it says when it lifts or sinks the item; other parts are named."""
+"""`PARTS` and `AGAINST`: score component -> reason when it raises or lowers the item; other
+components are named.
+"""
 BY_THEMSELVES = {
     "popularity",
     "item_statistics",
@@ -138,18 +138,20 @@ BY_THEMSELVES = {
     "context",
     "search",
 }
-"""Parts that say what no event and no attribute says."""
+"""Components with information that no event or attribute has, so they always may get a sentence."""
 FROM_THE_START = {"deep_set", "support_ridge", "r2d2"}
-"""Parts that speak before the first event, too, and then of no user's beginning."""
+"""Components of models with a prior, which score without any event; their usual reasons would then
+refer to events that do not exist.
+"""
 START = "start"
-"""What they are told as then, in sentences alone."""
+"""Name of their sum in sentences for a user without events."""
 
 
 def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
-    """Whether the event says the user liked its item; None where that cannot be told.
+    """Whether the event means that the user liked its item; None where unknown.
 
     Args:
-        liked_from: value from which an event counts as liked; None where values are no ratings.
+        liked_from: value from which an event counts as liked; None where values are not ratings.
     """
     if liked_from is None or event.kind not in {"event", "rating", "review"} or event.value is None:
         return None
@@ -157,8 +159,8 @@ def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
 
 
 def parts_told(parts: Mapping[str, float], *, is_new: bool) -> dict[str, float]:
-    """Parts as they are to be told to a user; of one who `is_new`, without events, those that learn
-    from a user's events speak as one part, `START`.
+    """Return the components as shown to a user; for a user without events (`is_new`), those in
+    `FROM_THE_START` are summed as `START`.
     """
     if not is_new or not FROM_THE_START & parts.keys():
         return dict(parts)
@@ -168,7 +170,7 @@ def parts_told(parts: Mapping[str, float], *, is_new: bool) -> dict[str, float]:
 
 
 def did(event: EventEffect, liked_from: float | None) -> str:
-    """What the user did, in words: "liked The Matrix", "bought milk", "gave The Matrix 2"."""
+    """Return the user's act in words: "liked The Matrix", "bought milk", "gave The Matrix 2"."""
     liked = is_liked(event, liked_from)
     if liked is not None and event.value is not None:
         return f"liked {event.title}" if liked else f"gave {event.title} only {event.value:g}"
@@ -186,13 +188,14 @@ def sentences(
     facts: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Reasons for (and against) one item, the strongest first.
+    """Return reasons for (and against) one item, the strongest first.
 
-    Events, features and parts each measure the whole in their own way, so they take turns, the
-    strongest of each kind first; parts speak only where nothing finer does (popularity and the
-    like, and a wish, always may). `facts` says more of some parts: how far, how many friends;
-    `labels` how a column or attribute is written. With `rather_for`, what speaks against the item
-    is said only where nothing speaks for it, as beside an item that is shown.
+    Events, features and components each explain the whole effect in their own way, so they
+    alternate, the strongest of each kind first; components get a sentence only where there are no
+    events or features (popularity and the like, and a query in words, always may). `facts` replaces
+    the reason of some components: distance, number of friends; `labels` are display names of
+    columns and attributes. With `rather_for`, reasons against the item are given only where there
+    are none for it, as for an item that is shown.
     """
     if rather_for:
         say = partial(sentences, liked_from=liked_from, most=most, facts=facts, labels=labels)
@@ -219,7 +222,7 @@ def sentences(
     ]
     turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in kinds))
     said = [pair[1] for turn in turns for pair in turn if pair]
-    # What was just asked for, and did more than all that happened before, comes first
+    # A query in words with a larger effect than every event and feature comes first.
     if abs(parts.get("wish", 0.0)) > _largest(events, features, {}):
         said.sort(key=_of_part("wish", parts["wish"]).__ne__)
     return said[:most]
@@ -228,7 +231,7 @@ def sentences(
 def _largest(
     events: Sequence[EventEffect], features: Sequence[FeatureEffect], parts: Mapping[str, float]
 ) -> float:
-    """The largest effect, whatever its sign; 0 where there is none."""
+    """Return the largest absolute effect; 0 where there is none."""
     effects = (*(e.effect for e in events), *(f.effect for f in features), *parts.values())
     return max(map(abs, effects), default=0.0)
 
@@ -246,7 +249,7 @@ def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
 def _of_event(event: EventEffect, liked_from: float | None) -> str:
     if (
         event.effect > 0 and is_liked(event, liked_from) is False
-    ):  # having met an item says much, whatever one thought of it
+    ):  # a low rating is still an event on a similar item
         return f"because you know {event.title}, though you gave it only {event.value:g}"
     return f"{'because' if event.effect > 0 else 'although'} you {did(event, liked_from)}"
 
@@ -272,7 +275,7 @@ def _of_feature(feature: FeatureEffect, labels: Mapping[str, str] | None = None)
 
 
 def _of_part(name: str, effect: float, facts: Mapping[str, str] | None = None) -> str:
-    """Facts about this very item say more than what its part means."""
+    """Return the reason of a component; a fact about this item replaces the general one."""
     if facts and name in facts:
         return f"{'because' if effect > 0 else 'although'} {facts[name]}"
     if effect > 0:

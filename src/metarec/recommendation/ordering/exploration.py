@@ -98,7 +98,7 @@ def _groups(members: np.ndarray, k: int) -> tuple[np.ndarray, int]:
 
     Returns:
         Candidates [B * groups, C], -1 padding, and the number of positions of each group. The last
-            group may have more positions than the slate.
+        group may have more positions than the slate.
     """
     n_groups = 1 if k <= GROUP else -(-2 * k // GROUP)
     n_places = -(-k // n_groups)

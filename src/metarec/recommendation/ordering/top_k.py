@@ -35,7 +35,7 @@ def rank(
 
     Returns:
         Indexes [B, K] int64, -1 where a row has no more items, and their scores [B, K], -inf there;
-            K = min(k, N).
+        K = min(k, N).
 
     Raises:
         ValueError: if `k` is below 1 or a score is NaN.

@@ -95,7 +95,7 @@ def wish_scores(wish: str, vectors: Any, encode: Callable[[Sequence[str]], Any])
 
     Returns:
         float32 [N], with mean about 0 and standard deviation about 1; all 0 where no phrase
-            distinguishes items.
+        distinguishes items.
     """
     phrases = read_wish(wish)
     if not phrases:
