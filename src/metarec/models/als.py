@@ -59,6 +59,7 @@ class Als:
     from_content: np.ndarray
     """[C, D] float32 linear map from content to factors."""
     relevant_from: float
+    """Value from which an event counts as liked."""
     config: AlsConfig = AlsConfig()
     reads: ClassVar[frozenset[str]] = EVENTS
 
@@ -193,6 +194,7 @@ class Als:
 
 
 def _gram(factors: np.ndarray, ridge: float, weights: np.ndarray | None = None) -> np.ndarray:
+    """[D, D] Gram matrix of the (weighted) factors, plus the ridge penalty."""
     weighted = factors if weights is None else factors * weights[:, None]
     return np.asarray(weighted.T @ factors + ridge * np.eye(factors.shape[1], dtype=np.float32))
 

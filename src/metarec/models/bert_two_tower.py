@@ -90,6 +90,7 @@ class BertTwoTower:
     """Evidence = odds r / (1 - r), adapted to the user's events by gradient steps."""
 
     params: dict[str, np.ndarray]
+    """The meta-learned prior, by the names of `untrained`."""
     text: np.ndarray
     """[N, E] float32 text embeddings of the items."""
     log_popularity: np.ndarray
@@ -97,6 +98,7 @@ class BertTwoTower:
     anchors: np.ndarray
     """[M] int64 items, the negatives of the inner loop."""
     relevant_from: float
+    """Value from which an event counts as liked."""
     words: UsersInWords | None = None
     """Writer and encoder of what users state; set by `with_words`."""
     config: BertTwoTowerConfig = BertTwoTowerConfig()
@@ -255,6 +257,7 @@ class BertTwoTower:
         return errors.sum() / real.sum().clamp(min=1) + r[len(taken) :].square().mean()
 
     def _catalog(self, prior: Params) -> Tensor:
+        """[N, D] items after the shared adapter."""
         return on_device(self.text) @ prior["item"]
 
     def with_words(self, words: UsersInWords) -> BertTwoTower:

@@ -116,10 +116,11 @@ def _checked(config: type, one: Field[Any], value: Any) -> Any:
 
 
 def _of_kind(config: type, name: str, value: Any, kind: Any) -> Any:
-    """The value as its field's type has it: whole numbers are numbers, lists are tuples.
+    """Return the value converted to the type of its field: a whole number to int or float, a list
+    to a tuple.
 
     Raises:
-        BadInput: if it is of another type.
+        BadInput: if the value is of another type.
     """
     text = str(kind)
     if value is None and "None" in text:

@@ -41,6 +41,7 @@ class Content:
     popularity: np.ndarray
     """[N] float32 share of all liked events, smoothed."""
     relevant_from: float
+    """Value from which an event counts as liked."""
     config: ContentConfig = ContentConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "strength"})
 

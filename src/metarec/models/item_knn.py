@@ -41,6 +41,7 @@ class ItemKnn:
     similarity: sp.csr_matrix
     """[N, N], row = item of the support, column = item that is scored."""
     relevant_from: float
+    """Value from which an event counts as liked."""
     config: ItemKnnConfig = ItemKnnConfig()
     reads: ClassVar[frozenset[str]] = EVENTS
     left_out: int = 0

@@ -17,6 +17,7 @@ class Offsets:
     """A rating is `mean + unit * (item offset + user offset)` plus a residual."""
 
     mean: float
+    """Weighted mean of the ratings."""
     items: np.ndarray
     """[N] item offsets in steps of `unit`."""
     user_damping: float
@@ -61,7 +62,7 @@ class Offsets:
         return found
 
     def users(self, histories: Histories) -> Float[np.ndarray, "users"]:
-        """Offsets of users in steps of `unit`; 0 for a user without events."""
+        """[B] offsets of users in steps of `unit`; 0 for a user without events."""
         left = self.above_items(histories)
         total = np.bincount(histories.owners, left, len(histories))
         return np.asarray(total / np.maximum(histories.lengths + self.user_damping, 1e-12))

@@ -35,7 +35,7 @@ class Profile:
     mean: np.ndarray
     """[N] float32 share of training users who liked each item after their support pool."""
     middle: np.ndarray
-    """[P] float32 mean of the profile columns."""
+    """[P] float32 mean of the profile columns over the training users."""
     weights: np.ndarray
     """[P, N] float32 regression weights."""
     config: ProfileConfig = ProfileConfig()

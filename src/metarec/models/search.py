@@ -101,6 +101,7 @@ class Search:
         return np.asarray(np.diff(self.evidence(users).indptr) > 0)
 
     def _queries(self, searches: Sequence[Sequence[str]]) -> sp.csr_matrix:
+        """[B, W] words of the queries, weighted by recency and inverse document frequency."""
         rows, columns, data = [], [], []
         for row, own in enumerate(searches):
             for age, query in enumerate(reversed(own)):
@@ -116,6 +117,7 @@ class Search:
 
     @cached_property
     def _index(self) -> dict[str, int]:
+        """Index of each word in `words`."""
         return {word: place for place, word in enumerate(self.words)}
 
     def with_texts(self, items: np.ndarray, texts: Sequence[str]) -> Search:
@@ -232,5 +234,6 @@ def _followed(
 
 
 def _shares(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """Normalize rows to sum 1."""
     total = np.asarray(matrix.sum(1)).ravel()
     return sp.diags((1.0 / np.where(total > 0, total, 1.0)).astype(np.float32)) @ matrix

@@ -20,6 +20,7 @@ class Transferred:
     """`Content` over transferred item vectors instead of the catalog's own content columns."""
 
     content: Content
+    """The content model over the transferred vectors."""
     config: ContentConfig = ContentConfig()
     reads: ClassVar[frozenset[str]] = Content.reads
 

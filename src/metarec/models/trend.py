@@ -61,7 +61,9 @@ class TrendConfig(EventsConfig):
     max_users: int = setting(200, least=1)
     """Users evaluated after each cut, at most (1 or more)."""
     min_users: int = setting(30, least=2)
-    """Users evaluated after all cuts, at least (2 or more); with fewer there is no trend."""
+    """Smallest number of users evaluated, after all cuts together (2 or more); with fewer there is
+    no trend.
+    """
     knn_shrinkage: float = setting(4.0, least=0)
     """Added to the norm of an item's events in the item k-NN beside which trends are tried (0 or
     more).
@@ -98,6 +100,7 @@ class Trend:
     half_life: float
     """Seconds after which an event counts half."""
     weight: float
+    """Weight of the lifts in the log-score."""
 
     @classmethod
     def fit(

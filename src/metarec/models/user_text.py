@@ -151,7 +151,7 @@ class UserTextTower:
     directions: np.ndarray
     """[R, N] singular directions that expand compressed targets to items."""
     mean: np.ndarray
-    """[N] share of training users who liked each item."""
+    """[N] share of training tasks in which the user liked each item afterwards."""
     ridge: float
     """L2 penalty that was chosen."""
 

@@ -131,6 +131,7 @@ class NewItems:
         raters: Histories,
         everyone: ItemFeatures,
     ) -> AdaptedItems:
+        """Adapt the learner to items with these `raters`, indexes into `everyone`."""
         profile = with_expected(read_content(content, texts, self.center), self.expected)
         with torch.no_grad():
             params = self.learner.adapt(self.prior, padded_support(raters, profile), everyone)
@@ -141,6 +142,7 @@ class NewItems:
         )
 
     def _scores(self, items: AdaptedItems, asked: ItemFeatures, likeness: np.ndarray) -> np.ndarray:
+        """[users, items] weighted sum of the score components."""
         with torch.no_grad():
             scores = self.learner.score(self.prior, items.params, asked)
         parts = scores, items.params["expected"], *on_device(likeness)

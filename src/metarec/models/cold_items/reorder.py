@@ -117,6 +117,7 @@ class NewItemPlaces:
         return added
 
     def _anew(self, scores: np.ndarray, support: Histories) -> np.ndarray:
+        """The `scores` of each row, reassigned in the order of the learners' scores."""
         known = support.where(
             support.items < len(self.learners[0].factors)
         )  # the learners have no factors of items added after the fit
@@ -132,10 +133,12 @@ class NewItemPlaces:
         return np.sort(self.rows[np.argsort(-expected, kind="stable")[:MAX_ROWS]])
 
     def _text_of(self, rows: np.ndarray) -> np.ndarray | None:
+        """Text embeddings of these rows; None without texts."""
         return self.text[rows].astype(np.float32) if self.text.shape[1] else None
 
     @cached_property
     def _adapted(self) -> UnratedItems:
+        """The learners, adapted once to the new items that are reranked."""
         rows = self.reordered
         return UnratedItems.of(self.learners, self.content[rows], self._text_of(rows))
 
@@ -167,6 +170,7 @@ class NewItemPlaces:
 
 
 def _arrays(learners: Sequence[NewItems], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of all learners, prefixed by their number, and `rows`."""
     learned = {
         f"{number}.{name}": array
         for number, learner in enumerate(learners)

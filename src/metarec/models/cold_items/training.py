@@ -134,6 +134,7 @@ class ItemTasks:
         )
 
     def _batch(self, fold: int, items: np.ndarray, rng: np.random.Generator) -> TaskBatch:
+        """Tasks of these items: some raters as support, all other likers as query."""
         raters, config = self.raters.users(items).shuffled(rng), self.new_items.config
         shots = np.where(
             rng.random(len(items)) < config.no_raters,
@@ -233,6 +234,7 @@ def _trained(
     validate: Callable[[Prior], float] | None,
     progress: Progress,
 ) -> Prior:
+    """Meta-train the prior of the learner, with early stopping if `validate` is given."""
     return meta_train(
         draft.learner,
         tasks,

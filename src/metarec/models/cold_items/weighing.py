@@ -34,7 +34,7 @@ class ComparesItems:
 
     @property
     def objective(self) -> Objective:
-        """New items are ranked."""
+        """The objective: new items are ranked."""
         return "ranking"
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
@@ -66,6 +66,7 @@ class ComparesItems:
 
 
 LEARNER_ALONE = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
+"""[2, 4] weights that use the learner's score only."""
 
 
 def weighed(
@@ -110,6 +111,7 @@ class HeldOut:
         return best_weights(self._parts(learner, prior), raters, self.query, self.config)
 
     def _parts(self, learner: Learner, prior: Prior) -> Tensor:
+        """[4, items, J] score components of the held-out items."""
         with torch.no_grad():
             params = learner.adapt(prior, self.support, self.users)
             scores = learner.score(prior, params, self.users.take(self.test_users))

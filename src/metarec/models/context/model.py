@@ -86,8 +86,9 @@ class Context:
     names: tuple[str, ...]
     """[C] names of the columns."""
     popularity: np.ndarray
-    """[N] float32."""
+    """[N] float32 share of each item in all events, smoothed."""
     weight: float
+    """Weight of the sum of log lifts."""
     by_content: np.ndarray
     """[C + 1, S] float32 weights from content columns, and an intercept last, to P(value | item) /
     P(value) - 1 of each code; zero where content is not used.

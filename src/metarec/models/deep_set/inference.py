@@ -36,7 +36,7 @@ class ServedNetwork:
             self.items: Tensor = (
                 network.items().detach()
             )  # without content this is the parameter itself
-            """[N, D] the embedded catalog."""
+            """[N, D] embeddings of the catalog."""
             self.pool = network.pool
             self._edges, self._values, self._places, self._profile = (
                 network.edges,
@@ -133,11 +133,13 @@ def _normalized(x: Tensor) -> Tensor:
 
 
 def _reader(reader: nn.Sequential) -> tuple[Layer, Layer]:
+    """Both linear layers of an encoder, with its layer norm folded in."""
     norm, *rest = reader
     return _two_layers(cast(LayerNorm, norm), rest)
 
 
 def _two_layers(norm: LayerNorm, modules: Iterable[nn.Module]) -> tuple[Layer, Layer]:
+    """Both linear layers of `modules`, the first with `norm` folded in."""
     first, second = (module for module in modules if isinstance(module, nn.Linear))
     return _folded(norm, first), (second.weight, second.bias)
 

@@ -170,6 +170,7 @@ class DeepSetNetwork(nn.Module):
 
 
 def _reader(width: int, dim: int, dropout: float) -> nn.Sequential:
+    """Layer norm, dropout, and two linear layers with a GELU between them."""
     return nn.Sequential(
         LayerNorm(width),
         nn.Dropout(dropout),
@@ -240,6 +241,7 @@ def _optimizer(
 
 
 def _new_network(behavior: Behavior, sizes: DeepSetConfig) -> DeepSetNetwork:
+    """An untrained network for the items, values and profiles of `behavior`."""
     counts = np.bincount(behavior.targets.items, minlength=behavior.n_items) + 0.5
     log_popularity = on_device(np.log(counts / counts.sum()).astype(np.float32))
     shares = np.linspace(0, 1, sizes.value_levels + 1)[1:-1]

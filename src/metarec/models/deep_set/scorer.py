@@ -82,6 +82,7 @@ class DeepSet:
 
     @cached_property
     def _served(self) -> ServedNetwork:
+        """The network prepared for inference."""
         return ServedNetwork(self.network)
 
     @cached_property
@@ -157,6 +158,7 @@ class DeepSet:
 def _blank(
     content: np.ndarray, profile_columns: int, pool: int, edges: int, sizes: DeepSetConfig
 ) -> DeepSetNetwork:
+    """A network of this size, into which trained weights are loaded."""
     assert edges < sizes.value_levels, "there are fewer edges than levels"
     with torch.random.fork_rng(devices=[]):
         return DeepSetNetwork(

@@ -52,7 +52,9 @@ class Near:
     surroundings: np.ndarray
     """[M, R] features from `regression.surroundings`."""
     share: float
+    """Prior variance of the shared part of the weights, beside 1 of an item's own part."""
     ridge: float
+    """L2 penalty of the weights."""
 
     def among(self, inverse: np.ndarray, diagonal: np.ndarray, head: np.ndarray) -> np.ndarray:
         """[H, H] weights between the items of the head; overwrites `inverse`."""

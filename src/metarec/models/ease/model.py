@@ -59,6 +59,7 @@ class Ease:
     weights: tuple[sp.csr_matrix, ...]
     """K times [N, N], row = item of the support, column = item that is scored."""
     relevant_from: float
+    """Value from which an event counts as liked."""
     config: EaseConfig = EaseConfig()
     reads: ClassVar[frozenset[str]] = EVENTS
     left_out: int = 0

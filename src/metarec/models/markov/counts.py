@@ -104,6 +104,7 @@ class Counts:
     """The counts from which the weights of every `Chain` of one recency are computed."""
 
     recency: float
+    """Decay of the weight of an event with each later event."""
     following: sp.csr_matrix
     """[N, N] C: row = an item of the past, column = the target, summed recency."""
     energy: np.ndarray

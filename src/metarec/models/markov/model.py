@@ -45,7 +45,9 @@ class Markov:
     following: sp.csr_matrix
     """[N, N], row = item of the support, column = item that follows it."""
     relevant_from: float
+    """Value from which an event counts as liked."""
     recency: float = DEFAULT.recencies[0]
+    """Decay of the weight of an event with each later event."""
     config: MarkovConfig = DEFAULT
     reads: ClassVar[frozenset[str]] = EVENTS | {"order"}
 

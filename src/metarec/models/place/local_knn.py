@@ -214,10 +214,12 @@ class LocalKnn:
 
     @cached_property
     def _columns(self) -> sp.csr_matrix:
+        """[N, V] `taken`, transposed for products."""
         return self.taken.T.tocsr()
 
     @cached_property
     def _points(self) -> np.ndarray:
+        """[N, 3] places of the items on the unit sphere."""
         return points_on_sphere(self.places)
 
     @cached_property

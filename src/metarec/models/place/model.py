@@ -78,7 +78,7 @@ class Place:
     location: float
     """Weight of the current place beside 1 for each place of the history."""
     exponent: float
-    """Exponent of popularity."""
+    """Exponent of popularity in the evidence."""
     config: PlaceConfig = PlaceConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"location", "item"})
 
@@ -244,4 +244,5 @@ def _log_likelihoods(
 
 
 def _second(tried: tuple[float, ...]) -> float:
+    """The second value of a list, or its only one."""
     return tried[min(1, len(tried) - 1)]

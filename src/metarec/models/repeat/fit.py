@@ -50,6 +50,7 @@ class Habits:
     """[P] even share among the user's items, times the weight of the user."""
     n_items: int
     damping: float
+    """Pseudo-count of users that shrinks ratios towards 1."""
 
     @classmethod
     def of(cls, events: Events, n_items: int, weights: np.ndarray, damping: float) -> Habits:
@@ -168,6 +169,7 @@ def likeliest_order(columns: np.ndarray, samples: Samples, shrinkage: float) -> 
 
 
 def _least(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], pull: np.ndarray) -> np.ndarray:
+    """The weights that minimize the loss plus an L2 penalty `pull` [W] of each weight."""
     from scipy.optimize import minimize
 
     def shrunk(found: np.ndarray) -> tuple[float, np.ndarray]:
@@ -208,4 +210,5 @@ def _raised(
 
 
 def _pairs(owners: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """One number for each pair of user and item."""
     return np.asarray(owners * 2**32 + items)

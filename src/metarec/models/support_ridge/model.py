@@ -70,6 +70,7 @@ class SupportRidge:
     place: np.ndarray
     """[N] int64 index of each item among the M feature items, -1 for other items."""
     relevant_from: float
+    """Value from which an event counts as liked."""
     config: SupportRidgeConfig = SupportRidgeConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"item", "rating", "strength", "profile"})
 
@@ -272,6 +273,7 @@ class SupportRidge:
 
 
 def _points(pool: int) -> np.ndarray:
+    """Support sizes with a regression of their own, up to the size of the support pool."""
     return np.array(
         [k for k in (0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 50) if k < pool] + [pool], np.int64
     )
