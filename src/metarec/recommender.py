@@ -59,20 +59,21 @@ class Recommender(FittedModel):
         prior: Recommender | None = None,
         progress: Progress = silent,
     ) -> Recommender:
-        """Learn from everyone's past; `BadInput` where data are too few, a weight or name is wrong.
+        """Fit a recommender; `BadInput` for too few data, or a wrong weight or name.
 
         Args:
             data: events, items and users; cleaned first as `metarec fit` does, unless they are.
             preset, seed, encoder, learner, item_template, user_template, models: as in `Settings`
                 (`models` over those of the data's file); same data and settings, same model.
-            person_template: what `user_template` was called before.
-            policy: or a domain's name; that of the data by default, else no seen item is shown.
+            person_template: earlier name of `user_template`.
+            policy: or a domain's name; that of the data by default, else seen items are hidden
+                unless users repeat them.
             horizon: support sizes to learn for; chosen from the data by default.
-            user_weights: by user id, above 0, scaled to mean 1; who is not named counts 1.
-            checkpoint: folder of finished steps, from which a fit that was killed goes on.
+            user_weights: by user id, above 0, scaled to mean 1; unnamed users have weight 1.
+            checkpoint: folder for finished steps, from which a killed fit resumes.
             workers, backend: processes for the steps, `here` or on `ray`; the model is the same.
-            prior: a model of other data, to start at where that helps held-out users (`notes`).
-            progress: called with how far each stage is.
+            prior: a model of other data to start from, if it helps held-out users (see `notes`).
+            progress: called with the progress of each stage.
         """
         settings = Settings(
             preset=preset,
@@ -128,7 +129,7 @@ class Recommender(FittedModel):
         requests: Sequence[Request],
         k: int = 10,
         *,
-        filter: str | None = None,  # noqa: A002  # the word its users know
+        filter: str | None = None,  # noqa: A002  # the name that users expect
         rules: Rules | None = None,
         diversity: float = 0.0,
         explore: float = 0.0,
@@ -136,16 +137,17 @@ class Recommender(FittedModel):
         reranker: Reranker | None = None,
         rng: np.random.Generator | None = None,
     ) -> list[Slate]:
-        """The best `k` items for each user that the policy allows; `BadInput` for wrong options.
+        """Return the best `k` items for each user that the policy allows; `BadInput` for wrong
+        options.
 
         Args:
             k: length of each slate; shorter where fewer items may be shown.
             filter: over the catalog's columns, such as `year > 1990 and genres = "Drama"`.
             rules: pins, bans and quotas.
             diversity: in [0, 1]; 0 ranks by score alone.
-            explore: strength of Thompson sampling, which shows more of cold items; 0 does not.
-            cold_share: of places for cold items (0.05: half a place of ten), by chance.
-            reranker: reorders the best items for another aim.
+            explore: strength of Thompson sampling, which shows more cold items; 0 turns it off.
+            cold_share: share of positions for cold items (0.05: half a position of ten), at random.
+            reranker: reorders the best items for another objective.
             rng: breaks ties and explores; seeded by the model's seed by default.
         """
         options = SlateOptions(

@@ -78,7 +78,7 @@ class Settings:
         if self.learner is not None:
             object.__setattr__(self, "learner", current_id(self.learner))
         if self.learner is not None and not is_model(self.learner):
-            check_learner(self.learner)  # says which there are
+            check_learner(self.learner)  # raises, listing the known learners
         if self.user_template is not None:
             check_user_template(self.user_template)
         if self.encoder == NO_ENCODER and USER_TEXT in self.parts:

@@ -51,9 +51,7 @@ class Gate:
     weight: Float[np.ndarray, "points scorers"]
     """[K, M] weight of each scorer's lift, at least 0."""
     smoothing: Float[np.ndarray, "points scorers"]
-    """[K, M] above 0: the ratio of a scorer's share to popularity at which its lift becomes
-    noticeable (log 2).
-    """
+    """[K, M] above 0: the ratio of a scorer's share to popularity at which its lift is log 2."""
     mixing: Float[np.ndarray, "points 2"] | None = None
     """[K, 2] temperature of the softmax that gives new items their choice probabilities, and the
     log of its normalizer; None where repeats are not modeled (`recommendation.ensemble.repeats`).

@@ -1,11 +1,11 @@
 """Training of the evidence gate on users that the scorers have not seen.
 
-Scorers are fitted on some training users and scored on others (cross-fitting: the evidence of a
-scorer for a user it was fitted on is too good). The gate first maximizes the likelihood of the
-items that users liked afterwards, then the mean of NDCG@10 and Recall@20 of the slate by LambdaLoss
-(Wang et al. 2018, "The LambdaLoss framework for ranking metric optimization"; here only pairs
-within the top positions count). On validation new users, the second step is what made the gate
-better than the best single component; likelihood alone did not (docs/experiments).
+Scorers are fitted on some training users and scored on others (cross-fitting: on users it was
+fitted on, a scorer looks better than it is). The gate first maximizes the likelihood of the items
+that users liked afterwards, then the mean of NDCG@10 and Recall@20 of the slate by LambdaLoss (Wang
+et al. 2018, "The LambdaLoss framework for ranking metric optimization"; here only pairs within the
+top positions count). On validation new users, the second step is what made the gate better than the
+best single component; likelihood alone did not (docs/experiments).
 """
 
 from __future__ import annotations

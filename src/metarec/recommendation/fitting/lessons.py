@@ -241,7 +241,7 @@ def _later_tasks(
     config: GateConfig,
 ) -> list[GateTasks]:
     """Return the tasks beyond the horizon: those of `longer_tasks`, then those of `known_tasks`."""
-    able = len(able_longer(behavior, users))  # fewer users, of whom as many reveal their location
+    able = len(able_longer(behavior, users))  # fewer users; keep the number with a location
     placed = min(1.0, fitted.placed * len(users) / max(able, 1))
     longer = longer_tasks(behavior, users, replace(fitted, placed=placed).ask, rng, config)
     ask_known = partial(fitted.ask, as_known(behavior))
