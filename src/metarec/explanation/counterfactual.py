@@ -92,6 +92,7 @@ def _search(
     k: int,
     most_tries: int,
 ) -> tuple[list[int], bool]:
+    """Return the removed events, and whether no smaller set exists."""
     tried = 0
     for size in range(1, len(rows) + 1):
         tried += comb(len(rows), size)

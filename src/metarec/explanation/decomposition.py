@@ -27,6 +27,7 @@ class AblationRow:
 
     part: str
     shots: int
+    """Support size."""
     without: float
     """Mean NDCG@k of the score without this component."""
     loss: Mean

@@ -34,6 +34,7 @@ BEYOND = {
     "=": "of {}",
     "!=": "other than {}",
 }
+"""Comparison of a rule -> how its limit is said."""
 WITHIN = {
     ">": "not above",
     ">=": "below",
@@ -42,6 +43,9 @@ WITHIN = {
     "=": "not",
     "!=": "equal to",
 }
+"""Comparison of a rule with a user's attribute -> how the item, which does not satisfy it, is
+described.
+"""
 
 
 def field_facts(model: Explained, request: Request, item: int) -> list[str]:
@@ -174,6 +178,7 @@ class _Told:
         return f"{' and '.join(whys)}, which rules out {name} {limit}; here it is {here}"
 
     def _exclusions(self) -> Iterator[str]:
+        """Yield exclusions of the user that the item is free of."""
         for exclusion in self.policy.exclusions:
             stated = tags_of(self.stated(exclusion.profile_attribute))
             if column_of(exclusion.item_column, self.catalog.columns, self.policy) is None:

@@ -34,7 +34,9 @@ MAX_FEATURES = 8
 of the text.
 """
 LONG_TEXT = ("title", "name", "text", "description", "plot", "summary")
+"""Columns of running text, which are not split into tags."""
 NOT_CONTENT = ("item_id", "image", "image_url", "url", "poster_url")
+"""Columns that are not features."""
 
 
 def profile_effects(model: Explained, request: Request, item_id: str) -> list[FeatureEffect]:
@@ -233,6 +235,7 @@ def _join_tags(original: Any, tags: list[str]) -> Any:
 def _effects(
     model: Explained, request: Request, changed: Sequence[Request], item_id: str
 ) -> list[float]:
+    """Return the relative score of the request minus that of each changed request."""
     if not changed:
         return []
     columns = np.tile(columns_of(model, [item_id]), (len(changed) + 1, 1))

@@ -101,6 +101,7 @@ def shapley(
 
 
 def _exact_shapley(model: Explained, request: Request, columns: np.ndarray) -> np.ndarray:
+    """[L, T] Shapley values from the scores of all subsets of events."""
     length = len(request.history)
     sets = np.arange(2**length)
     holds = (sets[:, None] >> np.arange(length)) & 1 == 1

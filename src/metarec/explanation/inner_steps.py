@@ -32,6 +32,7 @@ class InnerTrace:
     """Adaptation of one learner to one user, by inner step (0 .. S)."""
 
     learner: str
+    """Id of the learner."""
     losses: list[float]
     """Loss of the inner loop, on the user's events."""
     slates: list[list[str]]
@@ -63,6 +64,7 @@ class UserMap:
 
     learner: str
     by: str
+    """Column of users that names the groups."""
     places: np.ndarray
     """[U, 2] coordinates."""
     groups: list[str]

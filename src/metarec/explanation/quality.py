@@ -34,7 +34,9 @@ class Mean:
 
     mean: float
     low: float
+    """Lower end of the interval."""
     high: float
+    """Upper end of the interval."""
 
     @classmethod
     def of(cls, values: np.ndarray, rng: np.random.Generator) -> Mean:

@@ -114,6 +114,7 @@ class Position:
     rank: int | None
     """Rank from 1; None where it may not be shown."""
     parts: dict[str, float]
+    """Components of the relative score."""
     weights: np.ndarray
     """[N] softmax of an anonymous user's scores."""
     largest: float
@@ -275,6 +276,7 @@ def _features(
 
 
 def _adds_up(parts: dict[str, float], relative_score: float, largest: float) -> list[str]:
+    """Return a note where the components do not add up to the relative score."""
     error = abs(sum(parts.values()) - relative_score)
     return (
         []

@@ -33,6 +33,7 @@ class Moment:
     event: str
     """Title of the newest event's item; empty at the start."""
     value: float | None
+    """Rating or value of the newest event; None where it has none."""
     slate: list[str]
     """Item ids of the slate after these events, best first."""
     titles: list[str]

@@ -17,6 +17,7 @@ MIN_SHARE = 0.05
 gets no sentence.
 """
 MAX_REASONS = 5
+"""Maximum number of reasons."""
 
 DID = {
     "purchase": "bought",
@@ -71,6 +72,7 @@ CIRCUMSTANCES = {
     "times": "when you did it",
     "order": "the order in which you met them",
 }
+"""Circumstance of the events -> how it is said in a reason."""
 PARTS = {
     "popularity": "many users like it",
     "item_statistics": "those who met it liked it",

@@ -18,6 +18,7 @@ class EventEffect:
     item_id: str
     title: str
     value: float | None
+    """The event's rating or value; None where it has none."""
     kind: str
     effect: float
     """Relative score minus that without the event; negative: the event lowers the item."""
@@ -36,6 +37,7 @@ class FeatureEffect:
     circumstance.
     """
     effect: float
+    """Relative score minus that without the feature."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ class Explanation:
     """
 
     item_id: str
+    """The explained item."""
     title: str
     relative_score: float
     """Score minus this user's mean score over the catalog, weighted by the softmax of an anonymous

@@ -19,7 +19,9 @@ import polars as pl
 from metarec.data.schema import BadInput
 
 LONGEST = 2000
+"""Maximum number of characters of an expression."""
 DEEPEST = 50
+"""Maximum number of nested levels of `not` and parentheses."""
 ALIASES = {
     "genre": ("genres", "categories", "tags"),
     "genres": ("genre", "categories", "tags"),
@@ -28,6 +30,9 @@ ALIASES = {
     "category": ("categories", "genres", "tags"),
     "categories": ("category", "genres", "tags"),
 }
+"""Column name in an expression -> columns that it may stand for where the catalog has none of that
+name.
+"""
 _TOKEN = re.compile(
     r"""\s*(?: (?P<text> "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' )
                            | (?P<number> -?\d+(?:\.\d+)?(?![\w.]) )
@@ -111,6 +116,7 @@ class _Token:
     kind: str
     text: str
     place: int
+    """Position in the expression, from 0."""
 
 
 def _tokens(expression: str) -> list[_Token]:
@@ -275,6 +281,7 @@ class _Parser:
             raise self.wrong(f"`{text}`")
 
     def wrong(self, wanted: str) -> BadInput:
+        """Return the error for the current token."""
         token = self.tokens[0]
         found = (
             "the end" if token.kind == "end" else f"{token.text!r} at character {token.place + 1}"
@@ -283,6 +290,7 @@ class _Parser:
 
 
 def _text(items: pl.DataFrame, name: str) -> pl.Expr:
+    """Return the column as lowercase text; lists are joined by `|`."""
     column = pl.col(name)
     joined = (
         column.cast(pl.List(pl.Utf8)).list.join("|")
@@ -335,6 +343,7 @@ def _is_true(items: pl.DataFrame, name: str) -> pl.Expr:
 
 
 def _contains(items: pl.DataFrame, name: str, part: str) -> pl.Expr:
+    """Whether the column's text contains `part`, case-insensitively."""
     return _text(items, name).str.contains(part.lower(), literal=True)
 
 

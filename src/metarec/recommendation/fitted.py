@@ -51,14 +51,19 @@ class FittedModel:
     training: Dataset
     """The training data (retraining starts from it)."""
     horizon: Horizon
+    """Support sizes that the gate was learned for."""
     policy: Policy
+    """Policy that all slates obey."""
     item_inputs: ItemInputs
+    """Text encoder and content columns of items."""
     profile_inputs: ProfileInputs
+    """Profile columns of users."""
     content: np.ndarray
     """[N, C] float32 content columns of the catalog."""
     text: np.ndarray
     """[N, E] float16 text embeddings of the catalog; queries in words are matched with them."""
     ensemble: Ensemble
+    """Scorers and the gates that blend them."""
     new_items: NewItemPlaces | None
     """Reranks cold items among themselves; None where the preset does not include it or too few
     items could teach it.

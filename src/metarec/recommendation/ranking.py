@@ -22,9 +22,11 @@ class SlateOptions:
     """Options of a slate, beside its user."""
 
     k: int = 10
+    """Length of the slate, 1 or more."""
     filter: str | None = None
     """Expression for the items that may be shown, see `filters`."""
     rules: Rules = field(default_factory=Rules)
+    """Pins, bans and quotas."""
     diversity: float = 0.0
     """Weight of dissimilarity within the slate, in [0, 1]."""
     explore: float = 0.0

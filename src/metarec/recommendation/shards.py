@@ -95,7 +95,9 @@ class AskedShard:
     requests: Sequence[Request]
     users: UserBatch
     unknown: np.ndarray
+    """[B] number of each user's events with unknown items."""
     asking: Asking
+    """Scores of subsets of items for these users."""
 
     @property
     def sums(self) -> Sums:

@@ -93,6 +93,7 @@ class Request:
 
 
 def _moment_of(at: Any) -> float:
+    """Return a time as seconds since 1970."""
     try:
         seconds = nan if isinstance(at, str | bytes | bool) else seconds_of(at)
     except (TypeError, ValueError, OverflowError):
@@ -196,6 +197,7 @@ class Slate:
     """Ranked list for one user, best first."""
 
     item_ids: list[str]
+    """[K] item ids, best first."""
     scores: np.ndarray
     """[K] log-scores; only their order and their differences are meaningful."""
     uncertainty: np.ndarray
@@ -214,6 +216,7 @@ class Slate:
     ratings.
     """
     model_version: str = ""
+    """Version of the model that made the slate."""
     n_known: int = 0
     """Number of known events of the user: items accepted or refused, each once, without undone
     ones.

@@ -50,9 +50,11 @@ class Retrieval:
     """Index and parameters of candidate generation."""
 
     cells: Cells
+    """Cells of similar items."""
     always: np.ndarray
     """[A] items that are candidates of every request, ascending."""
     stand_ins: StandIns
+    """Sample of items on which sums of evidence are estimated."""
     late: np.ndarray
     """Items added or changed since the cells were built, ascending."""
     size: int

@@ -32,6 +32,7 @@ class StandIns:
     """Weighted sample of items that stands for the catalog."""
 
     items: Int[np.ndarray, "drawn"]
+    """[S] item indexes."""
     weights: Float[np.ndarray, "drawn"]
     """[S] float32: number of items that each stands for."""
 
@@ -77,6 +78,7 @@ class Asking:
     ensemble: Ensemble
     users: UserBatch
     stand_ins: StandIns
+    """Sample on which sums of evidence over the catalog are estimated."""
     names: tuple[str, ...]
     """Names of the models that the gates weigh."""
     gates: tuple[tuple[Gate, np.ndarray], ...] = ()
@@ -142,12 +144,14 @@ class Asking:
     def _shares(
         self, items: np.ndarray, names: Iterable[str] | None = None
     ) -> dict[str, np.ndarray]:
+        """Return [B, I] shares of evidence of each model by name, for `items`."""
         return {
             name: self._evidence(name, items) / self._totals[name][:, None]
             for name in (self.names if names is None else names)
         }
 
     def _evidence(self, name: str, items: np.ndarray) -> np.ndarray:
+        """Return [B, I] evidence of a model for `items`, from the caches where it is there."""
         if name in self._whole:
             return columns_of(self._whole[name], items)
         if items is self.stand_ins.items:
@@ -211,6 +215,9 @@ class Asking:
 
     @cached_property
     def _refusing(self) -> Asking | None:
+        """The same users as if they had accepted what they refused; None where nobody refused
+        anything.
+        """
         if not len(self.users.refused.items):
             return None
         names = self.ensemble.gate.names

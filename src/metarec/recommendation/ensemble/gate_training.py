@@ -85,6 +85,7 @@ def _near(raw: Raw, point: int, tasks: GateTasks, most: int) -> GateTasks:
 
 
 def _untrained(names: tuple[str, ...], shots: tuple[int, ...], statistics: int) -> Raw:
+    """Return the initial parameters."""
     sizes = (len(shots), len(names))
     return {
         "popularity_weight": torch.full(sizes[:1], POPULARITY_WEIGHT),
@@ -95,6 +96,7 @@ def _untrained(names: tuple[str, ...], shots: tuple[int, ...], statistics: int) 
 
 
 def _learned(raw: Raw, names: tuple[str, ...], shots: tuple[int, ...]) -> Gate:
+    """Return the gate with the constrained parameters."""
     learned = {name: tensor.detach().double().numpy() for name, tensor in raw.items()}
     return Gate(
         names=names,
@@ -127,6 +129,7 @@ def _descend(
 
 
 def _distance(raw: Raw, anchor: Raw) -> Tensor:
+    """Squared distance of the parameters to their anchor."""
     return torch.stack([((raw[name] - anchor[name]) ** 2).sum() for name in raw]).sum()
 
 

@@ -192,6 +192,7 @@ def _mixing(
 
 
 def _at(gate: Gate, point: int, models: int) -> _Point:
+    """Return the gate's parameters at support size number `point`."""
     return _Point(
         popularity_weight=float(gate.popularity_weight[point]),
         statistics_weight=gate.statistics_weight[point],
@@ -202,6 +203,7 @@ def _at(gate: Gate, point: int, models: int) -> _Point:
 
 
 def _tuned(point: _Point, tasks: GateTasks, config: GateConfig) -> _Point:
+    """Return the parameters at one support size after all scalings that clearly improve NDCG."""
     scores = _Sums.of(point, tasks).total.masked_fill_(~tasks.is_real, -1e9)
     tasks = tasks.best(scores, config.reach)
     sums = _Sums.of(point, tasks)

@@ -42,6 +42,7 @@ class GivenGates:
     """Gates for few given candidates, between the models of history and profile."""
 
     drawn: Gate | None = None
+    """Gate for candidates drawn from the catalog; None where it was not clearly better."""
     chosen: Gate | None = None
     """Gate used together with the predicted rating; None without ratings."""
     rating_weight: np.ndarray | None = None

@@ -41,6 +41,7 @@ class Prior:
     version: str
     """Version of the source model."""
     gate: Gate
+    """The source's gate, between the models of history and profile."""
     encoder: str
     """Name of the text encoder whose embeddings the map takes."""
     to_taste: np.ndarray
@@ -147,7 +148,9 @@ class Trial:
     """
 
     with_prior: np.ndarray
+    """[B] NDCG@10 of each user with the prior."""
     without: np.ndarray
+    """[B] NDCG@10 of each user without it."""
     min_t: float = GateConfig.prior_min_t
     """Minimum t statistic of the gain: among a dozen users, even a harmful prior helps half of
     them.

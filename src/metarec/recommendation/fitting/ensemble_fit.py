@@ -43,6 +43,7 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 STAGE = "fit scorers and gate"
+"""Name of this stage in progress reports."""
 PASSES = 10
 """Minimum number of times that training of the context gate draws each task, as far as its batch
 size may grow.

@@ -95,7 +95,9 @@ class _Start:
 
     behavior: Behavior
     names: tuple[str, ...]
+    """Models to fit."""
     version: str
+    """Digest of data and settings, and of the prior where there is one."""
     prior: Prior | None = None
     told: tuple[str, ...] = ()
     """Sentences on how the prior was used."""
@@ -238,6 +240,7 @@ def prior_of(model: FittedModel) -> Prior:
 def _new_items(
     behavior: Behavior, text: np.ndarray, settings: Settings, progress: Progress
 ) -> NewItemPlaces | None:
+    """Fit the model that reranks cold items; None where too few items can teach it."""
     config = cast("ColdItemsConfig | None", settings.models.get(COLD_ITEMS))
     rng = derive(settings.seed, "new items")
     return NewItemPlaces.fit(behavior, text, rng, progress, config)
@@ -270,6 +273,7 @@ def _tell_untaught(settings: Settings, names: Sequence[str]) -> None:
 
 
 def _check_size(data: Dataset) -> None:
+    """Refuse data with fewer than two users or items."""
     frame = data.interactions.frame
     for column, what in (("user_id", "users"), ("item_id", "items")):
         if frame[column].n_unique() < 2:

@@ -51,9 +51,13 @@ class Fitted:
     """Scorers and item statistics fitted on some users, to score other users."""
 
     popularity: np.ndarray
+    """[N] see `Ensemble.popularity`."""
     item_statistics: np.ndarray
+    """[N, S] see `Ensemble.item_statistics`."""
     from_content: np.ndarray
+    """[C + 1] see `Ensemble.popularity_from_content`."""
     scorers: dict[str, Model]
+    """Models by name."""
     told: float = GateConfig.told
     """Probability that a task reveals the input of a model that reads context."""
     placed: float = 1.0

@@ -26,10 +26,13 @@ class Past:
     data: Dataset
     catalog: Catalog
     events: Events
+    """All events in order, accepted, refused and undone."""
     whole: Histories
     """Items that each user accepted."""
     refused: Histories
+    """Items that each user refused."""
     user_ids: list[str]
+    """[U] ids of the users."""
 
     @classmethod
     def of(cls, data: Dataset, catalog: Catalog) -> Past:

@@ -146,10 +146,12 @@ class _Work:
 
     settings: Settings
     events: int
+    """Number of events."""
     lengths: np.ndarray
     """[U] number of items of each user."""
     horizon: Horizon
     n_items: int
+    """Number of items of the catalog, with and without events."""
     acting: int
     """Number of items with events."""
     head: int

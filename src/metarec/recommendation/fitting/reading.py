@@ -47,11 +47,13 @@ class Reading:
     item_inputs: ItemInputs
     profile_inputs: ProfileInputs
     words: UsersInWords
+    """How users are written as text."""
     content: np.ndarray
     """[N, C] content columns."""
     text: np.ndarray
     """[N, E] text embeddings."""
     behavior: Behavior
+    """Histories, content and profiles, as the scorers are fitted on them."""
     names: tuple[str, ...]
     """Models that take part: those of the settings, and those that these data can teach."""
     version: str

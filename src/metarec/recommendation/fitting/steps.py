@@ -34,6 +34,7 @@ class Steps:
     """
 
     folder: Path | None = None
+    """Folder of the checkpoints; None: none are written."""
     version: str = ""
     """Digest of data and settings: checkpoints of another fit are ignored."""
     workers: int = 1

@@ -131,9 +131,11 @@ class PolicyAttributes:
                 raise BadInput(said)
 
     def _is_misspelled(self, name: str) -> bool:
+        """Whether an unknown attribute is similar to one of the policy's."""
         return nearest(name, Needed.by(self.policy).users, NEAR) is not None
 
     def _odd_attributes(self, profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yield each unknown attribute, and a sentence on it."""
         for name in profile:
             if bare(name) in self._known_attributes:
                 continue

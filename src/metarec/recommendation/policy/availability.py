@@ -26,6 +26,7 @@ _WORDS = {
         "有货|现货|在售|有"
     ),
 }
+"""Phrases, separated by `|`, that mean not available or available."""
 _FIRST = frozenset({"no", "not", "non", "não", "pas", "sold"})
 """Words that mean no in first position: `not in stock`, `No longer sold`."""
 _ADDRESS = re.compile(r"https?://\S*/")
@@ -50,6 +51,7 @@ def can_be_had(cell: Any) -> bool | None:
 
 
 def _said(text: str) -> bool | None:
+    """Whether a text means available; None where it contains no known phrase."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _ADDRESS.sub("", text))  # `OutOfStock`
     stems = stems_of(unicodedata.normalize("NFKC", parted).casefold())
     if not stems:

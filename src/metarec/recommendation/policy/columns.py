@@ -109,6 +109,7 @@ class PolicyColumns:
         return np.flatnonzero(np.logical_and.reduce(masks))
 
     def _mask(self, part: Comparison) -> np.ndarray:
+        """[N] mask of the items for which one comparison holds."""
         if isinstance(part.value, float):
             return part.compare(self._numbers(part.name))
         if part not in self._masks:
@@ -180,6 +181,7 @@ def stock_columns(policy: Policy, columns: Sequence[str]) -> list[str]:
 
 
 def _inverted(cells: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Return tag -> indexes of the items that have it."""
     found: dict[str, list[int]] = {}
     for item, cell in enumerate(cells):
         for tag in tags_of(cell) or ():

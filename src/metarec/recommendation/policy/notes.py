@@ -48,6 +48,7 @@ class PolicyNotes:
 
     @cached_property
     def _missing_columns(self) -> list[str]:
+        """Note on columns that the policy names and the catalog lacks."""
         missing = [
             name for name in Needed.by(self.policy).items if self.columns.column(name) is None
         ]
@@ -61,6 +62,7 @@ class PolicyNotes:
         )
 
     def _not_stated(self, request: Request) -> list[str]:
+        """Notes on attributes that the policy reads and this user did not state."""
         profile = self.attributes.profile(request)
         hidden = [
             e
@@ -177,6 +179,7 @@ class PolicyNotes:
         return said
 
     def _unchecked(self, why: str, items: np.ndarray) -> list[str]:
+        """Return the note on items that could not be checked."""
         some = ", ".join(self.columns.vocabulary.names(items[:MAX_NAMED].tolist()))
         more = f" and {len(items) - MAX_NAMED} more" if len(items) > MAX_NAMED else ""
         return [f"not checked, because {why}: {some}{more}"] if len(items) else []

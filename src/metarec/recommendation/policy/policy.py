@@ -98,6 +98,7 @@ class PolicyCheck:
     def _excluded(
         self, exclusion: Exclusion, profile: Mapping[str, Any]
     ) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield (reason, item indexes) that one exclusion forbids."""
         column = self.columns.column(exclusion.item_column)
         if column is None:
             return
@@ -113,6 +114,7 @@ class PolicyCheck:
             yield f"{exclusion.profile_attribute} is not known", self.columns.says_anything[column]
 
     def _hide_unfulfilled(self, scores: np.ndarray, requests: Sequence[Request]) -> None:
+        """Hide, in place, items with prerequisites that a user has not fulfilled."""
         if self.columns.required is None:
             return
         done = [self.columns.vocabulary.indexes(self._fulfilled(request)) for request in requests]
@@ -124,6 +126,7 @@ class PolicyCheck:
         scores[fulfilled < np.asarray(self.columns.required.sum(1)).reshape(1, -1)] = -np.inf
 
     def _fulfilled(self, request: Request) -> list[str]:
+        """Return the ids of the items that fulfill prerequisites."""
         return fulfilled_items(request.history, self.kinds, self.policy.fulfilled_by)
 
     def reasons(self, request: Request, item_id: str) -> list[str]:

@@ -19,9 +19,11 @@ _CUE = re.compile(
     r"|不(?=[㐀-鿿]{1,4}的[㐀-鿿])(?!错|同|一样|可|少|断|仅|锈|粘|倒|凡|朽|二|败|死|规则|对称|限)"
     r")"
 )
+"""Negations in front of the unwanted phrase."""
 _AFTERWARDS = re.compile(
     rf"^(.+?)的?(?:除外|就算了|免了|不要|不行|就别|不看|不考虑|以外都){_TAIL}$"
 )
+"""Negations behind the unwanted phrase."""
 _GENERIC = re.compile(
     r"的?(?:(?:那|这)?(?:种|类|样)(?:的)?|电影|影片|片子|内容|东西|节目|题材|类型|商品|物品|作品|故事)$"
 )
@@ -30,9 +32,11 @@ _LEAD = re.compile(
     r"^(?:请|帮我|给我|为我|推荐|来|我们?|想(?:要|看|听|买|找|吃|读)?|要(?:看|听|买|找)?"
     r"|找|有没有|有什么|一些|一点|些|点|几[部本个款]|任何|太|再|过于|带有?|含有?|是|看|有)"
 )
+"""Filler words at the start of a phrase."""
 _END = re.compile(
     r"(?:以外|之外|吧|吗|呢|啊|了|的|谢谢|可以吗|好吗|什么|都可以|都行|都好|就行|就好)$"
 )
+"""Filler words at the end of a phrase."""
 _JOINED = re.compile(r"、|和|与|以及|及|或者?|还有|也")
 
 
@@ -60,6 +64,7 @@ def _phrases(text: str, *, is_wanted: bool) -> list[str]:
 
 
 def _trim(text: str, *, is_wanted: bool) -> str:
+    """Strip quotes and filler words from both ends of a phrase."""
     before = None
     text = text.strip(" \t\"'“”()（）-—")
     while text != before:

@@ -29,12 +29,14 @@ _FIRST = [  # negations of a single word, or that the patterns below would misre
 _BREAK = re.compile(
     r"[,;.!?\n，；。！？]+|\bbut\b|\bthough\b|\byet\b|但是?|不过|可是", re.IGNORECASE
 )
+"""Ends of clauses."""
 _UNWANTED = re.compile(
     r"\b(?:(?:do not|don'?t|does not|doesn'?t)\s+(?:want|like|need|show(?: me)?)|can'?t "
     r"stand|nothing(?: too| with| about)?|no more"
     r"|no|not|never|without|avoid(?:ing)?|except(?: for)?|hate|dislike|minus|less|skip|free of)\b",
     re.IGNORECASE,
 )
+"""Negations in English."""
 _FILLER = re.compile(
     r"^(?:(?:please|i(?:'d| would)? (?:like|want|love)(?: to (?:watch|see|read|buy|hear))?|give "
     r"me|show me|something|anything|some|any"
@@ -42,11 +44,14 @@ _FILLER = re.compile(
     r"is|and|or|the|a|an|it|be|is|in it|i|me)\b)\s*",
     re.IGNORECASE,
 )
+"""Filler words at the start of a phrase."""
 _TAIL = re.compile(
     r"\s*\b(?:please|thanks?|thank you|in it|(?:is|are) (?:fine|ok|okay|good|great)|and|or)$",
     re.IGNORECASE,
 )
+"""Filler words at the end of a phrase."""
 _JOINED = re.compile(r"\s+(?:or|nor|and)\s+|、", re.IGNORECASE)
+"""Conjunctions between unwanted phrases."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,7 @@ def _trim(text: str) -> str:
 
 
 def _cosine(vectors: Any, phrases: Any) -> np.ndarray:
+    """[N, P] cosine similarity of items and phrases."""
     return _dense(_unit(vectors) @ _unit(phrases).T)
 
 

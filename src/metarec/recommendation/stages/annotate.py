@@ -126,6 +126,7 @@ def _pin_notes(
 
 
 def _why_empty(model: FittedModel, ranking: Ranking, row: int, options: SlateOptions) -> str:
+    """Return the note of an empty slate."""
     request = ranking.requests[row]
     if request.within_km is not None:
         here = ranking.users.context.location[row]
@@ -147,6 +148,7 @@ def _unlisted(model: FittedModel, request: Request) -> int:
 
 
 def _profile_notes(model: FittedModel, request: Request) -> list[str]:
+    """Return the note on profile attributes that neither the model nor the policy reads."""
     if model.reads_users or not request.profile:
         return []
     unread = model.profile_inputs.unread(request.profile)
@@ -156,6 +158,7 @@ def _profile_notes(model: FittedModel, request: Request) -> list[str]:
 
 
 def _context_notes(model: FittedModel, request: Request) -> list[str]:
+    """Return notes on context, friends, location and searches that were ignored."""
     told = request.context, request.friends, request.searches
     if request.location is None and not any(map(len, told)):
         return []

@@ -20,6 +20,7 @@ from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions, named
 KNOWN = 2.0
 """Penalty on the score of a cold item for each factor e of 1 + its events: new items come first."""
 CONTENT = "content"
+"""Name of the model of content."""
 CANDIDATES = 5
 """Number of cold items that a reserved position draws from; the n-th is drawn with 1 / n of the
 probability of the first.

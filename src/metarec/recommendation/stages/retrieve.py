@@ -124,6 +124,7 @@ def _some_users(behavior: Behavior, rng: np.random.Generator) -> UserBatch:
 
 
 def _scores_of_all(model: FittedModel, user: UserBatch) -> np.ndarray:
+    """[N] exact log-scores of one user; -inf for items of the support."""
     scores = model.ensemble.score(user)
     if model.new_items is not None:
         model.new_items.reorder(scores, user.support)
@@ -140,6 +141,7 @@ def _share_of_best(scores: np.ndarray, items: np.ndarray) -> float:
 
 
 def _best_of_candidates(model: FittedModel, retrieval: Retrieval, user: UserBatch) -> np.ndarray:
+    """Return the top `PLACES` items of one user among candidates, without items of the support."""
     allowed = np.ones(len(model.catalog), bool)
     allowed[user.support.items] = False
     items, scores = candidates(model.ensemble, model.new_items, retrieval, user, allowed)
