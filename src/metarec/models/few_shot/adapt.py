@@ -1,6 +1,4 @@
-"""The inner loop: one `adapt` for training, evaluation and serving, for a whole batch of tasks at
-once.
-"""
+"""The inner loop: one `adapt` for training, evaluation and serving, for batches of tasks."""
 
 from __future__ import annotations
 
@@ -17,50 +15,50 @@ from metarec.models.config import check_ranges, setting
 from metarec.models.few_shot.functional import Params, Watched
 
 RATE = "rate."
-"""Learned step sizes stand in the prior beside the weights they move: `rate.NAME` for `NAME`."""
+"""Prefix of learned step sizes in the prior: `rate.NAME` is the step size of `NAME`."""
 WEIGHT = ".weight"
 META = "meta."
-"""Parameters of the inner loss itself; they are learned by the outer loop only, since adapting them
-would be cheating.
+"""Prefix of parameters of the inner loss itself. Only the outer loop learns them: the inner loop
+could lower its loss by them without fitting the support.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptConfig:
-    """How the parameters of each task are found from the prior."""
+    """Settings of the inner loop, which adapts the prior to each task."""
 
     inner_steps: int = setting(3, least=0)
     """Gradient steps on the support set; 0 serves the prior unchanged."""
     inner_lr: float = setting(0.1, above=0)
-    """Step size of the inner loop; where rates are learned, where they start."""
+    """Step size of the inner loop; the initial value where step sizes are learned."""
     first_order: bool = False
     """Keep no second derivatives (FOMAML)."""
     adapts: tuple[str, ...] = ("*",)
-    """Which parameters move, as patterns of their names: `*` all of them, `out.*` the last
+    """Patterns of the names of the parameters that adapt: `*` all of them, `out.*` the last
     layer.
     """
     rates: Literal["fixed", "per_step", "per_weight"] = "fixed"
-    """Step sizes: given; learned for each tensor and step (arXiv:1810.09502); learned for each
-    weight (Meta-SGD).
+    """Step sizes: `fixed` at `inner_lr`; `per_step` learned for each tensor and step
+    (arXiv:1810.09502); `per_weight` learned for each weight (Meta-SGD).
     """
 
     rows_asked: int | None = setting(None, least=1)
-    """How many rows each task will be asked about, where few: what moved then stays in its factors
-    for longer. The result is the same.
+    """Number of rows that each task will score, where few: weight updates are then kept as low-rank
+    factors for more sizes. The result is the same.
     """
 
     def __post_init__(self) -> None:
         check_ranges(self)
 
     def moves(self, name: str) -> bool:
-        """Whether this parameter adapts."""
+        """Return whether this parameter adapts."""
         return not name.startswith((RATE, META)) and any(
             fnmatchcase(name, pattern) for pattern in self.adapts
         )
 
 
 def new_rates(prior: Params, config: AdaptConfig) -> Params:
-    """Step sizes to be learned along with `prior`; empty where they are fixed."""
+    """Return the initial step sizes to learn along with `prior`; empty where they are fixed."""
     moving = {name: value for name, value in prior.items() if config.moves(name)}
     if not moving:
         raise BadInput(
@@ -86,26 +84,28 @@ def new_rates(prior: Params, config: AdaptConfig) -> Params:
 def adapt(
     support_loss: Callable[[Params], Tensor], prior: Params, config: AdaptConfig, *, tasks: int
 ) -> Params:
-    """Move the prior towards each task's support set; `prior` itself is left as it was.
+    """Adapt the prior to each task's support set by gradient steps; `prior` itself is not changed.
 
-    Finn et al. 2017, arXiv:1703.03400, algorithm 1, lines 5 to 6, for `tasks` tasks side by side,
-    exactly. Vectors are stacked once per task, so that the gradient of the summed losses holds each
-    task's own. The weights of linear layers stay shared as long as they can: a step on T rows moves
-    a weight by a product of rank T, which is kept as its two factors where that is smaller than a
-    weight for each task, and is added to one otherwise.
+    Finn et al. 2017, arXiv:1703.03400, algorithm 1, lines 5 to 6, for `tasks` tasks in parallel,
+    exactly. Vectors are stacked per task, so that the gradient of the summed losses holds each
+    task's own. The weights of linear layers stay shared as long as possible: a step on T rows
+    changes a weight by a product of rank T, which is kept as its two factors where these are
+    smaller than one weight per task, and is added to such a weight otherwise.
 
-    Gradients flow from the result back to `prior` where it asks for them (training); otherwise no
+    Gradients flow from the result back to `prior` where it requires them (training); otherwise no
     graph is kept.
 
     Args:
-        support_loss: the loss of each task, [tasks], under the parameters it is given; those may be
-            `layers.Watched`, so it adds parameters by `params | more` and reads the weights of
-            linear layers through `linear` alone.
+        support_loss: the loss of each task, [tasks], under the parameters it is given. These may be
+            `functional.Watched`, so it must add parameters by `params | more` and use the weights
+            of linear layers through `linear` alone.
         prior: shared parameters, and learned step sizes if there are any.
+        config: number of steps, step sizes and the parameters that adapt.
+        tasks: number of tasks.
 
     Returns:
-        What has moved, each with a leading axis of tasks: parameters under their own names, or the
-        factors `LAYER.left` and `LAYER.right` of what was added to a linear layer. `{**prior,
+        The adapted parameters, each with a leading axis of tasks: under their own names, or as the
+        factors `LAYER.left` and `LAYER.right` of the update of a linear layer. `{**prior,
         **adapted}` is the adapted model.
     """
     training = torch.is_grad_enabled() and any(value.requires_grad for value in prior.values())
@@ -126,18 +126,18 @@ def adapt(
 
 @dataclass(frozen=True, kw_only=True)
 class _Moved:
-    """Where each task stands."""
+    """State of the inner loop: what each task has adapted so far."""
 
     params: Params
     """Vectors, [tasks, ...]."""
     factors: Params
-    """`LAYER.left` and `LAYER.right` of what was added to linear layers."""
+    """`LAYER.left` and `LAYER.right`, the factors of the updates of linear layers."""
     weights: Params
-    """Of linear layers by LAYER: shared as long as they can be, then [tasks, ...]."""
+    """Weights of linear layers by LAYER: shared as long as possible, then [tasks, ...]."""
 
     @classmethod
     def start(cls, known: Params, config: AdaptConfig, tasks: int) -> _Moved:
-        """At the prior."""
+        """Return the state at the prior."""
         moving = {name: value for name, value in known.items() if config.moves(name)}
         weights = {name for name, value in moving.items() if _is_weight(name, value)}
         return cls(
@@ -151,33 +151,33 @@ class _Moved:
         )
 
     def afresh(self) -> _Moved:
-        """The same, cut off from the steps before."""
+        """Return the state detached from the graph of previous steps."""
         params = {name: value.detach().requires_grad_() for name, value in self.params.items()}
         return replace(self, params=params)
 
     def by_name(self) -> Params:
-        """All that moved for each task apart."""
+        """Return all parameters that have a leading axis of tasks, and the factors."""
         apart = {name + WEIGHT: value for name, value in self.weights.items() if value.ndim == 3}
         return self.params | self.factors | apart
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Moves:
-    """One step down the loss, before rates that are learned."""
+    """One negative gradient step, before learned step sizes are applied."""
 
     params: Params
     left: Params
-    """LAYER -> [tasks, rows, in]: the rows that went in."""
+    """LAYER -> [tasks, rows, in]: input rows of the layer."""
     right: Params
-    """LAYER -> [tasks, rows, out]: the moves of what came out."""
+    """LAYER -> [tasks, rows, out]: negative gradients by its output rows."""
 
 
 def _moves(
     losses: Tensor, params: Params, watched: Watched, config: AdaptConfig, keeps_graph: bool
 ) -> _Moves:
     ends = [y for pairs in watched.rows.values() for _, y in pairs]
-    # Fixed rates scale the loss rather than each slope, so that neither pass touches the
-    # parameters once more.
+    # Fixed rates scale the loss rather than each gradient, which saves one operation per parameter
+    # in both passes.
     scale = losses.new_full((), -config.inner_lr if config.rates == "fixed" else -1.0)
     found = iter(
         torch.autograd.grad(
@@ -201,7 +201,7 @@ def _moves(
 
 
 def _after(moved: _Moved, moves: _Moves, known: Params, config: AdaptConfig, step: int) -> _Moved:
-    """Where each task stands after these moves."""
+    """Return the state after this step."""
     params = {
         name: value + _paced(known, name, config, step, moves.params[name])
         for name, value in moved.params.items()
@@ -219,7 +219,7 @@ def _after(moved: _Moved, moves: _Moves, known: Params, config: AdaptConfig, ste
 
 
 def _longer(factors: Params, layer: str, left: Tensor, right: Tensor) -> Params:
-    """The factors of a layer with those of one more step."""
+    """Return the factors with those of one more step of a layer appended."""
     added = {f"{layer}.left": (left, 2), f"{layer}.right": (right, 1)}
     return {
         name: torch.cat([factors[name], new], axis) if name in factors else new
@@ -228,8 +228,8 @@ def _longer(factors: Params, layer: str, left: Tensor, right: Tensor) -> Params:
 
 
 def stacked(prior: Params, adapted: Params) -> Params:
-    """Adapted parameters under the prior's own names, factors multiplied out: [tasks, ...] each,
-    those that moved.
+    """Return the parameters that adapted, [tasks, ...] each, under the prior's own names, with
+    factors multiplied out.
     """
     whole = {name: value for name, value in adapted.items() if name in prior}
     for name in (name.removesuffix(".left") for name in adapted if name.endswith(".left")):
@@ -240,7 +240,7 @@ def stacked(prior: Params, adapted: Params) -> Params:
 
 
 def _concat(rows: list[Tensor]) -> Tensor:
-    """All rows of each task; of one run of a layer they are not copied."""
+    """Concatenate the rows of each task, without a copy where a layer ran once."""
     return rows[0] if len(rows) == 1 else torch.cat(rows, 1)
 
 
@@ -249,8 +249,8 @@ def _is_weight(name: str, value: Tensor) -> bool:
 
 
 def _keeps_factors(config: AdaptConfig, left: Tensor, right: Tensor) -> bool:
-    """Whether the factors of all steps are smaller than a weight for each task, or cost less on the
-    rows they will be put to.
+    """Return whether the factors of all steps are smaller than one weight per task or, where
+    `rows_asked` is known, cost less on these rows.
     """
     rank = left.shape[1] * config.inner_steps
     apart, whole = rank * (left.shape[2] + right.shape[2]), left.shape[2] * right.shape[2]
@@ -263,7 +263,7 @@ def _keeps_factors(config: AdaptConfig, left: Tensor, right: Tensor) -> bool:
 
 
 def _paced(prior: Params, name: str, config: AdaptConfig, step: int, move: Tensor) -> Tensor:
-    """A move at its learned rate; a fixed one is in it already."""
+    """Return the step times its learned step size; a fixed one is already applied."""
     if config.rates == "fixed":
         return move
     return move * (prior[RATE + name][step] if config.rates == "per_step" else prior[RATE + name])

@@ -1,9 +1,9 @@
-"""Ridge regression of a whole batch of tasks, solved in the support's own dimension.
+"""Ridge regression for a batch of tasks, solved in the dual (in the dimension of the support).
 
 With S events and D columns, S < D, the solution lies in the span of the support: an S x S Cholesky
-factor instead of a D x D one, which is what makes a closed-form head the fastest adapter there is.
-Slopes are written out, as autograd would go back through the factor, which costs more than all
-else; second derivatives are therefore refused.
+factor instead of a D x D one, which makes a closed-form head the fastest to adapt. Gradients are
+written by hand, as autograd would differentiate through the factor, the most expensive part; second
+derivatives therefore raise an error.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from torch import Tensor
 
 
 class Ridge(NamedTuple):
-    """What solving B tasks gives."""
+    """Solution of B tasks."""
 
     weights: Tensor
-    """[B, S] of each event, 0 for padding; a prediction is its kernel with the support times these.
+    """[B, S] dual weight of each event, 0 for padding; a prediction is the item's kernel with the
+    support times these weights.
     """
     factor: Tensor
     """[B, S, S] lower Cholesky factor of the kernel matrix plus noise."""
 
 
 def solve(kernel: Tensor, targets: Tensor, noise: Tensor, is_real: Tensor) -> Ridge:
-    """Solve `(K + noise I) a = y` for each task; padding takes no part.
+    """Solve `(K + noise I) a = y` for each task; padding is ignored.
 
     Args:
         kernel: [B, S, S] positive semi-definite.
@@ -43,13 +44,13 @@ def solve(kernel: Tensor, targets: Tensor, noise: Tensor, is_real: Tensor) -> Ri
 
 
 def variance_left(prior_variance: Tensor, cross_kernel: Tensor, factor: Tensor) -> Tensor:
-    """[B, N] variance of each item's latent value after the support: `k_jj - k_jS (K + noise)^-1
-    k_Sj`.
+    """Return the posterior variance [B, N] of each item's latent value: `k_jj - k_jS (K +
+    noise)^-1 k_Sj`.
 
     Args:
         prior_variance: [N] or [B, N] the kernel's diagonal.
-        cross_kernel: [B, N, S] with padding's columns at 0.
-        factor: of `solve`.
+        cross_kernel: [B, N, S] kernel of items and support, 0 in columns of padding.
+        factor: the Cholesky factor of `solve`.
     """
     explained = (
         torch.linalg.solve_triangular(factor, cross_kernel.transpose(-1, -2), upper=False)
@@ -60,7 +61,7 @@ def variance_left(prior_variance: Tensor, cross_kernel: Tensor, factor: Tensor) 
 
 
 def leave_one_out(ridge: Ridge, targets: Tensor) -> Tensor:
-    """[B, S] what each event's value would have been predicted as without it: `y_i - a_i / (K +
+    """Return the leave-one-out prediction [B, S] of each event's value: `y_i - a_i / (K +
     noise)^-1_ii`.
 
     Rasmussen and Williams 2006, "Gaussian processes for machine learning", equation 5.12; equals
@@ -71,12 +72,12 @@ def leave_one_out(ridge: Ridge, targets: Tensor) -> Tensor:
 
 
 class _Solve(torch.autograd.Function):
-    """`matrix^-1 targets` for symmetric matrices: the slope is one more solve with the same
+    """`matrix^-1 targets` for symmetric matrices; the gradient is one more solve with the same
     factor.
     """
 
     @staticmethod
-    # The slope goes to `matrix`
+    # The gradient goes to `matrix`
     def forward(
         ctx: Any,
         matrix: Tensor,  # noqa: ARG004

@@ -1,4 +1,4 @@
-"""Collaborative factors of items: what users choose together, in few columns."""
+"""Collaborative factors of items, by a truncated SVD of the user-item matrix."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import scipy.sparse as sp
 from metarec.models.few_shot.inputs_config import DEFAULTS
 
 SMALL_MATRIX = 256
-"""Bound: rows or columns up to which a matrix is decomposed whole."""
+"""Bound: the smaller side of a matrix up to which a full eigendecomposition is used."""
 
 
 def unit_scaled(block: np.ndarray) -> np.ndarray:
     """Scale a block of columns so that its rows have mean square length 1; an empty or zero block
-    stays.
+    is unchanged.
     """
     length = float(np.sqrt(np.square(block).sum(1).mean())) if block.size else 0.0
     return np.asarray(block / length if length > 0 else block, dtype=np.float32)
@@ -26,11 +26,11 @@ def collaborative_factors(
     rng: np.random.Generator,
     damping: float = DEFAULTS.factor_damping,
 ) -> np.ndarray:
-    """Item factors of a users x items matrix: right singular vectors scaled by the root of their
-    singular values.
+    """Return item factors of a users x items matrix: right singular vectors scaled by the square
+    root of their singular values.
 
-    Columns are divided by the root of (their count + `damping`) first, so that neither the popular
-    nor the rare rule the first factors.
+    Columns are first divided by the square root of (their count + `damping`), so that neither
+    popular nor rare items dominate the first factors.
 
     Returns:
         [items, min(dim, rank limit)] float32.
@@ -47,10 +47,10 @@ def collaborative_factors(
 def _leading_right(
     matrix: sp.csr_matrix, dim: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[dim] largest singular values, and [columns, dim] their right vectors.
+    """Return the `dim` largest singular values and their right singular vectors [columns, dim].
 
-    Where the steps of ARPACK would fill the whole space, it goes on from random numbers of its own,
-    which no seed reaches; small matrices are decomposed whole instead.
+    Where its Krylov space would be the whole space, ARPACK restarts from random numbers of its own,
+    which cannot be seeded; small matrices are therefore decomposed in full.
     """
     if min(matrix.shape) > SMALL_MATRIX:
         start = rng.standard_normal(min(matrix.shape))

@@ -1,5 +1,5 @@
-"""A meta-learner fitted on behavior: histories in, scores of the whole catalog out, saved as named
-arrays.
+"""A meta-learner fitted on behavior: it maps histories to scores of the whole catalog, and is saved
+as named arrays.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from metarec.runtime.device import in_memory, on_device
 from metarec.runtime.progress import Progress, silent
 
 CELLS, PAIRS = 200_000, 4_000_000
-"""Tasks x items scored at a time, and tasks x the square of the longest support, of which a closed
-form holds several matrices: bounds memory whatever the catalog (a network's hidden layer is 64
-times that) and however much users did.
+"""Maximum of tasks x items scored at a time, and of tasks x the square of the longest support, of
+which a closed form holds several matrices: bounds memory whatever the size of the catalog (a
+network's hidden layer is 64 times that) and the length of the histories.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedLearner:
-    """One learner with its prior and the items it knows; a scorer of the evidence gate, and a
-    predictor of values.
+    """A learner with its trained prior and the item features: it scores items for the gate, or
+    predicts ratings.
     """
 
     name: str
@@ -50,9 +50,9 @@ class FittedLearner:
     columns: ItemColumns
     scale: ValueScale
     settings: dict[str, Any] = field(default_factory=dict)
-    """Of the learner, where they are not the default."""
+    """The learner's own settings that differ from their defaults."""
     steps: int | None = None
-    """Inner steps to take, where other than the learner's own; not kept in files."""
+    """Number of inner steps in place of the learner's own; not saved."""
 
     @classmethod
     def fit(
@@ -71,10 +71,10 @@ class FittedLearner:
         """Meta-train on the training users' tasks.
 
         Args:
-            columns: of the same behavior, where several learners share them.
-            training: how the prior is learned; as the method has it by default.
-            validate: quality on users outside of `behavior`, higher is better; the best prior
-                seen is kept.
+            columns: item columns fitted on the same behavior, where several learners share them.
+            training: settings of meta-training; the method's by default.
+            validate: quality on users outside of `behavior`, higher is better; the best prior is
+                kept.
 
         Raises:
             NobodyToAsk: if no history is long enough to be a task.
@@ -100,7 +100,7 @@ class FittedLearner:
         return replace(draft, prior=prior)
 
     def _tasks(self, behavior: Behavior, config: Training) -> FewShotTasks:
-        """Each training user's, as the learner sees them."""
+        """Return the tasks of the training users, with values in the learner's view."""
         return FewShotTasks(
             histories=self.scale.transform(behavior.histories, self.view),
             n_items=behavior.n_items,
@@ -124,7 +124,7 @@ class FittedLearner:
         settings: dict[str, Any] | None = None,
         config: InputsConfig | None = None,
     ) -> FittedLearner:
-        """The learner as it starts, for behavior too scant to make tasks of."""
+        """Return the learner with its initial prior, for behavior with too few events for tasks."""
         config = config or get_method(name).training
         columns = ItemColumns.fit(behavior, rng, config)
         draft = cls._draft(behavior, columns, name, objective, settings, config)
@@ -154,7 +154,7 @@ class FittedLearner:
 
     @cached_property
     def learner(self) -> Learner:
-        """The learner's settings as an object."""
+        """The learner, made by name with its settings."""
         learner = get_learner(self.name, objective=self.objective, **self.settings)
         if self.steps is not None and isinstance(learner, GradientLearner):
             return learner.with_steps(self.steps)
@@ -162,16 +162,16 @@ class FittedLearner:
 
     @property
     def method(self) -> Method:
-        """How the learner is used on data."""
+        """The learner's registry entry."""
         return get_method(self.name)
 
     @property
     def view(self) -> ViewName:
-        """How the learner sees values."""
+        """The view of values that the learner uses, see `ValueScale.transform`."""
         return "liking" if self.objective == "ranking" else self.method.values
 
     def support(self, histories: Histories, profiles: np.ndarray) -> Support:
-        """Users as the learner sees them; `profiles` is [B, P]."""
+        """Return histories and `profiles` [B, P] as the learner's support."""
         return padded_support(
             self.scale.transform(histories, self.view), profiles if profiles.shape[1] else None
         )
@@ -179,22 +179,24 @@ class FittedLearner:
     def scores(
         self, histories: Histories, profiles: np.ndarray, items: np.ndarray | None = None
     ) -> np.ndarray:
-        """[B, N] float32: log-scores (ranking), or answers on the learner's scale of values
-        (rating); [B, I] of some `items` [I].
+        """Return float32 scores [B, N], or [B, I] of some `items` [I]: log-scores (ranking), or
+        predictions in the learner's view of values (rating).
         """
         return self._in_parts(histories, profiles, self.learner.score, items)
 
     def values(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
-        """[B, N] float32 predicted values on the data's own scale; needs the objective "rating"."""
+        """Return float32 predicted ratings [B, N] on the data's own scale; the objective must be
+        "rating".
+        """
         return self.scale.inverse_transform(self.scores(histories, profiles), self.view)
 
     def chances(
         self, support: Histories, profiles: np.ndarray, out: np.ndarray | None = None
     ) -> np.ndarray:
-        """[B, N] chance of each item to be the one liked next, rows of sum 1, written into `out`
-        where it is given.
+        """Return the probability [B, N] of each item to be the one liked next, rows of sum 1,
+        written into `out` where it is given.
 
-        A user without support gets the prior's.
+        A user without support gets the prior's probabilities.
         """
         scores = self.scores(support, profiles)
         out = scores if out is None else out
@@ -202,13 +204,13 @@ class FittedLearner:
         return out
 
     def adapted(self, support: Support) -> dict[str, Tensor]:
-        """What moved for each user, [B, ...], under the prior's names."""
+        """Return the adapted parameters of each user, [B, ...], under the prior's names."""
         with torch.no_grad():
             params = self.learner.adapt(self.prior, support, self._served)
             return stacked(self.prior, params)
 
     def support_losses(self, support: Support) -> Tensor:
-        """[B] what the inner loop lowers, where its steps end."""
+        """Return the inner loss [B] after the last inner step."""
         learner = self.learner
         assert isinstance(learner, GradientLearner), "only these have an inner loop"
         with torch.no_grad():
@@ -216,14 +218,14 @@ class FittedLearner:
             return learner.support_loss({**self.prior, **params}, support, self._served)
 
     def with_items(self, content: np.ndarray) -> FittedLearner:
-        """The same learner over a grown catalog: `content` [N or more, C] of all its items, the
-        known ones first.
+        """Return the same learner over a larger catalog: `content` [N or more, C] of all its items,
+        the known ones first.
         """
         anchors = len(self.items.anchors)
         return replace(self, items=_items(self.columns, content, self.method, anchors))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything learned, as named arrays; settings as JSON bytes."""
+        """Return everything learned, as named arrays; settings as JSON bytes."""
         facts = json.dumps(
             {"name": self.name, "objective": self.objective, "settings": self.settings}
         ).encode()
@@ -238,7 +240,7 @@ class FittedLearner:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> FittedLearner:
-        """The learner that `arrays` described."""
+        """Return the learner that `arrays()` was called on."""
 
         def part(prefix: str) -> dict[str, np.ndarray]:
             return {
@@ -258,8 +260,8 @@ class FittedLearner:
 
     @cached_property
     def _served(self) -> ItemFeatures:
-        """The items, embedded once where the learner has an item tower that rests while it
-        adapts.
+        """The item features, with embeddings cached where the learner has an item tower that does
+        not adapt.
         """
         tower = [name for name in self.prior if name.startswith(TOWER)]
         adaptation = getattr(self.learner, "adaptation", None)
@@ -267,7 +269,7 @@ class FittedLearner:
             return self.items
         with torch.no_grad():
             embedded = embed(self.prior, self.items)
-        if len(embedded) < LARGE:  # laid out by columns, as in `by_columns`
+        if len(embedded) < LARGE:  # in column-major order, as by `by_columns`
             embedded = embedded.T.contiguous().T
         return replace(self.items, embedded=embedded)
 
@@ -296,8 +298,8 @@ class FittedLearner:
 
 
 def parts_of(lengths: np.ndarray, n_items: int) -> list[np.ndarray]:
-    """Users [B] with supports of these `lengths`, those of like lengths together, in parts that
-    `CELLS` and `PAIRS` allow.
+    """Split users with supports of these `lengths` [B] into batches of similar lengths, within the
+    limits `CELLS` and `PAIRS`; return their indexes.
     """
     if 0 < len(lengths) * max(n_items, int(lengths.max(initial=0)) ** 2) <= CELLS:
         return [np.arange(len(lengths))]
@@ -307,7 +309,7 @@ def parts_of(lengths: np.ndarray, n_items: int) -> list[np.ndarray]:
     parts = []
     while len(order):
         fits = np.arange(1, len(order) + 1) <= most
-        count = max(1, int(fits.sum()))  # the longest of a part decides, and lengths ascend
+        count = max(1, int(fits.sum()))  # the longest support decides, and lengths ascend
         parts.append(order[:count])
         order, most = order[count:], most[count:]
     return parts

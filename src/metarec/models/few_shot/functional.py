@@ -1,8 +1,7 @@
 """Layers as plain functions of named weights, where any weight may carry a leading task axis.
 
-A weight is either shared, `[in, out]`, or stacked, one for each task, `[B, in, out]`; the same line
-of code serves both, so a whole batch of tasks goes through one batched matrix product and no loop
-over tasks is ever written.
+A weight is either shared, `[in, out]`, or stacked, one for each task, `[B, in, out]`; the same code
+handles both, so a batch of tasks is one batched matrix product, without a loop over tasks.
 
 Shape letters: B tasks, T rows of a task, D width.
 """
@@ -19,18 +18,18 @@ Params = dict[str, Tensor]
 
 
 def row(vector: Tensor) -> Tensor:
-    """`[D]` or `[B, D]` as something that adds to `[B, T, D]`."""
+    """Return `[D]` or `[B, D]` with an axis of rows, so that it broadcasts to `[B, T, D]`."""
     return vector.unsqueeze(-2)
 
 
 class Watched(dict[str, Tensor]):
-    """Parameters under which linear layers note their rows, so that each task's own slope can be
-    told afterwards.
+    """Parameters under which linear layers record their inputs and outputs, from which the gradient
+    of each task is computed afterwards.
 
-    The slope of a task's loss by a weight is `x' d` with x the rows that went in and d the slope by
-    what came out. Noting both lets all tasks share one weight in one product and still adapt apart.
-    The weights themselves are handed out to `linear` alone: used anywhere else, their slope would
-    be missed.
+    The gradient of a task's loss by a weight is `x' d`, with x the input rows and d the gradient by
+    the output rows. Recording both lets all tasks share one weight in one product and still adapt
+    separately. Only `linear` may use the weights themselves: any other use would be missing in the
+    gradient.
     """
 
     def __init__(self, params: Params, weights: Params, tasks: int) -> None:
@@ -39,15 +38,15 @@ class Watched(dict[str, Tensor]):
         self.tasks = tasks
         self.rows: dict[str, list[tuple[Tensor, Tensor]]] = {}
 
-    # narrower than dict's: values are tensors
+    # Narrower than dict's: values are tensors
     def __or__(self, other: Params) -> Watched:  # type: ignore[override]
-        """More parameters beside these, noting in the same place."""
+        """Return these parameters with more of them, recording to the same lists."""
         joined = Watched({**self, **other}, self.weights, self.tasks)
         joined.rows = self.rows
         return joined
 
     def note(self, name: str, x_BTD: Tensor, y_BTD: Tensor) -> Tensor:
-        """Keep what layer `name` was given and gave; the answer is what to go on with."""
+        """Record input and output of layer `name`; return the output to use from here on."""
         y_BTD = y_BTD.expand(self.tasks, *y_BTD.shape[1:])
         y_BTD = y_BTD if y_BTD.requires_grad else y_BTD.requires_grad_()
         self.rows.setdefault(name, []).append((x_BTD.expand(self.tasks, *x_BTD.shape[1:]), y_BTD))
@@ -55,19 +54,19 @@ class Watched(dict[str, Tensor]):
 
 
 def weight_of(params: Params, name: str) -> Tensor | None:
-    """The weight of layer `name`, `[in, out]` or stacked; None where there is no such layer."""
+    """Return the weight of layer `name`, `[in, out]` or stacked; None if there is no such layer."""
     if isinstance(params, Watched) and name in params.weights:
         return params.weights[name]
     return params.get(f"{name}.weight")
 
 
 def linear(params: Params, name: str, x_BTD: Tensor) -> Tensor:
-    """`x @ weight + bias`, and what adapting added to the weight.
+    """Return `x @ weight + bias`, with the adapted low-rank update of the weight.
 
     Args:
-        params: holds `name.weight` and perhaps `name.bias`; `name.left`, `name.right` (low-rank
-            factors: what adapting on a few rows added).
-        x_BTD: rows of each task; a leading 1 stands for rows that all tasks share.
+        params: holds `name.weight`, and perhaps `name.bias`, and `name.left` and `name.right`, the
+            factors of the update.
+        x_BTD: rows of each task; a leading 1 for rows that all tasks share.
     """
     weight, bias = weight_of(params, name), params.get(f"{name}.bias")
     assert weight is not None, f"there is no layer {name!r} among {', '.join(params)}"
@@ -84,8 +83,8 @@ def linear(params: Params, name: str, x_BTD: Tensor) -> Tensor:
 
 
 def product(x_BTD: Tensor, weight: Tensor) -> Tensor:
-    """Matrix product that never copies shared rows for each task: rows all tasks share meet all
-    their weights at once.
+    """Return the matrix product; rows that all tasks share are multiplied by all weights at once,
+    without a copy for each task.
     """
     if weight.ndim == 3 and x_BTD.shape[0] == 1 < weight.shape[0]:
         tasks, width_in, width_out = weight.shape
@@ -103,7 +102,7 @@ def new_linear(
     gain: float = 1.0,
     bias: bool = True,
 ) -> Params:
-    """Weights drawn uniformly within `gain / sqrt(width_in)`."""
+    """Return a new layer: weights uniform within `gain / sqrt(width_in)`, bias 0."""
     bound = gain / math.sqrt(max(width_in, 1))
     params = {f"{name}.weight": _uniform((width_in, width_out), bound, draw)}
     if bias:

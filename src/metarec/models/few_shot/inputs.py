@@ -1,8 +1,8 @@
-"""Items as learners see them: who liked them, what they are about, how often they are liked.
+"""Item features of the meta-learners: collaborative factors, content and popularity.
 
-A cold item has no collaborative factors; its content says which it should have, by a
-ridge regression over the items that do. So learners can score it, and a prior trained before it
-existed serves it.
+A cold item has no collaborative factors; they are predicted from its content by a ridge regression
+over the items that have some. So learners can score it, even with a prior trained before it
+existed.
 """
 
 from __future__ import annotations
@@ -24,24 +24,28 @@ from metarec.runtime.device import on_device
 
 @dataclass(frozen=True, kw_only=True)
 class ItemColumns:
-    """How content becomes columns, and the columns of the training catalog."""
+    """Projection of content to columns, and the columns of the training catalog."""
 
     factors: np.ndarray
-    """[N, F] float32; of items without likes, what their content predicts."""
+    """[N, F] float32 collaborative factors; for items without likes, predicted from content."""
     popularity: np.ndarray
-    """[N] float32 log of how often each item is liked, mean 0 over items with likes."""
+    """[N] float32 log count of likes, mean 0 over items with likes; predicted for the others."""
     center: np.ndarray
     """[C] float32 mean content."""
     projection: np.ndarray
-    """[C, P] float32 leading directions of content, scaled to unit mean square length."""
+    """[C, P] float32 principal directions of content, scaled so that projected rows have mean
+    square length 1.
+    """
     cold: np.ndarray
-    """[P + 1, F + 1] float32 from projected content to factors and popularity."""
+    """[P + 1, F + 1] float32 ridge coefficients from projected content (and a constant) to factors
+    and popularity.
+    """
 
     @classmethod
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: InputsConfig = DEFAULTS
     ) -> ItemColumns:
-        """Learn from training users only."""
+        """Fit factors, popularity and projection on the training users."""
         histories = behavior.histories
         liked = histories.where(behavior.is_liked(histories))
         counted = behavior.targets if behavior.is_ordered else liked
@@ -78,7 +82,7 @@ class ItemColumns:
         )
 
     def content(self, content: np.ndarray) -> np.ndarray:
-        """[n, P] projected content."""
+        """Return projected content [n, P]."""
         return np.asarray((content - self.center) @ self.projection, dtype=np.float32)
 
     def features(
@@ -89,12 +93,13 @@ class ItemColumns:
         content_only: bool = False,
         anchors: int = DEFAULTS.anchors,
     ) -> ItemFeatures:
-        """The training catalog's items, and after them any new ones, by the content of all of them.
+        """Return the features of the training catalog's items, followed by those of any new ones.
 
         Args:
-            content: [N or more, C]; rows beyond the training catalog are cold items.
+            content: [N or more, C] of all items; rows beyond the training catalog are new items.
+            rng: draws the anchors.
             content_only: leave the collaborative factors out.
-            anchors: of the training catalog's items, that stand for all of it.
+            anchors: number of the training catalog's items sampled to represent it.
         """
         projected = self.content(content)
         predicted = with_one(projected[len(self.factors) :]) @ self.cold
@@ -115,7 +120,7 @@ class ItemColumns:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything learned, by name."""
+        """Return everything learned, as named arrays."""
         return {
             "factors": self.factors,
             "popularity": self.popularity,
@@ -126,7 +131,7 @@ class ItemColumns:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ItemColumns:
-        """From `arrays()`."""
+        """Return the columns that `arrays()` was called on."""
         return cls(
             **{
                 name: arrays[name]
@@ -136,8 +141,8 @@ class ItemColumns:
 
 
 def _leading(centered: np.ndarray, most: int) -> np.ndarray:
-    """[C, <= most] leading principal directions, scaled so that projected rows have unit mean
-    square length.
+    """Return up to `most` principal directions [C, P], scaled so that projected rows have mean
+    square length 1.
     """
     if not centered.size or not np.abs(centered).max() > 0:
         return np.zeros((centered.shape[1], 0), np.float32)
@@ -149,25 +154,23 @@ def _leading(centered: np.ndarray, most: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemFeatures:
-    """N items as a learner sees them. Learned priors do not depend on N, so items may be added
-    later.
-    """
+    """Features of N items. Learned priors do not depend on N, so items may be added later."""
 
     columns: Tensor
-    """[N, D] float: collaborative factors and content, each block scaled to unit mean square
-    length. [B, Q, D] where each
-    of B tasks has items of its own."""
+    """[N, D] float: collaborative factors and content, each block scaled to mean square length 1.
+    [B, Q, D] where each of B tasks has items of its own.
+    """
     bias: Tensor
-    """[N] (or [B, Q]) float: log of how often each item is liked; what is known of it before
-    knowing the user.
+    """[N] (or [B, Q]) float: log popularity of each item, its score before anything is known of
+    the user.
     """
     anchors: Tensor
-    """[M] int64: items that stand for the whole catalog in a support's softmax."""
+    """[M] int64: items sampled to represent the catalog in the softmax of the inner loss."""
     anchor_weights: Tensor
-    """[M] float: log of how many items each anchor stands for."""
+    """[M] float: log of the number of items that each anchor represents."""
     embedded: Tensor | None = None
-    """[N, dim] what the trunk makes of the columns under the prior that serves; None while the
-    prior is still learned.
+    """[N, dim] embeddings by the item tower of the final prior, a cache for serving; None during
+    training.
     """
 
     def __len__(self) -> int:
@@ -187,7 +190,7 @@ class ItemFeatures:
         rng: np.random.Generator,
         anchors: int = DEFAULTS.anchors,
     ) -> ItemFeatures:
-        """Features with anchors drawn uniformly; all items are anchors where they are few."""
+        """Return features with anchors drawn uniformly; all items of a small catalog are."""
         drawn, log_weights = stand_ins(len(columns), np.zeros(0, np.int64), anchors, rng)
         return cls(
             columns=columns,
@@ -198,8 +201,8 @@ class ItemFeatures:
 
     @classmethod
     def asked(cls, columns: Tensor) -> ItemFeatures:
-        """Features that are only asked about: without bias and anchors, so nothing can adapt on
-        them.
+        """Return features to be scored only: with bias 0 and without anchors, so nothing can adapt
+        on them.
         """
         return cls(
             columns=columns,
@@ -209,8 +212,8 @@ class ItemFeatures:
         )
 
     def take(self, indexes: Tensor) -> ItemFeatures:
-        """Items [n], or each task's own [B, Q]; the anchors still point into the whole catalog, so
-        adapt on that.
+        """Return the features of items [n], or of each task's own items [B, Q]. The anchors still
+        index the whole catalog, so adapt on that.
         """
         return replace(
             self,
@@ -220,7 +223,7 @@ class ItemFeatures:
         )
 
     def to(self, dtype: torch.dtype) -> ItemFeatures:
-        """The same in another precision."""
+        """Return the same features in another precision."""
         return replace(
             self,
             columns=self.columns.to(dtype),
@@ -229,12 +232,12 @@ class ItemFeatures:
         )
 
     def with_new_anchors(self, draw: torch.Generator) -> ItemFeatures:
-        """The same items with anchors drawn afresh, as many as there were."""
+        """Return the same items with as many newly drawn anchors."""
         drawn = torch.randperm(len(self), generator=draw)[: len(self.anchors)]
         return replace(self, anchors=on_device(drawn))
 
     def with_noise(self, dropout: float, draw: torch.Generator) -> ItemFeatures:
-        """A training view: each entry dropped with chance `dropout` and the rest scaled up."""
+        """Return the features with dropout of their entries, the rest scaled up, for training."""
         if not dropout:
             return self
         kept = torch.empty(self.columns.shape, dtype=self.columns.dtype)

@@ -1,4 +1,4 @@
-"""How a few-shot learner sees items and values."""
+"""Settings of the item features and values that meta-learners use."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from metarec.models.config import ModelConfig, setting
 
 @dataclass(frozen=True, kw_only=True)
 class InputsConfig(ModelConfig):
-    """How a few-shot learner sees items and values."""
+    """Settings of the item features and values that meta-learners use."""
 
     factors: int = setting(32, least=1)
     """Collaborative factors of an item (1 or more)."""
     factor_damping: float = setting(20.0, above=0)
-    """Added to an item's count before factors are taken (above 0): neither the popular nor the rare
-    rule the first ones.
+    """Smoothing added to an item's count before the decomposition (above 0), so that neither
+    popular nor rare items dominate the first factors.
     """
     content_columns: int = setting(32, least=1)
-    """Leading directions of content (1 or more)."""
+    """Principal directions of content (1 or more)."""
     known_from: int = setting(1, least=1)
-    """Likes from which an item's own factors and popularity are used (1 or more)."""
-    content_regularization: float = setting(30.0, above=0)
-    """Pull of what content says of the factors and popularity of other items towards nothing (above
-    0).
+    """Minimum of likes for an item's own factors and popularity to be used (1 or more); for other
+    items they are predicted from content.
     """
+    content_regularization: float = setting(30.0, above=0)
+    """Ridge penalty of the regression from content to factors and popularity (above 0)."""
     anchors: int = setting(192, least=2)
-    """Items that stand for the catalog in a support's softmax (2 or more)."""
+    """Items sampled to represent the catalog in the softmax of the inner loss (2 or more)."""
     offset_rounds: int = setting(8, least=1)
-    """Times that offsets of items' and users' values are found in turn (1 or more)."""
+    """Alternating updates of item and user offsets (1 or more)."""
     item_damping: float = setting(2.0, least=0)
-    """Events' worth of pull of an item's offset towards zero (0 or more)."""
+    """Shrinkage of an item's offset towards zero, in events (0 or more)."""
     user_damping: float = setting(10.0, least=0)
-    """The same of users' offsets (0 or more)."""
+    """Shrinkage of a user's offset towards zero, in events (0 or more)."""
 
 
 DEFAULTS = InputsConfig()

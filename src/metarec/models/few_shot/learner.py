@@ -1,5 +1,5 @@
-"""What every meta-learner is: frozen settings with `init`, `adapt`, `score` and `loss`; training is
-one function for all.
+"""The protocol of meta-learners, which are frozen settings with `init`, `adapt`, `score` and
+`loss`, and their losses; `meta_train` trains them all.
 """
 
 from __future__ import annotations
@@ -19,56 +19,56 @@ from metarec.models.sampling import stand_ins
 from metarec.runtime.device import in_memory, on_device, up_to
 
 Prior = Params
-"""What meta-training learns: where every task starts."""
+"""The parameters that meta-training learns, from which every task adapts."""
 
 MIN_OTHERS = 256
-"""Bound: items of a sample of the catalog beside those that were liked, at least."""
+"""Bound: minimum of sampled items beside the liked ones, where the catalog is sampled."""
 Objective = Literal["ranking", "rating"]
-"""ranking: softmax over the catalog, values are liked (above 0) or not. rating: squared error of
-values.
+"""ranking: softmax over the catalog; events with values above 0 are liked. rating: squared error of
+the values.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a meta-batch is evaluated on: the items to score and where the query lies among them."""
+    """The items to score for a meta-batch, and the query as indexes into them."""
 
     items: ItemFeatures
     query: Query
-    """Indexes into `items`; with each task's own items (rating) they are simply in order."""
+    """Query with indexes into `items`; for ratings `items` are the query's own, in order."""
     log_weights: Tensor | None = None
-    """[n] log of how many items of the catalog each one stands for, where they are a sample."""
+    """[n] log of the number of catalog items that each one represents, where they are a sample."""
 
 
 @runtime_checkable
 class Learner(Protocol):
-    """A meta-learner: a frozen bundle of settings; parameters in, parameters out, nothing kept."""
+    """A meta-learner: frozen settings without state; parameters are arguments and results."""
 
     @property
     def name(self) -> str:
-        """What tables, flags and saved models call it."""
+        """Its name in tables, flags and saved models."""
         ...
 
     @property
     def objective(self) -> Objective:
-        """What it is trained for."""
+        """The objective that it is trained for."""
         ...
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """An untrained prior for items of this width and profiles of `profile` columns (0:
+        """Return an untrained prior for items of this width and profiles of `profile` columns (0:
         none).
         """
         ...
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """What is known of each of B tasks after its support; leading axis B. Neither argument
-        changes.
+        """Return the parameters of B tasks, leading axis B, adapted to their support. Arguments are
+        not changed.
         """
         ...
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """[B, N] scores of these items: log-scores (ranking) or values above the item's mean
-        (rating).
+        """Return scores [B, N] of these items: log-scores (ranking), or predicted values in the
+        learner's view (rating).
         """
         ...
 
@@ -80,15 +80,15 @@ class Learner(Protocol):
         items: ItemFeatures,
         draw: torch.Generator,
     ) -> Tensor:
-        """The outer loss of a meta-batch."""
+        """Return the outer loss of a meta-batch."""
         ...
 
 
 class UncertainLearner(Learner, Protocol):
-    """A learner that also says how sure it is."""
+    """A learner that also predicts the uncertainty of its scores."""
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """[B, N] standard deviations of the scores."""
+        """Return the standard deviations [B, N] of the scores."""
         ...
 
 
@@ -100,11 +100,11 @@ def ask(
     *,
     candidates_most: int = 2048,
 ) -> Question:
-    """The question a meta-batch poses: its own items (rating), the catalog, or a sample of a
-    catalog larger than that.
+    """Return the items to score for a meta-batch: the query's own (rating), the catalog, or a
+    sample of a catalog larger than `candidates_most`.
 
-    A sample holds every liked item of the batch, and of the others each with the same chance; the
-    softmax counts each of those for as many as it stands for.
+    A sample holds every liked item of the batch and a uniform sample of the others, which the
+    softmax weights by the number of items that each represents.
     """
     if objective == "rating":
         return Question(items=items.take(query.items), query=query)
@@ -124,7 +124,7 @@ def ask(
 
 
 def question_loss(learner: Learner, prior: Prior, params: Params, question: Question) -> Tensor:
-    """How badly adapted parameters answer, by the learner's objective."""
+    """Return the query loss of adapted parameters, by the learner's objective."""
     scores = learner.score(prior, params, question.items)
     return (
         rating_loss(scores, question.query)
@@ -136,12 +136,12 @@ def question_loss(learner: Learner, prior: Prior, params: Params, question: Ques
 def adapted_loss(
     learner: Learner, prior: Prior, batch: TaskBatch, question: Question, items: ItemFeatures
 ) -> Tensor:
-    """The episodic loss most learners have: adapt on the support, answer the query."""
+    """Return the episodic loss: adapt to the support, then evaluate on the query."""
     return question_loss(learner, prior, learner.adapt(prior, batch.support, items), question)
 
 
 class Episodic:
-    """The loss of most learners: adapt on the support, answer the query."""
+    """Mixin of most learners: the loss of the query after adapting to the support."""
 
     def loss(
         self: Learner,
@@ -151,12 +151,14 @@ class Episodic:
         items: ItemFeatures,
         draw: torch.Generator,
     ) -> Tensor:
-        """Adapt on the support, answer the query."""
+        """Return the episodic loss: adapt to the support, then evaluate on the query."""
         return adapted_loss(self, prior, batch, question, items)
 
 
 class Gaussian:
-    """The loss of a learner that knows its uncertainty; its prior holds `noise`."""
+    """Mixin of learners with a predictive variance: their likelihood as loss. The prior holds
+    `noise`.
+    """
 
     def loss(
         self: UncertainLearner,
@@ -166,8 +168,8 @@ class Gaussian:
         items: ItemFeatures,
         draw: torch.Generator,
     ) -> Tensor:
-        """Ranking: softmax of the posterior mean. Rating: the query's negative log-likelihood,
-        which also fits the noise.
+        """Return, for ranking, the softmax loss of the posterior mean; for ratings, the negative
+        log-likelihood of the query, which also fits the noise.
         """
         if self.objective == "ranking":
             return adapted_loss(self, prior, batch, question, items)
@@ -177,8 +179,8 @@ class Gaussian:
 
 
 def gaussian_loss(mean: Tensor, spread: Tensor, question: Question) -> Tensor:
-    """Negative log-likelihood of the query's values (nats, without the constant), a mean over
-    events and then tasks.
+    """Return the negative log-likelihood of the query's values (nats, without the constant),
+    averaged over events and then over tasks.
     """
     query = question.query
     surprise = 0.5 * ((query.values - mean) / spread).square() + spread.log()
@@ -186,25 +188,27 @@ def gaussian_loss(mean: Tensor, spread: Tensor, question: Question) -> Tensor:
 
 
 def noise_of(prior: Prior) -> Tensor:
-    """Variance of a value around what is expected of it, above 0."""
+    """Return the noise variance of a value, above 0."""
     return F.softplus(prior["noise"]) + 1e-3
 
 
 def task_mean(values: Tensor, is_real: Tensor) -> Tensor:
-    """[B, T] -> [B]: the mean of each task's real entries, 0 for a task without any."""
+    """Return the mean [B] of each task's real entries [B, T], 0 for a task without any."""
     return (values * is_real).sum(-1) / is_real.sum(-1).clamp(min=1)
 
 
 def ranking_loss(scores: Tensor, query: Query, log_weights: Tensor | None = None) -> Tensor:
-    """Softmax over the candidates, a mean over all liked events of the batch, in nats.
+    """Return the softmax loss over the candidates, averaged over all liked events of the batch, in
+    nats.
 
-    Each event counts the same, so that users who like more weigh more: on new users' NDCG this
-    beats equal users.
+    Each event has the same weight, so that users with more likes weigh more: this gives new users a
+    higher NDCG than equal weights of users.
 
     Args:
         scores: [B, N].
         query: indexes into the N scored items.
-        log_weights: [N] log of how many items each scored one stands for, where they are a sample.
+        log_weights: [N] log of the number of items that each scored one represents, where they are
+            a sample.
     """
     whole = scores if log_weights is None else scores + log_weights
     if query.is_candidate is not None:
@@ -214,8 +218,8 @@ def ranking_loss(scores: Tensor, query: Query, log_weights: Tensor | None = None
 
 
 def rating_loss(scores: Tensor, query: Query) -> Tensor:
-    """Squared error of the query's own scores [B, Q], a mean over each task's events and then over
-    tasks that have any.
+    """Return the squared error of the query's own scores [B, Q], averaged over each task's events
+    and then over the tasks that have any.
     """
     errors = task_mean((scores - query.values).square(), query.is_real)
     return errors.sum() / query.is_real.any(-1).sum().clamp(min=1)
@@ -228,20 +232,21 @@ def support_ranking_loss(
     support: Support,
     strength: Tensor,
 ) -> Tensor:
-    """[B] how surprising each task's support is among the anchors: softmax, each event by its
-    strength.
+    """Return the softmax loss [B] of each task's support over the anchors, averaged over events
+    that are weighted by their strength.
 
     Args:
         scores: [B, S] of the support.
         anchor_scores: [B, M].
-        anchor_weights: [M] log of how many items each stands for.
-        strength: [B, S], 0 or more.
+        anchor_weights: [M] log of the number of items that each anchor represents.
+        support: the tasks' support, for its mask.
+        strength: [B, S] weight of each event, 0 or more.
     """
     whole = torch.logsumexp(anchor_scores + anchor_weights, dim=-1, keepdim=True)
-    # The event itself joins the anchors, so that its chance stays below 1.
+    # The event itself is added to the anchors, so that its probability is below 1.
     return task_mean((torch.logaddexp(whole, scores) - scores) * strength, support.is_real)
 
 
 def support_rating_loss(scores: Tensor, support: Support) -> Tensor:
-    """[B] mean squared error on the support."""
+    """Return the mean squared error [B] on the support."""
     return task_mean((scores - support.values).square(), support.is_real)

@@ -1,8 +1,8 @@
-"""Bodies: what gradient-based learners adapt, as plain functions of parameters that may be stacked
-by task.
+"""Bodies: the models that gradient-based learners adapt, as plain functions of parameters that may
+be stacked by task.
 
-Each answers three questions: how the support scores under given parameters (the inner loss), what
-must be kept of the support to score anything later, and how items score.
+Each scores the support and the anchors (for the inner loss), keeps what later scoring needs of the
+support, and scores items.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from metarec.models.few_shot.towers import by_task, dot, embed, first_user, new_
 
 @runtime_checkable
 class Body(Protocol):
-    """A model of one task's taste."""
+    """A model that scores items for one task."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
-        """Untrained parameters."""
+        """Return untrained parameters."""
         ...
 
     def support_scores(
         self, params: Params, support: Support, items: ItemFeatures
     ) -> tuple[Tensor, Tensor]:
-        """Scores of the support [B, S] and of the anchors [B, M]."""
+        """Return scores of the support [B, S] and of the anchors [B, M]."""
         ...
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
-        """What `score` needs of the support beside adapted parameters, leading axis B."""
+        """Return what `score` needs beside adapted parameters, from the support; leading axis B."""
         ...
 
     def score(self, params: Params, items: ItemFeatures) -> Tensor:
-        """[B, N] scores, before the popularity of items is added."""
+        """Return scores [B, N], without item popularity."""
         ...
 
 
 def _both_scores(
     body: Body, params: Params, support: Support, items: ItemFeatures
 ) -> tuple[Tensor, Tensor]:
-    """Of the support and of the anchors, by what is known of the whole task."""
+    """Return the scores of the support and of the anchors by the body's own `keep` and `score`."""
     whole = params | body.keep(params, support, items)
     asked = items.take(support.items), items.take(items.anchors)
     own, anchors = (body.score(whole, some) for some in asked)
@@ -56,20 +56,18 @@ def _both_scores(
 
 @dataclass(frozen=True, kw_only=True)
 class MLPBody:
-    """An item's columns joined with the user's profile, through ReLU layers to a score (MeLU,
+    """Item columns and user profile, concatenated, through ReLU layers to a score (MeLU,
     arXiv:1908.00413).
     """
 
     hidden: tuple[int, ...] = (64, 64)
     context: int = setting(0, least=0)
-    """Width of a context vector that may adapt alone (CAVIA); starts at zero."""
+    """Width of a context vector that starts at zero and may be all that adapts (CAVIA)."""
     embed: int = 0
-    """If given, columns and profile first pass through shared embeddings of this width, as MeLU's
-    attributes do.
-    """
+    """Width of linear embeddings of columns and profile, as of MeLU's attributes; 0 for none."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
-        """Weights of the embeddings and layers, and the context at zero."""
+        """Return weights of the embeddings and layers, and a context of zero."""
         width, known = (
             (self.embed, self.embed if profile else 0) if self.embed else (items.width, profile)
         )
@@ -90,7 +88,7 @@ class MLPBody:
         return _both_scores(self, params, support, items)
 
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
-        """The profile, embedded if it is to be; an unknown one is all zeros."""
+        """Return the profile, embedded where embeddings are used; an unknown one is all zeros."""
         reader = weight_of(params, "embed_profile" if self.embed else "context_in")
         width = 0 if reader is None else reader.shape[-2] - (0 if self.embed else self.context)
         if not width:
@@ -107,7 +105,7 @@ class MLPBody:
         }
 
     def score(self, params: Params, items: ItemFeatures) -> Tensor:
-        """Through the layers."""
+        """Return the output of the layers for each item."""
         columns = by_task(items.columns)
         columns = linear(params, "embed", columns) if self.embed else columns
         head = MLPHead(width=columns.shape[-1], hidden=self.hidden)
@@ -124,16 +122,14 @@ class MLPBody:
 
 @dataclass(frozen=True, kw_only=True)
 class TwoTowerBody:
-    """A user vector against an item tower: `W_r [u * v_j]`, products weighted dimension by
-    dimension.
-    """
+    """User vector and item tower: the score is `W_r [u * v_j]`, a product weighted by dimension."""
 
     dim: int = 32
     sigmoid: bool = False
-    """Scores through a sigmoid: values in [0, 1]."""
+    """Pass scores through a sigmoid, for values in [0, 1]."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
-        """An item tower, a first user, and equal weights."""
+        """Return an item tower, an initial user vector, and equal weights of its dimensions."""
         return new_trunk(items, profile, self.dim, draw) | {
             "relation": torch.ones(self.dim),
             "offset": torch.zeros(1),
@@ -147,21 +143,21 @@ class TwoTowerBody:
 
     # The protocol's signature
     def keep(self, params: Params, support: Support, items: ItemFeatures) -> Params:
-        """The user vector: its adapted part plus what the profile says."""
+        """Return the user vector: the adapted vector plus a linear map of the profile."""
         return {"user": first_user(params, support)}
 
     def score(self, params: Params, items: ItemFeatures) -> Tensor:
-        """Weighted products, plus the task's own level."""
+        """Return the weighted products plus the task's offset."""
         score = dot(params["user"] * params["relation"], embed(params, items)) + params["offset"]
         return torch.sigmoid(score) if self.sigmoid else score
 
 
 @dataclass(frozen=True, kw_only=True)
 class MLPHead:
-    """Rows through ReLU layers to one number, as the decision layers of MeLU (arXiv:1908.00413).
+    """ReLU layers from a row to one number, as the decision layers of MeLU (arXiv:1908.00413).
 
     A `context` of the task (its profile, or a vector that adapts) enters the first layer, which is
-    the same as joining it to every row.
+    equivalent to concatenating it to every row.
     """
 
     width: int
@@ -169,7 +165,7 @@ class MLPHead:
     context: int = 0
 
     def init(self, draw: torch.Generator) -> Params:
-        """Fresh weights; the last layer starts small, so that an untrained head says little."""
+        """Return new weights."""
         widths = (self.width, *self.hidden)
         params: Params = {}
         for place in range(len(self.hidden)):
@@ -179,7 +175,7 @@ class MLPHead:
         return params | new_linear("out", widths[-1], 1, draw)
 
     def __call__(self, params: Params, x_BTD: Tensor, context_BC: Tensor | None = None) -> Tensor:
-        """[B, T] scores; x may have a leading 1 for rows all tasks share."""
+        """Return scores [B, T]; x may have a leading 1 for rows that all tasks share."""
         for place in range(len(self.hidden)):
             x_BTD = linear(params, f"mlp.{place}", x_BTD)
             if place == 0 and context_BC is not None:

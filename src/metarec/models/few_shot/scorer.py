@@ -1,4 +1,4 @@
-"""Meta-learners as scorers of the gate: the chances that they give are the evidence."""
+"""Meta-learners as scorers of the gate; the evidence is their choice probabilities."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _OF_TRAINING = {one.name for one in fields(Training)}
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedConfig(Training):
-    """Hyper-parameters of a meta-learner: how its prior is learned, and, in the class of each,
-    fields for what the learner itself may be given, such as `inner_lr` or `dim`.
+    """Hyper-parameters of a meta-learner: those of meta-training and, in a subclass made for each
+    method, the learner's own settings, such as `inner_lr` or `dim`.
     """
 
     method: ClassVar[str]
 
     @classmethod
     def of_method(cls, name: str) -> LearnedConfig:
-        """How the method called `name` is made and trained."""
+        """Return the default config of the method called `name`."""
         method = get_method(name)
         return _kind_of(name, method)(**asdict(method.training))
 
     @property
     def own(self) -> dict[str, Any]:
-        """What the learner itself is given, where it is not the default."""
+        """Return the learner's own settings that differ from their defaults."""
         return {
             one.name: value
             for one in fields(self)
@@ -47,7 +47,7 @@ class LearnedConfig(Training):
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For workers, who make the class anew: no module holds it under its name."""
+        """Pickle by method name: the subclass is made at run time, so workers make it again."""
         return _config_of, (self.method, asdict(self))
 
 
@@ -74,8 +74,8 @@ def _config_of(name: str, values: Mapping[str, Any]) -> LearnedConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """Evidence = chance of each item to be liked next, as one meta-learner has it after the
-    support.
+    """A meta-learner as a scorer: the evidence is the probability of each item to be liked next,
+    after adapting to the support.
     """
 
     method: ClassVar[str]
@@ -88,79 +88,81 @@ class Learned:
     def fit(
         cls, behavior: Behavior, rng: np.random.Generator, config: LearnedConfig | None = None
     ) -> Learned:
-        """Meta-train it to rank, on the training users as new users."""
+        """Meta-train the learner to rank, on tasks of the training users."""
         config = config or cls.config
         try:
             learner = FittedLearner.fit(
                 behavior, rng, name=cls.method, settings=config.own, training=config
             )
-        except NobodyToAsk:  # in a fold of a handful of users; the gate sees what that is worth
+        except NobodyToAsk:  # in a fold of very few users; the gate then learns a low weight
             learner = FittedLearner.untrained(
                 behavior, rng, name=cls.method, settings=config.own, config=config
             )
         return cls(learner=learner, config=config)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
-        """[B, N]."""
+        """Return choice probabilities [B, N], rows of sum 1."""
         return self.learner.chances(users.support, users.profiles, out)
 
     def evidence_of(
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
-        """[B, I] of some items: float64, since it is not known which is the largest of all."""
+        """Return unnormalized probabilities [B, I] of some items: exp(score), in float64 because
+        the largest score of the catalog, which would keep it in range, is not computed.
+        """
         scores = self.learner.scores(users.support, users.profiles, items)
         return np.asarray(np.exp(scores.astype(np.float64)))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
-        """[I, D] columns of the items."""
+        """Return the feature columns [I, D] of the items."""
         return np.asarray(in_memory(self.learner.items.columns[on_device(items)]))
 
-    # It predicts popularity itself
+    # The learner predicts the popularity of new items from content itself
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Learned:
-        """New items are their content, and the factors and popularity that such content
-        predicts.
+        """Return the scorer for a larger catalog; factors and popularity of new items are predicted
+        from their content.
         """
         return replace(self, learner=self.learner.with_items(content))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Everything learned."""
+        """Return everything learned, as named arrays."""
         return self.learner.arrays()
 
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], config: LearnedConfig | None = None
     ) -> Learned:
-        """From `arrays()`."""
+        """Return the scorer that `arrays()` was called on."""
         return cls(learner=FittedLearner.from_arrays(arrays), config=config or cls.config)
 
 
 class LearnedBySteps(Learned):
-    """The same for a learner that takes gradient steps on the support."""
+    """A meta-learner that adapts by gradient steps on the support, as a scorer."""
 
     @property
     def inner_steps(self) -> int:
-        """Gradient steps on a user's events."""
+        """Number of gradient steps on a user's events."""
         learner = self.learner.learner
         assert isinstance(learner, GradientLearner), "see `learned`"
         return learner.adaptation.inner_steps
 
     def after_steps(self, steps: int) -> LearnedBySteps:
-        """The same model with so many inner steps."""
+        """Return the same model with `steps` inner steps."""
         return replace(self, learner=replace(self.learner, steps=steps))
 
     def support_losses(self, users: UserBatch) -> np.ndarray:
-        """[B] what the inner loop lowers, where its steps end."""
+        """Return the inner loss [B] after the last inner step."""
         support = self.learner.support(users.support, users.profiles)
         return in_memory(self.learner.support_losses(support))
 
     def adapted(self, users: UserBatch) -> dict[str, np.ndarray]:
-        """What moved, each [B, ...]."""
+        """Return the adapted parameters, each [B, ...]."""
         support = self.learner.support(users.support, users.profiles)
         return {name: in_memory(value) for name, value in self.learner.adapted(support).items()}
 
 
 def learned(name: str) -> type[Learned]:
-    """The scorer that meta-trains the learner called `name`."""
+    """Return the scorer class that meta-trains the learner called `name`."""
     method = get_method(name)
     objective: Objective = "ranking" if method.ranks else "rating"
     steps = isinstance(method.make(objective=objective), GradientLearner)

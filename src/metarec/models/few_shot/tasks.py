@@ -1,10 +1,9 @@
-"""Tasks: small learning problems cut from training histories, each of the shape a new user will
-have.
+"""Tasks: small learning problems cut from training histories, each like the problem of a new user.
 
-Three kinds, one batch type. A *new user* task shows some of a user's events and asks for later
-ones. A *new item* task is the same with the roles swapped: it shows an item's first raters and asks
-who comes next (give it histories by item, see `by_item`). A *new domain* task shows what a user
-did everywhere but in one category and asks for that.
+There are three kinds and one batch type. In a *new user* task the support holds some of a user's
+events and the query later ones. A *new item* task swaps the roles: the support holds an item's
+first raters and the query those that follow (from histories by item, see `by_item`). In a *new
+domain* task the support holds a user's events outside of one category and the query those in it.
 """
 
 from __future__ import annotations
@@ -25,31 +24,31 @@ from metarec.runtime.device import on_device
 
 @dataclass(frozen=True, kw_only=True)
 class Support:
-    """What adaptation may see of B tasks: up to S events each, padded, and perhaps a profile."""
+    """Support sets of B tasks, to adapt to: up to S events each, padded, and optional profiles."""
 
     items: Tensor
     """[B, S] int64, 0 where padded."""
     values: Tensor
-    """[B, S] float: above 0 liked, below 0 not (ranking); or what is above the item's mean
-    (rating). 0 where padded.
+    """[B, S] float: above 0 liked, below 0 not (ranking), or the value in the learner's view, such
+    as the residual from the item's mean (rating). 0 where padded.
     """
     is_real: Tensor
     """[B, S] bool, False where padded."""
     profile: Tensor | None = None
-    """[B, P] float, what is known of the new user besides events."""
+    """[B, P] float profile columns of the users; None without profiles."""
 
     def __len__(self) -> int:
         return len(self.items)
 
     @property
     def counts(self) -> Tensor:
-        """[B] number of events, as floats."""
+        """[B] number of events of each task, as floats."""
         return self.is_real.sum(-1).to(self.values.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What adaptation is evaluated on: up to Q events of each task, padded."""
+    """Query sets of B tasks, to evaluate adaptation on: up to Q events each, padded."""
 
     items: Tensor
     """[B, Q] int64."""
@@ -58,19 +57,17 @@ class Query:
     is_real: Tensor
     """[B, Q] bool."""
     is_candidate: Tensor | None = None
-    """[B, N] bool: the items that may be ranked for each task; None where all may."""
+    """[B, N] bool mask of the items to rank for each task; None for all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskBatch:
-    """A meta-batch."""
+    """A meta-batch of B tasks."""
 
     support: Support
     query: Query
     items: ItemFeatures | None = None
-    """What the tasks' items look like, where that differs from batch to batch; None: as in training
-    at large.
-    """
+    """Features of the tasks' items, where they differ between batches; None: those of training."""
 
     def __len__(self) -> int:
         return len(self.support)
@@ -91,35 +88,34 @@ class NobodyToAsk(BadInput):
 
 @dataclass(frozen=True, kw_only=True)
 class FewShotTasks:
-    """New users (or, with histories by item, new items): the first events of a history, and what
-    came after them.
+    """Tasks of new users (or, with histories by item, new items): the first events of a history are
+    the support, later ones the query.
 
-    Where order means something the support is the first events, as it will be when serving; a
-    random subset would teach another problem (support like the query), which costs a sixth of the
-    NDCG on MovieLens. Where order carries no meaning every draw shuffles the history, since any
-    order was as likely.
+    Where the order of events is informative the support is the first events, as when serving; with
+    a random subset, support and query would be alike, which costs a sixth of the NDCG on MovieLens.
+    Where it is not, every draw shuffles the history, since any order was as likely.
     """
 
     histories: Histories
     """Training histories; values as in `Support`."""
     n_items: int
-    """Size of the catalog the items are indexes of."""
+    """Size of the catalog that the items are indexes into."""
     profiles: np.ndarray | None = None
     """[users, P] float32."""
     pool: int = 20
-    """The support is drawn from the first `pool` events, the query lies after them; half of a
-    history under 1.5 pools.
+    """Number of first events that the support is drawn from, with the query after them; half of a
+    history that is shorter than 1.5 times that.
     """
     in_order: bool = True
-    """Whether the order of events means something."""
+    """Whether the order of events is informative."""
     liked_only: bool = True
-    """Ask only for liked events (ranking), or for all with their values (rating)."""
+    """Whether the query holds only liked events (ranking), or all with their values (rating)."""
     query_most: int = 64
-    """At most this many query events a task, drawn at random."""
+    """Maximum of query events of a task, drawn at random."""
     no_support: float = 0.15
-    """Share of tasks that show nothing."""
+    """Share of tasks with an empty support."""
     weights: np.ndarray | None = None
-    """[users] how often each is drawn, beside the others; None: all alike."""
+    """[users] sampling weights of the users; None: all equal."""
 
     def __post_init__(self) -> None:
         if self.pool < 1:
@@ -150,7 +146,7 @@ class FewShotTasks:
         return np.flatnonzero(has_query & (self.histories.lengths >= 2))
 
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:
-        """Draw `tasks` users and how many of their first events are shown."""
+        """Draw `tasks` users, and for each the number of first events that are the support."""
         eligible = self._eligible
         chances = (
             None if self.weights is None else self.weights[eligible] / self.weights[eligible].sum()
@@ -193,7 +189,7 @@ def _query(
 def padded_support(
     histories: Histories, profiles: np.ndarray | None = None, length: int | None = None
 ) -> Support:
-    """Histories as a support; of longer ones than `length` the newest events stay."""
+    """Return histories as a padded support; of those longer than `length` the newest events."""
     rows = histories.padded(length)
     return Support(
         items=on_device(rows.items),
@@ -206,10 +202,12 @@ def padded_support(
 
 
 def by_item(histories: Histories, times: np.ndarray, n_items: int) -> Histories:
-    """Histories of items instead of users: who acted on each, first raters first, as user indexes.
+    """Return histories by item instead of by user: the users of each item's events as indexes, in
+    order of time.
 
     Args:
-        times: [E] when each event of `histories` happened.
+        times: [E] time of each event of `histories`.
+        n_items: size of the catalog.
     """
     order = np.lexsort((times, histories.items))
     counts = np.bincount(histories.items, minlength=n_items)
@@ -218,7 +216,7 @@ def by_item(histories: Histories, times: np.ndarray, n_items: int) -> Histories:
 
 
 def concat(support: Support, query: Query) -> Support:
-    """Support and query together: what is known of a task once it is over."""
+    """Return support and query joined, as one support."""
     return Support(
         items=torch.cat([support.items, query.items], 1),
         values=torch.cat([support.values, query.values], 1),

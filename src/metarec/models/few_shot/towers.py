@@ -1,7 +1,7 @@
-"""What learners that do not take gradient steps share: an item embedding and a prior score.
+"""Parts shared by the learners without gradient steps: an item tower and a prior score.
 
-Before any event a task scores item j by `scale * bias_j + v_j . u_0`, where `u_0` comes from its
-profile; what a learner makes of the support is added to that.
+Before any event, the score of item j is `scale * bias_j + v_j . u_0`, where `u_0` is predicted from
+the user's profile; learners add what they infer from the support.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from metarec.models.few_shot.learner import Objective, noise_of
 from metarec.models.few_shot.tasks import Support
 
 TOWER = "item."
-"""Weights of the item tower begin so."""
+"""Prefix of the names of the item tower's weights."""
 
 
 def new_trunk(items: ItemFeatures, profile: int, dim: int, draw: torch.Generator) -> Params:
-    """Untrained weights; the non-linear part starts at zero, so that at first an embedding is a
-    projection.
+    """Return untrained weights; the non-linear part starts at zero, so that an initial embedding is
+    a linear projection.
     """
     params = new_linear("item.0", items.width, dim, draw, bias=False) | new_linear(
         "item.1", items.width, dim, draw
@@ -35,7 +35,7 @@ def new_trunk(items: ItemFeatures, profile: int, dim: int, draw: torch.Generator
 
 
 def embed(prior: Params, items: ItemFeatures) -> Tensor:
-    """[N, dim] embeddings: a projection of the columns plus one hidden layer.
+    """Return embeddings [N, dim]: a projection of the columns plus one hidden layer.
 
     [B, N, dim] where tasks have items, or weights, of their own.
     """
@@ -49,17 +49,17 @@ def embed(prior: Params, items: ItemFeatures) -> Tensor:
 
 
 def embed_at(prior: Params, items: ItemFeatures, rows: Tensor) -> Tensor:
-    """[B, Q, dim] embeddings of some items [B, Q] of a catalog."""
+    """Return embeddings [B, Q, dim] of the items at indexes `rows` [B, Q]."""
     return embed(prior, items.take(rows)) if items.embedded is None else items.embedded[rows]
 
 
 def by_task(columns: Tensor) -> Tensor:
-    """[B, N, D] as it is, [N, D] as [1, N, D]: rows all tasks share."""
+    """Return columns [B, N, D] unchanged, and [N, D] as [1, N, D]: rows that all tasks share."""
     return columns if columns.ndim == 3 else columns.unsqueeze(0)
 
 
 def first_user(prior: Params, support: Support) -> Tensor:
-    """[B, dim] the vector of each task before its events."""
+    """Return each task's user vector [B, dim] before any event."""
     user = prior["user_0"].expand(len(support), -1)
     if support.profile is not None and weight_of(prior, "profile") is not None:
         user = user + linear(prior, "profile", support.profile.to(user.dtype).unsqueeze(1)).squeeze(
@@ -69,29 +69,31 @@ def first_user(prior: Params, support: Support) -> Tensor:
 
 
 def dot(user: Tensor, v: Tensor) -> Tensor:
-    """[B, N] products of `user` [B, dim] with items all tasks share, [N, dim], or each task's own,
-    [B, Q, dim].
+    """Return dot products [B, N] of `user` [B, dim] with items that all tasks share, [N, dim], or
+    with each task's own, [B, Q, dim].
     """
     return user @ v.T if v.ndim == 2 else (v @ user.unsqueeze(-1)).squeeze(-1)
 
 
 def prior_score(prior: Params, items: ItemFeatures, objective: Objective) -> Tensor | float:
-    """[N] or [B, N] what is known of items before knowing the user: log popularity; a rating's
-    mean is taken off already.
+    """Return the score [N] or [B, N] of items before the user is known: scaled log popularity for
+    ranking; 0 for ratings, whose item mean is subtracted already.
     """
     return prior["bias_scale"] * items.bias if objective == "ranking" else 0.0
 
 
 def score_of_mean(prior: Params, mean: Tensor, items: ItemFeatures, objective: Objective) -> Tensor:
-    """[B, N] of a posterior mean: a value as it is; for ranking, by a learned gain, a log-score."""
+    """Return scores [B, N] from a posterior mean: for ratings the mean; for ranking a log-score,
+    the mean times a learned gain plus the prior score.
+    """
     if objective == "rating":
         return mean
     return prior["gain"] * mean + prior_score(prior, items, objective)
 
 
 def spread_of(prior: Params, variance: Tensor, objective: Objective) -> Tensor:
-    """[B, N] standard deviation of such a score, of the posterior variance; for ratings that of a
-    new value, noise included.
+    """Return the standard deviation [B, N] of `score_of_mean`, from the posterior variance; for
+    ratings that of a new value, noise included.
     """
     if objective == "rating":
         return (variance + noise_of(prior)).sqrt()
@@ -99,8 +101,8 @@ def spread_of(prior: Params, variance: Tensor, objective: Objective) -> Tensor:
 
 
 def products(v: Tensor, support_v: Tensor) -> Tensor:
-    """[B, N, S] inner products of items, [N, dim] or [B, Q, dim], with each task's support, [B, S,
-    dim].
+    """Return dot products [B, N, S] of items, [N, dim] or [B, Q, dim], with each task's support,
+    [B, S, dim].
     """
     if v.ndim == 3:
         return v @ support_v.transpose(-1, -2)
@@ -108,21 +110,23 @@ def products(v: Tensor, support_v: Tensor) -> Tensor:
 
 
 def shrunk_mean(values: Tensor, is_real: Tensor, kappa: Tensor) -> Tensor:
-    """[B, 1] sum of a task's values over their number plus `softplus(kappa)`: 0 without events,
-    their mean with many.
+    """Return the shrunk mean [B, 1] of each task's values: their sum over their number plus
+    `softplus(kappa)`, which is 0 without events.
     """
     return ((values * is_real).sum(-1) / (is_real.sum(-1) + F.softplus(kappa))).unsqueeze(-1)
 
 
 def level_of(support: Support, kappa: Tensor, objective: Objective) -> Tensor:
-    """[B, 1] how high a task rates; 0 where it is about ranking."""
+    """Return the shrunk mean value [B, 1] of each task for ratings; 0 for ranking."""
     if objective == "ranking":
         return support.values.new_zeros(len(support), 1)
     return shrunk_mean(support.values, support.is_real, kappa)
 
 
 def worth_of(prior: Params, support: Support, objective: Objective) -> Tensor:
-    """[B, S] what a regression is to explain: values, or what liking and disliking are worth."""
+    """Return the regression targets [B, S]: values for ratings, and for ranking a learned linear
+    function of liking.
+    """
     if objective == "rating":
         return support.values
     return prior["worth"][0] + prior["worth"][1] * support.values

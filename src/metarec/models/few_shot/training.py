@@ -1,4 +1,4 @@
-"""The outer loop: one trainer for every learner, stopped early by new users nobody trained on."""
+"""The outer loop: one trainer for all learners, with model selection on held-out users."""
 
 from __future__ import annotations
 
@@ -21,33 +21,32 @@ from metarec.runtime.training import Watch, one_of, train
 
 @dataclass(frozen=True, kw_only=True)
 class Training(InputsConfig):
-    """How a prior is learned from tasks, and of what."""
+    """Settings of meta-training and of the learner's inputs."""
 
     outer_steps: int = setting(300, least=1)
     """Updates of the prior (1 or more)."""
     tasks_per_step: int = setting(32, least=1)
     """Tasks in each meta-batch (1 or more)."""
     outer_lr: float = setting(3e-3, above=0)
-    """Peak step size of AdamW (above 0); it warms up over the first tenth and falls along a cosine.
+    """Peak step size of AdamW (above 0): warm-up over the first tenth of the steps, then cosine
+    decay.
     """
     vector_lr_factor: float = setting(3.0, above=0)
-    """The step size of single numbers and vectors (noise, scales, step sizes) over that of matrices
+    """Step size of scalars and vectors (noise, scales, step sizes) relative to that of matrices
     (above 0): they have further to go.
     """
     weight_decay: float = setting(1e-2, least=0)
-    """Of matrices (0 or more); vectors and single numbers do not decay."""
+    """Weight decay of matrices (0 or more); vectors and scalars do not decay."""
     dropout: float = setting(0.2, least=0, below=1)
-    """Share of item columns' entries hidden in each step, in [0, 1)."""
+    """Dropout of the entries of item features, in [0, 1)."""
     evaluate_every: int = setting(50, least=1)
-    """Steps between two looks at held-out users (1 or more); the best prior seen is the one
-    returned.
-    """
+    """Steps between two validations on held-out users (1 or more); the best prior is kept."""
     candidates_most: int = setting(2048, least=2)
-    """Larger catalogs are sampled down to this many items in the outer softmax (2 or more)."""
+    """Maximum of items in the outer softmax (2 or more); larger catalogs are sampled."""
     no_support: float = setting(0.15, least=0, below=1)
-    """Share of tasks that show nothing, in [0, 1), so that the prior alone is trained too."""
+    """Share of tasks with an empty support, in [0, 1), so that the prior alone is trained too."""
     query_most: int = setting(64, least=1)
-    """Query events of a task at most (1 or more), drawn at random."""
+    """Maximum of query events of a task (1 or more), drawn at random."""
 
 
 def meta_train(
@@ -61,16 +60,16 @@ def meta_train(
     validate: Callable[[Prior], float] | None = None,
     progress: Progress = silent,
 ) -> Prior:
-    """Learn a prior from which every task adapts well.
+    """Learn a prior from which tasks adapt well.
 
     Args:
-        tasks: where meta-batches come from; its items are rows of `items`.
-        profile: columns of the tasks' profiles, 0 without any.
-        validate: quality of a prior on held-out new users, higher is better; without it the last
-            prior is kept.
+        tasks: source of meta-batches; their item indexes are rows of `items`.
+        profile: number of columns of the tasks' profiles, 0 without any.
+        validate: quality of a prior on held-out users, higher is better; without it the last prior
+            is kept.
 
     Returns:
-        The best prior seen, detached.
+        The prior of best quality, detached.
     """
     draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
     start = learner.init(items, profile, draw)
@@ -103,14 +102,14 @@ def meta_train(
 
 
 def _watch(prior: Prior, validate: Callable[[Prior], float], every: int) -> Watch[Prior]:
-    """Looks at held-out users, of which the best prior is kept."""
+    """Return the validation on held-out users, which keeps the best prior."""
     return Watch(
         quality=lambda: validate(_frozen(prior)), state=lambda: _frozen(prior), every=every
     )
 
 
 def _optimizer(prior: Prior, training: Training) -> torch.optim.Optimizer:
-    """AdamW; single numbers and vectors have further to go than matrices, and do not decay."""
+    """Return AdamW, with a larger step size and no weight decay for scalars and vectors."""
     matrices, others = (
         [value for value in prior.values() if (value.ndim >= 2) == wide] for wide in (True, False)
     )
@@ -128,8 +127,8 @@ def _schedule(outer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_schedu
 
 
 def _pace(step: int, steps: int) -> float:
-    """Share of the peak step size: a rise over the first tenth, then half a cosine down to a
-    twentieth.
+    """Return the share of the peak step size: linear warm-up over the first tenth of the steps,
+    then cosine decay to a twentieth.
     """
     warm_up = max(1, steps // 10)
     if step < warm_up:

@@ -1,4 +1,4 @@
-"""The values of a data set, as a learner sees them."""
+"""Transforms between the values of a data set and those that a learner uses."""
 
 from __future__ import annotations
 
@@ -18,25 +18,23 @@ ViewName = Literal["liking", "residual", "unit"]
 
 @dataclass(frozen=True, kw_only=True)
 class ValueScale:
-    """The values of a data set, and how to see them in three ways."""
+    """Scale of the values of a data set, with three views: liking, residual and unit."""
 
     low: float
     high: float
     middle: float
-    """Halfway between the best value that is not liked and the least that is; low where every event
-    is an act.
+    """Halfway between the highest value that is not liked and the lowest that is. Where all events
+    are liked, 1 below the lowest value (0 or more); where none is, the highest value.
     """
     mean: float
     item_offsets: np.ndarray
-    """[N] float32 what each item's values lie above the mean, users' own levels taken off and
-    pulled towards 0.
-    """
+    """[N] float32 offset of each item from the mean, beside users' offsets, shrunk towards 0."""
     spread: float
-    """Standard deviation of what item offsets leave unexplained."""
+    """Standard deviation of values around mean and item offset."""
 
     @classmethod
     def fit(cls, behavior: Behavior, config: InputsConfig = DEFAULTS) -> ValueScale:
-        """Learn the scale, and each item's offset, from training events."""
+        """Learn the scale and the item offsets from training events."""
         histories, values = behavior.histories, behavior.histories.values.astype(np.float64)
         low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
         liked = behavior.is_liked(histories)
@@ -65,8 +63,9 @@ class ValueScale:
         )
 
     def transform(self, histories: Histories, view: ViewName) -> Histories:
-        """Histories with values as a learner is to see them: liking in [-1, 1], above 0 where
-        liked.
+        """Return histories with values in a view: `liking` in [-1, 1], above 0 where liked; `unit`
+        the place on the scale, in [0, 1]; `residual` the value less mean and item offset, over
+        their standard deviation.
         """
         values = histories.values
         if view == "liking":
@@ -78,7 +77,9 @@ class ValueScale:
         return replace(histories, values=values.astype(np.float32))
 
     def inverse_transform(self, answers: np.ndarray, view: ViewName) -> np.ndarray:
-        """[B, N] a learner's answers for the whole catalog as values on the data's own scale."""
+        """Return a learner's predictions [B, N] for the whole catalog on the data's own scale; the
+        `view` is `unit` or `residual`.
+        """
         if view == "unit":
             values = self.low + (self.high - self.low) * answers
         else:
@@ -87,7 +88,7 @@ class ValueScale:
         return np.asarray(np.clip(values, self.low, self.high), dtype=np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything learned, by name."""
+        """Return everything learned, as named arrays."""
         return {
             "item_offsets": self.item_offsets,
             "scale": np.array([self.low, self.high, self.middle, self.mean, self.spread]),
@@ -95,7 +96,7 @@ class ValueScale:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ValueScale:
-        """From `arrays()`."""
+        """Return the scale that `arrays()` was called on."""
         low, high, middle, mean, spread = (float(x) for x in arrays["scale"])
         return cls(
             low=low,

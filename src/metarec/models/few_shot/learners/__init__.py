@@ -1,5 +1,5 @@
-"""The meta-learners by name, one file each, all of one signature
-(`metarec.models.few_shot.learner.Learner`).
+"""Registry of the meta-learners, all with the interface
+`metarec.models.few_shot.learner.Learner`.
 """
 
 from __future__ import annotations
@@ -35,25 +35,24 @@ from metarec.models.few_shot.training import Training
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A learner as it is used on data: how to make it, what it is given, how it is trained."""
+    """Registry entry of a learner: its factory, its inputs and its training."""
 
     make: Callable[..., Learner]
-    """Makes the learner; takes `objective` and its own settings."""
+    """Factory of the learner; takes `objective` and the learner's own settings."""
     family: Literal["gradient", "metric", "amortized", "closed form"]
     training: Training = field(default_factory=Training)
     ranks: bool = True
-    """Trained to rank; otherwise it predicts values only, as its paper has it, and ranks by them.
+    """Whether it is trained to rank; otherwise it predicts values, as in its paper, and ranks by
+    them.
     """
     values: Literal["residual", "unit"] = "residual"
-    """What it predicts where values are ratings: what lies above the item's mean, or the place on
-    the scale, in [0, 1].
+    """Target where values are ratings: the residual from the item's mean, or the place on the
+    scale, in [0, 1].
     """
     content_only: bool = False
-    """Sees items by their content, as its paper has it, instead of collaborative factors and
-    content.
-    """
+    """Whether item features are content alone, as in its paper, without collaborative factors."""
     reads: frozenset[str] = frozenset({"item", "rating", "profile"})
-    """What it reads of a request, see `metarec.models.base.READABLE`."""
+    """Parts of a request that it uses, see `metarec.models.base.READABLE`."""
 
 
 LEARNERS: dict[str, Method] = {
@@ -74,7 +73,7 @@ LEARNERS: dict[str, Method] = {
     "r2d2": Method(make=r2d2, family="closed form", reads=frozenset({"item", "rating"})),
     "deep_kernel": Method(make=DeepKernel, family="closed form"),
 }
-"""Every meta-learner: those of this package, and those registered."""
+"""All meta-learners by name: those of this package and registered ones."""
 
 
 def _made(method: Method) -> object:
@@ -92,25 +91,25 @@ _LEARNERS: Extensions[Method] = Extensions(
 
 
 def register_learner(name: str, method: Method) -> None:
-    """Let a meta-learner be named: `metarec fit --learner NAME`, `metarec evaluate --learner NAME`.
+    """Register a meta-learner for `metarec fit --learner NAME`, `metarec evaluate --learner NAME`.
 
     Args:
         name: the learner's id.
-        method: how to make it, and how it is trained.
+        method: its factory, inputs and training.
 
     Raises:
-        BadInput: if the name is taken, or what `method` makes lacks a method of a learner.
+        BadInput: if the name is taken, or the made learner lacks a method of the interface.
     """
     _LEARNERS.register(name, method)
 
 
 def is_learner(name: str) -> bool:
-    """Whether there is a meta-learner of this name."""
+    """Return whether there is a meta-learner of this name."""
     return _LEARNERS.has(name)
 
 
 def get_method(name: str) -> Method:
-    """The method called `name`.
+    """Return the method called `name`.
 
     Raises:
         BadInput: if there is none.
@@ -119,8 +118,8 @@ def get_method(name: str) -> Method:
 
 
 def own_settings(method: Method) -> dict[str, Field[Any]]:
-    """Numbers that `get_learner` may be given for this method, with defaults and ranges: arguments
-    of what makes its learner, and fields of what is made.
+    """Return the numeric settings that `get_learner` takes for this method, with defaults and
+    ranges: arguments of its factory and fields of the learner and of its parts.
     """
     made: Any = _made(method)
     parts = [made, *getattr(made, "__dict__", {}).values()]
@@ -135,7 +134,7 @@ def own_settings(method: Method) -> dict[str, Field[Any]]:
 
 
 def get_learner(name: str, **settings: Any) -> Learner:
-    """A learner by name, with settings of its own.
+    """Make a learner by name, with its own settings.
 
     Raises:
         BadInput: if there is no such learner, or it has no such setting.

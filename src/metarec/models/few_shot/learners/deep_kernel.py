@@ -29,11 +29,11 @@ from metarec.models.few_shot.towers import (
 
 @dataclass(frozen=True, kw_only=True)
 class DeepKernel(Gaussian):
-    """A Gaussian process whose kernel compares embeddings: linear, plus how close they lie, plus
-    the user's level.
+    """A Gaussian process with a kernel on embeddings: linear, plus Gaussian (RBF), plus a constant
+    for the user's level.
 
-    Patacchiola et al. 2020, arXiv:1910.05199 (deep kernel transfer). The kernel learns from the
-    query's likelihood, or its softmax, rather than from the marginal likelihood of all events.
+    Patacchiola et al. 2020, arXiv:1910.05199 (deep kernel transfer). The kernel is learned by the
+    query's likelihood, or its softmax loss, instead of the marginal likelihood of all events.
     """
 
     name: str = "deep_kernel"
@@ -41,7 +41,9 @@ class DeepKernel(Gaussian):
     dim: int = setting(32, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the kernel's variances and width, the noise, and what an event is worth."""
+        """Return an item tower, the kernel's variances and width, the noise, and the regression
+        targets of liked and disliked events.
+        """
         return new_trunk(items, profile, self.dim, draw) | {
             "variances": torch.tensor([0.5, 0.0, -1.0]),
             "width": torch.tensor(1.0),
@@ -52,13 +54,13 @@ class DeepKernel(Gaussian):
         }
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """The support with its weights, and what the variance needs."""
+        """Return the support with its dual weights, and the Cholesky factor for the variance."""
         v = embed_at(prior, items, support.items)
         user = first_user(prior, support)
         targets = worth_of(prior, support, self.objective)
         kernel = self._kernel(prior, v, v) + F.softplus(
             prior["session"]
-        )  # what early events share and later ones do not
+        )  # variance that early events share and later ones do not
         ridge = solve(kernel, targets - dot(user, v), noise_of(prior), support.is_real)
         return {
             "user": user,
@@ -69,7 +71,7 @@ class DeepKernel(Gaussian):
         }
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """The posterior mean of each item; a learned gain turns it into a log-score for ranking."""
+        """Return each item's posterior mean; for ranking, times a learned gain plus popularity."""
         v = embed(prior, items)
         mean = dot(params["user"], v) + (
             self._kernel(prior, v, params["support"]) @ params["weights"].unsqueeze(-1)
@@ -77,7 +79,7 @@ class DeepKernel(Gaussian):
         return score_of_mean(prior, mean, items, self.objective)
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """Standard deviation of each score; for ratings that of a new value, noise included."""
+        """Return the standard deviation of each score; for ratings, noise included."""
         v = embed(prior, items)
         linear, near, level = F.softplus(prior["variances"])
         cross = self._kernel(prior, v, params["support"]) * params["is_real"].unsqueeze(1)
@@ -85,7 +87,7 @@ class DeepKernel(Gaussian):
         return spread_of(prior, latent, self.objective)
 
     def _kernel(self, prior: Prior, v: Tensor, support_v: Tensor) -> Tensor:
-        """[B, N, S] covariances of items with each task's support."""
+        """Return covariances [B, N, S] of items with each task's support."""
         inner = products(v, support_v)
         apart = (
             v.square().sum(-1).unsqueeze(-1) - 2 * inner + support_v.square().sum(-1).unsqueeze(-2)

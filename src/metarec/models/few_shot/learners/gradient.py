@@ -1,5 +1,5 @@
-"""Learners that take gradient steps on the support: one class, whose settings are the named methods
-beside it.
+"""Learners that adapt by gradient steps on the support: one class, and a function for each named
+method, which returns it with the method's settings.
 """
 
 from __future__ import annotations
@@ -30,37 +30,38 @@ from metarec.models.few_shot.towers import prior_score
 
 @dataclass(frozen=True, kw_only=True)
 class GradientLearner:
-    """Adapt a body's parameters by gradient steps on the support, from a start learned so that this
-    works well.
+    """Adapt a body's parameters by gradient steps on the support, from a meta-learned start.
 
-    Where we differ from the papers: the inner loss is weighted by how many events there are, `n /
-    (n + kappa)` with kappa learned, so that one event moves a new user less than twenty; item
+    Where we differ from the papers: the inner loss is weighted by the number of events, `n / (n +
+    kappa)` with kappa learned, so that one event changes the parameters less than twenty; item
     popularity is part of every ranking score.
     """
 
     name: str
     body: Body = field(default_factory=MLPBody)
-    """What adapts."""
+    """The model that adapts."""
     adaptation: AdaptConfig = field(default_factory=AdaptConfig)
-    """How it adapts."""
+    """Settings of the inner loop."""
     outer: Literal["query", "reptile"] = "query"
-    """What the prior learns from: the query after adapting, or where adapting on it went."""
+    """The outer loss: that of the query after adapting to the support, or Reptile's distance to the
+    parameters adapted to the query.
+    """
     kappa: float = setting(1.0, above=0)
-    """Where kappa starts; it stays there if the outer loop does not look through the inner one."""
+    """Initial kappa; it stays if the outer loop does not differentiate through the inner one."""
     objective: Objective = "ranking"
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """The body's parameters, what the inner loss learns, and step sizes if they are learned."""
+        """Return the parameters of the body and of the inner loss, and learned step sizes."""
         prior = {"bias_scale": torch.ones(1)} | self.body.init(items, profile, draw)
         prior |= {"meta.strength": torch.tensor([0.5, 0.5]), "meta.kappa": torch.tensor(self.kappa)}
         return prior | new_rates(prior, self.adaptation)
 
     def with_steps(self, steps: int) -> GradientLearner:
-        """The same learner with so many inner steps."""
+        """Return the same learner with `steps` inner steps."""
         return replace(self, adaptation=replace(self.adaptation, inner_steps=steps))
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """Gradient steps on the support, all tasks at once."""
+        """Return the parameters after gradient steps on the support, for all tasks at once."""
         params = adapt(
             lambda params: self.support_loss(params, support, items),
             prior,
@@ -70,7 +71,7 @@ class GradientLearner:
         return params | self.body.keep({**prior, **params}, support, items)
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """The body's score plus, for ranking, the popularity it learned to trust."""
+        """Return the body's score plus, for ranking, popularity times a learned scale."""
         whole = {**prior, **params}
         return self.body.score(whole, items) + prior_score(whole, items, self.objective)
 
@@ -82,10 +83,13 @@ class GradientLearner:
         items: ItemFeatures,
         draw: torch.Generator,
     ) -> Tensor:
-        """The query's loss after adapting; or Reptile's pull towards where adapting went."""
+        """Return the query's loss after adapting, or Reptile's half squared distance to the adapted
+        parameters.
+        """
         if self.outer == "query":
             return question_loss(self, prior, self.adapt(prior, batch.support, items), question)
-        # The support's early events come from another distribution, which would draw the prior away
+        # Reptile adapts on the query: early events have another distribution, which would bias the
+        # prior.
         query = batch.query
         events = Support(
             items=query.items,
@@ -95,7 +99,7 @@ class GradientLearner:
         )
         fresh = items.with_new_anchors(
             draw
-        )  # the inner loss is all Reptile learns from, and would learn a fixed sample by heart
+        )  # the inner loss is all that Reptile learns from, and it would overfit fixed anchors
         with torch.no_grad():
             adapted = adapt(
                 lambda params: self.support_loss(params, events, fresh),
@@ -111,7 +115,7 @@ class GradientLearner:
         ).sum() / (2 * len(batch))
 
     def support_loss(self, params: Params, support: Support, items: ItemFeatures) -> Tensor:
-        """[B] what the inner loop lowers, under these parameters."""
+        """Return the inner loss [B] at these parameters."""
         scores, anchor_scores = self.body.support_scores(params, support, items)
         confidence = support.counts / (support.counts + F.softplus(params["meta.kappa"]))
         if self.objective == "rating":
@@ -127,8 +131,8 @@ class GradientLearner:
 def maml(
     *, objective: Objective = "ranking", inner_steps: int = 3, inner_lr: float = 0.1
 ) -> GradientLearner:
-    """Every weight adapts; the prior learns through the inner steps (Finn et al. 2017,
-    arXiv:1703.03400).
+    """Return MAML: every weight adapts, and the outer loop differentiates through the inner steps
+    (Finn et al. 2017, arXiv:1703.03400).
 
     The step sizes are learned for each tensor and step (MAML++, Antoniou et al. 2019,
     arXiv:1810.09502).
@@ -144,8 +148,8 @@ def maml(
 def fomaml(
     *, objective: Objective = "ranking", inner_steps: int = 3, inner_lr: float = 0.1
 ) -> GradientLearner:
-    """MAML that treats the inner steps as constants (Finn et al. 2017, arXiv:1703.03400, section
-    5.2): cheaper, and biased.
+    """Return first-order MAML, which ignores second derivatives (Finn et al. 2017,
+    arXiv:1703.03400, section 5.2): cheaper, and biased.
     """
     return GradientLearner(
         name="fomaml",
@@ -158,8 +162,8 @@ def fomaml(
 def anil(
     *, objective: Objective = "ranking", inner_steps: int = 3, inner_lr: float = 0.3
 ) -> GradientLearner:
-    """The user vector adapts, the item tower is shared (Raghu et al. 2020, arXiv:1909.09157): cheap
-    to serve at any scale.
+    """Return ANIL: the user vector adapts, the item tower is shared (Raghu et al. 2020,
+    arXiv:1909.09157), which is cheap to serve at any scale.
     """
     return GradientLearner(
         name="anil",
@@ -181,8 +185,8 @@ def cavia(
     inner_lr: float = 1.0,
     context: int = 16,
 ) -> GradientLearner:
-    """A context of `context` numbers joins every item's columns and adapts alone (Zintgraf et al.
-    2019, arXiv:1810.03642).
+    """Return CAVIA: only a vector of length `context`, concatenated to every item's columns, adapts
+    (Zintgraf et al. 2019, arXiv:1810.03642).
     """
     return GradientLearner(
         name="cavia",
@@ -197,7 +201,7 @@ def cavia(
 def meta_sgd(
     *, objective: Objective = "ranking", inner_steps: int = 1, inner_lr: float = 0.1
 ) -> GradientLearner:
-    """A step size for each weight, learned with the prior; one inner step (Li et al. 2017,
+    """Return Meta-SGD: a learned step size for each weight, and one inner step (Li et al. 2017,
     arXiv:1707.09835).
     """
     return GradientLearner(
@@ -211,12 +215,12 @@ def meta_sgd(
 def reptile(
     *, objective: Objective = "ranking", inner_steps: int = 5, inner_lr: float = 0.03
 ) -> GradientLearner:
-    """The prior moves towards the mean of the adapted weights; no query, no second derivatives
-    (Nichol et al. 2018, arXiv:1803.02999).
+    """Return Reptile: the prior moves towards the mean of the adapted weights, without query loss
+    and second derivatives (Nichol et al. 2018, arXiv:1803.02999).
 
-    The outer optimizer is AdamW on that direction, where the paper interpolates. As it asks no
-    query it never learns that early events differ from later ones, so steps are short and a few
-    events count little (`kappa`).
+    The outer optimizer is AdamW on that direction, where the paper interpolates. Without a query
+    loss it cannot learn that early events differ from later ones, so steps are short and a few
+    events have little weight (`kappa`).
     """
     return GradientLearner(
         name="reptile",
@@ -231,11 +235,11 @@ def reptile(
 def melu(
     *, objective: Objective = "rating", inner_steps: int = 1, inner_lr: float = 5e-3
 ) -> GradientLearner:
-    """Content and profile through shared embeddings; the decision layers adapt to a user's
-    ratings (Lee et al. 2019, arXiv:1908.00413).
+    """Return MeLU: content and profile pass through shared embeddings; the decision layers adapt to
+    a user's ratings (Lee et al. 2019, arXiv:1908.00413).
 
-    Second order, as the paper writes (its code cuts that path). Attributes are embedded together
-    instead of one by one. The published step size, 5e-6, leaves the prior where it is; pass it to
+    Second order, as in the paper (its code detaches that path). Attributes are embedded together
+    instead of one by one. With the published step size, 5e-6, the prior hardly changes; pass it to
     reproduce that.
     """
     return GradientLearner(
@@ -251,8 +255,8 @@ def melu(
 def two_tower(
     *, objective: Objective = "rating", inner_steps: int = 3, inner_lr: float = 1.0
 ) -> GradientLearner:
-    """The user vector and the relation `W_r` adapt to the support's squared error, the item tower
-    is shared (arXiv:1703.03400).
+    """Return a two-tower MAML: user vector and relation `W_r` adapt to the support's squared error,
+    the item tower is shared (arXiv:1703.03400).
     """
     return GradientLearner(
         name="two_tower",

@@ -1,4 +1,4 @@
-"""Matching networks: look at the events that resemble the item."""
+"""Matching networks: attention from the item to similar support events."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from metarec.models.few_shot.towers import (
 
 @dataclass(frozen=True, kw_only=True)
 class Matching(Episodic):
-    """An item's score is its support's values, weighed by attention to each event's resemblance.
+    """Score an item by the support's values, weighted by attention to similar events.
 
     Vinyals et al. 2016, arXiv:1606.04080, without full-context embeddings. Attention also has an
-    empty slot of value 0 and a learned pull, so that without events nothing is said, and the more
-    events resemble the item the more is.
+    empty slot of value 0 and a learned logit, so that the result is 0 without events and grows with
+    the number of similar ones.
     """
 
     name: str = "matching"
@@ -39,8 +39,8 @@ class Matching(Episodic):
     dim: int = setting(32, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the sharpness of attention, the pull of the empty slot and the weight of what it
-        finds.
+        """Return an item tower, the sharpness of attention, the logit of the empty slot, and the
+        gain and smoothing of the result.
         """
         return new_trunk(items, profile, self.dim, draw) | {
             "sharpness": torch.tensor(2.0),
@@ -50,7 +50,7 @@ class Matching(Episodic):
         }
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """The support as unit vectors with their values, beside what the profile says."""
+        """Return the support as keys (unit vectors) and centered values, and the user vector."""
         level = level_of(support, prior["kappa"], self.objective)
         return {
             "user": first_user(prior, support),
@@ -61,7 +61,7 @@ class Matching(Episodic):
         }
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """Attention over the support and the empty slot."""
+        """Return scores: attention over the support and the empty slot, plus the prior score."""
         v = embed(prior, items)
         pull = F.softplus(prior["sharpness"]) * products(F.normalize(v, dim=-1), params["keys"])
         pull = pull.masked_fill(~params["is_real"].unsqueeze(1), -torch.inf)

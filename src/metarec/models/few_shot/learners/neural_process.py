@@ -1,4 +1,4 @@
-"""Neural process: a set encoder reads the support into a distribution over user vectors."""
+"""Neural process: a set encoder maps the support to a distribution over user vectors."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from metarec.runtime.device import on_device
 
 @dataclass(frozen=True, kw_only=True)
 class NeuralProcess:
-    """Each event is encoded alone, the codes are added up, and the sum says where the user vector
-    lies and how surely.
+    """Encode each event alone, and map the sum of the codes to mean and standard deviation of the
+    user vector.
 
     Garnelo et al. 2018, arXiv:1807.01622, after Zaheer et al. 2017, arXiv:1703.06114 (deep sets).
-    The sum is divided by the root of the number of events plus one, so that evidence grows but
-    stays bounded. The prior (no events) is learned; the query is predicted from the support's own
-    distribution, which a divergence ties to that of support and query.
+    The sum is divided by the square root of the number of events plus one, so that its scale grows
+    slowly with events. The prior (no events) is learned; the query is predicted from the
+    distribution given the support, and a divergence ties it to that given support and query.
     """
 
     name: str = "neural_process"
@@ -36,8 +36,8 @@ class NeuralProcess:
     """Weight of the divergence, in units of the loss per event."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the encoder of an event, and the read-out of mean and log-deviation (which
-        starts small).
+        """Return an item tower, the event encoder, and the read-out of mean and log standard
+        deviation (which starts small).
         """
         return (
             new_trunk(items, profile, self.dim, draw)
@@ -49,7 +49,7 @@ class NeuralProcess:
         )
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """Mean and deviation of the user vector, and the task's level."""
+        """Return mean and standard deviation of the user vector, and the task's level."""
         v = embed_at(prior, items, support.items)
         values = support.values.unsqueeze(-1)
         codes = F.relu(
@@ -67,7 +67,7 @@ class NeuralProcess:
         }
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """The mean user vector against the items."""
+        """Return scores: the mean user vector times the items, plus level and prior score."""
         return (
             dot(params["user"], embed(prior, items))
             + params["level"]
@@ -75,7 +75,7 @@ class NeuralProcess:
         )
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """Standard deviation of each score; for ratings that of a new value, noise included."""
+        """Return the standard deviation of each score; for ratings, noise included."""
         latent = dot(params["spread"].square(), embed(prior, items).square())
         return (
             (latent + torch.exp(2 * prior["log_noise"])).sqrt()
@@ -91,8 +91,8 @@ class NeuralProcess:
         items: ItemFeatures,
         draw: torch.Generator,
     ) -> Tensor:
-        """The query from one draw of the user vector, plus the divergence of the better informed
-        distribution from it.
+        """Return the query's loss at one draw of the user vector, plus the divergence of the
+        distribution given support and query from that given the support.
         """
         params = self.adapt(prior, batch.support, items)
         noise = torch.randn(params["user"].shape, generator=draw, dtype=params["user"].dtype)
@@ -121,7 +121,7 @@ class NeuralProcess:
 def gaussian_divergence(
     mean: Tensor, spread: Tensor, from_mean: Tensor, from_spread: Tensor
 ) -> Tensor:
-    """[B] Kullback-Leibler divergence, in nats, of one diagonal Gaussian from another."""
+    """Return the Kullback-Leibler divergence [B], in nats, of a diagonal Gaussian from another."""
     return (
         (from_spread / spread).log()
         + (spread.square() + (mean - from_mean).square()) / (2 * from_spread.square())

@@ -1,4 +1,4 @@
-"""Prototypical networks: the liked and the disliked each have a center."""
+"""Prototypical networks: one prototype of liked and one of disliked items."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from metarec.models.few_shot.towers import (
 
 @dataclass(frozen=True, kw_only=True)
 class Prototypical(Episodic):
-    """Items score by their squared distance to what the user disliked less that to what they
-    liked.
+    """Score items by their weighted squared distance to the prototype of disliked items less that
+    to the prototype of liked ones.
 
-    Snell et al. 2017, arXiv:1703.05175. Two classes of uneven and perhaps no support, so each
-    prototype starts at a learned one that counts for `kappa` events (the liked one moved by the
-    profile): without events it is the prior, with many their weighted mean.
+    Snell et al. 2017, arXiv:1703.05175. The two classes have uneven and perhaps empty support, so
+    each prototype is shrunk towards a learned prior that counts for `kappa` events (for liked items
+    it depends on the profile): without events it is the prior, with many the weighted mean.
     """
 
     name: str = "prototypical"
@@ -39,7 +39,9 @@ class Prototypical(Episodic):
     dim: int = setting(32, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the prior's two prototypes and how much they count and matter."""
+        """Return an item tower, the two prior prototypes, their counts and the gains of the
+        distances.
+        """
         return new_trunk(items, profile, self.dim, draw) | {
             "disliked_0": torch.zeros(self.dim),
             "kappa": torch.tensor([1.0, 1.0, 5.0]),
@@ -47,7 +49,7 @@ class Prototypical(Episodic):
         }
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """The two prototypes, and the task's own level."""
+        """Return the two prototypes and the task's shrunk mean value."""
         v = embed_at(prior, items, support.items)
         kappa = F.softplus(prior["kappa"])
 
@@ -64,7 +66,7 @@ class Prototypical(Episodic):
         }
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """Distances, each with its learned weight, on top of what is known of the items."""
+        """Return scores: distances with learned gains, plus the prior score."""
         v = embed(prior, items)
         gain = F.softplus(prior["gain"])
 

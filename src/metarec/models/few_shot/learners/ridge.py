@@ -1,6 +1,4 @@
-"""Bayesian linear regression on learned features: the posterior is the adaptation, in closed
-form.
-"""
+"""Bayesian linear regression on learned features; adapting is its posterior, in closed form."""
 
 from __future__ import annotations
 
@@ -31,25 +29,24 @@ from metarec.models.few_shot.towers import (
 
 @dataclass(frozen=True, kw_only=True)
 class RidgeLearner(Gaussian):
-    """A Gaussian prior over a user's weights on learned item features, updated exactly by each
-    event.
+    """A Gaussian prior over a user's weights of learned item features, with the exact posterior.
 
-    The prior's mean (moved by the profile), the features (and with them the prior's covariance,
+    The prior mean (which depends on the profile), the features (and with them the prior covariance,
     which is the identity in feature space) and the noise are learned through the solution. Early
-    events share a mood that later ones do not (a user's first ratings are no fair sample of their
-    level); that is a variance of the support alone. Solved in the support's dimension, see
-    `closed_form`.
+    events share an effect that later ones do not (a user's first ratings are not a representative
+    sample of their level); it is a variance in the kernel of the support alone. Solved in the
+    support's dimension, see `closed_form`.
     """
 
     name: str
     learns_mean: bool = True
-    """Start from a learned mean (ALPaCA) or from zero (R2-D2)."""
+    """Whether the prior mean is learned (ALPaCA) or zero (R2-D2)."""
     objective: Objective = "ranking"
     dim: int = setting(32, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the noise, the variance of users' levels and of first sessions, and what a
-        liked or disliked event is worth.
+        """Return an item tower, the noise, the variance of users' levels and of first sessions, and
+        the regression targets of liked and disliked events.
         """
         prior = new_trunk(items, profile, self.dim, draw) | {
             "noise": torch.tensor(0.5),
@@ -67,7 +64,9 @@ class RidgeLearner(Gaussian):
         return prior
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """The posterior mean (a user vector and a level), and what its variance needs."""
+        """Return the posterior mean (a user vector and a level), and the support and Cholesky
+        factor for the variance.
+        """
         v = embed_at(prior, items, support.items)
         user = (
             first_user(prior, support) if self.learns_mean else v.new_zeros(len(support), self.dim)
@@ -85,12 +84,12 @@ class RidgeLearner(Gaussian):
         }
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """The posterior mean of each item; a learned gain turns it into a log-score for ranking."""
+        """Return each item's posterior mean; for ranking, times a learned gain plus popularity."""
         mean = dot(params["user"], embed(prior, items)) + params["level"]
         return score_of_mean(prior, mean, items, self.objective)
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """Standard deviation of each score; for ratings that of a new value, noise included."""
+        """Return the standard deviation of each score; for ratings, noise included."""
         v, level = embed(prior, items), F.softplus(prior["level"])
         cross = products(v, params["support"]) + level * params["is_real"].unsqueeze(1)
         latent = variance_left(v.square().sum(-1) + level, cross, params["factor"])
@@ -98,14 +97,14 @@ class RidgeLearner(Gaussian):
 
 
 def bayesian_ridge(*, objective: Objective = "ranking", dim: int = 32) -> RidgeLearner:
-    """Features, prior mean and noise learned by the likelihood of later events (Harrison et al.
-    2018, arXiv:1807.08912).
+    """Return Bayesian regression with features, prior mean and noise learned on later events
+    (Harrison et al. 2018, arXiv:1807.08912).
     """
     return RidgeLearner(name="bayesian_ridge", objective=objective, dim=dim)
 
 
 def r2d2(*, objective: Objective = "ranking", dim: int = 32) -> RidgeLearner:
-    """A differentiable ridge solution from zero on learned features (Bertinetto et al. 2019,
-    arXiv:1805.08136).
+    """Return a differentiable ridge regression on learned features, with prior mean zero
+    (Bertinetto et al. 2019, arXiv:1805.08136).
     """
     return RidgeLearner(name="r2d2", learns_mean=False, objective=objective, dim=dim)

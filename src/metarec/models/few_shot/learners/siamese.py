@@ -1,4 +1,4 @@
-"""Siamese networks: a learned answer to "are these two alike?"."""
+"""Siamese networks: a learned similarity of two items."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from metarec.models.few_shot.towers import (
 
 @dataclass(frozen=True, kw_only=True)
 class Siamese(Episodic):
-    """Both items through one tower; a weighted L1 distance says how alike they are; likeness
-    carries the event's value over.
+    """Score an item by the values of the support events, each weighted by the item's similarity to
+    the event's item: a sigmoid of a weighted L1 distance of embeddings by one tower.
 
     Koch et al. 2015, "Siamese neural networks for one-shot image recognition". Trained on the
     task's own loss instead of on pairs; the sum over events is divided by their number plus a
@@ -40,7 +40,9 @@ class Siamese(Episodic):
     dim: int = setting(16, least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """A trunk, the weight of each dimension and the threshold of likeness."""
+        """Return an item tower, weights of the dimensions, a similarity threshold, and the gain and
+        smoothing of the result.
+        """
         return new_trunk(items, profile, self.dim, draw) | {
             "weights": torch.ones(self.dim),
             "threshold": torch.tensor(1.0),
@@ -49,7 +51,9 @@ class Siamese(Episodic):
         }
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """The support's embeddings, and how much each event's likeness counts."""
+        """Return the support's embeddings and the weight of each event: its centered value over the
+        smoothed number of events.
+        """
         level = level_of(support, prior["kappa"][1], self.objective)
         share = (
             (support.values - level)
@@ -64,7 +68,7 @@ class Siamese(Episodic):
         }
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """Likeness to each event times what the event says."""
+        """Return scores: the sum of similarity times event weight, plus the prior score."""
         v = embed(prior, items)
         weights = F.softplus(prior["weights"])
         distance = torch.cdist(by_task(v) * weights, params["support"] * weights, p=1.0)

@@ -20,13 +20,13 @@ from metarec.runtime.device import on_device
 
 @dataclass(frozen=True, kw_only=True)
 class TaNP:
-    """A latent variable read from the support, and a decoder whose layers are scaled and shifted
-    for the task.
+    """A latent variable inferred from the support, and a decoder whose layers are scaled and
+    shifted per task.
 
-    Lin et al. 2021, arXiv:2103.06137: the task is also placed among `clusters` learned kinds of
-    task, whose mixture customizes the decoder (feature-wise modulation), and an extra term sharpens
-    that placing. Attributes are embedded together instead of one by one. Without events the latent
-    variable and the kind are learned ones.
+    Lin et al. 2021, arXiv:2103.06137: the task is also soft-assigned to `clusters` learned
+    clusters, whose mixture modulates the decoder (feature-wise modulation), and an extra loss
+    sharpens the assignment. Attributes are embedded together instead of one by one. Without events
+    the latent variable and the task vector are learned constants.
     """
 
     name: str = "tanp"
@@ -39,10 +39,10 @@ class TaNP:
     sharpening: float = setting(0.1, least=0)
     """Weight of the clustering term."""
     samples: int = setting(16, least=1)
-    """Draws of the latent variable that say how sure it is."""
+    """Draws of the latent variable for the predictive standard deviation."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
-        """Embeddings, the two encoders, the kinds of task and the decoder."""
+        """Return embeddings, the two encoders, the cluster centers and the decoder."""
         known = 2 * self.dim if profile else self.dim
         sizes = {
             "embed": (items.width, self.dim),
@@ -71,7 +71,9 @@ class TaNP:
         }
 
     def adapt(self, prior: Prior, support: Support, items: ItemFeatures) -> Params:
-        """The latent variable's mean and deviation, the task's kind, and the profile."""
+        """Return mean and standard deviation of the latent variable, the task vector, and the
+        embedded profile.
+        """
         params: Params = {}
         if "embed_profile.weight" in prior:
             profile = (
@@ -103,11 +105,11 @@ class TaNP:
         }
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """The decoder at the latent variable's mean."""
+        """Return the decoder's output at the mean of the latent variable, plus the prior score."""
         return self._decode(prior, params, items) + prior_score(prior, items, self.objective)
 
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """Standard deviation of the decoder's answer over fixed draws of the latent variable."""
+        """Return the standard deviation of the decoder's output over fixed draws of the latent."""
         noise = torch.randn(
             self.samples,
             self.dim,
@@ -128,8 +130,9 @@ class TaNP:
         items: ItemFeatures,
         draw: torch.Generator,
     ) -> Tensor:
-        """The evidence bound: the query from a draw informed by it, the divergence from what the
-        support says, the sharpening.
+        """Return the negative evidence lower bound plus the clustering loss: the query is decoded
+        from a draw of the posterior given support and query, whose divergence from the posterior
+        given the support alone is penalized.
         """
         params = self.adapt(prior, batch.support, items)
         informed = self.adapt(prior, concat(batch.support, batch.query), items)
@@ -153,23 +156,25 @@ class TaNP:
         )
 
     def _pool(self, codes: Tensor, support: Support) -> Tensor:
-        """[B, D] mean over a task's events, 0 without any."""
+        """Return the mean [B, D] over each task's events, 0 without any."""
         return (codes * support.is_real.unsqueeze(-1)).sum(1) / support.counts.clamp(
             min=1
         ).unsqueeze(-1)
 
     def _placing(self, prior: Prior, task: Tensor) -> Tensor:
-        """[B, clusters] how much the task is of each kind: a Student t kernel of the distance."""
+        """Return the soft assignment [B, clusters] of tasks to clusters, by a Student t kernel of
+        the distance.
+        """
         near = 1 / (1 + (task.unsqueeze(1) - prior["kinds"]).square().sum(-1))
         return near / near.sum(-1, keepdim=True)
 
     def _decode(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
-        """[B, N] through two layers, each scaled and shifted for the task."""
+        """Return the decoder's output [B, N]: two layers, each scaled and shifted per task."""
         kind = params["task"] + self._placing(prior, params["task"]) @ prior["kinds"]
         x_BND = linear(prior, "embed", by_task(items.columns))
         width = x_BND.shape[-1]
-        # The first layer over [item; profile; latent], with the parts that are the same for all of
-        # a task's items done once.
+        # The first layer over [item; profile; latent]; the part that is the same for all items of a
+        # task is computed once.
         task_part = torch.cat(
             [params[name] for name in ("profile", "latent") if name in params], dim=-1
         )
@@ -188,5 +193,5 @@ class TaNP:
 def tanp(
     *, objective: Objective = "rating", divergence: float = 0.1, sharpening: float = 0.1
 ) -> TaNP:
-    """The preset of the paper's shape."""
+    """Return TaNP with the architecture of the paper."""
     return TaNP(objective=objective, divergence=divergence, sharpening=sharpening)
