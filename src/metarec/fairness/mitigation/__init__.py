@@ -1,3 +1,3 @@
-"""Ways to serve groups more evenly, each with its price: weights and copies before training, priors
-and reranking after.
+"""Mitigations of gaps between groups, each with its trade-off: user weights and synthetic users
+before training, priors and reranking after it.
 """

@@ -1,10 +1,10 @@
-"""Training data with synthetic users of small groups added, and the report on whether they may be
+"""Training data with synthetic users of small groups added, and a report on whether they may be
 used.
 
-The GAN makes up *which* items; values, order and other attributes are drawn from what users of the
-same group did: a value from the group's ratings of that item, the place in time from where users
-usually meet it, each further attribute on its own from the group's (so that no real combination is
-copied; attributes nearly everyone has alone are left empty).
+The GAN generates *which* items; values, order and other attributes are sampled from users of the
+same group: a value from the group's ratings of that item, the position in time from the positions
+at which users have it, each further attribute independently from the group's (so that no real
+combination is copied; attributes with mostly unique values are left empty).
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from metarec.fairness.mitigation.reweighting import training_groups
 from metarec.fairness.mitigation.upsampling import missing_users, with_users
 
 SYNTHETIC = "made up"
-"""Ids of synthetic users read `made up:N`, so that they can be told and taken out again."""
+"""Ids of synthetic users have the form `made up:N`, so that they can be recognized and removed."""
 HELD_OUT = 0.2
-"""Share of real users the GAN never sees: the checks compare with them."""
+"""Share of real users held out from the GAN, with whom the checks compare."""
 MAX_ALONE = 0.5
-"""An attribute whose values are mostly one user's own (a zip code) is left empty."""
+"""Share of unique values from which an attribute (a zip code) is left empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmented:
-    """The data with synthetic users, and what the checks say of them."""
+    """The data with synthetic users, and the report on them."""
 
     data: Dataset
     synthetic: dict[str, int]
-    """Group -> how many users were added."""
+    """Group -> number of users added."""
     report: GanReport
 
 
@@ -49,14 +49,14 @@ def augment_with_gan(
     strength: float = 1.0,
     config: GanConfig | None = None,
 ) -> Augmented:
-    """Add synthetic users to smaller groups until all are as large as the largest.
+    """Add synthetic users to smaller groups until all groups are as large as the largest.
 
     Args:
         by: profile attribute.
-        strength: in [0, 1], how far to go.
+        strength: share in [0, 1] of the missing users to add.
 
     Raises:
-        BadInput: if no training user states the attribute, or groups are even already.
+        BadInput: if no training user states the attribute, or groups are already of equal size.
     """
     users, groups = training_groups(train, by)
     lacking = {label: count for label, count in missing_users(groups, strength).items() if count}
@@ -90,7 +90,9 @@ def augment_with_gan(
 
 
 def interaction_vectors(data: Dataset, users: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Bool [U, N] who met what, and the ids of the N items, those with at least one event."""
+    """Return bool [U, N], whether each user has an event on each item, and the ids of the N items,
+    those with at least one event.
+    """
     frame = data.interactions.frame
     item_ids = frame["item_id"].unique(maintain_order=True).to_list()
     row, column = ({name: n for n, name in enumerate(ids)} for ids in (users, item_ids))
@@ -108,8 +110,8 @@ def _events(
     item_ids: list[str],
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Events of synthetic users: value and kind of a random real event with the item in the group,
-    or with the item at all.
+    """Return events of synthetic users: value and kind of a random real event on the item in the
+    group, or on the item at all if the group has none.
     """
     of_user = pl.DataFrame({"user_id": users, "group": groups.labels.tolist()})
     real = train.interactions.frame.join(of_user, on="user_id").with_columns(
@@ -133,7 +135,9 @@ def _events(
 
 
 def _drawn(wanted: pl.DataFrame, real: pl.DataFrame) -> pl.DataFrame:
-    """Each wanted event with value, kind and place of the real one that its `draw` picks."""
+    """Return each wanted event with value, kind and place of the real event that its `draw`
+    picks.
+    """
     of_group, of_all = (
         real.group_by(keys).agg("value", "kind", "place")
         for keys in (["item_id", "group"], ["item_id"])
@@ -149,7 +153,7 @@ def _drawn(wanted: pl.DataFrame, real: pl.DataFrame) -> pl.DataFrame:
 
 
 def _in_time(drawn: pl.DataFrame, start: np.ndarray) -> pl.DataFrame:
-    """Events in the order of their places, a second after each other from each user's start."""
+    """Return events in the order of their places, one second apart from each user's start."""
     order = drawn.sort("user", "place", "draw").with_columns(
         pl.int_range(pl.len()).over("user").alias("step")
     )
@@ -170,8 +174,8 @@ def _profiles(
     labels: list[str],
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """Profile rows of synthetic users: each attribute drawn on its own from the real users of the
-    group.
+    """Return profile rows of synthetic users: each attribute is sampled independently from the real
+    users of the group.
     """
     real = pl.DataFrame({"user_id": users}).join(
         train.users.frame, on="user_id", how="left", maintain_order="left"
@@ -196,5 +200,5 @@ def _profiles(
         )
     made = pl.DataFrame(columns).with_columns(
         pl.lit(None).alias(name) for name in train.users.moments
-    )  # nobody made up was ever there
+    )  # synthetic users have no times of their own
     return made.select(pl.col(name).cast(dtype) for name, dtype in train.users.frame.schema.items())

@@ -1,5 +1,5 @@
-"""Every mitigation on one split, with its price: those before training fit again, those after it
-use the model as it is.
+"""Comparison of all mitigations on one split, with their trade-offs: those before training fit
+again, those after it reuse the fitted model.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 Fit = Callable[[Dataset, dict[str, float] | None], Scores]
-"""(training data, user weights or None) -> a fitted recommender."""
+"""Function (training data, user weights or None) -> a fitted recommender."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """The table of trade-offs, and the results behind it for whoever wants another look."""
+    """The table of trade-offs, and the results behind it."""
 
     table: TradeOffTable
     before: Outcomes
     after: dict[str, Outcomes]
     gan: GanReport | None = None
-    """The checks of the users made up; None if nobody was."""
+    """Report on the synthetic users; None if there are none."""
 
     def to_text(self) -> str:
-        """The table, and under it what the checks say of users made up."""
+        """Return the table, followed by the report on synthetic users."""
         return "\n".join(
             [self.table.to_text(), *([self.gan.to_text()] if self.gan is not None else [])]
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain data: `trade_offs`, and `synthetic` where users were made up."""
+        """Return plain data: `trade_offs`, and `synthetic` if there are synthetic users."""
         checks = {} if self.gan is None else {"synthetic": self.gan.to_json()}
         return {"trade_offs": self.table.to_json(), **checks}
 
@@ -77,23 +77,23 @@ def compare_mitigations(
     gan: GanConfig | None = None,
     progress: Progress = silent,
 ) -> Tried:
-    """Fit once as it is, then try each mitigation for the groups of `by`, and lay them beside each
-    other.
+    """Fit once without mitigation, then try each mitigation for the groups of `by`, and compare
+    them.
 
     Args:
         fit: fits a recommender; called once, and once more for each mitigation of training.
         by: profile attribute whose groups should be served more evenly, or `activity`: then only
-            ways that need not know the group of whom they serve, for nobody knows how much a
-            new user will do.
+            mitigations that need not know the group of the user they serve, since the future
+            activity of a new user is unknown.
         shots: numbers of events; those of the split's horizon where None.
-        metric: what is compared; ways that do not touch it (rerankers, where values are predicted)
-            are left out.
-        pair: the two groups whose gap is looked at, as an audit named them; the widest where None.
+        metric: metric to compare; mitigations that do not affect it (rerankers, where values are
+            predicted) are left out.
+        pair: the two groups of the gap, as named by an audit; the widest gap where None.
         only: names of mitigations to try; all where None.
 
     Raises:
-        BadInput: for a name that is no mitigation, an attribute nobody states or without two groups
-            large enough, or a metric that was not measured.
+        BadInput: for an unknown mitigation, an attribute that no user states or that has no two
+            groups large enough, or a metric that was not measured.
     """
     steps = tuple(shots or split.horizon.shots)
     trial = Trial.of(split.test, split.train)
@@ -104,7 +104,7 @@ def compare_mitigations(
     before = evaluate(model, trial, steps, seed=seed)
     trade_off(
         before, {}, [groups], derive(seed, "price"), metric=metric, pair=pair
-    )  # what has no gap is refused here, before the work
+    )  # fails before the work if there is no gap
     after: dict[str, Outcomes] = {}
     notes: dict[str, str] = {}
     for n, (name, way) in enumerate(chosen.items()):
@@ -133,9 +133,7 @@ def _chosen(ways: dict[str, Way], only: Sequence[str] | None) -> dict[str, Way]:
 
 @dataclass(kw_only=True)
 class Ways:
-    """Every mitigation: each method makes the mitigated recommender, and a note on it. Nothing is
-    made before it is asked for.
-    """
+    """All mitigations: each method makes the mitigated recommender and a note on it, lazily."""
 
     fit: Fit
     model: Scores
@@ -144,10 +142,10 @@ class Ways:
     seed: int
     gan: GanConfig
     report: GanReport | None = None
-    """On the users made up, once there are some."""
+    """Report on the synthetic users, once there are some."""
 
     def all(self) -> Iterator[tuple[str, Way]]:
-        """Those that suit the groups and the data, by their names."""
+        """Yield the mitigations that suit the groups and the data, with their names."""
         yield "cleaning", self._cleaned
         yield "reweighting", lambda: (self._reweighted, "")
         yield "inverse propensity", self._by_propensity
@@ -160,7 +158,7 @@ class Ways:
         yield "exposure bounds", self._with_bounds
         try:
             categories, _ = category_matrix(self.split.train.items, self.model.vocabulary)
-        except BadInput:  # items without categories cannot be calibrated
+        except BadInput:  # calibration needs categories
             return
         yield "calibration", lambda: (_calibrated(self.model, self.split, categories), "")
 

@@ -1,8 +1,8 @@
-"""Popularity taken out of the score, as far as one percent of quality pays for it.
+"""Popularity debiasing of the score, as strong as a cost of one percent of quality allows.
 
-What everyone likes crowds out what few like, and users of rarer tastes lose most by it
-(Abdollahpouri et al. 2019, arXiv:1907.13286). The score loses `strength * log(popularity)`; the
-strength is the largest that costs validation new users at most `MAX_COST` of their NDCG@10.
+Popular items crowd out niche items, and users of niche tastes lose most by it (Abdollahpouri et al.
+2019, arXiv:1907.13286). The score is reduced by `strength * log(popularity)`; the strength is the
+largest that costs validation users at most `MAX_COST` of their NDCG@10.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.recommendation.slate import Request
 
 STRENGTHS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
-"""Tried, ascending."""
+"""Strengths to try, ascending."""
 MAX_COST = 0.01
 
 
 @dataclass(kw_only=True)
 class PopularityDebiased:
-    """A fitted recommender whose score loses `strength * log(popularity)`."""
+    """A fitted recommender whose score is reduced by `strength * log(popularity)`."""
 
     model: Scores
     name: str = "popularity debiasing"
     strength: float = 0.0
-    """Chosen by `fit`."""
+    """Strength, chosen by `fit`."""
     log_popularity: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    """[N] log of one more than the events of each item."""
+    """[N] `log(1 + events)` of each item."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The model's own."""
+        """The vocabulary of the model."""
         return self.model.vocabulary
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Count popularity in `train`; choose the strength on `validation`. The model inside is
-        left as it is.
+        """Count popularity in `train`; choose the strength on `validation`. The model inside is not
+        changed.
         """
         columns = self.vocabulary.indexes(train.interactions.frame["item_id"])
         self.log_popularity = np.log1p(
@@ -69,7 +69,7 @@ class PopularityDebiased:
         ]
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Log-scores [B, N]."""
+        """Return log-scores [B, N]."""
         return np.asarray(
             self.model.score(requests) - (self.strength * self.log_popularity).astype(np.float32)
         )

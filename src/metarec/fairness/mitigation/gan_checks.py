@@ -1,13 +1,14 @@
-"""Whether synthetic users are copies of real ones, and whether they are like real ones at all.
+"""Checks whether synthetic users are copies of real ones, and whether they resemble real ones at
+all.
 
 - *nearest neighbor*: a synthetic user should be no closer (Jaccard distance) to the users the GAN
-  saw than held-out real users are;
-- *membership inference* (Chen et al. 2020, arXiv:1909.03935, the distance attack): can somebody who
-  sees only the synthetic users tell who was in the training data? The attack's threshold is set on
-  one half of the users and its advantage (true minus false positive rate) is read on the other, so
-  that chance gives 0;
-- *statistics*: popularity of items, pairs of items met together, variety among users, and how well
-  a logistic classifier tells real from made up (AUC; 0.5 is not at all).
+  was trained on than held-out real users are;
+- *membership inference* (Chen et al. 2020, arXiv:1909.03935, the distance attack): can an attacker
+  who sees only the synthetic users tell who was in the training data? The attack's threshold is
+  tuned on one half of the users and its advantage (true minus false positive rate) is measured on
+  the other, so that chance gives 0;
+- *statistics*: popularity of items, co-occurrence of items, variety among users, and the AUC of a
+  logistic classifier of real against synthetic users (0.5 if it cannot tell them apart).
 """
 
 from __future__ import annotations
@@ -20,65 +21,72 @@ import numpy as np
 from metarec.evaluation.significance import resample
 
 TOO_CLOSE = 0.01
-"""Quantile of held-out users' distances below which a synthetic user counts as a copy; chance
-gives about this share.
+"""Quantile of held-out users' distances below which a synthetic user counts as a copy; independent
+users fall below it with about this probability.
 """
 MAX_COPIES = 0.05
 """Share of copies above which the synthetic users fail."""
 PAIRS_OF = 100
-"""Pairs are compared among this many most popular items."""
+"""Number of most popular items among which pairs are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GanReport:
-    """What the checks found."""
+    """Results of the checks."""
 
     real: int
     held_out: int
     synthetic: int
     exact_copies: int
-    """Synthetic users whose items are exactly a training user's."""
+    """Synthetic users with exactly the items of a training user."""
     distance: float
     """Median Jaccard distance of a synthetic user to the nearest training user."""
     held_out_distance: float
-    """The same of held-out real users."""
+    """Median Jaccard distance of a held-out real user to the nearest training user."""
     copies: float
-    """Share of synthetic users closer to a training user than all but 1% of held-out users are.
-    """
+    """Share of synthetic users closer to a training user than 99% of the held-out users are."""
     membership_advantage: float
-    """True minus false positive rate of the attack on users it was not tuned on; 0 is chance."""
+    """True minus false positive rate of the membership attack on users it was not tuned on; 0 is
+    chance.
+    """
     membership_low: float
     membership_high: float
     """95% bootstrap interval."""
     popularity_correlation: float
-    """Of item frequencies, real against made up."""
+    """Correlation of item frequencies between real and synthetic users."""
     pair_correlation: float
-    """Of how often popular items are met together beyond chance."""
+    """Correlation of the phi coefficients of pairs of popular items between real and synthetic
+    users.
+    """
     variety: float
-    """Median distance between synthetic users over that between real ones; far below 1: the same
-    user again and again.
+    """Median distance between synthetic users divided by that between real ones; far below 1 means
+    mode collapse.
     """
     classifier_auc: float
-    """How well a logistic classifier tells real from made up, cross-validated."""
+    """Cross-validated AUC of a logistic classifier of real against synthetic users."""
 
     @property
     def is_safe(self) -> bool:
-        """No exact copies, few near ones, and no membership advantage clear of zero."""
+        """Whether there are no exact copies, few near ones, and no membership advantage clearly
+        above zero.
+        """
         return not self.exact_copies and self.copies <= MAX_COPIES and self.membership_low <= 0
 
     @property
     def is_like_real(self) -> bool:
-        """Common items are common, users vary, pairs are not random."""
+        """Whether item popularity, variety among users and pairs of items resemble those of real
+        users.
+        """
         return (
             self.popularity_correlation > 0.8 and self.variety > 0.7 and self.pair_correlation > 0.2
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, with the two verdicts."""
+        """Return plain data, with `is_safe` and `is_like_real`."""
         return asdict(self) | {"is_safe": self.is_safe, "is_like_real": self.is_like_real}
 
     def to_text(self) -> str:
-        """What a user reads."""
+        """Return the report as text."""
         return "\n".join(
             [
                 f"{self.synthetic} synthetic users against {self.real} the GAN saw and "
@@ -102,8 +110,8 @@ class GanReport:
 def check(
     real: np.ndarray, held_out: np.ndarray, made: np.ndarray, rng: np.random.Generator
 ) -> GanReport:
-    """Compare synthetic users [M, N] with users the GAN saw [R, N] and users it did not [H, N]
-    (all bool).
+    """Compare synthetic users [M, N] with users the GAN was trained on [R, N] and held-out users
+    [H, N] (all bool).
     """
     to_real, unseen_to_real = nearest_distance(made, real), nearest_distance(held_out, real)
     limit = np.quantile(unseen_to_real, TOO_CLOSE)
@@ -132,8 +140,8 @@ def check(
 
 
 def nearest_distance(users: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """[A] Jaccard distance, in [0, 1], of each of `users` [A, N] to the nearest of `others` [B,
-    N].
+    """Return [A] the Jaccard distance, in [0, 1], of each of `users` [A, N] to the nearest of
+    `others` [B, N].
     """
     return np.concatenate(
         [
@@ -152,12 +160,12 @@ def _jaccard(users: np.ndarray, others: np.ndarray) -> np.ndarray:
 def membership_advantage(
     members: np.ndarray, anonymous: np.ndarray, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Advantage of guessing "was in the training data" for whoever is near a synthetic user, and
-    its 95% interval.
+    """Return the advantage of an attack that guesses "was in the training data" for users near a
+    synthetic user, and its 95% interval.
 
     Args:
         members: [R] distances of training users to the nearest synthetic user.
-        anonymous users: [H] of users the GAN never saw.
+        anonymous: [H] distances of held-out users to the nearest synthetic user.
     """
     (tune_in, evaluate_in), (tune_out, evaluate_out) = (
         np.array_split(rng.permutation(side), 2) for side in (members, anonymous)
@@ -178,15 +186,15 @@ def membership_advantage(
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's; 0 where either side is constant."""
+    """Return Pearson's correlation; 0 if either side is constant."""
     a, b = one - one.mean(), other - other.mean()
     size = np.sqrt((a**2).sum() * (b**2).sum())
     return float((a * b).sum() / size) if size > 0 else 0.0
 
 
 def _pairs_beyond_chance(users: np.ndarray, popular_in: np.ndarray) -> np.ndarray:
-    """[P] phi coefficient of every pair of the most popular items: how far they are met together
-    more than by chance.
+    """Return [P] the phi coefficient of every pair of the most popular items: their co-occurrence
+    beyond chance.
     """
     top = np.argsort(-popular_in.mean(axis=0), kind="stable")[:PAIRS_OF]
     met = users[:, top].astype(np.float64)
@@ -197,7 +205,7 @@ def _pairs_beyond_chance(users: np.ndarray, popular_in: np.ndarray) -> np.ndarra
 
 
 def _spread(users: np.ndarray, rng: np.random.Generator) -> float:
-    """Median Jaccard distance between two different users, from at most 400 of them."""
+    """Return the median Jaccard distance between two different users, from at most 400 of them."""
     some = users[rng.permutation(len(users))[:400]]
     return (
         float(np.median(_jaccard(some, some)[np.triu_indices(len(some), 1)]))

@@ -1,9 +1,9 @@
-"""A model of its own for each group: the one of several that serves it best on validation
-new users.
+"""A model for each group: the one of several with the best quality for the group's validation
+users.
 
 Dwork et al. 2018, "Decoupled classifiers for group-fair and efficient machine learning",
 arXiv:1707.06613. Weights that help one group cost another, unless the other keeps the model it had;
-so a group can only lose by a choice that validation new users got wrong.
+so a group can only lose if validation users lead to the wrong choice.
 """
 
 from __future__ import annotations
@@ -25,33 +25,34 @@ from metarec.recommendation.slate import Request
 
 @dataclass(kw_only=True)
 class OwnModel:
-    """Fitted recommenders of one vocabulary, each serving the groups it was chosen for."""
+    """Fitted recommenders with one vocabulary, each serving the groups it was chosen for."""
 
     models: Mapping[str, Scores]
-    """Name -> recommender; the first serves whoever states no group, and wins ties."""
+    """Name -> recommender; the first serves users who state no group, and wins ties."""
     by: str
     shots: Sequence[int]
     """Numbers of events to choose at."""
     name: str = "own model"
     chosen: dict[str, str] = field(default_factory=dict)
-    """Group -> name of its model, by `fit`."""
+    """Group -> name of its model, chosen by `fit`."""
     grouping: Grouping = field(default_factory=lambda: Grouping(name=""))
-    """How users are told apart, learned by `fit`."""
+    """Rule that groups users, learned by `fit`."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The first model's."""
+        """The vocabulary of the models."""
         return next(iter(self.models.values())).vocabulary
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Choose by the mean NDCG@10 over `shots`. The models inside are left as they are.
+        """Choose each group's model by the mean NDCG@10 over `shots` on `validation`. The models
+        inside are not changed.
 
         Raises:
-            BadInput: if no validation new user states the attribute.
+            BadInput: if no validation user states the attribute.
         """
         self.grouping = grouping_of([user.profile for user in validation], self.by)
         trial, labels = Trial.of(validation, train), self._labels(requests_at(validation, 0))
-        seed = int(rng.integers(2**31))  # the same for all: equal scores are ordered alike
+        seed = int(rng.integers(2**31))  # one seed: ties are broken alike for all models
         quality = {
             name: evaluate(model, trial, self.shots, seed=seed).values("ndcg@10")
             for name, model in self.models.items()
@@ -62,7 +63,7 @@ class OwnModel:
         }
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Log-scores [B, N], each row from the model of that user's group."""
+        """Return log-scores [B, N], each row from the model of that user's group."""
         first = next(iter(self.models))
         names = np.array(
             [self.chosen.get(label, first) for label in self._labels(requests)], dtype=object

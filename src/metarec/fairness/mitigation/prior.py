@@ -1,10 +1,9 @@
-"""A prior per group, regularized towards everyone's: what a group likes counts, as far as there is
-evidence for it.
+"""A popularity prior for each group, shrunk towards the prior of all users.
 
-Popularity learned from everyone is the taste of the majority. Each group gets its own, drawn
-towards the common one as a Dirichlet prior of `shrinkage` pseudo-users draws it, so that a small
-group stays close to everyone. Its weight is chosen for each group on validation new users, and is 0
-where it does not help there.
+Popularity over all users is the taste of the majority. Each group gets its own prior, shrunk
+towards the common one by a Dirichlet prior of `shrinkage` pseudo-users, so that a small group stays
+close to all users. Its weight is chosen for each group on validation users, and is 0 if it does not
+help them.
 """
 
 from __future__ import annotations
@@ -25,38 +24,38 @@ from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of
 from metarec.recommendation.slate import Request
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
-"""Tried for each group."""
+"""Weights to try for each group."""
 
 
 @dataclass(kw_only=True)
 class GroupPrior:
-    """A fitted recommender whose score gains `weight[group] * log(popularity in the group /
-    popularity)`.
+    """A fitted recommender whose score is increased by
+    `weight[group] * log(popularity in the group / popularity)`.
     """
 
     model: Scores
     by: str
     shrinkage: float = 50.0
-    """Pseudo-users of the common taste added to each group."""
+    """Pseudo-users with the common taste added to each group."""
     name: str = "group prior"
     weights: dict[str, float] = field(default_factory=dict)
-    """Chosen by `fit`, per group."""
+    """Group -> weight, chosen by `fit`."""
     tables: dict[str, np.ndarray] = field(default_factory=dict)
-    """Group -> [N] log-ratio of its popularity to everyone's."""
+    """Group -> [N] log-ratio of its smoothed popularity to that of all users."""
     grouping: Grouping = field(default_factory=lambda: Grouping(name=""))
-    """How users are told apart, learned by `fit`."""
+    """Rule that groups users, learned by `fit`."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The model's own."""
+        """The vocabulary of the model."""
         return self.model.vocabulary
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Learn each group's prior from `train`; choose its weight on `validation`. The model
-        inside is left as it is.
+        inside is not changed.
 
         Raises:
-            BadInput: if nobody states the attribute, in training or among the new users.
+            BadInput: if no training user states the attribute.
         """
         users = train.interactions.frame["user_id"].unique(maintain_order=True).to_list()
         profiles = train.users.of_users(users)
@@ -80,7 +79,7 @@ class GroupPrior:
         self.weights = self._choose(train, validation, rng)
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Log-scores [B, N]; users of no known group keep the model's own."""
+        """Return log-scores [B, N]; users without a known group keep the model's own."""
         return np.asarray(self.model.score(requests) + self._added(requests, self.weights))
 
     def _labels(self, requests: Sequence[Request]) -> np.ndarray:

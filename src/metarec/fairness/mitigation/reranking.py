@@ -1,8 +1,8 @@
-"""Rerankers of `recommendation`'s Protocol: slates calibrated to a user's taste, or bounded in
-what items they show.
+"""Rerankers (see `Reranker` in `recommendation`): slates calibrated to a user's taste, or with
+bounded exposure of a group of items.
 
-Both are greedy, place by place, for all users at once. `Reranked` makes a fitted recommender
-evaluate-able with either.
+Both are greedy, place by place, for all users at once. `Reranked` wraps a fitted recommender with
+either, so that it can be evaluated.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class Calibrated:
     doi:10.1145/3240323.3240372).
 
     At each place the item with the largest `(1 - weight) score - weight KL(wanted || slate so far)`
-    is taken. Scores are put on [0, 1] within each user's candidates first, so that `weight` means
-    the same for every model.
+    is taken. Scores are scaled to [0, 1] within each user's candidates first, so that `weight` has
+    the same meaning for every model.
     """
 
     categories: np.ndarray
-    """[N, G] share of each item over categories."""
+    """[N, G] category shares of each item."""
     wanted: np.ndarray
-    """[B, G] mix wanted for each user; a row of zeros leaves that user's order as it is."""
+    """[B, G] target mix of each user; a row of zeros leaves that user's ranking unchanged."""
     weight: float = 0.5
-    """In [0, 1]: 0 keeps the ranking."""
+    """Weight of calibration in [0, 1]; 0 keeps the ranking."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.weight <= 1.0:
@@ -68,17 +68,19 @@ class Calibrated:
 
 @dataclass(frozen=True, kw_only=True)
 class ExposureBounded:
-    """Slates that give a protected group of items at least a share of attention, place by place
-    (FA*IR's idea, arXiv:1706.06368).
+    """Slates that give a protected group of items at least a share of attention at every prefix
+    (the idea of FA*IR, arXiv:1706.06368).
 
-    Attention of a place is 1/log2(place + 1). Where the share so far would fall below `least`, the
+    The attention of a place is 1/log2(place + 1). If the share so far would fall below `least`, the
     best protected candidate is taken; otherwise the best candidate.
     """
 
     protected: np.ndarray
     """bool [N]: items whose exposure is bounded from below."""
     least: float
-    """Share of attention in [0, 1] they get wherever enough of them are among the candidates."""
+    """Minimum share of attention in [0, 1] of protected items, if enough of them are among the
+    candidates.
+    """
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.least <= 1.0:
@@ -103,7 +105,7 @@ class ExposureBounded:
 
 
 def _unit(scores: np.ndarray) -> np.ndarray:
-    """Scores [B, R] on [0, 1] within each row; padding (-inf) becomes 0."""
+    """Return scores [B, R] scaled to [0, 1] within each row; padding (-inf) becomes 0."""
     there = np.isfinite(scores)
     low = np.where(there, scores, np.inf).min(axis=1, keepdims=True)
     high = np.where(there, scores, -np.inf).max(axis=1, keepdims=True)
@@ -123,12 +125,12 @@ def _greedy(
     value: Callable[[int], np.ndarray],
     take: Callable[[int, np.ndarray, np.ndarray], None],
 ) -> np.ndarray:
-    """Fill [B, k] places one by one with the free candidate of the greatest value; -1 where none is
+    """Fill [B, k] places one by one with the free candidate of the largest value; -1 if none is
     left.
 
     Args:
-        value: of a place, the values [B, R] of the candidates there.
-        take: hears of a place, the rows in which it was filled, and by which candidates.
+        value: function of a place that returns the values [B, R] of the candidates there.
+        take: callback with a place, the rows in which it was filled, and the candidates chosen.
     """
     free, rows = candidates >= 0, np.arange(len(candidates))
     positions = np.full((len(candidates), min(k, candidates.shape[1])), -1, dtype=np.int64)
@@ -147,8 +149,8 @@ def taste_of(
     categories: np.ndarray,
     liked_from: float = -np.inf,
 ) -> np.ndarray:
-    """[B, G] mix of categories in each user's liked history, as amounts; zeros where nothing was
-    liked.
+    """Return [B, G] the mix of categories in each user's liked history, as amounts; zeros if
+    nothing was liked.
     """
     pairs = [
         (row, str(event[0]))
@@ -165,28 +167,28 @@ def taste_of(
 
 @dataclass(kw_only=True)
 class Reranked:
-    """A fitted recommender with its best candidates reordered: `score` puts them first, in the
+    """A fitted recommender with its best candidates reranked: `score` puts them first, in the
     reranker's order.
     """
 
     model: Scores
     reranker: Callable[[Sequence[Request]], Reranker]
-    """Makes the reranker of a batch of requests."""
+    """Function that makes the reranker of a batch of requests."""
     name: str
     depth: int = 100
-    """Candidates reordered."""
+    """Number of candidates reranked."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The model's own."""
+        """The vocabulary of the model."""
         return self.model.vocabulary
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Nothing to learn: the model inside is fitted already."""
+        """Do nothing: the model inside is already fitted."""
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """Log-scores [B, N]: the model's own, raised for the reordered candidates so that they come
-        first.
+        """Return log-scores [B, N]: the model's own, raised for the reranked candidates so that
+        they come first in the new order; items of the history get -inf.
         """
         scores = self.model.score(requests).astype(np.float64)
         for row, request in enumerate(requests):

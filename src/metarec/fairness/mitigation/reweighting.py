@@ -1,11 +1,10 @@
-"""Weights for training users: `Recommender.fit(..., user_weights=...)` counts each user that
-much.
+"""Weights of training users, for `Recommender.fit(..., user_weights=...)`.
 
-- `reweigh`: every group counts the same in total (Kamiran and Calders 2012,
-  doi:10.1007/s10115-011-0463-8, without the label, which a recommender has not one of); thirds by
-  activity hold as many users each, so they count the same in events;
-- `inverse_propensity`: users whose events are rarely seen count more (Schnabel et al. 2016,
-  arXiv:1602.05352; propensity as a power of popularity, Yang et al. 2018,
+- `reweigh`: every group has the same total weight (Kamiran and Calders 2012,
+  doi:10.1007/s10115-011-0463-8; unlike in classification there is no label to condition on).
+  Groups by activity have equally many users, so they are weighted by events instead;
+- `inverse_propensity`: users with events on rarely observed items have larger weights (Schnabel et
+  al. 2016, arXiv:1602.05352; propensity as a power of popularity, Yang et al. 2018,
   doi:10.1145/3240323.3240355). Weights are per user, so an event's propensity enters through the
   mean over the user's events.
 """
@@ -20,13 +19,11 @@ from metarec.data.schema import BadInput
 from metarec.fairness.groups import ACTIVITY, NOT_STATED, Groups, group_activity, group_profiles
 
 MAX_WEIGHT = 20.0
-"""No user counts more than this many times the mean: a handful of users must not become the
-data.
-"""
+"""Maximum weight as a multiple of the mean: a handful of users must not dominate the data."""
 
 
 def training_groups(train: Dataset, by: str) -> tuple[list[str], Groups]:
-    """Users with training events and their groups by a profile attribute, or by `activity`.
+    """Return users with training events and their groups by a profile attribute, or by `activity`.
 
     Raises:
         BadInput: if no training user states the attribute.
@@ -39,11 +36,11 @@ def training_groups(train: Dataset, by: str) -> tuple[list[str], Groups]:
 
 
 def reweigh(train: Dataset, by: str, *, strength: float = 1.0) -> dict[str, float]:
-    """Weight of each training user, mean 1, so that groups count more evenly.
+    """Return the weight of each training user, mean 1, so that groups count more evenly.
 
     Args:
-        by: profile attribute, users who do not state it keep weight 1; or `activity`.
-        strength: 0 leaves everyone as they are, 1 lets every group count the same in total.
+        by: profile attribute, where users who do not state it keep weight 1; or `activity`.
+        strength: 0 gives all users the same weight, 1 all groups the same total weight.
 
     Raises:
         BadInput: if no training user states the attribute, or `strength` is not in [0, 1].
@@ -65,11 +62,11 @@ def reweigh(train: Dataset, by: str, *, strength: float = 1.0) -> dict[str, floa
 
 
 def inverse_propensity(train: Dataset, *, power: float = 0.5) -> dict[str, float]:
-    """Weight of each training user, mean 1: the mean of `popularity ** -power` over their events.
+    """Return the weight of each training user, mean 1: the mean of `popularity ** -power` over the
+    user's events.
 
     Args:
-        power: how fast the chance of being seen grows with popularity; 0 leaves everyone as they
-            are.
+        power: exponent of popularity in the propensity; 0 gives all users the same weight.
 
     Raises:
         BadInput: if `power` is below 0.
@@ -86,7 +83,7 @@ def inverse_propensity(train: Dataset, *, power: float = 0.5) -> dict[str, float
 
 
 def _events_of_users(train: Dataset) -> pl.DataFrame:
-    """`user_id` and `len`, its number of events, in order of first appearance."""
+    """Return `user_id` and `len`, its number of events, in order of first appearance."""
     return train.interactions.frame.group_by("user_id", maintain_order=True).len()
 
 

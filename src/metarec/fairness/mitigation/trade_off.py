@@ -1,11 +1,11 @@
-"""What each mitigation gains and what it costs, in one table, on the same users, with intervals.
+"""Gains and costs of each mitigation, in one table, on the same users, with intervals.
 
-The gap looked at is the widest clear one of the model as it is (or the widest, if none is clear),
-and its two groups stay the same throughout: a mitigation may not pick another pair to look good.
-Serving the better group worse also closes a gap, so the table says how each of the two moved. What
-is left of it between users with as many liked items stands beside it, and what the group served
-worse would have to gain for the gap to be halved at a price of `MAX_COST`: arithmetic, whatever
-is tried.
+The gap compared is the widest clear one of the model without mitigation (or the widest, if none is
+clear), and its two groups stay the same throughout: a mitigation may not pick another pair to look
+good. Serving the better group worse also closes a gap, so the table shows the change of each of the
+two. It also shows the part of the gap left between users matched on their number of liked items,
+and the gain that the group served worst needs for the gap to be halved at a cost of `MAX_COST`,
+which does not depend on the mitigations tried.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from metarec.fairness.outcomes import Outcomes
 
 AS_IS = "as it is"
 MAX_COST = 0.01
-"""Share of overall quality a mitigation may cost to count as cheap."""
+"""Share of overall quality that a cheap mitigation may cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,40 +48,40 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class TradeOffRow:
-    """One mitigation beside the model as it is."""
+    """One mitigation compared with the model without mitigation."""
 
     name: str
     overall: float
     overall_change: Change
-    """Paired by user."""
+    """Change of the overall mean, paired by user."""
     trade_off: float
-    """Share of overall quality lost, below 0 where it rose; an error that grew by a hundredth is
-    one lost.
+    """Share of overall quality lost, below 0 if it rose; for an error metric, its relative
+    increase.
     """
     by_group: dict[str, float]
-    """Every group of the gap's attribute."""
+    """Group of the gap's attribute -> mean."""
     worst_change: Change
-    """Of the group served worst before."""
+    """Change of the group served worst before."""
     best_change: Change
-    """Of the group served best before."""
+    """Change of the group served best before."""
     worst_gain: Change
-    """`worst_change`, with its sign turned where less is better."""
+    """`worst_change`, with the opposite sign for metrics of which less is better."""
     gap: float
-    """Between those two groups; below 0 where the order turned."""
+    """Gap between these two groups; below 0 if their order changed."""
     gap_change: Change
     matched: float
-    """What is left of the gap between users with as many liked items."""
+    """Gap between users matched on their number of liked items."""
     matched_change: Matched
     note: str = ""
 
     @property
     def halves_the_gap(self) -> bool:
-        """Whether at most half of the gap is left."""
+        """Whether at most half of the gap remains."""
         return abs(self.gap) <= 0.5 * abs(self.gap - self.gap_change.value)
 
     @property
     def closes_clearly(self) -> bool:
-        """Whether the gap shrank by more than chance."""
+        """Whether the gap shrank clearly: the whole interval of its change lies below 0."""
         return self.gap_change.high < 0
 
     @property
@@ -92,32 +92,32 @@ class TradeOffRow:
 
 @dataclass(frozen=True, kw_only=True)
 class TradeOffTable:
-    """Every mitigation tried against the model as it is."""
+    """All mitigations tried, compared with the model without mitigation."""
 
     metric: str
     shots: int | None
-    """None: each user's mean over the curve."""
+    """None means each user's mean over the curve."""
     gap: Gap
-    """Of the model as it is."""
+    """Gap of the model without mitigation."""
     overall: float
     by_group: dict[str, float]
     shares: dict[str, float]
-    """Of each group among the users."""
+    """Share of each group among the users."""
     rows: list[TradeOffRow]
 
     @property
     def needed(self) -> float:
-        """What the group served worst must gain at least, if halving the gap may cost `MAX_COST`
-        and nobody else moves.
+        """Minimum gain of the group served worst that halves the gap at a cost of `MAX_COST`, if no
+        other group changes.
 
-        With x lost by the best group and y gained by the worst, x + y = gap / 2 and share_best x -
-        share_worst y = price.
+        With a loss x of the best group and a gain y of the worst, x + y = gap / 2 and share_best x
+        - share_worst y = cost.
         """
         best, worst = self.shares[self.gap.best], self.shares[self.gap.worst]
         return max(0.0, (best * self.gap.size / 2 - MAX_COST * abs(self.overall)) / (best + worst))
 
     def summary(self) -> str:
-        """One honest sentence."""
+        """Return the outcome in one or a few sentences."""
         clear = "clear" if self.gap.is_clear else "not clear"
         found = (
             f"The gap by {self.gap.by} between {self.gap.best} and {self.gap.worst} is "
@@ -149,7 +149,7 @@ class TradeOffTable:
         return found + self._none_halves()
 
     def _none_halves(self) -> str:
-        """What came nearest, and what it would take."""
+        """Return sentences on the mitigation that came nearest, and on the gain needed."""
         tried = ", ".join(row.name for row in self.rows)
         cheap = [row for row in self.rows if row.is_cheap and row.closes_clearly]
         most = min(cheap, key=lambda row: abs(row.gap), default=None)
@@ -178,7 +178,7 @@ class TradeOffTable:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, with the verdicts."""
+        """Return plain data, with the properties of each row and the summary."""
         rows = [
             asdict(row)
             | {
@@ -191,7 +191,7 @@ class TradeOffTable:
         return asdict(self) | {"rows": rows, "summary": self.summary()}
 
     def to_text(self) -> str:
-        """The table for a terminal."""
+        """Return the table for a terminal."""
         width = max(len(row.name) for row in self.rows) if self.rows else 8
         width = max(width, len(AS_IS))
         lines = [
@@ -226,15 +226,15 @@ def trade_off(
     pair: frozenset[str] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> TradeOffTable:
-    """Lay mitigations beside the model as it is.
+    """Compare mitigations with the model without mitigation.
 
     Args:
-        before: results of the model as it is.
+        before: results of the model without mitigation.
         after: name -> results with the mitigation, on the same users.
         groupings: where to look for the widest gap.
         shots: a number of events; each user's mean over the curve where None.
-        pair: the two groups between which the gap lies; the widest where None.
-        notes: name -> a caveat to be printed beside it.
+        pair: the two groups of the gap; the widest gap where None.
+        notes: name -> a caveat printed beside it.
 
     Raises:
         BadInput: if no grouping has two groups large enough to compare.
@@ -267,14 +267,14 @@ def trade_off(
 
 @dataclass(frozen=True, kw_only=True)
 class AsItIs:
-    """The model without a mitigation, and between whom the gap lies."""
+    """Values of the model without mitigation, and its gap."""
 
     values: np.ndarray
-    """[users] of the metric."""
+    """[users] values of the metric."""
     groups: Groups
     gap: Gap
     liked: np.ndarray
-    """[users] how many items each liked."""
+    """[users] number of liked query items."""
 
 
 def _row(
@@ -308,7 +308,7 @@ def _means(values: np.ndarray, groups: Groups) -> dict[str, float]:
 
 
 def _resampled(values: np.ndarray, rng: np.random.Generator) -> tuple[float, np.ndarray]:
-    """Mean of `values` and of each bootstrap resample of them, [draws]."""
+    """Return the mean of `values` and of each bootstrap resample of them, [draws]."""
     known = values[~np.isnan(values)]
     return float(known.mean()), resample(len(known), rng) @ known / len(known)
 

@@ -1,6 +1,4 @@
-"""Prices as a picture: how much of the gap each mitigation leaves, against what it costs
-everyone.
-"""
+"""Plot of the trade-offs: remaining gap against overall quality for each mitigation."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, them
 
 
 def draw_trade_offs(table: TradeOffTable) -> str:
-    """One point per mitigation with 95% intervals: right is better for everyone (left for errors),
-    down is more even. SVG.
+    """Plot one point per mitigation with 95% intervals, as SVG: right is better overall (left for
+    errors), down is a smaller gap.
     """
     figure = new_figure(11.0, 4.6, extra="fairness")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Mitigation before training: the data, or the weights of users, that a fit is given."""
+"""Mitigation before training: changes of the training data, or of the weights of users."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from metarec.fairness.mitigation.reweighting import inverse_propensity, reweigh
 from metarec.fairness.mitigation.upsampling import upsample
 
 BY_GROUP = ("reweighting", "upsampling", "gan")
-"""Those that even out the groups of a column."""
+"""Mitigations that need a column of groups."""
 PROPENSITY = "inverse-propensity"
 TRAINING_MITIGATIONS = (*BY_GROUP, PROPENSITY)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mitigated:
-    """What to fit on."""
+    """Training data under a mitigation."""
 
     data: Dataset
     weights: Mapping[str, float] | None
-    """Of users; None: all the same."""
+    """User -> weight; None means equal weights."""
     said: str
-    """What was done, in a sentence."""
+    """What the mitigation did, in a sentence."""
 
 
 def check_mitigation(name: str | None, by: str | None) -> None:
-    """What can be told before any data are read.
+    """Check the options of a mitigation before any data are read.
 
     Raises:
-        BadInput: if there is none of this name, it needs a column and none is given, or takes none
-            and one is given.
+        BadInput: for an unknown name, a missing column, or a column where none is taken.
     """
     if name is None:
         if by is not None:
@@ -52,7 +51,7 @@ def check_mitigation(name: str | None, by: str | None) -> None:
 
 
 def mitigated(train: Dataset, name: str, by: str | None, rng: np.random.Generator) -> Mitigated:
-    """The training data under a mitigation.
+    """Return the training data under a mitigation.
 
     Raises:
         BadInput: as `check_mitigation`, or if no training user states the column.

@@ -1,5 +1,5 @@
-"""Simple upsampling: users of small groups are copied until groups are even. The plain thing any
-cleverer one must beat.
+"""Simple upsampling: users of small groups are copied until groups are of equal size, a baseline
+for more complex mitigations.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from metarec.fairness.groups import NOT_STATED, Groups
 from metarec.fairness.mitigation.reweighting import training_groups
 
 COPY = "copy"
-"""Ids of copies read `copy:N:ID`, so that they can be told and taken out again."""
+"""Ids of copies have the form `copy:N:ID`, so that they can be recognized and removed."""
 
 
 def missing_users(groups: Groups, strength: float = 1.0) -> dict[str, int]:
-    """How many users each stated group lacks to reach the largest one; `strength` 0.5 goes half
-    the way.
+    """Return the number of users that each stated group lacks to the largest one, times
+    `strength`.
     """
     sizes = {label: users for label, users in groups.sizes.items() if label != NOT_STATED}
     largest = max(sizes.values())
@@ -30,12 +30,12 @@ def missing_users(groups: Groups, strength: float = 1.0) -> dict[str, int]:
 def upsample(
     train: Dataset, by: str, rng: np.random.Generator, *, strength: float = 1.0
 ) -> Dataset:
-    """The same data with users of smaller groups copied at random until all groups are as large as
-    the largest.
+    """Return the data with users of smaller groups copied at random until all groups are as large
+    as the largest.
 
     Args:
         by: profile attribute.
-        strength: in [0, 1], how far to go.
+        strength: share in [0, 1] of the missing users to add.
 
     Raises:
         BadInput: if no training user states the attribute.
@@ -75,8 +75,8 @@ def _renamed(frame: pl.DataFrame, copies: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_users(data: Dataset, events: pl.DataFrame, users: pl.DataFrame) -> Dataset:
-    """`data` with further users: their events and profile rows, in the columns of the data's
-    own.
+    """Return `data` with more users: their events and profile rows, with the columns of the
+    data.
     """
     interactions = data.interactions.keep(
         pl.concat([data.interactions.frame, events], how="vertical_relaxed")
