@@ -1,4 +1,4 @@
-"""For which groups it works, and what to do about it: audits, and mitigations with their price."""
+"""Fairness: audits of quality and exposure by group, and mitigations with their trade-offs."""
 
 from metarec.fairness.audit import Audit, audit
 

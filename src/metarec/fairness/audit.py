@@ -1,4 +1,6 @@
-"""`audit`: for whom a model works, over the cold-start curve, and what its slates do to items."""
+"""`audit`: the quality of a model by group of users, over the cold-start curve, and the exposure of
+groups of items.
+"""
 
 from __future__ import annotations
 
@@ -34,18 +36,18 @@ from metarec.fairness.outcomes import Outcomes, evaluate
 from metarec.runtime.rng import derive
 
 COVERED, KEPT = "covered@90", (0.87, 0.93)
-"""The metric of 90% intervals of predicted values, and between which shares their promise counts as
-kept.
+"""Metric of the coverage of 90% intervals of predicted values, and the range of coverage that
+counts as calibrated.
 """
 BESIDE = ("popularity lift@10", "miscalibration@10", "mae", COVERED)
-"""Metrics shown by group beside the one asked for, where they were measured."""
+"""Metrics shown by group besides the requested one, if they were measured."""
 POPULARITY = "popularity"
-"""The name under which items are grouped by how many events they have."""
+"""Name of the grouping of items by their number of events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overall:
-    """One metric over everyone."""
+    """One metric over all users."""
 
     metric: str
     shots: int | None
@@ -56,34 +58,34 @@ class Overall:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """For whom a model works. `to_text`, `to_json`, and `report.to_html` show it."""
+    """Result of an audit. `to_text`, `to_json`, and `report.to_html` present it."""
 
     model_version: str
     users: int
     shots: tuple[int, ...]
     metric: str
-    """The one gaps are looked for in."""
+    """Metric in which gaps are searched."""
     overall: list[Overall]
     groups: list[GroupValue]
     gaps: list[Gap]
-    """The widest gap of each attribute after each number of events, and over the curve (shots
+    """The widest gap of each attribute after each number of events, and over the curve (`shots`
     None).
     """
     exposure: list[ExposureRow]
     coverage: dict[int, float]
-    """Number of events -> share of the catalog in anyone's first ten."""
+    """Number of events -> share of the catalog in the first ten of any user."""
     warnings: list[str] = field(default_factory=list)
 
     @property
     def largest_clear_gap(self) -> Gap | None:
-        """The widest gap over the whole curve that is more than chance; None if there is none."""
+        """The widest statistically clear gap over the whole curve; None if there is none."""
         clear = [gap for gap in self.gaps if gap.is_clear and gap.shots is None]
         return max(clear, key=lambda gap: gap.size, default=None)
 
     @property
     def largest_fair_gap(self) -> Gap | None:
-        """The widest of the clear gaps over the whole curve that stay clear between users with as
-        many liked items.
+        """The widest of the clear gaps over the whole curve that stay clear between users matched
+        on their number of liked items; None if there is none.
         """
         clear = [
             gap for gap in self.gaps if gap.is_clear and gap.shots is None and gap.matched.is_clear
@@ -91,15 +93,15 @@ class Audit:
         return max(clear, key=lambda gap: gap.matched.value, default=None)
 
     def with_warnings(self, cautions: Sequence[str]) -> Audit:
-        """The same audit with further cautions before its own."""
+        """Return the audit with further warnings before its own."""
         return replace(self, warnings=[*cautions, *self.warnings])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; numbers that do not exist are None."""
+        """Return plain data; NaN becomes None."""
         return dict(json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None))
 
     def to_text(self) -> str:
-        """What a user reads in a terminal."""
+        """Return the audit as text for a terminal."""
         lines = [
             f"{self.metric} of {self.users} new users by group",
             *_table(self),
@@ -131,7 +133,9 @@ class Audit:
         return "\n".join([*lines, *(f"caution: {warning}" for warning in self.warnings)])
 
     def summary(self) -> str:
-        """One honest sentence; two where the widest gap is the metric's doing."""
+        """Return the summary: one sentence on the widest clear gap, two if that gap disappears
+        between matched users.
+        """
         gap, fair = self.largest_clear_gap, self.largest_fair_gap
         if gap is None:
             return (
@@ -160,18 +164,18 @@ def audit(
     """Evaluate a fitted model on new users, by group.
 
     Args:
-        trial: users the model was not fitted on, and the data it was fitted on.
+        trial: users that the model was not fitted on, and the data it was fitted on.
         by: profile attributes, or `activity`.
         shots: numbers of events.
         metric: any of `evaluation.measure.METRICS`, or `popularity lift@10`, `miscalibration@10`.
         items_by: columns of the catalog, or `popularity`.
-        categories: the catalog's column of categories; looked for where None, and miscalibration
-            left out if there is none.
+        categories: the catalog's column of categories; if None it is searched, and miscalibration
+            is left out if there is none.
         seed: orders equal scores and draws the bootstrap.
 
     Raises:
-        BadInput: for an attribute nobody states, a column items do not have, or a metric that was
-            not measured.
+        BadInput: for an attribute that no user states, a column that items do not have, or a metric
+            that was not measured.
     """
     groupings = [group_users(trial.cold_users, name) for name in by]
     item_groups = [
@@ -193,10 +197,10 @@ def audit(
 
 
 def check_asked(data: Dataset, by: Sequence[str], items_by: Sequence[str], metric: str) -> None:
-    """Whether an audit can be made, before a model is fitted for it.
+    """Check the arguments of an audit before a model is fitted for it.
 
     Raises:
-        BadInput: for an attribute or column that is not there, or no metric.
+        BadInput: for an unknown attribute, column or metric.
     """
     if metric not in (*METRICS, *BESIDE):
         known = ", ".join(dict.fromkeys([*METRICS, *BESIDE]))
@@ -218,7 +222,7 @@ def audit_outcomes(
     warnings: Sequence[str] = (),
     model_version: str = "",
 ) -> Audit:
-    """The audit of results already measured; see `audit`."""
+    """Return the audit of results already measured; see `audit`."""
     rng = derive(seed, "audit")
     steps: tuple[int | None, ...] = (*outcomes.shots, None)
     shown = dict.fromkeys([metric, *(m for m in BESIDE if m in outcomes.per_user)])
@@ -250,7 +254,9 @@ def audit_outcomes(
 
 
 def _with_slate_metrics(outcomes: Outcomes, categories: str | None) -> tuple[Outcomes, list[str]]:
-    """Add popularity lift and, where items name categories, miscalibration to what was measured."""
+    """Add popularity lift and, if items have categories, miscalibration to the measured metrics;
+    return warnings too.
+    """
     trial, warnings = outcomes.trial, []
     extra = {
         "popularity lift@10": np.stack(
@@ -283,7 +289,9 @@ def _overall(
 
 
 def _what_is_left(gap: Gap) -> str:
-    """How much of a gap the metric makes and how much the model."""
+    """Return a clause on how much of a gap is left between users matched on their number of liked
+    items, and so is not an artifact of the metric.
+    """
     if not gap.matched.is_known:
         return (
             "; no two of them like as many items, so how much of it the metric makes is not known."
@@ -297,7 +305,9 @@ def _what_is_left(gap: Gap) -> str:
 
 
 def _fair_instead(widest: Gap, fair: Gap | None) -> str:
-    """The gap to look at where the widest is not the model's doing."""
+    """Return a sentence on the widest gap that stays clear between matched users, if the widest gap
+    does not.
+    """
     if widest.matched.is_clear:
         return ""
     if fair is None:
@@ -325,8 +335,8 @@ def _size_warnings(groupings: Sequence[Groups]) -> list[str]:
 
 
 def _interval_warnings(rows: Sequence[GroupValue]) -> list[str]:
-    """Groups for whom 90% intervals clearly do not keep their promise: they are stretched for
-    everyone together.
+    """Return warnings on groups whose 90% intervals are clearly not calibrated: intervals are
+    scaled for all users together.
     """
     missed = [
         row
@@ -380,5 +390,5 @@ def _table(audit: Audit) -> list[str]:
 
 
 def _ends(row: GroupValue) -> str:
-    """The interval, which a group of one user has not."""
+    """Return the interval as text; a group of one user has none."""
     return "(one user)" if np.isnan(row.low) else f"[{row.low:.3f}, {row.high:.3f}]"

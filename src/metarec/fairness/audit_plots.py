@@ -1,4 +1,4 @@
-"""Pictures of an audit: for whom cold start hurts, who is served worse, who gets the attention."""
+"""Plots of an audit: quality by group of users, and exposure by group of items."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from metarec.fairness.groups import NOT_STATED
 from metarec.runtime.drawing import QUIET, color, new_figure, ramp, themed
 
 MAX_LINES = 6
-"""Groups drawn as lines at most, the largest ones (bands of numbers: all); all stand in the panel
-beside.
+"""Groups drawn as curves, at most, the largest ones (twice as many for bands of numbers); the panel
+at the right shows all groups.
 """
 MAX_SHADED = 3
-"""With more lines than this their intervals would hide each other, and only the panel beside shows
-them.
+"""Curves above which their intervals would hide each other and only the panel at the right shows
+intervals.
 """
 PROMISED = {"covered@90": 0.9}
-"""What a metric should be, where it should be something: drawn dotted."""
+"""Metric -> nominal value, drawn dotted."""
 PLAIN = "#444444"
 
 
 def draw_groups(audit: Audit, by: str, metric: str) -> str:
-    """Left: each group's learning curve. Right: every group's mean over the curve with its 95%
-    interval. SVG.
+    """Plot each group's learning curve (left) and every group's mean over the curve with its 95%
+    interval (right), as SVG.
 
     Bands of numbers keep their order and are colored from low to high; other groups are ordered by
     their mean.
@@ -50,15 +50,15 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Shown:
-    """The groups of one attribute, as they are drawn for one metric."""
+    """The groups of one attribute, prepared for plotting one metric."""
 
     rows: list[GroupValue]
     means: list[GroupValue]
-    """Over the whole curve, in the order in which they stand."""
+    """Values over the whole curve, in the order plotted."""
     whole: dict[int | None, Any]
-    """Of everyone, after each number of events and, under None, over the whole curve."""
+    """Values of all users, after each number of events and, under None, over the whole curve."""
     large: list[GroupValue]
-    """Those drawn as lines."""
+    """Groups drawn as curves."""
     tints: dict[str, str]
 
     @classmethod
@@ -81,7 +81,7 @@ class _Shown:
 
 
 def _draw_curves(axes: Any, audit: Audit, shown: _Shown) -> None:
-    """A line for each large group, and everyone's."""
+    """Draw a curve for each large group, and one for all users."""
     for mean in shown.large:
         own = [row for row in shown.rows if row.group == mean.group and row.shots is not None]
         line, tint = {row.shots: row for row in own}, shown.tints.get(mean.group, PLAIN)
@@ -98,7 +98,7 @@ def _draw_curves(axes: Any, audit: Audit, shown: _Shown) -> None:
 
 
 def _draw_forest(axes: Any, shown: _Shown) -> None:
-    """Every group's mean with its interval, from the top down."""
+    """Draw every group's mean with its interval, from the top down."""
     heights = [-place for place in range(len(shown.means))]
     for height, mean in zip(heights, shown.means, strict=True):
         tint = QUIET if mean.is_small else shown.tints.get(mean.group, PLAIN)
@@ -119,8 +119,8 @@ def _label(row: GroupValue) -> str:
 
 
 def draw_exposure(audit: Audit, by: str) -> str:
-    """Bars for each group of items: its share of the catalog, of events, of what was liked, and of
-    attention. SVG.
+    """Plot bars for each group of items: its share of the catalog, of training events, of liked
+    items, and of attention, as SVG.
     """
     rows = [row for row in audit.exposure if row.by == by]
     groups, shots = (

@@ -1,6 +1,4 @@
-"""The audit as one HTML file that needs nothing else: sentences first, then pictures, then every
-number.
-"""
+"""The audit as one self-contained HTML file: sentences first, then plots, then every number."""
 
 from __future__ import annotations
 
@@ -24,10 +22,10 @@ def to_html(
     trade_offs: TradeOffTable | None = None,
     further: Mapping[str, str] | None = None,
 ) -> str:
-    """The audit as a page, with the table of trade-offs where there is one.
+    """Return the audit as an HTML page, with the table of trade-offs if given.
 
     Args:
-        further: title -> HTML of further sections, as they are.
+        further: title -> HTML of further sections, inserted unchanged.
 
     Raises:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[fairness]'`).
@@ -56,7 +54,7 @@ def to_html(
 
 
 def _curves(audit: Audit) -> Iterator[str]:
-    """Each attribute with a picture of each metric."""
+    """Yield a heading for each attribute and a plot of each metric."""
     metrics = list(dict.fromkeys(row.metric for row in audit.groups))
     for by in dict.fromkeys(row.by for row in audit.groups):
         yield f"<h2>By {escape(by)}</h2>"
@@ -89,7 +87,9 @@ def _csv(audit: Audit) -> str:
 
 
 def _gaps(audit: Audit) -> list[str]:
-    """Gaps over the whole curve; those after each number of events folded below."""
+    """Return the table of gaps over the whole curve, and those after each number of events folded
+    below.
+    """
     rows = [
         [
             gap.by,

@@ -1,5 +1,5 @@
-"""Whom to audit a fitted model on: users it never learned from, with the events they are evaluated
-on.
+"""Users to audit a fitted model on: users it was not fitted on, with their support and query
+events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEEN = (
 
 
 def unseen_users(data: Dataset, trained_on: pl.DataFrame) -> list[str]:
-    """Ids of the users of `data` who are not in the events `trained_on`."""
+    """Return the ids of the users of `data` who are not in the events `trained_on`."""
     return (
         data.interactions.frame.select("user_id")
         .unique()
@@ -40,14 +40,14 @@ def trial_on(
     most: int = 2000,
     rng: np.random.Generator,
 ) -> tuple[Trial, Horizon, list[str]]:
-    """Make new users of users of `data`.
+    """Turn users of `data` into new users to evaluate.
 
     Args:
-        users: ids of those whom the model did not learn from; None takes everyone, with a caution.
-        most: at most this many users, drawn by `rng`.
+        users: ids of users that the model did not learn from; None takes all users, with a warning.
+        most: maximum number of users, sampled by `rng`.
 
     Returns:
-        The trial, the horizon it was cut at, and cautions in plain sentences.
+        The trial, the horizon of its support and query, and warnings as sentences.
 
     Raises:
         BadInput: if none of them has enough events to be evaluated, or none liked anything after
@@ -69,9 +69,7 @@ def trial_on(
         )
     chosen = able if len(able) <= most else rng.permutation(able)[:most]
     others = events if users is None else events.filter(~_is_one_of(users))
-    if (
-        not others.height
-    ):  # data that hold nobody else: what they did is all that is known of the catalog
+    if not others.height:  # data without other users: these events alone tell the catalog
         others = events
     found = cold_users_of(
         data,

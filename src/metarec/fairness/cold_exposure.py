@@ -1,4 +1,4 @@
-"""What a share of places reserved for cold items shows, and what it costs."""
+"""Exposure gained, and quality lost, by a share of places reserved for cold items."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from metarec.runtime.rng import derive
 
 K = 10
 MAX_USERS = 500
-"""Users who are asked for, so that an audit of many ends."""
+"""Maximum number of users, which bounds the time of an audit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColdExposure:
-    """Slates of ten with and without reserved places, after one number of events."""
+    """Comparison of slates of ten without and with reserved places, after one number of events."""
 
     shots: int
     share: float
-    """Of places that are reserved."""
+    """Share of places that are reserved."""
     cold_items: int
-    """In the catalog: items with fewer than 5 training events."""
+    """Number of cold items in the catalog: items with fewer than 5 training events."""
     places: tuple[float, float]
-    """Share of places with cold items: without and with the reserve."""
+    """Share of places with cold items: without and with the reserved places."""
     items: tuple[int, int]
-    """Different cold items shown: without and with."""
+    """Distinct cold items shown: without and with."""
     ndcg: tuple[float, float]
     """NDCG@10: without and with; the difference is the cost."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return asdict(self)
 
     def to_text(self) -> str:
-        """One sentence for a terminal."""
+        """Return the comparison as one sentence for a terminal."""
         (bare, told), (few, many), (before, after) = self.places, self.items, self.ndcg
         return (
             f"Cold items ({self.cold_items:,} of the catalog) after {self.shots} events: a share "
@@ -54,7 +54,7 @@ class ColdExposure:
 def cold_exposure(
     model: Recommender, trial: Trial, shots: Sequence[int], *, share: float = 0.05, seed: int = 0
 ) -> ColdExposure | None:
-    """Measure at the middle of these numbers of events; None where no item is cold."""
+    """Measure at the middle of the numbers of events `shots`; None if no item is cold."""
     if not len(model.cold_items):
         return None
     middle, users = sorted(shots)[len(shots) // 2], trial.cold_users[:MAX_USERS]

@@ -1,8 +1,8 @@
-"""Any metric by group, and which gaps between groups are more than chance.
+"""Any metric by group, and tests of the gaps between groups.
 
-The numbers go through fairlearn's `MetricFrame`; intervals resample the users of each group; a gap
-is called clear only if Welch's test of the two groups survives Holm's correction over *every* pair
-looked at, because with 21 occupations some pair always looks different.
+Means come from fairlearn's `MetricFrame`; intervals resample the users of each group. A gap is
+called clear only if Welch's test of the two groups survives Holm's correction over *every* pair
+compared, because with 21 occupations some pair always looks different.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from metarec.fairness.outcomes import Outcomes
 from metarec.runtime.extras import require
 
 SMALL = 20
-"""Groups of fewer users are shown with a warning and take no part in gaps."""
+"""Groups with fewer users are shown with a warning and excluded from gaps."""
 LOWER_IS_BETTER = ("popularity lift@10", "miscalibration@10")
-"""Metrics of this package, beside those of `evaluation`, of which less is better."""
+"""Metrics of this package, besides those of `evaluation`, of which less is better."""
 CLEAR = 0.05
-"""A gap is clear where its corrected p-value lies below this."""
+"""Significance level: a gap is clear if its corrected p-value is below this."""
 
 Statistic = Callable[[np.ndarray, np.ndarray], float]
-"""fairlearn's signature (y_true, y_pred) -> number; both are the users' values here."""
+"""fairlearn's signature (y_true, y_pred) -> number; here both are the users' values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +41,20 @@ class GroupValue:
     users: int
     metric: str
     shots: int | None
-    """None: each user's mean over the whole curve."""
+    """None means each user's mean over the whole curve."""
     value: float
     low: float
     high: float
     is_small: bool
-    """Fewer than `SMALL` users: the interval is wide and the group takes no part in gaps."""
+    """Whether the group has fewer than `SMALL` users: its interval is wide and it is excluded from
+    gaps.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Matched:
-    """A difference between users alike in another number, with its 95% interval; all NaN where no
-    two are alike.
+    """Difference of two groups between users matched on another number, with its 95% interval; all
+    NaN if no users match.
     """
 
     value: float
@@ -61,12 +63,12 @@ class Matched:
 
     @property
     def is_known(self) -> bool:
-        """Whether any two users are alike."""
+        """Whether any users match."""
         return self.value == self.value
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval lies above 0: something of the gap is left."""
+        """Whether the interval lies above 0: part of the gap remains between matched users."""
         return self.low > 0
 
     def __neg__(self) -> Matched:
@@ -78,7 +80,7 @@ class Matched:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """The two groups of one attribute that one metric serves worst and best."""
+    """The worst and best served groups of one attribute in one metric."""
 
     by: str
     metric: str
@@ -86,21 +88,22 @@ class Gap:
     worst: str
     best: str
     size: float
-    """How much better `best` is served, above 0."""
+    """Advantage of `best` over `worst`, above 0."""
     low: float
     high: float
     """95% interval of the difference between these two groups."""
     matched: Matched
-    """What is left of `size` between users of the same number of liked items: more of those make
+    """The difference between users matched on their number of liked items: more liked items make
     any list easier to hit.
     """
     p_corrected: float
-    """Welch's test of these two groups, corrected by Holm over every pair of groups in the audit.
+    """p-value of Welch's test of these two groups, corrected by Holm over every pair of groups in
+    the audit.
     """
 
     @property
     def is_clear(self) -> bool:
-        """Whether the gap is more than chance."""
+        """Whether the gap is statistically clear."""
         return self.p_corrected < CLEAR
 
 
@@ -112,11 +115,11 @@ def metric_frame(
     shots: int | None = None,
     statistics: Mapping[str, Statistic] | None = None,
 ) -> Any:
-    """The `MetricFrame` of fairlearn: a metric by group: use its `by_group`, `difference()`,
-    `ratio()` as its documentation says.
+    """Return fairlearn's `MetricFrame` of a metric by group, with its `by_group`, `difference()`
+    and `ratio()`.
 
     Args:
-        statistics: what to take of each group's values; their mean where None.
+        statistics: statistics of each group's values; their mean where None.
 
     Raises:
         MissingExtra: if fairlearn is not installed (`pip install 'metarec[fairness]'`).
@@ -144,7 +147,7 @@ def values_by_group(
     *,
     shots: int | None = None,
 ) -> list[GroupValue]:
-    """The metric's mean in each group, with 95% bootstrap intervals over the users of the
+    """Return the metric's mean in each group, with 95% bootstrap intervals over the users of the
     group.
     """
     by_group = metric_frame(outcomes, groups, metric, shots=shots).by_group["mean"]
@@ -179,11 +182,12 @@ def find_gaps(
     shots: Sequence[int | None] = (None,),
     pair: frozenset[str] | None = None,
 ) -> list[Gap]:
-    """The widest gap of every grouping at every number of events, corrected for all pairs compared;
-    clear ones go first. Of a `pair` of groups that was named before, the gap between these.
+    """Return the widest gap of every grouping at every number of events, corrected for all pairs
+    compared; clear gaps take precedence. If a `pair` of groups is given, return the gaps between
+    these two.
 
-    Small groups and `not stated` are left out; a grouping with fewer than two groups left has no
-    gap.
+    Small groups and `not stated` are excluded; a grouping with fewer than two remaining groups has
+    no gap.
     """
     higher = more_is_better(metric)
     liked = liked_items(outcomes)
@@ -220,8 +224,8 @@ def find_gaps(
 
 
 def more_is_better(metric: str) -> bool:
-    """Whether a larger value serves users better; so for metrics where neither end is better by
-    itself.
+    """Return whether larger values of a metric are better for users; True also for metrics of which
+    neither end is better by itself.
     """
     return metric not in LOWER_IS_BETTER and (
         metric not in METRICS or METRICS[metric].higher_is_better is not False
@@ -229,7 +233,7 @@ def more_is_better(metric: str) -> bool:
 
 
 def liked_items(outcomes: Outcomes) -> np.ndarray:
-    """[B] how many items each user went on to like."""
+    """Return [B] the number of query items that each user liked."""
     return np.bincount(outcomes.trial.relevant_cells[0], minlength=len(outcomes.trial.cold_users))
 
 
@@ -241,17 +245,17 @@ def matched_difference(
     *,
     bins: int = 30,
 ) -> Matched:
-    """Mean of `other` minus mean of `one` between users alike in `matched_on`.
+    """Return the mean of `other` minus the mean of `one` between users matched on `matched_on`.
 
-    Users are cut into bins of equal size by `matched_on`, the difference is taken within each, and
-    bins count by how many pairs they could form, `n_one n_other / (n_one + n_other)`. The interval
-    takes each group's spread within bins to be the same in all of them.
+    Users are cut into bins of equal size by `matched_on`, the difference is taken within each bin,
+    and bins are weighted by `n_one n_other / (n_one + n_other)`. The interval assumes that a
+    group's variance within bins is the same in all bins.
 
     Args:
         values: [B], NaN where a user has none.
-        one: bool [B].
-        other: bool [B].
-        matched_on: [B].
+        one: bool [B], users of the first group.
+        other: bool [B], users of the second group.
+        matched_on: [B] number to match users on.
     """
     there = (one | other) & ~np.isnan(values)
     edges = np.unique(np.quantile(matched_on[there], np.linspace(0, 1, bins + 1)[1:-1]))
@@ -278,8 +282,8 @@ def matched_difference(
 def _within_bins(
     values: np.ndarray, place: np.ndarray, bins: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """How many users each bin holds [bins], their mean [bins], and their variance around it, one
-    number for all bins.
+    """Return the number of users in each bin [bins], their mean [bins], and the pooled variance
+    within bins.
     """
     count = np.bincount(place, minlength=bins)
     mean = np.bincount(place, weights=values, minlength=bins) / np.maximum(count, 1)
@@ -288,8 +292,8 @@ def _within_bins(
 
 
 def _pairs(values: np.ndarray, groups: Groups) -> list[tuple[str, str, float, float, float]]:
-    """(one, other, mean of other - mean of one, its standard error, p) for every two groups large
-    enough.
+    """Return (one, other, mean of other - mean of one, its standard error, p) for every two groups
+    that are large enough.
     """
     means = {
         label: values[groups.mask(label) & ~np.isnan(values)]

@@ -1,13 +1,13 @@
-"""What slates do to items and to tastes: exposure, coverage, popularity lift, calibration.
+"""Metrics of what slates do to items and tastes: exposure, coverage, popularity lift, calibration.
 
-- *exposure* of an item group: its share of attention, a place counting 1/log2(place + 1), beside
-  its share of the catalog, of training events, and of what users went on to like (Singh and
+- *exposure* of a group of items: its share of attention, with weight 1/log2(place + 1) for a
+  place, beside its share of the catalog, of training events, and of liked query items (Singh and
   Joachims 2018, arXiv:1802.07281);
-- *popularity lift*: how much more popular the slate is than what the user liked (Abdollahpouri et
-  al. 2020, arXiv:2007.12230), `(slate - liked) / liked`;
-- *miscalibration*: how far the slate's mix of categories is from the mix the user went on to
-  like, as the Kullback-Leibler divergence of Steck 2018 (doi:10.1145/3240323.3240372), `KL(p ||
-  0.99 q + 0.01 p)`, 0 at best.
+- *popularity lift*: relative excess of the slate's mean popularity over that of the liked query
+  items (Abdollahpouri et al. 2020, arXiv:2007.12230), `(slate - liked) / liked`;
+- *miscalibration*: Kullback-Leibler divergence of the slate's mix of categories from that of the
+  liked query items (Steck 2018, doi:10.1145/3240323.3240372), `KL(p || 0.99 q + 0.01 p)`, 0 at
+  best.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from metarec.fairness.outcomes import Outcomes
 from metarec.runtime.gains import discounts
 
 SMOOTHING = 0.01
-"""Share of the liked mix put into the slate's, so that a missing category costs much but not
+"""Weight of the liked mix mixed into the slate's, so that a missing category costs much but not
 infinitely much.
 """
 PLACES = 10
@@ -30,26 +30,28 @@ PLACES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class ExposureRow:
-    """One group of items after one number of events; all numbers are shares in [0, 1]."""
+    """Exposure of one group of items after one number of events; all numbers are shares in [0,
+    1].
+    """
 
     by: str
     group: str
     shots: int
     exposure: float
-    """Of the attention of all slates."""
+    """Share of the attention of all slates."""
     catalog: float
-    """Of the items."""
+    """Share of the items."""
     events: float
-    """Of the training events."""
+    """Share of the training events."""
     liked: float
-    """Of what the users evaluated went on to like."""
+    """Share of the query items that the evaluated users liked."""
     coverage: float
-    """Of the group's items, how many were shown to anyone."""
+    """Share of the group's items shown to any user."""
 
 
 def exposure_by_group(outcomes: Outcomes, groups: Groups) -> list[ExposureRow]:
-    """How much attention each group of items gets, after each number of events, and how much it
-    could claim.
+    """Return the attention that each group of items gets after each number of events, beside its
+    shares of items, events and liked items.
     """
     trial = outcomes.trial
     members = np.array([groups.mask(label) for label in groups.sizes]).T.astype(np.float64)
@@ -76,8 +78,8 @@ def exposure_by_group(outcomes: Outcomes, groups: Groups) -> list[ExposureRow]:
 
 
 def item_attention(ranked: np.ndarray, items: int, *, places: int = PLACES) -> np.ndarray:
-    """Attention [N] each item gets from lists [B, K]: the sum of 1/log2(place + 1) over its first
-    `places` places.
+    """Return the attention [N] of each item in lists [B, K]: the sum of 1/log2(place + 1) over its
+    places among the first `places`.
     """
     shown = ranked[:, :places]
     weight = np.broadcast_to(discounts(shown.shape[1]), shown.shape)
@@ -86,8 +88,8 @@ def item_attention(ranked: np.ndarray, items: int, *, places: int = PLACES) -> n
 
 
 def popularity_lift(ranked: np.ndarray, trial: Trial, *, places: int = PLACES) -> np.ndarray:
-    """[B] how much more popular each user's slate is than what they went on to like; 0 is as
-    popular, 1 twice.
+    """Return [B] the relative excess of each user's slate in mean popularity over the query items
+    that the user liked: 0 is as popular, 1 twice as popular.
     """
     popularity = np.bincount(_event_columns(trial), minlength=len(trial.vocabulary)).astype(
         np.float64
@@ -108,11 +110,11 @@ def popularity_lift(ranked: np.ndarray, trial: Trial, *, places: int = PLACES) -
 def miscalibration(
     ranked: np.ndarray, trial: Trial, categories: np.ndarray, *, places: int = PLACES
 ) -> np.ndarray:
-    """[B] divergence of each slate's mix of categories from the mix the user went on to like; NaN
-    without any category.
+    """Return [B] the divergence of each slate's mix of categories from the mix of the query items
+    that the user liked; NaN without any category.
 
     Args:
-        categories: [N, G] share of each item over categories, of the trial's vocabulary.
+        categories: [N, G] category shares of each item of the trial's vocabulary.
     """
     owner, items = trial.relevant_cells
     liked = np.zeros((len(trial.cold_users), categories.shape[1]))
@@ -123,8 +125,8 @@ def miscalibration(
 
 
 def divergence(liked: np.ndarray, slate: np.ndarray) -> np.ndarray:
-    """[B] `KL(p || 0.99 q + 0.01 p)` of two mixes [B, G] given as amounts; NaN where nothing is
-    liked.
+    """Return [B] `KL(p || 0.99 q + 0.01 p)` of two mixes [B, G] given as amounts; NaN where nothing
+    is liked.
     """
     p = liked / np.maximum(liked.sum(axis=1, keepdims=True), 1e-12)
     q = slate / np.maximum(slate.sum(axis=1, keepdims=True), 1e-12)

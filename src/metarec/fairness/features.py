@@ -1,9 +1,8 @@
-"""Which columns a model rests on: what quality new users lose when one is shuffled.
+"""Permutation importance of columns: the quality that new users lose when one column is shuffled.
 
-A column of the users is shuffled among the users evaluated, a column of the items among the items,
-so that its values stay and what they belong to does not (Breiman 2001,
-doi:10.1023/A:1010933404324). The model is not fitted again, so columns that say the same stand in
-for each other.
+A user column is shuffled among the evaluated users, an item column among the items, which keeps its
+values and breaks their assignment (Breiman 2001, doi:10.1023/A:1010933404324). The model is not
+fitted again, so columns with the same information can substitute for each other.
 """
 
 from __future__ import annotations
@@ -28,29 +27,31 @@ NOT_CONTENT = ("item_id", "image", "image_url", "url")
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnWorth:
-    """One column."""
+    """Importance of one column."""
 
     of: str
     """`users` or `items`."""
     column: str
     loss: Difference
-    """NDCG@10 as it is minus with the column shuffled, the mean over numbers of events."""
+    """NDCG@10 without shuffling minus that with the column shuffled, mean over numbers of
+    events.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureAudit:
-    """Every column, the one most rested on first."""
+    """Importance of every column, the largest first."""
 
     columns: list[ColumnWorth]
     users: int
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return plain data."""
         rows = [{"of": c.of, "column": c.column, **asdict(c.loss)} for c in self.columns]
         return {"metric": METRIC, "users": self.users, "columns": rows}
 
     def to_text(self) -> str:
-        """A line a column."""
+        """Return one line for each column."""
         head = f"what {self.users:,} users lose of NDCG@10 when a column is shuffled [95%]"
         if not self.columns:
             return f"{head}: there is no column to shuffle"
@@ -70,7 +71,7 @@ class FeatureAudit:
 def audit_features(
     model: Recommender, trial: Trial, shots: Sequence[int], *, seed: int = 0
 ) -> FeatureAudit:
-    """Shuffle each column in turn, and ask the model again."""
+    """Shuffle each column in turn, and evaluate the model again."""
     before = evaluate(model, trial, shots, seed=seed).values(METRIC)
     weights = resample(len(before), derive(seed, "features", "bootstrap"))
     found = [
@@ -91,7 +92,7 @@ def audit_features(
 def _shuffled(
     model: Recommender, trial: Trial, rng: np.random.Generator
 ) -> Iterator[tuple[str, str, Scores, Trial]]:
-    """(whose column, its name, model to ask, users to ask about)."""
+    """Yield (`users` or `items`, column, model, trial) with each column shuffled in turn."""
     users = trial.cold_users
     for name in dict.fromkeys(name for user in users for name in user.profile):
         order = rng.permutation(len(users))

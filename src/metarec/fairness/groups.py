@@ -1,8 +1,8 @@
-"""Who is compared with whom: groups of users and groups of items.
+"""Groups of users and groups of items to compare.
 
-Users by what they state (a profile attribute, numbers cut into bands) or by how much they do;
-items by how popular they are, by who provides them, by category. A group is a label; nobody is
-dropped for having none ("not stated").
+Users are grouped by a profile attribute (numbers cut into bands) or by activity; items by
+popularity, by provider, by category. A group is a label; users and items without one are labeled
+("not stated"), not dropped.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from metarec.data.schema import BadInput, Catalog, Vocabulary
 
 NOT_STATED = "not stated"
 ACTIVITY = "activity"
-"""The name under which users are grouped by their number of events."""
+"""Name of the grouping of users by their number of events."""
 MAX_LABELS = 12
-"""A number with more distinct values than this is cut into `BANDS` bands of about equal size."""
+"""Numbers with more distinct values than this are cut into `BANDS` bands of about equal size."""
 BANDS = 4
 SECONDS = (315_532_800.0, 4_102_444_800.0)
 """The years 1980 to 2100, in seconds since 1970."""
 LEADING = re.compile(r"\s*(under|below|less than|<)?\s*(-?\d+(?:\.\d+)?)", re.IGNORECASE)
-"""The number a label starts with."""
+"""Pattern of the number that a label starts with."""
 POPULAR_SHARE = (0.2, 0.8)
-"""Popular items receive the first fifth of all events, rare ones the last fifth (after
+"""Popular items receive the first fifth of all events, rare items the last fifth (after
 Abdollahpouri et al. 2019).
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Groups:
-    """One way to group users (or items): a label for each, in their order."""
+    """One grouping of users (or items): a label for each, in their order."""
 
     name: str
     labels: np.ndarray
-    """[B] text."""
+    """[B] label of each user or item."""
     order: tuple[str, ...] = ()
-    """Labels that have an order of their own; the others follow by name."""
+    """Labels with an order of their own; the others follow by name."""
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Label -> how many, in the order a reader expects: bands ascending, else by name, `not
-        stated` last.
+        """Label -> number of users or items: ordered labels first, then by their leading number or
+        name, `not stated` last.
         """
         counts = Counter(self.labels.tolist())
         ordered = [label for label in self.order if label in counts]
@@ -60,21 +60,21 @@ class Groups:
         return {label: counts[label] for label in ordered + rest}
 
     def mask(self, label: str) -> np.ndarray:
-        """Bool [B]: who belongs to `label`."""
+        """Return bool [B]: the members of `label`."""
         return np.asarray(self.labels == label)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grouping:
-    """A rule that labels users by an attribute: learned once, the same for whoever comes later."""
+    """A rule that labels users by an attribute: learned once, then applied to any users."""
 
     name: str
     starts: tuple[float, ...] = ()
-    """Where each band of a number of many values begins; empty where every value is a group of its
+    """Lower end of each band of a number with many values; empty if every value is a group of its
     own.
     """
     bands: tuple[str, ...] = ()
-    """What each band is called."""
+    """Label of each band."""
 
     @classmethod
     def of(
@@ -86,8 +86,8 @@ class Grouping:
         form: str = "{}",
         most_labels: int = MAX_LABELS,
     ) -> Grouping:
-        """Cut numbers of more than `most_labels` different values into bands of about equal size;
-        equal numbers share a band.
+        """Learn the rule: numbers with more than `most_labels` distinct values are cut into bands
+        of about equal size; equal numbers share a band.
         """
         stated = [value for value in values if value is not None]
         if not _are_numbers(stated) or len(set(stated)) <= most_labels:
@@ -103,7 +103,7 @@ class Grouping:
         return cls(name=name, starts=tuple(starts.tolist()), bands=tuple(names))
 
     def labels(self, values: Sequence[Any]) -> np.ndarray:
-        """[B] text; `not stated` for None, and for what is no number where numbers are cut into
+        """Return [B] labels; `not stated` for None, and for non-numbers where numbers are cut into
         bands.
         """
         if self.starts:
@@ -127,8 +127,8 @@ class Grouping:
 
 
 def are_times(values: Sequence[Any]) -> bool:
-    """Whether these numbers read as times, in seconds since 1970: all of them between 1980 and
-    2100.
+    """Return whether these numbers look like times in seconds since 1970: all of them between 1980
+    and 2100.
     """
     return (
         bool(values)
@@ -143,7 +143,9 @@ def _day(seconds: float) -> str:
 
 
 def _number(value: float) -> str:
-    """As short as it is exact, without powers of ten."""
+    """Return a number as short text, without an exponent: integers exactly, others with 4
+    digits.
+    """
     return f"{int(value)}" if value == int(value) else f"{value:.4g}"
 
 
@@ -163,7 +165,7 @@ def group_users(cold_users: Sequence[ColdUser], by: str) -> Groups:
 
 
 def group_activity(events: Sequence[int]) -> Groups:
-    """Thirds of users by how many events each has."""
+    """Group users into thirds by their number of events."""
     return Groups(
         name=ACTIVITY,
         labels=Grouping.of(ACTIVITY, events, bands=3, form="{} events", most_labels=0).labels(
@@ -178,7 +180,7 @@ def group_profiles(
     """Group users by an attribute of their profiles.
 
     Args:
-        grouping: the rule to group by; learned from these profiles where None.
+        grouping: the rule to group by; None learns it from these profiles.
 
     Raises:
         BadInput: if no user states the attribute.
@@ -192,7 +194,7 @@ def group_profiles(
 
 
 def grouping_of(profiles: Sequence[Mapping[str, Any]], by: str) -> Grouping:
-    """The rule by which these users are grouped, to be kept for others.
+    """Return the rule that groups these users by an attribute, to apply to other users.
 
     Raises:
         BadInput: if no user states the attribute.
@@ -204,7 +206,9 @@ def grouping_of(profiles: Sequence[Mapping[str, Any]], by: str) -> Grouping:
 
 
 def group_items_by_popularity(train: Dataset, vocabulary: Vocabulary) -> Groups:
-    """Popular, middle and rare items, by the share of all training events they receive together."""
+    """Group items into popular, middle and rare ones, by the cumulative share of training events
+    they receive.
+    """
     counts = np.zeros(len(vocabulary))
     seen = train.interactions.frame.group_by("item_id").len()
     columns = vocabulary.indexes(seen["item_id"])
@@ -219,10 +223,10 @@ def group_items_by_popularity(train: Dataset, vocabulary: Vocabulary) -> Groups:
 
 
 def check_item_column(catalog: Catalog, by: str) -> None:
-    """Whether items have a column to group by.
+    """Refuse a column that items do not have.
 
     Raises:
-        BadInput: if not.
+        BadInput: if there is no such column.
     """
     if by not in catalog.frame.columns:
         raise BadInput(
@@ -232,10 +236,10 @@ def check_item_column(catalog: Catalog, by: str) -> None:
 
 
 def check_attribute(known: Sequence[str], by: str) -> None:
-    """Whether users may be grouped by an attribute.
+    """Refuse an attribute that users cannot be grouped by.
 
     Raises:
-        BadInput: if it is none of those known, nor `activity`.
+        BadInput: if it is neither in `known` nor `activity`.
     """
     if by not in (*known, ACTIVITY):
         raise BadInput(
@@ -245,8 +249,8 @@ def check_attribute(known: Sequence[str], by: str) -> None:
 
 
 def group_items(catalog: Catalog, vocabulary: Vocabulary, by: str, *, most: int = 20) -> Groups:
-    """Items by a column of the catalog (a provider, a brand, a kind): the `most` frequent values,
-    the rest together.
+    """Group items by a column of the catalog (a provider, a brand, a kind): the `most` frequent
+    values, and the rest as `others`.
 
     Raises:
         BadInput: if the catalog has no such column.
@@ -269,12 +273,12 @@ def group_items(catalog: Catalog, vocabulary: Vocabulary, by: str, *, most: int 
 def category_matrix(
     catalog: Catalog, vocabulary: Vocabulary, column: str | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Shares [N, G] of each item over the categories it names (rows sum to 1, or 0 for an item of
-    none), and their names.
+    """Return the category shares [N, G] of each item (rows sum to 1, or 0 for an item without
+    categories), and the names of the categories.
 
     Args:
-        column: where categories stand; the first of categories, genres, tags, category, genre where
-            None.
+        column: the column of categories; None takes the first of categories, genres, tags,
+            category, genre, department.
 
     Raises:
         BadInput: if there is no such column.
@@ -306,8 +310,8 @@ def category_matrix(
 
 
 def _number_first(text: str) -> tuple[float, str]:
-    """Sorts by the number a label starts with ("15-24K"; what lies under it, "Under 15K", comes
-    before), then by name.
+    """Return a sort key: the number a label starts with ("15-24K"; "Under 15K" comes just before
+    15), then the label.
     """
     found = LEADING.match(text)
     return (float(found[2]) - (0.5 if found[1] else 0.0), text) if found else (float("inf"), text)

@@ -1,5 +1,5 @@
-"""What a model did for each user at each number of events: the table every audit and every
-trade-off is read from.
+"""Metrics and lists of a model for each user at each number of events: the input of every audit and
+every trade-off.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from metarec.runtime.rng import derive
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """One model's results on the new users of one trial."""
+    """Results of one model on the new users of one trial."""
 
     trial: Trial
     shots: tuple[int, ...]
     """Numbers of events shown, ascending."""
     per_user: Mapping[str, np.ndarray]
-    """Metric -> [shots, B], NaN where a user has none."""
+    """Metric -> [shots, B], NaN for users without a value."""
     ranked: np.ndarray
     """[shots, B, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
 
     def values(self, metric: str, shots: int | None = None) -> np.ndarray:
-        """[B] values of a metric after `shots` events, or each user's mean over the curve where
-        None.
+        """Return [B] values of a metric after `shots` events, or each user's mean over the curve
+        where None.
 
         Raises:
             BadInput: for a metric or a number of events that was not measured.
@@ -50,10 +50,10 @@ class Outcomes:
 
 
 def evaluate(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -> Outcomes:
-    """Measure everything `evaluation` knows, for each user, after each number of events.
+    """Measure all metrics of `evaluation`, for each user, after each number of events.
 
     Args:
-        seed: orders equal scores.
+        seed: seed that orders equal scores.
 
     Raises:
         BadInput: if `shots` is empty.
