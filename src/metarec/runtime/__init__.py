@@ -1,3 +1,3 @@
-"""The ground that every layer stands on: random generators, devices, jobs here or on Ray, files of
-models, progress, language. It knows nothing of recommendation.
+"""The lowest layer, which all others use: random generators, devices, jobs here or on Ray, model
+files, progress, language. It knows nothing of recommendation.
 """

@@ -1,7 +1,8 @@
-"""Model folders: plain data, written whole or not at all, and read only as it was written.
+"""Model folders: plain data, written atomically, and checked when read.
 
-A folder holds `config.json` (settings and what the other files must be), `model.safetensors`
-(arrays), tables as Parquet and `CARD.md`. Files that `config.json` does not list are never read.
+A folder holds `config.json` (settings, and facts that the other files must match),
+`model.safetensors` (arrays), tables as Parquet and `CARD.md`. Files that `config.json` does not
+list are never read.
 """
 
 from __future__ import annotations
@@ -63,29 +64,28 @@ __all__ = [
 ARRAYS, CARD = "model.safetensors", "CARD.md"
 _TABLE = ".parquet"
 _TRIES = 5
-"""How often a folder that changes while it is read is read again."""
+"""Maximum attempts to read a folder that changes while it is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """What a model folder holds."""
+    """Contents of a model folder."""
 
     config: dict[str, Any]
-    """Settings and facts that JSON can hold."""
+    """Settings and facts, serializable as JSON."""
     arrays: Mapping[str, Any] = field(default_factory=dict)
-    """Name to array; torch tensors are taken when writing, NumPy arrays come back."""
+    """Name -> array; torch tensors are accepted when writing, NumPy arrays are returned."""
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     card: str = ""
     """The model card, Markdown."""
 
 
 def write_artifact(folder: str | Path, artifact: Artifact) -> Path:
-    """Write a model folder in one step, replacing an older model of the same place.
+    """Write a model folder atomically, replacing an older model at the same path.
 
     Raises:
-        FileExistsError: if the place is taken by something that is no model folder, or holds more
-            than a model.
-        OSError: if it cannot be written, as on a full disk; an older model stays.
+        FileExistsError: if the path is no model folder, or holds more than a model.
+        OSError: if it cannot be written, as on a full disk; an older model is kept.
     """
     with new_folder(folder) as draft:
         arrays = {name: _as_numpy(value) for name, value in artifact.arrays.items()}
@@ -104,7 +104,7 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> Path:
 
 
 def read_artifact(folder: str | Path) -> Artifact:
-    """Read a model folder, checking that it is as it was written.
+    """Read a model folder, checking that it is unchanged since it was written.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -125,7 +125,7 @@ def read_artifact(folder: str | Path) -> Artifact:
 def _read(place: Path, manifest: Manifest) -> Artifact:
     check_files(place, manifest)
     tables: dict[str, pl.DataFrame] = {}
-    known: dict[str | None, pl.DataFrame] = {}  # by what the file is: equal ones are read once
+    known: dict[str | None, pl.DataFrame] = {}  # by digest: equal files are read once
     for name, one in manifest.files.items():
         if name.endswith(_TABLE):
             table = name[: -len(_TABLE)]
@@ -143,11 +143,11 @@ def _read(place: Path, manifest: Manifest) -> Artifact:
 
 @contextmanager
 def reading_whole(place: str | Path) -> Iterator[None]:
-    """Whatever goes wrong within, while a model is made of what its folder holds, is told as
-    `BrokenArtifact`; only a library that is not installed is told as such.
+    """Turn any error in the block, in which a model is made from its folder, into `BrokenArtifact`;
+    only import errors of missing libraries pass.
 
     Raises:
-        BrokenArtifact: as said.
+        BrokenArtifact: for any error in the block.
     """
     try:
         yield
@@ -157,7 +157,7 @@ def reading_whole(place: str | Path) -> Iterator[None]:
         if str(place) in str(error):
             raise
         raise BrokenArtifact(f"{place}: {error}") from error
-    # Polars ends some damaged files by a panic, which is no Exception
+    # Polars panics on some damaged files, and a panic is no Exception
     except (Exception, pl.exceptions.PanicException) as error:
         said = " ".join(str(error).split())[:300]
         raise BrokenArtifact(
@@ -169,15 +169,15 @@ def reading_whole(place: str | Path) -> Iterator[None]:
 def rewrite_tables(
     folder: str | Path, change: Callable[[str, pl.DataFrame], pl.DataFrame]
 ) -> dict[str, int]:
-    """Replace tables of a model folder by what `change(name, table)` leaves of them, in one step;
-    gives the rows taken out of each table that changed.
+    """Replace tables of a model folder by `change(name, table)`, atomically, and return the number
+    of rows removed from each changed table.
 
     A changed table is written under a new name, then `config.json` is replaced, then the old file
-    goes: a reader, or a kill, meets the old model or the new one.
+    is deleted: a reader, also after a kill, finds the old model or the new one.
 
     Raises:
         FileNotFoundError, BrokenArtifact: if there is no such model or it cannot be read.
-        OSError: if it cannot be written, as on a full disk; everything stays as it was.
+        OSError: if it cannot be written, as on a full disk; the folder is unchanged.
     """
     place = Path(folder)
     manifest = _manifest_of(place)
@@ -203,8 +203,8 @@ def rewrite_tables(
 
 
 def sweep_files(folder: str | Path) -> list[str]:
-    """Remove tables and drafts of a model folder that its `config.json` does not name, as kills
-    leave them; nobody may be writing there. Gives what was removed.
+    """Remove tables and drafts of a model folder that its `config.json` does not name, as left by
+    kills; no other process may be writing there. Return what was removed.
     """
     place = Path(folder)
     files = _manifest_of(place).files
@@ -220,7 +220,9 @@ def sweep_files(folder: str | Path) -> list[str]:
 
 
 def _write_beside(place: Path, name: str, table: pl.DataFrame) -> FileFacts:
-    """Write a table under a name of its content, so that it never replaces the one before."""
+    """Write a table under a name with the digest of its content, so that it never replaces the
+    older one.
+    """
     draft = place / f".{name}.draft"
     try:
         _write_table(draft, table)
@@ -237,8 +239,8 @@ def _write_beside(place: Path, name: str, table: pl.DataFrame) -> FileFacts:
 def _with_changes(
     place: Path, manifest: Manifest, changed: Mapping[str, tuple[FileFacts, int, int]]
 ) -> Manifest:
-    """The manifest after tables were replaced; one of format 1 says as much as one of format 2
-    afterwards.
+    """Return the manifest after tables were replaced; a manifest of format 1 is completed to format
+    2.
     """
     files = {
         name: file_facts(place / one.file) if one.sha256 is None else one
@@ -268,12 +270,13 @@ def _rows(place: Path, manifest: Manifest) -> dict[str, int]:
 def _write_table(path: Path, table: pl.DataFrame) -> None:
     try:
         table.write_parquet(path)
-    except pl.exceptions.PolarsError as error:  # how the library tells of a full disk
+    except pl.exceptions.PolarsError as error:  # raised on a full disk too
         raise OSError(f"{path} cannot be written ({error})") from error
 
 
 def read_whole_config(folder: str | Path) -> dict[str, Any]:
-    """Only the settings of a model folder whose files are all there, each of its size.
+    """Return the settings of a model folder, after checking that all its files are there with their
+    sizes.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -286,7 +289,7 @@ def read_whole_config(folder: str | Path) -> dict[str, Any]:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """Only the settings of a model folder, without its arrays.
+    """Return the settings of a model folder, without reading its arrays.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -296,7 +299,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def read_rows(folder: str | Path) -> dict[str, int]:
-    """How many rows each table of a model folder has, without reading them.
+    """Return the number of rows of each table of a model folder; format 2 needs no reading of the
+    tables.
 
     Raises:
         FileNotFoundError, BrokenArtifact: as `read_config`.
@@ -318,7 +322,7 @@ def _manifest_of(place: Path) -> Manifest:
 def write_arrays(
     path: Path, arrays: Mapping[str, Any], facts: Mapping[str, Any] | None = None
 ) -> None:
-    """Write named arrays, and a few JSON facts, as one safetensors file, whole or not at all.
+    """Write named arrays, and a few JSON facts, as one safetensors file, atomically.
 
     Raises:
         OSError: if it cannot be written, as on a full disk.
@@ -332,7 +336,7 @@ def write_arrays(
         draft.touch()
         mode = (
             draft.stat().st_mode
-        )  # the library would leave it readable to this user alone, unlike the files beside it
+        )  # the library would make it readable to this user alone, unlike the other files
         save_file(
             plain, str(draft), metadata={"facts": json.dumps(dict(facts or {}), allow_nan=False)}
         )
@@ -340,14 +344,15 @@ def write_arrays(
         sync(draft)
         draft.replace(path)
         sync(path.parent)
-    except (OSError, SafetensorError) as error:  # the library tells of a full disk by the second
+    except (OSError, SafetensorError) as error:  # SafetensorError on a full disk
         raise OSError(f"{path} cannot be written ({error})") from error
     finally:
         draft.unlink(missing_ok=True)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and facts of a safetensors file; the arrays lie in the file, see `runtime.mapped`.
+    """Return the arrays and facts of a safetensors file; the arrays are memory-mapped, see
+    `runtime.mapped`.
 
     Raises:
         BrokenArtifact: if the file cannot be read.
@@ -355,7 +360,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(path), framework="numpy") as file:  # which checks the header
+        with safe_open(str(path), framework="numpy") as file:  # this checks the header
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
         return mapped_arrays(path), facts
     except (OSError, SafetensorError, ValueError, KeyError) as error:

@@ -1,6 +1,4 @@
-"""Checkpoints of a running fit: one file, always whole, so that a killed run goes on where it
-was.
-"""
+"""Checkpoints of a running fit: one file, replaced atomically, so that a killed run can resume."""
 
 from __future__ import annotations
 
@@ -16,27 +14,27 @@ from metarec.runtime.artifacts import BrokenArtifact, read_arrays, write_arrays
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a run stood."""
+    """State of a run."""
 
     arrays: dict[str, np.ndarray]
     """Weights and optimizer state by name."""
     facts: dict[str, Any]
-    """Step, best score, settings: what JSON can hold."""
+    """Step, best score, settings, serializable as JSON."""
 
 
 def write_checkpoint(path: str | Path, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Replace the checkpoint at `path` in one step."""
+    """Replace the checkpoint at `path` atomically."""
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
     write_arrays(place, arrays, facts)
 
 
 def read_checkpoint(path: str | Path, *, of: Mapping[str, Any] | None = None) -> Checkpoint | None:
-    """The checkpoint at `path`, or None if there is none to go on from.
+    """Return the checkpoint at `path`, or None if there is none to resume from.
 
     Args:
-        of: facts that must agree (settings, a fingerprint of the data); a checkpoint of another run
-            counts as none.
+        of: facts that must match (settings, a fingerprint of the data); a checkpoint of another run
+            is ignored.
 
     Raises:
         BrokenArtifact: if the file is there but cannot be read.

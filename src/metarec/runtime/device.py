@@ -1,9 +1,9 @@
-"""Where networks are computed, and on how many threads.
+"""The device on which networks are computed, and the number of threads.
 
-Networks, meta-learners and encoders train and answer on one device of the process: their weights
-lie there, and what they read goes there through `on_device` and comes back through `in_memory`.
-Closed forms and the gate stay on the CPU, where they are fast. Random numbers are drawn on the CPU,
-so a network starts from the same weights everywhere.
+Networks, meta-learners and encoders train and predict on one device per process: it holds their
+weights, and their inputs are moved there by `on_device` and their outputs back by `in_memory`.
+Closed-form models and the gate stay on the CPU, where they are fast. Random numbers are drawn on
+the CPU, so a network starts from the same weights on every device.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 DEVICES = ("cpu", "auto", "cuda", "mps")
 """Names that `use_device` takes."""
 ENVIRONMENT = "METAREC_DEVICE"
-"""What a process starts with, and what processes started by it inherit."""
+"""Variable with the device that a process starts with, inherited by its child processes."""
 _CHOSEN: list[str] = []
-"""The device, once somebody asked."""
+"""The device of this process, empty until first use."""
 
 
 class UnknownDevice(ValueError):
-    """Nothing here computes under that name."""
+    """The device's name is unknown, or the machine has no such device."""
 
 
 def use_device(name: str) -> str:
-    """Compute networks on a device from now on; gives back which one.
+    """Compute networks on a device from now on, and return its name.
 
-    It is `cpu` at first, or what the environment says as `METAREC_DEVICE`.
+    The default is `cpu`, or the value of `METAREC_DEVICE`. Models that are already loaded or fitted
+    are not moved, so choose the device first.
 
     Models that are loaded or fitted already stay where they are, so choose first.
 
@@ -60,7 +61,8 @@ def use_device(name: str) -> str:
 
 
 def named_device() -> str:
-    """The name that `METAREC_DEVICE` gives, `cpu` without; whether it is there is seen on use.
+    """Return the device named by `METAREC_DEVICE`, `cpu` if unset; whether the machine has it is
+    checked on use.
 
     Raises:
         UnknownDevice: if the name is none of `DEVICES`.
@@ -72,7 +74,7 @@ def named_device() -> str:
 
 
 def device() -> torch.device:
-    """The device of this process."""
+    """Return the device of this process."""
     import torch
 
     return torch.device(_chosen())
@@ -83,25 +85,27 @@ def _chosen() -> str:
 
 
 def on_device(array: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """An array or a tensor where networks are computed; on the CPU it shares the array's memory."""
+    """Move an array or a tensor to the device of networks; on the CPU it shares the array's
+    memory.
+    """
     import torch
 
     tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(array)
     if (name := _chosen()) == "cpu":
         return tensor
-    halved = name == "mps" and tensor.dtype == torch.float64  # which it does not know
+    halved = name == "mps" and tensor.dtype == torch.float64  # mps has no float64
     return (tensor.float() if halved else tensor).to(name)
 
 
 def up_to(count: int, like: torch.Tensor) -> torch.Tensor:
-    """0 to `count` - 1, where `like` lies."""
+    """Return 0 to `count` - 1 on the device of `like`."""
     import torch
 
     return torch.arange(count, device=like.device)
 
 
 def in_memory(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    """A tensor as an array, without its gradient."""
+    """Return a tensor as an array, without its gradient."""
     return tensor.detach().cpu().numpy()
 
 
@@ -114,8 +118,8 @@ def _accelerators() -> list[str]:
 
 @contextmanager
 def one_thread(*, wanted: bool = True) -> Iterator[None]:
-    """Run torch on one thread, then as before: threads that wait for each other in tiny operations
-    cost more than they give.
+    """Run torch on one thread inside the block: synchronizing threads costs more than they gain in
+    tiny operations.
 
     On two busy cores, training the deep-set network took 12 times as long on two threads as on one.
     """

@@ -1,6 +1,6 @@
-"""Pictures as SVG text: one figure in, one string out, the same bytes for the same picture.
+"""Plots as SVG text, byte-identical for identical figures.
 
-Works without a display and touches neither pyplot nor any global setting of matplotlib.
+Works without a display and changes neither pyplot nor any global setting of matplotlib.
 """
 
 from __future__ import annotations
@@ -17,35 +17,37 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#666666", "#8C564B")
-"""Okabe and Ito 2008: told apart by color-blind readers too; cycle beyond eight."""
+"""Palette of Okabe and Ito 2008, distinguishable for color-blind readers; it repeats beyond
+eight.
+"""
 QUIET = "#999999"
 
 
 def color(place: int) -> str:
-    """Color of the series at `place`."""
+    """Return the color of the series at `place`."""
     return COLORS[place % len(COLORS)]
 
 
 def ramp(share: float) -> str:
-    """Color at `share`, in [0, 1], of a scale from light to dark, for groups that have an order."""
+    """Return the color at `share`, in [0, 1], of a scale from light to dark, for ordered groups."""
     low, middle, high = (140, 200, 230), (30, 110, 180), (15, 25, 80)
     start, end, way = (low, middle, 2 * share) if share <= 0.5 else (middle, high, 2 * share - 1)
     return "#" + "".join(f"{round(a + way * (b - a)):02x}" for a, b in zip(start, end, strict=True))
 
 
 def arms(middle: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
-    """[2, N] lengths of error bars below and above each middle, 0 where an end of a few users'
-    interval lies a rounding error beyond it.
+    """Return [2, N] the lengths of error bars below and above each middle; 0 where rounding puts an
+    end of the interval beyond the middle.
     """
     lengths = [np.subtract(middle, low), np.subtract(high, middle)]
     return np.asarray(np.maximum(np.stack([np.atleast_1d(length) for length in lengths]), 0.0))
 
 
 def new_figure(width: float, height: float, *, extra: str = "report") -> Figure:
-    """An empty figure of this many inches.
+    """Return an empty figure; `width` and `height` are inches.
 
     Args:
-        extra: which extra to name where matplotlib is missing.
+        extra: extra to name in the error if matplotlib is missing.
 
     Raises:
         MissingExtra: if matplotlib is not installed.
@@ -57,8 +59,8 @@ def new_figure(width: float, height: float, *, extra: str = "report") -> Figure:
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element to be put into a page: words stay words, and nothing depends
-    on the clock.
+    """Return the figure as an `<svg>` element for a page: text stays text, and the output does not
+    depend on the clock.
     """
     import matplotlib
 
@@ -72,15 +74,15 @@ def to_svg(figure: Figure) -> str:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file, without the clock in it."""
+    """Return the figure as a PNG file; the output does not depend on the clock."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=130, metadata={"Software": None})
     return image.getvalue()
 
 
 def themed(figure: Figure) -> str:
-    """The figure as SVG for a report's page: its black and dark gray follow the color of the page's
-    text, its first color the page's own, and its background is the page's.
+    """Return the figure as SVG for a report's page: its black and dark gray take the color of the
+    page's text, its first color the page's own, and its background is transparent.
     """
     svg = to_svg(figure).replace("fill: #ffffff", "fill: none")
     svg = svg.replace("#000000", "currentColor").replace("#444444", "currentColor")

@@ -1,8 +1,8 @@
-"""Variables that every command reads: each is checked before anything is done, whether or not the
-command at hand asks for it.
+"""Environment variables that every command reads; each is checked at the start, whether or not the
+command uses it.
 
-Which language and which device they name is known where these are (`runtime.language`,
-`runtime.device`); variables of the service's settings are read in `app.service.settings_sources`.
+Names of languages and devices are checked in `runtime.language` and `runtime.device`; variables of
+the service's settings are read in `app.service.settings_sources`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,26 @@ from pathlib import Path
 
 HOME, ONLINE, TRACEBACK = "METAREC_HOME", "METAREC_ONLINE", "METAREC_TRACEBACK"
 ANSWERS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-"""What says yes and what says no, in small letters."""
+"""Accepted values of yes-or-no variables, in lower case."""
 
 
 class BadEnvironment(ValueError):
-    """A variable of the environment says what nobody can do."""
+    """An environment variable has an invalid value."""
 
 
 def home() -> Path | None:
-    """The folder of data and caches that `METAREC_HOME` names; None where the platform's are meant.
+    """Return the folder of data and caches named by `METAREC_HOME`; None if unset, for the
+    platform's default folders.
 
     Raises:
-        BadEnvironment: if something else than a folder lies there.
+        BadEnvironment: if the path, or the nearest parent that exists, is no folder.
     """
     if not (said := os.environ.get(HOME)):
         return None
     try:
         place = Path(said).expanduser()
         lies_in_folder = next(one for one in (place, *place.parents) if one.exists()).is_dir()
-    except (OSError, RuntimeError):  # a name too long, or the folder of a user who is not there
+    except (OSError, RuntimeError):  # a name that is too long, or the home of an unknown user
         lies_in_folder = False
     if not lies_in_folder:
         raise BadEnvironment(f"{HOME} must name a folder, got {said!r}")
@@ -38,7 +39,7 @@ def home() -> Path | None:
 
 
 def online() -> bool | None:
-    """Whether `METAREC_ONLINE` asks for downloads or forbids them; None where it says neither.
+    """Return whether `METAREC_ONLINE` allows or forbids downloads; None if unset.
 
     Raises:
         BadEnvironment: if it is no yes or no.
@@ -47,7 +48,7 @@ def online() -> bool | None:
 
 
 def shows_traceback() -> bool:
-    """Whether `METAREC_TRACEBACK` asks where an error came from.
+    """Return whether `METAREC_TRACEBACK` asks for tracebacks of errors.
 
     Raises:
         BadEnvironment: if it is no yes or no.

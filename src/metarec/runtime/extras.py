@@ -1,4 +1,4 @@
-"""Optional libraries: loaded when asked for, and a missing one says how to get it."""
+"""Optional libraries: imported on use, with an error that tells how to install a missing one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from types import ModuleType
 
 
 class MissingExtra(ImportError):
-    """A library of an optional extra is not installed; the message holds the command that installs
-    it.
-    """
+    """A library of an optional extra is not installed; the message has the install command."""
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -1,5 +1,5 @@
-"""Folders written beside their place and renamed into it, so that a kill leaves the old or the new
-one, never a half; and drafts of the killed, found and removed.
+"""Folders written as drafts beside their path and renamed into it, so that a kill leaves the old or
+the new one, never a partial one; and the removal of drafts that kills left.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from typing import Any
 from metarec.runtime.manifest import CONFIG, BrokenArtifact, read_manifest
 
 REPORTS = "reports"
-"""What was found out about a model may lie beside it, and goes with it when it is replaced."""
+"""Folder of reports inside a model folder, which is replaced with the model."""
 
 
 @contextmanager
 def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Give a draft folder to fill; at the end it takes the place `folder`, or vanishes if filling
-    it failed.
+    """Yield a draft folder to fill; at the end it replaces `folder`, or is deleted if filling it
+    failed.
 
     Raises:
-        FileExistsError: if the place is taken by something that is no model folder, or holds more
-            than a model.
+        FileExistsError: if the path is no model folder, or holds more than a model.
     """
-    # resolve() would follow a link that serves as the place
+    # resolve() would follow a symbolic link at this path
     place = Path(os.path.abspath(folder))  # noqa: PTH100
     finish_interrupted_swap(place)
     check_place(place)
@@ -46,23 +45,26 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def _new_draft(place: Path) -> tuple[Path, int]:
-    """An empty draft folder, and the handle that says, while it is open, that someone writes it."""
+    """Return an empty draft folder, and a locked handle that shows, while it is open, that the
+    draft is being written.
+    """
     while True:
         draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.draft-", dir=place.parent))
         held = os.open(draft, os.O_RDONLY)
-        if take_lock(held, wait=True) and draft.is_dir():  # unless it was swept in this moment
+        if take_lock(held, wait=True) and draft.is_dir():  # unless it was swept meanwhile
             return draft, held
         os.close(held)
 
 
 def sweep_drafts(parent: Path, name: str = "*") -> list[str]:
-    """Remove what killed writers of folders `name` in `parent` left there; gives what was removed.
+    """Remove drafts that killed writers of folders `name` left in `parent`, and return their names.
+    Drafts that are still being written stay.
 
     Drafts that someone still writes stay.
     """
     swept = []
     for draft in sorted(parent.glob(f".{name}.draft-*")):
-        with suppress(OSError):  # it took its place, or was swept by another, in this moment
+        with suppress(OSError):  # it was renamed or swept meanwhile
             held = os.open(draft, os.O_RDONLY)
             try:
                 if draft.is_dir() and take_lock(held, wait=False):
@@ -78,8 +80,8 @@ def sweep_drafts(parent: Path, name: str = "*") -> list[str]:
 
 
 def take_lock(handle: int, *, wait: bool) -> bool:
-    """Take a lock that the system gives back when the process ends, however it ends; False where
-    another holds it.
+    """Take a lock that the operating system releases when the process ends in any way; False if
+    another process holds it.
     """
     try:
         import fcntl
@@ -87,7 +89,7 @@ def take_lock(handle: int, *, wait: bool) -> bool:
         import msvcrt
 
         try:
-            locks: Any = msvcrt  # whose names type checkers know on Windows alone
+            locks: Any = msvcrt  # type checkers know its names only on Windows
             locks.locking(handle, locks.LK_LOCK if wait else locks.LK_NBLCK, 1)
         except OSError:
             return False
@@ -100,10 +102,10 @@ def take_lock(handle: int, *, wait: bool) -> bool:
 
 
 def check_place(folder: str | Path) -> None:
-    """Whether a model may be written there: only a model folder may be replaced, and only one that
-    nothing else lives in.
+    """Check that a model may be written there: only a model folder may be replaced, and only if it
+    holds nothing else.
 
-    A served model's folder also holds users' events.
+    A served model's folder, for example, also holds users' events.
 
     Raises:
         FileExistsError: if something there would be lost.
@@ -132,7 +134,7 @@ def _previous(place: Path) -> Path:
 
 
 def _take_place(draft: Path, place: Path) -> None:
-    """Swap by two renames; a kill between them is set right by the next reader."""
+    """Swap by two renames; the next reader repairs a kill between them."""
     previous = _previous(place)
     shutil.rmtree(previous, ignore_errors=True)
     if place.exists():
@@ -143,13 +145,15 @@ def _take_place(draft: Path, place: Path) -> None:
 
 
 def finish_interrupted_swap(place: Path) -> None:
-    """Give a folder its place back where a kill between two renames left it without."""
+    """Restore a folder that a kill between two renames left without its name."""
     if not place.exists() and _previous(place).is_dir():
         _previous(place).rename(place)
 
 
 def sync(path: Path) -> None:
-    """Ask the disk to keep it: a rename must not overtake the bytes it names."""
+    """Flush a file or folder to disk: a rename must not reach the disk before the bytes it
+    names.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -158,10 +162,10 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a small file in one step, on disk before this returns.
+    """Replace a small file atomically; it is on disk when this returns.
 
     Raises:
-        OSError: if it cannot be written, as on a full disk; the old one stays.
+        OSError: if it cannot be written, as on a full disk; the old file is kept.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:

@@ -1,5 +1,5 @@
-"""Discounted gains of ranked lists, with binary gains and log2: the one place that says what NDCG
-is, for training, choosing and evaluating alike (Jarvelin and Kekalainen 2002).
+"""Discounted gains of ranked lists, with binary gains and log2 discounts: the one definition of
+NDCG for training, tuning and evaluation (Jarvelin and Kekalainen 2002).
 """
 
 from __future__ import annotations
@@ -8,21 +8,21 @@ import numpy as np
 
 
 def discounts(places: int) -> np.ndarray:
-    """[places] what a hit counts at each place: 1 / log2(place + 1), places from 1."""
+    """Return [places] the discount of each place: 1 / log2(place + 1), places from 1."""
     return np.asarray(1.0 / np.log2(np.arange(2, places + 2)))
 
 
 def ideal_gains(relevant: np.ndarray, places: int) -> np.ndarray:
-    """[B] the gain of the best list of so many places; 1 where nothing is relevant."""
+    """Return [B] the gain of the ideal list of this many places; 1 if nothing is relevant."""
     best = np.concatenate([[1.0], np.cumsum(discounts(places))])
     return np.asarray(best[np.minimum(relevant, places)])
 
 
 def ndcg_of_hits(hits: np.ndarray, relevant: np.ndarray) -> np.ndarray:
-    """[B] NDCG of lists [B, K] whose hits are marked; 0 where nothing is relevant.
+    """Return [B] the NDCG of lists [B, K] given as hits; 0 if nothing is relevant.
 
     Args:
-        relevant: [B] how many items are relevant for each user, listed or not.
+        relevant: [B] number of relevant items of each user, listed or not.
     """
     places = hits.shape[1]
     gain = hits.astype(np.float64) @ discounts(places)
@@ -30,8 +30,9 @@ def ndcg_of_hits(hits: np.ndarray, relevant: np.ndarray) -> np.ndarray:
 
 
 def hits_of_scores(scores: np.ndarray, is_relevant: np.ndarray, places: int) -> np.ndarray:
-    """[B, K] which of the best `places` of scores [B, N] are relevant, equal scores in an order of
-    no meaning: for choosing among settings. Evaluation draws lots (`evaluation.metrics.rank`).
+    """Return [B, K] whether each of the best `places` of scores [B, N] is relevant, ties in
+    arbitrary order: for choosing settings. Evaluation breaks ties at random
+    (`evaluation.metrics.rank`).
 
     Args:
         is_relevant: bool [B, N].
@@ -45,5 +46,5 @@ def hits_of_scores(scores: np.ndarray, is_relevant: np.ndarray, places: int) -> 
 
 
 def ndcg_of_scores(scores: np.ndarray, is_relevant: np.ndarray, places: int) -> np.ndarray:
-    """[B] NDCG of the best `places` of scores [B, N], see `hits_of_scores`."""
+    """Return [B] the NDCG of the best `places` of scores [B, N], see `hits_of_scores`."""
     return ndcg_of_hits(hits_of_scores(scores, is_relevant, places), is_relevant.sum(1))

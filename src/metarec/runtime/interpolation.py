@@ -1,4 +1,4 @@
-"""What is learned at a few numbers of events, at every number of events."""
+"""Interpolation, over all numbers of events, of values learned at a few of them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Interpolation:
-    """Values interpolated between their points in log(1 + events), and kept beyond the first and
-    the last.
+    """Values interpolated linearly in log(1 + events) between points, and constant beyond the first
+    and the last point.
 
-    Worked out once for every number of events up to the last point: slates ask for them again and
-    again.
+    Tabulated once for every number of events up to the last point, since every slate looks them up.
     """
 
     table: np.ndarray
-    """[last point + 1, ...] the values after 0, 1, 2, ... events."""
+    """[last point + 1, ...] values after 0, 1, 2, ... events."""
 
     @classmethod
     def between(cls, points: Sequence[int] | np.ndarray, values: np.ndarray) -> Interpolation:
-        """From `values` [K, ...] at K `points`, numbers of events in ascending order."""
+        """Interpolate `values` [K, ...] at K `points`, numbers of events in ascending order."""
         place = np.interp(
             np.log1p(np.arange(points[-1] + 1)), np.log1p(points), np.arange(len(points))
         )
@@ -32,5 +31,7 @@ class Interpolation:
         return cls((1 - share) * values[low] + share * values[high])
 
     def after(self, events: np.ndarray | int) -> np.ndarray:
-        """The values after these whole numbers of events: their shape, then that of a value."""
+        """Return the values after these numbers of events: the shape of `events`, then that of a
+        value.
+        """
         return np.asarray(self.table[np.minimum(events, len(self.table) - 1)])

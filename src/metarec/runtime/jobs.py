@@ -1,5 +1,5 @@
-"""Run one function over many items: here, in several processes, or on Ray, with the same results in
-the same order.
+"""Run one function over many items: in this process, in several processes, or on Ray, with the same
+results in the same order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 HERE, RAY = BACKENDS = ("here", "ray")
 AHEAD = 2
-"""Items handed out for each worker before the first is back: more would only fill memory."""
+"""Items submitted per worker before the first is done: more would only fill memory."""
 
 
 def run_jobs(
@@ -27,17 +27,17 @@ def run_jobs(
     backend: str = "here",
     tell: Callable[[int], None] | None = None,
 ) -> list[Result]:
-    """`[fn(item) for item in items]`, spread over workers.
+    """Return `[fn(item) for item in items]`, computed by several workers.
 
-    `fn` and the items must be picklable when `workers` > 1; randomness must come from the item
-    (`runtime.rng.derive`), so that who runs it does not matter. The first failure stops the run and
-    names the item. An item is asked of `items` when a worker is about to be free for it.
+    `fn` and the items must be picklable if `workers` > 1; randomness must come from the item
+    (`runtime.rng.derive`), so that results do not depend on the worker. The first failure stops the
+    run and names the item. Items are taken from `items` lazily, when a worker is about to be free.
 
     Args:
-        workers: processes at once; 1 stays in this one.
-        backend: `here`, or `ray` (extra `ray`; uses a running cluster if the environment names
-            one). A worker that dies there is replaced and its items run again.
-        tell: hears how many items are done.
+        workers: number of processes; 1 uses this one.
+        backend: `here`, or `ray` (extra `ray`; uses a running cluster if `RAY_ADDRESS` names one).
+            A Ray worker that dies is replaced and its items run again.
+        tell: called with the number of items done.
 
     Raises:
         ValueError: if `workers` or `backend` is out of range.
@@ -56,10 +56,10 @@ def run_jobs(
 
 
 def check_backend(workers: int, backend: str) -> None:
-    """Whether there is such a way to run jobs.
+    """Refuse an invalid number of workers or an unknown backend.
 
     Raises:
-        ValueError: if not.
+        ValueError: if either is out of range.
     """
     if workers < 1:
         raise ValueError(f"workers must be 1 or more, got {workers}")
@@ -83,7 +83,7 @@ def _collected(
     result: Callable[[Any], Result],
     tell: Callable[[int], None] | None,
 ) -> list[Result]:
-    """Results in the order of the items, of which at most `most` are under way at a time."""
+    """Return results in the order of the items; at most `most` items are running at a time."""
     results: dict[int, Result] = {}
     running: dict[Any, int] = {}
     waiting: Iterator[int] = iter(range(n_items))
@@ -145,17 +145,18 @@ def _on_ray(
                 tell,
             )
         except ray.exceptions.RayTaskError as error:
-            raise error.cause from error  # the job's own error, as in-process
+            raise error.cause from error  # the job's own error, as without Ray
 
 
 @contextmanager
 def ray_cluster(cpus: int) -> Iterator[Any]:
-    """Ray, connected to what this process is connected to already, else to the cluster that the
-    environment names, else to one of so many CPUs started here; left again at the end.
+    """Yield Ray, connected to the cluster of this process if there is one, else to the one in
+    `RAY_ADDRESS`, else to one with `cpus` CPUs started here; a connection made here is closed at
+    the end.
 
     Raises:
         MissingExtra: without the extra `ray`.
-        ValueError: if no cluster is where the environment says.
+        ValueError: if no cluster answers at `RAY_ADDRESS`.
     """
     ray = require("ray", "ray")
     started = not ray.is_initialized()

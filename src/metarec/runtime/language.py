@@ -1,8 +1,9 @@
-"""Messages in the reader's language: English is what the code says, a table says it in another.
+"""Translation of messages: the code has English, tables have other languages.
 
-A table holds whole sentences with holes: `"k must be {} or more" = "k 必须不小于 {1}"`. A sentence
-is matched as a whole and its holes are taken over as they are; `{1*}` is a hole that is itself
-looked up. What no table holds stays English. Tables are `translations/LANGUAGE/AREA.toml`.
+A table maps whole sentences with holes: `"k must be {} or more" = "k 必须不小于 {1}"`. A
+sentence is matched as a whole and the contents of its holes are copied; `{1*}` is a hole whose
+content is itself translated. Sentences in no table stay English. Tables are
+`translations/LANGUAGE/AREA.toml`.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ ENGLISH = "en"
 LANGUAGES = (ENGLISH, "zh")
 TABLES = Path(__file__).parent / "translations"
 ERRORS, SAID, OUTPUT, WORDS, HELP = "errors", "said", "output", "words", "help"
-"""Areas: refusals; reasons, notes and notices; what commands and reports print; parts of these;
-what `--help` says.
+"""Areas of tables: errors; reasons, notes and notices; output of commands and reports; parts of
+these; help texts.
 """
 HOLE = "{}"
 MAX_LENGTH = 4_000
-"""Longer texts are no messages and stay as they are."""
+"""Characters above which a text is no message and stays unchanged."""
 MAX_DEPTH = 4
-"""Of sentences within sentences."""
+"""Maximum depth of sentences nested in holes."""
 MAX_HEADER = 200
 _FILLED = re.compile(r"\{(\d+)(\*?)\}")
 _LEAD = re.compile(r"\s*(?:[-•*] )?")
@@ -45,26 +46,26 @@ SENTENCES = {
         (SAID, OUTPUT),
     ),
 }
-"""Names under which answers hold sentences, and the areas these are looked up in."""
+"""Key of an answer that holds a sentence -> areas in which it is looked up."""
 AS_SENT = {"attributes", "profile", "context", "settings", "fields"}
-"""Names under which answers hold what users and catalogs say."""
+"""Keys of answers that hold users' or catalogs' own texts, which are not translated."""
 
 
 class UnknownLanguage(ValueError):
-    """No table is there for the language that was asked for."""
+    """There are no tables for the requested language."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """One sentence with holes."""
+    """One sentence with holes, and its translation."""
 
     parts: tuple[str, ...]
-    """What stands before, between and after the holes."""
+    """Text before, between and after the holes."""
     to: str
 
     def holes(self, text: str) -> list[str] | None:
-        """What fills the holes; None where the text is another sentence. Each part is sought once,
-        from where the one before ended, so the work grows with the text and no faster.
+        """Return the contents of the holes; None if the text is another sentence. Each part is
+        searched once, from the end of the one before, so the time is linear in the text.
         """
         first, *middle, last = self.parts
         end = len(text) - len(last)
@@ -82,15 +83,16 @@ class Template:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """The sentences of one area in one language."""
+    """The translations of one area in one language."""
 
     exact: Mapping[str, str]
     templates: tuple[Template, ...]
-    """The most telling first, see `_order`."""
+    """Templates, most specific first, see `_order`."""
 
 
 def language_of(name: str, *, asked_by: str = ENVIRONMENT) -> str:
-    """The language that a name such as `zh`, `zh-CN` or `zh_CN.UTF-8` means; none is English.
+    """Return the language of a name such as `zh`, `zh-CN` or `zh_CN.UTF-8`; English for an empty
+    name.
 
     Raises:
         UnknownLanguage: if there are no tables for it.
@@ -104,9 +106,7 @@ def language_of(name: str, *, asked_by: str = ENVIRONMENT) -> str:
 
 
 def accepted(header: str, default: str) -> str:
-    """The language that an Accept-Language header asks for first among those there are, else the
-    default.
-    """
+    """Return the available language that an Accept-Language header prefers, else the default."""
     wanted = []
     for place, part in enumerate(header[:MAX_HEADER].lower().split(",")):
         name, _, quality = part.strip().partition(";q=")
@@ -124,21 +124,23 @@ def _weight(quality: str) -> float:
 
 
 def translated(text: str, language: str, *areas: str) -> str:
-    """The sentence in the language, as the first of these areas that knows it says it."""
+    """Return the translation of a sentence from the first area that has it; the sentence itself if
+    none has.
+    """
     if language == ENGLISH or len(text) > MAX_LENGTH:
         return text
     return _translated(text, language, areas, MAX_DEPTH) or text
 
 
 def translated_lines(text: str, language: str, *areas: str) -> str:
-    """A text line by line; indentation and bullets stay."""
+    """Translate a text line by line; indentation and bullets stay."""
     if language == ENGLISH:
         return text
     return "\n".join(_line(line, language, areas) for line in text.split("\n"))
 
 
 def translated_answer(value: Any, language: str, name: str | None = None) -> Any:
-    """Plain data with the sentences in it, known by the names they stand under, in the language."""
+    """Translate the sentences in plain data, recognized by their keys."""
     if language == ENGLISH or name in AS_SENT:
         return value
     if isinstance(value, dict):
@@ -151,8 +153,8 @@ def translated_answer(value: Any, language: str, name: str | None = None) -> Any
 
 
 def translated_page(html: str, language: str) -> str:
-    """A report's fixed sentences in the language, and its `lang` saying so; scripts, styles,
-    figures and what is printed as it is stay.
+    """Translate a report's fixed sentences and set its `lang`; scripts, styles, figures and
+    preformatted text stay.
     """
     if language == ENGLISH:
         return html
@@ -170,11 +172,13 @@ def translated_page(html: str, language: str) -> str:
 
 
 def _line(line: str, language: str, areas: tuple[str, ...]) -> str:
-    """A line without its indentation and bullet; of a table's, each of its columns."""
+    """Translate a line without its indentation and bullet; in a row of a table, translate each
+    column and keep the columns aligned.
+    """
     said = _LEAD.sub("", line, count=1)
     lead = line[: len(line) - len(said)]
     if _RANK.match(said):
-        return line  # a place of a slate: what follows is a title
+        return line  # a row of a slate: a rank and a title
     cells, gaps = _GAP.split(said), _GAP.findall(said)
     spoken = [translated(cell, language, *areas) for cell in cells]
     widths = [display_width(old) + len(gap) for old, gap in zip(cells, gaps, strict=False)]
@@ -186,15 +190,17 @@ def _line(line: str, language: str, areas: tuple[str, ...]) -> str:
 
 
 def display_width(text: str) -> int:
-    """Places that a text takes on a terminal."""
+    """Return the number of columns that a text takes on a terminal; wide letters take two."""
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def broken(text: str, width: int) -> list[str]:
-    """A text in lines of so many places at most; words of letters, as options, stay whole."""
+    """Break a text into lines of at most `width` columns; ASCII words, such as options, stay
+    whole.
+    """
     lines, line = [], ""
     for piece in re.findall(r"[!-~]+ ?|[^!-~]", text):
-        # What ends a sentence or a clause stands at no line's begin
+        # Closing punctuation never begins a line
         if display_width(line + piece.rstrip()) > width and piece not in "，。；：、）”":
             lines.append(line.rstrip())
             line = piece.lstrip()
@@ -241,8 +247,9 @@ def _table(language: str, area: str) -> Table:
 
 
 def _order(template: Template) -> tuple[bool, bool, int]:
-    """Sentences that begin with a word of their own first, then those that end with one: what wraps
-    other sentences does, and must be taken off before these are looked up. Then the longest.
+    """Return a sort key: sentences that begin with fixed text first, then those that end with it,
+    then the longest. Sentences that wrap others are matched first, so that their holes can be
+    translated.
     """
     own = sum(map(len, template.parts))
     return not template.parts[0], not template.parts[-1], -own

@@ -1,6 +1,4 @@
-"""Logs for the app: one line an event, plain for a user or JSON for a machine. Only the app calls
-it.
-"""
+"""Logging for the app: one line per event, plain text or JSON. Only the app calls it."""
 
 from __future__ import annotations
 
@@ -14,12 +12,12 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object: `time` (ISO, UTC), `level`, `logger`, `message`, and whatever
-    `extra` carried.
+    """Formats a record as one JSON object: `time` (ISO, UTC), `level`, `logger`, `message`, and the
+    fields of `extra`.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line."""
+        """Return the record as one line."""
         from datetime import UTC, datetime
 
         line = {
@@ -35,8 +33,8 @@ class JsonLines(logging.Formatter):
 
 
 def setup_logs(level: str = "info", *, as_json: bool = False, stream: TextIO | None = None) -> None:
-    """Send metarec's log records, and warnings of its server, to `stream` (stderr unless given),
-    replacing an earlier set-up.
+    """Send metarec's log records, and warnings of its HTTP server, to `stream` (stderr unless
+    given), replacing an earlier setup.
 
     Raises:
         ValueError: if `level` is not debug, info, warning or error.
@@ -63,8 +61,8 @@ def setup_logs(level: str = "info", *, as_json: bool = False, stream: TextIO | N
 
 
 class LoggedProgress:
-    """Progress as log lines, for jobs that nobody watches: a line when a stage begins, and one for
-    each quarter of it that took more than some seconds.
+    """Progress as log lines, for background jobs: a line when a stage begins, and at most one per
+    quarter of it, `seconds` apart.
     """
 
     def __init__(self, seconds: float = 10.0) -> None:
@@ -72,7 +70,7 @@ class LoggedProgress:
         self._stage = ""
 
     def __call__(self, stage: str, done: float, note: str = "") -> None:
-        """Log what is new."""
+        """Log the progress if it is due."""
         now, quarter = time.monotonic(), int(min(max(done, 0.0), 1.0) * 4)
         is_new = stage != self._stage
         if not is_new and (quarter <= self._told[1] or now - self._told[0] < self._seconds):

@@ -1,7 +1,8 @@
-"""What the files of a model folder must be: the part of `config.json` that says so, and its checks.
+"""Manifest of a model folder: the part of `config.json` that describes the other files, and its
+checks.
 
-Format 2 gives the size and SHA-256 of each file, the type and shape of each array, the rows of each
-table, and a digest of `config.json` itself. Format 1 gave sizes only, and is still read.
+Format 2 has the size and SHA-256 of each file, the type and shape of each array, the rows of each
+table, and a digest of `config.json` itself. Format 1 had sizes only, and can still be read.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import numpy as np
 import polars as pl
 
 FORMAT = 2
-"""What is written."""
+"""Format that is written."""
 READABLE = (1, 2)
-"""What is read; `docs/compatibility.md` says which metarec wrote which."""
+"""Formats that can be read; `docs/compatibility.md` lists the versions of metarec that wrote
+each.
+"""
 CONFIG = "config.json"
 MAX_CONFIG_BYTES = 64_000_000
 _OWN_KEYS = ("format", "digest", "files", "contents")
@@ -33,31 +36,31 @@ class BrokenArtifact(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """What one file must be."""
+    """Expected properties of one file."""
 
     file: str
-    """Its name in the folder, which changes when its content is replaced."""
+    """Name in the folder, which changes when its content is replaced."""
     size: int
     sha256: str | None
-    """None in folders of format 1, which did not say."""
+    """None in format 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What the files of a folder must be."""
+    """Expected files of a folder."""
 
     files: dict[str, FileFacts]
-    """By the name under which the content is asked for, as `interactions.parquet`."""
+    """Logical name, such as `interactions.parquet` -> file."""
     arrays: dict[str, dict[str, Any]] | None = None
     """Array -> `dtype, shape, finite`; None in format 1."""
     tables: dict[str, int] | None = None
     """Table -> rows; None in format 1."""
     config: dict[str, Any] = field(default_factory=dict)
-    """The model's own settings and facts, which the same file holds."""
+    """The model's own settings and facts, stored in the same file."""
 
 
 def manifest_text(manifest: Manifest) -> str:
-    """What `config.json` says."""
+    """Return the text of `config.json`."""
     files = {
         name: {"file": one.file, "size": one.size, "sha256": one.sha256}
         for name, one in manifest.files.items()
@@ -68,13 +71,13 @@ def manifest_text(manifest: Manifest) -> str:
         "contents": {"arrays": manifest.arrays, "tables": manifest.tables},
         **manifest.config,
     }
-    content = json.loads(json.dumps(said, allow_nan=False))  # as it will be read
+    content = json.loads(json.dumps(said, allow_nan=False))  # as it will be parsed
     whole = {"format": FORMAT, "digest": _digest(content), **content}
     return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_manifest(place: Path) -> Manifest:
-    """What a folder's `config.json` says.
+    """Read the manifest of a folder from its `config.json`.
 
     Raises:
         BrokenArtifact: if it is missing, unreadable, changed since it was written or of a later
@@ -113,7 +116,7 @@ def _manifest(content: dict[str, Any], version: int) -> Manifest:
 
 
 def _file_facts(name: str, said: Any) -> FileFacts:
-    """What is said of one file; format 1 gave its size alone."""
+    """Parse the entry of one file; format 1 has its size alone."""
     known = said if isinstance(said, dict) else {"file": name, "size": said, "sha256": None}
     file, size, sha256 = known["file"], known["size"], known["sha256"]
     for one in (name, file):
@@ -140,26 +143,28 @@ def _read_json(path: Path, place: Path) -> Any:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    """Digest of what a config says, however it is laid out; without the digest itself."""
+    """Return the digest of a config's content, independent of its layout and without the digest
+    itself.
+    """
     plain = {name: value for name, value in content.items() if name != "digest"}
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_facts(path: Path) -> FileFacts:
-    """What a file is now."""
+    """Return the properties of a file as it is now."""
     return FileFacts(file=path.name, size=path.stat().st_size, sha256=sha256_of(path))
 
 
 def sha256_of(path: Path) -> str:
-    """Digest of a file's bytes."""
+    """Return the SHA-256 digest of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def regular_size(path: Path) -> int | None:
-    """Bytes of a plain file; None for anything else: a link may lead out of the folder, reading a
-    pipe never ends.
+    """Return the size of a regular file, bytes; None for anything else: a link may lead out of the
+    folder, and reading a pipe never ends.
     """
     try:
         found = path.lstat()
@@ -169,7 +174,7 @@ def regular_size(path: Path) -> int | None:
 
 
 def check_sizes(place: Path, manifest: Manifest) -> None:
-    """Whether every file is there, each of its size.
+    """Check that every file is there with its size.
 
     Raises:
         BrokenArtifact: if not.
@@ -183,7 +188,7 @@ def check_sizes(place: Path, manifest: Manifest) -> None:
 
 
 def check_files(place: Path, manifest: Manifest) -> None:
-    """Whether every file holds the bytes that were written.
+    """Check that every file holds the bytes that were written.
 
     Raises:
         BrokenArtifact: if not.
@@ -202,7 +207,7 @@ def check_files(place: Path, manifest: Manifest) -> None:
 
 
 def array_facts(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """What is noted of arrays."""
+    """Return the type, shape and finiteness of arrays."""
     return {
         name: {"dtype": str(array.dtype), "shape": list(array.shape), "finite": _is_finite(array)}
         for name, array in arrays.items()
@@ -210,7 +215,7 @@ def array_facts(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
 
 
 def check_arrays(path: Path, manifest: Manifest, arrays: Mapping[str, np.ndarray]) -> None:
-    """Whether arrays are of the types and shapes that were written, and hold numbers.
+    """Check that arrays have the types and shapes that were written, and are finite if they were.
 
     Raises:
         BrokenArtifact: if not.
@@ -229,8 +234,8 @@ def check_arrays(path: Path, manifest: Manifest, arrays: Mapping[str, np.ndarray
 
 
 def check_rows(path: Path, name: str, manifest: Manifest) -> None:
-    """Whether a table says itself that it has the rows that were written; before it is read, as a
-    few bytes may claim millions.
+    """Check that a table's own metadata has the number of rows that were written, before it is
+    read, since a few bytes may claim millions of rows.
 
     Raises:
         BrokenArtifact: if not.
@@ -243,7 +248,7 @@ def check_rows(path: Path, name: str, manifest: Manifest) -> None:
 def _is_finite(array: np.ndarray) -> bool:
     if array.dtype.kind not in "fc":
         return True
-    flat = array.reshape(-1)  # a piece at a time: what says yes or no would fill memory otherwise
+    flat = array.reshape(-1)  # in chunks: a mask of the whole array would fill memory
     return all(
         np.isfinite(flat[start : start + _PIECE]).all() for start in range(0, len(flat), _PIECE)
     )

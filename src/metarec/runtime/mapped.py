@@ -1,7 +1,8 @@
-"""Arrays that lie in a safetensors file and are read page by page, when they are first looked at.
+"""Memory-mapped arrays of a safetensors file, read page by page on first access.
 
-Processes that map the same file share its pages, so a second worker of the service costs no second
-copy of a model. What a process writes to such an array stays its own: the file never changes.
+Processes that map the same file share its pages, so a second worker of the service needs no second
+copy of a model. Writes to such an array are private to the process (copy on write): the file never
+changes.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ DTYPES = {
     "I64": "<i8",
     "F64": "<f8",
 }
-"""Names of types in the file, those that NumPy has."""
+"""Type in the file -> NumPy type; types unknown to NumPy are left out."""
 
 
 def mapped_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file whose header was seen to be right."""
+    """Return the arrays of a safetensors file whose header was already checked."""
     with path.open("rb") as file:
         start = 8 + int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(start - 8))
@@ -47,7 +48,7 @@ def _array(pages: FilePages, start: int, said: dict[str, Any]) -> np.ndarray:
     count, place = (last - first) // dtype.itemsize, start + first
     if not count:
         return np.zeros(said["shape"], dtype)
-    if place % dtype.itemsize:  # as other writers may lay it
+    if place % dtype.itemsize:  # unaligned, as other writers may leave it
         copied = np.frombuffer(pages[place : start + last], np.uint8).copy()
         return copied.view(dtype).reshape(said["shape"])
     return np.frombuffer(pages, dtype, count, place).reshape(said["shape"])

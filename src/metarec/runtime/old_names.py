@@ -1,4 +1,4 @@
-"""Names that saved models, reports and command lines used before: read under those of today."""
+"""Former names in saved models, reports and command lines, read as the current ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SAVED = {"newcomers": "cold_users", "person_template": "user_template"}
-"""Old name of a setting of a saved model -> its name."""
+"""Former name of a setting of a saved model -> current name."""
 ARRAYS = {
     "people": "users",
     "knots": "points",
@@ -15,7 +15,7 @@ ARRAYS = {
     "ease": "smoothing",
     "standing": "item_statistics",
 }
-"""Old name of an array of a saved model -> its name; each class reads its own arrays by them."""
+"""Former name of an array of a saved model -> current name; each class looks up its own arrays."""
 IN_REPORTS = {
     "people": "users",
     "newcomers": "new_users",
@@ -28,13 +28,13 @@ IN_REPORTS = {
     "verdict": "summary",
     "made_up": "synthetic",
 }
-"""Old key of a report kept with a model -> its key."""
+"""Former key of a report stored with a model -> current key."""
 OPTIONS = {"--person-template": "--user-template", "--people-as-text": "--user-text"}
-"""Old option of the command line -> its name."""
+"""Former option of the command line -> current option."""
 
 
 def with_current_names(saved: Any, names: Mapping[str, str]) -> Any:
-    """`saved` with the names of today at every depth."""
+    """Return `saved` with current names at every depth."""
     if isinstance(saved, Mapping):
         return {
             names.get(key, key): with_current_names(value, names) for key, value in saved.items()
@@ -45,6 +45,8 @@ def with_current_names(saved: Any, names: Mapping[str, str]) -> Any:
 
 
 def current_option(word: str) -> str:
-    """A word of a command line, `--option=value` too, with the option's name of today."""
+    """Return a word of a command line, also `--option=value`, with the current name of the
+    option.
+    """
     option, equals, value = word.partition("=")
     return f"{OPTIONS.get(option, option)}{equals}{value}"

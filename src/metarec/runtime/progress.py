@@ -1,4 +1,4 @@
-"""Progress told as it happens: stages report through a callable, whoever listens draws it."""
+"""Progress reports: stages call a listener, which displays or logs them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """Called with the stage's name and the share done in [0, 1]; `note` says what just came out."""
+    """Listener called with the stage's name and the share done in [0, 1]; `note` tells the latest
+    result.
+    """
 
     def __call__(self, stage: str, done: float, note: str = "") -> None:
-        """Tell how far `stage` is."""
+        """Report how far `stage` is."""
         ...
 
 
-# The listener that does not listen
+# The default listener
 def silent(stage: str, done: float, note: str = "") -> None:  # noqa: ARG001
-    """Listen to nothing."""
+    """Ignore all reports."""
 
 
 def told_to(*listeners: Progress) -> Progress:
-    """One listener that tells all of these."""
+    """Return one listener that calls all of these."""
 
     def tell(stage: str, done: float, note: str = "") -> None:
         for listener in listeners:

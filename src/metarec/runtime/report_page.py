@@ -1,5 +1,5 @@
-"""One page for every report: the same header, style and contents, light or dark as the reader's
-screen is, readable on a phone, in one file without scripts or anything from elsewhere.
+"""The page of every report: the same header, style and contents, in light or dark as the reader's
+system, readable on a phone, in one file without scripts or external resources.
 """
 
 from __future__ import annotations
@@ -88,13 +88,13 @@ _HEADING = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
 def report_page(
     title: str, lead: str, body: str, *, downloads: Mapping[str, str] | None = None
 ) -> str:
-    """A report as one HTML file.
+    """Return a report as one HTML file.
 
     Args:
-        title: what it is about, in plain text.
+        title: title in plain text.
         lead: a line below the title, in plain text.
-        body: HTML; each `<h2>` becomes a line of the contents.
-        downloads: name of a file -> its text, which the page carries along.
+        body: HTML; each `<h2>` becomes an entry of the contents.
+        downloads: name of a file -> its text, embedded in the page.
     """
     names: list[str] = []
 
@@ -118,7 +118,7 @@ def report_page(
 
 
 def _downloads(files: Mapping[str, str]) -> str:
-    """Links that hold their files, so that the page needs nothing beside it."""
+    """Return links with embedded files, so that the page is self-contained."""
     links = " ".join(
         f'<a download="{escape(name)}" href="data:text/csv;base64,'
         f'{base64.b64encode(text.encode()).decode()}">{escape(name)}</a>'
@@ -132,12 +132,12 @@ def _downloads(files: Mapping[str, str]) -> str:
 def html_table(
     head: Sequence[str], rows: Iterable[Sequence[object]], *, words: Iterable[int] = (0,)
 ) -> str:
-    """A table that scrolls within itself where the screen is narrow.
+    """Return a table that scrolls horizontally on narrow screens.
 
     Args:
         head: names of the columns.
         rows: cells as plain values.
-        words: columns of words, which stand on the left and may wrap; the others hold numbers.
+        words: columns of text, which are left-aligned and may wrap; the others hold numbers.
     """
     text = set(words)
 
@@ -157,7 +157,7 @@ def html_table(
 
 
 def figure(svg: str, *, narrow: bool = False) -> str:
-    """A picture that scrolls within itself where the screen is narrow, unless it was drawn so
-    `narrow` that it can be read there as a whole.
+    """Return a figure that scrolls horizontally on narrow screens, unless it is `narrow` enough to
+    fit there.
     """
     return f'<figure class="narrow">{svg}</figure>' if narrow else f"<figure>{svg}</figure>"

@@ -1,7 +1,7 @@
 """Randomness as an argument: generators derived from one root seed and a name.
 
-A generator depends only on the seed and the names, so the order of work and the number of workers
-change nothing.
+A generator depends only on the seed and the names, so results do not depend on the order of work or
+the number of workers.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 
 
 def derived_seed(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream called `names` under the root `seed`."""
+    """Return a 63-bit seed for the stream called `names` under the root `seed`."""
     text = "\x1f".join([str(seed), *(f"{type(name).__name__}:{name}" for name in names)])
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def derive(seed: int, *names: str | int) -> np.random.Generator:
-    """A NumPy generator for the stream called `names`: `derive(0, "split")`, `derive(0, "user",
-    "42")`.
+    """Return a NumPy generator for the stream called `names`: `derive(0, "split")`,
+    `derive(0, "user", "42")`.
     """
     return np.random.default_rng(derived_seed(seed, *names))

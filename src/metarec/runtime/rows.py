@@ -1,8 +1,8 @@
-"""Tables of a million rows to which a row is added, or in which one is changed, without a copy.
+"""Adding or changing rows of tables with a million rows without copying them.
 
-A table that lies in a file (`runtime.mapped`) is mapped a second time, with room behind it: pages
-that nobody writes to stay those of the file, which all processes share, and the table before stays
-as it was. A table in memory, or on a system that cannot do this, is copied.
+A memory-mapped table (`runtime.mapped`) is mapped a second time, with room behind it: pages that
+are not written to stay those of the file, shared by all processes, and the original table does not
+change. A table in memory, or on a system without this kind of mapping, is copied.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ import numpy as np
 from jaxtyping import Float, Int
 
 LEAST = 1 << 25
-"""Bytes from which on a table is mapped again rather than copied."""
+"""Bytes from which a table is mapped again rather than copied."""
 ROOM = 1 << 14
-"""Rows that fit behind a table, at least; the room costs nothing until it is filled."""
+"""Minimum number of rows of room behind a table; unused room takes no memory."""
 DENSE = 4
-"""Rows that are multiplied for each that is asked about, at most."""
+"""Maximum number of rows to multiply for each requested row, see `products_of`."""
 _PRIVATE, _FIXED, _ANONYMOUS, _NO_RESERVE = 0x02, 0x10, 0x20, 0x4000
 _CAN_MAP = sys.platform == "linux"
 
 
 class OpenFile:
-    """A file that stays open for as long as its pages may be mapped again."""
+    """A file that stays open while its pages may be mapped again."""
 
     def __init__(self, path: Path) -> None:
-        """Open it for reading."""
+        """Open the file for reading."""
         self.number = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self.number)
 
 
 class FilePages(mmap.mmap):
-    """The pages of a file, private to this process, that know which file they are of."""
+    """Copy-on-write pages of a file that keep a reference to the file."""
 
     file: OpenFile
 
     @classmethod
     def of(cls, path: Path) -> FilePages:
-        """All of a file."""
+        """Map a whole file."""
         file = OpenFile(path)
         pages = cls(file.number, 0, access=mmap.ACCESS_COPY)
         pages.file = file
@@ -53,26 +53,26 @@ class FilePages(mmap.mmap):
 
     @property
     def address(self) -> int:
-        """Where the first byte lies."""
+        """Address of the first byte."""
         return int(np.frombuffer(self, np.uint8).ctypes.data)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """Rows of a file with changes to them."""
+    """Rows of a file, and changes to them."""
 
     file: OpenFile
     offset: int
-    """Of the first row in the file, bytes."""
+    """Offset of the first row in the file, bytes."""
     n_rows: int
-    """Rows in the file."""
+    """Number of rows in the file."""
     changed: dict[int, np.ndarray]
-    """Row -> what stands there now."""
+    """Row -> its current value."""
 
 
 def with_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, n_rows: int) -> np.ndarray:
-    """The table [N, ...] with `values` at `rows`, of `n_rows` rows in all; it itself stays as it
-    is. Rows from N on that are not told are 0.
+    """Return the table [N, ...] with `values` at `rows` and `n_rows` rows in total; the original is
+    not changed. New rows that are not in `rows` are 0.
     """
     source = _source_of(table) if _CAN_MAP and table.nbytes >= LEAST else None
     if source is None:
@@ -86,7 +86,7 @@ def with_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, n_rows: i
 
 
 def _source_of(table: np.ndarray) -> _Source | None:
-    """What a contiguous table lies in; None where that is no file."""
+    """Return the file rows behind a contiguous table; None if it is not memory-mapped."""
     owner: Any = table
     while isinstance(owner, np.ndarray) and owner.base is not None:
         owner = owner.base
@@ -100,7 +100,7 @@ def _source_of(table: np.ndarray) -> _Source | None:
 
 
 def _mapped(table: np.ndarray, source: _Source, n_rows: int) -> np.ndarray:
-    """The rows of a file and room behind them, with all changes written."""
+    """Map the rows of a file with room behind them, and apply all changes."""
     stride = table.nbytes // len(table)
     page = mmap.ALLOCATIONGRANULARITY
     before = source.offset % page
@@ -108,14 +108,14 @@ def _mapped(table: np.ndarray, source: _Source, n_rows: int) -> np.ndarray:
     size = before + max(n_rows, source.n_rows + ROOM) * stride
     address = _map(None, size, _PRIVATE | _ANONYMOUS | _NO_RESERVE, -1, 0)
     memory = (ctypes.c_char * size).from_address(address)
-    weakref.finalize(memory, _unmap, address, size).atexit = False  # others may still read it
+    weakref.finalize(memory, _unmap, address, size).atexit = False  # arrays may outlive it at exit
     _map(address, in_file, _PRIVATE | _FIXED, source.file.number, source.offset - before)
-    memory.source = source  # type: ignore[attr-defined]  # for the next table made of this one
+    memory.source = source  # type: ignore[attr-defined]  # for tables made from this one
     count = n_rows * (stride // table.itemsize)
     grown = np.frombuffer(memoryview(memory), table.dtype, count, before).reshape(
         n_rows, *table.shape[1:]
     )
-    # The last page of the file's rows holds the start of what lies behind them there.
+    # The last page of the file's rows also holds bytes that follow them in the file.
     rest = np.frombuffer(memoryview(memory), np.uint8)[in_file : -(-in_file // page) * page]
     rest[...] = 0
     rows = np.fromiter(source.changed, np.int64)
@@ -141,7 +141,7 @@ def _unmap(address: int, size: int) -> None:
 
 
 def rows_of(array: np.ndarray, rows: Int[np.ndarray, "some"]) -> np.ndarray:
-    """Some rows of an array; a view of it where each follows the one before."""
+    """Return some rows of an array; a view if they are consecutive."""
     if len(rows) and (np.diff(rows) == 1).all():
         return array[int(rows[0]) : int(rows[-1]) + 1]
     return np.asarray(array[rows])
@@ -150,9 +150,9 @@ def rows_of(array: np.ndarray, rows: Int[np.ndarray, "some"]) -> np.ndarray:
 def products_of(
     users: Float[np.ndarray, "users dim"], array: np.ndarray, rows: Int[np.ndarray, "some"]
 ) -> Float[np.ndarray, "users some"]:
-    """[B, I] products of users with some rows of an array [N, D]. Where many of the rows between
-    the first and the last are asked about, all of these are taken: rows that lie apart cost more to
-    gather than to multiply.
+    """Return [B, I] the products of users with some rows of an array [N, D]. If the rows are dense
+    between the first and the last, all rows in between are multiplied: gathering scattered rows
+    costs more than multiplying.
     """
     first, last = (int(rows.min()), int(rows.max())) if len(rows) else (0, 0)
     if last - first >= DENSE * len(rows):

@@ -1,7 +1,7 @@
-"""Memory that is written over again and again.
+"""Buffers that are reused.
 
-A slate needs several arrays as wide as the catalog for a moment. Asked of the system anew each
-time, their pages cost more than what is computed in them.
+A slate needs several temporary arrays as wide as the catalog. If they are allocated anew each time,
+their page faults cost more than the computation.
 """
 
 from __future__ import annotations
@@ -12,37 +12,39 @@ import threading
 import numpy as np
 
 LARGEST = 16_000_000
-"""Numbers kept under one name; whatever is larger is worth its allocation and is not held on to."""
+"""Maximum numbers in a buffer that is kept; larger arrays are allocated on each use and not
+kept.
+"""
 
 PIECE = 131_072
-"""Numbers worked on at a time, half a megabyte: several steps over them then stay within a core's
-own cache.
+"""Numbers processed at a time, half a megabyte: several steps over them stay within a core's own
+cache.
 """
 
 
 def column_pieces(n_rows: int, n_columns: int) -> list[slice]:
-    """Cut the columns of an array into pieces of about `PIECE` numbers."""
+    """Return slices that cut the columns of an array into chunks of about `PIECE` numbers."""
     width = max(1024, PIECE // max(n_rows, 1))
     return [slice(start, start + width) for start in range(0, n_columns, width)]
 
 
 def cut_at_zero(values: np.ndarray) -> None:
-    """Put zero, in place, for what is below it; four times faster beside an array of zeros than
-    beside the number.
+    """Clip negative values to zero, in place; four times faster with an array of zeros than with
+    the scalar.
     """
     np.maximum(values, np.zeros(values.shape[-1], values.dtype), out=values)
 
 
 class Scratch:
-    """float32 arrays by name, each thread with its own; what is in one is lost when the thread asks
-    for the name again.
+    """float32 buffers by name, separate for each thread; the content is lost when the thread
+    requests the name again.
     """
 
     def __init__(self) -> None:
         self._of_thread = threading.local()
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """An array of `shape`, contiguous, holding anything."""
+        """Return a contiguous, uninitialized array of `shape`."""
         size = math.prod(shape)
         if size > LARGEST:
             return np.empty(shape, np.float32)

@@ -1,7 +1,7 @@
-"""The loop that trains every network: gradient steps, looks at held-out data, the best state kept,
-an end in time.
+"""The training loop of all networks: gradient steps, periodic evaluation on held-out data, keeping
+the best state, early stopping.
 
-What is learned, from what and for what stays with each network; here is only the order of things.
+The model, the data and the loss are given by each network; this module only has the loop.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, kw_only=True)
 class Watch(Generic[State]):
-    """How training is looked at."""
+    """Evaluation during training."""
 
     quality: Callable[[], float]
-    """How good the network is on held-out data; higher is better."""
+    """Quality of the network on held-out data; higher is better."""
     state: Callable[[], State]
-    """A copy of what is learned so far."""
+    """Returns a copy of the current state."""
     every: int
-    """Rounds between two looks; there is one after the last round too."""
+    """Rounds between two evaluations; there is one after the last round too."""
     patience: int | None = None
-    """Looks without a better one before training stops; None: it never stops early."""
+    """Evaluations without improvement before training stops early; None never stops early."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Best(Generic[State]):
-    """The best state that was seen."""
+    """The best state of a training run."""
 
     quality: float = -inf
     state: State | None = None
-    """None where nobody looked, or never saw a number."""
+    """None if nothing was evaluated, or every quality was NaN."""
 
 
 def train(
@@ -51,15 +51,15 @@ def train(
     watch: Watch[State] | None = None,
     tell: Callable[[int, float | None], None] = lambda done, loss: None,  # noqa: ARG005
 ) -> Best[State]:
-    """Make the steps of each round, and look now and then.
+    """Train for `rounds` rounds, evaluate periodically, and return the best state.
 
     Args:
-        rounds: how many rounds, at most.
-        losses: the losses of a round (from 1), each asked for after the step on the one before;
-            None where there is nothing to step on.
+        rounds: maximum number of rounds.
+        losses: yields the losses of a round (from 1), each computed after the step on the one
+            before; None skips a step.
         schedule: stepped after each round.
-        clip: parameters whose gradient is cut to norm 1.
-        tell: hears rounds done and the last loss of the round.
+        clip: parameters whose gradient is clipped to norm 1.
+        tell: called with the number of rounds done and the last loss of the round.
     """
     best, waited = Best[State](), 0
     for done in range(1, rounds + 1):
@@ -82,7 +82,7 @@ def train(
 def _stepped(
     loss: Tensor | None, optimizer: torch.optim.Optimizer, clip: Sequence[Tensor]
 ) -> float | None:
-    """One step down a loss; the loss as a number."""
+    """Take one gradient step, and return the loss as a number."""
     if loss is None:
         return None
     optimizer.zero_grad(set_to_none=True)
@@ -96,12 +96,12 @@ def _stepped(
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of a network's state."""
+    """Return a copy of a network's state."""
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
 def one_of(make: Callable[[int], Tensor | None]) -> Callable[[int], Iterator[Tensor | None]]:
-    """Rounds of one step each."""
+    """Make the `losses` of rounds with one step each."""
 
     def losses(done: int) -> Iterator[Tensor | None]:
         yield make(done)
