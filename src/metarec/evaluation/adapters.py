@@ -82,9 +82,12 @@ class LearnerInputs:
     behavior: Behavior
     users: ProfileInputs
     asked: Validation | None
+    """Validation users for early stopping; None without any."""
     has_values: bool
     value_range: tuple[float, float]
+    """Lowest and highest value of the scale."""
     seed: int
+    """Seed of the item columns."""
 
     @classmethod
     def of(
@@ -164,6 +167,7 @@ class LearnerRecommender:
     name: str
     """Name of the row, and of the learner unless `learner` is given."""
     learner: str | None = None
+    """Id of the learner; None takes `name`."""
     adapts: bool = True
     """False serves the learned prior to every user, so that the effect of adaptation can be
     measured.
@@ -179,7 +183,9 @@ class LearnerRecommender:
     progress: Progress = silent
     inputs: LearnerInputs | None = field(default=None, init=False)
     ranker: FittedLearner | None = field(default=None, init=False)
+    """Fitted learner that ranks."""
     rater: FittedLearner | None = field(default=None, init=False)
+    """Fitted learner that predicts values; None where the data have none."""
     popularity_weight: float = field(default=0.0, init=False)
     """Weight of log popularity in the ranking, for a learner that ranks by predicted values."""
 
@@ -205,6 +211,7 @@ class LearnerRecommender:
         inputs: LearnerInputs,
         rng: np.random.Generator,
     ) -> FittedLearner:
+        """Fit the learner to rank or to rate, with early stopping on validation users."""
         from metarec.models.few_shot.fitted import FittedLearner
 
         asked = inputs.asked
@@ -331,6 +338,7 @@ class ModelAlone:
 
 
 UNADAPTED = "no_adaptation"
+"""Name of the row of the learner that serves its prior without adaptation."""
 NOT_ADAPTED = ", not adapted"
 """Suffix of the name of a row that serves a model without its inner steps."""
 

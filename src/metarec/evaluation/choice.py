@@ -28,7 +28,7 @@ class Choice:
     """`model` against the best single learner at each number of events, chosen with hindsight."""
     metric: str
     is_default: bool
-    """Whether `model` is fitted with all of fit's defaults."""
+    """Whether `model` is fitted with fit's default settings."""
 
     @property
     def supported(self) -> str:

@@ -26,11 +26,15 @@ class DifferenceAt:
     """The model against the best baseline at one number of events."""
 
     events: int
+    """Number of events known of each user."""
     ours: float
+    """Mean of the model."""
     best: str
     """The best baseline at this number of events."""
     theirs: float
+    """Mean of the best baseline."""
     difference: Difference
+    """Paired difference, above 0 where the model is better."""
     p_corrected: float
     """Holm-corrected over the numbers of events."""
     higher_is_better: bool = True

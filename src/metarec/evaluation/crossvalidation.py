@@ -36,7 +36,7 @@ def cross_validate(
         folds: number of folds.
         seed: seed of the folds and of every fit.
         horizon: numbers of events; chosen from the data where None.
-        progress: told after each fold.
+        progress: called after each fold.
 
     Raises:
         BadInput: if there are fewer users to evaluate than folds.

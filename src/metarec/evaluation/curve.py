@@ -215,13 +215,13 @@ def learning_curve(
 
     Args:
         evaluated: recommenders already fitted on `split.train`.
-        split: who is evaluated and after how many events.
+        split: test users and numbers of events.
         trial: users and candidate items, if not the test users on the training items.
         seed: orders equal scores and draws the bootstrap.
-        progress: told after each step.
+        progress: called after each recommender.
 
     Raises:
-        BadInput: if two recommenders share a name, or there is nobody to evaluate.
+        BadInput: if two recommenders share a name, or there are no users to evaluate.
     """
     names = [m.name for m in evaluated]
     if len(set(names)) < len(names):

@@ -31,6 +31,7 @@ from metarec.runtime.rng import derive
 FIRST_WEEKS = (20, 50, 200)
 """Default numbers of training users of the target domain."""
 BASELINES = ("Popular", "ContentRidge", "ItemKNN")
+"""Baselines compared with, unless others are named."""
 WITH, WITHOUT = "with prior", "without"
 METRIC = "ndcg@10"
 
@@ -40,6 +41,7 @@ class FirstWeeks:
     """Result for one number of training users of the target domain."""
 
     users: int
+    """Number of training users."""
     curve: CurveTable
     said: list[str]
     """What the fit reports on its use of the prior."""
@@ -108,6 +110,7 @@ def _evaluated(
     seed: int,
     progress: Progress,
 ) -> FirstWeeks:
+    """Fit all models on the few users, and evaluate them on the items of the whole data."""
     models = [*ours, *baselines_for(few.train, baselines)]
     for place, model in enumerate(models):
         rng = derive(seed, "fit", number)  # the same draws with and without the prior

@@ -39,6 +39,7 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 Gains = Literal["binary", "strength"]
+"""Gains of liked items: 1 for all, or also the strength of the event."""
 GAIN_METRIC = "gain_ndcg@10"
 MAX_EVALUATED = 2000
 """Test users evaluated, at most; more narrow the intervals little and cost much."""
@@ -51,6 +52,7 @@ class Cost:
     fit_seconds: float
     """Wall seconds to fit, tuning included."""
     fit_cpu_seconds: float
+    """CPU seconds of this process to fit, tuning included."""
     ms_per_cold_user: float
     """Milliseconds to read the longest support set and score the whole catalog, in a batch."""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -75,12 +77,14 @@ class Evaluation:
     shown: list[ShownUser]
     """Examples of test users, served by the first model (or the best baseline without one)."""
     shown_by: str
+    """Recommender that made the examples in `shown`."""
     has_values: bool
+    """Whether the data have stated values."""
     seed: int
     learners: list[str] = field(default_factory=list)
     """Those of `models` that are single meta-learners."""
     is_default: bool = False
-    """Whether the first model is fitted with all of fit's defaults."""
+    """Whether the first model is fitted with fit's default settings."""
     gains: Gains = "binary"
     """Gain of a liked item where events differ in strength: 1 for all, or the strength of the
     event; see `gain_ndcg@10`.
@@ -315,6 +319,7 @@ def _check(
 
 
 def _fit(model: Evaluated, setting: Setting, seed: int, progress: Progress, done: float) -> Cost:
+    """Fit one recommender, and measure the time of its fit and of scoring at most 256 users."""
     wall, cpu = time.perf_counter(), time.process_time()
     model.fit(setting.split.train, setting.split.validation, derive(seed, "fit", model.name))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

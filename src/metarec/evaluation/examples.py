@@ -17,6 +17,7 @@ from metarec.evaluation.measure import Trial, measure
 SHOWN_SHOTS = (0, 1, 5)
 """Numbers of events at which a slate is shown, or the nearest ones evaluated."""
 SHOWN_PLACES = 5
+"""Items shown of each slate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class ShownUser:
     """The user's first events, as shown to the model, oldest first."""
     slates: list[ShownSlate]
     liked_later: int
-    """Number of items that the user liked after those shown: what hits are counted against."""
+    """Number of items that the user liked after the events shown: the possible hits."""
 
 
 def show_cold_users(
@@ -79,7 +80,7 @@ def show_cold_users(
     found = {k: measure(model, few, k, rng) for k in at}
     attributes = (
         trial.train.users.frame
-    )  # an attribute that differs for nearly everyone (a zip code) tells a reader nothing
+    )  # an attribute with nearly unique values (a zip code) tells a reader nothing
     telling = {
         c
         for c in attributes.columns

@@ -52,7 +52,7 @@ def check_unfitted(model: Any) -> None:
     the test users.
 
     Raises:
-        BadInput: with what to give instead.
+        BadInput: naming what to give instead.
     """
     if isinstance(model, FittedModel):
         raise BadInput(

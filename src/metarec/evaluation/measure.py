@@ -161,6 +161,7 @@ class Trial:
 
     cold_users: Sequence[ColdUser]
     train: Dataset
+    """Training data."""
     vocabulary: Vocabulary
     """Candidate items; an item in a user's support pool is never listed, whatever the number of
     events shown.
@@ -182,7 +183,7 @@ class Trial:
         """Evaluate `cold_users` on `candidates`: the items of the training events unless given.
 
         Raises:
-            BadInput: if there is nobody to evaluate or nothing to list.
+            BadInput: if there are no users to evaluate or no candidate items.
         """
         if not cold_users:
             raise BadInput(
@@ -334,6 +335,7 @@ def _of_lists(
     trial: Trial,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the ranked lists [B, 20] and the metrics of ranking, novelty and diversity."""
     ranked = metrics.rank(scores, LIST_LENGTH, rng, candidates)
     hits, relevant = metrics.find_hits(ranked, liked), liked.sum(axis=1)
     values = {
@@ -356,6 +358,7 @@ def _of_lists(
 def _of_ratings(
     model: Rates, trial: Trial, shots: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
+    """Return the metrics of predicted values, of all users of the trial."""
     requests, users = requests_at(trial.cold_users, shots), len(trial.cold_users)
     asked = [[item_id for item_id, _ in n.rated] for n in trial.cold_users]
     owner = np.repeat(np.arange(users), [len(row) for row in asked])

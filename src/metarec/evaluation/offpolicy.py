@@ -61,10 +61,10 @@ def snips(
     estimate, and never outside the range of the rewards.
 
     Args:
-        rewards: `[M]` what came of each shown item.
+        rewards: `[M]` reward of each shown item.
         propensities: `[M]` probability in (0, 1] that the logging policy showed it.
         targets: `[M]` probability in [0, 1] that the target policy would show it.
-        users: `[M]` whose row each is; the interval then allows for one user's rows being alike.
+        users: `[M]` user of each row; the interval then allows for correlated rows of one user.
 
     Raises:
         BadInput: for shapes that differ, an empty log, or probabilities out of range.
@@ -87,12 +87,12 @@ def doubly_robust(
     Dudik, Langford and Li 2011, arXiv:1103.4601: mean of `expected + w (r - predicted)`.
 
     Args:
-        rewards: `[M]` what came of each shown item.
+        rewards: `[M]` reward of each shown item.
         propensities: `[M]` probability in (0, 1] that the logging policy showed it.
         targets: `[M]` probability in [0, 1] that the target policy would show it.
-        predicted: `[M]` the model's reward of the item that was shown.
-        expected: `[M]` the model's mean reward of what the target policy would show there.
-        users: `[M]` whose row each is; the interval then allows for one user's rows being alike.
+        predicted: `[M]` reward that the model predicts for the item shown.
+        expected: `[M]` mean reward that the model predicts for the target policy at this place.
+        users: `[M]` user of each row; the interval then allows for correlated rows of one user.
 
     Raises:
         BadInput: for shapes that differ, an empty log, or probabilities out of range.

@@ -49,6 +49,7 @@ class Served:
 
     model: str
     share: float
+    """Share of the training users fitted on, in (0, 1]."""
     users: int
     """Number of training users fitted on."""
     means: dict[str, float]

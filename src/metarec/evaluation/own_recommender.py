@@ -106,8 +106,8 @@ class OwnRecommender:
 
 @dataclass(kw_only=True)
 class SavedRecommender(OwnRecommender):
-    """A recommender fitted earlier, evaluated as it is; the training users given must be those it
-    was fitted on.
+    """A recommender fitted earlier and evaluated without fitting; the training users given must be
+    those it was fitted on.
     """
 
     model: Recommender | None

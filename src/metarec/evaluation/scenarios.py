@@ -183,6 +183,7 @@ def _ask_cold(users: list[ColdUser], cold: set[str]) -> list[ColdUser]:
 def _cold_trials(
     users: list[ColdUser], train: Dataset, cold: list[str], scenario: str
 ) -> dict[str, Trial]:
+    """Return the trials with cold items alone as candidates, and with all items."""
     if not users:
         raise BadInput(
             f"nobody likes a hidden item, so {scenario} cannot be evaluated; give more events"

@@ -32,6 +32,7 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 Fit: TypeAlias = "Callable[[Dataset, Mapping[str, ModelConfig]], Scores]"
+"""Function (training data, configs) -> a fitted model."""
 Configs: TypeAlias = "dict[str, ModelConfig]"
 Space: TypeAlias = "dict[tuple[str, str], tuple[float, float]]"
 """(model, setting) -> range searched."""
@@ -227,6 +228,7 @@ class _Clock:
     fits: int = 0
 
     def timed(self, work: Callable[[], _Curve]) -> _Curve:
+        """Run `work`, which makes one fit, and record its time."""
         start = time.monotonic()
         self.began = self.began or start
         found = work()
@@ -240,6 +242,7 @@ class _Clock:
 
     @property
     def has_time(self) -> bool:
+        """Whether a fit as long as the longest one so far still ends in time."""
         return time.monotonic() - self.began + self.longest <= self.limit
 
 

@@ -34,6 +34,7 @@ WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)
 chosen for each number of events.
 """
 FLOOR = 1e-6
+"""Added to scores before the logarithm."""
 
 
 @dataclass(kw_only=True)
@@ -180,6 +181,9 @@ def what_helped(evaluation: Evaluation, rows: Sequence[TextRoute | WithUserText]
 
 
 def _places(found: dict[str, Any], name: str) -> str:
+    """Return the mean difference of a row, and the numbers of events at which it is clear, in
+    words.
+    """
     better = [
         str(k) for k, cell in zip(found["shots"], found[name], strict=True) if cell["low"] > 0
     ]

@@ -51,8 +51,10 @@ class Overall:
 
     metric: str
     shots: int | None
+    """Number of events; None for each user's mean over the curve."""
     value: float
     low: float
+    """Lower end of the 95% bootstrap interval over users."""
     high: float
 
 
@@ -62,7 +64,9 @@ class Audit:
 
     model_version: str
     users: int
+    """Number of users evaluated."""
     shots: tuple[int, ...]
+    """Numbers of events."""
     metric: str
     """Metric in which gaps are searched."""
     overall: list[Overall]

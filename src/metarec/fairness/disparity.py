@@ -39,11 +39,13 @@ class GroupValue:
     by: str
     group: str
     users: int
+    """Number of users in the group."""
     metric: str
     shots: int | None
     """None means each user's mean over the whole curve."""
     value: float
     low: float
+    """Lower end of the 95% bootstrap interval over the group's users; NaN for one user."""
     high: float
     is_small: bool
     """Whether the group has fewer than `SMALL` users: its interval is wide and it is excluded from
@@ -85,6 +87,7 @@ class Gap:
     by: str
     metric: str
     shots: int | None
+    """Number of events; None for each user's mean over the curve."""
     worst: str
     best: str
     size: float

@@ -23,6 +23,7 @@ from metarec.runtime.rng import derive
 
 METRIC = "ndcg@10"
 NOT_CONTENT = ("item_id", "image", "image_url", "url")
+"""Item columns that are not shuffled."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Catalog, Vocabulary
 
 NOT_STATED = "not stated"
+"""Label of users and items without a value."""
 ACTIVITY = "activity"
 """Name of the grouping of users by their number of events."""
 MAX_LABELS = 12

@@ -26,8 +26,8 @@ def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Stor
 
     Args:
         url: a path to a SQLite file, `sqlite:///file`, or
-            `postgresql://user:password@host/database`, with `?schema=NAME` where its tables do
-            not lie in the schema `metarec`.
+            `postgresql://user:password@host/database`, with `?schema=NAME` if its tables are
+            not in the schema `metarec`.
         create: whether a missing SQLite file is created.
         as_it_is: neither create nor migrate tables, as for inspecting a store.
 

@@ -25,6 +25,7 @@ def without_known(events: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
 
 def _keyed(events: pl.DataFrame) -> pl.DataFrame:
+    """Add the columns of the key to events: kind in its plain form, and whole milliseconds."""
     names = events["kind"].cast(pl.Utf8).unique().drop_nulls().to_list()
     plain = pl.DataFrame({"kind": names, "_kind": [plain_kind(name) for name in names]})
     rounded = (pl.col("timestamp").cast(pl.Float64) * 1e3 + 0.5).floor().cast(pl.Int64)

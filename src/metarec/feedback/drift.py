@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 POPULARITY_BINS = 10
+"""Bins of items with equal shares of the training events."""
 
 
 @dataclass(frozen=True, kw_only=True)

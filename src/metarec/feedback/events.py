@@ -46,12 +46,12 @@ class Event:
     kind: str = "event"
     """What the user did: `rating`, `like`, `dislike`, `view`, `purchase`, ..."""
     value: float | None = None
-    """A stated rating, or the strength of an implicit event; None where the kind alone says it."""
+    """A stated rating, or the strength of an implicit event; None if the kind needs no value."""
     slate_id: str | None = None
     """The slate in which the item was shown, if it was."""
     context: dict[str, Any] = field(default_factory=dict)
-    """Context of the event: device, weather, sensor readings; `latitude` and `longitude` say where
-    it happened.
+    """Context of the event: device, weather, sensor readings; `latitude` and `longitude` are its
+    location.
     """
     query: str | None = None
     """Query of a search; None for other events."""
@@ -105,6 +105,7 @@ class Impression:
     item_ids: Sequence[str]
     """Best first; the place of an item is its position, from 0."""
     scores: Sequence[float]
+    """Final score of each item."""
     propensity: Sequence[float]
     """Probability in (0, 1] that each item was shown at its place."""
     model_version: str
@@ -121,6 +122,7 @@ class Appended:
     """Outcome of storing a batch of events, returned once they are on disk."""
 
     accepted: int
+    """Events newly stored."""
     duplicates: int
     """Events already in the store (or earlier in the batch) by id or as a copy; the stored ones are
     unchanged.

@@ -229,6 +229,7 @@ def _names(table: sa.Table, user_id: str) -> sa.ColumnElement[bool]:
 
 
 def _in_store(store: Store, deleted: dict[str, int], *, is_erased: bool) -> list[Place]:
+    """Return the places of the store: the rows deleted of each table, and bytes that may remain."""
     rows = [Place(place=f"event store, table {name}", removed=n) for name, n in deleted.items()]
     if is_erased:
         return [*rows, Place(place="event store, bytes of deleted rows")]

@@ -43,7 +43,9 @@ class Merged:
     forgotten: int
     """Events from before the other user asked to be forgotten; deleted."""
     slates: int
+    """Slates moved to the other user."""
     friends: int
+    """Friendships moved to the other user."""
 
 
 def merge_user(store: Store, user_id: str, into: str) -> Merged:
@@ -61,6 +63,7 @@ def merge_user(store: Store, user_id: str, into: str) -> Merged:
 
 
 def _merge(connection: sa.Connection, *, user_id: str, named: str) -> Merged:
+    """Merge two users in the transaction of `connection`."""
     hold_off_writers(connection)  # a write must be committed before the merge or see it
     into = id_now(connection, named)
     if user_id == into:
@@ -124,6 +127,7 @@ def _moved(connection: sa.Connection, table: sa.Table, user_id: str, into: str) 
 
 
 def _move_friends(connection: sa.Connection, user_id: str, into: str) -> int:
+    """Move the friendships of a user, in both directions; existing ones of `into` are kept."""
     edges = tables.friends
     names_old = sa.or_(edges.c.user_id == user_id, edges.c.friend_id == user_id)
     rows = connection.execute(
@@ -153,6 +157,9 @@ def _move_friends(connection: sa.Connection, user_id: str, into: str) -> int:
 
 
 def _move_profile(connection: sa.Connection, user_id: str, into: str, *, is_kept: bool) -> None:
+    """Move the attributes of a user; those of `into` take precedence. They are deleted if not
+    `is_kept`.
+    """
     users = tables.users
     found: dict[str, dict[str, Any]] = {
         user: json.loads(profile)

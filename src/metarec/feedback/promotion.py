@@ -76,6 +76,7 @@ class Decision:
     promote: bool
     checks: list[Check]
     reason: str
+    """Why, in words."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -134,6 +135,7 @@ def _worse_everywhere(comparisons: list[Comparison], rails: Guardrails) -> str:
 
 
 def _evaluate(it: Comparison, rails: Guardrails) -> Check:
+    """Check one comparison against its margin."""
     if it.reading == "ratio":
         passed, limit = (
             it.challenger <= rails.latency_ratio * it.champion,

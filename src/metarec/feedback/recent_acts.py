@@ -45,10 +45,13 @@ class _Acts:
     """Events on items, in order of arrival; users are not kept."""
 
     sequence: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Sequence number of each event in the store."""
     at: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """Seconds since 1970."""
     item: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    """Code of each event's item, see `items`."""
     kind: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    """Code of each event's kind, see `kinds`."""
     items: _Codes = field(default_factory=_Codes)
     kinds: _Codes = field(default_factory=_Codes)
 

@@ -76,6 +76,7 @@ def _delete(connection: sa.Connection, statement: sa.TextClause, before: float |
 
 
 def _delete_slates(connection: sa.Connection, before: float | None) -> int:
+    """Delete a batch of slates, and record the time before which slates are incomplete."""
     removed = _delete(connection, _SLATES, before)
     if removed and before is not None:
         facts = tables.facts.c

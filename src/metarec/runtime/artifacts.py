@@ -123,6 +123,7 @@ def read_artifact(folder: str | Path) -> Artifact:
 
 
 def _read(place: Path, manifest: Manifest) -> Artifact:
+    """Read and check all files of a folder; tables with equal files are read once."""
     check_files(place, manifest)
     tables: dict[str, pl.DataFrame] = {}
     known: dict[str | None, pl.DataFrame] = {}  # by digest: equal files are read once

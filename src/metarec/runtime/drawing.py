@@ -21,6 +21,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#66
 eight.
 """
 QUIET = "#999999"
+"""Gray of series that are not highlighted."""
 
 
 def color(place: int) -> str:

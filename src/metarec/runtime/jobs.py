@@ -103,6 +103,7 @@ def _in_processes(
     workers: int,
     tell: Callable[[int], None] | None,
 ) -> list[Result]:
+    """Run the items in several processes of this machine."""
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
     from concurrent.futures import wait as wait_for
     from multiprocessing import get_context
@@ -132,6 +133,7 @@ def _on_ray(
     workers: int,
     tell: Callable[[int], None] | None,
 ) -> list[Result]:
+    """Run the items on Ray."""
     with ray_cluster(workers) as ray:
         job = ray.remote(_named).options(num_cpus=1, max_retries=2)
         shared = ray.put(fn)

@@ -27,11 +27,13 @@ ERRORS, SAID, OUTPUT, WORDS, HELP = "errors", "said", "output", "words", "help"
 these; help texts.
 """
 HOLE = "{}"
+"""Mark of a hole in an English sentence."""
 MAX_LENGTH = 4_000
 """Characters above which a text is no message and stays unchanged."""
 MAX_DEPTH = 4
 """Maximum depth of sentences nested in holes."""
 MAX_HEADER = 200
+"""Characters of an Accept-Language header that are read."""
 _FILLED = re.compile(r"\{(\d+)(\*?)\}")
 _LEAD = re.compile(r"\s*(?:[-•*] )?")
 _RANK = re.compile(r"\d+ {2,}")
@@ -62,6 +64,7 @@ class Template:
     parts: tuple[str, ...]
     """Text before, between and after the holes."""
     to: str
+    """The translation, with `{1}` or `{1*}` for the first hole."""
 
     def holes(self, text: str) -> list[str] | None:
         """Return the contents of the holes; None if the text is another sentence. Each part is
@@ -86,6 +89,7 @@ class Table:
     """The translations of one area in one language."""
 
     exact: Mapping[str, str]
+    """Sentence without holes -> translation."""
     templates: tuple[Template, ...]
     """Templates, most specific first, see `_order`."""
 

@@ -26,6 +26,7 @@ each.
 """
 CONFIG = "config.json"
 MAX_CONFIG_BYTES = 64_000_000
+"""Bytes above which `config.json` is refused."""
 _OWN_KEYS = ("format", "digest", "files", "contents")
 _PIECE = 1 << 20
 
@@ -41,6 +42,7 @@ class FileFacts:
     file: str
     """Name in the folder, which changes when its content is replaced."""
     size: int
+    """Bytes."""
     sha256: str | None
     """None in format 1."""
 
@@ -128,6 +130,8 @@ def _file_facts(name: str, said: Any) -> FileFacts:
 
 
 def _read_json(path: Path, place: Path) -> Any:
+    """Read a JSON file, refusing NaN, infinities and files that are too large."""
+
     def no_number(name: str) -> None:
         raise ValueError(f"{name} is no number")
 

@@ -43,6 +43,7 @@ def mapped_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _array(pages: FilePages, start: int, said: dict[str, Any]) -> np.ndarray:
+    """Return one array of the mapped file; it is copied only if its bytes are unaligned."""
     first, last = said["data_offsets"]
     dtype = np.dtype(DTYPES[said["dtype"]])
     count, place = (last - first) // dtype.itemsize, start + first

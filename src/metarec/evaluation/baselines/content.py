@@ -13,6 +13,7 @@ import polars as pl
 from metarec.evaluation.baselines.table import TrainingTable
 
 WIDTH = 96
+"""Maximum number of dimensions of the content."""
 
 
 def words_of_items(frame: pl.DataFrame) -> list[str]:
@@ -55,7 +56,7 @@ def describe_items(table: TrainingTable, width: int = WIDTH) -> np.ndarray:
         words = TfidfVectorizer(
             sublinear_tf=True, min_df=2, max_df=0.5, max_features=50_000
         ).fit_transform(texts)
-    except ValueError:  # scikit-learn's way to say that no word is left
+    except ValueError:  # scikit-learn raises it if no word is left
         return np.zeros((count, 1), np.float32)
     width = min(width, words.shape[1] - 1, count - 1)
     if width < 1:

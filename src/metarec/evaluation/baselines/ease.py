@@ -18,6 +18,7 @@ from metarec.models.ease.config import EaseConfig
 from metarec.models.ease.model import Ease
 
 PENALTIES = (1600.0, 400.0, 6400.0, 100.0)
+"""Ridge penalties to try, the default first."""
 LARGE = 6000
 """With this many users and items only two penalties are tried: one inversion takes a minute."""
 

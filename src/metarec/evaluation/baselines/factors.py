@@ -16,6 +16,7 @@ from metarec.evaluation.baselines.tuned import ScoreAll, TunedRanker, Variant
 from metarec.models.als import Als, AlsConfig
 
 SWEEPS = 8
+"""Alternating updates of user and item factors."""
 
 
 def ials() -> TunedRanker:
@@ -42,6 +43,7 @@ def _still_more_or_fewer(table: TrainingTable, best: dict[str, Any]) -> Iterator
 
 
 def _fit(table: TrainingTable, dim: int, regularization: float, confidence: float) -> Variant:
+    """Fit iALS with one setting."""
     config = AlsConfig(
         dim=dim,
         regularization=regularization,

@@ -43,6 +43,7 @@ class TunedRater(Tuned):
     values.
     """
     predict: Variant | None = field(default=None, init=False)
+    """The chosen setting, which predicts values."""
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Fit every setting on `train` and keep the one with the least error on `validation`."""
@@ -158,6 +159,7 @@ def _damped(
 
 
 def _neighbor_predictor(offsets: Offsets, similarity: csr_matrix, pull: float) -> ScoreAll:
+    """Return a function that adds the similarity-weighted mean residual to the offsets."""
     strength = abs(similarity)
 
     def predict(support: Events) -> np.ndarray:

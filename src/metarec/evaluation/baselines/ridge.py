@@ -34,7 +34,9 @@ class ContentRidge:
 
     name: str = "ContentRidge"
     acts: TunedRanker | None = field(default=None, init=False)
+    """Ranker by the fold-in of ALS."""
     rater: TunedRater | None = field(default=None, init=False)
+    """Ridge on values; None where the data have none."""
     orders_by_value: bool = field(default=False, init=False)
     """True if `rater` ranks, False if `acts` does."""
 

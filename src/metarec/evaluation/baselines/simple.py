@@ -116,8 +116,10 @@ class ProfilePopular:
 
     name: str = "ProfilePopular"
     settings: dict[str, float | str] = field(default_factory=dict, init=False)
+    """What to count, smoothing and weight, as chosen on validation users."""
     table: TrainingTable | None = field(default=None, init=False)
     log_popularity: np.ndarray | None = field(default=None, init=False)
+    """[N] log of the smoothed share of users who like each item."""
     lifts: dict[str, tuple[dict[str, int], np.ndarray]] = field(default_factory=dict, init=False)
     """Attribute -> (value -> row, log lifts `[rows, N]`); row 0 is zero, for unknown values."""
     edges: dict[str, np.ndarray] = field(default_factory=dict, init=False)
@@ -164,6 +166,7 @@ class ProfilePopular:
         pull: float,
         weight: float,
     ) -> None:
+        """Compute log popularity and lifts for one setting."""
         events = table.events
         chosen = events.is_liked & table.later if counted == "liked later" else events.is_liked
         share = (table.count(chosen) + 0.5) / (len(table.user_ids) + 1.0)
@@ -227,6 +230,7 @@ def _log_lifts(
     pull: float,
     weight: float,
 ) -> tuple[dict[str, int], np.ndarray]:
+    """Return value -> row, and the weighted log lifts [rows, N] of one attribute; row 0 is zero."""
     names = sorted(set(levels) - {""})
     row_of = {name: n + 1 for n, name in enumerate(names)}
     level = np.array([row_of.get(name, 0) for name in levels])

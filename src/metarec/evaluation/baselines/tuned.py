@@ -67,6 +67,7 @@ class Validation:
     """Validation users to choose settings by, at every number of events, as one batch."""
 
     support: Events
+    """Support events of all rows, one row for each user and number of events."""
     requests: list[Request]
     candidates: np.ndarray
     """bool [B, N]"""

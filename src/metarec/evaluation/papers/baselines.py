@@ -45,7 +45,7 @@ class Chance:
 
     def rate(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
-    ) -> list[np.ndarray]:  # whoever asks
+    ) -> list[np.ndarray]:  # requests are ignored
         """Return random training values."""
         values = fitted(self.name, self.table).events.values
         return [self.rng.choice(values, size=len(ids)) for ids in item_ids]
@@ -80,7 +80,7 @@ class ItemMean:
 
     def rate(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
-    ) -> list[np.ndarray]:  # whoever asks
+    ) -> list[np.ndarray]:  # requests are ignored
         """Return the item means."""
         return [fitted(self.name, self.values)[self.vocabulary.indexes(ids)] for ids in item_ids]
 
@@ -102,7 +102,7 @@ class ByScore:
         """Item of each column."""
         return self.model.vocabulary
 
-    # Nothing is learned anew
+    # Nothing is fitted
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Do nothing: the model is fitted by another row."""
 

@@ -33,7 +33,7 @@ def hire_movies(folder: Path, *, seed: int = 0) -> Published:
     """Return the protocol: training on MeLU's warm state, test on contexts of its user-cold state.
 
     Raises:
-        BadInput: if a file is not there or not what its name says.
+        BadInput: if a file is missing or not the one of its name.
     """
     train, new = warm_data(folder, "HIRE's MovieLens 1M"), state_of(folder, "user_cold_state")
     return Published(

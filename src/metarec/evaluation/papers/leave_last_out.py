@@ -176,6 +176,7 @@ def _validation(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, list
 def _row(
     scenario: str, model: Evaluated, asked: list[ColdUser], rng: np.random.Generator
 ) -> ProtocolRow:
+    """Measure one recommender, with 95% bootstrap intervals over users."""
     values = measure_last(model, asked, rng)
     weights = resample(len(asked), derive(0, "bootstrap", scenario))
     bounds = {name: interval(found[None], weights) for name, found in values.items()}

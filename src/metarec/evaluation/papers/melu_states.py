@@ -25,8 +25,11 @@ NEW = {
 }
 """Scenario -> the state that holds its ratings."""
 FILMS = ("item_id", "title", "year", "rate", "genres", "directors", "actors")
+"""Columns of the films, in the order of `FILM_PLACES`."""
 FILM_PLACES = (0, 1, 2, 3, 5, 6, 8)
+"""Places of these columns in a line of the file."""
 PROFILE = ("user_id", "gender", "age", "occupation")
+"""Columns of the users' file."""
 State = dict[str, dict[str, float]]
 """User -> item -> rating."""
 

@@ -27,6 +27,7 @@ from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
 PROTOCOLS: dict[str, Callable[..., Published]] = {"melu": melu_split, "tanp": tanp_split}
+"""Protocol -> function that splits any data by its rules."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,7 @@ def _row(
     published: Published,
     rng: np.random.Generator,
 ) -> ProtocolRow:
+    """Measure one recommender in one scenario, with 95% bootstrap intervals over users."""
     lists = measure_queries(model, cold_users, published, rng)
     users = Vocabulary(list(dict.fromkeys(user.user_id for user in cold_users)))
     owner = users.indexes(user.user_id for user in cold_users)

@@ -181,6 +181,7 @@ TABLES: dict[str, Table] = {
         read=sequences,
     ),
 }
+"""Name of a table -> table."""
 COMPARED = ("ItemMean+UserOffset", "ItemKNN", "EASE")
 """Baselines compared with where a table has its own split."""
 
@@ -234,6 +235,7 @@ def published_lines(name: str) -> str:
 
 
 def _episodes(folder: Path, values: dict[tuple[str, str], float]) -> list[ColdUser]:
+    """Read the test episodes of a folder as new users; liked items are those with value 1."""
     users = []
     for place in range(len(list((folder / "evidence").glob("query_x_*_u_m_ids.txt")))):
         shown, asked = (_named(folder, part, place) for part in ("supp", "query"))

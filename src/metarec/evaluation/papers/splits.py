@@ -50,7 +50,7 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
     scenarios; its fourth trains on what it evaluates.
 
     Raises:
-        BadInput: if the data hold no ratings, or nobody has so many events.
+        BadInput: if the data have no ratings, or too few users have enough events.
     """
     events, rng = _rated(data, "melu"), derive(seed, "melu")
     users = _users(events, MELU_EVENTS, "melu")
@@ -76,7 +76,7 @@ def melu_states_split(folder: Path, *, seed: int = 0) -> Published:
     held out to choose settings by; all known users are evaluated on new items.
 
     Raises:
-        BadInput: if a file is not there or not what its name says.
+        BadInput: if a file is missing or not the one of its name.
     """
     data, rng = warm_data(folder, "MeLU's MovieLens 1M"), derive(seed, "melu")
     events = _rated(data, "melu")
@@ -126,7 +126,7 @@ def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
     `tanp_scores`.
 
     Raises:
-        BadInput: if the data hold no ratings, or nobody has so many events.
+        BadInput: if the data have no ratings, or too few users have enough events.
     """
     events, rng = _rated(data, "tanp"), derive(seed, "tanp")
     users = rng.permutation(_users(events, TANP_EVENTS, "tanp"))

@@ -48,7 +48,9 @@ class Tried:
 
     table: TradeOffTable
     before: Outcomes
+    """Outcomes of the model without mitigation."""
     after: dict[str, Outcomes]
+    """Mitigation -> outcomes."""
     gan: GanReport | None = None
     """Report on the synthetic users; None if there are none."""
 
@@ -121,6 +123,7 @@ def compare_mitigations(
 
 
 Way = Callable[[], tuple[Scores, str]]
+"""Makes the mitigated recommender, and a note on it (empty without one)."""
 
 
 def _chosen(ways: dict[str, Way], only: Sequence[str] | None) -> dict[str, Way]:
@@ -215,6 +218,7 @@ class Ways:
 
 
 def _bounded(model: Scores, split: ColdUserSplit, least: float = 0.1) -> Scores:
+    """Return the model with at least a share `least` of attention for rare items."""
     rare = group_items_by_popularity(split.train, model.vocabulary).mask("rare")
     return Reranked(
         model=model,
@@ -226,6 +230,7 @@ def _bounded(model: Scores, split: ColdUserSplit, least: float = 0.1) -> Scores:
 def _calibrated(
     model: Scores, split: ColdUserSplit, categories: np.ndarray, weight: float = 0.3
 ) -> Scores:
+    """Return the model with slates calibrated to the categories of each user's history."""
     liked_from = split.train.interactions.relevant_from
 
     def reranker(requests: Sequence[Request]) -> Calibrated:

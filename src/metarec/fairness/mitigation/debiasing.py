@@ -23,6 +23,7 @@ from metarec.recommendation.slate import Request
 STRENGTHS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
 """Strengths to try, ascending."""
 MAX_COST = 0.01
+"""Maximum share of NDCG@10 lost."""
 
 
 @dataclass(kw_only=True)

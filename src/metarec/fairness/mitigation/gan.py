@@ -192,6 +192,7 @@ def _update_discriminator(
     length: Tensor,
     rng: torch.Generator,
 ) -> float:
+    """Take one step of the discriminator, and return its loss."""
     with torch.no_grad():
         made = generator(_noise(generator, len(real), rng), group, length, rng)
     right, _ = discriminator(real, group, length)
@@ -218,6 +219,7 @@ def _update_generator(
     config: GanConfig,
     rng: torch.Generator,
 ) -> float:
+    """Take one step of the generator, and return its loss."""
     made = generator(_noise(generator, len(real), rng), group, length, rng)
     fooled, features = discriminator(made, group, length)
     with torch.no_grad():

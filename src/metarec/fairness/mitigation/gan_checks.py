@@ -35,8 +35,11 @@ class GanReport:
     """Results of the checks."""
 
     real: int
+    """Real users that the GAN was trained on."""
     held_out: int
+    """Real users held out from the GAN."""
     synthetic: int
+    """Synthetic users checked."""
     exact_copies: int
     """Synthetic users with exactly the items of a training user."""
     distance: float
@@ -215,6 +218,9 @@ def _spread(users: np.ndarray, rng: np.random.Generator) -> float:
 
 
 def _classifier_auc(real: np.ndarray, made: np.ndarray, rng: np.random.Generator) -> float:
+    """Return the cross-validated AUC of a logistic classifier on equally many users of both
+    kinds.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import cross_val_predict

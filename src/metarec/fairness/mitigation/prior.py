@@ -98,6 +98,7 @@ class GroupPrior:
     def _choose(
         self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator, k: int = 10
     ) -> dict[str, float]:
+        """Return the weight of each group with the best NDCG@k on its validation users."""
         trial = Trial.of(validation, train)
         labels = self._labels(requests_at(validation, 0))
         quality = {weight: np.zeros(len(validation)) for weight in WEIGHTS}

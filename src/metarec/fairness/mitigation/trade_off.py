@@ -30,6 +30,7 @@ from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
 
 AS_IS = "as it is"
+"""Name of the row of the model without mitigation."""
 MAX_COST = 0.01
 """Share of overall quality that a cheap mitigation may cost."""
 
@@ -52,6 +53,7 @@ class TradeOffRow:
 
     name: str
     overall: float
+    """Mean of the metric over all users."""
     overall_change: Change
     """Change of the overall mean, paired by user."""
     trade_off: float
@@ -69,9 +71,11 @@ class TradeOffRow:
     gap: float
     """Gap between these two groups; below 0 if their order changed."""
     gap_change: Change
+    """Change of the gap by the mitigation; below 0 where it shrank."""
     matched: float
     """Gap between users matched on their number of liked items."""
     matched_change: Matched
+    """Change of the matched gap by the mitigation."""
     note: str = ""
 
     @property
@@ -100,7 +104,9 @@ class TradeOffTable:
     gap: Gap
     """Gap of the model without mitigation."""
     overall: float
+    """Mean of the metric over all users, without mitigation."""
     by_group: dict[str, float]
+    """Group -> mean of the metric, without mitigation."""
     shares: dict[str, float]
     """Share of each group among the users."""
     rows: list[TradeOffRow]
@@ -280,6 +286,7 @@ class AsItIs:
 def _row(
     name: str, as_is: AsItIs, end: np.ndarray, rng: np.random.Generator, note: str
 ) -> TradeOffRow:
+    """Compare one mitigation, with values `end`, with the model without mitigation."""
     start, groups, gap, liked = as_is.values, as_is.groups, as_is.gap, as_is.liked
     sign = 1.0 if more_is_better(gap.metric) else -1.0
     gain, masks = end - start, (groups.mask(gap.worst), groups.mask(gap.best))

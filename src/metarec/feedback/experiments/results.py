@@ -44,6 +44,7 @@ _VALUES = {
 items taken per slate.
 """
 GROUPS = ("all", "new", "known")
+"""Groups of users compared: all, new and known users."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class ArmResult:
     users_closed: int
     """Users whose window is closed: those that the comparison counts."""
     new_users: int
+    """Users with few events at their first slate of the experiment."""
     slates: int
     clicks: int
     """Slates answered by a positive event."""
@@ -163,6 +165,7 @@ def results(store: Store, experiment: Experiment, now: float) -> Results:
 
 
 def _arms(store: Store, experiment: Experiment) -> tuple[list[ArmResult], int]:
+    """Return the results of each arm, and the number of users who saw two arms."""
     counted = [sa.func.sum(_ROWS[name]) for name in _COUNTS]
     query = (
         sa.select(
@@ -200,6 +203,7 @@ def _arms(store: Store, experiment: Experiment) -> tuple[list[ArmResult], int]:
 
 
 def _health(answers: Mapping[int, int]) -> dict[str, Any]:
+    """Return error share and latency of an arm, with their lower bounds, from its buckets."""
     everything = sum(answers.values())
     failed = answers.get(FAILED, 0) / max(1, everything)
     error = sqrt(failed * (1 - failed) / max(1, everything))
@@ -364,6 +368,7 @@ def _reason(most: float, refused: Comparison) -> str:
 
 
 def _of_health(experiment: Experiment, arm: ArmResult, control: ArmResult) -> str:
+    """Return the reason to stop an arm for errors, latency or coverage; empty without one."""
     rails = experiment.guardrails
     if min(arm.answers, control.answers) < rails.min_slates:
         return ""

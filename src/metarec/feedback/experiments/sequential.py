@@ -28,7 +28,9 @@ class Sums:
     """
 
     users: ArrayLike
+    """Number of users."""
     total: ArrayLike
+    """Sum of the measure over users."""
     squares: ArrayLike
     """Sum of squares."""
 
@@ -38,6 +40,7 @@ class Difference:
     """Difference of an arm to the control, each user counted once."""
 
     value: np.ndarray
+    """Mean of the arm minus mean of the control."""
     low: np.ndarray
     """Lower end of the interval; with too few users it is -inf, and `high` inf."""
     high: np.ndarray

@@ -33,7 +33,7 @@ IDLE_SECONDS = 600.0
 hold locks forever.
 """
 SCHEMA = "metarec"
-"""PostgreSQL schema of the tables, unless the url says `?schema=NAME`."""
+"""PostgreSQL schema of the tables, unless the url has `?schema=NAME`."""
 _FORMS = "give a file, sqlite:///file or postgresql://user:password@host/name"
 
 

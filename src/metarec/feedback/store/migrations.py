@@ -191,6 +191,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _deleted_items,
     _experiments,
 ]
+"""The steps, in order."""
 _TABLES_SINCE = {
     1: {"events", "slates"},
     2: {"items", "users", "facts"},

@@ -53,8 +53,11 @@ class Write:
 
     body: Body
     content: Any
+    """Argument of the body."""
     rows: int
+    """Number of rows that the write counts in the queue."""
     done: Future[Any] = field(default_factory=Future)
+    """Future with the body's answer, set after the commit."""
 
 
 class _PatienceSpent(StoreUnavailable):
@@ -131,6 +134,9 @@ class GroupWriter:
                 self._waiting -= sum(write.rows for write in group)
 
     def _groups(self) -> Iterator[list[Write]]:
+        """Yield the queued writes in groups of about `most_rows` rows, until the writer is
+        closed.
+        """
         while (write := self._queue.get()) is not None:
             group, rows = [write], write.rows
             while rows < self._most_rows:
