@@ -31,11 +31,13 @@ from metarec.data.findings import Finding, merged
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_matching import key_of, renamed
 from metarec.data.schema import BadInput, Interactions
+from metarec.data.sources.acts.kind_columns import likely_kind
 from metarec.data.sources.canonical_tables import Reading
 from metarec.data.sources.columns.id_columns import likely_ids, without_row_ids
 from metarec.data.sources.columns.item_and_user_columns import LOOKED_AT
 from metarec.data.sources.files.containers import laid_out
-from metarec.data.sources.files.file_roles import Files, files_of, tables_in
+from metarec.data.sources.files.file_roles import Files, files_of
+from metarec.data.sources.files.folder_files import tables_in
 from metarec.data.sources.files.joined_files import Joined
 from metarec.data.sources.files.kind_by_file_name import kind_called, refusing
 from metarec.data.sources.files.legends import (
@@ -50,7 +52,7 @@ from metarec.data.sources.files.single_file import read_table
 from metarec.data.sources.files.suffixes import PARQUET_SUFFIXES, suffix_of
 from metarec.data.sources.layouts.data_folder import read_sides
 from metarec.data.sources.rows.impressions import of_impressions
-from metarec.data.sources.rows.log_envelopes import opened, without_bulk_lines
+from metarec.data.sources.rows.log_envelopes import only_events, opened
 from metarec.data.sources.text.delimited import sunk_as_it_should_be
 from metarec.data.sources.text.encoding import as_utf8
 from metarec.data.sources.values.cell_types import flat
@@ -215,10 +217,11 @@ def _lazy(
     scan, head, coded = _by_legends(scan, head, place, legends)
     names = head.columns
     likely, told = likely_ids(head, path.name, {}, {})
+    likely, acts = likely_kind(head, path.name, {}, likely, Kinds.default())
     renames, guessed = renamed(names, "interactions", path.name, None, likely)
     scan = scan.rename(renames)
     rated, grades = _rated(scan, path.name, names)
-    return scan.rename(rated), place, [*findings, *rows, *coded, *told, *guessed, *grades]
+    return scan.rename(rated), place, [*findings, *rows, *coded, *told, *acts, *guessed, *grades]
 
 
 def _by_legends(
@@ -263,7 +266,7 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Fin
             scan, more = sunk
             return scan, Place(path.name, "line", 2), [*findings, *more]
     # `read_table` knows more ways, and holds it all.
-    table, place, findings = without_bulk_lines(read_table(path))
+    table, place, findings = only_events(read_table(path))
     table = flat(opened(table))
     table, place, shown = of_impressions(table, key_of(table.columns, "user_id"), place)
     table.write_parquet(target)

@@ -19,7 +19,7 @@ from metarec.data.merged_users import with_merged_users
 from metarec.data.schema import BadInput
 from metarec.data.sources.canonical_tables import Reading
 from metarec.data.sources.columns.id_joins import loose_tables
-from metarec.data.sources.files.containers import AS_CSV, laid_out
+from metarec.data.sources.files.containers import AS_CSV, inmost, laid_out
 from metarec.data.sources.files.file_roles import table_file
 from metarec.data.sources.files.suffixes import (
     ARCHIVE_SUFFIXES,
@@ -124,7 +124,14 @@ def _open_folder(
         return read_recbole(folder, reading)
     if any(is_movielens(folder / name) for name in LAYOUTS):
         return read_movielens(folder, reading)
-    return read_folder(folder, reading)  # which says what is missing
+    where = inmost(folder)
+    if where == folder:
+        return read_folder(folder, reading)  # which says what is missing
+    opened = _open_folder if where.is_dir() else _open_file
+    tables = opened(where, reading, rules, domain)
+    why = f"{folder.name} holds no other tables than {where.relative_to(folder)}, which was read"
+    told = Finding(rule="columns", rows=0, action="noted", why=why)
+    return replace(tables, findings=[told, *tables.findings])
 
 
 def _open_file(

@@ -46,6 +46,13 @@ def _bare(column: pl.Series) -> pl.Series:
     return in_our_digits(column).str.replace(r"^\\?/Date\((-?\d+)(?:[+-]\d{4})?\)\\?/$", "$1")
 
 
+def in_digits(column: pl.Series) -> pl.Series:
+    """A column of times with digits of other scripts as ours."""
+    if column.dtype != pl.Utf8 or not holds(column, r"[^ -~]").any():
+        return column
+    return in_our_digits(column)
+
+
 def written_as_days(column: pl.Series) -> bool:
     """Whether numbers such as 20230131 are dates rather than a count of anything."""
     return _day_pattern(as_numbers(column)) is not None
@@ -262,6 +269,7 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\s*(?:Uhr|hrs?|h)\.?$", ""),
     (r"\s+(?:at|de|um|à|alle|kl\.?)\s+", " "),
     (r"\s+(?:de|of)\s+", " "),
+    (r"(\d{4})\s*(?:г|р)\.(,?\s|$)", "$1$2"),
     (r"^(\d{1,2}-[A-Za-z]{3})-([0-6]\d)\b", "$1-20$2"),
     (r"^(\d{1,2}-[A-Za-z]{3})-([7-9]\d)\b", "$1-19$2"),
     (r"\s(\d{1,2})\.(\d\d)\.(\d\d)(?:\.\d+)?", " $1:$2:$3"),
@@ -274,7 +282,7 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"(\d)[时點点時시]\s*(\d{1,2})[分분]\s*(\d{1,2})[秒초]$", "$1:$2:$3"),
     (r"(\d)[时點点時시]\s*(\d{1,2})[分분]$", "$1:$2"),
     (r"(\d)[时點点時시]$", "$1"),
-    (r"^(\d{4})/(\d{1,2})/(\d{1,2})\s*([^\d\s:])", "$1-$2-$3 $4"),
+    (r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})\.?\s*([^\d\s:.])", "$1-$2-$3 $4"),
     (r"\s*(?:下午|午後|오후)\s*(1[3-9]|2[0-3]):", " $1:"),
     (r"\s*(?:上午|凌晨|早上|午前|오전)\s*(\d{1,2}:[\d:]+)$", " $1 AM"),
     (r"\s*(?:下午|午後|오후)\s*(\d{1,2}:[\d:]+)$", " $1 PM"),
@@ -288,19 +296,20 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
 )
 """Spellings of dates and what they are written as before they are read."""
 _MONTHS = {
-    **dict.fromkeys(("jän", "ene", "gen"), "Jan"),
-    **dict.fromkeys(("fév", "fev"), "Feb"),
-    **dict.fromkeys(("mär", "mrz", "maa"), "Mar"),
-    **dict.fromkeys(("avr", "abr"), "Apr"),
-    **dict.fromkeys(("mai", "mag", "mei"), "May"),
-    **dict.fromkeys(("juin", "giu"), "Jun"),
-    **dict.fromkeys(("juil", "lug"), "Jul"),
-    **dict.fromkeys(("aoû", "aou", "ago"), "Aug"),
-    "set": "Sep",
-    **dict.fromkeys(("out", "okt", "ott"), "Oct"),
-    **dict.fromkeys(("dez", "déc", "dic"), "Dec"),
+    **dict.fromkeys(("jän", "ene", "gen", "oca", "янв"), "Jan"),
+    **dict.fromkeys(("fév", "fev", "şub", "фев"), "Feb"),
+    **dict.fromkeys(("mär", "mrz", "maa", "мар"), "Mar"),
+    **dict.fromkeys(("avr", "abr", "nis", "апр"), "Apr"),
+    **dict.fromkeys(("mai", "mag", "mei", "май", "мая"), "May"),
+    **dict.fromkeys(("juin", "giu", "haz", "июн"), "Jun"),
+    **dict.fromkeys(("juil", "lug", "tem", "июл"), "Jul"),
+    **dict.fromkeys(("aoû", "aou", "ago", "ağu", "авг"), "Aug"),
+    **dict.fromkeys(("set", "eyl", "сен"), "Sep"),
+    **dict.fromkeys(("out", "okt", "ott", "eki", "окт"), "Oct"),
+    **dict.fromkeys(("kas", "ноя"), "Nov"),
+    **dict.fromkeys(("dez", "déc", "dic", "ara", "дек"), "Dec"),
 }
-"""Beginnings of names of months in other languages of Europe that English names do not have."""
+"""Beginnings of names of months in further languages that English names do not have."""
 
 
 def _plain_dates(column: pl.Series) -> pl.Series:

@@ -20,6 +20,8 @@ NO_ID = (
     "N/A",
     "NA",
     "\\N",
+    "-",
+    "(not set)",
 )
 """What programs write for a missing id."""
 NOTHING = (
@@ -28,7 +30,6 @@ NOTHING = (
     "na",
     "NaT",
     "nat",
-    "-",
     "--",
     ".",
     "..",

@@ -13,6 +13,7 @@ from metarec.data.cells.clocks import clock_of
 from metarec.data.cells.dates import (
     as_seconds,
     fitting_formats,
+    in_digits,
     with_midnights,
     without_zero_dates,
     written_as_days,
@@ -52,7 +53,7 @@ MIN_DAYS = 5
 
 def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.DataFrame:
     """Times as numbers: seconds, or as finely as they stand."""
-    given = nothing(events["timestamp"])
+    given = in_digits(nothing(events["timestamp"]))
     if given.dtype.is_float():
         given = given.fill_nan(None)
     given, are_zero = without_zero_dates(given)

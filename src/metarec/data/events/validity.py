@@ -74,6 +74,10 @@ def _with_texts(rows: Rows, events: pl.DataFrame) -> pl.DataFrame:
             )
         ids = id_text(given)
         rows.drop("missing_ids", ids.is_null(), column, f"no {column}")
+        nobody = _stand_for_none(ids)
+        why = f"{column} is -1, which stands for none: all others are numbers above 0"
+        rows.drop("missing_ids", nobody, column, why)
+        ids = ids.set(nobody, None)
         rounded = ids.str.contains(ROUNDED)
         why = (
             f"{column} is a number that a spreadsheet has rounded: different ids may have become "
@@ -88,6 +92,13 @@ def _with_texts(rows: Rows, events: pl.DataFrame) -> pl.DataFrame:
         kinds = nothing(kinds, ("",)).fill_null("event")
         events = events.with_columns(kinds.alias("kind"))
     return events
+
+
+def _stand_for_none(ids: pl.Series) -> pl.Series:
+    """Which ids are -1, where all others count from 0: votes of users who were not signed in."""
+    found = (ids == "-1").fill_null(False)
+    others = ids.filter(~found).drop_nulls() if found.any() else ids.clear()
+    return found & bool(len(others) and others.str.contains(r"^\d+$").all())
 
 
 def _one_of_slashes(rows: Rows, ids: pl.Series, column: str) -> pl.Series:

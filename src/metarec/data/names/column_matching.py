@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
@@ -15,10 +14,7 @@ from metarec.data.names.column_names import (
     CHINESE_NAME_ENDINGS,
     FIRST_FRIEND,
     LESS_LIKELY,
-    MAPPED,
-    MATRIX,
     NAME_ENDINGS,
-    NEEDED,
     RATED_BY_OTHERS,
     STAND_INS,
     SYNONYMS,
@@ -28,6 +24,7 @@ from metarec.data.names.column_names import (
     plain,
 )
 from metarec.data.names.languages import all_called, language_of, names_in
+from metarec.data.names.missing_columns import listed, refuse_missing
 
 AS_GIVEN = "_as_given"
 """Ending of a column of a canonical name that a mapping takes from elsewhere."""
@@ -80,7 +77,7 @@ def rename(
         if column not in columns:
             raise BadInput(
                 f"{place}: the mapping says {name} = {column!r}, but the columns are "
-                f"{_listed(columns)}"
+                f"{listed(columns)}"
             )
     names = {column: name for name, column in mapping.items()}
     names |= _by_synonyms(columns, table, mapping, synonyms or {})
@@ -88,7 +85,8 @@ def rename(
         moments = [c for c in columns if c not in names and ends_as_a_moment(c)]
         moments = [c for c in moments if not names_another_date(c) and not names_a_duration(c)]
         names |= {moments[0]: "timestamp"} if len(moments) == 1 else {}
-    _refuse_missing(columns, {names.get(c, c) for c in columns}, table, place)
+    present, further = {names.get(c, c) for c in columns}, names_in(spoken(columns))
+    refuse_missing(columns, present, table, place, further)
     # A canonical name that is mapped from elsewhere must not appear twice.
     names |= {
         c: f"{c}{AS_GIVEN}" for c in columns if c in mapping and mapping[c] != c and c not in names
@@ -147,22 +145,6 @@ def noun_beside(item: str, columns: Sequence[str]) -> str | None:
 
 
 _ENDS_OF_IDS = tuple("guid uuid sku uri id code number no nr key 编号 编码".split())
-
-
-def _refuse_missing(columns: Sequence[str], present: set[str], table: str, place: str) -> None:
-    """Say what to do where an id column is not found."""
-    missing = next((name for name in NEEDED[table] if name not in present), None)
-    if missing is None:
-        return
-    listed = _listed(columns)
-    if table not in MAPPED:
-        raise BadInput(f"{place}: no column {missing!r} among {listed}; rename the one that is")
-    raise BadInput(
-        f"{place}: no column {missing!r} among {listed}; rename one, or map it in "
-        f'a TOML file, under [[sources]]: {MAPPED[table]} = {{ {missing} = "..." }}'
-        + _no_names(columns, table)
-        + (_shape(columns, table) or _of_one_user(columns, present, missing, table))
-    )
 
 
 def key_of(
@@ -306,6 +288,7 @@ def _guesses(
 
 _ITEMS_AT_LAST = frozenset(
     "url pageurl page clickurl classname uristem projectid channelid eventcontext "
+    "kontekstzdarzenia ereigniskontext contextedelévénement contextodelevento contextodoevento "
     "clickeditem clickeditemid clickedproduct clickedproductid clickedurl clickeddocid".split()
 )
 """What items are called where no column is called like one, as `plain` has it."""
@@ -332,66 +315,3 @@ def _known_by_title(
     codes = [c for c in columns if plain(c) == "code"]
     is_told = present & {"description", "display", "name", "描述", "名称"}
     return {"item_id": codes[0]} if len(codes) == 1 and is_told else {}
-
-
-_OF_ANOTHER = re.compile(
-    r"(order|invoice|basket|cart|ticket|receipt|booking|transaction|session|visit|cheque|bill)"
-    r"(id|no|nr|number|code|key|ref|uuid)?$"
-    r"|(订单|单据|发票|小票|票据|会话|交易)(id|编号|编码|号|号码)$"
-)
-"""Keys of another table, such as of orders, as `plain` has them."""
-
-
-def _no_names(columns: Sequence[str], table: str) -> str:
-    """What to do where the first line looks like a row rather than names."""
-    number = r"[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*(_\d+)?"  # or a moment
-    if not any(re.fullmatch(number, c.strip()) for c in columns):
-        return ""
-    setting, own = {
-        "items": ("item_names", '"item_id", "title"'),
-        "users": ("user_names", '"user_id", "age"'),
-    }.get(table, ("names", '"user_id", "item_id"'))
-    return (
-        "; the first line looks like a row, not like names: add a line of names, or say them in a "
-        f"TOML file ({setting} = [{own}, ...])"
-    )
-
-
-def _shape(columns: Sequence[str], table: str) -> str:
-    """What to do where a table has another shape than a row each."""
-    if table == "interactions" and any(_OF_ANOTHER.match(plain(c)) for c in columns):
-        return (
-            "; if another table says who acted, or on what (orders and their lines), put both into "
-            "one folder: they are joined by the key that both have"
-        )
-    if len(columns) == 1:
-        return "; cells are parted by commas, tabs, semicolons, bars, `::` or, evenly, by spaces"
-    keys = ("user_id", "item_id")
-    known = {plain(s) for key in keys for s in (key, *SYNONYMS[key], *LESS_LIKELY.get(key, ()))}
-    counted = [re.sub(r"\d+$", "#", c) for c in columns[1:]]
-    is_counted = len(counted) > 2 and len(set(counted)) == 1 and counted[0].endswith("#")
-    if table == "interactions" and (len(columns) > MATRIX or is_counted):
-        if not columns[0] or plain(columns[0]) in known:
-            return (
-                "; if each column is an item and each cell what a user said of it, make a row of "
-                "each cell first (melt in pandas, unpivot in polars)"
-            )
-    return ""
-
-
-def _of_one_user(columns: Sequence[str], present: set[str], missing: str, table: str) -> str:
-    """What to do with what one user has exported (a history of views), which names none."""
-    if missing != "user_id" or table != "interactions":
-        return ""
-    titles = {plain(n) for n in ("title", *SYNONYMS["title"], *LESS_LIKELY["title"])}
-    if "item_id" not in present and not titles & {plain(c) for c in columns}:
-        return ""
-    return (
-        "; if all rows are of one user, add a column that says which, and put the exports of "
-        "several users into one table"
-    )
-
-
-def _listed(columns: Sequence[Any], most: int = 12) -> str:
-    shown = ", ".join(repr(str(c)) for c in columns[:most])
-    return f"{shown}, ... ({len(columns)} columns)" if len(columns) > most else shown or "(none)"

@@ -164,7 +164,7 @@ ITEM_NOUNS = tuple(
     "podcast episode content document material module program programme tour flight train room "
     "vehicle car part service creative ad banner campaign anime manga beer wine "
     "workshop webinar clinic lane meal feature concept question swipee ratee vaccine "
-    "procedure style species".split()
+    "procedure style species repo repository".split()
 )
 """What items are called."""
 CHINESE_USER_NOUNS = tuple(
@@ -244,7 +244,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
     ),
     "item_id": (
         "lineitem_sku",
-        *"product_sku item_sku article_sku ean gtin upc".split(),
+        *"product_sku item_sku article_sku ean gtin upc ndc".split(),
         "isin",
         *_keys(ITEM_NOUNS),
         "symbol",
@@ -269,7 +269,9 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
 AT_LAST = {
     "user_id": (
         *"username user_name user_full_name login user_pseudo_id distinct_id".split(),
-        *"email email_address e_mail 邮箱".split(),
+        *"email email_address e_mail 邮箱 eposta e_posta e_posta_adresi courriel".split(),
+        *"correo correo_electrónico email_adresse メールアドレス".split(),
+        *"이메일 электронная_почта".split(),
         *(f"{noun}_email" for noun in USER_NOUNS),
         *(f"{noun}_{end}" for end in NAME_ENDINGS for noun in _NAMED),
         *_chinese(CHINESE_USER_NOUNS, CHINESE_NAME_ENDINGS),
@@ -277,7 +279,7 @@ AT_LAST = {
         *"prolific_pid participant_pid loyalty_card card_number".split(),
         *"external_id external_user_id".split(),
         *"nhs_number mrn medical_record_number anon_id anonymous_id".split(),
-        *"recipient_id steamid steam_id".split(),
+        *"recipient_id steamid steam_id actor_id actor_login".split(),
         *itertools.chain(*STAND_INS.values()),
     )
 }

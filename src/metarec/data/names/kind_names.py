@@ -56,12 +56,12 @@ _OBJECTS = frozenset(
     "subscription enrolment enrollment registration "
     "feed channel source tag topic thread partial full new first web mobile goods abuse patient "
     "author creator seller publisher application bid placed applicant candidate guest customer "
-    "recruiter employer carrier shipper driver clinic hospital "
+    "recruiter employer работодателя carrier shipper driver clinic hospital "
     "sent to af fb ecommerce ao do da dos das "
     "gesendet verschickt envoyé enviado enviada inviato kauf bestellung buchung warenkorb "
     "achat commande panier réservation compra pedido carrito carrinho acquisto ordine carrello "
     "der die das den dem zum zur in im auf aus le la les un une du de des au aux el los las una al "
-    "del il lo o os em".split()
+    "del il lo o os em من العميل".split()
 )
 """Words that say what an act is on or who acts, not what it is."""
 _UNDONE = re.compile(r"un(?!rat|scor|review|collect|recommend)\w{4}")

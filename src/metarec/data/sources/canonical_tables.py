@@ -23,7 +23,7 @@ from metarec.data.names.column_matching import rename, renamed, spoken
 from metarec.data.names.languages import names_in
 from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
-from metarec.data.sources.acts.kind_columns import with_kind
+from metarec.data.sources.acts.kind_columns import likely_kind, with_kind
 from metarec.data.sources.acts.order_states import one_an_order
 from metarec.data.sources.acts.step_times import by_steps
 from metarec.data.sources.columns.friend_lists import friends_within, without_no_ties
@@ -40,7 +40,7 @@ from metarec.data.sources.columns.titles import with_short_titles, with_titles
 from metarec.data.sources.files.kind_by_file_name import kind_called
 from metarec.data.sources.rows.event_shapes import one_row_an_event
 from metarec.data.sources.rows.id_lists import look_alikes, one_row_each
-from metarec.data.sources.rows.log_envelopes import opened, without_bulk_lines, without_itemless
+from metarec.data.sources.rows.log_envelopes import only_events, opened, without_itemless
 from metarec.data.sources.rows.queries import queries_apart
 from metarec.data.sources.values.cell_types import flat, with_types
 from metarec.data.sources.values.missing_codes import without_codes
@@ -145,7 +145,7 @@ def _with_queries(
     """Events and searches, where a table holds the latter alone or beside the former."""
     if events is None:
         return events, searches
-    events = without_bulk_lines(events)
+    events = only_events(events)
     if searches is not None:
         return events, searches
     if _are_searches(events, reading):
@@ -284,7 +284,8 @@ def _with_ids(
     frame, filled = with_signed_out(frame, place, reading.columns, reading.synonyms)
     frame, rows = without_row_ids(frame, place, reading.columns, reading.synonyms)
     likely, told = likely_ids(frame, place, reading.columns, reading.synonyms)
-    return frame, likely, [*filled, *rows, *told]
+    likely, acts = likely_kind(frame, place, reading.columns, likely, reading.kinds)
+    return frame, likely, [*filled, *rows, *told, *acts]
 
 
 def _rated(

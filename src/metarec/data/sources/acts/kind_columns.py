@@ -13,8 +13,8 @@ from metarec.data.cells.parsing import YES_NO, as_numbers, as_truth, nothing
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_matching import is_amount
-from metarec.data.names.column_names import CANONICAL, plain
-from metarec.data.names.kind_names import forms, plain_kind
+from metarec.data.names.column_names import CANONICAL, SYNONYMS, plain
+from metarec.data.names.kind_names import forms, plain_kind, words_of
 from metarec.data.names.languages import act_of
 from metarec.data.sources.acts.ambiguous_acts import beside_others, codes_of_acts, lengths_untold
 from metarec.data.sources.acts.ended_acts import with_ended, with_ends
@@ -85,10 +85,55 @@ REFUSALS = frozenset(
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
 )
 """Kinds by which a column of yes and no says what became of an act: `is_returned`."""
+MIN_GAPS = 0.2
+"""Share of rows in which a column of kinds says nothing, from which on another may say them."""
 NO_KIND = "event"
 """The kind of events that say none."""
 RATED = "rating"
 """The kind of events with a rating, beside others that say what they are."""
+
+
+def likely_kind(
+    frame: pl.DataFrame,
+    place: str,
+    mapped: Mapping[str, str],
+    synonyms: Mapping[str, Sequence[str]],
+    kinds: Kinds,
+) -> tuple[Mapping[str, Sequence[str]], list[Finding]]:
+    """`synonyms` with the column of what was done in every row, where the one called so says it in
+    some alone, as what an event was named or its `action` is; and what to say of it.
+
+    Args:
+        mapped: columns that the user has named, by canonical name.
+    """
+    named = [*synonyms.get("kind", ()), *SYNONYMS["kind"]]
+    called = {plain(c): c for c in reversed(frame.columns)}
+    column = next((called[plain(n)] for n in named if plain(n) in called), None)
+    if column is None or "kind" in {*frame.columns, *mapped}:
+        return synonyms, []
+    if nothing(frame[column]).null_count() < MIN_GAPS * frame.height:
+        return synonyms, []
+    others = [c for c in frame.columns if c != column and _are_events(frame[c], kinds)]
+    if len(others) != 1:
+        return synonyms, []
+    why = (
+        f"column {others[0]!r} of {place} was read as kind: {column!r} says nothing in many rows; "
+        f"if it does say what was done, say so in a TOML file (columns = {{ kind = {column!r} }})"
+    )
+    return {**synonyms, "kind": (others[0], *synonyms.get("kind", ()))}, [_noted(why)]
+
+
+def _are_events(column: pl.Series, kinds: Kinds) -> bool:
+    """Whether a column called like acts says in every row what was done, half of it of known kinds
+    or called an event.
+    """
+    if _ACTS.match(plain(column.name)) is None or column.dtype != pl.Utf8:
+        return False
+    names = nothing(column).unique()
+    if names.null_count() or not 2 <= len(names) <= MAX_KINDS:
+        return False
+    known = sum(kinds.known(name) or words_of(name)[-1:] == ["event"] for name in names)
+    return 2 * known >= len(names)
 
 
 def with_kind(

@@ -20,7 +20,8 @@ from metarec.data.sources.columns.item_and_user_columns import is_of_one
 NAMES = re.compile(
     r"(status|state|stage|attendance|decision|"
     r"outcome|result|disposition|resolution|response|answer|attended|presence)(code|name|text)?$"
-    r"|(状态|结果|进度|ステータス|状態|状況|상태)$|статус|^(estado|estatus|statut|[eé]tat|stato|situação)"
+    r"|(状态|结果|进度|ステータス|状態|状況|상태|durumu?)$"
+    r"|статус|^(ال)?حالة|^(estado|estatus|statut|[eé]tat|stato|situação)"
     r"|^(présence|anwesenheit|teilnahme|asistencia|presença|presenza|出席)$"
 )
 """Names of columns of states, as `plain` has them."""

@@ -51,6 +51,27 @@ def with_signed_out(
     return frame.with_columns(filled), [note]
 
 
+def signed_in_elsewhere(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
+    """Events of several files with those that go by a cookie or a device under the one user who was
+    signed in with it in another file, and what to say of it.
+    """
+    column = next((c for c in frame.columns if plain(c) in _STAND_INS), None)
+    if column is None or frame.schema[column].is_nested():
+        return frame, []
+    by, user = frame[column].cast(pl.Utf8), frame["user_id"]
+    is_alone = (by == user).fill_null(False)
+    known = pl.DataFrame({"by": by, "user": user}).filter(~is_alone).drop_nulls()
+    known = known.group_by("by").agg(pl.col("user").unique())
+    known = known.filter(pl.col("user").list.len() == 1).explode("user")
+    found = by.replace_strict(known["by"], known["user"], default=None, return_dtype=pl.Utf8)
+    changed = is_alone & found.is_not_null()
+    if not changed.any():
+        return frame, []
+    why = f"rows that go by {column!r} are of the one user who was signed in with it elsewhere"
+    note = Finding(rule="columns", rows=int(changed.sum()), action="noted", why=why)
+    return frame.with_columns(found.zip_with(changed, user).alias("user_id")), [note]
+
+
 def _is_full(column: pl.Series) -> bool:
     if column.dtype.is_nested():
         return False

@@ -58,7 +58,7 @@ def laid_out(path: Path) -> Iterator[tuple[Path, list[Finding]]]:
         folder.mkdir()
         lay = {"workbook": _of_workbook, "archive": _of_archive, "dump": write_tables}[form]
         found = lay(path, folder)
-        where = _inmost(folder)
+        where = inmost(folder)
         try:
             yield where, found
         except BadInput as error:
@@ -156,7 +156,7 @@ def _check_size(path: Path, size: int) -> None:
         )
 
 
-def _inmost(folder: Path) -> Path:
+def inmost(folder: Path) -> Path:
     """The folder within folders that holds more than another one, or its one table."""
     while True:
         entries = [p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX"))]

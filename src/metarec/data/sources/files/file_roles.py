@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import NamedTuple
-
-import polars as pl
 
 from metarec.data.errors import BadInput
 from metarec.data.findings import Finding
@@ -27,17 +23,15 @@ from metarec.data.names.column_names import (
     plain,
 )
 from metarec.data.names.languages import all_called
+from metarec.data.sources.files.folder_files import columns_of, listing, tables_in, ways_out
 from metarec.data.sources.files.joined_files import Joined, joined_events
 from metarec.data.sources.files.kind_by_file_name import name_of
 from metarec.data.sources.files.legends import legend_of
 from metarec.data.sources.files.partitions import pieces_of, put_together, values_of
-from metarec.data.sources.files.single_file import read_table
-from metarec.data.sources.files.suffixes import SUFFIXES, WORKBOOK_SUFFIXES, suffix_of
+from metarec.data.sources.files.suffixes import SUFFIXES, WORKBOOK_SUFFIXES
 
 TABLES = ("interactions", "items", "users", "friends", "searches")
 """Tables of a data folder, by the names of their files."""
-LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
-"""Files of a row a line, and the bytes of such a file by which its columns are known."""
 MAX_FILES = 20
 """Files whose columns are looked at, at most: a folder of more is no folder of tables."""
 _LAYER = re.compile(r"^(app|tbl|dim|fact|raw|stg|dbo|public|db|export)[_\W]+", re.IGNORECASE)
@@ -131,15 +125,6 @@ def files_of(
     return found._replace(refusals=refusals, legends=legends)
 
 
-def tables_in(folder: Path) -> list[Path]:
-    """Files that may be tables; beside others, workbooks only where they can be read."""
-    found = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "_", "~$"))]
-    books = [p for p in found if p.is_file() and suffix_of(p) in WORKBOOK_SUFFIXES]
-    others = [p for p in found if p.is_file() and suffix_of(p) in SUFFIXES]
-    can_read = not others or find_spec("fastexcel") is not None
-    return sorted([*others, *books]) if can_read else others
-
-
 def _by_columns(
     folder: Path,
     named: Mapping[str, Path],
@@ -163,8 +148,8 @@ def _by_columns(
     if "interactions" not in guessed:
         raise BadInput(
             f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds "
-            f"{_listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
-            f"file which is which"
+            f"{listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
+            f"file which is which{ways_out(folder, others)}"
         )
     return _with_all(folder, named, others, guessed, (synonyms, encoding, are_acts))
 
@@ -229,7 +214,7 @@ def _are_events(
 ) -> bool:
     """Whether the columns that all of some files have name users and items."""
     try:
-        columns = [{*_columns(path), *values_of(folder, path)} for path in pieces]
+        columns = [{*columns_of(path), *values_of(folder, path)} for path in pieces]
     except BadInput:
         return False
     return _has_keys(sorted(set.intersection(*columns)), "interactions", synonyms)
@@ -281,7 +266,7 @@ def _said_of(found: Mapping[str, Path], left: Sequence[Path]) -> list[Finding]:
 def _holds_events(path: Path, synonyms: Mapping[str, Sequence[str]]) -> bool:
     """Whether a file names users and items, as far as can be seen."""
     try:
-        columns = _columns(path)
+        columns = columns_of(path)
     except BadInput:
         return True  # which reading it says better
     return _has_keys(columns, "interactions", synonyms) and not _has_stand_in(columns, synonyms)
@@ -289,7 +274,7 @@ def _holds_events(path: Path, synonyms: Mapping[str, Sequence[str]]) -> bool:
 
 def _are_said(events: Sequence[Path], synonyms: Mapping[str, Sequence[str]]) -> bool:
     """Whether a file of events is known, and names its users."""
-    return bool(events) and not any(_has_stand_in(_columns(path), synonyms) for path in events)
+    return bool(events) and not any(_has_stand_in(columns_of(path), synonyms) for path in events)
 
 
 def _has_stand_in(columns: Sequence[str], synonyms: Mapping[str, Sequence[str]]) -> bool:
@@ -326,7 +311,7 @@ def _can_be(path: Path, synonyms: Mapping[str, Sequence[str]]) -> set[str]:
     a query holds friends or searches, unless it is called like users.
     """
     try:
-        columns = _columns(path)
+        columns = columns_of(path)
     except BadInput:
         return set()
     has = {table for table in TABLES if _has_keys(columns, table, synonyms)}
@@ -336,39 +321,9 @@ def _can_be(path: Path, synonyms: Mapping[str, Sequence[str]]) -> set[str]:
     return has - own
 
 
-def _columns(path: Path) -> list[str]:
-    """Names of a file's columns, of a large one from its beginning."""
-    suffix = suffix_of(path)
-    if suffix in (".parquet", ".pq"):
-        return _schema(path)
-    if suffix not in LINES or path.stat().st_size <= HEAD:
-        return read_table(path)[0].columns
-    with path.open("rb") as file, TemporaryDirectory() as scratch:
-        head = Path(scratch) / path.name
-        head.write_bytes(file.read(HEAD).rpartition(b"\n")[0])
-        return read_table(head)[0].columns
-
-
-def _schema(path: Path) -> list[str]:
-    try:
-        return list(pl.read_parquet_schema(path))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from error
-
-
 def _has_keys(columns: Sequence[str], table: str, synonyms: Mapping[str, Sequence[str]]) -> bool:
     try:
         rename(columns, table, "", None, synonyms)
     except BadInput:
         return False
     return True
-
-
-def _listing(folder: Path, most: int = 8) -> str:
-    names = sorted(p.name for p in folder.iterdir())
-    return (
-        "nothing"
-        if not names
-        else ", ".join(names[:most])
-        + (f" and {len(names) - most} more" if len(names) > most else "")
-    )

@@ -31,9 +31,10 @@ from metarec.data.sources.files.suffixes import (
     bare_suffix,
     suffix_of,
 )
+from metarec.data.sources.text.compression import open_bytes
 from metarec.data.sources.text.delimited import read_delimited
 from metarec.data.sources.text.encoding import as_utf8
-from metarec.data.sources.text.separators import start_of
+from metarec.data.sources.text.separators import LOOKED_AT, start_of
 
 
 def read_table(
@@ -61,7 +62,7 @@ def read_table(
         if suffix in ARROW_SUFFIXES:
             return _read_arrow(path), Place(path.name), []
         if _is_json(path):
-            is_lines = "l" in suffix or "nd" in suffix or suffix in TEXT_SUFFIXES
+            is_lines = "l" in suffix or "nd" in suffix or bare_suffix(path) in TEXT_SUFFIXES
             return _read_json(path, encoding, is_lines=is_lines)
         if bare_suffix(path) in (*TEXT_SUFFIXES, *JSON_SUFFIXES):
             return read_delimited(path, columns=columns, encoding=encoding)
@@ -79,8 +80,9 @@ def read_table(
 
 def _is_json(path: Path) -> bool:
     """Whether a file is JSON by its ending, or by how it begins where that says otherwise."""
-    start = start_of(path).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if suffix_of(path) in TEXT_SUFFIXES:
+    with open_bytes(path) as file:
+        start = file.read(LOOKED_AT).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if bare_suffix(path) in TEXT_SUFFIXES:
         return re.match(rb'(\[\s*)?\{\s*"[^"]*"\s*:', start) is not None
     is_table = re.match(rb'"?[A-Za-z_]\w*"?[,;\t|]"?[A-Za-z_]', start) is not None
     return bare_suffix(path) in JSON_SUFFIXES and not is_table

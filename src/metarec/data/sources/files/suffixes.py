@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from metarec.data.sources.text.compression import PACKED
@@ -20,9 +21,15 @@ SUFFIXES = (
 """Endings of the files a table can be read from."""
 
 
+_PUT_ASIDE = re.compile(r"\.log[-._]\d[\d._-]*(?=\.(gz|bz2|xz|zst)$|$)")
+"""The number or day behind the ending of such a log."""
+
+
 def suffix_of(path: Path) -> str:
-    """The ending that says how to read a file, in lower case: `.csv.gz` as well as `.csv`."""
-    suffixes = [s.lower() for s in path.suffixes[-2:]]
+    """The ending that says how to read a file, in lower case: `.csv.gz` as well as `.csv`, and
+    `.log` of a log that was put aside, `app.log-20240215` or `app.log.1`.
+    """
+    suffixes = Path(_PUT_ASIDE.sub(".log", path.name.lower())).suffixes[-2:]
     return "".join(suffixes if suffixes and suffixes[-1] in PACKED else suffixes[-1:])
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from metarec.data.findings import Finding
 from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
+from metarec.data.sources.columns.signed_out_users import signed_in_elsewhere
 from metarec.data.sources.files.file_roles import TABLES, Files, files_of
 from metarec.data.sources.files.kind_by_file_name import kind_called, name_of, refusing
 from metarec.data.sources.files.legends import with_legend
@@ -42,7 +43,9 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     refused, left = _refused(refusals, raw, reading)
     more += [tables_of(rows, None, None, _of_acts(reading, p, True), name) for p, rows in refused]
     tables = merge([tables, *more], name)
-    return replace(tables, findings=[*found, *left, *tables.findings])
+    rows, said = signed_in_elsewhere(tables.interactions) if acts else (tables.interactions, [])
+    said = [*found, *left, *tables.findings, *said]
+    return replace(tables, interactions=rows, findings=said)
 
 
 def _files(folder: Path, reading: Reading) -> Files:

@@ -17,8 +17,8 @@ from metarec.data.names.column_matching import key_of
 from metarec.data.names.column_names import plain
 
 ENVELOPES = frozenset(
-    "properties eventproperties eventvalue eventprops props params eventparams payload attributes "
-    "eventattributes data eventdata 属性 事件属性 参数".split()
+    "event properties eventproperties eventvalue eventprops props params eventparams payload "
+    "attributes eventattributes data eventdata 属性 事件属性 参数".split()
 )
 """Objects that hold an event's own fields, as `plain` has their names: these are called as there,
 unless another column is.
@@ -43,6 +43,8 @@ def opened(frame: pl.DataFrame) -> pl.DataFrame:
     for name, dtype in list(frame.schema.items()):
         if dtype == pl.Utf8 and (decoded := _decoded(frame[name])) is not None:
             frame = frame.with_columns(decoded)
+        elif dtype == pl.Utf8 and (parts := _partly_decoded(frame[name])) is not None:
+            frame = frame.with_columns(parts)
         elif (pair := _pair_of(dtype)) is not None:
             frame = _by_keys(frame, name, *pair)
     for name in [n for n, t in frame.schema.items() if isinstance(t, pl.Struct)]:
@@ -56,7 +58,14 @@ def opened(frame: pl.DataFrame) -> pl.DataFrame:
     return _with_health_records(frame)
 
 
-def without_bulk_lines(
+def only_events(
+    raw: tuple[pl.DataFrame, Place, list[Finding]],
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events without lines of another kind between them, and without those sent again."""
+    return _without_resent(_without_bulk_lines(raw))
+
+
+def _without_bulk_lines(
     raw: tuple[pl.DataFrame, Place, list[Finding]],
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
     """Events without the lines between them that say where each goes, as Elasticsearch takes them
@@ -163,6 +172,21 @@ def _decoded(column: pl.Series) -> pl.Series | None:
     return found if is_opened else None
 
 
+def _partly_decoded(column: pl.Series) -> list[pl.Series] | None:
+    """An envelope that holds objects in most cells and other texts in some (the body of a form), as
+    objects and those texts.
+    """
+    if plain(column.name) not in ENVELOPES:
+        return None
+    text = nothing(column)
+    are_objects = text.str.contains(r"(?s)^\s*\{.*\}\s*$").fill_null(False)
+    if 2 * int(are_objects.sum()) <= len(text) - text.null_count():
+        return None
+    decoded = _decoded(text.set(~are_objects, None))
+    rest = text.set(are_objects, None).alias(f"{column.name}_text")
+    return None if decoded is None else [decoded, rest]
+
+
 def _pair_of(dtype: pl.DataType) -> tuple[str, str] | None:
     """The fields for keys and values of a list of such objects."""
     if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
@@ -194,6 +218,31 @@ def _by_keys(frame: pl.DataFrame, name: str, key: str, value: str) -> pl.DataFra
         bare = str(one) if is_own and str(one) not in frame.columns else f"{name}_{one}"
         found.append(cells["value"].alias(bare))
     return frame.drop(name).with_columns(found)
+
+
+_SENT_ONCE = frozenset(
+    "insertid idempotencykey deduplicationid dedupid dedupeid dedupkey dedupekey".split()
+)
+"""Ids by which programs know what was sent twice, as `plain` has them."""
+
+
+def _without_resent(
+    raw: tuple[pl.DataFrame, Place, list[Finding]],
+) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Events without those sent again: a column of ids for that (`$insert_id`) says which."""
+    frame, place, findings = raw
+    named = [c for c, t in frame.schema.items() if plain(c) in _SENT_ONCE and not t.is_nested()]
+    if not named:
+        return raw
+    again = nothing(frame[named[0]].cast(pl.Utf8))
+    again = ~again.is_first_distinct() & again.is_not_null()
+    if not again.any():
+        return raw
+    why = f"{named[0]} of {place.name} says that the event was sent before"
+    found = Finding(rule="resent", rows=int(again.sum()), action="removed", why=why)
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    kept = Place(place.name, place.unit, place.first, rows.filter(~again))
+    return frame.filter(~again), kept, [*findings, found]
 
 
 def without_itemless(

@@ -48,6 +48,9 @@ def flat(table: pl.DataFrame) -> pl.DataFrame:
     while nested := [name for name, dtype in table.schema.items() if dtype == pl.Struct]:
         name, taken = nested[0], set(table.columns)
         fields = table[name].struct.unnest()
+        if not fields.width:  # `{}` in every row
+            table = table.drop(name)
+            continue
         if fields.width == 1 and fields.columns[0].startswith("$"):  # a type of MongoDB
             table = table.with_columns(fields.to_series().alias(name))
             continue

@@ -33,7 +33,7 @@ DAY = (
 DATED = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日"
     r"|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})"
-    r"([ T]+\d{1,2}:\d\d.*)?$"
+    r"([ T]+((上午|下午|午前|午後|오전|오후)\s*)?\d{1,2}:\d\d.*)?$"
 )
 """A date that is no number, with a time of day or without."""
 PARTS = {
@@ -101,6 +101,8 @@ def with_moment(
     pairs = [(d, c) for d in days for c in clocks if _about(called[d]) == _about(called[c])]
     if not pairs and len(days) == 1:  # `ClassDate`, `StartTime`
         pairs = [(days[0], c) for c in clocks if _about(called[c]) in _BEGINNINGS]
+    if not pairs and len(clocks) == 1 and not _about(called[clocks[0]]):  # `Visit Date`, `Time`
+        pairs = [(d, clocks[0]) for d in days if _stand_side_by_side(frame, d, clocks[0])]
     if len(pairs) == 1 and ("timestamp" not in frame.columns or "timestamp" in pairs[0]):
         day, clock = pairs[0]
         both = pl.concat_str(_text(day), _text(clock), separator=" ").alias("timestamp")
@@ -124,6 +126,11 @@ def with_moment(
     if len(free) == 1:
         return _only_dates(frame, free[0], place)
     return _of_several(frame, free, place)
+
+
+def _stand_side_by_side(frame: pl.DataFrame, day: str, clock: str) -> bool:
+    """Whether a time of day stands right behind a day, whose it is then."""
+    return frame.columns.index(clock) == frame.columns.index(day) + 1
 
 
 def _not_of_events(

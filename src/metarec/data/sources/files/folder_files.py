@@ -1,0 +1,94 @@
+"""Files of a folder that may be tables, their columns, and what to do where none holds events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from metarec.data.errors import BadInput
+from metarec.data.names.column_matching import key_of
+from metarec.data.names.column_names import SYNONYMS, plain
+from metarec.data.sources.files.single_file import read_table
+from metarec.data.sources.files.suffixes import SUFFIXES, WORKBOOK_SUFFIXES, suffix_of
+
+LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
+"""Files of a row a line, and the bytes of such a file by which its columns are known."""
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """Files that may be tables; beside others, workbooks only where they can be read."""
+    found = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "_", "~$"))]
+    books = [p for p in found if p.is_file() and suffix_of(p) in WORKBOOK_SUFFIXES]
+    others = [p for p in found if p.is_file() and suffix_of(p) in SUFFIXES]
+    can_read = not others or find_spec("fastexcel") is not None
+    return sorted([*others, *books]) if can_read else others
+
+
+def columns_of(path: Path) -> list[str]:
+    """Names of a file's columns, of a large one from its beginning."""
+    suffix = suffix_of(path)
+    if suffix in (".parquet", ".pq"):
+        return _schema(path)
+    if suffix not in LINES or path.stat().st_size <= HEAD:
+        return read_table(path)[0].columns
+    with path.open("rb") as file, TemporaryDirectory() as scratch:
+        head = Path(scratch) / path.name
+        head.write_bytes(file.read(HEAD).rpartition(b"\n")[0])
+        return read_table(head)[0].columns
+
+
+def _schema(path: Path) -> list[str]:
+    try:
+        return list(pl.read_parquet_schema(path))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+
+
+def listing(folder: Path, most: int = 8) -> str:
+    """Names of what a folder holds, the first of many."""
+    names = sorted(p.name for p in folder.iterdir())
+    return (
+        "nothing"
+        if not names
+        else ", ".join(names[:most])
+        + (f" and {len(names) - most} more" if len(names) > most else "")
+    )
+
+
+def ways_out(folder: Path, files: Sequence[Path]) -> str:
+    """What to do with what a folder without events holds: exports of one user each, folders of
+    tables, XML.
+    """
+    said = list[str]()
+    own = [path.name for path in files if _names_no_user(path)]
+    if len(own) > 1:
+        said.append(
+            f"; {own[0]} and {own[1]} name items, but no users: if each is of one user, add a "
+            f"column user_id that says which, and put them into one table"
+        )
+    within = sorted(path for path in folder.iterdir() if path.is_dir())
+    holding = [path.name for path in within if tables_in(path)]
+    if holding:
+        said.append(f"; give {holding[0]} alone, if the events are in it")
+    xml = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".xml")
+    if xml:
+        said.append(
+            f"; {xml[0]} is XML, which is not read: make a table of it "
+            f"(pandas.read_xml(PATH).to_csv('events.csv', index=False))"
+        )
+    return "".join(said)
+
+
+def _names_no_user(path: Path) -> bool:
+    """Whether the columns of a file name items or titles, and no user."""
+    try:
+        columns = columns_of(path)
+    except BadInput:
+        return False
+    titles = {plain(name) for name in ("title", *SYNONYMS["title"])}
+    is_named = key_of(columns, "item_id") is not None or bool(titles & {*map(plain, columns)})
+    return is_named and key_of(columns, "user_id") is None
