@@ -126,6 +126,31 @@ def test_a_time_of_day_behind_a_day_is_of_that_day(tmp_path: Path) -> None:
         one_file(tmp_path, f"Visit Date,Guest,Restaurant,Time\n{rows}")
 
 
+def test_dates_of_zeros_are_no_times_beside_seconds(tmp_path: Path) -> None:
+    rows = "".join(
+        f"u{n % 5},x{n % 7},0000-00-00,0000-00-00,{1_700_000_000 + 90 * n}\n" for n in range(40)
+    )
+    names = "username,anime_id,my_start_date,my_finish_date,my_last_updated"
+    data, _ = one_file(tmp_path, f"{names}\n{rows}")
+    assert data.interactions.has_time and first(data) == 1_700_000_000
+
+
+def test_who_wrote_a_review_within_an_object(tmp_path: Path) -> None:
+    lines = [
+        {
+            "appid": 400 + n % 7,
+            "author": {"steamid": str(76561198000000000 + n % 5), "num_games_owned": 5},
+            "timestamp_created": 1_700_000_000 + 90 * n,
+            "voted_up": n % 4 > 0,
+        }
+        for n in range(40)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    data, _ = one_file(tmp_path, text, "reviews.jsonl")
+    assert data.interactions.frame["user_id"].n_unique() == 5
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 10
+
+
 def test_a_user_of_minus_one_is_nobody(tmp_path: Path) -> None:
     rows = "".join(f"{-1 if n % 10 == 0 else 900 + n % 5},x{n % 7},{n}\n" for n in range(40))
     data, found = one_file(tmp_path, f"user_id,item_id,timestamp\n{rows}")
@@ -138,8 +163,12 @@ def test_a_user_of_minus_one_is_nobody(tmp_path: Path) -> None:
 
 def log(extra: Mapping[int, Mapping[str, object]] | None = None, rows: int = 40) -> str:
     lines = [
-        {"user_id": f"u{n % 5}", "item_id": f"x{n % 7}", "time": 1_700_000_000 + 90 * n}
-        | (extra or {}).get(n, {})
+        {
+            "user_id": f"u{n % 5}",
+            "item_id": f"x{n % 7}",
+            "time": 1_700_000_000 + 90 * n,
+            **(extra or {}).get(n, {}),
+        }
         for n in range(rows)
     ]
     return "".join(json.dumps(line) + "\n" for line in lines)

@@ -168,7 +168,7 @@ SUFFIXES = {
     "value": ("rating", "ratings", "stars"),
     "title": ("title", "trackname", "itemname", "productname"),
     "author": ("author",),
-    "user_id": ("userid", "username", "profilename", "visitorid", "customerid"),
+    "user_id": ("userid", "username", "profilename", "visitorid", "customerid", "steamid"),
     "item_id": (
         "itemid",
         "trackuri",

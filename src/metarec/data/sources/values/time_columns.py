@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from metarec.data.cells.clocks import SPREADSHEET
-from metarec.data.cells.dates import as_seconds, fitting_formats
+from metarec.data.cells.dates import as_seconds, fitting_formats, without_zero_dates
 from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import (
@@ -241,7 +241,8 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
     if len(free) > 1:
         return free
     others = [c for c in others if not free or not names_another_date(c)]
-    free = [c for c in others if c in free or _all_are(frame[c], DATED)]
+    dated = [c for c in others if _all_are(without_zero_dates(frame[c])[0], DATED)]
+    free = [c for c in others if c in (*free, *dated)]
     free = free or [c for c in others if _are_seconds(frame[c])]
     months = [c for c in others if _OF_MONTHS.search(plain(c))]
     free = free or [c for c in months if _all_are(frame[c], MONTHS)]
@@ -322,7 +323,8 @@ def seconds_of(column: pl.Series) -> pl.Series:
 
 
 def is_dated(column: pl.Series) -> bool:
-    """Whether all stated cells are dates in some writing, or seconds."""
+    """Whether all stated cells are dates in some writing, or seconds; `0000-00-00` is none."""
+    column, _ = without_zero_dates(column)
     if column.dtype.is_temporal() or _are_seconds(column) or _all_are(column, DAY):
         return True
     cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls().unique().head(LOOKED_AT)
