@@ -1,5 +1,5 @@
-"""Stage 2: content, histories, profiles and circumstances as columns that models read.
+"""Stage 2: content, histories, profiles and circumstances as arrays for the models.
 
-`behavior` holds what all models are fitted on, `users` what is known of those who ask, and
-`encoders/` turns texts and pictures into vectors.
+`behavior` holds the training data of all models, `users` the users of a request, and `encoders/`
+turns texts and pictures into vectors.
 """

@@ -1,5 +1,5 @@
-"""What the scorers learn from: everyone's histories beside item content and profiles, cut into
-tasks like a new user's.
+"""Training data of the models: histories of all training users, item content and profiles, split
+into support and targets like the task of a new user.
 """
 
 from __future__ import annotations
@@ -20,15 +20,23 @@ from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
 
 ORDER_T = 4.0
-"""Order carries meaning from this t statistic on: early against late popularity, paired over users.
+"""Minimum paired t statistic of the popularity of early against late events, over users, for their
+order to count as informative.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Behavior:
-    """Training users' pasts and what is known of items and users, all by index."""
+    """Histories of U training users, and features of items and users, all by index.
+
+    The events of a user before the cut are the pool that support sets are taken from; the liked
+    target events after it are the targets.
+    """
 
     histories: Histories
+    """Accepted items of each user, each once: those before the cut as they were known then, then
+    later new ones (see `cut_histories`).
+    """
     profiles: np.ndarray
     """[U, P] float32 profile columns of the training users."""
     content: np.ndarray
@@ -36,31 +44,32 @@ class Behavior:
     relevant_from: float
     """The value from which an event counts as liked."""
     horizon: Horizon
+    """Support sizes, and the number of events before the cut."""
     weights: np.ndarray | None = None
-    """[U] how much each training user counts, mean 1; None: all the same."""
+    """[U] weight of each training user, mean 1; None: all equal."""
     told: Sequence[Mapping[str, Any]] | None = None
     """[U] attributes of the training users as they stated them; None: nobody stated any."""
     words: UsersInWords | None = None
-    """How users are written as text; None where nothing reads them so."""
+    """Encoder of users as text; None where no model uses it."""
     whole: Histories = None  # type: ignore[assignment]  # filled in below, never None
-    """Everything each training user accepted, each item once, acts after the cut included; the same
-    as `histories` where nobody acted twice on an item.
+    """All accepted events of each training user, joined so that each item occurs once; the same as
+    `histories` where no user has two events on an item.
     """
     refused: Histories = None  # type: ignore[assignment]  # filled in below, never None
-    """What each training user refused."""
+    """Items that each training user refused."""
     repeats: Histories = None  # type: ignore[assignment]  # filled in below, never None
-    """Targets after the cut on items of the pool."""
+    """Target events after the cut on items that the user already had before it."""
     acts: Events | None = None
-    """Every act in order; None where nobody is known to have acted twice on an item."""
+    """All events in order; None where no user is known to have two events on an item."""
     cut: np.ndarray | None = None
-    """[U] events of each user in the pool; None: by the length of the history."""
+    """[U] number of events before the cut; None: by the length of the history (`pools_of`)."""
 
     text: np.ndarray | None = None
-    """[N, E] what the text encoder made of the items; None where nothing was read."""
+    """[N, E] text embeddings of the items; None without text."""
     taste: np.ndarray | None = None
-    """[N, D] where a prior puts the items; None without one."""
+    """[N, D] item embeddings of a prior model; None without one."""
     context: TrainingContext | None = None
-    """Friends, places, circumstances and searches; None where there are none."""
+    """Friends, locations, circumstances and searches; None where there are none."""
 
     def __post_init__(self) -> None:
         nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.histories))
@@ -78,7 +87,7 @@ class Behavior:
         return len(self.content)
 
     def users(self, indexes: np.ndarray) -> Behavior:
-        """The same world with only these training users."""
+        """Return the data of these training users only."""
         same = self.whole is self.histories
         histories = self.histories.users(indexes)
         return replace(
@@ -96,7 +105,7 @@ class Behavior:
         )
 
     def rated(self) -> Behavior:
-        """The same users with only the events that state a rating."""
+        """Return the same users with only the events that state a rating."""
         if self.histories.is_rated.all():
             return self
         keep, early = self.histories.is_rated, self.histories.first(self.pools)
@@ -105,7 +114,7 @@ class Behavior:
         return replace(self, histories=histories, whole=histories, cut=cut)
 
     def batch_of(self, users: np.ndarray, support: Histories) -> UserBatch:
-        """These training users, known by `support`, as models are asked about them."""
+        """Return these training users with this support, as a batch for the models."""
         return UserBatch(
             support=support,
             profiles=self.profiles[users],
@@ -118,13 +127,11 @@ class Behavior:
         )
 
     def told_of(self, users: np.ndarray) -> list[Mapping[str, Any]]:
-        """Attributes of these training users, as they stated them."""
+        """Return the attributes of these training users, as they stated them."""
         return [{} if self.told is None else self.told[user] for user in users]
 
     def weights_of(self, users: np.ndarray) -> np.ndarray:
-        """[len(users)] float32 weight of these training users, 1 for everyone where none were
-        given.
-        """
+        """Return float32 weights [len(users)] of these training users, 1 where none are given."""
         return (
             np.ones(len(users), np.float32)
             if self.weights is None
@@ -132,16 +139,16 @@ class Behavior:
         )
 
     def is_liked(self, histories: Histories) -> np.ndarray:
-        """[E] whether each event counts as liked."""
+        """Return a mask [E] of the liked events."""
         return histories.values >= self.relevant_from
 
     def is_wanted(self, histories: Histories) -> np.ndarray:
-        """[E] whether each event is liked and what recommendations are for."""
+        """Return a mask [E] of the events that are liked and of a target kind."""
         return np.asarray(self.is_liked(histories) & histories.is_target)
 
     def mean_over(self, users: np.ndarray, rows: np.ndarray | sp.csr_matrix) -> np.ndarray:
-        """[N] float32 mean of `rows` [len(users), N] over these training users, by their
-        weights; 0 of nobody.
+        """Return the float32 mean [N] of `rows` [len(users), N] over these training users, by their
+        weights; 0 without users.
         """
         if not len(users):
             return np.zeros(rows.shape[1], np.float32)
@@ -152,32 +159,35 @@ class Behavior:
 
     @cached_property
     def pools(self) -> np.ndarray:
-        """[U] events of each training user that play the support pool; half of a short history."""
+        """[U] number of events before the cut, from which support sets are taken; half of a short
+        history.
+        """
         return pools_of(self.histories.lengths, self.horizon) if self.cut is None else self.cut
 
     @cached_property
     def pool(self) -> Histories:
-        """What each training user accepted before the cut."""
+        """Accepted events of each training user before the cut."""
         return self.histories.first(self.pools)
 
     @cached_property
     def asked_acts(self) -> np.ndarray:
-        """[U] the act on a target whose circumstances each user's task tells; -1 for none."""
+        """[U] index of the event on a target item that gives each user's task its circumstances; -1
+        for none.
+        """
         assert self.context is not None
         return self.context.asked_acts(self.targets)
 
     @cached_property
     def targets(self) -> Histories:
-        """What each training user liked after the pool: the query of their task."""
+        """Liked target events of each training user after the cut: the query of their task."""
         asked = self.histories.after(self.pools)
         return asked.where(self.is_wanted(asked))
 
     @cached_property
     def is_ordered(self) -> bool:
-        """Whether early and late events differ (popularity drifts along a history), so that order
-        must be kept.
+        """Whether early and late events differ in popularity, so that their order must be kept.
 
-        Where it does not, any random part of a history is as good a support as its beginning.
+        Where they do not, a random part of a history is as good a support as its beginning.
         """
         histories = self.histories
         popularity = np.log1p(np.bincount(histories.items, minlength=self.n_items))[histories.items]
@@ -198,17 +208,19 @@ class Behavior:
 
 
 def pools_of(lengths: np.ndarray, horizon: Horizon) -> np.ndarray:
-    """[U] events of histories of these lengths that play the support pool."""
+    """Return the number of events [U] before the cut, for histories of these lengths."""
     return np.where(lengths < 1.5 * horizon.pool, lengths // 2, horizon.pool)
 
 
 def cut_histories(
     events: Events, whole: Histories, horizon: Horizon, *, has_clock: bool
 ) -> dict[str, Any]:
-    """Histories of training users as a new user's would be known at the end of their pool.
+    """Return the fields of `Behavior` that hold histories, split at the cut as they would be known
+    of a new user then.
 
-    An item viewed in the pool and bought after it counts as viewed in the pool, and what was bought
-    again is told apart (`repeats`). Without a clock no act comes after another.
+    An item viewed before the cut and bought after it counts as viewed, and target events on items
+    known before it are kept apart (`repeats`). Without times the histories are not split, as no
+    event is known to come after another.
     """
     if not has_clock or len(whole.items) == len(events.items):
         return {"histories": whole, "whole": whole}
@@ -226,5 +238,5 @@ def cut_histories(
 
 
 def _pairs(histories: Histories) -> np.ndarray:
-    """[E] a number for each (user, item)."""
+    """Return [E] one number for each pair (user, item)."""
     return np.asarray(histories.owners * 2**32 + histories.items)

@@ -1,5 +1,5 @@
-"""Context columns of events as codes: categories by name, numbers by quantile, hour and weekday
-from the clock.
+"""Context columns of events as integer codes: categories by value, numbers by quantile bin, and
+hour and weekday from the time of the event.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from metarec.data.places import LATITUDE, LONGITUDE
 from metarec.data.schema import Interactions
 
 MAX_CATEGORIES = 50
-"""The most frequent values of a column that get a code each; others count as unknown."""
+"""Maximum of codes of a column; the less frequent values are coded as unknown."""
 N_BINS = 12
-"""Quantile bins of a number."""
+"""Number of quantile bins of a numeric column."""
 MIN_EVENTS = 20
-"""Events a value must have."""
+"""Minimum of events with a value for it to get a code."""
 DAY = 86_400.0
 HOUR, WEEKDAY = "hour", "weekday"
 NOT_CONTEXT = frozenset(
@@ -29,16 +29,16 @@ NOT_CONTEXT = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class ContextColumns:
-    """How the circumstances of an act become codes; 0 is unknown or missing."""
+    """Coding of the circumstances of an event; code 0 is unknown or missing."""
 
     categories: dict[str, list[str]]
-    """Column -> its values; the code of a value is its place plus 1."""
+    """Column -> its values; the code of a value is its index plus 1."""
     edges: dict[str, list[float]]
-    """Column of numbers -> ends of its bins, ascending."""
+    """Numeric column -> inner edges of its bins, ascending."""
 
     @classmethod
     def fit(cls, interactions: Interactions) -> ContextColumns:
-        """Read the columns of training events."""
+        """Learn values and bins from the columns of training events."""
         categories, edges = {}, {}
         frame = with_clock(interactions)
         for name in frame.columns:
@@ -54,17 +54,17 @@ class ContextColumns:
 
     @property
     def names(self) -> list[str]:
-        """Columns in order."""
+        """Names of the columns, in order."""
         return [*self.categories, *self.edges]
 
     @property
     def sizes(self) -> np.ndarray:
-        """[C] number of codes of each column, the unknown included."""
+        """[C] number of codes of each column, the unknown one included."""
         lengths = [len(values) + 1 for values in self.categories.values()]
         return np.array([*lengths, *(len(ends) + 2 for ends in self.edges.values())], np.int64)
 
     def codes(self, frame: pl.DataFrame) -> np.ndarray:
-        """[rows, C] int64 codes of a table with some of the columns."""
+        """Return int64 codes [rows, C] of a table; columns that it lacks are unknown."""
         found = np.zeros((frame.height, len(self.names)), np.int64)
         for place, name in enumerate(self.names):
             if name in frame.columns:
@@ -72,7 +72,7 @@ class ContextColumns:
         return found
 
     def of_requests(self, told: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """[B, C] int64 codes of what requests say."""
+        """Return int64 codes [B, C] of the contexts of requests."""
         found = np.zeros((len(told), len(self.names)), np.int64)
         if not any(told):
             return found
@@ -96,12 +96,14 @@ class ContextColumns:
         return np.where(np.isfinite(numbers), bins, 0)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
 def with_clock(interactions: Interactions) -> pl.DataFrame:
-    """Context columns of events, and hour and weekday from a clock that tells the time of day."""
+    """Return the context columns of events, with hour and weekday where times have a time of day
+    and no column is named so.
+    """
     frame = interactions.frame.select(
         c
         for c in interactions.context_columns
@@ -118,7 +120,7 @@ def with_clock(interactions: Interactions) -> pl.DataFrame:
 
 
 def _tells_hours(interactions: Interactions) -> bool:
-    """Whether times are seconds of several days, not dates, positions or one afternoon."""
+    """Return whether times are seconds over several days, not dates, positions or one afternoon."""
     if not interactions.has_time:
         return False
     times = interactions.frame["timestamp"].to_numpy()
@@ -134,7 +136,7 @@ def _is_plain(column: pl.Series) -> bool:
 
 
 def _edges(column: pl.Series) -> list[float]:
-    """Ends of bins of about the same number of events."""
+    """Return the inner edges of quantile bins."""
     numbers = column.drop_nulls().cast(pl.Float64).to_numpy()
     ends = np.quantile(numbers[np.isfinite(numbers)], np.linspace(0, 1, N_BINS + 1)[1:-1])
     return [float(end) for end in np.unique(ends)]
@@ -147,7 +149,7 @@ def _values(column: pl.Series) -> list[str]:
 
 
 def _as_text(column: pl.Series) -> pl.Series:
-    """Values as text: whole floats as whole numbers, so that 22.0 and 22 and "22" are one."""
+    """Return values as text, whole floats as integers, so that 22.0, 22 and "22" are equal."""
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         return pl.select(
@@ -159,7 +161,7 @@ def _as_text(column: pl.Series) -> pl.Series:
 
 
 def _text(value: Any) -> str | None:
-    """A value of a request as a training value is written."""
+    """Return a value of a request as text, in the form of training values."""
     if value is None:
         return None
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Distances between places, and how evidence decays with them."""
+"""Distances between locations, and decay functions of them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from metarec.data.places import EARTH_KM
 from metarec.runtime.scratch import Scratch, column_pieces
 
 Decay: TypeAlias = "tuple[float, float]"
-"""Kilometers at which chances have clearly fallen, and the exponent, as `decay` reads them."""
+"""Scale in kilometers and exponent, the parameters of `decay`."""
 _SCRATCH = Scratch()
 
 
 def on_sphere(degrees: np.ndarray) -> np.ndarray:
-    """[E, 3] float32 points of the unit sphere: straight lines between them are distances short
-    enough to tell what is near.
+    """Return points [E, 3] float32 on the unit sphere for latitude and longitude [E, 2] in degrees.
+    Chords between them approximate short distances well.
     """
     latitude, longitude = np.radians(degrees[:, 0]), np.radians(degrees[:, 1])
     flat = np.cos(latitude)
@@ -28,12 +28,12 @@ def on_sphere(degrees: np.ndarray) -> np.ndarray:
 
 
 def points_on_sphere(places: np.ndarray) -> np.ndarray:
-    """[N, 3] of `places` [N, 2]; of what stands nowhere some point, not to be read."""
+    """Return points [N, 3] of `places` [N, 2]; for an unknown place (NaN) an arbitrary point."""
     return on_sphere(np.nan_to_num(places))
 
 
 def km_table(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """[E, N] kilometers between points of the sphere, [E, 3] and [N, 3]."""
+    """Return distances [E, N] in kilometers between points of the sphere, [E, 3] and [N, 3]."""
     chord = np.zeros((len(rows), len(columns)), np.float32)
     for axis in range(3):
         chord += (rows[:, axis, None] - columns[None, :, axis]) ** 2
@@ -41,25 +41,25 @@ def km_table(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def km_pairs(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """[P] kilometers between points of the sphere [P, 3], pair by pair."""
+    """Return distances [P] in kilometers between pairs of points of the sphere [P, 3]."""
     return np.asarray(np.sqrt(((rows - columns) ** 2).sum(1)) * np.float32(EARTH_KM))
 
 
 def decay(km: np.ndarray, scale: float, power: float) -> np.ndarray:
-    """(1 + km / scale) ** -power; exp(-km / scale) where the power is 0."""
+    """Return (1 + km / scale) ** -power, or exp(-km / scale) where the power is 0."""
     found = np.asarray(km / np.float32(scale))
     _decay_in_place(found, power)
     return found
 
 
 def _decay_in_place(far: np.ndarray, power: float) -> None:
-    """`decay` of distances over the scale, written over them."""
+    """Replace `far`, distances over the scale, by their `decay`."""
     if power == 0.0:
         np.negative(far, out=far)
         np.exp(far, out=far)
         return
     far += np.float32(1.0)
-    if power == 2.0:  # neither 1 nor 2 is worth a power, which costs several times as much
+    if power == 2.0:  # for 1 and 2, products are several times as fast as a power
         far *= far
     elif power != 1.0:
         np.power(far, np.float32(power), out=far)
@@ -69,16 +69,18 @@ def _decay_in_place(far: np.ndarray, power: float) -> None:
 def decayed_sums(
     summing: sp.csr_matrix, rows: np.ndarray, columns: np.ndarray, decays: Sequence[Decay]
 ) -> np.ndarray:
-    """[D, B, N] float32: for each decay and each user the sum over events of a weight times the
+    """Return [D, B, N] float32: for each decay and user, the sum over events of a weight times the
     decay of the distance between the event and each column.
 
-    Distance, decays and sums are found piece by piece of the columns, so that every step but the
-    last stays within a core's own cache: a third of the time of whole tables. Events at one point
-    are asked about once: where a user is mostly is where they took something last.
+    Distances, decays and sums are computed for chunks of columns, so that every step but the last
+    stays in a core's own cache, which takes a third of the time of whole tables. Distances from
+    events at the same point are computed once: a user's location is often that of their last event.
 
     Args:
         summing: [B, E] weights of the events of each user.
-        rows: [E, 3] points of the sphere; `columns` [3, N] too.
+        rows: [E, 3] points of the sphere.
+        columns: [3, N] points of the sphere.
+        decays: D pairs of scale and exponent.
     """
     found = np.zeros((len(decays), summing.shape[0], columns.shape[1]), np.float32)
     summing, rows = _at_one_point(summing, rows)
@@ -100,7 +102,7 @@ def decayed_sums(
 
 
 def _at_one_point(summing: sp.csr_matrix, rows: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
-    """The same sums over different points [E', 3] alone."""
+    """Return weights [B, E'] and points [E', 3] with events at the same point merged."""
     first, place = different_points(rows)
     if len(first) == len(rows):
         return summing, rows
@@ -109,8 +111,8 @@ def _at_one_point(summing: sp.csr_matrix, rows: np.ndarray) -> tuple[sp.csr_matr
 
 
 def different_points(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each different point of `rows` [E, 3] float32 stands first, and which of them each is
-    [E].
+    """Return the index of the first row of each distinct point of `rows` [E, 3] float32, and the
+    number [E] of each row's point.
     """
     keys = np.ascontiguousarray(rows).view(np.dtype((np.void, 12))).ravel()
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
@@ -118,7 +120,7 @@ def different_points(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_kernel(km: np.ndarray, scales: Sequence[float]) -> np.ndarray:
-    """exp(-km / scale), the mean over the scales."""
+    """Return the mean over the scales of exp(-km / scale)."""
     found = np.zeros_like(km)
     for scale in scales:
         found += np.exp(-km / np.float32(scale))

@@ -1,9 +1,10 @@
-"""Events as they happened, and how repeated acts on an item become one entry of a history.
+"""Events as they happened, and the rule that joins repeated events on an item to one entry of a
+history.
 
-Of all acts of a user on an item since the last undo the strongest counts, of equally strong ones
-the latest: who bought what they had viewed has bought it, who returned it has refused it. What is
-refused is kept apart: models learn from what was accepted, and the gate turns refusals against what
-is like them.
+Of all events of a user on an item since the last undo the strongest counts, of equally strong ones
+the latest: a viewed and then bought item is bought, a returned one is refused. Refused items are
+kept apart: models learn from accepted ones, and the gate lowers the scores of items similar to
+refused ones.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from metarec.features.histories import PER_EVENT, Histories, offsets_of
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
-    """Acts of B users in order, before repeated ones are joined; neutral acts are left out."""
+    """Events of B users in order, before repeated ones are joined; neutral events are left out."""
 
     n_users: int
     owners: np.ndarray
-    """[E] int64, ascending."""
+    """[E] int64 index of the user, ascending."""
     items: np.ndarray
-    """[E] int64."""
+    """[E] int64 item indexes."""
     is_refusal: np.ndarray
-    """[E] bool."""
+    """[E] bool: whether the event is negative."""
     is_undo: np.ndarray
-    """[E] bool: takes back everything before it on the same item."""
+    """[E] bool: whether the event takes back all earlier ones of the user on the same item."""
     values: np.ndarray
     strengths: np.ndarray
     is_rated: np.ndarray
@@ -45,14 +46,14 @@ class Events:
     times: np.ndarray
 
     def where(self, keep: np.ndarray) -> Events:
-        """Only the events where `keep` [E] is True."""
+        """Return the events where `keep` [E] is True."""
         if keep.all():
             return self
         arrays = {name: getattr(self, name)[keep] for name in _ARRAYS}
         return Events(n_users=self.n_users, **arrays)
 
     def users(self, indexes: np.ndarray) -> Events:
-        """The acts of these users, in this order."""
+        """Return the events of these users, in this order."""
         start = np.searchsorted(self.owners, np.arange(self.n_users + 1))
         lengths = np.diff(start)[indexes]
         offsets = offsets_of(lengths)
@@ -63,17 +64,17 @@ class Events:
 
     @cached_property
     def _pairs(self) -> np.ndarray:
-        """[E] int64: a number for each (user, item)."""
+        """[E] int64: one number for each pair (user, item)."""
         return np.asarray(self.owners * (int(self.items.max(initial=0)) + 1) + self.items)
 
     def joined(self, *, newest_last: bool = False) -> tuple[Histories, Histories]:
-        """Histories of what each user accepted, and of what they refused, each item once.
+        """Return histories of the accepted and of the refused items of each user, each item once.
 
         Args:
-            newest_last: order items by their last act; otherwise by their first.
+            newest_last: order items by their last event; otherwise by their first.
         """
         joined = self._joined()
-        if joined is None:  # nothing is repeated, and nothing taken back
+        if joined is None:  # no item is repeated or undone
             refused = self.is_refusal
             if not refused.any():
                 return self._alone(~refused), Histories.nothing(self.n_users)
@@ -85,8 +86,9 @@ class Events:
         )
 
     def _joined(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray] | None:
-        """For each (user, item) still standing: what joins its acts, where it ranks by its first
-        and its last act, and whether it is refused; None where every act stands alone.
+        """Join the events of each pair (user, item) that is not undone. Return the joined arrays,
+        the indexes of first and last event, and whether the pair is refused; None where no event
+        is repeated or undone.
         """
         if not self.is_undo.any() and (np.diff(np.sort(self._pairs)) > 0).all():
             return None
@@ -105,7 +107,7 @@ class Events:
         np.maximum.at(last, of, rows)
         ranked = np.lexsort((rows, self.strengths[rows], of))
         strongest = rows[ranked[np.append(np.diff(of[ranked]) > 0, True)[: len(ranked)]]]
-        rated = np.full(size, -1)  # a stated number stays stated, whatever else was done
+        rated = np.full(size, -1)  # a rating is kept, whatever other events follow
         np.maximum.at(rated, of[self.is_rated[rows]], rows[self.is_rated[rows]])
         spoken = np.where((rated >= 0) & ~self.is_refusal[strongest], rated, strongest)
         aimed = np.zeros(size, bool)
@@ -117,8 +119,8 @@ class Events:
         return arrays, {"first": first, "last": last}, self.is_refusal[strongest]
 
     def _alone(self, keep: np.ndarray) -> Histories:
-        """Histories of the events where `keep` [E] is True, none of which is repeated; without a
-        copy where all are.
+        """Return histories of the events where `keep` [E] is True, none of which is repeated;
+        without a copy where all are kept.
         """
         arrays = {name: getattr(self, name) for name in _OWN}
         arrays["counts"] = np.ones(len(keep), np.float32)
@@ -132,7 +134,9 @@ class Events:
         )
 
     def cut(self, pools: np.ndarray) -> np.ndarray:
-        """[E] bool: before each user accepts the first item beyond their `pools` [B]."""
+        """Return a mask [E] of the events before each user accepts the first new item after
+        `pools` [B] accepted ones.
+        """
         accepted = np.flatnonzero(~self.is_refusal & ~self.is_undo)
         _, first = np.unique(self._pairs[accepted], return_index=True)
         is_new = np.zeros(len(self.items), bool)
@@ -156,14 +160,14 @@ _ACT = np.dtype(
         ("kinds", np.int16),
     ]
 )
-"""What an event of a request says, in the order of `EventReader._act`."""
+"""Fields of an event of a request, in the order of `EventReader._act`."""
 _LARGEST = float(np.finfo(np.float32).max)
 _SAID = tuple(name for name in _ACT.names or () if name != "sign")
-"""What of it is kept as it is."""
+"""Fields of `_ACT` that are copied to `Events` unchanged."""
 
 
 class _Meaning(NamedTuple):
-    """What acts of one kind say, whatever their value."""
+    """Meaning of the events of one kind, whatever their value."""
 
     sign: int
     is_undo: bool
@@ -175,14 +179,15 @@ class _Meaning(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class EventReader:
-    """What acts and values mean in one data set; training events and requests are read alike."""
+    """Interprets events of one data set, in training and in requests alike."""
 
     kinds: Kinds = field(default_factory=Kinds.default)
     names: tuple[str, ...] = ()
-    """Kinds of training, in the order of their codes."""
+    """Kinds of the training events, in the order of their codes."""
     targets: frozenset[str] = frozenset()
-    """Kinds that recommendations are for."""
+    """Target kinds, which recommendations are for."""
     has_ratings: bool = False
+    """Whether values are ratings; otherwise they are amounts."""
     low: float = 1.0
     """Smallest rating."""
     high: float = 1.0
@@ -190,11 +195,11 @@ class EventReader:
     relevant_from: float = -np.inf
     """The rating from which an event counts as liked."""
     strongest: float = 1.0
-    """Strength of the strongest positive kind of training; strengths are told beside it."""
+    """Strength of the strongest positive kind of training, by which strengths are divided."""
 
     @classmethod
     def of(cls, interactions: Interactions) -> EventReader:
-        """The reader of these events."""
+        """Return the reader of these events."""
         acts, kinds = interactions.acts(), interactions.kinds
         positive = acts.filter((acts["sign"] > 0) & ~acts["is_undo"])["strength"]
         low, high = interactions.value_range
@@ -212,7 +217,7 @@ class EventReader:
     def of_interactions(
         self, interactions: Interactions, vocabulary: Vocabulary
     ) -> tuple[Events, list[str]]:
-        """Every user's events, and the user ids in their order."""
+        """Return the events of all users, and the user ids in order."""
         users = interactions.frame["user_id"].unique(maintain_order=True)
         table = self._told(interactions, vocabulary)
         amount = table["value"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
@@ -236,14 +241,16 @@ class EventReader:
         ), users.to_list()
 
     def _told(self, interactions: Interactions, vocabulary: Vocabulary) -> pl.DataFrame:
-        """A row for each act that says something, in order; items, users and kinds as numbers."""
+        """Return a row for each event that is not neutral, in order, with items, users and kinds as
+        numbers.
+        """
         frame = interactions.frame
         ids = pl.DataFrame(
             {"item_id": list(vocabulary.ids), "item": np.arange(len(vocabulary))},
             schema_overrides={"item_id": pl.Utf8},
         )
         codes = {name: self._code(name) for name in frame["kind"].unique().to_list()}
-        # Text stays where it is: rows are taken out of numbers alone.
+        # Only columns of numbers are filtered, not those of text.
         items = frame.select("item_id").join(ids, on="item_id", how="left", maintain_order="left")[
             "item"
         ]
@@ -260,7 +267,9 @@ class EventReader:
     def of_requests(
         self, histories: Sequence[Sequence[Any]], vocabulary: Vocabulary
     ) -> tuple[Events, np.ndarray]:
-        """Events of requests (see `Request.history`), and for each how many named unknown items."""
+        """Return the events of requests (see `Request.history`), and for each request the number of
+        its events on unknown items.
+        """
         owners = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
         events = [parts_of(event) for history in histories for event in history]
         items = vocabulary.indexes(str(event[0]) for event in events)
@@ -270,7 +279,7 @@ class EventReader:
         named = {kind for _, kind in places if kind is not None}
         kinds: dict[str | None, _Meaning] = {kind: self._meaning(kind) for kind in named}
         kinds[None] = self._unnamed
-        acts = [self._act(value, kinds[kind]) for value, kind in places]  # most say one of few
+        acts = [self._act(value, kinds[kind]) for value, kind in places]  # few are distinct
         table = np.array(acts, _ACT)[[places[one] for one in said]]
         arrays = Events(
             n_users=len(histories),
@@ -284,7 +293,7 @@ class EventReader:
         return arrays.where((items >= 0) & tells), unknown
 
     def off_scale(self, history: Sequence[Any]) -> int:
-        """How many ratings of a request's history lie outside those of training."""
+        """Return the number of ratings in a request's history outside of the training range."""
         if not self.has_ratings:
             return 0
         acts = [act for act in history if not isinstance(act, str | int) and len(act) > 1]
@@ -296,16 +305,16 @@ class EventReader:
         return self.low <= value <= self.high
 
     def accepted(self, histories: Sequence[Sequence[Any]], vocabulary: Vocabulary) -> Histories:
-        """What users of requests accepted, the newest last; unknown items are left out."""
+        """Return the accepted items of requests, the newest last; unknown items are left out."""
         return self.of_requests(histories, vocabulary)[0].joined(newest_last=True)[0]
 
     @cached_property
     def _unnamed(self) -> _Meaning:
-        """What acts say of which no kind is told."""
+        """Meaning of events without a stated kind."""
         return self._meaning(None)
 
     def _meaning(self, kind: str | None) -> _Meaning:
-        """What acts of one kind say, whatever their value."""
+        """Return the meaning of the events of one kind, whatever their value."""
         name = kind or "event"
         known = self.kinds.of(name)
         return _Meaning(
@@ -320,10 +329,10 @@ class EventReader:
     def _act(
         self, value: float | None, kind: _Meaning
     ) -> tuple[int, bool, float, float, bool, bool, int]:
-        """Sign, whether it is an undo, value, strength, whether rated, whether a target, code."""
+        """Return sign, is_undo, value, strength, is_rated, is_target and code of an event."""
         sign, strength = kind.sign, kind.strength
         if value is not None and kind.is_rating:
-            # Nothing was learned of ratings beyond the ends, and models would go on in a line
+            # Ratings beyond the training range are clipped, as models would extrapolate linearly
             rating = min(max(float(value), self.low), self.high)
             return 1, False, rating, strength, True, True, kind.code
         if value is not None and not self.has_ratings and value <= 0 < sign:
@@ -335,8 +344,9 @@ class EventReader:
     def _level(
         self, amounts: np.ndarray | np.float32, strengths: np.ndarray | np.float32
     ) -> np.ndarray:
-        """[E] where acts without a rating stand among values: on a rating scale in its liked part,
-        the higher the stronger; otherwise the stated amount (1 if none) times the strength.
+        """Return [E] equivalent values of events without a rating: on a rating scale, between the
+        liked threshold and the highest rating, in proportion to strength; otherwise the stated
+        amount (1 if none) times the strength.
         """
         if self.has_ratings:
             return np.asarray(self.relevant_from + strengths * (self.high - self.relevant_from))
@@ -351,7 +361,11 @@ class EventReader:
 
 
 def parts_of(event: Any) -> tuple[Any, float | None, str | None, float | None]:
-    """Item, value, kind and time of an event of a request, which may be a bare item id."""
+    """Return item, value, kind and time of an event of a request, which may be an item id alone.
+
+    Raises:
+        BadInput: if a part is of another type, or a number is not finite.
+    """
     if isinstance(event, str | int):
         return event, None, None, None
     if not 1 <= len(event) <= 4:

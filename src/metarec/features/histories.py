@@ -1,4 +1,4 @@
-"""Histories: who did what, in order, as arrays. Ragged for whole data sets, padded for networks."""
+"""Histories: events of users, in order, as arrays. Ragged for data sets, padded for networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 @dataclass(frozen=True, kw_only=True)
 class PaddedHistories:
-    """Histories as rectangles: B users, L events, oldest first; padding stands at the end."""
+    """Padded histories: B users, L events, oldest first; padding is at the end."""
 
     items: np.ndarray
     """[B, L] int64 item indexes, 0 where padded."""
@@ -25,7 +25,7 @@ class PaddedHistories:
 
 
 def offsets_of(lengths: np.ndarray | Sequence[int]) -> np.ndarray:
-    """[B + 1] int64: where the events of each user begin, and where the last end."""
+    """Return offsets [B + 1] int64: the index of each user's first event, and the total number."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
@@ -39,18 +39,18 @@ OPTIONAL = {
     "times": (np.float64, np.nan),
     "counts": (np.float32, 1.0),
 }
-"""Arrays of `Histories` that may be left out, and what then stands in them."""
+"""Optional arrays of `Histories`, with their types and defaults."""
 PER_EVENT = ("items", "values", *OPTIONAL)
-"""Arrays of `Histories` with one entry an event."""
+"""Arrays of `Histories` with one entry per event."""
 FEW_NUMBERS = 100_000
-"""Numbers that are gathered and summed before a sparse product has started."""
+"""Array entries up to which gathering and summing is faster than a sparse product."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Histories:
     """Ragged histories of B users: user b owns events `offsets[b]:offsets[b + 1]`, oldest first.
 
-    Each item of a user stands once; `features.events` joins repeated acts.
+    Each item of a user occurs once; `features.events` joins repeated events.
     """
 
     offsets: np.ndarray
@@ -58,21 +58,23 @@ class Histories:
     items: np.ndarray
     """[E] int64 item indexes."""
     values: np.ndarray
-    """[E] float32: the stated rating or amount; where there is none, what the act stands for on
-    that scale (see `features.events`), which is an input of models and never taken for a rating.
+    """[E] float32: the stated rating or amount; where there is none, an equivalent of the event on
+    that scale (see `features.events`), which models use as input and never as a rating.
     """
     strengths: np.ndarray = None  # type: ignore[assignment]  # filled in below, never None
-    """[E] float32 in (0, 1]: weight of the event's kind, beside the strongest kind of training."""
+    """[E] float32 in (0, 1]: weight of the event's kind, relative to the strongest kind of
+    training.
+    """
     is_rated: np.ndarray = None  # type: ignore[assignment]
     """[E] bool: whether `values` is a stated rating."""
     is_target: np.ndarray = None  # type: ignore[assignment]
-    """[E] bool: whether the act is what a recommendation is for."""
+    """[E] bool: whether the event is of a target kind, which recommendations are for."""
     kinds: np.ndarray = None  # type: ignore[assignment]
-    """[E] int16: 0 unknown, else the place of its kind among those of training, plus 1."""
+    """[E] int16: 0 unknown, else the index of its kind among those of training, plus 1."""
     times: np.ndarray = None  # type: ignore[assignment]
-    """[E] float64 seconds of the newest of the joined acts; NaN where unknown."""
+    """[E] float64 seconds of the newest of the joined events; NaN where unknown."""
     counts: np.ndarray = None  # type: ignore[assignment]
-    """[E] float32: how many acts were joined."""
+    """[E] float32 number of joined events."""
 
     def __post_init__(self) -> None:
         for name, (dtype, default) in OPTIONAL.items():
@@ -82,19 +84,19 @@ class Histories:
     @staticmethod
     @lru_cache(maxsize=64)
     def nothing(users: int) -> Histories:
-        """So many users without events, made once: most requests refuse nothing, name no items."""
+        """Return this many users without events, cached: most requests refuse and name no items."""
         return Histories.of_indexes([np.zeros(0, np.int64)] * users)
 
     @classmethod
     def of_indexes(cls, items: Sequence[np.ndarray]) -> Histories:
-        """Histories of item indexes alone, every value 1."""
+        """Return histories of item indexes alone, every value 1."""
         offsets = offsets_of([len(row) for row in items])
         joined = np.concatenate([*items, np.zeros(0, np.int64)]).astype(np.int64)
         return cls(offsets=offsets, items=joined, values=np.ones(len(joined), np.float32))
 
     @classmethod
     def concat(cls, parts: Sequence[Histories]) -> Histories:
-        """The users of each part, one part after the other."""
+        """Return the users of all parts, one part after the other."""
         lengths = np.concatenate([part.lengths for part in parts])
         return cls(
             offsets=offsets_of(lengths),
@@ -102,7 +104,7 @@ class Histories:
         )
 
     def then(self, later: Histories) -> Histories:
-        """Each user's events followed by the same user's events of `later`."""
+        """Return each user's events followed by the same user's events of `later`."""
         owners = np.concatenate([self.owners, later.owners])
         order = np.argsort(owners, kind="stable")
         joined = {
@@ -112,7 +114,7 @@ class Histories:
         return Histories(offsets=self.offsets + later.offsets, **joined)
 
     def taken(self, events: np.ndarray, offsets: np.ndarray) -> Histories:
-        """The chosen `events` (indexes or a mask), in that order, owned as `offsets` say."""
+        """Return the chosen `events` (indexes or a mask), in that order, with these offsets."""
         return Histories(
             offsets=offsets, **{name: getattr(self, name)[events] for name in PER_EVENT}
         )
@@ -122,51 +124,51 @@ class Histories:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """[B] events of each user."""
+        """[B] number of events of each user."""
         return np.asarray(np.diff(self.offsets))
 
     @cached_property
     def owners(self) -> np.ndarray:
-        """[E] the user of each event."""
+        """[E] index of each event's user."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     @cached_property
     def positions(self) -> np.ndarray:
-        """[E] place of each event in its user's history, 0 the oldest."""
+        """[E] position of each event in its user's history, 0 the oldest."""
         return np.asarray(np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths))
 
     def where(self, keep: np.ndarray) -> Histories:
-        """Only the events where `keep` [E] is True; every user stays, perhaps with nothing."""
+        """Return the events where `keep` [E] is True; users without any stay, with none."""
         if keep.all():
             return self
         counts = np.bincount(self.owners[keep], minlength=len(self))
         return self.taken(keep, offsets_of(counts))
 
     def first(self, shots: int | np.ndarray) -> Histories:
-        """The first `shots` events of each user (one number, or [B])."""
+        """Return the first `shots` events of each user (one number, or [B])."""
         limit = np.repeat(np.broadcast_to(np.asarray(shots), (len(self),)), self.lengths)
         return self.where(self.positions < limit)
 
     def after(self, shots: int | np.ndarray) -> Histories:
-        """What follows the first `shots` events of each user."""
+        """Return the events after the first `shots` of each user (one number, or [B])."""
         limit = np.repeat(np.broadcast_to(np.asarray(shots), (len(self),)), self.lengths)
         return self.where(self.positions >= limit)
 
     def users(self, indexes: np.ndarray) -> Histories:
-        """The histories of these users, in this order."""
+        """Return the histories of these users, in this order."""
         lengths = self.lengths[indexes]
         offsets = offsets_of(lengths)
         take = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[indexes], lengths)
         return self.taken(take, offsets)
 
     def shuffled(self, rng: np.random.Generator) -> Histories:
-        """The same events, each user's in a random order."""
+        """Return the same events, each user's in random order."""
         order = np.lexsort((rng.random(len(self.items)), self.owners))
         return self.taken(order, self.offsets)
 
     def transposed(self, n_items: int) -> tuple[Histories, np.ndarray]:
-        """The same events by item: "users" are items and `items` are user indexes; with it the
-        order [E] that was taken.
+        """Return the same events by item (owners are items, and `items` user indexes), and the
+        permutation [E] of the events.
         """
         order = np.argsort(self.items, kind="stable")
         offsets = np.concatenate(
@@ -175,8 +177,8 @@ class Histories:
         return replace(self.taken(order, offsets), items=self.owners[order]), order
 
     def matrix(self, n_items: int, weights: np.ndarray | None = None) -> sp.csr_matrix:
-        """[B, n_items] sparse float32: `weights` [E] (default 1) at each event's item; repeated
-        items add up.
+        """Return a sparse float32 matrix [B, n_items] with `weights` [E] (default 1) at each
+        event's item; those of repeated items are summed.
         """
         data = (
             np.ones(len(self.items), np.float32) if weights is None else weights.astype(np.float32)
@@ -184,7 +186,7 @@ class Histories:
         return sp.csr_matrix((data, self.items, self.offsets), shape=(len(self), n_items))
 
     def sums(self, rows: np.ndarray) -> np.ndarray:
-        """[B, W] for each user the sum of the rows [E, W] of their events; 0 for a user without
+        """Return [B, W] the sum of `rows` [E, W] over each user's events; 0 for a user without
         events.
         """
         total = np.zeros((len(self), rows.shape[1]), rows.dtype)
@@ -194,8 +196,8 @@ class Histories:
         return total
 
     def sums_of(self, table: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """[B, W] for each user the sum of the rows of `table` [N, W] that are of their items, times
-        `weights` [E] float32 (default 1).
+        """Return [B, W] the sum over each user's events of the row of `table` [N, W] of the item,
+        times `weights` [E] float32 (default 1).
         """
         if len(self.items) * table.shape[1] > FEW_NUMBERS:
             return np.asarray(self.matrix(len(table), weights) @ table)
@@ -203,12 +205,12 @@ class Histories:
         return self.sums(rows if weights is None else weights[:, None] * rows)
 
     def padded(self, length: int | None = None) -> PaddedHistories:
-        """As rectangles of `length` columns (default: the longest); of longer histories the newest
-        events stay.
+        """Return padded histories of `length` columns (default: the longest history); of longer
+        ones the newest events are kept.
         """
         longest = int(self.lengths.max(initial=0))
         width = max(1, longest if length is None else length)
-        if len(self.items) == len(self) * width and longest == width:  # they are a rectangle
+        if len(self.items) == len(self) * width and longest == width:  # no padding needed
             shape = (len(self), width)
             return PaddedHistories(
                 items=self.items.reshape(shape),

@@ -1,7 +1,8 @@
-"""Item content as columns: compressed text embeddings beside tags, categories, numbers and years.
+"""Item content as columns: projected text embeddings, tags, categories, numbers and years.
 
-Text of hundreds of dimensions over-fits small catalogs, so it is centered and cut to its leading
-components, which measured better than the full width (research notes: 32 of 384 for ml-100k).
+Text embeddings of hundreds of dimensions overfit small catalogs, so they are centered and projected
+onto their leading principal components, which measured better than the full width (research notes:
+32 of 384 for ml-100k).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from metarec.runtime.progress import Progress, silent
 TEXT_WIDTH = 32
 MAX_TAGS = 200
 MIN_ITEMS = 3
-"""A tag that fewer items share says nothing of any other."""
+"""Minimum of items with a tag for it to get a column: rarer tags do not generalize."""
 SKIPPED = frozenset(
     {
         "item_id",
@@ -35,29 +36,31 @@ SKIPPED = frozenset(
         "tmdbid",
     }
 )
-"""Columns that are read as text, or name one item alone."""
+"""Columns that are never tags or numbers: they are read as text, or are unique to each item."""
 TEXT_SHARE, TAG_SHARE = 1.0, 1.0
-"""How large the text block and the tag block are: root mean square of an item's norm."""
+"""Scale of the text block (root mean square of an item's norm) and of the tag block (maximum of
+it).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemInputs:
-    """How a catalog becomes a matrix; fitted on one catalog, applied to later items as well."""
+    """Transform from a catalog to a matrix; fitted on one catalog, applied to later items too."""
 
     encoder: TextEncoder
-    """What reads the items' texts; of width 0 where there is no text."""
+    """Encoder of the items' texts; of width 0 where there is no text."""
     reason: str
-    """Why that encoder was chosen, and what it could not read in full."""
+    """Why that encoder was chosen, with notes such as the number of truncated texts."""
     center: np.ndarray
     """[E] float32 mean of the text embeddings."""
     components: np.ndarray
-    """[E, TEXT_WIDTH] float32 leading directions, scaled."""
+    """[E, TEXT_WIDTH] float32 principal directions, scaled."""
     tags: list[str]
-    """`column=value` of each tag column, in order."""
+    """Tags that have a column, as `column=value`, in order."""
     numbers: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Mean and standard deviation of each numeric column."""
     template: str | None = None
-    """How an item is written as text, as for `item_text`."""
+    """Template of an item's text, as for `item_text`; None: the default one."""
 
     @classmethod
     def fit(
@@ -74,15 +77,17 @@ class ItemInputs:
         """Learn the columns of a catalog.
 
         Args:
+            catalog: the items.
             encoder: as for `fit_text_encoder`; `none` leaves text out.
-            reader: a fitted encoder and why it, instead of a name.
-            template: how an item is written as text; the known text columns in order by default.
+            reader: a fitted encoder and the reason for it, instead of a name.
+            template: template of an item's text; the known text columns in order by default.
             fit_on: rows whose words and columns may be learned from (items with training events);
                 all by default.
+            seed: seed of the encoder's randomness.
 
         Returns:
             The inputs, the catalog's matrix [N, C], and its full text embeddings [N, E] (which
-            queries are matched with).
+            search queries are compared with).
         """
         texts = item_text(catalog, template)
         rows = np.arange(len(texts)) if fit_on is None else fit_on
@@ -93,7 +98,7 @@ class ItemInputs:
         vectors = text_encoder.encode(texts, progress=progress)
         reason = "; ".join(
             [reason, *dict.fromkeys(getattr(text_encoder, "notes", ()))]
-        )  # such as how many texts were cut
+        )  # such as the number of truncated texts
         center, components = _leading(vectors[rows], TEXT_WIDTH)
         seen = catalog.frame[rows]
         inputs = cls(
@@ -117,13 +122,13 @@ class ItemInputs:
         )
 
     def transform(self, catalog: Catalog) -> tuple[np.ndarray, np.ndarray]:
-        """Matrix [N, C] and text embeddings [N, E], float32, of the items of a (new) catalog."""
+        """Return matrix [N, C] and text embeddings [N, E], float32, of a (new) catalog's items."""
         vectors = self.encoder.encode(item_text(catalog, self.template))
         return self.assemble(catalog.frame, vectors), vectors
 
     def assemble(self, frame: pl.DataFrame, vectors: np.ndarray) -> np.ndarray:
-        """[N, C] from the catalog's columns and its text embeddings [N, E]."""
-        # An item without text has embedding 0 and stays at 0, the middle, instead of minus the
+        """Return the matrix [N, C] from the catalog's columns and text embeddings [N, E]."""
+        # An item without text has embedding 0 and is put at 0, the mean, instead of minus the
         # center.
         has_text = (
             (vectors != 0).any(axis=1, keepdims=True)
@@ -136,8 +141,8 @@ class ItemInputs:
 
 
 def _leading(vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and leading principal directions of text embeddings, scaled so that an item's text block
-    has norm about 1.
+    """Return mean and leading principal directions of text embeddings, scaled so that an item's
+    text block has norm about 1.
     """
     vectors = vectors[(vectors != 0).any(axis=1)] if vectors.shape[1] else vectors
     if vectors.shape[1] == 0 or not len(vectors):
@@ -151,11 +156,13 @@ def _leading(vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 BARRED = 0.3
-"""From this share of cells with a bar on, a column of many different texts is one of tags."""
+"""Minimum share of cells with a bar (`a|b`) for a column of many distinct texts to hold tags."""
 
 
 def tag_columns(frame: pl.DataFrame) -> list[str]:
-    """Columns of tags and categories: known names, lists, and texts with few different values."""
+    """Return the columns of tags and categories: known names, lists, booleans, and texts with few
+    distinct values or with bars.
+    """
     chosen = []
     for name, dtype in frame.schema.items():
         if name.lower() in SKIPPED:
@@ -170,13 +177,13 @@ def tag_columns(frame: pl.DataFrame) -> list[str]:
 
 
 def _are_barred(column: pl.Series) -> bool:
-    """Whether cells are several tags, `a|b`, as reading leaves them."""
+    """Return whether cells hold several tags, `a|b`, the form that reading gives them."""
     cells = column.cast(pl.Utf8).drop_nulls()
     return len(cells) > 0 and cells.str.contains("|", literal=True).sum() >= BARRED * len(cells)
 
 
 def _tag_rows(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """(row, tag) of one column, lists and `a|b` alike."""
+    """Return pairs (row, tag) of one column, of lists or of texts `a|b`."""
     column = (
         pl.col(name)
         if frame[name].dtype == pl.List(pl.Utf8)
@@ -191,7 +198,7 @@ def _tag_rows(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def tags_of(frame: pl.DataFrame) -> list[str]:
-    """Tags that enough items share, as `column=value`."""
+    """Return the tags that enough items share, but not all, as `column=value`."""
     parts = [_tag_rows(frame, name) for name in tag_columns(frame)]
     if not parts:
         return []
@@ -201,7 +208,7 @@ def tags_of(frame: pl.DataFrame) -> list[str]:
 
 
 def tags_by_item(frame: pl.DataFrame) -> dict[str, set[str]]:
-    """Common tags of each item that has any, by item id."""
+    """Return the shared tags of each item that has any, by item id."""
     common = tags_of(frame)
     parts = [_tag_rows(frame, name) for name in tag_columns(frame)]
     if not common or not parts:
@@ -213,7 +220,9 @@ def tags_by_item(frame: pl.DataFrame) -> dict[str, set[str]]:
 
 
 def _tag_matrix(frame: pl.DataFrame, tags: list[str]) -> np.ndarray:
-    """[N, tags] the same for each tag of an item, each row of norm at most TAG_SHARE."""
+    """Return a matrix [N, tags] with equal entries for an item's tags, rows of norm TAG_SHARE or
+    0.
+    """
     out = np.zeros((frame.height, len(tags)), np.float32)
     if not tags:
         return out
@@ -240,7 +249,7 @@ def _number_scales(frame: pl.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _number_matrix(frame: pl.DataFrame, scales: dict[str, tuple[float, float]]) -> np.ndarray:
-    """[N, numbers] z-scores cut at 3 and shrunk; a missing number is 0, the mean."""
+    """Return z-scores [N, numbers], clipped at 3 and scaled by 0.3; a missing number is 0."""
     out = np.zeros((frame.height, len(scales)), np.float32)
     for place, (name, (mean, spread)) in enumerate(scales.items()):
         if name in frame.columns:

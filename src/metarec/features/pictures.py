@@ -1,9 +1,8 @@
-"""Pictures as columns of the catalog: the leading directions of their vectors, beside any other
-numbers of an item.
+"""Pictures as numeric columns of the catalog: the principal components of their vectors.
 
-A catalog that carries these columns needs nothing further: they are standardized, used, saved and
-explained as numbers are. `fit` learns the directions from training items; `add` gives later items
-the same columns.
+A catalog with these columns needs nothing else: they are standardized, used, saved and explained
+like other numbers. `fit` learns the components from training items; `add` computes the same columns
+for later items.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ from metarec.features.encoders.images.files import item_images
 from metarec.runtime.progress import Progress, silent
 
 WIDTH = 16
-"""Columns that pictures become: vectors of a thousand numbers over-fit small catalogs."""
+"""Number of columns: vectors of a thousand numbers would overfit small catalogs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureColumns:
-    """How pictures become columns `picture 1`, `picture 2`, ..."""
+    """Projection of pictures to the columns `picture 1`, `picture 2`, ..."""
 
     encoder: ImageEncoder
-    """What reads them."""
+    """Encoder of the pictures."""
     center: np.ndarray
-    """[E] mean of the vectors of training pictures."""
+    """[E] mean vector of the training pictures."""
     components: np.ndarray
-    """[E, W] leading directions."""
+    """[E, W] principal directions."""
 
     @classmethod
     def fit(
@@ -53,9 +52,12 @@ class PictureColumns:
         """Learn the columns and add them to a catalog.
 
         Args:
-            folder: where the pictures lie (see `images.item_images`).
+            catalog: items, and perhaps a column that names their pictures.
+            folder: folder of the pictures (see `images.item_images`).
             encoder: as for `images.encode_images`.
+            width: maximum number of columns.
             fit_on: rows to learn from (items with training events); all by default.
+            cache: as for `images.encode_images`.
 
         Returns:
             The columns, the catalog with them (null where there is no readable picture), and notes
@@ -86,21 +88,21 @@ class PictureColumns:
         *,
         cache: Path | bool | None = None,
     ) -> Catalog:
-        """A catalog of (new) items with the same columns."""
+        """Return a catalog of (new) items with the same columns added."""
         return self._with(
             catalog, encode_images(item_images(catalog, folder), self.encoder, cache=cache)
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Settings fit for JSON, and arrays."""
+        """Return settings, for JSON, and arrays."""
         return self.encoder.state().settings, {"center": self.center, "components": self.components}
 
     @classmethod
     def from_state(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> PictureColumns:
-        """The columns whose `state` this is.
+        """Return the columns that `state` was called on.
 
         Raises:
-            BadInput: if the image encoder is no longer to be found, or another than then.
+            BadInput: if the image encoder is not found, or its weights have changed.
         """
         return cls(encoder=image_encoder_from_state(EncoderState(settings=settings)), **arrays)
 
@@ -127,8 +129,8 @@ def with_pictures(
     encoder: str | ImageEncoder = "auto",
     progress: Progress = silent,
 ) -> tuple[Dataset, list[str]]:
-    """The same data with its items' pictures as columns, learned from items with events, and notes
-    on what could not be read.
+    """Return the data with picture columns of its items, learned from items with events, and notes
+    on pictures that could not be read.
 
     Raises:
         BadInput: if there is no such folder, or fewer than two pictures can be read.

@@ -1,5 +1,5 @@
-"""Profile attributes as columns: numbers brought to unit scale, categories one column each, unknown
-= 0 everywhere.
+"""Profile attributes as one-hot columns: categories by value, numbers by quantile band; unknown
+values are 0 everywhere.
 """
 
 from __future__ import annotations
@@ -19,30 +19,27 @@ from metarec.data.policy_values import number_of
 from metarec.data.schema import Profiles
 
 MAX_CATEGORIES = 30
-"""Values of one attribute that become columns; rarer ones share none."""
+"""Maximum of columns of one attribute; rarer values have none."""
 MIN_USERS = 3
-"""A category that fewer training users share says nothing of anyone else."""
+"""Minimum of training users with a value for it to get a column: rarer ones do not generalize."""
 BANDS = 6
-"""A number also becomes this many bands, so that a taste need not rise or fall with age throughout.
-"""
+"""Number of quantile bands of a number, so that a preference need not be monotonic in age."""
 PLAIN = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
-"""A number as programs write it."""
+"""A decimal number as programs write it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileInputs:
-    """How attributes become numbers; fitted on training users only.
-
-    `categories[attribute]` lists values with a column; `edges[attribute]` are the inner edges of a
-    number's bands.
-    """
+    """Encoding of attributes, fitted on training users only."""
 
     categories: dict[str, list[str]]
+    """Attribute -> values with a column each."""
     edges: dict[str, list[float]]
+    """Numeric attribute -> inner edges of its bands, ascending."""
 
     @classmethod
     def fit(cls, profiles: Profiles, user_ids: Sequence[str]) -> ProfileInputs:
-        """Learn which values occur among these users."""
+        """Learn values and bands from these users."""
         frame = profiles.frame.filter(
             pl.col("user_id").is_in(pl.Series(list(user_ids), dtype=pl.Utf8).implode())
         )
@@ -67,7 +64,7 @@ class ProfileInputs:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns, `attribute=value` and `attribute in band`."""
+        """Names of the columns, `attribute=value` and `attribute low..high`."""
         names = [f"{name}={value}" for name, values in self.categories.items() for value in values]
         for name, edges in self.edges.items():
             bounds = ["", *(f"{edge:g}" for edge in edges), ""]
@@ -77,8 +74,8 @@ class ProfileInputs:
         return names
 
     def unread(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """What is stated of known attributes and says nothing: a value that too few training users
-        share, or no number.
+        """Return the stated values of known attributes that have no column: those of too few
+        training users, and text in place of a number.
         """
         return {
             name: value
@@ -89,7 +86,7 @@ class ProfileInputs:
         }
 
     def transform(self, profiles: Sequence[dict[str, Any]]) -> np.ndarray:
-        """[B, P] float32; what is unknown or was never seen in training stays 0."""
+        """Return one-hot columns [B, P] float32; unknown and unseen values are 0."""
         place = self._place
         out = np.zeros((len(profiles), len(place)), np.float32)
         rows, columns = [], []
@@ -109,7 +106,7 @@ class ProfileInputs:
         return {name: column for column, name in enumerate(self.columns)}
 
     def _known(self, name: str) -> str:
-        """An attribute as training wrote it: `Member` is `member` where there is no other."""
+        """Return an attribute's name in training: `Member` is `member` if only that is known."""
         if name in self.categories or name in self.edges:
             return name
         return self._spellings.get(plain_kind(name), name)
@@ -132,8 +129,8 @@ class ProfileInputs:
 
 
 def _category(value: Any, known: Sequence[str]) -> str:
-    """A value as training wrote it: `True`, `yes` and 1 are one where the attribute is true or
-    false, and so are text and number elsewhere.
+    """Return a value in the form of training values: `True`, `yes` and 1 are equal where the
+    attribute is boolean, and a number equals its text elsewhere.
     """
     if set(known) <= {"true", "false"}:
         number = _number(value)
@@ -146,13 +143,13 @@ def _category(value: Any, known: Sequence[str]) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """A value as a number, however it is written; words for true and false are 1 and 0."""
+    """Parse a value as a number, None if it is none; words for true and false are 1 and 0."""
     if isinstance(value, int | float):
         return float(value)
     word = str(value).strip().lower()
     if word in YES_NO or word in YES_NO.values():
         return float(word in YES_NO)
-    if PLAIN.fullmatch(word):  # as most are; a column of one costs as much as a slate
+    if PLAIN.fullmatch(word):  # the common case; parsing by a column of one is as slow as a slate
         return float(word)
     found = as_numbers(pl.Series([str(value)]))[0]
     number = number_of(value) if found is None else float(found)  # `150 mmHg` is 150
@@ -160,7 +157,7 @@ def _number(value: Any) -> float | None:
 
 
 def _without_units(column: pl.Series) -> pl.Series:
-    """Amounts with a unit behind them (`150 mmHg`) as numbers, where all of a column are."""
+    """Return a column of amounts with units (`150 mmHg`) as numbers, if all its cells are such."""
     if column.dtype != pl.Utf8 or column.is_empty():
         return column
     numbers = pl.Series(column.name, [number_of(cell) for cell in column], pl.Float64)

@@ -1,4 +1,4 @@
-"""What is known of users who ask beside their history and profile: friends, place, circumstances,
+"""Context of a batch of requests beside history and profile: friends, location, circumstances and
 searches.
 """
 
@@ -16,20 +16,20 @@ _MEMBERS, _AT = "members", "at"
 
 @dataclass(frozen=True, kw_only=True)
 class RequestContext:
-    """B users at once; every part may say nothing."""
+    """Context of B users; every part may be unknown."""
 
     friends: sp.csr_matrix
-    """[B, V] weights of friends, V the training users of the whole model."""
+    """[B, V] weights of friends, among the V training users of the whole model."""
     location: np.ndarray
-    """[B, 2] float64 latitude and longitude; NaN where unknown."""
+    """[B, 2] float64 latitude and longitude in degrees; NaN where unknown."""
     circumstances: np.ndarray
     """[B, C] int64 codes of the context columns; 0 where unknown."""
     searches: Sequence[Sequence[str]]
-    """[B] queries, the newest last."""
+    """[B] search queries, the newest last."""
     members: np.ndarray = None  # type: ignore[assignment]  # filled in below, never None
-    """[B] int64 place among the V training users of users who are such; -1 for new ones."""
+    """[B] int64 index among the V training users; -1 for new users."""
     at: np.ndarray = None  # type: ignore[assignment]  # filled in below, never None
-    """[B] float64 seconds at which they ask; NaN where unknown."""
+    """[B] float64 time of the request in seconds; NaN where unknown."""
 
     def __post_init__(self) -> None:
         if getattr(self, _MEMBERS) is None:
@@ -38,7 +38,7 @@ class RequestContext:
             object.__setattr__(self, _AT, np.full(len(self.searches), np.nan))
 
     def rows(self, indexes: np.ndarray) -> RequestContext:
-        """Some of the users."""
+        """Return the context of the users at these indexes."""
         return RequestContext(
             friends=self.friends[indexes],
             location=self.location[indexes],
@@ -50,7 +50,7 @@ class RequestContext:
 
     @classmethod
     def unknown(cls, users: int) -> RequestContext:
-        """Nothing is known of any of them."""
+        """Return a context in which everything is unknown."""
         return cls(
             friends=no_friends(users, 0),
             location=np.full((users, 2), np.nan),
@@ -61,5 +61,5 @@ class RequestContext:
 
 @lru_cache(maxsize=64)
 def no_friends(users: int, members: int) -> sp.csr_matrix:
-    """[B, V] without an entry, made once: most requests name no friends."""
+    """Return an empty matrix [B, V], cached because most requests name no friends."""
     return sp.csr_matrix((users, members), dtype=np.float32)

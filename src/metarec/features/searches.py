@@ -1,4 +1,4 @@
-"""Searches of training users: their words, and for how many later acts they still speak."""
+"""Searches of training users: their words, and for how many later events they are informative."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from metarec.data.relations import SPENT_AFTER
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 MIN_SEARCHES, MAX_COUNTED = 30, 2000
-"""Searches by which it is known how long they last, at least and at most."""
+"""Minimum and maximum of searches from which it is estimated for how many events they last."""
 DAMPING, STILL = 3.0, 0.5
-"""Acts' worth of popularity that is mixed into what a word leads to, and the part of what a search
-says of the act right after it that it must still say of a later one.
+"""Smoothing of word-item counts towards popularity, in events, and the share of the gain on the
+first event after a search below which a later event is no longer explained by it.
 """
 
 
 def words_of(text: str) -> list[str]:
-    """Words in lower case; of scripts without spaces every pair of characters."""
+    """Split a text into case-folded words; scripts without spaces into character bigrams."""
     words: list[str] = []
     for word in _WORD.findall(text.casefold()):
         unspaced = _UNSPACED.findall(word)
@@ -34,13 +34,13 @@ def words_of(text: str) -> list[str]:
 def acts_that_follow(
     own: Sequence[Sequence[tuple[str, float]]], times: Sequence[np.ndarray], starts: np.ndarray
 ) -> tuple[list[str], np.ndarray]:
-    """The timed queries that acts follow, and the places [Q, SPENT_AFTER] of the acts that followed
-    each, among all acts by user and time; -1 where there are no more.
+    """Return the queries with a time and a later event, and the indexes [Q, SPENT_AFTER] of the
+    events that followed each, among all events by user and time; -1 where there are no more.
 
     Args:
-        own: [U] queries and their seconds.
-        times: [U] when each user acted, in order.
-        starts: [U] place of each user's first act.
+        own: [U] queries and their times in seconds.
+        times: [U] times of each user's events, ascending.
+        starts: [U] index of each user's first event.
     """
     queries, rows = [], []
     steps = np.arange(SPENT_AFTER)
@@ -54,12 +54,14 @@ def acts_that_follow(
 
 
 def lasting(queries: Sequence[str], taken: np.ndarray, popularity: np.ndarray) -> int:
-    """For how many acts a search still speaks, 1 to SPENT_AFTER: as long as what others took right
-    after the same words foretells the act at least half as well as the one right after it.
+    """Return the number of events, 1 to SPENT_AFTER, for which a search is informative: as long as
+    items that others took right after the same words predict the event at least half as well
+    (`STILL`) as the first event after the search.
 
     Args:
+        queries: Q search queries.
         taken: [Q, SPENT_AFTER] items taken after each query; -1 where there are no more.
-        popularity: [N] shares.
+        popularity: [N] share of each item among all events.
     """
     if len(queries) < MIN_SEARCHES:
         return SPENT_AFTER
@@ -82,7 +84,7 @@ def lasting(queries: Sequence[str], taken: np.ndarray, popularity: np.ndarray) -
 def _words_and_items(
     queries: Sequence[str], items: np.ndarray, n_items: int
 ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """[Q, W] which words each query has, and [Q, N] which item."""
+    """Return indicator matrices of the words [Q, W] and of the item [Q, N] of each query."""
     words = [sorted(set(words_of(query))) for query in queries]
     index = {word: place for place, word in enumerate(sorted({w for one in words for w in one}))}
     rows = np.repeat(np.arange(len(words)), [len(one) for one in words])
@@ -100,7 +102,10 @@ def _gain(
     sums: np.ndarray,
     popularity: np.ndarray,
 ) -> float:
-    """Mean log-likelihood of the acts `taken` [Q] above popularity; 0 where none is known."""
+    """Return the mean log-likelihood gain over popularity of the events `taken` [Q]; 0 without any.
+
+    The event that followed the query itself is left out of the counts.
+    """
     rows = np.flatnonzero(taken >= 0)
     if not len(rows):
         return 0.0

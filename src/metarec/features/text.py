@@ -1,8 +1,7 @@
-"""Items and users written as text, so that one encoder can read any catalog.
+"""Items and users written as text, so that one encoder can encode any catalog.
 
-A template names columns; the default one is built from whichever known columns a catalog has, in
-the order in which a user would describe a thing: what it is called, who made it, what sort of
-thing it is, what it is about.
+A template names columns; the default one is built from the known columns that a catalog has, in the
+order in which a user would describe an item: name, maker, category, description.
 """
 
 from __future__ import annotations
@@ -32,19 +31,20 @@ TEXT_COLUMNS = NAME_COLUMNS + MAKER_COLUMNS + TAG_COLUMNS + BODY_COLUMNS
 """Columns read as text, in the order of the default template."""
 
 USER_FIELDS = ("profile", "liked", "disliked")
-"""What a template for users may name: `age: 31, gender: F`, and titles joined by semicolons."""
+"""Fields of a template for users: attributes (`age: 31, gender: F`), and liked and disliked titles
+joined by semicolons.
+"""
 HISTORY_ITEMS = 20
-"""The latest items named when a history is written as text: what a short encoder can hold."""
+"""Number of latest items in the text of a history, about the input length of a small encoder."""
 
 
 def item_text(catalog: Catalog, template: str | None = None) -> list[str]:
-    """One text for each item, in catalog order; an item of which nothing is known gets the empty
-    string.
+    """Return one text for each item, in catalog order; the empty string for an item without any.
 
     Args:
         catalog: items and their content.
         template: such as `"{title} by {authors}. {text}"`; missing values are left out. By default
-            the known text columns in order, tags written with commas, a part that repeats an
+            the known text columns in order, with tags separated by commas and parts that repeat an
             earlier one dropped.
 
     Raises:
@@ -62,7 +62,7 @@ def item_text(catalog: Catalog, template: str | None = None) -> list[str]:
 
 
 def profile_text(profile: Mapping[str, Any]) -> str:
-    """A user's attributes as text: `age: 31, gender: F`; nothing known gives the empty string."""
+    """Return a user's attributes as text (`age: 31, gender: F`); empty where nothing is known."""
     known = (
         (name, value) for name, value in profile.items() if value is not None and str(value).strip()
     )
@@ -72,12 +72,13 @@ def profile_text(profile: Mapping[str, Any]) -> str:
 def history_text(
     titles: Sequence[str], liked: Sequence[bool] | None = None, most: int = HISTORY_ITEMS
 ) -> str:
-    """A user's past as text, the latest first (an encoder that truncates then loses the oldest).
+    """Return a user's history as text, the latest item first (an encoder that truncates then drops
+    the oldest).
 
     Args:
-        titles: what to call each item of the history, oldest first.
+        titles: title of each item of the history, oldest first.
         liked: whether each was liked; by default all were.
-        most: at most this many of the latest items.
+        most: maximum number of items, the latest ones.
     """
     good, bad = _latest(titles, liked, most)
     said = [f"Liked: {good}" if good else "", f"Disliked: {bad}" if bad else ""]
@@ -90,12 +91,12 @@ def user_text(
     liked: Sequence[bool] | None = None,
     template: str | None = None,
 ) -> str:
-    """Profile and recent history as one text: the input of `u* = encoder(u)`; the empty string
-    where nothing is known.
+    """Return profile and recent history as one text: the input of `u* = encoder(u)`; the empty
+    string where nothing is known.
 
     Args:
         profile: attributes, as in `profile_text`.
-        titles: what to call each item of the history, oldest first.
+        titles: title of each item of the history, oldest first.
         liked: whether each was liked; by default all were.
         template: such as `"{profile}. Likes {liked}, not {disliked}"`, checked by
             `check_user_template`.
@@ -108,10 +109,10 @@ def user_text(
 
 
 def check_user_template(template: str) -> None:
-    """Whether a template for users can be filled.
+    """Check that a template for users can be filled.
 
     Raises:
-        BadInput: if it is malformed, or names something else than `USER_FIELDS`, or none of them.
+        BadInput: if it is malformed, names a field other than `USER_FIELDS`, or names none.
     """
     names = [name for _, name, _, _ in _pieces(template, "user") if name is not None]
     odd = next((name for name in names if name not in USER_FIELDS), None)
@@ -125,7 +126,7 @@ def check_user_template(template: str) -> None:
 
 
 def _latest(titles: Sequence[str], liked: Sequence[bool] | None, most: int) -> tuple[str, str]:
-    """The latest titles liked and disliked, newest first, each joined by semicolons."""
+    """Return the latest liked and disliked titles, newest first, each joined by semicolons."""
     marks = [True] * len(titles) if liked is None else list(liked)
     latest = list(zip(titles, marks, strict=True))[::-1][:most]
     good, bad = (
@@ -135,7 +136,7 @@ def _latest(titles: Sequence[str], liked: Sequence[bool] | None, most: int) -> t
 
 
 def _default_parts(frame: pl.DataFrame) -> list[pl.Expr]:
-    """Expressions for the known columns present; a part equal to an earlier one becomes null."""
+    """Return expressions for the known columns present; parts equal to an earlier one are null."""
     names = [
         c
         for c in TEXT_COLUMNS
@@ -152,7 +153,7 @@ def _default_parts(frame: pl.DataFrame) -> list[pl.Expr]:
 
 
 def _said(name: str, dtype: pl.DataType) -> pl.Expr:
-    """One column as words: lists and `a|b;c` tags joined by commas, blanks as null."""
+    """Return one column as text: lists and `a|b;c` tags joined by commas, blanks as null."""
     column = (
         pl.col(name).list.join(", ") if dtype == pl.List(pl.Utf8) else pl.col(name).cast(pl.Utf8)
     )
@@ -163,7 +164,7 @@ def _said(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def _filled(template: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
-    """A template as one expression, empty where a value is missing."""
+    """Return a template as one expression, empty where a value is missing."""
     written: list[pl.Expr] = []
     pieces = _pieces(template, "item")
     if all(name is None for _, name, _, _ in pieces):
@@ -190,7 +191,7 @@ def _filled(template: str, columns: Mapping[str, pl.DataType]) -> pl.Expr:
 
 
 def _pieces(template: str, of: str) -> list[tuple[str, str | None, str | None, str | None]]:
-    """What a template is made of: (literal, name, format, conversion)."""
+    """Parse a template into tuples (literal, name, format, conversion)."""
     try:
         return list(string.Formatter().parse(template))
     except ValueError as error:
@@ -201,5 +202,5 @@ def _pieces(template: str, of: str) -> list[tuple[str, str | None, str | None, s
 
 
 def _tidied(text: pl.Expr) -> pl.Expr:
-    """Control characters and runs of white space become one space."""
+    """Replace control characters and runs of white space by one space."""
     return text.str.replace_all(r"[\s\p{Cc}]+", " ").str.strip_chars()

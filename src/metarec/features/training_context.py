@@ -1,6 +1,4 @@
-"""What is known of training users beside their histories: friends, places, circumstances of acts,
-searches.
-"""
+"""Context of the training users: friends, locations, circumstances of events, and searches."""
 
 from __future__ import annotations
 
@@ -23,57 +21,59 @@ from metarec.features.request_context import RequestContext
 from metarec.features.searches import acts_that_follow, lasting
 
 SEARCHED = 0.5
-"""Share of the users who searched that are asked about what they took just then: who searches now
-wants what they say more than what they took on other days.
+"""Share of the users with searches whose task is an event right after a search, if there is one:
+requests with a search are about items that match it more than about items of other days.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Acts:
-    """Accepted acts of training users with their circumstances, by user."""
+    """Accepted events of training users with their circumstances, grouped by user."""
 
     owners: np.ndarray
-    """[A] int64 place among the U users."""
+    """[A] int64 index of the user among the U users."""
     items: np.ndarray
-    """[A] int64."""
+    """[A] int64 item indexes."""
     times: np.ndarray
-    """[A] float64 seconds; NaN without a clock."""
+    """[A] float64 seconds; NaN where events have no times."""
     codes: np.ndarray
     """[A, C] int64 codes of the context columns."""
     locations: np.ndarray
-    """[A, 2] float64 degrees of where they happened; NaN where unknown."""
+    """[A, 2] float64 latitude and longitude of the events in degrees; NaN where unknown."""
 
     def where(self, keep: np.ndarray) -> Acts:
-        """Only some acts."""
+        """Return the events where `keep` [A] is True."""
         return Acts(**{name: getattr(self, name)[keep] for name in self.__dataclass_fields__})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingContext:
-    """Of U training users, who are `members` of the V that the whole model was fitted on."""
+    """Context of U training users, a subset of the V users that the whole model is fitted on."""
 
     members: np.ndarray
-    """[U] int64 column of each user among V."""
+    """[U] int64 index of each user among the V users."""
     friends: sp.csr_matrix
-    """[U, V] weights."""
+    """[U, V] weights of friends."""
     places: np.ndarray
-    """[N, 2] float64 degrees of items; NaN where unknown."""
+    """[N, 2] float64 latitude and longitude of the items in degrees; NaN where unknown."""
     homes: np.ndarray
-    """[U, 2] float64 degrees of users."""
+    """[U, 2] float64 latitude and longitude of the users in degrees; NaN where unknown."""
     columns: ContextColumns
+    """Coding of the circumstances."""
     acts: Acts
+    """Accepted events of the users."""
     queries: Sequence[Sequence[tuple[str, float]]]
-    """[U] queries and their times (NaN where unknown), the newest last."""
+    """[U] search queries and their times (NaN where unknown), the newest last."""
     texts: Sequence[str] = ()
-    """[N] what each item says of itself."""
+    """[N] text of each item."""
     searches_last: int = SPENT_AFTER
-    """Later acts after which a search is no longer told."""
+    """Number of later events after which a search is no longer part of a request."""
 
     @classmethod
     def of(
         cls, data: Dataset, catalog: Catalog, user_ids: Sequence[str], texts: Sequence[str] = ()
     ) -> TrainingContext:
-        """Read friends, places, circumstances and searches of these users."""
+        """Read friends, locations, circumstances and searches of these users."""
         columns = ContextColumns.fit(data.interactions)
         found = cls(
             members=np.arange(len(user_ids)),
@@ -89,26 +89,26 @@ class TrainingContext:
 
     @property
     def has_friends(self) -> bool:
-        """Whether any user knows another."""
+        """Whether any user has a friend."""
         return bool(self.friends.nnz)
 
     @property
     def has_places(self) -> bool:
-        """Whether at least two items stand somewhere."""
+        """Whether at least two items have a location."""
         return int(is_placed(self.places).sum()) >= 2
 
     @property
     def has_circumstances(self) -> bool:
-        """Whether acts have context columns."""
+        """Whether events have context columns."""
         return bool(self.columns.names)
 
     @property
     def has_searches(self) -> bool:
-        """Whether any user searched."""
+        """Whether any user has a search."""
         return any(self.queries)
 
     def users(self, indexes: np.ndarray) -> TrainingContext:
-        """The same world with only these users."""
+        """Return the context of these users only."""
         place = np.full(len(self.members), -1)
         place[indexes] = np.arange(len(indexes))
         kept = self.acts.where(place[self.acts.owners] >= 0)
@@ -124,11 +124,11 @@ class TrainingContext:
     def of_users(
         self, users: np.ndarray, support: Histories, acts: np.ndarray, pool: Histories
     ) -> RequestContext:
-        """These users as they would ask after `support`, where and under the circumstances of
-        `acts` [B].
+        """Return the context of requests of these users after `support`, at the time and location
+        and in the circumstances of the events `acts` [B] (indexes; -1 for none).
 
-        Who has no home and took nothing yet asks from a place of their `pool`, of which nothing is
-        asked about.
+        For a user without a home or a located item in `support`, the location is that of an item
+        of their `pool`, which is never part of the targets.
         """
         times = self._at(self.acts.times, acts, np.nan)
         here = self._at(self.acts.locations, acts, np.nan)
@@ -142,8 +142,8 @@ class TrainingContext:
         )
 
     def _searches(self, user: int, time: float) -> list[str]:
-        """What a user had searched for lately at a time: searches that few acts followed since,
-        as a service tells them; all where nothing is timed.
+        """Return a user's recent searches at a time: those followed by fewer than `searches_last`
+        events, as in the requests of a service; all of them where times are unknown.
         """
         own, acts = self.queries[user], self._times[user]
         done = np.searchsorted(acts, time)
@@ -155,14 +155,14 @@ class TrainingContext:
 
     @cached_property
     def _times(self) -> list[np.ndarray]:
-        """[U] when each user acted, in order; NaN last."""
+        """[U] times of each user's events, ascending; NaN last."""
         order = np.lexsort((self.acts.times, self.acts.owners))
         cuts = np.searchsorted(self.acts.owners[order], np.arange(1, len(self.members)))
         return np.split(self.acts.times[order], cuts)
 
     def asked_acts(self, asked: Histories) -> np.ndarray:
-        """[U] for each user one of the acts on `asked`, drawn by chance; -1 where there is none. Of
-        half of those who searched, one that follows a search, if any does.
+        """Return [U] for each user the index of one random event on an item of `asked`, -1 where
+        there is none. For half of the users it is one that follows a search, if there is any.
         """
         rows = self._acts_on(asked, np.arange(len(self.members)))
         rng = np.random.default_rng(0)
@@ -178,14 +178,16 @@ class TrainingContext:
 
     @cached_property
     def _follows_search(self) -> np.ndarray:
-        """[A] whether an act is its user's first after a search."""
+        """[A] whether an event is the first of its user after a search."""
         found = np.zeros(len(self.acts.owners), bool)
         found[self._after_searches[1][:, 0]] = True
         return found
 
     @cached_property
     def _after_searches(self) -> tuple[list[str], np.ndarray]:
-        """Queries, and [Q, SPENT_AFTER] the acts that followed each; -1 where there are no more."""
+        """Queries, and the indexes [Q, SPENT_AFTER] of the events that followed each; -1 where
+        there are no more.
+        """
         order = np.lexsort((self.acts.times, self.acts.owners))
         starts = np.searchsorted(self.acts.owners[order], np.arange(len(self.members)))
         queries, places = acts_that_follow(self.queries, self._times, starts)
@@ -198,8 +200,8 @@ class TrainingContext:
         return lasting(queries, taken, counts / counts.sum())
 
     def taken_then(self, users: np.ndarray, asked: Histories, acts: np.ndarray) -> np.ndarray:
-        """[B, N] bool: what of `asked` [U users] each of `users` took under the circumstances of
-        their act of `acts` [U].
+        """Return a mask [B, N] of the items of `asked` (U users) that each of `users` took in the
+        same circumstances as their event in `acts` [U].
         """
         rows = self._acts_on(asked, users)
         rows = rows[(self.acts.codes[rows] == self.acts.codes[acts[self.acts.owners[rows]]]).all(1)]
@@ -210,12 +212,12 @@ class TrainingContext:
         return taken
 
     def _at(self, values: np.ndarray, acts: np.ndarray, otherwise: float) -> np.ndarray:
-        """`values` of acts, by index; -1 gives `otherwise`."""
+        """Return `values` at the indexes `acts`, and `otherwise` at -1."""
         padded = np.concatenate([values, np.full((1, *values.shape[1:]), otherwise, values.dtype)])
         return np.asarray(padded[acts])
 
     def _acts_on(self, asked: Histories, users: np.ndarray) -> np.ndarray:
-        """Acts of these users on their items of `asked` [U users]."""
+        """Return the indexes of these users' events on their items of `asked` (U users)."""
         is_one = np.zeros(len(self.members), bool)
         is_one[users] = True
         rows = np.flatnonzero(is_one[self.acts.owners])
@@ -226,12 +228,14 @@ class TrainingContext:
 
     @cached_property
     def n_members(self) -> int:
-        """V."""
+        """V, the number of users that the whole model is fitted on."""
         return int(self.friends.shape[1])
 
 
 def current_location(homes: np.ndarray, places: np.ndarray, support: Histories) -> np.ndarray:
-    """[B, 2] where users are taken to be: at home, else at the newest place they took."""
+    """Return the assumed location [B, 2] of users: their home, else that of the newest located item
+    of their support.
+    """
     somewhere = is_placed(places)[support.items]
     if not somewhere.any():
         return homes
@@ -244,7 +248,7 @@ def current_location(homes: np.ndarray, places: np.ndarray, support: Histories) 
 
 
 def friend_rows(data: Dataset, user_ids: Sequence[str]) -> sp.csr_matrix:
-    """[U, U] weights of friends among users with events."""
+    """Return the weights [U, U] of friends among users with events."""
     index = {user: place for place, user in enumerate(user_ids)}
     edges = data.relations.friends
     rows = [index.get(user, -1) for user in edges["user_id"].to_list()]
@@ -260,7 +264,7 @@ def friend_rows(data: Dataset, user_ids: Sequence[str]) -> sp.csr_matrix:
 def friend_matrix(
     rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, shape: tuple[int, int]
 ) -> sp.csr_matrix:
-    """Sparse float32 of the edges whose ends are both known."""
+    """Return a sparse float32 matrix of the edges whose two ends are known (0 or more)."""
     known = (rows >= 0) & (columns >= 0)
     if not known.any():
         return sp.csr_matrix(shape, dtype=np.float32)
@@ -272,7 +276,7 @@ def friend_matrix(
 def _acts(
     data: Dataset, catalog: Catalog, user_ids: Sequence[str], columns: ContextColumns
 ) -> Acts:
-    """Accepted acts; none where neither context, places nor searches need them."""
+    """Return the accepted events; none where no context, locations or searches need them."""
     events = data.interactions
     keep = (events.acts()["sign"] > 0).to_numpy()
     has_places = LATITUDE in events.frame.columns

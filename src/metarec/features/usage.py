@@ -1,4 +1,4 @@
-"""What each column of a data set is used as, so that nothing is dropped without a word."""
+"""Report of the use of each column of a data set, so that no column is ignored silently."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ Use = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnUse:
-    """What one column is used as."""
+    """Use of one column."""
 
     table: str
     """`interactions`, `items`, `users`, `friends` or `searches`."""
     column: str
     use: Use
     why: str
-    """How it is read, or why it is not used."""
+    """Details of its use, or the reason why it is not used."""
 
     def line(self) -> str:
-        """One line for a terminal."""
+        """Return one line for a terminal."""
         return f"  {self.table:<14}{self.column:<24}{self.use:<10}{self.why}".rstrip()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
 def column_use(data: Dataset) -> list[ColumnUse]:
-    """What every column of events, items, users, friends and searches is used as."""
+    """Return the use of every column of events, items, users, friends and searches."""
     return [*_of_events(data), *_of_items(data), *_of_users(data), *_of_relations(data)]
 
 
 def usage_text(uses: Sequence[ColumnUse]) -> str:
-    """For a terminal."""
+    """Return the report as text for a terminal."""
     return "\n".join(["Columns", *(use.line() for use in uses)])
 
 
@@ -172,7 +172,7 @@ def _of_users(data: Dataset) -> list[ColumnUse]:
 
 
 def _of_relations(data: Dataset) -> list[ColumnUse]:
-    """Of friends and searches, where there are any."""
+    """Return the use of the columns of friends and searches, where there are any."""
     friends, searches = data.relations.friends, data.relations.searches
     found = []
     if friends.height:

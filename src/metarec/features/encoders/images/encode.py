@@ -1,8 +1,7 @@
-"""Pictures of items as vectors: found on disk, read whatever their format, encoded by a CNN or any
-ViT-like model.
+"""Pictures of items as vectors, encoded by colors, a CNN or any ViT-like model.
 
-Nothing is downloaded: an address such as `https://host/a/b.jpg` is looked for below the picture
-folder. A missing or corrupt picture is counted and gives zeros; it never stops a run.
+Nothing is downloaded: a URL such as `https://host/a/b.jpg` is looked up below the picture folder. A
+missing or corrupt picture is counted, and its vector is zeros; it never stops a run.
 """
 
 from __future__ import annotations
@@ -25,20 +24,20 @@ BATCH = 32
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedImages:
-    """What `encode_images` gives back."""
+    """Result of `encode_images`."""
 
     vectors: np.ndarray
-    """float32 [n, d], each of unit length, or zeros where there is no readable picture."""
+    """float32 [n, d] of unit length, or zeros where there is no readable picture."""
     has_image: np.ndarray
-    """bool [n]."""
+    """bool [n]: whether there is a readable picture."""
     name: str
-    """Which encoder made them."""
+    """Name of the encoder."""
     reason: str
-    """Why this encoder, in one sentence."""
+    """Why this encoder was chosen, in one sentence."""
     encoder: ImageEncoder
-    """For pictures that come later: `encode_images(paths, encoder=this)`."""
+    """The encoder, for later pictures: `encode_images(paths, encoder=this)`."""
     notes: list[str] = field(default_factory=list)
-    """How many pictures were missing or corrupt."""
+    """Numbers of missing and corrupt pictures, as sentences."""
 
 
 def encode_images(
@@ -48,13 +47,14 @@ def encode_images(
     cache: Path | bool | None = None,
     progress: Progress = silent,
 ) -> EncodedImages:
-    """Turn pictures into vectors.
+    """Encode pictures as vectors.
 
     Args:
         paths: one for each item, None where there is none.
         encoder: `auto`, `efficientnet-lite0`, `colors`, a hub name or folder of a ViT-like model,
-            or an encoder made before.
+            or an encoder object.
         cache: folder of the cache; None for the usual one, False for none.
+        progress: receives the share of pictures done.
 
     Raises:
         BadInput: for an unknown encoder or a model that cannot be found or read.
@@ -87,8 +87,8 @@ def _vectors(
     cache: Path | bool | None,
     progress: Progress,
 ) -> dict[bytes, np.ndarray]:
-    """The vector of each picture that can be read, by the key of its content: looked up, or read
-    now and kept.
+    """Return the vector of each readable picture by its content key, from the cache or encoded now
+    and cached.
     """
     if cache is False:
         store, found, known = None, np.zeros(len(picture_of), bool), np.zeros((0, 0), np.float32)
@@ -109,7 +109,7 @@ def _vectors(
 def _encoded(
     encoder: ImageEncoder, keys: list[bytes], paths: list[Path], progress: Progress
 ) -> Iterator[tuple[list[bytes], np.ndarray]]:
-    """Keys and vectors, a batch at a time, of the pictures that can be read."""
+    """Yield keys and vectors of the readable pictures, in batches."""
     for start in range(0, len(keys), BATCH):
         read = [
             (key, picture)

@@ -1,4 +1,4 @@
-"""What reads pictures: colors, a small network, or any pretrained one."""
+"""Image encoders: colors, a small network, or any pretrained model."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ NAMES = ("auto", EFFICIENTNET, "cnn", "colors")
 
 @runtime_checkable
 class ImageEncoder(Protocol):
-    """Pictures in, one vector each out."""
+    """Maps each picture to a vector."""
 
     @property
     def name(self) -> str:
-        """What to call it in front of a user."""
+        """Display name."""
         ...
 
     @property
     def identity(self) -> str:
-        """Everything that decides its vectors, as text."""
+        """Everything that its vectors depend on, as text."""
         ...
 
     def encode(self, pictures: Sequence[Any]) -> np.ndarray:
-        """float32 [n, d] of RGB pictures (PIL)."""
+        """Return float32 vectors [n, d] of RGB pictures (PIL)."""
         ...
 
     def state(self) -> EncoderState:
-        """Plain data from which `image_encoder_from_state` makes it again."""
+        """Return plain data from which `image_encoder_from_state` makes an equal encoder."""
         ...
 
 
 def load_image_encoder(name: str = "auto") -> tuple[ImageEncoder, str]:
-    """An encoder by name, and why this one.
+    """Return an encoder by name, and the reason for it.
 
     Raises:
-        BadInput: if there is no such model, or it reads no pictures.
+        BadInput: if there is no such model, or it is not an image model.
     """
     from metarec.features.encoders.images.efficientnet import weights_file
 
@@ -76,10 +76,10 @@ def load_image_encoder(name: str = "auto") -> tuple[ImageEncoder, str]:
 
 
 def image_encoder_from_state(state: EncoderState) -> ImageEncoder:
-    """The encoder whose `state` this is.
+    """Return an encoder from its state.
 
     Raises:
-        BadInput: if its model is no longer to be found, or its weights are not the ones used then.
+        BadInput: if its model is not found, or its weights have changed.
     """
     encoder, _ = load_image_encoder(state.settings["name"])
     if encoder.identity != state.settings["identity"]:
@@ -92,15 +92,13 @@ def image_encoder_from_state(state: EncoderState) -> ImageEncoder:
 
 
 class ColorEncoder:
-    """The floor: which colors there are (a 4 x 4 x 4 histogram) and where (a 4 x 4 thumbnail);
-    nothing is learned.
-    """
+    """Fallback without learning: a 4 x 4 x 4 color histogram and a 4 x 4 thumbnail."""
 
     name = "colors"
     identity = "colors 1"
 
     def encode(self, pictures: Sequence[Any]) -> np.ndarray:
-        """float32 [n, 112]."""
+        """Return float32 vectors [n, 112]."""
         small = np.stack(
             [np.asarray(picture.resize((32, 32), 2), np.int64) for picture in pictures]
         )  # 2: bilinear
@@ -113,7 +111,7 @@ class ColorEncoder:
         return np.concatenate([unit_rows(np.sqrt(counts)), unit_rows(thumbs)], axis=1)
 
     def state(self) -> EncoderState:
-        """Only its name."""
+        """Return name and identity."""
         return EncoderState(settings={"name": "colors", "identity": self.identity})
 
 
@@ -128,7 +126,7 @@ class CnnEncoder:
         self.identity = f"{EFFICIENTNET} {weights.name} {size}"
 
     def encode(self, pictures: Sequence[Any]) -> np.ndarray:
-        """float32 [n, 1280]: the square middle of each picture, read at 224 pixels."""
+        """Return float32 vectors [n, 1280] of the central square of each picture, at 224 pixels."""
         import torch
 
         from metarec.features.encoders.images import efficientnet
@@ -142,13 +140,13 @@ class CnnEncoder:
             return in_memory(network(on_device((pixels - 127) / 128).permute(0, 3, 1, 2)))
 
     def state(self) -> EncoderState:
-        """Its name; the weights stay where they are."""
+        """Return name and identity; the weights are not saved."""
         return EncoderState(settings={"name": EFFICIENTNET, "identity": self.identity})
 
 
 class PretrainedImageEncoder:
-    """Any Hugging Face image model: ViT and its kin by their first token, CNNs by their pooled
-    output, CLIP by its own.
+    """Any Hugging Face image model: the vector is the first token of ViT-like models, the pooled
+    output of CNNs, and the image features of CLIP-like models.
     """
 
     def __init__(self, located: Located) -> None:
@@ -156,7 +154,7 @@ class PretrainedImageEncoder:
         self.name, self.identity = located.name, f"image {fingerprint(located)}"
 
     def encode(self, pictures: Sequence[Any]) -> np.ndarray:
-        """float32 [n, d]."""
+        """Return float32 vectors [n, d]."""
         import torch
 
         processor, model = self._model()
@@ -179,7 +177,7 @@ class PretrainedImageEncoder:
         return in_memory(out.float().flatten(1))
 
     def state(self) -> EncoderState:
-        """The model's name; its weights stay where they are."""
+        """Return name and identity; the weights are not saved."""
         return EncoderState(settings={"name": self.name, "identity": self.identity})
 
     def _model(self) -> Any:
@@ -222,8 +220,8 @@ def _load_image_model(located: Located) -> Any:
 
 
 def _square(picture: Any, side: int) -> np.ndarray:
-    """The middle square (7/8 of the shorter side, as the weights were made with) as float32 [side,
-    side, 3] in [0, 255].
+    """Return the central square (7/8 of the shorter side, as when the weights were trained) as
+    float32 [side, side, 3] in [0, 255].
     """
     width, height = picture.size
     cut = 0.875 * min(width, height)
@@ -232,7 +230,7 @@ def _square(picture: Any, side: int) -> np.ndarray:
 
 
 def image_weights_at_hand() -> bool:
-    """Whether `auto` finds a network for pictures, and what opens them."""
+    """Return whether the network that `auto` uses, and PIL, are installed."""
     from metarec.features.encoders.images.efficientnet import PACKAGE
 
     return find_spec(PACKAGE) is not None and find_spec("PIL") is not None

@@ -1,4 +1,4 @@
-"""Which picture belongs to which item, and its pixels."""
+"""Picture files of the items, and their pixels."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ IMAGE_COLUMNS = (
 )
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 60_000_000
-"""A larger picture is passed over: it would take gigabytes to open."""
+"""Maximum size of a picture; larger ones are skipped, as they take gigabytes to open."""
 
 
 def item_images(catalog: Catalog, folder: str | Path | None = None) -> list[Path | None]:
-    """Where each item's picture lies; None where the catalog names none and the folder holds none.
+    """Return the path of each item's picture; None where neither catalog nor folder has one.
 
-    A catalog names pictures in a column such as `image` or `image_url`: a path (relative ones are
-    below `folder`), or an address, of which the path below `folder`, or the file's name alone, is
-    looked for. Without such a column `folder/ITEM_ID.jpg` (or .png, ...) is taken, or the first
-    picture in the folder `folder/ITEM_ID/`.
+    A catalog names pictures in a column such as `image` or `image_url`: by a path (relative ones
+    are below `folder`), or by a URL, whose path, or file name alone, is looked up below `folder`.
+    For other items it is `folder/ITEM_ID.jpg` (or .png, ...), or the first picture in the folder
+    `folder/ITEM_ID/`.
     """
     root = Path(folder) if folder is not None else None
     column = next((c for c in IMAGE_COLUMNS if c in catalog.frame.columns), None)
@@ -52,10 +52,10 @@ def item_images(catalog: Catalog, folder: str | Path | None = None) -> list[Path
 
 
 def read_image(path: Path) -> Any | None:
-    """A picture as 8-bit RGB (PIL), upright; None if there is none or it cannot be read.
+    """Return a picture as upright 8-bit RGB (PIL); None if there is none or it cannot be read.
 
-    16-bit and floating-point grays are stretched to 8 bits, CMYK is converted, what is see-through
-    lies on white, of a moving picture the first frame counts.
+    16-bit and floating-point grays are scaled to 8 bits, CMYK is converted, transparent parts are
+    put on white, and of an animation the first frame is used.
     """
     require("PIL", "image")
     import warnings
@@ -64,7 +64,7 @@ def read_image(path: Path) -> Any | None:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata; a picture too large is checked for here
+            warnings.simplefilter("ignore")  # of odd metadata; the size is checked below
             with Image.open(path) as opened:
                 if opened.width * opened.height > MAX_PIXELS:
                     return None
@@ -80,7 +80,7 @@ def read_image(path: Path) -> Any | None:
         Image.DecompressionBombError,
         MemoryError,
     ):
-        return None  # PIL says "corrupt" in all these ways
+        return None  # PIL raises any of these for corrupt files
 
 
 def _as_rgb(picture: Any) -> Any:
@@ -100,8 +100,8 @@ def _as_rgb(picture: Any) -> Any:
 
 
 def _named(value: str, root: Path | None) -> Path | None:
-    """The file a catalog's value stands for; a relative path that does not exist is given back all
-    the same, to be counted.
+    """Return the file that a catalog's value refers to, even if it does not exist, so that it is
+    counted as missing.
     """
     parts = urlsplit(value)
     if parts.scheme in ("http", "https"):
@@ -117,7 +117,7 @@ def _named(value: str, root: Path | None) -> Path | None:
 
 
 def _pictures_by_stem(root: Path | None) -> dict[str, Path]:
-    """Item id -> picture, from `ITEM_ID.jpg` and `ITEM_ID/any.jpg`."""
+    """Return a map from item id to picture, of the files `ITEM_ID.jpg` and `ITEM_ID/any.jpg`."""
     if root is None:
         return {}
     if not root.is_dir():

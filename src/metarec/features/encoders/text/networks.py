@@ -1,4 +1,4 @@
-"""The two networks of `trained.py`, apart so that torch is loaded only where one is built.
+"""The two networks of `trained.py`, in their own module so that torch is loaded only when needed.
 
 Shape letters: B texts, L words, W width, D output.
 """
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 WINDOWS = (1, 2, 3, 4)
-"""Words that a convolution sees at once."""
+"""Kernel sizes of the convolutions, in words."""
 
 
 class _Words(nn.Module):
-    """Word vectors, dropped whole while training; index 0 is padding."""
+    """Word vectors, with dropout of whole words in training; index 0 is padding."""
 
     def __init__(self, words: int, width: int, dropout: float) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class _Words(nn.Module):
 
 
 class TextCnnNetwork(nn.Module):
-    """Convolutions over 1 to 4 words, the strongest answer of each, one linear layer."""
+    """Convolutions over 1 to 4 words, max pooling, and one linear layer."""
 
     def __init__(self, words: int, width: int, dim: int, dropout: float) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class TextCnnNetwork(nn.Module):
         self.out = nn.Linear(width * len(WINDOWS), dim)
 
     def forward(self, tokens_BL: Tensor) -> Tensor:
-        """Word indexes [B, L] -> [B, D]."""
+        """Map word indexes [B, L] to vectors [B, D]."""
         x_BLW, is_real_BL = self.words(tokens_BL)
         strongest = []
         for size, convolution in zip(WINDOWS, self.convolutions, strict=True):
@@ -55,9 +55,7 @@ class TextCnnNetwork(nn.Module):
 
 
 class GruNetwork(nn.Module):
-    """A gated recurrence from both ends, the mean and the largest of what it says at each word, one
-    linear layer.
-    """
+    """A bidirectional GRU, mean and max pooling over words, and one linear layer."""
 
     def __init__(self, words: int, width: int, dim: int, dropout: float) -> None:
         super().__init__()
@@ -67,7 +65,7 @@ class GruNetwork(nn.Module):
         self.out = nn.Linear(4 * width, dim)
 
     def forward(self, tokens_BL: Tensor) -> Tensor:
-        """Word indexes [B, L] -> [B, D]."""
+        """Map word indexes [B, L] to vectors [B, D]."""
         x_BLW, is_real_BL = self.words(tokens_BL)
         lengths = is_real_BL.sum(dim=1)
         packed = nn.utils.rnn.pack_padded_sequence(

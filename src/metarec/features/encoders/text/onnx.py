@@ -1,7 +1,7 @@
-"""A text model run by ONNX Runtime: for machines where that is faster, or already there.
+"""A text model run by ONNX Runtime, for machines where that is faster or already installed.
 
-Measured on two cores it equals torch (1.03 times the speed in 32 bits, the same vectors to five
-digits), so it is an option and not the default. The model is exported once and kept beside the
+On two cores it is about equal to torch (1.03 times the speed in 32 bits, the same vectors to five
+digits), so it is an option and not the default. The model is exported once, to a folder beside the
 cache.
 """
 
@@ -23,11 +23,11 @@ from metarec.runtime.extras import require
 
 
 class OnnxModel:
-    """Token ids in, the last layer out; exported from `model` at first need.
+    """Maps token ids to the hidden states of the last layer; exported from `model` at first use.
 
     Args:
-        model: a function that gives the torch model, called only if nothing has been exported yet.
-        identity: everything that decides the weights, as a file name can hold it.
+        model: a function that returns the torch model, called only if it is not exported yet.
+        identity: identity of the weights, used as file name.
         root: folder of all caches; the usual one by default.
     """
 
@@ -45,7 +45,7 @@ class OnnxModel:
         )
 
     def hidden(self, ids: np.ndarray, is_real: np.ndarray) -> np.ndarray:
-        """float32 [B, L, D] from int64 [B, L] and bool [B, L]."""
+        """Return hidden states float32 [B, L, D] of token ids int64 [B, L] and mask [B, L]."""
         made: np.ndarray = self._session.run(
             None, {"input_ids": ids, "attention_mask": is_real.astype(np.int64)}
         )[0]
@@ -53,7 +53,7 @@ class OnnxModel:
 
 
 def _last_layer(model: Any) -> Any:
-    """The model as ONNX has it: two arrays in, the hidden states of its last layer out."""
+    """Return a module with two inputs, whose output is the model's last hidden states."""
     import torch
 
     class LastLayer(torch.nn.Module):
@@ -71,7 +71,7 @@ def _last_layer(model: Any) -> Any:
 
 
 def _export(model: Any, path: Path) -> None:
-    """Write the model, whole or not at all."""
+    """Export the model to `path`, atomically."""
     import torch
 
     for needed in ("onnx", "onnxscript"):
@@ -106,7 +106,7 @@ def _export(model: Any, path: Path) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """The exporter warns of libraries it would also support; none is needed here."""
+    """Silence the exporter's warnings of optional libraries, which are not needed."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

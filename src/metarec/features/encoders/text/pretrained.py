@@ -1,8 +1,8 @@
 """Any Hugging Face text model as an encoder: BERT-like encoders, GPT-like decoders, the encoder
 half of T5-like models.
 
-Texts are sorted by length, so that a batch wastes little on padding; each distinct text is encoded
-once and kept on disk; nothing of `transformers` is loaded while the cache holds all that is asked.
+Texts are sorted by length, so that batches have little padding; each distinct text is encoded once
+and cached on disk; `transformers` is not loaded if the cache holds all requested texts.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from metarec.runtime.device import device, in_memory, on_device, up_to
 from metarec.runtime.progress import Progress, silent
 
 LETTERS_PER_TOKEN = 16
-"""Letters read per token allowed; no language needs more, and a text of megabytes would take
-minutes to cut into tokens.
+"""Letters kept of a text per token of the limit. No language needs more, and tokenizing a text of
+megabytes would take minutes.
 """
 TOKENS_PER_BATCH = 4096
 KEPT_TOGETHER = 2048
-"""Texts encoded between two writes to the cache: what an interruption can cost."""
+"""Texts encoded between two writes to the cache, the most that an interruption loses."""
 _LOADING = threading.Lock()
-"""Held while a model loads: two threads would load it twice, and `transformers` looks up its own
-modules late and not for two at once.
+"""Lock held while a model loads: two threads would load it twice, and the lazy imports of
+`transformers` are not thread-safe.
 """
 
 
 class PretrainedEncoder:
-    """A text model of the Hugging Face family, as published or with an adapter from fine-tuning.
+    """A Hugging Face text model, as published or with a fine-tuned adapter.
 
     Sentence embeddings by masked mean follow Reimers & Gurevych 2019, arXiv:1908.10084.
     """
@@ -89,8 +89,8 @@ class PretrainedEncoder:
 
     @property
     def weights(self) -> int:
-        """Weights of the layers, by which every token is multiplied, as the model's settings tell
-        them; embeddings are only looked up.
+        """Estimated number of layer weights, by which every token is multiplied, from the model's
+        config.json; embedding tables, which are only looked up, are not counted.
         """
         config = read_json(self.located.folder / "config.json")
 
@@ -105,11 +105,12 @@ class PretrainedEncoder:
     def encode(
         self, texts: Sequence[str], *, progress: Progress = silent, keep: bool = True
     ) -> np.ndarray:
-        """float32 [n, dim]; see `TextEncoder`.
+        """Return float32 vectors [n, dim]; see `TextEncoder`.
 
         Args:
-            keep: whether the cache is asked and keeps what is new, and `notes` tells how many texts
-                were too long.
+            texts: the texts.
+            progress: receives the share of texts done.
+            keep: whether to use the cache, and to add the number of truncated texts to `notes`.
         """
         cache = self.cache if keep else None
         keys = [content_key(text) for text in texts]
@@ -137,25 +138,25 @@ class PretrainedEncoder:
         )
         rows = np.zeros(
             (len(wanted) + 1, dim), np.float32
-        )  # the last row stays zeros, for texts that are empty
+        )  # the last row is zeros, for empty texts
         rows[:-1][~found] = fresh if len(fresh) else 0
         rows[:-1][found] = known if known is not None and found.any() else 0
         place = {key: row for row, key in enumerate(wanted)}
         return rows[[place.get(key, len(wanted)) for key in keys]]
 
     def load(self) -> None:
-        """Load the weights now and read a text with them, so that nobody waits for that later; the
-        cache is not asked and keeps nothing.
+        """Load the weights and encode one text, so that the first request is not slow; the cache is
+        not used.
         """
         self._forward(self._tokens(["a text"])[0])
 
     def state(self) -> EncoderState:
-        """The model's name and how it reads; its weights stay where they are."""
+        """Return name, fingerprint, options and adapter; the model's own weights are not saved."""
         found = {
             "pooling": self.pooling,
             "prompt": self.prompt,
             "max_tokens": self.max_tokens,
-        }  # what `auto` came to
+        }  # with `auto` resolved
         settings = {
             "kind": "pretrained",
             "name": self.located.name,
@@ -173,11 +174,10 @@ class PretrainedEncoder:
     def from_state(
         cls, state: EncoderState, *, cache: Path | bool = True, online: bool | None = None
     ) -> PretrainedEncoder:
-        """The encoder whose `state` this is.
+        """Return the encoder that `state()` was called on.
 
         Raises:
-            BadInput: if the model is no longer to be found, or its weights are not the ones used
-                then.
+            BadInput: if the model is not found, or its weights have changed.
         """
         settings = {
             key: value
@@ -212,7 +212,9 @@ class PretrainedEncoder:
         done: int,
         total: int,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of texts not in the cache, written to it in parts, and which of them were cut."""
+        """Encode texts that are not in the cache, and cache them in parts; return their vectors and
+        a mask of the truncated ones.
+        """
         if not texts:
             progress(STAGE, 1.0)
             return np.zeros((0, 0), np.float32), np.zeros(0, bool)
@@ -237,13 +239,13 @@ class PretrainedEncoder:
         return vectors, cut
 
     def _tell_cut(self, keys: np.ndarray, found: np.ndarray, cut: np.ndarray) -> None:
-        """Note how many texts were too long, those read by an earlier run included: the cache
-        remembers which they were.
+        """Add the number of truncated texts to `notes`, those of earlier runs included, which the
+        cache remembers.
 
         Args:
-            keys: of all distinct texts.
-            found: which of them the cache held.
-            cut: which of the others were cut.
+            keys: content keys of all distinct texts.
+            found: mask of those that the cache held.
+            cut: mask of the truncated ones among the others.
         """
         count = int(cut.sum())
         if self._cut is not None:
@@ -258,7 +260,7 @@ class PretrainedEncoder:
             )
 
     def _tokens(self, texts: list[str]) -> tuple[list[list[int]], np.ndarray]:
-        """Token ids of each text, and which texts were cut."""
+        """Return the token ids of each text, and a mask of the truncated texts."""
         tokenizer = self._model()[0]
         prompted, shortened = prompted_texts(texts, tokenizer, self.prompt, self.max_tokens)
         encoded = tokenizer(prompted, truncation=True, max_length=self.max_tokens, padding=False)
@@ -273,7 +275,7 @@ class PretrainedEncoder:
         return [ids or [filler] for ids in encoded["input_ids"]], cut
 
     def _forward(self, tokens: list[list[int]]) -> np.ndarray:
-        """One batch through the model: float32 [n, dim], unit length."""
+        """Run one batch through the model; return float32 vectors [n, dim] of unit length."""
         import torch
 
         tokenizer, model = self._model()
@@ -294,7 +296,7 @@ class PretrainedEncoder:
         return unit_rows(in_memory(pool(hidden, is_real, self.pooling)))
 
     def _model(self) -> tuple[Any, Any]:
-        """Tokenizer and model, loaded at first need; who needs them meanwhile waits."""
+        """Return tokenizer and model, loaded at first use; other threads wait for them."""
         with _LOADING:
             if self._loaded is None:
                 tokenizer, model = load_model(self.located, self.options.precision, self.adapter)
@@ -303,13 +305,11 @@ class PretrainedEncoder:
 
     @property
     def _leaves_the_cpu(self) -> bool:
-        """Whether the model is computed on the device of the process: 8 bits and ONNX know the CPU
-        alone.
-        """
+        """Whether the model runs on the device of the process: int8 and ONNX are CPU only."""
         return self.options.engine == "torch" and self.options.precision != "int8"
 
     def _onnx(self) -> OnnxModel:
-        """The exported model, made at first need."""
+        """Return the exported model, exported at first use."""
         if self._exported is None:
             identity = content_key(f"{self.fingerprint} {hash_of(self.adapter)}").hex()
             self._exported = OnnxModel(lambda: self._model()[1], identity, self._root)
@@ -317,7 +317,7 @@ class PretrainedEncoder:
 
 
 def pool(hidden_BLD: Any, is_real_BL: Any, pooling: str) -> Any:
-    """One vector for each text out of its tokens' vectors: [B, D]."""
+    """Pool the hidden states of each text's tokens to one vector, [B, D]."""
     if pooling == "cls":
         return hidden_BLD[:, 0]
     if pooling == "last":
@@ -330,23 +330,22 @@ def pool(hidden_BLD: Any, is_real_BL: Any, pooling: str) -> Any:
 def prompted_texts(
     texts: Sequence[str], tokenizer: Any, prompt: str, max_tokens: int
 ) -> tuple[list[str], np.ndarray]:
-    """Texts within their prompt, and which of them were shortened.
+    """Return the texts in their prompt, and a mask of those that were shortened.
 
-    A tokenizer cuts at the end; where the prompt goes on behind the text, texts are shortened
-    before, so that its end is read as well.
+    A tokenizer truncates at the end; if the prompt continues after the text, texts are shortened
+    before, so that the end of the prompt is kept.
 
     Raises:
         BadInput: if the prompt leaves no room for a text.
     """
     most_letters = max_tokens * LETTERS_PER_TOKEN
-    # Halves of a character (lone surrogates) are no text to a tokenizer; they become question
-    # marks.
+    # Tokenizers refuse lone surrogates (halves of a character), which become question marks.
     whole = [text[:most_letters].encode("utf-8", "replace").decode() for text in texts]
     shortened = np.array([len(text) > most_letters for text in texts], dtype=bool)
     if not prompt.endswith("{text}"):
         around = (
             len(tokenizer(prompt.replace("{text}", ""))["input_ids"]) + 1
-        )  # one more, as words may be cut otherwise where they meet
+        )  # one more, as tokens may split differently at the border
         room = (max_tokens - around) // prompt.count("{text}")
         if room < 1:
             raise BadInput(
@@ -363,8 +362,8 @@ def prompted_texts(
 
 
 def _batches(order: list[int], tokens: list[list[int]]) -> Iterator[list[int]]:
-    """Rows in batches of 8 to 32 whose padded size stays near `TOKENS_PER_BATCH`; `order` is
-    longest first.
+    """Yield rows in batches of 8 to 32, with a padded size near `TOKENS_PER_BATCH`; `order` is by
+    length, the longest first.
     """
     start = 0
     while start < len(order):

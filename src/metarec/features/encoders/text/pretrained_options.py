@@ -1,4 +1,4 @@
-"""How a pretrained model reads a text, and what it was made for."""
+"""Options of a pretrained text model, and the defaults that its files give."""
 
 from __future__ import annotations
 
@@ -28,32 +28,30 @@ POOLINGS = ("mean", "cls", "last")
 PRECISIONS = ("fp32", "bf16", "int8")
 ENGINES = ("torch", "onnx")
 ONE_WORD = 'This item: "{text}" means in one word: "'
-"""Makes a decoder gather the text in the token it would go on with (Jiang et al. 2023,
-arXiv:2307.16645); without it the last token
-says what follows the last word, which put new office goods at .119 instead of .272
-(docs/experiments).
+"""Prompt that makes a decoder summarize the text in its last token (Jiang et al. 2023,
+arXiv:2307.16645). Without it the last token predicts the word that follows the text, with which
+cold office products reached .119 instead of .272 (docs/experiments).
 """
 MAX_TOKENS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedOptions:
-    """How a pretrained model reads a text."""
+    """Options of a pretrained text model."""
 
     pooling: str = "auto"
-    """`mean` over real tokens, `cls` (the first), `last` (the last real one: decoders), or `auto`:
-    what the model was made for.
+    """`mean` over real tokens, `cls` (the first token), `last` (the last real token, for decoders),
+    or `auto`: that of the model's files.
     """
     prompt: str = "auto"
-    """What is put around each text, such as `query: {text}`; `auto` is nothing, but `ONE_WORD`
-    where a decoder's last token is read.
+    """Template around each text, such as `query: {text}`; `auto` is none, but `ONE_WORD` where a
+    decoder's last token is used.
     """
     max_tokens: int | None = None
-    """Tokens read of a text, at most; by default what the model was made for, and never above 512.
-    """
+    """Maximum of tokens of a text; by default that of the model's files. Never above 512."""
     precision: str = "fp32"
-    """`fp32`; `bf16` halves memory and is faster only where the processor knows it; `int8` is
-    faster and changes neighbors.
+    """`fp32`; `bf16` halves memory and is faster only where the processor supports it; `int8` is
+    faster and changes nearest neighbors.
     """
     engine: str = "torch"
     """`torch`, or `onnx` (ONNX Runtime, in fp32)."""
@@ -77,8 +75,8 @@ class PretrainedOptions:
 
 
 def made_for(located: Located, options: PretrainedOptions) -> tuple[str, str, int]:
-    """Pooling, prompt and token limit the model was made for, read from the files beside its
-    weights.
+    """Return pooling, prompt and token limit: those of the options or, for `auto`, those of the
+    model's files.
     """
     folder = located.folder
     config, pooling, sentence = (
@@ -99,18 +97,18 @@ def made_for(located: Located, options: PretrainedOptions) -> tuple[str, str, in
         way = "last" if located.gguf or is_decoder(config) else "mean"
     asked = (
         ONE_WORD if way == "last" and not pooling else "{text}"
-    )  # a model that says how it is pooled was trained to be read so
+    )  # a model whose files give a pooling was trained for it, without a prompt
     prompt = asked if options.prompt == "auto" else options.prompt
     positions = config.get("max_position_embeddings", config.get("n_positions", MAX_TOKENS))
     limit = sentence.get("max_seq_length") or positions
     if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
-        limit = min(limit, positions - 2)  # these keep two positions for themselves
+        limit = min(limit, positions - 2)  # these reserve two positions
     return way, prompt, min(options.max_tokens or MAX_TOKENS, int(limit), MAX_TOKENS)
 
 
 def is_decoder(config: dict[str, Any]) -> bool:
-    """Whether a config.json describes a GPT-like model, whose last token alone has read the whole
-    text.
+    """Return whether a config.json describes a GPT-like model, in which only the last token attends
+    to the whole text.
     """
     heads = " ".join(config.get("architectures") or ())
     return "CausalLM" in heads or "LMHead" in heads or config.get("model_type", "") in DECODERS

@@ -1,4 +1,4 @@
-"""Loading a text model with its tokenizer, checked before it is trusted."""
+"""Loading of a text model and its tokenizer, with checks of both."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from metarec.runtime.device import on_device
 from metarec.runtime.extras import require
 
 SMALLEST_SHARE = 0.25
-"""Of a model's tokens, how many its tokenizer must know."""
+"""Minimum share of a model's tokens that its tokenizer must know."""
 UNREADABLE = (OSError, ValueError, KeyError, struct.error, SafetensorError)
-"""What damaged files raise in the libraries that read them."""
+"""Errors that libraries raise for damaged files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """What fine-tuning changed, as products of low rank: each named weight W is read as W + scale *
-    up @ down (LoRA).
+    """Low-rank updates of a fine-tuned model: each named weight W becomes W + scale * up @ down
+    (LoRA).
     """
 
     scale: float
@@ -40,7 +40,7 @@ class Adapter:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything under names of its own, as a saved model keeps it."""
+        """All arrays by unique names, for saving."""
         return {
             f"{kind}/{name}": value
             for kind, part in (("down", self.down), ("up", self.up))
@@ -49,7 +49,7 @@ class Adapter:
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, np.ndarray], scale: float) -> Adapter:
-        """The adapter whose `arrays` these are."""
+        """Return the adapter with these `arrays`."""
         down, up = (
             {
                 name.split("/", 1)[1]: value
@@ -71,14 +71,12 @@ class Adapter:
                 weight, is_turned = (
                     modules[name].weight,
                     type(modules[name]).__name__ == "Conv1D",
-                )  # as GPT-2 keeps its weights
+                )  # GPT-2 stores its weights transposed
                 weight += (change.T if is_turned else change).to(weight.dtype)
 
 
 def knows_bf16() -> bool:
-    """Whether this processor multiplies in 16 bits itself; where it does not, bf16 is slower than
-    fp32.
-    """
+    """Return whether this processor supports bf16; where it does not, bf16 is slower than fp32."""
     import torch
 
     known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
@@ -88,10 +86,10 @@ def knows_bf16() -> bool:
 def load_model(
     located: Located, precision: str = "fp32", adapter: Adapter | None = None
 ) -> tuple[Any, Any]:
-    """Tokenizer and text model in evaluation mode.
+    """Return tokenizer and text model, in evaluation mode.
 
     Raises:
-        BadInput: if the files are no text model, or the weights do not fit it.
+        BadInput: if the files are not a text model, or the weights do not fit it.
     """
     import torch
 
@@ -104,7 +102,7 @@ def load_model(
     with (
         quiet_transformers(transformers),
         redirect_stderr(io.StringIO()) if gguf else nullcontext(),
-    ):  # GGUF draws bars of its own
+    ):  # GGUF prints its own progress bars
         tokenizer = _read_tokenizer(located, transformers, gguf)
         model, told = _read_weights(located, transformers, dtype, gguf)
     _check_weights(located, model, told)
@@ -117,7 +115,7 @@ def load_model(
         adapter.apply(model)
     if precision == "int8":
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch is moving its quantization elsewhere
+            warnings.simplefilter("ignore")  # torch deprecates this module
             model = torch.ao.quantization.quantize_dynamic(
                 model, {torch.nn.Linear}, dtype=torch.qint8
             )  # type: ignore[no-untyped-call]
@@ -139,7 +137,7 @@ def _read_tokenizer(located: Located, transformers: Any, gguf: dict[str, str]) -
 def _read_weights(
     located: Located, transformers: Any, dtype: Any, gguf: dict[str, str]
 ) -> tuple[Any, Any]:
-    """The model, and what transformers reports of loading it."""
+    """Return the model and the loading report of transformers."""
     try:
         model, told = transformers.AutoModel.from_pretrained(
             located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf
@@ -153,7 +151,7 @@ def _read_weights(
 
 @contextmanager
 def quiet_transformers(transformers: Any) -> Iterator[None]:
-    """Loading without progress bars and reports on the terminal; settings are put back after."""
+    """Load without progress bars and reports on the terminal; settings are restored after."""
     log = transformers.utils.logging
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()
@@ -167,8 +165,8 @@ def quiet_transformers(transformers: Any) -> Iterator[None]:
 
 
 def _check_kind(located: Located, transformers: Any) -> None:
-    """Refuse a config.json of no kind known here, or of one that reads no text, before anything is
-    loaded.
+    """Refuse a config.json of an unknown architecture, or of one without text input, before
+    anything is loaded.
     """
     config = read_json(located.folder / "config.json")
     kind = config.get("model_type")
@@ -188,7 +186,7 @@ def _check_kind(located: Located, transformers: Any) -> None:
 
 
 def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
-    """Refuse a model of which more than a pooler or head had to be made up."""
+    """Refuse a model without token embeddings, or with missing weights other than the pooler's."""
     if (
         not hasattr(model, "get_input_embeddings")
         or getattr(model.config, "vocab_size", None) is None
@@ -206,8 +204,8 @@ def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
 
 
 def _check_tokenizer(located: Located, tokenizer: Any, model_tokens: int) -> None:
-    """Refuse what transformers makes up where the tokenizer's files are missing: it knows signs of
-    its own, and no word.
+    """Refuse the tokenizer that transformers creates if files are missing, with special tokens and
+    no words.
     """
     known = (
         tokenizer.get_vocab().keys()
@@ -223,7 +221,7 @@ def _check_tokenizer(located: Located, tokenizer: Any, model_tokens: int) -> Non
 
 
 def hash_of(adapter: Adapter | None) -> str:
-    """What an adapter is known by; empty for none."""
+    """Return a hash of an adapter; empty for none."""
     if adapter is None:
         return ""
     return content_key(
@@ -234,6 +232,6 @@ def hash_of(adapter: Adapter | None) -> str:
 def _first_line(error: Exception) -> str:
     if "ignore_mismatched_sizes" in str(
         error
-    ):  # transformers points to a report that a user here does not see
+    ):  # this message refers to a report that is silenced here
         return "weights of another shape than its config.json says"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,10 +1,10 @@
-"""Small text encoders trained on this catalog alone: a convolution over words (TextCNN) and a
-recurrence (GRU).
+"""Small text encoders trained on the catalog alone: a convolutional (TextCNN) and a recurrent
+network (GRU).
 
-For corpora a pretrained model was not made for: another language, house jargon, part numbers. They
-learn to say from an item's words what its buyers' behavior says of it (any `targets`, most often
-`collaborative_targets`), so that an item with words and no buyers is placed where its buyers would
-put it.
+For texts that pretrained models do not cover: other languages, jargon, part numbers. They learn to
+predict an item's collaborative vector from its words (any `targets`, most often
+`collaborative_targets`), so that an item without events gets the vector that its events would give
+it.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ PAD, UNKNOWN, FIRST_WORD = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedOptions:
-    """How a small text encoder is built and trained."""
+    """Size and training of a small text encoder."""
 
     words: int = 20_000
-    """Most frequent words that get a vector; a word met once is never one of them where there are
-    many texts.
+    """Maximum size of the vocabulary, the most frequent words; with more than 200 texts, a word
+    must occur in two of them.
     """
     width: int = 64
     """Width of word vectors, and of each layer."""
     max_words: int = 128
-    """Words read of a text."""
+    """Maximum of words of a text."""
     dropout: float = 0.4
-    """Dropout of whole words and of what the layers give."""
+    """Dropout of the pooled features; words are dropped whole at half this rate."""
     epochs: int = 30
-    """Passes over the texts, at most."""
+    """Maximum of passes over the texts."""
     patience: int = 5
-    """Passes without a better score on held-out texts before training stops."""
+    """Passes without improvement on held-out texts before training stops."""
     held_out: float = 0.1
-    """Share of texts that only evaluate when to stop."""
+    """Share of texts held out for early stopping."""
     batch: int = 64
-    """Texts in a step."""
+    """Texts in a mini-batch."""
     learning_rate: float = 2e-3
-    """Of Adam."""
+    """Step size of Adam."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
@@ -62,10 +62,10 @@ class TrainedOptions:
 
 class TrainedEncoder:
     """TextCNN (Kim 2014, arXiv:1408.5882) or a bidirectional GRU (Cho et al. 2014,
-    arXiv:1406.1078), fitted here.
+    arXiv:1406.1078), trained on the catalog.
 
-    Where we differ from the papers: word vectors start at random, words are dropped whole while
-    training, and the output is compared with a target vector by cosine instead of naming a class.
+    Where we differ from the papers: word vectors are initialized at random, words are dropped whole
+    in training, and the loss is the cosine distance from a target vector instead of classification.
     """
 
     def __init__(
@@ -107,13 +107,17 @@ class TrainedEncoder:
         rng: np.random.Generator,
         progress: Progress = silent,
     ) -> TrainedEncoder:
-        """Learn to tell `targets` from `texts`; both of training rows only.
+        """Learn to predict `targets` from `texts`; both of training rows only.
 
         Args:
-            targets: [n, d] what each text should say; only directions count. A row of zeros is
-                passed over.
-            weights: [n] how much each row counts, such as the evidence behind its target; evenly by
-                default.
+            texts: n texts.
+            targets: [n, d] target vectors; only their direction matters, and rows of zeros are
+                ignored.
+            kind: `textcnn` or `gru`.
+            weights: [n] sample weights, such as the evidence behind each target; equal by default.
+            options: size and training; the defaults if None.
+            rng: source of randomness.
+            progress: receives the share of epochs done.
 
         Raises:
             BadInput: if the rows do not match, or fewer than two texts can be learned from.
@@ -136,7 +140,7 @@ class TrainedEncoder:
         return encoder
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
-        """float32 [n, dim]; see `TextEncoder`."""
+        """Return float32 vectors [n, dim]; see `TextEncoder`."""
         import torch
 
         tokens = self._tokens(texts)
@@ -152,7 +156,7 @@ class TrainedEncoder:
         return unit_rows(vectors)
 
     def state(self) -> EncoderState:
-        """Words and options as JSON, weights as arrays."""
+        """Return vocabulary and options for JSON, and weights as arrays."""
         from dataclasses import asdict
 
         return EncoderState(
@@ -167,7 +171,7 @@ class TrainedEncoder:
 
     @classmethod
     def from_state(cls, state: EncoderState) -> TrainedEncoder:
-        """The encoder whose `state` this is."""
+        """Return the encoder that `state()` was called on."""
         settings = state.settings
         return cls(
             kind=settings["kind"],
@@ -185,7 +189,7 @@ class TrainedEncoder:
         rng: np.random.Generator,
         progress: Progress,
     ) -> None:
-        """Adam on weighted cosine distance; the state best on held-out texts is kept."""
+        """Minimize the weighted cosine distance by Adam; keep the best state on held-out texts."""
         import torch
 
         options, network, tokens = self.options, self._network, self._tokens(texts)
@@ -226,7 +230,7 @@ class TrainedEncoder:
         return torch.nn.functional.cosine_similarity(given, on_device(targets[rows]), dim=1)
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Word indexes of each text; empty where it has no words."""
+        """Return the word indexes of each text; empty where it has no words."""
         most = self.options.max_words
         return [[self._places.get(word, UNKNOWN) for word in _words(text, most)] for text in texts]
 
@@ -234,7 +238,7 @@ class TrainedEncoder:
 def _usable(
     texts: Sequence[str], directions: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that have words, a direction and a weight, and their weights.
+    """Return the rows that have words, a target and a weight above 0, and their weights.
 
     Raises:
         BadInput: if the rows do not match, or there are fewer than two.
@@ -257,15 +261,17 @@ def _usable(
 
 
 def collaborative_targets(matrix: Any, dim: int = 64, *, seed: int = 0) -> Targets:
-    """What behavior says of each item: its coordinates in the main directions of who takes what
-    with what.
+    """Return collaborative vectors of the items, by truncated SVD of the normalized user-item
+    matrix.
 
     Args:
         matrix: [users, items] sparse, above 0 where a training user took an item.
+        dim: number of directions.
+        seed: seed of the randomized SVD.
 
     Returns:
-        a target for each item (zeros where nobody took it), weighed by the square root of the
-        number of takers.
+        A target for each item (zeros for items without users), weighted by the square root of its
+        number of users.
     """
     from sklearn.preprocessing import normalize
     from sklearn.utils.extmath import randomized_svd
@@ -274,13 +280,13 @@ def collaborative_targets(matrix: Any, dim: int = 64, *, seed: int = 0) -> Targe
     takers = np.asarray(taken.sum(axis=0)).ravel()
     evened = (
         normalize(taken).multiply(1 / np.sqrt(np.maximum(takers, 1.0))).tocsr()
-    )  # popular items and busy users do not drown the rest
+    )  # so that popular items and active users do not dominate
     size = min(dim, *evened.shape)
     _, strength, directions = randomized_svd(evened, n_components=size, n_iter=4, random_state=seed)
     vectors = directions.T * np.sqrt(strength)
     popular = np.sqrt(
         takers / max(takers.sum(), 1.0)
-    )  # this matrix' first direction, known beforehand, says only what is popular
+    )  # the first singular vector in closed form, which is popularity alone
     vectors = np.ascontiguousarray(vectors - np.outer(popular, popular @ vectors), np.float32)
     vectors[takers == 0] = 0.0
     return Targets(vectors=vectors, weights=np.sqrt(takers))
@@ -306,8 +312,8 @@ def _frequent_words(texts: list[str], most: int) -> list[str]:
 
 
 def _steps(order: np.ndarray, tokens: list[list[int]], batch: int) -> Iterator[np.ndarray]:
-    """Batches of texts of like length: sorted within runs of 16 batches, so that chance still mixes
-    them.
+    """Yield batches of texts of similar length, sorted within random groups of 16 batches so that
+    batches still vary.
     """
     for start in range(0, len(order), 16 * batch):
         run = np.array(sorted(order[start : start + 16 * batch], key=lambda row: len(tokens[row])))
