@@ -151,6 +151,35 @@ def test_who_wrote_a_review_within_an_object(tmp_path: Path) -> None:
     assert data.interactions.acts()["sign"].to_list().count(-1) == 10
 
 
+@pytest.mark.parametrize(
+    ("names", "zone", "is_told"),
+    [
+        ("Time (MSK),user,item,color", "red", True),
+        ("Дата и время (МСК),Клиент,Товар,цвет", "red", True),
+        ("Time (UTC),user,item,color", "red", False),
+        ("Time,user,item,Time Zone", "Eastern Time (US & Canada)", True),
+        ("Time,user,item,timezone", "UTC", False),
+    ],
+)
+def test_a_zone_that_is_named_beside_times_is_told(
+    tmp_path: Path, names: str, zone: str, is_told: bool
+) -> None:
+    rows = "".join(f"{d},u{n % 5},x{n % 7},{zone}\n" for n, d in enumerate(days("%F %T")))
+    data, found = one_file(tmp_path, f"{names}\n{rows}")
+    assert first(data) == START.timestamp()
+    assert any("names another zone" in f.why for f in found) is is_told
+    rows = "".join(f"{d},u{n % 5},x{n % 7},{zone}\n" for n, d in enumerate(days("%FT%T+03:00")))
+    data, found = one_file(tmp_path, f"{names}\n{rows}")
+    assert not any("names another zone" in f.why for f in found)
+
+
+def test_what_is_the_same_everywhere_is_no_column_of_items(tmp_path: Path) -> None:
+    rows = "".join(f"me,x{n % 7},{n},ios,{'' if n % 9 else 'a'}\n" for n in range(120))
+    data, found = one_file(tmp_path, f"user_id,item_id,timestamp,platform,extra\n{rows}")
+    assert "platform" not in data.items.frame.columns
+    assert not any("name another 'platform'" in f.why for f in found)
+
+
 def test_a_user_of_minus_one_is_nobody(tmp_path: Path) -> None:
     rows = "".join(f"{-1 if n % 10 == 0 else 900 + n % 5},x{n % 7},{n}\n" for n in range(40))
     data, found = one_file(tmp_path, f"user_id,item_id,timestamp\n{rows}")

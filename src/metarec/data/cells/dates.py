@@ -248,8 +248,8 @@ _MIDNIGHTS = {
 """Ends of times of day, and midnight in the same form."""
 _YEAR_OF = {**dict.fromkeys(("%d", "%m"), r"^\d+\D\d+\D(\d+)"), "%y": r"^(\d+)"}
 """Where the year stands, by how a format begins."""
-_ZONES = {"CET": "+01:00", "CEST": "+02:00", "EST": "-05:00", "EDT": "-04:00", "PST": "-08:00"}
-_ZONES |= {"PDT": "-07:00", "JST": "+09:00", "KST": "+09:00", "MSK": "+03:00"}
+ZONES = {"CET": "+01:00", "CEST": "+02:00", "EST": "-05:00", "EDT": "-04:00", "PST": "-08:00"}
+ZONES |= {"PDT": "-07:00", "JST": "+09:00", "KST": "+09:00", "MSK": "+03:00"}
 """Short names of zones that are of one zone only."""
 _MONTH = r"([A-Za-z]{3})[a-z]*\.?"
 _DAY = r"(\d{1,2})(?:st|nd|rd|th|\.)?"
@@ -275,7 +275,7 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\s(\d{1,2})\.(\d\d)\.(\d\d)(?:\.\d+)?", " $1:$2:$3"),
     *_OF_DIGITS,
     (r"\s*\[[\w/+-]+\]$", ""),
-    *((rf"\s+{zone}$", offset) for zone, offset in _ZONES.items()),
+    *((rf"\s+{zone}$", offset) for zone, offset in ZONES.items()),
     (r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*\.?,?\s+", ""),
     (r"^(\d{4})[年년]\s*(\d{1,2})[月월]\s*(\d{1,2})[日일]\s*", "$1-$2-$3 "),
     (r"^(\d{4})[年년]\s*(\d{1,2})[月월]$", "$1-$2"),

@@ -53,6 +53,7 @@ from metarec.data.sources.values.rating_aspects import with_aspects
 from metarec.data.sources.values.rating_columns import with_grades
 from metarec.data.sources.values.tags import with_tags
 from metarec.data.sources.values.time_columns import with_moment
+from metarec.data.sources.values.time_zones import zones_told
 from metarec.data.sources.values.unrated_zeros import without_zeros
 from metarec.data.tables import Tables, side_findings
 
@@ -266,6 +267,7 @@ def _events(
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
+    findings = [*findings, *zones_told(frame, given, place.name)]
     frame, place, said = _with_acts(frame, place, reading, given)
     frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)

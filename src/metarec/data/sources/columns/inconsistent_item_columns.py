@@ -140,6 +140,8 @@ def _agreement(events: pl.DataFrame, key: str, column: str) -> _Agreement | None
     if said.height >= MIN_SAMPLE and _share(said, key) < TOLD:
         return None
     stated = _said(events, key, column) if events.height > LOOKED_AT else said
+    if stated["said"].n_unique() < 2:  # the same everywhere says nothing of any item
+        return None
     several = stated.filter(pl.len().over(key) > 1)
     if several[key].n_unique() < MIN_OWNERS or several.height < MIN_REPEATED * stated.height:
         return None
