@@ -27,7 +27,7 @@ _PUT_ASIDE = re.compile(r"\.log[-._]\d[\d._-]*(?=\.(gz|bz2|xz|zst)$|$)")
 
 def suffix_of(path: Path) -> str:
     """The ending that says how to read a file, in lower case: `.csv.gz` as well as `.csv`, and
-    `.log` of a log that was put aside, `app.log-20240215` or `app.log.1`.
+    `.log` of a log that was put aside, `tracking.log-20240215` or `tracking.log.1`.
     """
     suffixes = Path(_PUT_ASIDE.sub(".log", path.name.lower())).suffixes[-2:]
     return "".join(suffixes if suffixes and suffixes[-1] in PACKED else suffixes[-1:])
