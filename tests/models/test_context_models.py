@@ -10,13 +10,23 @@ import pytest
 import scipy.sparse as sp
 
 from context_world import context_world
+from metarec.data.errors import BadInput
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.searches import words_of
 from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
-from metarec.models.context.lifts import Way, by_content_of, lifts_of, ratios_of, tables_of
-from metarec.models.context.model import Context, ContextConfig, _chosen
+from metarec.models.context.choosing import likeliest
+from metarec.models.context.config import ContextConfig
+from metarec.models.context.lifts import (
+    Way,
+    by_content_of,
+    lifts_of,
+    popularity_of,
+    ratios_of,
+    tables_of,
+)
+from metarec.models.context.model import Context
 from metarec.models.friends import Friends, FriendsConfig
 from metarec.models.place.known_places import log_likelihood, shortly_known
 from metarec.models.place.model import Place, PlaceConfig, _log_likelihoods
@@ -182,6 +192,11 @@ def _acts(owners: np.ndarray, items: np.ndarray, codes: np.ndarray) -> Acts:
     )
 
 
+def _likeliest(kept: Acts, asked: Acts, sizes: np.ndarray, content: np.ndarray) -> list[Way | None]:
+    """The ways of two columns."""
+    return likeliest(kept, asked, sizes, content, ContextConfig()).ways_of(("first", "second"))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_items_chosen_alike_teach_each_other(seed: int) -> None:
     rng, sizes, content = np.random.default_rng(seed), np.array([25, 4]), np.zeros((80, 0))
@@ -192,9 +207,9 @@ def test_items_chosen_alike_teach_each_other(seed: int) -> None:
         best = np.argsort(-lifts[1:25], axis=1)[:, :10] // 20
         return float((best == np.arange(24)[:, None] // 6).mean())
 
-    ways, _, is_read = _chosen(kept, asked, sizes, content, ContextConfig())
-    assert list(is_read) == [True, False]
-    assert hits(ways[0]) > 0.9 > hits(replace(ways[0], by_axes=False))
+    hours, device = _likeliest(kept, asked, sizes, content)
+    assert device is None
+    assert hours is not None and hits(hours) > 0.9 > hits(replace(hours, by_axes=False))
 
 
 def _walks(rng: np.random.Generator, n: int = 3000) -> Acts:
@@ -213,10 +228,11 @@ def test_items_alike_in_content_teach_each_other(seed: int) -> None:
     is_park = np.repeat([1.0, 0.0, 1.0], [100, 200, 100])
     content = np.stack([is_park, 1 - is_park, *rng.normal(size=(8, 400)) * 0.1], axis=1)
     kept, asked = _walks(rng), _walks(rng)
-    ways, _, is_read = _chosen(kept, asked, sizes, content, ContextConfig())
+    ways = _likeliest(kept, asked, sizes, content)
     lifts, by_content = lifts_of(tables_of(kept, sizes, 400), content, ways, 0.02)
 
-    assert list(is_read) == [True, False]
+    assert ways[0] is not None and ways[1] is None
+    assert not lifts[3:].any() and not by_content[:, 3:].any()
     wanted = np.where(is_park > 0, np.log(0.05 / 0.283), np.log(0.4 / 0.283))
     assert np.abs(lifts[2] - wanted).mean() < 0.35
     assert lifts[2, 300:].mean() < -1.0
@@ -235,11 +251,43 @@ def test_each_column_is_shrunk_its_own_way() -> None:
         for acts, wet in zip(both, rain, strict=True)
     )
     content = np.eye(2)[np.arange(80) % 2]
-    ways, _, is_read = _chosen(kept, asked, sizes, content, ContextConfig())
+    hours, weather = _likeliest(kept, asked, sizes, content)
 
-    assert is_read.all()
-    assert ways[0].by_axes
-    assert ways[1].content_damping is not None
+    assert hours is not None and hours.by_axes
+    assert weather is not None and weather.content_damping is not None
+
+
+def test_the_way_of_a_column_is_the_one_under_which_acts_are_likeliest() -> None:
+    rng, sizes = np.random.default_rng(0), np.array([3, 25])
+    content = np.eye(2)[(np.arange(300) < 100).astype(int)]
+    kept, asked = _walks(rng), _walks(rng)
+    popularity = popularity_of(kept, 300).astype(np.float64)
+
+    def gain(way: Way, weight: float = 1.0) -> float:
+        lifts = lifts_of(tables_of(kept, sizes, 300), content, [way, None], 0.9)[0]
+        scores = popularity * np.exp(weight * lifts[asked.codes[:, 0]].astype(np.float64))
+        told = scores[np.arange(len(scores)), asked.items] / scores.sum(1)
+        return float(np.log(told / popularity[asked.items]).mean())
+
+    config = ContextConfig(damping=(1.0, 10.0, 100.0), weights=(0.25, 1.0, 8.0), min_ratio=0.9)
+    found = likeliest(kept, asked, sizes, content, config)
+
+    gains = [gain(way) for way in config.tried]
+    assert len(gains) == 18
+    assert found.chosen == (int(np.argmax(gains)), -1)
+    best = config.tried[int(np.argmax(gains))]
+    assert found.weights == (max(config.weights, key=lambda weight: gain(best, weight)),)
+
+
+def test_a_choice_is_for_the_columns_it_was_made_for() -> None:
+    config = ContextConfig(chosen=(1, -1))
+
+    assert config.ways_of(("hour", "device")) == [config.tried[1], None]
+    with pytest.raises(BadInput, match=r"each of the 1 context columns \(hour\), got 2"):
+        config.ways_of(("hour",))
+    for unknown in (24, 0.5):
+        with pytest.raises(BadInput, match=f"whole numbers from -1 to 23, .* got {unknown}"):
+            ContextConfig(chosen=(unknown, -1)).ways_of(("hour", "device"))
 
 
 def test_content_says_nothing_of_columns_that_it_does_not_bear_on() -> None:

@@ -1,16 +1,22 @@
-"""Places while an ensemble is learned: decays are chosen once, and a part of the users tells."""
+"""Places and circumstances while an ensemble is learned: how they are read is chosen once, and a
+part of the users tells where they are.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from context_world import context_world
 from metarec.features.behavior import Behavior
+from metarec.models.context.config import ContextConfig
+from metarec.models.context.model import Context
 from metarec.models.place.local_knn import LocalKnn, LocalKnnConfig
 from metarec.models.place.model import Place
+from metarec.recommendation.configs import configs_of
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.fitting.ensemble_fit import _settled
 from metarec.recommendation.fitting.held_out_users import placed_share
@@ -71,3 +77,17 @@ def test_what_is_chosen_by_all_users_is_not_chosen_anew_by_some(behavior: Behavi
     assert knn.config.crowding == 0.25 and len(knn.norms) == 36
     whole = Place.fit(behavior, np.random.default_rng(0))
     assert settled["place"].scales == (whole.scale,)
+
+
+def test_which_circumstances_are_read_is_chosen_by_all_users_alone(behavior: Behavior) -> None:
+    settled = _settled(behavior, ("context",), {"context": ContextConfig(min_t=2.0)}, 0)["context"]
+    some, rng = behavior.users(np.arange(0, 72, 2)), np.random.default_rng(5)
+
+    found = Context.fit(some, rng, settled)
+
+    assert found.config == settled and settled.min_t == 2.0
+    assert found.read_columns == ["mood"] and settled.chosen[1] == -1
+    assert rng.random() == np.random.default_rng(5).random()  # nothing was drawn for a choice
+    assert found.lifts.tobytes() != Context.fit(behavior, rng, settled).lifts.tobytes()
+    saved = json.loads(json.dumps(asdict(settled)))
+    assert configs_of({"context": saved}) == {"context": settled}

@@ -1,5 +1,5 @@
 """Context of a request: hour, weather, device.
 
-`lifts.py` estimates how much more often an item is taken under each circumstance; `model.py` scores
-items by these lifts.
+`lifts.py` estimates how much more often an item is taken under each circumstance, `choosing.py`
+chooses which columns are read and how their lifts are shrunk; `model.py` scores items by them.
 """

@@ -12,11 +12,15 @@ from scipy.linalg import solve
 from metarec.features.training_context import Acts
 
 
+def users_and_items(acts: Acts) -> np.ndarray:
+    """[A] int64 number of the pair of user and item of each event, in order of users."""
+    return np.asarray(acts.owners * (acts.items.max(initial=0) + 1) + acts.items)
+
+
 def _weights(acts: Acts) -> np.ndarray:
     """[A] weight of each event, summing to 1 over all events of a user on an item."""
-    pairs = np.stack([acts.owners, acts.items])
-    _, place, often = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / often[place.ravel()])
+    _, place, often = np.unique(users_and_items(acts), return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / often[place])
 
 
 def popularity_of(acts: Acts, n_items: int) -> np.ndarray:
@@ -36,26 +40,43 @@ class Way:
     by_axes: bool = False
     """Whether the prior uses axes of correspondence analysis."""
 
+    @property
+    def prior(self) -> tuple[float | None, bool]:
+        """The prior: damping of the regression on content, None without it, and whether by axes."""
+        return self.content_damping, self.by_axes
+
 
 def lifts_of(
-    tables: list[np.ndarray], content: np.ndarray, ways: list[Way], least: float
+    tables: list[np.ndarray], content: np.ndarray, ways: list[Way | None], least: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[S, N] float32 shrunk log P(value | item) / P(value) of all columns, each shrunk in its way,
-    and the weights `by_content` [C + 1, S].
+    """[S, N] float32 shrunk log P(value | item) / P(value) of all columns, each shrunk in its way
+    (0 without one), and the weights `by_content` [C + 1, S].
     """
     if not tables:
         return np.zeros((0, len(content)), np.float32), np.zeros((1, 0), np.float32)
-    found, weights = [], []
-    for column, (table, way) in enumerate(zip(tables, ways, strict=True)):
-        own = by_content_of([table], content, way.content_damping)
-        said = own if not way.by_axes else by_content_of(tables, content, way.content_damping)
-        ratios = [ratios_of(content, one, least) for one in said]
-        ratio = ratios_by_axes(tables, ratios, least)[column] if way.by_axes else ratios[0]
-        found.append(shrunk(table, ratio, way.damping))
-        weights.append(own[0])
+    lifts = [np.zeros(table.shape, np.float32) for table in tables]
+    weights = [np.zeros((1, len(table)), np.float32) for table in tables]
+    for prior in dict.fromkeys(way.prior for way in ways if way is not None):
+        own, ratios = ratios_towards(prior, tables, content, least)
+        for column, way in enumerate(ways):
+            if way is not None and way.prior == prior:
+                weights[column] = own[column]
+                lifts[column] = np.log(shrunk(tables[column], ratios[column], way.damping))
     wide = max(len(one) for one in weights)
     padded = [np.pad(one, ((wide - len(one), 0), (0, 0))) for one in weights]
-    return np.concatenate(found), np.concatenate(padded, axis=1)
+    return np.concatenate(lifts, dtype=np.float32), np.concatenate(padded, axis=1)
+
+
+def ratios_towards(
+    prior: tuple[float | None, bool], tables: list[np.ndarray], content: np.ndarray, least: float
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """For each column its weights `by_content`, and [size, N] P(value | item) / P(value) by a
+    `Way.prior`.
+    """
+    damping, by_axes = prior
+    own = by_content_of(tables, content, damping)
+    ratios = [ratios_of(content, one, least) for one in own]
+    return own, ratios_by_axes(tables, ratios, least) if by_axes else ratios
 
 
 def by_content_of(
@@ -137,11 +158,10 @@ def _share_of(table: np.ndarray) -> np.ndarray:
 
 
 def shrunk(table: np.ndarray, ratio: np.ndarray, damping: float) -> np.ndarray:
-    """Log lifts [size, N] of a column, shrunk towards `ratio` with a pseudo-count of `damping`
-    events; 0 for the unknown code.
+    """P(value | item) / P(value) [size, N] of a column, shrunk towards `ratio` with a pseudo-count
+    of `damping` events; 1 for the unknown code.
     """
     share = _share_of(table)[:, None]
-    told = (table + damping * share * ratio) / (table.sum(0) + damping)
-    lifts = np.log(told / share)
-    lifts[0] = 0.0
-    return np.asarray(lifts, np.float32)
+    found = (table + damping * share * ratio) / (table.sum(0) + damping) / share
+    found[0] = 1.0
+    return np.asarray(found)

@@ -25,52 +25,10 @@ import numpy as np
 from jaxtyping import Float
 
 from metarec.features.behavior import Behavior
-from metarec.features.training_context import Acts
 from metarec.features.users import UserBatch
-from metarec.models.config import ModelConfig, setting
-from metarec.models.context.lifts import (
-    Way,
-    by_content_of,
-    lifts_of,
-    popularity_of,
-    ratios_by_axes,
-    ratios_of,
-    shrunk,
-    tables_of,
-)
-
-MAX_CELLS = 20_000_000
-"""Bound: number of codes times items up to which axes and content are tried; several tables of that
-size are held in memory.
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContextConfig(ModelConfig):
-    """Hyper-parameters of context. From each list one value is chosen on held-out users: of the
-    dampings one for each column, of the weights one for all.
-    """
-
-    damping: tuple[float, ...] = setting((5.0, 20.0, 80.0, 320.0), above=0)
-    """Pseudo-counts of events that are tried, which shrink an item's lifts towards the prior (each
-    above 0).
-    """
-    content_damping: tuple[float, ...] = setting((10.0, 100.0), above=0)
-    """Pseudo-counts of events that are tried, which shrink the lifts predicted from content towards
-    none (each above 0).
-    """
-    weights: tuple[float, ...] = setting((0.5, 1.0), least=0)
-    """Weights of the sum over columns that are tried (each 0 or more)."""
-    min_t: float = setting(3.0)
-    """Smallest t statistic of a column's gain in log-likelihood over held-out users with which it
-    is read.
-    """
-    min_ratio: float = setting(0.02, above=0, most=1)
-    """Lower bound of P(value | item) / P(value) predicted from content and axes (above 0, 1 at
-    most).
-    """
-    max_acts: int = setting(4000, least=1)
-    """Held-out events on which these are chosen, at most (1 or more)."""
+from metarec.models.context.choosing import chosen_for
+from metarec.models.context.config import ContextConfig
+from metarec.models.context.lifts import lifts_of, popularity_of, ratios_of, tables_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,27 +59,35 @@ class Context:
         cls, behavior: Behavior, rng: np.random.Generator, config: ContextConfig | None = None
     ) -> Context:
         """Choose columns and shrinkage on a held-out third of the users, then count over all."""
-        config, context = config or cls.config, behavior.context
-        assert context is not None, "fitted only where acts have circumstances"
-        sizes, acts = context.columns.sizes, context.acts
-        held = rng.random(len(context.members)) < 1 / 3
-        kept, asked = acts.where(~held[acts.owners]), acts.where(held[acts.owners])
-        asked = _one_of_each(asked.where(rng.permutation(len(asked.items))))
-        asked = asked.where(rng.permutation(len(asked.items))[: config.max_acts])
-        content = behavior.content
-        ways, weight, is_read = _chosen(kept, asked, sizes, content, config)
-        tables = tables_of(acts, sizes, behavior.n_items)
-        known, by_content = lifts_of(tables, content, ways, config.min_ratio)
+        assert behavior.context is not None, "fitted only where acts have circumstances"
+        config, n_items = cls.settled(behavior, rng, config), behavior.n_items
+        columns, acts = behavior.context.columns, behavior.context.acts
+        names, sizes = tuple(columns.names), columns.sizes
+        ways, tables = config.ways_of(names), tables_of(acts, sizes, n_items)
+        lifts, by_content = lifts_of(tables, behavior.content, ways, config.min_ratio)
         return cls(
-            lifts=known,
+            lifts=lifts,
             starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
-            is_read=is_read,
-            names=tuple(context.columns.names),
-            popularity=popularity_of(acts, behavior.n_items),
-            weight=weight,
+            is_read=np.array([way is not None for way in ways], bool),
+            names=names,
+            popularity=popularity_of(acts, n_items),
+            weight=config.weights[0],
             by_content=by_content,
             config=config,
         )
+
+    @classmethod
+    def settled(
+        cls, behavior: Behavior, rng: np.random.Generator, config: ContextConfig | None = None
+    ) -> ContextConfig:
+        """Return the config with the choices made, so that fits on parts of the same data choose
+        nothing.
+        """
+        config, context = config or cls.config, behavior.context
+        assert context is not None, "fitted only where acts have circumstances"
+        if config.chosen is not None:
+            return config
+        return chosen_for(context, behavior.content, rng, config)
 
     @property
     def read_columns(self) -> list[str]:
@@ -198,111 +164,3 @@ class Context:
             by_content=arrays.get("by_content", np.zeros((1, len(arrays["lifts"])), np.float32)),
             config=config or cls.config,
         )
-
-
-def _one_of_each(acts: Acts) -> Acts:
-    """The first event of each user on each item."""
-    _, first = np.unique(np.stack([acts.owners, acts.items]), axis=1, return_index=True)
-    return acts.where(first)
-
-
-def _chosen(
-    kept: Acts, asked: Acts, sizes: np.ndarray, content: np.ndarray, config: ContextConfig
-) -> tuple[list[Way], float, np.ndarray]:
-    """The shrinkage of each column, the weight of all, and which columns are read: those with the
-    highest likelihood of held-out users' events.
-    """
-    if not len(asked.items) or not len(kept.items):
-        way = Way(damping=config.damping[-1])
-        return [way] * len(sizes), 1.0, np.zeros(len(sizes), bool)
-    popularity = np.log(popularity_of(kept, len(content)))
-    tables, best = tables_of(kept, sizes, len(content)), list[_Tried]()
-    for by_axes, content_damping in _priors(sizes, content, config):
-        told = by_content_of(tables, content, content_damping)
-        ratios = [ratios_of(content, one, config.min_ratio) for one in told]
-        if by_axes:
-            ratios = ratios_by_axes(tables, ratios, config.min_ratio)
-        for damping in config.damping:
-            way = Way(damping=damping, content_damping=content_damping, by_axes=by_axes)
-            tried = [
-                _Tried.of(shrunk(table, ratio, damping), codes, asked, popularity, way)
-                for table, ratio, codes in zip(tables, ratios, asked.codes.T, strict=True)
-            ]
-            best = [max(p, key=_Tried.mean) for p in zip(best or tried, tried, strict=True)]
-    is_read = np.array([_t_statistic(one.gain, asked.owners) > config.min_t for one in best], bool)
-    lifts = [one.lifts for one in best]
-    totals = [_total_gain(lifts, is_read, asked, popularity, w) for w in config.weights]
-    return [one.way for one in best], config.weights[int(np.argmax(totals))], is_read
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Tried:
-    """Lifts of a column under one way of shrinkage."""
-
-    way: Way
-    lifts: np.ndarray
-    """[S, N] log lifts."""
-    gain: np.ndarray
-    """[A] gain in log-likelihood of each held-out event."""
-
-    @classmethod
-    def of(
-        cls, lifts: np.ndarray, codes: np.ndarray, asked: Acts, popularity: np.ndarray, way: Way
-    ) -> _Tried:
-        return cls(way=way, lifts=lifts, gain=_gain(lifts, codes, asked, popularity))
-
-    def mean(self) -> float:
-        """Mean gain over all held-out events."""
-        return float(self.gain.mean())
-
-
-def _priors(
-    sizes: np.ndarray, content: np.ndarray, config: ContextConfig
-) -> list[tuple[bool, float | None]]:
-    """Priors to try: whether by axes, and the damping of content (None: without content)."""
-    if sizes.sum() * len(content) > MAX_CELLS:
-        return [(False, None)]
-    dampings = (None, *config.content_damping) if content.shape[1] else (None,)
-    return [(by_axes, damping) for damping in dampings for by_axes in (False, True)]
-
-
-def _gain(
-    table: np.ndarray,
-    codes: np.ndarray,
-    asked: Acts,
-    popularity: np.ndarray,
-) -> np.ndarray:
-    """[A] gain in log-likelihood of each event by the lifts of one column."""
-    norms = np.log(np.exp(popularity[None, :] + table).sum(1))
-    gain = table[codes, asked.items] - norms[codes]
-    return np.asarray(np.where(codes > 0, gain, 0.0))
-
-
-def _total_gain(
-    tables: list[np.ndarray],
-    is_read: np.ndarray,
-    asked: Acts,
-    popularity: np.ndarray,
-    weight: float,
-    most: int = 4_000_000,
-) -> float:
-    """Mean gain of all columns that are read together, over so many events that at most `most`
-    scores are computed.
-    """
-    some = slice(0, min(1000, max(50, most // len(popularity))))
-    lifts = np.zeros((len(asked.items[some]), len(popularity)), np.float32)
-    for column in np.flatnonzero(is_read):
-        lifts += tables[column][asked.codes[some, column]]
-    scores = popularity[None, :] + weight * lifts
-    norms = np.log(np.exp(scores).sum(1))
-    told = scores[np.arange(len(scores)), asked.items[some]]
-    return float((told - norms - popularity[asked.items[some]]).mean())
-
-
-def _t_statistic(gain: np.ndarray, owners: np.ndarray) -> float:
-    """Return the t statistic of the users' mean gains; 0 with fewer than three users."""
-    users, place = np.unique(owners, return_inverse=True)
-    if len(users) < 3:
-        return 0.0
-    means = np.bincount(place, gain) / np.bincount(place)
-    return float(means.mean() / (means.std(ddof=1) / np.sqrt(len(means)) + 1e-12))
