@@ -213,8 +213,9 @@ class TrainingContext:
 
     def _at(self, values: np.ndarray, acts: np.ndarray, otherwise: float) -> np.ndarray:
         """Return `values` at the indexes `acts`, and `otherwise` at -1."""
-        padded = np.concatenate([values, np.full((1, *values.shape[1:]), otherwise, values.dtype)])
-        return np.asarray(padded[acts])
+        found = np.full((len(acts), *values.shape[1:]), otherwise, values.dtype)
+        found[acts >= 0] = values[acts[acts >= 0]]
+        return found
 
     def _acts_on(self, asked: Histories, users: np.ndarray) -> np.ndarray:
         """Return the indexes of these users' events on their items of `asked` (U users)."""
