@@ -3,6 +3,7 @@
 import pytest
 
 from evaluation.worlds import curve_of
+from metarec.data.cold_users import SHORT
 from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import UNADAPTED, learners_for
 from metarec.evaluation.choice import choose
@@ -95,3 +96,5 @@ def test_only_a_fit_told_nothing_is_the_default():
     assert OwnRecommender().is_default
     assert not OwnRecommender(preset="tiny").is_default
     assert not OwnRecommender(encoder="tfidf").is_default
+    assert not OwnRecommender(user_template="{age}").is_default
+    assert OwnRecommender(name="ours", horizon=SHORT).is_default

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +14,6 @@ from metarec.data.schema import Vocabulary
 from metarec.evaluation.baselines.tuned import fitted
 from metarec.recommendation.slate import Request
 from metarec.runtime.progress import Progress, silent
-
-if TYPE_CHECKING:
-    pass
-
 
 if TYPE_CHECKING:
     from metarec.recommender import Recommender
@@ -66,11 +62,11 @@ class OwnRecommender:
 
     @property
     def is_default(self) -> bool:
-        """Whether preset, encoder, learner and item template are fit's defaults."""
-        from metarec.recommendation.settings import Settings
-
-        ours = (self.preset, self.encoder, self.learner, self.item_template)
-        return ours == (Settings.preset, Settings.encoder, Settings.learner, Settings.item_template)
+        """Whether it fits as `metarec fit` does by default; what it learns for follows the
+        protocol.
+        """
+        plain = OwnRecommender(name=self.name, horizon=self.horizon, progress=self.progress)
+        return replace(self) == plain
 
     @property
     def settings(self) -> dict[str, Any]:
