@@ -1,8 +1,9 @@
-"""Who is a new user, what is shown of them, what is asked: the split by new users.
+"""The split by new users: whole users are held out, their first events are the support set, their
+later ones the query set.
 
-The same rules as the neutral new-user protocol: a new user's first events are the support pool,
-everything after is the query, and relevance is the upper quarter of the value scale. Every training
-user is a task of the same shape, which is what the meta-learners train on.
+The rules are those of the neutral new-user protocol; items are relevant whose rating is in the
+upper quarter of the value scale. Training users give tasks of the same shape, on which the
+meta-learners train.
 """
 
 from __future__ import annotations
@@ -22,30 +23,36 @@ from metarec.data.schema import BadInput, Interactions
 
 @dataclass(frozen=True, kw_only=True)
 class Horizon:
-    """How many events a new user is evaluated at."""
+    """Support sizes at which new users are evaluated, and how many events they need. Each item of
+    a user counts as one event.
+    """
 
     shots: tuple[int, ...]
     """Support sizes at which quality is measured."""
     pool: int
-    """Events of a new user that may become support; the query is what comes after."""
+    """Largest support set, in items; the query set is what comes after."""
     min_events: int
-    """A new user evaluated must have at least this many events."""
+    """Fewest items a user must have acted on to be evaluated as a new user."""
 
 
 LONG = Horizon(shots=(0, 1, 3, 5, 10, 20), pool=20, min_events=30)
 SHORT = Horizon(shots=(0, 1, 2, 3), pool=3, min_events=5)
 MEDIUM = Horizon(shots=(5, 10), pool=10, min_events=15)
-"""What the gate learns of beside SHORT where enough users have that many events."""
+"""Further support sizes that the gate is fitted on, beside SHORT, where enough users have that many
+events.
+"""
 
 
 def choose_horizon(events_per_user: np.ndarray) -> Horizon:
-    """LONG where at least 2,000 users, or a fifth of them, have 30 events or more; else SHORT."""
+    """Return LONG where at least 2,000 users, or a fifth of them, have 30 events or more; else
+    SHORT.
+    """
     rich = int((events_per_user >= LONG.min_events).sum())
     return LONG if rich >= 2000 or (rich and rich >= 0.2 * len(events_per_user)) else SHORT
 
 
 def check_horizon(horizon: Horizon | None) -> None:
-    """Refuse what is no horizon.
+    """Refuse an argument that is neither a `Horizon` nor None.
 
     Raises:
         BadInput: naming what was given.
@@ -56,22 +63,22 @@ def check_horizon(horizon: Horizon | None) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ColdUser:
-    """One user never seen in training: what may be shown of them and what they are evaluated on."""
+    """One user without events in the training data: their support pool and their query set."""
 
     user_id: str
     profile: dict[str, Any]
     pool: Sequence[tuple[Any, ...]]
-    """Events as `Request.history` has them, oldest first: `(item id, value, kind, seconds)`, or the
-    first two of these.
+    """Events from which the support set is taken, oldest first, in the form of `Request.history`:
+    `(item id, value, kind, seconds)`, or the first two of these.
     """
     query: Sequence[tuple[str, float | None]]
-    """(item id, value) of what was accepted after the pool and lies in the training catalog; where
-    values are ratings, None for what was not rated.
+    """(item id, value) of the items accepted after the pool that are in the training catalog; where
+    values are ratings, None for an item without one.
     """
     relevant: list[str]
-    """Query items that were liked and are what recommendations are for."""
+    """Ids of the query items with a target event that were liked."""
     strengths: Mapping[str, float] = field(default_factory=dict)
-    """Strength of the strongest target act on each of `relevant`."""
+    """Item id -> strength of the strongest target event, for each item of `relevant`."""
 
     @property
     def rated(self) -> list[tuple[str, float]]:
@@ -80,12 +87,12 @@ class ColdUser:
 
     @property
     def n_items(self) -> int:
-        """Items of the pool."""
+        """Number of distinct items in the pool."""
         return len({item_id for item_id, *_ in self.pool})
 
     def first(self, n_support: int) -> Sequence[tuple[Any, ...]]:
-        """The beginning of the pool: every event until one names a further item than the first
-        `n_support`.
+        """Return the support set of `n_support` items: the events of the pool before the first
+        event on a further item.
         """
         known: set[Any] = set()
         for place, (item_id, *_) in enumerate(self.pool):
@@ -97,9 +104,7 @@ class ColdUser:
 
 @dataclass(frozen=True, kw_only=True)
 class ColdUserSplit:
-    """Training data without any new user, and the new users to choose settings by and to evaluate
-    by.
-    """
+    """Training data without the new users, and the new users of validation and of test."""
 
     train: Dataset
     validation: list[ColdUser]
@@ -116,15 +121,15 @@ def split_cold_users(
     horizon: Horizon | None = None,
     most: int | None = None,
 ) -> ColdUserSplit:
-    """Hold whole users out: `test` and `validation` are shares of the users with enough events to
+    """Hold out whole users: `test` and `validation` are shares of the users with enough events to
     be evaluated.
 
-    Events count by item: repeated acts on one are one. Users without any relevant query item are
+    Repeated events on one item count as one. Held-out users without any relevant query item are
     dropped.
 
     Args:
-        rng: draws who is a new user.
-        most: at most this many new users in each part.
+        rng: draws the held-out users.
+        most: largest number of new users in each part; None sets no limit.
 
     Raises:
         BadInput: if no user has enough events to be evaluated.
@@ -159,7 +164,7 @@ def split_cold_users(
 
 
 def items_of_users(events: Interactions) -> pl.DataFrame:
-    """`user_id` and `len`: how many items each user acted on in a way that says something."""
+    """`user_id` and `len`: how many items each user has a positive or negative event on."""
     said = events.frame.select("user_id", "item_id").filter(events.acts()["sign"] != 0)
     return said.unique().group_by("user_id").len()
 
@@ -170,8 +175,9 @@ def cold_users_of(
     catalog: pl.DataFrame,
     horizon: Horizon,
 ) -> list[ColdUser]:
-    """These users as new users: pool and query from their events, query items only from `catalog`
-    (a column `item_id`) and never from the pool.
+    """Return the users `user_ids` as new users: their first `horizon.pool` items give the pool, the
+    later events the query set, whose items are in `catalog` (a column `item_id`) and not in the
+    pool.
     """
     users = pl.DataFrame({"user_id": user_ids}, schema={"user_id": pl.Utf8})
     acts = telling_acts(data.interactions).join(
@@ -188,7 +194,9 @@ def cold_users_of(
 
 
 def telling_acts(events: Interactions) -> pl.DataFrame:
-    """Events that say something, with what they say (`Interactions.acts`) and `number`."""
+    """Positive, negative and undo events, with the columns of `Interactions.acts` and `number`
+    (the value of an implicit event, 1 where it has none; null where values are ratings).
+    """
     acts = events.frame.with_columns(
         events.acts(),
         number=pl.lit(None, pl.Float64)
@@ -201,13 +209,13 @@ def telling_acts(events: Interactions) -> pl.DataFrame:
 def as_cold_users(
     data: Dataset, pools: pl.DataFrame, later: pl.DataFrame, relevant_from: float | None = None
 ) -> list[ColdUser]:
-    """Users shown by the acts in `pools` and asked about those in `later`; who wants nothing later
-    is left out.
+    """Return new users with the events of `pools` as their pool and the accepted items of `later`
+    as their query set; users without a relevant query item are left out.
 
     Args:
         pools: rows of `telling_acts`.
-        later: the same, on items that may be asked about.
-        relevant_from: the rating from which an item counts as liked; None: as in `data`.
+        later: rows of `telling_acts` on items that may be in a query set.
+        relevant_from: the rating from which an item counts as liked; None takes that of `data`.
     """
     events = data.interactions
     queries = accepted_items(
@@ -242,11 +250,11 @@ def as_cold_users(
 
 
 def accepted_items(acts: pl.DataFrame, relevant_from: float) -> pl.DataFrame:
-    """What users accepted, each item once, in the order of the first act: `user_id, item_id,
-    number, is_relevant, strength` (of the strongest target act).
+    """Items that users accepted, each once per user, in the order of the first event: `user_id,
+    item_id, number, is_relevant, strength` (of the strongest target event; 0 without one).
 
-    Of the acts since the last undo the strongest decides, of equally strong ones the latest, as in
-    `features.events`.
+    The sign is that of the strongest event since the last undo, the latest of equally strong ones,
+    as in `features.events`.
 
     Args:
         acts: `user_id, item_id, number` and the columns of `Interactions.acts`, oldest first.

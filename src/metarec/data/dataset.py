@@ -1,4 +1,4 @@
-"""What everything starts from: events, items and users that belong together."""
+"""The `Dataset`: events, items and users that belong together, from which every fit starts."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ class Dataset:
     users: Profiles
     name: str
     policy: Policy | None = None
-    """What slates must heed, where the data's TOML file or a domain says so."""
+    """Policy that slates must obey, from the data's TOML file or a domain; None where neither
+    names one.
+    """
     relations: Relations
     """Friends and searches of users."""
     models: Mapping[str, Mapping[str, Any]]
     """Hyper-parameters of models, where the data's TOML file sets some (`[models.ease]`)."""
     cleaning: CleaningConfig
-    """How a fit cleans these data first. `OFF` of data that are cleaned, and of `Interactions`,
-    which are taken as they are.
+    """Cleaning that a fit runs first. `OFF` for data already cleaned, and for data given as
+    `Interactions`, which are used unchanged.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Dataset:
 
     @classmethod
     def of(cls, tables: Tables) -> Dataset:
-        """The data that tables hold."""
+        """Build a data set from the tables of a source."""
         return cls(
             interactions=Interactions.of(tables.interactions, tables.kinds),
             items=None if tables.items is None else Catalog.of(tables.items),
@@ -108,7 +110,7 @@ class Dataset:
 
 
 def _catalog(given: Any, events: Interactions) -> Catalog:
-    """The items given, or those of the events."""
+    """Return the given items as a `Catalog`; None takes the item ids of the events."""
     if isinstance(given, Catalog):
         return given
     if given is None:
@@ -117,7 +119,7 @@ def _catalog(given: Any, events: Interactions) -> Catalog:
 
 
 def _profiles(given: Any, events: Interactions) -> Profiles:
-    """The users given, or those of the events."""
+    """Return the given users as `Profiles`; None takes the user ids of the events."""
     if isinstance(given, Profiles):
         return given
     if given is None:
@@ -126,7 +128,7 @@ def _profiles(given: Any, events: Interactions) -> Profiles:
 
 
 def check_data(data: Dataset) -> None:
-    """Refuse what is no data set, such as the path of one.
+    """Refuse an argument that is not a `Dataset`, such as a path.
 
     Raises:
         BadInput: naming what was given.
@@ -135,7 +137,7 @@ def check_data(data: Dataset) -> None:
 
 
 def check_accepts(data: Dataset) -> None:
-    """Refuse events of which none says yes: there is nothing to recommend by.
+    """Refuse data without any positive event: a recommender cannot learn from them.
 
     Raises:
         BadInput: naming the kinds.
@@ -147,7 +149,7 @@ def check_accepts(data: Dataset) -> None:
 
 
 def nothing_accepted(data: Dataset) -> str:
-    """What to say where no event says yes, or each was taken back."""
+    """Error message for data without a positive event; it names the three most frequent kinds."""
     kinds = data.interactions.frame["kind"].value_counts(sort=True).head(3)
     named = ", ".join(f"{kind} {count:,}" for kind, count in kinds.iter_rows())
     return (
@@ -157,7 +159,7 @@ def nothing_accepted(data: Dataset) -> str:
 
 
 def _checked(interactions: Any, items: Any, users: Any, kinds: Kinds | None) -> Dataset:
-    """Frames as a data set, as through `metarec.read`; what was left out is warned of."""
+    """Build a data set from frames, checked as by `metarec.read`; each finding is a warning."""
     sides = {"items": items, "users": users}
     ready = {n: s for n, s in sides.items() if isinstance(s, Catalog | Profiles)}
     frames = {"interactions": interactions} | {

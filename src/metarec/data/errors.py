@@ -1,4 +1,4 @@
-"""What is raised and warned of when data or arguments are wrong."""
+"""The error and the warning for wrong data or arguments."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Parts that others add by name: registered in Python, or found as entry points of installed
-packages when a name is looked up.
+"""Registry of parts (models, learners, encoders, ...) that other packages add by name: registered
+in Python, or found as entry points of installed packages when a name is looked up.
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ _NAME = re.compile(r"[A-Za-z][\w+.-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Extensions(Generic[T]):
-    """One kind of part by name, which others may add to."""
+    """Parts of one kind by name; other packages can register further ones."""
 
     kind: str
-    """What a part is called, such as `model`; its entry points are the group `metarec.models`."""
+    """Name of the kind, such as `model`; its entry points are in the group `metarec.models`."""
     table: dict[str, T]
-    """Name -> part; our own to begin with."""
+    """Name -> part; holds metarec's own parts at first."""
     needs: tuple[str, ...] = ()
-    """What a part must offer."""
+    """Attributes and methods that a part must have."""
     reserved: frozenset[str] = frozenset()
-    """Names that mean something else."""
+    """Names that no part may take because they mean something else."""
     made: Callable[[T], Any] = lambda part: part
-    """What is asked for `needs`: the part itself unless given."""
+    """Function of a part that returns the object checked for `needs`; by default the part."""
     read: list[EntryPoint] = field(default_factory=list, init=False)
-    """Entry points that were looked up already."""
+    """Entry points already loaded, each at most once."""
 
     def register(self, name: str, part: T) -> None:
         """Add a part.
 
         Raises:
-            BadInput: if the name is taken or no name, or the part lacks a method.
+            BadInput: if the name is taken, reserved or malformed, or the part lacks one of
+                `needs`.
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise BadInput(
@@ -58,16 +59,16 @@ class Extensions(Generic[T]):
         self.table[name] = part
 
     def has(self, name: str) -> bool:
-        """Whether there is such a part, here or in an installed package."""
+        """Whether a part of this name is registered or offered by an installed package."""
         if name not in self.table:
             self._load(only=name)
         return name in self.table
 
     def find(self, name: str) -> T:
-        """The part of this name.
+        """Return the part of this name.
 
         Raises:
-            BadInput: if there is none.
+            BadInput: if there is none; the message lists the names.
         """
         if self.has(name):
             return self.table[name]
@@ -77,7 +78,7 @@ class Extensions(Generic[T]):
         raise BadInput(f"there is no {self.kind} {name!r}{hint}; there are {', '.join(there)}")
 
     def load(self) -> None:
-        """Register what installed packages offer and was not registered yet.
+        """Register the parts of installed packages that are not registered yet.
 
         Raises:
             BadInput: if an entry point cannot be loaded.
@@ -85,7 +86,9 @@ class Extensions(Generic[T]):
         self._load()
 
     def _load(self, only: str | None = None) -> None:
-        """All of them, or those of one name, so that a broken package stops nobody else's part."""
+        """Register all entry points, or only those called `only`: a broken package must not block
+        the parts of others.
+        """
         for point in self._offered():
             if point not in self.read and only in (None, point.name):
                 self.read.append(point)

@@ -1,4 +1,4 @@
-"""Tables from wherever they lie: folders, files, databases, frames."""
+"""Open a source of any form (folder, file, database, frames) as `Tables`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def open_tables(
     reading: Reading | None = None,
     domain: str | None = None,
 ) -> Tables:
-    """Read a source as tables that say themselves what was left out or assumed."""
+    """Read a source as `Tables`, whose findings list what was left out or assumed."""
     check_type(
         "rules", rules, CleaningConfig | None, "CleaningConfig (metarec.data.cleaning_config)"
     )
@@ -60,8 +60,8 @@ def open_tables(
 
 
 def _with_unread_items(tables: Tables) -> Tables:
-    """Where rows of the item table could not be read, items of the events that it does not list are
-    added, if they are so few that those rows may be theirs.
+    """Add items that only the events list, without content, where the item table had unreadable
+    rows and these are at least as many as the items to add.
     """
     lost = [f for f in tables.findings if f.rule == "unreadable_rows" and f.table == "items"]
     if tables.items is None or not lost:
@@ -90,7 +90,7 @@ def read_source(
     reading: Reading,
     domain: str | None = None,
 ) -> Tables:
-    """Read one source, which may be one of several."""
+    """Read one source, which may be one of several that a TOML file merges."""
     if isinstance(source, str) and "://" in source:
         from metarec.data.sources.layouts.sql_database import read_sql
 

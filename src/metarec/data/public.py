@@ -1,8 +1,8 @@
-"""Published data sets by name: the official address first, then a package that carries a copy, then
-your own copy.
+"""Published data sets by name, from the official address, else from a package that holds a copy;
+or from the user's own copy.
 
-Nothing is downloaded before `get` is called. What is written is a data folder of the product's own
-form, all of it or none.
+Nothing is downloaded before `get` is called, which writes a data folder in metarec's own form,
+completely or not at all.
 """
 
 from __future__ import annotations
@@ -62,20 +62,20 @@ class PublicData:
     """Official address of the archive."""
     sha256: str = ""
     most_bytes: int = 64 << 20
-    """The archive is smaller than this."""
+    """Largest download in bytes; a larger one is refused."""
     size: tuple[int, int, int] = (0, 0, 0)
     """Users, items (with events) and events, as published; checked after reading."""
     others: tuple[Callable[[Path, Progress], Tables], ...] = field(default=(), repr=False)
-    """Further ways to get it, in the order to try them."""
+    """Further sources of the data set, in the order to try them."""
 
 
 def available() -> list[PublicData]:
-    """Every data set `get` knows."""
+    """Return every data set that `get` can fetch."""
     return list(KNOWN.values())
 
 
 def known(name: str) -> PublicData:
-    """The data set of a name.
+    """Return the data set of this name.
 
     Raises:
         BadInput: if there is none; the message lists them.
@@ -86,7 +86,9 @@ def known(name: str) -> PublicData:
 
 
 def data_home() -> Path:
-    """Where data sets are kept: `METAREC_HOME`, else the platform's folder for a user's data."""
+    """Folder of downloaded data sets: `data` in `METAREC_HOME`, else `metarec/data` in the
+    platform's folder for a user's data.
+    """
     if (named := home()) is not None:
         return named / "data"
     if sys.platform == "win32":
@@ -104,19 +106,20 @@ def get(
     source: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Get a published data set as a data folder; one that is there already is returned at once.
+    """Get a published data set as a data folder; without `source`, an existing one is returned at
+    once.
 
     Args:
-        folder: where to; None keeps it under `data_home()`.
-        source: your own copy, an archive or an unpacked folder, instead of a download.
-        progress: told what is going on.
+        folder: target folder; None is the data set's folder under `data_home()`.
+        source: the user's own copy, an archive or an unpacked folder, instead of a download.
+        progress: called with each progress message.
 
     Returns:
         The folder, which also holds `LICENSE.txt`.
 
     Raises:
-        BadInput: if there is no such data set, no source can be used, or what came is not what was
-            published.
+        BadInput: if there is no such data set, no source can be used, the copy differs from the
+            published data, or `folder` holds something else.
     """
     wanted, say = known(name), progress or _silence
     target = Path(folder).expanduser() if folder is not None else data_home() / name
@@ -178,7 +181,7 @@ def _official(wanted: PublicData, scratch: Path, say: Progress) -> Tables:
 
 
 def _local(wanted: PublicData, scratch: Path, source: Path) -> Tables:
-    """The user's own copy: the published archive, or a folder in any form that can be read."""
+    """Read the user's own copy: the published archive, or a source in any form metarec reads."""
     if source.is_file() and source.suffix == ".zip":
         if wanted.sha256:
             verify(source, wanted.sha256)
@@ -209,8 +212,8 @@ def _check_size(wanted: PublicData, tables: Tables) -> None:
 
 
 def write_folder(tables: Tables, folder: Path, license: str | None = None) -> None:
-    """Write tables as a data folder; it appears complete or not at all, and replaces one that was
-    there.
+    """Write events, items and users as a data folder, completely or not at all; an existing folder
+    is replaced.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     half = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -242,8 +245,8 @@ def _recbole_100k_wheel(scratch: Path, say: Progress) -> Tables:
 
 
 def _recbole_100k(folder: Path) -> Tables:
-    """RecBole's copy, brought to the content of the official one: the year is split off wrongly
-    once, and one title misspelled.
+    """Read RecBole's copy of ml-100k and correct it to the official content: it splits one year
+    off wrongly and misspells one title.
     """
     tables = read_recbole(folder, Reading(kind="rating"))
     items = tables.items

@@ -1,5 +1,5 @@
-"""Where users live of whom only a city or region is named: the middle of the items, or of the users
-with coordinates, that are said to be there.
+"""Coordinates of users who state only a city or region: the median of the coordinates of items and
+users in that region.
 """
 
 from __future__ import annotations
@@ -14,23 +14,27 @@ import polars as pl
 from metarec.data.places import LATITUDE, LONGITUDE, degrees_of, home_of, is_placed, km_between
 
 MIN_SHARED = 0.5
-"""Share of the users' values that a column of items must hold to name the same regions."""
+"""Least share of a user column's values that an item column must contain to count as the same
+regions.
+"""
 MAX_SPREAD = 0.25
-"""How far from its middle a region may reach, beside how far the whole map does."""
+"""Largest ratio of the mean distance to a region's median to the mean distance to the median of
+all rows.
+"""
 MAX_VALUES = 5_000
 Middles = dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Regions:
-    """Columns of users that name a place, the finest first."""
+    """User columns that name a region, the column with the smallest spread first."""
 
     middles: Mapping[str, Middles]
     """Column of users -> value, in lower case -> latitude and longitude."""
 
     @classmethod
     def fit(cls, users: pl.DataFrame, items: pl.DataFrame) -> Regions:
-        """Find the columns whose values lie close together on the map."""
+        """Find the user columns whose values each lie close together on the map."""
         found = []
         for name in _texts(users):
             rows = _placed_rows(users, name, items)
@@ -40,7 +44,9 @@ class Regions:
         return cls(middles={name: middles for _, name, middles in sorted(found)})
 
     def homes(self, profiles: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """[B, 2] degrees that users state, else the middle of their region; NaN where unknown."""
+        """[B, 2] coordinates in degrees that users state, else the median of their region; NaN
+        where unknown.
+        """
         homes = home_of(profiles)
         if not self.middles:
             return homes
@@ -66,7 +72,9 @@ def _texts(frame: pl.DataFrame) -> list[str]:
 
 
 def _placed_rows(users: pl.DataFrame, name: str, items: pl.DataFrame) -> pl.DataFrame:
-    """`value, latitude, longitude` of users and items that name a region and have coordinates."""
+    """`value, latitude, longitude` of users with a region in `name` and coordinates, and of items,
+    by the item column that shares most of these regions.
+    """
     values = set(_lowered(users[name]).drop_nulls())
     parts = [_rows(users, name)]
     shared = {
@@ -92,7 +100,7 @@ def _rows(frame: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def _middles(rows: pl.DataFrame) -> tuple[Middles, float]:
-    """Middle of each value, and how far its rows lie from it beside how far all lie from theirs."""
+    """Median coordinates of each value, and the spread (see `MAX_SPREAD`)."""
     if rows.height < 2:
         return {}, np.inf
     middles = rows.group_by("value").agg(pl.col(LATITUDE, LONGITUDE).median()).sort("value")
