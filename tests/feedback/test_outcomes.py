@@ -28,6 +28,7 @@ def test_history_is_what_was_sent_without_what_says_nothing():
     ]
     for scale in (RATINGS, ACTS):
         assert as_history(events, scale) == [events[0], events[2], events[4]]
+        assert scale.saying(kind for _, _, kind, _ in events) == {"view", "dislike", "undo"}
 
 
 def test_training_rows_are_what_was_sent_with_ratings_on_the_scale():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,10 @@ class ValueScale:
         """
         return self.kinds.of(kind).sign in {"positive", "negative", "undo"}
 
+    def saying(self, kinds: Iterable[str]) -> set[str]:
+        """The kinds among these whose events say anything of taste; each is looked up once."""
+        return {kind for kind in set(kinds) if self.says(kind)}
+
     def is_off(self, event: Event) -> bool:
         """Return whether an event states a rating off the scale."""
         return (
@@ -89,12 +93,13 @@ class ValueScale:
 
 
 def as_history(
-    events: Iterable[tuple[str, float | None, str, float]], scale: ValueScale
+    events: Sequence[tuple[str, float | None, str, float]], scale: ValueScale
 ) -> list[tuple[Any, ...]]:
     """Return stored events `(item_id, value, kind, timestamp)`, oldest first, as a request's
     history, without kinds that are no evidence of taste. The model aggregates repeated events.
     """
-    return [event for event in events if scale.says(event[2])]
+    said = scale.saying(kind for _, _, kind, _ in events)
+    return [event for event in events if event[2] in said]
 
 
 def as_training_rows(events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:

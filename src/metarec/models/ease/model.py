@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -111,13 +112,16 @@ class Ease:
         and the scores [B, N] of its regression before they are cut at zero.
         """
         given = event_weights(support, self.relevant_from, self.config)
-        nearness_BK = Interpolation.between(
-            self.points, np.eye(len(self.points), dtype=np.float32)
-        ).after(support.lengths)
+        nearness_BK = self._nearness.after(support.lengths)
         near = [point for point in zip(nearness_BK.T, self.weights, strict=True) if point[0].any()]
         plain = bool(near) and is_plain(support, *(weights for _, weights in near))
         for nearness, weights in near:
             yield nearness, answers(support, given, weights, plain=plain)
+
+    @cached_property
+    def _nearness(self) -> Interpolation:
+        """[K] share of each point, by number of events."""
+        return Interpolation.between(self.points, np.eye(len(self.points), dtype=np.float32))
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
         """[B, N] evidence for every item, sparse if few items have any."""

@@ -23,9 +23,9 @@ def columns_of(
     Count and spread enter alone and as interactions with bias and process: predictions spread
     further for users who rate widely, and lie nearer to the mean for items with few ratings.
     """
-    said = np.stack([bias, process], axis=1)
-    both = [np.column_stack([each, each[:, None] * said]) for each in (fame, spread)]
-    return np.column_stack([np.ones(len(bias)), said, *both])
+    ones = np.ones(len(bias))
+    said, scales = np.array([ones, bias, process]).T, np.array([ones, fame, spread]).T
+    return np.asarray((scales[:, :, None] * said[:, None]).reshape(len(bias), len(START)))
 
 
 def fame_of(items: np.ndarray, n_items: int) -> np.ndarray:

@@ -71,7 +71,7 @@ class MedianCurves:
         if not self.corners.shape[1]:
             return steps
         bent, known = np.array(steps, np.float64), np.minimum(ratings, self.points[-1])
-        for number in np.unique(known):
+        for number in set(known.tolist()):
             rows = known == number
             bent[rows] = bend(bent[rows], *self._by_ratings.after(number))
         return bent

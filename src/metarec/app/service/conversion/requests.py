@@ -121,8 +121,8 @@ def older_items(body: UserInput, served: Served, store: Store | None) -> set[str
     if store is None or body.user_id is None:
         return set()
     acted_on = store.acted_on(body.user_id, MAX_OLDER)
-    says = {kind: served.scale.says(kind) for kind in {kind for _, kind in acted_on}}
-    return {item_id for item_id, kind in acted_on if says[kind]}
+    said = served.scale.saying(kind for _, kind in acted_on)
+    return {item_id for item_id, kind in acted_on if kind in said}
 
 
 def request_of(

@@ -256,11 +256,12 @@ def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
     is not known.
     """
     named = [event.kind for event in body.events]
-    return [*_silent(body, served), *unknown_kinds(named, served.scale.kinds)]
+    return [*_silent(named, served), *unknown_kinds(named, served.scale.kinds)]
 
 
-def _silent(body: schemas.UserInput, served: Served) -> list[str]:
-    silent = [event.kind for event in body.events if not served.scale.says(event.kind)]
+def _silent(named: list[str], served: Served) -> list[str]:
+    said = served.scale.saying(named)
+    silent = [kind for kind in named if kind not in said]
     if not silent:
         return []
     return [
