@@ -13,7 +13,9 @@ from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.training import ItemTasks, fit_new_items
 from metarec.models.cold_items.unrated import UnratedItems
 from metarec.models.cold_items.weighing import best_weights, between_items_loss, weighed
+from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.tasks import Query
+from metarec.models.few_shot.towers import Trunks, embed, new_trunk
 from metarec.models.few_shot.training import Training
 from models.tastes import likes, two_tastes
 
@@ -177,6 +179,21 @@ def test_what_learners_say_together_is_the_sum_of_what_each_says(fitted):
     each = [one.scores(new, nobody, behavior.histories, users) for one in (model, other)]
     together = UnratedItems.of([model, other], new).scores(users)
     np.testing.assert_allclose(together, sum(each), atol=1e-5)
+
+
+def test_trunks_side_by_side_make_what_each_makes_of_its_own_columns():
+    """Two trunks read three columns of their own each, and one behind them together."""
+    draw = torch.Generator().manual_seed(0)
+    own, shared = torch.randn(2, 5, 3, generator=draw), torch.randn(5, 1, generator=draw)
+    asked = [ItemFeatures.asked(torch.cat([columns, shared], 1)) for columns in own]
+    priors = [new_trunk(items, 0, 4, draw) for items in asked]
+    for prior in priors:
+        prior["item.1.bias"] = torch.randn(4, generator=draw)
+        prior["item.2.weight"] = torch.randn(4, 4, generator=draw)
+    each = [embed(prior, items).numpy() for prior, items in zip(priors, asked, strict=True)]
+    side_by_side = torch.cat([*own, shared], 1).numpy()
+    found = Trunks.of(priors, shared=1).embed(side_by_side)
+    np.testing.assert_allclose(found, np.concatenate(each, axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("raters", [[0, 0, 0], [0, 2, 5]])

@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from metarec.features.histories import Histories
 from metarec.models.cold_items.model import AdaptedItems, NewItems
-from metarec.models.few_shot.inputs import ItemFeatures
-from metarec.runtime.device import in_memory, on_device
+from metarec.models.few_shot.learners.ridge import RidgeLearner
+from metarec.models.few_shot.towers import Trunks
+from metarec.runtime.device import in_memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnratedItems:
     """New items adapted once by each learner for all users. What is the same for all users, or for
-    all learners (which share one value scale and the same texts), is computed once.
+    all learners (which share one value scale and the same texts), is computed once. Without raters
+    a ridge's score is a product of two vectors, so one product serves all learners.
     """
 
     learners: Sequence[NewItems]
+    """Ridge learners."""
     items: Sequence[AdaptedItems]
     """The adapted items of each learner."""
 
@@ -36,18 +38,13 @@ class UnratedItems:
         """[users, items] float32 sum over the learners of their weighted log-scores."""
         first = self.learners[0]
         likeness, (signs, extra) = first.likeness(self.items[0].texts, users), first.met(users)
-        means = users.sums_of(self._factors, signs)
-        total, width = self._fixed, first.factors.shape[1]
-        with torch.no_grad():
-            for place, (learner, own) in enumerate(zip(self.learners, self.items, strict=True)):
-                mean = means[:, place * width : (place + 1) * width]
-                asked = ItemFeatures.asked(on_device(np.concatenate([mean, extra], axis=1)))
-                said = learner.inner.score(learner.prior, own.params, asked)
-                total = torch.add(total, said, alpha=self._weights[place, 0])
-        found = np.ascontiguousarray(in_memory(total).T)
+        described = np.concatenate([users.sums_of(self._factors, signs), extra], axis=1)
+        vectors, fixed = self._products
+        found = self._trunks.embed(described) @ vectors
+        found += fixed
         for cosines, weight in zip(likeness, self._weights[:, 2:].sum(axis=0), strict=True):
             found += weight * cosines.T
-        return found
+        return np.asarray(found)
 
     @cached_property
     def _weights(self) -> np.ndarray:
@@ -60,13 +57,22 @@ class UnratedItems:
         return np.concatenate([learner.factors for learner in self.learners], axis=1)
 
     @cached_property
-    def _fixed(self) -> torch.Tensor:
-        """[items, 1] contribution of expected likes to the sum, directly and through the learners'
-        own scores.
+    def _trunks(self) -> Trunks:
+        """The learners' towers over descriptions, which end in two columns shared by all."""
+        return Trunks.of([learner.prior for learner in self.learners], shared=2)
+
+    @cached_property
+    def _products(self) -> tuple[np.ndarray, np.ndarray]:
+        """[L x dim, items] whose product with users' embeddings is the weighted sum of the
+        learners' scores, and [items] the part that is the same for all users: levels, and expected
+        likes directly and through the learners' own scores.
         """
-        parts = [
-            float(weight[1] + weight[0] * in_memory(learner.prior["trust"]))
-            * own.params["expected"]
-            for weight, learner, own in zip(self._weights, self.learners, self.items, strict=True)
-        ]
-        return torch.stack(parts).sum(dim=0)
+        vectors, fixed = [], []
+        for weight, learner, own in zip(self._weights, self.learners, self.items, strict=True):
+            ridge = learner.inner
+            assert isinstance(ridge, RidgeLearner), "others do not answer with a product"
+            vector, level = map(in_memory, ridge.product(learner.prior, own.params))
+            share = weight[1] + weight[0] * in_memory(learner.prior["trust"])
+            vectors.append(weight[0] * vector.T)
+            fixed.append(weight[0] * level + share * in_memory(own.params["expected"]))
+        return np.concatenate(vectors), np.sum(fixed, axis=0)[:, 0]

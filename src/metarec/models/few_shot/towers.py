@@ -6,7 +6,14 @@ the user's profile; learners add what they infer from the support.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
 import torch
+from jaxtyping import Float
+from scipy.linalg import block_diag
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,6 +21,7 @@ from metarec.models.few_shot.functional import Params, linear, new_linear, weigh
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.learner import Objective, noise_of
 from metarec.models.few_shot.tasks import Support
+from metarec.runtime.device import in_memory
 
 TOWER = "item."
 """Prefix of the names of the item tower's weights."""
@@ -51,6 +59,44 @@ def embed(prior: Params, items: ItemFeatures) -> Tensor:
 def embed_at(prior: Params, items: ItemFeatures, rows: Tensor) -> Tensor:
     """Return embeddings [B, Q, dim] of the items at indexes `rows` [B, Q]."""
     return embed(prior, items.take(rows)) if items.embedded is None else items.embedded[rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trunks:
+    """The item towers of L priors side by side, as NumPy arrays: for few rows, starting each layer
+    costs more than computing it.
+    """
+
+    first: Float[np.ndarray, "columns outputs"]
+    """[D, 2 L dim] weights of the projections, then of the hidden layers."""
+    bias: Float[np.ndarray, "hidden"]
+    """[L dim] bias of the hidden layers."""
+    last: Float[np.ndarray, "hidden dims"]
+    """[L dim, L dim] weights from the hidden layers to the embeddings."""
+
+    @classmethod
+    def of(cls, priors: Sequence[Params], shared: int) -> Self:
+        """For inputs that hold each prior's own columns side by side, then once the last `shared`
+        columns (1 or more), which all priors read.
+        """
+
+        def weights(name: str) -> list[np.ndarray]:
+            return [in_memory(prior[name]) for prior in priors]
+
+        def layer(name: str) -> np.ndarray:
+            own = block_diag(*(weight[:-shared] for weight in weights(name)))
+            return np.vstack([own, np.hstack([weight[-shared:] for weight in weights(name)])])
+
+        return cls(
+            first=np.hstack([layer("item.0.weight"), layer("item.1.weight")]),
+            bias=np.hstack(weights("item.1.bias")),
+            last=block_diag(*weights("item.2.weight")),
+        )
+
+    def embed(self, columns: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows dims"]:
+        """[B, L dim] embeddings under each prior, side by side, as `embed` computes them."""
+        projected, hidden = np.split(columns @ self.first, 2, axis=1)
+        return np.asarray(projected + np.maximum(hidden + self.bias, 0.0) @ self.last)
 
 
 def by_task(columns: Tensor) -> Tensor:

@@ -88,6 +88,12 @@ class RidgeLearner(Gaussian):
         mean = dot(params["user"], embed(prior, items)) + params["level"]
         return score_of_mean(prior, mean, items, self.objective)
 
+    def product(self, prior: Prior, params: Params) -> tuple[Tensor, Tensor]:
+        """[B, dim] vectors and [B, 1] levels: the product of a vector with an item's embedding,
+        plus the level, is the ranking score before the item's popularity is added.
+        """
+        return prior["gain"] * params["user"], prior["gain"] * params["level"]
+
     def spread(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
         """Return the standard deviation of each score; for ratings, noise included."""
         v, level = embed(prior, items), F.softplus(prior["level"])
