@@ -1,5 +1,5 @@
-"""Domain packs: what columns are called, what acts weigh and what must be heeded in a field; plain
-data in `domains/*.toml`.
+"""Domain packs: the column names, kinds of events and policy of a field of use; plain data in
+`domains/*.toml`.
 """
 
 from __future__ import annotations
@@ -40,23 +40,25 @@ class Exclusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What a slate must heed in a field."""
+    """Rules that slates must obey: which items are not shown to whom, and a notice."""
 
     domain: str | None = None
-    """Name of the pack it came from; None where there was none."""
+    """Name of the domain pack the policy came from; None where it came from none."""
     repeats_allowed: bool = True
-    """Whether something taken before may be recommended again (bread) or not (a course passed)."""
+    """Whether items of the user's history may be recommended again (bread) or not (a course
+    passed).
+    """
     prerequisite_column: str | None = None
-    """Column of the items that lists the items that must come first."""
+    """Item column that lists the prerequisite items; None where there are none."""
     fulfilled_by: tuple[str, ...] = ()
     """Kinds of events that fulfill a prerequisite; where empty, all positive ones that are stronger
     than looking or setting aside (`view`, `bookmark`, ...).
     """
     exclusions: tuple[Exclusion, ...] = ()
     rules: tuple[str, ...] = ()
-    """Such as `sodium_mg > 800 when systolic > 140`; see `policy_rules`."""
+    """Rules as text, such as `sodium_mg > 800 when systolic > 140`; see `policy_rules`."""
     available: str | None = None
-    """Column of the items that says whether one can be had at all."""
+    """Item column that states whether the item is available; None where there is none."""
     notice: str | None = None
     """A sentence to show with every slate."""
 
@@ -66,14 +68,14 @@ class Policy:
 
     @classmethod
     def of_json(cls, said: Mapping[str, Any]) -> Policy:
-        """What `dataclasses.asdict` made of it."""
+        """Build a policy from the JSON form of `dataclasses.asdict`."""
         lists = {name: tuple(said.get(name, ())) for name in ("fulfilled_by", "rules")}
         exclusions = tuple(Exclusion(**e) for e in said.get("exclusions", ()))
         return cls(**{**said, **lists, "exclusions": exclusions})
 
 
 DEFAULT_POLICY = Policy(repeats_allowed=False)
-"""Where no domain is named: what was seen is not shown again."""
+"""Policy where no domain is named: seen items are not shown again."""
 
 
 RELATIONS = ("shares", "equals", "at_most", "at_least")
@@ -81,19 +83,21 @@ RELATIONS = ("shares", "equals", "at_most", "at_least")
 
 @dataclass(frozen=True, kw_only=True)
 class Saying:
-    """A true sentence about an item and a user, in words of the field."""
+    """Template of a sentence for explanations about an item and a user, with the condition under
+    which it is true.
+    """
 
     item: str
     """Column of the items."""
     user: str
     """Attribute of the user."""
     relation: str
-    """When it is true: `shares` a value, or the item's number `equals`, is `at_most` or `at_least`
-    the user's.
+    """Condition: item and user have a value in common (`shares`), or the item's number equals the
+    user's, is at most it or at least it (`equals`, `at_most`, `at_least`).
     """
     text: str
-    """The sentence; `{shared}` stands for what they share, `{item}` and `{user}` for their own
-    values.
+    """The sentence; `{shared}` stands for the values in common, `{item}` and `{user}` for the
+    value of each.
     """
 
     def __post_init__(self) -> None:
@@ -106,39 +110,39 @@ class Saying:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A small table that shows a pack at work, made by `examples/domains/make.py`."""
+    """A small data set that demonstrates a domain pack, made by `examples/domains/make.py`."""
 
     folder: str
-    """Where it lies in the repository."""
+    """Path of its folder in the repository."""
     shows: str
-    """What is true of it, in a sentence."""
+    """What the example demonstrates, in a sentence."""
     commands: tuple[str, ...]
-    """What to type there, in order."""
+    """Commands to run, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DomainPack:
-    """What is known of a field before its data are seen."""
+    """Defaults of a field of use, before its data are seen."""
 
     name: str
     about: str
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Canonical column name -> what it is called in this field."""
+    """Canonical column name -> names of that column in this field."""
     kinds: Mapping[str, Any] = field(default_factory=dict)
-    """What kinds say in this field, as `Kinds.over` takes it."""
+    """Kinds of events of this field, in the form of `Kinds.over`."""
     policy: Policy = field(default_factory=Policy)
     metric: str = "ndcg@10"
-    """What to evaluate on."""
+    """Metric to evaluate by, with its k."""
     metric_why: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Column or attribute -> how the field writes it: `hba1c` is HbA1c."""
+    """Column or attribute -> its spelling for display: `hba1c` is shown as HbA1c."""
     says: tuple[Saying, ...] = ()
-    """What explanations say of an item and a user where it is true."""
+    """Sentences of explanations, each used where its condition holds."""
     example: Example | None = None
 
     @property
     def metric_name(self) -> str:
-        """The metric as evaluation calls it."""
+        """Name of the metric in the evaluation package."""
         return self.metric.replace("hitrate", "hit_rate")
 
 
@@ -146,12 +150,12 @@ NO_DOMAIN = DomainPack(name="none", about="nothing is assumed")
 
 
 def pack_kinds(pack: DomainPack) -> Kinds:
-    """The default kinds with those of a field over them."""
+    """Return the default kinds, changed by those of a domain pack."""
     return Kinds.default().over(pack.kinds, f"domain {pack.name}")
 
 
 def domains() -> list[str]:
-    """Names of the packs there are."""
+    """Return the names of all domain packs, sorted."""
     entries = (files("metarec.data") / "domains").iterdir()
     return sorted(
         entry.name.removesuffix(".toml") for entry in entries if entry.name.endswith(".toml")
@@ -159,10 +163,10 @@ def domains() -> list[str]:
 
 
 def domain(name: str) -> DomainPack:
-    """Load a pack.
+    """Load the domain pack of this name.
 
     Raises:
-        BadInput: if there is none of that name.
+        BadInput: if there is none; the message lists the names.
     """
     if not isinstance(name, str) or name not in domains():
         raise BadInput(f"no domain {shown(name)}; there are {', '.join(domains())}")
@@ -185,10 +189,10 @@ def domain(name: str) -> DomainPack:
 
 
 def policy_of(given: Policy | str | None) -> Policy | None:
-    """A policy as it is, or that of the domain of this name.
+    """Return a policy as given, or the policy of the domain of that name; None stays None.
 
     Raises:
-        BadInput: if it is neither.
+        BadInput: if the argument is neither, or no domain has the name.
     """
     check_type("policy", given, Policy | str | None, "a Policy or the name of a domain")
     return domain(given).policy if isinstance(given, str) else given

@@ -1,5 +1,5 @@
-"""A policy as its owner meets it: read from a `[policy]` table, put into words, and looked for in
-the columns there are.
+"""Policies for the people who write them: parse a `[policy]` table, describe a policy in words, and
+match its names to the columns of the data.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEYS = {
     "available": str,
     "notice": str,
 }
-"""What a `[policy]` table may say."""
+"""Keys of a `[policy]` table and the type of their values."""
 LONGEST_NAME = 80
 EXCLUSION_KEYS = ("item_column", "profile_attribute", "why", "unknown")
 _SPOKEN = {bool: "true or false", str: "a text", list: "a list"}
@@ -32,8 +32,8 @@ _SPOKEN = {bool: "true or false", str: "a text", list: "a list"}
 def policy_named(
     file_says: str | None, flag_says: str | None, own: Mapping[str, Any] | None, place: object
 ) -> Policy | None:
-    """The policy of a domain that a file, a flag or both name, with the file's own `[policy]` over
-    it; None where nobody says anything.
+    """Return the policy of the domain that a file, a flag or both name, with the file's own
+    `[policy]` over it; None where there is neither a domain nor a `[policy]`.
 
     Raises:
         BadInput: if file and flag name different domains, or something is unknown.
@@ -51,11 +51,11 @@ def policy_named(
 
 
 def own_policy(said: Mapping[str, Any], base: Policy, place: str) -> Policy:
-    """A `[policy]` table over a policy: exclusions and rules are added to its own, the rest
-    replaces it.
+    """Return the policy `base` changed by a `[policy]` table: rules are added, exclusions are added
+    (one of the same column and attribute is replaced), all other keys replace those of `base`.
 
     Raises:
-        BadInput: if it says something unknown, or of the wrong kind.
+        BadInput: if the table has an unknown key or a value of the wrong type.
     """
     said = {("prerequisites" if k == "prerequisite_column" else k): v for k, v in said.items()}
     if isinstance(said.get("rules"), str):
@@ -112,8 +112,8 @@ def _check(key: str, known: Any, place: str) -> None:
 
 
 def nearest(word: str, known: Any, least: float = 0.6) -> str | None:
-    """The known word most like one that is not known, None where none is like it; words longer
-    than names are would cost too much to compare.
+    """Return the known word most similar to an unknown one; None where the similarity stays under
+    `least`, in [0, 1], or the word is longer than `LONGEST_NAME`, which is too slow to compare.
     """
     if len(word) > LONGEST_NAME:
         return None
@@ -123,13 +123,16 @@ def nearest(word: str, known: Any, least: float = 0.6) -> str | None:
 
 
 def bare(name: str) -> str:
-    """A name without case, spaces and punctuation; as it is where it has no Latin letter."""
+    """Return a name without case, spaces, punctuation and a last part in brackets; unchanged where
+    nothing would be left.
+    """
     return plain(name) or name
 
 
 def other_spellings(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
-    """Those names that are no column but one in other case or punctuation -> that column; where
-    its own name is among them, or comes first, that one counts.
+    """Map each name that equals a column except for case or punctuation to that column. A column
+    is mapped to once at most, by the first such name, and not at all where `names` has its own
+    name.
     """
     by_name = {bare(column): column for column in columns if column not in names}
     found: dict[str, str] = {}
@@ -141,8 +144,9 @@ def other_spellings(names: Sequence[str], columns: Sequence[str]) -> dict[str, s
 
 
 def column_of(name: str, columns: Sequence[str], policy: Policy) -> str | None:
-    """The column of the items that a policy means by `name`: of that very name, else of the name
-    without case and punctuation, else the one that reading renamed it to; None where there is none.
+    """Return the item column that a policy means by `name`: the column of that name, else one that
+    differs only in case or punctuation, else the canonical column that reading renames it to; None
+    where there is none.
     """
     if name in columns:
         return name
@@ -159,14 +163,14 @@ def column_of(name: str, columns: Sequence[str], policy: Policy) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Needed:
-    """Columns a policy looks for, and attributes of users that it asks for."""
+    """Item columns and user attributes that a policy reads."""
 
     items: tuple[str, ...]
     users: tuple[str, ...]
 
     @classmethod
     def by(cls, policy: Policy) -> Needed:
-        """What this policy needs."""
+        """Collect the columns and attributes of a policy, each once."""
         rules = [read_rule(text) for text in policy.rules]
         single = [name for name in (policy.prerequisite_column, policy.available) if name]
         items = [e.item_column for e in policy.exclusions]
@@ -180,7 +184,7 @@ _NO_PROHIBITION = ("domain: ", "seen items may", "said with")
 
 
 def policy_lines(policy: Policy) -> list[str]:
-    """A policy in words, one sentence a line."""
+    """Describe a policy in words, one sentence per line."""
     lines = [
         "domain: " + (policy.domain or "none named"),
         "seen items may be shown again"
@@ -217,5 +221,5 @@ def policy_lines(policy: Policy) -> list[str]:
 
 
 def prohibitions(policy: Policy) -> list[str]:
-    """Of a policy in words, what must not be shown."""
+    """Return the lines of `policy_lines` that say which items must not be shown."""
     return [line for line in policy_lines(policy) if not line.startswith(_NO_PROHIBITION)]

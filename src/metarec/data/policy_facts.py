@@ -1,4 +1,4 @@
-"""A policy as plain values, with which of its columns the data have."""
+"""A policy as plain values, and which of its columns and attributes the data have."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ AVAILABLE = frozenset(
     "instock isinstock available isavailable availability stockstatus availabilitystatus "
     "有货 是否有货 库存状态 verfügbar lieferbar disponible disponibile disponível".split()
 )
-"""Names of columns of items that say whether an item can be had, as `plain` has them."""
+"""Names of item columns that state availability, in the form of `plain`."""
 MAX_NAMED = 3
-"""Values of users that a line names."""
+"""Largest number of unmatched user values that a line names."""
 LEFT_OPEN = [
     policy_lines(DEFAULT_POLICY)[0],
     "seen items may be shown again if users often take what they had taken before; fit says it",
 ]
-"""In words, where no policy is named: what `recommendation.fitting.reading` then makes of it."""
+"""Lines shown where no policy is named: `recommendation.fitting.reading` then decides."""
 
 
 def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
-    """The policy of data (or another) as plain values: in words, and which of its columns are
-    there.
+    """Return a policy (by default that of the data) as plain values: in words, and which of its
+    item columns and user attributes the data have.
     """
     is_named = policy is not None or data.policy is not None
     policy = policy or data.policy or DEFAULT_POLICY
@@ -55,7 +55,7 @@ def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
 
 
 def facts_lines(facts: Mapping[str, Any]) -> list[str]:
-    """`policy_facts` for a terminal, one sentence a line."""
+    """Format the result of `policy_facts` for a terminal, one sentence per line."""
     lines = list(facts["words"])
     for table in ("items", "users"):
         found, missing = facts[table]["found"], facts[table]["missing"]
@@ -86,8 +86,8 @@ def facts_lines(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _unmatched(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
-    """For each exclusion: what users state that stands in no item's cell, the most frequent first;
-    it hides nothing, as a word of another language would.
+    """Return, for each exclusion, the user values that match no tag of the item column, the most
+    frequent first. Such a value hides no item, for example a word of another language.
     """
     found = []
     for exclusion in policy.exclusions:
@@ -109,7 +109,9 @@ def _unmatched(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
 
 
 def _unsure(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
-    """Columns of items that rules compare with numbers, with cells whose dot may part thousands."""
+    """Return the item columns that rules compare with numbers and that have cells whose dot may be
+    a thousands separator.
+    """
     found: dict[str, dict[str, Any]] = {}
     for part in (part for text in policy.rules for part in read_rule(text).items):
         column = column_of(part.name, data.items.frame.columns, policy)
@@ -124,7 +126,7 @@ def _unsure(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
 
 
 def _tag_counts(column: pl.Series) -> Counter[str]:
-    """How many cells have each tag; texts of several tags count by their parts."""
+    """Count the cells that have each tag; a cell of several tags counts once for each."""
     cells = column.explode() if column.dtype.is_nested() else column
     counts: Counter[str] = Counter()
     for cell, n_cells in cells.value_counts().iter_rows():

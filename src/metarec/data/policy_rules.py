@@ -32,7 +32,7 @@ from metarec.data.policy_values import (
 
 SHAPE = "ITEM_COLUMN SIGN VALUE when ATTRIBUTE SIGN VALUE"
 OF_USER = "user."
-"""What stands before an attribute of the user in place of a value."""
+"""Prefix of a user attribute that takes the place of a value."""
 _TOKEN = re.compile(
     r"""(?P<text> "[^"]*" | '[^']*' )
       | (?P<number> -?\d+(?:\.\d+)?(?![\w.]) )
@@ -42,7 +42,7 @@ _TOKEN = re.compile(
 )
 _SAME_SIGN = {"==": "=", "≤": "<=", "≥": ">=", "≠": "!="}
 _LETTERS = frozenset("tfyn")
-"""Words for yes and no that are as often something else: a sex, a grade."""
+"""Letters that abbreviate yes and no but as often mean something else: a sex, a grade."""
 _COMPARE = {
     "<": np.less,
     "<=": np.less_equal,
@@ -61,7 +61,7 @@ class Comparison:
     """Column of the items, or attribute of the user."""
     sign: str
     value: float | str
-    """A number is compared as a number, a text as a tag."""
+    """Value to compare with: a float as a number, a text as a tag; NaN where `of_user` is given."""
     of_user: str | None = None
     """Attribute of the user whose number stands in place of `value`; None where a value is
     written.
@@ -77,7 +77,9 @@ class Comparison:
         )
 
     def holds(self, cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Where it holds, and where a cell says nothing that can be compared: two bool [N]."""
+        """Return two bool [N]: where the comparison holds, and where the cell is missing or cannot
+        be compared.
+        """
         if isinstance(self.value, float):
             numbers = readings_of(cells, unit_in(self.name))
             return self.compare(numbers), np.isnan(numbers[0])
@@ -87,9 +89,9 @@ class Comparison:
         return (has if self.sign == "=" else ~has & ~unknown), unknown
 
     def _are_said(self, cells: Sequence[Any], tags: Sequence[list[str] | None]) -> np.ndarray:
-        """Which cells say the text of this comparison, bool [N]: as one of their tags, or as
-        another word for yes or no. Singular and plural are equal, and a country's names, but let
-        no item pass by `!=`.
+        """[N] bool: whether a cell has the text of this comparison as one of its tags, or another
+        word for the same yes or no. For `=`, singular and plural match, and the names of one
+        country; for `!=` they do not, so that they let no item pass.
         """
         wanted = tag_of(self.value)
         stems = stems_of(wanted) if self.sign == "=" else ()
@@ -109,15 +111,15 @@ class Comparison:
         )
 
     def compare(self, numbers: np.ndarray) -> np.ndarray:
-        """Where it holds of one of the two readings of each cell, [2, N], as `readings_of` has
-        them: bool [N]; nowhere where a cell is NaN.
+        """[N] bool: whether the comparison holds for either reading of each cell. `numbers` is
+        [2, N], as of `readings_of`; False where both are NaN.
         """
         holds = _COMPARE[self.sign](numbers, self.value) & ~np.isnan(numbers)
         return np.asarray(holds.any(axis=0))
 
     def stated_by(self, profile: Mapping[str, Any]) -> float:
-        """The number that a user states, in the unit of the items' column where both are known;
-        NaN where they state none.
+        """Return the number that a user's profile states for the comparison, in the unit of the
+        item column where both units are known; NaN where it states none.
         """
         own = self.of_user or self.name
         unit = unit_in(own) or unit_in(self.name)
@@ -126,7 +128,9 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyRule:
-    """An item of which all of `items` hold is not shown to a user of whom all of `when` hold."""
+    """A rule that hides an item from a user where all comparisons of `items` hold for the item and
+    all of `when` for the user.
+    """
 
     text: str
     items: tuple[Comparison, ...]
@@ -134,13 +138,13 @@ class PolicyRule:
 
     @property
     def asks(self) -> list[str]:
-        """Attributes of the user that decide whether it applies."""
+        """Attributes of the user that the rule reads."""
         stated = [part.of_user for part in self.items if part.of_user is not None]
         return list(dict.fromkeys([*(part.name for part in self.when), *stated]))
 
     def for_user(self, profile: Mapping[str, Any]) -> tuple[Comparison, ...] | None:
-        """What an item must satisfy not to be shown to this user; None where the rule says nothing
-        of them.
+        """Return the comparisons that hide an item from this user where all hold; None where the
+        rule does not apply to the user.
         """
         if not all(bool(part.holds([profile.get(part.name)])[0][0]) for part in self.when):
             return None
@@ -154,7 +158,7 @@ class PolicyRule:
 
 
 def read_rule(text: str) -> PolicyRule:
-    """Read one rule.
+    """Parse the text of one rule.
 
     Raises:
         BadInput: naming the piece that cannot be read.

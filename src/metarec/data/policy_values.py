@@ -1,5 +1,5 @@
-"""Values that a policy compares, as it understands them: numbers with their units, tags, words of
-a tag, words for yes and no.
+"""Parsing of the values that policies compare: numbers with units, tags, word stems of tags, and
+words for yes and no.
 """
 
 from __future__ import annotations
@@ -21,25 +21,27 @@ _NUMBER = re.compile(
     r"\s*(?P<unit>[^\d\s,.]*)\s*"
 )
 _MAY_PART = re.compile(r"\s*[<>]?\s*-?[1-9]\d{0,2}\.\d{3}(?![\d.,])")
-"""A number whose one dot may part thousands: `1.200 mg`."""
+"""A number whose only dot may be a thousands separator: `1.200 mg`."""
 _IS_DECIMAL = re.compile(r"\s*[<>]?\s*-?(?:0\.\d|\d{4,}\.\d|\d+(?:,\d{3})+\.\d)")
 _OTHER_DECIMAL = re.compile(r"\s*[<>]?\s*-?\d+\.(?:\d{1,2}|\d{4,})(?![\d.,])")
 NOT_STATED = frozenset({"", "null", "nan", "unknown", "n/a", "?", "未知", "不详", "unbekannt"})
-"""Texts that say nothing."""
+"""Texts that stand for a missing value."""
 NOTHING = frozenset(
     "none nothing nil - keine keiner 无 没有 ninguna ninguno aucune aucun nessuna nessuno".split()
 )
-"""Texts that say that there is nothing: no allergens, no conditions."""
+"""Texts that state an empty set of tags: no allergens, no conditions."""
 _BETWEEN = re.compile(
     r"[|,;/\n\t\\+&、・·•*^~!?:()\[\]{}<>…]|\.(?=\s|$)|\s[-–—]\s"
     r"|\s(?:and|or|und|oder|et|ou)\s"
 )
-"""What parts the tags of one cell, after full-width signs have become plain ones."""
+"""Separators of the tags in one cell, after full-width characters were normalized."""
 _NO_SPACES = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
-"""Letters of scripts whose words no space parts."""
+"""Letters of scripts that write words without spaces between them."""
 _WORD = re.compile(rf"\d+(?:\.\d+)+|[{_NO_SPACES}]|(?:(?![{_NO_SPACES}])[^\W_])+")
 LONGEST_CODE = 2
-"""Words as short as a country's code have no plural and are no part of a longer tag."""
+"""Letters of the longest country code: words this short have no plural and match whole tags
+only.
+"""
 _TIMES = {letter: size for letter, size in TIMES.items() if letter != "M"}  # `5 M` may be meters
 _SIZES = {
     "µg mcg ug": ("mass", 1e-6),
@@ -66,24 +68,24 @@ _SIZES = {
     "kcal": ("energy", 4.184),
 }
 UNITS = {name: size for names, size in _SIZES.items() for name in names.split()}
-"""Unit -> (what it measures, its size)."""
+"""Unit -> (quantity it measures, its size in the base unit of that quantity)."""
 
 
 def number_of(cell: Any, unit: str | None = None) -> float:
-    """A cell as a number, also with a unit behind it (`164 mmHg`) or thousands (`1,500`); NaN
-    where it is none.
+    """Parse a cell as a number, also with a unit behind it (`164 mmHg`) or thousands separators
+    (`1,500`); NaN where it is no number.
 
     Args:
         cell: a cell of an item, or what a user stated.
-        unit: what the number is wanted in; a cell in another unit of the same thing is converted
-            (`7500 kg` is 7.5 in `t`), and one of another thing is no number.
+        unit: unit of the result; a cell in another unit of the same quantity is converted
+            (`7500 kg` is 7.5 in `t`), a cell in a unit of another quantity is NaN.
     """
     return converted(*_amount(cell), unit)
 
 
 def numbers_of(cells: Iterable[Any], unit: str | None) -> list[float]:
-    """Cells of one column as `number_of` reads them, and words for yes and no as 1 and 0. Where no
-    unit is wanted, it is the one that most cells name, of equals the smaller one.
+    """Parse the cells of one column as `number_of` does, with words for yes and no as 1 and 0.
+    Where `unit` is None, the numbers are in the unit that most cells name, the smaller one of ties.
     """
     amounts = [_amount(cell if (said := truth_of(cell)) is None else said) for cell in cells]
     if unit is None:
@@ -93,17 +95,17 @@ def numbers_of(cells: Iterable[Any], unit: str | None) -> list[float]:
 
 
 def readings_of(cells: Sequence[Any], unit: str | None) -> np.ndarray:
-    """The two numbers that each cell of a column may be, [2, N]: as `numbers_of` reads it, and a
-    thousand times that where its dot may part thousands.
+    """[2, N] both readings of each cell of a column as a number: as `numbers_of` reads it, and 1000
+    times that where its dot may be a thousands separator.
     """
     numbers = np.array(numbers_of(cells, unit), np.float64)
     return np.stack([numbers, np.where(may_part_thousands(cells), 1000.0 * numbers, numbers)])
 
 
 def may_part_thousands(cells: Sequence[Any]) -> np.ndarray:
-    """Which cells of a column have a dot that may part thousands, `1.200 mg`, bool [N]; none where
-    other cells show that dots are decimal points: `0.250`, or `1.5` and no `1.200`, as a program
-    leaves zeros at the end to all or to none.
+    """[N] bool: whether the dot of a cell may be a thousands separator, as in `1.200 mg`. False for
+    all where other cells show that dots are decimal points: `0.250`, or `1.5` and no `1.200`,
+    since programs write trailing zeros in all cells or in none.
     """
     texts = [unicodedata.normalize("NFKC", one) if isinstance(one, str) else "" for one in cells]
     found = [match and match.group() for match in map(_MAY_PART.match, texts)]
@@ -115,8 +117,8 @@ def may_part_thousands(cells: Sequence[Any]) -> np.ndarray:
 
 
 def converted(number: float, own: str | None, unit: str | None) -> float:
-    """A number in another unit of the same thing; NaN where it is of another thing, and as it is
-    where one of the units is not known.
+    """Convert a number from the unit `own` to `unit`; NaN where the units measure different
+    quantities, unchanged where one of them is not known.
     """
     if own not in UNITS or unit not in UNITS:
         return number
@@ -125,13 +127,15 @@ def converted(number: float, own: str | None, unit: str | None) -> float:
 
 
 def unit_in(name: str) -> str | None:
-    """The unit that the name of a column or attribute ends in: `sodium_mg`, `sodium (mg)`."""
+    """Return the unit at the end of a column's or attribute's name (`sodium_mg`, `sodium (mg)`);
+    None where there is none.
+    """
     last = re.split(r"[_\s(\[]", name.rstrip(" )]"))[-1].casefold()
     return last if last in UNITS and last != name.casefold() else None
 
 
 def _amount(cell: Any) -> tuple[float, str]:
-    """A cell as a number, and the unit that it names."""
+    """Parse a cell as a number (NaN where it is none) and its unit ("" where it names none)."""
     if cell is None or isinstance(cell, bool):
         return (float("nan") if cell is None else float(cell)), ""
     if isinstance(cell, int | float):
@@ -146,10 +150,10 @@ def _amount(cell: Any) -> tuple[float, str]:
 
 
 def tags_of(cell: Any) -> list[str] | None:
-    """The tags of one cell or attribute, in lower case; None where it says nothing, and no tags
-    where it says that there are none.
+    """Return the tags of one cell or attribute, in lower case; None where the value is missing, an
+    empty list where it states that there are no tags.
 
-    Parts of `nuts/milk` count beside the whole: a forbidden part must not hide in a longer word.
+    `nuts/milk` gives its parts and the whole: a forbidden part must not hide in a longer tag.
     """
     if cell is None or (isinstance(cell, float) and cell != cell):
         return None
@@ -164,13 +168,13 @@ def tags_of(cell: Any) -> list[str] | None:
 
 
 def is_single(tag: str) -> bool:
-    """Whether no separator parts a tag into several."""
+    """Whether a tag contains no separator of tags."""
     return _BETWEEN.search(tag) is None
 
 
 def tag_of(value: Any) -> str:
-    """One tag without case, quotes, and the difference between `tree nuts` and `tree_nuts`,
-    between full-width letters and others, and between the ways in which accents are composed.
+    """Normalize one tag: case, quotes, spaces, underscores and hyphens inside it, full-width
+    letters and composed accents (NFKC).
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -179,8 +183,8 @@ def tag_of(value: Any) -> str:
 
 
 def stems_of(tag: str) -> tuple[str, ...]:
-    """The words of a tag without their endings of singular and plural; of scripts that part no
-    words, each letter.
+    """Return the words of a tag without singular and plural endings; for scripts without spaces
+    between words, each letter.
     """
     return tuple(_stem(word) for word in _WORD.findall(tag))
 
@@ -195,9 +199,7 @@ def _stem(word: str) -> str:
 
 
 def truth_of(value: Any) -> bool | None:
-    """Whether a value says yes or no, as 1 and 0 and words of many languages do; None where it
-    says neither.
-    """
+    """Parse a value as yes or no: 1, 0, or a word of many languages; None where it is neither."""
     if isinstance(value, bool | int | float):
         return bool(value) if value in (0, 1) else None
     word = str(value).strip(BLANK).casefold()

@@ -1,4 +1,6 @@
-"""Tags of a column by the words in them: `nuts` stands in `tree nuts`, `坚果` in `含坚果`."""
+"""Lookup of the tags of a column by the words in them: `tree nuts` contains `nuts`, `含坚果`
+contains `坚果`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from metarec.data.policy_values import LONGEST_CODE, is_single, stems_of
 
 
 class TagWords:
-    """Finds the tags that name another one in full, whatever words stand around it. Singular and
-    plural are the same; codes of two letters (`us`, `in`) are words of no longer tag.
+    """Index that finds tags containing all words of another tag, in order and adjacent. Singular
+    and plural match; codes of one or two letters (`us`, `in`) match whole tags only.
     """
 
     def __init__(self, tags: Iterable[str]) -> None:
@@ -23,7 +25,9 @@ class TagWords:
         return tag in self._stems
 
     def naming(self, tag: str) -> list[str]:
-        """The tags in which this one stands, or which it is the singular or plural of."""
+        """Return the other tags that contain the words of this one, its singular or plural
+        included.
+        """
         stems = stems_of(tag)
         if not stems:
             return []
@@ -32,7 +36,7 @@ class TagWords:
         return [one for one in found if _stands_in(stems, self._stems[one], whole=whole)]
 
     def named_in(self, tag: str) -> list[str]:
-        """The tags that stand in this one."""
+        """Return the tags whose words this one contains."""
         stems = stems_of(tag)
         found = [one for stem in dict.fromkeys(stems) for one in self._with_word.get(stem, ())]
         return [
@@ -48,7 +52,7 @@ def _is_code(stems: tuple[str, ...]) -> bool:
 
 
 def _stands_in(part: tuple[str, ...], stems: tuple[str, ...], *, whole: bool) -> bool:
-    """Whether words follow each other so in others; if `whole`, whether they are all of them."""
+    """Whether `part` is a contiguous run of `stems`; if `whole`, whether they are equal."""
     if whole:
         return part == stems
     n = len(part)
