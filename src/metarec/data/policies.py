@@ -1,4 +1,4 @@
-"""Policies for the people who write them: parse a `[policy]` table, describe a policy in words, and
+"""Policies as their authors meet them: parse a `[policy]` table, describe a policy in words, and
 match its names to the columns of the data.
 """
 
