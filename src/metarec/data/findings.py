@@ -1,4 +1,4 @@
-"""What was found wrong with data, counted and explained: the lines of a cleaning report."""
+"""Findings on the data, counted and explained: the lines of a cleaning report."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ Action = Literal["removed", "changed", "noted"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One rule's outcome on one table."""
+    """Result of one rule on one table."""
 
     rule: str
     """Name of the rule, as in `CleaningConfig` and in the report."""
     rows: int
-    """How many rows it touched."""
+    """Number of rows affected; 0 for a finding on the table as a whole."""
     action: Action
-    """What happened to them: removed, changed, or only noted."""
+    """What the rule did to these rows: removed, changed, or only noted."""
     why: str
-    """One sentence to read."""
+    """Reason, in one sentence for the user."""
     examples: Sequence[str] = ()
     """A few of the rows, with the place they were read from."""
     table: str = "interactions"
-    """Whose rows: `interactions`, `items` or `users`."""
+    """Table of the rows: `interactions`, `items` or `users`."""
 
     def line(self) -> str:
-        """One line for a terminal."""
+        """Format the finding as one line for a terminal."""
         shown = f" (e.g. {'; '.join(self.examples)})" if self.examples else ""
         if not self.rows:
             return f"{self.rule}: {self.why}{shown}"
@@ -36,13 +36,13 @@ class Finding:
 
 
 def removed(findings: Sequence[Finding]) -> int:
-    """Events taken out by all rules together; no row is counted by two rules."""
+    """Return the number of events removed by all rules; no row is counted by two rules."""
     return sum(f.rows for f in findings if f.action == "removed" and f.table == "interactions")
 
 
 def merged(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings of several parts of one table: those of one rule and reason become one, with the
-    first part's examples.
+    """Merge the findings of several parts of a table: findings of the same rule, action, reason and
+    table become one, with the first one's examples.
     """
     found: dict[tuple[str, str, str, str], Finding] = {}
     for finding in findings:

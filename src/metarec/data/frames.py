@@ -1,4 +1,6 @@
-"""Frames of whatever library as polars has them, and an order of rows that no file decides."""
+"""Conversion of frames of any library to polars, and sort orders that do not depend on the order of
+the input rows.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,11 @@ import polars as pl
 from metarec.data.errors import BadInput
 
 LONGEST_KEY = 64
-"""Bytes of a key that is no text."""
+"""Length in bytes of the longest binary key; longer values are no keys."""
 
 
 def as_polars(frame: Any, what: str) -> pl.DataFrame:
-    """Take a polars or pandas frame (or anything polars reads) as a polars frame.
+    """Convert a polars or pandas frame, or anything polars reads, to a polars frame.
 
     Raises:
         BadInput: if `frame` is not a table.
@@ -37,8 +39,8 @@ def as_polars(frame: Any, what: str) -> pl.DataFrame:
 
 
 def widened(table: pl.DataFrame) -> pl.DataFrame:
-    """Whole numbers of any width as 64 bits, so that they compare with any other; spans of time as
-    seconds; objects, such as keys of a program, and bytes as text.
+    """Convert integers of any width to 64 bits, so that columns can be compared and joined;
+    durations to seconds; objects and bytes to text.
     """
     found: list[pl.Expr | pl.Series] = []
     for name, dtype in table.schema.items():
@@ -54,8 +56,8 @@ def widened(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _texts(cells: Iterable[Any]) -> list[str | None]:
-    """Cells as text: bytes read as UTF-8, or, where some are no text, as hexadecimal digits;
-    nothing where they are too long to be keys (pictures).
+    """Convert cells to text. A column of bytes is decoded as UTF-8; where one cell cannot be, all
+    become hexadecimal digits, or null where one is too long to be a key (pictures).
     """
     known = [None if c is None or c != c else c for c in cells]
     if not all(isinstance(cell, bytes | None) for cell in known):
@@ -70,7 +72,7 @@ def _texts(cells: Iterable[Any]) -> list[str | None]:
 
 
 def key_text(key: bytes) -> str:
-    """Bytes that stand beside text, as the text that they are, else in hexadecimal digits."""
+    """Decode bytes as UTF-8; as hexadecimal digits where they are not printable text."""
     try:
         text = key.decode()
     except UnicodeDecodeError:
@@ -79,8 +81,8 @@ def key_text(key: bytes) -> str:
 
 
 def _of_pandas(frame: Any, what: str) -> pl.DataFrame:
-    """A pandas frame, with what its index is called as columns; periods, and columns of objects
-    that are neither text nor numbers (keys), become text.
+    """Convert a pandas frame. Named index levels become columns; periods, intervals and objects
+    that are neither text nor numbers become text.
     """
     keys = [name for name in frame.index.names if name is not None and name not in frame.columns]
     frame = frame.reset_index(level=keys) if keys else frame
@@ -102,7 +104,7 @@ def _of_pandas(frame: Any, what: str) -> pl.DataFrame:
 
 
 def _of_series(column: Any, what: str) -> pl.Series:
-    """A column of a pandas frame of which some column is of a type that Arrow lacks."""
+    """Convert one pandas column, for frames with a column of a type that Arrow does not have."""
     if str(column.dtype).startswith("Sparse"):
         column = column.sparse.to_dense()
     try:
@@ -117,15 +119,15 @@ def _of_series(column: Any, what: str) -> pl.Series:
 
 
 def id_order(column: str) -> list[pl.Expr]:
-    """Sort ids as whole numbers where they are, else as text, so that the order never depends on
-    the file.
+    """Return sort keys that order ids as integers where they are such, else as text, so that the
+    order never depends on the file.
     """
     return [pl.col(column).cast(pl.Int64, strict=False), pl.col(column)]
 
 
 def id_codes(ids: pl.Series) -> pl.Series:
-    """Each id's place among the ids in `id_order`, as uint32: equal for equal ids, and much faster
-    to sort and compare.
+    """Return each id's rank in `id_order` as uint32: equal for equal ids, and much faster to sort
+    and compare than text.
     """
     places = pl.DataFrame({"id": ids.unique()}).sort(id_order("id")).with_row_index("place")
     return pl.DataFrame({"id": ids}).join(places, on="id", how="left", maintain_order="left")[
@@ -134,8 +136,8 @@ def id_codes(ids: pl.Series) -> pl.Series:
 
 
 def in_order(events: pl.DataFrame) -> pl.DataFrame:
-    """Events by user, time and item; kind and value decide what is left, so that the order of the
-    input rows never does.
+    """Sort events by user, time and item; kind and value break ties, so that the order of the input
+    rows has no effect.
     """
     keys = events.with_columns(
         id_codes(events["user_id"]).alias("__user"),

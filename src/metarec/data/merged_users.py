@@ -1,4 +1,4 @@
-"""Users who turned out to be one: an anonymous user who became a customer."""
+"""Merging of user ids that belong to one user: an anonymous user who became a customer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from metarec.data.relations import Relations
 from metarec.data.tables import Tables
 
 COLUMN = "merged_into"
-"""Column of the users that names whom a user became."""
+"""User column with the id that a user was merged into."""
 
 
 def with_merged_users(tables: Tables) -> Tables:
-    """The tables with everything of users whose row says `merged_into` given to whom they became.
+    """Replace the id of each user with a `merged_into` by that id: in events, users, friends and
+    searches.
 
     Raises:
-        BadInput: if users became each other.
+        BadInput: if users were merged into each other.
     """
     if tables.users is None or COLUMN not in tables.users.columns:
         return tables
@@ -48,12 +49,12 @@ def with_merged_users(tables: Tables) -> Tables:
 def renamed(
     frame: pl.DataFrame, became: Mapping[str, str], column: str = "user_id"
 ) -> pl.DataFrame:
-    """Rows under the ids of whom their users became."""
+    """Replace merged ids in a column by the ids they were merged into (`became`: old -> new)."""
     return frame.with_columns(pl.col(column).cast(pl.Utf8).replace(dict(became)))
 
 
 def one_row_each(users: pl.DataFrame, became: Mapping[str, str]) -> pl.DataFrame:
-    """Attributes of users; those of whom somebody was fill the gaps of whom they are."""
+    """Return one row per user after merging; attributes of the merged ids fill missing ones."""
     is_old = pl.col("user_id").cast(pl.Utf8).is_in(list(became))
     both = pl.concat([users.filter(~is_old), users.filter(is_old)])
     return (
@@ -64,7 +65,7 @@ def one_row_each(users: pl.DataFrame, became: Mapping[str, str]) -> pl.DataFrame
 
 
 def related(relations: Relations, became: Mapping[str, str]) -> Relations:
-    """Friends and searches under the ids of whom their users became."""
+    """Return friends and searches with merged ids replaced, without friends of oneself."""
     edges = renamed(renamed(relations.friends, became), became, "friend_id")
     return Relations.of(
         edges.filter(pl.col("user_id") != pl.col("friend_id")),
@@ -73,7 +74,7 @@ def related(relations: Relations, became: Mapping[str, str]) -> Relations:
 
 
 def _to_the_end(became: Mapping[str, str]) -> dict[str, str]:
-    """Who each user is in the end, where whom they became has become another."""
+    """Resolve chains of merges: map each merged id to the id at the end of its chain."""
     final = {}
     for user in became:
         seen, now = {user}, became[user]

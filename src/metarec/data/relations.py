@@ -1,4 +1,4 @@
-"""What is known beside events: who knows whom, and what users searched for."""
+"""Data of users beside their events on items: friends, and search queries."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from metarec.data.errors import BadInput
 FRIEND_SCHEMA = {"user_id": pl.Utf8, "friend_id": pl.Utf8, "weight": pl.Float32}
 SEARCH_SCHEMA = {"user_id": pl.Utf8, "query": pl.Utf8, "timestamp": pl.Float64}
 MAX_SEARCHES, SPENT_AFTER = 5, 5
-"""Searches of a user that are told, the newest, and the later acts after which one no longer is, at
-most: of training users as of stored ones.
+"""Largest number of a user's newest searches that a request holds, and largest number of later
+events after which a search is dropped; the same for training users and stored ones.
 """
 
 
@@ -42,14 +42,16 @@ class Relations:
         )
 
     def then(self, other: Relations) -> Relations:
-        """Both together."""
+        """Return the friends and searches of both."""
         return Relations.of(
             pl.concat([self.friends, other.friends]), pl.concat([self.searches, other.searches])
         )
 
 
 def _edges(frame: pl.DataFrame) -> pl.DataFrame:
-    """Each edge in both directions, the largest stated weight once; nobody is their own friend."""
+    """Return each edge in both directions, with the largest weight stated for it; edges of a user
+    to themselves and those of weight 0 are dropped.
+    """
     _need(frame, ("user_id", "friend_id"), "friends")
     stated = as_numbers(frame["weight"]) if "weight" in frame.columns else None
     table = frame.select(pl.col("user_id", "friend_id").cast(pl.Utf8)).with_columns(
@@ -76,7 +78,7 @@ def _edges(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _queries(frame: pl.DataFrame) -> pl.DataFrame:
-    """Queries with words, in order."""
+    """Return the queries that are not empty, sorted by user, time and query."""
     _need(frame, ("user_id", "query"), "searches")
     time = (
         as_seconds(frame["timestamp"])

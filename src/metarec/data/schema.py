@@ -1,6 +1,6 @@
-"""The nouns of stage 1: what users did, what there is, who they are.
+"""The three tables of a data set: `Interactions` (events), `Catalog` (items), `Profiles` (users).
 
-Ids are text outside and indexes inside; `Vocabulary` is the one place that translates.
+Ids are text outside and indexes inside; only `Vocabulary` translates between them.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ from metarec.data.vocabulary import Vocabulary as Vocabulary
 
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "value", "kind")
 NO_KIND = "event"
-"""The kind of events that say none."""
+"""Kind of events for which none is stated."""
 RELEVANT_SHARE = 0.75
 """An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
 EARLIEST_MOMENT = 315_532_800
-"""1980 in seconds since 1970: an attribute of users that is nowhere less is taken for a moment in
-time.
+"""1980 in seconds since 1970: a numeric user attribute whose values are all at least this is taken
+for a moment in time.
 """
 
 
 MAX_SPLICED, MAX_CHUNKS = 64, 400
-"""Rows of a catalog that are changed one by one, and pieces that it may then lie in."""
+"""Largest number of catalog rows updated by slicing instead of a join, and of chunks that the
+table may then have before it is copied into one.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interactions:
-    """What users did: one row an event, sorted by user, then time, then item id.
+    """Events of users, one row each, sorted by user, then time, then item id.
 
     `frame` has `user_id, item_id` (text), `timestamp` (seconds, float), `value` (float32; null
     where no number is stated), `kind` (text) and any further columns, which are context (device,
@@ -112,11 +114,11 @@ class Interactions:
 
     @property
     def context_columns(self) -> list[str]:
-        """Columns beyond the five of every event."""
+        """Context columns: all but the five in `EVENT_COLUMNS`."""
         return [c for c in self.frame.columns if c not in EVENT_COLUMNS]
 
     def acts(self) -> pl.DataFrame:
-        """What each event says, row by row as `frame`.
+        """Return what each event says about preference, row by row as `frame`.
 
         Columns: `sign` (Int8: 1 positive or rated, -1 negative, 0 neutral, search or undo),
         `strength` (Float32, above 0), `rating` (Float32, null where the event is no rating),
@@ -146,7 +148,7 @@ class Interactions:
 
     @cached_property
     def value_range(self) -> tuple[float, float]:
-        """Smallest and largest rating; of implicit data, value."""
+        """Smallest and largest rating, for implicit data value; (1, 1) where there are none."""
         column = self.acts()["rating"] if self.has_values else self.frame["value"]
         if column.null_count() == len(column):
             return (1.0, 1.0)
@@ -155,14 +157,14 @@ class Interactions:
 
     @property
     def relevant_from(self) -> float:
-        """The value from which an event counts as liked; every implicit event does."""
+        """Rating from which an event counts as liked; -inf for implicit data."""
         low, high = self.value_range
         return low + RELEVANT_SHARE * (high - low) if self.has_values else -np.inf
 
     @property
     def number(self) -> pl.Expr:
-        """A number for every event, for readers of `value` that know no kinds: an event without a
-        rating counts as just liked, an implicit one as 1.
+        """Expression that gives every event a number, for callers that read `value` and not the
+        kind: missing values become `relevant_from` where values are ratings, else 1.
         """
         return pl.col("value").fill_null(self.relevant_from if self.has_values else 1.0)
 
@@ -172,7 +174,7 @@ class Interactions:
         return self.frame.with_columns(self.number.cast(pl.Float32).alias("value"))
 
     def keep(self, frame: pl.DataFrame) -> Interactions:
-        """The same kind of events with other rows."""
+        """Return interactions with the rows of `frame` and all other fields unchanged."""
         return replace(self, frame=frame)
 
 
@@ -180,7 +182,7 @@ LATE_ARTICLE = (
     r"^(?P<title>[^,]+(?:,[^,]+)*), (?P<article>The|A|An|Les|Le|La|Der|Die|Das|El|Los|Las|Il)"
     r"(?P<rest> \(.*\))?$"
 )
-"""A title as catalogs sort it: its article last, before a year."""
+"""Title with its article at the end, before a year in brackets, as catalogs sort titles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,13 +213,14 @@ class Catalog:
         return Vocabulary.of(self.frame["item_id"])
 
     def titles(self, rows: Sequence[int] | None = None) -> list[str]:
-        """What to call each item on a page, or those at some rows: its title, else its name, else
-        its id; "Shining, The" as "The Shining".
+        """Return the display name of each item, or of the items at `rows`: the cell of the column
+        `title` (`name` where there is none), the id where that is empty; "Shining, The" becomes
+        "The Shining".
         """
         return self.title_column(rows).to_list()
 
     def title_column(self, rows: Sequence[int] | None = None) -> pl.Series:
-        """The same as a column."""
+        """Return the result of `titles` as a column."""
         column = next(c for c in ("title", "name", "item_id") if c in self.frame.columns)
         named = [self.frame[name] for name in dict.fromkeys((column, "item_id"))]
         if rows is not None:  # column by column: tables are asked with threads of their own
@@ -229,8 +232,8 @@ class Catalog:
         return pl.DataFrame(named).select(told.alias(column)).to_series()
 
     def with_rows(self, given: pl.DataFrame, rows: np.ndarray) -> Catalog:
-        """The same catalog with what `given` says over its items at `rows`, those of row -1 behind
-        it; an empty cell changes nothing.
+        """Return the catalog updated by the items of `given`, which are at `rows` of the catalog;
+        items of row -1 are new and appended. Null cells change nothing.
         """
         known, fresh = rows[rows >= 0], given.filter(pl.Series(rows < 0))
         table = self.frame
@@ -275,19 +278,19 @@ class Profiles:
 
     @property
     def attributes(self) -> list[str]:
-        """Every column that may be learned from: all but the id and moments in time."""
+        """Columns that models may read: all but the id and moments in time."""
         return [c for c in self.frame.columns if c not in {"user_id", *self.moments}]
 
     @property
     def moments(self) -> list[str]:
-        """Columns of moments in time, such as that of a user's last event: they tell what users
-        evaluated did after their first.
+        """Columns of moments in time, such as that of a user's last event. Models must not read
+        them: they leak what test users did later.
         """
         return [c for c in self.frame.columns if c != "user_id" and _are_moments(self.frame[c])]
 
     def of_users(self, user_ids: Iterable[str]) -> list[dict[str, Any]]:
-        """Attributes of each user as a dict, in the order asked; nulls and unknown users leave keys
-        out.
+        """Return the attributes of each user as a dict, in the order of `user_ids`, without null
+        cells; an empty dict for an unknown user.
         """
         wanted = pl.DataFrame({"user_id": list(user_ids)}, schema={"user_id": pl.Utf8})
         rows = wanted.join(
@@ -307,8 +310,8 @@ class Profiles:
 
 
 def _are_moments(column: pl.Series) -> bool:
-    """Whether values are dates with times, or numbers that are all seconds (or milliseconds) after
-    1980.
+    """Whether a column has dates with times, or numbers that are all at least `EARLIEST_MOMENT`
+    (seconds or milliseconds).
     """
     if column.dtype.is_numeric():
         return bool((column.drop_nulls() >= EARLIEST_MOMENT).all()) and column.null_count() < len(

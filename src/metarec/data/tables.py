@@ -20,12 +20,14 @@ from metarec.data.relations import Relations
 from metarec.data.schema import BadInput
 
 SCALES_APART = 1.9
-"""From so many times the largest rating of one source on, another's is hardly on its scale."""
+"""Least ratio of the largest ratings of two sources from which on their scales count as
+different.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """Events with their ids, and items and users where there are any; `findings` says what reading
+    """Tables of events, and of items and users where there are any; `findings` lists what reading
     left out or changed.
     """
 
@@ -37,11 +39,11 @@ class Tables:
     relations: Relations = field(default_factory=Relations)
     """Friends and searches."""
     kinds: Kinds = field(default_factory=Kinds.default)
-    """What each kind of event says."""
+    """Sign and strength of each kind of event."""
     rules: CleaningConfig | None = None
     """Cleaning settings that came with the data (a TOML file's); None leaves them to the caller."""
     policy: Policy | None = None
-    """What slates must heed, where a domain or a TOML file says so."""
+    """Policy that slates must obey, from a domain or a TOML file; None where neither names one."""
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Hyper-parameters of models, where a TOML file sets some."""
 
@@ -51,8 +53,8 @@ class Tables:
 
 
 def merge(parts: Sequence[Tables], name: str) -> Tables:
-    """Events of all parts under each other; items and users with the same id are one, the first
-    part's cells going first.
+    """Concatenate the events of all parts; rows of items and users with the same id become one row,
+    in which the first part's cells take precedence.
 
     Raises:
         BadInput: if a column is text in one part and a number in another and cannot be brought
@@ -72,7 +74,7 @@ def merge(parts: Sequence[Tables], name: str) -> Tables:
 
 
 def _untimed(parts: Sequence[Tables]) -> list[Finding]:
-    """Events of parts without any time beside parts that have times."""
+    """Return a finding on each part without any time, where other parts have times."""
     timed = [
         "timestamp" in p.interactions.columns
         and p.interactions["timestamp"].null_count() < p.interactions.height
@@ -92,8 +94,8 @@ def _untimed(parts: Sequence[Tables]) -> list[Finding]:
 
 
 def _scales(parts: Sequence[Tables]) -> list[Finding]:
-    """What to say where ratings of one part reach so much further than those of another that they
-    are hardly on one scale.
+    """Return a finding where the largest ratings of two parts differ so much (`SCALES_APART`) that
+    they cannot be on one scale.
     """
     tops = {
         number: (float(ratings.min()), float(ratings.max()))  # type: ignore[arg-type]  # numbers
@@ -114,7 +116,7 @@ def _scales(parts: Sequence[Tables]) -> list[Finding]:
 
 
 def _ratings(part: Tables) -> pl.Series:
-    """Values of a part's events that are ratings."""
+    """Return the values of a part's events that are ratings."""
     events = part.interactions
     if "value" not in events.columns:
         return pl.Series([], dtype=pl.Float64)
@@ -125,7 +127,9 @@ def _ratings(part: Tables) -> pl.Series:
 
 
 def unknown_kinds(events: pl.DataFrame, kinds: Kinds, most: int = 5) -> list[Finding]:
-    """Kinds that the table of kinds does not have, each named once."""
+    """Return a finding on each of the `most` most frequent kinds that the table of kinds does not
+    have, and one on all others.
+    """
     if "kind" not in events.columns:
         return []
     counts = dict(events["kind"].drop_nulls().value_counts().sort("kind").iter_rows())
@@ -169,8 +173,8 @@ def _one_row_each(frames: Sequence[pl.DataFrame], key: str) -> pl.DataFrame | No
 
 
 def side_findings(frame: pl.DataFrame, key: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Take rows without an id and all but the first row of an id out of a table of items or
-    users.
+    """Remove rows without an id, and all but the first row of each id, from a table of items or
+    users; return the table and the findings.
     """
     findings, table = [], "items" if key == "item_id" else "users"
     missing = int(frame[key].null_count())

@@ -1,8 +1,8 @@
-"""Ids outside, indexes inside.
+"""Mapping between ids (outside) and indexes (inside).
 
-Up to `MANY` ids are found by a dictionary. Of more, a dictionary and the ids as Python's texts
-would take a worker of the service hundreds of bytes an id, so they stay the column that they are,
-and are found by sorted hashes of it. Ids that join later lie behind, in a dictionary of their own.
+Below `MANY` ids, a dictionary is used. From there on, a dictionary and Python strings would take
+hundreds of bytes per id in each worker of the service, so the ids stay a polars column and are
+looked up by sorted hashes. Ids added later follow the column and have a dictionary of their own.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import numpy as np
 import polars as pl
 
 MANY = 200_000
-"""Ids from which on they stay a column."""
+"""Number of ids from which on they stay a column."""
 HELD, AT_ONCE = 20_000, 1_000
-"""Ids of such a column whose rows are remembered, of lookups of so many at most: what is asked for
-once is mostly asked for again, and to hash a few costs as much as a matrix product for a user.
+"""Size of a column's lookup cache, in ids, and the largest lookup that uses it: most ids are looked
+up again, and hashing a few costs as much as a matrix product for a user.
 """
 
 
 def _hashes(ids: pl.Series) -> np.ndarray:
-    """[N] uint32: half of each hash tells ids apart well enough, for half the memory."""
+    """[N] uint32 lower half of each id's hash: it separates ids well enough in half the memory."""
     return ids.hash().to_numpy().astype(np.uint32)
 
 
 class Column(Sequence[str]):
-    """Ids that are a column, found by their hashes."""
+    """Sequence of ids kept as a polars column, with lookup by hash."""
 
     def __init__(self, ids: pl.Series) -> None:
-        """Sort the hashes of `ids`, which are texts."""
+        """Sort the hashes of `ids`, a column of texts."""
         self._ids = ids.rechunk()
         hashes = _hashes(self._ids)
         self._order = np.argsort(hashes, kind="stable").astype(np.int32)
@@ -56,11 +56,11 @@ class Column(Sequence[str]):
         return iter(self._ids.to_list())
 
     def at(self, rows: Sequence[int]) -> list[str]:
-        """The ids at these rows."""
+        """Return the ids at these rows."""
         return self._ids[list(rows)].to_list()
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
-        """[I] int64 the row of each id; -1 for one that is not there."""
+        """[I] int64 row of each id; -1 for an unknown id. Small lookups are cached."""
         if len(ids) > AT_ONCE:
             return self._found(ids)
         rows = [self._held.get(one) for one in ids]
@@ -74,8 +74,8 @@ class Column(Sequence[str]):
         return np.array([found.get(one, row) for one, row in zip(ids, rows, strict=True)], np.int64)
 
     def _found(self, ids: Sequence[str]) -> np.ndarray:
-        """The same, looked up. Texts are compared one by one: most lookups are of a few, for
-        which an operation on columns costs more.
+        """[I] rows as of `rows`, without the cache. Ids are compared one by one in Python: most
+        lookups are small, and a column operation would cost more.
         """
         asked = pl.Series([i if isinstance(i, str) else None for i in ids], dtype=pl.Utf8)
         hashes = _hashes(asked)
@@ -92,10 +92,10 @@ class Column(Sequence[str]):
 
 
 class Joined(Sequence[str]):
-    """Ids, and late ones behind them."""
+    """Sequence of ids made of two: the first ids, then the late ones."""
 
     def __init__(self, first: Sequence[str], late: Sequence[str]) -> None:
-        """First and late ids."""
+        """Concatenate `first` and `late` without copying them."""
         self.first, self.late = first, late
 
     def __len__(self) -> int:
@@ -119,11 +119,11 @@ class Joined(Sequence[str]):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Ids outside, indexes inside: `ids[index]` one way, `indexes(ids)` the other."""
+    """Mapping between ids and indexes: `ids[index]` and `indexes(ids)`."""
 
     ids: Sequence[str]
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
-    """Row of each id, of those that joined late where the others are a column."""
+    """Index of each id; of the late ids alone where the first ones are a column."""
 
     def __post_init__(self) -> None:
         first, late = self._first, self._late
@@ -132,14 +132,16 @@ class Vocabulary:
 
     @classmethod
     def of(cls, ids: pl.Series) -> Vocabulary:
-        """Of a column of ids, each once."""
+        """Build a vocabulary from a column of distinct ids."""
         if len(ids) < MANY:
             return cls(ids.to_list())
         assert ids.n_unique() == len(ids), "a vocabulary holds each id once"
         return cls(Column(ids))
 
     def joined_by(self, ids: Sequence[str]) -> Vocabulary:
-        """The same with further ids behind them; many are shared, not found anew."""
+        """Return a vocabulary with further ids at the end. A column of first ids is shared, not
+        hashed again.
+        """
         if not ids:
             return self
         if not isinstance(self._first, Column):
@@ -148,14 +150,14 @@ class Vocabulary:
 
     @property
     def _first(self) -> Sequence[str]:
-        """Ids that are a column."""
+        """The first ids where they are a column, else no ids."""
         if isinstance(self.ids, Joined):
             return self.ids.first
         return self.ids if isinstance(self.ids, Column) else ()
 
     @property
     def _late(self) -> Sequence[str]:
-        """All others."""
+        """All ids that are not in the column."""
         if isinstance(self.ids, Joined):
             return self.ids.late
         return () if isinstance(self.ids, Column) else self.ids
@@ -167,7 +169,7 @@ class Vocabulary:
         return item_id in self._index or bool(self.indexes([item_id])[0] >= 0)
 
     def indexes(self, ids: Iterable[str]) -> np.ndarray:
-        """Index of each id, int64; -1 for an id it does not hold."""
+        """Return the int64 index of each id; -1 for an unknown id."""
         first = self._first
         if not isinstance(first, Column):
             return np.fromiter((self._index.get(i, -1) for i in ids), dtype=np.int64)
@@ -176,7 +178,7 @@ class Vocabulary:
         return np.where(late >= 0, late, first.rows(asked)) if asked else late
 
     def names(self, indexes: Iterable[int]) -> list[str]:
-        """Id at each index."""
+        """Return the id at each index."""
         if isinstance(self.ids, Column):
             return self.ids.at(list(indexes))
         return [self.ids[i] for i in indexes]
