@@ -40,8 +40,8 @@ class ContextConfig(ModelConfig):
     """Held-out events on which these are chosen, at most (1 or more)."""
     chosen: tuple[float, ...] | None = setting(None, least=UNREAD)
     """For each column the index in `tried` of the way in which its lifts are shrunk, -1 where it is
-    not read; the first of `weights` goes with them. None: both are chosen on held-out users, once
-    for all folds of a fit.
+    not read; the first of `weights` goes with them. None: both are chosen on held-out users, anew
+    in each fold: chosen once for all, the gate trusts them too much (docs/experiments).
     """
 
     @property

@@ -59,9 +59,11 @@ class Context:
         cls, behavior: Behavior, rng: np.random.Generator, config: ContextConfig | None = None
     ) -> Context:
         """Choose columns and shrinkage on a held-out third of the users, then count over all."""
-        assert behavior.context is not None, "fitted only where acts have circumstances"
-        config, n_items = cls.settled(behavior, rng, config), behavior.n_items
-        columns, acts = behavior.context.columns, behavior.context.acts
+        config, n_items, context = config or cls.config, behavior.n_items, behavior.context
+        assert context is not None, "fitted only where acts have circumstances"
+        if config.chosen is None:
+            config = chosen_for(context, behavior.content, rng, config)
+        columns, acts = context.columns, context.acts
         names, sizes = tuple(columns.names), columns.sizes
         ways, tables = config.ways_of(names), tables_of(acts, sizes, n_items)
         lifts, by_content = lifts_of(tables, behavior.content, ways, config.min_ratio)
@@ -75,19 +77,6 @@ class Context:
             by_content=by_content,
             config=config,
         )
-
-    @classmethod
-    def settled(
-        cls, behavior: Behavior, rng: np.random.Generator, config: ContextConfig | None = None
-    ) -> ContextConfig:
-        """Return the config with the choices made, so that fits on parts of the same data choose
-        nothing.
-        """
-        config, context = config or cls.config, behavior.context
-        assert context is not None, "fitted only where acts have circumstances"
-        if config.chosen is not None:
-            return config
-        return chosen_for(context, behavior.content, rng, config)
 
     @property
     def read_columns(self) -> list[str]:
