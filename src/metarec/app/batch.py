@@ -1,9 +1,9 @@
-"""Slates for everyone at once: what a nightly job writes for e-mails and caches.
+"""Slates for all users at once, as a nightly job writes them for e-mails and caches.
 
-Users are cut into parts of a fixed size; each part is one Parquet file, written beside its place
-and renamed, so that it is whole or not there. A run that was killed goes on with the parts that
-are missing: every user stands in exactly one part. `plan.json` says which model, data and options
-the folder belongs to, `summary.json` that it is complete.
+Users are split into parts of a fixed size, each user in exactly one. Each part is one Parquet file,
+written under another name and then renamed, so that it is complete or absent; a run after one that
+was killed writes the missing parts only. `plan.json` has the model, data and options of the folder,
+`summary.json` shows that it is complete.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PLAN, SUMMARY = "plan.json", "summary.json"
 STAGE = "recommend to all users"
 SCORES_AT_ONCE, MAX_AT_ONCE = 8_000_000, 256
-"""Scores held at a time, and users at most."""
+"""Largest number of scores, and of users, computed at a time."""
 SCHEMA: dict[str, type[pl.DataType]] = {
     "user_id": pl.Utf8,
     "place": pl.Int32,
@@ -48,14 +48,14 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig:
-    """What every slate of a batch is asked for."""
+    """Settings of every slate of a batch."""
 
     k: int = 10
     """Length of each slate."""
     where: str | None = None
-    """Which items may be shown, as `--filter`."""
+    """Filter of the items that may be shown, as `--filter`; None allows all."""
     diversity: float = 0.0
-    """In [0, 1], as for one user."""
+    """Strength of diversification in [0, 1], as for a single slate."""
     users_a_part: int = 5_000
     """Users in each file."""
 
@@ -66,7 +66,7 @@ class BatchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some users and what is known of them, as one job."""
+    """A subset of the users with their data, which one job handles."""
 
     number: int
     user_ids: list[str]
@@ -79,25 +79,25 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts(Sequence[Part]):
-    """Users of `data` in parts, each cut out when it is asked for."""
+    """Users of `data` in parts; the data of a part are selected when it is accessed."""
 
     data: Dataset
     user_ids: pl.Series
-    """Everyone, with events or without, each once."""
+    """All users, with events or without, each once."""
     size: int
     numbers: Sequence[int]
-    """Which parts."""
+    """Numbers of the parts in this sequence."""
 
     @classmethod
     def of(cls, data: Dataset, size: int) -> Parts:
-        """All parts of the users of `data`, those with events first."""
+        """Split the users of `data` into parts of `size`, users with events first."""
         acting = data.interactions.frame["user_id"]
         ids = pl.concat([acting, data.users.frame["user_id"]]).unique(maintain_order=True)
         numbers = range(-(-len(ids) // size))
         return cls(data=data, user_ids=ids, size=size, numbers=numbers)
 
     def only(self, numbers: Sequence[int]) -> Parts:
-        """The same users, only these parts."""
+        """Return only the parts with these numbers."""
         return replace(self, numbers=numbers)
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class Parts(Sequence[Part]):
 
 
 def _of_users(data: Dataset, user_ids: pl.Series) -> Dataset:
-    """What is known of some users."""
+    """Return the data of some users, without items."""
 
     def own(frame: pl.DataFrame) -> pl.DataFrame:
         return frame.join(user_ids.to_frame(), on="user_id", how="semi", maintain_order="left")
@@ -133,7 +133,7 @@ def _of_users(data: Dataset, user_ids: pl.Series) -> Dataset:
 
 
 def requests_of(data: Dataset, user_ids: Sequence[str]) -> list[Request]:
-    """Each user as `data` knows them: what they did, stated and searched, and their friends."""
+    """Return a request per user with their events, attributes, friends and searches in `data`."""
     events = data.interactions
     at = pl.col("timestamp") if events.has_time else pl.lit(None, pl.Float64)
     act = pl.struct("item_id", pl.col("value").cast(pl.Float64), "kind", at.alias("timestamp"))
@@ -156,7 +156,7 @@ def requests_of(data: Dataset, user_ids: Sequence[str]) -> list[Request]:
 
 
 def _lists(frame: pl.DataFrame, what: pl.Expr) -> dict[str, list[Any]]:
-    """What each user has of something, in the order of the rows."""
+    """Map each user to the list of their values of `what`, in the order of the rows."""
     rows = frame.group_by("user_id", maintain_order=True).agg(what.alias("own"))
     return dict(zip(rows["user_id"].to_list(), rows["own"].to_list(), strict=True))
 
@@ -171,16 +171,17 @@ def recommend_all(
     backend: str = "here",
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Write the slates of all users of `data` into the folder `out`, or what is missing there; the
-    summary.
+    """Write the slates of all users of `data` into the folder `out`, where parts are already there
+    only the missing ones; return the summary.
 
     Args:
-        model: its folder; every worker reads it once.
-        data: whose users are asked for, with what is known of each.
-        out: a folder that is empty, or holds a part of these very slates.
-        workers: processes at once.
+        model: folder of the model; every worker reads it once.
+        data: the users, with their events, attributes and relations.
+        out: a folder that does not exist, is empty, or has parts of the same model, data and
+            options.
+        workers: number of processes.
         backend: `here` or `ray`.
-        progress: told how far it is.
+        progress: called with the progress.
 
     Raises:
         BadInput: if `out` holds something else, an option is out of range, or a column of users
@@ -208,7 +209,7 @@ def recommend_all(
 
 
 def _plan(model: Recommender, data: Dataset, config: BatchConfig) -> dict[str, Any]:
-    """What the slates depend on."""
+    """Return what the slates depend on: the model's version, a digest of the data, the options."""
     tables = (
         data.interactions.frame,
         data.users.frame,
@@ -221,7 +222,11 @@ def _plan(model: Recommender, data: Dataset, config: BatchConfig) -> dict[str, A
 
 
 def _begin(out: Path, plan: dict[str, Any]) -> None:
-    """Make the folder, or see that it holds a part of the same slates; drafts of the killed go."""
+    """Create the folder, or check that its plan is the same and delete the drafts of killed runs.
+
+    Raises:
+        BadInput: if the folder has another plan, or other files.
+    """
     place = out / PLAN
     if place.exists():
         found = json.loads(place.read_text(encoding="utf-8"))
@@ -246,14 +251,14 @@ def _file(number: int) -> str:
 
 @lru_cache(maxsize=1)
 def _loaded(model: Path) -> Recommender:
-    """The model, read once in each process."""
+    """Load the model, once in each process."""
     from metarec.recommender import Recommender
 
     return Recommender.load(model)
 
 
 def _write_part(place: Path, version: str, out: Path, config: BatchConfig, part: Part) -> None:
-    """Slates of one part, into its file."""
+    """Write the slates of one part into its file."""
     model = _loaded(place)
     if model.version != version:
         raise BadInput(f"the model in {str(place)!r} changed to {model.version} amid the run")
@@ -278,7 +283,9 @@ def _write_part(place: Path, version: str, out: Path, config: BatchConfig, part:
 
 
 def _table(user_ids: Sequence[str], slates: Sequence[Slate]) -> pl.DataFrame:
-    """A row for each place of each slate; predicted values where the model rates."""
+    """Return a row for each place of each slate, with predicted values where the model predicts
+    ratings.
+    """
     lengths = [len(slate.item_ids) for slate in slates]
     owners = np.repeat(np.arange(len(slates)), lengths)
     columns: dict[str, Any] = {
@@ -298,14 +305,14 @@ def _table(user_ids: Sequence[str], slates: Sequence[Slate]) -> pl.DataFrame:
 
 
 def _notes(slates: Sequence[Slate]) -> str:
-    """How many slates each note stands beside, and how many slates are empty, as JSON."""
+    """Count the slates with each note, and the empty slates, as JSON."""
     said = Counter(note for slate in slates for note in slate.notes)
     empty = sum(not slate.item_ids for slate in slates)
     return json.dumps({"notes": said, "empty": empty}, sort_keys=True)
 
 
 def _counted(out: Path, parts: Parts) -> dict[str, Any]:
-    """What the files hold, read from them: users, rows, slates that are empty, notes."""
+    """Count users, rows, empty slates, parts and the 20 most frequent notes, from the files."""
     notes: Counter[str] = Counter()
     rows = empty = 0
     for number in parts.numbers:

@@ -1,4 +1,4 @@
-"""Model versions whose policy forbids less than that of the one that serves."""
+"""Comparison of model versions by policy: prohibitions that a version lacks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from metarec.runtime.artifacts import BrokenArtifact, read_config
 
 
 def heeded_less(registry: Registry, versions: Iterable[str], than: str | None = None) -> list[str]:
-    """A sentence on each of these versions that shows what another, or the one that serves, must
-    not show.
+    """Return a sentence on each of `versions` whose policy lacks a prohibition of the version
+    `than` (by default the current one).
     """
     than = than or registry.current()
     now = _prohibitions(registry, than)

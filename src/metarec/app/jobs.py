@@ -1,8 +1,8 @@
-"""Work that takes minutes, as an operator sees it: retraining, imports and slates for all users,
-each a small file beside the model, `MODEL/jobs/ID.json`, whoever started it.
+"""Records of jobs that take minutes (retraining, imports, slates for all users) for the operator:
+one file each beside the model, `MODEL/jobs/ID.json`, whichever process started it.
 
-A file says what is done, how far it is and what was logged last; it holds no user. A lock beside it
-is held while the work runs, so that work whose process was killed is told from work that goes on.
+A file has the stage, its progress and the last log lines, and no data of users. The process holds a
+lock beside the file while the job runs, which tells a running job from one that was killed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ from metarec.runtime.folders import take_lock, write_text
 
 RETRAINING, IMPORT, BATCH = "retraining", "import", "batch"
 RUNNING, DONE, SKIPPED, FAILED, LOST = "running", "done", "skipped", "failed", "lost"
-"""States. Skipped: there was nothing to do, or it was refused. Lost: its process has gone."""
+"""States of a job. Skipped: there was nothing to do, or it was refused. Lost: its process ended
+without a word.
+"""
 KEPT, LINES = 20, 60
-"""Jobs that stay, and the last lines of what each logged."""
+"""Number of jobs whose files are kept, and of log lines kept for each."""
 _EVERY = 0.5
-"""Seconds between two writes of a file, at least."""
+"""Least number of seconds between two writes of a file."""
 _FOLDER = "jobs"
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One piece of work."""
+    """State of one job."""
 
     job_id: str
     kind: str
@@ -45,17 +47,19 @@ class Job:
     """Seconds since 1970."""
     ended: float | None = None
     stage: str = ""
-    """What is being done."""
+    """Name of the current stage."""
     done: float = 0.0
-    """Share of the stage that is done, in [0, 1]."""
+    """Progress of the stage, in [0, 1]."""
     outcome: str = ""
-    """What came of it, in a sentence."""
+    """Result, in a sentence; empty while the job runs."""
     lines: tuple[str, ...] = ()
     """The last lines of its log."""
 
 
 class JobRecord(logging.Handler):
-    """Writes down how far a job is, from the log lines of its process and from what it is told."""
+    """Writes the record of one job, from the log lines of its process and from calls with its
+    progress.
+    """
 
     def __init__(self, folder: Path, kind: str) -> None:
         super().__init__(logging.INFO)
@@ -64,10 +68,10 @@ class JobRecord(logging.Handler):
         self._lines: deque[str] = deque(maxlen=LINES)
         self._written = 0.0
         self.outcome = ""
-        """What came of it, in a sentence; set before the end."""
+        """Result, in a sentence; the job sets it before it ends."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take over a line of the log."""
+        """Add a log line to the record; one of the logger `metarec.progress` sets the stage too."""
         told = {name: one for name, one in record.__dict__.items() if name not in _STANDARD}
         if record.name == "metarec.progress":
             self._facts |= {"stage": str(told.get("stage", "")), "done": told.get("done", 0.0)}
@@ -77,14 +81,14 @@ class JobRecord(logging.Handler):
         self._write(at_once=False)
 
     def __call__(self, stage: str, done: float, note: str = "") -> None:
-        """Take over progress, as `metarec.runtime.progress` tells it."""
+        """Set stage and progress; the signature is that of `metarec.runtime.progress`."""
         if stage != self._facts.get("stage"):
             self._lines.append(f"{time.strftime('%H:%M:%S')} {stage} {note}".rstrip())
         self._facts |= {"stage": stage, "done": round(min(max(done, 0.0), 1.0), 3)}
         self._write(at_once=False)
 
     def end(self, state: str, outcome: str) -> None:
-        """Write down how it ended."""
+        """Write the final state and the outcome."""
         done = {"done": 1.0} if state == DONE else {}
         self._facts |= {"state": state, "outcome": outcome, "ended": time.time(), **done}
         self._write(at_once=True)
@@ -99,8 +103,8 @@ class JobRecord(logging.Handler):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Hold the lock that says the work goes on, and listen to the log; where the folder cannot
-        be written the work goes on untold.
+        """Hold the lock of a running job and collect its log lines. Where the folder cannot be
+        written, the job runs without a record.
         """
         lock, handle = self._path.with_suffix(".lock"), None
         logger = logging.getLogger("metarec")
@@ -121,10 +125,10 @@ class JobRecord(logging.Handler):
 
 @contextmanager
 def recorded(folder: Path, kind: str) -> Iterator[JobRecord]:
-    """Write down what happens within, beside the model in `folder`.
+    """Record the body of the `with` statement as a job of the model in `folder`.
 
-    A caller's mistake (`BadInput`), such as nothing new to learn from, is told as skipped, anything
-    else that is raised as failed.
+    `BadInput`, such as no new events to learn from, ends the job as skipped, any other exception as
+    failed; both are raised again.
     """
     _prune(folder / _FOLDER)
     record = JobRecord(folder / _FOLDER, kind)
@@ -141,7 +145,7 @@ def recorded(folder: Path, kind: str) -> Iterator[JobRecord]:
 
 
 def jobs_of(folder: Path) -> list[Job]:
-    """The latest jobs of a model folder, the newest first; what cannot be read is left out."""
+    """Return the latest jobs of a model folder, newest first, without unreadable files."""
     found = (_read(path) for path in _files(folder / _FOLDER)[:KEPT])
     return [job for job in found if job is not None]
 

@@ -1,4 +1,4 @@
-"""Can a model serve? A first slate says so, before it is promoted and before anybody asks."""
+"""Check that a model can serve, by a first slate before it is promoted or gets requests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from metarec.runtime.artifacts import BrokenArtifact
 
 
 def warm(model: Recommender) -> Recommender:
-    """The model after a first slate: what loads late has loaded, so nobody waits for it; a model
-    that cannot do this cannot serve.
+    """Make a first slate with a model and return the model. This loads its lazy parts, so that no
+    request waits for them.
+
+    Raises:
+        BrokenArtifact: if a score is not finite.
     """
     request = Request(history=[(model.vocabulary.ids[0], model.value_range[1])])
     [slate] = model.recommend([request], k=1)
@@ -23,10 +26,10 @@ def warm(model: Recommender) -> Recommender:
 
 
 def can_serve(folder: Path) -> None:
-    """Load a model and ask it for a slate, as a service would.
+    """Load a model and make a slate with it, as the service does.
 
     Raises:
-        BrokenArtifact: if it cannot be loaded.
-        Exception: whatever keeps it from answering.
+        BrokenArtifact: if it cannot be loaded, or a score is not finite.
+        Exception: any other error of loading it or of making the slate.
     """
     warm(Recommender.load(folder))

@@ -1,4 +1,4 @@
-"""Which items are alike: by taste and text, or met by the same users."""
+"""Similarity of items: by embeddings and texts, or by the users they have in common."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from scipy.sparse import csr_matrix
 from metarec.recommender import Recommender
 
 _ROWS = 8192
-"""Vectors compared at once: texts are kept in 16 bits, and widening all of them would take as much
-memory as a model.
+"""Rows converted to float32 at a time: text embeddings are stored in 16 bits, and a float32 copy of
+all would take as much memory as a model.
 """
 
 
 Likeness = Literal["taste", "also_viewed", "bought_together"]
-"""By what items are alike."""
+"""Measure of similarity: embeddings and texts, common users by views, or by target events."""
 
 
 @dataclass(frozen=True)
 class ItemLikeness:
-    """How alike the items of a model are; each way is counted when it is first asked for."""
+    """Similarities of a model's items; each measure is prepared on first use."""
 
     model: Recommender
 
@@ -39,8 +39,9 @@ class ItemLikeness:
 
     @cached_property
     def _met_together(self) -> dict[str, csr_matrix]:
-        """Way -> [N, N] users who met both items that way, over the geometric mean of those who met
-        each: buying together, and viewing where nothing was bought.
+        """Measure -> [users, N] matrix with 1 / sqrt(users of the item) where a user has such an
+        event on the item, so that the product of two columns is the cosine of their users.
+        `bought_together` counts target events, `also_viewed` other positive ones.
         """
         events = self.model.training.interactions
         said = events.frame.with_columns(events.acts().select("sign", "is_target"))
@@ -60,7 +61,10 @@ class ItemLikeness:
         return csr_matrix(met.multiply(norm[None, :]))
 
     def closeness(self, row: int, by: Likeness) -> np.ndarray:
-        """[N] how close each item is to the one at `row`; not above 0 where it is not at all."""
+        """[N] similarity of each item to the one at `row`. For `taste` the cosine of the item
+        embeddings, where the item has a text the mean of it and the cosine of the texts; else the
+        cosine of the items' users, -inf where they have none in common.
+        """
         if by != "taste":
             met = self._met_together[by]
             together = np.asarray((met.T @ met[:, [row]]).todense(), np.float32).ravel()
@@ -74,19 +78,19 @@ class ItemLikeness:
 
 
 def _pieces(vectors: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows [n, d] as float32, some at a time, so that no second copy of all is held."""
+    """Yield the rows [n, d] as float32 in chunks, so that no copy of all is held."""
     for start in range(0, len(vectors), _ROWS):
         yield np.asarray(vectors[start : start + _ROWS], dtype=np.float32)
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
-    """[n] float32 length of each row, never 0."""
+    """[n] float32 Euclidean norm of each row, at least 1e-12."""
     found = [np.linalg.norm(piece, axis=1) for piece in _pieces(vectors)]
     return np.asarray(np.maximum(np.concatenate([np.zeros(0, np.float32), *found]), 1e-12))
 
 
 def _cosines(vectors: np.ndarray, lengths: np.ndarray, row: int) -> np.ndarray:
-    """[n] cosine of each row with one of them."""
+    """[n] cosine of each row with the one at `row`."""
     asked = np.asarray(vectors[row], np.float32) / lengths[row]
     found = np.empty(len(lengths), np.float32)
     start = 0

@@ -1,8 +1,8 @@
-"""The model that serves: follows the registry's pointer and the store's items, and swaps without
-dropping a request.
+"""The served model: follows the registry's current version and the store's items, and is replaced
+without dropping a request.
 
-Handlers take `live.served` once and use that object to the end; a swap puts a new object in its
-place.
+A request handler reads `live.served` once and keeps that object to its end; a new model or new
+items replace the attribute by a new object.
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ log = logging.getLogger("metarec.service")
 
 @dataclass(frozen=True)
 class Served:
-    """A recommender with what answering needs beside it, all of one moment."""
+    """A recommender and the state of the items that belongs to it; immutable."""
 
     model: Recommender
     items_version: int
     """Version of the store's items that the model holds."""
     deleted: frozenset[str] = frozenset()
-    """Items that the store holds as deleted; the model does not show them."""
+    """Ids of the items that the store has as deleted; they are not shown."""
     only: str = ""
-    """Filter that every slate heeds."""
+    """Filter applied to every slate; empty for none."""
 
     def titles_at(self, rows: Sequence[int]) -> list[str]:
-        """What to call the items at these rows."""
+        """Return the titles of the items at these rows."""
         if len(self.model.catalog) >= LARGE:
             return self.model.catalog.titles(rows)
         return [self._titles[row] for row in rows]
 
     def titles_of(self, item_ids: Sequence[str]) -> list[str | None]:
-        """What to call items; None for one that is not in the catalog."""
+        """Return the titles of items; None for one that is not in the catalog."""
         if len(self.model.catalog) < LARGE:
             return [self._title_by_id.get(item_id) for item_id in item_ids]
         rows = self.model.vocabulary.indexes(item_ids).tolist()
@@ -78,7 +78,7 @@ class Served:
 
     @cached_property
     def scale(self) -> ValueScale:
-        """The scale of the values that the model was trained on."""
+        """Scale of the values in the training data."""
         return ValueScale.of(self.model.training.interactions)
 
     @cached_property
@@ -90,7 +90,7 @@ class Served:
 
     @cached_property
     def searches_last(self) -> int:
-        """Later events after which a stored search is no longer told."""
+        """Number of later events after which a stored search is left out of requests."""
         search = self.model.ensemble.scorers.get(SEARCH)
         return search.lasts if isinstance(search, Search) else SPENT_AFTER
 
@@ -99,17 +99,17 @@ class Served:
         return self.model.catalog.title_column().str.to_lowercase()
 
     def title_of(self, item_id: str) -> str | None:
-        """What to call an item, or None if it is not in the catalog."""
+        """Return the title of an item; None where it is not in the catalog."""
         return self.titles_of([item_id])[0]
 
     def absent(self, categories: Sequence[str]) -> list[str]:
-        """Those of these categories that no item is of, as quotas understand them."""
+        """Return the categories that no item has, by the rule of quotas."""
         has = category_matrix(self.model.catalog.frame, categories)
         return [name for place, name in enumerate(categories) if not has[:, place].any()]
 
     def attributes_of(self, rows: list[int], fields: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Content of the items at these rows, without what is missing; only these columns, if any
-        are named.
+        """Return the content of the items at these rows, without missing cells; only the columns
+        `fields` where any are named.
 
         Raises:
             BadInput: if there is no such column.
@@ -127,12 +127,12 @@ class Served:
         ]
 
     def row_of(self, item_id: str) -> int:
-        """Row of an item; -1 where there is none, or it was deleted."""
+        """Return the row of an item; -1 where it is unknown or deleted."""
         return -1 if item_id in self.deleted else int(self.model.vocabulary.indexes([item_id])[0])
 
     @cached_property
     def passes(self) -> np.ndarray:
-        """[N] whether each item is there and passes the service's own filter."""
+        """[N] whether each item is not deleted and passes the service's own filter."""
         return np.asarray(filter_mask(self.only, self.model.catalog.frame) & self.is_there)
 
     @cached_property
@@ -145,7 +145,7 @@ class Served:
 
     @cached_property
     def trained_counts(self) -> np.ndarray:
-        """[N] acts in favor of each item in training."""
+        """[N] number of positive events on each item in the training data."""
         events = self.model.training.interactions
         liked = events.frame.filter(events.acts()["sign"] > 0)
         rows = self.model.vocabulary.indexes(liked["item_id"])
@@ -153,8 +153,8 @@ class Served:
         return counts.astype(np.float64)
 
     def search(self, words: str, most: int) -> list[int]:
-        """Rows of items whose title holds all words; those that begin with them first, then in
-        catalog order.
+        """Return the rows of up to `most` items whose titles contain all words, case ignored:
+        titles that begin with the words first, else in catalog order. Deleted items are left out.
         """
         lowered = words.lower().split()
         holds = pl.Series(self.is_there)
@@ -175,11 +175,9 @@ class Served:
     def similar(
         self, row: int, most: int, request: Request | None = None, by: Likeness = "taste"
     ) -> tuple[list[int], list[float]]:
-        """Rows of the items most like another, and how alike each is: the cosine of embeddings,
-        which say who takes to an item, and where this item has a text the mean of it and the cosine
-        of texts. Only items that the policy shows to the user of `request`, or to somebody of whom
-        nothing is known. Instead by what the same users met: `also_viewed`,
-        `bought_together`.
+        """Return the rows of up to `most` items most similar to the one at `row`, and their
+        similarities (`ItemLikeness.closeness`). Only items that pass the filter and that the policy
+        allows for the user of `request`, where it is None for an unknown user.
         """
         closeness = self._likeness.closeness(row, by)
         closeness[row] = -np.inf
@@ -193,13 +191,13 @@ class Served:
 
 
 class LiveModel:
-    """The served model of one worker, kept up to date."""
+    """The served model of one worker process, kept up to date."""
 
     def __init__(self, registry: Registry, store: Store, only: str = "") -> None:
-        """Load the current model and the items added while serving.
+        """Load the current model and the items added to the store.
 
-        A current model that cannot be read is passed over for the one that served before, so that a
-        worker started anew during a bad promotion still serves.
+        Where the current model cannot be read, the one that served before is loaded, so that a
+        worker that starts during a bad promotion still serves.
 
         Raises:
             BrokenArtifact: if no model can be read.
@@ -208,7 +206,9 @@ class LiveModel:
         self._lock = threading.Lock()
         self._refused = ""
         self.warming: asyncio.Task[None] | None = None
-        """Loading what the first slates do not need, aside."""
+        """Background task that loads what the first slates do not need; None where there is
+        none.
+        """
         self._version, model = self._first_that_loads()
         self.served = self._with_new_items(Served(model, 0))
         # A filter that cannot be read is told before anybody asks
@@ -231,8 +231,8 @@ class LiveModel:
         raise first
 
     def refresh_items(self) -> int:
-        """Take up items added or changed since; how many there were. Safe to call from any
-        thread.
+        """Add the items that are new or changed in the store; return by how much the items' version
+        grew. Safe to call from any thread.
         """
         if self._store.items_version() == self.served.items_version:
             return 0
@@ -242,8 +242,8 @@ class LiveModel:
             return self.served.items_version - before.items_version
 
     def refresh_model(self) -> bool | None:
-        """Load the promoted model if another was: True if it serves now, False if it could not be
-        loaded, None if nothing changed.
+        """Load the registry's current model where it is another one: True if it serves now, False
+        if it could not be loaded, None if nothing changed.
         """
         version = self.registry.current()
         if version in (self._version, self._refused):
@@ -268,10 +268,10 @@ class LiveModel:
             return True
 
     def load(self, version: str) -> Served:
-        """Another model with the items of the store, to serve beside this one.
+        """Load a model version with the items of the store, also to serve beside the current one.
 
         Raises:
-            Exception: whatever keeps it from serving.
+            Exception: any error of loading it or of making a first slate.
         """
         model = warm_text(warm(Recommender.load(self.registry.place_of(version))))
         if model.version != version:  # answers and logs would name one, and the registry the other
@@ -282,7 +282,7 @@ class LiveModel:
         return self._with_new_items(Served(model, 0))
 
     def renewed(self, served: Served) -> Served:
-        """A model loaded here with the items added or changed since; itself where there are
+        """Return a model of `load` with the items added or changed since; itself where there are
         none.
         """
         if self._store.items_version() == served.items_version:
@@ -291,20 +291,18 @@ class LiveModel:
 
     @property
     def serving(self) -> str:
-        """Version of the model that serves, which is not the promoted one where that could not be
-        loaded.
-        """
+        """Version of the served model; not the promoted one where that could not be loaded."""
         return self._version
 
     @property
     def refused(self) -> str:
-        """Version that was promoted and could not be loaded; empty where there is none."""
+        """Promoted version that could not be loaded; empty where there is none."""
         return self._refused
 
     @property
     def made_at(self) -> float:
-        """When the model that serves was saved, seconds since 1970. The oldest of its files says
-        so: who is forgotten later is taken out of some of them.
+        """Time at which the served model was saved, seconds since 1970: that of its oldest array
+        file, as forgetting a user rewrites some of them later.
         """
         times = [path.stat().st_mtime for path in self.folder.glob("*.safetensors")]
         return min(times, default=time.time())
@@ -315,18 +313,18 @@ class LiveModel:
         return self.registry.place_of(self._version)
 
     async def warmed(self, seconds: float | None = None) -> bool:
-        """Wait for what loads aside, at most so long, so that a wish does not load it in the event
-        loop, where everyone would wait for it.
+        """Wait for `warming`, at most `seconds` (None: without a limit), so that a query in words
+        does not load the text encoder in the event loop and block all requests.
 
         Returns:
-            Whether it is there.
+            Whether the loading has ended.
         """
         if self.warming is not None and not self.warming.done():
             await asyncio.wait([self.warming], timeout=seconds)
         return self.warming is None or self.warming.done()
 
     def retry(self) -> None:
-        """Forget that a model could not be loaded, so that the next refresh tries again."""
+        """Clear `refused`, so that the next refresh tries that version again."""
         self._refused = ""
 
     def _with_new_items(self, served: Served) -> Served:
@@ -343,9 +341,9 @@ class LiveModel:
 
 
 def warm_text(model: Recommender) -> Recommender:
-    """The model after a first wish: loading a pretrained reader of texts takes seconds, which the
-    first wish, new item or explanation would wait for. Other slates do not need it, so a service is
-    ready before. A catalog without texts has nothing to match a wish with.
+    """Load the text encoder of a model, make a first slate for a query in words, and return the
+    model. A pretrained encoder takes seconds to load, for which the first such query, new item or
+    explanation would wait; other slates do not need it. Does nothing for a catalog without texts.
     """
     if not model.text.shape[1]:
         return model
@@ -357,7 +355,7 @@ def warm_text(model: Recommender) -> Recommender:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON holds it."""
+    """Convert a cell to a JSON value; None for a float that is not finite."""
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value if isinstance(value, str | int | bool | list) else str(value)
