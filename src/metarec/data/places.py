@@ -1,4 +1,4 @@
-"""Coordinates of items and users: read, checked, and named where they cannot be degrees."""
+"""Coordinates of items and users: parsing, checks, and findings on values that are no degrees."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from metarec.data.findings import Finding
 LATITUDE, LONGITUDE = "latitude", "longitude"
 EARTH_KM = 6371.0
 SWAPPED_SHARE = 0.5
-"""From this share of rows with a latitude beyond 90 the two columns are taken for swapped."""
+"""Above this share of rows with a latitude beyond 90, the two columns count as swapped."""
 
 
 def location_of(place: Any) -> tuple[float, float]:
-    """Latitude and longitude of a request, NaN for both where it names none.
+    """Return latitude and longitude of a request's location; NaN for both where it is None.
 
     Raises:
-        BadInput: if it is no pair of degrees.
+        BadInput: if it is not a pair of degrees, or out of range.
     """
     if place is None:
         return np.nan, np.nan
@@ -45,7 +45,9 @@ def location_of(place: Any) -> tuple[float, float]:
 
 
 def degrees_of(frame: pl.DataFrame) -> np.ndarray:
-    """[rows, 2] float64 latitude and longitude; NaN in both where either is not known."""
+    """[rows, 2] float64 latitude and longitude; NaN in both where either is missing or out of
+    range.
+    """
     if LATITUDE not in frame.columns or LONGITUDE not in frame.columns:
         return np.broadcast_to(np.nan, (frame.height, 2))
     columns = [
@@ -56,12 +58,12 @@ def degrees_of(frame: pl.DataFrame) -> np.ndarray:
 
 
 def is_placed(places: np.ndarray) -> np.ndarray:
-    """[rows] whether it is known where each of `places` [rows, 2] is."""
+    """[rows] whether each of `places` [rows, 2] has coordinates."""
     return np.asarray(~np.isnan(places[:, 0]))
 
 
 def _possible(places: np.ndarray) -> np.ndarray:
-    """Places [rows, 2], NaN in both degrees where either cannot be."""
+    """Places [rows, 2] with NaN in both degrees where either is out of range."""
     good = (np.abs(places[:, 0]) <= 90.0) & (np.abs(places[:, 1]) <= 180.0)
     return np.where(good[:, None], places, np.nan)
 
@@ -78,13 +80,13 @@ def km_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 
 def home_of(profiles: Sequence[Any]) -> np.ndarray:
-    """[B, 2] float64 coordinates among users' attributes; NaN where they state none."""
+    """[B, 2] float64 coordinates in users' attributes; NaN where they state none."""
     rows = [(_number(p.get(LATITUDE)), _number(p.get(LONGITUDE))) for p in profiles]
     return _possible(np.array(rows, np.float64).reshape(-1, 2))
 
 
 POINT = r"(?i)^(?:SRID=\d+;)?\s*POINT(?: ?Z)?\s*\(\s*([+-]?[\d.]+)\s+([+-]?[\d.]+)[^)]*\)$"
-"""A point as databases of maps write it, longitude first."""
+"""A point in the WKT form of spatial databases, longitude first."""
 
 
 PAIR = r"^[\[(]?\s*([+-]?\d{1,3}\.\d+)\s*[,;|\s]\s*([+-]?\d{1,3}\.\d+)\s*[\])]?$"
@@ -92,14 +94,14 @@ PAIR = r"^[\[(]?\s*([+-]?\d{1,3}\.\d+)\s*[,;|\s]\s*([+-]?\d{1,3}\.\d+)\s*[\])]?$
 _OF_PAIRS = re.compile(
     r"loc|coord|lat|lng|lon|geo|gps|point|posit|place|map|地|位置|坐标|经纬", re.I
 )
-"""Names of columns of such."""
+"""Column names under which pairs of degrees are accepted."""
 _LONGITUDE_FIRST = re.compile(r"(lng|lon|long|longitude)_?(lat)|经纬|geometry|geojson", re.I)
-"""Of these, the names that say the longitude is first."""
+"""Column names of pairs with the longitude first."""
 
 
 def with_points(frame: pl.DataFrame, table: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """A table whose one column of points, `POINT(13.4 52.5)`, or of pairs of degrees,
-    `52.5,13.4`, is degrees, where it has none.
+    """Add `latitude` and `longitude` to a table that has neither: from two columns of degrees times
+    10,000,000, else from its only column of points (`POINT(13.4 52.5)`) or pairs (`52.5,13.4`).
     """
     if LATITUDE in frame.columns or LONGITUDE in frame.columns:
         return frame, []
@@ -124,7 +126,9 @@ _E7 = {
 
 
 def _in_e7(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]] | None:
-    """A table with degrees of which it has the ten-millionths, and what these are called."""
+    """Return the table with degrees from its two columns of degrees times 10,000,000, and the names
+    of these columns; None where it has no such pair.
+    """
     named = {n: [c for c in frame.columns if form.search(c)] for n, form in _E7.items()}
     if any(len(columns) != 1 for columns in named.values()):
         return None
@@ -139,7 +143,9 @@ _GEOHASH = "0123456789bcdefghjkmnpqrstuvwxyz"
 
 
 def _of_words(column: pl.Series) -> pl.DataFrame | None:
-    """Degrees of a column of geohashes, or of places with their sides of the world."""
+    """Parse a column of geohashes, or of coordinates with compass letters; None where some cell is
+    neither.
+    """
     stated = column.drop_nulls()
     if not len(stated):
         return None
@@ -155,7 +161,7 @@ def _of_words(column: pl.Series) -> pl.DataFrame | None:
 
 
 def _center(geohash: str) -> tuple[float, float]:
-    """The middle of the box that a geohash names."""
+    """Return latitude and longitude of the center of a geohash's box."""
     ends = [[-180.0, 180.0], [-90.0, 90.0]]
     bits = [_GEOHASH.index(c) >> at & 1 for c in geohash for at in (4, 3, 2, 1, 0)]
     for n, bit in enumerate(bits):
@@ -164,8 +170,8 @@ def _center(geohash: str) -> tuple[float, float]:
 
 
 def _points(column: pl.Series) -> pl.DataFrame | None:
-    """Degrees of a column of points or pairs, in their order; None where some cell is none, or
-    they are no degrees.
+    """Parse a column of points or pairs as two columns of degrees, in the order of the cells; None
+    where some cell cannot be parsed or is out of range.
     """
     order = (LONGITUDE, LATITUDE)
     if isinstance(column.dtype, pl.List) and column.dtype.inner == pl.Float64:  # of GeoJSON
@@ -201,11 +207,11 @@ _DEGREES = (
     r"^([+-]?\d{1,3}(?:[.,]\d+)?)\s*°?\s*"
     r"(?:(\d{1,2}(?:[.,]\d+)?)\s*['’′]\s*)?(?:(\d{1,2}(?:[.,]\d+)?)\s*(?:[\"”″]|'')\s*)?$"
 )
-"""Degrees with minutes and seconds, without the side of the world."""
+"""Degrees with minutes and seconds, without the compass letter."""
 
 
 def _in_degrees(column: pl.Series) -> pl.Series:
-    """Degrees as numbers, also of `52°30'36"N` and `13.4 W`; null where a cell is none."""
+    """Parse degrees as numbers, also `52°30'36"N` and `13.4 W`; null where a cell is no number."""
     numbers = column.cast(pl.Float64, strict=False)
     if column.dtype != pl.Utf8 or numbers.null_count() == column.null_count():
         return numbers
@@ -223,8 +229,8 @@ def _in_degrees(column: pl.Series) -> pl.Series:
 def checked_degrees(
     frame: pl.DataFrame, table: str, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """A table with degrees that can be such: swapped columns put right, other impossible values
-    taken out, each told in one line.
+    """Check the degrees of a table: swapped columns are exchanged, values out of range and `0,0`
+    become null, each with a finding.
     """
     if LATITUDE not in frame.columns or LONGITUDE not in frame.columns:
         return frame, []

@@ -1,4 +1,4 @@
-"""Cuts without leakage beside the split by users: at a moment, and in folds over users."""
+"""Further splits without leakage, beside `split_cold_users`: by time, and folds over users."""
 
 from __future__ import annotations
 
@@ -24,16 +24,14 @@ from metarec.data.schema import BadInput
 
 @dataclass(frozen=True, kw_only=True)
 class TimeSplit:
-    """Training data end where the rest begins: nothing after `cut` is known before it."""
+    """A split at one moment: the training data have no event at or after `cut`."""
 
     train: Dataset
     """Every event before the cut."""
     later: Dataset
-    """Every event at the cut or after, of users known before and of new users, on old items and
-    new.
-    """
+    """Every event at the cut or after, of known and new users, on known and new items."""
     cut: float
-    """Seconds, as the timestamps."""
+    """Moment of the cut, in seconds, as the timestamps."""
     cold_users: list[ColdUser]
     """Users first seen at the cut or after, with enough events to be evaluated."""
     horizon: Horizon
@@ -42,12 +40,12 @@ class TimeSplit:
 def split_by_time(
     data: Dataset, *, at: float | None = None, share: float = 0.8, horizon: Horizon | None = None
 ) -> TimeSplit:
-    """Cut all events at one moment, as a service that is trained then would have to.
+    """Split all events at one moment, at which a service could have been trained.
 
     Args:
         at: the moment, in seconds; None takes the earliest that leaves at least `share` of the
             events before it, so that events of one moment are never on both sides.
-        share: part of the events before the cut, in (0, 1).
+        share: share of the events before the cut, in (0, 1); used where `at` is None.
         horizon: how the new users are evaluated; None chooses it from all users' numbers of events.
 
     Raises:
@@ -104,11 +102,11 @@ def split_folds(
     validation: float = 0.1,
     horizon: Horizon | None = None,
 ) -> list[ColdUserSplit]:
-    """Cross-validation over users: everyone with enough events is a test user in exactly one
+    """Cross-validation over users: each user with enough events is a test user in exactly one
     fold.
 
     Args:
-        validation: share of the eligible users set aside for choosing settings in each fold.
+        validation: validation users of each fold, as a share of the eligible users.
         rng: draws the folds.
 
     Raises:

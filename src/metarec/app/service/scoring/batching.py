@@ -1,8 +1,8 @@
-"""Requests that arrive while others are being scored are scored together.
+"""Dynamic batching: requests that arrive while others are being scored are scored together.
 
-No request is made to wait for company: an idle service scores after one more turn of its event
-loop, which takes some hundredths of a millisecond. Under load one matrix product serves many users
-for little more than the price of one.
+No request waits for a batch to fill: an idle service scores after one more turn of its event loop,
+some hundredths of a millisecond. Under load, one matrix product serves many users for little more
+than the cost of one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ Answer = TypeVar("Answer")
 
 
 class Batcher(Generic[ScoreRequest, Answer]):
-    """Collects what is asked within turns of the event loop that follow each other, or while the
-    batch before is in its thread.
+    """Collects the requests of consecutive turns of the event loop, or those that arrive while the
+    previous batch is in its thread, into one batch.
     """
 
     def __init__(
@@ -29,13 +29,13 @@ class Batcher(Generic[ScoreRequest, Answer]):
         most: int = 64,
         seen: Callable[[int], None] = lambda _size: None,
     ) -> None:
-        """Prepare; nothing runs before the first ask.
+        """Create the batcher; nothing runs before the first request.
 
         Args:
             answer_all: answers several requests at once, in their order.
-            in_thread: whether the next batch should leave the event loop free.
-            most: requests in one batch.
-            seen: told the size of each batch.
+            in_thread: whether the next batch runs in the thread rather than in the event loop.
+            most: largest number of requests in a batch.
+            seen: called with the size of each batch.
         """
         self._answer_all, self._in_thread, self._most, self._seen = (
             answer_all,
@@ -49,7 +49,7 @@ class Batcher(Generic[ScoreRequest, Answer]):
         self._thread = ThreadPoolExecutor(1, "metarec-scorer")
 
     async def ask(self, what: ScoreRequest) -> Answer:
-        """The answer to one ask."""
+        """Return the answer to one request, scored within a batch."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((what, answer))
@@ -59,7 +59,7 @@ class Batcher(Generic[ScoreRequest, Answer]):
         return await answer
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Shut the thread down without waiting for it."""
         self._thread.shutdown(wait=False)
 
     def _start(self) -> None:
@@ -80,7 +80,9 @@ class Batcher(Generic[ScoreRequest, Answer]):
         running.add_done_callback(lambda done: self._finish(batch, done.result()))
 
     def _answers(self, requests: list[ScoreRequest]) -> list[Answer | Exception]:
-        """Answers, or what went wrong; a bad ask among good ones spoils only itself."""
+        """Return an answer or an exception for each request. Where a batch fails, its requests are
+        answered one by one, so that only the bad one fails.
+        """
         try:
             return list(self._answer_all(requests))
         except Exception as error:  # it belongs to whoever asked, and the batch must end

@@ -1,7 +1,7 @@
-"""Threads by purpose, so that no kind of request waits for another kind.
+"""Thread pools by purpose, so that no kind of request waits for another kind.
 
-Readiness has a thread that nothing else uses. Costly requests share a few threads; so many may
-wait, each for so long, and whoever cannot be served in time is told when to come again.
+Readiness checks have a thread of their own. Costly requests share a few threads and a bounded queue
+with a deadline; a request that cannot be served in time gets 503 with Retry-After.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ T = TypeVar("T")
 
 
 class Pool:
-    """Some threads, a bounded queue before them, and a deadline for both together."""
+    """Threads with a bounded queue, and a deadline for queueing and running together."""
 
     def __init__(self, name: str, *, threads: int, waiting: int, seconds: float) -> None:
-        """Prepare; threads start when they are needed.
+        """Create the pool; threads start on demand.
 
         Args:
-            name: of the threads, and in answers.
-            threads: at work at once.
-            waiting: that may wait for them.
-            seconds: from being asked to being done.
+            name: part of the threads' names.
+            threads: number of threads.
+            waiting: length of the queue.
+            seconds: deadline of a call, from its submission to its end.
         """
         self._name, self._places, self._seconds = name, threads + waiting, seconds
         self._taken = 0
         self._threads = ThreadPoolExecutor(threads, f"metarec-{name}")
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
-        """What `work(*args)` gives.
+        """Run `work(*args)` in a thread and return its result.
 
         Raises:
-            HTTPException: 503 with Retry-After, if too many wait or it took too long. Work that has
-                not begun by then is never done; work that has begun ends by itself, and keeps its
-                place until then.
+            HTTPException: 503 with Retry-After, if the queue is full or the deadline has passed.
+                Work that has not begun by then is cancelled; work that has begun runs to its end
+                and keeps its place until then.
         """
         if self._taken >= self._places:
             raise self._busy("too many of these requests wait already")
@@ -69,18 +69,18 @@ class Pool:
 
 
 class Pools:
-    """All pools of a worker."""
+    """The thread pools of a worker process."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.health = Pool("health", threads=1, waiting=64, seconds=10.0)
-        """Readiness."""
+        """Readiness checks."""
         self.heavy = Pool(
             "heavy",
             threads=settings.heavy_threads,
             waiting=settings.heavy_waiting,
             seconds=settings.heavy_seconds,
         )
-        """Explanations, onboarding, and slates that cost many plain ones."""
+        """Explanations, onboarding, and slates that cost many times a plain one."""
 
     def close(self) -> None:
         """Begin nothing more."""
@@ -89,7 +89,7 @@ class Pools:
 
 
 def _own_timeout(done: Future[Any]) -> bool:
-    """Whether the work itself raised it."""
+    """Whether the work itself raised a `TimeoutError`, rather than the deadline of the pool."""
     return done.done() and not done.cancelled() and isinstance(done.exception(), TimeoutError)
 
 
