@@ -41,7 +41,7 @@ class ContextConfig(ModelConfig):
     chosen: tuple[float, ...] | None = setting(None, least=UNREAD)
     """For each column the index in `tried` of the way in which its lifts are shrunk, -1 where it is
     not read; the first of `weights` goes with them. None: both are chosen on held-out users, anew
-    in each fold: chosen once for all, the gate trusts them too much (docs/experiments).
+    in each fold: chosen once for all, slates for new users were worse on Frappe (docs/experiments).
     """
 
     @property
