@@ -10,7 +10,6 @@ import pytest
 import scipy.sparse as sp
 
 from context_world import context_world
-from metarec.data.errors import BadInput
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.searches import words_of
@@ -194,7 +193,7 @@ def _acts(owners: np.ndarray, items: np.ndarray, codes: np.ndarray) -> Acts:
 
 def _likeliest(kept: Acts, asked: Acts, sizes: np.ndarray, content: np.ndarray) -> list[Way | None]:
     """The ways of two columns."""
-    return likeliest(kept, asked, sizes, content, ContextConfig()).ways_of(("first", "second"))
+    return likeliest(kept, asked, sizes, content, ContextConfig()).ways
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -274,20 +273,9 @@ def test_the_way_of_a_column_is_the_one_under_which_acts_are_likeliest() -> None
 
     gains = [gain(way) for way in config.tried]
     assert len(gains) == 18
-    assert found.chosen == (int(np.argmax(gains)), -1)
     best = config.tried[int(np.argmax(gains))]
-    assert found.weights == (max(config.weights, key=lambda weight: gain(best, weight)),)
-
-
-def test_a_choice_is_for_the_columns_it_was_made_for() -> None:
-    config = ContextConfig(chosen=(1, -1))
-
-    assert config.ways_of(("hour", "device")) == [config.tried[1], None]
-    with pytest.raises(BadInput, match=r"each of the 1 context columns \(hour\), got 2"):
-        config.ways_of(("hour",))
-    for unknown in (24, 0.5):
-        with pytest.raises(BadInput, match=f"whole numbers from -1 to 23, .* got {unknown}"):
-            ContextConfig(chosen=(unknown, -1)).ways_of(("hour", "device"))
+    assert found.ways == [best, None]
+    assert found.weight == max(config.weights, key=lambda weight: gain(best, weight))
 
 
 def test_content_says_nothing_of_columns_that_it_does_not_bear_on() -> None:

@@ -29,11 +29,21 @@ MAX_SCORES = 4_000_000
 """Bound: number of scores computed to choose the weight of all columns."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How columns are read."""
+
+    ways: list[Way | None]
+    """How the lifts of each column are shrunk; None where it is not read."""
+    weight: float
+    """Weight of the sum of log lifts."""
+
+
 def chosen_for(
     context: TrainingContext, content: np.ndarray, rng: np.random.Generator, config: ContextConfig
-) -> ContextConfig:
-    """The config with the choices of highest likelihood on a held-out third of the users, by lifts
-    counted over the other two.
+) -> Choice:
+    """The choice of highest likelihood on a held-out third of the users, by lifts counted over the
+    other two.
     """
     acts, held = context.acts, rng.random(len(context.members)) < 1 / 3
     kept, asked = acts.where(~held[acts.owners]), acts.where(held[acts.owners])
@@ -44,12 +54,12 @@ def chosen_for(
 
 def likeliest(
     kept: Acts, asked: Acts, sizes: np.ndarray, content: np.ndarray, config: ContextConfig
-) -> ContextConfig:
-    """The config with the shrinkage of each column and the weight of all that have the highest
-    likelihood of the events `asked`, by lifts counted over the events `kept`.
+) -> Choice:
+    """The shrinkage of each column and the weight of all that have the highest likelihood of the
+    events `asked`, by lifts counted over the events `kept`.
     """
     if not len(asked.items) or not len(kept.items):
-        return config.with_chosen([None] * len(sizes), config.weights[-1])
+        return Choice(ways=[None] * len(sizes), weight=config.weights[-1])
     shares = popularity_of(kept, len(content))
     tables, best = tables_of(kept, sizes, len(content)), list[_Tried]()
     for prior, alike in groupby(config.tried, key=lambda way: way.prior):
@@ -68,7 +78,7 @@ def likeliest(
     ]
     lifts = lifts_of(tables, content, ways, config.min_ratio)[0]
     totals = _total_gains(lifts, sizes, asked, shares, config.weights)
-    return config.with_chosen(ways, config.weights[int(np.argmax(totals))])
+    return Choice(ways=ways, weight=config.weights[int(np.argmax(totals))])
 
 
 @dataclass(frozen=True, kw_only=True)

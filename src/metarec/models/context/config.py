@@ -1,15 +1,11 @@
-"""Hyper-parameters of context: what is tried on held-out users, or what was chosen before."""
+"""Hyper-parameters of context: what is tried on held-out users."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from metarec.data.errors import BadInput
 from metarec.models.config import ModelConfig, setting
 from metarec.models.context.lifts import Way
-
-UNREAD = -1
-"""Index of the way of a column that is not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +33,8 @@ class ContextConfig(ModelConfig):
     most).
     """
     max_acts: int = setting(4000, least=1)
-    """Held-out events on which these are chosen, at most (1 or more)."""
-    chosen: tuple[float, ...] | None = setting(None, least=UNREAD)
-    """For each column the index in `tried` of the way in which its lifts are shrunk, -1 where it is
-    not read; the first of `weights` goes with them. None: both are chosen on held-out users, anew
-    in each fold: chosen once for all, slates for new users were worse on Frappe (docs/experiments).
+    """Held-out events on which these are chosen, at most (1 or more). Each fold chooses anew: chosen
+    once for all folds, slates for new users were worse on Frappe (docs/experiments).
     """
 
     @property
@@ -53,30 +46,3 @@ class ContextConfig(ModelConfig):
             for by_axes in (False, True)
             for damping in self.damping
         ]
-
-    def with_chosen(self, ways: list[Way | None], weight: float) -> ContextConfig:
-        """The config with the way of each column, None where it is not read, and their weight."""
-        tried = self.tried
-        places = [UNREAD if way is None else tried.index(way) for way in ways]
-        return replace(self, chosen=tuple(map(float, places)), weights=(weight,))
-
-    def ways_of(self, names: tuple[str, ...]) -> list[Way | None]:
-        """The way of each of the columns `names` by `chosen`; None where it is not read.
-
-        Raises:
-            BadInput: if their number is another, or an index is out of range.
-        """
-        tried = self.tried
-        assert self.chosen is not None, "asked once it is chosen"
-        if len(self.chosen) != len(names):
-            raise BadInput(
-                f"ContextConfig.chosen must have a number for each of the {len(names)} context "
-                f"columns ({', '.join(names)}), got {len(self.chosen)}; leave it out to choose"
-            )
-        unknown = [place for place in self.chosen if place not in range(UNREAD, len(tried))]
-        if unknown:
-            raise BadInput(
-                f"ContextConfig.chosen must be whole numbers from {UNREAD} to {len(tried) - 1}, "
-                f"which ways of shrinking there are, got {unknown[0]:g}"
-            )
-        return [None if place == UNREAD else tried[int(place)] for place in self.chosen]

@@ -61,19 +61,17 @@ class Context:
         """Choose columns and shrinkage on a held-out third of the users, then count over all."""
         config, n_items, context = config or cls.config, behavior.n_items, behavior.context
         assert context is not None, "fitted only where acts have circumstances"
-        if config.chosen is None:
-            config = chosen_for(context, behavior.content, rng, config)
-        columns, acts = context.columns, context.acts
-        names, sizes = tuple(columns.names), columns.sizes
-        ways, tables = config.ways_of(names), tables_of(acts, sizes, n_items)
-        lifts, by_content = lifts_of(tables, behavior.content, ways, config.min_ratio)
+        choice = chosen_for(context, behavior.content, rng, config)
+        acts, sizes = context.acts, context.columns.sizes
+        tables = tables_of(acts, sizes, n_items)
+        lifts, by_content = lifts_of(tables, behavior.content, choice.ways, config.min_ratio)
         return cls(
             lifts=lifts,
             starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
-            is_read=np.array([way is not None for way in ways], bool),
-            names=names,
+            is_read=np.array([way is not None for way in choice.ways], bool),
+            names=tuple(context.columns.names),
             popularity=popularity_of(acts, n_items),
-            weight=config.weights[0],
+            weight=choice.weight,
             by_content=by_content,
             config=config,
         )
