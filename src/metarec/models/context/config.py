@@ -33,8 +33,8 @@ class ContextConfig(ModelConfig):
     most).
     """
     max_acts: int = setting(4000, least=1)
-    """Held-out events on which these are chosen, at most (1 or more). Each fold chooses anew: chosen
-    once for all folds, slates for new users were worse on Frappe (docs/experiments).
+    """Held-out events on which these are chosen, at most (1 or more). Each fold chooses anew: after
+    one choice for all, slates for new users were worse on Frappe (docs/experiments).
     """
 
     @property
