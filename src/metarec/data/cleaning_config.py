@@ -1,4 +1,4 @@
-"""Which cleaning rules run and how strict they are; the one listing of their settings."""
+"""Settings of the cleaning rules: which rules run and how strict they are."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CANCELLING = {
 
 @dataclass(frozen=True, kw_only=True)
 class CleaningConfig:
-    """The rules of cleaning. The defaults take out only what no human can have meant."""
+    """Settings of cleaning. The defaults remove only events that no human can have meant."""
 
     without_users: tuple[str, ...] = ()
     """Ids of users to leave out, such as bots and test accounts."""
@@ -54,29 +54,32 @@ class CleaningConfig:
     implicit_values: tuple[float, ...] = ()
     """Values that stand for an event without a rating (0 in Book-Crossing)."""
     time_units: bool = True
-    """Convert times in milli-, micro- or nanoseconds to seconds."""
+    """Convert times to seconds since 1970: milli-, micro- and nanoseconds, and counts of other
+    clocks (days of spreadsheets, ticks of .NET).
+    """
     impossible_times: bool = True
-    """Remove events without a time, at or before 1970, or from the future, where most events have a
-    proper time.
+    """Remove events without a time, at or before 1970, or from the future, each where at most 5% of
+    events are such; and events whose time stands for "never" (9999-12-31), up to half of all.
     """
     now: float | None = None
-    """Seconds since 1970 after which a time lies in the future; None is the moment of cleaning,
-    plus a day.
+    """Seconds since 1970 after which a time lies in the future; None: a day after the moment of
+    cleaning.
     """
     duplicates: bool = True
-    """Remove rows equal in every column (without times: ratings only, since a purchase may be
-    repeated).
+    """Remove rows equal in every column (without times, or with times in whole minutes or coarser
+    units: ratings only, since a purchase may be repeated).
     """
     repeats: Literal["auto", "keep", "first", "last"] = "auto"
-    """Which event of the same user, item and kind stays; auto: the last of ratings, and all of
-    implicit events.
+    """Which event of the same user, item and kind stays; auto: the last rating, and all implicit
+    events.
     """
     cancelled: bool = True
-    """Remove acts that were taken back, with what took them back (like and unlike); where nothing
-    else is left of an item, what says no by itself (a return) stays.
+    """Remove pairs of an event and the event that reverts it (like and unlike). Where no other
+    event of the two kinds is left of a user and an item, a reverting event that is negative (a
+    return) stays.
     """
     cancelling: Mapping[str, str] = field(default_factory=lambda: dict(CANCELLING))
-    """Kind that takes back -> kind that is taken back."""
+    """Reverting kind -> reverted kind."""
     fleeting_kinds: tuple[str, ...] = (
         "view",
         "click",
@@ -86,37 +89,39 @@ class CleaningConfig:
         "page_view",
         "pageview",
     )
-    """Kinds that cost a user nothing, to which the rules on double clicks and bursts apply."""
+    """Kinds that cost a user no effort; the rules on double clicks and bursts apply to these only.
+    """
     double_click_seconds: float = 1.0
-    """A fleeting act on the same item again within so many seconds is one act; 0 switches the rule
-    off.
+    """Fleeting events of one user, item and kind at most this many seconds apart count once; 0
+    switches the rule off.
     """
     burst_events: int = 20
-    """More fleeting acts than this in one second are no human's; 0 switches the rule off."""
+    """Fleeting events of a user in a second with more than this many are removed, all of them; 0
+    switches the rule off.
+    """
     bot_events_per_hour: int = 3600
     """A user with more events than this in any one hour (one a second, for an hour) is a bot; 0
     switches the rule off.
     """
     clockwork_events: int = 100
-    """A user with at least so many evenly spaced events (gaps vary by less than 10%) is a bot; 0
-    switches the rule off.
+    """A user with at least this many gaps between events (above 0 s) whose standard deviation is
+    below 10% of their mean is a bot; 0 switches the rule off.
     """
     sleepless_hours: int = 72
-    """A user with events in so many hours on end (three days) is a bot, or many humans; 0 switches
-    the rule off.
+    """A user with events in each of this many consecutive hours (72 are three days) is a bot, or an
+    account of many humans; 0 switches the rule off.
     """
     unknown_items: Literal["auto", "add", "drop", "keep"] = "auto"
-    """Events on items the item table does not list: add the item without content, drop the event,
-    or keep both as they are;
-    auto drops them up to a tenth of all events and adds the items above that, the table then being
-    plainly incomplete.
+    """Events on items that the item table does not list: "add" the items without content, "drop"
+    the events, or "keep" events and table as they are; "auto" drops up to a tenth of all events and
+    adds the items above that share, since the table is then plainly incomplete.
     """
     k_core: int = 0
     """Keep only users and items with at least this many events each, repeatedly; 0 switches the
     rule off.
     """
     cold_below: int = 5
-    """Users and items with fewer events are cold; only reported."""
+    """Users and items with fewer events are cold; the report counts them, cleaning keeps them."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.most_unreadable <= 1:
@@ -156,7 +161,7 @@ class CleaningConfig:
         """From a table of settings in a TOML file.
 
         Raises:
-            BadInput: if a setting is not one of these, or has the wrong type or size.
+            BadInput: if a setting is unknown, or has the wrong type or size.
         """
         known = {f.name for f in fields(cls)}
         for name in settings:
@@ -191,4 +196,4 @@ OFF = CleaningConfig(
     sleepless_hours=0,
     unknown_items="keep",
 )
-"""Every rule that can be switched off, off."""
+"""Settings that switch off every rule that can be switched off."""

@@ -1,9 +1,9 @@
 """Clean more events than fit in memory: a share of the users at a time, into a data folder.
 
-Every rule but `k_core` looks at single rows or at one user's events, so users can be cleaned apart.
-What is decided from the data as a whole (the rating scale, whether the catalog is complete, whether
-values are ratings) is decided on the first share, whose users are drawn by a hash of their ids, and
-held to for the rest.
+Every rule but `k_core` looks at single rows or at one user's events, so users can be cleaned
+separately. Decisions on the data as a whole (the rating scale, whether the catalog is complete,
+whether values are ratings) are made on the first share, whose users are drawn by a hash of their
+ids, and apply to all shares.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def ingest(
         source: a data folder or one file: Parquet, CSV or JSON Lines.
         folder: where the cleaned data folder is written, all of it or none; it must not exist yet.
         rows_at_once: about how many events are held at a time; a million need some 0.3 GB.
-        progress: told what is going on.
+        progress: called with a message for each share of the users.
 
     Raises:
         BadInput: as `metarec.read`; if `folder` exists; or if `k_core` is asked for, which needs
@@ -143,11 +143,11 @@ def _ingest(
             progress(f"part {number + 1}: {rows.height:,} events")
         data = _cleaned(rows, where, sides, first, config, findings)
         if not len(data.interactions):
-            continue  # the findings say why
+            continue  # the findings state the reason
         if first is None:
             first, config = data, _settled(data, config, findings)
         if sides.items is not None:
-            sides = replace(sides, items=data.items.frame)  # with items that were added
+            sides = replace(sides, items=data.items.frame)  # with the items added for this share
         data.interactions.frame.write_parquet(scratch / f"clean-{number:05d}.parquet")
         parts.append(tally(data))
     if first is None:
@@ -184,8 +184,8 @@ def _nothing_left(path: Path, findings: Sequence[Finding]) -> str:
 
 
 def _invented(columns: Sequence[str], events: Interactions) -> list[str]:
-    """Columns that the source does not have: whoever reads what is written must not take them for
-    said.
+    """Return the columns that reading added and the source lacks; they are not written, so that a
+    later reader does not take them for data.
     """
     added = [c for c in ("kind", "value", "timestamp") if c not in columns]
     return added if events.has_time else [*{*added, "timestamp"}]
@@ -194,8 +194,9 @@ def _invented(columns: Sequence[str], events: Interactions) -> list[str]:
 def _lazy(
     path: Path, scratch: Path, joined: Joined | None, legends: Legends
 ) -> tuple[pl.LazyFrame, Place, list[Finding]]:
-    """A file as a scan with canonical names; a text file, and two files that hold the events
-    together, are turned into Parquet once, since it will be read many times.
+    """Return a file as a lazy scan with canonical column names, the place of its rows and findings.
+    A text file, and events joined from two files, are written as Parquet once, since every share
+    reads them again.
     """
     if joined is not None:
         joined.table.write_parquet(scratch / "raw.parquet")
@@ -227,7 +228,7 @@ def _lazy(
 def _by_legends(
     scan: pl.LazyFrame, head: pl.DataFrame, place: Place, legends: Legends
 ) -> tuple[pl.LazyFrame, pl.DataFrame, list[Finding]]:
-    """As `with_legend`, of a scan and its first rows."""
+    """Replace codes of kinds by the names in the legends, in a scan and in its first rows."""
     findings = list[Finding]()
     for path, meant in legends.items():
         if (column := coded_by(head, path)) is None:
@@ -247,7 +248,9 @@ def _by_legends(
 def _rated(
     scan: pl.LazyFrame, name: str, given: Sequence[str]
 ) -> tuple[dict[str, str], list[Finding]]:
-    """Which column holds ratings, if its cells tell and not its name alone, by the first rows."""
+    """Return `{column: "value"}` for the column whose first cells show that it holds ratings, and
+    the findings on it; empty where `value` is given or no column shows ratings.
+    """
     sample = scan.head(LOOKED_AT).collect()
     read, findings = with_grades(sample, name, given)
     if "value" in sample.columns or "value" not in read.columns:
@@ -265,7 +268,7 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Fin
         if (sunk := sunk_as_it_should_be(source, target)) is not None:
             scan, more = sunk
             return scan, Place(path.name, "line", 2), [*findings, *more]
-    # `read_table` knows more ways, and holds it all.
+    # `read_table` understands more formats, but holds the whole table in memory.
     table, place, findings = only_events(read_table(path))
     table = flat(opened(table))
     table, place, shown = of_impressions(table, key_of(table.columns, "user_id"), place)
@@ -276,7 +279,7 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Fin
 def _shares(
     scan: pl.LazyFrame, place: Place, rows_at_once: int
 ) -> Iterator[tuple[pl.DataFrame, Place]]:
-    """Rows of a share of the users at a time, with their places in the file."""
+    """Yield the rows of one share of the users after another, with their places in the file."""
     total = scan.select(pl.len()).collect().item()
     shares = -(-total // rows_at_once)
     for number in range(shares):
@@ -322,7 +325,7 @@ def _cleaned(
 
 
 def _settled(first: Dataset, config: CleaningConfig, findings: Sequence[Finding]) -> CleaningConfig:
-    """What the first share decided, as settings for the rest."""
+    """Return the settings for the remaining shares, with the decisions made on the first share."""
     if first.interactions.has_values and config.stray_values and config.value_scale is None:
         config = replace(config, value_scale=rating_scale(first.interactions.frame["value"]))
     if config.unknown_items == "auto":

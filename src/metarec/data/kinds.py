@@ -1,8 +1,9 @@
-"""Kinds of events: what each act says about preference, how much, and whether it is what a
-recommendation is for.
+"""Kinds of events: sign and strength of the preference that a kind states, and whether the kind is
+a target of recommendation.
 
 One table serves reading, training, evaluation, the service and explanations. Defaults cover common
-English and Chinese names, a domain pack goes over them, the user's `[kinds]` over both.
+English and Chinese names and names in the languages of `names.languages`; a domain pack overrides
+the defaults, and the user's `[kinds]` overrides both.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ def _is_number(value: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What acts of one kind say."""
+    """What events of one kind state about preference."""
 
     sign: Sign
-    """Positive, negative, neutral (seen, says nothing), undo (takes back), or search."""
+    """Positive, negative, neutral (seen, no preference), undo (reverts an event), or search."""
     strength: float
     """Weight, above 0."""
     target: bool = False
-    """Whether it is what a recommendation is for, such as a purchase in a shop."""
+    """Whether recommendations aim at this kind, such as a purchase in a shop."""
 
     def __post_init__(self) -> None:
         if self.sign not in SIGNS:
@@ -127,7 +128,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "decline declined reject rejected refuse block mute report spam not_interested "
             "uninterested dismiss complain complaint ban uninstall thumb_down swipe_left unmatch "
             "negative_feedback nope see_less show_less less_like_this hate angry spamreport "
-            # As strong as what they end: of an order and its end, the later counts.
+            # As strong as an order, so that the later of an order and its cancellation counts.
             "cancel cancelled canceled cancellation cancel_order no_show withdraw "
             "retract 取消 取消订单 取消预订 退票 退保 "
             "👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
@@ -160,11 +161,11 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
     "search": {0.1: ("search query searched find 搜索 查询 检索", "")},
 }
 RATING_NAMES = "event rating ratings rate rated score review reviewed 事件 评分 打分 评价"
-"""Kinds whose value, where there is one, is a rating on a scale."""
+"""Names of kinds whose value, where stated, is a rating on a scale."""
 
 
 _LISTS = frozenset(map(plain_kind, "wishlist watchlist wish to_read to_watch".split()))
-"""Kinds of what is put on a list, and taken off it."""
+"""Kinds that put an item on a list; taking it off counts as a removal, not as an undo."""
 _CAN_BE_TAKEN_BACK = _LISTS | frozenset(
     map(
         plain_kind,
@@ -182,19 +183,20 @@ RATING_KINDS = frozenset(plain_kind(name) for name in RATING_NAMES.split())
 
 @dataclass(frozen=True)
 class Kinds:
-    """The table of kinds of one data set and of the model that learned from it."""
+    """The table of kinds of one data set and of the model trained on it."""
 
     entries: Mapping[str, Kind] = field(default_factory=dict)
     """Kinds by `plain_kind` name."""
 
     @staticmethod
     def default() -> Kinds:
-        """Common English and Chinese names."""
+        """Common English and Chinese names, and names in the languages of `names.languages`."""
         return _default()
 
     def key(self, name: str) -> str:
-        """The entry that a kind is: that of its `plain_kind` name, else of what the name is formed
-        from (`disliked`, `item_returned`, `已购买`); the plain name where there is neither.
+        """Return the key of a kind's entry: its `plain_kind` name, else the name it is derived from
+        (`disliked`, `item_returned`, `已购买`), else the undo or removal that it states; the
+        plain name where the table has none of these.
         """
         plain = plain_kind(name)
         if plain in self.entries:
@@ -203,42 +205,43 @@ class Kinds:
         return found or self._taken_back(name) or plain
 
     def _taken_back(self, name: str) -> str | None:
-        """What a name is that says that an act was taken back, such as `undo_upvote`, `unmute` and
-        `rating_deleted`; what was taken off a list is refused, as what is taken out of a cart.
+        """Return the key of a name that states that an event was reverted: `undo` for
+        `undo_upvote`, `unmute` and `rating_deleted`, `remove` for an item taken off a list; None
+        for other names.
         """
         back = next((w for words in taken_back(name) if (w := self._said_by(words))), None)
         kind = None if back is None else "remove" if back in _LISTS else "undo"
         return kind if kind in self.entries else None
 
     def _said_by(self, name: str) -> str | None:
-        """The entry that can be taken back which a name is formed from."""
+        """Return the key of the revertible kind that a name is derived from; None without one."""
         keys = (plain_kind(name), *forms(name))
         return next((k for k in keys if k in self.entries and k in _CAN_BE_TAKEN_BACK), None)
 
     def known(self, name: str) -> bool:
-        """Whether the table has the kind, however its name is written or formed."""
+        """Whether the table has an entry for the kind, in any form of its name."""
         return self.key(name) in self.entries
 
     def of(self, name: str) -> Kind:
-        """What acts of this kind say; an unknown kind is positive with strength 1."""
+        """Return the entry of a kind; an unknown kind is positive with strength 1."""
         return self.entries.get(self.key(name), UNKNOWN)
 
     def is_rating(self, name: str) -> bool:
-        """Whether the value of such an event is a rating on a scale."""
+        """Whether the value of an event of this kind is a rating on a scale."""
         return self.key(name) in RATING_KINDS and self.of(name).sign == "positive"
 
     def nearest(self, name: str) -> str | None:
-        """The known name most like an unknown one; None if none is like it."""
+        """Return the known name most similar to an unknown one; None if none is similar."""
         found = get_close_matches(plain_kind(name), self.entries, n=1, cutoff=0.7)
         return found[0] if found else None
 
     def unknown(self, names: Iterable[str]) -> list[str]:
-        """Names, of those given, that the table does not have."""
+        """Return those of the given names that the table has no entry for, sorted."""
         return sorted(name for name in set(names) if not self.known(name))
 
     def over(self, other: Mapping[str, Any], place: str = "[kinds]") -> Kinds:
-        """This table with entries changed or added: `{name: strength}`, a negative number for a
-        negative kind, or `{name: {"sign": ..., "strength": ..., "target": ...}}`.
+        """Return this table with entries changed or added: `{name: strength}`, a negative number
+        for a negative kind, or `{name: {"sign": ..., "strength": ..., "target": ...}}`.
 
         Raises:
             BadInput: if an entry is neither, or two spellings of one kind contradict each other.

@@ -1,4 +1,4 @@
-"""Read data from wherever it lies: the first step of the journey."""
+"""Read a data set from files, databases or data frames."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def read(
             unpacked MovieLens archive), one file of events, a TOML file that merges several
             sources, a database URL (`sqlite:///...`, `postgresql://...`), a frame of events, or
             `{"interactions": frame, "items": frame, "users": frame}`.
-        rules: how strictly rows are read, and how a fit cleans them.
-        domain: name of a domain pack: its column names are understood, and its policy is that of
-            the data. A TOML file may name it too.
+        rules: settings for reading rows, which a later fit also cleans the data with.
+        domain: name of a domain pack, which adds column names to those understood and sets the
+            policy of the data. A TOML file may name it too.
 
     Raises:
         BadInput: if file and `domain` name different domains, or the source is missing, empty, or

@@ -1,6 +1,6 @@
-"""Cells of a column -> values, whatever they were written as; what cannot be read is null.
+"""Parse the cells of a column, in many notations; unreadable cells become null.
 
-`parsing` reads numbers, ids and truth values, `units` numbers with what they are numbers of,
-`dates` times, and `clocks` numbers that count time in another way than seconds since 1970. None of
-them knows what the column is for.
+`parsing` parses numbers, ids and truth values, `units` numbers with units, `dates` times,
+`clocks` converts times of clocks other than seconds since 1970, and `entities` decodes HTML
+entities. None of them depends on the purpose of the column.
 """

@@ -1,6 +1,6 @@
 """Clocks that do not count seconds since 1970: days of spreadsheets and of SQLite, ticks of .NET
-and Windows, microseconds of Chrome. Each is known by a range that holds the years 2000 to 2050 and
-that, read as seconds since 1970 or a finer unit, would be times that no log has.
+and Windows, microseconds of Chrome. Each is recognized by the range of the years 2000 to 2050,
+whose numbers, read as seconds since 1970 or a finer unit, would be times that no log has.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FROM, TO = 946_684_800.0, 2_524_608_000.0
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """How a program counts."""
+    """Unit and zero of a clock."""
 
     words: str
     unit: float
@@ -25,12 +25,12 @@ class Clock:
     """1 January 1970, in units."""
 
     def counts(self, stamps: pl.Series) -> bool:
-        """Whether all lie between 2000 and 2050 by this clock."""
+        """Whether all numbers lie between 2000 and 2050 by this clock."""
         first, last = (self.zero + edge / self.unit for edge in (FROM, TO))
         return bool(stamps.is_between(first, last).all())
 
     def seconds(self, stamps: pl.Series) -> pl.Series:
-        """Seconds since 1970."""
+        """Convert numbers of this clock to seconds since 1970."""
         return (stamps - self.zero) * self.unit
 
 
@@ -48,8 +48,8 @@ CLOCKS = (
 
 
 def clock_of(stamps: pl.Series) -> Clock | None:
-    """The clock by which all numbers above 0 lie between 2000 and 2050, if it is none of seconds
-    since 1970.
+    """Return the first of `CLOCKS` by which all finite numbers above 0 lie between 2000 and 2050;
+    None where there is none, or where most are days such as 20240131.
     """
     known = stamps.filter((stamps > 0).fill_null(False) & stamps.is_finite().fill_null(False))
     if not len(known) or _are_days(known):
@@ -58,7 +58,7 @@ def clock_of(stamps: pl.Series) -> Clock | None:
 
 
 def _are_days(numbers: pl.Series) -> bool:
-    """Whether most are days such as 20240131, some of which cannot be read."""
+    """Whether most numbers look like days such as 20240131, which need not all be valid."""
     is_day = ((numbers // 100) % 100).is_between(1, 12) & (numbers % 100).is_between(1, 31)
     in_range = numbers.is_between(19_000_101, 21_001_231)
     return 2 * int((is_day & in_range).sum()) > len(numbers)

@@ -1,5 +1,5 @@
-"""Cells as times: seconds since 1970 from dates in any common writing; what cannot be read is null,
-never an error.
+"""Parse cells to times: seconds since 1970 from dates in any common format; unreadable cells become
+null, never an error.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from metarec.data.cells.parsing import as_numbers, holds, in_our_digits, nothing
 FIRST_SENTINEL = 13_569_465_600.0
 """2400 in seconds since 1970: a date from here on stands for "never", as does one up to 1900."""
 LAST_EARLY_SENTINEL = -2_208_902_400.0
-"""2 January 1900."""
+"""2 January 1900 in seconds since 1970."""
 NEVER = (253_370_764_800.0, 253_402_387_200.0)
 """The year 9999 in seconds since 1970."""
 
 
 def as_seconds(column: pl.Series, time_format: str | None = None) -> pl.Series:
-    """A column of times as float64 numbers (unit as given) or seconds since 1970 (dates); null
-    where it is neither. Dates that stand for "never" are infinite.
+    """Parse a column of times to float64: numbers in the unit as given, dates to seconds since
+    1970; null where a cell is neither. Dates that stand for "never" are infinite.
 
     Args:
-        time_format: how dates are written, such as `%d.%m.%Y`, as `strftime` has it.
+        time_format: `strftime` format of the dates, such as `%d.%m.%Y`; None detects it.
     """
     if column.dtype.is_temporal():
         if column.dtype in (pl.Duration, pl.Time):
@@ -38,8 +38,8 @@ def as_seconds(column: pl.Series, time_format: str | None = None) -> pl.Series:
 
 
 def _bare(column: pl.Series) -> pl.Series:
-    """Milliseconds without what .NET writes around them, `/Date(1709640283000)/`, and digits of
-    other scripts as ours.
+    """Return .NET times such as `/Date(1709640283000)/` as bare milliseconds, and digits of other
+    scripts as `0` to `9`.
     """
     if column.dtype != pl.Utf8 or not holds(column, r"^\\?/Date\(|[^ -~]").any():
         return column
@@ -47,23 +47,25 @@ def _bare(column: pl.Series) -> pl.Series:
 
 
 def in_digits(column: pl.Series) -> pl.Series:
-    """A column of times with digits of other scripts as ours."""
+    """Return a column of times with digits of other scripts as `0` to `9`."""
     if column.dtype != pl.Utf8 or not holds(column, r"[^ -~]").any():
         return column
     return in_our_digits(column)
 
 
 def written_as_days(column: pl.Series) -> bool:
-    """Whether numbers such as 20230131 are dates rather than a count of anything."""
+    """Whether the numbers are dates such as 20230131 rather than counts of a unit of time."""
     return _day_pattern(as_numbers(column)) is not None
 
 
 NO_DAYS = [0.0, -1.0]
-"""Numbers that stand for no day among 20240131 and its like."""
+"""Numbers that stand for a missing day among days such as 20240131."""
 
 
 def _numeric_times(numbers: pl.Series) -> pl.Series:
-    """Numbers as they are, but dates written as numbers in seconds, and 9999 as infinity."""
+    """Return dates written as numbers in seconds since 1970, times that stand for "never" as
+    infinity, and other numbers unchanged.
+    """
     pattern = _day_pattern(numbers)
     if pattern is not None:
         text = numbers.cast(pl.Int64, strict=False).cast(pl.Utf8)
@@ -112,8 +114,8 @@ def _day_pattern(numbers: pl.Series) -> str | None:
 
 
 def _moments(text: pl.Series, pattern: str) -> pl.Series:
-    """Seconds since 1970 by a format of dates, null where a cell does not fit; a month or a week
-    without a day begins with its first.
+    """Parse dates by a format to seconds since 1970; null where a cell does not fit. A month or
+    week without a day is its first day.
     """
     if "%d" not in pattern and "%j" not in pattern and "%u" not in pattern and "%D" not in pattern:
         is_week = "%V" in pattern or "%W" in pattern or "%U" in pattern
@@ -129,8 +131,8 @@ def _moments(text: pl.Series, pattern: str) -> pl.Series:
 
 
 def _by_format(text: pl.Series, time_format: str) -> pl.Series:
-    """Seconds since 1970 by a format as Python has it; its `%f` is a part of a second of any
-    length.
+    """Parse dates by a Python format to seconds since 1970; `%f` is a fraction of a second with any
+    number of digits after a point, else with 3, 6 or 9.
     """
     time_format = time_format.replace(".%f", "%.f")
     if "%f" in time_format:
@@ -143,7 +145,7 @@ def _by_format(text: pl.Series, time_format: str) -> pl.Series:
 
 
 def _without_sentinels(seconds: pl.Series) -> pl.Series:
-    """Dates from far outside any log as infinity: later than 2400, or up to 1900."""
+    """Return seconds since 1970 with infinity for dates from 2400 on or up to 1900."""
     never = ((seconds >= FIRST_SENTINEL) | (seconds <= LAST_EARLY_SENTINEL)).fill_null(False)
     return seconds.zip_with(~never, pl.Series([float("inf")]))
 
@@ -177,19 +179,19 @@ PATTERNS = (
         for tail in ("", "T%H:%M:%S", "T%H:%M", "T%I:%M:%ST%p", "T%I:%MT%p")
     ),
 )
-"""Dates that can be read in one way only, as `_plain_dates` leaves them."""
+"""Unambiguous formats of dates, as normalized by `_plain_dates`."""
 _TIMES = (
     *("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p"),
     *(", %H:%M:%S", ", %H:%M", ", %I:%M:%S %p", ", %I:%M %p"),
 )
-"""Times of day behind a date; the latter as browsers and Moodle write them."""
+"""Formats of the time of day after a date; those with a comma are of browsers and Moodle."""
 AMBIGUOUS = tuple(
     day.replace("/", mark) + tail
     for tail in _TIMES
     for mark in "/-"
     for day in ("%d/%m/%Y", "%m/%d/%Y")
 )
-"""Dates that can be read in two ways, unless some day of the column is above 12."""
+"""Formats that cannot be told apart unless some day of the column is above 12."""
 SHORT = tuple(
     day.replace("/", mark) + tail
     for tail in _TIMES
@@ -197,13 +199,13 @@ SHORT = tuple(
     for day in ("%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
     if (mark, day) != (".", "%m/%d/%y")
 )
-"""Dates with a year of two digits: it is the part that varies least."""
+"""Formats with a year of two digits, which is taken to be the part that varies least."""
 SAMPLE = 200
-"""Cells that a format is tried on before all of them."""
+"""Number of cells that a format is tried on before it is tried on all."""
 
 
 def fitting_formats(column: pl.Series) -> list[str]:
-    """The formats, of those that can be mistaken for each other, that every stated cell fits."""
+    """Return the formats among `AMBIGUOUS` or `SHORT` that every cell with a value fits."""
     if column.dtype != pl.Utf8:
         return []
     text = nothing(column).drop_nulls().unique().sort()
@@ -218,7 +220,7 @@ def fitting_formats(column: pl.Series) -> list[str]:
 
 
 def without_zero_dates(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """A column of times without `0000-00-00`, which MySQL writes for none; and where that stood."""
+    """Return times with null for `0000-00-00`, which MySQL writes for no date; and its mask."""
     if column.dtype != pl.Utf8:
         return column, pl.Series([False] * len(column), dtype=pl.Boolean)
     are_zero = holds(column, r"^(0000[-/.]00[-/.]00|00[-/.]00[-/.]0000)([T ][0:.]*)?Z?$")
@@ -226,7 +228,9 @@ def without_zero_dates(column: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 
 def with_midnights(column: pl.Series) -> pl.Series:
-    """Days alone beside days with a time of day, as programs write midnight, with that time."""
+    """Add midnight to bare days in a column whose other cells have a time of day; programs write
+    midnight as a bare day.
+    """
     if column.dtype != pl.Utf8:
         return column
     bare = holds(column, r"^\s*\d{1,2}[/-]\d{1,2}[/-]\d{2,4}\s*$")
@@ -245,12 +249,12 @@ _MIDNIGHTS = {
     r"\d:\d\d:\d\d [AaPp][Mm]$": " 12:00:00 AM",
     r"\d:\d\d [AaPp][Mm]$": " 12:00 AM",
 }
-"""Ends of times of day, and midnight in the same form."""
+"""Pattern of a time of day -> midnight in the same format."""
 _YEAR_OF = {**dict.fromkeys(("%d", "%m"), r"^\d+\D\d+\D(\d+)"), "%y": r"^(\d+)"}
-"""Where the year stands, by how a format begins."""
+"""Beginning of a format -> pattern whose group is the year."""
 ZONES = {"CET": "+01:00", "CEST": "+02:00", "EST": "-05:00", "EDT": "-04:00", "PST": "-08:00"}
 ZONES |= {"PDT": "-07:00", "JST": "+09:00", "KST": "+09:00", "MSK": "+03:00"}
-"""Short names of zones that are of one zone only."""
+"""Abbreviations that are taken to name one time zone, and their offsets from UTC."""
 _MONTH = r"([A-Za-z]{3})[a-z]*\.?"
 _DAY = r"(\d{1,2})(?:st|nd|rd|th|\.)?"
 _OF_DIGITS: tuple[tuple[str, str], ...] = (
@@ -261,7 +265,7 @@ _OF_DIGITS: tuple[tuple[str, str], ...] = (
     (r"^(\d{4}):(\d\d):(\d\d)\s", "$1-$2-$3 "),
 )
 _ENDS_A_DAY = r"T24:00(:00(\.0+)?)?$"
-"""Midnight at the end of a day, as `_plain_dates` leaves it."""
+"""Pattern of midnight at the end of a day, as normalized by `_plain_dates`."""
 _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\s*\([\pL ]+\)$", ""),
     (r"^(\d{4})W([0-5]\d)$", "$1-W$2"),
@@ -313,7 +317,7 @@ _MONTHS = {
 
 
 def _plain_dates(column: pl.Series) -> pl.Series:
-    """Dates without names of days and zones in brackets, with a `T` before the time of day."""
+    """Normalize dates for `PATTERNS`: no weekdays or zones in brackets, `T` before the time."""
     text = column.str.strip_chars()
     text = text.str.replace(r"^\[(.*)\]$", "$1")
     is_spelled = bool(holds(text, r"[^\d:.+TZ, /-]").any())
@@ -324,7 +328,7 @@ def _plain_dates(column: pl.Series) -> pl.Series:
 
 
 def _with_months(text: pl.Series) -> pl.Series:
-    """Dates with English names of months."""
+    """Replace names of months in other languages by English ones."""
     if not holds(text, rf"(?i)\b({'|'.join(_MONTHS)})").any():
         return text
     for start, english in _MONTHS.items():

@@ -1,4 +1,4 @@
-"""Texts as web pages store them, `Tom &amp; Jerry&#39;s`, as they are read."""
+"""Decode HTML entities in texts: `Tom &amp; Jerry&#39;s` is read as `Tom & Jerry's`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ENTITY = (
     r"|[rl]aquo|frac12|szlig|#\d{1,6}|#[xX][0-9a-fA-F]{1,5}"
     r"|[A-Za-z]{1,2}(?:acute|grave|circ|uml|tilde|cedil|lig|slash|ring));"
 )
-"""A sign as HTML writes it."""
+"""Pattern of an HTML entity."""
 MAX_TIMES = 3
-"""How often a text may have been written so, `&amp;amp;`."""
+"""Maximum number of times that a text is decoded, for `&amp;amp;`."""
 
 
 def without_entities(table: pl.DataFrame, what: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Texts of items or users with the signs that stand for what HTML writes with `&` and `;`."""
+    """Decode HTML entities in the text columns of items or users, except ids."""
     columns, findings = list[pl.Series](), list[Finding]()
     for name, dtype in table.schema.items():
         if dtype != pl.Utf8 or name.endswith("_id"):

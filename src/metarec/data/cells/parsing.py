@@ -1,5 +1,5 @@
-"""Cells as numbers, ids and truth values, whatever they were written as; what cannot be read
-is null, never an error.
+"""Parse cells to numbers, ids and truth values in many notations; unreadable cells become null,
+never an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NO_ID = (
     "-",
     "(not set)",
 )
-"""What programs write for a missing id."""
+"""Texts that programs write for a missing id."""
 NOTHING = (
     *NO_ID,
     "n/a",
@@ -63,20 +63,20 @@ NOTHING = (
     "未评分",
     "未评价",
 )
-"""What stands for a missing number or time."""
+"""Texts that stand for a missing number or time."""
 NO_TEXT = ("", "NULL", "null", "\\N", "<NA>", "nan", "NaN", "NaT", "(null)", "[null]")
-"""What nobody writes as a word: a missing text (`None` and `NA` may be words)."""
+"""Texts that stand for a missing text; `None` and `NA` may be words and are not among them."""
 BLANK = (
     "\x00\x1a \t\r\n\v\f"
     "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff\u200e\u200f"
 )
-"""What nobody sees at the ends of a cell, zero-width characters included."""
+"""Invisible characters stripped from both ends of a cell, zero-width ones included."""
 WIDE = {
     **{chr(ord(zero) + n): str(n) for zero in "０٠۰०০๐" for n in range(10)},
     **dict(zip("．，－＋−٫٬", ".,-+-.,", strict=True)),
 }
-"""Digits and signs as other keyboards, scripts and programs write them."""
+"""Digits and signs of other keyboards, scripts and programs -> their ASCII form."""
 YES_NO = {
     "true": "false",
     "yes": "no",
@@ -102,23 +102,24 @@ YES_NO = {
     "✔": "✘",
     "√": "×",
 }
-"""Words for true and their contraries, in lower case."""
+"""Words for true -> words for false, in lower case."""
 
 THOUSANDS_COMMA = r"^[+-]?(\d{1,3}(,\d{3})+|\d{1,2}(,\d\d)+,\d{3})(\.\d+)?$"
-"""Of thousands, or as in India of hundreds from a thousand on: `1,23,456`."""
+"""Commas between groups of three digits, or Indian groups of two before the last: `1,23,456`."""
 THOUSANDS_DOT = r"^[+-]?\d{1,3}(\.\d{3})+(,\d+)?$"
 THOUSANDS_SPACE = r"^[+-]?\d{1,3}([ \u00a0\u202f'’]\d{3})+([.,]\d+)?$"
 EUROPEAN = r"^[+-]?\d{1,3}(\.\d{3})+,\d+$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
-"""Dots can only stand for thousands."""
+"""Numbers whose dots can only separate thousands."""
 WHOLE_DOT = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$"
-"""Dots may stand for thousands."""
+"""Numbers whose dots may separate thousands."""
 MIN_WHOLE_DOT = 30
-"""Cells of exactly three digits behind a dot, from which on none of them is a decimal."""
+"""Number of cells with exactly three digits after a dot from which on the dot is no decimal point.
+"""
 DECIMAL_COMMA = r"^[+-]?\d*,\d+$"
 
 
 def nothing(column: pl.Series, words: tuple[str, ...] = NOTHING) -> pl.Series:
-    """A text column with null for what stands for no value; any other column as it is."""
+    """Return a text column stripped and with null for `words`; any other column unchanged."""
     if column.dtype != pl.Utf8:
         return column
     text = column.str.strip_chars(BLANK)
@@ -126,8 +127,8 @@ def nothing(column: pl.Series, words: tuple[str, ...] = NOTHING) -> pl.Series:
 
 
 def as_numbers(column: pl.Series) -> pl.Series:
-    """A column as float64; null where it holds no number. Commas, dots and spaces between
-    thousands and a comma for the decimal point are understood, as the column's other cells tell.
+    """Parse a column to float64; null where a cell is no number. Commas, dots and spaces between
+    thousands and a decimal comma are understood; the column as a whole decides which they are.
     """
     if column.dtype == pl.Boolean or column.dtype.is_numeric():
         return column.cast(pl.Float64)
@@ -147,8 +148,8 @@ def as_numbers(column: pl.Series) -> pl.Series:
 
 
 def are_whole_with_dots(text: pl.Series) -> bool:
-    """Whether dots part thousands of whole numbers, `21.270` beside `900`: a program that writes
-    decimals leaves zeros at their end to all of them or to none.
+    """Whether dots separate thousands of whole numbers, `21.270` beside `900`: decimals of one
+    program would have trailing zeros in all cells or in none.
     """
     with_dot = holds(text, r"\.")
     dotted, others = text.filter(with_dot), text.filter(~with_dot).drop_nulls()
@@ -159,26 +160,26 @@ def are_whole_with_dots(text: pl.Series) -> bool:
 
 
 def _signed(text: pl.Series) -> pl.Series:
-    """Numbers below 0 as books and spreadsheets write them, `(3)`, `3-` and `−3`, as `-3`; whole
-    amounts, `249,-`, with their cents.
+    """Rewrite negative numbers in accounting notation, `(3)`, `3-` and `−3`, as `-3`, and whole
+    amounts such as `249,-` as `249,00`.
     """
     text = in_our_digits(text).str.replace(r"(\d),[-–—]$", "$1,00")
     return text.str.replace(r"^\(([\d.,]+)\)$", "-$1").str.replace(r"^([\d.,]*\d[\d.,]*)-$", "-$1")
 
 
 def in_our_digits(text: pl.Series) -> pl.Series:
-    """Text with digits of other scripts as `0` to `9`."""
+    """Return text with digits and number signs of other scripts in their ASCII form."""
     return text.str.replace_many(list(WIDE), list(WIDE.values()))
 
 
 def holds(text: pl.Series, pattern: str) -> pl.Series:
-    """Which cells a pattern is found in; never null."""
+    """Mask of cells that contain a pattern; False for null."""
     return text.str.contains(pattern).fill_null(False)
 
 
 def _without_thousands(text: pl.Series) -> pl.Series:
-    """Cells in the form that a program writes; a comma parts thousands where it does so in every
-    cell that has one.
+    """Rewrite numbers without separators of thousands and with a decimal point; a comma separates
+    thousands where every cell with one can be read so.
     """
     spaced = holds(text, THOUSANDS_SPACE)
     text = text.zip_with(~spaced, text.str.replace_all(r"[ \u00a0\u202f'’]", ""))
@@ -194,8 +195,8 @@ def _without_thousands(text: pl.Series) -> pl.Series:
 
 
 def odd_number(column: pl.Series) -> str | None:
-    """A cell, if there is one, that is read as a number only because of what its commas, dots or
-    spaces are taken for.
+    """Return the first cell that is no plain number and depends on how its commas, dots or spaces
+    are read; None without one.
     """
     if column.dtype != pl.Utf8:
         return None
@@ -207,8 +208,8 @@ def odd_number(column: pl.Series) -> str | None:
 
 
 def as_truth(column: pl.Series) -> pl.Series | None:
-    """A text column of words for true and false as booleans; None where some are neither. Digits
-    alone are numbers.
+    """Parse a text column of words for true and false to booleans; None where some cell is neither,
+    or where neither `true`, `false` nor both words of a pair occur, as in digits alone.
     """
     text = nothing(column).str.to_lowercase()
     words = set(text.drop_nulls().unique().to_list())
@@ -224,8 +225,8 @@ def as_truth(column: pl.Series) -> pl.Series | None:
 
 
 def id_text(column: pl.Series) -> pl.Series:
-    """Ids as text: whole floats lose their `.0`, in numbers (pandas makes floats of whole numbers
-    with gaps) and in text where no id has another dot; what stands for no id is null.
+    """Convert ids to text. Whole floats lose their `.0`, in numbers (pandas makes floats of whole
+    numbers with gaps) and in text where no id has another dot; missing ids are null.
     """
     if column.dtype.is_float():
         whole = (column.is_finite() & (column == column.round())).fill_null(False)

@@ -1,5 +1,5 @@
-"""Numbers with what they are numbers of: `$1,299.00`, `1.299,00 €`, `12 kg`, `1.2k`, `1,000+`,
-`4/5`, `★★★☆`; one unit in all cells of a column, else they cannot be compared.
+"""Parse numbers with units: `$1,299.00`, `1.299,00 €`, `12 kg`, `1.2k`, `1,000+`, `4/5`,
+`★★★☆`. Callers compare numbers only where all cells of a column have one unit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNITS = (
     r"小时|天|秒|周|个月|月|年|岁|升|毫升|人|个|件|次|页|星|分|颗星"
 )
 TIMES = {"k": 1e3, "K": 1e3, "M": 1e6, "千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8}
-"""Letters that stand for so many."""
+"""Suffixes of numbers and their factors."""
 CELL = (
     rf"^(?P<sign>[+-]?)(?P<before>{CURRENCIES})?\s*(?P<number>[+-]?\d[\d.,  '’]*|[+-]?[.,]\d+)\s*"
     rf"(?:(?P<unit>{UNITS}|{CURRENCIES})|"
@@ -34,25 +34,25 @@ RATED = (
     r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|of|von|sur|de)\s*(?P<unit>\d+)\s*"
     r"(?:stars?|Sternen?|étoiles|estrellas|bubbles?|points?|分)?$"
 )
-"""A rating with the best one behind it."""
+"""Pattern of a rating followed by the best rating: `4/5`."""
 STARS = r"^[★☆⭐✩✭🌟]+½?[☆✩✭]*$|^\*+$"
 WORDED = (
     r"^[\"']?(?P<number>\d+(?:[.,]\d+)?)[\"']?\s*(?:[★⭐🌟]|-?\s?stars?)?\s*"
     r"(?:[-–—:=.(]\s*(?P<word>\pL[\pL !]*)\)?)?$"
 )
-"""A rating with what it is called: `5 - Excellent`, `5 stars (Excellent)`, `4.5 ★`."""
+"""Pattern of a rating with its label: `5 - Excellent`, `5 stars (Excellent)`, `4.5 ★`."""
 AT_LEAST = r"[\dkKM]\s*\+$"
-"""A number that is the least there may be: `1,000+`."""
+"""Pattern of a lower bound: `1,000+`."""
 CHINESE = {n: str(v) for v, n in enumerate("零一二三四五六七八九")}
-"""Chinese digits."""
+"""Chinese digits -> ASCII digits."""
 
 
 def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, list[str]] | None:
-    """Numbers of a text column and the units that its cells name; None where some stated cell is no
-    number with a unit, or none has one.
+    """Return the numbers of a text column and the distinct units of its cells; None where some cell
+    with a value is no number with a unit, or no cell has a unit.
 
     Args:
-        is_rating: `4/5`, stars and Chinese digits are ratings.
+        is_rating: whether to read `4/5`, stars and Chinese digits as ratings.
     """
     text = in_our_digits(nothing(column))
     if is_rating and (rated := _rated(text)) is not None:
@@ -101,5 +101,5 @@ def _rated(text: pl.Series) -> tuple[pl.Series, list[str]] | None:
 
 
 def _are_all(found: pl.Series, text: pl.Series) -> bool:
-    """Whether every stated cell was understood, and there is one."""
+    """Whether every cell with a value was parsed, and at least one has a value."""
     return found.null_count() == text.null_count() < len(text)

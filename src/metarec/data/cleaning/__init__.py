@@ -1,7 +1,8 @@
-"""Events as read -> events that somebody can have meant, and a report of what was taken out.
+"""Cleaning: remove events that no human can have meant, and report what was removed.
 
-`clean` runs the `rules`, each switched by `metarec.data.cleaning_config`, and looks for `bots`;
-`statistics` counts what is left, and `report` says all of it, with what to do about it.
+`clean` runs the `rules` and the detection of `bots`, each switched by
+`metarec.data.cleaning_config`; `statistics` describes the remaining events, and `report` shows
+findings, statistics and advice.
 """
 
 from metarec.data.cleaning.clean import check, clean, cleaned, read_clean

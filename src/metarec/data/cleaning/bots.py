@@ -1,5 +1,5 @@
-"""Users who are no humans: too fast, too even, or never asleep. Far beyond what humans in public
-data sets do.
+"""Detection of bots: users whose events are too fast, too evenly spaced or without a pause for
+sleep. The default limits lie far beyond the behavior of humans in public data sets.
 
 The fastest hour of a user is 596 events in ml-100k, 566 in ml-latest-small and 161 in the
 Complete Journey groceries; the most even user's gaps between events vary by 46% of their mean
@@ -16,11 +16,11 @@ from metarec.data.cleaning.rules import Coded, RuleResult
 from metarec.data.cleaning_config import CleaningConfig
 
 EVEN = 0.1
-"""Gaps whose standard deviation is below this share of their mean are a machine's."""
+"""Coefficient of variation of the gaps between events below which a user is a bot."""
 
 
 def bots(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
-    """All events of users whose times no human could have."""
+    """Yield all events of users whose times cannot be a human's, one result for each criterion."""
     if events.grain > 3600:
         return
     slim = events.frame.select("user", "time")
@@ -49,8 +49,8 @@ def _by_users(events: Coded, users: pl.Series, what: str) -> RuleResult:
 
 
 def _fast(events: pl.DataFrame, most: int) -> pl.Series:
-    """Users with more than `most` events within some 3,600 seconds: event n + `most` follows event
-    n within the hour.
+    """Return users with more than `most` events in some window of 3,600 seconds: event n + `most`
+    follows event n within the hour.
     """
     window = pl.col("time") - pl.col("time").shift(most)
     same = pl.col("user") == pl.col("user").shift(most)
@@ -70,8 +70,8 @@ def _even(events: pl.DataFrame, least: int) -> pl.Series:
 
 
 def _sleepless(events: pl.DataFrame, hours: int) -> pl.Series:
-    """Users with `hours` consecutive hours: among their distinct hours, number n + hours - 1 is
-    exactly hours - 1 later.
+    """Return users with events in `hours` consecutive hours: among their distinct hours, number
+    n + hours - 1 is exactly hours - 1 later than number n.
     """
     distinct = events.select("user", (pl.col("time") // 3600).alias("hour")).filter(
         (

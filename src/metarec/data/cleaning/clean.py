@@ -1,5 +1,5 @@
-"""Cleaning: every rule named, counted, switchable and reported; the data given are left as they
-are.
+"""Cleaning: run the rules on a data set and report each one's removals; the given data set does
+not change.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput, Catalog
 
 MAX_ZEROS, MIN_ZEROS = 0.02, 0.01
-"""From this share of ratings on, zeros are worth a word; the second where they are more than the
-ratings next to them.
+"""Shares of ratings from which on zeros are noted; the second applies where zeros outnumber the
+lowest of the other ratings.
 """
 HEAVY_SHARE, HEAVY_TIMES, MIN_HEAVY = 0.1, 5, 30
-"""A user has much of a table from this share of all events on, where it is so many times the mean
-user's, and so many events.
+"""A user is noted as heavy with at least this share of all events, this many times the mean number
+of events per user, and this many events.
 """
 MAX_UNKNOWN = 0.1
 """Above this share of events on unlisted items the item table is taken to be incomplete."""
 
 
 def check(source: str | PathLike[str] | Any, config: CleaningConfig | None = None) -> DataReport:
-    """Read and clean a source and say what was found; nothing is written.
+    """Read and clean a source and return the data report; nothing is written.
 
     Raises:
         BadInput: as `metarec.read`.
@@ -54,8 +54,8 @@ def read_clean(
     *,
     domain: str | None = None,
 ) -> tuple[Dataset, DataReport]:
-    """Read and clean a source; the report also counts what reading left out. For `domain` see
-    `metarec.read`.
+    """Read and clean a source; the report also counts the rows that reading left out. For
+    `domain` see `metarec.read`.
     """
     tables = open_tables(source, rules=config, domain=domain)
     return clean(Dataset.of(tables), config or tables.rules, findings=tables.findings)
@@ -64,12 +64,12 @@ def read_clean(
 def clean(
     data: Dataset, config: CleaningConfig | None = None, findings: Sequence[Finding] = ()
 ) -> tuple[Dataset, DataReport]:
-    """Take out what no human can have meant.
+    """Remove events that no human can have meant, and report what was removed.
 
     Args:
-        config: the data's own (`Dataset.cleaning`) where None, or the default of data that say
-            that they are cleaned.
-        findings: what reading left out already, for the report.
+        config: None uses the settings of the data (`Dataset.cleaning`), or the defaults where the
+            data is marked as cleaned.
+        findings: what reading found, for the report.
 
     Raises:
         BadInput: if nothing is left.
@@ -81,8 +81,8 @@ def clean(
 
 
 def cleaned(data: Dataset) -> Dataset:
-    """Data as `metarec fit` and `metarec evaluate` clean them, unless they are cleaned; what was
-    found is warned of.
+    """Clean data as `metarec fit` and `metarec evaluate` do, with a `DataWarning` for each finding;
+    data marked as cleaned is returned as it is.
 
     Raises:
         BadInput: if nothing is left.
@@ -99,13 +99,13 @@ def cleaned(data: Dataset) -> Dataset:
 def apply_rules(
     data: Dataset, config: CleaningConfig, found: list[Finding], *, is_part: bool = False
 ) -> Dataset:
-    """Clean without a report; what was found is added to `found`.
+    """Clean without a report; findings are appended to `found`.
 
     Args:
-        is_part: the data are a part of more, of which nothing need be left.
+        is_part: whether the data is one share of a larger data set, which may end up empty.
 
     Raises:
-        BadInput: if nothing is left of all there is.
+        BadInput: if no events are left and the data is no share.
     """
     data = _known_items(_valid(data, config, found), config, found)
     events = coded(data)
@@ -142,8 +142,8 @@ Rule = Callable[[Coded], Iterator[RuleResult]]
 
 
 def _rules(data: Dataset, config: CleaningConfig) -> list[tuple[str, Rule]]:
-    """Rules on single rows first, then on users, so that a bot's or a double row never evaluates a
-    user.
+    """Return names and functions of the rules in order: rules on rows run before those on users, so
+    that duplicates do not make a user look like a bot.
     """
     return [
         ("without_users", lambda e: rules.without_users(e, data, config)),
@@ -159,14 +159,14 @@ def _rules(data: Dataset, config: CleaningConfig) -> list[tuple[str, Rule]]:
 
 
 def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
-    """Rules on cells, for data that were not read from a file but built by hand; a synthetic clock
-    is not evaluated.
+    """Apply the rules on cells, for data built by hand rather than read from a file; times are not
+    checked where the clock is synthetic.
     """
     events = data.interactions
     if not events.has_time:
         config = replace(config, time_units=False, impossible_times=False)
     frame, findings = valid_events(events.frame, Place(data.name), config)
-    said = {f.rule for f in found if f.action == "noted"}  # when the file was read
+    said = {f.rule for f in found if f.action == "noted"}  # while reading the file
     findings = [f for f in findings if f.action != "noted" or f.rule not in said]
     if not findings:
         return data
@@ -175,8 +175,8 @@ def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Datas
 
 
 def _zeros(events: Coded) -> list[Finding]:
-    """Ratings of 0 beside a scale that begins at 1, which often stand for events without a
-    rating.
+    """Note ratings of 0 beside a scale that begins at 1 or above; they often stand for events
+    without a rating.
     """
     ratings = events.frame["value"].drop_nulls()
     zeros, rest = int((ratings == 0).sum()), ratings.filter(ratings != 0)
@@ -195,7 +195,7 @@ def _zeros(events: Coded) -> list[Finding]:
 
 
 def _heavy_users(data: Dataset, events: Coded) -> list[Finding]:
-    """Users with so much of all events that what is learned of everyone leans on them."""
+    """Note users with so large a share of all events that the models depend on them."""
     counts = events.frame.group_by("user").agg(pl.len(), pl.col("row").first())
     least = events.frame.height * max(HEAVY_SHARE, HEAVY_TIMES / max(counts.height, 1))
     heavy = counts.filter(pl.col("len") >= max(least, MIN_HEAVY)).sort("len", descending=True)
@@ -213,7 +213,7 @@ def _heavy_users(data: Dataset, events: Coded) -> list[Finding]:
 
 
 def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
-    """Events on items the catalog does not list: drop the events, or add the items."""
+    """Drop the events on items that the catalog does not list, or add the items to it."""
     if config.unknown_items == "keep":
         return data
     unknown = (

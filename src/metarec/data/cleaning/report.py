@@ -1,6 +1,4 @@
-"""The data report: what cleaning took out and why, what the data look like, and what to do about
-it.
-"""
+"""The data report: what cleaning removed and why, statistics of the remaining data, and advice."""
 
 from __future__ import annotations
 
@@ -31,13 +29,13 @@ class DataReport:
     """Numbers about the cleaned data, see `statistics`."""
     advice: list[str]
     policy: dict[str, Any] | None = None
-    """What slates will heed and which of its columns are there, see `policy_facts`; None where
-    only events were looked at.
+    """Policy of slates and which of its columns the data has, see `policy_facts`; None where only
+    events were read.
     """
 
     @property
     def removed(self) -> int:
-        """Events taken out."""
+        """Number of events removed."""
         return self.events_read - int(self.facts["events"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,7 +58,7 @@ class DataReport:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, default=str)
 
     def to_text(self) -> str:
-        """For a terminal: what was found, what it looks like, what to do."""
+        """For a terminal: findings of cleaning, statistics, policy, kinds and advice."""
         found = [f"  - {f.line()}" for f in self.findings] or ["  nothing to clean"]
         facts = [f"  {name:<24}{value}" for name, value in fact_lines(self.facts)]
         advice = [f"  - {line}" for line in self.advice] or ["  nothing stands in the way"]
@@ -89,7 +87,7 @@ class DataReport:
         return facts_lines(self.policy) if self.policy is not None else []
 
     def to_html(self) -> str:
-        """A page of its own, without scripts or anything from elsewhere."""
+        """A self-contained HTML page, without scripts or external resources."""
         safe = html.escape
         found = [
             [f.rule, f.action, f"{f.rows:,}", f.why, "; ".join(f.examples)] for f in self.findings
@@ -122,13 +120,13 @@ def _listed(lines: Sequence[str]) -> str:
 
 
 def report_on(data: Dataset, findings: Sequence[Finding], config: CleaningConfig) -> DataReport:
-    """Describe cleaned data and what was done to it."""
+    """Return the report on cleaned data and the findings of cleaning it."""
     report = report_of(data.name, statistics(data, config.cold_below), findings)
     return replace(report, policy=policy_facts(data))
 
 
 def report_of(name: str, facts: dict[str, Any], findings: Sequence[Finding]) -> DataReport:
-    """A report of facts counted already."""
+    """Return the report on given statistics and findings, without a policy."""
     return DataReport(
         name=name,
         events_read=facts["events"] + removed(findings),
@@ -143,7 +141,7 @@ MAX_KINDS = 30
 
 
 def kind_lines(kinds: Sequence[dict[str, Any]]) -> list[str]:
-    """How each kind is used, a line each."""
+    """Return a header, one line for each kind and the number of negative rows, if any."""
     lines = [f"  {'kind':<24}{'rows':>12}  {'sign':<10}{'strength':>8}  target"]
     for kind in kinds[:MAX_KINDS]:
         aside = [] if kind["known"] else ["not a known kind"]
@@ -164,7 +162,7 @@ def kind_lines(kinds: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """The facts as (name, words)."""
+    """Return the statistics as (name, words)."""
     time, kinds = facts["time"], list(facts["kinds"].items())[:8]
     lines = [
         *_number_lines(facts),
@@ -184,7 +182,7 @@ def fact_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _number_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """How many events, users and items there are, and how events spread over them."""
+    """Return the lines on numbers of events, users and items, and the spread of events."""
     users, items = facts["events_per_user"], facts["events_per_item"]
     return [
         (
@@ -238,7 +236,7 @@ def _span(time: dict[str, Any]) -> str:
 
 
 def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
-    """What to do or know, most important first."""
+    """Return sentences of advice on the data, by topic."""
     lines = []
     if facts["items"] == 1:
         lines.append(

@@ -1,4 +1,5 @@
-"""Cleaning rules on whole events: each says which rows go, and why; none of them changes a table.
+"""Cleaning rules on whole events: each returns the rows to remove and the reason; none changes a
+table.
 
 A rule sees `Coded` events (whole numbers instead of ids, sorted by user, then time, then item) and
 yields `RuleResult`s.
@@ -31,17 +32,17 @@ SCALES = (
     (-10, 10),
     (0, 100),
 )
-"""Rating scales recognized, narrow ones first."""
+"""Recognized rating scales in order of trial."""
 STRAY_SHARE = 0.005
 CODES = (99.0, 999.0, 9999.0, 99999.0, -1.0, -9.0, -99.0, -999.0, -9999.0)
 """Numbers that programs write for "not rated"."""
 SURVEY = (66.0, 77.0, 88.0, 97.0, 98.0, 777.0, 888.0, 998.0)
 DIGITS = (7.0, 8.0, 9.0)
-"""Numbers that surveys write for it, several times; of one digit only where every rating of the
-scale below them occurs.
+"""Numbers that surveys write for "not rated", as codes only where they occur `MIN_CODED` times or
+more; one digit also only where every rating of the scale below it occurs.
 """
 MIN_CODED, MIN_FULL = 2, 20
-"""Ratings of a code, and ratings by which it is seen that a scale is whole, at least."""
+"""Minimum number of ratings with a survey's code, and of ratings that show a whole scale."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,12 @@ class Coded:
     frame: pl.DataFrame
     kinds: list[str]
     table: Kinds
-    """What each kind says."""
+    """Signs and strengths of kinds."""
     has_values: bool
     has_time: bool
     grain: float
-    """Seconds between ticks of the clock: 1, 60, 3600, 86,400; infinity without times or where they
-    are no seconds since 1970.
+    """Resolution of the clock in seconds: 1, 60, 3600, 86,400; infinity without times or where
+    times are not seconds since 1970.
     """
 
     def of_kinds(self, names: tuple[str, ...]) -> pl.Series:
@@ -70,25 +71,25 @@ class Coded:
         return self.frame["kind"].is_in(wanted)
 
     def rows(self, mask: pl.Series) -> pl.Series:
-        """Row numbers where a mask holds."""
+        """Row numbers where a mask is true."""
         return self.frame["row"].filter(mask)
 
     def without(self, rows: pl.Series) -> Coded:
-        """The same events with fewer rows."""
+        """These events without the given row numbers."""
         return replace(self, frame=self.frame.filter(~self.frame["row"].is_in(rows.implode())))
 
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What a rule takes out."""
+    """Rows that a rule removes, and the reason."""
 
     rows: pl.Series
-    """Numbers (`Coded.frame["row"]`) of the rows that go."""
+    """Numbers (`Coded.frame["row"]`) of the removed rows."""
     why: str
 
 
 def without_users(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator[RuleResult]:
-    """Events of users whom the owner of the data leaves out."""
+    """Events of the users named in `config.without_users`."""
     if config.without_users:
         users = data.interactions.frame["user_id"].gather(events.frame["row"])
         gone = users.is_in(list(config.without_users))
@@ -96,7 +97,7 @@ def without_users(events: Coded, data: Dataset, config: CleaningConfig) -> Itera
 
 
 def coded(data: Dataset) -> Coded:
-    """Number users, items and kinds; users lie together, so their codes are run lengths."""
+    """Replace users, items and kinds by codes; a user's events must be adjacent."""
     events = data.interactions.frame
     kinds = pl.DataFrame({"kind": events["kind"].unique()}).sort(id_order("kind"))["kind"]
     frame = pl.DataFrame(
@@ -123,8 +124,8 @@ def coded(data: Dataset) -> Coded:
 
 
 def clock_grain(times: pl.Series) -> float:
-    """The coarsest of day, hour and minute that 95% of the times are whole multiples of; else a
-    second.
+    """Return the coarsest of day, hour and minute of which at least 95% of the times are whole
+    multiples, in seconds; else 1; infinity where times are not seconds since 1970.
     """
     median = times.median()
     # Polars types median() as any literal
@@ -137,7 +138,7 @@ def clock_grain(times: pl.Series) -> float:
 
 
 def stray_values(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
-    """Ratings off the scale that the rest keeps to."""
+    """Ratings outside the configured scale, or outside the scale found in the other ratings."""
     if not events.has_values:
         return
     values = events.frame["value"]
@@ -161,7 +162,7 @@ def stray_values(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
 
 
 def _codes(values: pl.Series) -> list[float]:
-    """Numbers such as 99 or -1 outside the scale that all other ratings keep to."""
+    """Return codes for "not rated", such as 99 or -1, outside the scale of all other ratings."""
     known = values.drop_nulls()
     for codes in (CODES, (*CODES, *SURVEY), (*CODES, *SURVEY, *DIGITS)):
         found = [c for c in codes if int((known == c).sum()) >= (1 if c in CODES else MIN_CODED)]
@@ -194,8 +195,8 @@ def _ends(values: pl.Series) -> tuple[float, float]:
 
 
 def rating_scale(values: pl.Series) -> tuple[float, float]:
-    """The narrowest known scale that holds all but a stray few ratings; everything where none
-    does.
+    """Return the first of `SCALES` that holds all but 0.5% of the ratings; minus to plus infinity
+    where none does.
     """
     for low, high in SCALES:
         outside = int(((values < low) | (values > high)).sum())
@@ -205,8 +206,8 @@ def rating_scale(values: pl.Series) -> tuple[float, float]:
 
 
 def duplicates(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator[RuleResult]:
-    """Rows equal in every column to an earlier one; where a clock counts minutes or days, only
-    ratings can be told to be doubled.
+    """Rows equal in every column to an earlier one. Without times, or where the clock counts
+    minutes or coarser, only data with ratings is checked, since implicit events may repeat.
     """
     if not config.duplicates or not (
         events.has_values or (events.has_time and not 60 <= events.grain < float("inf"))
@@ -232,7 +233,7 @@ def duplicates(events: Coded, data: Dataset, config: CleaningConfig) -> Iterator
 
 
 def repeats(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
-    """A user's further events of one kind on one item, where the policy keeps a single one."""
+    """Repeated events of a user, item and kind, where `config.repeats` keeps only one of them."""
     policy = (
         config.repeats if config.repeats != "auto" else ("last" if events.has_values else "keep")
     )
@@ -240,7 +241,7 @@ def repeats(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
         return
     key = _pair(events.frame) * len(events.kinds) + events.frame["kind"].cast(pl.UInt64)
     stays = key.is_first_distinct() if policy == "first" else key.is_last_distinct()
-    if config.repeats == "auto":  # of acts beside ratings, each counts
+    if config.repeats == "auto":  # implicit events beside ratings all stay
         stays = stays | events.frame["value"].is_null()
     yield RuleResult(
         events.rows(~stays), f"the same user, item and kind again; the {policy} event stays"
@@ -254,8 +255,9 @@ def _pair(frame: pl.DataFrame) -> pl.Series:
 
 
 def cancelled(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
-    """Acts taken back, together with what took them back; where several were done, the latest open
-    one is taken back. Where nothing is left, what says no by itself (a return) stays.
+    """Pairs of an event and the event that reverts it, matched to the latest earlier event not yet
+    reverted. Where no event of the two kinds is left of a user and an item, the last reverting
+    event stays if its kind is negative (a return).
     """
     if not config.cancelled or not events.has_time:
         return
@@ -287,13 +289,13 @@ def cancelled(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
 
 
 def _last_of_nothing_left(pairs: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
-    """The last taking back of each user and item of which nothing else is left."""
+    """Return the last reverting event of each user and item without events in `left`."""
     alone = pairs.filter(pl.col("takes")).join(left, on=["user", "item"], how="anti")
     return alone.sort("time", "row").unique(["user", "item"], keep="last")
 
 
 def double_clicks(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
-    """The same fleeting act on the same item within a second."""
+    """Fleeting events of one user, item and kind within `double_click_seconds` of the previous."""
     if not config.double_click_seconds or events.grain > 1:
         return
     fleeting = events.frame.filter(events.of_kinds(config.fleeting_kinds)).sort(
@@ -310,7 +312,7 @@ def double_clicks(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]
 
 
 def bursts(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
-    """More fleeting acts in one second than a human can do."""
+    """Fleeting events in seconds with more than `burst_events` of them by one user."""
     if not config.burst_events or events.grain > 1:
         return
     fleeting = events.frame.filter(events.of_kinds(config.fleeting_kinds))
@@ -320,7 +322,7 @@ def bursts(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
 
 
 def k_core(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
-    """Users and items with fewer than k events, repeatedly until all that are left have k."""
+    """Events of users and items with fewer than k events, repeated until all others have k."""
     if not config.k_core:
         return
     left = events.frame.select("row", "user", "item")

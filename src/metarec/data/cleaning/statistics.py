@@ -1,8 +1,7 @@
-"""What data look like to a recommender: how sparse, how cold, how concentrated, how much they
-drift.
+"""Statistics of a data set: sparsity, cold users and items, concentration of popularity, drift.
 
-Counting (`tally`) is apart from telling (`facts`), so that data too large for memory can be counted
-part by part.
+Counting (`tally`) is separate from summarizing (`facts`), so that data too large for memory can be
+counted in parts.
 """
 
 from __future__ import annotations
@@ -20,12 +19,14 @@ from metarec.data.kinds import Kinds
 from metarec.data.names.kind_names import plain_kind
 
 TINY = 1e-4
-"""Least share in a population stability index, so that an empty bin does not make it infinite."""
+"""Minimum share of a bin in a population stability index, which an empty bin would make
+infinite.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """Counts of a part of the data; the parts hold different users."""
+    """Counts of one part of the data; no user is in two parts."""
 
     per_user: np.ndarray
     """[U] events of each user, int64."""
@@ -34,25 +35,25 @@ class Tally:
     n_pairs: int
     """Distinct (user, item) pairs."""
     kinds: pl.DataFrame
-    """`kind, len`, and how many of these are ratings (`rated`) and say no (`refused`)."""
+    """`kind, len`, the number of ratings (`rated`) and of negative events (`refused`)."""
     said: dict[str, dict[str, Any]]
-    """By kind: `sign`, `strength`, `target`, `known`."""
+    """By kind: `sign`, `strength`, `target`, `known`, `read_as`."""
     values: tuple[float, float, float]
-    """Smallest, largest, sum."""
+    """Smallest value, largest value, sum of values."""
     times: tuple[float, float] | None
-    """First and last, seconds; None without times."""
+    """First and last time, seconds since 1970; None without times."""
     pairs: tuple[int, int]
-    """Consecutive events of a user, and how many of them share a timestamp."""
+    """Number of pairs of consecutive events of a user, and of those that share a timestamp."""
     profiled: dict[str, int]
-    """Users with events who have each attribute."""
+    """By attribute: number of users with events for whom it is known."""
     moments: tuple[str, ...]
-    """Attributes set aside, since they hold moments in time."""
+    """User attributes that are not used, since they hold moments in time."""
     drift: dict[str, float]
 
 
 def statistics(data: Dataset, cold_below: int) -> dict[str, Any]:
-    """Numbers about cleaned data, ready for JSON. Shares lie in [0, 1], times are seconds since
-    1970.
+    """Return statistics of cleaned data, ready for JSON. Shares lie in [0, 1], times are seconds
+    since 1970.
     """
     return facts(
         [tally(data)],
@@ -64,7 +65,7 @@ def statistics(data: Dataset, cold_below: int) -> dict[str, Any]:
 
 
 def tally(data: Dataset) -> Tally:
-    """Count one part."""
+    """Return the counts of one part of the data."""
     events = data.interactions.frame
     low, high = data.interactions.value_range
     users = events.select("user_id").unique()
@@ -94,8 +95,8 @@ def facts(
     context: Sequence[str],
     cold_below: int,
 ) -> dict[str, Any]:
-    """What the counts of all parts say; drift is the first part's, whose users are a fair
-    sample.
+    """Return the statistics of all parts together; drift is that of the first part, whose users are
+    a random sample.
     """
     per_user = np.concatenate([p.per_user for p in parts])
     per_item = _summed([p.per_item for p in parts], "item_id")["len"].to_numpy()
@@ -135,7 +136,7 @@ def facts(
 def _counts(
     per_user: np.ndarray, per_item: np.ndarray, listed: int, cold_below: int
 ) -> dict[str, Any]:
-    """How events spread over users, and over items of which so many are listed."""
+    """Return statistics of events per user and item; `listed` is the number of catalog items."""
     total, catalog = int(per_user.sum()), max(listed, len(per_item))
     cold = np.sum(per_item < cold_below) + catalog - len(per_item)
     return {
@@ -180,7 +181,7 @@ def _said(data: Dataset) -> dict[str, dict[str, Any]]:
 
 
 def _read_as(name: str, kinds: Kinds) -> str | None:
-    """The kind that an unlisted name is formed from."""
+    """Return the known kind that a name is derived from; None for its own name or none."""
     key = kinds.key(name)
     return key if kinds.known(name) and key != plain_kind(name) else None
 
@@ -197,8 +198,8 @@ def _pairs(events: pl.DataFrame) -> tuple[int, int]:
 
 
 def _time(parts: Sequence[Tally]) -> dict[str, Any]:
-    """First and last time, and the share of a user's consecutive events whose order the clock does
-    not tell.
+    """Return first and last time, and the share of pairs of a user's consecutive events that share
+    a timestamp.
     """
     spans = [p.times for p in parts if p.times is not None]
     if not spans:
@@ -213,7 +214,7 @@ def _time(parts: Sequence[Tally]) -> dict[str, Any]:
 
 
 def quantiles(counts: np.ndarray) -> dict[str, float]:
-    """Smallest, quartiles and largest."""
+    """Return minimum, quartiles and maximum; empty without counts."""
     if not len(counts):
         return {}
     return dict(
@@ -226,13 +227,13 @@ def quantiles(counts: np.ndarray) -> dict[str, float]:
 
 
 def share(mask: np.ndarray) -> float:
-    """Share of true entries; 0 for none."""
+    """Share of true entries; 0 for an empty mask."""
     return float(mask.mean()) if len(mask) else 0.0
 
 
 def gini(counts: np.ndarray) -> float:
-    """Gini coefficient of popularity: 0 where every item has the same count, towards 1 where one
-    has all.
+    """Gini coefficient of popularity in [0, 1]: 0 where all counts are equal, near 1 where one item
+    has all events; 0 without events.
     """
     if not len(counts) or not counts.sum():
         return 0.0

@@ -1,5 +1,6 @@
 """Rows of a table of events, from the file to the data set.
 
-`rows` knows where they came from, `times` brings their times to seconds, `validity` takes out what
-cannot be an event and counts it with its place in the file, and `columns` completes what is left.
+`rows` records the place of rows in the file, `times` converts times to seconds, `validity` removes
+rows that cannot be events and reports their places in the file, and `columns` completes times and
+values of the remaining rows.
 """

@@ -1,5 +1,5 @@
-"""Columns of events completed: a time for each, values that are ratings or amounts, and what each
-kind says.
+"""Complete the columns of events: a time for each event, values that are ratings or amounts, and
+sign and strength of each kind.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from metarec.data.frames import id_order
 from metarec.data.kinds import Kinds
 
 MIN_TIMED = 0.1
-"""From this share of events with a time on, times order events."""
+"""Minimum share of events with a time for times to order the events."""
 
 
 def kind_table(
     names: Sequence[str], kinds: Kinds, target_kinds: frozenset[str], has_values: bool
 ) -> pl.DataFrame:
-    """What each kind that occurs says, a row a kind."""
+    """Return one row per kind: sign, strength, and whether it is target, undo or rating."""
     found = [kinds.of(name) for name in names]
     return pl.DataFrame(
         {
@@ -45,8 +45,8 @@ def kind_table(
 
 
 def targets(names: Iterable[str], kinds: Kinds, has_values: bool) -> frozenset[str]:
-    """The positive targets that occur; where there are none, and no ratings to stand for them,
-    every positive kind.
+    """Return the target kinds among `names`; where there are none, and no ratings, every positive
+    kind.
     """
     positive = {kinds.key(n): kinds.of(n) for n in names if kinds.of(n).sign == "positive"}
     targets = frozenset(n for n, kind in positive.items() if kind.target)
@@ -54,8 +54,12 @@ def targets(names: Iterable[str], kinds: Kinds, has_values: bool) -> frozenset[s
 
 
 def with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
-    """Give every event a `timestamp`: the given one, else the position, else a seeded shuffle (a
-    random order). Events without a time, where others have one, come before all of them, shuffled.
+    """Give every event a `timestamp`: the given one, else the position (`seq_pos`), else a seeded
+    random order; and return whether the times are given. Events without a time, where others have
+    one, come before all others in a random order.
+
+    Raises:
+        BadInput: if a time is neither a number nor a date.
     """
     for clock in ("timestamp", "seq_pos"):
         if clock not in table.columns or table[clock].null_count() == table.height:
@@ -79,7 +83,7 @@ def _nans(column: pl.Series) -> int:
 
 
 def _untimed_first(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
-    """Times for events without one, in a random order in the second before the first."""
+    """Set missing times to random ones in the second before the first of the `known` times."""
     if len(known) == table.height:
         return table
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
@@ -92,8 +96,11 @@ def _untimed_first(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
 
 
 def with_values(table: pl.DataFrame, kinds: Kinds) -> tuple[pl.DataFrame, bool]:
-    """Values are ratings where some events are of a kind that states ratings and these differ;
-    where no number is stated, the value stays null.
+    """Return the events with values as numbers, and whether they are ratings: where events of
+    rating kinds have values, not all equal and not just 1 and -1. Missing values stay null.
+
+    Raises:
+        BadInput: if a value is not a number.
     """
     if "value" not in table.columns or table["value"].null_count() == table.height:
         return table.with_columns(pl.lit(None, pl.Float32).alias("value")), False
@@ -110,13 +117,13 @@ def with_values(table: pl.DataFrame, kinds: Kinds) -> tuple[pl.DataFrame, bool]:
 
 
 def _are_thumbs(ratings: pl.Series) -> bool:
-    """Whether numbers say yes and no, 1 and -1, rather than how much: below 0 is a refusal."""
+    """Whether the values are exactly 1 and -1: thumbs up and down, not ratings on a scale."""
     return set(ratings.unique().to_list()) == {-1.0, 1.0}
 
 
 def _amounts() -> pl.Expr:
-    """Amounts of implicit acts; a kind that never says more than 0 (views in a column of sums
-    paid) states none.
+    """Amounts of implicit events; null for kinds whose values are all 0 (views in a column of sums
+    paid).
     """
     high, low = (f("value").over("kind") for f in (pl.max, pl.min))
     return (

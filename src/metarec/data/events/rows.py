@@ -1,4 +1,4 @@
-"""Rows of a table of events: where they came from, which go, and what was found in them."""
+"""Rows of a table of events: their place in the file, which are removed, and the findings."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Place:
-    """Where rows came from, to point at them: `line 17 of events.csv`."""
+    """Origin of rows, to name them in messages: `line 17 of events.csv`."""
 
     name: str
     unit: str = "row"
     first: int = 1
     """Number of the first row in that unit (2 for a CSV file with a header)."""
     rows: pl.Series | None = None
-    """Position in the file of each row, where only some rows of it are looked at; None for all of
-    them.
+    """Position in the file of each row, where only some rows of the file are read; None where all
+    are.
     """
 
     def at(self, position: int) -> str:
-        """The row at a position, in words."""
+        """Return the row at a position in words, such as `line 17`."""
         return (
             f"{self.unit} {(position if self.rows is None else self.rows[position]) + self.first:,}"
         )
 
 
 class Rows:
-    """Which rows go, and what was found; no row is counted as removed by two rules."""
+    """Mask of removed rows, and findings; no row is counted as removed by two rules."""
 
     def __init__(self, given: pl.DataFrame, place: Place) -> None:
         self.given, self.place = given, place
@@ -40,21 +40,21 @@ class Rows:
         self.bad = pl.repeat(False, given.height, dtype=pl.Boolean, eager=True)
 
     def drop(self, rule: str, mask: pl.Series, column: str, why: str) -> None:
-        """Take rows out."""
+        """Mark rows as removed, with a finding on those not removed before."""
         fresh = mask.fill_null(False) & ~self.bad
         self._find(rule, "removed", fresh, column, why)
         self.bad = self.bad | fresh
 
     def change(self, rule: str, mask: pl.Series, column: str, why: str) -> None:
-        """Say that rows are read in another way than they stand."""
+        """Add a finding on rows whose cells were changed in reading."""
         self._find(rule, "changed", mask.fill_null(False) & ~self.bad, column, why)
 
     def note_rows(self, rule: str, mask: pl.Series, column: str, why: str) -> None:
-        """Say what is odd about rows that stay."""
+        """Add a finding on rows that are unusual but stay."""
         self._find(rule, "noted", mask.fill_null(False) & ~self.bad, column, why)
 
     def note(self, rule: str, why: str) -> None:
-        """Say how a column is understood."""
+        """Add a finding on how a column was read."""
         self.findings.append(Finding(rule=rule, rows=0, action="noted", why=why))
 
     def _find(self, rule: str, action: Action, mask: pl.Series, column: str, why: str) -> None:

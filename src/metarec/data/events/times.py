@@ -1,4 +1,4 @@
-"""Times of events: read, brought to seconds, and those taken out that cannot be meant."""
+"""Times of events: parse them, convert them to seconds, and remove impossible ones."""
 
 from __future__ import annotations
 
@@ -27,32 +27,34 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.events.rows import Rows
 
 MIN_EPOCH = 1e7
-"""Seconds; a clock whose median is smaller (spring of 1970) counts something else than seconds
-since 1970.
-"""
+"""Seconds; times whose median is smaller (spring of 1970) are not seconds since 1970."""
 FIRST_LIKELY = 4.7e8
-"""Late 1984 in seconds: a clock that is earlier as a whole hardly counts seconds since 1970."""
+"""Late 1984 in seconds; times whose median is smaller are hardly seconds since 1970."""
 APPLE_ZERO = 978_307_200.0
-"""1 January 2001, from which programs of Apple count, in seconds since 1970."""
+"""1 January 2001 in seconds since 1970: the zero of the clock of Apple's programs."""
 FIRST_APPLE, LAST_APPLE = 2.8e8, 8.5e8
-"""Late 2009 and late 2027 in seconds since 2001; since 1970 they are 1978 to 1996, when few wrote
-logs.
+"""Late 2009 and late 2027 in seconds since 2001; read as seconds since 1970 they are 1978 and 1996,
+from when few logs exist.
 """
 ROUNDED = r"^\d([.,]\d+)?[eE]\+\d+$"
-"""A long number as a spreadsheet shows it: `1.71E+09`."""
+"""Pattern of a long number that a spreadsheet rounded: `1.71E+09`."""
 MAX_UNTIMED = 0.05
-"""Up to this share of events without a time, at or before 1970 or from the future are removed."""
+"""Events without a time, at or before 1970, or from the future are removed up to this share each.
+"""
 MAX_NEVER = 0.5
-"""Up to this share of events whose time stands for none are removed; above it they have no time."""
+"""Events whose time stands for "never" are removed up to this share; above it their time is null.
+"""
 UNTIMED = "no time; taken as earlier than all events that have one, in a random order"
 YEARS = (1970, 2100)
-"""What years alone lie between; no clock counts so few seconds, nor an order from 1 on."""
+"""Range of numbers that are read as years; seconds and positions do not all lie in it."""
 MIN_DAYS = 5
-"""Different months and days without a year, at least, by which they are known."""
+"""Minimum number of different times for reading them as months and days without a year."""
 
 
 def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.DataFrame:
-    """Times as numbers: seconds, or as finely as they stand."""
+    """Parse times to numbers: dates to seconds since 1970, numbers in the unit as given; remove
+    unreadable ones. Times that stand for "never" are infinite.
+    """
     given = in_digits(nothing(events["timestamp"]))
     if given.dtype.is_float():
         given = given.fill_nan(None)
@@ -77,7 +79,7 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         f"the time is neither seconds since 1970 nor {form} (a TOML file can say how dates are "
         f'written: time_format = "{forms}")',
     )
-    is_written = time_format is None and not given.dtype.is_float()  # as seconds of programs are
+    is_written = time_format is None and not given.dtype.is_float()  # floats are seconds
     years = _of_years(times) if is_written else None
     if years is not None or (time_format is None and written_as_days(given)):
         rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
@@ -93,7 +95,9 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
 
 
 def _of_years(times: pl.Series) -> pl.Series | None:
-    """The first day of years that stand alone, `2021`; None where times are none."""
+    """Return the first day of each year, in seconds, where all times are years such as `2021`; else
+    None.
+    """
     stated = times.drop_nulls()
     is_year = stated.is_between(*YEARS) & (stated == stated.round())
     if stated.n_unique() < 2 or not is_year.all():
@@ -103,7 +107,7 @@ def _of_years(times: pl.Series) -> pl.Series | None:
 
 
 def _without_years(times: pl.Series) -> bool:
-    """Whether all times are months and days, `1111` the 11th of November."""
+    """Whether all times are a month and a day, such as `1111` for the 11th of November."""
     stated = times.drop_nulls().unique()
     if len(stated) < MIN_DAYS or not stated.is_between(101, 1231).all():
         return False
@@ -112,7 +116,7 @@ def _without_years(times: pl.Series) -> bool:
 
 
 def _note_rounded(rows: Rows, given: pl.Series) -> None:
-    """Say that a spreadsheet has rounded times."""
+    """Add a finding where a spreadsheet rounded times."""
     rounded = given.filter(holds(given, ROUNDED)) if given.dtype == pl.Utf8 else given.head(0)
     if len(rounded):
         why = (
@@ -123,7 +127,9 @@ def _note_rounded(rows: Rows, given: pl.Series) -> None:
 
 
 def _with_the_rest(rows: Rows, given: pl.Series, times: pl.Series) -> pl.Series:
-    """Times of a column of two forms: of cells that are not read yet, by the one that fits all."""
+    """Parse the cells that `times` misses, in a column of two formats, by the only format that fits
+    all of them; without one, return `times` as they are.
+    """
     unread = (times.is_null() & given.is_not_null()) if given.dtype == pl.Utf8 else None
     if unread is None or not unread.any() or unread.all():
         return times
@@ -137,8 +143,9 @@ def _with_the_rest(rows: Rows, given: pl.Series, times: pl.Series) -> pl.Series:
 
 
 def to_seconds(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
-    """Seconds reach 1e11 in the year 5138, so a larger number is in a finer unit; decided row by
-    row, as sources may be mixed.
+    """Convert times of other clocks and of finer units to seconds. Seconds reach 1e11 in the year
+    5138, so a larger number is in a finer unit; the unit is decided row by row, since sources may
+    be mixed.
     """
     events = _by_its_clock(rows, events, config)
     stamps = events["timestamp"]
@@ -162,7 +169,7 @@ def to_seconds(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.D
 
 
 def _by_its_clock(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
-    """Times that a clock of another kind counts, in seconds."""
+    """Convert times of a clock other than seconds since 1970 to seconds, see `clock_of`."""
     stamps = events["timestamp"]
     is_number = as_numbers(nothing(rows.given["timestamp"])).is_not_null().any()
     clock = clock_of(stamps.filter(~rows.bad)) if config.time_units and is_number else None
@@ -174,8 +181,8 @@ def _by_its_clock(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> p
 
 
 def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
-    """Take out events whose time stands for "never"; and of those without a time, before 1970 or
-    from the future, what is rare enough to be a slip rather than how this clock counts.
+    """Remove events whose time stands for "never", and events without a time, at or before 1970 or
+    from the future where they are rare enough to be errors; other impossible times become null.
     """
     stamps = events["timestamp"]
     never = stamps.is_infinite().fill_null(False) & ~rows.bad
@@ -191,7 +198,7 @@ def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> 
         for mask, why in _impossible_times(stamps.filter(~rows.bad), stamps, config):
             rows.drop("impossible_times", mask, "timestamp", why)
         _note_odd_clock(rows, stamps.filter(~rows.bad), config)
-    if config.impossible_times and _counts_seconds(stamps):  # many 0 or -1 are no 1970
+    if config.impossible_times and _counts_seconds(stamps):  # 0 and -1 stand for no time
         stamps = stamps.zip_with(
             (~stamps.is_in([0.0, -1.0])).fill_null(True), pl.Series([None], dtype=pl.Float64)
         )
@@ -202,12 +209,12 @@ def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> 
 
 
 def _now(config: CleaningConfig) -> float:
-    """What is later lies in the future."""
+    """Return the time in seconds after which times lie in the future."""
     return time.time() + 86_400 if config.now is None else config.now
 
 
 def _note_odd_clock(rows: Rows, stamps: pl.Series, config: CleaningConfig) -> None:
-    """Say that times are hardly seconds since 1970, or many lie in the future."""
+    """Add a finding where times are hardly seconds since 1970, or where some lie in the future."""
     median = _median(stamps)
     if median is None or median < MIN_EPOCH:
         return
@@ -239,7 +246,7 @@ def _counts_seconds(stamps: pl.Series) -> bool:
 
 
 def _median(numbers: pl.Series) -> float | None:
-    """Of those that are stated; None without any."""
+    """Return the median of the numbers that are not null; None without any."""
     found: Any = numbers.median()
     return None if found is None else float(found)
 
@@ -247,7 +254,7 @@ def _median(numbers: pl.Series) -> float | None:
 def _impossible_times(
     readable: pl.Series, stamps: pl.Series, config: CleaningConfig
 ) -> Iterable[tuple[pl.Series, str]]:
-    """Masks of missing, zero and future times, each only where it is rare."""
+    """Yield masks of missing, zero or earlier, and future times, each only where it is rare."""
     median = _median(readable)
     if median is None:
         return

@@ -1,5 +1,5 @@
-"""Rows that cannot be events: unreadable, without ids, with impossible values or times; counted
-with their place in the file.
+"""Remove rows that cannot be events (unreadable, without ids, with impossible values or times),
+with findings that name their places in the file.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from metarec.data.events.times import ROUNDED, possible_times, to_seconds, with_
 from metarec.data.findings import Finding
 
 MAX_SLIPS = 2
-"""Rows that are no events in a table of four times as many or more, up to which they are slips."""
+"""Up to this many unreadable rows are tolerated in a table of at least four times as many."""
 
 
 def valid_events(
     events: pl.DataFrame, place: Place, config: CleaningConfig, time_format: str | None = None
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Give the canonical columns their types and take out rows that cannot be events.
+    """Convert the canonical columns to their types and remove rows that cannot be events.
 
     Args:
         events: has `user_id` and `item_id`, perhaps `timestamp`, `value`, `kind` of any type, and
             context columns.
-        time_format: how dates are written; None understands ISO 8601 and its like.
+        time_format: format of dates; None detects ISO 8601 and other common formats.
 
     Raises:
         BadInput: if there are no rows, or more than `config.most_unreadable` of them cannot be
@@ -63,7 +63,7 @@ def valid_events(
 
 
 def _with_texts(rows: Rows, events: pl.DataFrame) -> pl.DataFrame:
-    """Ids and kinds as text."""
+    """Convert ids and kinds to text and remove rows without ids; a missing kind is `event`."""
     for column in ("user_id", "item_id"):
         given = events[column]
         if given.dtype == pl.Utf8 and has_float_ids(nothing(given)):
@@ -95,14 +95,14 @@ def _with_texts(rows: Rows, events: pl.DataFrame) -> pl.DataFrame:
 
 
 def _stand_for_none(ids: pl.Series) -> pl.Series:
-    """Which ids are -1, where all others count from 0: votes of users who were not signed in."""
+    """Mask of ids that are -1 where all others are numbers from 0: users who were not signed in."""
     found = (ids == "-1").fill_null(False)
     others = ids.filter(~found).drop_nulls() if found.any() else ids.clear()
     return found & bool(len(others) and others.str.contains(r"^\d+$").all())
 
 
 def _one_of_slashes(rows: Rows, ids: pl.Series, column: str) -> pl.Series:
-    """Addresses with and without a slash at their end as one: the one that most events name."""
+    """Merge addresses that differ in a slash at the end, in the form that most events have."""
     if not ids.str.ends_with("/").any():
         return ids
     bare = ids.str.strip_suffix("/")
@@ -121,8 +121,8 @@ def _one_of_slashes(rows: Rows, ids: pl.Series, column: str) -> pl.Series:
 
 
 def _note_alike(rows: Rows, ids: pl.Series, column: str) -> None:
-    """Say that ids look like others, as addresses do that were typed and numbers that were padded:
-    they differ in case, width, how accents are composed, or zeros before a number.
+    """Add a finding on ids that differ only in case, width, composition of accents or zeros before
+    a number, as typed addresses and padded numbers do.
     """
     each = pl.DataFrame({"id": ids.drop_nulls().unique().sort()})
     plain = in_our_digits(each["id"].str.normalize("NFC").str.to_lowercase())
@@ -179,8 +179,8 @@ def _with_values(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl
 
 
 def _measured(rows: Rows, given: pl.Series, values: pl.Series) -> pl.Series:
-    """Values that are numbers with a unit, such as `4/5` or stars; as they are where not all of
-    them are, or units differ.
+    """Return the numbers of values with a unit, such as `4/5` or stars; `values` unchanged where
+    not all cells have this form, or units differ.
     """
     found = measured(given, is_rating=True) if given.dtype == pl.Utf8 else None
     if found is None or len(found[1]) > 1 or found[0].null_count() > given.null_count():
@@ -193,14 +193,14 @@ def _measured(rows: Rows, given: pl.Series, values: pl.Series) -> pl.Series:
 def refuse_if_unreadable(
     findings: list[Finding], rows: int, place: Place, config: CleaningConfig
 ) -> None:
-    """Refuse a table of events most of which cannot be meant as it stands.
+    """Refuse a table of events with too many unreadable rows.
 
     Args:
-        findings: what was removed, from the `rows` or before them.
+        findings: removals, among the `rows` or before they were counted.
 
     Raises:
-        BadInput: if more than `config.most_unreadable` of the rows cannot be read, but for one of
-            a very small table.
+        BadInput: if more than `config.most_unreadable` of the rows cannot be read, unless they are
+            at most `MAX_SLIPS` rows and a quarter of the table.
     """
     bad = [f for f in findings if f.rule in ("unreadable_rows", "missing_ids")]
     count = sum(f.rows for f in bad)
