@@ -1,5 +1,5 @@
-"""What columns and kinds are called, in English, Chinese and the languages of `languages.toml`.
+"""Names of columns and kinds, in English, Chinese and the languages of `languages.toml`.
 
-`column_names` has the canonical names and those that others use for them, `column_matching` finds
-by them which column of a table is which, and `kind_names` brings names of acts to one form.
+`column_names` lists the canonical names and their synonyms, `column_matching` finds the canonical
+columns of a table by them, and `kind_names` normalizes names of kinds.
 """

@@ -1,4 +1,4 @@
-"""Which column is which, by what it is called."""
+"""Match columns of a table to canonical columns by their names."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _SUMS = (
 
 
 def is_amount(column: str) -> bool:
-    """Whether a column says how much was bought; below 0, what came back."""
+    """Whether a column's name is that of a bought quantity; below 0 it counts returns."""
     return plain(column) in _AMOUNTS or plain(column) in all_called("quantities")
 
 
 def is_sum(column: str) -> bool:
-    """Whether a column says how much was paid."""
+    """Whether a column's name is that of a paid sum."""
     return plain(column) in _SUMS or plain(column) in all_called("sums")
 
 
 def spoken(columns: Sequence[str]) -> str | None:
-    """The further language that names of columns are in; None where they are in none."""
+    """Return the language of the column names; None where it is English, Chinese or unknown."""
     return language_of([c for c in columns if plain(c) not in AT_HOME])
 
 
@@ -100,7 +100,7 @@ def _by_synonyms(
     mapping: Mapping[str, str],
     synonyms: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    """Column -> canonical name, by the likeliest of the names that others use for it."""
+    """Return column -> canonical name, by the first of each name's synonyms that is there."""
     names = dict[str, str]()
     by_plain, further_names = {plain(c): c for c in reversed(columns)}, names_in(spoken(columns))
     for name in CANONICAL[table]:
@@ -135,8 +135,8 @@ def _by_synonyms(
 
 
 def noun_beside(item: str, columns: Sequence[str]) -> str | None:
-    """`Product` of columns, or `Product name`, where `Product code` is read as the id of items: it
-    is their title.
+    """Return the column of titles where the item id is named by a noun: `Product` or `Product name`
+    for the id `Product code`; None without one.
     """
     ends = [end for end in _ENDS_OF_IDS if plain(item).endswith(end)]
     nouns = {plain(item).removesuffix(end) for end in ends} - {""}
@@ -150,8 +150,8 @@ _ENDS_OF_IDS = tuple("guid uuid sku uri id code number no nr key 编号 编码".
 def key_of(
     columns: Sequence[str], key: str, synonyms: Mapping[str, Sequence[str]] | None = None
 ) -> str | None:
-    """The column of ids of users (`user_id`) or items (`item_id`) by its name; None where none is
-    called so. A table's own `id` is none.
+    """Return the column of user ids (`user_id`) or item ids (`item_id`) by its name; None where
+    there is none. A column named `id` does not count.
     """
     named = [c for c in columns if plain(c) != "id"]
     table = "users" if key == "user_id" else "items"
@@ -183,12 +183,13 @@ SUFFIXES = {
         "trackid",
     ),
 }
-"""Endings of names that say what a column is where no name does: `Book-Rating`, `Song Title`."""
+"""Canonical name -> endings of names to match where no synonym does: `Book-Rating`, `Song Title`.
+"""
 NO_RATING = (
     *("avg", "average", "mean", "num", "number", "count", "total", "max", "min", "age"),
     *RATED_BY_OTHERS,
 )
-"""Beginnings of names of ratings that no user gave."""
+"""Beginnings of names of ratings that no user gave, such as averages and counts."""
 
 
 def renamed(
@@ -198,7 +199,9 @@ def renamed(
     mapping: Mapping[str, str] | None = None,
     synonyms: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[dict[str, str], list[Finding]]:
-    """As `rename`, and also by how a name ends, which is said."""
+    """Return the renames of `rename`, extended by guesses from endings of names, and findings on
+    the guesses.
+    """
     guesses = _guesses(columns, table, {**(mapping or {})}, synonyms or {})
     names = rename(
         columns,
@@ -224,7 +227,7 @@ def renamed(
 def _stand_ins(
     names: Mapping[str, str], table: str, place: str, mapping: Mapping[str, str]
 ) -> list[Finding]:
-    """What to say where something that stands for a user is read as one."""
+    """Return a finding where a column that stands in for users is read as `user_id`."""
     column = next((c for c, name in names.items() if name == "user_id"), None)
     if table != "interactions" or column is None or "user_id" in mapping:
         return []
@@ -256,8 +259,8 @@ _DEGREES = {
 
 
 def _degrees(columns: Sequence[str], table: str, mapping: Mapping[str, str]) -> dict[str, str]:
-    """The one pair of columns that are called like degrees of a place, where none is called so
-    alone.
+    """Return the only pair of columns whose names end like `home_lat` and `home_lng`, where none
+    has the bare name; else empty.
     """
     taken = {plain(n) for name in _DEGREES for n in (name, *SYNONYMS[name])}
     if "latitude" not in CANONICAL[table] or taken & {plain(c) for c in columns}:
@@ -291,7 +294,7 @@ _ITEMS_AT_LAST = frozenset(
     "kontekstzdarzenia ereigniskontext contextedelévénement contextodelevento contextodoevento "
     "clickeditem clickeditemid clickedproduct clickedproductid clickedurl clickeddocid".split()
 )
-"""What items are called where no column is called like one, as `plain` has it."""
+"""Names of item columns of last resort, as `plain` returns them."""
 
 
 def _known_by_title(
@@ -300,7 +303,9 @@ def _known_by_title(
     mapping: Mapping[str, str],
     synonyms: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    """The one column of titles, or of what stands for items, of events whose items have no ids."""
+    """Return the only column of titles, or of another name for items, as `item_id`, for events
+    without a column of item ids; else empty.
+    """
     further = names_in(spoken(columns))
     ids = ("item_id", *SYNONYMS["item_id"], *LESS_LIKELY["item_id"], *further.get("item_id", ()))
     ids = (*ids, *synonyms.get("item_id", ()))

@@ -1,4 +1,4 @@
-"""What columns are called: the canonical names, and the names that others use for them."""
+"""Canonical names of columns and their synonyms."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         *"搜索词 搜索关键词 搜索内容 关键词 检索词 查询词 查询".split(),
     ),
 }
-"""Names understood without a mapping, whatever their case, spaces and underscores."""
+"""Synonyms understood without a mapping, in any case and with any spaces or underscores."""
 
 USER_NOUNS = tuple(
     "user customer client member student learner pupil trainee patient reader viewer listener "
@@ -155,7 +155,7 @@ USER_NOUNS = tuple(
     "rider reviewer patron athlete respondent backer bidder swiper rater voter profile "
     "observer".split()
 )
-"""What users are called."""
+"""English nouns for users."""
 ITEM_NOUNS = tuple(
     "item product prod sku article movie film book song track course lesson video show game app "
     "news post recipe dish restaurant hotel property listing apartment venue poi place "
@@ -166,7 +166,7 @@ ITEM_NOUNS = tuple(
     "workshop webinar clinic lane meal feature concept question swipee ratee vaccine "
     "procedure style species repo repository".split()
 )
-"""What items are called."""
+"""English nouns for items."""
 CHINESE_USER_NOUNS = tuple(
     "用户 客户 顾客 会员 学员 学生 读者 患者 病人 买家 司机 骑手 "
     "乘客 旅客 游客 观众 听众 玩家 员工 求职者 候选人 居民 业主 "
@@ -174,7 +174,7 @@ CHINESE_USER_NOUNS = tuple(
     "回答者 评论者 评价者 评价人 下单人 购买人 购买者 使用者 消费者 参与者 受访者 "
     "填写人 答题人 参观者 求职人 投递人 捐赠人 住客".split()
 )
-"""What users are called in Chinese."""
+"""Chinese nouns for users."""
 CHINESE_ITEM_NOUNS = tuple(
     "商品 物品 产品 货品 宝贝 课程 文章 视频 短视频 作品 帖子 笔记 电影 影片 "
     "剧集 歌曲 音乐 专辑 歌手 播客 图书 书籍 商户 商家 店铺 门店 店 "
@@ -183,17 +183,17 @@ CHINESE_ITEM_NOUNS = tuple(
     "展品 展览 客房 充电桩 "
     "新闻 资讯 节目 货源 货物 运单 航班 车型 套餐 优惠券 广告 项目 微博 动态 直播间".split()
 )
-"""What items are called in Chinese."""
+"""Chinese nouns for items."""
 _COUNTED_WITHIN = ("track", "episode", "lesson", "module", "place", "content", "post", "stock")
-"""Items whose `number` is a place in a row, or how many there are."""
+"""Nouns whose `number` is a position or a count rather than an id."""
 _NO_NAME_ALONE = (
     *"stock service style content program programme offer account campaign train part room".split(),
 )
-"""Nouns that alone name something else as often."""
+"""Nouns that are too ambiguous to name an id column without an ending."""
 
 
 def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
-    """Names of ids made of these nouns: with a word for id first, then alone."""
+    """Return names of id columns made of nouns: with a word for id first, then the noun alone."""
     ids = [
         f"{noun}_{end}"
         for end in ("id", "code", "key", "uid", "uuid", "ref", "uri", "barcode")
@@ -206,12 +206,12 @@ def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
         for noun in nouns
         if noun not in _COUNTED_WITHIN
     ]
-    ids = [name for name in ids if name != "post_code"]  # which is where somebody lives
+    ids = [name for name in ids if name != "post_code"]  # an address
     return (*ids, *numbers, *(noun for noun in nouns if noun not in _NO_NAME_ALONE))
 
 
 def _chinese(nouns: Sequence[str], endings: str) -> tuple[str, ...]:
-    """Names made of these nouns and an ending, the endings in their order."""
+    """Return names made of a noun and an ending, in the order of the endings."""
     return tuple(f"{noun}{end}" for end in endings.split() for noun in nouns)
 
 
@@ -220,12 +220,12 @@ _CHINESE_IDS = "id 编号 编码 代码 号 号码 序号 账号"
 
 NAME_ENDINGS = ("name", "full_name", "display_name", "username", "nickname")
 CHINESE_NAME_ENDINGS = "昵称 姓名 名称 名字"
-"""Ends of names of users, who may share them."""
+"""Endings of columns of user names, which several users may share."""
 _NAMED = (
     *"user customer client member student learner patient reader viewer listener".split(),
     *"subscriber guest buyer shopper player rider profile reviewer athlete respondent".split(),
 )
-"""Users who may be known by their names alone."""
+"""Nouns for users who may be identified by their names alone."""
 
 
 STAND_INS = {
@@ -234,7 +234,7 @@ STAND_INS = {
     "cookie": "cookie_id cookie_key cookie_uuid cookie".split(),
     "visit": "visit_id visit_key visit_uuid".split(),
 }
-"""What stands in for users where nothing names them, by the names of its columns."""
+"""Noun -> names of columns that stand in for users where no column identifies users."""
 LESS_LIKELY: dict[str, tuple[str, ...]] = {
     "user_id": (
         *_keys(USER_NOUNS),
@@ -265,7 +265,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *_chinese(CHINESE_ITEM_NOUNS, "类别 类目 分类 类型 品类 标签"),
     ),
 }
-"""Further names, where no better one is there."""
+"""Synonyms of second choice, used where none of `SYNONYMS` is there."""
 AT_LAST = {
     "user_id": (
         *"username user_name user_full_name login user_pseudo_id distinct_id".split(),
@@ -283,16 +283,16 @@ AT_LAST = {
         *itertools.chain(*STAND_INS.values()),
     )
 }
-"""Names where none is there in any language: by what else users are known."""
+"""Synonyms of last choice, used where no other name matches in any language."""
 FIRST_FRIEND = (
     *"from_user from_user_id source_user_id user1 user_id_1 user1_id user_a user_a_id".split(),
     *"follower_id follower requester_id 关注者 关注者id 粉丝id".split(),
 )
-"""What the one of two friends is called, in a table of friends alone."""
+"""Names of the first user of a pair, in a table of friends only."""
 HAPPENINGS = ("eventid", "eventcode", "eventref", "eventno", "eventnumber", "eventkey")
-"""Names of ids of happenings, or of what a program has logged, as `plain` has them."""
+"""Names of ids of attended events or of log records, as `plain` returns them."""
 MATRIX = 8
-"""Columns from which on a table without ids of items may have one for each item."""
+"""Number of columns above which a table without item ids may have one column per item."""
 NEEDED = {
     "interactions": ("user_id", "item_id"),
     "items": ("item_id",),
@@ -305,7 +305,7 @@ MAPPED = {
     "items": "item_columns",
     "users": "user_columns",
 }
-"""What maps the columns of a table in a TOML file."""
+"""Table -> setting of a TOML file that maps its columns."""
 CANONICAL = {
     "interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
     "items": (
@@ -331,14 +331,14 @@ _A_MOMENT = re.compile(
 
 
 def ends_as_a_moment(name: str) -> bool:
-    """Whether a column is called such as `played_at` and `pickup_time`: the time of an event, where
-    a table has but one.
+    """Whether a column's name ends like `played_at` or `pickup_time`: the time of an event, where
+    the table has only one such column.
     """
     return _A_MOMENT.search(name) is not None
 
 
 def names_a_moment(name: str) -> bool:
-    """Whether a column is called as if it said when an event was."""
+    """Whether a column's name is that of the time of an event."""
     known = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"], "day")}
     is_date = re.match(r"date[_\W]", name, re.IGNORECASE) is not None  # `Date Rated`
     return plain(name) in known or is_date or ends_as_a_moment(name)
@@ -349,7 +349,7 @@ _OTHER_DATES = re.compile(
     r"出生|生日|到期|有效|截止|发布|出版",
     re.IGNORECASE,
 )
-"""Names of dates that are none of events."""
+"""Pattern of names of dates other than those of events."""
 
 
 _DURATIONS = re.compile(
@@ -360,18 +360,19 @@ _DURATIONS = re.compile(
 
 
 def names_a_duration(name: str) -> bool:
-    """Whether a column is called such as `elapsed_time`: how long something took."""
+    """Whether a column's name is that of a duration, such as `elapsed_time`."""
     return _DURATIONS.search(name) is not None
 
 
 def names_another_date(name: str) -> bool:
-    """Whether a column is called as if it said when something else was: a birth, a release."""
+    """Whether a column's name is that of a date other than the event's: a birth, a release."""
     return _OTHER_DATES.search(name) is not None
 
 
 def plain(name: str) -> str:
-    """A column name without case, spaces, punctuation and what it adds in brackets: `Customer ID`,
-    `customer_id` and `customerId` are one, and so are `Rating (1-5)` and `rating`.
+    """Normalize a column name: lower case, without spaces, punctuation and text in brackets at its
+    end. `Customer ID`, `customer_id` and `customerId` become equal, as do `Rating (1-5)` and
+    `rating`.
     """
     bare = _IN_BRACKETS.sub("", name)
     return re.sub(r"[\W_]+", "", (bare if bare.strip() else name).lower())
@@ -385,13 +386,13 @@ AT_HOME = {
     for names in itertools.chain(SYNONYMS.values(), LESS_LIKELY.values(), AT_LAST.values())
     for name in names
 }
-"""English and Chinese names, which tell no further language."""
+"""English and Chinese names, which are no evidence for another language."""
 
 
 STAND_IN_COLUMNS = {plain(name) for name in itertools.chain(*STAND_INS.values())}
-"""Their columns, as `plain` has them."""
+"""Names of the columns in `STAND_INS`, as `plain` returns them."""
 RATED_BY_OTHERS = (
     *("interviewer", "recruiter", "supervisor", "examiner", "grader", "critic", "expert"),
     "editor",
 )
-"""Beginnings of names of ratings that were given for a living, not by a user."""
+"""Beginnings of names of ratings by professionals, which are not a user's."""

@@ -1,5 +1,5 @@
-"""Names of kinds in any form: `disliked`, `returns` and `item_returned` are what they
-are formed from, `已购买` is `购买`.
+"""Normalize names of kinds: `disliked`, `returns` and `item_returned` are forms of `dislike` and
+`return`, `已购买` of `购买`.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _ENDINGS = (
     ("ing", "e"),
 )
 _LOOKS = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")
-"""How an emoji looks, as text or picture and in which tone of skin: says nothing of an act."""
+"""Variation selectors and skin tones of emoji, which do not change the kind."""
 _DOUBLED = re.compile(r"([bdgklmnprt])\1(?:ed|ing)$")
 MIN_STEM = 3
-"""Letters that a name must keep when an ending is taken away."""
+"""Minimum number of letters of a stem."""
 _OBJECTS = frozenset(
     "item product order purchase cart basket wishlist course class lesson song track video movie "
     "film post article page content ad listing job load fund offer recommendation suggestion "
@@ -63,19 +63,20 @@ _OBJECTS = frozenset(
     "der die das den dem zum zur in im auf aus le la les un une du de des au aux el los las una al "
     "del il lo o os em من العميل".split()
 )
-"""Words that say what an act is on or who acts, not what it is."""
+"""Words for the object or the actor of an event, not for its kind."""
 _UNDONE = re.compile(r"un(?!rat|scor|review|collect|recommend)\w{4}")
-"""Words for what was undone, rather than for what was never done: `unmuted`, not `unrated`."""
+"""Pattern of words for reverted events (`unmuted`), not for events that never were (`unrated`)."""
 _BEGINNING = frozenset("add added create created set submit submitted".split())
-"""Words beside an act that say that it was done: `watchlist_add`, `comment_created`."""
+"""Words beside a kind that state that it was done: `watchlist_add`, `comment_created`."""
 _TAKING_BACK = frozenset(
     "undo unset undone remove removed delete deleted clear cleared revoke revoked retract "
     "retracted cancel canceled cancelled".split()
 )
-"""Words beside an act that say that it was taken back."""
+"""Words beside a kind that state that it was reverted."""
 _BEFORE = "已 用户 商品 主动 申请 发起 立即 确认 马上 一键".split()
 _AFTER = "了 过 商品 行为 操作 成功 済み 済 した する 投稿 ボタン 함 하기 됨".split()
-"""What may stand before and after a Chinese verb."""
+"""Affixes that may precede (`_BEFORE`) and follow (`_AFTER`) a verb in Chinese, Japanese, Korean.
+"""
 
 
 @lru_cache(maxsize=4096)
@@ -125,7 +126,7 @@ def taken_back(name: str) -> Iterator[str]:
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name, in small letters."""
+    """Return the words of a name in lower case."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", unicodedata.normalize("NFKC", str(name)))
     return re.findall(r"[^\W_]+", apart.casefold())
 
@@ -136,7 +137,7 @@ def _is_object(word: str) -> bool:
 
 
 def _stems(word: str) -> Iterator[str]:
-    """What an English word may be an inflection of."""
+    """Yield the English words that a word may be an inflection of."""
     if word in _IRREGULAR:
         yield _IRREGULAR[word]
     if not word.isascii():

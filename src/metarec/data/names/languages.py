@@ -1,8 +1,8 @@
-"""What columns and acts are called in further languages; English and Chinese are at home in
-`column_names` and `kinds`. The words are plain data in `languages.toml`.
+"""Names of columns and kinds in languages other than English and Chinese, whose names are in
+`column_names` and `kinds`. The words are in `languages.toml`.
 
-The names of one language are understood where another column of the table is surely in it: `data`
-is a date in Italian and nothing in English.
+Names of columns in a language are understood where some column of the table is unambiguously in
+it: `data` is a date in Italian and no name in English.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from metarec.data.names.column_names import plain
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
-    """Words of one language; `_` stands between the words of a name."""
+    """Words of one language; `_` separates the words of a name."""
 
     users: tuple[str, ...]
-    """What users are called, alone or with a word for id."""
+    """Nouns for users, alone or with a word for id."""
     items: tuple[str, ...]
-    """What items are called."""
+    """Nouns for items."""
     ids: tuple[str, ...]
-    """Words for id, before or behind the noun."""
+    """Words for id, before or after the noun."""
     titles: tuple[str, ...]
-    """Words for name, before or behind the noun of an item."""
+    """Words for name, before or after a noun for items."""
     of: tuple[str, ...] = ()
-    """What stands between such a word and a noun."""
+    """Words between such a word and a noun."""
     names: Mapping[str, tuple[str, ...]]
-    """Whole names by canonical name."""
+    """Canonical name -> further names of the column."""
     ratings: tuple[str, ...]
-    """Names of ratings, where the cells are numbers."""
+    """Names of columns of ratings, where the cells are numbers."""
     quantities: tuple[str, ...]
     sums: tuple[str, ...]
 
@@ -46,7 +46,7 @@ def _file() -> dict[str, Any]:
 
 
 def _split(value: Any) -> Any:
-    """Words that stand in one text, apart."""
+    """Split texts into words, also in nested tables."""
     if isinstance(value, dict):
         return {key: _split(inner) for key, inner in value.items()}
     return tuple(value.split())
@@ -54,39 +54,39 @@ def _split(value: Any) -> Any:
 
 @cache
 def languages() -> Mapping[str, Language]:
-    """Each language by its name."""
+    """Return the languages by name."""
     return {name: Language(**words) for name, words in _file()["languages"].items()}
 
 
 def acts() -> Mapping[str, Sequence[str]]:
-    """What acts are called, by the kind that they are."""
+    """Return kind -> its names in these languages."""
     said: Mapping[str, Sequence[str]] = _file()["acts"]
     return said
 
 
 @cache
 def points_of() -> Mapping[str, float]:
-    """Points of five by what users thought in words, in small letters."""
+    """Return word of praise or blame in lower case -> rating on a scale to 5."""
     said = _file()["points"]
     return {word.replace("_", " "): float(n) for n, words in said.items() for word in words}
 
 
 @cache
 def act_of() -> Mapping[str, str]:
-    """Kinds by what they are called, as `plain` has it."""
+    """Return name as `plain` returns it -> kind."""
     said = acts().items()
     return {plain(f): kind for kind, words in said for word in words for f in genders(word)}
 
 
 @cache
 def done_states() -> frozenset[str]:
-    """States of an act that was done, or is under way, as `plain` has them."""
+    """Return states of events that are done or under way, as `plain` returns them."""
     return frozenset(map(plain, _file()["done_states"]))
 
 
 def genders(word: str) -> tuple[str, ...]:
-    """A participle in the masculine and the feminine: `refusé` and `refusée`, `visto` and `vista`;
-    other words as they are.
+    """Return masculine and feminine of a participle: `refusé` and `refusée`, `visto` and `vista`;
+    only the word itself where it is none.
     """
     if word.endswith("é"):
         return word, f"{word}e"
@@ -94,13 +94,13 @@ def genders(word: str) -> tuple[str, ...]:
 
 
 def is_best_lowest(name: str, language: str | None) -> bool:
-    """Whether a column is called like marks that are the better the lower they are."""
+    """Whether a column's name is that of marks of which the lowest is the best."""
     return language == "German" and plain(name) in _file()["best_is_lowest"]
 
 
 @cache
 def _names(language: str) -> dict[str, tuple[str, ...]]:
-    """Names of columns by canonical name, the likeliest first."""
+    """Return canonical name -> names of the column, the likeliest first."""
     said = languages()[language]
     titles = {"title": (*_with(said.items, said.titles, said.of), *said.names["title"])}
     ids = {
@@ -111,7 +111,7 @@ def _names(language: str) -> dict[str, tuple[str, ...]]:
 
 
 def _with(nouns: Sequence[str], words: Sequence[str], of: Sequence[str]) -> list[str]:
-    """A noun and a word, in either order."""
+    """Return names made of a noun and a word, in either order."""
     return [
         name
         for word in words
@@ -122,7 +122,7 @@ def _with(nouns: Sequence[str], words: Sequence[str], of: Sequence[str]) -> list
 
 @cache
 def _told_by(language: str) -> frozenset[str]:
-    """Names, as `plain` has them, that no other language has, nor English."""
+    """Return names that are evidence for the language, as `plain` returns them."""
     said = languages()[language]
     names = {plain(n) for names in _names(language).values() for n in names}
     names |= {plain(word) for word in (*said.ratings, *said.quantities, *said.sums)}
@@ -130,7 +130,7 @@ def _told_by(language: str) -> frozenset[str]:
 
 
 def language_of(columns: Collection[str]) -> str | None:
-    """The language that most names of columns are in; None where none is surely in one."""
+    """Return the language with the most evidence in the column names; None without evidence."""
     given = {plain(column) for column in columns}
     found = {name: len(given & _told_by(name)) for name in languages()}
     best = max(found, key=lambda name: found[name])
@@ -138,18 +138,18 @@ def language_of(columns: Collection[str]) -> str | None:
 
 
 def names_in(language: str | None) -> Mapping[str, Sequence[str]]:
-    """Names of columns by canonical name."""
+    """Return canonical name -> names of the column in a language; empty for None."""
     return _names(language) if language is not None else {}
 
 
 def ratings_in(language: str | None) -> frozenset[str]:
-    """Names of ratings, as `plain` has them."""
+    """Return names of ratings, as `plain` returns them; empty for None."""
     return frozenset(map(plain, languages()[language].ratings)) if language else frozenset()
 
 
 @cache
 def all_called(what: str) -> frozenset[str]:
-    """What `users`, `items`, `quantities` or `sums` are called in any of them, as `plain` has
-    it.
+    """Return the names of `users`, `items`, `quantities` or `sums` in all these languages, as
+    `plain` returns them.
     """
     return frozenset(plain(w) for said in languages().values() for w in getattr(said, what))

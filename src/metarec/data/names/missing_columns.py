@@ -1,4 +1,4 @@
-"""What to do with a table in which no column is found that says who acted, or on what."""
+"""Errors for tables without a column of user ids or item ids, with advice by their shape."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def refuse_missing(
     place: str,
     further: Mapping[str, Sequence[str]],
 ) -> None:
-    """Say what to do where an id column is not found.
+    """Refuse a table without a needed id column, with advice.
 
     Args:
-        present: canonical names that are there.
+        present: canonical names that the table has.
         further: names of columns by canonical name, in the language of the table.
 
     Raises:
-        BadInput: if it is not.
+        BadInput: if a needed column is missing.
     """
     missing = next((name for name in NEEDED[table] if name not in present), None)
     if missing is None:
@@ -56,12 +56,12 @@ _OF_ANOTHER = re.compile(
     r"(id|no|nr|number|code|key|ref|uuid)?$"
     r"|(订单|单据|发票|小票|票据|会话|交易)(id|编号|编码|号|号码)$"
 )
-"""Keys of another table, such as of orders, as `plain` has them."""
+"""Pattern of keys of another table, such as orders, in names as `plain` returns them."""
 
 
 def _no_names(columns: Sequence[str], table: str) -> str:
-    """What to do where the first line looks like a row rather than names."""
-    number = r"[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*(_\d+)?"  # or a moment
+    """Return advice for a first line that looks like a row rather than names; else empty."""
+    number = r"[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*(_\d+)?"  # or a time
     if not any(re.fullmatch(number, c.strip()) for c in columns):
         return ""
     setting, own = {
@@ -75,7 +75,7 @@ def _no_names(columns: Sequence[str], table: str) -> str:
 
 
 def _of_orders(columns: Sequence[str], table: str) -> str:
-    """What to do where a key of another table is there."""
+    """Return advice for a table with a key of another table; else empty."""
     if table != "interactions" or not any(_OF_ANOTHER.match(plain(c)) for c in columns):
         return ""
     return (
@@ -85,7 +85,7 @@ def _of_orders(columns: Sequence[str], table: str) -> str:
 
 
 def _shape(columns: Sequence[str], table: str, further: Mapping[str, Sequence[str]]) -> str:
-    """What to do where a table has another shape than a row each."""
+    """Return advice for a table of one column or of one column per item; else empty."""
     if len(columns) == 1:
         return "; cells are parted by commas, tabs, semicolons, bars, `::` or, evenly, by spaces"
     keys = ("user_id", "item_id")
@@ -103,7 +103,7 @@ def _shape(columns: Sequence[str], table: str, further: Mapping[str, Sequence[st
 
 
 def _of_one_user(columns: Sequence[str], present: set[str], missing: str, table: str) -> str:
-    """What to do with what one user has exported (a history of views), which names none."""
+    """Return advice for one user's export (a history of views) without user ids; else empty."""
     if missing != "user_id" or table != "interactions":
         return ""
     titles = {plain(n) for n in ("title", *SYNONYMS["title"], *LESS_LIKELY["title"])}
@@ -116,6 +116,6 @@ def _of_one_user(columns: Sequence[str], present: set[str], missing: str, table:
 
 
 def listed(columns: Sequence[Any], most: int = 12) -> str:
-    """Names of columns to show, the first of many."""
+    """Return the first names of columns, for a message."""
     shown = ", ".join(repr(str(c)) for c in columns[:most])
     return f"{shown}, ... ({len(columns)} columns)" if len(columns) > most else shown or "(none)"

@@ -1,6 +1,6 @@
-"""Acts that say something else beside others (mail that was `delivered` is what was shown where
-others were `opened`, and to `pass` is to refuse where others were liked), and numbers that may
-stand for acts.
+"""Kinds whose meaning depends on the other kinds of the table (mail `delivered` is an impression
+where other mail was `opened`, a `pass` is a dislike where other items were liked), and numbers that
+may stand for kinds.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ BESIDE: dict[str, tuple[frozenset[str], frozenset[str], str]] = {
         "were refused",
     ),
 }
-"""What acts are, and are said to be, where all others are of these kinds: by what they are."""
+"""Kind -> names that are read as it, kinds of which one must be beside them, words for findings."""
 _BOUGHT = frozenset("purchase buy order transaction checkout paid pay ship".split())
-"""Kinds beside which something is delivered to where somebody lives."""
+"""Kinds beside which `delivered` means a delivered purchase."""
 
 
 def beside_others(
     frame: pl.DataFrame, kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with such acts as what they are beside the others, and what to say of them."""
+    """Set kinds by the other kinds of the table, see `BESIDE`, and return findings."""
     if "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
         return frame, []
     findings = list[Finding]()
@@ -67,7 +67,7 @@ CODED = frozenset(
     "feedback reaction vote thumb thumbs opinion sentiment 态度 反馈 "
     "类型 类别编码 操作码 行为码 行为代码".split()
 )
-"""Columns that may hold numbers for what was done, as `plain` has them."""
+"""Names of columns that may hold numbers for kinds, as `plain` returns them."""
 _CODED = re.compile(
     r"^(event|action|activity|interaction|behaviou?r|act|op|operation|vote|reaction)type"
     r"(id|code|no|key)$"
@@ -81,7 +81,7 @@ def _may_be_coded(column: str) -> bool:
 
 
 def codes_of_acts(frame: pl.DataFrame, columns: Sequence[str], place: str) -> list[Finding]:
-    """What to say of numbers that may stand for what was done: nobody knows which says no."""
+    """Return findings on columns of numbers that may stand for kinds of unknown signs."""
     findings = list[Finding]()
     for column in (c for c in columns if _may_be_coded(c) and not frame.schema[c].is_nested()):
         numbers = as_numbers(frame[column])
@@ -107,12 +107,12 @@ _LASTED = re.compile(
     r"(ing)?(ed)?(time|duration|seconds|secs?|ms|minutes|mins?|length)(ms|s|sec)?$"
     r"|^(ms|seconds|secs|minutes|time)(played|watched|listened|spent)$|^观看时长$|^播放时长$"
 )
-"""Names of how long users stayed, as `plain` has them."""
+"""Pattern of names of columns of dwell times, as `plain` returns them."""
 
 
 def lengths_untold(frame: pl.DataFrame, place: str, context: Sequence[str]) -> list[Finding]:
-    """What to say of how long users stayed, where nothing else says what was done: a moment counts
-    as much as the whole.
+    """Return a finding on a column of dwell times where there is neither a kind nor a value, since
+    a short stay then counts as much as a long one.
     """
     if {"kind", "value"} & {*frame.columns}:
         return []

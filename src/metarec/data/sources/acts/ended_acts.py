@@ -1,6 +1,6 @@
-"""Acts that were taken back or came to their end: by a date of it (`removed_at`), by a yes
-(`removed`) or a no (`active`), what was borrowed, by its return, and columns of yes and no that say
-a state which ends: `enrolled` is 1 in May and 0 in June.
+"""Events that were reverted or ended: by a date (`removed_at`), by a yes (`removed`) or a no
+(`active`), by the return of a loan, and by columns of yes and no that hold a state which ends:
+`enrolled` is 1 in May and 0 in June.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.time_columns import is_dated, seconds_of
 
 _WHEN = frozenset("at on date time datetime timestamp ts".split())
-"""Words by which a column is called that says when something was."""
+"""Words in names of columns of times."""
 _GOES_ON = re.compile(
     r"^(is|still|currently)?_?(active|enrolled|subscribed|current)$", re.IGNORECASE
 )
-"""Columns of yes and no that say whether what an act began goes on."""
+"""Pattern of names of columns of yes and no that state whether something goes on."""
 _ASKING = frozenset("is was has 是否".split())
-"""Words before what a column of yes and no asks."""
+"""First words of names of columns of yes and no."""
 _AWAY = frozenset(
     "remove delete trash unfollow unenrol unenroll unmatch deactivate quit dropout "
     "删除 移除 取关 取消关注".split()
 )
-"""Kinds by which a column of yes and no is called where it says that an act was taken back."""
+"""Kinds that, as names of columns of yes and no, state that an event was reverted."""
 _LENT = frozenset("borrow loan lend lent rent hire renew 借阅 租".split())
-"""Kinds of what is given back, and of what is done with such alone."""
+"""Kinds of events on items that are lent."""
 _OF_LIBRARIES = frozenset("renew hold borrow loan".split())
-"""Kinds beside which a `checkout` is one of books."""
+"""Kinds beside which a `checkout` is a loan."""
 _RETURNS = frozenset(("return", "returned"))
 GIVEN_BACK = "give_back"
-"""The kind of a return of what was borrowed, which says nothing."""
+"""Kind of the return of a loan, which is neutral."""
 MIN_HELD, MIN_BEGUN = 0.5, 0.9
 """Share of rows after a yes of the same user and item that say yes too, and of such pairs of
 several rows that begin with a yes: from there on a column says a state, not what was done in a
@@ -49,10 +49,10 @@ moment.
 def with_ended(
     frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Acts that were taken back as such, returns of what was borrowed as neutral, and what to say.
+    """Set the kind of events that ended, and of returns of loans to a neutral one; return findings.
 
     Args:
-        context: columns that are circumstances, as the user says.
+        context: names of context columns given by the user.
     """
     frame, given = _given_back(frame, kinds, place)
     if "value" in frame.columns:  # a review that was removed was meant as it was
@@ -68,7 +68,7 @@ def with_ended(
         if not ended.any() or ended.all():
             continue
         kept = pl.Series("kind", [kind]).zip_with(ended, said.cast(pl.Utf8))
-        frame = frame.drop(column).with_columns(kept.alias("kind"))  # not of the moment of the act
+        frame = frame.drop(column).with_columns(kept.alias("kind"))  # known only after the event
         why = (
             f"column {column!r} of {place} says that acts came to an end: they are of kind "
             f"{kind!r}; if it says something else, name it as context (context = [{column!r}])"
@@ -78,7 +78,7 @@ def with_ended(
 
 
 def _end(frame: pl.DataFrame, column: str, kinds: Kinds) -> tuple[str, pl.Series] | None:
-    """The kind of acts that a column says were taken back, and which these are."""
+    """Return the kind for events that a column states to have ended, and their mask; or None."""
     if _GOES_ON.match(column.strip()):
         truth = _truth(frame[column])
         return None if truth is None else ("withdraw", ~truth.fill_null(True))
@@ -96,7 +96,7 @@ def _end(frame: pl.DataFrame, column: str, kinds: Kinds) -> tuple[str, pl.Series
 
 
 def _taken_back(words: Sequence[str], kinds: Kinds) -> str | None:
-    """The kind of acts that a yes in a column of such a name takes back: `is_deleted`."""
+    """Return the kind that a yes in a column of such a name states (`is_deleted`); or None."""
     name = "_".join(words[1:] if words[:1] and words[0] in _ASKING else words)
     kind = act_of().get(plain(name)) or kinds.key(name)
     return kind if kind in _AWAY or (kinds.known(kind) and kinds.of(kind).sign == "undo") else None
@@ -115,7 +115,7 @@ def _truth(column: pl.Series) -> pl.Series | None:
 def _given_back(
     frame: pl.DataFrame, kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with returns of what was borrowed as such."""
+    """Set returns of loans to kind `give_back`, and return a finding."""
     if "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
         return frame, []
     said = frame["kind"].drop_nulls().unique()
@@ -138,8 +138,8 @@ def _given_back(
 def with_ends(
     frame: pl.DataFrame, kind: pl.Series, flags: Mapping[str, pl.Series], kinds: Kinds, place: str
 ) -> tuple[pl.Series, list[Finding]]:
-    """The kind of each row, where a no after a yes of the same user and item ends what that began
-    (`unsubscribe`), and what to say.
+    """Return the kind of each row, `unsubscribe` for a no of `subscribe` after a yes of the same
+    user and item where the column holds a state; and findings.
     """
     found = list[Finding]()
     times = _times(frame)
@@ -171,8 +171,8 @@ def with_ends(
 
 
 def _are_changes(rows: pl.DataFrame, pairs: pl.DataFrame) -> bool:
-    """Whether rows are the changes of a state alone: each user and item begins with a yes, and yes
-    and no take turns, as nothing does that says what came of what was shown.
+    """Whether the rows are changes of a state only: each user and item begins with a yes, and yes
+    and no alternate, which outcomes of impressions do not do.
     """
     turns = rows.filter(pl.col("was").is_not_null())
     return bool(pairs["said"].all()) and bool((turns["was"] != turns["said"]).all())

@@ -1,4 +1,4 @@
-"""Columns of what users thought, for and against: thumbs, votes, swipes and reactions."""
+"""Columns of opinions, for and against: thumbs, votes, swipes and reactions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metarec.data.names.languages import act_of
 OPINIONS = re.compile(
     r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|^direction$|态度|评价|反馈"
 )
-"""Names of columns of what users thought, as `plain` has them."""
+"""Pattern of names of columns of opinions, as `plain` returns them."""
 THOUGHT = {
     **dict.fromkeys(("up", "right", "good", "positive", "+", "+1", "好", "好评", "满意"), "like"),
     **dict.fromkeys(("down", "left", "bad", "negative", "-1", "差", "差评", "不满意"), "dislike"),
@@ -24,23 +24,23 @@ THOUGHT = {
     **dict.fromkeys(("superlike", "super like", "super_like"), "superlike"),
     **dict.fromkeys("-−–", "dislike"),  # beside `+`; alone it stands for nothing
 }
-"""What such a column says for and against."""
+"""Opinion -> kind; a column of opinions must hold one for and one against."""
 _BESIDE = {
     **dict.fromkeys("none neutral meh mixed 中性 一般 中评".split(), "impression"),
     **{kind: kind for kind in "unmatch block report skip".split()},
     "rewind": "undo",
 }
-"""What it may say beside these."""
+"""Other words that such a column may hold, and their kinds."""
 _ALL = {**THOUGHT, **_BESIDE}
 SHOWN = "impression"
-"""What was shown, and not thought anything of."""
+"""Kind of rows that state no opinion."""
 _FEELINGS = re.compile(r"mood|feeling|emotion|weather|心情|情绪|天气")
-"""Names of columns that say how it was, not what was done, even by the same emoji."""
+"""Pattern of names of columns of moods, which may hold the same emoji as reactions."""
 _LIKED = frozenset("like 赞 点赞 喜欢".split())
 
 
 def is_opinion(column: pl.Series) -> bool:
-    """Whether a column says what users thought, for and against."""
+    """Whether a column holds opinions only, for and against."""
     if OPINIONS.search(plain(column.name)) is None or column.dtype.is_nested():
         return False
     if column.dtype != pl.Utf8 and not column.dtype.is_integer():
@@ -50,8 +50,8 @@ def is_opinion(column: pl.Series) -> bool:
 
 
 def _thoughts(column: pl.Series) -> pl.Series:
-    """What users thought in small letters; a dash says no where others say `+`, and 1 yes where
-    others say -1.
+    """Return opinions in lower case; a dash is against where another cell is `+`, and 1 is for
+    where another cell is -1; missing ones are null.
     """
     words = nothing(column.cast(pl.Utf8), NO_TEXT).str.to_lowercase()
     if (words == "-1").any():
@@ -60,7 +60,7 @@ def _thoughts(column: pl.Series) -> pl.Series:
 
 
 def by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events of the kinds that a column of what users thought says, and what to say of it."""
+    """Set the kinds of events by a column of opinions, and return a finding."""
     words = _thoughts(frame[column])
     kind = words.replace_strict(_ALL, default=SHOWN, return_dtype=pl.Utf8)
     no = next(word for word in words.drop_nulls() if _ALL[word] == "dislike")
@@ -71,8 +71,8 @@ def by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFra
 
 
 def is_of_feelings(column: str, names: Sequence[str], kinds: Kinds) -> bool:
-    """Whether a column says how it was rather than what was done: a mood, unless it is called
-    `like` too, as reactions to a post are.
+    """Whether a column holds moods rather than kinds: by its name, unless one of its values is a
+    like, as in reactions to a post.
     """
     if _FEELINGS.search(plain(column)) is None:
         return False

@@ -1,5 +1,5 @@
-"""Logs of the states of orders and bookings, in which several rows are one act: an order that was
-placed, paid and delivered was made once.
+"""Logs of states of orders and bookings, in which several rows are one event: an order that was
+placed, paid and delivered counts once.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ _ORDERS = re.compile(
     r"|^(id)(order|booking|reservation|pedido|reserva|commande|ordine)$"
     r"|(订单|预约|预订|运单|申请|注文|予約)(id|编号|号|番号)$"
 )
-"""Names of numbers of orders and bookings, as `plain` has them."""
+"""Pattern of names of ids of orders and bookings, as `plain` returns them."""
 MIN_STATES = 1.5
-"""Rows of an order on average, at least, by which a table is a log of states."""
+"""Minimum mean number of rows per order and item for a table to be a log of states."""
 LOOKED_AT = 1000
-"""Rows whose orders tell most tables."""
+"""Number of first rows whose orders are checked before the whole table."""
 MAX_ODD = 0.05
-"""Share of rows that say again what a row of the same order says, at most."""
+"""Maximum share of rows that repeat a state of the same order and item."""
 
 
 def one_an_order(
     frame: pl.DataFrame, place: Place, kinds: Kinds, context: Sequence[str]
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Events with one row for each item of an order whose states are rows: the last state, at the
-    time of the first where it does not refuse.
+    """Merge the rows of each order and item in a log of states: the last state, with the time of
+    the first row unless the last state refuses. Return events, their places and findings.
 
     Args:
-        context: columns that are circumstances, as the user says.
+        context: names of context columns given by the user.
     """
     own = {*CANONICAL["interactions"], *context}
     if "timestamp" not in frame.columns or {"kind", "value"} & {*frame.columns}:
@@ -72,7 +72,7 @@ def one_an_order(
 
 
 def _are_states(frame: pl.DataFrame, order: str, state: str) -> bool:
-    """Whether rows of an order say one state after the other, each once."""
+    """Whether the rows of each order are its successive states, with few repeats."""
     keys = [order, "user_id", "item_id"]
     if any(frame.schema[c].is_nested() for c in keys):
         return False
@@ -95,8 +95,8 @@ def _last_of(
     state: str,
     refused: Mapping[str, str],
 ) -> tuple[pl.Series, pl.Series]:
-    """Positions of the last row of each item of an order, and the times of events: as the column
-    has them, or its first.
+    """Return the positions of the last row of each order and item, and a time for every row: that
+    of the first row of its order and item, or its own where its state refuses.
     """
     rows = frame.select(order, "user_id", "item_id", "timestamp", state).with_row_index("at")
     rows = rows.with_columns(seconds=times).sort("seconds", "at")

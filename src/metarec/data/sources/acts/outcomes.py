@@ -1,5 +1,5 @@
-"""What became of an act, by a column of states beside it: an order that was `cancelled`, a booking
-that was a `no_show`, a payment that `failed`.
+"""Outcomes of events, by a column of states: an order that was `cancelled`, a booking that was a
+`no_show`, a payment that `failed`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ NAMES = re.compile(
     r"|статус|^(ال)?حالة|^(estado|estatus|statut|[eé]tat|stato|situação)"
     r"|^(présence|anwesenheit|teilnahme|asistencia|presença|presenza|出席)$"
 )
-"""Names of columns of states, as `plain` has them."""
+"""Pattern of names of columns of states, as `plain` returns them."""
 MAX_STATES = 30
-"""States of such a column, at most."""
+"""Maximum number of different states of such a column."""
 IN_OTHER_WORDS = {
     **dict.fromkeys("denied deny disapproved unsuccessful".split(), "reject"),
     **dict.fromkeys("voided void revoked rescinded annulled closed_by_customer".split(), "cancel"),
@@ -43,7 +43,7 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("missed absent notattended 爽约 缺勤 缺席 旷课".split(), "no_show"),
     "已关闭": "取消",
 }
-"""States that are called otherwise than the kinds they are."""
+"""State -> kind, where the name of the state is not a form of the kind's name."""
 _REFUSALS = {
     **dict.fromkeys("cancelled canceled cancellation cancel storno".split(), "cancel"),
     **dict.fromkeys("returned return".split(), "return"),
@@ -57,7 +57,7 @@ _REFUSALS = {
 _DONE = frozenset("seen served shown".split())
 """Kinds of what is shown alone, which as a state say that it was done: a patient was seen."""
 _SALES = frozenset(("sell", "redeem", "卖出", "赎回"))
-"""Kinds of what users part with."""
+"""Kinds by which users give an item away."""
 IN_CHINESE = {
     **dict.fromkeys("取消 关闭 關閉 作废 撤销 キャンセル 取り消し 取消し 취소".split(), "cancel"),
     **dict.fromkeys("退货 退貨 返品 반품".split(), "return"),
@@ -66,34 +66,34 @@ IN_CHINESE = {
     **dict.fromkeys("拒绝 拒收 拒否 却下 거절".split(), "reject"),
     **dict.fromkeys("失败 失敗 过期 期限切れ 실패".split(), "fail"),
 }
-"""What such states say in Chinese, Japanese and Korean, where words do not stand apart."""
+"""Part of a state in Chinese, Japanese or Korean, which do not separate words, -> kind."""
 _UNSURE = re.compile(
     "[未不没無无待中可]|申请|申請|請求|依頼|希望|確認待ち|신청|요청|대기"
     "|(售后|退款|退货).*(取消|关闭|撤销)|(取消|撤销|关闭)(售后|退款|退货)"
 )
-"""What makes another state of it: a refund that is asked for, an order that may be cancelled."""
+"""Pattern of states without an outcome yet: a requested refund, an order that may be canceled."""
 _IN_PART = re.compile(
     "^(part|partial|partially|partly)(ly)?(refund|return|cancel)|(refund|return)ed?part"
     "|teil(weise|er|re)|partiel|parcial|parzial|部分|一部|일부"
 )
-"""States of what came back in part, and was kept else, as `plain` has them."""
+"""Pattern of states of partial returns, as `plain` returns them; the rest was kept."""
 _CONTRARY = frozenset(
     "not no never non without before pending requested partially nicht kein ohne angefragt "
     "beantragt teilweise pas sans demandé demandée partiellement sin solicitado solicitada "
     "pendiente parcialmente não sem pendente senza richiesto richiesta".split()
 )
-"""Words beside a refusal that make another state of it."""
+"""Words beside a refusal that negate it or leave it open."""
 
 
 def outcomes_of(
     frame: pl.DataFrame, kinds: Kinds, context: Sequence[str] = ()
 ) -> dict[str, dict[str, str]]:
-    """Columns of states of which some say no, or nothing came of it, and others have names that are
-    no acts: the kind of each such state by column. Beside ratings a state is that of a review,
-    unless nothing that it refuses has a rating.
+    """Return column -> state -> kind, for columns of states of which some, but not all, are
+    refusals or failures, and some are no kinds or are partial returns. Beside ratings a state is
+    that of a review, unless some rows have ratings and none with a refused state has one.
 
     Args:
-        context: columns that are circumstances, as the user says.
+        context: names of context columns given by the user.
     """
     found = dict[str, dict[str, str]]()
     for column in frame.columns:
@@ -115,7 +115,7 @@ def outcomes_of(
 
 
 def _not_coming(column: str, states: Sequence[str]) -> dict[str, str]:
-    """The answers to an invitation that say no; elsewhere a `no` may answer any question."""
+    """Return `decline` for the answer `no` to an invitation; else empty."""
     words = {plain(s) for s in states}
     invites = _INVITED.search(plain(column)) is not None
     is_asked = "yes" in words and (invites or bool(words & _WAITING))
@@ -127,7 +127,7 @@ _WAITING = frozenset("waitlist waitlisted waitinglist tentative".split())
 
 
 def _unrated(frame: pl.DataFrame, column: str, refused: Sequence[str]) -> bool:
-    """Whether others alone have ratings, and some of them."""
+    """Whether some rows have ratings, and none of the rows with a refused state."""
     rated = nothing(frame["value"]).is_not_null()
     no = nothing(frame[column].cast(pl.Utf8)).is_in(refused).fill_null(False)
     return bool(rated.any()) and not (rated & no).any()
@@ -136,10 +136,11 @@ def _unrated(frame: pl.DataFrame, column: str, refused: Sequence[str]) -> bool:
 def with_outcomes(
     frame: pl.DataFrame, outcomes: Mapping[str, Mapping[str, str]], kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Acts that a state says were refused, or came to nothing, are of that kind, and what to say.
+    """Set the kind of positive events to that of their state, drop the columns of states, and
+    return findings.
 
     Args:
-        outcomes: as `outcomes_of` finds them.
+        outcomes: column -> state -> kind, from `outcomes_of`.
     """
     findings = list[Finding]()
     for column, refused in outcomes.items():
@@ -163,15 +164,15 @@ def with_outcomes(
 
 
 def _until_its_reason(state: str) -> list[str]:
-    """The words of a state without what is said behind a dash or colon: `Rejected - not qualified`
-    is rejected.
+    """Return the words of a state up to a dash, colon or bracket: `rejected` of `Rejected - not
+    qualified`.
     """
     head = re.split(r"\s+[-–—]\s*|[:;(]", state, maxsplit=1)[0]
     return words_of(head) or words_of(state)
 
 
 def _without_undone_sales(kind: pl.Series, came: pl.Series, kinds: Kinds) -> pl.Series:
-    """Kinds in which a sale that was cancelled or came to nothing says nothing, too."""
+    """Return kinds with `fail`, which is neutral, for sales that were canceled or failed."""
     sales = [k for k in kind.unique() if k is not None and kinds.key(k) in _SALES]
     no = [k for k in came.drop_nulls().unique() if kinds.of(k).sign in ("negative", "neutral")]
     undone = kind.is_in(sales) & came.is_in(no).fill_null(False)
@@ -179,7 +180,7 @@ def _without_undone_sales(kind: pl.Series, came: pl.Series, kinds: Kinds) -> pl.
 
 
 def _states(column: pl.Series) -> list[str]:
-    """The states that a column says; none where they are too many, or no words."""
+    """Return the states in a column of text; empty where there are fewer than 2 or too many."""
     if column.dtype not in (pl.Utf8, pl.Categorical):
         return []
     states = nothing(column.cast(pl.Utf8)).drop_nulls().unique().sort().to_list()
@@ -187,7 +188,7 @@ def _states(column: pl.Series) -> list[str]:
 
 
 def _refusal(state: str, kinds: Kinds) -> str | None:
-    """The kind of a state that says no, or that nothing came of it; None of any other."""
+    """Return the kind of a state of refusal or failure; None for any other state."""
     if (said := IN_OTHER_WORDS.get(plain(state))) is not None:
         return said
     if _IN_PART.search(plain(state)):
@@ -211,8 +212,8 @@ def _refusal(state: str, kinds: Kinds) -> str | None:
 def doubtful(
     frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str] = ()
 ) -> list[Finding]:
-    """What to say of columns of states none of which is known to say no, while not all are known
-    to say that an act was done.
+    """Return findings on columns of states of which none is a known kind and some are not known to
+    mean that the event was done.
     """
     if "value" in frame.columns or "kind" in frame.columns:
         return []

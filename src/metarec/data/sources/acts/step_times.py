@@ -1,4 +1,4 @@
-"""Times of steps: of a message that was `sent_at`, some were `opened_at` and `clicked_at`."""
+"""Kinds from times of steps: a message `sent_at` may be `opened_at` and `clicked_at`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _WHEN = frozenset("at on date time datetime timestamp ts".split())
 _FIRST = frozenset(
     "sent send delivered shown served displayed impression impressed exposed".split()
 )
-"""What is done to users before they act."""
+"""Steps that happen to users before they act."""
 _THEN = frozenset("open click tap read view watch play like convert".split())
-"""What users may do of it."""
+"""Kinds of steps that users take."""
 SHOWN = "impression"
 
 
 def by_steps(
     frame: pl.DataFrame, named: Sequence[str], kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events of the last step that a row has a time for, where another time says when something was
-    sent or shown, and what to say.
+    """Set the kind of each row to its strongest step with a time, or `impression` without one,
+    where a column has the time of sending or showing; and return findings.
 
     Args:
-        named: columns as the file has them, whatever they are called by now.
+        named: names of the columns in the file, before renaming.
     """
     steps = {c: _step(c) for c in frame.columns}
     if {"kind", "value"} & {*frame.columns} or not any(_FIRST & {*_step(c)} for c in named):
@@ -55,7 +55,7 @@ def by_steps(
 
 
 def _step(column: str) -> list[str]:
-    """The words for what was done, of a column called as the time of it; none of any other."""
+    """Return the words for the step in the name of a column of its time; else empty."""
     words = words_of(column)
     return words[:-1] if len(words) > 1 and words[-1] in _WHEN else []
 

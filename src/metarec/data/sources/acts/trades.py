@@ -1,4 +1,4 @@
-"""Columns of who trades what: `buy` and `sell`, by words or letters."""
+"""Columns of sides of trades: `buy` and `sell`, by words or letters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIDES = re.compile(
     r"|opération|operación|operação|operazione|vorgang|richtung|sens|sentido|geschäftsart"
     r"|transaktionsart|売買|売買区分)$"
 )
-"""Names of columns of who trades what, as `plain` has them."""
+"""Pattern of names of columns of sides of trades, as `plain` returns them."""
 TRADED = {
     **dict.fromkeys(("b", "bot", "bto", "btc", "买", "买进", "证券买入"), "buy"),
     **dict.fromkeys(("s", "sld", "sto", "stc", "卖", "卖掉", "证券卖出"), "sell"),
@@ -28,19 +28,19 @@ TRADED = {
     **dict.fromkeys("achat kauf compra acquisto 買 買付".split(), "buy"),
     **dict.fromkeys("vente verkauf venta venda vendita 売 売却".split(), "sell"),
 }
-"""What such a column says, in small letters."""
+"""Value of such a column in lower case -> kind."""
 _BETS = {"long": "buy", "short": "sellshort"}
-"""What a column of directions says of what is held, and of what is sold before it is held."""
+"""Direction of a position -> kind; short is a sale before a purchase."""
 _KNOWN = frozenset("buy bought sell sold 买入 卖出".split())
-"""Words of these that kinds are called anyway."""
+"""Values that are names of kinds themselves."""
 _HELD = re.compile(r"(side|direction|positiontype|方向)$")
 
 
 def by_side(
     frame: pl.DataFrame, place: str, context: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Trades as purchases and sales, where a column says so by letters: `B` and `S`; what else it
-    says stays as it is.
+    """Set kinds to purchases and sales by a column of words or letters (`B` and `S`); its other
+    values stay unchanged. Return the events and findings.
     """
     asked = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
     asked = [c for c in asked if c == "kind" or "kind" not in frame.columns]
@@ -68,6 +68,6 @@ def by_side(
 
 
 def is_trade(column: str, names: Sequence[str]) -> bool:
-    """Whether a column called like that of trades says purchases and sales, among others."""
+    """Whether a column has a name of sides of trades and holds both purchases and sales."""
     said = {TRADED.get(name.strip().lower()) for name in names}
     return SIDES.search(plain(column)) is not None and {"buy", "sell"} <= said
