@@ -1,6 +1,4 @@
-"""Friends that stand in the table of users, a list of them in each row, and ties that are none yet
-or no longer.
-"""
+"""Lists of friends in a column of the table of users, and removal of pending or ended ties."""
 
 from __future__ import annotations
 
@@ -16,25 +14,26 @@ NAMES = frozenset(
     "friends friendids friendlist friendslist following followees contacts connections "
     "好友 好友列表 关注 关注列表".split()
 )
-"""What columns of lists of friends are called, as `plain` has them."""
+"""Names of columns of lists of friends, as `plain` returns them."""
 MIN_KNOWN = 0.5
-"""Share of the ids in such lists that are users, at least."""
+"""Minimum share of the ids in such lists that are known users."""
 STATES = frozenset("status state 状态".split())
-"""Names of what became of the offer to be friends, as `plain` has them."""
+"""Names of columns of the state of a tie, as `plain` returns them."""
 NO_TIES = frozenset(
     "pending requested invited declined rejected refused blocked removed ignored cancelled "
     "canceled unfriended unfollowed expired 待确认 已拒绝 已删除".split()
 )
-"""States of ties that are none."""
+"""States of ties that do not hold, or not yet."""
 
 
 def friends_within(
     users: pl.DataFrame | None, events: pl.DataFrame, names: Mapping[str, str]
 ) -> tuple[pl.DataFrame | None, pl.DataFrame | None, list[Finding]]:
-    """Users without a column of lists of friends, the ties that it holds, and what to say.
+    """Return users without their column of lists of friends, the ties in it, and findings; None as
+    ties where there is no such column.
 
     Args:
-        names: what columns are called in the file, where otherwise than here.
+        names: column -> its name in the file, where that differs.
     """
     for column in [] if users is None else users.columns:
         if users is None or plain(names.get(column, column)) not in NAMES:
@@ -67,7 +66,7 @@ def _lists(column: pl.Series) -> pl.Series | None:
 
 
 def without_no_ties(friends: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Friends without those of whom a state says that they are none."""
+    """Remove ties whose state is in `NO_TIES`, and return a finding."""
     for column in (c for c in friends.columns if plain(c) in STATES):
         if friends[column].dtype != pl.Utf8:
             continue

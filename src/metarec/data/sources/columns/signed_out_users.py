@@ -1,4 +1,4 @@
-"""Users who are signed in at times only: rows without one go by a cookie or a device."""
+"""Users who are signed in only at times; rows without a user id have a cookie or device id."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _STAND_INS = frozenset(
     "userpseudoid anonymousid anonid distinctid visitorid fullvisitorid clientid gaclientid "
     "deviceid cookieid cookie".split()
 )
-"""Columns that tell signed-out users apart, as `plain` has them."""
+"""Names of columns that identify signed-out users, as `plain` returns them."""
 MIN_GAPS = 0.05
-"""Share of rows without a user, at least: of fewer, these are rows that say too little."""
+"""Minimum share of rows without a user id; fewer such rows count as rows with missing ids."""
 
 
 def with_signed_out(
@@ -26,8 +26,8 @@ def with_signed_out(
     mapped: Mapping[str, str],
     synonyms: Mapping[str, Sequence[str]],
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with a user in each row, where a column tells those apart of whom some are signed in
-    in some rows: by the one user that was signed in with it, else by what it says.
+    """Fill missing user ids by a cookie or device id: with the only user who was signed in with it,
+    else with the cookie or device id itself. Return events and findings.
     """
     user = None if "user_id" in mapped else key_of(frame.columns, "user_id", synonyms)
     if user is None or frame.schema[user].is_nested() or plain(user) in _STAND_INS:
@@ -52,8 +52,8 @@ def with_signed_out(
 
 
 def signed_in_elsewhere(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events of several files with those that go by a cookie or a device under the one user who was
-    signed in with it in another file, and what to say of it.
+    """Replace a cookie or device id that stands as user id by the only user who was signed in with
+    it in another row, for events of several files. Return events and findings.
     """
     column = next((c for c in frame.columns if plain(c) in _STAND_INS), None)
     if column is None or frame.schema[column].is_nested():

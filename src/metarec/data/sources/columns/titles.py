@@ -1,4 +1,4 @@
-"""How items are called, where a table does not say it in a column of titles."""
+"""Titles of items in tables without a column of titles."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from metarec.data.names.column_names import CHINESE_ITEM_NOUNS, ITEM_NOUNS, plai
 _NOUNS = {"", *(plain(noun) for noun in (*ITEM_NOUNS, *CHINESE_ITEM_NOUNS))}
 """What columns of items are called that may hold their names; "" where the file says `item_id`."""
 LOOKED_AT = 10_000
-"""Events by which it is known whether ids are words."""
+"""Number of first events that decide whether ids are words."""
 MAX_TITLE = 60
-"""Letters up to which nine texts of ten may be titles."""
+"""Maximum length in characters of nine texts in ten for texts to be titles."""
 
 
 def with_titles(
@@ -43,7 +43,9 @@ def with_titles(
 
 
 def _are_words(ids: pl.Series) -> bool:
-    """Whether most ids are words, not codes: several with spaces, or not of Latin letters."""
+    """Whether most ids are words, not codes: with a space after letters, or in Chinese, Japanese or
+    Korean.
+    """
     if ids.dtype != pl.Utf8:
         return False
     worded = (
@@ -55,7 +57,7 @@ def _are_words(ids: pl.Series) -> bool:
 def with_short_titles(
     items: pl.DataFrame, names: Mapping[str, str], mapping: Mapping[str, str], place: Place
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Short descriptions are titles where there are none: `RED MUG` in a till's `Description`."""
+    """Rename short texts to titles where there are none: `RED MUG` in a column `Description`."""
     column = next((c for c, name in names.items() if name == "text"), None)
     if column is None or "text" in mapping or "title" in items.columns:
         return items, []

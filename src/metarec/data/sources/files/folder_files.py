@@ -1,4 +1,4 @@
-"""Files of a folder that may be tables, their columns, and what to do where none holds events."""
+"""Find the tables in a folder and their columns; advice for folders without events."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from metarec.data.sources.files.single_file import read_table
 from metarec.data.sources.files.suffixes import SUFFIXES, WORKBOOK_SUFFIXES, suffix_of
 
 LINES, HEAD = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"), 1 << 20
-"""Files of a row a line, and the bytes of such a file by which its columns are known."""
+"""Suffixes of files with one row per line, and bytes of a large one read for its columns."""
 
 
 def tables_in(folder: Path) -> list[Path]:
-    """Files that may be tables; beside others, workbooks only where they can be read."""
+    """Return the files that may be tables, sorted; beside other files, workbooks only where the
+    reader for them is installed.
+    """
     found = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "_", "~$"))]
     books = [p for p in found if p.is_file() and suffix_of(p) in WORKBOOK_SUFFIXES]
     others = [p for p in found if p.is_file() and suffix_of(p) in SUFFIXES]
@@ -29,7 +31,7 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 def columns_of(path: Path) -> list[str]:
-    """Names of a file's columns, of a large one from its beginning."""
+    """Return the names of a file's columns; of a large text file only the beginning is read."""
     suffix = suffix_of(path)
     if suffix in (".parquet", ".pq"):
         return _schema(path)
@@ -49,7 +51,7 @@ def _schema(path: Path) -> list[str]:
 
 
 def listing(folder: Path, most: int = 8) -> str:
-    """Names of what a folder holds, the first of many."""
+    """Return the first names of files and folders in a folder, for a message."""
     names = sorted(p.name for p in folder.iterdir())
     return (
         "nothing"
@@ -60,8 +62,8 @@ def listing(folder: Path, most: int = 8) -> str:
 
 
 def ways_out(folder: Path, files: Sequence[Path]) -> str:
-    """What to do with what a folder without events holds: exports of one user each, folders of
-    tables, XML.
+    """Return advice for a folder without events that holds exports of one user each, folders of
+    tables or XML files; else empty.
     """
     said = list[str]()
     own = [path.name for path in files if _names_no_user(path)]

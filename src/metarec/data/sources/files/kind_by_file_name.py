@@ -1,4 +1,4 @@
-"""What files of events are called: like what was done (`purchases.csv`), or not."""
+"""Kinds of events by the names of their files, such as `purchases.csv`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from metarec.data.kinds import Kinds
 
 
 def name_of(path: Path) -> str:
-    """Without folder and endings."""
+    """Return the name of a file without folder and suffixes."""
     return path.name.split(".")[0]
 
 
 def kind_called(name: str | None, kinds: Kinds) -> str | None:
-    """The known kind that a name says, in the singular or plural."""
+    """Return the name, without a plural `s` if possible, if it is a known kind; else None."""
     names = [n for n in ((name or "").removesuffix("s"), name) if n and kinds.known(n)]
     return names[0] if names else None
 
 
 def refusing(name: str, kinds: Kinds) -> str | None:
-    """The name of a lone file that is called like acts that say no (`dislikes`), which is the kind
-    of its events then; that of any other says little.
+    """Return the name of a file if it is a negative kind (`dislikes`), then the kind of its events;
+    None for other names, which say little where there is only one file.
     """
     kind = kind_called(name, kinds)
     return name if kind is not None and kinds.of(kind).sign == "negative" else None

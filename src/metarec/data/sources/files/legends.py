@@ -1,4 +1,4 @@
-"""Files that say what numbers of acts stand for: `event_types.csv` beside `event_type_id`."""
+"""Files that map codes of kinds to names: `event_types.csv` for the column `event_type_id`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from metarec.data.sources.files.single_file import read_table
 
 MAX_CODES = 50
 MIN_KNOWN = 0.5
-"""Share of the names that are kinds, at least."""
+"""Minimum share of the names that are known kinds."""
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 Legends = Mapping[Path, Mapping[str, str]]
 
 
 def legend_of(path: Path, are_acts: Callable[[str], object]) -> dict[str, str]:
-    """What the codes of acts in a small table stand for; nothing of any other table."""
+    """Return code -> name of a kind from a small table of two columns; empty for other tables."""
     try:
         frame = read_table(path)[0] if path.stat().st_size < 100 * MAX_CODES else pl.DataFrame()
     except BadInput:
@@ -41,8 +41,8 @@ def legend_of(path: Path, are_acts: Callable[[str], object]) -> dict[str, str]:
 
 
 def with_legend(raw: RawTable, legends: Legends) -> RawTable:
-    """Events with the names of acts in place of codes, where a column holds those of a legend: one
-    that is called like the file or its column of codes, and no other.
+    """Replace codes of kinds by their names, in the only column whose name is that of a legend's
+    file or of its column of codes.
     """
     frame, place, findings = raw
     for path, meant in legends.items():
@@ -57,7 +57,7 @@ def with_legend(raw: RawTable, legends: Legends) -> RawTable:
 
 
 def coded_by(frame: pl.DataFrame, legend: Path) -> str | None:
-    """The column that may hold the codes of a legend, by its name."""
+    """Return the column that may hold the codes of a legend, by its name; None without one."""
     own = _stem(read_table(legend)[0].columns[0])
     called = {plain(legend.name.split(".")[0]).removesuffix("s"), own} - {""}
     found = [c for c in frame.columns if _stem(c) in called and _ACTS.search(plain(c))]
@@ -66,7 +66,7 @@ def coded_by(frame: pl.DataFrame, legend: Path) -> str | None:
 
 
 def named_by(codes: pl.Series, meant: Mapping[str, str]) -> pl.Series | None:
-    """The name of each of the different codes of a column; None where one stands for none."""
+    """Return the name of each of the distinct codes; None where a code is not in the legend."""
     given = id_text(codes)
     if not {*given.drop_nulls()} <= {*meant}:
         return None
@@ -74,12 +74,12 @@ def named_by(codes: pl.Series, meant: Mapping[str, str]) -> pl.Series | None:
 
 
 def name_of_acts(columns: Sequence[str], coded: str) -> str:
-    """What a column of codes is called with their names in it."""
+    """Return the name of a column of codes after they are replaced by names of kinds."""
     return coded if "kind" in columns and coded != "kind" else "kind"
 
 
 def told_of(column: str, place: Place, legend: Path) -> Finding:
-    """What to say of it."""
+    """Return the finding on a column whose codes were replaced by a legend."""
     why = f"codes of acts in column {column!r} of {place.name} were read by {legend.name}"
     return Finding(rule="kinds", rows=0, action="noted", why=why)
 
@@ -87,7 +87,7 @@ def told_of(column: str, place: Place, legend: Path) -> Finding:
 _ACTS = re.compile(
     r"event|act|interaction|vote|behavio|reaction|operation|kind|行为|操作|事件|动作"
 )
-"""What columns of codes of acts are called; codes of categories have names too."""
+"""Pattern of names of columns of codes of kinds; categories may have codes and legends too."""
 _OTHERS = {*CANONICAL["interactions"]} - {"kind", "value"}
 
 

@@ -20,14 +20,16 @@ from metarec.data.sources.files.suffixes import SUFFIXES, suffix_of
 
 _VALUE = re.compile(r"^(\w+)=(.+)$")
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive and Spark write in place of none."""
+"""Name of the folder of missing values in Hive and Spark."""
 MAX_SAME, MIN_ROWS = 0.9, 10
-"""Share of different rows that stand in another file too, at most; of files of so many rows."""
+"""Maximum share of a file's distinct rows that other files have too, and the minimum number of
+distinct rows for this check.
+"""
 
 
 def pieces_of(folder: Path, files: Sequence[Path]) -> list[Path]:
-    """The files that are one table: all in folders by a value, else those of a folder whose names
-    differ in numbers alone; none where there are several such tables.
+    """Return the files of one table: all files in folders by a value, else those whose names differ
+    only in numbers; empty where there are several such groups.
     """
     within = sorted(p for p in folder.glob("*=*/**/*") if suffix_of(p) in SUFFIXES)
     within = [p for p in within if p.is_file() and not p.name.startswith((".", "_"))]
@@ -45,17 +47,17 @@ def _without_numbers(name: str) -> str:
 
 
 def values_of(folder: Path, path: Path) -> dict[str, str | None]:
-    """Column -> value that the folders of a file say: `date=2024-01-01/part.csv`."""
+    """Return column -> value from the folders of a file: `date=2024-01-01/part.csv`."""
     parts = path.relative_to(folder).parent.parts
     said = {m[1]: unquote(m[2]) for part in parts if (m := _VALUE.match(part))}
     return {c: None if v == NO_VALUE else v for c, v in said.items()}
 
 
 def put_together(folder: Path, pieces: Sequence[Path], encoding: str | None) -> Joined:
-    """All rows of such files, with what their folders say.
+    """Concatenate the files, with the values in the names of their folders as columns.
 
     Raises:
-        BadInput: if two of them hold the same rows.
+        BadInput: if nearly all rows of a file are in other files too.
     """
     tables, findings = list[pl.DataFrame](), list[Finding]()
     for path in pieces:
@@ -76,7 +78,7 @@ def put_together(folder: Path, pieces: Sequence[Path], encoding: str | None) -> 
 
 
 def _refuse_copies(tables: Sequence[pl.DataFrame], pieces: Sequence[Path]) -> None:
-    """Versions of one table are no parts of it."""
+    """Refuse files nearly all rows of which are in other files: versions of a table, not parts."""
     own = list[pl.DataFrame]()
     for number, table in enumerate(tables):
         flat = table.select(c for c, t in sorted(table.schema.items()) if not t.is_nested())

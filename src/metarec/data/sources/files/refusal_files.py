@@ -1,4 +1,4 @@
-"""Files that say what came of the events of another: the refunds of orders, by the order's key."""
+"""Files of refusals of events in another file: refunds of orders, by the key of the order."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from metarec.data.names.column_names import plain
 
 _KEY = re.compile(r"(id|no|nr|number|code|key|ref|uuid|sku|编号|编码|号码|号)$")
 MIN_FIT = 0.5
-"""Share of the rows whose keys the events have, at least."""
+"""Minimum share of the rows whose keys the events have."""
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
 def refused_events(
     raw: RawTable, path: Path, events: RawTable, synonyms: Mapping[str, Sequence[str]]
 ) -> RawTable | None:
-    """Rows of a file of refusals with who acted, by the item and the key that they share with the
-    events; None where they share none. What came back in part is left out.
+    """Join the users of the events to a file of refusals without users, by the item and the keys
+    that both have; None where they share none. Partial returns are left out.
     """
     frame, place, findings = raw
     item = key_of(frame.columns, "item_id", synonyms)
@@ -58,7 +58,7 @@ def refused_events(
 
 
 def _amount(frame: pl.DataFrame) -> pl.Series:
-    """How much was bought or came back; null where no column says it."""
+    """Return the quantities bought or returned; null without a column of quantities."""
     column = next((c for c in frame.columns if is_amount(c)), None)
     if column is None:
         return pl.Series([None] * frame.height, dtype=pl.Float64)

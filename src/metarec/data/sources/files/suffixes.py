@@ -1,4 +1,4 @@
-"""Endings of files, by which it is known how to read them."""
+"""Suffixes of files, which decide how the files are read."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ SUFFIXES = (
     *UNPACKED,
     *(s + packed for packed in PACKED for s in (*TEXT_SUFFIXES, *JSON_SUFFIXES)),
 )
-"""Endings of the files a table can be read from."""
+"""Suffixes of files that a table can be read from, without archives and workbooks."""
 
 
 _PUT_ASIDE = re.compile(r"\.log[-._]\d[\d._-]*(?=\.(gz|bz2|xz|zst)$|$)")
-"""The number or day behind the ending of such a log."""
+"""Pattern of the number or date after the suffix of a rotated log."""
 
 
 def suffix_of(path: Path) -> str:
-    """The ending that says how to read a file, in lower case: `.csv.gz` as well as `.csv`, and
-    `.log` of a log that was put aside, `tracking.log-20240215` or `tracking.log.1`.
+    """Return the suffix of a file in lower case: `.csv`, `.csv.gz`, and `.log` of a rotated log
+    such as `tracking.log-20240215` or `tracking.log.1`.
     """
     suffixes = Path(_PUT_ASIDE.sub(".log", path.name.lower())).suffixes[-2:]
     return "".join(suffixes if suffixes and suffixes[-1] in PACKED else suffixes[-1:])
 
 
 def bare_suffix(path: Path) -> str:
-    """The ending of what may be packed: `.csv` of `.csv.gz`."""
+    """Return the suffix of a file without that of its compression: `.csv` of `.csv.gz`."""
     suffix = suffix_of(path)
     return next((suffix.removesuffix(p) for p in PACKED if suffix.endswith(p)), suffix)

@@ -1,4 +1,4 @@
-"""Logs of searches in which some rows name what was clicked and others nothing."""
+"""Logs of searches in which some rows name a clicked item and others none."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 def queries_apart(
     raw: RawTable, mapped: Mapping[str, str], synonyms: Mapping[str, Sequence[str]]
 ) -> tuple[RawTable, RawTable | None]:
-    """Events without rows that hold a query and no item, and the queries of all rows, where there
-    are such rows beside others.
+    """Split a log of searches into the events without rows that have a query and no item, and the
+    queries of all rows; None for the queries where no such rows are beside others.
 
     Args:
-        mapped: columns that the user has named, by canonical name.
+        mapped: canonical name -> column, as given by the user.
     """
     frame, place, findings = raw
     try:

@@ -20,8 +20,8 @@ MIN_ITEMS = 2
 def of_questions(
     frame: pl.DataFrame, place: Place, user: str | None
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """A row for each answer to the question that is asked of most items; users are the rows, where
-    no column says who answered.
+    """Return one row per answer to the question asked about the most items, at least two; each row
+    of the survey is a user where no column identifies users. Other tables stay unchanged.
     """
     asked = defaultdict[str, dict[str, str]](dict)
     for column in frame.columns:
