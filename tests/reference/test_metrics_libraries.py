@@ -21,6 +21,7 @@ def table():
     return scores, is_relevant
 
 
+@pytest.mark.slow  # ranx compiles itself first, for more than a minute on a new machine
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("k", [1, 5, 10, 60])
 def test_equal_to_ranx(table, k):
