@@ -87,6 +87,15 @@ def test_stored_friends_are_used_at_the_next_request(client):
     assert client.get("/v1/users/kim/friends").json()["friends"] == []
 
 
+def test_friends_of_whom_no_model_learned_are_not_counted_as_if_they_took_nothing(client):
+    friends = ["u1", "u5", "u9", "stranger", "another"]
+    client.put("/v1/users/lee/friends", json={"friends": friends})
+    after = slate(client, user_id="lee", explain=True)
+    said = " ".join(reason for item in after["items"] for reason in item["reasons"])
+    assert "of the 3 friends of yours known here" in said
+    assert "of your 3" not in said and "of your 5" not in said
+
+
 def test_a_stored_search_and_place_count_at_the_next_visit(client):
     stored = client.post(
         "/v1/events",

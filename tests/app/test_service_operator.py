@@ -19,6 +19,7 @@ pytest.importorskip("sqlalchemy")
 pytest.importorskip("httpx")
 
 
+from metarec.app.importing import import_data  # noqa: E402
 from metarec.app.jobs import BATCH, IMPORT, KEPT, RETRAINING, jobs_of, recorded  # noqa: E402
 from metarec.app.service.monitoring import monitor  # noqa: E402
 from metarec.app.service.monitoring.alerts import Alerts, slow_end  # noqa: E402
@@ -28,6 +29,7 @@ from metarec.app.service.settings import ServiceSettings, without_password  # no
 from metarec.data.schema import BadInput  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.registry import Registry  # noqa: E402
+from metarec.recommender import Recommender  # noqa: E402
 from served_model import saved_model  # noqa: E402
 
 
@@ -313,6 +315,36 @@ def test_items_are_counted_where_they_were_shown_and_taken(start):
     assert sum(item["taken"] for item in told["items"]) == 1
     unshown = statistics(client, only="unshown", k=100)
     assert unshown["matching"] == told["matching"] - told["items_shown"]
+
+
+def test_items_that_were_deleted_are_no_share_of_the_catalog(start):
+    client = start(cold_share=0.0)
+    shown = answer(client.post("/v1/recommendations", json={"user_id": "u0", "k": 5}))
+    answer(client.delete(f"/v1/items/{shown['items'][0]['item_id']}"))
+    assert statistics(client)["items_shown"] == 4
+
+
+def test_training_events_that_were_imported_count_once(start, folder, tmp_path):
+    model = Recommender.load(folder)
+    with closing(open_store(str(tmp_path / "events.db"))) as store:
+        import_data(store, model.training_data(), model.vocabulary)
+    client = start()
+    events = model.training.interactions
+    assert events.has_time
+    liked = events.frame.filter(events.acts()["sign"] > 0)["item_id"].value_counts()
+    told = answer(client.get("/v1/items/popular", params={"k": 100}))["items"]
+    assert {one["item_id"]: one["number"] for one in told} == dict(liked.iter_rows())
+    assert looked(client)["drift"] is None
+
+
+def test_no_share_is_told_of_new_users_where_none_were_shown_a_slate(start):
+    client = start()
+    items = [item["item_id"] for item in statistics(client, k=6)["items"]]
+    acts = [{"user_id": "old", "item_id": item, "kind": "like", "value": 5} for item in items]
+    answer(client.post("/v1/events", json={"events": acts}))
+    assert answer(client.post("/v1/recommendations", json={"user_id": "old"}))["shots"] == 6
+    outcomes = looked(client)["outcomes"]
+    assert outcomes == {"slates": 1.0, "slates_measured": 1.0, "liked_share": 0.0}
 
 
 def test_items_are_found_by_stock_newness_and_words(start):

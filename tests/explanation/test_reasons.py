@@ -10,7 +10,12 @@ from metarec import Recommender
 from metarec.data.schema import BadInput
 from metarec.explanation import explain
 from metarec.explanation.words import did, parts_told, sentences
-from metarec.recommendation.explained import EventEffect, FeatureEffect
+from metarec.recommendation.explained import (
+    Counterfactual,
+    EventEffect,
+    Explanation,
+    FeatureEffect,
+)
 from metarec.recommendation.slate import Request
 
 
@@ -216,3 +221,46 @@ def test_a_user_without_events_is_told_of_no_beginning(model):
     assert parts_told(parts, is_new=True) == {"popularity": 1.0, "start": -0.75}
     said = "although users seldom begin with it"
     assert said in sentences([], [], parts_told(parts, is_new=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("add_to_cart", "put in the cart A"),
+        ("remove_from_cart", "removed A"),
+        ("unfollow", "unfollowed A"),
+        ("not_interested", "turned down A"),
+    ],
+)
+def test_what_a_user_refused_is_not_said_to_be_chosen(kind, said):
+    event = EventEffect(item_id="a", title="A", value=None, kind=kind, effect=-1.0)
+    assert did(event, None) == said
+
+
+def test_an_item_that_must_be_left_out_with_all_its_events_is_named_once():
+    twice = [
+        EventEffect(item_id="a", title="Milk", value=None, kind="purchase", effect=0.1)
+        for _ in range(2)
+    ]
+    other = EventEffect(item_id="b", title="Tea", value=None, kind="view", effect=0.1)
+    why = Explanation(
+        item_id="c",
+        title="Bread",
+        relative_score=1.0,
+        rank=1,
+        parts={},
+        events=[*twice, other],
+        shares=[],
+        features=[],
+        nearest=[],
+        counterfactual=Counterfactual(
+            item_id="c", k=3, removed=[0, 1, 2], is_smallest=True, slate=[]
+        ),
+        reasons=[],
+        facts=[],
+        notes=[],
+        model_version="v",
+    )
+    assert why.counterfactual_lines() == [
+        "it would leave the first 3 without Milk (2 events) and Tea"
+    ]

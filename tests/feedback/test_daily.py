@@ -64,3 +64,31 @@ def test_the_latest_users_come_first(store):
         act(store, str(n), "view", user=user, at=NOW + n)
     assert store.recent_users(2) == [("cat", 1, NOW + 3), ("ann", 2, NOW + 2)]
     assert store.recent_users(5, latest=2) == [("cat", 1, NOW + 3), ("ann", 1, NOW + 2)]
+
+
+def rate(store, name, value, slate, at):
+    event = Event(
+        event_id=name,
+        user_id="ann",
+        item_id="tea",
+        timestamp=at,
+        kind="rating",
+        value=value,
+        slate_id=slate,
+    )
+    store.append([event]).result()
+
+
+def test_what_was_returned_or_rated_low_is_not_converted(store):
+    for name in ("kept", "returned", "low", "high"):
+        show(store, name, 0.5)
+    act(store, "1", "purchase", "kept", at=NOW - 9)
+    act(store, "2", "purchase", "returned", at=NOW - 9)
+    act(store, "3", "return", "returned", at=NOW - 8)
+    assert by_day(store, SCALE, NOW, days=1)[0].converted == 1
+    stars = ValueScale(has_values=True, low=0.0, high=2.0, relevant_from=1.5)
+    rate(store, "4", 0.0, "low", NOW - 7)
+    rate(store, "5", 2.0, "high", NOW - 7)
+    targets = ValueScale(**{**vars(stars), "target_kinds": frozenset({"rating"})})
+    # what was kept, and what was rated high
+    assert by_day(store, targets, NOW, days=1)[0].converted == 2

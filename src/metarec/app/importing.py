@@ -34,7 +34,7 @@ class Imported:
     events: int
     """Stored now."""
     known: int
-    """Copies of events that the store held; left as they were."""
+    """Events left out: copies of those that the store held or of others in the data."""
     forgotten: int
     """Events of users who asked to be forgotten; left out."""
     unknown_items: int

@@ -31,7 +31,8 @@ def context_facts(model: Explained, request: Request, items: Sequence[int]) -> l
         return [{} for _ in items]
     known = model.users([request])[0].context
     told = _of_request(ensemble.scorers, request)
-    return [told | _of_item(model, ensemble.scorers, known, item) for item in items]
+    n_friends = len({*request.friends})
+    return [told | _of_item(model, ensemble.scorers, known, item, n_friends) for item in items]
 
 
 def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
@@ -48,15 +49,25 @@ def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
 
 
 def _of_item(
-    model: Explained, scorers: Mapping[str, Any], known: RequestContext, item: int
+    model: Explained,
+    scorers: Mapping[str, Any],
+    known: RequestContext,
+    item: int,
+    n_friends: int,
 ) -> dict[str, str]:
-    """Return the number of friends who took the item, and its distance."""
+    """Return the number of friends who took the item, and its distance; `n_friends` are named, of
+    whom the model may know fewer.
+    """
     facts, friends, place = {}, scorers.get(FRIENDS), scorers.get(PLACE)
     named = known.friends.indices
     if isinstance(friends, Friends) and len(named) >= MIN_FRIENDS:
         count = friends.who_took(named, item)
         if count:
-            facts[FRIENDS] = f"{count} of your {len(named)} friends {_verb(model)} it"
+            facts[FRIENDS] = (
+                f"{count} of your {len(named)} friends {_verb(model)} it"
+                if len(named) == n_friends
+                else f"{count} of the {len(named)} friends of yours known here {_verb(model)} it"
+            )
     if isinstance(place, Place):
         km = place.km_to(known.location[0], item)
         if not np.isnan(km):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import zip_longest
 
+from metarec.data.kinds import Kinds
 from metarec.recommendation.explained import EventEffect, FeatureEffect
 
 MIN_SHARE = 0.05
@@ -22,6 +23,11 @@ MAX_REASONS = 5
 DID = {
     "purchase": "bought",
     "cart": "put in the cart",
+    "add_to_cart": "put in the cart",
+    "addtocart": "put in the cart",
+    "remove_from_cart": "removed",
+    "remove": "removed",
+    "unfollow": "unfollowed",
     "view": "looked at",
     "search": "searched for",
     "enrol": "enrolled in",
@@ -176,7 +182,8 @@ def did(event: EventEffect, liked_from: float | None) -> str:
     liked = is_liked(event, liked_from)
     if liked is not None and event.value is not None:
         return f"liked {event.title}" if liked else f"gave {event.title} only {event.value:g}"
-    return f"{DID.get(event.kind, 'chose')} {event.title}"
+    refused = Kinds.default().of(event.kind).sign == "negative"
+    return f"{DID.get(event.kind, 'turned down' if refused else 'chose')} {event.title}"
 
 
 def sentences(

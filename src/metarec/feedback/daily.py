@@ -26,7 +26,9 @@ class Day:
     clicked: int
     """Slates of that day answered by a positive event."""
     converted: int
-    """Slates of that day answered by a positive event of a target kind."""
+    """Slates of that day with an item taken by a positive event of a target kind, a rating only
+    where the item was liked, and neither refused nor undone later in answer to the same slate.
+    """
 
 
 def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[Day]:
@@ -59,7 +61,10 @@ def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[
         positive = [kind for kind in said if scale.kinds.of(kind).sign == "positive"]
         listed = scale.targets(said)
         targets = [kind for kind in positive if scale.kinds.key(kind) in listed]
-        all_shown, clicked, converted = counted(shown), by_kinds(positive), by_kinds(targets)
+        back = [kind for kind in said if scale.kinds.of(kind).sign in {"negative", "undo"}]
+        takes = events.kind.in_(targets) & _is_liked(scale, said) & ~_taken_back(back)
+        converted = counted(answered.where(is_recent, takes).group_by(ago))
+        all_shown, clicked = counted(shown), by_kinds(positive)
     return [
         Day(
             until=now - day * DAY,
@@ -69,3 +74,22 @@ def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[
         )
         for day in range(days - 1, -1, -1)
     ]
+
+
+def _is_liked(scale: ValueScale, said: Collection[str]) -> sa.ColumnElement[bool]:
+    """Return whether an event is no rating below that from which an item counts as liked."""
+    events = tables.events.c
+    rating_kinds = [kind for kind in said if scale.kinds.is_rating(kind)]
+    if not scale.has_values or not rating_kinds:
+        return sa.true()
+    is_low = events.kind.in_(rating_kinds) & (events.value < scale.relevant_from)
+    return ~sa.func.coalesce(is_low, sa.false())
+
+
+def _taken_back(kinds: Collection[str]) -> sa.ColumnElement[bool]:
+    """Return whether a later answer to the same slate, of these kinds, is on the same item."""
+    events, later = tables.events.c, tables.events.alias("later")
+    same = (later.c.slate_id == events.slate_id) & (later.c.item_id == events.item_id)
+    after = (later.c.timestamp >= events.timestamp) & (later.c.sequence > events.sequence)
+    found = sa.select(later.c.sequence).where(same, after, later.c.kind.in_(kinds))
+    return sa.exists(found.correlate(tables.events))

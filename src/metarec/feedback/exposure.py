@@ -36,13 +36,34 @@ def measure_exposure(store: Store, scale: ValueScale, now: float) -> Exposure:
     Raises:
         StoreUnavailable: if the store does not answer.
     """
-    slates = store.slates(since=now - DAYS * DAY, latest=MAX_SLATES)
+    slates, answers = slates_with_answers(
+        store, now - DAYS * DAY, max_slates=MAX_SLATES, max_events=MAX_EVENTS
+    )
     if not slates.height:
         return Exposure(by_item=_by_item(None))
     oldest = float(slates["timestamp"][0])
-    events = store.as_frame(since=oldest, latest=MAX_EVENTS)
-    shown = join_outcomes(slates, events, scale)
+    shown = join_outcomes(slates, answers, scale)
     return Exposure(slates=slates.height, since=oldest, by_item=_by_item(shown))
+
+
+def slates_with_answers(
+    store: Store, since: float, *, max_slates: int, max_events: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the latest slates since a time (seconds since 1970) and the events that answer them.
+
+    Where there are more answers than `max_events`, slates older than the oldest answer read are
+    left out: they would count as not taken.
+    """
+    slates = store.slates(since=since, latest=max_slates)
+    if not slates.height:
+        return slates, store.as_frame(since=since, latest=1).head(0)
+    oldest = float(slates["timestamp"][0])
+    answers = store.as_frame(since=oldest, latest=max_events, only_answers=True)
+    if answers.height == max_events:
+        from_here = float(answers["timestamp"].min())  # type: ignore[arg-type]  # any literal
+        kept = slates.filter(pl.col("timestamp") >= from_here)
+        slates = kept if kept.height else slates.tail(1)
+    return slates, answers
 
 
 def _by_item(shown: pl.DataFrame | None) -> pl.DataFrame:

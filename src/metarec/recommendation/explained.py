@@ -6,6 +6,7 @@ returns them. All effects are differences of the item's relative score (log-scor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -147,7 +148,12 @@ class Explanation:
             return []
         if found.removed is None:
             return [f"it would be among the first {found.k} even if you had told us nothing"]
-        names = " and ".join(self.events[row].title for row in found.removed)
+        titles = Counter(
+            (self.events[row].item_id, self.events[row].title) for row in found.removed
+        )
+        names = " and ".join(
+            title if n == 1 else f"{title} ({n} events)" for (_, title), n in titles.items()
+        )
         return [
             f"it would leave the first {found.k} without {names}"
             + ("" if found.is_smallest else " (a smaller set may exist)")

@@ -202,6 +202,14 @@ class FittedModel:
         # Polars types max() as any literal
         return None if newest is None else float(newest)  # type: ignore[arg-type]
 
+    @property
+    def new_from(self) -> float:
+        """Time from which stored events are new to the model: just after its newest training event,
+        which an import stores, too; 0 for data without times.
+        """
+        until = self.trained_until
+        return 0.0 if until is None else float(np.nextafter(until, np.inf))
+
     def training_data(self) -> Dataset:
         """Return the training data."""
         return self.training

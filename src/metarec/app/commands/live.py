@@ -140,7 +140,7 @@ def import_(
         with closing(open_store(where.store_url)) as opened:
             both = told_to(job, bars)
             done = import_data(opened, table, loaded.vocabulary, progress=both)
-        job.outcome = f"{done.events:,} events stored, {done.known:,} were known"
+        job.outcome = f"{done.events:,} events stored, {done.known:,} were known or copies"
     told = [*_imported(done), f"next: metarec serve {where.model}"]
     show(done.as_dict(), "\n".join(told), as_json=as_json)
 
@@ -148,7 +148,8 @@ def import_(
 def _imported(done: Imported) -> list[str]:
     """What an import did, in lines."""
     lines = [
-        f"{done.events:,} events stored, {done.known:,} were known, {done.profiles:,} profiles",
+        f"{done.events:,} events stored, {done.known:,} were known or copies, "
+        f"{done.profiles:,} profiles",
         f"friends of {done.friends:,} users, {done.searches:,} searches",
     ]
     if done.forgotten:

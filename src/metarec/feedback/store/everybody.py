@@ -12,6 +12,16 @@ from metarec.feedback.store import tables
 from metarec.feedback.store.connections import Connections
 from metarec.feedback.store.rows import SLATE_COLUMNS, SLATE_SCHEMA, slates_of_rows
 
+_EVENTS = {
+    "sequence": pl.Int64,
+    "event_id": pl.Utf8,
+    "user_id": pl.Utf8,
+    "item_id": pl.Utf8,
+    "timestamp": pl.Float64,
+    "value": pl.Float64,
+    "kind": pl.Utf8,
+    "slate_id": pl.Utf8,
+}
 _ITEMS_VERSION = sa.text("SELECT value FROM facts WHERE name = 'items_version'")
 
 
@@ -115,11 +125,17 @@ class TableReads(Connections):
             return int(connection.execute(query).scalar_one())
 
     def as_frame(
-        self, since: float | None = None, *, latest: int | None = None, in_experiments: bool = True
+        self,
+        since: float | None = None,
+        *,
+        latest: int | None = None,
+        in_experiments: bool = True,
+        only_answers: bool = False,
     ) -> pl.DataFrame:
         """Return events on items in order of arrival, all columns but the context: those with a
         time of `since` (seconds since 1970) or later, at most the `latest` that arrived last, and
-        without those that answer slates of experiments if `in_experiments` is False.
+        without those that answer slates of experiments if `in_experiments` is False; with
+        `only_answers`, those alone that name a slate.
         """
         events = tables.events.c
         query = sa.select(
@@ -134,23 +150,13 @@ class TableReads(Connections):
         ).order_by(events.sequence if latest is None else events.sequence.desc())
         query = query.where(events.query.is_(None))
         query = query if since is None else query.where(events.timestamp >= since)
+        if only_answers:
+            query = query.where(events.slate_id.is_not(None))
         if not in_experiments:
             slates = tables.slates.c
             of_arm = (slates.slate_id == events.slate_id) & slates.arm.is_not(None)
             query = query.where(~sa.exists().where(of_arm))
-        table = self.frame(
-            query.limit(latest),
-            {
-                "sequence": pl.Int64,
-                "event_id": pl.Utf8,
-                "user_id": pl.Utf8,
-                "item_id": pl.Utf8,
-                "timestamp": pl.Float64,
-                "value": pl.Float64,
-                "kind": pl.Utf8,
-                "slate_id": pl.Utf8,
-            },
-        )
+        table = self.frame(query.limit(latest), _EVENTS)
         return table if latest is None else table.reverse()
 
     def slates(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 // did.
 
 import { ask, item } from "../common/api.js";
-import { byId, el, icon } from "../common/dom.js";
+import { byId, count, el, icon } from "../common/dom.js";
 import { allFacts, factLine, forecastWords, rateButtons, sureWords, tile } from "../common/items.js";
 import { askKey, wantsKey } from "../common/failures.js";
 import { asking } from "./user.js";
@@ -202,7 +202,10 @@ function counterfactual({ counterfactual: found, events }) {
       { class: "callout" },
       t`It would be among the first ${found.k} even if you had told us nothing.`,
     );
-  const names = found.removed.map((row) => events[row].title);
+  const times = new Map();
+  for (const row of found.removed)
+    times.set(events[row].title, (times.get(events[row].title) ?? 0) + 1);
+  const names = [...times].map(([title, n]) => (n === 1 ? title : `${title} (${count(n, "event")})`));
   return el(
     "p",
     { class: "callout" },

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
+from typing import cast
 
 import polars as pl
 
@@ -16,7 +17,7 @@ from metarec.app.service.scoring.live_model import LiveModel
 from metarec.app.service.settings import ServiceSettings
 from metarec.feedback.daily import Day, by_day
 from metarec.feedback.drift import Drift, advise_retraining, measure_drift
-from metarec.feedback.exposure import Exposure, measure_exposure
+from metarec.feedback.exposure import Exposure, measure_exposure, slates_with_answers
 from metarec.feedback.forgetting import waiting_in_model
 from metarec.feedback.outcomes import as_training_rows, join_outcomes
 from metarec.feedback.store import tables
@@ -80,7 +81,7 @@ class Monitor:
     def _measure(self, now: float) -> Measured:
         served = self._live.served
         trained = served.model.trained_on
-        drift = self._drift(trained, served.model.trained_until)
+        drift = self._drift(trained, served.model.new_from)
         forgotten = waiting_in_model(self._store)
         reasons = (
             advise_retraining(
@@ -124,7 +125,7 @@ class Monitor:
             self._next_days = began + max(EVERY_SECONDS, 5 * took / MAX_TIME)
         return self._days
 
-    def _drift(self, trained: pl.DataFrame, since: float | None) -> Drift | None:
+    def _drift(self, trained: pl.DataFrame, since: float) -> Drift | None:
         """Measured on the latest events, without answers to experiments, which show what the
         serving model would not; their number is told for all of them.
         """
@@ -136,24 +137,24 @@ class Monitor:
         if looked_at.height < MAX_EVENTS:
             return drift
         share = events.height / looked_at.height
-        return replace(drift, events=round(share * self._store.count(tables.events, since or 0.0)))
+        return replace(drift, events=round(share * self._store.count(tables.events, since)))
 
     def _outcomes(self, now: float) -> dict[str, float]:
         shown = self._store.count(tables.slates, now - DAY)
         if not shown:
             return {"slates": 0.0}
-        slates = self._store.slates(since=now - DAY, latest=MAX_SLATES)
-        oldest = float(slates["timestamp"][0])
-        joined = join_outcomes(
-            slates,
-            self._store.as_frame(since=oldest, latest=MAX_EVENTS),
-            self._live.served.scale,
+        slates, answers = slates_with_answers(
+            self._store, now - DAY, max_slates=MAX_SLATES, max_events=MAX_EVENTS
         )
+        joined = join_outcomes(slates, answers, self._live.served.scale)
         by_slate = joined.group_by("slate_id").agg(pl.col("outcome").max(), pl.col("shots").first())
-        cold_users = by_slate.filter(pl.col("shots") < 5)["outcome"].mean()
+        shares = {
+            "liked_share": by_slate["outcome"].mean(),
+            "liked_share_of_new_users": by_slate.filter(pl.col("shots") < 5)["outcome"].mean(),
+        }
         return {
             "slates": float(shown),
-            "slates_measured": float(slates.height),
-            "liked_share": float(by_slate["outcome"].mean() or 0.0),  # type: ignore[arg-type]
-            "liked_share_of_new_users": float(cold_users or 0.0),  # type: ignore[arg-type]
-        }  # polars types mean() as any literal
+            "slates_measured": float(by_slate.height),
+            # A share of no slates is left out
+            **{name: cast("float", x) for name, x in shares.items() if x is not None},
+        }

@@ -110,7 +110,7 @@ def _numbers(order: Order, served: Served, acts: RecentActs, days: float | None)
         return np.asarray((late - early) / np.sqrt(np.maximum(late + early, 1.0)))
     if days is not None:
         return counts(now - days * DAY)
-    return np.asarray(served.trained_counts + counts(served.model.trained_until or 0.0))
+    return np.asarray(served.trained_counts + counts(served.model.new_from))
 
 
 def _dates(served: Served) -> np.ndarray:

@@ -71,7 +71,7 @@ class Statistics:
             "catalog": int(self.is_there.sum()),
             "unavailable": int((~self.is_available & self.is_there).sum()),
             "cold": int((self.is_cold & self.is_there).sum()),
-            "items_shown": int((self.shown > 0).sum()),
+            "items_shown": int(((self.shown > 0) & self.is_there).sum()),
             "cold_places": float(self.shown[self.is_cold].sum() / max(1, places)),
             "slates": exposure.slates,
             "since": exposure.since,

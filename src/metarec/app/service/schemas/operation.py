@@ -89,7 +89,10 @@ class DayOfSlates(Shape):
     until: float = Field(description="When the day ends, seconds since 1970.")
     slates: int
     clicked: int = Field(description="Slates with a positive answer.")
-    converted: int = Field(description="Slates answered by a kind that recommendations are for.")
+    converted: int = Field(
+        description="Slates with an item taken by a kind that recommendations are for, and "
+        "not refused after; a rating only where the item was liked."
+    )
 
 
 class SettingInEffect(Shape):

@@ -195,7 +195,10 @@ class Recommendations(Shape):
 
     slate_id: str
     model_version: str
-    shots: int = Field(description="Events of the user the slate was made from.")
+    shots: int = Field(
+        description="Items that the user acted on, of which the slate was made; events on one item "
+        "count once."
+    )
     items: list[ShownItem]
     notes: list[str]
     without_store: bool = Field(
