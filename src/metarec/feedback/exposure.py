@@ -60,7 +60,8 @@ def slates_with_answers(
     oldest = float(slates["timestamp"][0])
     answers = store.as_frame(since=oldest, latest=max_events, only_answers=True)
     if answers.height == max_events:
-        from_here = float(answers["timestamp"].min())  # type: ignore[arg-type]  # any literal
+        # Polars types min() as any literal
+        from_here = float(answers["timestamp"].min())  # type: ignore[arg-type]
         kept = slates.filter(pl.col("timestamp") >= from_here)
         slates = kept if kept.height else slates.tail(1)
     return slates, answers
