@@ -198,6 +198,17 @@ def test_a_user_who_never_sleeps_is_a_bot() -> None:
     assert found(pl.concat([act(gap), browsing("w")]))[1] == {}
 
 
+@pytest.mark.parametrize(("low", "high", "steps"), [(0, 1, 5), (-1, 1, 3), (0, 2, 3)])
+def test_a_stray_five_is_off_a_narrow_scale(low: int, high: int, steps: int) -> None:
+    scale = np.linspace(low, high, steps)
+    many = events(users=60).with_columns((pl.int_range(pl.len()) % steps).alias("step"))
+    value = pl.col("step").replace_strict(dict(enumerate(scale)), return_dtype=pl.Float64)
+    many = many.with_columns(value.alias("value")).drop("step")
+    one = many.head(1).with_columns(pl.lit(5.0).alias("value"), pl.lit("i99").alias("item_id"))
+    assert "stray_values" not in found(many)[1]
+    assert found(pl.concat([many, one]))[1]["stray_values"] == 1
+
+
 def test_stray_ratings_go_and_a_wide_scale_stays() -> None:
     strays = pl.DataFrame(
         {

@@ -19,20 +19,22 @@ from metarec.data.frames import id_codes, id_order
 from metarec.data.kinds import Kinds
 
 SCALES = (
+    (0, 1),
+    (-1, 1),
+    (0, 2),
     (1, 5),
     (0.5, 5),
     (0, 5),
     (1, 7),
     (1, 10),
     (0, 10),
-    (0, 1),
-    (0, 2),
-    (-1, 1),
     (-5, 5),
     (-10, 10),
     (0, 100),
 )
-"""Recognized rating scales in order of trial."""
+"""Recognized rating scales in order of trial. The narrowest go first: by a wider one, a stray 5
+among ratings from 0 to 1 would be the best rating there is, and nobody would like anything.
+"""
 STRAY_SHARE = 0.005
 CODES = (99.0, 999.0, 9999.0, 99999.0, -1.0, -9.0, -99.0, -999.0, -9999.0)
 """Numbers that programs write for "not rated"."""
