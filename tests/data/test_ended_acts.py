@@ -113,6 +113,20 @@ def test_a_yes_to_whether_an_act_was_taken_back_says_no(tmp_path: Path, name: st
     assert any(name in f.why for f in findings)
 
 
+@pytest.mark.parametrize("mark", ["x", "yes", "1", "✓", "Ja"])
+def test_a_mark_beside_blanks_says_that_an_act_was_taken_back(tmp_path: Path, mark: str) -> None:
+    gone = over("", "", mark)
+    data, findings = read(tmp_path, saved_at=TIMES, removed=gone)
+    assert signs(data, gone) == {"": {1}, mark: {-1}}
+    assert any("came to an end" in f.why and "removed" in f.why for f in findings)
+
+
+@pytest.mark.parametrize("mark", ["x", "yes", "1"])
+def test_a_blank_does_not_say_that_an_act_was_left(tmp_path: Path, mark: str) -> None:
+    data, _ = read(tmp_path, created=TIMES, is_active=over(mark, mark, ""))
+    assert {*data.interactions.acts()["sign"]} == {1}
+
+
 def test_what_was_taken_away_is_no_act_where_it_says_something_else(tmp_path: Path) -> None:
     of_item = [str(int(item) % 2) for item in (i.removeprefix("i") for i in ITEMS)]
     data, _ = read(tmp_path, saved_at=TIMES, removed=of_item)

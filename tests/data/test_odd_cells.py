@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from metarec.data.cells.dates import as_seconds
-from metarec.data.cells.parsing import as_numbers, as_truth
+from metarec.data.cells.parsing import as_numbers
+from metarec.data.cells.truth import as_truth
 from metarec.data.cleaning import read_clean
 from metarec.data.dataset import Dataset
 from metarec.data.findings import Finding

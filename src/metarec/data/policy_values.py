@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.cells.parsing import BLANK, YES_NO
+from metarec.data.cells.parsing import BLANK
+from metarec.data.cells.truth import YES_NO
 from metarec.data.cells.units import TIMES
 
 _NUMBER = re.compile(

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from metarec.data.cells.parsing import YES_NO, as_numbers
+from metarec.data.cells.parsing import as_numbers
+from metarec.data.cells.truth import YES_NO
 from metarec.data.names.kind_names import plain_kind
 from metarec.data.policy_values import number_of
 from metarec.data.schema import Profiles

@@ -1,6 +1,4 @@
-"""Parse cells to numbers, ids and truth values in many notations; unreadable cells become null,
-never an error.
-"""
+"""Parse cells to numbers and ids in many notations; unreadable cells become null, not errors."""
 
 from __future__ import annotations
 
@@ -77,32 +75,6 @@ WIDE = {
     **dict(zip("．，－＋−٫٬", ".,-+-.,", strict=True)),
 }
 """Digits and signs of other keyboards, scripts and programs -> their ASCII form."""
-YES_NO = {
-    "true": "false",
-    "yes": "no",
-    "y": "n",
-    "t": "f",
-    "是": "否",
-    "真": "假",
-    "ja": "nein",
-    "oui": "non",
-    "vrai": "faux",
-    "wahr": "falsch",
-    "sí": "no",
-    "si": "no",
-    "sì": "no",
-    "verdadero": "falso",
-    "sim": "não",
-    "tak": "nie",
-    "да": "нет",
-    "on": "off",
-    "はい": "いいえ",
-    "예": "아니요",
-    "✓": "✗",
-    "✔": "✘",
-    "√": "×",
-}
-"""Words for true -> words for false, in lower case."""
 
 THOUSANDS_COMMA = r"^[+-]?(\d{1,3}(,\d{3})+|\d{1,2}(,\d\d)+,\d{3})(\.\d+)?$"
 """Commas between groups of three digits, or Indian groups of two before the last: `1,23,456`."""
@@ -124,6 +96,11 @@ def nothing(column: pl.Series, words: tuple[str, ...] = NOTHING) -> pl.Series:
         return column
     text = column.str.strip_chars(BLANK)
     return pl.select(pl.when(~text.is_in(words)).then(text)).to_series().alias(column.name)
+
+
+def is_stated(column: pl.Series) -> pl.Series:
+    """Mask of cells that state something, in a column of any type without nested cells."""
+    return nothing(column.cast(pl.Utf8, strict=False)).is_not_null()
 
 
 def as_numbers(column: pl.Series) -> pl.Series:
@@ -205,23 +182,6 @@ def odd_number(column: pl.Series) -> str | None:
         return str(text.filter(holds(text, r"\."))[0])
     odd = text.filter(text.is_not_null() & text.cast(pl.Float64, strict=False).is_null())
     return str(odd[0]) if len(odd) else None
-
-
-def as_truth(column: pl.Series) -> pl.Series | None:
-    """Parse a text column of words for true and false to booleans; None where some cell is neither,
-    or where neither `true`, `false` nor both words of a pair occur, as in digits alone.
-    """
-    text = nothing(column).str.to_lowercase()
-    words = set(text.drop_nulls().unique().to_list())
-    pairs = [{yes, no} for yes, no in YES_NO.items()]
-    is_said = bool(words & {"true", "false"}) or any(pair <= words for pair in pairs)
-    if not is_said or not words <= {*YES_NO, *YES_NO.values(), "1", "0"}:
-        return None
-    return (
-        text.is_in([*YES_NO, "1"])
-        .alias(column.name)
-        .zip_with(text.is_not_null(), pl.Series([None], dtype=pl.Boolean))
-    )
 
 
 def id_text(column: pl.Series) -> pl.Series:

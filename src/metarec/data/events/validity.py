@@ -8,13 +8,13 @@ import polars as pl
 
 from metarec.data.cells.parsing import (
     as_numbers,
-    as_truth,
     has_float_ids,
     id_text,
     in_our_digits,
     nothing,
     odd_number,
 )
+from metarec.data.cells.truth import as_truth
 from metarec.data.cells.units import measured
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.errors import BadInput

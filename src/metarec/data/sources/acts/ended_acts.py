@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.cells.parsing import as_numbers, as_truth, nothing
+from metarec.data.cells.parsing import is_stated
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.names.kind_names import words_of
 from metarec.data.names.languages import act_of
+from metarec.data.sources.acts.yes_no_columns import as_yes_no
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.time_columns import is_dated, seconds_of
 
@@ -80,18 +81,20 @@ def with_ended(
 def _end(frame: pl.DataFrame, column: str, kinds: Kinds) -> tuple[str, pl.Series] | None:
     """Return the kind for events that a column states to have ended, and their mask; or None."""
     if _GOES_ON.match(column.strip()):
-        truth = _truth(frame[column])
-        return None if truth is None else ("withdraw", ~truth.fill_null(True))
+        goes_on = as_yes_no(frame[column])
+        if goes_on is None:
+            return None
+        return "withdraw", ~goes_on.fill_null(True) & is_stated(frame[column])  # a blank is no no
     words = words_of(column)
     kind = _taken_back(words, kinds)
-    if kind is not None and (truth := _truth(frame[column])) is not None:
+    if kind is not None and (truth := as_yes_no(frame[column])) is not None:
         return kind, truth.fill_null(False)
     dated = [words[:-1]] * (words[-1:] != [] and words[-1] in _WHEN)
     dated += [words[1:]] * (words[:1] == ["date"])
     kind = next((kinds.key(n) for n in ("_".join(w) for w in dated if w) if kinds.known(n)), None)
     if kind is None or kinds.of(kind).sign != "negative" or kind in _RETURNS:
         return None
-    stated = nothing(frame[column].cast(pl.Utf8, strict=False)).is_not_null()
+    stated = is_stated(frame[column])
     return (kind, stated) if not stated.all() and is_dated(frame[column]) else None
 
 
@@ -100,16 +103,6 @@ def _taken_back(words: Sequence[str], kinds: Kinds) -> str | None:
     name = "_".join(words[1:] if words[:1] and words[0] in _ASKING else words)
     kind = act_of().get(plain(name)) or kinds.key(name)
     return kind if kind in _AWAY or (kinds.known(kind) and kinds.of(kind).sign == "undo") else None
-
-
-def _truth(column: pl.Series) -> pl.Series | None:
-    if column.dtype == pl.Boolean:
-        return column
-    if column.dtype == pl.Utf8 and (said := as_truth(column)) is not None:
-        return said
-    numbers = as_numbers(column)
-    is_read = numbers.null_count() == nothing(column).null_count()
-    return numbers == 1 if is_read and {*numbers.drop_nulls().unique()} == {0.0, 1.0} else None
 
 
 def _given_back(

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.cells.parsing import YES_NO, as_numbers, as_truth, nothing
+from metarec.data.cells.parsing import nothing
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_matching import is_amount
@@ -26,6 +26,7 @@ from metarec.data.sources.acts.opinions import (
 )
 from metarec.data.sources.acts.outcomes import doubtful, outcomes_of, with_outcomes
 from metarec.data.sources.acts.trades import by_side, is_trade
+from metarec.data.sources.acts.yes_no_columns import as_yes_no
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.unrated_zeros import wished
 
@@ -78,8 +79,6 @@ IN_OTHER_WORDS = {
     ),
 }
 """Columns of yes and no in other words, as `plain` has them, and their kinds."""
-MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥", "1", "1.0", *YES_NO))
-"""What a column of yes and no may hold where it says yes, and nothing where it says no."""
 REFUSALS = frozenset(
     "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
@@ -184,7 +183,7 @@ def _said(
     done = frozenset() if any(map(is_amount, free)) else DONE
     flags = _flags(frame, free, kinds, FLAGS, done) if "value" not in frame.columns else {}
     labels = [c for c in free if plain(c) in LABELS and not is_of_one(frame, c)]
-    truths = [t.alias(c) for c in labels if (t := _truth(frame[c])) is not None]
+    truths = [t.alias(c) for c in labels if (t := as_yes_no(frame[c])) is not None]
     if not flags and "value" not in frame.columns and len(truths) == 1:
         flags = {NO_KIND: truths[0]}
     if any(kinds.of(name).sign == "positive" for name in flags):
@@ -266,30 +265,10 @@ def _flags(
         key = next((k for k in (key, *forms(key)) if k in asked), key)
         if key not in asked or (key not in wanted and is_of_one(frame, column)):
             continue
-        if (truth := _truth(frame[column])) is not None:
+        if (truth := as_yes_no(frame[column])) is not None:
             found[key] = truth.alias(column)
     varied = any(truth.drop_nulls().n_unique() == 2 for truth in found.values())
     return found if varied else {}
-
-
-def _truth(column: pl.Series) -> pl.Series | None:
-    """Yes and no as booleans; None where a column says anything else."""
-    if column.dtype == pl.Boolean:
-        return column
-    if column.dtype.is_nested() or column.dtype == pl.Object:
-        return None
-    marks = nothing(column.cast(pl.Utf8, strict=False)).str.to_lowercase()
-    words = marks.drop_nulls().unique().head(2).to_list()
-    if marks.null_count() and len(words) == 1:  # a yes alone, beside blanks
-        if words[0] in MARKS or plain(words[0]) == plain(column.name):
-            return marks.is_not_null()
-    if words and words[0] in YES_NO and (marks == words[0]).all():  # a yes in every row
-        return marks.is_not_null()
-    if column.dtype == pl.Utf8 and (said := as_truth(column)) is not None:
-        return said
-    numbers = as_numbers(column)
-    is_read = numbers.null_count() == nothing(column).null_count()
-    return numbers == 1 if is_read and set(numbers.drop_nulls().unique()) <= {0.0, 1.0} else None
 
 
 def _by_flags(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from metarec.data.cells.parsing import nothing
+from metarec.data.cells.parsing import is_stated
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.kind_names import words_of
@@ -37,14 +37,14 @@ def by_steps(
     found = dict[str, str]()
     for column in (c for c, words in steps.items() if words and not _FIRST & {*words}):
         act = kinds.key("_".join(steps[column]))
-        stated = _stated(frame[column])
+        stated = is_stated(frame[column])
         if act in _THEN and stated.any() and not stated.all() and is_dated(frame[column]):
             found[column] = act
     if not found:
         return frame, []
     kind = pl.Series("kind", [SHOWN] * frame.height)
     for column in sorted(found, key=lambda c: kinds.of(found[c]).strength):
-        kind = pl.Series("kind", [found[column]]).zip_with(_stated(frame[column]), kind)
+        kind = pl.Series("kind", [found[column]]).zip_with(is_stated(frame[column]), kind)
     why = (
         f"times of {place} say what was done ({', '.join(found)}): the strongest of them is the "
         f"kind of a row, and rows without any are of kind {SHOWN!r}"
@@ -58,7 +58,3 @@ def _step(column: str) -> list[str]:
     """Return the words for the step in the name of a column of its time; else empty."""
     words = words_of(column)
     return words[:-1] if len(words) > 1 and words[-1] in _WHEN else []
-
-
-def _stated(column: pl.Series) -> pl.Series:
-    return nothing(column.cast(pl.Utf8, strict=False)).is_not_null()

@@ -202,10 +202,10 @@ def _not_of_rows(
     """
     if item is None or item == "item_id" or user is None or frame.height < MIN_ROWS:
         return None
-    if frame.schema[item].is_nested() or 1 < _stated(frame[item]).n_unique() < frame.height:
+    if frame.schema[item].is_nested() or 1 < _without_blanks(frame[item]).n_unique() < frame.height:
         return None
     others = [c for c in frame.columns if c != item]
-    varied = [c for c in others if _stated(frame[c]).n_unique() > 1]
+    varied = [c for c in others if _without_blanks(frame[c]).n_unique() > 1]
     named = key_of(varied, "item_id", synonyms)
     if named is not None and frame[named].n_unique() <= (1 - MIN_AGAIN) * frame.height:
         return named
@@ -232,7 +232,7 @@ def without_row_ids(
     return kept, [_not_items(some, "item_id", named, place)]
 
 
-def _stated(column: pl.Series) -> pl.Series:
+def _without_blanks(column: pl.Series) -> pl.Series:
     """A column without blanks, where it has any cells."""
     stated = column.drop_nulls() if column.dtype.is_nested() else nothing(column).drop_nulls()
     return stated if len(stated) else column
@@ -269,7 +269,7 @@ def _undecided(item: str, other: str, place: str) -> Finding:
 
 def _not_items(frame: pl.DataFrame, item: str, better: str, place: str) -> Finding:
     told = f"if they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
-    if _stated(frame[item]).n_unique() == 1:
+    if _without_blanks(frame[item]).n_unique() == 1:
         return _noted(
             f"column {item!r} of {place} is the same in each row, so items are read from "
             f"{better!r}; {told}"

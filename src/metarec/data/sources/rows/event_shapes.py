@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.cells.parsing import as_numbers, nothing
+from metarec.data.cells.parsing import as_numbers, is_stated, nothing
 from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
@@ -247,7 +247,7 @@ def _filled_states(
     numbers = [c for c in numbers if _is_of_one_user(frame, c, user)]
     findings = list[Finding]()
     for column in states if numbers else []:
-        blank = nothing(frame[column].cast(pl.Utf8, strict=False)).is_null()
+        blank = ~is_stated(frame[column])
         if blank[0] or not blank.any() or not _repeats_above(frame[numbers[0]], blank):
             continue
         frame = frame.with_columns(nothing(frame[column]).forward_fill())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from metarec.data.cells.parsing import nothing
+from metarec.data.cells.parsing import is_stated
 from metarec.data.errors import BadInput
 from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
@@ -36,7 +36,7 @@ def queries_apart(
     query = next((c for c in frame.columns if plain(c) in _QUERIES and c not in names), None)
     if query is None or any(frame.schema[c].is_nested() for c in (query, of["item_id"])):
         return raw, None
-    asked, named = _stated(frame[query]), _stated(frame[of["item_id"]])
+    asked, named = is_stated(frame[query]), is_stated(frame[of["item_id"]])
     alone = asked & ~named
     if not alone.any() or not named.any():
         return raw, None
@@ -51,7 +51,3 @@ def queries_apart(
     told = Finding(rule="columns", rows=int(alone.sum()), action="noted", why=why)
     kept = Place(place.name, place.unit, place.first, rows.filter(~alone))
     return (frame.filter(~alone), kept, [*findings, told]), (queries, Place(place.name), [])
-
-
-def _stated(column: pl.Series) -> pl.Series:
-    return nothing(column.cast(pl.Utf8, strict=False)).is_not_null()

@@ -9,13 +9,12 @@ import polars as pl
 
 from metarec.data.cells.parsing import (
     NO_TEXT,
-    YES_NO,
     as_numbers,
-    as_truth,
     holds,
     nothing,
     odd_number,
 )
+from metarec.data.cells.truth import as_ticks, as_truth
 from metarec.data.cells.units import measured
 from metarec.data.findings import Finding
 from metarec.data.frames import widened
@@ -162,11 +161,10 @@ def _marked(column: pl.Series, text: pl.Series, what: str) -> tuple[pl.Series, F
     """A column of which every cell is blank or the same word for yes, as boxes are ticked: blank is
     no.
     """
-    words = text.drop_nulls().unique()
-    if len(words) != 1 or not text.null_count() or words[0].lower() not in {*YES_NO, "x", "1"}:
+    if (ticks := as_ticks(text)) is None:
         return None
-    why = f"{column.name} says {words[0]!r} or nothing: read as yes and no"
-    return text.is_not_null().alias(column.name), _noted("number_form", why, what)
+    why = f"{column.name} says {text.drop_nulls()[0]!r} or nothing: read as yes and no"
+    return ticks, _noted("number_form", why, what)
 
 
 def _whole(numbers: pl.Series) -> pl.Series:

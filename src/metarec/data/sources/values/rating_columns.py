@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from metarec.data.cells.parsing import as_numbers, as_truth, nothing
+from metarec.data.cells.parsing import as_numbers, nothing
+from metarec.data.cells.truth import as_truth
 from metarec.data.cells.units import measured
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import is_amount, spoken

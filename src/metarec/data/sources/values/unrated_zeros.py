@@ -6,7 +6,7 @@ import re
 
 import polars as pl
 
-from metarec.data.cells.parsing import as_numbers, nothing
+from metarec.data.cells.parsing import as_numbers, is_stated, nothing
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.sources.values.time_columns import is_dated
@@ -68,7 +68,7 @@ def _wished(column: pl.Series, zero: pl.Series) -> str | None:
 
 def _undated(column: pl.Series, zero: pl.Series) -> str | None:
     """Which rows miss a date, if all of them are of `zero`."""
-    blank = nothing(column.cast(pl.Utf8, strict=False)).is_null()
+    blank = ~is_stated(column)
     is_enough = int(blank.sum()) >= max(MIN_ROWS, MIN_BLANK * int(zero.sum()))
     is_so = is_enough and bool(zero.filter(blank).all()) and is_dated(column)
     return f"all rows without {column.name!r}" if is_so else None
