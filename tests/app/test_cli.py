@@ -414,7 +414,7 @@ def test_an_explanation_is_a_page_of_the_reports_family(
     page = re.sub(
         r"<(style|svg)\b.*?</\1>", "", (tmp_path / "zh.html").read_text("utf-8"), flags=re.DOTALL
     )
-    assert "每个组成部分的作用" in page
+    assert "每个分数分量的作用" in page
     assert "lost without it" not in page and "because" not in page
 
 

@@ -103,7 +103,8 @@ def test_parts_that_do_not_add_up_are_reported(model, request_):
 
     liar = Liar(**{name: getattr(model, name) for name in type(model).__dataclass_fields__})
     assert any(
-        "the parts miss the score by" in note for note in explain(liar, request_, "s07").notes
+        "the score components miss the score by" in note
+        for note in explain(liar, request_, "s07").notes
     )
 
 

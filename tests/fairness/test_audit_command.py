@@ -50,7 +50,7 @@ def test_users_unseen_by_the_model_are_evaluated_and_everything_is_written(place
     assert "of 55 new users by group" in done.output
     assert "caution" not in done.output
     assert "deletion  leave-one-out" in done.output and "stability under other seeds" in done.output
-    assert "lost when a part is taken out" in done.output
+    assert "lost without one score component" in done.output
     page, plain = (
         (tmp_path / "audit.html").read_text(),
         json.loads((tmp_path / "audit.json").read_text()),
@@ -58,7 +58,7 @@ def test_users_unseen_by_the_model_are_evaluated_and_everything_is_written(place
     assert (
         page.count("<svg") >= 4
         and "Whether explanations tell the truth" in page
-        and "What each part is worth" in page
+        and "What each score component is worth" in page
     )
     assert plain["users"] == 55 and plain["explanations"]["adds_up"] is True
     assert "# Model card" in (tmp_path / "card.md").read_text()

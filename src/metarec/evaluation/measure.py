@@ -84,13 +84,13 @@ METRICS = {
         Metric(
             name="mrr@20",
             label="MRR@20",
-            meaning="one over the place of the first liked item",
+            meaning="one over the rank of the first liked item",
             higher_is_better=True,
         ),
         Metric(
             name="map@10",
             label="MAP@10",
-            meaning="precision averaged over the places of liked items",
+            meaning="precision averaged over the ranks of liked items",
             higher_is_better=True,
         ),
         Metric(

@@ -57,8 +57,8 @@ class Ablation:
         shots = list(self.full)
         name = max(len(f"without {row.part}") for row in self.rows)
         lines = [
-            f"NDCG@{self.k} of {self.cold_users} new users lost when a part is taken out (* clear "
-            f"of zero)",
+            f"NDCG@{self.k} of {self.cold_users} new users lost without one score component (* "
+            f"clear of zero)",
             " " * name + "".join(f"{s:>10}" for s in shots) + "  events",
             f"{'whole score':<{name}}" + "".join(f"{self.full[s].mean:>10.3f}" for s in shots),
         ]
@@ -182,8 +182,8 @@ def model_card(
         "",
         *_quality(ablation),
         "",
-        "A part is taken out of the fitted score; a model fitted without it could make up for "
-        "some of the loss.",
+        "A score component is taken out of the fitted score; a model fitted without it could "
+        "make up for some of the loss.",
         "",
         "## Settings",
         "",

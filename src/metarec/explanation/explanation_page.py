@@ -34,7 +34,7 @@ def explanation_page(why: Explanation, trace: Trace, inner: InnerTrace | None = 
     body = [
         _answer(why),
         *(f'<p class="caution">{escape(note)}</p>' for note in why.notes),
-        f"<h2>What each part adds</h2>{figure(draw_effects(why.parts), narrow=True)}",
+        f"<h2>What each score component adds</h2>{figure(draw_effects(why.parts), narrow=True)}",
         *_events(why),
         *_features(why),
         *_nearest(why),
@@ -47,14 +47,14 @@ def explanation_page(why: Explanation, trace: Trace, inner: InnerTrace | None = 
 
 
 def _answer(why: Explanation) -> str:
-    place = f"place {why.rank}" if why.rank else "not to be shown"
+    rank = f"rank {why.rank}" if why.rank else "not to be shown"
     said = [*why.reasons, *why.facts] or [
         "nothing about you moves it: it stands where it stands for everyone"
     ]
     lines = [*said, *why.counterfactual_lines()]
     listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return (
-        f'<div class="comparison"><b>Why is it there?</b><span>{place}</span>'
+        f'<div class="comparison"><b>Why is it there?</b><span>{rank}</span>'
         f"<span>, relative score {why.relative_score:+.2f}</span><ul>{listed}</ul></div>"
     )
 
@@ -83,15 +83,15 @@ def _nearest(why: Explanation) -> list[str]:
 
 def _moments(trace: Trace) -> str:
     rows = [_moment(one) for one in trace.moments]
-    head = ["events", "newest event", "place", "relative score", "moved most", "first three"]
+    head = ["events", "newest event", "rank", "relative score", "moved most", "first three"]
     return html_table(head, rows, words=(1, 4, 5))
 
 
 def _moment(one: Moment) -> list[str]:
     moved = max(one.shifts, key=lambda name: one.shifts[name], default="") if one.shots else ""
-    place = "seen" if one.rank is None else str(one.rank)
+    rank = "seen" if one.rank is None else str(one.rank)
     first = ", ".join(one.titles[:3])
-    return [str(one.shots), one.event, place, f"{one.relative_score:+.2f}", moved, first]
+    return [str(one.shots), one.event, rank, f"{one.relative_score:+.2f}", moved, first]
 
 
 def _steps(inner: InnerTrace) -> list[str]:
@@ -107,12 +107,12 @@ def _steps(inner: InnerTrace) -> list[str]:
 
 def _files(why: Explanation, trace: Trace) -> dict[str, str]:
     moments = [
-        {"events": one.shots, "newest_event": one.event, "place": one.rank}
+        {"events": one.shots, "newest_event": one.event, "rank": one.rank}
         | {"relative_score": one.relative_score, **one.parts}
         for one in trace.moments
     ]
-    parts = [{"part": name, "adds": adds} for name, adds in why.parts.items()]
-    files = {"parts.csv": parts, "trace.csv": moments}
+    parts = [{"score_component": name, "adds": adds} for name, adds in why.parts.items()]
+    files = {"score_components.csv": parts, "trace.csv": moments}
     return {name: pl.DataFrame(rows).write_csv() for name, rows in files.items()}
 
 

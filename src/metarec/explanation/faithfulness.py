@@ -106,7 +106,7 @@ class Faithfulness:
         return "\n".join(
             [
                 *lines,
-                f"  largest miss of the sum of parts {self.additivity:.1e} of the score"
+                f"  largest miss of the sum of score components {self.additivity:.1e} of the score"
                 f" ({'kept' if self.adds_up else 'NOT KEPT'}: at most {self.promised:.0e})",
             ]
         )

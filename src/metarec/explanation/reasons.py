@@ -281,7 +281,7 @@ def _adds_up(parts: dict[str, float], relative_score: float, largest: float) -> 
     return (
         []
         if error <= ADDS_UP_TO * max(1.0, largest)
-        else [f"the parts miss the score by {error:.1e}."]
+        else [f"the score components miss the score by {error:.1e}."]
     )
 
 

@@ -78,7 +78,7 @@ def _draw_panels(panels: Sequence[Axes], trace: Trace, inner: InnerTrace | None)
     _draw_slates(slates, trace)
     _draw_lines(
         shifts,
-        "How far each event moved each part",
+        "How far each event moved each score component",
         [m.shifts for m in trace.moments],
         "root mean square",
         list(trace.moments[0].parts),
@@ -143,7 +143,7 @@ def _draw_movement(axes: Axes, inner: InnerTrace) -> None:
     axes.set_ylim(length + 1.5, 0.5)
     axes.set_yticks([1, length, length + 1], ["1", str(length), "below"])
     axes.set_xlabel("inner steps", fontsize=8)
-    _finish(axes, f"Places on the slate of {inner.learner} alone", "place on the slate")
+    _finish(axes, f"Ranks on the slate of {inner.learner} alone", "rank on the slate")
 
 
 def _draw_parts(axes: Axes, trace: Trace) -> None:
@@ -164,7 +164,7 @@ def _draw_parts(axes: Axes, trace: Trace) -> None:
     axes.axhline(0, color=QUIET, linewidth=0.8)
     _finish(
         axes,
-        "What each part adds to its relative score",
+        "What each score component adds to its relative score",
         "log-score above what a new user is shown",
     )
     _legend(axes)
@@ -202,7 +202,7 @@ def _draw_slates(axes: Axes, trace: Trace) -> None:
         )
     axes.set_ylim(length + 1.5, 0.5)
     axes.set_yticks([1, length, length + 1], ["1", str(length), "below"])
-    _finish(axes, "Places of the final slate's items", "place on the slate")
+    _finish(axes, "Ranks of the final slate's items", "rank on the slate")
 
 
 def _draw_lines(

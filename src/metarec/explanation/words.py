@@ -288,5 +288,5 @@ def _of_part(name: str, effect: float, facts: Mapping[str, str] | None = None) -
     if facts and name in facts:
         return f"{'because' if effect > 0 else 'although'} {facts[name]}"
     if effect > 0:
-        return f"because {PARTS.get(name, f'the {name} part speaks for it')}"
-    return f"although {AGAINST.get(name, f'the {name} part speaks against it')}"
+        return f"because {PARTS.get(name, f'the score component {name} speaks for it')}"
+    return f"although {AGAINST.get(name, f'the score component {name} speaks against it')}"

@@ -26,7 +26,7 @@ def model_card(model: FittedModel) -> str:
             "",
             f"- preset `{model.settings.preset}`, seed {model.settings.seed}, text read by "
             f"`{inputs.encoder.name}` ({inputs.reason})",
-            f"- parts: popularity, {', '.join(model.ensemble.scorers)}",
+            f"- score components: popularity, {', '.join(model.ensemble.scorers)}",
             *(
                 f"  - {config_line(name, scorer.config)}; "
                 f"reads {', '.join(sorted(scorer.reads)) or 'nothing of a request'}"

@@ -104,18 +104,18 @@ class Explanation:
 
     def to_text(self) -> str:
         """Return the explanation as text for a terminal."""
-        place = f"place {self.rank}" if self.rank else "not to be shown"
+        rank = f"rank {self.rank}" if self.rank else "not to be shown"
         stands = (
             f"{self.relative_score:+.2f} above"
             if self.relative_score >= 0
             else f"{-self.relative_score:.2f} below"
         )
-        lines = [f"{self.title} ({self.item_id}): {place}, {stands} what a new user is shown"]
+        lines = [f"{self.title} ({self.item_id}): {rank}, {stands} what a new user is shown"]
         lines += [f"  {reason}" for reason in self.reasons] or [
             "  nothing about you moves it: it stands where it stands for everyone"
         ]
         lines += [f"  and: {fact}" for fact in self.facts]
-        lines += ["parts of the score", *_effect_bars(list(self.parts.items()))]
+        lines += ["score components", *_effect_bars(list(self.parts.items()))]
         if self.events:
             lines += [
                 "without each event it would lose",

@@ -111,7 +111,7 @@ class AuditModel:
         bool,
         typer.Option(
             "--parts",
-            help="Also say what each part of the score is worth; with --out, a model card.",
+            help="Also say what each score component is worth; with --out, a model card.",
         ),
     ] = False
     features: Annotated[
@@ -238,7 +238,7 @@ class AuditModel:
 
         out.mkdir(parents=True, exist_ok=True)
         if ablation is not None:
-            told.sections["What each part is worth"] = _ablation_html(ablation)
+            told.sections["What each score component is worth"] = _ablation_html(ablation)
             card = _card(looked.model, ablation, looked.cautions)
             (out / "card.md").write_text(card, encoding="utf-8")
         trade_offs = None if tried is None else tried.table

@@ -97,8 +97,8 @@ class Fit:
         typer.Option(
             metavar="NAME",
             help="A meta-learner, an encoder of behavior (decoder, encoder, encoder_decoder, "
-            "gru4rec, caser), or user_text, that joins the model as a part of its own; see "
-            "docs/guide/which-meta-learner.md.",
+            "gru4rec, caser), or user_text, that joins the model as a score component of its own; "
+            "see docs/guide/which-meta-learner.md.",
         ),
     ] = None
     added: Annotated[

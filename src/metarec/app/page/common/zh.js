@@ -244,13 +244,13 @@ export const chinese = {
   "Leaving out each thing you told us, to see what it did…":
     "正在逐一去掉你告诉我们的事，看看各起了什么作用…",
   ".": "。",
-  "Place {} of everything you may be shown.": "在可以展示给你的所有物品中排第 {1}。",
+  "Rank {} among everything you may be shown.": "在可以展示给你的所有物品中排第 {1}。",
   "It may not be shown to you.": "它不能展示给你。",
   "How sure we are: {}.": "我们有多确定：{1}。",
   "Nothing about you moves it: it stands where it stands for everyone.":
     "关于你的信息都没有影响它：它的位置与对所有人一样。",
   "What its score is made of": "分数由什么组成",
-  "Part": "部分",
+  "Score component": "分数分量",
   "Against the average of what an anonymous user is shown. Together {}.":
     "相对于展示给新用户的平均。合计 {1}。",
   "What each thing you told us did": "你告诉我们的每件事起了什么作用",

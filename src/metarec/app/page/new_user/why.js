@@ -1,4 +1,4 @@
-// Why an item is on the list: sentences first, then the parts of its score, and what each event
+// Why an item is on the list: sentences first, then the components of its score, and what each event
 // did.
 
 import { ask, item } from "../common/api.js";
@@ -119,7 +119,7 @@ function explained(why, one, range, attributes) {
       "p",
       { class: "place-line" },
       why.rank
-        ? t`Place ${why.rank} of everything you may be shown.`
+        ? t`Rank ${why.rank} among everything you may be shown.`
         : t`It may not be shown to you.`,
       " ",
       forecastWords(one, range) ||
@@ -135,7 +135,7 @@ function explained(why, one, range, attributes) {
     counterfactual(why),
     bars(
       t`What its score is made of`,
-      t`Part`,
+      t`Score component`,
       Object.entries(why.parts).map(([name, effect]) => [
         PARTS[name] || name.replaceAll("_", " "),
         effect,

@@ -104,7 +104,7 @@ class CountedItem(Item):
 
     number: float = Field(
         description="Acts in its favor (popular), how much more often than before in standard "
-        "deviations (trending), or its place (newest)."
+        "deviations (trending), or its rank (newest)."
     )
 
 
