@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import logging
 import sqlite3
@@ -14,6 +15,7 @@ import polars as pl
 import pytest
 
 from metarec.app.importing import import_data
+from metarec.app.retraining.beside import with_circumstances
 from metarec.app.retraining.compare import as_holdout_users, compare, groups_of
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.app.retraining.loop import retrain
@@ -299,6 +301,38 @@ def test_new_events_are_cleaned_as_the_old_ones_were(model, url, fitted):
         ("unknown_items", 1)
     ]
     assert somebody not in text  # a report outlives a user's wish to be forgotten
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sent", "kept"),
+    [
+        (pl.Boolean(), [True, "False", 1, "perhaps"], [True, False, True, None]),
+        (pl.Date(), ["2024-05-01", "soon"], [datetime.date(2024, 5, 1), None]),
+        (pl.Datetime("us"), ["2024-05-01 03:00:00"], [datetime.datetime(2024, 5, 1, 3)]),
+        (pl.Time(), ["03:30:00", 7], [datetime.time(3, 30), None]),
+        (pl.List(pl.Utf8()), ["a"], [None]),
+        (pl.Int64(), [3, "4", "many"], [3, 4, None]),
+        (pl.Categorical(), ["rain", 5], ["rain", "5"]),
+    ],
+)
+def test_stored_circumstances_take_the_type_of_the_old_column(dtype, sent, kept):
+    """A column that is no number and no text is one as well, and what it cannot hold is empty."""
+    rows = range(len(sent))
+    events = pl.DataFrame(
+        {
+            "sequence": rows,
+            "user_id": "u1",
+            "item_id": [f"i{n}" for n in rows],
+            "timestamp": 1.7e9,
+            "value": None,
+            "kind": "view",
+        }
+    )
+    contexts = pl.DataFrame(
+        {"sequence": rows, "context": [json.dumps({"column": one}) for one in sent]}
+    )
+    column = with_circumstances(events, contexts, {"column": dtype})["column"]
+    assert (column.dtype, column.to_list()) == (dtype, kept)
 
 
 def test_nothing_to_learn_from_is_said(model, tmp_path):

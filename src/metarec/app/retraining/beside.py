@@ -13,6 +13,8 @@ from metarec.data.schema import EVENT_COLUMNS
 from metarec.feedback.forgotten_rows import edges_without_forgotten, without_forgotten
 from metarec.feedback.store.event_store import Store
 
+TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+"""Text of a value, in lower case -> what it is in a column of truth values."""
 MAX_COLUMNS = 50
 """Names of circumstances beyond those trained on before that are taken up, the most frequent."""
 
@@ -79,8 +81,18 @@ def _column(name: str, values: list[Any], dtype: pl.DataType | None) -> pl.Serie
         return pl.Series(name, [_number(value) for value in plain], pl.Float64).cast(
             dtype, strict=False
         )
-    texts = [_text(value) for value in plain]
-    return pl.Series(name, texts, pl.Utf8).cast(dtype, strict=False)
+    return _from_texts(pl.Series(name, [_text(value) for value in plain], pl.Utf8), dtype)
+
+
+def _from_texts(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Read texts as a type that is not numeric; null where a text does not read as that type."""
+    if dtype == pl.Boolean():
+        return texts.str.to_lowercase().replace_strict(TRUTHS, default=None, return_dtype=dtype)
+    if isinstance(dtype, pl.Date | pl.Datetime | pl.Time):
+        return texts.str.strptime(dtype, strict=False)
+    if dtype.is_nested() or dtype == pl.Duration:
+        return pl.Series(texts.name, [None] * len(texts), dtype)
+    return texts.cast(dtype, strict=False)
 
 
 def _number(value: Any) -> float | None:
