@@ -102,6 +102,21 @@ def test_a_share_of_failed_answers_is_told(folder, tmp_path):
     assert alert.sentence == said
 
 
+def test_slates_slower_than_the_mark_are_told_where_it_is_the_edge_of_a_bucket(folder, tmp_path):
+    """Of 200 slates 3 took longer than a quarter of a second, the mark of the defaults."""
+    settings = ServiceSettings(model=str(folder))
+    metrics = Metrics()
+    with closing(open_store(str(tmp_path / "events.db"))) as store:
+        alerts = Alerts(settings, store, LiveModel(Registry(folder), store), metrics)
+        for number in range(200):
+            metrics.answered("/v1/recommendations", 200, 0.3 if number < 3 else 0.2)
+        [alert] = alerts.look(None, time.time())
+    assert (alert.name, alert.value, alert.mark) == ("slow_slates", 0.25, 0.25)
+    assert alert.sentence == (
+        "one in a hundred slates of the last 10 minutes took 0.25 seconds or more (mark 0.25)"
+    )
+
+
 def test_the_slow_end_is_read_from_the_buckets():
     inf = float("inf")
     before = Counted(slates_within={0.1: 500, 0.5: 500, inf: 500})

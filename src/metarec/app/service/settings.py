@@ -18,10 +18,12 @@ from metarec.runtime.jobs import BACKENDS, HERE
 from metarec.runtime.language import ENGLISH, UnknownLanguage, language_of
 
 MAX_WORKERS = 1024
-"""Processes that serve: more is a slip of the hand, and would take the machine."""
+"""Largest number of workers, shards or replicas; a larger one is a typing error and would exhaust
+the machine.
+"""
 SCHEMA = "metarec"
 ROLES = ("read", "write", "admin")
-"""Each role may do what those before it may."""
+"""Roles of keys; each may do what those before it may."""
 DIGEST = "sha256:"
 _HEX = re.compile("[0-9a-fA-F]{64}")
 LEAST = {
@@ -62,15 +64,15 @@ LEAST = {
     "watch_seconds": 0.01,
     "shutdown_seconds": 0,
 }
-"""Setting -> its least value."""
+"""Setting -> its smallest value."""
 MOST = {"port": 65_535, "workers": MAX_WORKERS, "shards": MAX_WORKERS, "replicas": MAX_WORKERS}
 """Setting -> its largest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
-    """How the service runs. In the environment a field is `METAREC_` and its name in capitals, as
-    in `METAREC_PORT=9000`.
+    """Settings of the service. In the environment a field is `METAREC_` and its name in capitals,
+    as in `METAREC_PORT=9000`.
     """
 
     model: str
@@ -88,131 +90,141 @@ class ServiceSettings:
     """Processes that serve; each loads the model."""
     backend: str = "here"
     """Where the catalog is scored: `here`, in each worker, or `ray`, by shards on a Ray cluster
-    (extra `ray`), where `workers` are the processes that answer HTTP.
+    (extra `ray`), where `workers` is the number of processes that answer HTTP.
     """
     shards: int = 1
-    """Slices into which the catalog is cut, each scored by processes of its own; above 1 only on
-    Ray.
-    """
+    """Number of slices of the catalog, each scored by its own processes; above 1 only on Ray."""
     replicas: int = 1
     """Processes that score each shard; above 1 only on Ray."""
     keys: Mapping[str, str] = field(default_factory=dict)
-    """API key -> role (`read`, `write`, `admin`); none: everyone may do everything. In the
-    environment: `key:role,key:role`. `sha256:` and the 64 hexadecimal digits of a key's SHA-256
+    """API key -> role (`read`, `write`, `admin`); without keys, every client may do everything. In
+    the environment: `key:role,key:role`. `sha256:` and the 64 hexadecimal digits of a key's SHA-256
     stand for the key, so that the settings need not hold it.
     """
     min_key_length: int = 16
-    """`metarec serve` refuses keys of fewer characters, which can be guessed."""
+    """`metarec serve` refuses keys of fewer characters, because they can be guessed."""
     open_to_all: bool = False
     """Listen beyond this machine without keys."""
     cors_origins: tuple[str, ...] = ()
-    """Web pages of these origins may call the service from a browser."""
+    """Origins of the web pages that may call the service from a browser."""
     hosts: tuple[str, ...] = ()
-    """Names by which the service may be called (the Host header); only this machine's own on
-    loopback without keys, else any.
+    """Host names by which the service may be called (the Host header). If empty: the names of this
+    machine on loopback without keys, else any name.
     """
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For and X-Forwarded-Proto
-    are believed; of anybody else they are ignored.
+    are believed; from other clients they are ignored.
     """
     max_connections: int = 1_000
-    """Open connections at each worker; fewer where the process may open few files. When all are
-    taken, the one that has waited longest without a whole request is closed.
+    """Open connections at each worker; fewer where the process may open only few files. When all
+    are taken, the connection that has waited longest without a complete request is closed.
     """
     max_url_bytes: int = 8_192
     max_header_bytes: int = 32_768
-    """Of all headers of a request together."""
+    """Size of all headers of a request together."""
     header_seconds: float = 10.0
-    """How long the URL and headers of a request may take to come."""
+    """Seconds in which the URL and the headers of a request must arrive."""
     max_body_bytes: int = 1_000_000
     body_seconds: float = 30.0
-    """How long the body of a request may take to come, and an answer to be taken."""
+    """Seconds in which the body of a request must arrive, and in which the client must read an
+    answer.
+    """
     idle_seconds: float = 30.0
-    """How long a connection is kept open between requests."""
+    """Seconds for which a connection is kept open between requests."""
     max_cost: float = 20.0
-    """Requests that cost more plain slates than this are refused; see `request_cost`."""
+    """Requests that cost more than this are refused, in units of one plain slate; see
+    `request_cost`.
+    """
     heavy_threads: int = 1
     """Threads of each worker for costly requests: explanations, exploration, long slates."""
     heavy_waiting: int = 16
-    """Costly requests that may wait for a thread at each worker; more get 503."""
+    """Costly requests that may wait for a thread at each worker; further ones get 503."""
     heavy_seconds: float = 10.0
-    """How long a costly request may take, waiting included; then it gets 503."""
+    """Seconds that a costly request may take, waiting included; after them it gets 503."""
     future_seconds: float = 300.0
-    """Events may lie so far in the future, for clocks differ; later ones are refused."""
+    """Seconds by which an event may lie in the future, because clocks differ; later ones are
+    refused.
+    """
     requests_per_second: float = 200.0
-    """Of each client (known key, else address) at each worker, on average; 0 sets no limit."""
+    """Average rate allowed to each client (known key, else address) at each worker; 0 sets no
+    limit.
+    """
     burst: int = 400
-    """Requests a client may send at once after a pause."""
+    """Requests that a client may send at once after a pause."""
     history_length: int = 200
-    """The latest events of a user that a slate is made from."""
+    """Number of a user's latest events that a slate is made from."""
     log_slates: bool = True
-    """Keep what was shown to whom (for users with a user id), which evaluating challengers by
-    logged propensities needs.
+    """Store the slates shown to users with a user id; the comparison of challengers by logged
+    propensities needs them.
     """
     explore: float = 0.0
-    """Strength of exploration where a request does not say; 0 shows the best as known."""
+    """Strength of exploration where a request does not give one; 0 shows the items with the best
+    scores.
+    """
     cold_share: float = 0.05
-    """Share of places reserved for items with few or no events where a request does not say: of
-    ten places the last one in half of the slates; 0 reserves none.
+    """Share of places reserved for items with few or no events where a request does not give one.
+    Of ten places, 0.05 reserves the last one in half of the slates; 0 reserves none.
     """
     filter: str = ""
-    """Filter that every slate heeds, beside the request's own, such as `in_stock = true`; see the
-    guide of filters.
+    """Filter of every slate, in addition to the request's own, such as `in_stock = true`; see the
+    guide to filters.
     """
     lang: str = ENGLISH
     """Language of reasons, notes and errors where a client asks for none with Accept-Language:
     `en` or `zh`.
     """
     mcp: bool = False
-    """Answer agents by the Model Context Protocol at `/mcp`, with tools that only read."""
+    """Answer agents by the Model Context Protocol at `/mcp`, with read-only tools."""
     device: str = "cpu"
     """Where networks and encoders are computed: cpu, cuda, mps, or auto for the first accelerator
-    there is.
+    available.
     """
     inline_items: int = 100_000
-    """Catalogs up to this size are scored in the event loop; larger ones in a thread, so that the
-    loop is not held up for longer than
-    some hundredths of a second."""
+    """Catalogs up to this size are scored in the event loop. Larger ones are scored in a thread,
+    because they would block the loop for more than some hundredths of a second.
+    """
     watch_seconds: float = 0.25
-    """How often each worker looks for new items and a promoted model."""
+    """Seconds between two checks of each worker for new items and a promoted model."""
     keep_events_days: float = 0.0
-    """Older events are deleted; 0 keeps all."""
+    """Age in days from which events are deleted; 0 keeps all."""
     keep_slates_days: float = 0.0
-    """Older slates that were shown are deleted; 0 keeps all."""
+    """Age in days from which stored slates that no kept event answers are deleted; 0 keeps all."""
     shutdown_seconds: int = 10
-    """How long running requests may take to end when the service stops."""
+    """Seconds that running requests have to finish when the service stops."""
     retrain_hours: float = 0.0
-    """Retrain so often while serving, if there is reason to; 0 never (run `metarec retrain`
-    yourself).
+    """Hours between two retrainings while serving, each only where there is a reason; 0 never
+    retrains (run `metarec retrain` yourself).
     """
     keep_versions: int = KEEP_VERSIONS
-    """Retrained versions that stay after a retraining, the newest ones; the one that serves and the
-    one before it stay anyway.
+    """Number of retrained versions kept after a retraining, the newest ones; the served version and
+    the one before it are always kept.
     """
     data: str = ""
-    """The data the first model was fitted on, to retrain on old plus new; asked of the model where
-    not given.
+    """The data the first model was fitted on, for retraining on old and new events; taken from the
+    model where not given.
     """
     alert_errors: float = 0.01
-    """Alert where a larger share of the answers of the last 10 minutes failed; 0 never, as with the
-    marks below.
+    """Alert where a larger share of the answers of the last 10 minutes failed; 0 never alerts, as
+    with the thresholds below.
     """
     alert_slate_seconds: float = 0.25
-    """Alert where one slate in a hundred took longer."""
+    """Alert where more than one slate in a hundred of the last 10 minutes took this time or longer,
+    as far as the buckets of the metric tell.
+    """
     alert_rows_waiting: int = 5_000
     """Alert where more rows wait to be written."""
     alert_quiet_hours: float = 24.0
-    """Alert where no event came for so long, though some came before."""
+    """Alert where no event came for so many hours, though some came before."""
     alert_model_days: float = 30.0
-    """Alert where the serving model was made longer ago."""
+    """Alert where the served model is older, in days."""
     alert_psi: float = 0.2
-    """Alert, and advise retraining, where the population stability index of what users choose is
+    """Alert, and advise retraining, where the population stability index of the users' choices is
     higher.
     """
     alert_cold_items: float = 0.1
-    """The same for the share of new events on items not trained on."""
+    """The same for the share of new events on items outside the training data."""
     alert_value_shift: float = 0.3
-    """The same for how far values have moved, in standard deviations."""
+    """The same for the shift of the values, in standard deviations."""
     log_level: str = "info"
     log_json: bool = True
 
@@ -233,7 +245,7 @@ class ServiceSettings:
             raise BadInput(f"cold_share must lie in [0, 0.5], got {self.cold_share}")
         for name, low in LEAST.items():
             value = getattr(self, name)
-            if not low <= value < math.inf:  # NaN is no number either
+            if not low <= value < math.inf:  # refuses NaN too
                 raise BadInput(f"{name} must be {low} or more, got {value}")
 
     def _check_choices(self) -> None:
@@ -266,7 +278,7 @@ class ServiceSettings:
                 )
 
     def check_keys(self) -> None:
-        """Refuse keys that can be guessed; digests say nothing of how long their keys are.
+        """Refuse keys that can be guessed; the length of a key given as a digest is unknown.
 
         Raises:
             BadInput: if a key is shorter than `min_key_length`.
@@ -286,7 +298,7 @@ class ServiceSettings:
 
     @property
     def store_url(self) -> str:
-        """The event store, given or by default."""
+        """Path or URL of the event store, given or by default."""
         if not self.store:
             return str(Path(self.model) / "events.db")
         if self.schema == SCHEMA:
@@ -296,8 +308,8 @@ class ServiceSettings:
         return with_schema(self.store, self.schema)
 
     def in_effect(self) -> dict[str, Any]:
-        """Every setting by its name, fit to be shown: of keys how many there are of each role, of
-        URLs no password.
+        """Return every setting by its name, for display: of the keys only the number of each role,
+        of URLs no password.
         """
         shown = asdict(self) | {
             "keys": dict(Counter(self.keys.values())),
@@ -310,12 +322,12 @@ class ServiceSettings:
         }
 
     def to_json(self) -> str:
-        """All fields, to hand to worker processes."""
+        """Write all fields as JSON, to hand them to worker processes."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> ServiceSettings:
-        """What `to_json` wrote."""
+        """Read the settings that `to_json` wrote."""
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in json.loads(text).items()
@@ -324,7 +336,7 @@ class ServiceSettings:
 
 
 def without_password(url: str) -> str:
-    """An address as it may be shown; a path stays as it is."""
+    """Return a URL without its password, for display; a path stays as it is."""
     return re.sub(
         r"([?&]password=)[^&]*", r"\1***", re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
     )

@@ -1,5 +1,5 @@
-"""What an operator sees: Prometheus metrics of all workers, drift and outcomes measured now and
-then, and the alerts that these raise.
+"""Monitoring for the operator: Prometheus metrics of all workers, regular measurements of drift and
+outcomes, and the alerts they raise.
 
 The routes that show them are in `routes/operations.py`.
 """

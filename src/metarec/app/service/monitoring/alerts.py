@@ -1,4 +1,4 @@
-"""What an operator should know at once: which signals are beyond the marks of the settings."""
+"""Alerts: signals beyond the thresholds of the settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metarec.feedback.store.event_store import Store
 WINDOW = 600.0
 """Seconds over which answers are counted."""
 MIN_ANSWERS = 100
-"""Answers, and slates, below which a share of them says little."""
+"""Smallest number of answers, or slates, from which a share is computed."""
 DAY, HOUR = 86_400.0, 3_600.0
 NAMES = (
     "errors",
@@ -36,7 +36,7 @@ NAMES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """One signal beyond its mark."""
+    """One signal beyond its threshold."""
 
     name: str
     """One of `NAMES`."""
@@ -44,11 +44,11 @@ class Alert:
     value: float
     mark: float
     since: float = 0.0
-    """When this worker saw it first, seconds since 1970."""
+    """Time at which this worker first saw it, seconds since 1970."""
 
 
 def rule_of(settings: ServiceSettings) -> RetrainRule:
-    """The marks of drift that the settings give; they raise alerts and advise retraining."""
+    """Return the drift thresholds of the settings; they raise alerts and advise retraining."""
     return RetrainRule(
         psi_above=settings.alert_psi,
         cold_items_above=settings.alert_cold_items,
@@ -57,7 +57,7 @@ def rule_of(settings: ServiceSettings) -> RetrainRule:
 
 
 class Alerts:
-    """The alerts of one worker."""
+    """Alerts of one worker."""
 
     def __init__(
         self, settings: ServiceSettings, store: Store, live: LiveModel, metrics: Metrics
@@ -68,7 +68,11 @@ class Alerts:
         self._since: dict[str, float] = {}
 
     def look(self, drift: Drift | None, now: float) -> list[Alert]:
-        """What is beyond its mark now.
+        """Return the signals that are beyond their thresholds now, and set the metric of alerts.
+
+        Args:
+            drift: the latest measurement; None where there is none.
+            now: seconds since 1970.
 
         Raises:
             StoreUnavailable: if the store does not answer.
@@ -97,7 +101,7 @@ class Alerts:
         ]
 
     def _of_answers(self) -> Iterator[Alert]:
-        """Of the answers of the last minutes, by all workers."""
+        """Yield the alerts on the answers of the last 10 minutes, of all workers."""
         at, now = time.monotonic(), self._metrics.counted()
         while len(self._counted) > 1 and self._counted[1][0] <= at - WINDOW:
             self._counted.popleft()
@@ -109,7 +113,7 @@ class Alerts:
             said = f"{share:.1%} of the answers of the last 10 minutes failed (mark {mark:.1%})"
             yield Alert(name="errors", sentence=said, value=share, mark=mark)
         slowest, mark = slow_end(before, now), self._settings.alert_slate_seconds
-        if 0.0 < mark < slowest:
+        if 0.0 < mark <= slowest:  # the slates counted took longer than the edge
             said = (
                 f"one in a hundred slates of the last 10 minutes took {slowest:g} seconds or more "
                 f"(mark {mark:g})"
@@ -124,7 +128,7 @@ class Alerts:
         hours = self._settings.alert_quiet_hours
         if hours and not self._store.count(tables.events, now - hours * HOUR):
             if not self._store.count(tables.events, 0.0):
-                return  # nobody has sent any yet
+                return  # no event was ever sent
             said = f"no event came in the last {hours:g} hours"
             yield Alert(name="no_events", sentence=said, value=hours, mark=hours)
 
@@ -150,8 +154,8 @@ class Alerts:
 
 
 def slow_end(before: Counted, now: Counted) -> float:
-    """Seconds that the slowest of a hundred slates took at least, as far as the buckets tell; 0
-    where there were too few.
+    """Return a time in seconds that more than one slate in a hundred exceeded: the largest bucket
+    edge that fewer than 99 in 100 stayed within; 0 with fewer than `MIN_ANSWERS` slates.
     """
     within = {
         edge: number - before.slates_within.get(edge, 0)

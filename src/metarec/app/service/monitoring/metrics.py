@@ -1,5 +1,5 @@
-"""Prometheus metrics of one worker, or of all of them where a shared folder is set up before the
-workers start.
+"""Prometheus metrics of one worker, or of all workers where a shared folder is set up before they
+start.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from prometheus_client import (
 )
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable of the library: each worker writes its numbers there and any worker answers
-for all.
+"""Environment variable of prometheus_client: each worker writes its numbers to this folder, and any
+worker answers for all.
 """
 PROBES = {"/healthz", "/readyz"}
-"""Routes of supervisors, whose "not yet" is no failure."""
+"""Routes of supervisors, whose 503 ("not yet") does not count as a failure."""
 SLATES = "/v1/recommendations"
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -34,13 +34,13 @@ class Counted:
 
     answers: int = 0
     failures: int = 0
-    """Answers of 500 and more."""
+    """Answers with status 500 or higher."""
     slates_within: dict[float, int] = field(default_factory=dict)
-    """Seconds -> slates answered within them."""
+    """Time in seconds -> number of slates answered within it."""
 
 
 class Metrics:
-    """What is counted. Labels are routes and outcomes, never users."""
+    """The metrics of the service. Labels are routes and outcomes, never users."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -84,9 +84,9 @@ class Metrics:
         self._of_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count one answer; which counters it moves is looked up once for each route and status."""
+        """Count one answer. The counters of each route and status are looked up once."""
         found = self._of_answer.get((route, status))
-        if found is None:  # routes are templates and statuses few, so these are few, too
+        if found is None:  # few in all: routes are templates, and there are few statuses
             found = self._of_answer[route, status] = (
                 self.requests.labels(route, str(status)),
                 self.seconds.labels(route),
@@ -95,11 +95,11 @@ class Metrics:
         found[1].observe(seconds)
 
     def page(self) -> bytes:
-        """All metrics as Prometheus reads them."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._of_all_workers())
 
     def counted(self) -> Counted:
-        """Answers so far, of all workers where they share a folder."""
+        """Return the answers counted so far, of all workers where they share a folder."""
         answers = failures = 0
         buckets: dict[float, int] = {}
         for family in self._of_all_workers().collect():

@@ -1,4 +1,4 @@
-"""The folder where workers share their counts of metrics."""
+"""The folder by which workers share their metrics."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 METRICS_PREFIX = "metarec-metrics-"
-"""Begins the name of such a folder; the number of the process that made it follows."""
+"""Start of the folder's name; the id of the process that created it follows."""
 
 
 @contextmanager
 def metrics_folder(workers: int) -> Iterator[None]:
-    """A folder where several workers share their counts, unless the environment names one;
-    afterwards neither it nor its name is left. What services that were killed left is swept.
+    """Create a folder by which several workers share their metrics, unless the environment names
+    one; afterwards remove it and the variable. Folders of killed services are removed first.
     """
     _sweep_metrics_folders()
     if METRICS_FOLDER in os.environ or workers == 1:
@@ -28,8 +28,8 @@ def metrics_folder(workers: int) -> Iterator[None]:
         try:
             yield
         finally:
-            # A later service of this process, or a child of it, would look for a folder that is
-            # gone, and die of it.
+            # Else a later service of this process, or a child of it, would fail for lack of the
+            # folder.
             del os.environ[METRICS_FOLDER]
 
 
@@ -42,13 +42,13 @@ def _sweep_metrics_folders() -> None:
 
 def _runs(process: int) -> bool:
     if os.name == "nt":
-        return True  # there is no way to ask that is safe
+        return True  # Windows has no safe way to check this
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # somebody else's, so it runs
+        pass  # a process of another user, so it runs
     return True
 
 

@@ -1,5 +1,5 @@
-"""What an operator looks at, measured now and then and kept: drift, reasons to retrain, outcomes of
-what was shown.
+"""Measurements for the operator, repeated and cached: drift, reasons to retrain, outcomes of
+slates.
 """
 
 from __future__ import annotations
@@ -24,44 +24,45 @@ from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
 
 EVERY_SECONDS = 2.0
-"""Between two looks, at least."""
+"""Least number of seconds between two measurements."""
 MAX_TIME = 0.05
-"""Share of a worker's time that looking may take: over millions of events one look takes seconds.
+"""Largest share of a worker's time spent on measurements; over millions of events one takes
+seconds.
 """
 DAY = 86_400.0
 MAX_SLATES, MAX_EVENTS = 10_000, 20_000
-"""The latest of each are looked at, however many there were: a look must not grow with traffic."""
+"""Numbers of latest slates and events measured, so that the time does not grow with traffic."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The last look."""
+    """The latest measurements."""
 
     at: float = 0.0
     """Seconds since 1970."""
     drift: Drift | None = None
     reasons: list[str] = field(default_factory=list)
-    """To retrain."""
+    """Reasons to retrain, in sentences."""
     outcomes: dict[str, float] = field(default_factory=dict)
     days: list[Day] = field(default_factory=list)
-    """Slates of the last two weeks."""
+    """Slates of each of the last 14 days."""
     alerts: list[Alert] = field(default_factory=list)
 
 
 class Monitor:
-    """Looks at the store now and then, the more seldom the longer a look takes."""
+    """Measures the store repeatedly, less often the longer a measurement takes."""
 
     def __init__(
         self, settings: ServiceSettings, store: Store, live: LiveModel, metrics: Metrics
     ) -> None:
         self._store, self._live, self._metrics = store, live, metrics
         self.rule = rule_of(settings)
-        """Marks of drift."""
+        """Thresholds of drift."""
         self._alerts = Alerts(settings, store, live, metrics)
         self._lock = threading.Lock()
         self._last = Measured()
         self._next = 0.0
-        """When to look again, on the monotonic clock."""
+        """Time of the next measurement, on the monotonic clock."""
         self._days: list[Day] = []
         self._next_days = 0.0
         self._exposing = threading.Lock()
@@ -69,7 +70,9 @@ class Monitor:
         self._next_exposed = 0.0
 
     def look(self, now: float | None = None) -> Measured:
-        """The last look, or a new one if that is too old, or one as of the moment `now`."""
+        """Return the latest measurements; new ones if those are too old, or as of `now` (seconds
+        since 1970) if it is given.
+        """
         with self._lock:
             began = time.monotonic()
             if now is not None or self._next <= began:
@@ -102,7 +105,8 @@ class Monitor:
         )
 
     def exposure(self) -> Exposure:
-        """How often items were shown lately; counted when asked for, and again after a while.
+        """Return how often items were shown lately; measured on request, and again once that is too
+        old.
 
         Raises:
             StoreUnavailable: if the store does not answer.
@@ -117,7 +121,9 @@ class Monitor:
             return self._exposed
 
     def _by_day(self, now: float) -> list[Day]:
-        """Counted more seldom: two weeks of slates are many."""
+        """Count the slates of the last 14 days, less often than other measurements, because there
+        are many.
+        """
         began = time.monotonic()
         if self._next_days <= began:
             self._days = by_day(self._store, self._live.served.scale, now)
@@ -126,8 +132,8 @@ class Monitor:
         return self._days
 
     def _drift(self, trained: pl.DataFrame, since: float) -> Drift | None:
-        """Measured on the latest events, without answers to experiments, which show what the
-        serving model would not; their number is told for all of them.
+        """Measure drift on the latest events, without answers to experiments, because these show
+        what the served model would not. `events` of the result is estimated for all events.
         """
         looked_at = self._store.as_frame(since=since, latest=MAX_EVENTS, in_experiments=False)
         events = as_training_rows(looked_at, self._live.served.scale)
