@@ -1,4 +1,4 @@
-"""`create_app`: the parts put together."""
+"""`create_app`: builds the ASGI application of the service."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ from metarec.runtime.language import language_of
 
 log = logging.getLogger("metarec.service")
 RETAIN_SECONDS = 600.0
-"""Between two times that old rows are deleted."""
+"""Seconds between two deletions of old rows."""
 SUBJECTS: tuple[type[Routes], ...] = (
     FriendsRoutes,
     MergeRoutes,
@@ -73,7 +73,9 @@ SUBJECTS: tuple[type[Routes], ...] = (
     JobRoutes,
     ExperimentRoutes,
 )
-"""Whose addresses end with an id stand behind those that would be taken for one."""
+"""Routes in the order in which they are tried. A class whose addresses end with an id comes after
+those whose addresses would match it.
+"""
 PAGE = Path(__file__).parent.parent / "page"
 
 
@@ -82,13 +84,13 @@ def create_app(
     store: Store | None = None,
     shards: Sequence[ShardCalls] = (),
 ) -> FastAPI:
-    """The service as an ASGI application; its model and store are open when this returns.
+    """Build the service as an ASGI application, with its model and store opened.
 
     Args:
-        settings: how it runs.
-        store: an open store to use, which stays the caller's to close; the settings' own is opened
-            otherwise.
-        shards: processes that score the catalog, a slice each; none: it is scored here.
+        settings: the settings of the service.
+        store: an open store to use, which the caller closes; None opens the one of the settings.
+        shards: processes that score one slice of the catalog each; without any, this process scores
+            the whole catalog.
 
     Raises:
         BrokenArtifact: if the model cannot be read.
@@ -104,15 +106,14 @@ def create_app(
         lifespan=partial(_lifespan, service, owned=owned),
         redirect_slashes=False,
         docs_url=None,
-        redoc_url=None,  # they would fetch scripts from elsewhere; the page has its own
+        redoc_url=None,  # they would load scripts from elsewhere; the page has its own
         summary="Recommends well to users and items with few events or none.",
         description="Send what a user did, get what they may like; each event changes the next "
         "slate.",
     )
     routes = _routes_of(service)
-    app.router.routes[:0] = (
-        routes  # not by include_router, whose way to a route costs more than the answer's JSON
-    )
+    # Not by include_router: its search for a route takes longer than writing the answer's JSON.
+    app.router.routes[:0] = routes
     ErrorAnswers(routes, tell_details=service.store.is_sqlite).install(app)
     _serve_page(app)
     app.add_middleware(Shortcut, routes=routes, handlers=app.exception_handlers)
@@ -122,9 +123,9 @@ def create_app(
 
 
 def _service_of(settings: ServiceSettings, store: Store, shards: Sequence[ShardCalls]) -> Service:
-    """The parts of the service, with the model loaded."""
+    """Load the model and build everything the routes need."""
     metrics, live = Metrics(), LiveModel(Registry(settings.model), store, settings.filter)
-    rng = np.random.default_rng()  # exploration must differ between workers and restarts
+    rng = np.random.default_rng()  # unseeded: exploration must differ between workers and restarts
     elsewhere = OtherShards(shards, metrics)
     answer = partial(answer_all, first_of=elsewhere.stages_of) if shards else answer_all
     scorer: Batcher[ScoreRequest, Slate] = Batcher(
@@ -149,7 +150,9 @@ def _service_of(settings: ServiceSettings, store: Store, shards: Sequence[ShardC
 
 @asynccontextmanager
 async def _lifespan(service: Service, _app: FastAPI, *, owned: bool) -> AsyncIterator[None]:
-    """What runs beside the answers, and what is closed after them, an `owned` store too."""
+    """Run the background tasks while the application serves; then close the pools and, if it is
+    `owned`, the store.
+    """
     live = service.live
     live.warming = asyncio.create_task(warm_up(live))
     aside = [asyncio.create_task(follow(service)), asyncio.create_task(retain(service))]
@@ -165,12 +168,12 @@ async def _lifespan(service: Service, _app: FastAPI, *, owned: bool) -> AsyncIte
     service.pools.close()
     await asyncio.to_thread(service.started_here.stop)
     if owned:
-        await asyncio.to_thread(service.store.close)  # writes what waits
+        await asyncio.to_thread(service.store.close)  # writes the rows that wait
     log.info("stopped")
 
 
 def _routes_of(service: Service) -> list[BaseRoute]:
-    """All routes, in the order in which they are tried."""
+    """Return all routes, in the order in which they are tried."""
     let_addresses_hold_ids()
     routes = [one for subject in SUBJECTS for one in subject(service).all()]
     if service.settings.mcp:
@@ -180,13 +183,12 @@ def _routes_of(service: Service) -> list[BaseRoute]:
 
 
 def _add_guards(app: FastAPI, service: Service) -> None:
-    """What a request passes before its route; the last one added is the outermost."""
+    """Add the middleware; the one added last is the outermost."""
     settings = service.settings
     app.add_middleware(Middleware, settings=settings, metrics=service.metrics)
     app.add_middleware(Translation, default=language_of(settings.lang, asked_by="lang"))
-    if (
-        settings.cors_origins
-    ):  # around the guard, whose refusals a browser would not show to the page otherwise
+    # Outside of the middleware above: else a browser would hide its refusals from the page.
+    if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
@@ -194,12 +196,14 @@ def _add_guards(app: FastAPI, service: Service) -> None:
             allow_headers=["authorization", "content-type", "x-api-key"],
             expose_headers=["retry-after", "x-request-id"],
         )
-    if settings.trusted_proxies:  # outermost, so that everything else sees who really asks
+    if settings.trusted_proxies:  # outermost, so that all others see the client's own address
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
 
 
 def _serve_page(app: FastAPI) -> None:
-    """The page's own files, once they are there: no build step, nothing fetched from elsewhere."""
+    """Serve the files of the page where they are installed; they have no build step and load
+    nothing from elsewhere.
+    """
     if (PAGE / "index.html").is_file():
         from starlette.responses import FileResponse
         from starlette.staticfiles import StaticFiles
@@ -211,19 +215,18 @@ def _serve_page(app: FastAPI) -> None:
 
 
 async def warm_up(live: LiveModel) -> None:
-    """Load what the first slates do not need, aside."""
+    """Load the text encoder, which the first slates do not need, in a thread."""
     try:
         await asyncio.to_thread(warm_text, live.served.model)
-    except (
-        Exception
-    ) as error:  # such as a library that is not installed: whoever makes a wish is told
+    # Such as a library that is not installed: a request with a query in words is told so.
+    except Exception as error:
         log.warning(
             "texts cannot be read", extra={"kind": type(error).__name__, "problem": str(error)}
         )
 
 
 async def follow(service: Service) -> None:
-    """Take up new items and promoted models until the service stops."""
+    """Load new items and promoted models, until the service stops."""
     live, metrics = service.live, service.metrics
     while True:
         await asyncio.sleep(service.settings.watch_seconds)
@@ -235,14 +238,16 @@ async def follow(service: Service) -> None:
             await asyncio.to_thread(service.arms.follow)
             await asyncio.to_thread(service.monitor.look)
         except StoreUnavailable:
-            continue  # readyz and the routes say so
-        except Exception as error:  # one bad item must not stop the watch for good
+            continue  # /readyz and the routes report it
+        except Exception as error:  # one bad item must not end this loop
             log.error("taking up changes failed", extra={"kind": type(error).__name__})
             await asyncio.sleep(5.0)
 
 
 async def retain(service: Service) -> None:
-    """Delete what is older than the settings keep, now and then, until the service stops."""
+    """Delete rows older than the settings allow, every `RETAIN_SECONDS`, until the service
+    stops.
+    """
     keep = service.settings
     if not keep.keep_events_days and not keep.keep_slates_days:
         return
@@ -251,7 +256,7 @@ async def retain(service: Service) -> None:
             await asyncio.to_thread(_remove_old, service.store, keep)
         except StoreUnavailable as error:
             log.warning("old rows are not deleted", extra={"problem": str(error)})
-        except Exception as error:  # the next time may go well
+        except Exception as error:  # the next deletion may succeed
             log.error("deleting old rows failed", extra={"kind": type(error).__name__})
         await asyncio.sleep(RETAIN_SECONDS)
 

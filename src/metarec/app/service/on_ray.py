@@ -1,7 +1,7 @@
 """The service as a Ray Serve application: processes that answer HTTP, and shards of the catalog.
 
-`metarec serve MODEL --backend ray` runs it, on the cluster that RAY_ADDRESS names or on one started
-here; on a cluster of yours also
+`metarec serve MODEL --backend ray` runs it on the cluster that RAY_ADDRESS names, or on one that it
+starts. On a cluster of your own, this command runs it too:
 
     serve run metarec.app.service.on_ray:application model=/models/shop shards=4 workers=2
 """
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 log = logging.getLogger("metarec.service")
 NAME = "metarec"
 HEALTH_SECONDS = 1.0
-"""How often Ray looks whether a process lives: who was killed is replaced that soon."""
+"""Seconds between Ray's checks of a process; a killed process is replaced after this time."""
 
 
 @dataclass(frozen=True)
 class RayShard:
-    """A shard behind a handle of Ray Serve."""
+    """A shard called through a handle of Ray Serve."""
 
     handle: Any
 
     def call(self, method: str, *args: Any) -> Callable[[float], Any]:
-        """Begin a call; what comes back waits for its result, at most so many seconds.
+        """Start a call and return a function that waits for its result, at most the given seconds.
 
         Raises:
-            ShardAway: if there is no result in time, of that.
+            ShardAway: by the returned function, if there is no result in time.
         """
         from metarec.app.service.processes.shards import ShardAway
 
@@ -52,18 +52,18 @@ class RayShard:
             try:
                 return begun.result(timeout_s=seconds)
             except task_error as error:
-                raise error.cause from error  # the shard's own error, as in-process
-            except Exception as error:  # Ray has many ways to say that a process is gone
+                raise error.cause from error  # the shard's own error, as if it ran here
+            except Exception as error:  # Ray has many exceptions for a process that is gone
                 raise ShardAway(f"{type(error).__name__}: {error}") from error
 
         return result
 
 
 def application(args: Mapping[str, Any]) -> Any:
-    """The application for `serve run`, from settings of the service by name.
+    """Build the application for `serve run`, from settings of the service by name.
 
     Raises:
-        BadInput: if they contradict each other, or there are more shards than items.
+        BadInput: if the settings contradict each other, or there are more shards than items.
         FileNotFoundError, BrokenArtifact: if there is no readable model.
         StoreUnavailable: if the store cannot be opened.
     """
@@ -73,7 +73,9 @@ def application(args: Mapping[str, Any]) -> Any:
 
 
 def bound(settings: ServiceSettings) -> Any:
-    """The application: `workers` processes that answer, `replicas` of each of the shards."""
+    """Build the Ray Serve application: `workers` processes that answer HTTP, and `replicas`
+    processes of each shard.
+    """
     from metarec.app.service.processes.shards import ShardServer
 
     serve = require("ray.serve", "ray")
@@ -107,17 +109,19 @@ def bound(settings: ServiceSettings) -> Any:
 
 
 def _from_anywhere(place: str) -> str:
-    """A path that processes which start elsewhere find; an address as it is."""
+    """Make a path absolute, so that processes with another working folder find it; leave a URL as
+    it is.
+    """
     return str(Path(place).absolute()) if place and "://" not in place else place
 
 
 def _without_keys(settings: ServiceSettings) -> ServiceSettings:
-    """For processes that nobody but ours asks."""
+    """Return the settings without keys, for processes that only the service itself calls."""
     return replace(settings, keys={}, open_to_all=True)
 
 
 def worker(settings: str) -> FastAPI:
-    """The application of one process that answers, in a replica of Ray Serve."""
+    """Build the application of one process that answers HTTP, in a replica of Ray Serve."""
     from metarec.app.service.application import create_app
 
     own, serve = ServiceSettings.from_json(settings), require("ray.serve", "ray")
@@ -131,7 +135,8 @@ def run_on_ray(settings: ServiceSettings) -> None:
     """Serve until stopped.
 
     Raises:
-        BadInput: if the cluster has too few CPUs or serves already, or processes cannot start.
+        BadInput: if the cluster has too few CPUs or runs Ray Serve already, or processes cannot
+            start.
     """
     serve = require("ray.serve", "ray")
     cpus = settings.workers + settings.shards * settings.replicas
@@ -151,7 +156,7 @@ def run_on_ray(settings: ServiceSettings) -> None:
             proxy_location="EveryNode",
             http_options={"host": settings.host, "port": settings.port},
         )
-        with stopped_by_signals():  # again: Ray has put its own handler in the place of ours
+        with stopped_by_signals():  # again: Ray has replaced the handler set before
             try:
                 serve.run(bound(settings), name=NAME)
                 threading.Event().wait()
@@ -162,7 +167,7 @@ def run_on_ray(settings: ServiceSettings) -> None:
 
 
 def _why(serve: Any, error: RuntimeError) -> str:
-    """The last line of what a process that could not start said."""
+    """Return the last line that a process which could not start reported."""
     states = serve.status().applications[NAME].deployments.values()
     said = [state.message for state in states if "FAILED" in str(state.status)] or [str(error)]
     lines = [line.strip() for line in said[0].splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""The parts of one running service, which every route holds."""
+"""`Service`: the objects of one running service that its routes share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """The parts of one running service."""
+    """The objects of one running service that its routes share."""
 
     settings: ServiceSettings
     store: Store
@@ -40,12 +40,14 @@ class Service:
     arms: Arms
     started_here: StartedHere
     answer: Callable[[Sequence[ScoreRequest], np.random.Generator], list[Slate]]
-    """Slates for several requests at once, scored here or by shards."""
+    """Makes the slates of several requests at once, with scores computed here or by shards."""
     forgotten_at: dict[str, float] = field(default_factory=dict)
-    """Users forgotten here a moment ago, and when: slates asked for before are not remembered."""
+    """User id -> time of forgetting in seconds since 1970, of users forgotten here lately: a slate
+    requested before that time is not stored.
+    """
 
     async def read(self, fetch: Callable[[], T]) -> T:
-        """Read from the store: at once from a local file, in a thread from a server, whose answers
-        the loop must not wait for.
+        """Read from the store: directly where it is a local file, in a thread where it is a server,
+        so that the event loop does not wait for the server.
         """
         return fetch() if self.store.is_sqlite else await asyncio.to_thread(fetch)

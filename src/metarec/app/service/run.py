@@ -1,4 +1,4 @@
-"""`serve`: one or several worker processes, started, supervised and stopped."""
+"""`serve`: starts, supervises and stops one or several worker processes."""
 
 from __future__ import annotations
 
@@ -39,19 +39,20 @@ def serve(
     checked: Callable[[], None] = lambda: None,
     **more: Any,
 ) -> None:
-    """Serve a saved model over HTTP until stopped (SIGTERM or Ctrl-C); running requests may end.
+    """Serve a saved model over HTTP until stopped by SIGTERM or Ctrl-C; running requests may
+    finish.
 
     Args:
-        model: folder of a saved model; of the settings unless given.
+        model: folder of a saved model; None takes it from the settings.
         store: event store; `events.db` in the model's folder unless given.
-        settings_file: TOML with fields of `ServiceSettings`; arguments win over it and over the
-            environment.
-        checked: called once model and store are seen to be there and the port is ours, before the
-            first worker starts.
+        settings_file: TOML with fields of `ServiceSettings`; arguments win over the environment,
+            and the environment over the file.
+        checked: called before the first worker starts, once model and store are known to be
+            readable and the port is bound.
         more: further fields of `ServiceSettings`.
 
     Raises:
-        BadInput: if the settings contradict each other, or the port is another's.
+        BadInput: if the settings contradict each other, or the port is in use.
         FileNotFoundError, BrokenArtifact: if there is no readable model.
         StoreUnavailable: if the store cannot be opened.
         MissingExtra: without the extra `serve`.
@@ -66,7 +67,7 @@ def serve(
         if settings.backend == RAY:
             require("ray.serve", "ray")
         use_device(settings.device)
-        with metrics_folder(settings.workers):  # prometheus_client looks once, when imported
+        with metrics_folder(settings.workers):  # prometheus_client reads the variable on import
             require("prometheus_client", "serve")
             check_can_serve(settings)
             sockets = listening_at(settings.host, settings.port)
@@ -85,7 +86,7 @@ def serve(
 
 
 def _set_up(settings: ServiceSettings) -> None:
-    """Logs of this process, and beside it what killed ones left."""
+    """Set up the logs of this process, and remove leftovers of killed processes in a thread."""
     from metarec.runtime.logs import setup_logs
 
     setup_logs(settings.log_level, as_json=settings.log_json)
@@ -94,7 +95,9 @@ def _set_up(settings: ServiceSettings) -> None:
 
 @contextmanager
 def _retraining(settings: ServiceSettings) -> Iterator[None]:
-    """Retrain now and then, if the settings say so; a running round is ended on leaving."""
+    """Retrain every `retrain_hours`, if the settings say so; a running round is ended on
+    leaving.
+    """
     if not settings.retrain_hours:
         yield
         return
@@ -113,11 +116,11 @@ def _retraining(settings: ServiceSettings) -> Iterator[None]:
 
 
 def listening_at(host: str, port: int) -> list[socket.socket]:
-    """A socket bound to each address of `host`; taken before anything is started, so that a port in
-    use is told at once.
+    """Bind a socket at each address of `host`. This is done before any worker starts, so that a
+    port in use is reported at once.
 
     Raises:
-        BadInput: if the port is in use or the host is not of this machine.
+        BadInput: if the port is in use, or no address of the host is of this machine.
     """
     sockets: list[socket.socket] = []
     absent: OSError | None = None
@@ -130,7 +133,7 @@ def listening_at(host: str, port: int) -> list[socket.socket]:
             except OSError as error:
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     raise
-                # Such as ::1 of `localhost` where there is no IPv6; another address may do
+                # Such as ::1 of `localhost` where there is no IPv6; another address may work
                 absent = error
         if absent and not sockets:
             raise absent
@@ -149,13 +152,11 @@ def listening_at(host: str, port: int) -> list[socket.socket]:
 
 
 def _bound(family: int, kind: int, protocol: int, _name: str, address: Any) -> socket.socket:
-    one = socket.socket(
-        family, kind, protocol
-    )  # with its protocol: asyncio sends small answers at once only where it is told
+    # With its protocol: asyncio sends small answers without delay only where it knows it.
+    one = socket.socket(family, kind, protocol)
     try:
-        if (
-            os.name != "nt"
-        ):  # there it would share a port in use; here it takes one that was just let go
+        # On Windows the option would share a port in use; elsewhere it reuses a released one.
+        if os.name != "nt":
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -179,7 +180,7 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
         "port": settings.port,
         "access_log": False,
         "log_level": "warning",
-        "log_config": None,  # `setup_logs` has said how: all lines of a log are of one form
+        "log_config": None,  # `setup_logs` has set it: all lines of a log have one form
         "server_header": False,
         "timeout_graceful_shutdown": settings.shutdown_seconds,
         **options_of(settings),
@@ -189,8 +190,8 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
         config = uvicorn.Config("metarec.app.service.run:worker", **options)
         LimitedServer(config, limits).run(sockets)
         return
-    # A worker that is still importing on a busy machine answers nobody; the default of 5 seconds
-    # would kill it, and the next one, for ever.
+    # A worker that is still importing on a busy machine does not answer the check of its health;
+    # the default of 5 seconds would kill it, and each one after it.
     run_workers(
         uvicorn.Config(
             "metarec.app.service.run:worker",
@@ -204,7 +205,7 @@ def _run(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
 
 
 def _run_on_ray(settings: ServiceSettings, sockets: list[socket.socket]) -> None:
-    """The same by processes of Ray, one of which listens at the port."""
+    """Serve by processes of Ray, one of which listens at the port."""
     from metarec.app.service.on_ray import run_on_ray
 
     for one in sockets:
@@ -213,7 +214,7 @@ def _run_on_ray(settings: ServiceSettings, sockets: list[socket.socket]) -> None
 
 
 def worker() -> FastAPI:
-    """The application of one worker process, from the settings handed down by `serve`."""
+    """Build the application of one worker process, from the settings that `serve` handed down."""
     from metarec.app.service.application import create_app
     from metarec.runtime.artifacts import BrokenArtifact
 
@@ -221,10 +222,8 @@ def worker() -> FastAPI:
     set_up_worker(settings)
     try:
         return create_app(settings)
-    except (
-        OSError,
-        BrokenArtifact,
-    ) as error:  # a store that is away while a worker is replaced: the next one may find it
+    # Such as a store that is unavailable while a worker is replaced: the next one may find it.
+    except (OSError, BrokenArtifact) as error:
         logging.getLogger("metarec.service").error(
             "a worker cannot start", extra={"reason": str(error)}
         )
@@ -233,7 +232,9 @@ def worker() -> FastAPI:
 
 
 def _tidy(settings: ServiceSettings) -> None:
-    """Finish what killed processes left undone in the models' folder; nobody waits for it."""
+    """Complete unfinished changes of killed processes in the folder of the models, while the
+    service already answers.
+    """
     from metarec.feedback import open_store
     from metarec.feedback.forgotten_rows import tidy
     from metarec.feedback.registry import Registry

@@ -1,5 +1,5 @@
-"""Where settings of the service come from: defaults, then a TOML file, then the environment, then
-flags; the later wins.
+"""Reads the settings of the service from four sources: defaults, a TOML file, the environment and
+flags; the later win.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from metarec.runtime.environment import ANSWERS
 
 PREFIX = "METAREC_"
 OF_ALL_COMMANDS = ("service", "home", "online", "traceback")
-"""Variables that are no settings of the service: those of every command, and what it hands down."""
+"""Variables that are not settings of the service: those of every command, and the one by which
+`serve` hands settings to its workers.
+"""
 NEAR = 0.75
-"""How alike a variable's name must be to a setting's to be taken for a slip of the pen."""
+"""Similarity from which the name of a variable is taken for a misspelled setting."""
 
 
 def load_settings(
     file: str | Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any
 ) -> ServiceSettings:
-    """Gather settings; a flag that is None was not given.
+    """Collect the settings; a flag that is None was not given.
 
     Args:
         file: TOML with fields at the top or under `[service]`.
-        environment: `os.environ` unless given.
+        environment: variables by name; `os.environ` unless given.
 
     Raises:
         BadInput: if a field is unknown, a value cannot be read, or the settings contradict each
@@ -62,10 +64,10 @@ def load_settings(
 
 
 def refuse_misspelled(env: Mapping[str, str]) -> None:
-    """Refuse a variable that is nearly a setting's: ignored, it would go unnoticed.
+    """Refuse a variable whose name is nearly that of a setting: it would be ignored unnoticed.
 
     Raises:
-        BadInput: naming the setting.
+        BadInput: with the name of the setting.
     """
     known = (*(one.name for one in fields(ServiceSettings)), *OF_ALL_COMMANDS)
     for name in sorted(env):
@@ -77,7 +79,7 @@ def refuse_misspelled(env: Mapping[str, str]) -> None:
 
 
 def _read(name: str, kind: str, value: Any) -> Any:
-    """A value as its field's type; text from the environment is read."""
+    """Convert a value to the type of its field; text from the environment is parsed."""
     try:
         return _READERS[kind](value)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
@@ -102,12 +104,12 @@ def _number(value: Any) -> float:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """Of a list, or between the commas of a text."""
+    """Read a list, or a text with commas between the values."""
     return tuple(_parts(value) if isinstance(value, str) else map(str, value))
 
 
 def _roles(value: Any) -> dict[str, str]:
-    """Of a table, or of a text `key:role,key:role`; a key may hold a colon itself."""
+    """Read a table, or a text `key:role,key:role`; a key may contain a colon."""
     if not isinstance(value, str):
         return {str(key): str(role) for key, role in dict(value).items()}
     pairs = [part.rsplit(":", 1) for part in _parts(value)]
@@ -128,7 +130,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "tuple[str, ...]": _texts,
     "Mapping[str, str]": _roles,
 }
-"""Type of a setting, as its field writes it -> how a value is read."""
+"""Type of a setting, as its field writes it -> function that reads a value."""
 _MUST_BE = {
     "bool": "yes or no",
     "int": "a whole number",
@@ -137,4 +139,4 @@ _MUST_BE = {
     "tuple[str, ...]": "a list, or texts with commas between",
     "Mapping[str, str]": "key:role for each key, with commas between and no key twice",
 }
-"""The same in words."""
+"""Type of a setting -> its description in an error."""

@@ -1,3 +1,3 @@
-"""Between HTTP and the recommender: requests, events and feeds of items as they are sent, in the
-words of `recommendation` and `feedback`; and the reasons of its answers, in sentences.
+"""Conversion between HTTP and the recommender: requests, events and feeds of items as they are
+sent, into the types of `recommendation` and `feedback`; reasons of answers, into sentences.
 """

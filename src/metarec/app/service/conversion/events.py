@@ -1,4 +1,4 @@
-"""From events as they are sent to events as they are stored."""
+"""Conversion of events as they are sent into events as they are stored."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ SEARCH = "search"
 def as_events(
     body: schemas.EventBatch, kinds: Kinds, *, now: float, future_seconds: float
 ) -> list[Event]:
-    """The events of a batch.
+    """Convert the events of a batch.
+
+    Args:
+        now: time of the request in seconds since 1970, for events without a time.
+        future_seconds: seconds by which an event may lie after `now`.
 
     Raises:
-        BadInput: if one lies in the future, has a query and is of a kind that is no search, or is
-            a search without one.
+        BadInput: if an event lies in the future, has a query and a kind that is not a search, or is
+            a search without a query.
     """
     for place, event in enumerate(body.events):
         _check_time(f"body.events.{place}", event, now + future_seconds)
@@ -32,7 +36,7 @@ def as_events(
 
 
 def unknown_kinds(named: Iterable[str], kinds: Kinds) -> list[str]:
-    """A sentence on each kind of these events that is not known."""
+    """Return a sentence on each unknown kind among these."""
     unknown = kinds.unknown(named)
     hints = [f"; did you mean {near!r}?" if (near := kinds.nearest(one)) else "" for one in unknown]
     return [
@@ -58,7 +62,7 @@ def _event(event: schemas.NewEvent, now: float) -> Event:
 
 
 def _context_of(event: schemas.NewEvent) -> dict[str, Any]:
-    """Circumstances, and the place among them."""
+    """Return the circumstances of an event, with its location as two of them."""
     if event.location is None:
         return event.context
     latitude, longitude = event.location.degrees
@@ -66,7 +70,7 @@ def _context_of(event: schemas.NewEvent) -> dict[str, Any]:
 
 
 def _check_time(where: str, event: schemas.NewEvent, latest: float) -> None:
-    """Refuse times after `latest`: such an event would count as the newest for ever."""
+    """Refuse times after `latest`: such an event would remain the newest for a long time."""
     if event.timestamp is not None and event.timestamp > latest:
         raise BadInput(
             f"{where}.timestamp: {event.timestamp:.0f} lies in the future; send seconds since 1970 "

@@ -1,4 +1,4 @@
-"""Reasons over HTTP: short ones for each item of a slate, everything for one item."""
+"""Reasons over HTTP: short ones for each item of a slate, a full explanation for one item."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from metarec.recommendation.explained import EventEffect
 from metarec.recommendation.slate import Request, Slate
 
 MAX_EVENTS = 20
-"""Short reasons look at the latest events only: each costs one more row of scores."""
+"""Number of latest events that short reasons consider; each costs one more row of scores."""
 MAX_EXPLAINED, N_SCORED, N_CONTENT = 10, 32, 3
-"""Events that one item is explained by, shortened histories and features asked about: with these no
-explanation costs 20 plain slates (`benchmarks/attack/costs.py`).
+"""Limits of one explanation: latest events considered, shortened histories scored, features left
+out. With these no explanation costs 20 plain slates (`benchmarks/attack/costs.py`).
 """
 
 
 def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2) -> list[list[str]]:
-    """At most `most` sentences for each item of a slate: by leaving out each of the latest events,
-    and by the parts of the score.
+    """Return at most `most` sentences for each item of a slate, by leaving out each of the latest
+    events and by the score components.
     """
     model, vocabulary = served.model, served.model.vocabulary
     if not slate.item_ids:
@@ -66,8 +66,8 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
 
 
 def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[str, Any]:
-    """Everything there is to say about one item for one user, as plain data; of a long history
-    the latest events only, whose number is told.
+    """Explain one item for one user, as plain data. Of a long history only the latest events are
+    considered, and a note says so.
     """
     known = [event for event in request.history if str(event[0]) in served.model.vocabulary]
     is_long = len(known) > MAX_EXPLAINED
@@ -75,7 +75,7 @@ def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[
     found = explain(
         served.model, asked, item_id, k=k, scored=N_SCORED, n_content=N_CONTENT
     ).to_json()
-    found["standing"] = found["relative_score"]  # its name before, for clients written then
+    found["standing"] = found["relative_score"]  # its former name, for older clients
     if is_long:
         found["notes"] = [
             *found["notes"],

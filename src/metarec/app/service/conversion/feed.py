@@ -1,4 +1,4 @@
-"""A feed of items: a JSON object a line, as shops export them."""
+"""A feed of items: one JSON object per line, as shops export them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ATTRIBUTES: TypeAdapter[dict[str, Any]] = TypeAdapter(Attributes)
 
 
 def read_feed(body: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """The items of a feed. A line has `item_id`, and its attributes beside it or under
+    """Read the items of a feed. A line has `item_id`, and its attributes beside it or under
     `attributes`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""From what is asked over HTTP to the recommender's own words and back."""
+"""Conversion of HTTP requests into requests of the recommender, and slates for them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from metarec.recommendation.slate import Request, Slate
 from metarec.recommendation.stages.retrieve import retrieve
 
 MAX_OLDER = 20_000
-"""Events of one user that are looked through for items seen before."""
+"""Number of a user's events that are searched for items seen before."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What, beside the user, shapes a slate; requests with equal options are ordered together."""
+    """Options of a slate apart from the user; requests with equal options are ranked together."""
 
     k: int
     filter: str | None = None
@@ -45,7 +45,7 @@ class Options:
     cold_share: float = 0.0
 
     def as_slate_options(self) -> SlateOptions:
-        """The same in the recommender's words."""
+        """Convert to the options of the recommender."""
         return SlateOptions(
             k=self.k,
             filter=self.filter,
@@ -58,7 +58,7 @@ class Options:
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """One user's wish for a slate from one model."""
+    """A request of one user for a slate from one model."""
 
     served: Served
     request: Request
@@ -66,8 +66,9 @@ class ScoreRequest:
 
 
 def options_of(body: RecommendationRequest, defaults: ArmSettings) -> Options:
-    """The options of a request; `defaults` where it does not say, and their filter beside its own.
-    Further pages reserve nothing, so that no item comes twice by chance.
+    """Return the options of a request. `defaults` apply where the request gives none, and their
+    filter in addition to its own. Further pages reserve no places for cold items, so that no item
+    comes twice by chance.
     """
     own, only = body.filter, defaults.filter
     both = f"({only}) and ({own})" if only and own else own or only
@@ -87,16 +88,18 @@ def options_of(body: RecommendationRequest, defaults: ArmSettings) -> Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What is stored of the user who asks."""
+    """What the store has of the user."""
 
     events: Sequence[tuple[str, float | None, str, float]] = ()
-    """The latest, oldest first: `(item_id, value, kind, timestamp)`."""
+    """The latest events, oldest first: `(item_id, value, kind, timestamp)`."""
     profile: Mapping[str, Any] = field(default_factory=dict)
     beside: KnownBeside = field(default_factory=KnownBeside)
 
     @classmethod
     def of(cls, body: UserInput, served: Served, store: Store | None, last: int) -> Known:
-        """With the `last` events; nothing without a user id or a store."""
+        """Read the user with the `last` events from the store; empty without a user id or a
+        store.
+        """
         if store is None or body.user_id is None:
             return cls()
         events, profile = store.user(body.user_id, last)
@@ -108,8 +111,8 @@ class Known:
         return cls(events=events, profile=profile, beside=beside)
 
     def has_older(self, body: UserInput, served: Served, last: int) -> bool:
-        """Whether items of events before the `last` must be looked for, so that none comes
-        again.
+        """Return whether the items of events before the `last` must be read too, so that none of
+        them is shown again.
         """
         sent = len(body.events)
         is_cut = len(self.events) == last or len(self.events) + sent > last
@@ -117,7 +120,9 @@ class Known:
 
 
 def older_items(body: UserInput, served: Served, store: Store | None) -> set[str]:
-    """Items that a user acted on by what is stored, as far as is looked."""
+    """Return the items on which a user acted, among their `MAX_OLDER` stored events; kinds without
+    a preference do not count.
+    """
     if store is None or body.user_id is None:
         return set()
     acted_on = store.acted_on(body.user_id, MAX_OLDER)
@@ -128,12 +133,12 @@ def older_items(body: UserInput, served: Served, store: Store | None) -> set[str
 def request_of(
     body: UserInput, served: Served, store: Store | None, last: int, **more: Any
 ) -> Request:
-    """The recommender's request for a user: what is stored of them (if `store` is given), then
-    what they sent along; `more` as in `request_from`.
+    """Return the recommender's request for a user: what is stored of them (if `store` is given),
+    followed by what they sent along; `more` as in `request_from`.
 
     Raises:
-        BadInput: if an attribute sent along looks like one of the policy's, misspelled, or the
-            model knows no such context column.
+        BadInput: if an attribute sent along looks like a misspelled one of the policy, or the model
+            knows no such context column.
     """
     known = Known.of(body, served, store, last)
     is_long = known.has_older(body, served, last)
@@ -153,10 +158,12 @@ def request_from(
     within_km: float | None = None,
     basket: Sequence[str] = (),
 ) -> Request:
-    """The same from what was read.
+    """Return the recommender's request for a user, from what was read of them.
 
     Args:
-        older: items that the user acted on, where their history is longer than the `last` events.
+        older: items on which the user acted; None where their history has no more than the `last`
+            events, or items may be shown again.
+        last: number of events that the history keeps.
 
     Raises:
         BadInput: as `request_of`.
@@ -186,7 +193,7 @@ def request_from(
 
 
 def weights_of(friends: Sequence[str | Friend]) -> dict[str, float]:
-    """How well a user knows each friend; 1 where it is not said."""
+    """Return the weight of each friend; 1 where none is given."""
     return {
         **{friend: 1.0 for friend in friends if isinstance(friend, str)},
         **{f.friend_id: f.weight for f in friends if isinstance(f, Friend)},
@@ -199,14 +206,14 @@ def _seen_before(
     history: Sequence[tuple[Any, ...]],
     served: Served,
 ) -> list[str]:
-    """Items seen before the events that a slate is made from."""
+    """Return items of events that the history no longer has."""
     recent = {event[0] for event in history}
     told = (event[0] for event in as_history(sent, served.scale))
     return [item_id for item_id in dict.fromkeys([*older, *told]) if item_id not in recent]
 
 
 def stated_user(user_id: str | None, profile: Sequence[str], **more: Any) -> UserInput:
-    """A user as an address describes them, with attributes as `NAME=VALUE`.
+    """Return a user as query parameters describe them, with attributes as `NAME=VALUE`.
 
     Raises:
         BadInput: if an attribute has no `=`.
@@ -227,8 +234,8 @@ def answer_all(
     rng: np.random.Generator,
     first_of: Callable[[Served], FirstStages] = lambda _served: retrieve,
 ) -> list[Slate]:
-    """A slate for each ask; those that share a model are scored in one go, by the first stages of
-    that model.
+    """Make a slate for each request. Requests of the same model are scored together, with the first
+    stages `first_of` of that model.
     """
     groups: dict[int, list[int]] = {}
     for row, ask in enumerate(requests):

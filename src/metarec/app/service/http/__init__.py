@@ -1,5 +1,5 @@
-"""What every request and answer passes, whatever it is about: limits on size and rate, ids in
+"""Steps that every request and answer passes, on any subject: limits on size and rate, ids in
 addresses, JSON, errors as one sentence, the language of answers.
 
-It knows no route and no model; who may ask is checked with `security/`.
+This package knows no route and no model; `security/` checks who may ask.
 """

@@ -1,4 +1,4 @@
-"""Addresses: ids that may hold a `/`, and query parameters that a route does not read."""
+"""Addresses: ids that may contain a `/`, and query parameters that a route does not know."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class AnyId(Convertor[str]):
-    """An id in an address, as in `{user_id:id}`; it may hold a `/`, written `%2F` (see `IdRoute`).
+    """An id in an address, as in `{user_id:id}`; it may contain a `/`, written `%2F` (see
+    `IdRoute`).
 
-    Starlette's own `path` ends before a line's end, so that the id of somebody else would be read
-    from an id that is none.
+    Starlette's own `path` stops before a line break, so that an invalid id would be read as the id
+    of another user.
     """
 
     regex = r"[\s\S]+"
 
     def convert(self, value: str) -> str:
-        """As it is."""
+        """Return the value unchanged."""
         return value
 
     def to_string(self, value: str) -> str:
-        """As it is."""
+        """Return the value unchanged."""
         return value
 
 
 def let_addresses_hold_ids() -> None:
-    """Make `{name:id}` known to the framework; before any route is written with it."""
+    """Register `{name:id}` with the framework; call this before any route uses it."""
     register_url_convertor("id", AnyId())
 
 
 class IdRoute(APIRoute):
-    """A route whose address holds an id: one part of the address as it was written, so that
-    `x/friends` is what `x` has and `x%2Ffriends` a user.
+    """A route whose address contains an id. The id is one segment of the address as it was sent:
+    `x/friends` is the address of the friends of `x`, and `x%2Ffriends` that of a user.
     """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether a request is for this route; a server that does not tell how an address was
-        written is believed.
+        """Return whether a request is for this route. Where the server does not pass on the address
+        as it was sent, the decoded one decides.
         """
         written = scope.get("raw_path")
         if written is not None and written.count(b"/") != self.path.count("/"):
@@ -52,8 +53,8 @@ class IdRoute(APIRoute):
 
 
 def refuse_unknown_parameters(routes: Sequence[BaseRoute]) -> None:
-    """Let each route of the interface refuse query parameters that it does not read, so that a
-    misspelled one is noticed; probes may add what they like.
+    """Let each route under `/v1/` and `/mcp` refuse query parameters that it does not know, so that
+    a misspelled one is noticed. Other routes, such as health checks, ignore them.
     """
     for route in routes:
         if isinstance(route, APIRoute) and route.path.startswith(("/v1/", "/mcp")):

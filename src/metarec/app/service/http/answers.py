@@ -1,4 +1,4 @@
-"""Answers as JSON, and how OpenAPI tells of them."""
+"""Answers as JSON, and their description in OpenAPI."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from metarec.app.service.schemas import Problem
 
 
 class Json(JSONResponse):
-    """Plain data, written by orjson; what has no number in JSON becomes null."""
+    """An answer of plain data, written by orjson; numbers that JSON does not have, such as NaN,
+    become null.
+    """
 
     def render(self, content: Any) -> bytes:
-        """The bytes."""
+        """Return the content as JSON bytes."""
         return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
-    """A route's answers for OpenAPI; the route itself writes `Json`, already in this shape."""
+    """Return the arguments of a route that describe its answers in OpenAPI; the route itself
+    returns `Json`, which has this shape already.
+    """
     said = {
         400: "The body cannot be read.",
         401: "No key, or an unknown one.",

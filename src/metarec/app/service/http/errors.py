@@ -1,4 +1,4 @@
-"""Errors as one sentence."""
+"""Answers to errors, each one sentence."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ log = logging.getLogger("metarec.service")
 NOTHING_HERE = "there is nothing at this address; /docs lists those there are"
 UNWRITABLE = frozenset({EACCES, EDQUOT, ENOSPC, EPERM, EROFS})
 UNREADABLE_BODY = "There was an error parsing the body"
-"""What the framework says of a body that is no text, or too deep for its reader."""
+"""The framework's message on a body that is not text, or nested too deeply to be read."""
 WRITE_AS = "there is nothing at this address; a `/` within an id is written %2F"
 
 
 def without_details(sentence: str) -> str:
-    """A sentence without what stands in parentheses: what a database server says of itself, such as
-    its address, is for its operator.
+    """Remove the text in parentheses from a sentence: what a database server reports, such as its
+    address, is for the operator only.
     """
     kept, depth = [], 0
     for letter in sentence:
@@ -45,15 +45,15 @@ def without_details(sentence: str) -> str:
 
 @dataclass(frozen=True)
 class ErrorAnswers:
-    """Every error as `{"error": one sentence}`."""
+    """Answers every error with `{"error": one sentence}`."""
 
     routes: Sequence[BaseRoute]
-    """All of the service's."""
+    """All routes of the service."""
     tell_details: bool
-    """Whether those who call may read what the store's own library said; the log holds it."""
+    """Whether clients may read the message of the store's own library; the log always has it."""
 
     def install(self, app: FastAPI) -> None:
-        """Let an application answer errors so."""
+        """Register the handlers of all errors with an application."""
         app.exception_handler(RequestValidationError)(self._invalid)
         app.exception_handler(HTTPException)(self._refused)
         app.exception_handler(BadInput)(self._bad)
@@ -68,8 +68,8 @@ class ErrorAnswers:
 
     async def _refused(self, request: Request, error: HTTPException) -> JSONResponse:
         takes = _methods_at(self.routes, request.scope)
-        # The page stands behind all routes and is asked where none takes the method; it knows of no
-        # other address than its files.
+        # Where no route accepts the method, the page's files are searched last: the error is then
+        # theirs, not that of the address.
         if error.status_code == 405 or (
             error.status_code == 404 and takes and request.method not in takes
         ):
@@ -99,7 +99,9 @@ class ErrorAnswers:
         return _problem(503, sentence, {"Retry-After": "2"})
 
     async def _unwritable(self, _request: Request, error: OSError) -> JSONResponse:
-        """What the operator of the machine can put right; anything else is a fault of ours."""
+        """Answer 503 for errors that the operator of the machine can fix; raise any other, which is
+        a fault of the program.
+        """
         if error.errno not in UNWRITABLE:
             raise error
         log.error("nothing can be written", extra={"problem": str(error)})
@@ -112,20 +114,20 @@ class ErrorAnswers:
 
 
 def _problem(status: int, sentence: str, headers: Any = None) -> JSONResponse:
-    # It may name what was sent, which may hold anything: one sentence is one line.
+    # The sentence may quote what was sent, which may contain anything; it becomes one line.
     line = "".join(letter if letter.isprintable() else " " for letter in sentence)
     return JSONResponse({"error": " ".join(line.split())[:500]}, status, headers)
 
 
 def _fields_at(route: Any) -> Sequence[str]:
-    """What a body may hold at this route; nothing where that is no single shape."""
+    """Return the fields of a route's body; empty where it has no body of one shape."""
     body = getattr(route, "body_field", None)
     shape = None if body is None else body.field_info.annotation
     return tuple(getattr(shape, "model_fields", ()))
 
 
 def _methods_at(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
-    """What may be done at an address, by all its routes together."""
+    """Return the methods that all routes of an address accept."""
     return {
         method
         for route in routes
@@ -135,6 +137,6 @@ def _methods_at(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
 
 
 def _nothing_at(routes: Sequence[BaseRoute], path: str) -> str:
-    """What to say of an address that no route has."""
+    """Return the message on an address that no route has."""
     is_id = any(isinstance(route, IdRoute) and route.path_regex.match(path) for route in routes)
     return WRITE_AS if is_id else NOTHING_HERE

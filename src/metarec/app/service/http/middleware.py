@@ -1,8 +1,8 @@
-"""What stands before every route: limits on size, rate and host; keys, before a body is read; an
-id for each request; logs and metrics without users.
+"""ASGI middleware: limits on body, rate and host; API keys, checked before a body is read; request
+ids; logs and metrics without users.
 
-Written against ASGI itself: it runs for every request, and the frameworks' own middleware costs
-more than the route.
+It is written for ASGI itself: it runs for every request, and the frameworks' own middleware costs
+more time than a route.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from metarec.app.service.settings import ServiceSettings
 log = logging.getLogger("metarec.service")
 _MAX_CLIENTS = 10_000
 HEALTH = frozenset({"/healthz", "/readyz"})
-"""Not limited: a supervisor behind the same proxy as a busy client would take a living process for
-a dead one.
+"""Paths without a rate limit: else a supervisor behind the same proxy as a busy client would take a
+living process for a dead one.
 """
 LEFT = 499
-"""Counted for clients that left before they were answered; nobody is told it."""
+"""Status counted for clients that disconnected before their answer; it is never sent."""
 _HEADERS = frozenset(
     {
         b"host",
@@ -67,7 +67,7 @@ class Middleware:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or refuse it with one sentence."""
+        """Pass a request on, or refuse it with one sentence."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -90,12 +90,12 @@ class Middleware:
         try:
             await self._guarded(scope, receive, sending, asked)
         except ClientDisconnect:
-            pass  # nobody is there to be answered
+            pass  # no client is left to be answered
         except Exception as error:
             if status != LEFT:
-                raise  # the answer has begun; nothing sensible can be added
-            # The message of an unforeseen error may hold what a user sent; its kind and place do
-            # not.
+                raise  # the answer has begun, so no other can be sent
+            # The message of an unforeseen error may contain what a user sent; its type and place
+            # in the code do not.
             log.error(
                 "unforeseen error",
                 extra={"request": asked.number, "kind": type(error).__name__, "at": _place(error)},
@@ -124,9 +124,7 @@ class Middleware:
             )
             return
         if b"transfer-encoding" not in asked.headers:
-            await self._app(
-                scope, receive, send
-            )  # the server itself holds the body to its stated length
+            await self._app(scope, receive, send)  # the server enforces the stated length itself
             return
         body = await _whole(receive, most)
         if body is None:
@@ -135,8 +133,8 @@ class Middleware:
             await self._app(scope, replayed(body, receive), send)
 
     def _refusal(self, scope: Scope, asked: _Asked) -> tuple[int, str, list[Header]] | None:
-        """Status, sentence and headers for whoever may not ask this; before any of the body is
-        read.
+        """Return status, sentence and headers of the refusal of a request, before its body is read;
+        None if it may pass.
         """
         path, headers = scope["path"], asked.headers
         host = headers.get(b"host", b"").decode("latin-1")
@@ -145,7 +143,7 @@ class Middleware:
             return 421, sentence, []
         if path in HEALTH:
             return None
-        # The bucket of a known key, else of the address; invented keys would each have a full one.
+        # The bucket of a known key, else of the address: each invented key would have a full one.
         if not self._rate.allows(asked.holder or asked.client.encode()):
             most = self._settings.requests_per_second
             sentence = f"more than {most:g} requests a second; wait and try again"
@@ -162,9 +160,8 @@ class Middleware:
         return None
 
     def _note(self, scope: Scope, status: int, seconds: float, asked: _Asked) -> None:
-        route = getattr(
-            scope.get("route"), "path_format", "none"
-        )  # the template, not the path: paths hold ids
+        # The template, not the path: paths contain ids.
+        route = getattr(scope.get("route"), "path_format", "none")
         self._metrics.answered(route, status, seconds)
         if (what := audit_log.what_happened(scope["method"], scope["path"], status)) is not None:
             audit_log.note(
@@ -194,21 +191,21 @@ class Middleware:
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """Who asks, as far as the headers tell."""
+    """Facts about a request from its headers."""
 
     headers: dict[bytes, bytes]
-    """Those that matter here; the first of a name counts, as for the framework."""
+    """The headers used here; of those with the same name the first counts, as in the framework."""
     number: str
-    """Id of the request: the client's own where that is one, so that logs can be joined."""
+    """Id of the request: the client's own where it sent a valid one, so that logs can be joined."""
     client: str
-    """Address."""
+    """Address of the client."""
     has_key: bool
     holder: bytes | None
-    """Digest of the known key that was sent."""
+    """Digest of the known key that was sent; None without one."""
 
     @classmethod
     def of(cls, scope: Scope, keys: ApiKeys, number: str) -> _Asked:
-        """Who sent this request; `number` is its id where it has none."""
+        """Read the headers of a request; `number` is its id where the client sent none."""
         headers = {name: value for name, value in reversed(scope["headers"]) if name in _HEADERS}
         own = headers.get(b"x-request-id")
         given = [
@@ -225,14 +222,16 @@ class _Asked:
 
 
 class RateLimit:
-    """A bucket for each client that fills at a steady rate and holds a burst."""
+    """Token buckets, one per client, refilled at a constant rate up to the burst."""
 
     def __init__(self, per_second: float, burst: int) -> None:
         self._per_second, self._burst = per_second, float(burst)
         self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
     def allows(self, client: bytes, now: float | None = None) -> bool:
-        """Whether this client may send one more request now (seconds, monotonic)."""
+        """Return whether this client may send one more request now (seconds, monotonic), and count
+        it.
+        """
         if not self._per_second:
             return True
         now = time.monotonic() if now is None else now
@@ -241,7 +240,7 @@ class RateLimit:
         allowed = left >= 1.0
         self._buckets[client] = (left - 1.0 if allowed else left, now)
         if len(self._buckets) > _MAX_CLIENTS:
-            self._buckets.popitem(last=False)  # the client heard of longest ago
+            self._buckets.popitem(last=False)  # the client whose last request is the oldest
         return allowed
 
 
@@ -254,7 +253,7 @@ def _without_port(host: str) -> str:
 
 
 async def _whole(receive: Receive, most: int) -> bytes | None:
-    """A body of unstated length, or None once it is too long."""
+    """Read a body of unknown length; None once it is longer than `most`."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -286,7 +285,7 @@ async def _refuse(send: Send, status: int, sentence: str, headers: Any = ()) -> 
 
 
 def _place(error: BaseException) -> list[str]:
-    """File and line of each step that led to the error."""
+    """Return file and line of the last 8 steps of the stack that led to the error."""
     places, trace = [], error.__traceback__
     while trace is not None:
         places.append(

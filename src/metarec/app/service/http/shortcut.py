@@ -1,4 +1,4 @@
-"""The short way of a plain JSON body, past the steps of the framework."""
+"""A faster path for POST requests with a plain JSON body, without the steps of the framework."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Shortcut:
-    """ASGI middleware: a route that takes nothing but a JSON body is answered without the
-    framework's steps between.
+    """ASGI middleware that answers routes which take nothing but a JSON body without the
+    framework's steps in between.
 
-    A body that pydantic does not read at once goes the framework's way, which says what is wrong
-    with it, and errors go to the framework's handlers; so both ways take and refuse the same.
+    Where pydantic refuses a body, the framework handles the request and says what is wrong with it;
+    errors go to the framework's handlers. So both paths accept and refuse the same requests.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Shortcut:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on."""
+        """Answer a request, or pass it on."""
         found = (
             self._routes.get(scope["path"])
             if scope["type"] == "http" and scope["method"] == "POST"
@@ -50,7 +50,7 @@ class Shortcut:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return  # nobody is there to be answered
+                return  # no client is left to be answered
             given += message.get("body", b"")
             if not message.get("more_body"):
                 break
@@ -61,8 +61,8 @@ class Shortcut:
             return
         try:
             answer: Response = await found[0].endpoint(**{name: read})
-        # Of whatever kind: the framework's handlers answer those they know and raise the others to
-        # the guard
+        # Any exception: the framework's handlers answer those they know and raise the others to the
+        # middleware.
         except Exception as error:
             await ExceptionMiddleware(_raising(error), self._handlers)(scope, receive, send)
         else:
@@ -70,7 +70,9 @@ class Shortcut:
 
 
 def _only_body(route: APIRoute) -> tuple[str, type[BaseModel]] | None:
-    """Name and shape of the body of a POST route that takes nothing else."""
+    """Return name and type of the body of a POST route that takes nothing else; None for other
+    routes.
+    """
     wants = route.dependant
     others = (
         wants.path_params,
@@ -97,7 +99,9 @@ def _raising(error: Exception) -> ASGIApp:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """`receive` as if a body that was read already came once more."""
+    """Return a `receive` that gives a body that was already read once more, followed by later
+    messages.
+    """
     sent = False
 
     async def replaying() -> Message:

@@ -1,6 +1,7 @@
-"""Answers in the language that a client asks for with Accept-Language, else in the service's own.
+"""Translates answers into the language that a client requests with Accept-Language, else into the
+service's own.
 
-Routes and refusals speak English; their sentences are exchanged here, on the way out.
+Routes and errors are in English; their sentences are replaced here, in the finished answer.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ _VARY = (b"vary", b"accept-language")
 
 
 class Translation:
-    """ASGI middleware around whatever answers in JSON."""
+    """ASGI middleware that translates JSON answers."""
 
     def __init__(self, app: ASGIApp, *, default: str) -> None:
         self._app, self._default = app, default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and its answer back in the language asked for."""
+        """Pass a request on, and send its answer in the requested language."""
         language = self._language(scope) if scope["type"] == "http" else ENGLISH
         if language == ENGLISH:
             await self._app(scope, receive, send)
@@ -37,7 +38,7 @@ class Translation:
 
 
 class Translating:
-    """One answer on its way out: held back until it is whole where it is JSON."""
+    """Sends one answer; a JSON answer is held back until it is complete, then translated."""
 
     def __init__(self, send: Send, language: str) -> None:
         self._send, self._language = send, language
@@ -45,7 +46,7 @@ class Translating:
         self._body: list[bytes] = []
 
     async def __call__(self, message: Message) -> None:
-        """Take one message of the answer."""
+        """Handle one message of the answer."""
         if message["type"] == "http.response.start" and _is_json(message):
             self._start = message
         elif self._start is None:
@@ -73,5 +74,5 @@ def _is_json(start: Message) -> bool:
 
 
 def _said(body: bytes, language: str) -> bytes:
-    """The body with its sentences in the language; empty to a HEAD request."""
+    """Translate the sentences of a body; the empty body of a HEAD request stays empty."""
     return orjson.dumps(translated_answer(orjson.loads(body), language)) if body else body

@@ -1,5 +1,5 @@
-"""What is wrong with a request, in one sentence: the most fitting of all that the framework finds
-wrong.
+"""Message on an invalid request, in one sentence: of all errors that pydantic reports, the most
+helpful one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OF_KIND = {
     "string_type": "a text",
     "list_type": "a list",
 }
-"""What pydantic says of a value that is of another kind, and what it should have been."""
+"""Error type of pydantic for a value of a wrong type -> the type that was expected."""
 _KIND = {
     dict: "an object",
     list: "a list",
@@ -48,19 +48,20 @@ _PLAIN = {
 }
 _OF_PATTERN = {NO_CONTROL: "may hold no control characters"}
 MAX_SHOWN = 60
-"""Letters of a value that a sentence shows."""
+"""Number of characters of a value that a message shows."""
 
 
 def validation_message(
     errors: Sequence[Any], body: Any, content_type: str | None, fields: Sequence[str] = ()
 ) -> str:
-    """One sentence on all errors of a request.
+    """Return one sentence on the errors of a request: the first value with an error, and the number
+    of others.
 
     Args:
-        errors: as pydantic gives them, in order.
-        body: the body as read; bytes where it was not taken for JSON.
-        content_type: the header.
-        fields: what a body may hold, where that is one shape.
+        errors: errors of pydantic, in its order.
+        body: the body as read; bytes where it was not read as JSON.
+        content_type: the header of this name.
+        fields: names of the body's fields, where it has one shape.
     """
     first = errors[0]
     if tuple(first["loc"]) == ("body",) and (
@@ -75,9 +76,7 @@ def validation_message(
     for error in errors:
         place = _place(error, body)
         if families and place[: len(families[-1][0][0])] == families[-1][0][0]:
-            families[-1].append(
-                (place, error)
-            )  # one value that is of none of the kinds allowed there
+            families[-1].append((place, error))  # the same value, of none of the allowed types
         else:
             families.append([(place, error)])
     more = f" (and {len(families) - 1} more)" if len(families) > 1 else ""
@@ -85,7 +84,7 @@ def validation_message(
 
 
 def _place(error: Any, body: Any) -> Place:
-    """Where in the request; without the kinds that pydantic tried there, which nobody sent."""
+    """Return the path of the value in the request, without the types that pydantic tried for it."""
     whole: Place = tuple(error["loc"])
     if error["type"] == "json_invalid":
         return whole[:1]
@@ -109,8 +108,8 @@ def _place(error: Any, body: Any) -> Place:
 
 
 def _of_one(family: Sequence[tuple[Place, Any]], fields: Sequence[str]) -> str:
-    """The sentence on one value: a bound it breaks tells more than the kinds it is not of; deeper
-    tells more than shallower.
+    """Return the sentence on one value. A violated bound tells more than a type that it is not; an
+    error deeper in the value tells more than a shallower one.
     """
     place = max((place for place, _ in family), key=len)
     there = [error for at, error in family if at == place]
@@ -133,7 +132,7 @@ def _of_one(family: Sequence[tuple[Place, Any]], fields: Sequence[str]) -> str:
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong with a value, in our words where we have some for it."""
+    """Return what is wrong with a value; pydantic's own message where there is no other here."""
     given, bounds = error.get("input"), error.get("ctx", {})
     about = {
         **{name: _whole(bound) for name, bound in bounds.items()},
@@ -147,7 +146,9 @@ def _sentence(error: Any) -> str:
 
 
 def _whole(value: Any) -> Any:
-    """A number without the `.0` that nobody wrote; anything else as it is, so `1e308`, too."""
+    """Convert a float without fraction to an int, so that no `.0` is shown that was not sent; other
+    values, and those from 2**53, stay as they are.
+    """
     is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
     return int(value) if is_whole else value
 
