@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 
 import metarec
+from metarec.data.cleaning import read_clean
+from metarec.data.opening import open_tables
 from metarec.data.places import checked_degrees, degrees_of, location_of
 from metarec.data.relations import Relations
-from metarec.data.schema import BadInput
+from metarec.data.schema import BadInput, DataWarning
 
 EVENTS = "user_id,item_id,timestamp\n1,a,10\n1,b,20\n2,a,30\n2,c,40\n"
 
@@ -38,7 +40,8 @@ def test_a_folder_has_friends_and_searches_under_names_of_its_own(tmp_path: Path
     (tmp_path / "friends.csv").write_text("User ID,friend\n1,2\n")
     (tmp_path / "searches.csv").write_text("customer,search_term,at_time\n1,帐篷,5\n2, ,6\n")
 
-    data = metarec.read(tmp_path)
+    with pytest.warns(DataWarning, match="removed 1 row: no user_id or no query in searches.csv"):
+        data = metarec.read(tmp_path)
 
     assert data.relations.friends.select("user_id", "friend_id").rows() == [("1", "2"), ("2", "1")]
     assert data.relations.searches.rows() == [("1", "帐篷", 5.0)]
@@ -56,6 +59,33 @@ def test_a_source_of_searches_in_a_toml_file_is_no_source_of_events(tmp_path: Pa
 
     assert len(data.interactions) == 4
     assert data.relations.searches.rows() == [("1", "tent", 5.0)]
+
+
+def test_rows_left_out_of_friends_and_searches_are_counted_there(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text(EVENTS)
+    (tmp_path / "friends.csv").write_bytes(
+        b"user_id,friend_id,status\n1,2,accepted\n1,3,pending\n2,3,pending\n,1,accepted\n"
+        b"3,4,accept\xe9d\n2,1,accepted,extra,more\n"
+    )
+    (tmp_path / "searches.csv").write_text(
+        "user_id,query,timestamp\n1,tent,2024-03-01\n2, ,2024-03-02\n2,mug,soon\n1,cup,5,6,7\n"
+    )
+
+    tables = open_tables(tmp_path)
+    data, report = read_clean(tmp_path)
+
+    assert (report.events_read, report.removed, len(data.interactions)) == (4, 0, 4)
+    found = {(f.table, f.rule, f.action): f.rows for f in tables.findings}
+    assert found == {
+        ("friends", "friends", "removed"): 2,
+        ("friends", "missing_ids", "removed"): 1,
+        ("friends", "unreadable_rows", "removed"): 1,
+        ("friends", "encoding", "noted"): 0,
+        ("searches", "missing_ids", "removed"): 1,
+        ("searches", "unreadable_rows", "removed"): 1,
+        ("searches", "dates", "noted"): 1,
+    }
+    assert data.relations.friends.height == 4 and data.relations.searches.height == 2
 
 
 def test_the_only_column_named_like_a_moment_is_the_clock(tmp_path: Path) -> None:

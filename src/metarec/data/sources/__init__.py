@@ -1,6 +1,7 @@
-"""From wherever data lie to tables with canonical columns, before cleaning.
+"""Read data of any layout into tables with canonical columns, before cleaning.
 
-`layouts` knows where the tables of a source are, `files` and `text` read them as they are, and
-`canonical_tables` takes each through `rows` (a row an event), `columns` (which is which), `values`
-(what cells mean) and `acts` (what was done). What was assumed or left out is said in findings.
+`layouts` finds the tables of a source, and `files` and `text` read them without interpreting them.
+`canonical_tables` then takes each table through `rows` (one row per event), `columns` (which column
+is which), `values` (what cells mean) and `acts` (the kind of each event). Assumptions and omissions
+are returned as findings.
 """

@@ -1,5 +1,5 @@
-"""A source's tables as they are read -> events, items, users, friends and searches with canonical
-names, types, kinds and times: the way through all rooms, in the order in which they are asked.
+"""Turn raw tables into events, items, users, friends and searches with canonical names, types,
+kinds and times. The steps of all rooms are called here, in order.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from metarec.data.events.rows import Place
 from metarec.data.events.validity import refuse_if_unreadable, valid_events
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
-from metarec.data.names.column_matching import rename, renamed, spoken
+from metarec.data.names.column_matching import renamed, spoken
 from metarec.data.names.languages import names_in
 from metarec.data.places import checked_degrees, with_points
 from metarec.data.relations import Relations
 from metarec.data.sources.acts.kind_columns import likely_kind, with_kind
 from metarec.data.sources.acts.order_states import one_an_order
 from metarec.data.sources.acts.step_times import by_steps
-from metarec.data.sources.columns.friend_lists import friends_within, without_no_ties
+from metarec.data.sources.columns.friend_lists import friends_within
 from metarec.data.sources.columns.id_columns import (
     likely_ids,
     without_empty_ids,
@@ -38,10 +38,11 @@ from metarec.data.sources.columns.item_and_user_columns import belonging_to, tak
 from metarec.data.sources.columns.signed_out_users import with_signed_out
 from metarec.data.sources.columns.titles import with_short_titles, with_titles
 from metarec.data.sources.files.kind_by_file_name import kind_called
+from metarec.data.sources.relation_tables import relation_of
 from metarec.data.sources.rows.event_shapes import one_row_an_event
 from metarec.data.sources.rows.id_lists import look_alikes, one_row_each
-from metarec.data.sources.rows.log_envelopes import only_events, opened, without_itemless
-from metarec.data.sources.rows.queries import queries_apart
+from metarec.data.sources.rows.log_envelopes import opened, without_itemless
+from metarec.data.sources.rows.queries import with_queries
 from metarec.data.sources.values.cell_types import flat, with_types
 from metarec.data.sources.values.missing_codes import without_codes
 from metarec.data.sources.values.quantities import (
@@ -60,40 +61,42 @@ from metarec.data.tables import Tables, side_findings
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How the columns of a source are to be understood; everything may be left out."""
+    """How the columns of a source are read; every field is optional."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Canonical name -> column of the events."""
+    """Canonical name -> column, for events, friends and searches."""
     item_columns: Mapping[str, str] = field(default_factory=dict)
-    """Canonical name -> column of the items."""
+    """Canonical name -> column, for items."""
     user_columns: Mapping[str, str] = field(default_factory=dict)
-    """Canonical name -> column of the users."""
+    """Canonical name -> column, for users."""
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Further names by canonical name, from a domain pack."""
     kinds: Kinds = field(default_factory=Kinds.default)
-    """What each kind of event says."""
+    """Sign and strength of each kind."""
     kind: str | None = None
-    """The kind of every event, for a source of one kind without such a column."""
+    """Kind of all events of the source, whatever its columns say; None reads it from the columns.
+    """
     kind_by_name: str | None = None
-    """What a source is called, such as `clicks`: the kind of its events where nothing else says
-    one.
+    """Name of the source, such as `clicks`; if it is a kind, events are of it where no column
+    `kind` is.
     """
     context: Sequence[str] | None = None
-    """Columns of the events to keep as context; None keeps all."""
+    """Columns of the events kept as context; None keeps all."""
     time_format: str | None = None
-    """How dates are written, as `strftime` has it; None understands what can be read in one way."""
+    """Format of dates, as for `strptime`; None reads dates that have only one reading."""
     encoding: str | None = None
-    """What text files are written in; None finds it out and says so."""
+    """Encoding of text files; None detects it, with a finding where it is not UTF-8."""
     names: Sequence[str] | None = None
-    """Names of the events' columns, for a file without a line of names."""
+    """Names of the events' columns, for a file without a header."""
     item_names: Sequence[str] | None = None
     """The same for items."""
     user_names: Sequence[str] | None = None
     """The same for users."""
     rules: CleaningConfig = field(default_factory=CleaningConfig)
-    """How strictly rows are read."""
+    """Rules of cleaning that apply while rows are read."""
     is_whole: bool = True
-    """Whether no other source brings items or users: columns of events may then be theirs."""
+    """Whether no other source brings items or users, so that columns of events may describe them.
+    """
 
 
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
@@ -109,21 +112,31 @@ def tables_of(
     friends: RawTable | None = None,
     searches: RawTable | None = None,
 ) -> Tables:
-    """Raw tables with names of their own -> checked tables with canonical names and types."""
-    events, searches = _with_queries(events, searches, reading)
+    """Turn raw tables with their own column names into tables with canonical columns and types.
+
+    Args:
+        events: raw events; None where the source has only items or users.
+        name: name of the data set.
+
+    Raises:
+        BadInput: if a needed column cannot be found, or too many rows cannot be read.
+    """
+    events, searches = with_queries(events, searches, reading.columns, reading.synonyms)
     frame, findings, named = _events(events, reading, items is not None or not reading.is_whole)
     if events is not None and reading.is_whole and reading.context is None:
-        frame, items, users, nearly = _unflattened(frame, items, users, events[1])
+        frame, items, users, nearly = _split_sides(frame, items, users, events[1])
         findings += nearly
-        reading = replace(reading, synonyms=_in_their_language(events[0], reading))
+        reading = replace(reading, synonyms=_with_language(events[0], reading))
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
     user_frame, circle, more = friends_within(user_frame, frame, reading.user_columns)
-    ties, gone = _relation(friends, "friends", reading)
-    findings += [*more, *gone]
+    named_so = reading.columns, reading.synonyms
+    ties, of_ties = relation_of(friends, "friends", *named_so)
+    queries, of_queries = relation_of(searches, "searches", *named_so)
+    findings += [*more, *of_ties, *of_queries]
     findings += [*item_findings, *user_findings]
     for table, given in (("interactions", events), ("items", items), ("users", users)):
-        findings += [] if given is None else _doubled(given, table)
+        findings += [] if given is None else _duplicate_columns(given, table)
     for key, side in (("item_id", item_frame), ("user_id", user_frame)):
         frame, more = better_key(frame, side, key, reading.columns, named)
         findings += more
@@ -133,40 +146,25 @@ def tables_of(
         users=user_frame,
         name=name,
         findings=findings,
-        relations=Relations.of(ties, _relation(searches, "searches", reading)[0]).then(
-            Relations.of(circle)
-        ),
+        relations=Relations.of(ties, queries).then(Relations.of(circle)),
         kinds=reading.kinds,
     )
 
 
-def _with_queries(
-    events: RawTable | None, searches: RawTable | None, reading: Reading
-) -> tuple[RawTable | None, RawTable | None]:
-    """Events and searches, where a table holds the latter alone or beside the former."""
-    if events is None:
-        return events, searches
-    events = only_events(events)
-    if searches is not None:
-        return events, searches
-    if _are_searches(events, reading):
-        return None, events
-    return queries_apart(events, reading.columns, reading.synonyms)
-
-
-def _in_their_language(events: pl.DataFrame, reading: Reading) -> dict[str, Sequence[str]]:
-    """Further names of columns, also those of the language that the events' are in: columns that
-    were taken out of them may not tell it alone.
+def _with_language(events: pl.DataFrame, reading: Reading) -> dict[str, Sequence[str]]:
+    """Return synonyms with those in the language of the events' column names, which may no longer
+    show once columns are moved to other tables.
     """
     further, given = names_in(spoken(events.columns)), reading.synonyms
     return {n: (*given.get(n, ()), *further.get(n, ())) for n in {**given, **further}}
 
 
-def _unflattened(
+def _split_sides(
     frame: pl.DataFrame, items: RawTable | None, users: RawTable | None, place: Place
 ) -> tuple[pl.DataFrame, RawTable | None, RawTable | None, list[Finding]]:
-    """Events without columns that belong to items or users of which there is no table, these as
-    tables, and what to say of columns that nearly do.
+    """Move columns of the events that describe items or users into tables of their own, where no
+    such table is given. Return events, items, users, and findings on columns that nearly describe
+    items.
     """
     sides = {"item_id": items, "user_id": users}
     found = {
@@ -182,21 +180,21 @@ def _unflattened(
         found["item_id"] += nearly
     for key, columns in found.items():
         if columns:
-            frame, side, said = taken_out(frame, key, columns, place.name, told=nearly)
-            sides[key] = (side, place, said)
+            frame, side, noted = taken_out(frame, key, columns, place.name, told=nearly)
+            sides[key] = (side, place, noted)
     return frame, sides["item_id"], sides["user_id"], more
 
 
-def _doubled(raw: RawTable, table: str) -> list[Finding]:
-    """Columns of one name, of which only the first keeps it."""
+def _duplicate_columns(raw: RawTable, table: str) -> list[Finding]:
+    """Return findings on columns with the same name; only the first keeps it."""
     frame, place, _ = raw
-    again = [c for c in frame.columns if (first := _first_of(c)) != c and first in frame.columns]
+    again = [c for c in frame.columns if (first := _base_name(c)) != c and first in frame.columns]
     return [
         Finding(
             rule="columns",
             rows=0,
             action="noted",
-            why=f"{place.name} has two columns {_first_of(c)!r}: the first is read as that, the "
+            why=f"{place.name} has two columns {_base_name(c)!r}: the first is read as that, the "
             f"other is called {c!r}",
             table=table,
         )
@@ -204,42 +202,15 @@ def _doubled(raw: RawTable, table: str) -> list[Finding]:
     ]
 
 
-def _first_of(column: str) -> str:
-    """The name that a column would have, were it not there already."""
+def _base_name(column: str) -> str:
+    """Return the name of a column without the suffix that polars gives to a duplicate."""
     return re.sub(r"_duplicated_\d+$", "", column)
-
-
-def _are_searches(raw: RawTable, reading: Reading) -> bool:
-    """Whether a table of events has queries in place of items."""
-    columns = raw[0].columns
-    try:
-        renamed(columns, "interactions", "", reading.columns, reading.synonyms)
-    except BadInput:
-        try:
-            rename(columns, "searches", "", reading.columns, reading.synonyms)
-        except BadInput:
-            return False
-        return True
-    return False
-
-
-def _relation(
-    raw: RawTable | None, table: str, reading: Reading
-) -> tuple[pl.DataFrame | None, list[Finding]]:
-    if raw is None:
-        return None, []
-    frame, place, _ = raw
-    mapping = {c: n for c, n in reading.columns.items() if n in frame.columns}
-    frame = frame.rename(rename(frame.columns, table, place.name, mapping, reading.synonyms))
-    ids = [c for c in ("user_id", "friend_id") if c in frame.columns]
-    frame = frame.with_columns(id_text(frame[c]) for c in ids)
-    return without_no_ties(frame, place.name) if table == "friends" else (frame, [])
 
 
 def _events(
     raw: RawTable | None, reading: Reading, has_items: bool
 ) -> tuple[pl.DataFrame, list[Finding], dict[str, str]]:
-    """Events, what was found, and what their columns are called in the file."""
+    """Return canonical events, findings, and canonical name -> column in the file."""
     if raw is None:  # one of several sources may bring items or users only
         return pl.DataFrame(schema={"user_id": pl.Utf8, "item_id": pl.Utf8}), [], {}
     frame, place, findings = flat(opened(raw[0])), raw[1], raw[2]
@@ -248,10 +219,10 @@ def _events(
     frame, empty = without_empty_ids(frame, place.name, reading.columns, reading.synonyms)
     known = reading.synonyms, reading.columns, reading.kinds
     frame, place, shaped = one_row_an_event(frame, place, *known)
-    frame, likely, told = _with_ids(frame, place.name, reading)
+    frame, likely, of_ids = _with_ids(frame, place.name, reading)
     reading, findings = (
         replace(reading, synonyms=likely),
-        [*findings, *empty, *shaped, *told],
+        [*findings, *empty, *shaped, *of_ids],
     )
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
@@ -268,10 +239,10 @@ def _events(
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
     findings = [*findings, *zones_told(frame, given, place.name)]
-    frame, place, said = _with_acts(frame, place, reading, given)
+    frame, place, of_kinds = _with_events_and_kinds(frame, place, reading, given)
     frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)
-    findings = [*findings, *said, *points]
+    findings = [*findings, *of_kinds, *points]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
@@ -282,18 +253,20 @@ def _events(
 def _with_ids(
     frame: pl.DataFrame, place: str, reading: Reading
 ) -> tuple[pl.DataFrame, Mapping[str, Sequence[str]], list[Finding]]:
-    """Events, names of columns with those that hold ids by their cells, and what to say."""
+    """Identify the columns of ids and of kinds by their cells. Return events, synonyms with these
+    columns, and findings.
+    """
     frame, filled = with_signed_out(frame, place, reading.columns, reading.synonyms)
     frame, rows = without_row_ids(frame, place, reading.columns, reading.synonyms)
-    likely, told = likely_ids(frame, place, reading.columns, reading.synonyms)
-    likely, acts = likely_kind(frame, place, reading.columns, likely, reading.kinds)
-    return frame, likely, [*filled, *rows, *told, *acts]
+    likely, of_cells = likely_ids(frame, place, reading.columns, reading.synonyms)
+    likely, of_kinds = likely_kind(frame, place, reading.columns, likely, reading.kinds)
+    return frame, likely, [*filled, *rows, *of_cells, *of_kinds]
 
 
 def _rated(
     frame: pl.DataFrame, columns: Sequence[str], place: str, reading: Reading
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with their ratings, whatever column says them and however."""
+    """Set `value` to the ratings, whichever columns hold them. Return events and findings."""
     aspects = list[Finding]()
     if "value" not in reading.columns:
         frame, aspects = with_aspects(frame, place, reading.context or ())
@@ -305,24 +278,26 @@ def _rated(
     return frame, [*found, *unrated]
 
 
-def _with_acts(
+def _with_events_and_kinds(
     frame: pl.DataFrame, place: Place, reading: Reading, given: Mapping[str, str]
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Events with their kinds, a row for each act, and what to say of them."""
+    """Set the kind of each event, with one row per order in logs of states. Return events, their
+    places and findings.
+    """
     frame, place, states = one_an_order(frame, place, reading.kinds, reading.context or ())
-    frame, said = _with_kinds(frame, reading, place.name, given)
+    frame, of_kinds = _with_kinds(frame, reading, place.name, given)
     frame, place, itemless = without_itemless(frame, place)
-    return frame, place, [*states, *said, *itemless]
+    return frame, place, [*states, *of_kinds, *itemless]
 
 
 def _with_kinds(
     frame: pl.DataFrame, reading: Reading, place: str, given: Mapping[str, str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with their kinds, and what to say of them: as the source says, as it is called, or as
-    its columns say, quantities among them.
+    """Set the kind of each event by the source's kind, its name, columns of kinds or quantities.
+    Return events and findings.
 
     Args:
-        given: column in the file by its canonical name.
+        given: canonical name -> column in the file.
     """
     findings = list[Finding]()
     if reading.kind is not None:
@@ -334,11 +309,11 @@ def _with_kinds(
         frame = frame.with_columns(pl.lit(kind).alias("kind"))
         why = f"events of {place} are taken as of kind {kind!r}, by its name"
         findings = [Finding(rule="kinds", rows=0, action="noted", why=why)]
-    frame, said = with_kind(frame, reading.kinds, place, reading.context or ())
-    frame, back = with_returns(frame, place)
+    frame, of_columns = with_kind(frame, reading.kinds, place, reading.context or ())
+    frame, returned = with_returns(frame, place)
     frame, emptied = without_emptied(frame, reading.kinds, place)
     frame, amounts = with_amounts(frame, given, place)
-    return frame, [*findings, *said, *back, *emptied, *amounts]
+    return frame, [*findings, *of_columns, *returned, *emptied, *amounts]
 
 
 def _renamed(
@@ -349,7 +324,7 @@ def _renamed(
     mapping: Mapping[str, str],
     findings: Sequence[Finding],
 ) -> tuple[dict[str, str], list[Finding]]:
-    """As `renamed`; where names are not found, what was assumed of the file's letters is said."""
+    """Call `renamed`; if it fails, add to the error what was assumed of the encoding."""
     try:
         return renamed(frame.columns, table, place.name, mapping, reading.synonyms)
     except BadInput as error:
@@ -358,6 +333,11 @@ def _renamed(
 
 
 def _canonical(frame: pl.DataFrame, place: Place, context: Sequence[str]) -> list[str]:
+    """Return the names of the event's own columns and the context columns, in this order.
+
+    Raises:
+        BadInput: if a context column is missing.
+    """
     missing = [c for c in context if c not in frame.columns]
     if missing:
         raise BadInput(
@@ -374,6 +354,7 @@ def _canonical(frame: pl.DataFrame, place: Place, context: Sequence[str]) -> lis
 def _side(
     raw: RawTable | None, table: str, reading: Reading
 ) -> tuple[pl.DataFrame | None, list[Finding]]:
+    """Return items or users with canonical columns and types, and findings."""
     if raw is None:
         return None, []
     frame, place, findings = flat(raw[0]), raw[1], raw[2]
@@ -388,8 +369,8 @@ def _side(
         given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
         frame, tags = with_tags(frame, given)
         odd = [*odd, *tags]
-        frame, said = with_short_titles(frame, names, mapping, place)
-        odd = [*odd, *said]
+        frame, short = with_short_titles(frame, names, mapping, place)
+        odd = [*odd, *short]
     frame, codes = without_codes(frame, table, (key, "latitude", "longitude"))
     odd = [*odd, *codes]
     frame, more = side_findings(frame, key, place.name)

@@ -41,9 +41,9 @@ _RETURNS = frozenset(("return", "returned"))
 GIVEN_BACK = "give_back"
 """Kind of the return of a loan, which is neutral."""
 MIN_HELD, MIN_BEGUN = 0.5, 0.9
-"""Share of rows after a yes of the same user and item that say yes too, and of such pairs of
-several rows that begin with a yes: from there on a column says a state, not what was done in a
-moment.
+"""Conditions for a column of yes and no to hold a state: the minimum share of rows after a yes of
+the same user and item that are yes too, and the minimum share of pairs of user and item with
+several rows that begin with a yes.
 """
 
 

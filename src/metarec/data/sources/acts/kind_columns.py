@@ -1,5 +1,5 @@
-"""What acts were, where a table says it in another way than by a column `kind`: a column of other
-name whose cells are kinds, or columns such as `click` and `purchase` that say yes or no.
+"""Find kinds in columns other than `kind`: a column of another name whose cells are kinds, or
+columns of yes and no such as `click` and `purchase`.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.unrated_zeros import wished
 
 MAX_KINDS = 20
-"""Kinds of a column that is taken for one of kinds, at most."""
+"""Maximum number of different kinds in a column of kinds."""
 MIN_KNOWN = 2 / 3
-"""Share of the names of a column called like acts that are known, at least."""
+"""Minimum share of the names in a column such as `type` that must be known kinds."""
 _ACTS = re.compile(
     r"(event|log|act|op|message|msg|reaction|reaktion)?(type|typ|op|operation|verb)$"
 )
-"""Names of columns that may hold acts, or something else, as `plain` has them."""
+"""Pattern of names of columns that may hold kinds or something else, as `plain` returns them."""
 FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart "
     "addtocart bookmark skip upvote downvote complete accept "
@@ -46,8 +46,8 @@ FLAGS = frozenset(
     "notinterested seeless negativefeedback thumbsdown report mute hate "
     "不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑 负反馈 讨厌 不想看".split()
 )
-"""Kinds that a column of yes and no may be called by; others, such as `sale`, may say something of
-the item or the moment.
+"""Kinds that name columns of yes and no. Other kinds, such as `sale`, may describe the item or the
+context.
 """
 DONE = frozenset(
     "apply attend begin_checkout bid book borrow certify check_in checkout contact convert cook "
@@ -57,19 +57,22 @@ DONE = frozenset(
     "报名 参加 订阅 预订 预定 参与 注册 申请 签到 到店 到访 "
     "下载 浏览 查看 观看 阅读 试用 安装".split()
 )
-"""Further kinds, by which a column of yes and no is called where it says that they were done
-(`booked`, `did_visit`, `已报名`); `paid` and `delivered` say of an act done how far it is.
+"""Further kinds that name columns of yes and no, in forms that state a finished event (`booked`,
+`did_visit`, `已报名`). `paid` and `delivered` are not among them: they state the progress of an
+order.
 """
 UNDONE = frozenset("dismiss drop ignore withdraw".split())
-"""The same for refusals."""
+"""The same for negative kinds."""
 _DONE = re.compile(
     r"(ed|wn)$|^read$|^(show|showed|turned)[ _]?up$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)"
 )
-"""Names of what was done."""
+"""Pattern of names of columns that state a finished event."""
 NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单", "recommend": "dislike"}
-"""Kinds that a no says, where it is an answer too."""
+"""Kind of a column -> kind of its no, for columns in which a no is an answer too."""
 LABELS = frozenset("label labels target y response groundtruth ispositive".split())
-"""Columns of 1 and 0 that say whether an act was done of what was shown, as `plain` has them."""
+"""Names of columns of 1 and 0 that state whether an impression led to an event, as `plain` returns
+them.
+"""
 IN_OTHER_WORDS = {
     **dict.fromkeys(("hidden", "已隐藏"), "hide"),
     **dict.fromkeys("showup showedup turnedup".split(), "attend"),
@@ -78,18 +81,18 @@ IN_OTHER_WORDS = {
         "recommend",
     ),
 }
-"""Columns of yes and no in other words, as `plain` has them, and their kinds."""
+"""Other names of columns of yes and no, as `plain` returns them -> kind."""
 REFUSALS = frozenset(
     "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
 )
-"""Kinds by which a column of yes and no says what became of an act: `is_returned`."""
+"""Kinds that name columns of yes and no stating that an event was canceled later: `is_returned`."""
 MIN_GAPS = 0.2
-"""Share of rows in which a column of kinds says nothing, from which on another may say them."""
+"""Minimum share of missing cells in a column of kinds for another column to replace it."""
 NO_KIND = "event"
-"""The kind of events that say none."""
+"""Kind of events for which no kind is stated."""
 RATED = "rating"
-"""The kind of events with a rating, beside others that say what they are."""
+"""Kind of events with a rating, where the kinds of the others are stated."""
 
 
 def likely_kind(
@@ -99,11 +102,12 @@ def likely_kind(
     synonyms: Mapping[str, Sequence[str]],
     kinds: Kinds,
 ) -> tuple[Mapping[str, Sequence[str]], list[Finding]]:
-    """`synonyms` with the column of what was done in every row, where the one called so says it in
-    some alone, as what an event was named or its `action` is; and what to say of it.
+    """Find the column of kinds by its cells. Where the column with a name for kinds is often empty,
+    and exactly one other column states a kind in every row, return synonyms with that other column
+    and a finding; otherwise the synonyms unchanged.
 
     Args:
-        mapped: columns that the user has named, by canonical name.
+        mapped: canonical name -> column, as given by the user.
     """
     named = [*synonyms.get("kind", ()), *SYNONYMS["kind"]]
     called = {plain(c): c for c in reversed(frame.columns)}
@@ -123,8 +127,8 @@ def likely_kind(
 
 
 def _are_events(column: pl.Series, kinds: Kinds) -> bool:
-    """Whether a column called like acts says in every row what was done, half of it of known kinds
-    or called an event.
+    """Whether a column has a name for kinds, states one in every row, and at least half of its
+    names are known kinds or end in `event`.
     """
     if _ACTS.match(plain(column.name)) is None or column.dtype != pl.Utf8:
         return False
@@ -138,47 +142,52 @@ def _are_events(column: pl.Series, kinds: Kinds) -> bool:
 def with_kind(
     frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Give events a `kind` where other columns say it: one of kinds, or several of yes and no; and
-    where a column says that an act was refused afterwards, that kind.
+    """Set the kind of events by other columns: columns of kinds, of yes and no, of opinions, of
+    sides of trades or of states, and columns that state a later cancellation. Return events and
+    findings.
 
     Args:
-        context: columns that are circumstances, as the user says.
+        context: names of context columns given by the user.
     """
     outcomes = outcomes_of(frame, kinds, context)
     frame, traded = by_side(frame, place, context)
     if "kind" in frame.columns:
         found = list[Finding]()
     else:
-        frame, found = _said(frame, kinds, place, (*context, *outcomes))
+        frame, found = _kind_from_columns(frame, kinds, place, (*context, *outcomes))
     frame, beside = beside_others(frame, kinds, place)
-    frame, came = with_outcomes(frame, outcomes, kinds, place)
-    untold = doubtful(frame, kinds, place, (*context, *outcomes))
-    found = [*traded, *found, *beside, *came, *untold]
+    frame, of_states = with_outcomes(frame, outcomes, kinds, place)
+    doubts = doubtful(frame, kinds, place, (*context, *outcomes))
+    found = [*traded, *found, *beside, *of_states, *doubts]
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     # Beside a rating `hidden` may say what became of a review.
-    asked = FLAGS if "value" not in frame.columns else frozenset()
-    said_no = {name for name in asked if kinds.of(name).sign == "negative"}
-    refusals = _flags(frame, free, kinds, REFUSALS | said_no, UNDONE)
+    flags = FLAGS if "value" not in frame.columns else frozenset()
+    negative = {name for name in flags if kinds.of(name).sign == "negative"}
+    refusals = _flags(frame, free, kinds, REFUSALS | negative, UNDONE)
     refused = list[Finding]()
     if refusals:
-        frame, note = _refused(frame, refusals, kinds, place)
+        frame, note = _with_refusals(frame, refusals, kinds, place)
         refused = [note]
     frame, ended = with_ended(frame, kinds, place, context)
-    lasted = lengths_untold(frame, place, context)
-    return frame, [*found, *refused, *ended, *lasted]
+    durations = lengths_untold(frame, place, context)
+    return frame, [*found, *refused, *ended, *durations]
 
 
-def _said(
+def _kind_from_columns(
     frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
+    """Set the kind by the first of these that applies: values that are names of kinds, one column
+    of opinions, columns of yes and no, one column of kinds. Return events and findings; without
+    any, findings on columns that may hold kinds.
+    """
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     if "value" in frame.columns and _are_known(frame["value"], kinds):
         listed = _listed(_kinds_in(frame["value"], kinds))
         why = f"values of {place} were read as kinds: they say {listed}"
         return frame.rename({"value": "kind"}), [_noted(why)]
-    thoughts = [c for c in free if is_opinion(frame[c])]
-    if "value" not in frame.columns and len(thoughts) == 1:
-        return by_opinion(frame, thoughts[0], place)
+    opinions = [c for c in free if is_opinion(frame[c])]
+    if "value" not in frame.columns and len(opinions) == 1:
+        return by_opinion(frame, opinions[0], place)
     # Of what was bought, such a column says something else: by registered users, or in stock.
     done = frozenset() if any(map(is_amount, free)) else DONE
     flags = _flags(frame, free, kinds, FLAGS, done) if "value" not in frame.columns else {}
@@ -190,9 +199,9 @@ def _said(
         return _by_flags(frame, flags, kinds, place)
     found = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}
     found = {c: names for c, names in found.items() if not is_of_feelings(c, names, kinds)}
-    refusing = _speaking(frame, found, kinds)
-    if len(refusing) == 1:
-        (column,) = refusing
+    chosen = _kinds_of_events(frame, found, kinds)
+    if len(chosen) == 1:
+        (column,) = chosen
         if "value" in frame.columns:
             return _unrated_by(frame, column, place)
         why = f"column {column!r} of {place} was read as kind: it says {_listed(found[column])}"
@@ -208,14 +217,14 @@ def _said(
 
 
 def _unrated_by(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events without a rating as what a column says was done; beside a rating that is what counts:
-    of a film that was `dropped` it says how much was liked.
+    """Set the kind of events without a rating by a column of kinds. Rated events are of kind
+    `rating`: for a film that was `dropped`, the rating states the preference.
     """
     unrated = nothing(frame["value"]).is_null()
-    said = nothing(frame[column]).fill_null(NO_KIND)
-    kind = said.zip_with(unrated, pl.Series([RATED])).alias("kind")
+    stated = nothing(frame[column]).fill_null(NO_KIND)
+    kind = stated.zip_with(unrated, pl.Series([RATED])).alias("kind")
     why = (
-        f"column {column!r} of {place} says what was done ({_listed(sorted(said.unique()))}): it "
+        f"column {column!r} of {place} says what was done ({_listed(sorted(stated.unique()))}): it "
         f"is the kind of rows without a rating, and kept beside ratings"
     )
     note = Finding(rule="kinds", rows=int(unrated.sum()), action="noted", why=why)
@@ -223,20 +232,25 @@ def _unrated_by(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFr
 
 
 def _are_known(column: pl.Series, kinds: Kinds) -> bool:
-    """Whether all cells are names of kinds."""
+    """Whether all cells are names of known kinds."""
     names = _kinds_in(column, kinds)
     return bool(names) and not kinds.unknown(names)
 
 
-def _refused(
+def _with_refusals(
     frame: pl.DataFrame, refusals: dict[str, pl.Series], kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, Finding]:
-    """Acts that a column says were refused afterwards are of that kind."""
+    """Set the kind of events that a column of yes and no states to be canceled, such as
+    `is_returned`.
+
+    Args:
+        refusals: kind -> column of yes and no as booleans.
+    """
     kind = frame["kind"] if "kind" in frame.columns else pl.Series("kind", [NO_KIND] * frame.height)
     refused = pl.Series([False] * frame.height)
     for name in sorted(refusals, key=lambda name: kinds.of(name).strength):
-        said = refusals[name].fill_null(False)
-        kind, refused = pl.Series("kind", [name]).zip_with(said, kind), refused | said
+        is_refused = refusals[name].fill_null(False)
+        kind, refused = pl.Series("kind", [name]).zip_with(is_refused, kind), refused | is_refused
     listed = ", ".join(repr(truth.name) for truth in refusals.values())
     why = f"{listed} of {place} says that these acts were refused afterwards: they say no"
     note = Finding(rule="kinds", rows=int(refused.sum()), action="noted", why=why)
@@ -251,8 +265,13 @@ def _flags(
     wanted: Collection[str],
     done: Collection[str],
 ) -> dict[str, pl.Series]:
-    """Columns that say yes or no to a wanted kind, by kind; or to one of `done`, where they are
-    called as if it was and say nothing of the user or the item.
+    """Return kind -> column of yes and no as booleans; empty unless some column holds both yes and
+    no.
+
+    Args:
+        wanted: kinds that may name such columns.
+        done: further kinds, where the name states a finished event and the column does not describe
+            users or items.
     """
     found, called = {}, {**IN_OTHER_WORDS, **act_of()}
     for column in free:
@@ -261,9 +280,9 @@ def _flags(
             name = name.removeprefix(start) if not kinds.known(name) else name
         key = called.get(plain(column)) or called.get(name) or kinds.key(name)
         is_done = _DONE.search(column.strip(" ?？")) or plain(column) in called
-        asked = {*wanted, *done} if is_done else wanted
-        key = next((k for k in (key, *forms(key)) if k in asked), key)
-        if key not in asked or (key not in wanted and is_of_one(frame, column)):
+        accepted = {*wanted, *done} if is_done else wanted
+        key = next((k for k in (key, *forms(key)) if k in accepted), key)
+        if key not in accepted or (key not in wanted and is_of_one(frame, column)):
             continue
         if (truth := as_yes_no(frame[column])) is not None:
             found[key] = truth.alias(column)
@@ -274,15 +293,17 @@ def _flags(
 def _by_flags(
     frame: pl.DataFrame, flags: dict[str, pl.Series], kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """The strongest kind that a row says yes to."""
-    kind, answered = pl.Series("kind", [SHOWN] * frame.height), list[Finding]()
+    """Set the kind of each row to the strongest kind with a yes, or `impression` without any.
+    Return events and findings.
+    """
+    kind, of_noes = pl.Series("kind", [SHOWN] * frame.height), list[Finding]()
     for name in [name for name in flags if name in NO_SAYS]:
-        said = nothing(frame[flags[name].name]).is_not_null()  # a blank is no answer
-        no, refused = NO_SAYS[name], said & ~flags[name].fill_null(True)
+        is_answered = nothing(frame[flags[name].name]).is_not_null()  # a blank is no answer
+        no, refused = NO_SAYS[name], is_answered & ~flags[name].fill_null(True)
         kind = pl.Series("kind", [no]).zip_with(refused, kind)
         why = f"a no in column {flags[name].name!r} of {place} was read as {no!r}"
         if rows := int(refused.sum()):
-            answered.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
+            of_noes.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
     for name in sorted(flags, key=lambda name: kinds.of(name).strength):
         kind = pl.Series("kind", [name]).zip_with(flags[name].fill_null(False), kind)
     kind, ends = with_ends(frame, kind, flags, kinds, place)
@@ -293,12 +314,12 @@ def _by_flags(
     )
     answers = [truth.name for truth in flags.values()]  # what came of a moment is not of it
     note = Finding(rule="kinds", rows=shown, action="noted", why=why)
-    return frame.drop(answers).with_columns(kind), [note, *answered, *ends]
+    return frame.drop(answers).with_columns(kind), [note, *of_noes, *ends]
 
 
 def _kinds_in(column: pl.Series, kinds: Kinds) -> list[str]:
-    """The names in a column's cells; none where fewer than half of them are kinds and none of these
-    is a refusal, or all are the same.
+    """Return the names in a column of kinds; empty for other columns. At least two names must be
+    known kinds, and these must be half of all names or include a negative kind.
     """
     if column.dtype not in (pl.Utf8, pl.Categorical):
         return []
@@ -306,29 +327,42 @@ def _kinds_in(column: pl.Series, kinds: Kinds) -> list[str]:
     if not 2 <= len(names) <= MAX_KINDS:
         return []
     known = [name for name in names if kinds.known(name)]
-    says_no = any(kinds.of(name).sign == "negative" for name in known)
-    return names if len(known) >= 2 and (says_no or len(known) >= len(names) / 2) else []
+    is_any_negative = any(kinds.of(name).sign == "negative" for name in known)
+    return names if len(known) >= 2 and (is_any_negative or len(known) >= len(names) / 2) else []
 
 
-def _are_acts(names: Sequence[str], kinds: Kinds) -> bool:
-    """Whether all are kinds, and events of one of them would else be taken for the contrary of
-    what they are.
+def _need_the_column(names: Sequence[str], kinds: Kinds) -> bool:
+    """Whether all names are known kinds and one of them is not positive, so that its events would
+    be misread without the column.
     """
     return not kinds.unknown(names) and any(
         kinds.of(name).sign in ("negative", "undo", "neutral") for name in names
     )
 
 
-def _speaking(frame: pl.DataFrame, found: Mapping[str, Sequence[str]], kinds: Kinds) -> list[str]:
-    """Columns, of those that hold kinds, that say what was done."""
-    speaking = [c for c, names in found.items() if _are_acts(names, kinds) or is_trade(c, names)]
+def _kinds_of_events(
+    frame: pl.DataFrame, found: Mapping[str, Sequence[str]], kinds: Kinds
+) -> list[str]:
+    """Return the columns of kinds that state what was done: those with a kind that is not positive,
+    and sides of trades; without ratings and without such columns, also those named like kinds.
+    Beside ratings, columns with states such as `to-read` are among them.
+    """
+    speaking = [
+        c for c, names in found.items() if _need_the_column(names, kinds) or is_trade(c, names)
+    ]
     if "value" in frame.columns:
         return [c for c in found if c in speaking or wished(frame[c])]
-    return speaking or [c for c, names in found.items() if _says_acts(frame, c, names, kinds)]
+    return speaking or [
+        c for c, names in found.items() if _is_named_like_kinds(frame, c, names, kinds)
+    ]
 
 
-def _says_acts(frame: pl.DataFrame, column: str, names: Sequence[str], kinds: Kinds) -> bool:
-    """Whether a column called like that of acts (`type`, `op`) says what most are known to be."""
+def _is_named_like_kinds(
+    frame: pl.DataFrame, column: str, names: Sequence[str], kinds: Kinds
+) -> bool:
+    """Whether a column has a name for kinds (`type`, `op`) and at least three, and most, of its
+    names are known kinds.
+    """
     known = len(names) - len(kinds.unknown(names))
     is_called = _ACTS.match(plain(column)) is not None
     return is_called and 3 <= known >= len(names) * MIN_KNOWN and not is_of_one(frame, column)

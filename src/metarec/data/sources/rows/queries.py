@@ -1,4 +1,6 @@
-"""Logs of searches in which some rows name a clicked item and others none."""
+"""Separate searches from events: tables of searches, and logs in which some rows name a clicked
+item and others none.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +12,57 @@ from metarec.data.cells.parsing import is_stated
 from metarec.data.errors import BadInput
 from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
-from metarec.data.names.column_matching import renamed
+from metarec.data.names.column_matching import rename, renamed
 from metarec.data.names.column_names import CANONICAL, SYNONYMS, plain
+from metarec.data.sources.rows.log_envelopes import only_events
 
 _QUERIES = {plain(name) for name in ("query", *SYNONYMS["query"])}
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
-def queries_apart(
+def with_queries(
+    events: RawTable | None,
+    searches: RawTable | None,
+    mapped: Mapping[str, str],
+    synonyms: Mapping[str, Sequence[str]],
+) -> tuple[RawTable | None, RawTable | None]:
+    """Return events and searches, without lines of a log that are no events. Where no searches are
+    given, they are the table of events if it has queries in place of items, or its queries if some
+    of its rows have no item.
+
+    Args:
+        mapped: canonical name -> column, as given by the user.
+    """
+    if events is None:
+        return events, searches
+    events = only_events(events)
+    if searches is not None:
+        return events, searches
+    if _are_searches(events[0].columns, mapped, synonyms):
+        return None, events
+    return _queries_apart(events, mapped, synonyms)
+
+
+def _are_searches(
+    columns: Sequence[str], mapped: Mapping[str, str], synonyms: Mapping[str, Sequence[str]]
+) -> bool:
+    """Whether columns are those of users and queries, and not of items."""
+    try:
+        renamed(columns, "interactions", "", mapped, synonyms)
+    except BadInput:
+        try:
+            rename(columns, "searches", "", mapped, synonyms)
+        except BadInput:
+            return False
+        return True
+    return False
+
+
+def _queries_apart(
     raw: RawTable, mapped: Mapping[str, str], synonyms: Mapping[str, Sequence[str]]
 ) -> tuple[RawTable, RawTable | None]:
     """Split a log of searches into the events without rows that have a query and no item, and the
     queries of all rows; None for the queries where no such rows are beside others.
-
-    Args:
-        mapped: canonical name -> column, as given by the user.
     """
     frame, place, findings = raw
     try:
@@ -36,18 +74,18 @@ def queries_apart(
     query = next((c for c in frame.columns if plain(c) in _QUERIES and c not in names), None)
     if query is None or any(frame.schema[c].is_nested() for c in (query, of["item_id"])):
         return raw, None
-    asked, named = is_stated(frame[query]), is_stated(frame[of["item_id"]])
-    alone = asked & ~named
-    if not alone.any() or not named.any():
+    has_query, has_item = is_stated(frame[query]), is_stated(frame[of["item_id"]])
+    is_search = has_query & ~has_item
+    if not is_search.any() or not has_item.any():
         return raw, None
     own = {of["user_id"]: "user_id", query: "query"}
     own |= {of["timestamp"]: "timestamp"} if "timestamp" in of else {}
-    queries = frame.filter(asked).select(list(own)).rename(own)
+    queries = frame.filter(has_query).select(list(own)).rename(own)
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     why = (
         f"rows of {place.name} that name no item hold queries ({query!r}): they are read as "
         f"searches, as are those of the other rows"
     )
-    told = Finding(rule="columns", rows=int(alone.sum()), action="noted", why=why)
-    kept = Place(place.name, place.unit, place.first, rows.filter(~alone))
-    return (frame.filter(~alone), kept, [*findings, told]), (queries, Place(place.name), [])
+    note = Finding(rule="columns", rows=int(is_search.sum()), action="noted", why=why)
+    kept = Place(place.name, place.unit, place.first, rows.filter(~is_search))
+    return (frame.filter(~is_search), kept, [*findings, note]), (queries, Place(place.name), [])
