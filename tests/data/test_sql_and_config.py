@@ -130,6 +130,28 @@ def test_our_own_event_store(tmp_path: Path) -> None:
     assert data.users.of_users(["u1"]) == [{"age": 31}]
 
 
+def test_columns_of_the_event_store_are_left_out_of_its_own_tables_only(tmp_path: Path) -> None:
+    from metarec.feedback.events import Event
+    from metarec.feedback.store.event_store import Store
+
+    acts = events().with_columns(event_id=pl.lit("e"), version=pl.int_range(pl.len()) % 3)
+    things = item_table().with_columns(version=pl.lit("2.1"), is_deleted=pl.lit("no"))
+    fill(sa.create_engine(f"sqlite:///{tmp_path}/apps.db"), interactions=acts, items=things)
+    data = read(f"sqlite:///{tmp_path}/apps.db")
+    assert {"event_id", "version"} <= {*data.interactions.frame.columns}
+    assert {"version", "is_deleted"} <= {*data.items.frame.columns}
+
+    store = Store(str(tmp_path / "events.db"))
+    act = Event(
+        event_id="e1", user_id="u1", item_id="i1", timestamp=START, kind="click", is_timed=True
+    )
+    store.append([act]).result()
+    store.close()
+    data = read(f"sqlite:///{tmp_path}/events.db")
+    kept = {*data.interactions.frame.columns}
+    assert {"user_id", "kind"} <= kept and not kept & {"event_id", "sequence", "copy_key"}
+
+
 @pytest.mark.postgres
 def test_postgresql() -> None:
     from feedback.cluster import binaries, private_cluster

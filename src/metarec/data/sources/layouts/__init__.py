@@ -1,6 +1,6 @@
-"""Where the tables of a source are: our own folders, TOML files, databases, frames, and layouts in
-which data sets are published.
+"""Find the tables of a source: data folders, TOML files, databases, frames, and layouts of
+published data sets.
 
-Each reads its tables by `files` or by itself, says what it knows of their columns as a `Reading`,
-and hands both to `canonical_tables`.
+Each module reads its tables, directly or by `files`, states what it knows of their columns as a
+`Reading`, and passes both to `canonical_tables`.
 """

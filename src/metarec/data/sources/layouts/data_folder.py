@@ -1,5 +1,5 @@
-"""The product's own form: a folder with `interactions.*` and perhaps `items.*`, `users.*`,
-`friends.*` and `searches.*`; or one file of events.
+"""Read a data folder, with `interactions.*` and optional `items.*`, `users.*`, `friends.*` and
+`searches.*` or with files of other names, and single files of events.
 """
 
 from __future__ import annotations
@@ -24,31 +24,42 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
     """Read a data folder.
 
     Raises:
-        BadInput: if there is no file of events, there are two, or one cannot be read.
+        BadInput: if no file holds events, two files may each be the same table, or a file cannot be
+            read.
     """
-    files, joined, found, acts, refusals, legends, further = _files(folder, reading)
+    files, joined, of_files, acts, refusals, legends, further = _files(folder, reading)
     events, sides = files.pop("interactions"), _side_tables(files, reading)
     name, raw = folder.resolve().name, joined.raw if joined else _raw_of(events, reading)
     raw = with_legend(raw, legends)
-    first = _of_acts(reading, events, sides["items"] is not None) if acts else reading
+    first = _with_kind_by_name(reading, events, sides["items"] is not None) if acts else reading
     tables = tables_of(raw, sides.pop("items"), sides.pop("users"), first, name, **sides)
-    more = [
-        tables_of(_raw_of(p, reading), None, None, _of_acts(reading, p, not first.is_whole), name)
+    further_tables = [
+        tables_of(
+            _raw_of(p, reading),
+            None,
+            None,
+            _with_kind_by_name(reading, p, not first.is_whole),
+            name,
+        )
         for p in acts[1:]
     ]
     if further is not None:
         called = (p for p in (further.many, further.one) if kind_called(name_of(p), reading.kinds))
-        beside = _of_acts(reading, next(called, further.many), True)
-        more.append(tables_of(further.raw, None, None, beside, name))
+        beside = _with_kind_by_name(reading, next(called, further.many), True)
+        further_tables.append(tables_of(further.raw, None, None, beside, name))
     refused, left = _refused(refusals, raw, reading)
-    more += [tables_of(rows, None, None, _of_acts(reading, p, True), name) for p, rows in refused]
-    tables = merge([tables, *more], name)
+    further_tables += [
+        tables_of(rows, None, None, _with_kind_by_name(reading, p, True), name)
+        for p, rows in refused
+    ]
+    tables = merge([tables, *further_tables], name)
     rows, said = signed_in_elsewhere(tables.interactions) if acts else (tables.interactions, [])
-    said = [*found, *left, *tables.findings, *said]
+    said = [*of_files, *left, *tables.findings, *said]
     return replace(tables, interactions=rows, findings=said)
 
 
 def _files(folder: Path, reading: Reading) -> Files:
+    """Return which file of a folder holds which table."""
     calls = partial(kind_called, kinds=reading.kinds)
     refuse = partial(refusing, kinds=reading.kinds)
     return files_of(folder, reading.synonyms, reading.encoding, calls, refuse)
@@ -57,7 +68,9 @@ def _files(folder: Path, reading: Reading) -> Files:
 def _refused(
     files: Sequence[Path], events: RawTable, reading: Reading
 ) -> tuple[list[tuple[Path, RawTable]], list[Finding]]:
-    """Events that files of refusals say, and what to say of those that share no key with events."""
+    """Return events from files of refusals, such as `refunds.csv`, and a finding on the files whose
+    rows cannot be joined to the events.
+    """
     found = {
         path: refused_events(_raw_of(path, reading), path, events, reading.synonyms)
         for path in files
@@ -75,19 +88,20 @@ def _raw_of(path: Path, reading: Reading) -> RawTable:
     return read_table(path, reading.encoding, reading.names)
 
 
-def _of_acts(reading: Reading, path: Path, has_items: bool) -> Reading:
-    """The same of one of several files, each called like what was done."""
+def _with_kind_by_name(reading: Reading, path: Path, has_items: bool) -> Reading:
+    """Return the reading for one of several files, whose name states the kind of its events."""
     return replace(reading, kind_by_name=name_of(path), is_whole=not has_items)
 
 
 def read_sides(folder: Path, reading: Reading) -> Tables:
-    """Items, users, friends and searches of a data folder, without its events."""
+    """Read the items, users, friends and searches of a data folder, without its events."""
     files = _files(folder, reading).tables
     sides = _side_tables(files, reading)
     return tables_of(None, sides.pop("items"), sides.pop("users"), reading, folder.name, **sides)
 
 
 def _side_tables(files: Mapping[str, Path], reading: Reading) -> dict[str, RawTable | None]:
+    """Return table -> raw table, None where the folder has none, for all tables but the events."""
     names = {"items": reading.item_names, "users": reading.user_names}
     return {
         name: read_table(files[name], reading.encoding, names.get(name)) if name in files else None
@@ -96,7 +110,7 @@ def _side_tables(files: Mapping[str, Path], reading: Reading) -> dict[str, RawTa
 
 
 def read_event_file(path: Path, reading: Reading) -> Tables:
-    """Read one file of events."""
+    """Read one file of events. Its name states their kind if it is a negative kind."""
     name = reading.kind_by_name or refusing(name_of(path), reading.kinds)
     reading = replace(reading, kind_by_name=name)
     return tables_of(_raw_of(path, reading), None, None, reading, name_of(path))

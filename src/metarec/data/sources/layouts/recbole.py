@@ -1,5 +1,5 @@
-"""RecBole's atomic files: `name.inter`, `name.item`, `name.user`, whose header says
-`column:type`.
+"""Read RecBole's atomic files: `name.inter`, `name.item` and `name.user`, with a header of
+`name:type`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ TYPES = ("token", "token_seq", "float", "float_seq")
 
 
 def read_recbole(folder: Path, reading: Reading) -> Tables:
-    """Read a folder of atomic files (or the `.inter` file in it); sequences of tokens become `a|b`.
+    """Read a folder of atomic files. Sequences of tokens become tags, `a|b`, where their tokens
+    recur.
 
     Raises:
-        BadInput: if there is not exactly one `.inter` file, or its header has no types.
+        BadInput: if there is no `.inter` file, two files have the same suffix, or a header has no
+            types.
     """
     events = _only(folder, ".inter")
     if events is None:
@@ -37,6 +39,11 @@ def read_recbole(folder: Path, reading: Reading) -> Tables:
 
 
 def _only(folder: Path, suffix: str) -> Path | None:
+    """Return the file with a suffix; None without one.
+
+    Raises:
+        BadInput: if several files have it.
+    """
     found = sorted(folder.glob(f"*{suffix}"))
     if len(found) > 1:
         raise BadInput(
@@ -47,6 +54,7 @@ def _only(folder: Path, suffix: str) -> Path | None:
 
 
 def _atomic(path: Path) -> RawTable:
+    """Return the raw table of an atomic file."""
     fields = [f.strip() for f in first_line(path).rstrip("\r\n").split("\t")]
     types = dict(f.rsplit(":", 1) for f in fields if ":" in f)
     if len(types) != len(fields):
@@ -67,8 +75,8 @@ def _atomic(path: Path) -> RawTable:
 
 
 def _is_tags(column: pl.Series, name: str) -> bool:
-    """Whether a token sequence is a set of tags rather than a text: tags recur, words of a title
-    hardly do.
+    """Whether a sequence of tokens is a set of tags rather than text: tags recur, words of titles
+    rarely do.
     """
     if name in ("title", "movie_title", "name", "item_name", "description", "text"):
         return False

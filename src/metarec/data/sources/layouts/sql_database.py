@@ -1,5 +1,5 @@
-"""Tables behind a database URL: SQLite and PostgreSQL through SQLAlchemy, any layout by query, and
-our own event store by itself.
+"""Read tables from a database by its URL: SQLite and PostgreSQL through SQLAlchemy, and our own
+event store.
 """
 
 from __future__ import annotations
@@ -34,22 +34,25 @@ TABLES = {
     "friends": ("friends", "friendships"),
     "searches": ("searches", "search_queries"),
 }
-"""Table names understood without a query, by what they hold."""
+"""Table -> names of database tables that are read as it without a query."""
 JSON_COLUMNS = ("attributes", "profile", "context")
-"""Columns of our own event store that hold an object each; its entries become columns."""
-STORE_ONLY = ("sequence", "event_id", "slate_id", "version")
-"""Columns of the event store that say nothing about taste."""
+"""Columns with a JSON object per cell, as in our own event store; the fields become columns."""
+STORE_EVENTS = ("sequence", "event_id", "slate_id")
+STORE_ITEMS = ("attributes", "version")
+"""Columns by which the tables of events and of items of our own event store are known."""
+STORE_ONLY = (*STORE_EVENTS, "copy_key", "version", "is_deleted")
+"""Columns that these tables have for the store alone."""
 PORTION = 100_000
-"""Rows fetched at a time."""
+"""Number of rows fetched at a time."""
 
 
 def read_sql(url: str, reading: Reading, queries: Mapping[str, str] | None = None) -> Tables:
-    """Read from a database, which is only ever read.
+    """Read from a database; nothing is written to it.
 
     Args:
         url: `sqlite:///file` or `postgresql://user:password@host/name`.
-        queries: by `interactions`, `items` and `users`, a table's name or a SELECT; None looks for
-            tables of the usual names.
+        queries: by `interactions`, `items`, `users`, `friends` and `searches`, the name of a table
+            or a SELECT; None reads tables of common names, or identifies tables by their columns.
 
     Raises:
         BadInput: if the database cannot be reached, or has no table of events.
@@ -60,7 +63,7 @@ def read_sql(url: str, reading: Reading, queries: Mapping[str, str] | None = Non
         with engine.connect() as connection:
             found = dict(queries) if queries else _usual_tables(sqlalchemy, connection)
             if not found:
-                return _told_apart(sqlalchemy, connection, shown, reading)
+                return _tables_by_columns(sqlalchemy, connection, shown, reading)
             raw = {
                 what: _rows(sqlalchemy, connection, query, shown) for what, query in found.items()
             }
@@ -75,14 +78,18 @@ def read_sql(url: str, reading: Reading, queries: Mapping[str, str] | None = Non
         raw.get("items"),
         raw.get("users"),
         reading,
-        _name(shown),
+        _name_in_url(shown),
         friends=raw.get("friends"),
         searches=raw.get("searches"),
     )
 
 
 def _engine(sqlalchemy: Any, url: str) -> tuple[str, sa.Engine]:
-    """The URL without its password, and an engine for it."""
+    """Return the URL without its password, and an engine.
+
+    Raises:
+        BadInput: if the URL is invalid, the SQLite file does not exist, or no driver is known.
+    """
     forms = "give sqlite:///file or postgresql://user:password@host/name"
     try:
         parsed = sqlalchemy.make_url(url)
@@ -106,12 +113,13 @@ def _engine(sqlalchemy: Any, url: str) -> tuple[str, sa.Engine]:
 
 
 def _table_names(sqlalchemy: Any, connection: sa.Connection) -> list[str]:
+    """Return the names of all tables and views."""
     inspector = sqlalchemy.inspect(connection)
     return [*inspector.get_table_names(), *inspector.get_view_names()]
 
 
 def _usual_tables(sqlalchemy: Any, connection: sa.Connection) -> dict[str, str]:
-    """Tables of the usual names; none where events have none."""
+    """Return table -> database table of a common name; empty where there is none for the events."""
     names = _table_names(sqlalchemy, connection)
     found = {what: next((n for n in usual if n in names), None) for what, usual in TABLES.items()}
     if found["interactions"] is None:
@@ -119,13 +127,19 @@ def _usual_tables(sqlalchemy: Any, connection: sa.Connection) -> dict[str, str]:
     return {what: name for what, name in found.items() if name is not None}
 
 
-def _told_apart(sqlalchemy: Any, connection: sa.Connection, shown: str, reading: Reading) -> Tables:
-    """Tables of other names, by their columns, as files of a folder are; of no more than a few."""
+def _tables_by_columns(
+    sqlalchemy: Any, connection: sa.Connection, shown: str, reading: Reading
+) -> Tables:
+    """Read the tables of a database of other names by their columns, as the files of a folder.
+
+    Raises:
+        BadInput: if there are no tables, more than `MAX_FILES`, or none with events.
+    """
     names = sorted(_table_names(sqlalchemy, connection))
     why = f"it has {', '.join(names[:12]) or 'none'}"
     if 0 < len(names) <= MAX_FILES:
         with TemporaryDirectory(prefix="metarec-") as scratch:
-            folder = Path(scratch) / _name(shown)
+            folder = Path(scratch) / _name_in_url(shown)
             folder.mkdir()
             for name in names:
                 table = _rows(sqlalchemy, connection, name, shown)[0]
@@ -143,49 +157,56 @@ def _told_apart(sqlalchemy: Any, connection: sa.Connection, shown: str, reading:
 
 
 def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, shown: str) -> RawTable:
-    """All rows of a table or a SELECT, fetched in portions."""
+    """Return all rows of a table or a SELECT as a raw table."""
     is_select = _is_select(query)
     text = query if is_select else f"SELECT * FROM {_quoted(sqlalchemy, connection, query.strip())}"
-    answer = connection.execution_options(stream_results=True).execute(
+    result = connection.execution_options(stream_results=True).execute(
         sqlalchemy.text(text.replace(":", r"\:"))
     )
-    columns, findings = _apart(list(answer.keys()), query if not is_select else "the query")
+    columns, findings = _unique_names(list(result.keys()), query if not is_select else "the query")
     portions = [pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))]
-    for part in answer.partitions(PORTION):
+    for part in result.partitions(PORTION):
         portions.append(
             pl.DataFrame(
-                [tuple(_plain(cell) for cell in row) for row in part],
+                [tuple(_plain_cell(cell) for cell in row) for row in part],
                 schema=columns,
                 orient="row",
                 infer_schema_length=None,
                 strict=False,
             )
         )
-    frame = _open_json(_one_type(pl.concat(portions, how="vertical_relaxed")))
+    frame = _without_objects(pl.concat(portions, how="vertical_relaxed"))
     return (
-        _without_books(frame),
+        _open_json(_without_store_columns(frame)),
         Place(query if not is_select else f"the query of {shown}"),
         findings,
     )
 
 
-def _without_books(frame: pl.DataFrame) -> pl.DataFrame:
-    """Without what our own event store keeps for itself, and without items deleted there."""
-    columns = set(frame.columns)
-    if {"version", "is_deleted"} <= columns:
-        frame = frame.filter(pl.col("is_deleted") == 0).drop("is_deleted")
-    books = STORE_ONLY if "event_id" in columns else ("version",)
-    return frame.drop(columns.intersection(books))
+def _without_store_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """Remove from a table of our own event store the columns that only the store uses, and its
+    deleted items. Other tables stay unchanged.
+    """
+    columns = {*frame.columns}
+    if not ({*STORE_EVENTS} <= columns or {*STORE_ITEMS} <= columns):
+        return frame
+    if "is_deleted" in columns:
+        frame = frame.filter(pl.col("is_deleted") == 0)
+    return frame.drop(columns.intersection(STORE_ONLY))
 
 
 def _is_select(query: str) -> bool:
-    """Whether this is a query rather than a table's name; comments and brackets may stand first."""
+    """Whether a text is a query rather than the name of a table; comments and brackets may precede
+    it.
+    """
     bare = re.sub(r"^(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)+", "", query, flags=re.DOTALL)
     return re.match(r"(select|with|values|table)\b.*\s", bare + " ", re.I | re.DOTALL) is not None
 
 
 def _quoted(sqlalchemy: Any, connection: sa.Connection, name: str) -> str:
-    """A table's name, quoted; `schema.table` by its parts, unless a table is called so."""
+    """Quote the name of a table; the parts of `schema.table` are quoted each, unless a table has
+    that name.
+    """
     quote = connection.dialect.identifier_preparer.quote
     inspector = sqlalchemy.inspect(connection)
     if "." not in name or name in {*inspector.get_table_names(), *inspector.get_view_names()}:
@@ -193,8 +214,8 @@ def _quoted(sqlalchemy: Any, connection: sa.Connection, name: str) -> str:
     return ".".join(str(quote(part.strip('"`[]'))) for part in name.split("."))
 
 
-def _apart(columns: list[str], place: str) -> tuple[list[str], list[Finding]]:
-    """Column names with a number where one comes again, as in joins of tables that share one."""
+def _unique_names(columns: list[str], place: str) -> tuple[list[str], list[Finding]]:
+    """Return column names with a number where a name recurs, as in joins, and findings."""
     names: list[str] = []
     findings = []
     for column in columns:
@@ -208,8 +229,8 @@ def _apart(columns: list[str], place: str) -> tuple[list[str], list[Finding]]:
     return names, findings
 
 
-def _plain(cell: Any) -> Any:
-    """A cell as what a frame can hold: keys as text, decimals as numbers."""
+def _plain_cell(cell: Any) -> Any:
+    """Convert a cell to a value for a frame: UUIDs and bytes become text, decimals numbers."""
     if isinstance(cell, UUID):
         return str(cell)
     if isinstance(cell, Decimal):
@@ -217,8 +238,8 @@ def _plain(cell: Any) -> Any:
     return key_text(cell) if isinstance(cell, bytes) else cell
 
 
-def _one_type(frame: pl.DataFrame) -> pl.DataFrame:
-    """Columns that hold objects of several types, as SQLite allows, as text."""
+def _without_objects(frame: pl.DataFrame) -> pl.DataFrame:
+    """Convert columns of objects to text; SQLite allows several types in a column."""
     return frame.with_columns(
         pl.Series(c, [None if v is None else str(v) for v in frame[c]], dtype=pl.Utf8)
         for c, dtype in frame.schema.items()
@@ -227,8 +248,8 @@ def _one_type(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _open_json(frame: pl.DataFrame) -> pl.DataFrame:
-    """Entries of a column of JSON objects as columns of their own; those there already keep their
-    own.
+    """Replace columns of JSON objects by columns of their fields; existing columns keep their names
+    and cells.
     """
     for name in JSON_COLUMNS:
         if name not in frame.columns or frame.schema[name] not in (pl.Utf8, pl.Null):
@@ -251,5 +272,6 @@ def _open_json(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def _name(shown: str) -> str:
+def _name_in_url(shown: str) -> str:
+    """Return the name of the database from its URL."""
     return Path(shown.split("?")[0]).stem or "database"

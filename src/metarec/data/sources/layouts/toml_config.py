@@ -1,4 +1,4 @@
-"""A TOML file that says where data lie and what their columns mean; several sources become one data
+"""Read a TOML file that names sources and describes their columns; several sources become one data
 set.
 """
 
@@ -57,10 +57,11 @@ database = "$DATABASE_URL"   # tables by name, or SELECTs
 interactions = "SELECT customer AS user_id, sku AS item_id, at AS timestamp FROM clicks"
 kind = "view"
 """
-"""What such a file may say."""
+"""Example with all tables of such a file."""
 
 KEYS = {"name", "domain", "policy", "kinds", "cleaning", "models", "sources"}
 OF_TEXT = (*TABLES, "path", "database", "kind", "time_format", "encoding")
+"""Keys of a source whose values are text, and keys whose values are lists of names."""
 OF_NAMES = ("context", "names", "item_names", "user_names")
 """Keys of a source that hold a text, and a list of names."""
 SOURCE_KEYS = {
@@ -85,10 +86,10 @@ SOURCE_KEYS = {
 
 
 class ReadSource(Protocol):
-    """How a source named by its path is read: `metarec.data.opening.read_source`."""
+    """Function that reads a source by its path: `metarec.data.opening.read_source`."""
 
     def __call__(self, source: Path, rules: CleaningConfig | None, reading: Reading, /) -> Tables:
-        """Read a folder or a file, whatever its layout."""
+        """Read a folder or a file of any layout."""
 
 
 def read_config(
@@ -101,12 +102,13 @@ def read_config(
     """Read every source of a TOML file and merge them.
 
     Args:
-        rules: instead of the file's own `[cleaning]`.
-        domain_asked: domain named beside the file; the file may name none or the same.
-        open_path: reads sources that are named by `path`, which may have any layout.
+        rules: replaces the file's `[cleaning]`.
+        domain_asked: domain given beside the file; the file must name the same or none.
+        open_path: reads sources given by `path`, which may have any layout.
 
     Raises:
-        BadInput: if the file is no TOML, says something unknown, or a source cannot be read.
+        BadInput: if the file is not TOML, has an unknown key or a wrong value, or a source cannot
+            be read.
     """
     settings = _load(path)
     tables = {key: _table(settings, key, path) for key in ("policy", "kinds", "cleaning")}
@@ -135,41 +137,45 @@ def read_config(
         read,
         rules=rules or own,
         kinds=_kinds_of_all(kinds, parts, tables["kinds"], place),
-        policy=_of_all(policy, parts, path),
+        policy=_policy_of_all(policy, parts, path),
         models=_models(settings, parts, path),
-        findings=[*read.findings, *_unmet(tables["kinds"], read, path, sources)],
+        findings=[*read.findings, *_unused(tables["kinds"], read, path, sources)],
     )
 
 
 def _kinds_of_all(
     kinds: Kinds, parts: Sequence[Tables], own: Mapping[str, Any], place: str
 ) -> Kinds:
-    """The file's kinds over those that its sources, TOML files themselves, say."""
-    said = {
+    """Return the kinds of the file, over those of its sources that are TOML files themselves."""
+    further = {
         name: kind
         for part in parts
         for name, kind in part.kinds.entries.items()
         if kinds.entries.get(name) != kind
     }
-    return Kinds({**kinds.entries, **said}).over(own, place)
+    return Kinds({**kinds.entries, **further}).over(own, place)
 
 
-def _unmet(
-    said: Mapping[str, Any], tables: Tables, path: Path, sources: Sequence[Mapping[str, Any]]
+def _unused(
+    own: Mapping[str, Any], tables: Tables, path: Path, sources: Sequence[Mapping[str, Any]]
 ) -> list[Finding]:
-    """Kinds that the file names and no event is of, and tables beside it that it does not name."""
-    return [*_unmet_kinds(said, tables, path.name), *_unread_tables(path, sources)]
+    """Return findings on kinds of the file without events, and on tables beside it that it does not
+    name.
+    """
+    return [*_unused_kinds(own, tables, path.name), *_unread_tables(path, sources)]
 
 
-def _unmet_kinds(said: Mapping[str, Any], tables: Tables, place: str) -> list[Finding]:
-    """Kinds that `[kinds]` names, no event is of, and that look like one misspelled."""
+def _unused_kinds(own: Mapping[str, Any], tables: Tables, place: str) -> list[Finding]:
+    """Return findings on kinds in `[kinds]` without events and with a similar name among the
+    events' kinds.
+    """
     events = tables.interactions
     there = events["kind"].unique().to_list() if "kind" in events.columns else []
     by_plain = {plain_kind(kind): kind for kind in there}
     findings = []
-    for name in said:
-        unsaid = [k for k in by_plain if k not in {plain_kind(n) for n in said}]
-        near = get_close_matches(plain_kind(name), unsaid, n=1, cutoff=0.7)
+    for name in own:
+        other = [k for k in by_plain if k not in {plain_kind(n) for n in own}]
+        near = get_close_matches(plain_kind(name), other, n=1, cutoff=0.7)
         if plain_kind(name) not in by_plain and near and not Kinds.default().known(name):
             why = (
                 f"[kinds] of {place} names {name!r}, and no event is of that kind; is "
@@ -182,8 +188,11 @@ def _unmet_kinds(said: Mapping[str, Any], tables: Tables, place: str) -> list[Fi
 def _models(
     settings: Mapping[str, Any], parts: Sequence[Tables], path: Path
 ) -> dict[str, Mapping[str, Any]]:
-    """Hyper-parameters of models: the file's over those of its sources; which there are is known
-    where models are.
+    """Return model -> hyper-parameters, of the file over those of its sources. Names are not
+    checked here.
+
+    Raises:
+        BadInput: if a value in `[models]` is not a table.
     """
     own = _table(settings, "models", path)
     for name, values in own.items():
@@ -194,26 +203,31 @@ def _models(
     return {name: values for part in parts for name, values in part.models.items()} | own
 
 
-def _of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Policy | None:
-    """The file's policy, or that of the sources where it has none.
+def _policy_of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Policy | None:
+    """Return the policy of the file and its sources; None where none has one.
 
     Raises:
-        BadInput: if two of them contradict each other.
+        BadInput: if two of them differ.
     """
-    said = [part.policy for part in parts if part.policy is not None]
+    policies = [part.policy for part in parts if part.policy is not None]
     if policy is not None:
         pack = None if policy.domain is None else domain(policy.domain).policy
-        said = [*(one for one in said if one != pack), policy]
-    odd = next((one for one in said if one != said[0]), None)
+        policies = [*(one for one in policies if one != pack), policy]
+    odd = next((one for one in policies if one != policies[0]), None)
     if odd is not None:
         raise BadInput(
             f"{path}: its sources have different policies (of domains "
-            f"{said[0].domain!r} and {odd.domain!r}); say it in this file only"
+            f"{policies[0].domain!r} and {odd.domain!r}); say it in this file only"
         )
-    return said[0] if said else None
+    return policies[0] if policies else None
 
 
 def _load(path: Path) -> dict[str, Any]:
+    """Parse the file.
+
+    Raises:
+        BadInput: if it is not TOML or has an unknown key.
+    """
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -227,6 +241,11 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _table(settings: Mapping[str, Any], key: str, place: object) -> dict[str, Any]:
+    """Return the table of a key; empty without one.
+
+    Raises:
+        BadInput: if the value is not a table.
+    """
     value = settings.get(key, {})
     if not isinstance(value, dict):
         raise BadInput(f"{place}: {key} must be a table, got {value!r}")
@@ -234,14 +253,23 @@ def _table(settings: Mapping[str, Any], key: str, place: object) -> dict[str, An
 
 
 def _sources(settings: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Return the tables of `[[sources]]`.
+
+    Raises:
+        BadInput: if there are none.
+    """
     sources = settings.get("sources")
     if isinstance(sources, list) and sources and all(isinstance(s, dict) for s in sources):
         return sources
     raise BadInput(f'{path} names no source; add [[sources]] with interactions = "events.csv"')
 
 
-def _as_said(source: Mapping[str, Any], place: str, reading: Reading) -> Reading:
-    """How the columns of a source are to be understood, beyond what holds for all sources."""
+def _reading_of(source: Mapping[str, Any], place: str, reading: Reading) -> Reading:
+    """Return the reading of a source: that of the file with the settings of the source.
+
+    Raises:
+        BadInput: if a key is unknown or a value has the wrong type.
+    """
     odd = sorted(set(source) - SOURCE_KEYS)
     if odd:
         raise BadInput(
@@ -265,7 +293,7 @@ def _as_said(source: Mapping[str, Any], place: str, reading: Reading) -> Reading
 
 
 def _check_types(source: Mapping[str, Any], place: str) -> None:
-    """Refuse what is no text, or no list of texts, where one is read."""
+    """Refuse values that are not text, or not lists of text, where these are needed."""
     for key in (k for k in OF_TEXT if k in source):
         if not isinstance(source[key], str):
             raise BadInput(f"{place}: {key} must be a text, got {source[key]!r}")
@@ -278,8 +306,8 @@ def _check_types(source: Mapping[str, Any], place: str) -> None:
 def _read_source(
     path: Path, source: Mapping[str, Any], place: str, reading: Reading, open_path: ReadSource
 ) -> Tables:
-    """Tables of one source, which is named by its path, a database, or a file for each table."""
-    reading = _as_said(source, place, reading)
+    """Read one source, given by a path, a database, or a file per table."""
+    reading = _reading_of(source, place, reading)
     parts = {name: str(source[name]) for name in TABLES if name in source}
     if "database" in source:
         from metarec.data.sources.layouts.sql_database import read_sql
@@ -309,20 +337,26 @@ def _read_source(
 
 
 def _beside(path: Path, file: str) -> Path:
-    """A file named in the TOML file: where it says, counted from the TOML file's own folder."""
+    """Return the path of a file named in the TOML file, relative to the TOML file's folder."""
     return path.parent / Path(file).expanduser()
 
 
 def _name_of(source: Mapping[str, Any]) -> str | None:
-    """What a source is called: its file without folder and ending, or its table."""
-    said = source.get("interactions", source.get("path"))
-    if not isinstance(said, str) or " " in said.strip():
+    """Return the name of a source, from its file or its database table; None for a SELECT."""
+    source_name = source.get("interactions", source.get("path"))
+    if not isinstance(source_name, str) or " " in source_name.strip():
         return None
-    return Path(said).name.split(".")[0] if "database" not in source else said.split(".")[-1]
+    return (
+        Path(source_name).name.split(".")[0]
+        if "database" not in source
+        else source_name.split(".")[-1]
+    )
 
 
 def _database_beside(path: Path, url: str) -> str:
-    """A URL whose SQLite file is looked for beside the TOML file, then where the command runs."""
+    """Return a URL whose SQLite file is relative to the TOML file's folder if it exists there, else
+    to the working directory.
+    """
     file = url.removeprefix("sqlite:///")
     if file == url or not (path.parent / file).is_file():
         return url
@@ -330,8 +364,11 @@ def _database_beside(path: Path, url: str) -> str:
 
 
 def _filled(url: str, place: str) -> str:
-    """A URL with `$NAME` filled from the environment, so that passwords need not be written
-    down.
+    """Return a URL with `$NAME` replaced by environment variables, so that files need not hold
+    passwords.
+
+    Raises:
+        BadInput: if a variable is not set.
     """
     filled = os.path.expandvars(url)
     if "$" in filled:
@@ -342,8 +379,8 @@ def _filled(url: str, place: str) -> str:
 
 
 def _unread_tables(path: Path, sources: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """What to say of items, users, friends and searches beside a file whose sources name none:
-    nobody means to leave them out without a word.
+    """Return findings on items, users, friends and searches in files beside the TOML file, where no
+    source names such a table or reads the whole folder.
     """
     folder, findings = path.parent, list[Finding]()
     if any((folder / str(one["path"])).resolve() == folder.resolve() for one in _by_path(sources)):
@@ -363,4 +400,5 @@ def _unread_tables(path: Path, sources: Sequence[Mapping[str, Any]]) -> list[Fin
 
 
 def _by_path(sources: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the sources given by `path`."""
     return [one for one in sources if "path" in one]
