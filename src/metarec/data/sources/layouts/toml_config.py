@@ -64,25 +64,7 @@ OF_TEXT = (*TABLES, "path", "database", "kind", "time_format", "encoding")
 """Keys of a source whose values are text, and keys whose values are lists of names."""
 OF_NAMES = ("context", "names", "item_names", "user_names")
 """Keys of a source that hold a text, and a list of names."""
-SOURCE_KEYS = {
-    "path",
-    "interactions",
-    "items",
-    "users",
-    "friends",
-    "searches",
-    "database",
-    "kind",
-    "columns",
-    "item_columns",
-    "user_columns",
-    "context",
-    "time_format",
-    "encoding",
-    "names",
-    "item_names",
-    "user_names",
-}
+SOURCE_KEYS = {*OF_TEXT, *OF_NAMES, "columns", "item_columns", "user_columns"}
 
 
 class ReadSource(Protocol):
