@@ -1,6 +1,6 @@
-"""A text file -> a table of texts, no cell lost or shifted.
+"""Read a text file as a table of text cells; no cell is lost or shifted.
 
-Bytes are unpacked (`compression`) and brought to UTF-8 (`encoding`); the way cells are parted and
-quoted is found; comments, lines above the names and rows that are none are left out; a table
-without a line of names is named by its cells. `delimited` asks all of them, in this order.
+Bytes are decompressed (`compression`) and converted to UTF-8 (`encoding`). The separator and the
+quoting are detected, comments, lines above the header and rows that are no data are left out, and a
+table without a header is named by its cells. `delimited` calls all of these, in this order.
 """

@@ -1,4 +1,4 @@
-"""Lines of a text table that begin with `#` and are no rows."""
+"""Remove comments from text tables: lines that begin with `#`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from metarec.data.events.rows import EXAMPLES
 from metarec.data.findings import Finding
 
 AT_ONCE = 1 << 22
+"""Number of bytes read at a time."""
 _BEGINS = re.compile(rb"#\s|#+[^\d\s#]")
-"""How comments do; `#1001` is an id."""
+"""Pattern of the beginning of a comment; `#1001` is an id."""
 
 
 def has_marks(source: Path | bytes) -> bool:
-    """Whether some line begins with the mark."""
+    """Whether a line begins with `#`."""
     if isinstance(source, bytes):
         return source.startswith(b"#") or b"\n#" in source
     last = b"\n"
@@ -30,14 +31,16 @@ def has_marks(source: Path | bytes) -> bool:
 
 _FIELDS = re.compile(r"^#Fields:[ \t]*(\S.*?)\s*$", re.MULTILINE)
 _FROM_TO = re.compile(r"^(c|s|cs|sc)-")
-"""What W3C's logs write before a name: whether the client or the server says it."""
+"""Prefix of a name in W3C logs: whether the client or the server states the cell."""
 
 
 def fields_of(start: str) -> list[str] | None:
-    """Names of columns that a comment says, as in W3C's logs of web servers."""
-    if (said := _FIELDS.search(start)) is None:
+    """Return the names of columns from the comment `#Fields:`, as in W3C logs of web servers; else
+    None.
+    """
+    if (found := _FIELDS.search(start)) is None:
         return None
-    names = said[1].split()
+    names = found[1].split()
     bare = [_FROM_TO.sub("", name) for name in names]
     return [b if bare.count(b) == 1 else name for name, b in zip(names, bare, strict=True)]
 
@@ -45,8 +48,8 @@ def fields_of(start: str) -> list[str] | None:
 def without_comments(
     source: Path | bytes, separators: Sequence[str], name: str
 ) -> tuple[Path | bytes, int, list[Finding]]:
-    """A text without its comments, how many lines it lost at its beginning (further ones are left
-    empty), and what to say.
+    """Return the text without comments, the number of lines removed at its beginning, and findings.
+    Later comments become empty lines, so that line numbers stay right.
     """
     if not has_marks(source):
         return source, 0, []
@@ -67,8 +70,9 @@ def without_comments(
 
 
 def _comments(lines: Sequence[bytes], separators: Sequence[str]) -> list[int]:
-    """Which lines are: those that begin so outside of quotes with other cells than the names and
-    most rows have, unless a row begins so, too.
+    """Return the positions of comments: lines that begin with `#` outside quotes. Where one of them
+    has as many cells as the header or most rows, only those above the header with another number of
+    cells are comments.
     """
     marked, others, is_quoted = list[int](), list[bytes](), False
     for number, line in enumerate(lines):
@@ -88,5 +92,6 @@ def _comments(lines: Sequence[bytes], separators: Sequence[str]) -> list[int]:
 
 
 def _shown(line: bytes, most: int = 40) -> str:
+    """Return a line as quoted text for a message, shortened."""
     text = line.decode("utf-8", errors="replace").strip()
     return repr(text if len(text) <= most else text[:most] + "...")

@@ -1,8 +1,8 @@
-"""Text tables: CSV, TSV and their like, every cell as text; rows that do not fit are counted, never
-shifted.
+"""Read delimited text such as CSV and TSV, every cell as text. Rows that do not fit are counted,
+never shifted.
 
-Polars reads tables that are as they should be. Where a row has more cells than there are names, or
-quotes do not pair up, every line is looked at by itself.
+Polars reads regular tables. Tables with surplus cells in a row or with unpaired quotes are read
+line by line.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from metarec.data.sources.text.stray_rows import (
 )
 
 OTHER_FORMS = (b"PAR1", b"SQLite format 3", b"%PDF")
-"""How Parquet, databases and documents begin."""
+"""First bytes of Parquet files, SQLite databases and PDF documents."""
 
 
 _BLANK_QUOTED = re.compile(r'[,;|\t] +"')
-"""A quoted cell with blanks before it, which Polars takes for text."""
+"""Pattern of a quoted cell after blanks, whose quotes polars would read as text."""
 _SERVER_LOG = re.compile(r'\S+\s\S+\s\S+\s\[\d\d/\w{3}/\d{4}:[^]]+\]\s+"')
-"""How a line of Apache's or nginx's log begins."""
+"""Pattern of the beginning of a line in a log of Apache or nginx."""
 
 
 def read_delimited(
@@ -61,14 +61,17 @@ def read_delimited(
     columns: Sequence[str] | None = None,
     encoding: str | None = None,
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Read a text table with every cell as text, without the spaces around it. Too short rows end
-    in empty cells; rows with surplus cells are left out and counted.
+    """Read delimited text with every cell as text, without surrounding spaces. Short rows are
+    filled with empty cells; rows with surplus cells are left out and counted.
 
     Args:
-        separator: None takes comma, tab, semicolon or bar, whichever the first line has most of,
-            or `::` or spaces, where every line is parted so.
-        columns: names, for a file without a line of names.
-        encoding: what the file is written in; None finds it out.
+        separator: None detects it: `::` or runs of spaces where all lines are split evenly by them,
+            else the one of comma, tab, semicolon and bar that is most frequent in the header.
+        columns: names, for a file without a header.
+        encoding: encoding of the file; None detects it.
+
+    Raises:
+        BadInput: if the file is not delimited text, or cannot be decoded.
     """
     _refuse_other_forms(start_of(path), path.name)
     source, findings = as_utf8(path, encoding)
@@ -83,7 +86,7 @@ def read_delimited(
     if escapes is not None:
         source = escapes.hidden(content_of(source))
         findings = [*findings, escapes_told(path.name)]
-    table = _as_it_should_be(source, separator, columns)
+    table = _by_polars(source, separator, columns)
     by_lines = table is None
     if table is None:
         table, place, more = read_lines(source, separator, columns, path.name)
@@ -91,9 +94,9 @@ def read_delimited(
     place = replace(place, first=place.first + text.before)
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, unique(names), strict=True)))
-    table = table.select(_bare(pl.col(c)) for c in table.columns)
-    table, shielded = _unshielded(table, source, path.name)
-    findings = [*findings, *shielded]
+    table = table.select(_stripped(pl.col(c)) for c in table.columns)
+    table, formulas = _without_formula_signs(table, source, path.name)
+    findings = [*findings, *formulas]
     table = escapes.shown(table) if escapes is not None else table
     findings = [*findings, *short_rows(table.lazy(), source, separator, columns is None, path.name)]
     table, place, strays = without_strays(table, names, place)
@@ -105,21 +108,24 @@ def read_delimited(
 
 @dataclass(frozen=True, kw_only=True)
 class _Text:
-    """A table's text without what stands above it."""
+    """Text of a table without the lines above it."""
 
     source: Path | bytes
     separator: str
     columns: Sequence[str] | None
-    """Names, where no line has them."""
+    """Names of the columns, where no line has them."""
     before: int
-    """Lines that it lost at its beginning."""
+    """Number of lines removed at its beginning."""
     findings: list[Finding]
 
 
 def _text_of(
     source: Path | bytes, name: str, separator: str | None, columns: Sequence[str] | None
 ) -> _Text:
-    source, said = _prepared(source, name)
+    """Return the text of a table: its quoting made standard, comments and lines above the header
+    removed, and its separator detected.
+    """
+    source, stated = _with_standard_lines(source, name)
     source, findings = without_whole_quotes(source), list[Finding]()
     if columns is None and (ruled := in_columns(source, name)) is not None:
         source, before, findings = ruled
@@ -131,23 +137,24 @@ def _text_of(
     columns = columns or fields_of(beginning(source))
     source, before, comments = without_comments(source, SEPARATORS, name)
     findings += comments
-    if separator is None and said is None:
-        source, said = parted_by_one(source)
-    parted = (said,) if said is not None else SEPARATORS
-    above = None if columns or separator else headings_of(beginning(source), parted, name)
+    if separator is None and stated is None:
+        source, stated = parted_by_one(source)
+    candidates = (stated,) if stated is not None else SEPARATORS
+    above = None if columns or separator else headings_of(beginning(source), candidates, name)
     if above is not None:
-        said = said or above.separator
-        source, columns = _below(source, above.before), above.names
+        stated = stated or above.separator
+        source, columns = _without_first_lines(source, above.before), above.names
         findings, before = [*findings, above.finding], before + above.before
     first = first_line_of(source)
     _refuse_server_log(first, name)
-    separator = separator or said or separator_of(first)
+    separator = separator or stated or separator_of(first)
     return _Text(
         source=source, separator=separator, columns=columns, before=before, findings=findings
     )
 
 
 def _refuse_server_log(line: str, name: str) -> None:
+    """Refuse logs of web servers, which have neither users nor items."""
     if _SERVER_LOG.match(line):
         raise BadInput(
             f"{name} is the log of a web server: it says neither who acted nor on what, only "
@@ -156,15 +163,16 @@ def _refuse_server_log(line: str, name: str) -> None:
 
 
 def _refuse_other_forms(start: bytes, name: str) -> None:
+    """Refuse files that are no text, by their first bytes."""
     if start.startswith(OTHER_FORMS):
         raise BadInput(
             f"{name} is no text table (it begins with {start[:4]!r}); name it by its form"
         )
 
 
-def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None]:
-    """A text table without what a spreadsheet writes before it (`sep=;`) and with ends of lines
-    as elsewhere; and the separator that it says.
+def _with_standard_lines(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None]:
+    r"""Return a text with `\n` as the end of lines and without the line `sep=;` of spreadsheets,
+    and the separator which that line states.
 
     Raises:
         BadInput: if the file is no text.
@@ -174,52 +182,59 @@ def _prepared(source: Path | bytes, name: str) -> tuple[Path | bytes, str | None
     if b"\r" in start and b"\n" not in start:
         content = content_of(source)
         source = start = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if (said := re.match(rb'"?sep=(.)"?[;,\t]*\r?\n', start)) is None:
+    if (stated := re.match(rb'"?sep=(.)"?[;,\t]*\r?\n', start)) is None:
         return source, None
     content = content_of(source)
-    return content[said.end() :], said[1].decode()
+    return content[stated.end() :], stated[1].decode()
 
 
-def _below(source: Path | bytes, lines: int) -> bytes:
-    """A table without its first lines."""
+def _without_first_lines(source: Path | bytes, lines: int) -> bytes:
+    """Return a text without its first lines."""
     content = content_of(source)
     return content.split(b"\n", lines)[lines]
 
 
 def first_line(path: Path) -> str:
-    """The first line of a text file, packed or not."""
+    """Return the first line of a text file, decompressed and decoded."""
     return first_line_of(as_utf8(path)[0])
 
 
-def _bare(column: pl.Expr) -> pl.Expr:
+def _stripped(column: pl.Expr) -> pl.Expr:
+    r"""Expression of a column without surrounding spaces; empty cells and `\N`, which databases
+    write for null, are null.
+    """
     text = column.str.strip_chars(BLANK)
     return pl.when(~text.is_in(["", r"\N"])).then(text)  # databases write the latter
 
 
-_SHIELDED = r'^="(.*)"$'
-"""A text that a spreadsheet must leave as it is: `="00123"`."""
+_FORMULA = r'^="(.*)"$'
+"""Pattern of a cell that a spreadsheet must not convert: `="00123"`."""
 
 
-def _unshielded(
+def _without_formula_signs(
     table: pl.DataFrame, source: Path | bytes, name: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Cells without what keeps a spreadsheet from reading them as numbers."""
+    """Remove `="` and `"` around cells, which keep spreadsheets from converting them. Return the
+    table and findings.
+    """
     if b'="' not in start_of(source, LOOKED_AT):
         return table, []
-    odd = [c for c in table.columns if table[c].str.contains(_SHIELDED).any()]
+    odd = [c for c in table.columns if table[c].str.contains(_FORMULA).any()]
     if not odd:
         return table, []
-    shown = table[odd[0]].filter(table[odd[0]].str.contains(_SHIELDED).fill_null(False))[0]
-    table = table.with_columns(pl.col(c).str.replace(_SHIELDED, "$1") for c in odd)
+    shown = table[odd[0]].filter(table[odd[0]].str.contains(_FORMULA).fill_null(False))[0]
+    table = table.with_columns(pl.col(c).str.replace(_FORMULA, "$1") for c in odd)
     why = f"cells of {name} such as {shown!r} are read without the sign and the quotes"
     return table, [Finding(rule="quotes", rows=0, action="noted", why=why)]
 
 
-def _as_it_should_be(
+def _by_polars(
     source: Path | bytes, separator: str, columns: Sequence[str] | None
 ) -> pl.DataFrame | None:
-    """The table where no row has surplus cells and quotes, if any, hold no lines together."""
-    has_quotes, lines, has_blanks = _looked_through(source)
+    """Read a table by polars; None where it must be read line by line: where a row has surplus
+    cells, a line is blank, or quoted cells contain line breaks.
+    """
+    has_quotes, lines, has_blanks = _scanned(source)
     if has_blanks or (has_quotes and _BLANK_QUOTED.search(beginning(source))):
         return None
     try:
@@ -240,10 +255,10 @@ def _as_it_should_be(
 
 
 def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list[Finding]] | None:
-    """Write a UTF-8 table as Parquet in memory that does not grow with it: its scan, and what must
-    be said of it; None where it is not as it should be and must be looked at line by line.
+    """Write a UTF-8 table as Parquet, in memory that does not depend on its size. Return its scan
+    and findings; None where the table must be read by `read_delimited`.
     """
-    has_quotes, lines, has_blanks = _looked_through(source)
+    has_quotes, lines, has_blanks = _scanned(source)
     if has_blanks or headings_of(beginning(source), SEPARATORS, source.name) is not None:
         return None
     if are_blocks(source) or parted_by_one(source)[1] is not None:
@@ -264,7 +279,7 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
         quote_char='"' if has_quotes else None,
     )
     try:
-        scan.select(_bare(pl.all())).sink_parquet(target)
+        scan.select(_stripped(pl.all())).sink_parquet(target)
         sunk = pl.scan_parquet(target)
         rows = sunk.select(pl.len()).collect().item()
         if has_strays(sunk) or (has_quotes and rows != lines - 1):
@@ -275,8 +290,8 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
         return None
 
 
-def _looked_through(source: Path | bytes) -> tuple[bool, int, bool]:
-    """Whether there is a quote, how many lines there are, and whether one of them is blank."""
+def _scanned(source: Path | bytes) -> tuple[bool, int, bool]:
+    """Return whether a text has quotes, its number of lines, and whether one of them is blank."""
     opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
     has_quotes, has_blanks, lines, last = False, False, 0, b""
     with opened as file:

@@ -1,4 +1,4 @@
-"""Bytes of a text file as UTF-8, whatever they were written in; what was assumed is said."""
+"""Convert text files to UTF-8 and detect their encoding; guesses are returned as findings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from metarec.data.sources.text.compression import all_bytes, is_packed, open_byt
 from metarec.data.sources.text.encoding_guess import written_in
 
 BYTES_AT_ONCE = 1 << 22
+"""Number of bytes read at a time."""
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -18,24 +19,24 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-"""Byte order marks; the longer ones first where one begins like another."""
+"""Byte order marks -> encoding; where one mark begins with another, the longer one is first."""
 PAIRED = ("gb18030", "big5", "cp932", "euc_jp", "euc_kr")
-"""Encodings of pairs of bytes."""
+"""Encodings with two bytes per character."""
 MIN_UTF8 = 0.1
-"""Share of the lines beyond ASCII that are UTF-8, from which on a file is of several encodings: in
-another encoding such lines are chance.
+"""Minimum share of lines valid in UTF-8, among those with non-ASCII bytes, for a file to have mixed
+encodings. Below it, such lines are valid by chance.
 """
 
 
 def as_utf8(path: Path, encoding: str | None = None) -> tuple[Path | bytes, list[Finding]]:
-    """A text file, packed or not, as what holds it in UTF-8: its path where it is that already,
-    else its bytes.
+    """Return the path of a text file that is UTF-8 and uncompressed, else its bytes in UTF-8; and
+    findings.
 
     Args:
-        encoding: what the file is written in; None finds it out and says so.
+        encoding: encoding of the file; None detects it.
 
     Raises:
-        BadInput: if the encoding has no such name, or is not the file's.
+        BadInput: if the encoding is unknown, or the file cannot be decoded by it.
     """
     found = encoding_of(path) if encoding is None else _named(path, encoding)
     if found == "utf-8":
@@ -56,10 +57,10 @@ def as_utf8(path: Path, encoding: str | None = None) -> tuple[Path | bytes, list
 
 
 def _named(path: Path, encoding: str) -> str:
-    """The encoding that the user named; UTF-8 only where the file is that.
+    """Return the encoding that the user named; `utf-8-sig` where the file is not plain UTF-8.
 
     Raises:
-        BadInput: if there is none of that name.
+        BadInput: if the encoding is unknown.
     """
     try:
         name = codecs.lookup(encoding).name
@@ -72,17 +73,17 @@ def _named(path: Path, encoding: str) -> str:
 
 
 def _by_lines(path: Path, content: bytes, other: str) -> tuple[bytes, list[Finding]] | None:
-    """A file of which some lines are UTF-8 and some are not, as when exports are put one behind the
-    other: each line by itself; None where too few of those beyond ASCII are UTF-8.
+    """Decode a file of mixed encodings, such as concatenated exports, line by line. Return its
+    bytes in UTF-8 and a finding; None where too few of the lines with non-ASCII bytes are UTF-8.
     """
     if other.startswith(("utf-16", "utf-32")):
         return None
     lines = content.removeprefix(codecs.BOM_UTF8).split(b"\n")
     high = [number for number, line in enumerate(lines) if not line.isascii()]
     odd = [number for number in high if _as_text(lines[number]) is None]
-    told = [number for number in high if _is_told(lines[number], other)]
+    surely = [number for number in high if _is_surely_utf8(lines[number], other)]
     is_marked = other == "utf-8-sig"
-    if not odd or not (is_marked or len(told) >= MIN_UTF8 * len(high)):
+    if not odd or not (is_marked or len(surely) >= MIN_UTF8 * len(high)):
         return None
     found = written_in(b"\n".join(lines[number] for number in odd))
     for number in odd:
@@ -94,13 +95,14 @@ def _by_lines(path: Path, content: bytes, other: str) -> tuple[bytes, list[Findi
     return b"\n".join(lines), [Finding(rule="encoding", rows=0, action="noted", why=why)]
 
 
-def _is_told(line: bytes, other: str) -> bool:
-    """Whether a line is UTF-8 not by chance: two bytes may be another encoding's pair."""
+def _is_surely_utf8(line: bytes, other: str) -> bool:
+    """Whether a line is UTF-8 and not so by chance: two bytes may be a pair of another encoding."""
     text = _as_text(line)
     return text is not None and (other not in PAIRED or any(c > "\u07ff" for c in text))
 
 
 def _as_text(line: bytes) -> str | None:
+    """Return a line decoded from UTF-8; None where that fails."""
     try:
         return line.decode()
     except UnicodeDecodeError:
@@ -108,6 +110,7 @@ def _as_text(line: bytes) -> str | None:
 
 
 def _finding(path: Path, encoding: str) -> Finding:
+    """Return the finding on a file in another encoding than UTF-8."""
     return Finding(
         rule="encoding",
         rows=0,
@@ -118,8 +121,8 @@ def _finding(path: Path, encoding: str) -> Finding:
 
 
 def encoding_of(path: Path) -> str:
-    """What a text file is written in: by its mark, else UTF-8 where all of it is, else by what its
-    bytes look like.
+    """Return the encoding of a text file: by its byte order mark, else UTF-8 if all of it is valid,
+    else a guess.
     """
     with open_bytes(path) as file:
         start = file.read(BYTES_AT_ONCE)
@@ -141,7 +144,9 @@ def encoding_of(path: Path) -> str:
 
 
 def _without_mark(start: bytes) -> str | None:
-    """UTF-16 without a mark: every other byte of Latin text is zero."""
+    """Return which UTF-16 a text without a byte order mark is in, by the zeros in its bytes; else
+    None.
+    """
     sample = start[:2000]
     if len(sample) < 4:
         return None

@@ -1,9 +1,9 @@
-"""What a text is written in that is no UTF-8 and says nothing of itself: by the characters and
-letters that are common where they are right.
+"""Guess the encoding of text that is not UTF-8, by the characters and letters that are frequent if
+it is decoded correctly.
 
-Libraries that guess encodings learned them from running text. On tables, which hold a few names
-among ASCII, `charset-normalizer` and `chardet` mistake what is Western European or Chinese for
-something else in every third to second file (docs/experiments/README.md).
+Common libraries learned from prose. On tables, which hold a few names among ASCII,
+`charset-normalizer` and `chardet` mistake Western European or Chinese text for something else in
+every third to second file (docs/experiments/README.md).
 """
 
 from __future__ import annotations
@@ -12,25 +12,29 @@ import re
 from collections.abc import Callable
 
 LOOKED_AT = 100_000
-"""Bytes of different cells that tell."""
+"""Maximum number of bytes of distinct cells that are used."""
 MIN_COMMON = 0.9
-"""Share of the characters beyond ASCII that are common, where pairs of bytes are read right."""
+"""Minimum share of common characters among the non-ASCII ones, for encodings with two bytes per
+character.
+"""
 MIN_BESIDE = 0.3
-"""Share of them that stand beside another, where the second byte of a pair may be ASCII: `It’s` and
-`5 °C` hold such a pair by chance.
+"""Minimum share of non-ASCII characters beside another one, for encodings whose second byte may be
+ASCII: in other encodings `It’s` and `5 °C` hold such a pair by chance.
 """
 MIN_KANA, MIN_SYLLABLES = 0.1, 0.4
-"""Share of kana in Japanese, and of frequent syllables in Korean."""
+"""Minimum share of kana in Japanese text, and of frequent syllables in Korean text."""
 MIN_HANGUL = 5
-"""Different syllables by which Korean is told from Chinese."""
+"""Minimum number of distinct syllables for text to be Korean rather than Chinese."""
 MIN_CASED, MIN_FREQUENT = 0.6, 0.45
-"""Share of the letters of a script that stand in its words of three or more, and of them that are
-frequent ones.
+"""Minimum share of a script's letters in words of three or more letters, and minimum share of
+frequent letters among them.
 """
 MIN_OTHER, MAX_WESTERN = 0.95, 0.8
-"""Shares of letters from which, and up to which, a text in Latin letters is not Western."""
+"""Minimum share of the letters of another language, and maximum share of Western letters, for text
+in Latin letters not to be Western.
+"""
 _SIGNS = set("\u00a0«»‹›“”„‘’–—…•·€£¥§°©®™²³½¼¾×÷±µ¿¡´¨")
-"""Signs of any language."""
+"""Signs that occur in all languages."""
 _WESTERN = "áàâäãåæçéèêëíìîïñóòôöõøœúùûüßªº"
 _POLISH, _CZECH = "ąćęłńóśźż", "áäčďéěíĺľňóôřšťúůýž"
 _LETTERS = (
@@ -46,35 +50,41 @@ _LETTERS = (
     ("mac_roman", _WESTERN),
     ("cp850", _WESTERN),  # MS-DOS
 )
-"""Letters beyond ASCII among others of Latin, in lower case; of equal ones the first is taken."""
+"""Encoding and non-ASCII letters of a language in Latin script, in lower case; the first of equally
+good ones wins.
+"""
 _CYRILLIC, _GREEK = "оеаинтсрвлкмпуь", "αοιετσνηυρπκςίόά"
 _SCRIPTS = (
     *(("cp1251", _CYRILLIC, 4), ("koi8-r", _CYRILLIC, 60), ("cp1253", _GREEK, 4)),
     *(("cp1255", "יוהלאתרבמש", 4), ("cp1256", "ايلمنرتبوة", 12)),
 )
-"""Scripts other than Latin, their most frequent letters, and how many letters tell."""
+"""Encodings of other scripts, their most frequent letters, and the minimum number of letters for a
+guess.
+"""
 _WORDS = {
     **dict.fromkeys(("cp1251", "koi8-r"), r"[А-ЯЁ]?[а-яё]+"),
     **{"cp1253": r"[Ά-Ϋ]?[ά-ώ]+", "cp1255": r"[א-ת]+", "cp1256": r"[ء-ي]+"},
 }
-"""Words as they have them: with one capital at most, or of several letters."""
+"""Encoding -> pattern of its words: with at most a first capital, where the script has capitals."""
 _ACCENTS = set("άέήίόύώΐΰΆΈΉΊΌΎΏ")
-"""One of which most words of Greek have."""
+"""Accented letters; most Greek words have one."""
 _WITHIN = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f](?=[a-z])")
-"""A character alone within a word in Latin letters: two of its own, read as a pair."""
+"""Pattern of one non-ASCII character within a word of Latin letters: two letters decoded as a pair.
+"""
 _BEHIND_SMALL = re.compile(r"(?<=[a-z])[^\x00-\x7f]")
+"""Pattern of a non-ASCII character after a lower-case letter."""
 _SYLLABLES = frozenset(
     "이다는가의에을를은한지사기고인리어스도아자김수시상해서나정일대로하그보과적전주부제만있여라"
     "구소성장동조원선경최박강윤임오신영민현진우미안유송홍무비라마트면음식물드공방화생국관학교"
     "명번호회품제목격평점분류날짜용매입출판책노래게임영차카페커피치즈개반바"
 )
-"""Frequent syllables of Korean, in names of users and of products."""
+"""Frequent syllables in Korean names of users and products."""
 
 
 def written_in(content: bytes) -> str:
-    """The encoding that a text is most likely written in; never UTF-8."""
-    told = _told(content)
-    for encoding in (*_likely(told), "cp1252"):
+    """Return the most likely encoding of a text that is not UTF-8."""
+    cells = _distinct_cells(content)
+    for encoding in (*_likely(cells), "cp1252"):
         try:
             content.decode(encoding)
         except UnicodeDecodeError:
@@ -83,8 +93,8 @@ def written_in(content: bytes) -> str:
     return "latin-1"
 
 
-def _told(content: bytes) -> bytes:
-    """The different cells that hold more than ASCII."""
+def _distinct_cells(content: bytes) -> bytes:
+    """Return the distinct cells with non-ASCII bytes, up to `LOOKED_AT` bytes."""
     found = re.findall(rb"[^\n\r,;\t]*[\x80-\xff][^\n\r,;\t]*", content)
     cells, held = dict.fromkeys(found), 0
     for number, cell in enumerate(cells):
@@ -94,11 +104,12 @@ def _told(content: bytes) -> bytes:
     return b"\n".join(cells)
 
 
-def _likely(told: bytes) -> list[str]:
-    scripts = [(_script(told, *one), one[0]) for one in _SCRIPTS]
+def _likely(cells: bytes) -> list[str]:
+    """Return likely encodings, the best first."""
+    scripts = [(_script(cells, *one), one[0]) for one in _SCRIPTS]
     found = [max(scripts)[1]] if max(scripts)[0] >= MIN_FREQUENT else []
     for encoding, is_common, is_wide in _OF_PAIRS:
-        text = told.decode(encoding, errors="replace")
+        text = cells.decode(encoding, errors="replace")
         runs = set(re.findall(r"[^\x00-\x7f]+", text))
         if 2 * len({*_WITHIN.findall(text)}) > len(runs):  # `Größe`
             continue
@@ -106,31 +117,32 @@ def _likely(told: bytes) -> list[str]:
         beside = sum(len(run) for run in runs if len(run) > 1)
         is_beside = is_wide or beside >= MIN_BESIDE * len(high)
         if high and is_beside and sum(map(is_common, high)) >= MIN_COMMON * len(high):
-            found.append(_neighbor(told, high) if encoding == "gb18030" else encoding)
-    shares = [_share(told, *one) for one in _LETTERS]
+            found.append(_neighbor(cells, high) if encoding == "gb18030" else encoding)
+    shares = [_share(cells, *one) for one in _LETTERS]
     best = _LETTERS[shares.index(max(shares))][0]
-    is_told = max(shares) >= MIN_OTHER and max(shares[:2]) < MAX_WESTERN
-    return [*found, best] if is_told else found
+    is_other = max(shares) >= MIN_OTHER and max(shares[:2]) < MAX_WESTERN
+    return [*found, best] if is_other else found
 
 
-def _neighbor(told: bytes, high: list[str]) -> str:
-    """Japanese and Korean lie where Chinese does: kana tell the one, frequent syllables the
-    other.
+def _neighbor(cells: bytes, high: list[str]) -> str:
+    """Distinguish encodings that share the bytes of `gb18030`: Japanese by its kana, Korean by
+    frequent syllables, else Chinese.
     """
     if sum("ぁ" <= c <= "ヿ" for c in high) > MIN_KANA * len(high):
         return "euc_jp"
-    letters = {c for c in told.decode("euc_kr", errors="replace") if ord(c) > 127}
+    letters = {c for c in cells.decode("euc_kr", errors="replace") if ord(c) > 127}
     hangul = {c for c in letters if "가" <= c <= "힣"}
     is_korean = len(hangul) >= MIN_HANGUL and len(hangul) >= MIN_COMMON * len(letters)
     return "euc_kr" if is_korean and _are_frequent(hangul) else "gb18030"
 
 
 def _are_frequent(hangul: set[str]) -> bool:
+    """Whether enough syllables are among the frequent ones."""
     return len(hangul & _SYLLABLES) >= MIN_SYLLABLES * len(hangul)
 
 
 def _is_in(encoding: str, leads: tuple[int, int]) -> Callable[[str], bool]:
-    """Whether a character is among the common ones: those with such first bytes, and signs."""
+    """Return a test for common characters of an encoding: those with first bytes in a range."""
 
     def is_common(letter: str) -> bool:
         try:
@@ -147,14 +159,16 @@ _OF_PAIRS = (
     ("big5", _is_in("big5", (0xA1, 0xC6)), False),
     ("cp932", _is_in("shift_jis", (0x81, 0x98)), False),
 )
-"""Encodings of pairs of bytes, their common characters, and whether both bytes are beyond ASCII."""
+"""Encodings with two bytes per character, their common characters, and whether both bytes are
+non-ASCII.
+"""
 
 
-def _script(told: bytes, encoding: str, letters: str, least: int) -> float:
-    """Share of frequent letters among those of a script, where these stand in words as it has
-    them; else 0.
+def _script(cells: bytes, encoding: str, letters: str, least: int) -> float:
+    """Return the share of frequent letters among the letters of a script; 0 where they do not form
+    words.
     """
-    text = told.decode(encoding, errors="replace")
+    text = cells.decode(encoding, errors="replace")
     high = [c for c in text if ord(c) > 127 and c not in _SIGNS]
     words = [word for word in re.findall(_WORDS[encoding], text) if len(word) > 2]
     if len(high) < least or sum(map(len, words)) < MIN_CASED * len(high):
@@ -164,12 +178,12 @@ def _script(told: bytes, encoding: str, letters: str, least: int) -> float:
     return sum(c in letters for c in "".join(high).lower()) / len(high)
 
 
-def _share(told: bytes, encoding: str, letters: str) -> float:
-    """Share of what is beyond ASCII, but for signs, that are letters of the language, none of them
-    a capital behind a small letter; 0 where bytes mean nothing.
+def _share(cells: bytes, encoding: str, letters: str) -> float:
+    """Return the share of a language's letters among the non-ASCII characters, without signs;
+    capitals after a lower-case letter count against it. 0 where the text cannot be decoded.
     """
     try:
-        text = told.decode(encoding)
+        text = cells.decode(encoding)
     except UnicodeDecodeError:
         return 0.0
     high = [c for c in text if ord(c) > 127 and c not in _SIGNS]

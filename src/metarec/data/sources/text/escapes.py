@@ -1,5 +1,5 @@
-"""Backslashes before quotes, separators and ends of lines, as databases write them (MySQL, Spark,
-PHP), where other programs double the quotes.
+"""Read text in which backslashes escape quotes, separators and line breaks, as MySQL, Spark and PHP
+write it, instead of doubled quotes.
 """
 
 from __future__ import annotations
@@ -13,23 +13,26 @@ import polars as pl
 from metarec.data.findings import Finding
 
 AT_ONCE = 1 << 22
+"""Number of bytes read at a time."""
 HIDDEN = {b"\x01": "\\", b"\x02": '"', b"\x04": "\n", b"\x05": "\t", b"\x06": "\r"}
-"""What stands for an escaped character until the cells are known; the separator's is `_PARTS`."""
+"""Control character -> the escaped character that it replaces until the cells are split; `_PARTS`
+replaces the separator.
+"""
 _PARTS = b"\x03"
 _LETTERS = {b"n": b"\x04", b"t": b"\x05", b"r": b"\x06"}
-"""What letters say after a backslash, where nothing else is written with one."""
+"""Letter after a backslash -> control character, used where all backslashes are escapes."""
 _ESCAPES = b"\"'\\ntrN0bZ\r\n"
 
 
 class Escapes:
-    """How to read a text whose backslashes escape."""
+    """Escapes of a text with a given separator."""
 
     def __init__(self, separator: str) -> None:
         self.separator = separator
         self._part = separator.encode()
 
     def are_in(self, source: Path | bytes) -> bool:
-        """Whether more lines show that backslashes escape than that quotes are doubled."""
+        """Whether more lines show escapes by backslashes than doubled quotes."""
         with _opened(source) as file:
             if not any(b"\\" in part for part in iter(lambda: file.read(AT_ONCE), b"")):
                 return False
@@ -40,7 +43,7 @@ class Escapes:
         return shown > 0
 
     def _shown(self, line: bytes, width: int) -> int:
-        """1 where a line shows it, -1 where it shows the contrary, else 0."""
+        """Return 1 for a line that shows escapes by backslashes, -1 for the contrary, else 0."""
         part = re.escape(self._part)
         if re.search(rb'\\""[^"' + part + rb"]", line):
             return -1
@@ -55,7 +58,9 @@ class Escapes:
         return 0 if not escaped else int(held - escaped == width) - int(held == width)
 
     def hidden(self, content: bytes) -> bytes:
-        """The content with other characters for the escaped ones, for a reader that knows none."""
+        """Replace escaped characters by control characters, so that any reader splits the cells
+        correctly.
+        """
         content = content.replace(b"\\\\", b"\x01")
         known = _ESCAPES + self._part
         is_all = not re.search(rb"\\[^" + re.escape(known) + rb"]", content)
@@ -67,14 +72,14 @@ class Escapes:
         return content
 
     def shown(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Cells with the characters that were hidden."""
+        """Return a table with the hidden characters restored."""
         marks = {**HIDDEN, _PARTS: self.separator}
         hidden = [mark.decode() for mark in marks]
         return table.with_columns(pl.all().str.replace_many(hidden, list(marks.values())))
 
 
 def escapes_told(place: str) -> Finding:
-    """What to say where backslashes were read so."""
+    """Return the finding on a file with escapes by backslashes."""
     why = f"backslashes of {place} before quotes, separators and ends of lines are no letters"
     return Finding(rule="escapes", rows=0, action="noted", why=why)
 

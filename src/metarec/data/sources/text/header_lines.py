@@ -1,5 +1,5 @@
-"""What spreadsheets write above a table: lines of a title, and names over two lines, the upper of
-which holds for several columns.
+"""Detect lines above a table as in spreadsheets: titles, and headers of two lines, the upper of
+which spans several columns.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from metarec.data.sources.text.headerless import names_by_cells
 from metarec.data.sources.text.separators import are_numbers_of_rows
 
 MAX_TITLES = 8
-"""Lines before the names, at most."""
+"""Maximum number of lines above the header."""
 _A_NUMBER = re.compile(r"^[\W_]*\d[\d\s.,:/Tt+-]*\W*$")
-"""A cell of a row rather than of names: a number, a day, a time."""
+"""Pattern of cells that are no names: numbers, dates and times."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Headings:
-    """How many lines of a text come before its rows, and what the columns are called."""
+    """Number of lines above the rows, and the names of the columns."""
 
     before: int
-    """Lines to leave out before the line of names, or of which the names are made."""
+    """Number of lines to remove: those above the header, or those that the names are made of."""
     names: Sequence[str] | None
-    """Names made of two lines, which are among those left out; None where a line has them."""
+    """Names made of removed lines or of the cells; None where a remaining line has them."""
     finding: Finding
     separator: str | None = None
-    """What parts the cells of a table without names, whose first line alone may not tell."""
+    """Separator of a table without a header, whose first line alone may not show it."""
 
 
 def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | None:
-    """What stands above a table; None where its first line has the names.
+    """Return what is above a table; None where its first line is the header.
 
     Args:
-        text: the beginning of it.
+        text: the beginning of the table.
     """
     every = text.split("\n")
     lines = every[: MAX_TITLES + 3]
-    separator = _parting(lines, separators)
+    separator = _separator_in(lines, separators)
     if '"' in text and not all(line.count('"') % 2 == 0 for line in lines):
         # a cell goes over several lines, or quotes are text
         return _without_names(every, ("\t",), place) if separator == "\t" else None
@@ -49,9 +49,9 @@ def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | 
     return found or _without_names(every, separators, place)
 
 
-def _parting(lines: Sequence[str], separators: Sequence[str]) -> str:
-    """What parts the cells: what every line has as often as the first, or more often; else what one
-    line has most of.
+def _separator_in(lines: Sequence[str], separators: Sequence[str]) -> str:
+    """Return the separator: the most frequent one of the first line if no line has fewer of it,
+    else the one most frequent in any line.
     """
     filled = [line for line in lines if line.strip()]
     counts = {s: filled[0].count(s) for s in separators} if filled else {}
@@ -62,7 +62,7 @@ def _parting(lines: Sequence[str], separators: Sequence[str]) -> str:
 
 
 def _titles(rows: Sequence[list[str]], place: str) -> Headings | None:
-    """Lines of one cell at most, and then names."""
+    """Return the headings of a table below lines of at most one cell each; None for others."""
     at = next((n for n, row in enumerate(rows) if _filled(row) > 1), 0)
     titles = [cell for row in rows[:at] for cell in row if cell]
     if not 0 < at <= MAX_TITLES or not _are_names(rows[at]):
@@ -76,7 +76,7 @@ def _titles(rows: Sequence[list[str]], place: str) -> Headings | None:
 
 
 def _two_lines(rows: Sequence[list[str]], place: str) -> Headings | None:
-    """Names with gaps, names below all of them, and then a row that has other cells."""
+    """Return the headings of a table with two lines of names, the upper with gaps; else None."""
     if len(rows) < 3 or len(rows[0]) != len(rows[1]) or _filled(rows[0]) < 2:
         return None
     upper, lower = rows[:2]
@@ -94,7 +94,9 @@ def _two_lines(rows: Sequence[list[str]], place: str) -> Headings | None:
 
 
 def _numbered(rows: Sequence[list[str]], place: str) -> Headings | None:
-    """Names of all columns but the first, which numbers the rows, as R and pandas write it."""
+    """Return the headings of a table whose rows are numbered in a column without a name, as R and
+    pandas write it; None for others.
+    """
     names, *below = (row for row in rows if row)
     if not _are_names(names) or len(below) < 2 or {len(row) for row in below} != {len(names) + 1}:
         return None
@@ -105,7 +107,9 @@ def _numbered(rows: Sequence[list[str]], place: str) -> Headings | None:
 
 
 def _without_names(lines: Sequence[str], separators: Sequence[str], place: str) -> Headings | None:
-    """Names for a table without any, where its cells tell what its columns are."""
+    """Return the headings of a table without a header, by its cells; None where they do not
+    identify the columns.
+    """
     lines = [line for line in lines if line.strip()]
     separator = max(separators, key=lambda s: min((line.count(s) for line in lines), default=0))
     if separator != "\t" and any('"' in line for line in lines):
@@ -126,11 +130,12 @@ def _without_names(lines: Sequence[str], separators: Sequence[str], place: str) 
 
 
 def _filled(row: Sequence[str]) -> int:
+    """Return the number of cells that are not empty."""
     return sum(cell != "" for cell in row)
 
 
 def _are_names(row: Sequence[str]) -> bool:
-    """Whether every cell has a text, and none is a number."""
+    """Whether no cell is empty or a number."""
     return len(row) > 1 and all(cell and not _A_NUMBER.match(cell) for cell in row)
 
 

@@ -1,5 +1,5 @@
-"""What the columns of a table without a line of names are, by their cells: ratings, acts, plays,
-visits, lists of what was shown, and items, as research data are published.
+"""Name the columns of tables without a header by their cells, in the layouts of published data:
+ratings, events with kinds, plays, visits, impressions, and items.
 """
 
 from __future__ import annotations
@@ -13,30 +13,34 @@ from metarec.data.names.column_names import AT_HOME, CANONICAL, plain
 from metarec.data.sources.rows.impressions import OF_SHOWN
 
 MIN_ROWS = 4
-"""Rows by which columns without names are known, at least."""
+"""Minimum number of rows to name columns by their cells."""
 _A_RATING = re.compile(r"(10|\d)([.,][05]0*)?")
+"""Pattern of ratings: whole or half numbers up to 10."""
 _A_TIME = re.compile(
     r"[3-9]\d{8}|[1-4]\d{9}(\d{3}){0,3}|\d{4}-\d\d-\d\d([ T].*)?"
     r"|\d{1,2}/\d{1,2}/\d{4} \d.*|(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} \d.*"
 )
-"""Seconds (or parts of them) after 1979, or a date."""
+"""Pattern of dates, and of seconds since 1970 (or thousandths and smaller parts) after 1979."""
 _ASIN = re.compile(r"B0\w{8}|\d{9}[\dX]")
+"""Patterns of Amazon's ids of items and of users; its newer tables have the item first."""
 _REVIEWER = re.compile(r"A[0-9A-Z]{9,27}")
 """How Amazon's ids of items and of users look, whose newer tables have the item first."""
 _A_NUMBER, _A_DECIMAL = re.compile(r"\d+"), re.compile(r"-?\d+\.\d+")
 _AN_ID = re.compile(r"[\w:.@/-]*")
 _WORD = re.compile(r"[^\W\d_]+")
 MIN_WORDS = 3.0
-"""Words of a title, on average, at least."""
+"""Minimum mean number of words of a title."""
 MAX_ACTS = 20
+"""Maximum number of distinct kinds."""
 _KNOWN = {*AT_HOME, *(plain(name) for names in CANONICAL.values() for name in names)}
 
 
 def names_by_cells(rows: Sequence[Sequence[str]]) -> list[str] | None:
-    """Names of the columns of a table without a line of names; None where its cells do not tell.
+    """Return the names of the columns of a table without a header; None where its cells do not
+    identify them.
 
     Args:
-        rows: the first of them.
+        rows: the first rows.
     """
     width = len(rows[0]) if rows else 0
     if len(rows) < MIN_ROWS or width < 3 or {len(row) for row in rows} != {width}:
@@ -44,12 +48,12 @@ def names_by_cells(rows: Sequence[Sequence[str]]) -> list[str] | None:
     columns = [list(column) for column in zip(*rows, strict=True)]
     if any(plain(cell) in _KNOWN for cell in rows[0] if not Kinds.default().known(cell)):
         return None
-    readings = (_ratings, _acts, _shown, _plays, _visits, _items)
+    readings = (_ratings, _events, _shown, _plays, _visits, _items)
     return next((names for read in readings if (names := read(columns)) is not None), None)
 
 
 def _ratings(columns: Sequence[list[str]]) -> list[str] | None:
-    """Two ids, a rating and perhaps a time, as MovieLens, Yahoo and Amazon publish them."""
+    """Two ids, a rating and an optional time, as in MovieLens, Yahoo and Amazon data."""
     if len(columns) > 4:
         return None
     first, second, ratings, *times = columns
@@ -63,11 +67,9 @@ def _ratings(columns: Sequence[list[str]]) -> list[str] | None:
     return [*ids, "value", "timestamp"][: len(columns)]
 
 
-def _acts(columns: Sequence[list[str]]) -> list[str] | None:
-    """A user, an item, and in one of the other columns what was done (`pv`, `buy`), as Taobao and
-    Steam publish them.
-    """
-    acts = [n for n, column in enumerate(columns) if n > 1 and _are_acts(column)]
+def _events(columns: Sequence[list[str]]) -> list[str] | None:
+    """A user, an item, and a kind (`pv`, `buy`) in a later column, as in Taobao and Steam data."""
+    acts = [n for n, column in enumerate(columns) if n > 1 and _are_kinds(column)]
     times = [n for n, column in enumerate(columns) if n > 1 and _are_times(column)]
     first, second = columns[:2]
     if len(acts) != 1 or len(times) > 1 or "" in (*first, *second):
@@ -79,8 +81,8 @@ def _acts(columns: Sequence[list[str]]) -> list[str] | None:
 
 
 def _shown(columns: Sequence[list[str]]) -> list[str] | None:
-    """A user, a time, what they had clicked before, and what was shown (`N1-1 N2-0`), as the
-    Microsoft News Dataset has them.
+    """A user, a time, an optional history of clicks, and impressions (`N1-1 N2-0`), as in the
+    Microsoft News Dataset.
     """
     if not all(map(OF_SHOWN.fullmatch, columns[-1])) or " " not in "".join(columns[-1]):
         return None
@@ -93,9 +95,9 @@ def _shown(columns: Sequence[list[str]]) -> list[str] | None:
 
 
 def _plays(columns: Sequence[list[str]]) -> list[str] | None:
-    """A user, a time, and pairs of an id and a name, the last of which is of the item, as Last.fm's
-    listens are published (user, time, artist, track); or what else the first id is of (Yoochoose's
-    clicks, Gowalla's visits).
+    """A user, a time, and pairs of id and name, the last of which are the item's, as in Last.fm
+    data (user, time, artist, track); or an id of the item among other columns, as in Yoochoose and
+    Gowalla data.
     """
     users, times, *others = columns
     if not _are_times(times) or not _are_ids(users) or all(map(_A_NUMBER.fullmatch, times)):
@@ -115,7 +117,7 @@ def _plays(columns: Sequence[list[str]]) -> list[str] | None:
 
 
 def _visits(columns: Sequence[list[str]]) -> list[str] | None:
-    """A user, a place, and in other columns its degrees and a time, as Foursquare's visits."""
+    """A user, a place, and in later columns its coordinates and a time, as in Foursquare data."""
     times = [n for n, column in enumerate(columns) if n > 1 and _are_times(column)]
     degrees = _degrees(columns)
     if len(times) != 1 or len(degrees) != 2 or not all(map(_are_ids, columns[:2])):
@@ -127,7 +129,9 @@ def _visits(columns: Sequence[list[str]]) -> list[str] | None:
 
 
 def _degrees(columns: Sequence[list[str]]) -> dict[int, str]:
-    """Where the one pair of neighboring columns of decimals is that may be degrees."""
+    """Return the positions of latitude and longitude, if exactly one pair of adjacent columns of
+    decimals can be coordinates in degrees; else empty.
+    """
     near = [n for n in range(len(columns) - 1) if all(map(_are_decimals, columns[n : n + 2]))]
     if len(near) != 1 or any(abs(float(cell)) > 90 for cell in columns[near[0]]):
         return {}
@@ -141,8 +145,8 @@ def _are_decimals(cells: Sequence[str]) -> bool:
 
 
 def _items(columns: Sequence[list[str]]) -> list[str] | None:
-    """An id for each row and a title, perhaps a text, with words for categories before them: as the
-    Microsoft News Dataset has its news.
+    """A distinct id per row, an optional category and subcategory, a title and an optional text, as
+    the news in the Microsoft News Dataset.
     """
     ids, *others = columns
     forms = {re.sub(r"\d+", "9", cell) for cell in ids}
@@ -162,20 +166,20 @@ def _items(columns: Sequence[list[str]]) -> list[str] | None:
 
 
 def _n_words(cells: Sequence[str]) -> float:
-    """Words of a cell, on average; 0 of addresses and objects."""
+    """Return the mean number of words of a cell; 0 for addresses and objects."""
     if any("://" in cell or cell[:1] in ("[", "{") for cell in cells):
         return 0.0
     return sum(len(_WORD.findall(cell)) for cell in cells) / len(cells)
 
 
-def _are_acts(cells: Sequence[str]) -> bool:
-    """Whether cells are names of kinds, and several."""
-    said, kinds = {*cells}, Kinds.default()
-    return 2 <= len(said) <= MAX_ACTS and all(_WORD.search(c) and kinds.known(c) for c in said)
+def _are_kinds(cells: Sequence[str]) -> bool:
+    """Whether all cells are known kinds, and there are at least two."""
+    names, kinds = {*cells}, Kinds.default()
+    return 2 <= len(names) <= MAX_ACTS and all(_WORD.search(c) and kinds.known(c) for c in names)
 
 
 def _are_ratings(cells: Sequence[str]) -> bool:
-    """Whether cells are whole or half numbers of a scale up to 10, and not all the same."""
+    """Whether all cells are whole or half numbers up to 10, and not all the same."""
     return len({*cells}) > 1 and all(map(_A_RATING.fullmatch, cells))
 
 
@@ -184,5 +188,5 @@ def _are_times(cells: Sequence[str]) -> bool:
 
 
 def _are_ids(cells: Sequence[str]) -> bool:
-    """Whether cells have no spaces, and some are stated."""
+    """Whether no cell has spaces or other characters that ids lack, and some cell is not empty."""
     return any(cells) and all(map(_AN_ID.fullmatch, cells))

@@ -1,6 +1,4 @@
-"""A text table line by line, where rows have more cells than there are names, or quotes do not pair
-up.
-"""
+"""Read delimited text line by line, for tables with surplus cells in rows or unpaired quotes."""
 
 from __future__ import annotations
 
@@ -19,13 +17,13 @@ from metarec.data.findings import Finding
 from metarec.data.sources.text.separators import content_of
 
 MAX_QUOTED_LINES = 1000
-"""Lines that one quoted cell may go over."""
+"""Maximum number of lines of one quoted cell."""
 MAX_ROWS_IN_A_CELL = 20
-"""Lines in a row that are rows by themselves: a quoted cell holds no more of them."""
+"""Maximum number of lines within a quoted cell that look like rows."""
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """Names with a number where one comes again."""
+    """Return names with a number where a name recurs."""
     found: list[str] = []
     for name in names:
         number, free = 2, name
@@ -37,17 +35,17 @@ def unique(names: Sequence[str]) -> list[str]:
 
 @dataclass
 class _Lines:
-    """Rows found so far, with the lines they begin on."""
+    """Rows read so far, and the lines on which they begin."""
 
     width: int
     cells: list[list[str]] = field(default_factory=list)
     at: list[int] = field(default_factory=list)
     surplus: list[tuple[int, int]] = field(default_factory=list)
-    """Line and number of cells of each row with too many."""
+    """Line number and number of cells of each row with surplus cells."""
     lone_quotes: int = 0
 
     def add(self, row: list[str], line: int) -> None:
-        """Take a row; cells beyond the last name are allowed where they are empty."""
+        """Add a row; surplus cells are allowed if they are empty."""
         while len(row) > self.width and not row[-1].strip():
             row.pop()
         if len(row) > self.width:
@@ -60,7 +58,11 @@ class _Lines:
 def read_lines(
     source: Path | bytes, separator: str, columns: Sequence[str] | None, name: str
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """The table, where each row begins, and what to say of rows that do not fit."""
+    """Return the table, the line on which each row begins, and findings on rows that do not fit.
+
+    Raises:
+        BadInput: if every row has surplus cells.
+    """
     content = content_of(source)
     lines = re.split("\r\n|\n|\r", content.decode("utf-8", errors="replace"))
     names = list(columns) if columns else _cells(lines[0], separator)[0]
@@ -85,7 +87,7 @@ def read_lines(
 def _rows(
     lines: list[str], start: int, separator: str, width: int
 ) -> Iterator[tuple[list[str], int, bool]]:
-    """Cells of each row, the line it begins on, and whether it has a quote that is text."""
+    """Return the cells of each row, the line it begins on, and whether a quote in it is text."""
     position = start
     while position < len(lines):
         line, begun = lines[position], position
@@ -108,8 +110,8 @@ def _rows(
 
 
 def _end_of_quote(lines: list[str], begun: int, separator: str, width: int) -> int | None:
-    """The line on which a quoted cell that goes over several lines is closed; None where its quote
-    is a lone one: never closed, or most of the lines are rows by themselves.
+    """Return the line on which a quoted cell of several lines ends; None where the quote is
+    unpaired: never closed, or followed by too many lines that are rows by themselves.
     """
     joined = lines[begun]
     rows = int(len(joined.split(separator)) == width)
@@ -128,11 +130,11 @@ def _end_of_quote(lines: list[str], begun: int, separator: str, width: int) -> i
 def _cells(
     line: str, separator: str, is_text_from: int | None = None
 ) -> tuple[list[str], int | None]:
-    """Cells of a line, quoted ones without their quotes; and where a quote is opened and not
-    closed, None if there is none.
+    """Return the cells of a line, without their quotes, and the position of an unclosed quote; None
+    without one.
 
     Args:
-        is_text_from: a quote opened there is text.
+        is_text_from: position of a quote that is text.
     """
     quoted = _quoted(separator)
     cells: list[str] = []
@@ -159,7 +161,9 @@ def _cells(
 
 @cache
 def _quoted(separator: str) -> tuple[re.Pattern[str], ...]:
-    """A quoted cell up to its separator: quotes inside it doubled, or else no separator inside."""
+    """Patterns of a quoted cell up to its separator: with doubled quotes inside, or with no
+    separator inside.
+    """
     end = rf'" *(?={re.escape(separator)}|\Z)'
     return (
         re.compile(rf'"([^"]*(?:""[^"]*)*){end}'),
@@ -168,6 +172,7 @@ def _quoted(separator: str) -> tuple[re.Pattern[str], ...]:
 
 
 def _line_findings(found: _Lines, name: str) -> list[Finding]:
+    """Return findings on rows with surplus cells and on unpaired quotes."""
     findings = []
     if found.surplus:
         findings.append(

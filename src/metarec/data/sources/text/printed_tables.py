@@ -1,5 +1,5 @@
-"""Tables as programs print them: columns of fixed widths under a line of dashes (sqlcmd, SQL*Plus,
-mysql), and lines of which each stands in quotes as a whole.
+"""Read tables as programs print them: columns of fixed widths below a line of dashes (sqlcmd,
+SQL*Plus, mysql), and lines each in quotes as a whole.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from metarec.data.findings import Finding
 from metarec.data.sources.text.separators import SEPARATORS, beginning, content_of
 
 _RULER = re.compile(r"^ *(?:-{2,}(?: +-{2,})+|\+(?:-{2,}\+){2,}) *\r?$")
+"""Pattern of a line of dashes."""
 _FOOTER = re.compile(r"^\W*[\d,]+ (rows?|records?|lines?)\b.*$", re.IGNORECASE)
-"""What stands below such a table: `(60 rows affected)`."""
+"""Pattern of lines below such a table: `(60 rows affected)`."""
 MIN_ALIGNED = 0.95
-"""Share of the first lines that have gaps where the line of dashes has them, at least."""
+"""Minimum share of the first lines with gaps at the positions of the gaps between dashes."""
 _QUOTED = re.compile(r'^"((?:[^"]|"")*)"\r?$')
+"""Pattern of a line in quotes."""
 
 
 def in_columns(source: Path | bytes, name: str) -> tuple[bytes, int, list[Finding]] | None:
-    """A table under a line of dashes with tabs between its cells, how many lines it lost above its
-    names, and what to say; None where there is no such line.
+    """Return a table of fixed widths with tabs between its cells, the number of lines removed above
+    its header, and findings; None for other tables.
     """
     lines = beginning(source).split("\n")
     ruler = next((n for n, line in enumerate(lines) if n and _RULER.match(line)), None)
@@ -51,7 +53,9 @@ def in_columns(source: Path | bytes, name: str) -> tuple[bytes, int, list[Findin
 
 
 def without_whole_quotes(source: Path | bytes) -> Path | bytes:
-    """A table of which each line stands in quotes as a whole, `"1,2,3"`, without them."""
+    """Remove the quotes where each line is in quotes as a whole, `"1,2,3"`; other text stays
+    unchanged.
+    """
     lines = [line for line in beginning(source).split("\n") if line.strip()]
     if len(lines) < 2 or not all(map(_QUOTED.match, lines)):
         return source
@@ -62,5 +66,6 @@ def without_whole_quotes(source: Path | bytes) -> Path | bytes:
 
 
 def _unquoted(line: str) -> str:
+    """Return a line without the quotes around it."""
     quoted = _QUOTED.match(line)
     return line if quoted is None else quoted[1].replace('""', '"')

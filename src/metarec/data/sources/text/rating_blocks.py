@@ -1,4 +1,4 @@
-"""Ratings below a line that says which item they are of, as of the Netflix Prize: `8:`, and then
+"""Read ratings in blocks below the id of their item, as in the Netflix Prize: `8:`, then
 `1488844,3,2005-09-06`.
 """
 
@@ -14,16 +14,17 @@ from metarec.data.findings import Finding
 from metarec.data.sources.text.separators import content_of, start_of
 
 NAMES = ("user_id", "value", "timestamp")
+"""Columns of a row in a block."""
 _BEGINS = re.compile(rb"\d+:\s*?\r?\n\d+,\d+(\.\d+)?,\d{4}-\d\d-\d\d\s*?\r?\n")
 
 
 def are_blocks(source: Path | bytes) -> bool:
-    """Whether a text begins so."""
+    """Whether a text begins with such a block."""
     return _BEGINS.match(start_of(source)) is not None
 
 
 def read_blocks(source: Path | bytes, name: str) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """A row for each rating, with its item."""
+    """Return one row per rating, with its item, their places and findings."""
     text = pl.Series("line", content_of(source).decode("utf-8", errors="replace").splitlines())
     lines = pl.DataFrame({"line": text.str.strip_chars()}).with_row_index("row", offset=1)
     item = pl.col("line").str.extract(r"^(\d+):$")

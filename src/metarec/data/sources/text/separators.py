@@ -1,4 +1,4 @@
-"""How cells of a text table are parted: by one character, by `::`, or by runs of spaces."""
+"""Detect how the cells of a text table are separated: by one character, `::`, or runs of spaces."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MAX_LINE = 1 << 24
-"""Characters; no line of a text table may be longer."""
+"""Maximum number of bytes read of a first line."""
 SEPARATORS = ("\t", ",", ";", "|")
 LOOKED_AT = 1 << 14
-"""Bytes by which it is known how cells are parted."""
+"""Number of bytes by which the separator is detected."""
 _DOUBLE = "::"
 _CELL = re.compile(r'"(?:[^"\\]|\\.|"")*"|[^\s"]\S*')
 
 
 def separator_of(header: str) -> str:
-    """Which separator a line of names has most of."""
+    """Return the most frequent separator in a header."""
     return max(SEPARATORS, key=lambda s: (header.count(s), s == ","))
 
 
 def parted_by_one(source: Path | bytes) -> tuple[Path | bytes, str | None]:
-    """A table whose cells are parted by `::` or by runs of spaces, parted by one character, and
-    which; any other as it is, and None.
+    """Convert a table separated by `::` or runs of spaces to one separated by a single character.
+    Return it and that character; any other table unchanged, and None.
     """
     lines = [line for line in beginning(source).split("\n") if line.strip()]
     if len(lines) < 2:
@@ -39,14 +39,14 @@ def parted_by_one(source: Path | bytes) -> tuple[Path | bytes, str | None]:
 
 
 def _times(lines: Sequence[str], separator: str) -> int:
-    """How often a separator stands in each line; 0 where that differs."""
+    """Return the number of separators per line; 0 where lines differ."""
     counts = {line.count(separator) for line in lines}
     return counts.pop() if len(counts) == 1 else 0
 
 
 def _are_by_spaces(lines: Sequence[str]) -> bool:
-    """Whether every line has as many words; the names may be one fewer where rows are numbered, as
-    R writes them.
+    """Whether all lines have the same number of words. The header may have one fewer where rows are
+    numbered, as R writes it.
     """
     names, *rows = (_CELL.findall(line) for line in lines)
     widths = {len(row) for row in rows}
@@ -56,12 +56,13 @@ def _are_by_spaces(lines: Sequence[str]) -> bool:
 
 
 def are_numbers_of_rows(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first cells count from 0 or 1."""
+    """Whether the first cells count up from 0 or 1."""
     first = [row[0].strip('"') for row in rows]
     return first in ([str(n + start) for n in range(len(first))] for start in (0, 1))
 
 
 def _by_tabs(content: bytes) -> bytes:
+    """Replace runs of spaces by tabs, but not within quotes."""
     if b'"' in content:
         lines = content.decode("utf-8", errors="replace").split("\n")
         return "\n".join("\t".join(_CELL.findall(line)) for line in lines).encode()
@@ -69,14 +70,14 @@ def _by_tabs(content: bytes) -> bytes:
 
 
 def beginning(source: Path | bytes) -> str:
-    """The first lines of a table."""
+    """Return the first whole lines of a text, about `LOOKED_AT` bytes."""
     start = start_of(source, LOOKED_AT)
     text = start.decode("utf-8", errors="replace").replace("\r\n", "\n")
     return text if len(start) < LOOKED_AT else text.rpartition("\n")[0]
 
 
 def start_of(source: Path | bytes, size: int = 4096) -> bytes:
-    """The first bytes of a file."""
+    """Return the first bytes of a file."""
     if isinstance(source, bytes):
         return source[:size]
     with source.open("rb") as file:
@@ -84,12 +85,12 @@ def start_of(source: Path | bytes, size: int = 4096) -> bytes:
 
 
 def content_of(source: Path | bytes) -> bytes:
-    """All bytes of a file."""
+    """Return all bytes of a file."""
     return source if isinstance(source, bytes) else source.read_bytes()
 
 
 def first_line_of(source: Path | bytes) -> str:
-    """The first line of a text in UTF-8."""
+    """Return the first line of a text in UTF-8."""
     opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
     with opened as lines:
         return lines.readline(MAX_LINE).decode("utf-8", errors="replace").rstrip("\r\n")

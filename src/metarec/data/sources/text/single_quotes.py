@@ -1,4 +1,4 @@
-"""Tables whose texts stand in single quotes, as some databases and statistics programs write them:
+"""Read tables with text in single quotes, as some databases and statistics programs write it:
 `'u1','The ''best'', really',5`.
 """
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from metarec.data.sources.text.separators import SEPARATORS, beginning, content_of
 
 MIN_LINES = 3
-"""Lines by which such quotes are known, at least."""
+"""Minimum number of lines to detect such quotes."""
 
 
 def are_single(source: Path | bytes) -> str | None:
-    """The separator of a table in some column of which every cell below the names stands in single
-    quotes, and whose lines are even by these alone; None for any other.
+    """Return the separator of a table in which a column has all cells below the header in single
+    quotes, and all lines have the same number of cells; None for other tables.
     """
     lines = [line for line in beginning(source).split("\n") if line.strip()]
     if len(lines) < MIN_LINES or not all("'" in line for line in lines[1:]):
@@ -26,7 +26,7 @@ def are_single(source: Path | bytes) -> str | None:
 
 
 def in_double(source: Path | bytes, separator: str) -> bytes:
-    """The table with its texts in double quotes."""
+    """Return the table with double quotes."""
     text = content_of(source).decode("utf-8", errors="replace")
     written = io.StringIO()
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quotechar="'")
@@ -35,6 +35,7 @@ def in_double(source: Path | bytes, separator: str) -> bytes:
 
 
 def _are_even(lines: Sequence[str], separator: str) -> bool:
+    """Whether all lines have the same number of cells, and some column is in quotes in all rows."""
     text = "\n".join(lines)
     try:
         names, *rows = csv.reader(io.StringIO(text), delimiter=separator, quotechar="'")
@@ -47,7 +48,7 @@ def _are_even(lines: Sequence[str], separator: str) -> bool:
 
 
 def _quoted(line: str, separator: str) -> set[int]:
-    """Which cells of a line are in single quotes."""
+    """Return the positions of the cells of a line that are in single quotes."""
     found, at, number = set[int](), 0, 0
     while at <= len(line):
         end = line.find(separator, at)

@@ -1,5 +1,5 @@
-"""Rows and columns of a text table that are none: its line of names again, sums below it, numbers
-of rows; and rows that end too early.
+"""Remove rows and columns of a text table that are no data: repeated headers, sums, empty rows, row
+numbers, and a second table below. Rows that end too early are counted.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from metarec.data.findings import Finding
 from metarec.data.names.column_names import SYNONYMS, plain
 
 MAX_HELD = 1 << 16
-"""Bytes over which a quote is looked for that closes another."""
+"""Maximum number of bytes in which a closing quote is searched."""
 LAST = 3
-"""Rows at the end of a table that may be sums."""
+"""Number of rows at the end of a table that may be sums."""
 SUMS = (
     "total|totals|grand total|subtotal|sub total|sum|average|mean|summe|gesamt|gesamtsumme|"
     "insgesamt|durchschnitt|total général|somme|moyenne|suma|promedio|totale|totaal|totalt|"
     "toplam|ortalama|razem|итого|всего|среднее|"
     "合计|总计|小计|总数|平均|平均值|合計|総計|소계|합계"
 )
-"""What the first cell of such a row says, in lower case."""
+"""First cell of a row of sums, in lower case."""
 
 
 _KNOWN_IDS = frozenset(
@@ -38,8 +38,8 @@ _KNOWN_IDS = frozenset(
 def without_strays(
     table: pl.DataFrame, names: Sequence[str], place: Place
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Without rows that are the line of names again, as where files were put one below another,
-    and without sums at the end.
+    """Remove repeated headers, as in concatenated files, sums at the end, and empty rows. Return
+    the table, its places and findings.
     """
     is_names = table.select(_are_names(table.columns, names)).to_series()
     is_sum = _are_sums(table)
@@ -71,7 +71,9 @@ def without_strays(
 def without_another(
     table: pl.DataFrame, names: Sequence[str], place: Place
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Without what begins with names of other columns: another table below this one."""
+    """Remove a second table below the first, which begins with a header of other names. Return the
+    table, its places and findings.
+    """
     known = {*_KNOWN_IDS, *map(plain, names)}
     first = table[table.columns[0]].str.to_lowercase().str.replace_all(r"[\W_]+", "")
     for at in first.is_in([*_KNOWN_IDS]).fill_null(False).arg_true():
@@ -91,20 +93,22 @@ def without_another(
 
 
 def has_strays(table: pl.LazyFrame) -> bool:
-    """Whether a table has such rows."""
+    """Whether a table has repeated headers or sums at its end."""
     names = table.collect_schema().names()
     again = table.select(_are_names(names, [name.strip() for name in names]).any()).collect().item()
     return bool(again) or bool(_are_sums(table.tail(LAST).collect()).any())
 
 
 def _are_names(columns: Sequence[str], names: Sequence[str]) -> pl.Expr:
-    """Whether every cell of a row is the name of its column."""
+    """Expression that is true where every cell of a row is the name of its column."""
     pairs = zip(columns, names, strict=True)
     return pl.all_horizontal([pl.col(c).eq_missing(name or None) for c, name in pairs])
 
 
 def _are_sums(table: pl.DataFrame) -> pl.Series:
-    """Which of the last rows begin with a word for a sum, where no other row does."""
+    """Mask of the last rows that begin with a word for a sum; all False where an earlier row does
+    too.
+    """
     nothing = pl.Series([False] * table.height, dtype=pl.Boolean)
     if not table.width:
         return nothing
@@ -115,13 +119,13 @@ def _are_sums(table: pl.DataFrame) -> pl.Series:
 
 
 SHOWN = 40
-"""Characters of a row that are shown."""
+"""Number of characters of a row shown in a message."""
 
 
 def short_rows(
     table: pl.LazyFrame, source: Path | bytes, separator: str, has_names: bool, name: str
 ) -> list[Finding]:
-    """How many rows end before the last name; their missing cells are empty ones."""
+    """Return a finding on rows with fewer cells than names; missing cells are read as empty."""
     names = table.collect_schema().names()
     if not names or not table.select(pl.col(names[-1]).null_count()).collect().item():
         return []
@@ -144,7 +148,7 @@ def short_rows(
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines without what is quoted in them, those put together over which a quoted cell goes."""
+    """Return the rows of a text without quoted parts; lines within a quoted cell are joined."""
     held = b""
     for line in lines:
         held += line
@@ -156,9 +160,7 @@ def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def nameless(table: pl.LazyFrame) -> list[str]:
-    """Columns without a name that say nothing: one that is everywhere the same or empty, and one
-    that numbers the rows.
-    """
+    """Return the columns without a name that hold a single value, nothing, or row numbers."""
     found = []
     for name in table.collect_schema().names():
         if re.fullmatch(r"(_duplicated_\d+|_\d+|Unnamed: \d+)?", name) is None:
