@@ -14,6 +14,7 @@ from metarec.app import batch, cli
 from metarec.app.batch import BatchConfig, recommend_all
 from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
+from metarec.data.relations import Relations
 from metarec.data.schema import BadInput
 from metarec.recommender import Recommender
 from world import World
@@ -76,6 +77,22 @@ def test_slates_are_those_of_one_user_asked_alone(
         scores = loaded.recommend([request], 3)[0].scores
         own = found.filter(pl.col("user_id") == user)["score"].to_numpy()
         np.testing.assert_allclose(own, scores, rtol=1e-5)
+
+
+def test_a_search_speaks_until_so_many_acts_followed_as_in_the_service() -> None:
+    acts = [("ann", f"i{n}", "buy" if n < 4 else "impression", 10.0 * n) for n in range(9)]
+    asked = [("ann", f"query {n}", 10.0 * n - 15) for n in range(9)]
+    of_events, of_searches = (
+        ["user_id", "item_id", "kind", "timestamp"],
+        ["user_id", "query", "timestamp"],
+    )
+    data = Dataset(
+        interactions=pl.DataFrame(acts, of_events, orient="row"),
+        relations=Relations.of(searches=pl.DataFrame(asked, of_searches, orient="row")),
+    )
+    found = {last: batch.requests_of(data, ["ann"], last)[0].searches for last in (1, 2, 5)}
+    assert found[1] == [f"query {n}" for n in range(5, 9)]
+    assert found[2] == found[5] == [f"query {n}" for n in range(4, 9)]  # five at most
 
 
 def test_a_killed_run_goes_on_with_the_parts_that_are_missing(

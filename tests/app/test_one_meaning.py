@@ -106,6 +106,27 @@ def test_sent_stored_and_imported_acts_are_those_given_in_python(
         np.testing.assert_array_equal(first.recommend([request], k=8)[0].scores, slate.scores)
 
 
+def test_what_a_user_was_shown_pushes_out_nothing_they_did(
+    first: Recommender, store: Store
+) -> None:
+    served = Served(model=first, items_version=0)
+    shown = [(f"cup{n % 3}", None, "impression", 1.8e9 + n) for n in range(30)]
+    acts = [("tent1", None, "purchase", 1.7e9), *shown]
+    store.append(stored("eve", acts)).result()
+    sent = [{"item_id": i, "value": v, "kind": k, "timestamp": at} for i, v, k, at in acts]
+    expected = first.recommend([Request(history=acts)], k=8)[0].scores
+    for user in (UserInput(user_id="eve"), UserInput(history=sent)):
+        request = request_of(user, served, store, 10)
+        np.testing.assert_array_equal(first.recommend([request], k=8)[0].scores, expected)
+
+
+def test_acts_sent_without_a_time_have_none(first: Recommender) -> None:
+    served = Served(model=first, items_version=0)
+    sent = [{"item_id": "tent1", "kind": "purchase"}, "tent2", {"item_id": "cup1", "timestamp": 0}]
+    history = request_of(UserInput(history=sent), served, None, 100).history
+    assert [event[3] for event in history] == [None, None, 0.0]  # not the year 1970
+
+
 def test_a_retrained_model_is_one_fitted_on_the_same_acts(
     first: Recommender, store: Store, tmp_path: Path
 ) -> None:

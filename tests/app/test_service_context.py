@@ -114,6 +114,21 @@ def test_a_stored_search_and_place_count_at_the_next_visit(client):
     assert {group_of(item["item_id"]) for item in near["items"]} == {"tea"}
 
 
+def test_what_is_shown_after_a_search_does_not_end_it(client):
+    shown = [
+        {"user_id": "una", "item_id": f"i{n}", "kind": "impression", "timestamp": 1.7e9 + n}
+        for n in range(8)
+    ]
+    asked = {"user_id": "una", "kind": "search", "query": "ink please", "timestamp": 1.7e9 - 1}
+    assert client.post("/v1/events", json={"events": [asked, *shown]}).status_code == 200
+    assert of_group(slate(client, user_id="una"), "ink") >= 5
+    taken = [{**one, "kind": "purchase"} for one in shown]
+    assert client.post("/v1/events", json={"events": taken}).status_code == 200
+    told = slate(client, user_id="una")["items"]
+    history = [{name: one[name] for name in ("item_id", "kind", "timestamp")} for one in taken]
+    assert told == slate(client, history=history)["items"]  # it is over
+
+
 def test_within_km_is_a_filter(client):
     shown = slate(client, location=BERLIN, within_km=30, k=50)
     assert {group_of(item["item_id"]) for item in shown["items"]} == {"tea"}

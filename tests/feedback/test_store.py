@@ -471,15 +471,18 @@ def test_searches_are_events_without_an_item_and_no_history(store):
     assert [item for item, *_ in store.user("ann", 5)[0]] == ["tea", "tea"]
     assert store.as_frame()["event_id"].to_list() == ["a", "b"]
     assert store.searches().rows() == [("ann", "green tea", 2.0)]
-    assert store.known_beside("ann").searches == ["green tea"]
-    assert store.known_beside("ann", searches_last=1).searches == []  # one act followed
-    assert store.known_beside("ann", searches_last=2).searches == ["green tea"]
-    store.append([event(f"later{n}", at=4.0 + n) for n in range(4)]).result()
-    assert store.known_beside("ann").searches == []  # spent
+    assert store.known_beside("ann").searches == [("green tea", 2.0)]
     with pytest.raises(EventConflict, match="another query"):
         store.append(
             [event("s", item="", at=2.0, kind="search", query="black")], strict=True
         ).result()
+
+
+def test_the_latest_events_but_those_of_some_kinds_are_read(store):
+    shown = [event(f"s{n}", item=f"i{n}", kind="impression", at=2.0 + n) for n in range(9)]
+    store.append([event("a", kind="purchase", at=1.0), *shown]).result()
+    assert [kind for *_, kind, _ in store.user("ann", 3)[0]] == ["impression"] * 3
+    assert store.user("ann", 3, {"impression", "exposure"})[0] == [("tea", None, "purchase", 1.0)]
 
 
 def test_a_recent_event_says_where_its_user_is(store):

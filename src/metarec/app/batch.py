@@ -23,6 +23,7 @@ import polars as pl
 
 from metarec.data.dataset import Dataset
 from metarec.data.errors import BadInput
+from metarec.data.relations import SPENT_AFTER, still_asked
 from metarec.recommendation.slate import Request
 from metarec.runtime.folders import write_text
 from metarec.runtime.jobs import check_backend, run_jobs
@@ -132,14 +133,22 @@ def _of_users(data: Dataset, user_ids: pl.Series) -> Dataset:
     )
 
 
-def requests_of(data: Dataset, user_ids: Sequence[str]) -> list[Request]:
-    """Return a request per user with their events, attributes, friends and searches in `data`."""
+def requests_of(
+    data: Dataset, user_ids: Sequence[str], searches_last: int = SPENT_AFTER
+) -> list[Request]:
+    """Return a request per user with their events, attributes, friends and searches in `data`.
+
+    Args:
+        searches_last: number of later positive events after which a search is left out.
+    """
     events = data.interactions
     at = pl.col("timestamp") if events.has_time else pl.lit(None, pl.Float64)
     act = pl.struct("item_id", pl.col("value").cast(pl.Float64), "kind", at.alias("timestamp"))
     histories = _lists(events.frame, act)
     friends = _lists(data.relations.friends, pl.struct("friend_id", "weight"))
-    searches = _lists(data.relations.searches, pl.col("query"))
+    asked = pl.struct("query", pl.col("timestamp").fill_null(float("nan")))
+    searches = _lists(data.relations.searches, asked)
+    acts = _lists(events.frame.filter(events.acts()["sign"] > 0), pl.col("timestamp"))
     return [
         Request(
             history=[tuple(one.values()) for one in histories.get(user, ())],
@@ -149,7 +158,11 @@ def requests_of(data: Dataset, user_ids: Sequence[str]) -> list[Request]:
                 for one in friends.get(user, ())
                 if one["weight"] > 0
             },
-            searches=searches.get(user, ()),
+            searches=still_asked(
+                [tuple(one.values()) for one in searches.get(user, ())],
+                acts.get(user, ()) if events.has_time else (),
+                searches_last,
+            ),
         )
         for user, profile in zip(user_ids, data.users.of_users(user_ids), strict=True)
     ]
@@ -262,7 +275,7 @@ def _write_part(place: Path, version: str, out: Path, config: BatchConfig, part:
     model = _loaded(place)
     if model.version != version:
         raise BadInput(f"the model in {str(place)!r} changed to {model.version} amid the run")
-    requests = requests_of(part.data, part.user_ids)
+    requests = requests_of(part.data, part.user_ids, model.searches_last)
     rng = derive(model.settings.seed, "batch", part.number)
     at_once = max(1, min(MAX_AT_ONCE, SCORES_AT_ONCE // len(model.catalog)))
     slates: list[Slate] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from metarec.data.cells.dates import as_seconds
@@ -46,6 +48,23 @@ class Relations:
         return Relations.of(
             pl.concat([self.friends, other.friends]), pl.concat([self.searches, other.searches])
         )
+
+
+def still_asked(
+    searches: Sequence[tuple[str, float]], acts: Sequence[float] | np.ndarray, last: int
+) -> list[str]:
+    """Return the newest of a user's searches that fewer than `last` acts followed, oldest first.
+
+    Args:
+        searches: queries and their times (NaN where unknown: nothing followed), oldest first.
+        acts: times of the positive events, ascending, NaN last; a user looks on by acting, not by
+            being shown something.
+        last: number of later acts after which a search is left out (1 or more).
+    """
+    times = np.asarray(acts, np.float64)
+    followed = len(times) - np.searchsorted(times, np.array([at for _, at in searches]))
+    kept = [query for (query, _), n in zip(searches, followed, strict=True) if n < last]
+    return kept[-MAX_SEARCHES:]
 
 
 def _edges(frame: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from metarec.data.dataset import Dataset
 from metarec.data.places import LATITUDE, degrees_of, is_placed
 from metarec.data.regions import Regions
-from metarec.data.relations import MAX_SEARCHES, SPENT_AFTER
+from metarec.data.relations import SPENT_AFTER, still_asked
 from metarec.data.schema import Catalog
 from metarec.features.context_columns import ContextColumns, with_clock
 from metarec.features.histories import Histories
@@ -146,12 +146,8 @@ class TrainingContext:
         events, as in the requests of a service; all of them where times are unknown.
         """
         own, acts = self.queries[user], self._times[user]
-        done = np.searchsorted(acts, time)
-        return [
-            text
-            for text, at in own
-            if not at >= time and not done - np.searchsorted(acts, at) >= self.searches_last
-        ][-MAX_SEARCHES:]
+        before = [(text, at) for text, at in own if not at >= time]
+        return still_asked(before, acts[: np.searchsorted(acts, time)], self.searches_last)
 
     @cached_property
     def _times(self) -> list[np.ndarray]:

@@ -76,8 +76,8 @@ class KnownBeside:
 
     friends: dict[str, float] = field(default_factory=dict)
     """Friend's id -> weight of the friendship."""
-    searches: list[str] = field(default_factory=list)
-    """The user's newest searches that few events followed, oldest first."""
+    searches: list[tuple[str, float]] = field(default_factory=list)
+    """The user's newest searches and their times, oldest first."""
     location: tuple[float, float] | None = None
     """Latitude and longitude of the user's newest event, if it is recent."""
 

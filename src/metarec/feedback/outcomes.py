@@ -93,7 +93,7 @@ class ValueScale:
 
 
 def as_history(
-    events: Sequence[tuple[str, float | None, str, float]], scale: ValueScale
+    events: Sequence[tuple[str, float | None, str, float | None]], scale: ValueScale
 ) -> list[tuple[Any, ...]]:
     """Return stored events `(item_id, value, kind, timestamp)`, oldest first, as a request's
     history, without kinds that are no evidence of taste. The model aggregates repeated events.

@@ -14,6 +14,7 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset
 from metarec.data.domains import Policy
+from metarec.data.relations import SPENT_AFTER
 from metarec.data.schema import Catalog, Vocabulary
 from metarec.features.context_columns import ContextColumns
 from metarec.features.events import EventReader
@@ -26,6 +27,8 @@ from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.models.rating.head import RatingHead
+from metarec.models.registry import SEARCH
+from metarec.models.search import Search
 from metarec.recommendation.candidates.retrieval import Retrieval
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble.blend import Ensemble
@@ -250,6 +253,12 @@ class FittedModel:
     def context_columns(self) -> ContextColumns:
         """Context columns of the training events."""
         return self.request_reader.context_columns
+
+    @property
+    def searches_last(self) -> int:
+        """Number of later positive events after which a search is left out of requests."""
+        search = self.ensemble.scorers.get(SEARCH)
+        return search.lasts if isinstance(search, Search) else SPENT_AFTER
 
     def __repr__(self) -> str:
         users = self.trained_on["user_id"].n_unique()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 
-from metarec.data.relations import MAX_SEARCHES, SPENT_AFTER
+from metarec.data.relations import MAX_SEARCHES
 from metarec.feedback.events import (
     Event,
     KnownBeside,
@@ -22,9 +23,13 @@ RECENT_SECONDS = 86_400.0
 
 _NOW = "COALESCE((SELECT user_id FROM merges WHERE digest = :digest), :user_id)"
 """SQL expression of the current id of a user."""
-_HISTORY = sa.text(
-    f"SELECT item_id, value, kind, timestamp FROM events WHERE user_id = {_NOW} "
-    "AND query IS NULL ORDER BY timestamp DESC, sequence DESC LIMIT :last"
+_OWN = (
+    f"SELECT item_id, value, kind, timestamp FROM events WHERE user_id = {_NOW} AND query IS NULL"
+)
+_NEWEST_FIRST = "ORDER BY timestamp DESC, sequence DESC LIMIT :last"
+_HISTORY = sa.text(f"{_OWN} {_NEWEST_FIRST}")
+_HISTORY_WITHOUT = sa.text(f"{_OWN} AND kind NOT IN :without {_NEWEST_FIRST}").bindparams(
+    sa.bindparam("without", expanding=True)
 )
 _ACTED_ON = sa.text(
     f"SELECT DISTINCT item_id, kind FROM (SELECT item_id, kind FROM events WHERE user_id = {_NOW} "
@@ -34,10 +39,8 @@ _FRIENDS = sa.text(
     f"SELECT friend_id, weight FROM friends WHERE user_id = {_NOW} ORDER BY friend_id"
 )
 _SEARCHES = sa.text(
-    f"SELECT query FROM events WHERE user_id = {_NOW} AND query IS NOT NULL AND timestamp > "
-    f"COALESCE((SELECT timestamp FROM events WHERE user_id = {_NOW} AND query IS NULL "
-    "ORDER BY timestamp DESC LIMIT 1 OFFSET :spent), -1) "
-    "ORDER BY timestamp DESC, sequence DESC LIMIT :last"
+    f"SELECT query, timestamp FROM events WHERE user_id = {_NOW} AND query IS NOT NULL "
+    f"{_NEWEST_FIRST}"
 )
 _NEWEST = sa.text(
     f"SELECT context, timestamp FROM events WHERE user_id = {_NOW} "
@@ -86,17 +89,26 @@ class UserReads(Connections):
             return int(connection.execute(query).scalar_one())
 
     def user(
-        self, user_id: str, last: int
+        self, user_id: str, last: int, without: Collection[str] = ()
     ) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
         """Read what a recommendation needs of a user.
+
+        Args:
+            last: largest number of events.
+            without: kinds of events that are passed over.
 
         Returns:
             The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the
             attributes.
         """
         known = self._named(user_id)
+        asked = known | {"last": last}
         with self.reading() as connection:
-            rows = connection.execute(_HISTORY, known | {"last": last}).all()
+            rows = (
+                connection.execute(_HISTORY_WITHOUT, asked | {"without": [*without]})
+                if without
+                else connection.execute(_HISTORY, asked)
+            ).all()
             profile = connection.execute(_PROFILE, known).scalar()
         return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)], json.loads(
             profile
@@ -115,23 +127,18 @@ class UserReads(Connections):
         with self.reading() as connection:
             return {name: arm for name, arm in connection.execute(query)}
 
-    def known_beside(self, user_id: str, searches_last: int = SPENT_AFTER) -> KnownBeside:
+    def known_beside(self, user_id: str) -> KnownBeside:
         """Return friends, newest searches, and the location of a user's newest event if it is
         within the last day.
-
-        Args:
-            searches_last: number of later events after which a search is left out (1 or more).
         """
         known = self._named(user_id)
         with self.reading() as connection:
             friends = connection.execute(_FRIENDS, known).all()
-            searches = connection.execute(
-                _SEARCHES, known | {"last": MAX_SEARCHES, "spent": searches_last - 1}
-            ).all()
+            searches = connection.execute(_SEARCHES, known | {"last": MAX_SEARCHES}).all()
             newest = connection.execute(_NEWEST, known).first()
         return KnownBeside(
             friends={friend: weight for friend, weight in friends},
-            searches=[query for (query,) in reversed(searches)],
+            searches=[(query, at) for query, at in reversed(searches)],
             location=None if newest is None else _place_in(*newest),
         )
 

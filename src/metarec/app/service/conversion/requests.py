@@ -16,6 +16,7 @@ from metarec.app.service.schemas import (
     UserInput,
 )
 from metarec.app.service.scoring.live_model import Served
+from metarec.data.relations import still_asked
 from metarec.data.schema import BadInput
 from metarec.feedback.events import KnownBeside
 from metarec.feedback.experiments.experiment import ArmSettings
@@ -102,13 +103,15 @@ class Known:
         """
         if store is None or body.user_id is None:
             return cls()
-        events, profile = store.user(body.user_id, last)
-        beside = (
-            store.known_beside(body.user_id, served.searches_last)
-            if served.reads_beside
-            else KnownBeside()
-        )
+        events, profile = _telling_events(store, body.user_id, served, last)
+        beside = store.known_beside(body.user_id) if served.reads_beside else KnownBeside()
         return cls(events=events, profile=profile, beside=beside)
+
+    def searches(self, served: Served) -> list[str]:
+        """The stored searches that still speak for the user, oldest first."""
+        kinds = served.scale.kinds
+        acts = [at for *_, kind, at in self.events if kinds.of(kind).sign == "positive"]
+        return still_asked(self.beside.searches, acts, served.model.searches_last)
 
     def has_older(self, body: UserInput, served: Served, last: int) -> bool:
         """Return whether the items of events before the `last` must be read too, so that none of
@@ -117,6 +120,24 @@ class Known:
         sent = len(body.events)
         is_cut = len(self.events) == last or len(self.events) + sent > last
         return is_cut and not served.model.policy.repeats_allowed
+
+
+def _telling_events(
+    store: Store, user_id: str, served: Served, last: int
+) -> tuple[list[tuple[str, float | None, str, float]], dict[str, Any]]:
+    """The `last` events of a user that say anything of taste, and the attributes: impressions do
+    not push out what the user did.
+    """
+    silent: set[str] = set()
+    while True:
+        events, profile = store.user(user_id, last, silent)
+        named = {kind for _, _, kind, _ in events}
+        found = named - served.scale.saying(named)
+        if not found:
+            return events, profile
+        if len(events) < last:
+            return [event for event in events if event[2] not in found], profile
+        silent |= found
 
 
 def older_items(body: UserInput, served: Served, store: Store | None) -> set[str]:
@@ -175,7 +196,7 @@ def request_from(
     )
     sent = [_sent(event) for event in body.events]
     sent += [(item_id, None, "add_to_cart", time.time()) for item_id in basket]
-    history = as_history([*known.events, *sent][-last:], served.scale)
+    history = as_history([*known.events, *sent], served.scale)[-last:]
     hidden = [*basket] if older is None else [*basket, *_seen_before(older, sent, history, served)]
     beside = known.beside
     return Request(
@@ -186,7 +207,7 @@ def request_from(
         location=beside.location if body.location is None else body.location.degrees,
         within_km=within_km,
         friends={**beside.friends, **weights_of(body.friends)},
-        searches=[*beside.searches, *body.searches],
+        searches=[*known.searches(served), *body.searches],
         exclude=[*exclude, *hidden] if hidden else exclude,
         allow=allow,
     )
@@ -202,7 +223,7 @@ def weights_of(friends: Sequence[str | Friend]) -> dict[str, float]:
 
 def _seen_before(
     older: Collection[str],
-    sent: Sequence[tuple[str, float | None, str, float]],
+    sent: Sequence[tuple[str, float | None, str, float | None]],
     history: Sequence[tuple[Any, ...]],
     served: Served,
 ) -> list[str]:
@@ -225,8 +246,8 @@ def stated_user(user_id: str | None, profile: Sequence[str], **more: Any) -> Use
     return UserInput(user_id=user_id, profile={name: value for name, _, value in pairs}, **more)
 
 
-def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float]:
-    return event.item_id, event.value, event.kind, event.timestamp or 0.0
+def _sent(event: HistoryEvent) -> tuple[str, float | None, str, float | None]:
+    return event.item_id, event.value, event.kind, event.timestamp
 
 
 def answer_all(

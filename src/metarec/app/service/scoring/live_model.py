@@ -24,15 +24,13 @@ from metarec.app.items import items_frame
 from metarec.app.probe import warm
 from metarec.app.service.scoring.likeness import ItemLikeness, Likeness
 from metarec.data.policies import nearest
-from metarec.data.relations import SPENT_AFTER
 from metarec.data.schema import BadInput
 from metarec.features.encoders.text.pretrained import PretrainedEncoder
 from metarec.feedback.outcomes import ValueScale
 from metarec.feedback.registry import Registry
 from metarec.feedback.store.event_store import Store
 from metarec.models.base import LARGE
-from metarec.models.registry import READ_CONTEXT, SEARCH
-from metarec.models.search import Search
+from metarec.models.registry import READ_CONTEXT
 from metarec.recommendation.filters import filter_mask
 from metarec.recommendation.ordering.rules import category_matrix
 from metarec.recommendation.slate import Request
@@ -87,12 +85,6 @@ class Served:
         scorers = self.model.ensemble.scorers
         has_text = bool(self.model.text.shape[1])
         return has_text or any(name in scorers for name in READ_CONTEXT)
-
-    @cached_property
-    def searches_last(self) -> int:
-        """Number of later events after which a stored search is left out of requests."""
-        search = self.model.ensemble.scorers.get(SEARCH)
-        return search.lasts if isinstance(search, Search) else SPENT_AFTER
 
     @cached_property
     def _lower_titles(self) -> pl.Series:
