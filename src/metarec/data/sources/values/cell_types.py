@@ -1,4 +1,6 @@
-"""Cells of a table as what they are: numbers, truth values, tags; text stays text."""
+"""Convert text columns to numbers and truth values where their cells are such; other text stays
+text.
+"""
 
 from __future__ import annotations
 
@@ -22,27 +24,29 @@ from metarec.data.names.column_matching import spoken
 from metarec.data.policy_values import UNITS, converted, numbers_of, unit_in
 
 PROSE = ("title", "text", "name", "description")
-"""Columns whose cells are never taken for anything but words."""
+"""Columns that always stay text."""
 TAG_NAMES = ("categories", "category", "genres", "genre", "tags", "keywords", "topics")
-"""Columns of tags, several in a cell."""
+"""Columns of tags, with several in a cell."""
 MOSTLY, MANY, HALF = 0.95, 0.75, 0.5
-"""From this share of numbers on, a cell that is none is worth a word; from the last on, if they are
-of many sizes, and from the second on words beside them may be gaps.
+"""Minimum shares of numbers in a column for a finding on its other cells: the first where the
+numbers are few distinct ones, the last where they are more. From the second on, a few words are
+missing cells.
 """
 LIKE_NUMBERS = r"^[^\w\s]?\s?\d[\d.,]*\s?[^\w\s]?$"
-"""A number, perhaps with a sign of money before or behind it."""
+"""Pattern of a number, with an optional sign of currency before or after it."""
 MAX_WORDS, MIN_NUMBERS = 3, 4
-"""Different words that may stand for gaps among numbers, at most, and different numbers that there
-must be more than.
+"""Maximum number of distinct words that may stand for missing numbers, and the number of distinct
+numbers that must be exceeded.
 """
 
 
 _TYPES = frozenset(("S", "N", "BOOL", "NULL"))
+"""Type names of DynamoDB."""
 
 
 def flat(table: pl.DataFrame) -> pl.DataFrame:
-    """Objects in cells as columns of their own: `{"user": {"id": 7}}` has a column `user_id`;
-    numbers as `widened`.
+    """Replace columns of objects by columns of their fields: `{"user": {"id": 7}}` becomes
+    `user_id`. Numbers are as `widened` returns them.
     """
     while nested := [name for name, dtype in table.schema.items() if dtype == pl.Struct]:
         name, taken = nested[0], set(table.columns)
@@ -67,7 +71,7 @@ def flat(table: pl.DataFrame) -> pl.DataFrame:
 
 
 COMMA_LANGUAGES = ("German", "French", "Italian", "Portuguese", "Dutch", "Turkish", "Russian")
-"""Languages in which a comma stands for the decimal point everywhere, as in Spanish it does not."""
+"""Languages in which the decimal mark is a comma in all countries; in Spanish it is not."""
 
 
 def with_types(
@@ -76,11 +80,14 @@ def with_types(
     keep_text: Sequence[str] = (),
     given: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Turn text columns into numbers or truth values where every cell is one or says nothing;
-    codes such as `01234` and ids stay text.
+    """Convert text columns to numbers or truth values where every stated cell is one; a few
+    distinct words among many numbers become missing. Ids and codes such as `01234` stay text.
+    Return the table and findings.
 
     Args:
-        given: columns as the file has them.
+        what: `interactions`, `items` or `users`.
+        keep_text: columns that stay text.
+        given: names of the columns in the file.
     """
     found: dict[str, pl.Series] = {}
     findings: list[Finding] = []
@@ -105,8 +112,9 @@ def with_types(
 def _with_points(
     table: pl.DataFrame, what: str, given: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Numbers such as `1,659` with a point, where other columns show that a comma stands for one:
-    of one number in three digits behind a comma nobody can tell.
+    """Replace the comma in numbers such as `1,659` by a point, where other columns or the language
+    of the table show that it is a decimal comma. One such number alone is ambiguous. Return the
+    table and findings.
     """
     texts = [
         nothing(table[c]).drop_nulls() for c, dtype in table.schema.items() if dtype == pl.Utf8
@@ -131,7 +139,7 @@ def _with_points(
 
 
 def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
-    """A column as numbers or truth values, or as text with nulls; and what must be said of it."""
+    """Return a column as numbers or truth values, or as text with nulls; and a finding or None."""
     truth = as_truth(column)
     if truth is not None:
         return truth, None
@@ -139,8 +147,8 @@ def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
     stated = len(text) - text.null_count()
     if not stated or text.str.contains(r"^[+-]?0\d").any():
         return nothing(column, NO_TEXT), None
-    if (marked := _marked(column, text, what)) is not None:
-        return marked
+    if (ticked := _ticked(column, text, what)) is not None:
+        return ticked
     numbers = as_numbers(text)
     numbers = numbers.zip_with(numbers.is_finite(), pl.Series([None], dtype=pl.Float64))
     read = len(numbers) - numbers.null_count()
@@ -157,9 +165,9 @@ def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
     return _whole(numbers), finding
 
 
-def _marked(column: pl.Series, text: pl.Series, what: str) -> tuple[pl.Series, Finding] | None:
-    """A column of which every cell is blank or the same word for yes, as boxes are ticked: blank is
-    no.
+def _ticked(column: pl.Series, text: pl.Series, what: str) -> tuple[pl.Series, Finding] | None:
+    """Return a column of ticks, one mark or nothing per cell, as truth values with a finding; None
+    for others.
     """
     if (ticks := as_ticks(text)) is None:
         return None
@@ -168,7 +176,7 @@ def _marked(column: pl.Series, text: pl.Series, what: str) -> tuple[pl.Series, F
 
 
 def _whole(numbers: pl.Series) -> pl.Series:
-    """Numbers as whole ones where all of them are."""
+    """Convert numbers to integers if all are whole."""
     whole = bool((numbers == numbers.round()).all()) and bool((numbers.abs() < 2**53).all())
     return numbers.cast(pl.Int64) if whole else numbers
 
@@ -176,8 +184,9 @@ def _whole(numbers: pl.Series) -> pl.Series:
 def _with_unit(
     column: pl.Series, text: pl.Series, numbers: pl.Series, units: Sequence[str], what: str
 ) -> tuple[pl.Series, Finding | None]:
-    """Numbers with one unit as numbers; with several they cannot be compared and stay text. A plain
-    number before its unit (`149 mmHg`) can be read in one way only, so nothing is said of it.
+    """Return numbers with units as numbers if they have one unit, as text if they have several; and
+    a finding. A plain number before its unit (`149 mmHg`) has only one reading and needs no
+    finding.
     """
     name = column.name
     if (in_name := _in_unit_of_name(name, text, numbers, units)) is not None:
@@ -200,8 +209,8 @@ def _with_unit(
 def _in_unit_of_name(
     name: str, text: pl.Series, numbers: pl.Series, units: Sequence[str]
 ) -> pl.Series | None:
-    """Numbers in the unit that the column's name ends in (`sodium_mg`), where cells name others of
-    the same thing (`1.2 g`); None where there is nothing to convert or it cannot be.
+    """Convert numbers to the unit at the end of the column's name (`sodium_mg`), where cells have
+    other units of the same dimension (`1.2 g`); None where none must or not all can be converted.
     """
     wanted, named = unit_in(name), [unit.casefold() for unit in units]
     if wanted is None or set(named) <= {wanted, ""}:
@@ -214,7 +223,7 @@ def _in_unit_of_name(
 
 
 def _if_read(numbers: pl.Series, text: pl.Series) -> pl.Series | None:
-    """Numbers, where every stated cell is one."""
+    """Return the numbers if every stated cell is one; else None."""
     found = numbers.fill_nan(None).alias(text.name)
     return found if found.null_count() == text.null_count() else None
 
@@ -222,18 +231,19 @@ def _if_read(numbers: pl.Series, text: pl.Series) -> pl.Series | None:
 def _nearly_numbers(
     column: pl.Series, text: pl.Series, numbers: pl.Series, what: str
 ) -> tuple[pl.Series, Finding | None]:
-    """Numbers with gaps where the cells that are none say a word or two without digits, such as
-    `prefer not to say`; else text, which is said where most are numbers.
+    """Return a column with some cells that are no numbers. A few distinct words without digits,
+    such as `prefer not to say`, become missing; other columns stay text, with a finding where most
+    cells are numbers.
     """
     name, looks = column.name, numbers.is_not_null() | holds(text, LIKE_NUMBERS)
     odd, known = text.filter(~looks & text.is_not_null()), text.filter(looks)
     are_many = known.n_unique() > MIN_NUMBERS
     least = HALF if are_many else MOSTLY
-    stated = len(odd) + len(known)
-    if not len(odd) or len(known) < least * stated:
+    n_stated = len(odd) + len(known)
+    if not len(odd) or len(known) < least * n_stated:
         return nothing(column, NO_TEXT), None
     are_words = odd.n_unique() <= MAX_WORDS and not odd.str.contains(r"\d").any()
-    if are_words and are_many and numbers.count() >= MANY * stated:
+    if are_words and are_many and numbers.count() >= MANY * n_stated:
         why = f"{name} is read as numbers: cells such as {odd[0]!r} are gaps"
         return _whole(numbers), _noted("mixed_columns", why, what, len(odd))
     why = f"{name} is read as text: {len(odd):,} of its cells are no numbers (such as {odd[0]!r})"

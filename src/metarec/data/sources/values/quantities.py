@@ -1,4 +1,4 @@
-"""How much was bought or paid: quantities are amounts of purchases, not ratings."""
+"""Quantities of purchases, returns and changes of a cart; they are no ratings."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ _BACK = re.compile(
     r"^(qty|quantity|units?)(refunded|returned|cancell?ed)$"
     r"|^(refunded|returned|cancell?ed)(qty|quantity|units?)$|^(退货|退款|取消)(数量|件数)$"
 )
-"""Names of how much of a purchase came back, as `plain` has them."""
+"""Pattern of names of returned quantities, as `plain` returns them."""
 _BOUGHT = re.compile(r"^(qty|quantity|units?)(ordered|sold|bought|invoiced)?$|^购买(数量|件数)$")
-"""Names of how much was bought, as `plain` has them."""
+"""Pattern of names of bought quantities, as `plain` returns them."""
 MAX_NONE = 0.5
-"""Share of rows in which nothing was bought, at most: of more, a quantity is something else."""
+"""Maximum share of rows with a quantity of 0; above it the quantity means something else."""
 _KINDS = {"refund": "refund", "return": "return", "cancel": "cancel"}
+"""Beginning of the name of a returned quantity -> kind."""
 _KINDS |= {"退货": "退货", "退款": "退款", "取消": "取消"}
 
 
 def with_amounts(
     frame: pl.DataFrame, given: Mapping[str, str], place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Quantities are amounts of purchases, not ratings; where some are below 0 and nothing else is
-    the value, they are.
+    """Set `value` to the quantity where there is no other value and some quantities are negative,
+    or are 0 in a table without kinds: such events are negative. Events with such values, or with a
+    quantity as value, are of kind `purchase` where no kind is stated. Return events and findings.
+
+    Args:
+        given: canonical name -> column in the file.
     """
     amounts = [c for c in frame.columns if is_amount(c)]
     found = next((c for c in amounts if as_numbers(frame[c]).is_not_null().any()), None)
@@ -58,7 +63,9 @@ def with_amounts(
 
 
 def with_returns(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Purchases of which a column says that some came back (`qty_refunded`) are of that kind."""
+    """Set the kind of purchases that were returned in whole by a column such as `qty_refunded`.
+    Purchases returned in part stay positive. Return events and findings.
+    """
     findings = list[Finding]()
     for column in frame.columns:
         named = _BACK.search(plain(column))
@@ -88,8 +95,8 @@ def with_returns(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Fi
 def without_emptied(
     frame: pl.DataFrame, kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Changes of a cart by which the number of an item becomes 0 take it out, and such of no known
-    kind put it in.
+    """Set changes of a cart to a quantity of 0 to `remove_from_cart`, and other changes of unknown
+    kinds to `cart`. Return events and findings.
     """
     found = next((c for c in frame.columns if is_amount(c)), None)
     if found is None or "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
@@ -108,11 +115,11 @@ def without_emptied(
 
 
 _CARTS = "cart|basket|trolley|购物车|加购|warenkorb|panier|carrito|carrinho|carrello|カート"
-"""What changes of a cart are called by, in small letters."""
+"""Pattern of kinds of changes of a cart, in lower case."""
 
 
 def _sums(frame: pl.DataFrame, place: str) -> list[Finding]:
-    """What to say where sums of money are below 0 in some rows: only the user knows what those
+    """Return findings on paid sums that are negative in some rows; only the user knows what these
     are.
     """
     findings = []

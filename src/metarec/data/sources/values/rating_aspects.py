@@ -1,4 +1,4 @@
-"""Ratings in several columns, one for each aspect: quality, value and price of what was bought."""
+"""Ratings in several columns, one per aspect: quality, value and price of a purchase."""
 
 from __future__ import annotations
 
@@ -21,26 +21,30 @@ ASPECTS = frozenset(
     "描述相符 物流服务 服务态度 口味 环境 服务 卫生 位置 设施 "
     "性价比 质量 商品质量 物流 包装 态度 教学质量 内容 专业性".split()
 )
-"""What such columns are called, as `plain` has them."""
+"""Names of columns of aspects, as `plain` returns them."""
 WHOLE = frozenset(
     [*"overall overallrating rating stars total totalscore".split(), "总体", "综合", "总评分"]
 )
-"""What the rating as a whole is called beside them."""
+"""Names of columns of the overall rating beside them, as `plain` returns them."""
 MIN_ASPECTS = 3
-"""Aspects without a rating as a whole, at least; beside one, one fewer."""
+"""Minimum number of aspects without an overall rating; one fewer with one."""
 MAX_STEPS, MAX_POINTS = 21, 10.0
-"""Different marks of an aspect, at most, and the highest of them."""
+"""Maximum number of distinct marks of an aspect, and the maximum highest mark."""
 
 
 def with_aspects(
     frame: pl.DataFrame, place: str, context: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with the rating as a whole as their `value`, where columns of aspects stand beside it
-    or, where it is not told, with the mean of these; one aspect alone, called `value`, is none.
+    """Set `value` to the overall rating beside columns of aspects, or to the mean of the aspects
+    without one. A column of an aspect that is named `value` is kept under another name. Return
+    events and findings.
+
+    Args:
+        context: names of context columns given by the user.
     """
     own = {*CANONICAL["interactions"], *context} - {"value"}
     marks = {c: as_numbers(frame[c]) for c in frame.columns if c not in own and _may_be(frame, c)}
-    marks = {c: said for c, said in marks.items() if _are_marks(frame, c, said)}
+    marks = {c: numbers for c, numbers in marks.items() if _are_marks(frame, c, numbers)}
     aspects = [c for c in marks if plain(c) in ASPECTS]
     whole = [c for c in marks if plain(c) in WHOLE]
     has_own = "value" in frame.columns and "value" not in aspects
@@ -63,13 +67,18 @@ def with_aspects(
 
 
 def _may_be(frame: pl.DataFrame, column: str) -> bool:
+    """Whether a column has a name for an aspect or an overall rating and no nested or Boolean
+    cells.
+    """
     is_plain = not frame.schema[column].is_nested() and frame.schema[column] != pl.Boolean
     return is_plain and plain(column) in (*ASPECTS, *WHOLE)
 
 
-def _are_marks(frame: pl.DataFrame, column: str, said: pl.Series) -> bool:
-    """Whether cells are marks on a scale that are no item's or user's own."""
-    stated = said.drop_nulls()
+def _are_marks(frame: pl.DataFrame, column: str, numbers: pl.Series) -> bool:
+    """Whether all stated cells are marks on a scale (whole or half numbers from 0, at least three
+    distinct, the highest from 3 to `MAX_POINTS`), and the column does not describe items or users.
+    """
+    stated = numbers.drop_nulls()
     if len(stated) < nothing(frame[column]).is_not_null().sum() or stated.n_unique() < 3:
         return False
     is_scale = bool((stated * 2 == (stated * 2).round()).all()) and stated.n_unique() <= MAX_STEPS

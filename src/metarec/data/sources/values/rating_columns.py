@@ -1,5 +1,5 @@
-"""Ratings that are told by their cells: marks of a school (`A+` to `F`, `优秀`, numbers) and words
-(`excellent`), and the one of several columns called like ratings that users gave.
+"""Find ratings by the names and cells of columns: grades (`A+` to `F`, `优秀`, numbers), words
+(`excellent`), and the user's own rating among several.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ NAMES = frozenset(
     "grade finalgrade lettergrade coursegrade gradepoint mark marks finalmark coursemark "
     "成绩 总成绩 期末成绩 课程成绩 考试成绩 考核成绩 总评 总评成绩 得分 分数 评级 等级".split()
 )
-"""What columns of marks are called, as `plain` has it."""
+"""Names of columns of grades, as `plain` returns them."""
 RATED = re.compile(
     r"(rating|ratings|stars|satisfaction|overall|ratingvalue|ratingscore|reviewscore|nps|npsscore"
     r"|csat|评分|打分|星级|评价|满意度|推荐意愿|推荐度|likelihoodtorecommend)$"
     r"|(star|thumb)s?value$|^(my|your|user|own|personal)(score|mark|vote)$"
 )
-"""Names of ratings, as `plain` has them."""
+"""Pattern of names of ratings, as `plain` returns them."""
 ON_A_SCALE = re.compile(
     r"[(（\[]\D{0,12}[01]\s*(-|–|—|~|=|to\b|bis\b|à|到|至).*\b(5|6|7|10|100)\b", re.IGNORECASE
 )
-"""Names with a scale in brackets: `Taste (1-5)`, `Answer (1 = never, 5 = always)`."""
+"""Pattern of names with a scale in brackets: `Taste (1-5)`, `Answer (1 = never, 5 = always)`."""
 OF_OTHERS = re.compile(
     r"^(avg|average|mean|num|count|total|max|min|age|parental)|^平均|content"
     rf"|^({'|'.join(RATED_BY_OTHERS)})"
     r"|pain(?!t)|severity|fatigue|anxiety|stress|nausea|symptom|exertion|^rpe|difficulty|risk"
     r"|schmerz|douleur|dolor$|疼|焦虑|压力|难度|风险"
 )
-"""Names of ratings that no user gave, or not of how they like an item."""
+"""Pattern of names of ratings that are not a user's preference for an item."""
 OF_MEASURES = re.compile(r"(unit|units|uom|unitofmeasure|unitofmeasurement|计量单位|单位)$")
-"""Names of what a number is measured in, as `plain` has them."""
+"""Pattern of names of columns of units, as `plain` returns them."""
 OWN = re.compile(r"^(my|your|user|customer|reviewer|own|overall|总|综合|我的|用户)")
-"""Names of the rating that the user gave, of several."""
+"""Pattern of names of the user's own rating."""
 LETTERS = {
     **{"A+": 4.3, "A": 4.0, "A-": 3.7, "B+": 3.3, "B": 3.0, "B-": 2.7, "C+": 2.3, "C": 2.0},
     **{"C-": 1.7, "D+": 1.3, "D": 1.0, "D-": 0.7, "E": 0.7, "FX": 0.3, "F": 0.0},
 }
-"""Grade points of letters; E and FX are the lowest pass and the narrow fail of ECTS."""
+"""Letter grade -> grade points; E and FX are the lowest pass and the narrow fail of ECTS."""
 WORDS = {
     **dict.fromkeys(("优秀", "优", "优等"), 4.0),
     **dict.fromkeys(("良好", "良"), 3.0),
@@ -57,20 +57,22 @@ WORDS = {
     **dict.fromkeys(("及格", "合格", "通过"), 1.0),
     **dict.fromkeys(("不及格", "不合格", "未通过"), 0.0),
 }
+"""Grade in words -> grade points."""
 MAX_POINTS = 150
-"""No mark is above; numbers of orders (`nota` in Spanish) are."""
+"""Maximum grade; larger numbers are those of orders (`nota` in Spanish)."""
 MAX_WITHIN, MIN_FREE = 0.2, 10
-"""Up to this share of their variance, numbers vary within users (or items) where they are theirs,
-such as the class of a pupil, which is another in the next year; by so many events, at least.
+"""Maximum share of a column's variance that is within users (or items) for it to describe them,
+such as the class of a pupil, which changes each year; and the minimum number of events beyond one
+per user (or item) for this check.
 """
 MAX_WORDS = 12
-"""Different words of a column called like a rating that are told, at most."""
+"""Maximum number of distinct words in a column with a name for ratings for a finding on it."""
 NO_MARK = frozenset(
     "W WD WF I IP INC P NP PASS FAIL S U CR NC AU NG 缺考 缓考 免修 免考 旷考 作弊 退课".split()
 )
-"""What stands in place of a mark, in capitals."""
+"""Cells in place of a grade, in upper case."""
 WITHDRAWN = ("W", "WD", "退课")
-"""Of these, what says that a course was left."""
+"""Those of them that state a withdrawal from a course."""
 
 
 def with_grades(
@@ -80,13 +82,13 @@ def with_grades(
     context: Sequence[str] = (),
     mapped: Collection[str] = (),
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with marks as their `value`, as `_graded` has them, and without one that is a
-    measurement in some unit.
+    """Set `value` to the ratings or grades in other columns, as `_graded` does. A `value` that is
+    measured in a unit is renamed to `measured`. Return events and findings.
 
     Args:
-        given: columns as the file has them.
-        context: columns that are circumstances, as the user says.
-        mapped: canonical names of which the user says the columns.
+        given: names of the columns in the file.
+        context: names of context columns given by the user.
+        mapped: canonical names whose columns were given by the user.
     """
     if "value" not in mapped and (unit := _unit_of(frame, given)) is not None:
         why = f"values of {place} are measured in what {unit!r} says, and are no ratings"
@@ -97,9 +99,9 @@ def with_grades(
 def _graded(
     frame: pl.DataFrame, place: str, given: Sequence[str], context: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events with the marks of the one column that is called so, or like a rating in a further
-    language, unless it belongs to users or items (the grade of a pupil); letters and words as
-    grade points.
+    """Set `value` to the only column with a name for grades or ratings, also in other languages;
+    letters and words become grade points. A column that describes users or items, such as the grade
+    of a pupil, is left. Return events and findings.
     """
     language = spoken(given)
     called = ratings_in(language)
@@ -110,7 +112,7 @@ def _graded(
     named = [c for c in named if _is_rated(frame[c])] or _called_ratings(frame, own)
     found = ["value"] if "value" in frame.columns else named or _surely_rated(frame, own)
     if len(found) != 1 or frame[found[0]].dtype.is_nested():
-        return frame, _undecided(found, place) or _unread(frame, called, own, place)
+        return frame, _undecided(found, place) or _unknown_words(frame, called, own, place)
     (column,) = found
     points, findings = _points(frame[column]), list[Finding]()
     if points is None and column == "value":
@@ -141,7 +143,9 @@ def _graded(
 
 
 def _unit_of(frame: pl.DataFrame, given: Sequence[str]) -> str | None:
-    """The column that says in what values that are called no more than so are measured."""
+    """Return the column of units of values; None where `value` has another name in the file or no
+    units.
+    """
     is_plain = "value" in {plain(c) for c in given} and "value" in frame.columns
     if not is_plain or "measured" in frame.columns:
         return None
@@ -155,7 +159,9 @@ def _unit_of(frame: pl.DataFrame, given: Sequence[str]) -> str | None:
 def _withdrawn(
     frame: pl.DataFrame, cells: pl.Series, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events of users who left a course, as what stands in place of their mark says."""
+    """Set the kind of events whose cell in place of a grade states a withdrawal, where no kind is
+    stated.
+    """
     left = cells.str.to_uppercase().is_in(WITHDRAWN).fill_null(False)
     if "kind" in frame.columns or not left.any():
         return frame, []
@@ -169,29 +175,27 @@ def _withdrawn(
 
 
 def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
-    """Columns that are called like ratings, vary for users and items, and hold ratings; the one
-    that the user gave, where one of several says so.
+    """Return columns with names for ratings that hold ratings and vary within users and items; only
+    the user's own one where exactly one name states so.
     """
-    asked = [c for c in frame.columns if RATED.search(plain(c)) or ON_A_SCALE.search(c)]
-    asked = [c for c in asked if c not in own]
-    asked = [c for c in asked if not OF_OTHERS.search(plain(c)) and _is_rated(frame[c])]
-    found = [c for c in asked if not is_of_one(frame, c)]
+    candidates = [c for c in frame.columns if RATED.search(plain(c)) or ON_A_SCALE.search(c)]
+    candidates = [c for c in candidates if c not in own]
+    candidates = [c for c in candidates if not OF_OTHERS.search(plain(c)) and _is_rated(frame[c])]
+    found = [c for c in candidates if not is_of_one(frame, c)]
     given = [c for c in found if OWN.search(plain(c))]
     return given if len(given) == 1 else found
 
 
 def _surely_rated(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
-    """Columns of what users thought in words that say so under any name."""
+    """Return columns of ratings in words, whatever their names."""
     found = [c for c in frame.columns if c not in own and surely_rated(frame[c])]
     return [c for c in found if not is_of_one(frame, c)]
 
 
-def _unread(
+def _unknown_words(
     frame: pl.DataFrame, called: Collection[str], own: Collection[str], place: str
 ) -> list[Finding]:
-    """What to say of columns that are called like ratings and hold a few words of which it is not
-    known how much they say.
-    """
+    """Return findings on columns with names for ratings that hold a few unknown words."""
     findings = list[Finding]()
     for column in (c for c in frame.columns if c not in own and frame.schema[c] == pl.Utf8):
         name = plain(column)
@@ -214,7 +218,7 @@ def _unread(
 
 
 def _undecided(found: Sequence[str], place: str) -> list[Finding]:
-    """What to say where several columns may be the rating."""
+    """Return a finding where several columns may be the rating."""
     if len(found) < 2:
         return []
     listed = ", ".join(map(repr, found))
@@ -226,8 +230,8 @@ def _undecided(found: Sequence[str], place: str) -> list[Finding]:
 
 
 def _points(column: pl.Series) -> pl.Series | None:
-    """Grade points of letters and words; numbers beside codes for no mark as they are; None where
-    some cell is neither.
+    """Return the grade points of letters and words, or numbers beside cells in place of a grade;
+    None where some cell is anything else.
     """
     if column.dtype != pl.Utf8:
         return None
@@ -243,7 +247,7 @@ def _points(column: pl.Series) -> pl.Series | None:
 
 
 def _is_rated(column: pl.Series) -> bool:
-    """Whether a column holds different marks or numbers."""
+    """Whether a column holds at least two different grades or numbers, other than 0 and 1."""
     if column.dtype.is_nested() or column.dtype == pl.Boolean or nothing(column).n_unique() < 2:
         return False
     if column.dtype != pl.Utf8 and not column.dtype.is_numeric():
@@ -258,7 +262,7 @@ def _is_rated(column: pl.Series) -> bool:
 
 
 def _varies_little(frame: pl.DataFrame, column: str) -> bool:
-    """Whether numbers are nearly the same at all events of a user, or of an item."""
+    """Whether numbers vary little within the events of each user, or of each item."""
     for key in ("user_id", "item_id"):
         known = frame.select(key, column).drop_nulls()
         free = known.height - known[key].n_unique()

@@ -36,10 +36,11 @@ _LISTED: dict[float, str] = {
         非常好; 极好; 完美; 很满意; 非常满意; 非常同意;
         完全同意; 很同意; 力荐; 总是""",
 }
+"""Points from 1 to 5 -> words for them."""
 POINTS = {
     " ".join(word.split()): points for points, words in _LISTED.items() for word in words.split(";")
 }
-"""Points of five by word, in small letters."""
+"""Word in lower case -> points from 1 to 5."""
 
 
 SURELY = (
@@ -51,18 +52,23 @@ SURELY = (
     r"从不|总是|いつも|めったにない|"
     r"никогда|редко|часто|всегда|항상|드물게)$"
 )
-"""Words of which it is clear without a name that they say what users thought."""
+"""Pattern of words that are ratings whatever the name of their column."""
 MIN_SURE = 3
-"""Different ones of them, at least, and all but one or two of the words are."""
+"""Minimum number of distinct such words in a column of another name; at most two others are
+allowed.
+"""
 
 
 @cache
 def _all_points() -> dict[str, float]:
+    """Return word -> points, in all languages."""
     return {**points_of(), **POINTS}
 
 
 def points_of_words(column: pl.Series) -> pl.Series | None:
-    """Points of a column of such words; None where some cell is no such word, or all are one."""
+    """Return the points from 1 to 5 of a column of such words; None where some cell is another
+    word, or all have the same points.
+    """
     if column.dtype != pl.Utf8:
         return None
     text = _plain(column)
@@ -73,8 +79,8 @@ def points_of_words(column: pl.Series) -> pl.Series | None:
 
 
 def _evenly(used: list[float]) -> dict[float, float]:
-    """Two words for yes are 4 and 5, and two for no 1 and 2: `somewhat agree` is between both where
-    `agree` is there, too.
+    """Return points -> evenly spaced points: two words below 3 become 1 and 2, two above 3 become 4
+    and 5. Where `agree` is used too, `somewhat agree` is between 3 and `agree`.
     """
     no, yes = (sorted(p for p in used if (p < 3) == is_no and p != 3) for is_no in (True, False))
     return {
@@ -84,7 +90,7 @@ def _evenly(used: list[float]) -> dict[float, float]:
 
 
 def surely_rated(column: pl.Series) -> bool:
-    """Whether a column holds such words whatever it is called."""
+    """Whether a column holds ratings in words, whatever its name."""
     if column.dtype != pl.Utf8 or points_of_words(column) is None:
         return False
     words = _plain(column).drop_nulls().unique()
@@ -93,5 +99,6 @@ def surely_rated(column: pl.Series) -> bool:
 
 
 def _plain(column: pl.Series) -> pl.Series:
+    """Return cells in lower case, with single spaces and without punctuation at the ends."""
     text = nothing(column).str.to_lowercase().str.replace_all(r"[\s_]+", " ")
     return text.str.replace_all("’", "'").str.strip_chars(" .!")

@@ -1,4 +1,4 @@
-"""Cells that hold several tags, whatever parts them, as `a|b`."""
+"""Split cells of several tags, whatever separates them, and write them as `a|b`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from metarec.data.findings import Finding
 from metarec.data.sources.values.cell_types import PROSE, TAG_NAMES
 
 BY_COMMA = r"\s*[,，、]\s*"
+"""Pattern of commas between tags."""
 
 
 def with_tags(table: pl.DataFrame, given: Mapping[str, str]) -> tuple[pl.DataFrame, list[Finding]]:
-    """Columns of tags as `a|b`, whatever parts them: a bar, a semicolon, a comma, JSON, and where
-    it tells more than it takes apart a slash, an arrow, a plus, a hash or a space; the same for
-    other columns of few words that come again.
+    """Write columns of tags as `a|b`. A bar, a semicolon, a comma or a list may separate them; a
+    slash, an arrow, a plus, a hash or a space does where the parts recur in other cells. Other
+    columns are split where short parts recur. Return the table and findings.
 
     Args:
-        given: column in the file by its name here; one without an `s` at its end is called as if
-            a cell held one (`category`).
+        given: column -> its name in the file; one without a final `s` (`category`) is taken as
+            naming one tag per cell.
     """
     columns: dict[str, pl.Series] = {}
     findings: list[Finding] = []
@@ -43,17 +44,17 @@ def with_tags(table: pl.DataFrame, given: Mapping[str, str]) -> tuple[pl.DataFra
             is_whole = not table[name].str.contains("|", literal=True).any()
             weak = {**WEAK, **(WEAKER if called.endswith("s") and is_whole else {})}
             weak |= WEAKEST if called in WORDS else {}
-            parted, mark = _by_what_recurs(bars, weak if is_named else STRONG)
+            split, mark = _by_recurring_parts(bars, weak if is_named else STRONG)
             if mark is not None:
-                columns[name] = parted
-                findings += [_parted(name, mark)] if mark != "|" else []
+                columns[name] = split
+                findings += [_split_at(name, mark)] if mark != "|" else []
     columns |= {c: table[c] for c in TAG_NAMES if c in table.columns and c not in columns}
     bare = {name: _without_quotes(tags) for name, tags in columns.items()}
     return table.with_columns(**bare) if bare else table, findings
 
 
 def _without_quotes(tags: pl.Series) -> pl.Series:
-    """Tags each of which stands in quotes, `'a'|'b'`, without them."""
+    """Remove quotes around tags, `'a'|'b'`, where all tags are in quotes."""
     if tags.dtype != pl.Utf8:
         return tags
     stated = tags.drop_nulls()
@@ -66,10 +67,13 @@ def _without_quotes(tags: pl.Series) -> pl.Series:
 
 
 _IN_QUOTES = r"""^(\s*'[^'|]*'\s*(\||$))+$|^(\s*"[^"|]*"\s*(\||$))+$"""
+"""Pattern of a cell whose tags are all in quotes."""
 
 
 def _texts(column: pl.Series) -> pl.Series:
-    """Lists as lists of text: lists in them one behind the other, objects by their name."""
+    """Convert lists to lists of text: nested lists are flattened, and objects are replaced by their
+    name.
+    """
     while isinstance(dtype := column.dtype, pl.List) and dtype.inner.is_nested():
         inner = dtype.inner
         if isinstance(inner, pl.Struct):
@@ -82,13 +86,14 @@ def _texts(column: pl.Series) -> pl.Series:
     return column.cast(pl.List(pl.Utf8))
 
 
-def _parted(name: str, mark: str) -> Finding:
+def _split_at(name: str, mark: str) -> Finding:
+    """Return the finding on a column that was split by a separator."""
     why = f"cells of {name} are tags, parted by {mark!r}, since the parts come again in other cells"
     return Finding(rule="tags", rows=0, action="noted", why=why, table="items")
 
 
 STRONG = {"|": r"\s*\|\s*", ";": r"\s*[;；]\s*", ",": BY_COMMA}
-"""Marks between tags, in columns of any name."""
+"""Separators of tags in columns of any name -> their patterns."""
 WEAK = {
     "/": r"\s*/+\s*",
     **{mark: rf"\s*{re.escape(mark)}+\s*" for mark in ("^", "~", "\\", "·", "•", ":", "\n")},
@@ -98,30 +103,34 @@ WEAK = {
     "+": r"\s*\+\s*",
     "#": r"\s*#\s*",
 }
-"""Marks that may be part of a tag, in columns that are called as if they held several."""
+"""Further separators that may be part of a tag, for columns with names for tags."""
 WEAKER = {"&": r"\s*&\s*", "and": r"\s+(?i:and)\s+", "_": r"_+"}
-"""Marks that names of categories have, too, in columns that are called as if a cell held several.
+"""Further separators that occur within names of categories, for columns with a name in the plural.
 """
 WEAKEST = {"&": r"\s*&\s*", " ": r"\s+"}
-"""Marks between words."""
+"""Separators of single words."""
 WORDS = ("tags", "tag", "keywords", "keyword", "标签", "关键词")
-"""Columns of single words, as their files call them."""
+"""Names of columns of single words in the file."""
 MAX_TAG = 30
-"""Letters of a tag, at most, in a column that is not called so."""
+"""Maximum number of characters of a tag found by recurring parts."""
 _RANGE = (
     r"^\D{0,3}\d{1,3}(,\d{3})*\s*"
     r"(\+|([-–—~至]|to|bis)\s*\D{0,3}\d{1,3}(,\d{3})+\+?)\D{0,3}$"
 )
-"""A range of large numbers, such as `100,000 - 500,000`: its commas part no tags."""
+"""Pattern of a range of large numbers, such as `100,000 - 500,000`, whose commas do not separate
+tags.
+"""
 MIN_RECURS = 2.0
-"""In how many different cells a part stands, on average."""
+"""Minimum mean number of distinct cells in which a part occurs."""
 MIN_PARTED = 0.3
-"""Share of cells with more than one tag."""
+"""Minimum share of cells with more than one tag."""
 
 
-def _by_what_recurs(column: pl.Series, marks: Mapping[str, str]) -> tuple[pl.Series, str | None]:
-    """Cells as `a|b` by the first mark whose parts stand in two cells on average; None for the mark
-    where there is none.
+def _by_recurring_parts(
+    column: pl.Series, marks: Mapping[str, str]
+) -> tuple[pl.Series, str | None]:
+    """Split cells by the first separator whose parts recur. Return the column as `a|b` and the
+    separator; the column unchanged and None without such a separator.
     """
     cells = column.drop_nulls().unique()
     for mark, pattern in marks.items():
@@ -136,25 +145,26 @@ def _by_what_recurs(column: pl.Series, marks: Mapping[str, str]) -> tuple[pl.Ser
 
 
 def _bars(column: pl.Series, pattern: str) -> pl.Series:
+    """Replace a separator by bars."""
     return column.str.strip_chars("<># ").str.replace_all(pattern, "|").str.strip_chars("|")
 
 
 def _are_lists(column: pl.Series, *, some: bool = False) -> bool:
-    """Whether every cell is a list; or some, where the rest are tags by themselves."""
+    """Whether every cell is a list, or, with `some`, any cell is."""
     are = column.drop_nulls().str.contains(_LIST)
     return len(are) > 0 and bool(are.any() if some else are.all())
 
 
 _LIST = r"""^(\[.*\]|\((['"]).*['"],?\)|\{("[^"]*"|[^:"])*\})$"""
-"""A list as JSON, Python, NumPy or PostgreSQL write it; no object of JSON."""
+"""Pattern of a list as JSON, Python, NumPy or PostgreSQL write it, but not of a JSON object."""
 _LIST_OF = re.compile(_LIST, re.DOTALL)
 _APART = re.compile(r"""\[\s*((?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+)\s*\]""")
-"""Texts between which NumPy writes spaces alone."""
+"""Pattern of a list of texts separated by spaces, as NumPy writes it."""
 _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
 def _listed(cell: str) -> str:
-    """A list in text as `a|b`; a cell that is none as it is."""
+    """Write a list in text as `a|b`; other cells stay unchanged."""
     if _LIST_OF.match(cell) is None:
         return cell
     if (apart := _APART.fullmatch(cell)) is not None:
@@ -171,8 +181,8 @@ def _listed(cell: str) -> str:
 
 
 def _named(found: object) -> Iterator[str]:
-    """Tags of a list, also of lists in it; of an object its name, as films' databases have it:
-    `{"id": 18, "name": "Drama"}`.
+    """Yield the tags of a list, including nested ones. An object is replaced by its name, as in
+    film databases: `{"id": 18, "name": "Drama"}`.
     """
     if isinstance(found, Mapping):
         texts = (value for value in found.values() if isinstance(value, str))
@@ -186,8 +196,8 @@ def _named(found: object) -> Iterator[str]:
 
 
 def _by_bars(column: pl.Series, is_singular: bool) -> pl.Series:
-    """One separator for a column: the best baseline if there is any, else the semicolon, else the
-    comma.
+    """Write a column of tags as `a|b`, separated by bars if there are any, else by semicolons, else
+    by commas. In a column that names one tag, commas separate only where parts recur.
     """
     texts = column.drop_nulls()
     if texts.str.contains("|", literal=True).any():
@@ -200,8 +210,8 @@ def _by_bars(column: pl.Series, is_singular: bool) -> pl.Series:
 
 
 def _tags_recur(column: pl.Series) -> bool:
-    """Whether parting by commas tells more than it takes apart: a name such as `Home, Garden` is
-    one tag where its parts never stand elsewhere.
+    """Whether some part between commas recurs. A name such as `Home, Garden` is one tag if its
+    parts never occur elsewhere.
     """
     cells = column.drop_nulls().unique()
     parts = cells.str.replace_all(BY_COMMA, "|").str.split("|").explode()

@@ -1,5 +1,5 @@
-"""When events were, where a table says it in two columns, a day and a time of day, or under a name
-of its own.
+"""Find the time of events where no column `timestamp` holds it: a date and a time of day in two
+columns, or a column of another name.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from metarec.data.names.column_names import (
 )
 
 CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
-"""A time of day."""
+"""Pattern of a time of day."""
 DAY = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2}(\d\d)?|\d{8}|"
     r"\d{4}年\d+月\d+日)$"
 )
-"""A date without a time of day."""
+"""Pattern of a date without a time of day."""
 
 DATED = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日"
     r"|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})"
     r"([ T]+((上午|下午|午前|午後|오전|오후)\s*)?\d{1,2}:\d\d.*)?$"
 )
-"""A date that is no number, with a time of day or without."""
+"""Pattern of a date that cannot be a number, with or without a time of day."""
 PARTS = {
     "year": ("year", "yyyy", "年", "年份"),
     "month": ("month", "mm", "月", "月份"),
@@ -44,65 +44,67 @@ PARTS = {
     "minute": ("minute", "minutes", "min", "分", "分钟"),
     "second": ("second", "seconds", "sec", "秒"),
 }
-"""Names of columns of the parts of a date, as `plain` has them."""
+"""Part of a date -> names of columns of it, as `plain` returns them."""
 MONTHS = (
     r"^((19|20)\d\d[-/.]?(0?[1-9]|1[0-2])|(0?[1-9]|1[0-2])[/-](19|20)\d\d|"
     r"[A-Z][a-z]{2,8}\.?[ -]\d{4}|\d{4}年\d{1,2}月)$"
 )
-"""A month of a year."""
+"""Pattern of a month of a year."""
 WEEKS = r"^(19|20)\d\d-?W[0-5]\d(-[1-7])?$"
-"""A week of a year."""
+"""Pattern of a week of a year."""
 _OF_MONTHS = re.compile(r"(month|yearmonth|monthyear|period|yyyymm|月份|年月|月)$")
-"""Names of columns of months, as `plain` has them."""
+"""Pattern of names of columns of months, as `plain` returns them."""
 _BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
-"""What a time of day is of that a single day may lack."""
+"""Words in the name of a time of day that belongs to the only date."""
 SECONDS = (946_684_800.0, 2_524_608_000.0)
-"""From 2000 to 2050, in seconds since 1970."""
+"""Range of times from 2000 to 2050, in seconds since 1970."""
 _LOGGED = re.compile(
     r"^(insert|import|export|sync|upload|receiv|ingest|process|updat|modif|server)"
     r"|^(更新|修改|导入|导出)",
     re.IGNORECASE,
 )
-"""Names of dates at which a program wrote or moved a row."""
+"""Pattern of names of dates at which a program wrote or moved a row."""
 _OF_DAYS = re.compile(
     r"(datum|tag|uhrzeit|zeit|jour|heure|dia|día|fecha|hora|data|giorno|ora|tarih|saat|дата|время|"
     r"日付|時刻|時間|日|날짜|시간|시각)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
 )
-"""What days and times of day are called in further languages, as `plain` has it."""
+"""Pattern of names of dates and times of day in other languages, as `plain` returns them."""
 _HOURS = ("hour", "hours", "hr", "dayhour", "datehour", "ymdh", "小时")
-"""Names of columns of hours, as `plain` has them."""
+"""Names of columns of hours, as `plain` returns them."""
 _HOURS_OF_DAYS = ((r"^\d{8}$", "%y%m%d%H"), (r"^20\d{8}$", "%Y%m%d%H"))
+"""Patterns of an hour of a certain date, and their formats."""
 LOOKED_AT = 1000
-"""Different cells by which it is known whether a column holds dates."""
+"""Number of distinct cells by which a column of dates is detected."""
 _A_NUMBER = re.compile(
     r"(id|no|nr|number|code|key|ref|phone|tel|zip|isbn|ean|sku|号|编码)$", re.IGNORECASE
 )
-"""Names of numbers that count nothing."""
+"""Pattern of names of ids and other numbers that are no times."""
 
 
 def with_moment(
     frame: pl.DataFrame, place: str, context: Sequence[str], named: Mapping[str, str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """A day and a time of day as one `timestamp`, or the one column of dates whatever it is called;
-    where no column is the time and several may be, they are named.
+    """Set `timestamp` from a date and a time of day in two columns, from parts of a date, or from
+    the only column that may hold the time of events. Where several may, return findings that name
+    them.
 
     Args:
-        context: columns that are circumstances, as the user says.
-        named: column in the file by its canonical name.
+        context: names of context columns given by the user.
+        named: canonical name -> column in the file.
     """
     own = set(CANONICAL["interactions"]) - {"timestamp"}
     others = [c for c in frame.columns if c not in (*own, *context)]
     free = [c for c in others if names_a_moment(c) and not names_another_date(c)]
     free = [c for c in free if not names_a_duration(c)]
     called = {c: named.get(c, c) for c in others}
-    asked = [c for c in others if c in free or _OF_DAYS.search(plain(called[c]))]
-    clocks = [c for c in asked if _all_are(frame[c], CLOCK)]
-    days = [c for c in asked if _all_are(frame[c], DAY)]
+    candidates = [c for c in others if c in free or _OF_DAYS.search(plain(called[c]))]
+    clocks = [c for c in candidates if _all_are(frame[c], CLOCK)]
+    days = [c for c in candidates if _all_are(frame[c], DAY)]
     pairs = [(d, c) for d in days for c in clocks if _about(called[d]) == _about(called[c])]
     if not pairs and len(days) == 1:  # `ClassDate`, `StartTime`
         pairs = [(days[0], c) for c in clocks if _about(called[c]) in _BEGINNINGS]
     if not pairs and len(clocks) == 1 and not _about(called[clocks[0]]):  # `Visit Date`, `Time`
-        pairs = [(d, clocks[0]) for d in days if _stand_side_by_side(frame, d, clocks[0])]
+        pairs = [(d, clocks[0]) for d in days if _are_side_by_side(frame, d, clocks[0])]
     if len(pairs) == 1 and ("timestamp" not in frame.columns or "timestamp" in pairs[0]):
         day, clock = pairs[0]
         both = pl.concat_str(_text(day), _text(clock), separator=" ").alias("timestamp")
@@ -121,23 +123,23 @@ def with_moment(
         return parts, [_noted(why)]
     named_so, free = free, _dated(frame, others, free)
     if not free:
-        untold = [_unread(frame[c], place) for c in named_so]
-        return frame, [_noted(told) for told in untold if told is not None]
+        messages = [_unread_times(frame[c], place) for c in named_so]
+        return frame, [_noted(message) for message in messages if message is not None]
     if len(free) == 1:
         return _only_dates(frame, free[0], place)
     return _of_several(frame, free, place)
 
 
-def _stand_side_by_side(frame: pl.DataFrame, day: str, clock: str) -> bool:
-    """Whether a time of day stands right behind a day, whose it is then."""
+def _are_side_by_side(frame: pl.DataFrame, day: str, clock: str) -> bool:
+    """Whether the column of a time of day directly follows that of a date."""
     return frame.columns.index(clock) == frame.columns.index(day) + 1
 
 
 def _not_of_events(
     frame: pl.DataFrame, others: Sequence[str], called: Mapping[str, str], item: str, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Where items are happenings (`event_id`), a time called like theirs (`event_time`) says when
-    they take place, and the one other column of times says when users acted.
+    """Replace a `timestamp` of attended events (`event_time`, where items are `event_id`) by the
+    only other column of times, which states when users acted.
     """
     given = called["timestamp"] if "timestamp" in called else ""
     if plain(item) not in HAPPENINGS or not plain(given).startswith("event"):
@@ -157,8 +159,8 @@ def _not_of_events(
 def _of_spreadsheet(
     frame: pl.DataFrame, columns: Sequence[str], called: Mapping[str, str], place: str
 ) -> tuple[pl.DataFrame, list[Finding]] | None:
-    """Events with their time of a day and a time of day as a spreadsheet counts them: days, and
-    the part of a day that has passed.
+    """Set `timestamp` from a date and a time of day as in spreadsheets: a number of days, and a
+    fraction of a day. None where there is no such pair of columns.
     """
     columns = [c for c in columns if not frame[c].dtype.is_temporal()]
     for some in (frame.head(LOOKED_AT), frame):  # the first tell most tables
@@ -178,7 +180,7 @@ def _of_spreadsheet(
 def _of_hours(
     frame: pl.DataFrame, others: Sequence[str], place: str
 ) -> tuple[pl.DataFrame, list[Finding]] | None:
-    """The hours of certain days as `timestamp`: 14102117 (Avazu) is no hour of the day."""
+    """Set `timestamp` from a column of hours of certain dates (14102117 in Avazu); else None."""
     for column in (c for c in others if plain(c) in _HOURS):
         text = frame[column].cast(pl.Utf8, strict=False)
         form = next((f for digits, f in _HOURS_OF_DAYS if _all_are(text, digits)), None)
@@ -192,8 +194,8 @@ def _of_hours(
     return None
 
 
-def _unread(column: pl.Series, place: str) -> str | None:
-    """What to say of a column that is called like the time of events and holds other texts."""
+def _unread_times(column: pl.Series, place: str) -> str | None:
+    """Return a message if a column named like the time of events is unreadable; else None."""
     cells = (
         nothing(column).drop_nulls() if column.dtype == pl.Utf8 else pl.Series([], dtype=pl.Utf8)
     )
@@ -208,8 +210,8 @@ def _unread(column: pl.Series, place: str) -> str | None:
 
 
 def _of_parts(frame: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame | None:
-    """Events with their time of columns for its parts: the year, the month, the day, and those of
-    the hour, the minute and the second that there are; None where a date is not there, or is none.
+    """Set `timestamp` from columns of year, month and day, and of hour, minute and second where
+    there are such; None without a valid date in every row.
     """
     called = {plain(c): c for c in reversed(others)}
     found = {
@@ -234,8 +236,8 @@ def _of_parts(frame: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame | None
 
 
 def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) -> list[str]:
-    """Columns of dates that may say when events were: those that are called so, of which one may
-    hold days of the week; where they are fewer than two, others too.
+    """Return the columns that may hold the time of events: several columns of dates with a name for
+    it, else all columns of dates; without any, columns of seconds, months or weeks.
     """
     free = [c for c in called if is_dated(frame[c])]
     if len(free) > 1:
@@ -253,8 +255,8 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
 def _of_several(
     frame: pl.DataFrame, free: Sequence[str], place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """The time of events where several columns may say it: the one that is stated in all rows, if
-    it is not that of users or items.
+    """Choose the time of events among several columns: the only one without missing cells, or the
+    earliest in all rows. Without a choice, return a finding that names them.
     """
     varied = [c for c in free if frame[c].n_unique() > 1 and not _LOGGED.search(c)]
     if len(varied) == 1 < len(free):
@@ -286,9 +288,7 @@ def _of_several(
 
 
 def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -> str | None:
-    """The one of several columns of dates that is before all others in every row (`arrival` before
-    `departure`), where none of them is that of users or items.
-    """
+    """Return the column of dates before all others in all rows, none of users or items; else None."""
     columns = [c for c in columns if not any(_belongs_to(frame, key, c) for key in ids)]
     if len(columns) < 2:
         return None
@@ -307,7 +307,7 @@ def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -
 
 
 def _is_finer(times: Mapping[str, pl.Series], column: str, other: str) -> bool:
-    """Whether a column says at what time of the very days that the other says."""
+    """Whether a column states the time of day for the dates in another column."""
     days = times[column] - times[column] % 86_400
     return bool((days == times[other]).all()) and bool((days != times[column]).any())
 
@@ -317,13 +317,13 @@ def _other(columns: Sequence[str], first: str) -> str:
 
 
 def seconds_of(column: pl.Series) -> pl.Series:
-    """Times in seconds since 1970, by the one form that fits all where there is one."""
+    """Parse times to seconds since 1970, by the only format that fits all cells if there is one."""
     forms = fitting_formats(column)
     return as_seconds(column, forms[0] if len(forms) == 1 else None)
 
 
 def is_dated(column: pl.Series) -> bool:
-    """Whether all stated cells are dates in some writing, or seconds; `0000-00-00` is none."""
+    """Whether all stated cells are dates or seconds; `0000-00-00` counts as missing."""
     column, _ = without_zero_dates(column)
     if column.dtype.is_temporal() or _are_seconds(column) or _all_are(column, DAY):
         return True
@@ -333,9 +333,7 @@ def is_dated(column: pl.Series) -> bool:
 
 
 def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """The one column of dates as the time, unless it belongs to users or items (a birthday) or its
-    name says otherwise.
-    """
+    """Set `timestamp` from the only column of dates, unless it dates users, items or else."""
     ids = [key for key in ("user_id", "item_id") if key in frame.columns]
     if any(_belongs_to(frame, key, name) for key in ids) or names_another_date(name):
         why = (
@@ -348,18 +346,19 @@ def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFram
 
 
 def _belongs_to(frame: pl.DataFrame, key: str, name: str) -> bool:
-    """Whether all events of each user or item say the same, and some have several events."""
+    """Whether all events of each user or item have the same cell, and some have several events."""
     owners = frame[key].n_unique()
     return owners < frame.height and frame.select(key, name).n_unique() == owners
 
 
 def _about(name: str) -> str:
-    """A name without what says that it is a time: `order` of `order_date` and `order_time`."""
+    """Return a name without words for a time: `order` of `order_date` and `order_time`."""
     bare = re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
     return _OF_DAYS.sub("", bare)
 
 
 def _all_are(column: pl.Series, pattern: str) -> bool:
+    """Whether all stated cells of a column match a pattern, and there are any."""
     if column.dtype.is_nested() or column.dtype.is_float() or column.dtype == pl.Object:
         return False
     cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls()
@@ -367,8 +366,8 @@ def _all_are(column: pl.Series, pattern: str) -> bool:
 
 
 def _are_seconds(column: pl.Series, *, some: bool = False) -> bool:
-    """Whether a column of numbers holds seconds or milliseconds of our days, and is not called
-    like a number of something; or most of them, beside 0 for never.
+    """Whether a column holds seconds or milliseconds from 2000 to 2050, and its name is not that of
+    an id. With `some`, up to half of its cells may be 0 for no time.
     """
     if _A_NUMBER.search(column.name) or not (column.dtype.is_numeric() or column.dtype == pl.Utf8):
         return False

@@ -1,4 +1,4 @@
-"""Zones that a table names beside its times: `Time (MSK)`, a column `Time Zone`."""
+"""Time zones named beside times: `Time (MSK)`, a column `Time Zone`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from metarec.data.names.column_names import plain
 _COLUMNS = frozenset(
     "timezone tz timezoneid zeitzone fuseauhoraire zonahoraria 时区 タイムゾーン".split()
 )
-"""Columns that name a zone, as `plain` has them."""
+"""Names of columns of time zones, as `plain` returns them."""
 _IN_BRACKETS = re.compile(r"[(\[（]([^()\[\]（）]+)[)\]）]\s*$")
+"""Pattern of text in brackets at the end of a name."""
 _A_ZONE = re.compile(
     rf"({'|'.join(ZONES)}|МСК|[A-Z][a-z]+/[A-Z]\w+|(UTC|GMT)\s?[+-]\d\d?(:?\d\d)?)"
 )
+"""Pattern of a time zone."""
 _UTC = re.compile(r"(UTC|GMT|Z|Etc/UTC|[+-]?00?(:?00)?|(UTC|GMT)\s?[+-]0+(:?00)?)")
+"""Pattern of names of UTC."""
 _OWN = r"(?i)\d\s*(z|utc|gmt|[+-]\d\d:?\d\d)$"
-"""The offset that a time has itself."""
+"""Pattern of a time with its own offset."""
 
 
 def zones_told(frame: pl.DataFrame, named: Mapping[str, str], place: str) -> list[Finding]:
-    """What to say where times without an offset are read as UTC, and a name or a column says that
-    they are of another zone.
+    """Return a finding where times without an offset are read as UTC, and the column's name or
+    another column names another zone.
 
     Args:
-        named: column in the file by its canonical name.
+        named: canonical name -> column in the file.
     """
     if "timestamp" not in frame.columns or (zone := _zone_of(frame, named)) is None:
         return []
@@ -39,9 +42,9 @@ def zones_told(frame: pl.DataFrame, named: Mapping[str, str], place: str) -> lis
         return []
     if not as_numbers(times).null_count() > nothing(times).null_count():
         return []
-    column, said = zone
+    column, name = zone
     why = (
-        f"times of {place} are read as UTC, and {column!r} names another zone ({said}): hours are "
+        f"times of {place} are read as UTC, and {column!r} names another zone ({name}): hours are "
         f"not those of users; if they count, write times with their offset "
         f"(2024-01-31T22:17+03:00)"
     )
@@ -49,12 +52,12 @@ def zones_told(frame: pl.DataFrame, named: Mapping[str, str], place: str) -> lis
 
 
 def _zone_of(frame: pl.DataFrame, named: Mapping[str, str]) -> tuple[str, str] | None:
-    """The column that names a zone other than UTC, and the zone."""
+    """Return the column that names a zone other than UTC, and the zone; None without one."""
     given = named.get("timestamp", "")
     found = _IN_BRACKETS.search(given)
     if found is not None and _A_ZONE.fullmatch(found[1].strip()):
-        said = found[1].strip()
-        return None if _UTC.fullmatch(said) else (given, said)
+        name = found[1].strip()
+        return None if _UTC.fullmatch(name) else (given, name)
     for column in (c for c in frame.columns if plain(c) in _COLUMNS):
         if frame.schema[column] != pl.Utf8:
             continue

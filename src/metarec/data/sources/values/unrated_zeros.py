@@ -1,4 +1,6 @@
-"""Ratings of 0 that stand for none: what is only wished for, or was never read, has no rating."""
+"""Ratings of 0 that are missing: an item that is only on a wish list, or was never read, has no
+rating.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,16 @@ WISHED = re.compile(
     r"|^(wish(list|ed)?|watchlist|readinglist|backlog|unread|unwatched|unplayed|notstarted|later)$"
     r"|^(想|要|待)(读|看|听|玩|去|买)$|^(未读|未看|未开始)$"
 )
-"""States of what a user has not had yet, as `plain` has them."""
+"""Pattern of states of items that a user has not had yet, as `plain` returns them."""
 MIN_ROWS, MAX_STATES = 3, 30
+"""Minimum number of zeros, and maximum number of distinct states."""
 MIN_BLANK = 0.5
-"""Share of the zeros beside which a date is missing, at least."""
+"""Minimum number of missing dates, as a share of the zeros."""
 
 
 def without_zeros(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events whose ratings of 0 are none, where every row of what was not had yet has 0: of a
-    state such as `to-read`, or without the date at which all others were.
+    """Set ratings of 0 to missing where all items that a user has not had yet have 0: those with a
+    state such as `to-read`, or without a date. Return events and findings.
     """
     if "value" not in frame.columns:
         return frame, []
@@ -36,12 +39,14 @@ def without_zeros(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[F
         return frame, []
     free = [c for c in frame.columns if c not in CANONICAL["interactions"]]
     free = [c for c in free if not frame.schema[c].is_nested()]
-    told = next(filter(None, (_wished(frame[c], zero) for c in free)), None)
-    if (told := told or next(filter(None, (_undated(frame[c], zero) for c in free)), None)) is None:
+    which = next(filter(None, (_wished(frame[c], zero) for c in free)), None)
+    if (
+        which := which or next(filter(None, (_undated(frame[c], zero) for c in free)), None)
+    ) is None:
         return frame, []
     top = float(values.max())  # type: ignore[arg-type]  # of numbers
     why = (
-        f"ratings of 0 of {place} are read as no rating: {told} have 0; if 0 is a rating, say so "
+        f"ratings of 0 of {place} are read as no rating: {which} have 0; if 0 is a rating, say so "
         f"in [cleaning]: value_scale = [0, {top:.15g}]"
     )
     value = pl.select(pl.when(~zero).then(frame["value"])).to_series().alias("value")
@@ -50,7 +55,7 @@ def without_zeros(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[F
 
 
 def wished(column: pl.Series) -> list[str]:
-    """States of a column that say that a user has not had the item yet."""
+    """Return the states in a column for items that a user has not had yet."""
     if column.dtype != pl.Utf8:
         return []
     states = nothing(column).drop_nulls().unique().sort().to_list()
@@ -58,7 +63,9 @@ def wished(column: pl.Series) -> list[str]:
 
 
 def _wished(column: pl.Series, zero: pl.Series) -> str | None:
-    """Which rows say that an item was not had yet, if all of them are of `zero`."""
+    """Return words for the rows whose state is that of an item not had yet, if all of them are
+    zeros; else None.
+    """
     if not (states := wished(column)):
         return None
     rows = nothing(column).is_in(states).fill_null(False)
@@ -67,7 +74,7 @@ def _wished(column: pl.Series, zero: pl.Series) -> str | None:
 
 
 def _undated(column: pl.Series, zero: pl.Series) -> str | None:
-    """Which rows miss a date, if all of them are of `zero`."""
+    """Return words for the rows without a date, if all of them are zeros; else None."""
     blank = ~is_stated(column)
     is_enough = int(blank.sum()) >= max(MIN_ROWS, MIN_BLANK * int(zero.sum()))
     is_so = is_enough and bool(zero.filter(blank).all()) and is_dated(column)
