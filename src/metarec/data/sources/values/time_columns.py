@@ -288,7 +288,7 @@ def _of_several(
 
 
 def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -> str | None:
-    """Return the column of dates before all others in all rows, none of users or items; else None."""
+    """Return the column of dates before all others in every row, none of users or items."""
     columns = [c for c in columns if not any(_belongs_to(frame, key, c) for key in ids)]
     if len(columns) < 2:
         return None
@@ -333,7 +333,7 @@ def is_dated(column: pl.Series) -> bool:
 
 
 def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Set `timestamp` from the only column of dates, unless it dates users, items or else."""
+    """Set `timestamp` from the only column of dates, unless these are dates of users or items."""
     ids = [key for key in ("user_id", "item_id") if key in frame.columns]
     if any(_belongs_to(frame, key, name) for key in ids) or names_another_date(name):
         why = (
