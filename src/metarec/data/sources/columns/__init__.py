@@ -1,6 +1,6 @@
-"""Which column is which, where names alone do not say it, and which belong to items or users.
+"""Identify columns whose names are not enough, and separate columns of items and users.
 
-`id_columns` finds the ids by their cells before columns are renamed. Afterwards titles are given,
-columns of items and users in a table of everything become tables of their own, lists of friends
-become ties, and the id on which items and users fit the events is chosen (`id_joins`).
+`id_columns` identifies ids by their cells, before columns are renamed. Then titles are found,
+columns of events that describe items or users become tables of their own, lists of friends become
+ties, and the ids on which events, items and users are joined are chosen (`id_joins`).
 """

@@ -1,5 +1,5 @@
-"""Which columns hold ids, where names alone say it badly: a column without any cell names nobody,
-the id beside a title goes before it, and the one id that is left is that of the items.
+"""Identify columns of ids where names are not enough: empty columns are skipped, an id beside a
+title is preferred to it, and the only remaining id is that of the items.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ IDS = re.compile(
     r"|^#|^n[°º]",
     re.IGNORECASE,
 )
-"""Names of ids and addresses."""
+"""Pattern of names of ids and addresses."""
 _NO_IDS = re.compile(
     r"^(open|max|min|last|first|current|high|highest|start|starting|winning|your|my)?bid$"
     r"|(paid|grid|void|valid|hybrid|solid|fluid)$"
 )
-"""Names that end like those of ids, as `plain` has them."""
+"""Pattern of names that end like those of ids but are none, as `plain` returns them."""
 OF_OTHERS = re.compile(
     r"order|invoice|basket|cart|receipt|booking|transaction|session|visit|ticket|bill|request|"
     r"event|message|impression|insert|transact|user|customer|client|buyer|member|account|"
@@ -50,24 +50,27 @@ OF_OTHERS = re.compile(
     r"pedido|factura|venta|vente|tienda|magasin|ordine|заказ",
     re.IGNORECASE,
 )
-"""Names of ids of something else than items."""
+"""Pattern of names of ids of other things than items."""
 MAX_GAPS = 0.05
-"""Share of rows without an id, at most."""
+"""Maximum share of rows without an id."""
 MOST_CODES = 2.0
-"""Ids to a title, at most: items of one title are variants of one, such as sizes."""
+"""Maximum mean number of ids per title: items with the same title are variants, such as sizes."""
 MIN_ROWS = 20
-"""From so many rows on, ids that all differ number the rows."""
+"""Minimum number of rows for distinct ids to be row numbers."""
 MIN_AGAIN = 0.3
-"""Share of rows whose id comes again, at least: else it may number the rows."""
+"""Minimum share of rows whose id recurs; other ids may be row numbers."""
 MIN_USERS = 1.3
-"""Users to an id on average, at least, where nothing else tells that it names items."""
+"""Minimum mean number of users per id, where nothing else shows that it is an item's."""
 LOOKED_AT = 10_000
+"""Number of first events that are used."""
 
 
 def without_empty_ids(
     frame: pl.DataFrame, place: str, mapped: Mapping[str, str], synonyms: Synonyms
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events without a column of ids that holds nothing, where another may hold them."""
+    """Remove empty columns of ids where another column may hold them. Return events and
+    findings.
+    """
     findings = list[Finding]()
     has_lists = any(dtype.is_nested() for dtype in frame.schema.values())
     for key in ("item_id", "user_id"):
@@ -75,7 +78,9 @@ def without_empty_ids(
         while column is not None and frame.height and _holds_nothing(frame[column]):
             others = [c for c in frame.columns if c != column]
             another = key_of(others, key, synonyms)
-            is_else = has_lists or (key == "item_id" and _may_be(frame.select(others), synonyms))
+            is_else = has_lists or (
+                key == "item_id" and _may_hold_items(frame.select(others), synonyms)
+            )
             if another is None and not is_else:
                 break
             frame = frame.drop(column)
@@ -86,6 +91,7 @@ def without_empty_ids(
 
 
 def _holds_nothing(column: pl.Series) -> bool:
+    """Whether a column has no stated cell."""
     if isinstance(column.dtype, pl.List):
         return not (column.list.len() > 0).any()
     return nothing(column).null_count() == len(column)
@@ -94,17 +100,20 @@ def _holds_nothing(column: pl.Series) -> bool:
 def likely_ids(
     frame: pl.DataFrame, place: str, mapped: Mapping[str, str], synonyms: Synonyms
 ) -> tuple[Synonyms, list[Finding]]:
-    """`synonyms` with columns that hold the ids of items, or of users, by their cells, and what to
-    say of them.
+    """Identify the columns of items by their cells. Return synonyms with these columns, and
+    findings.
+
+    Args:
+        mapped: canonical name -> column, as given by the user.
     """
     some, found, more = frame.head(LOOKED_AT), dict[str, str](), list[Finding]()
     if "item_id" not in mapped:
         chosen = _chosen(some, mapped, synonyms)
         item, user = chosen.get("item_id"), chosen.get("user_id")
         if item is None and user is not None:
-            found |= _happening(some) or _left_alone(some, user, chosen)
+            found |= _attended_event(some) or _shared_id(some, user, chosen)
             found = found or _finest_title(some, user)
-        elif item is not None and (happening := _happening(some, within=item)):
+        elif item is not None and (happening := _attended_event(some, within=item)):
             found |= happening
         elif (better := _not_of_rows(some, user, item, chosen, synonyms)) is not None:
             found["item_id"] = better
@@ -117,16 +126,16 @@ def likely_ids(
             found |= {"item_id": code, "title": item} if code is not None else {}
             if code is None and item != chosen["item_id"]:
                 found["item_id"] = item
-    said = more or [
+    findings = more or [
         _noted(f"column {column!r} of {place} was read as {key}")
         for key, column in found.items()
         if key != "title"
     ]
-    return {**synonyms, **{k: (c, *synonyms.get(k, ())) for k, c in found.items()}}, said
+    return {**synonyms, **{k: (c, *synonyms.get(k, ())) for k, c in found.items()}}, findings
 
 
 def _chosen(frame: pl.DataFrame, mapped: Mapping[str, str], synonyms: Synonyms) -> dict[str, str]:
-    """The columns that names tell, by canonical name."""
+    """Return canonical name -> column, by the names of the columns."""
     columns = frame.columns
     try:
         names, _ = renamed(columns, "interactions", "", mapped, synonyms)
@@ -141,7 +150,7 @@ _KEYS = ("user_id", "item_id")
 
 
 def _candidates(frame: pl.DataFrame, chosen: Mapping[str, str]) -> list[str]:
-    """Columns that may hold ids of items, the likeliest first."""
+    """Return columns that may hold the ids of items, addresses last."""
     taken = {*chosen.values()}
     known = (*SYNONYMS["user_id"], *AT_LAST["user_id"], "friend_id", *SYNONYMS["friend_id"])
     users = {plain(name) for name in known}
@@ -157,8 +166,8 @@ def _candidates(frame: pl.DataFrame, chosen: Mapping[str, str]) -> list[str]:
 
 
 def _code_of(frame: pl.DataFrame, title: str, chosen: Mapping[str, str]) -> str | None:
-    """The ids of items known by a title, where another column holds them: each stands for one
-    title, and comes again.
+    """Return the column of ids of items identified by a title: each id has one title, and ids
+    recur. None without one.
     """
     beside = [c for c in _candidates(frame, chosen) if _is_id(c) or _are_codes(frame[c])]
     titles = frame[title].n_unique()
@@ -172,9 +181,9 @@ def _code_of(frame: pl.DataFrame, title: str, chosen: Mapping[str, str]) -> str 
     return None
 
 
-def _left_alone(frame: pl.DataFrame, user: str, chosen: Mapping[str, str]) -> dict[str, str]:
-    """The one column called like an id that several users share; of several, that of which all
-    others say something.
+def _shared_id(frame: pl.DataFrame, user: str, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return `item_id` -> the only column with a name for ids that several users share; of several,
+    the one that determines all others. Empty without one.
     """
     found = list[str]()
     for column in (c for c in _candidates(frame, chosen) if _is_id(c)):
@@ -197,8 +206,8 @@ def _not_of_rows(
     chosen: Mapping[str, str],
     synonyms: Synonyms,
 ) -> str | None:
-    """Another column of items, where the one called so is another in each row, as the number of an
-    offer or of a copy is, or the same in all, as the one product of a chain of filling stations.
+    """Return another column of items where the one with the name is distinct in each row, such as
+    the number of an offer, or constant, such as the only product of a chain; else None.
     """
     if item is None or item == "item_id" or user is None or frame.height < MIN_ROWS:
         return None
@@ -210,14 +219,14 @@ def _not_of_rows(
     if named is not None and frame[named].n_unique() <= (1 - MIN_AGAIN) * frame.height:
         return named
     left = {key: column for key, column in chosen.items() if column != item}
-    return _left_alone(frame.select(others), user, left).get("item_id")
+    return _shared_id(frame.select(others), user, left).get("item_id")
 
 
 def without_row_ids(
     frame: pl.DataFrame, place: str, mapped: Mapping[str, str], synonyms: Synonyms
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Events whose `item_id` is another in each row, as that of the lines of orders (Magento) is,
-    with it under another name, where another column holds the ids of items.
+    """Rename an `item_id` that is distinct in each row, such as that of order lines in Magento,
+    where another column holds the ids of items. Return events and findings.
     """
     some = frame.head(LOOKED_AT)
     if "item_id" in mapped or "item_id" not in some.columns or some.height < MIN_ROWS:
@@ -233,14 +242,14 @@ def without_row_ids(
 
 
 def _without_blanks(column: pl.Series) -> pl.Series:
-    """A column without blanks, where it has any cells."""
+    """Return the stated cells of a column, or the column if there are none."""
     stated = column.drop_nulls() if column.dtype.is_nested() else nothing(column).drop_nulls()
     return stated if len(stated) else column
 
 
 def _as_likely(frame: pl.DataFrame, user: str, item: str) -> list[str]:
-    """Other columns that are called like items as the chosen one is, where neither says which the
-    other is: the vehicle and the route of a trip.
+    """Return other columns that may be items as much as the chosen one, where neither determines
+    the other: the vehicle and the route of a trip.
     """
     likely = {plain(n) for n in LESS_LIKELY["item_id"]}
     if plain(item) not in likely or not _is_id(item):
@@ -261,6 +270,7 @@ def _as_likely(frame: pl.DataFrame, user: str, item: str) -> list[str]:
 
 
 def _undecided(item: str, other: str, place: str) -> Finding:
+    """Return a finding on another column that may hold the items."""
     return _noted(
         f"column {item!r} of {place} was read as item_id; {other!r} may name what users chose, "
         f"too: if it does, say so in a TOML file (columns = {{ item_id = {other!r} }})"
@@ -268,6 +278,7 @@ def _undecided(item: str, other: str, place: str) -> Finding:
 
 
 def _not_items(frame: pl.DataFrame, item: str, better: str, place: str) -> Finding:
+    """Return a finding on a column that does not hold the items, as its name suggests."""
     told = f"if they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
     if _without_blanks(frame[item]).n_unique() == 1:
         return _noted(
@@ -280,13 +291,13 @@ def _not_items(frame: pl.DataFrame, item: str, better: str, place: str) -> Findi
     )
 
 
-def _happening(frame: pl.DataFrame, within: str | None = None) -> dict[str, str]:
-    """`event_id` and `event_name` as items and their titles, where each id has one name and comes
-    again: concerts, not what a program has logged.
+def _attended_event(frame: pl.DataFrame, within: str | None = None) -> dict[str, str]:
+    """Return `event_id` and `event_name` as `item_id` and `title`, where each id has one name and
+    recurs, as concerts do and log records do not; else empty.
 
     Args:
-        within: what is called like items otherwise; it must be the same in all rows of an event,
-            as the venue of a concert is, and say less.
+        within: another column named like items. It must be the same in all rows of an event and
+            have fewer distinct cells, like the venue of a concert.
     """
     by_plain = {plain(c): c for c in frame.columns}
     names = [by_plain[n] for n in ("eventname", "eventtitle") if n in by_plain]
@@ -303,7 +314,7 @@ def _happening(frame: pl.DataFrame, within: str | None = None) -> dict[str, str]
     return {"item_id": event, "title": names[0]} if is_one else {}
 
 
-def _may_be(frame: pl.DataFrame, synonyms: Synonyms) -> bool:
+def _may_hold_items(frame: pl.DataFrame, synonyms: Synonyms) -> bool:
     """Whether another column may hold the ids of items."""
     return "item_id" in _chosen(frame, {}, synonyms) or any(
         _is_id(c) for c in _candidates(frame, {})
@@ -311,14 +322,14 @@ def _may_be(frame: pl.DataFrame, synonyms: Synonyms) -> bool:
 
 
 def _titles(frame: pl.DataFrame, user: str | None) -> list[str]:
-    """Columns that are called like titles, and hold several."""
+    """Return columns of text with names for titles and at least two distinct cells."""
     titles = {plain(n) for n in ("title", *SYNONYMS["title"], *LESS_LIKELY["title"])}
     named = [c for c in frame.columns if plain(c) in titles and c != user]
     return [c for c in named if frame[c].dtype == pl.Utf8 and frame[c].n_unique() > 1]
 
 
 def _finest_title(frame: pl.DataFrame, user: str) -> dict[str, str]:
-    """Of several titles that of which all others say something: a track, not its artist."""
+    """Return `item_id` -> the title that determines all other titles: a track, not its artist."""
     named = _titles(frame, user)
     whole = frame.select(named).n_unique() if named else 0
     finest = [c for c in named if frame[c].n_unique() == whole]
@@ -326,8 +337,8 @@ def _finest_title(frame: pl.DataFrame, user: str) -> dict[str, str]:
 
 
 def _within(frame: pl.DataFrame, item: str, chosen: Mapping[str, str]) -> str:
-    """The title of what is within, else its id, where items are called like what holds others: the
-    track of an artist.
+    """Return the title or the id of a part, where the items are named like the whole: the track of
+    an artist. The column unchanged without one.
     """
     if _HOLDING.search(plain(item)) is None:
         return item
@@ -348,10 +359,11 @@ _HOLDING = re.compile(
     r"^(artist|author|album|podcast|publisher|show|channel|creator|singer|band|label|series)"
     r"(s|name)?$|^(歌手|专辑|播客|作者|频道)(名|名称)?$"
 )
+"""Pattern of names of a whole with parts, as `plain` returns them."""
 
 
 def _is_id(column: str) -> bool:
-    """Whether a column is called like an id."""
+    """Whether a column has a name for ids."""
     return IDS.search(column.rstrip(" .:*")) is not None and not _NO_IDS.search(plain(column))
 
 
@@ -365,7 +377,7 @@ def _are_texts(frame: pl.DataFrame, column: str) -> bool:
 
 
 def _are_codes(column: pl.Series) -> bool:
-    """Whether all cells are letters and digits in one, such as `tt0111161`, or addresses."""
+    """Whether all cells are codes of letters and digits, such as `tt0111161`, or addresses."""
     if column.dtype != pl.Utf8:
         return False
     code = r"^\w*([A-Za-z]\w*\d|\d\w*[A-Za-z])[\w-]*$|^https?://\S+$"

@@ -1,4 +1,6 @@
-"""Whether events, items and users belong together: which ids fit, and which fit nowhere."""
+"""Check that the ids of events match the tables of items and users, and choose the column to join
+on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from metarec.data.findings import Finding
 from metarec.data.names.column_names import SYNONYMS, plain
 
 BETTER = 0.1
-"""By so much more of the events another column must fit to be taken."""
+"""Minimum difference in the share of matching events for another column to be chosen."""
 
 
 def better_key(
@@ -21,12 +23,13 @@ def better_key(
     mapping: Mapping[str, str],
     named: Mapping[str, str],
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Join on the id column of the events that fits the table of items or users best.
+    """Join on the column of the events whose ids match the table of items or users best. A key with
+    the canonical name, or given by the user, is kept, with a finding. Return events and findings.
 
     Args:
-        events: with `key` and perhaps other columns that could be it (`asin`, `parent_asin`).
-        mapping: what the caller says of columns; a key said there stays.
-        named: column in the file by its canonical name.
+        events: with `key` and perhaps other columns of such ids (`asin`, `parent_asin`).
+        mapping: canonical name -> column, as given by the user; a key in it is kept.
+        named: canonical name -> column in the file.
     """
     if side is None or not events.height or not side.height:
         return events, []
@@ -50,10 +53,12 @@ def better_key(
 
 
 def _fit(ids: pl.Series, known: pl.Series) -> float:
+    """Return the share of ids that are known."""
     return int(ids.is_in(known.implode()).fill_null(False).sum()) / max(len(ids), 1)
 
 
 def _candidates(events: pl.DataFrame, key: str) -> list[str]:
+    """Return other columns that may hold the ids of `key`, by their names."""
     names = {plain(s) for s in SYNONYMS[key]}
     return [
         c
@@ -76,7 +81,9 @@ def _note(key: str, why: str, rows: int = 0) -> Finding:
 def loose_tables(
     events: pl.DataFrame, items: pl.DataFrame | None, users: pl.DataFrame | None
 ) -> list[Finding]:
-    """Tables none of whose ids occurs in the events, with what would make them meet."""
+    """Return findings on tables of items or users whose ids do not match those of the events, with
+    the change that would make them match.
+    """
     findings = []
     for key, side in (("item_id", items), ("user_id", users)):
         if side is None or not side.height or not events.height:
@@ -96,7 +103,7 @@ def loose_tables(
 
 
 def _more_would_meet(key: str, ids: pl.Series, known: pl.Series) -> list[Finding]:
-    """What to say where ids of the events that the table lacks are in it in another form."""
+    """Return a finding where further ids of the events would match the table in another form."""
     lone = ids.filter(~ids.is_in(known.implode()))
     for how, form in FORMS.items() if len(lone) else ():
         frame = pl.DataFrame({"id": known.filter(~known.is_in(ids.implode()))})
@@ -114,17 +121,18 @@ def _more_would_meet(key: str, ids: pl.Series, known: pl.Series) -> list[Finding
 
 
 MIN_MET = 0.05
-"""Share of the events' ids that would meet in another form, from which on that is told."""
+"""Minimum share of the events' ids that would match in another form for a finding."""
 FORMS = {
     "in lower case": pl.col("id").str.to_lowercase(),
     "without leading zeros": pl.col("id").str.replace(r"^0+(\d)", "$1"),
     "without dashes and braces": pl.col("id").str.to_lowercase().str.replace_all(r"[{}\-]", ""),
 }
 HINTS = {**FORMS, "without the letters before the number": pl.col("id").str.replace(r"^\D+", "")}
-"""What may make ids meet; the last only where none does as it is."""
+"""Changes that may make ids match; the last is suggested only where no id matches as it is."""
 
 
 def _meet(how: pl.Expr, ids: pl.Series, known: pl.Series) -> bool:
+    """Whether some ids match after a change."""
     ours, theirs = (pl.DataFrame({"id": s}).select(how)["id"] for s in (ids, known))
     theirs = theirs.filter(theirs != "")
     return bool(ours.is_in(theirs.implode()).any())

@@ -1,5 +1,5 @@
-"""Columns of one table that are the items' but for some events: a typing error, another case, a
-title that has changed.
+"""Columns of events that describe items except for some events: a typing error, other case, a
+changed title.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from metarec.data.sources.columns.item_and_user_columns import (
 )
 
 AGREED, TOLD = 0.95, 0.9
-"""Share of the events that name what most events of their item name: from the first on a text is
-the item's; from the second on it is worth a word. So much nearer to 1 must it be than for events
-of any items: circumstances that are nearly always the same differ as rarely everywhere.
+"""Minimum shares of events that agree with most events of their item: from the first on, text
+describes the item, from the second on there is a finding. The rate at which two events of an item
+differ, relative to any two events, has a corresponding limit, since context that rarely varies
+agrees everywhere.
 """
 NEWEST = 2
-"""Events at the end of an item's past that agree, by which a text is seen to have changed."""
+"""Number of last events of an item that must agree for its text to have changed."""
 MIN_SAMPLE = 100
-"""Events from which on a column can be put aside by a sample."""
+"""Minimum number of events in a sample for a column to be ruled out by it."""
 TEXTS = (pl.Utf8, pl.Categorical, pl.Enum)
 
 
 def nearly_of_items(
     events: pl.DataFrame, place: str
 ) -> tuple[pl.DataFrame, list[str], list[Finding]]:
-    """The events with one text for each item in columns of texts that nearly all events of an item
-    agree on, the names of these columns, and what to say. What belongs to users as well stays as
-    it is, and so do numbers and dates, such as a price paid, which is said.
+    """Set one text per item in columns of text on which nearly all events of an item agree. Return
+    events, the names of these columns, and findings. Columns that describe users too stay
+    unchanged, and so do numbers and dates, such as a paid price, with a finding.
     """
     columns, findings = list[str](), list[Finding]()
     for column in free_columns(events):
@@ -54,6 +55,7 @@ def nearly_of_items(
 
 
 def _is_number_or_date(column: pl.Series) -> bool:
+    """Whether nearly all first cells are numbers or dates."""
     text = column.cast(pl.Utf8).drop_nulls().head(LOOKED_AT)
     read = max(len(found.drop_nulls()) for found in (as_numbers(text), as_seconds(text)))
     return read >= AGREED * len(text)
@@ -61,24 +63,24 @@ def _is_number_or_date(column: pl.Series) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Agreement:
-    """How far the events of an item name the same in a column."""
+    """How far the events of an item agree in a column."""
 
     column: str
     share: float
-    """Events that name what most of their item's name, of those of items with several."""
-    apart: float
-    """How often two events of one item differ, to two events of any."""
-    said: pl.DataFrame
-    """`item_id`, what is named (`given`) and what it counts as (`said`), and `timestamp` where
-    there is one.
+    """Share of events with the most frequent text of their item, among items with several
+    events.
     """
+    apart: float
+    """Rate at which two events of one item differ, relative to any two events."""
+    said: pl.DataFrame
+    """`item_id`, the text (`given`), its normalized form (`said`), and `timestamp`."""
 
     def reaches(self, share: float) -> bool:
-        """Whether so many agree, and not since events of any items would."""
+        """Whether the share of agreement is reached, and not only because all events agree."""
         return self.share >= share and self.apart <= 2.0 * (1.0 - share)
 
     def one_each(self, events: pl.DataFrame) -> pl.Series:
-        """The column with one text for each item."""
+        """Return the column with one text per item."""
         chosen = events.select("item_id").join(
             self._chosen(), on="item_id", how="left", maintain_order="left"
         )["chosen"]
@@ -86,8 +88,8 @@ class _Agreement:
         return chosen.zip_with(stated, pl.Series([None], dtype=pl.Utf8)).alias(self.column)
 
     def _chosen(self) -> pl.DataFrame:
-        """By item, what its newest events agree on, else what most name; as most of these write
-        it.
+        """Return the text of each item: what its newest events agree on, else the most frequent, in
+        its most frequent spelling.
         """
         said = self.said.sort("timestamp", nulls_last=False, maintain_order=True)
         ends = pl.col("said").tail(NEWEST)
@@ -99,7 +101,7 @@ class _Agreement:
         return _most(own, "given").rename({"given": "chosen"})
 
     def taken(self, place: str) -> Finding:
-        """What to say where the column is the items'."""
+        """Return the finding on a column that is read as the items'."""
         told = self.said.join(self._chosen(), on="item_id", maintain_order="left")
         odd = told.filter(pl.col("given") != pl.col("chosen"))
         why = (
@@ -119,7 +121,7 @@ class _Agreement:
         )
 
     def kept(self, place: str) -> Finding:
-        """What to say where the column may be the items'."""
+        """Return the finding on a column that may describe items."""
         why = (
             f"column {self.column!r} of {place} says the same at {self.share:.0%} of the events of "
             f"an item and is kept as context; if it describes items, give it in a table of items "
@@ -129,13 +131,13 @@ class _Agreement:
 
 
 def _most(said: pl.DataFrame, column: str) -> pl.DataFrame:
-    """By item what comes most often; of several, what comes last."""
+    """Return the most frequent cell of each item; of several, the last."""
     counts = said.with_row_index("row").group_by("item_id", column).agg(pl.len(), pl.max("row"))
     return counts.sort("len", "row").group_by("item_id").agg(pl.col(column).last())
 
 
 def _agreement(events: pl.DataFrame, key: str, column: str) -> _Agreement | None:
-    """None where the events of an item (or user) differ as any two events do, or too few tell."""
+    """Return the agreement in a column; None where it is too low, or too few events show it."""
     said = _said(events.head(LOOKED_AT), key, column)
     if said.height >= MIN_SAMPLE and _share(said, key) < TOLD:
         return None
@@ -151,7 +153,7 @@ def _agreement(events: pl.DataFrame, key: str, column: str) -> _Agreement | None
 
 
 def _said(events: pl.DataFrame, key: str, column: str) -> pl.DataFrame:
-    """What each event names of its item, without case and space beside it."""
+    """Return the stated cells of a column, normalized: without case and surplus spaces."""
     time = pl.col("timestamp") if "timestamp" in events.columns else pl.lit(0.0)
     stated = events.select(key, pl.col(column).cast(pl.Utf8).alias("given"), timestamp=time)
     plain = pl.col("given").str.normalize("NFKC").str.strip_chars(BLANK).str.to_lowercase()
@@ -161,12 +163,13 @@ def _said(events: pl.DataFrame, key: str, column: str) -> pl.DataFrame:
 
 
 def _share(said: pl.DataFrame, key: str) -> float:
+    """Return the share of events with the most frequent cell of their item (or user)."""
     counts = said.group_by(key, "said").len().group_by(key).agg(pl.col("len").max())
     return int(counts["len"].sum()) / max(said.height, 1)
 
 
 def _differing(said: pl.DataFrame, keys: list[str]) -> float:
-    """How often two events differ, of one item or of all."""
+    """Return the rate at which two events of one item, or any two events without keys, differ."""
     counts = said.with_columns(pl.lit(0).alias("all")).group_by(*keys, "all", "said").len()
     pairs = counts.group_by(*keys, "all").agg(
         pl.col("len").sum().alias("events"),

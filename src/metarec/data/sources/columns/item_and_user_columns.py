@@ -1,4 +1,4 @@
-"""One table of everything: columns of events that belong to items or users."""
+"""Separate columns that describe items or users from a single table of events."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from metarec.data.names.column_matching import AS_GIVEN
 from metarec.data.names.column_names import CANONICAL
 
 MIN_OWNERS, MIN_REPEATED = 3, 0.5
-"""Items (or users) that the column says something of, and share of the events that are of an item
-with several, at least: fewer do not show that it belongs to them.
+"""Minimum number of items (or users) with a stated cell, and minimum share of the events whose item
+has several events: with fewer, a column cannot be seen to describe them.
 """
 LOOKED_AT = 10_000
-"""Events by which it is first seen that a column does not."""
+"""Number of first events that may show that a column does not describe them."""
 _OWN = {*CANONICAL["interactions"], "seq_pos"} - {"latitude", "longitude"}
 
 
 def belonging_to(events: pl.DataFrame, key: str, other: str) -> list[str]:
-    """Columns that say the same at every event of one item (`key` "item_id", `other` "user_id"),
-    and not the same everywhere; or of one user, the other way round. What names each user alone,
-    such as an address, says nothing of others and stays where it is.
+    """Return columns that describe items (`key` "item_id", `other` "user_id") or users (the other
+    way round): the same at all events of one, but not the same for all. A column with a distinct
+    cell per user, such as an address, is left.
     """
     free = free_columns(events)
     return [c for c in free if _is_of(events, key, c) and not _is_of(events, other, c)]
 
 
 def free_columns(events: pl.DataFrame) -> list[str]:
-    """Columns that are none of an event's own."""
+    """Return the columns that are not those of an event itself."""
     free = [c for c in events.columns if c not in _OWN and not _is_deep(events.schema[c])]
     return [c for c in free if not c.endswith(AS_GIVEN)]
 
 
 def _is_deep(dtype: pl.DataType) -> bool:
-    """Whether cells hold more than a value or a list of values."""
+    """Whether cells hold more than a value or a list of text."""
     return dtype.is_nested() and not (isinstance(dtype, pl.List) and dtype.inner == pl.Utf8)
 
 
 def _is_of(events: pl.DataFrame, key: str, column: str) -> bool:
+    """Whether a column describes the items (or users) in `key`."""
     some = events.select(key, column).head(LOOKED_AT).drop_nulls()
     if some.n_unique() > some[key].n_unique():  # which tells most columns of a long table
         return False
@@ -56,8 +57,8 @@ def _is_of(events: pl.DataFrame, key: str, column: str) -> bool:
 
 
 def is_of_one(events: pl.DataFrame, column: str) -> bool:
-    """Whether a column says what users are, or items, rather than what was done: the same at every
-    event of each that has several.
+    """Whether a column describes users or items rather than events: the same at all events of each
+    that has several, but not the same for all.
     """
     for key in ("user_id", "item_id"):
         some = events.select(key, column).drop_nulls()
@@ -75,15 +76,15 @@ def taken_out(
     place: str,
     told: Collection[str] = (),
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[Finding]]:
-    """The events without the `columns`, these as a table of items or users, and what to say.
+    """Move columns of events to a table of items or users. Return events, that table and findings.
 
     Args:
-        told: those of the columns of which it is said elsewhere.
+        told: columns on which there is another finding.
     """
     first = [pl.col(c).drop_nulls().first() for c in columns]
     side = events.group_by(key, maintain_order=True).agg(first)
-    untold = [c for c in columns if c not in told]
-    what, listed = "items" if key == "item_id" else "users", ", ".join(map(repr, untold))
+    others = [c for c in columns if c not in told]
+    what, listed = "items" if key == "item_id" else "users", ", ".join(map(repr, others))
     why = (
         f"columns of {place} that say the same at every event of an item are read as columns of "
         f"items: {listed}"
@@ -92,4 +93,4 @@ def taken_out(
         f"of users: {listed}"
     )
     note = Finding(rule="columns", rows=0, action="noted", why=why, table=what)
-    return events.drop(columns), side, [note] if untold else []
+    return events.drop(columns), side, [note] if others else []

@@ -12,7 +12,7 @@ from metarec.data.names.column_matching import noun_beside
 from metarec.data.names.column_names import CHINESE_ITEM_NOUNS, ITEM_NOUNS, plain
 
 _NOUNS = {"", *(plain(noun) for noun in (*ITEM_NOUNS, *CHINESE_ITEM_NOUNS))}
-"""What columns of items are called that may hold their names; "" where the file says `item_id`."""
+"""Names of columns of items that may hold their titles; "" where the file has `item_id`."""
 LOOKED_AT = 10_000
 """Number of first events that decide whether ids are words."""
 MAX_TITLE = 60
@@ -22,12 +22,11 @@ MAX_TITLE = 60
 def with_titles(
     frame: pl.DataFrame, item: str, has_items: bool, likely: Sequence[str] = ()
 ) -> pl.DataFrame:
-    """Events whose items are known by what they are called have it as their title, too, and
-    `Product` beside `Product code` is one.
+    """Set `title` where items are identified by their names, or by `Product` beside `Product code`.
 
     Args:
-        item: what the column of items is called in the file.
-        has_items: whether a table of items may say how they are called.
+        item: name of the column of items in the file.
+        has_items: whether there is a table of items, which may hold titles.
         likely: columns that hold titles, by their cells.
     """
     if "title" in frame.columns:
@@ -43,8 +42,8 @@ def with_titles(
 
 
 def _are_words(ids: pl.Series) -> bool:
-    """Whether most ids are words, not codes: with a space after letters, or in Chinese, Japanese or
-    Korean.
+    """Whether most ids are words rather than codes: with a space after letters, or in Chinese,
+    Japanese or Korean.
     """
     if ids.dtype != pl.Utf8:
         return False

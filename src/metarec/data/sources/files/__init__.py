@@ -1,6 +1,6 @@
-"""Files -> raw tables, with the names that their columns have there.
+"""Read files as raw tables, with the column names they have.
 
-`containers` unpacks what holds several tables (archives, workbooks, dumps of databases),
-`single_file` reads one file whatever its form, and `file_roles` says which file of a folder holds
-which table; one table may lie in several (`partitions`), and an event in two (`joined_files`).
+`containers` extracts the tables of archives, workbooks and database dumps, `single_file` reads one
+file of any format, and `file_roles` decides which file of a folder holds which table. One table may
+be in several files (`partitions`), and an event in two (`joined_files`).
 """

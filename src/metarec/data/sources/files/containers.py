@@ -1,5 +1,5 @@
-"""Files that hold several tables: workbooks, a table a sheet, archives of files, and dumps of
-databases; laid into a folder that lasts as long as they are read.
+"""Extract files with several tables into a temporary folder: workbooks (one table per sheet),
+archives, and database dumps.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from metarec.data.sources.files.suffixes import (
 from metarec.runtime.extras import require
 
 MAX_UNPACKED = 1 << 36
-"""Bytes that the files of an archive may have together."""
+"""Maximum number of bytes of all files of an archive."""
 AS_CSV = (
     "save it as CSV UTF-8 in your spreadsheet program (File, Save As), or in Python: "
     "pandas.read_excel(PATH).to_csv('events.csv', index=False)"
 )
-"""What to do with a workbook that cannot be read."""
+"""Advice for workbooks that cannot be read."""
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
-"""How archives and newer workbooks begin, and older workbooks."""
+"""First bytes of archives and newer workbooks, and of older workbooks."""
 _TABLES = ("interactions", "items", "users", "friends", "searches")
 
 
 @contextmanager
 def laid_out(path: Path) -> Iterator[tuple[Path, list[Finding]]]:
-    """The folder of the tables that a file holds, or the one file of its only table, and what to
-    say of it; a file that holds one table itself as it is.
+    """Yield the folder of a file's tables, or the file of its only table, and findings; a file with
+    a table of its own unchanged. The folder is removed at the end.
 
     Raises:
-        BadInput: if it cannot be read, or holds no table.
+        BadInput: if the file cannot be read or holds no table.
     """
     form = _form_of(path)
     if form is None:
@@ -71,7 +71,9 @@ def holds_tables(path: Path) -> bool:
 
 
 def _form_of(path: Path) -> str | None:
-    """What a file is by how it begins, and by its ending where it begins like both."""
+    """Return `workbook`, `archive` or `dump`, by the first bytes of a file and by its suffix; None
+    for other files.
+    """
     if not path.is_file():
         return None
     if is_dump(path):
@@ -92,7 +94,11 @@ def _form_of(path: Path) -> str | None:
 
 
 def _of_workbook(path: Path, folder: Path) -> list[Finding]:
-    """Write each sheet that holds something as text, and say which they are."""
+    """Write each visible sheet with rows as CSV, and return a finding that lists them.
+
+    Raises:
+        BadInput: if the workbook cannot be read or has no such sheet.
+    """
     fastexcel = require("fastexcel", "excel")
     try:
         book = fastexcel.read_excel(path)
@@ -116,7 +122,9 @@ def _of_workbook(path: Path, folder: Path) -> list[Finding]:
 
 
 def _cells(book: Any, name: str) -> pl.DataFrame | None:
-    """A sheet's cells as text; None where it is hidden or empty."""
+    """Return the cells of a sheet as text, without empty columns; None for a hidden or empty
+    sheet.
+    """
     sheet = book.load_sheet(name, header_row=None, dtypes="string")
     if sheet.visible != "visible" or not sheet.width:
         return None
@@ -125,6 +133,11 @@ def _cells(book: Any, name: str) -> pl.DataFrame | None:
 
 
 def _of_archive(path: Path, folder: Path) -> list[Finding]:
+    """Extract an archive.
+
+    Raises:
+        BadInput: if it is too large, or cannot be extracted safely.
+    """
     if not (zipfile.is_zipfile(path) or hasattr(tarfile, "data_filter")):
         # Before 3.11.4 a member of a tar file could be written outside the folder.
         raise BadInput(
@@ -149,6 +162,7 @@ def _of_archive(path: Path, folder: Path) -> list[Finding]:
 
 
 def _check_size(path: Path, size: int) -> None:
+    """Refuse archives larger than `MAX_UNPACKED`."""
     if size > MAX_UNPACKED:
         raise BadInput(
             f"{path} holds {size:,} bytes, more than {MAX_UNPACKED:,}; unpack it and give the "
@@ -157,7 +171,7 @@ def _check_size(path: Path, size: int) -> None:
 
 
 def inmost(folder: Path) -> Path:
-    """The folder within folders that holds more than another one, or its one table."""
+    """Return the innermost folder that holds more than one folder, or its only table."""
     while True:
         entries = [p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX"))]
         folders = [p for p in entries if p.is_dir() and "=" not in p.name]

@@ -1,4 +1,4 @@
-"""Which file of a folder holds which table: by its name, else by what its columns are."""
+"""Decide which file of a folder holds which table, by the names of the files or their columns."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from metarec.data.sources.files.partitions import pieces_of, put_together, value
 from metarec.data.sources.files.suffixes import SUFFIXES, WORKBOOK_SUFFIXES
 
 TABLES = ("interactions", "items", "users", "friends", "searches")
-"""Tables of a data folder, by the names of their files."""
+"""Tables of a data folder, and names of their files."""
 MAX_FILES = 20
-"""Files whose columns are looked at, at most: a folder of more is no folder of tables."""
+"""Maximum number of files whose columns are read; larger folders are not folders of tables."""
 _LAYER = re.compile(r"^(app|tbl|dim|fact|raw|stg|dbo|public|db|export)[_\W]+", re.IGNORECASE)
-"""What stands before the nouns of tables of one program or layer."""
+"""Pattern of prefixes of tables of one program or layer."""
 
 
 @cache
 def _nouns(table: str) -> frozenset[str]:
-    """What a file of users or items may be called, as `plain` has it."""
+    """Return the names of files of users or items, as `plain` returns them."""
     known = {
         "items": (
             *(*ITEM_NOUNS, *CHINESE_ITEM_NOUNS, *SYNONYMS["item_id"]),
@@ -52,10 +52,10 @@ def _nouns(table: str) -> frozenset[str]:
 
 
 def table_file(folder: Path, stem: str) -> Path | None:
-    """The file of a folder that is named like a table, None if there is none.
+    """Return the file of a folder that is named like a table; None without one.
 
     Raises:
-        BadInput: if two files are.
+        BadInput: if there are two.
     """
     found = sorted(
         p for s in (*SUFFIXES, *WORKBOOK_SUFFIXES) if (p := folder / f"{stem}{s}").is_file()
@@ -69,19 +69,21 @@ class Files(NamedTuple):
     """Which file of a folder holds which table."""
 
     tables: dict[str, Path]
-    """By the table's name; of events that two files hold, the one of whose rows each is one."""
+    """Table -> file. Where two files hold the events together, the file of which each row is an
+    event.
+    """
     joined: Joined | None
-    """The events, where two files hold them."""
+    """The events, where several files hold them together."""
     findings: list[Finding]
-    """What must be said of it."""
+    """Findings on the choice of files."""
     acts: Sequence[Path] = ()
-    """All files of events, where there are several, each called like what was done."""
+    """All files of events, where there are several, each named like a kind."""
     refusals: Sequence[Path] = ()
-    """Files that are called like acts that say no, and name items but no users: `refunds.csv`."""
+    """Files named like negative kinds that have items but no users: `refunds.csv`."""
     legends: Mapping[Path, Mapping[str, str]] = MappingProxyType({})
-    """Files that say what codes of acts stand for, and what."""
+    """File of codes of kinds -> code -> kind."""
     further: Joined | None = None
-    """Events that two more files hold: orders and their lines, beside reviews."""
+    """Events that two further files hold together: orders and their lines beside reviews."""
 
 
 def files_of(
@@ -91,18 +93,18 @@ def files_of(
     are_acts: Callable[[str], object] = lambda _name: False,
     refuse: Callable[[str], object] = lambda _name: False,
 ) -> Files:
-    """The file of each table of a folder: where no file is named `interactions`, the one with ids
-    of both users and items holds the events, or two do that share a key, or all whose names say
-    what was done, and those with ids of either, of friends, or with queries are the other tables.
+    """Return the file of each table of a folder. Without a file named `interactions`, the events
+    are in the file with ids of both users and items, in two files that share a key, or in all files
+    named like kinds; files with ids of either, of friends, or with queries are the other tables.
 
     Args:
         synonyms: further names of columns, from a domain pack.
-        encoding: what text files are written in; None finds it out.
-        are_acts: whether a name says what was done, such as `purchases`.
-        refuse: whether a name says that something was refused, such as `refunds`.
+        encoding: encoding of text files; None detects it.
+        are_acts: whether a name is that of a kind, such as `purchases`.
+        refuse: whether a name is that of a negative kind, such as `refunds`.
 
     Raises:
-        BadInput: if no file holds events, or several may.
+        BadInput: if no file holds events, or several may be the same table.
     """
     synonyms = synonyms or {}
     named = {table: file for table in TABLES if (file := table_file(folder, table)) is not None}
@@ -119,8 +121,8 @@ def files_of(
     others = [p for p in others if p not in refusals and p not in legends]
     events = named.get("interactions")
     if events is not None and (not others or _holds_events(events, synonyms)):
-        told = _said_of_others(events, others, synonyms)
-        return Files(named, None, told, (), refusals, legends)
+        notes = _note_on_other_events(events, others, synonyms)
+        return Files(named, None, notes, (), refusals, legends)
     found = _by_columns(folder, named, others, synonyms, encoding, are_acts)
     return found._replace(refusals=refusals, legends=legends)
 
@@ -133,13 +135,13 @@ def _by_columns(
     encoding: str | None,
     are_acts: Callable[[str], object],
 ) -> Files:
-    """The file of each table, those that are not named like one by their columns; or two that hold
-    the events together, or several that each hold one kind of them.
+    """Return the files of tables, where some are not named like one, by their columns; the events
+    may be in two files together, or in several by kind.
     """
     can_be = {p: _can_be(p, synonyms) for p in others}
     guessed = _guessed({p: tables - set(named) for p, tables in can_be.items()})
     events = named.get("interactions")
-    if not _are_said(guessed.get("interactions", []), synonyms):
+    if not _are_known_events(guessed.get("interactions", []), synonyms):
         files = [events, *others] if events is not None else others
         if (joined := joined_events(files, synonyms, encoding)) is not None:
             return _with_joined(named, can_be, joined)
@@ -161,7 +163,7 @@ def _with_all(
     guessed: Mapping[str, list[Path]],
     known: tuple[Mapping[str, Sequence[str]], str | None, Callable[[str], object]],
 ) -> Files:
-    """The file of each table where some name both users and items, and what else holds events."""
+    """Return the files of tables where some file has both users and items, and further events."""
     synonyms, encoding, are_acts = known
     acts = guessed["interactions"]
     found, further = _beside(guessed, [p for p in others if p not in acts], synonyms, encoding)
@@ -176,8 +178,8 @@ def _with_all(
     parts = [] if further is None else [further.many, further.one, further.between]
     left = [p for p in others if p not in (*tables.values(), *acts, *parts)]
     beside = {t: path for t, path in tables.items() if path not in acts}
-    said = [*_said_of_acts(acts), *_said_of(beside, left)]
-    return Files({**named, **tables}, None, said, acts, further=further)
+    notes = [*_note_on_kinds(acts), *_notes_on(beside, left)]
+    return Files({**named, **tables}, None, notes, acts, further=further)
 
 
 def _beside(
@@ -186,8 +188,8 @@ def _beside(
     synonyms: Mapping[str, Sequence[str]],
     encoding: str | None,
 ) -> tuple[dict[str, list[Path]], Joined | None]:
-    """The files of each table, and the events that two more hold where some are left over: orders
-    and their lines beside reviews.
+    """Return table -> files, and the events that two remaining files hold together: orders and
+    their lines beside reviews.
     """
     sides = {t: files for t, files in guessed.items() if t != "interactions"}
     left = [p for p in others if [p] not in sides.values()]
@@ -202,7 +204,9 @@ def _beside(
 def _further(
     left: Sequence[Path], synonyms: Mapping[str, Sequence[str]], encoding: str | None
 ) -> Joined | None:
-    """The events that two more files hold surely."""
+    """Return the events that two further files hold together; None where the join is ambiguous, and
+    a finding names them as not read.
+    """
     try:
         return joined_events(left, synonyms, encoding) if len(left) > 1 else None
     except BadInput:  # it is told that they are not read
@@ -212,7 +216,7 @@ def _further(
 def _are_events(
     folder: Path, pieces: Sequence[Path], synonyms: Mapping[str, Sequence[str]]
 ) -> bool:
-    """Whether the columns that all of some files have name users and items."""
+    """Whether the columns common to all files include users and items."""
     try:
         columns = [{*columns_of(path), *values_of(folder, path)} for path in pieces]
     except BadInput:
@@ -223,26 +227,29 @@ def _are_events(
 def _with_joined(
     named: Mapping[str, Path], can_be: Mapping[Path, set[str]], joined: Joined
 ) -> Files:
-    """The events that several files hold together, and the tables beside them."""
+    """Return the files of tables where several files hold the events together."""
     parts = (joined.many, joined.one, joined.between)
     rest = {p: t - set(named) for p, t in can_be.items() if p not in parts}
     tables = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
     tables.pop("interactions", None)
     found = {**named, **tables, "interactions": joined.many}
     left = [p for p in rest if p not in tables.values()]
-    return Files(found, joined, _said_of(tables, left))
+    return Files(found, joined, _notes_on(tables, left))
 
 
-def _said_of_acts(acts: Sequence[Path]) -> list[Finding]:
+def _note_on_kinds(acts: Sequence[Path]) -> list[Finding]:
+    """Return a finding on files named like kinds."""
     names = ", ".join(path.name for path in acts)
     why = f"each of {names} was read as events of the kind that it is called like"
     return [Finding(rule="kinds", rows=0, action="noted", why=why)] if acts else []
 
 
-def _said_of_others(
+def _note_on_other_events(
     events: Path, others: Sequence[Path], synonyms: Mapping[str, Sequence[str]]
 ) -> list[Finding]:
-    """What to say of files that hold events too, beside the one that is called so."""
+    """Return a finding on files that have users and items too, beside the one named
+    `interactions`.
+    """
     left = [p.name for p in others if "interactions" in _can_be(p, synonyms)]
     why = (
         f"not read, since {events.name} holds the events: {', '.join(left)}; if they hold others, "
@@ -251,12 +258,12 @@ def _said_of_others(
     return [Finding(rule="columns", rows=0, action="noted", why=why)] if left else []
 
 
-def _said_of(found: Mapping[str, Path], left: Sequence[Path]) -> list[Finding]:
-    """What to say of files that were found by their columns, and of those left over."""
+def _notes_on(found: Mapping[str, Path], left: Sequence[Path]) -> list[Finding]:
+    """Return findings on files chosen by their columns, and on files that were not read."""
     whys = []
     if found:
-        said = ", ".join(f"{path.name} as {table}" for table, path in found.items())
-        whys.append(f"read by their columns, since no file is called interactions: {said}")
+        listed_tables = ", ".join(f"{path.name} as {table}" for table, path in found.items())
+        whys.append(f"read by their columns, since no file is called interactions: {listed_tables}")
     if left:
         listed = ", ".join(path.name for path in left)
         whys.append(f"not read, since their columns do not say which table they are: {listed}")
@@ -264,7 +271,7 @@ def _said_of(found: Mapping[str, Path], left: Sequence[Path]) -> list[Finding]:
 
 
 def _holds_events(path: Path, synonyms: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a file names users and items, as far as can be seen."""
+    """Whether a file has users and items, or cannot be read, which reading it reports."""
     try:
         columns = columns_of(path)
     except BadInput:
@@ -272,19 +279,20 @@ def _holds_events(path: Path, synonyms: Mapping[str, Sequence[str]]) -> bool:
     return _has_keys(columns, "interactions", synonyms) and not _has_stand_in(columns, synonyms)
 
 
-def _are_said(events: Sequence[Path], synonyms: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a file of events is known, and names its users."""
+def _are_known_events(events: Sequence[Path], synonyms: Mapping[str, Sequence[str]]) -> bool:
+    """Whether there are files of events, and their users are neither sessions nor devices."""
     return bool(events) and not any(_has_stand_in(columns_of(path), synonyms) for path in events)
 
 
 def _has_stand_in(columns: Sequence[str], synonyms: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the only users of a table are sessions or devices."""
     user = key_of(columns, "user_id", synonyms)
     return user is not None and plain(user) in STAND_IN_COLUMNS
 
 
 def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
-    """Table -> files. A file with ids of users and items holds the events; where several do, those
-    called like users or items are these.
+    """Return table -> files. A file with ids of both users and items holds events; where several
+    do, those named like users or items hold these.
     """
     both = [path for path, tables in can_be.items() if "interactions" in tables]
     found: dict[str, list[Path]] = {}
@@ -300,15 +308,15 @@ def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
 
 
 def _called(path: Path) -> str | None:
-    """Which of users and items a file is called like."""
+    """Return `items` or `users` if a file is named like one of them; else None."""
     name = plain(_LAYER.sub("", path.name.split(".")[0]))
     told = [t for t in ("items", "users") if {name, name.removesuffix("s")} & _nouns(t)]
     return told[0] if len(told) == 1 else None
 
 
 def _can_be(path: Path, synonyms: Mapping[str, Sequence[str]]) -> set[str]:
-    """Which tables a file may be, by its columns. One without items that also names a friend or
-    a query holds friends or searches, unless it is called like users.
+    """Return the tables that a file may be, by its columns. A file without items but with friends
+    or queries holds friends or searches, unless it is named like users.
     """
     try:
         columns = columns_of(path)
@@ -322,6 +330,7 @@ def _can_be(path: Path, synonyms: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 def _has_keys(columns: Sequence[str], table: str, synonyms: Mapping[str, Sequence[str]]) -> bool:
+    """Whether columns include those that a table needs."""
     try:
         rename(columns, table, "", None, synonyms)
     except BadInput:

@@ -1,5 +1,5 @@
-"""Events that lie in two tables, one of who acted and one of on what, joined by the key that both
-have: orders and their lines, sessions and their clicks.
+"""Join events from two tables, one with users and one with items, by a common key: orders and their
+lines, sessions and their clicks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
 from metarec.data.sources.files.single_file import read_table
 
 MIN_FIT = 0.5
-"""Share of one table's rows whose key the other has, at least."""
+"""Minimum share of one table's rows whose key is in the other table."""
 _KEY = re.compile(r"(id|ids|no|nr|number|code|key|ref|uuid|编号|编码|号码|号)$")
 _OWN = ("id", "编号", "序号")
 """Names of a table's own key."""
@@ -30,50 +30,54 @@ RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
-    """Two files whose rows are events together, and how."""
+    """Two files whose rows together are events, and their join."""
 
     many: Path
-    """Of whose rows each is an event."""
+    """File of which each row is an event."""
     one: Path
-    """Of whose rows each has a key of its own."""
+    """File of which each row has a unique key."""
     between: Path | None = None
-    """The table between them, of which each has a key."""
+    """Table that links the two by a key of each; None without one."""
     table: pl.DataFrame
     place: Place
     findings: list[Finding]
 
     @property
     def raw(self) -> RawTable:
-        """As a file of events is read."""
+        """The events as a raw table."""
         return self.table, self.place, self.findings
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
+    """A file that may hold one half of the events."""
+
     path: Path
     raw: RawTable
     user: str | None
-    """Its column of users."""
+    """Its column of users; None without one."""
     item: str | None
-    """Its column of items."""
+    """Its column of items; None without one."""
 
     @property
     def says_who(self) -> bool:
-        """Whether it has users, and no items."""
+        """Whether it has users and no items."""
         return self.user is not None and self.item is None and not self.has_stand_in
 
     @property
     def says_what(self) -> bool:
-        """Whether it has items, and no users or what stands in for them."""
+        """Whether it has items, and no users or only sessions or devices."""
         return self.item is not None and (self.user is None or self.has_stand_in)
 
     @property
     def has_stand_in(self) -> bool:
-        """Whether sessions or devices would be read as users."""
+        """Whether its users are sessions or devices."""
         return self.user is not None and plain(self.user) in STAND_IN_COLUMNS
 
     def keys(self) -> Iterator[tuple[str, str]]:
-        """What its columns may be keys of, `order` of `order_id`, and the columns."""
+        """Yield pairs of a noun that a column may be the key of and the column: `order` and
+        `order_id`.
+        """
         name = plain(self.path.name.split(".")[0])
         noun = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
         for column in self.raw[0].columns:
@@ -90,10 +94,11 @@ class _Part:
 def joined_events(
     files: Sequence[Path], synonyms: Mapping[str, Sequence[str]], encoding: str | None
 ) -> Joined | None:
-    """The events that two of some files hold together; None where no two of them do.
+    """Return the events that two of the files hold together; None where no two of them do.
 
     Raises:
-        BadInput: if one of them says who acted and one on what, and no key or several join them.
+        BadInput: if several pairs or keys join events, or one file has users and one items and no
+            key joins them.
     """
     parts = [part for file in files if (part := _part(file, synonyms, encoding)) is not None]
     pairs = [(a, b) for a, b in product(parts, parts) if a.says_who and b.says_what]
@@ -108,7 +113,7 @@ def joined_events(
             f"{files[0].parent}: events may be joined of several pairs of files or by several "
             f"keys ({listed}); {_HOW}"
         )
-    torn = [(who, what) for who, what in pairs if _repeats(who)]
+    torn = [(who, what) for who, what in pairs if _has_repeated_users(who)]
     if torn and not any(part.user is not None and part.item is not None for part in parts):
         who, what = torn[0]
         raise BadInput(
@@ -119,8 +124,9 @@ def joined_events(
 
 
 def _joined_over(parts: Sequence[_Part]) -> list[Joined]:
-    """The ways to join two files by the keys that a third has, which says neither who acted nor on
-    what: bookings have a visit, visits a card, and cards a member. Ways to the same events are one.
+    """Return the joins of two files by way of a third, which has neither users nor items: bookings
+    have a visit, visits a card, and cards a member. Joins with the same users in the same order
+    count once.
     """
     found = list[Joined]()
     betweens = [p for p in parts if p.item is None and (p.user is None or p.has_stand_in)]
@@ -135,7 +141,7 @@ def _joined_over(parts: Sequence[_Part]) -> list[Joined]:
 
 
 def _events_of(joined: Joined, parts: Sequence[_Part]) -> tuple[str | None, ...]:
-    """Who acted in each row."""
+    """Return the users of a join, in the order of its rows."""
     who = next(part for part in parts if part.path == joined.one)
     assert who.user is not None
     name = who.user if who.user in joined.table.columns else f"{joined.one.stem}_{who.user}"
@@ -146,9 +152,11 @@ _HOW = (
     "join them first (SELECT * FROM lines JOIN orders ON lines.order_id = orders.id in SQL, "
     "lines.merge(orders, on='order_id') in pandas) and give what comes out as interactions.csv"
 )
+"""Advice on joining tables outside."""
 
 
 def _part(path: Path, synonyms: Mapping[str, Sequence[str]], encoding: str | None) -> _Part | None:
+    """Return a file with its columns of users and items; None if it cannot be read."""
     try:
         raw = read_table(path, encoding)
     except BadInput:
@@ -157,15 +165,14 @@ def _part(path: Path, synonyms: Mapping[str, Sequence[str]], encoding: str | Non
     return _Part(path=path, raw=raw, user=keys["user_id"], item=keys["item_id"])
 
 
-def _repeats(who: _Part) -> bool:
+def _has_repeated_users(who: _Part) -> bool:
+    """Whether some user occurs in several rows."""
     users = who.raw[0][who.user] if who.user is not None else None
     return users is not None and users.n_unique() < len(users)
 
 
 def _joins(who: _Part, what: _Part) -> list[Joined]:
-    """The ways to join two files: by each key that names one row of one of them, the best of those
-    of one name.
-    """
+    """Return the joins of two files: one per name of a key that is unique in one of them."""
     ways = {}
     for (noun, of_who), (other, of_what) in product(who.keys(), what.keys()):
         if noun != other or (plain(of_who) in _OWN and plain(of_what) in _OWN):
@@ -183,6 +190,7 @@ def _joins(who: _Part, what: _Part) -> list[Joined]:
 
 
 def _joined(many: _Part, many_key: str, one: _Part, one_key: str) -> Joined:
+    """Return the inner join of two files, with findings on rows without a partner."""
     frame, place, findings = many.raw
     beside = one.raw[0].with_columns(id_text(one.raw[0][one_key]).alias("__key"))
     stem = one.path.name.split(".")[0]
@@ -193,22 +201,22 @@ def _joined(many: _Part, many_key: str, one: _Part, one_key: str) -> Joined:
     table = rows.join(beside.drop_nulls("__key"), on="__key", how="inner", maintain_order="left")
     used = table["__key"].n_unique()
     at = table["__row"] if place.rows is None else place.rows.gather(table["__row"])
-    both = f"{many.path.name} and {one.path.name}"
+    both_names = f"{many.path.name} and {one.path.name}"
     why = (
         f"{many.path.name} and {one.path.name} were joined by {many_key!r} and {one_key!r}: each "
         f"row of {many.path.name} is an event"
     )
-    told = [Finding(rule="joins", rows=0, action="noted", why=why)]
+    notes = [Finding(rule="joins", rows=0, action="noted", why=why)]
     if lost := frame.height - table.height:
         why = f"their {many_key!r} is in no row of {one.path.name}"
-        told.append(Finding(rule="joins", rows=lost, action="removed", why=why))
+        notes.append(Finding(rule="joins", rows=lost, action="removed", why=why))
     if unused := one.raw[0].height - used:
         why = f"rows of {one.path.name} of which {many.path.name} has none say nothing"
-        told.append(Finding(rule="joins", rows=unused, action="noted", why=why))
+        notes.append(Finding(rule="joins", rows=unused, action="noted", why=why))
     return Joined(
         many=many.path,
         one=one.path,
         table=table.drop("__key", "__row"),
-        place=replace(place, name=both, rows=at),
-        findings=[*findings, *one.raw[2], *told],
+        place=replace(place, name=both_names, rows=at),
+        findings=[*findings, *one.raw[2], *notes],
     )

@@ -1,5 +1,5 @@
-"""One table from one file: CSV, Parquet or JSON Lines, read without changing it and without a
-traceback.
+"""Read one table from one file: delimited text, Parquet, Arrow, JSON, or a container with one
+table.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ from metarec.data.sources.text.separators import LOOKED_AT, start_of
 def read_table(
     path: Path, encoding: str | None = None, columns: Sequence[str] | None = None
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Read a file as a table with the column names it has; text columns stay text.
+    """Read a file as a table with the column names it has; text stays text.
 
     Args:
-        encoding: what a text file is written in; None finds it out.
-        columns: names, for a text table without a line of names.
+        encoding: encoding of a text file; None detects it.
+        columns: names, for delimited text without a header.
 
     Raises:
-        BadInput: if the file is missing, empty, of no known form, or cannot be read.
+        BadInput: if the file is missing, empty, of unknown format, holds several tables, or cannot
+            be read.
     """
     if not path.is_file():
         raise BadInput(f"{path} does not exist or is not a file")
@@ -79,7 +80,9 @@ def read_table(
 
 
 def _is_json(path: Path) -> bool:
-    """Whether a file is JSON by its ending, or by how it begins where that says otherwise."""
+    """Whether a file is JSON, by its suffix, or by its beginning where that contradicts the
+    suffix.
+    """
     with open_bytes(path) as file:
         start = file.read(LOOKED_AT).removeprefix(b"\xef\xbb\xbf").lstrip()
     if bare_suffix(path) in TEXT_SUFFIXES:
@@ -91,6 +94,11 @@ def _is_json(path: Path) -> bool:
 def _only_table(
     path: Path, encoding: str | None, columns: Sequence[str] | None
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Read the only table of a container.
+
+    Raises:
+        BadInput: if it holds several.
+    """
     with laid_out(path) as (where, found):
         if where.is_file():
             table, place, more = read_table(where, encoding, columns)
@@ -103,7 +111,7 @@ def _only_table(
 
 
 def _read_arrow(path: Path) -> pl.DataFrame:
-    """Arrow's file format, which Feather is, or its stream."""
+    """Read a file in Arrow's file format, which is Feather, or in its stream format."""
     is_file = start_of(path).startswith(b"ARROW1")
     return pl.read_ipc(path) if is_file else pl.read_ipc_stream(path)
 
@@ -111,15 +119,15 @@ def _read_arrow(path: Path) -> pl.DataFrame:
 def _read_json(
     path: Path, encoding: str | None, *, is_lines: bool
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """JSON Lines, or one array of objects; either is understood under either ending."""
+    """Read JSON Lines or one array of objects; both are read under either suffix."""
     source, findings = as_utf8(path, encoding)
     content = source if isinstance(source, bytes) else None
     start = (content if content is not None else start_of(path)).lstrip()[:1]
     if start == b"[" or not is_lines:
         rows = _array(content if content is not None else path.read_bytes(), path.name)
         if rows is not None:
-            told = [*findings, *_keys_told(rows, path.name)]
-            return _mixed_frame(rows), Place(path.name, "object"), told
+            named_keys = [*findings, *_with_named_keys(rows, path.name)]
+            return _mixed_frame(rows), Place(path.name, "object"), named_keys
     try:
         table = pl.read_ndjson(source, infer_schema_length=None)
         return table, Place(path.name, "line"), findings
@@ -131,8 +139,8 @@ def _read_json(
 
 
 def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
-    """Objects of one array, or of the only array in an object; None where there are several
-    documents, a line each.
+    """Return the objects of one array, or of the only array within an object; None for other
+    documents, such as one per line.
     """
     found = _loaded(content.decode("utf-8-sig", errors="replace"))
     if isinstance(found, dict):
@@ -153,13 +161,11 @@ def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
 
 
 _ASSIGNED = re.compile(r"^\s*(?:(?:var|let|const|export|window\.)[^=\[{]*=|\w+\s*\()\s*")
-"""What a script says before its data: `var data = `, `callback(`."""
+"""Pattern of what a script has before its data: `var data = `, `callback(`."""
 
 
 def _loaded(text: str) -> Any:
-    """What a text of JSON says, also with commas before its brackets close, or in a script; None
-    where it is none.
-    """
+    """Parse JSON, also with trailing commas or within a script; None where that fails."""
     bare = re.sub(r",(\s*[\]}])", r"\1", _ASSIGNED.sub("", text.rstrip().rstrip(";)")))
     for one in (text, bare):
         try:
@@ -170,7 +176,9 @@ def _loaded(text: str) -> Any:
 
 
 def _of_lists(found: list[Any]) -> list[dict[str, Any]] | None:
-    """Rows of an array of arrays of which the first has the names."""
+    """Return the rows of an array of arrays, the first of which holds the names; None for
+    others.
+    """
     if not all(isinstance(row, list) and len(row) == len(found[0]) for row in found):
         return None
     names, *rows = found
@@ -181,11 +189,11 @@ def _of_lists(found: list[Any]) -> list[dict[str, Any]] | None:
 
 
 KEYS = {"user_id": "__user_key", "item_id": "__item_key"}
-"""What the keys of an object of lists are called until it is said that they are read."""
+"""Canonical name -> temporary name of a column made of the keys of an object."""
 
 
-def _keys_told(rows: list[dict[str, Any]], place: str) -> list[Finding]:
-    """What to say where keys of an object are ids; they are called so from here on."""
+def _with_named_keys(rows: list[dict[str, Any]], place: str) -> list[Finding]:
+    """Rename the temporary column of keys to its canonical name in place, and return a finding."""
     name = next((n for n, column in KEYS.items() if column in rows[0]), None)
     if name is None:
         return []
@@ -196,7 +204,9 @@ def _keys_told(rows: list[dict[str, Any]], place: str) -> list[Finding]:
 
 
 def _of_pandas(found: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Rows of what pandas writes by default, `{"user": {"0": "u1", ...}, ...}`, or as `split`."""
+    """Return the rows of JSON in the default layout of pandas, `{"user": {"0": "u1", ...}, ...}`,
+    or in its layout `split`; None for others.
+    """
     if {"columns", "data"} <= found.keys() and isinstance(found["data"], list):
         return [dict(zip(found["columns"], row, strict=False)) for row in found["data"]] or None
     columns = [v for v in found.values() if isinstance(v, dict)]
@@ -209,12 +219,13 @@ def _of_pandas(found: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def _by_key(found: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
-    """Rows of an object of lists of objects, `{"u1": [{...}, ...], ...}`, each with its key: the
-    user's where the objects name items and no users, the item's the other way round.
+    """Return the rows of an object of lists of objects, `{"u1": [{...}, ...], ...}`, with a column
+    of its keys: users where the objects have items and no users, items in the contrary case.
+    Objects of rows by number are read too; None for others.
 
     Raises:
-        BadInput: if keys stand for lists of ids or for objects of one value each, of which it is
-            not said what they are.
+        BadInput: if the values are lists of ids or flat objects, and nothing states what the keys
+            are.
     """
     if len(found) < 2 or {plain(key) for key in found} & _NAMES:
         return None
@@ -244,13 +255,19 @@ def _by_key(found: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
 _NAMES = {plain(name) for names in SYNONYMS.values() for name in names} | {
     plain(name) for name in SYNONYMS
 }
-"""Names of columns, by which an object of lists is a table of columns."""
+"""Known names of columns, by which an object of lists is a table of columns."""
 
 
 _GAP = re.compile(r"[\s,]*")
 
 
 def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Read JSON objects line by line, or one after another. Return the table, its places and a
+    finding on unreadable lines.
+
+    Raises:
+        BadInput: if more than a fifth of the lines are no objects.
+    """
     rows, at, bad, lines = [], [], [], 0
     for lines, line in enumerate(text.splitlines(), start=1):
         row = _object(line)
@@ -286,7 +303,9 @@ def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Find
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """An object of JSON, or one as Python prints it, of which some published data are made."""
+    """Parse a line as an object of JSON or of Python, in which some published data are written;
+    None where it is neither.
+    """
     text = line.strip().removesuffix(",")
     try:
         row = json.loads(text)
@@ -303,7 +322,9 @@ def _object(line: str) -> dict[str, Any] | None:
 
 
 def _one_after_another(text: str) -> list[dict[str, Any]] | None:
-    """Objects that follow each other on one line, or go over several; None where they do not."""
+    """Return objects that follow each other on one line or span several lines; None for other
+    text.
+    """
     decoder, rows, position = json.JSONDecoder(), list[dict[str, Any]](), 0
     while (gap := _GAP.match(text, position)) is not None and gap.end() < len(text):
         try:
@@ -318,7 +339,7 @@ def _one_after_another(text: str) -> list[dict[str, Any]] | None:
 
 
 def _mixed_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """A frame of rows whose columns may mix types; a mixed column becomes text."""
+    """Return a frame of rows; columns of mixed types become text."""
     columns: dict[str, pl.Series] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         cells = [row.get(name) for row in rows]

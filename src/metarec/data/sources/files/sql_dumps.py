@@ -1,5 +1,5 @@
-"""Dumps of databases in SQL, as mysqldump, pg_dump, sqlite3 and SQL Server write them: the rows of
-INSERT and COPY, a table each.
+"""Read database dumps in SQL, as mysqldump, pg_dump, sqlite3 and SQL Server write them: the rows of
+INSERT and COPY statements, by table.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ _STARTS = re.compile(
     rf"|(?P<copy>COPY)\s+){_NAME}",
     re.IGNORECASE | re.MULTILINE,
 )
-"""How the statements begin that say what tables hold."""
+"""Pattern of the beginning of the statements that define or fill tables."""
 _TEXT, _MYSQL_TEXT = r"'(?:[^']|'')*'", r"'(?:[^'\\]|\\.|'')*'"
 _NO_COLUMN = re.compile(
     r"(primary|unique|constraint|key|index|foreign|check|fulltext|spatial|exclude|like|period)\b",
     re.IGNORECASE,
 )
-"""How the parts of a CREATE TABLE begin that are no columns."""
+"""Pattern of the beginning of parts of CREATE TABLE that are no columns."""
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "", "Z": "", "b": "", "f": "", "v": ""}
 
 
 def is_dump(path: Path) -> bool:
-    """Whether a file is a dump, by its ending."""
+    """Whether a file is a dump, by its suffix."""
     return path.suffix.lower() == ".sql"
 
 
 def write_tables(path: Path, folder: Path) -> list[Finding]:
-    """Write the rows of each table of a dump as text, and say which they are.
+    """Write the rows of each table of a dump as CSV, and return findings.
 
     Raises:
-        BadInput: if it holds no rows, or rows of another width than their names.
+        BadInput: if the dump has no rows, does not name its columns, or a row has another number of
+            values than its columns.
     """
     source, findings = as_utf8(path)
     text = content_of(source).decode("utf-8", errors="replace").replace("\r\n", "\n")
@@ -75,8 +76,11 @@ def write_tables(path: Path, folder: Path) -> list[Finding]:
 
 
 def _order(columns: list[str], first: list[str], path: Path, table: str) -> list[int]:
-    """Where in a row the values of the table's columns stand, which a statement may name in another
+    """Return the positions in a row of the table's columns; a statement may name them in another
     order.
+
+    Raises:
+        BadInput: if the names of the columns are unknown.
     """
     columns = columns or first
     if not columns:
@@ -88,7 +92,7 @@ def _order(columns: list[str], first: list[str], path: Path, table: str) -> list
 
 
 def _statements(text: str) -> Iterator[tuple[str, list[str], Iterator[Row]]]:
-    """Table, names of columns and rows of each statement that says any."""
+    """Yield the table, the names of its columns and its rows for each statement."""
     is_mysql = re.search(r"mysql|mariadb|ENGINE\s*=", text[:1_000_000], re.IGNORECASE) is not None
     token = re.compile(rf"{_MYSQL_TEXT if is_mysql else _TEXT}|{_PART}|[(),;]|[^\s]", re.DOTALL)
     at = 0
@@ -116,8 +120,8 @@ _VALUES = re.compile(r"\s*(?:OVERRIDING\s+\w+\s+VALUE\s+)?VALUES?\b", re.IGNOREC
 
 
 def _groups(tokens: Iterator[re.Match[str]]) -> Iterator[tuple[int, list[list[str]]]]:
-    """Each list in brackets, parted at its commas, with where it ends, as long as they follow each
-    other: `(1, 'a'), (2, 'b')`.
+    """Yield the position after each list in brackets and its parts between commas, while lists
+    follow each other: `(1, 'a'), (2, 'b')`.
     """
     depth, group = 0, list[list[str]]()
     for match in tokens:
@@ -138,15 +142,15 @@ def _groups(tokens: Iterator[re.Match[str]]) -> Iterator[tuple[int, list[list[st
 
 
 def _value(tokens: list[str], is_mysql: bool) -> str | None:
-    """A value as text: of a conversion (`CAST(N'x' AS DateTime)`) what is converted."""
+    """Return a value as text; of a conversion (`CAST(N'x' AS DateTime)`) its argument."""
     texts = [token for token in tokens if token.startswith("'")]
     if texts:
         text = texts[0][1:-1].replace("''", "'")
         return re.sub(r"\\(.)", _unescaped, text, flags=re.DOTALL) if is_mysql else text
     inner = tokens[tokens.index("(") + 1 :] if "(" in tokens else tokens
     inner = inner[: next((n for n, t in enumerate(inner) if t.upper() in ("AS", ")", ",")), None)]
-    said = "".join(inner)
-    return None if said.upper() in ("NULL", "") else said
+    text_of_value = "".join(inner)
+    return None if text_of_value.upper() in ("NULL", "") else text_of_value
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -154,9 +158,11 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _copied(line: str) -> Row:
+    """Return the cells of a line of COPY."""
     cells = line.split("\t")
     return [None if c == r"\N" else re.sub(r"\\(.)", _unescaped, c) for c in cells]
 
 
 def _bare(name: str) -> str:
+    """Return a name without quotes or brackets."""
     return name.strip('`"[]')

@@ -1,6 +1,6 @@
-"""Raw rows -> a row an event.
+"""Turn raw rows into one row per event.
 
-Envelopes that programs put around events are opened first; then lists of items within an order,
-impressions, surveys and tables with a column for each item become a row each (`event_shapes`), and
-so do lists of ids in a cell (`id_lists`).
+Log envelopes are opened first (`log_envelopes`) and searches are separated (`queries`). Lists of
+items within an order, impressions, surveys and matrices of users and items become one row each
+(`event_shapes`), and so do lists of ids within a cell (`id_lists`).
 """

@@ -1,5 +1,5 @@
-"""Events in other shapes than a row each: lists of items within an order, cells that hold for the
-rows below, a column for each item.
+"""Turn tables of other shapes into one row per event: lists of items within an order, cells that
+hold for the rows below, and one column per item.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from metarec.data.sources.rows.survey_questions import of_questions
 from metarec.data.sources.values.cell_types import flat
 
 MAX_DEPTH = 4
-"""Lists within lists, at most."""
+"""Maximum number of nested lists."""
 MAX_MARKS, MIN_GAPS = 21, 0.2
-"""Different numbers in a matrix of users and items, at most, and the share of cells without one or
-with 0, at least: else columns are what users are like.
+"""Maximum number of distinct numbers in a matrix of users and items, and minimum share of cells
+that are missing or 0. Other tables of numbers describe users.
 """
 _ORDER = re.compile(r"(order|invoice|receipt|basket|transaction|ticket|订单|单据|发票|小票)")
 _PERIOD = re.compile(
     r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W*(\d\d){0,2}$"
     r"|\d{4}-\d\d(-\d\d)?$|(week|month|day|kw)\W?\d+$|\d\d?月$"
 )
-"""Names of months, weeks and days."""
+"""Pattern of names of months, weeks and days."""
 _TRAIT = re.compile(
     r"(is|has|owns?|was|can|likes|wants)[_\W]"
     r"|(smoker|married|single|divorced|male|female|student|retired|unemployed|employed|pregnant|"
     r"veteran|parent|diabetic|disabled|homeowner|vegan|vegetarian|insured|churned)$",
     re.IGNORECASE,
 )
-"""Names of what users are, of which a table says yes and no."""
+"""Pattern of names of attributes of users with yes or no in a table."""
 _PAGES = {"url", "pageurl", "page"}
 _TITLES = {noun + end for noun in ITEM_NOUNS for end in ("name", "title")}
 _KINDS = {plain(n) for n in ("kind", *SYNONYMS["kind"])}
@@ -55,11 +55,11 @@ def one_row_an_event(
     mapped: Mapping[str, str],
     kinds: Kinds,
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Events of other shapes as a row each, with what to say; others as they are. Lists called like
-    acts that do not say yes (`returned_items`) are of these.
+    """Return one row per event, their places and findings; tables with one already stay unchanged.
+    Lists named like kinds that are not positive (`returned_items`) are events of these.
 
     Args:
-        mapped: columns that the user has named, by canonical name.
+        mapped: canonical name -> column, as given by the user.
     """
     who = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
     frame, place, findings = of_impressions(frame, who, place)
@@ -82,8 +82,8 @@ def one_row_an_event(
     user = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
     item = mapped.get("item_id") or key_of(frame.columns, "item_id", synonyms)
     if item is None and not findings:
-        asked = of_questions(frame, place, user)
-        return asked if asked[2] else _from_matrix(frame, place, user)
+        answers = of_questions(frame, place, user)
+        return answers if answers[2] else _from_matrix(frame, place, user)
     if item in frame.columns and not frame.schema[item].is_nested():
         frame, place, beside = _with_lists_beside(frame, str(item), place, synonyms)
         findings += beside
@@ -95,8 +95,8 @@ def one_row_an_event(
 
 
 def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
-    """The one column whose lists hold items, or objects with such a list; of several the lines of
-    an order, and no words where a title says which item it is.
+    """Return the only column of lists of items, or of objects with such a list; of several, the
+    lines of an order. Lists of text are none where another column holds the title of the item.
     """
     found = [c for c, t in frame.schema.items() if _holds_items(c, t, synonyms)]
     found = [c for c in found if (frame[c].list.len() > 0).any()]
@@ -108,8 +108,8 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
 
 
 def _list_of_pages(frame: pl.DataFrame) -> str | None:
-    """The one column whose lists hold objects with the address of a page, where no column says
-    what was visited.
+    """Return the only column of lists of objects with the address of a page, where no other column
+    holds a page; else None.
     """
     if _PAGES & {plain(c) for c in frame.columns}:
         return None
@@ -124,6 +124,7 @@ def _list_of_pages(frame: pl.DataFrame) -> str | None:
 
 
 def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
+    """Whether a column holds lists of items, or of objects with such a list."""
     if not isinstance(dtype, pl.List):
         return False
     if not isinstance(dtype.inner, pl.Struct):
@@ -135,20 +136,23 @@ def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
 
 
 def _item_of(column: str, fields: Sequence[str], synonyms: Synonyms) -> str | None:
-    """The field that says which item an object of a list is."""
+    """Return the field of a list's objects that identifies the item; None without one."""
     found = key_of(fields, "item_id", synonyms)
     is_called = plain(column) in LINES or _singular(column) in ITEM_NOUNS
     return found or ("id" if "id" in fields and is_called else None)
 
 
 def _singular(column: str) -> str:
+    """Return a name without a plural `s`, as `plain` returns it."""
     return plain(column).removesuffix("s")
 
 
 def _exploded(
     frame: pl.DataFrame, column: str, place: Place, synonyms: Synonyms
 ) -> tuple[pl.DataFrame, Place, Finding]:
-    """A row for each object (or id) of a list, its fields as columns; rows without any go."""
+    """Return one row per element of a list, with the fields of its object as columns; rows with
+    empty lists are removed. Also return places and a finding.
+    """
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     spread = frame.with_columns(rows.alias("__row")).filter(pl.col(column).list.len() > 0)
     empty = frame.height - spread.height
@@ -175,8 +179,8 @@ def _exploded(
 def _with_lists_beside(
     frame: pl.DataFrame, item: str, place: Place, synonyms: Synonyms
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """A row for each item of a list in rows that name no item otherwise, as an order of several
-    products is among views of one.
+    """Return one row per item of a list in rows that have no item otherwise, such as orders of
+    several products among views of one; their places and findings.
     """
     column = _list_of_items(frame, synonyms)
     inner = getattr(frame.schema[column], "inner", None) if column is not None else None
@@ -192,9 +196,9 @@ def _with_lists_beside(
     lists = dict[str, pl.Expr]()
     for name, within in own.items():
         kind = fields[within] if frame.schema[name] == fields[within] else pl.Utf8
-        said = pl.col(column).list.eval(pl.element().struct.field(within).cast(kind))
+        listed = pl.col(column).list.eval(pl.element().struct.field(within).cast(kind))
         alone = pl.concat_list(pl.col(name).cast(kind))
-        lists[name] = pl.when(blank).then(said).otherwise(alone).alias(name)
+        lists[name] = pl.when(blank).then(listed).otherwise(alone).alias(name)
     spread = frame.with_columns(*lists.values(), rows.alias("__row")).explode(list(lists))
     why = (
         f"{column} of {place.name} holds items where {item!r} is blank: each of them is a row of "
@@ -207,8 +211,8 @@ def _with_lists_beside(
 def _filled(
     frame: pl.DataFrame, user: str, item: str, place: Place
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Rows below the first of an order, of which only that says who ordered: they are of the same
-    user where the order's number or time is missing with the user, or the number is the same.
+    """Fill missing users in rows below the first row of an order, where the order's number or time
+    is missing with the user, or the number repeats. Return the table and findings.
     """
     blank = nothing(frame[user]).is_null()
     if not blank.any() or blank[0] or nothing(frame[item]).filter(blank).null_count():
@@ -239,7 +243,9 @@ def _filled(
 def _filled_states(
     frame: pl.DataFrame, user: str, place: Place
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Rows below the first of an order, of which only that says the order's state: they have it."""
+    """Fill missing states in rows below the first row of an order. Return the table and
+    findings.
+    """
     states = [c for c in frame.columns if NAMES.search(plain(c))]
     numbers = [c for c in frame.columns if _ORDER.search(plain(c)) or plain(c) == "name"]
     if not states or not (numbers := [c for c in numbers if c not in states]):
@@ -258,21 +264,23 @@ def _filled_states(
 
 
 def _is_of_one_user(frame: pl.DataFrame, column: str, user: str) -> bool:
-    """Whether each of its cells is of one user, as the number of an order is, not its state."""
+    """Whether each distinct cell belongs to one user, like the number of an order and unlike its
+    state.
+    """
     pairs = frame.select(nothing(frame[column]), nothing(frame[user])).drop_nulls().unique()
     return pairs[column].n_unique() == pairs.height
 
 
 def _repeats_above(column: pl.Series, blank: pl.Series) -> bool:
-    """Whether a column says in each blank row what it says in the row above."""
+    """Whether each row with a blank repeats the cell of the row above."""
     return bool((column == column.shift(1)).filter(blank).fill_null(False).all())
 
 
 def _from_matrix(
     frame: pl.DataFrame, place: Place, user: str | None
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """A row for each cell of a matrix of users and items that says something: the columns are
-    items, the cells ratings, or 1 and 0.
+    """Return one row per stated cell of a matrix whose columns are items and whose cells are
+    ratings, or 1 and 0; their places and a finding. Other tables stay unchanged.
     """
     user = user or (frame.columns[0] if frame.width and frame.columns[0] == "" else None)
     own = [c for c in frame.columns if c in ("kind", "timestamp")]
@@ -305,8 +313,8 @@ def _from_matrix(
 
 
 def _are_items(numbers: pl.DataFrame) -> bool:
-    """Whether columns of numbers can be items: none is above all others, as an age beside ratings
-    is, or their sum, and not all are months or days.
+    """Whether columns of numbers may be items: no column exceeds all others, as an age beside
+    ratings does, or is their sum, and they are neither periods nor attributes of users.
     """
     if all(_PERIOD.match(name.lower()) for name in numbers.columns):
         return False

@@ -1,5 +1,5 @@
-"""Rows that hold several: lists of ids in a cell become a row each; texts that look like lists of
-ids are told.
+"""Turn lists of ids within a cell into one row per id, and detect text that may be a list of
+ids.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
 
 MARKS = {"|": r"\|", ",": ",", ";": ";", " ": " "}
 MIN_LISTS = 0.5
-"""From this share of cells with a mark on, a column of ids may be one of lists."""
+"""Minimum share of ids with a separator for a column that may hold lists."""
 MAX_COUNT = 1000
-"""Users in a session, at most."""
+"""Maximum number of users in a session."""
 
 
 def one_row_each(
     frame: pl.DataFrame, place: Place, keys: tuple[str, ...], table: str
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """A row for each id where cells hold lists of them, with the lists of equal length beside it.
+    """Return one row per id where cells hold lists of ids, with the cells of other lists of the
+    same lengths; their places and findings.
 
     Raises:
-        BadInput: if an id is an object, or lists hold lists.
+        BadInput: if an id is an object or a nested list.
     """
     frame = frame.with_columns(
         pl.col(n).arr.to_list() for n, t in frame.schema.items() if isinstance(t, pl.Array)
@@ -51,6 +52,11 @@ def one_row_each(
 
 
 def _checked(frame: pl.DataFrame, place: Place, keys: tuple[str, ...]) -> pl.DataFrame:
+    """Return the table.
+
+    Raises:
+        BadInput: if an id is an object or a list.
+    """
     for key in keys:
         if key in frame.columns and frame.schema[key].is_nested():
             raise BadInput(
@@ -63,11 +69,11 @@ def _checked(frame: pl.DataFrame, place: Place, keys: tuple[str, ...]) -> pl.Dat
 def look_alikes(
     frame: pl.DataFrame, names: Mapping[str, str], mapped: Mapping[str, str], place: str
 ) -> list[Finding]:
-    """What to say where ids look like something else.
+    """Return findings on ids that may be something else.
 
     Args:
-        names: columns of the file that are called otherwise there, and what they are called here.
-        mapped: columns that the user has named, by canonical name.
+        names: column in the file -> canonical name, where they differ.
+        mapped: canonical name -> column, as given by the user.
     """
     user = next((c for c, name in names.items() if name == "user_id"), "user_id")
     counts = [] if "user_id" in mapped else _looks_like_counts(frame, user, place)
@@ -75,9 +81,7 @@ def look_alikes(
 
 
 def _looks_like_lists(ids: pl.Series, place: str) -> list[Finding]:
-    """What to say where ids are several in a cell: the same part comes first in one cell and later
-    in another.
-    """
+    """Return a finding where items may be lists of ids: most parts occur at several positions."""
     if ids.dtype != pl.Utf8:
         return []
     cells = ids.drop_nulls().unique().sort()
@@ -86,7 +90,7 @@ def _looks_like_lists(ids: pl.Series, place: str) -> list[Finding]:
         if len(held) < max(2, MIN_LISTS * len(cells)):
             continue
         parts = held.str.split(mark)
-        if _wander(parts):
+        if _change_positions(parts):
             why = (
                 f"item_id of {place} such as {held[0]!r} looks like a list of ids and is read as "
                 f"one id; write a row for each"
@@ -96,8 +100,8 @@ def _looks_like_lists(ids: pl.Series, place: str) -> list[Finding]:
 
 
 def _looks_like_counts(frame: pl.DataFrame, column: str, place: str) -> list[Finding]:
-    """What to say where users have small numbers and each row a session of its own: `participant`
-    may say how many there were.
+    """Return a finding where users are small whole numbers and each row has a session of its own: a
+    column `participant` may be a number of users.
     """
     numbers = as_numbers(frame["user_id"])
     is_small = numbers.null_count() == 0 and (numbers.is_between(0, MAX_COUNT)).all()
@@ -112,8 +116,8 @@ def _looks_like_counts(frame: pl.DataFrame, column: str, place: str) -> list[Fin
     return [Finding(rule="columns", rows=0, action="noted", why=why)]
 
 
-def _wander(parts: pl.Series) -> bool:
-    """Whether most parts stand at several places of the lists."""
+def _change_positions(parts: pl.Series) -> bool:
+    """Whether most parts occur at several positions of the lists."""
     rows = pl.DataFrame({"part": parts}).with_row_index("row").explode("part")
     rows = rows.with_columns(at=pl.int_range(pl.len()).over("row"))
     places = rows.group_by("part").agg(pl.col("at").n_unique())

@@ -1,4 +1,6 @@
-"""Lists of what was shown, beside a column that says what was done of it: `clicked`."""
+"""Turn lists of impressions, with a column that states which items were clicked or bought, into
+events.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +16,25 @@ from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 
 SHOWN = "impression"
-"""The kind of what was shown alone."""
+"""Kind of impressions without another event."""
 MIN_WITHIN = 0.95
-"""Share of cells that name an item of their list, from which a column says which was taken."""
+"""Minimum share of cells with an item of their own list for a column to state which item was
+taken.
+"""
 OF_SHOWN = re.compile(r"\S+-[01]( \S+-[01])*")
-"""A cell of all that was shown, each with whether it was clicked: `N1-1 N2-0`."""
+"""Pattern of a cell of impressions, each with whether it was clicked: `N1-1 N2-0`."""
 LOOKED_AT = 1000
-"""Cells by which it is first seen that a column holds no such."""
+"""Number of first cells that decide whether a column may hold such cells."""
 _ONE_OF = frozenset("click tap select open".split())
-"""Acts on one item of a list, where a yes says not on which."""
+"""Kinds of events on one item of a list; a yes to them does not identify the item."""
 _NOUN = re.compile(r"([_\W]?(items?|products?|ids?|skus?|articles?))+$", re.IGNORECASE)
 
 
 def of_impressions(
     frame: pl.DataFrame, user: str | None, place: Place
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """A row for each item of a column as `OF_SHOWN`: clicked, or shown alone; and one, without a
-    time, for each item that `history` says a user clicked before.
+    """Return one row per item in a column of impressions, a click or an impression, and one without
+    a time per item that `history` lists as clicked before; their places and findings.
     """
     column = next((c for c in frame.columns if _are_shown(frame[c])), None)
     if column is None or user is None:
@@ -56,7 +60,7 @@ def of_impressions(
 
 
 def _are_shown(column: pl.Series) -> bool:
-    """Whether all cells are as `OF_SHOWN`, and some say yes and others no."""
+    """Whether all cells are impressions, of which some were clicked and some were not."""
     if column.dtype != pl.Utf8:
         return False
     cells = column.drop_nulls()
@@ -71,13 +75,13 @@ def _are_shown(column: pl.Series) -> bool:
 def of_shown(
     frame: pl.DataFrame, column: str, item: str, place: Place, kinds: Kinds
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Rows of a list that was opened: those that another column says were clicked (bought, ...) are
-    of that kind, the others impressions.
+    """Set the kinds of rows from a list of items. Items that another column names as clicked
+    (bought, ...) are of that kind, the others are impressions. Return events and findings.
 
     Args:
-        column: what held the lists.
-        item: the column of their items.
-        place: which row of the file each row is of.
+        column: the former column of lists.
+        item: the column of items.
+        place: row in the file of each row.
     """
     if place.rows is None or "kind" in frame.columns:
         return frame, []
@@ -85,27 +89,27 @@ def of_shown(
     chosen = {c: name for c, name in acts.items() if _is_within(frame, c, item, place.rows)}
     if chosen:
         return _by_chosen(frame, column, item, chosen, place)
-    asked = [c for c, name in acts.items() if name in _ONE_OF and frame[c].dtype == pl.Boolean]
+    vague = [c for c, name in acts.items() if name in _ONE_OF and frame[c].dtype == pl.Boolean]
     lengths = frame.group_by(place.rows.alias("row")).len()["len"]
-    if len(asked) != 1 or lengths.max() == 1:
+    if len(vague) != 1 or lengths.max() == 1:
         return frame, []
     why = (
-        f"{asked[0]!r} of {place.name} does not say which item of {column} was meant: all of them "
+        f"{vague[0]!r} of {place.name} does not say which item of {column} was meant: all of them "
         f"are of kind {SHOWN!r}; write the item's id there"
     )
-    told = Finding(rule="kinds", rows=frame.height, action="noted", why=why)
-    return frame.drop(asked).with_columns(pl.lit(SHOWN).alias("kind")), [told]
+    note = Finding(rule="kinds", rows=frame.height, action="noted", why=why)
+    return frame.drop(vague).with_columns(pl.lit(SHOWN).alias("kind")), [note]
 
 
 def _act(column: str, kinds: Kinds) -> str | None:
-    """The positive kind that a column is called like: `clicked_item`."""
+    """Return the positive kind that a column is named like: `clicked_item`; None for others."""
     name = _NOUN.sub("", column)
     is_act = name != "" and kinds.known(name) and kinds.of(name).sign == "positive"
     return kinds.key(name) if is_act else None
 
 
 def _is_within(frame: pl.DataFrame, column: str, item: str, rows: pl.Series) -> bool:
-    """Whether nearly all cells name items of their rows' lists."""
+    """Whether nearly all stated cells name an item of the list in their row."""
     taken = _taken(frame, column, item)
     if taken is None or taken.null_count() == len(taken):
         return False
@@ -116,8 +120,8 @@ def _is_within(frame: pl.DataFrame, column: str, item: str, rows: pl.Series) -> 
 
 
 def _taken(frame: pl.DataFrame, column: str, item: str) -> pl.Series | None:
-    """Whether each row's item is the one (or of those) that a column names; null where it names
-    none.
+    """Return whether the item of each row is the one, or among those, that a column names; null
+    where it names none.
     """
     cells, ids = frame[column], id_text(frame[item])
     if isinstance(cells.dtype, pl.List):
@@ -134,6 +138,7 @@ def _taken(frame: pl.DataFrame, column: str, item: str) -> pl.Series | None:
 def _by_chosen(
     frame: pl.DataFrame, column: str, item: str, chosen: dict[str, str], place: Place
 ) -> tuple[pl.DataFrame, list[Finding]]:
+    """Set the kind of the items that the columns name, and `impression` for the others."""
     kind = pl.Series("kind", [SHOWN] * frame.height)
     for name, act in chosen.items():
         taken = _taken(frame, name, item)
@@ -144,5 +149,5 @@ def _by_chosen(
         f"{column} of {place.name} holds what was shown, and {', '.join(listed)} what was taken of "
         f"it: the rest is of kind {SHOWN!r}"
     )
-    told = Finding(rule="kinds", rows=int((kind == SHOWN).sum()), action="noted", why=why)
-    return frame.drop(chosen).with_columns(kind), [told]
+    note = Finding(rule="kinds", rows=int((kind == SHOWN).sum()), action="noted", why=why)
+    return frame.drop(chosen).with_columns(kind), [note]

@@ -1,5 +1,5 @@
-"""What programs that log events put around them: objects called `properties`, the same as texts of
-JSON, and lists of keys and values.
+"""Open the envelopes in which programs log events: objects such as `properties`, JSON in text
+cells, and lists of keys and values.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ ENVELOPES = frozenset(
     "event properties eventproperties eventvalue eventprops props params eventparams payload "
     "attributes eventattributes data eventdata 属性 事件属性 参数".split()
 )
-"""Objects that hold an event's own fields, as `plain` has their names: these are called as there,
-unless another column is.
+"""Names of objects with the fields of an event, as `plain` returns them. The fields keep their
+names, unless another column has the name.
 """
 LINES = frozenset("items lines lineitems orderitems orderlines products positions".split())
-"""What the lines of an order are called, as `plain` has it."""
+"""Names of columns of the lines of an order, as `plain` returns them."""
 KEYS, VALUES = frozenset("key name k".split()), frozenset("value val v".split())
-"""Fields of the objects of a list of keys and values."""
+"""Names of the fields for keys and for values in lists of such objects."""
 BULK = frozenset("index create update".split())
-"""What lines of Elasticsearch's bulk format do with the next."""
+"""Names of objects in Elasticsearch's bulk format that state what happens to the next line."""
 LOOKED_AT = 1000
-"""Cells by which it is first seen that a column holds no objects."""
+"""Number of first cells that decide whether a column may hold objects."""
 MAX_KEYS = 100
-"""Different keys of such lists, or fields of objects in texts, at most."""
+"""Maximum number of distinct keys in such lists, or of fields of objects in text."""
 
 
 def opened(frame: pl.DataFrame) -> pl.DataFrame:
-    """Objects that stand as texts of JSON as objects; lists of keys and values as columns; fields
-    of `ENVELOPES` as columns without the envelope's name.
+    """Convert JSON in text cells to objects, lists of keys and values to columns, and fields of
+    `ENVELOPES` to columns without the envelope's name.
     """
     frame = _without_paths(frame)
     for name, dtype in list(frame.schema.items()):
@@ -61,15 +61,15 @@ def opened(frame: pl.DataFrame) -> pl.DataFrame:
 def only_events(
     raw: tuple[pl.DataFrame, Place, list[Finding]],
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Events without lines of another kind between them, and without those sent again."""
+    """Remove lines between events that are none, and events that were sent again."""
     return _without_resent(_without_bulk_lines(raw))
 
 
 def _without_bulk_lines(
     raw: tuple[pl.DataFrame, Place, list[Finding]],
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Events without the lines between them that say where each goes, as Elasticsearch takes them
-    in: `{"index": {"_index": "events", "_id": "e1"}}`.
+    """Remove the lines of Elasticsearch's bulk format that precede each event: `{"index":
+    {"_index": "events", "_id": "e1"}}`.
     """
     frame, place, findings = raw
     lines = [c for c, dtype in frame.schema.items() if c in BULK and _says_where(dtype)]
@@ -80,20 +80,21 @@ def _without_bulk_lines(
     if is_event.all() or not is_event.any():
         return raw
     why = f"lines of {place.name} that say where the next goes (bulk format) are no events"
-    told = Finding(rule="columns", rows=int((~is_event).sum()), action="noted", why=why)
+    note = Finding(rule="columns", rows=int((~is_event).sum()), action="noted", why=why)
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     kept = Place(place.name, place.unit, place.first, rows.filter(is_event))
-    return frame.filter(is_event).drop(lines), kept, [*findings, told]
+    return frame.filter(is_event).drop(lines), kept, [*findings, note]
 
 
 def _says_where(dtype: pl.DataType) -> bool:
+    """Whether an object has only fields on where the next line goes."""
     fields = [field.name for field in dtype.fields] if isinstance(dtype, pl.Struct) else []
     return bool(fields) and all(name.startswith("_") or name == "routing" for name in fields)
 
 
 def _holds_event(frame: pl.DataFrame, name: str) -> bool:
-    """Whether an object holds ids of users and items, of which none stand beside it, or a record
-    of a clinic.
+    """Whether an object holds ids of users and items that no other column holds, or a FHIR
+    resource.
     """
     dtype = frame.schema[name]
     fields = [field.name for field in dtype.fields] if isinstance(dtype, pl.Struct) else []
@@ -105,8 +106,8 @@ def _holds_event(frame: pl.DataFrame, name: str) -> bool:
 
 
 def _with_health_records(frame: pl.DataFrame) -> pl.DataFrame:
-    """What records of clinics (FHIR) say of whom and what as ids: references without the type that
-    stands before them, and of codes the first and its text.
+    """Replace references in FHIR records by the ids in them, and codes by the first code and its
+    text.
     """
     for name, dtype in list(frame.schema.items()):
         if not isinstance(dtype, pl.Struct):
@@ -126,6 +127,9 @@ def _with_health_records(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _codings(parts: pl.DataFrame, fields: Mapping[str, object]) -> dict[str, pl.Series] | None:
+    """Return the first code of each cell and its text, as columns; None where the object has no
+    codes.
+    """
     coding = fields.get("coding")
     if not isinstance(coding, pl.List) or not isinstance(coding.inner, pl.Struct):
         return None
@@ -140,8 +144,8 @@ def _codings(parts: pl.DataFrame, fields: Mapping[str, object]) -> dict[str, pl.
 
 
 def _without_paths(frame: pl.DataFrame) -> pl.DataFrame:
-    """Columns called as within an envelope, or the lines of an order, without its name:
-    `properties.item_id`, `Order Lines/Product`.
+    """Rename columns that are named by a path in an envelope or in the lines of an order:
+    `properties.item_id` and `Order Lines/Product` lose the first part.
     """
     renamed = dict[str, str]()
     for column in frame.columns:
@@ -153,8 +157,8 @@ def _without_paths(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _decoded(column: pl.Series) -> pl.Series | None:
-    """A column of objects in JSON as objects; None where some stated cell is none, or objects hold
-    nothing.
+    """Return a column of JSON objects as objects; None where some stated cell is none, or all
+    objects are empty.
     """
     first = column.head(LOOKED_AT).drop_nulls()
     if not first.str.contains(r"^\s*\{").any():
@@ -173,8 +177,8 @@ def _decoded(column: pl.Series) -> pl.Series | None:
 
 
 def _partly_decoded(column: pl.Series) -> list[pl.Series] | None:
-    """An envelope that holds objects in most cells and other texts in some (the body of a form), as
-    objects and those texts.
+    """Return the objects, and the other text, of an envelope with objects in most cells; None for
+    others.
     """
     if plain(column.name) not in ENVELOPES:
         return None
@@ -188,7 +192,7 @@ def _partly_decoded(column: pl.Series) -> list[pl.Series] | None:
 
 
 def _pair_of(dtype: pl.DataType) -> tuple[str, str] | None:
-    """The fields for keys and values of a list of such objects."""
+    """Return the fields of keys and of values in a list of such objects; None for other types."""
     if not isinstance(dtype, pl.List) or not isinstance(dtype.inner, pl.Struct):
         return None
     names = [field.name for field in dtype.inner.fields]
@@ -198,7 +202,7 @@ def _pair_of(dtype: pl.DataType) -> tuple[str, str] | None:
 
 
 def _by_keys(frame: pl.DataFrame, name: str, key: str, value: str) -> pl.DataFrame:
-    """A column for each key of a list of keys and values."""
+    """Replace a list of keys and values by one column per key."""
     spread = frame.select(name).with_row_index("row").explode(name).drop_nulls()
     pairs = spread.select("row", pl.col(name).struct.unnest()).select("row", key, value)
     values = pairs[value]
@@ -223,13 +227,15 @@ def _by_keys(frame: pl.DataFrame, name: str, key: str, value: str) -> pl.DataFra
 _SENT_ONCE = frozenset(
     "insertid idempotencykey deduplicationid dedupid dedupeid dedupkey dedupekey".split()
 )
-"""Ids by which programs know what was sent twice, as `plain` has them."""
+"""Names of ids by which programs detect events sent again, as `plain` returns them."""
 
 
 def _without_resent(
     raw: tuple[pl.DataFrame, Place, list[Finding]],
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Events without those sent again: a column of ids for that (`$insert_id`) says which."""
+    """Remove events sent again, by a column of ids for this (`$insert_id`). Return the raw
+    table.
+    """
     frame, place, findings = raw
     named = [c for c, t in frame.schema.items() if plain(c) in _SENT_ONCE and not t.is_nested()]
     if not named:
@@ -248,8 +254,8 @@ def _without_resent(
 def without_itemless(
     frame: pl.DataFrame, place: Place
 ) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Events without those of kinds of which none names an item, while others do: the start of a
-    session among views of products.
+    """Remove events of kinds none of whose events has an item, while other kinds have items: the
+    start of a session among views of products. Return events, places and findings.
     """
     if "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
         return frame, place, []

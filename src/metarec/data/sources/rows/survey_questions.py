@@ -23,11 +23,11 @@ def of_questions(
     """Return one row per answer to the question asked about the most items, at least two; each row
     of the survey is a user where no column identifies users. Other tables stay unchanged.
     """
-    asked = defaultdict[str, dict[str, str]](dict)
+    questions = defaultdict[str, dict[str, str]](dict)
     for column in frame.columns:
         if (match := _ASKED.match(column)) is not None:
-            asked[match["question"]][column] = match["item"].strip()
-    columns = max(asked.values(), key=len, default={})
+            questions[match["question"]][column] = match["item"].strip()
+    columns = max(questions.values(), key=len, default={})
     if len(columns) < MIN_ITEMS or any(frame.schema[c].is_nested() for c in frame.columns):
         return frame, place, []
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
