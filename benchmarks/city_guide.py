@@ -1,13 +1,13 @@
-"""A made-up city guide whose truth is known: what are place, weather, hour, friends and searches
-worth to new users, and how far is metarec from whoever knows the truth?
+"""A synthetic city guide with known probabilities of choice. How much do location, weather, hour,
+friends and searches improve slates for new users, and how far is metarec from the optimum?
 
     python benchmarks/city_guide.py --folder city --preset tiny --json city.json
 
-Venues of eight kinds in three cities; users take them by taste, distance to the middle of their
-city, popularity, and by circumstances: bars at night, no parks and more museums in rain; a third of
-their acts are on venues of their circle of friends. A quarter of the acts follow a search for a
-word of the venue's kind, five minutes before. Phones mean nothing. Tables and names are Chinese, as
-`metarec data check FOLDER` lists them.
+Venues are of eight kinds in three cities. Users choose them by taste, distance to the center of
+their city, popularity, and context: bars at night, no parks and more museums in rain. A third of
+their events are on venues of their circle of friends. A quarter of the events follow, after five
+minutes, a search for a word of the venue's kind. The phone has no effect. Tables and columns have
+Chinese names, as `metarec data check FOLDER` lists them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class World:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> World:
-        """Another world."""
+        """Draw a world."""
         city, kind = rng.choice(list(CITIES), VENUES), rng.choice(KINDS, VENUES)
         popularity = rng.pareto(1.5, VENUES) + 0.3
         share = popularity / popularity.sum()
@@ -69,7 +69,9 @@ class World:
     def wanted(
         self, user: User, hour: int, rain: bool, *, without: Sequence[str] = ()
     ) -> np.ndarray:
-        """[VENUES] chance of each venue; `without` some of taste, place, context, friends."""
+        """Return the probability of each venue, [VENUES], without some of taste, place, context and
+        friends.
+        """
         known = np.ones(VENUES)
         if "taste" not in without:
             known *= user.taste[[KINDS.index(kind) for kind in self.kind]]
@@ -90,14 +92,14 @@ class World:
         return np.asarray((1.0 - SOCIAL) * chances + SOCIAL * of_friends)
 
     def of_circle(self, user: User) -> np.ndarray:
-        """Venues of the user's circle that stand in their city."""
+        """Return the venues of the user's circle in their city."""
         venues = self.circles[user.circle]
         return np.asarray(venues[self.city[venues] == user.city])
 
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """What decides a user's acts."""
+    """Variables that determine a user's events."""
 
     city: str
     circle: int
@@ -105,7 +107,7 @@ class User:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> User:
-        """Another user."""
+        """Draw a user."""
         return cls(
             city=str(rng.choice(list(CITIES))),
             circle=int(rng.integers(CIRCLES)),
@@ -115,11 +117,11 @@ class User:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a new user is known by, and what they want."""
+    """Known events and context of a new user, and the venues that they want."""
 
     user: User
     known: np.ndarray
-    """[5] what they took before, the oldest first."""
+    """Venues of earlier events, [5], the oldest first."""
     hour: int
     rain: bool
     friends: list[str]
@@ -129,7 +131,7 @@ class Question:
 
 
 def write(folder: Path, world: World, users: Sequence[User], rng: np.random.Generator) -> None:
-    """The five tables."""
+    """Write the five tables."""
     folder.mkdir(parents=True, exist_ok=True)
     events, searches = [], []
     for number, user in enumerate(users):
@@ -178,7 +180,7 @@ def _written(time: dt.datetime) -> str:
 
 
 def question(world: World, users: Sequence[User], rng: np.random.Generator) -> Question:
-    """A new user, who has friends among the others."""
+    """Draw a new user whose friends are among the others."""
     user, hour = User.draw(rng), int(rng.integers(7, 24))
     rain = bool(rng.random() < RAIN)
     known = rng.choice(
@@ -206,14 +208,16 @@ def question(world: World, users: Sequence[User], rng: np.random.Generator) -> Q
 
 
 def ndcg(order: Sequence[int], wanted: set[int]) -> float:
-    """NDCG@10 of one list."""
+    """Return the NDCG@10 of one list."""
     gains = 1.0 / np.log2(np.arange(2, 12))
     hits = np.array([venue in wanted for venue in order[:10]], float)
     return float(hits @ gains[: len(hits)] / gains[: min(10, len(wanted))].sum())
 
 
 def told(one: Question, shots: int, what: Sequence[str]) -> Any:
-    """The request of a user who tells `what` of place, context, friends and search."""
+    """Return the request of a user with those of place, context, friends and search that are in
+    `what`.
+    """
     from metarec import Request
 
     said: dict[str, Any] = {}
@@ -230,7 +234,7 @@ def told(one: Question, shots: int, what: Sequence[str]) -> Any:
 
 
 def row(model: Any, asked: Sequence[Question], what: Sequence[str]) -> list[float]:
-    """Mean NDCG@10 after each number of known events."""
+    """Return the mean NDCG@10 after each number of known events."""
     found = []
     for shots in KNOWN:
         slates = model.recommend([told(one, shots, what) for one in asked], k=10)
@@ -241,7 +245,9 @@ def row(model: Any, asked: Sequence[Question], what: Sequence[str]) -> list[floa
 
 
 def by_truth(world: World, asked: Sequence[Question], of: Callable[[Question], set[int]]) -> float:
-    """The same by whoever knows the chances, and the kind that a query means."""
+    """Return the mean NDCG@10 of ranking by the true probabilities, and by the kind that a query
+    means.
+    """
     found = []
     for one in asked:
         chances = world.wanted(one.user, one.hour, one.rain)
@@ -253,7 +259,7 @@ def by_truth(world: World, asked: Sequence[Question], of: Callable[[Question], s
 
 
 def main() -> None:
-    """Write the tables, fit, ask."""
+    """Write the tables, fit a model, and print a row for each kind of request."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--preset", default="tiny")

@@ -1,4 +1,6 @@
-"""Speed of meta-training, as ratios within one run: `python -m benchmarks.cli` in a clone."""
+"""Measure the speed of meta-training, as ratios within one run: `python -m benchmarks.cli` in a
+clone.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ def meta(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Time the meta-gradient of 32 tasks: ours, a plain loop, and other libraries where installed;
-    all must agree in float64.
+    """Time the meta-gradient of 32 tasks: ours, a plain loop, and other libraries where installed.
+    All must agree in float64.
     """
     with on_terminal(show=not as_json) as progress:
         rows = bench_meta(seed=seed, rounds=rounds, progress=progress)

@@ -1,8 +1,8 @@
-"""metarec behind the interface of the protocol of new users known by more than their events.
+"""Adapter of metarec to the evaluation protocol of new users with profiles, context and friends.
 
     python judge.py --model context_adapter:Model --data lastfm-hetrec2011 foursquare-places
 
-(from the protocol's folder, this one on PYTHONPATH; `METAREC_PRESET` chooses the preset, and
+(from the protocol's folder, with this one on PYTHONPATH; `METAREC_PRESET` chooses the preset, and
 `METAREC_PLACES` the coordinates of items: `true`, `shuffled` among items, or `none`.)
 """
 
@@ -19,11 +19,11 @@ from metarec import Dataset, Recommender, Request
 from metarec.data.relations import Relations
 
 BATCH = 128
-"""Requests answered at a time."""
+"""Number of requests answered at a time."""
 
 
 class Model:
-    """One default setting for every data set."""
+    """A recommender with the same settings for every data set."""
 
     def __init__(self, preset: str | None = None, seed: int = 0, encoder: str = "auto") -> None:
         self.preset = preset or os.environ.get("METAREC_PRESET", "small")
@@ -48,7 +48,7 @@ class Model:
     def recommend(
         self, requests: Sequence[dict[str, Any]], k_top: int, exclude: Sequence[Sequence[str]]
     ) -> list[list[str]]:
-        """The best items for each request."""
+        """Return the best items for each request."""
         asked = [_request(request, items) for request, items in zip(requests, exclude, strict=True)]
         return [
             slate.item_ids
@@ -58,7 +58,7 @@ class Model:
 
 
 def standing(items: pl.DataFrame, places: str) -> pl.DataFrame:
-    """Items where they stand (`true`), where another of them does (`shuffled`), or nowhere
+    """Return items with their coordinates (`true`), those of another item (`shuffled`), or none
     (`none`).
     """
     if places not in ("true", "shuffled", "none"):

@@ -1,9 +1,9 @@
-"""What an accelerator gains: training networks and reading texts, here and there.
+"""Measure the speed of an accelerator relative to the CPU, in training networks and encoding texts.
 
     python benchmarks/device.py [--device auto] [--events 200000] [--steps 60] [--json FILE]
 
-Each is timed once on the CPU and once on the device, after a first round that is not counted;
-printed as seconds and their ratio. Synthetic events of 100 groups of users and items.
+Each task runs on the CPU and on the device, once uncounted and once timed; printed are seconds and
+their ratio. Events are synthetic, of 100 groups of users and items.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GROUPS = 100
 
 
 def data_of(events: int) -> Dataset:
-    """Users who mostly take items of their group."""
+    """Return data of users who mostly choose items of their group."""
     rng, users, items = np.random.default_rng(0), max(events // 40, 200), max(events // 20, 500)
     user = rng.integers(0, users, events)
     own = user % GROUPS + GROUPS * rng.integers(0, items // GROUPS, events)
@@ -48,7 +48,7 @@ def data_of(events: int) -> Dataset:
 
 
 def jobs(behavior: Behavior, steps: int) -> dict[str, Callable[[], Any]]:
-    """What is timed, by name."""
+    """Return name -> task to time."""
 
     def fit(name: str, **settings: Any) -> Callable[[], Any]:
         return lambda: MODELS[name].fit(
@@ -79,7 +79,7 @@ def jobs(behavior: Behavior, steps: int) -> dict[str, Callable[[], Any]]:
 
 
 def seconds(job: Callable[[], Any]) -> float:
-    """Of the second of two rounds."""
+    """Return the seconds of the second of two rounds."""
     job()
     start = time.perf_counter()
     job()
@@ -87,7 +87,7 @@ def seconds(job: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    """Print the table; with `--json` keep it."""
+    """Print the table, and write it with `--json`."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--device", default="auto")
     options.add_argument("--events", type=int, default=200_000)

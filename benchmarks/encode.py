@@ -1,12 +1,12 @@
-"""How fast item texts become vectors with MiniLM, beside sentence-transformers in the same run
-where it is installed.
+"""Measure the speed of encoding item texts with MiniLM, relative to sentence-transformers where it
+is installed.
 
     python benchmarks/encode.py --texts 10000
     python benchmarks/encode.py --items items.parquet --texts 2000 --threads 1
 
-Texts are short item texts, made up with a seed unless a table of items is given. The two encoders
-take turns on equal parts, so that a busy machine slows both alike. Prints one JSON object; on
-stderr how far it is.
+Texts are short synthetic item texts, unless a table of items is given. The two encoders take turns
+on equal parts, so that a busy machine slows both alike. Prints one JSON object, and progress on
+stderr.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WORDS = {
 
 
 def synthetic(count: int, seed: int = 0) -> list[str]:
-    """Texts of about 13 tokens, as titles with a few tags are; a tenth is longer."""
+    """Return texts of about 13 tokens, such as titles with a few tags; a tenth is longer."""
     rng = np.random.default_rng(seed)
     texts = []
     for number in range(count):
@@ -73,7 +73,7 @@ def sentence_transformers_model(folder: Path):
 
 
 def turns(texts: list[str], parts: int, encoders: dict) -> dict[str, dict[str, float]]:
-    """Wall and processor seconds of each encoder over the same texts, taking turns part by part."""
+    """Return wall and CPU seconds of each encoder on the same texts, in turns part by part."""
     spent = {name: {"wall_s": 0.0, "cpu_s": 0.0} for name in encoders}
     for number, part in enumerate(np.array_split(np.arange(len(texts)), parts)):
         rows = [texts[row] for row in part]

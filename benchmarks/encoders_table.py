@@ -1,15 +1,15 @@
-"""Which encoder helps new users and new items: one table over data sets, encoders and two
-scenarios.
+"""Compare encoders on new users and new items: one table of data sets, encoders and two scenarios.
 
     python benchmarks/encoders_table.py DATA [DATA ...] --encoders ids none tfidf textcnn gru minilm
-    minilm+lora smollm2@64 --out results/ python benchmarks/encoders_table.py --show results/
+    minilm+lora smollm2@64 --out results/
+    python benchmarks/encoders_table.py --show results/
 
-Each (data set, encoder, scenario, seed) is one result file, so an interrupted run goes on where it
-stopped. Scenarios are those of `metarec evaluate`: `user-cold` (new users, the whole catalog) and
-`both-cold` (new users, 10% of items hidden from training and ranked among themselves). `ids` leaves
-out everything known of an item; `none` keeps tags, numbers and categories but no text. All encoders
-see the same users and items, so differences are paired. A seed draws who is new and what is
-hidden: with few hidden items, several seeds say more than more users.
+Each (data set, encoder, scenario, seed) is one file of results, so an interrupted run continues
+where it stopped. Scenarios are those of `metarec evaluate`: `user-cold` (new users, the whole
+catalog) and `both-cold` (new users, 10% of items hidden from training and ranked among themselves).
+`ids` uses no content of items; `none` uses tags, numbers and categories but no text. All encoders
+get the same users and items, so differences are paired. A seed draws the new users and the hidden
+items; with few hidden items, more seeds reduce the uncertainty more than more users.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy as np
 SCENARIOS = ("user-cold", "both-cold")
 STARTED = time.perf_counter()
 BAR = "tfidf"
-"""What differences are taken to."""
+"""Encoder that differences are relative to."""
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def main() -> None:
         default=0,
         help="keep only this many items, those chosen most often; 0 for all",
     )
-    parser.add_argument("--judged", type=int, default=500, help="new users evaluated at most")
+    parser.add_argument("--evaluated", type=int, default=500, help="maximum number of test users")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument(
@@ -119,7 +119,7 @@ def run_all(source: Path, options: argparse.Namespace) -> None:
 
 
 def few_users(data, most: int, seed: int):
-    """At most that many users, drawn at random."""
+    """Return data of at most that many users, drawn at random; all for 0."""
     import polars as pl
 
     users = data.interactions.frame["user_id"].unique().sort()
@@ -132,8 +132,8 @@ def few_users(data, most: int, seed: int):
 
 
 def few_items(data, most: int):
-    """At most that many items, those with the most events; the others leave the catalog too, and
-    need not be encoded.
+    """Return data of at most that many items, those with the most events; all for 0. The others are
+    removed from the catalog too.
     """
     import polars as pl
 
@@ -159,7 +159,7 @@ def few_items(data, most: int):
 def one(
     data, name: str, encoder: str, scenario: str, seed: int, options: argparse.Namespace
 ) -> dict:
-    """Fit and evaluate one encoder in one scenario."""
+    """Fit and evaluate one encoder in one scenario, and return its results."""
     from metarec.data.dataset import Dataset
     from metarec.evaluation.evaluate import evaluate
     from metarec.evaluation.own_recommender import OwnRecommender
@@ -209,7 +209,7 @@ def one(
 
 
 def weights_mb(state) -> float:
-    """Size of what reads: a pretrained model's files, and whatever was learned here."""
+    """Return the size of an encoder in MB: files of a pretrained model, and learned arrays."""
     words = state.settings.get("words", state.settings.get("terms", ()))
     learned = sum(array.nbytes for array in state.arrays.values()) + sum(map(len, words))
     if state.settings["kind"] != "pretrained":
@@ -228,8 +228,8 @@ def weights_mb(state) -> float:
 
 
 def table(folder: Path) -> str:
-    """Mean NDCG@10 with 95% intervals, the paired difference to TF-IDF, processor time of reading,
-    sizes; in Markdown.
+    """Return a Markdown table of mean NDCG@10 with 95% intervals, paired differences to TF-IDF, CPU
+    time of encoding, and sizes.
     """
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     lines = [
@@ -287,7 +287,7 @@ def table(folder: Path) -> str:
 
 
 def user_means(result: dict) -> np.ndarray:
-    """One number for each user: the mean over support sizes."""
+    """Return the mean over support sizes of each user."""
     return np.nanmean(np.array(result["ndcg"], dtype=float), axis=0)
 
 
@@ -296,7 +296,7 @@ def same_users(result: dict, bar: dict | None) -> bool:
 
 
 def interval(seeds: list[np.ndarray], *, signed: bool = False) -> str:
-    """Mean over seeds and 95% bootstrap interval, drawing seeds first and then users of each; of
+    """Return the mean over seeds and a 95% bootstrap interval over seeds and then their users; over
     users alone with one seed.
     """
     if not seeds:

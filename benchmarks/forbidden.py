@@ -1,11 +1,11 @@
-"""How many items that a policy forbids are shown, on every surface: a data folder with a
-`metarec.toml` that names health, finance or education is fitted as written (preset tiny), random
-users ask, and the tables themselves, not the model, say what each of them must not be shown.
+"""Count the items shown that a policy forbids, on every surface. A data folder with a
+`metarec.toml` of health, finance or education is fitted as written (preset tiny), random users ask,
+and what each must not be shown is derived from the tables, not from the model.
 
     python benchmarks/forbidden.py WORLD_FOLDER --users 500
 
-Prints one JSON object: for each surface the items shown and how many of them were forbidden; 0 is
-right. A surface that shows nothing is no proof, so both are counted.
+Prints one JSON object: for each surface the number of items shown and of forbidden ones among them,
+which must be 0. A surface that shows nothing proves nothing, so both are counted.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SHARED = {
     "finance": (("unsuitable_for", "risk_profile"), ("barred_countries", "country")),
     "education": (),
 }
-"""(column of the items, attribute of the user) that must not share a value, by domain."""
+"""Domain -> pairs of a column of items and an attribute of users that must not share a value."""
 GIVEN_UP = "drop"
 
 
 class Truth:
-    """What the tables say, read without any of metarec."""
+    """What each user must not be shown, from the tables alone."""
 
     def __init__(self, folder: Path) -> None:
         settings = (folder / "metarec.toml").read_text(encoding="utf-8")
@@ -42,19 +42,21 @@ class Truth:
         self.users = _rows(users) if users.is_file() else [{}]
 
     def profile(self, rng: random.Random) -> dict[str, str]:
-        """Attributes drawn apart from each other, some not stated."""
+        """Draw attributes independently; some are not stated."""
         attributes = [attribute for _, attribute in SHARED[self.domain]]
         drawn = {name: rng.choice(self.users).get(name, "") for name in attributes}
         return {name: value for name, value in drawn.items() if value}
 
     def history(self, rng: random.Random) -> list[tuple[str, float, str]]:
-        """Up to eight events, oldest first; in education one in four gives a course up."""
+        """Draw up to eight events, oldest first; in education one kind in four is that of dropping
+        a course.
+        """
         kinds = ("enrol", "complete", "view", GIVEN_UP) if self.domain == "education" else ("view",)
         ids = rng.choices(list(self.items), k=rng.randrange(9))
         return [(item_id, 1.0, rng.choice(kinds)) for item_id in ids]
 
     def forbidden(self, profile: dict[str, str], history: list[tuple[str, float, str]]) -> set[str]:
-        """Ids that this user must not be shown."""
+        """Return the ids that this user must not be shown."""
         no = {
             item_id
             for item_id, row in self.items.items()
@@ -88,7 +90,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def shown_in_python(model, truth: Truth, cases) -> Iterator[tuple[str, int, list[str]]]:
-    """(surface, number of the user, ids)."""
+    """Yield (surface, number of the user, ids)."""
     import numpy as np
 
     from metarec import Request
@@ -126,7 +128,7 @@ def shown_in_python(model, truth: Truth, cases) -> Iterator[tuple[str, int, list
 
 
 def shown_over_http(folder: Path, truth: Truth, cases) -> Iterator[tuple[str, int, list[str]]]:
-    """(surface, number of the user, ids), from a service on the saved model."""
+    """Yield (surface, number of the user, ids), from a service on the saved model."""
     from starlette.testclient import TestClient
 
     from metarec.app.service.application import create_app
@@ -175,7 +177,7 @@ def _ids(answer) -> list[str]:
 
 
 def count(world: Path, users: int, seed: int) -> dict[str, object]:
-    """Fit the world as written and count on every surface."""
+    """Fit the world as written, and count on every surface."""
     from metarec.recommender import Recommender
 
     truth, rng = Truth(world), random.Random(seed)

@@ -1,19 +1,18 @@
-"""Two weeks of a service in minutes: users drawn from held-out real ratings answer slates, and the
-loop learns.
+"""Simulate two weeks of a service: users with held-out real ratings respond to its slates.
 
-    python benchmarks/fortnight.py path/to/ml-100k --days 14 --new users 20
+    python benchmarks/fortnight.py path/to/ml-100k --days 14 --new-users 20
 
-Each day new users arrive whom no model has seen. Each asks for slates and rates those items shown
-that they rated in the real data, as they did there; what they never rated they pass over. A click
-is an item shown that they like. Three services see the same users and explore alike:
+New users arrive each day. They ask for slates and rate the items shown that they rated in the real
+data, with those ratings; other items are passed over. A click is a shown item that they like. Three
+services get the same users and explore alike:
 
-- `still`: popularity and profile only, events are not looked at;
+- `still`: popularity and profile only, events are ignored;
 - `adapting`: each event changes the next slate, the model stays;
-- `loop`: adapting, and retrained on day 5 and 10 if the challenger is not worse to users who were
-  kept out of the first data to evaluate.
+- `loop`: adapting, and retrained on days 5 and 10 if the challenger is not worse for test users
+  held out of the first data.
 
-Told at the end: clicks per slate and NDCG@10 by visit, whether a sabotaged challenger was refused,
-whether a drifted catalog was noticed.
+Printed are clicks per slate and NDCG@10 by visit, whether a sabotaged challenger was refused, and
+whether drift of the catalog was detected.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ RETRAIN_DAYS = (5, 10)
 
 @dataclass
 class UserInput:
-    """A held-out user: what they would say, had they been shown it."""
+    """A held-out user with their ratings, known for shown items only."""
 
     name: str
     profile: dict[str, object]
@@ -44,7 +43,7 @@ class UserInput:
 
 @dataclass
 class Arm:
-    """One service and how its users fared."""
+    """One service, and the clicks and NDCG@10 of its users by visit."""
 
     name: str
     adapts: bool
@@ -62,10 +61,10 @@ def main() -> None:
     parser.add_argument("--explore", type=float, default=0.1, help="strength of exploration")
     parser.add_argument("--encoder", default="auto")
     parser.add_argument(
-        "--judges",
+        "--test-users",
         type=float,
         default=0.15,
-        help="share of the old users that evaluate, as `metarec fit --hold-out`",
+        help="share of the earlier users held out for evaluation, as `metarec fit --hold-out`",
     )
     parser.add_argument("--half", action="store_true", help="half of the users of the data")
     parser.add_argument("--seed", type=int, default=0)
@@ -99,7 +98,7 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
     print(
         f"{len(users)} users held out, {len(old.interactions):,} events to begin with, "
         f"{options.test_users:.0%} of their users kept out "
-        f"to evaluate; fitted in {time.perf_counter() - began:.0f} s",
+        f"for evaluation; fitted in {time.perf_counter() - began:.0f} s",
         flush=True,
     )
     arms = [
@@ -122,7 +121,7 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
             print(
                 f"day {day}: challenger {'promoted' if done.promoted else 'refused'} "
                 f"({done.decision.reason}); "
-                f"{done.events_new} new events, {done.test_users} evaluates"
+                f"{done.events_new} new events, {done.test_users} test users"
             )
             print_table(done)
     report(arms, options)
@@ -133,7 +132,7 @@ def fortnight(options: argparse.Namespace, folder: Path) -> None:
 
 
 def held_out(data, count: int, rng: np.random.Generator):
-    """Users for all days, and the data without them."""
+    """Return users for all days, and the data without them."""
     import metarec
 
     frame = data.interactions.frame
@@ -168,7 +167,7 @@ def held_out(data, count: int, rng: np.random.Generator):
 
 
 def without_holdout_users(data, share: float, rng: np.random.Generator):
-    """The data without a share of its users."""
+    """Return the data without a share of its users."""
     frame = data.interactions.frame
     users = frame["user_id"].unique().sort().to_numpy()
     return data.with_interactions(
@@ -200,7 +199,9 @@ def started(folder: Path, name: str, explore: float):
 
 
 def visit_all(arm: Arm, user: UserInput, liked_from: float) -> None:
-    """One user's visits: ask, look, answer; each answer is an event."""
+    """Simulate the visits of one user: each asks for a slate and sends the user's ratings as
+    events.
+    """
     shown_before: list[str] = []
     arm.client.put(f"/v1/users/{user.name}", json={"profile": user.profile})
     for visit in range(VISITS):
@@ -233,7 +234,7 @@ def visit_all(arm: Arm, user: UserInput, liked_from: float) -> None:
 
 
 def ndcg(gains: np.ndarray, liked: int) -> float:
-    """Binary NDCG of a slate against everything the user would still like."""
+    """Return the binary NDCG of a slate; relevant is everything the user would still like."""
     discount = 1.0 / np.log2(np.arange(2, len(gains) + 2))
     best = discount[: min(liked, len(discount))].sum()
     return float((gains * discount).sum() / best) if best else 0.0
@@ -277,7 +278,7 @@ def report(arms: list[Arm], options: argparse.Namespace) -> None:
 
 
 def sabotage(folder: Path, old, fit, rails) -> None:
-    """A challenger trained on events whose items were shuffled must be refused."""
+    """Check that a challenger trained on events with shuffled items is refused."""
     from metarec.app.retraining.loop import retrain
 
     def shuffled(data, **how):
@@ -307,7 +308,7 @@ def print_table(done) -> None:
 
 
 def drift(client, old) -> None:
-    """New items take half of all attention; the watch must notice."""
+    """Check that the service detects drift when new items get half of all events."""
     watch = client.app.state.service.monitor
     before = watch.look(time.time() + 100)
     counts = (

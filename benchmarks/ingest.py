@@ -1,10 +1,10 @@
-"""How fast data come in: read, clean and split a generated table, beside a bare polars scan of the
-same file.
+"""Measure the speed of reading, cleaning and splitting a generated table, relative to a plain
+polars scan of the same file.
 
     python benchmarks/ingest.py --rows 10000000
 
-Prints rows per second, the ratio to the scan and the highest memory of each step, each in a process
-of its own.
+Prints rows per second, the ratio to the scan and the peak memory of each step, each in its own
+process.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ STEPS = ("scan", "read+clean+split", "ingest")
 
 
 def generate(path: Path, rows: int, seed: int = 0) -> None:
-    """Views and purchases with a long tail on both sides, in no order, in row groups as a warehouse
-    writes them.
+    """Write views and purchases with long tails of users and items, unordered, in row groups as a
+    warehouse writes them.
     """
     rng = np.random.default_rng(seed)
     users, items, part = max(rows // 50, 10), max(rows // 200, 10), 2_000_000
@@ -51,7 +51,7 @@ def generate(path: Path, rows: int, seed: int = 0) -> None:
 
 
 def run(step: str, path: Path) -> dict[str, float]:
-    """One step, in this process."""
+    """Run one step in this process."""
     start, cpu = time.perf_counter(), time.process_time()
     if step == "scan":
         pl.scan_parquet(path / "interactions.parquet").select(
@@ -76,7 +76,7 @@ def run(step: str, path: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Generate, then measure each step in a fresh process."""
+    """Generate the table, then measure each step in a new process."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,11 +1,10 @@
-"""Do 90% intervals of predicted ratings hold 90% of what new users rate, after every number of
-events and for every group?
+"""Measure the coverage of 90% intervals of new users' ratings, by number of events and by group.
 
     python benchmarks/intervals.py DATA --seeds 0 1 2 --by gender
 
 The rating head is the same in every preset, so the smallest is fitted. Coverage is a mean over
-users, with 95% bootstrap intervals, before and after calibration on held-out training users (the
-model stretches its spreads by what they say).
+users with 95% bootstrap intervals, before and after calibration on held-out training users, which
+scales the standard deviations of the model.
 """
 
 from __future__ import annotations
@@ -59,14 +58,14 @@ def main() -> None:
 
 
 def covered(model, trial, shots: int) -> np.ndarray:
-    """[B] share of each user's values inside their 90% intervals."""
+    """Return the share of each user's values inside their 90% intervals, [B]."""
     from metarec.evaluation.measure import measure
 
     return measure(model, trial, shots, np.random.default_rng(0)).per_user["covered@90"]
 
 
 def interval(values: np.ndarray) -> str:
-    """Mean with its 95% bootstrap interval over users."""
+    """Format a mean with its 95% bootstrap interval over users."""
     draws = np.random.default_rng(0).integers(0, len(values), (2000, len(values)))
     low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
     return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"

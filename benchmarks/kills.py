@@ -59,7 +59,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def prepared(store: str) -> Iterator[tuple[Path, Cluster | None]]:
-    """A folder with a saved model, and a server where one is wanted."""
+    """Yield a folder with a saved model, and a PostgreSQL server where one is needed."""
     from metarec import Recommender
 
     server = private_cluster() if store == "postgresql" else contextlib.nullcontext()
@@ -74,7 +74,7 @@ def prepared(store: str) -> Iterator[tuple[Path, Cluster | None]]:
 def all_series(
     folder: Path, cluster: Cluster | None, options: Any
 ) -> dict[str, Callable[[], Outcome | Left]]:
-    """Name -> what kills and counts; each has a store of its own."""
+    """Return name -> series of kills that counts losses; each has its own store."""
 
     def url(name: str) -> str:
         (folder / name).mkdir(exist_ok=True)
@@ -97,7 +97,7 @@ def all_series(
 
 
 def checks_of(name: str, done: Outcome | Left) -> list[Check]:
-    """What a series of kills may not have left."""
+    """Return the checks that nothing was lost, duplicated or invented in a series of kills."""
     if isinstance(done, Left):
         return [none_of(f"{name}: {done.kills} kills, {done.in_midst} at work", done.problems, 1)]
     for what, seconds in [*done.back.items(), ("some, until all workers answer", done.whole)]:

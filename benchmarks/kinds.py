@@ -1,10 +1,10 @@
-"""Do kinds pay? New users' purchases by a model fitted on every act, on views alone and on
-purchases alone: `python benchmarks/kinds.py SHOP [SHOP ...] --preset tiny`.
+"""Compare models fitted on all kinds of events, on views alone and on purchases alone, by new
+users' later purchases: `python benchmarks/kinds.py SHOP [SHOP ...] --preset tiny`.
 
-SHOP is a data folder or TOML file with views and purchases. A fifth of the users with four items or
-more is held out; each is known by the acts on their first 1, 3 and 5 items and asked what they
-bought afterwards. NDCG@10, full ranking without what they had bought; 95% intervals over users, of
-each shop and of all of them together.
+SHOP is a data folder or TOML file with views and purchases. A fifth of the users is held out; those
+with enough events are evaluated, given their events on the first 1, 3 and 5 items, on what they
+bought later. NDCG@10, full ranking without the items of known events; 95% intervals over users, of
+each shop and of all shops together.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def main() -> None:
 
 
 def judge(shop: str, args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """Mean NDCG@10 over numbers of events of each held-out user, by what was fitted on."""
+    """Return name of the training events -> NDCG@10 of each held-out user, the mean over numbers of
+    events.
+    """
     data, _ = read_clean(shop)
     users = data.interactions.frame["user_id"].unique().sort()
     held_out = users.sample(fraction=0.2, seed=0)
@@ -68,7 +70,7 @@ def judge(shop: str, args: argparse.Namespace) -> dict[str, np.ndarray]:
 
 
 def fit(train: Dataset, only: str | None, args: argparse.Namespace) -> Recommender:
-    """A model of every act, or of those of one kind, which are then what it recommends for."""
+    """Fit on all events, or on those of one kind, which is then the target kind."""
     if only is not None:
         frame = train.interactions.frame.filter(pl.col("kind") == only)
         events = replace(train.interactions, frame=frame, target_kinds=frozenset({only}))
@@ -93,7 +95,7 @@ def _quality(model: Recommender, cold_users: Sequence[ColdUser]) -> np.ndarray:
 
 
 def compare(found: dict[str, np.ndarray], ours: str, other: str) -> dict[str, float | str]:
-    """Ratio of means, with an interval over users."""
+    """Return the ratio of means, with a 95% interval over users."""
     rng = np.random.default_rng(0)
     rows = rng.integers(0, len(found[ours]), (DRAWS, len(found[ours])))
     ratios = found[ours][rows].mean(1) / found[other][rows].mean(1)

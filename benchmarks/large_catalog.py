@@ -1,13 +1,14 @@
-"""A catalog of a million items: what a slate costs beside the plain product, how near candidates
-come to the whole catalog, what it costs to add an item, and what each worker holds.
+"""Measure a catalog of a million items: the cost of a slate relative to a plain product, how close
+slates of candidates are to those of the whole catalog, the cost of adding an item, and the memory
+of each worker.
 
     python benchmarks/large_catalog.py --items 1e6 --events 1e5 --json large.json
 
 Data as in `scale.py`; the model is fitted once and kept in the folder. Slates by candidates, slates
-of the whole catalog and the plain product (a matrix of as many columns as the model's embeddings
-times a user, the ten best by a partial sort) are timed in turns on one thread, in processor time:
-ratios hold where milliseconds drift. Workers are processes of their own, alive at the same time,
-that load the model and answer; memory that a process shares with nobody is its own.
+of the whole catalog and the plain product (a matrix with as many columns as the model's embeddings
+times a user, the ten best by a partial sort) are timed in turns on one thread, in CPU time, so that
+ratios do not depend on the load of the machine. Workers are separate processes that run at the same
+time, load the model and answer. Memory that a process shares with no other is its own.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ K = 10
 
 
 def asked(n: int, rng: np.random.Generator) -> list[Request]:
-    """New users of one cluster, of 1, 3 and 5 events in turn, popular items more often."""
+    """Return new users of one cluster each, with 1, 3 and 5 events in turn, on popular items more
+    often.
+    """
     users = []
     for number in range(n):
         ranks = np.minimum(rng.pareto(0.8, (1, 3, 5)[number % 3]) * 5, 999).astype(int)
@@ -44,14 +47,14 @@ def asked(n: int, rng: np.random.Generator) -> list[Request]:
 
 
 def cpu(call: Callable[[], Any]) -> float:
-    """Processor milliseconds of one call."""
+    """Return the CPU milliseconds of one call."""
     started = time.process_time()
     call()
     return 1e3 * (time.process_time() - started)
 
 
 def product(items: int, dim: int, rng: np.random.Generator) -> Callable[[], Any]:
-    """The least that scoring everything can cost."""
+    """Return the minimal computation of scoring all items: a product and a partial sort."""
     table = rng.standard_normal((items, dim)).astype(np.float32)
     user = rng.standard_normal(dim).astype(np.float32)
 
@@ -64,7 +67,9 @@ def product(items: int, dim: int, rng: np.random.Generator) -> Callable[[], Any]
 
 
 def slates(model: Recommender, n: int, rng: np.random.Generator) -> dict[str, float]:
-    """Milliseconds, ratios to the product, and how many of ten items are the exact ones."""
+    """Return milliseconds, ratios to the product, and the number of the exact ten items in a slate
+    of candidates.
+    """
     exact, users = replace(model, retrieval=None), asked(n, rng)
     plain = product(len(model.catalog), model.item_embeddings.shape[1], rng)
     for call in (lambda: model.recommend(users[:1]), lambda: exact.recommend(users[:1]), plain):
@@ -91,7 +96,9 @@ def slates(model: Recommender, n: int, rng: np.random.Generator) -> dict[str, fl
 
 
 def growing(model: Recommender, rng: np.random.Generator) -> dict[str, float]:
-    """Milliseconds of adding an item, of changing one, and of the first slate after each."""
+    """Return the milliseconds of adding an item, of changing one, and of the first slate after
+    each.
+    """
     found: dict[str, list[float]] = {"add": [], "change": [], "first_slate": []}
     users = asked(16, rng)
     for number in range(8):
@@ -107,14 +114,14 @@ def growing(model: Recommender, rng: np.random.Generator) -> dict[str, float]:
 
 
 def memory() -> dict[str, int]:
-    """MiB of this process: its own, and with its part of what it shares."""
+    """Return MiB of this process: its own, and with its share of shared memory."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
     kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     return {"own": kib["Private_Dirty"] // 1024, "with_shared": kib["Pss"] // 1024}
 
 
 def worker(folder: str) -> None:
-    """Load, answer, say what is held, and stay until told to go."""
+    """Load the model, answer, report the memory, and wait for the signal to stop."""
     empty = memory()
     model = Recommender.load(folder)
     for user in asked(30, np.random.default_rng(1)):
@@ -127,7 +134,7 @@ def worker(folder: str) -> None:
 
 
 def workers(folder: Path, n: int = 2) -> list[dict[str, int]]:
-    """What each of several workers holds while all are there."""
+    """Return the memory of each of several workers while all run."""
     command = [sys.executable, __file__, "--worker", str(folder)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     running = [

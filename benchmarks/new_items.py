@@ -1,13 +1,13 @@
-"""New items: how well hidden items are ranked for new users, from content alone and after 1 and 5
-raters.
+"""Measure how well hidden items are ranked for new users, from content alone and after 1 and 5
+events of other users.
 
-    python benchmarks/new_items.py DATA [--encoder minilm] [--seed 0]
+    python benchmarks/new_items.py DATA [--encoders minilm] [--seed 0]
 
-New users show at most 20 events among the items that are left; a tenth of the items is hidden from
-training and ranked among itself (NDCG@10, 95% intervals over users). Content baselines read TF-IDF
-or MiniLM: the cosine to what the user liked, and that plus the popularity that a ridge expects of
-such content; their one setting is chosen with hindsight. Ours are chosen on items hidden a second
-time, from training.
+New users have at most 20 events on the remaining items; a tenth of the items is hidden from
+training and ranked among themselves (NDCG@10, 95% intervals over users). Content baselines use
+TF-IDF or MiniLM: the cosine to the items that the user liked, and its sum with the popularity
+predicted by a ridge on content; their one parameter is chosen on the test users. Our models choose
+theirs on items hidden a second time, from training.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _behavior(
 def _hidden_events(
     data: Dataset, user_ids: list[str], cold: Vocabulary, evaluated: set[str]
 ) -> Histories:
-    """By hidden item: which training users met it, and how they liked it."""
+    """Return the training users' events on each hidden item, with their values."""
     frame = data.interactions.frame.unique(
         ["user_id", "item_id"], keep="first", maintain_order=True
     )
@@ -180,7 +180,7 @@ def _content_rows(
 
 
 def _evaluate(scores: np.ndarray, trial: Trial) -> np.ndarray:
-    """NDCG@10 of each user."""
+    """Return the NDCG@10 of each user."""
     candidates, liked = trial.masks(0, len(trial.cold_users))
     ranked = metrics.rank(np.asarray(scores, np.float32), 10, np.random.default_rng(0), candidates)
     return metrics.ndcg(metrics.find_hits(ranked, liked), liked.sum(1), 10)

@@ -1,11 +1,11 @@
-"""New items for new users: how well items without events are ordered after a few known events.
+"""Measure how well new items without events are ranked for new users after a few known events.
 
     python benchmarks/new_items_by_events.py DATA [--split 0] [--shares 0 0.5] [--json FILE]
 
-A fifth of the items lose all their events in training. Validation users are scored after so many
-events of other items; told is the NDCG@10 of the new items that they liked, among all new items,
-with `[models.cold_items] new_users` of each share, the first beside each of the others (paired 95%
-over users). Whoever liked no new item is left out. It measures one model a share.
+A fifth of the items lose all their events in training. Validation users are scored after some
+events on other items; printed is the NDCG@10 of the new items that they liked, among all new items,
+for each share in `[models.cold_items] new_users`, and its paired difference to the first share (95%
+over users). Users who liked no new item are left out. One model is fitted per share.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EVENTS = (0, 1, 3, 10)
 NEW = 0.2
 """Share of the items that are made new."""
 MIN_NEW = 2
-"""New items that a user acted on later, at least."""
+"""Minimum number of new items among a user's later events."""
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def main() -> None:
 def _qualities(
     model: metarec.Recommender, users: list[ColdUser], new: list[str], after: int
 ) -> np.ndarray:
-    """[B] NDCG@10 of those who liked a new item."""
+    """Return the NDCG@10 of the users who liked a new item, [B]."""
     columns = model.vocabulary.indexes(new)
     place = {item: n for n, (item, at) in enumerate(zip(new, columns, strict=True)) if at >= 0}
     has_values = model.training.interactions.has_values

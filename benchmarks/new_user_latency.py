@@ -1,11 +1,11 @@
-"""How long one new user takes: adapt to their events and rank the whole catalog, beside a plain
-matrix-vector product.
+"""Measure the time for one new user, from their events to the ranking of the whole catalog,
+relative to a plain matrix-vector product.
 
     python benchmarks/new_user_latency.py --items 10000 100000
 
-Users and items are generated (taste clusters, popularity as 1/rank), the model is fitted on them
-for real, and both sides are timed in turns in this process on one thread: ratios hold where
-milliseconds drift.
+Users and items are synthetic (clusters of taste, popularity as 1/rank), and a model is fitted on
+them. Both sides are timed in turns in this process on one thread, so that ratios do not depend on
+the load of the machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DIM, EVENTS, CLUSTERS = 64, 30, 50
 
 
 def generated(n_items: int, n_users: int, rng: np.random.Generator) -> Dataset:
-    """Users who take most of their items from one cluster."""
+    """Return data of users who choose most of their items from one cluster."""
     popularity = 1.0 / np.arange(1, n_items + 1)
     cluster_of_item = rng.integers(0, CLUSTERS, n_items)
     cluster_of_user = rng.integers(0, CLUSTERS, n_users)
@@ -43,7 +43,7 @@ def generated(n_items: int, n_users: int, rng: np.random.Generator) -> Dataset:
 
 
 def median_ms(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each side, taken in turns."""
+    """Return the median milliseconds of each side, timed in turns."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():

@@ -1,11 +1,10 @@
-"""metarec behind the interface of the neutral new-user protocol.
+"""Adapter of metarec to the evaluation protocol of new users.
 
     python judge.py --model newcomer_adapter:Model --data ml-100k        (from the protocol's
-    folder, this one on PYTHONPATH)
+    folder, with this one on PYTHONPATH)
 
-The protocol hands over indexes; here they become ids again, so that what is evaluated is what a
-user of `metarec` gets. `item_knn`, `ease` and `ials` put our tuned baselines there, for sets
-without peers.
+The protocol uses indexes; here they become ids, so that the public interface of `metarec` is
+evaluated. `item_knn`, `ease` and `ials` are our tuned baselines, for data sets without others.
 """
 
 from __future__ import annotations
@@ -21,18 +20,20 @@ from metarec.data.schema import Catalog, Profiles
 from metarec.evaluation.baselines import BASELINES
 
 BATCH = 256
-"""New users scored at a time."""
+"""Number of new users scored at a time."""
 
 
 class Ranked:
-    """Ranks the protocol's items with whatever was fitted."""
+    """Rank the protocol's items by a fitted model."""
 
     def _fitted(self, model: Any, data: Dataset) -> None:
         self.model, self.seen = model, data.interactions.frame["item_id"].unique()
         self.items = model.vocabulary.indexes(str(item) for item in range(len(data.items)))
 
     def recommend(self, requests: list[Any], k_top: int, exclude: list[np.ndarray]) -> np.ndarray:
-        """[n, k_top] items of the training catalog, best first, without the excluded."""
+        """Return items of the training catalog without the excluded ones, best first, [n,
+        k_top].
+        """
         warm = np.zeros(len(self.model.vocabulary), bool)
         warm[self.model.vocabulary.indexes(self.seen)] = True
         place = np.full(len(warm), -1)
@@ -51,7 +52,7 @@ class Ranked:
 
 
 class Model(Ranked):
-    """One default setting for every data set."""
+    """A recommender with the same settings for every data set."""
 
     def __init__(self, preset: str = "small", seed: int = 0, encoder: str = "auto") -> None:
         self.preset, self.seed, self.encoder = preset, seed, encoder
@@ -64,22 +65,20 @@ class Model(Ranked):
         )
 
     def predict(self, requests: list[Any], queries: list[np.ndarray]) -> list[np.ndarray]:
-        """Predicted ratings of each query."""
+        """Return the predicted ratings of each query set."""
         return self.model.rate(
             [_request(r) for r in requests], [[str(item) for item in query] for query in queries]
         )
 
 
 class Baseline(Ranked):
-    """One of our tuned baselines, its settings chosen on new users held out of the training
-    users.
-    """
+    """One of our baselines, tuned on held-out training users."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def fit(self, train: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> None:
-        """Tune on held-out training users, at most 300 of them."""
+        """Tune on at most 300 held-out training users."""
         data = _data(train, items, users)
         split = split_cold_users(
             data, rng=np.random.default_rng(0), test=0.0, validation=0.1, most=300
@@ -90,22 +89,22 @@ class Baseline(Ranked):
 
 
 def item_knn() -> Baseline:
-    """Tuned ItemKNN with a popularity prior."""
+    """Return item k-NN, tuned, with a popularity prior."""
     return Baseline("ItemKNN")
 
 
 def ease() -> Baseline:
-    """Tuned EASE with a popularity prior."""
+    """Return EASE, tuned, with a popularity prior."""
     return Baseline("EASE")
 
 
 def ials() -> Baseline:
-    """Tuned iALS fold-in with a popularity prior."""
+    """Return iALS with fold-in, tuned, with a popularity prior."""
     return Baseline("iALS")
 
 
 def _data(train: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> Dataset:
-    """The protocol's frames with indexes written as ids."""
+    """Return the protocol's frames as a data set, with indexes written as ids."""
     events = train.select(
         pl.col("user").cast(pl.Utf8).alias("user_id"),
         pl.col("item").cast(pl.Utf8).alias("item_id"),

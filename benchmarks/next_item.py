@@ -1,10 +1,10 @@
-"""Which constants of the Markov chain suit users' next items, on the second-last events.
+"""Compare constants of the Markov chain by users' next items, on the second-last events.
 
     python benchmarks/next_item.py DATA [--users 4000]
 
-Everything but each user's last two items is learned from; the second-last are asked, and the last
-never looked at. A row for each pull towards items that read alike, one for what `choose_chain`
-takes, and one for the whole preset.
+All but each user's last two items are training data; the second-last are predicted, and the last
+are not used. Prints a row for each pseudo-count of items with similar text, one for the count that
+`choose_chain` chooses, and one for the whole preset.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from metarec.recommender import Recommender
 
 @dataclass(kw_only=True)
 class Chain:
-    """One Markov chain, asked like a recommender."""
+    """A Markov chain with the interface of a recommender."""
 
     name: str
     markov: Markov
     whole: Recommender
-    """What reads requests."""
+    """Recommender that reads the requests."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Item of each column."""
+        """Items of the columns."""
         return self.whole.vocabulary
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        """[B, N] its evidence."""
+        """Return the scores of the chain, [B, N]."""
         users, _ = self.whole.users(requests)
         return self.markov.evidence(users).toarray()
 

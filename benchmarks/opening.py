@@ -1,13 +1,12 @@
-"""What to show before any event: the default beside lists that are the same for everyone, over
-several splits of one data set.
+"""Compare slates for users without events: the default and slates that are the same for all users.
 
-    python opening.py ml-latest-small --seeds 1 2 3        (the neutral protocol's folder and this
+    python opening.py ml-latest-small --seeds 1 2 3        (with the protocol's folder and this
     one on PYTHONPATH)
 
-One split tells little about a list that everyone gets: it is one draw. The test new users of the
-protocol's split 0 are taken away first, so that whatever is learned here has not been learned from
-them. Printed are means over all new users of all splits, and what the default is better by, with a
-95% interval over new users; the best of the lists is chosen with hindsight.
+A slate that is the same for all users is one draw per split, so several splits of one data set are
+used. The test users of the protocol's split 0 are removed first, so that no choice made here
+depends on them. Printed are means over all new users of all splits, and the differences to the
+default with 95% intervals over new users; the best of the other slates is chosen on the test users.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from newcomer_adapter import Model
 def lists(
     train: pl.DataFrame, n_items: int, threshold: float | None, pool: int
 ) -> dict[str, np.ndarray]:
-    """A score of each item, whoever asks: how often it is met, in all or after users' first
-    events, and how often and how well.
+    """Return name -> score of each item, the same for all users: the number of events, of likes, of
+    likes after users' first events, and their combinations with mean ratings.
     """
     liked = train if threshold is None else train.filter(pl.col("rating") >= threshold)
     later = train.with_columns(place=pl.int_range(pl.len()).over("user")).filter(
@@ -50,7 +49,7 @@ def lists(
 
 
 def opened(name: str, seed: int) -> dict[str, np.ndarray]:
-    """NDCG@10 of each new user of a split, by who made the slate."""
+    """Return name of the ranking -> NDCG@10 of each new user of a split."""
     data = load_dataset(name)
     apart = {cold_user.user_id for cold_user in make_split(data, 0).test}
     split = make_split(

@@ -1,12 +1,11 @@
-"""What single scorers of the gate are worth to new users: each alone beside popularity, or some
-together.
+"""Measure single scorers of the gate for new users: each beside popularity, or several together.
 
     python benchmarks/parts.py DATA --parts markov decoder encoder encoder_decoder
     sequence+decoder
 
-Validation new users of the split that `metarec evaluate` makes: test new users stay unseen, so what
-is found may decide a preset. Prints NDCG@10 with 95% intervals over users and the paired
-difference to the first row; one fit each, seeded.
+Uses the validation users of the split of `metarec evaluate`; test users stay unseen, so that a
+preset may be chosen by the results. Prints NDCG@10 with 95% intervals over users and the paired
+difference to the first row; one seeded fit each.
 """
 
 from __future__ import annotations

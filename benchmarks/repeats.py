@@ -1,12 +1,11 @@
-"""Is what was taken before wanted again? NDCG@10 of new users when repeats are learned, beside a
-flag that never or always allows them:
+"""Compare ways to recommend items again, by the NDCG@10 of new users: never, always, or learned.
 
     python benchmarks/repeats.py groceries --users 700 --events 200 --preset tiny
 
-Each held-out user is known by their first items; asked is all they took after their pool, what they
-had taken before included. `never`: nothing of the history is listed; `always`: it is listed as its
-score says, by a model without `repeat`; `cells` learns repeats without habits of items; `learned`
-is the product. 95% intervals of paired differences over users.
+Each held-out user is known by their first items; relevant are all later items, known ones included.
+`never`: no known items are shown; `always`: they are ranked by their scores, by a model without
+`repeat`; `cells` learns repeats without habits of items; `learned` is the default model. 95%
+intervals of paired differences over users.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ DRAWS = 2000
 
 
 def main() -> None:
-    """Print a row for each number of events, and JSON of all."""
+    """Print a row for each number of events, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("data")
     parser.add_argument("--users", type=int, default=700)
@@ -56,7 +55,7 @@ def main() -> None:
 
 
 def smaller(data: Dataset, users: int, events: int, seed: int) -> Dataset:
-    """Some users of a data set, by their first events."""
+    """Return data of some users and their first events."""
     frame = data.interactions.frame
     some = (
         frame["user_id"].unique().sort().sample(min(users, frame["user_id"].n_unique()), seed=seed)
@@ -66,14 +65,16 @@ def smaller(data: Dataset, users: int, events: int, seed: int) -> Dataset:
 
 
 def without_repeats(model: Recommender, seed: int) -> Recommender:
-    """The same models and a gate that knows no repeats."""
+    """Return a recommender with the same models and a gate without repeats."""
     names = tuple(name for name in model.ensemble.scorers if name != REPEAT)
     behavior = replace(model.behavior(), words=None)
     return replace(model, ensemble=fit_ensemble(behavior, names, seed))
 
 
 def without_habits(model: Recommender, seed: int) -> Recommender:
-    """Repeats by state alone: habits so damped that they are all the same."""
+    """Return a recommender that learns repeats by state alone; habits of items are damped to be
+    equal.
+    """
     behavior = replace(model.behavior(), words=None)
     configs = {REPEAT: replace(model.ensemble.scorers[REPEAT].config, item_damping=1e9)}
     names = tuple(model.ensemble.scorers)
@@ -87,7 +88,7 @@ def evaluated(
     train: Dataset,
     model: Recommender,
 ) -> dict[tuple[str, int], np.ndarray]:
-    """NDCG@10 of each user, by way and number of events known."""
+    """Return (way, number of known events) -> NDCG@10 of each user."""
     catalog = train.interactions.frame.select("item_id").unique()
     users = cold_users_of(data, held_out, catalog, model.horizon)
     again = taken_again(data, users)
@@ -113,7 +114,7 @@ def evaluated(
 
 
 def taken_again(data: Dataset, users: list) -> list[set[str]]:
-    """Items of each pool that the same user took once more after it."""
+    """Return the items of each pool on which the same user has events after it."""
     acts = data.interactions.frame.select("user_id", "item_id").partition_by(
         "user_id", as_dict=True
     )
@@ -124,13 +125,13 @@ def taken_again(data: Dataset, users: list) -> list[set[str]]:
 
 
 def indexes(model: Recommender, ids) -> np.ndarray:
-    """Places of known ids."""
+    """Return the indexes of known ids."""
     found = model.vocabulary.indexes(ids)
     return found[found >= 0]
 
 
 def compared(found: dict[tuple[str, int], np.ndarray], shots: int) -> list[dict[str, object]]:
-    """Means at a number of events, and what `learned` gains on each other way."""
+    """Return means at a number of events, and the differences of `learned` to the other ways."""
     means = {way: round(float(v.mean()), 4) for (way, k), v in found.items() if k == shots}
     rng, rows = np.random.default_rng(0), [{"shots": shots, **means}]
     ours = found.get(("learned", shots))

@@ -1,15 +1,15 @@
-"""Which app, used before or not, is used in these circumstances? The protocol of new users known by
-more than their events, with repeats allowed:
+"""Predict which app, used before or not, is used in a given context: the evaluation protocol of new
+users with context, with repeats allowed.
 
     python benchmarks/repeats_in_context.py frappe --part test
 
-(the protocol's folder on PYTHONPATH, which holds out the users; `METAREC_PRESET` chooses the
-preset). A user is known by the first k different items they took. Asked are up to twenty of their
-other acts, drawn with a seed, on whatever item, with the circumstances (told) or without (untold);
-nothing is excluded. NDCG@10 of the one item taken, mean over a user's questions, then over users.
+(with the protocol's folder, which holds out the users, on PYTHONPATH; `METAREC_PRESET` chooses the
+preset). A user is known by their first k different items. Up to twenty of their other events, drawn
+with a seed, are predicted, with the context (told) or without it (untold); no item is excluded.
+NDCG@10 of the one item, mean over a user's events, then over users.
 
-Beside: popularity by acts, raised for what the user took before, times the lift of each
-circumstance (naive Bayes); what is raised and shrunk by how much is chosen on validation users.
+The baseline is popularity by events, raised for the user's known items, times the lift of each
+context value (naive Bayes); its parameters are chosen on validation users.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SEED = 0
 DRAWS = 2000
 QUESTIONS = 20
 RAISED = (0.0, 3.0, 6.0, 9.0)
-"""What is added to the log-score of an item that the user took before."""
+"""Amounts added to the log score of a user's known items."""
 DAMPING = (20.0, 160.0)
 WEIGHTS = (0.5, 1.0)
 
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def acts_of(folder: Path, columns: Sequence[str]) -> pl.DataFrame:
-    """All acts in the protocol's order of data without a clock."""
+    """Return all events in the protocol's order of data without times."""
     acts = pl.read_parquet(folder / "interactions.parquet").with_columns(
         pl.col("user_id", "item_id").cast(pl.String)
     )
@@ -86,7 +86,7 @@ def acts_of(folder: Path, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def questions(acts: pl.DataFrame, task: Any, part: str) -> list[Any]:
-    """The protocol's users, asked about any of their acts but the first ones of the pool."""
+    """Return the protocol's users with any of their events but the first ones of the pool."""
     rng, known, found = np.random.default_rng(SEED), set(task.train["item_id"]), []
     users = {query.user: query for query in getattr(task, part)}
     mine = acts.filter(pl.col("user_id").is_in(list(users))).partition_by("user_id", as_dict=True)
@@ -107,13 +107,13 @@ def questions(acts: pl.DataFrame, task: Any, part: str) -> list[Any]:
 def judged(
     recommend: Any, task: Any, asked: list[Any], shots: int, told: bool, protocol: Any
 ) -> np.ndarray:
-    """NDCG@10 of each user, nothing excluded."""
+    """Return the NDCG@10 of each user, with no item excluded."""
     requests = protocol.requests(task, asked, shots, told)
     return protocol.ndcg(recommend(requests, 10, [()] * len(asked)), asked)[0]
 
 
 class Simple:
-    """Popularity, what the user took before, and naive Bayes over circumstances."""
+    """Popularity, the user's known items, and naive Bayes over context."""
 
     def __init__(self, task: Any) -> None:
         counted = task.train.group_by("item_id").len().sort("len", "item_id", descending=True)
@@ -131,7 +131,9 @@ class Simple:
                 self.tables[name][value] = np.bincount(rows, minlength=len(self.items))
 
     def chosen(self, valid: list[Any], protocol: Any) -> dict[str, tuple[float, float, float]]:
-        """By name (raise, damping, weight) that serve validation users best over all numbers."""
+        """Return name -> (raise, damping, weight) that are best for validation users over all
+        numbers of events.
+        """
         grids = {
             "popularity": [(0.0, 80.0, 0.0)],
             "context": [(0.0, d, w) for d, w in itertools.product(DAMPING, WEIGHTS)],
@@ -151,7 +153,7 @@ class Simple:
     def judged(
         self, asked: list[Any], shots: int, said: tuple[float, float, float], protocol: Any
     ) -> np.ndarray:
-        """NDCG@10 of each user."""
+        """Return the NDCG@10 of each user."""
         return protocol.ndcg([self._slate(query, shots, said) for query in asked], asked)[0]
 
     def _slate(self, query: Any, shots: int, said: tuple[float, float, float]) -> list[str]:
@@ -176,7 +178,7 @@ class Simple:
 
 
 def interval(one: np.ndarray, other: np.ndarray) -> list[float]:
-    """Mean difference and its 95% interval over users."""
+    """Return the mean difference and its 95% interval over users."""
     gain = one - other
     drawn = gain[np.random.default_rng(0).integers(0, len(gain), (DRAWS, len(gain)))].mean(1)
     return [round(float(v), 4) for v in (gain.mean(), *np.percentile(drawn, [2.5, 97.5]))]

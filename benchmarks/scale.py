@@ -1,13 +1,14 @@
-"""What a fit costs as data grow: CPU and peak memory of each step, beside implicit.
+"""Measure the cost of a fit as data grow: CPU time and peak memory of each step, relative to
+implicit.
 
     python benchmarks/scale.py --sizes 1e6x2e4 1e7x2e5 --presets tiny --json scale.json
-    python benchmarks/scale.py --sizes 1e5x1e6 --presets tiny        # a catalog far larger than it
-                                                                     # has events
+    python benchmarks/scale.py --sizes 1e5x1e6 --presets tiny        # a catalog far larger than its
+                                                                     # number of events
 
-Synthetic events: items in 100 latent clusters, popularity and activity by power laws, everything
-seeded. Every row runs in a process of its own on one thread, so that peaks are its own; the ratios
-are between processor seconds of one run. `implicit` (extra `bench`) is left out where it is not
-installed, and the row says so.
+Synthetic events: items in 100 latent clusters, popularity and activity by power laws, all seeded.
+Every row runs in its own process on one thread, so that peaks are its own; ratios are between CPU
+seconds of one run. `implicit` (extra `bench`) is skipped where it is not installed, and the row
+says so.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 import numpy as np
 
 CLUSTERS, OWN_CLUSTER = 100, 0.8
-"""Latent clusters of items, and the share of a user's events in their own."""
+"""Number of latent clusters of items, and the share of a user's events in their own cluster."""
 TAIL = 0.8
 """Exponent of the popularity of items within a cluster."""
 ONE_THREAD = {
@@ -38,7 +39,9 @@ ONE_THREAD = {
 
 
 def events(n_events: int, n_items: int, n_users: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """[E] user and item indexes of distinct pairs, and seconds; about `n_events` of them."""
+    """Return user and item indexes of distinct pairs, and seconds, [E]; about `n_events` of
+    them.
+    """
     rng = np.random.default_rng(seed)
     share = rng.pareto(1.5, n_users) + 0.5
     lengths = np.minimum(rng.poisson(share / share.mean() * n_events / n_users), n_items // 4)
@@ -56,7 +59,7 @@ def events(n_events: int, n_items: int, n_users: int, seed: int = 0) -> tuple[np
 
 
 def write_data(folder: Path, n_events: int, n_items: int, n_users: int) -> None:
-    """A data folder of these events and a catalog of all items, tagged by cluster."""
+    """Write a data folder of these events and a catalog of all items, tagged by cluster."""
     import polars as pl
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,12 +77,14 @@ def write_data(folder: Path, n_events: int, n_items: int, n_users: int) -> None:
 
 
 def peak() -> float:
-    """MiB this process ever held."""
+    """Return the peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def high_water() -> float:
-    """MiB this process held at most since the mark was last lowered, where the kernel says so."""
+    """Return the peak memory of this process in MiB since the last reset, where the kernel reports
+    it.
+    """
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
@@ -88,13 +93,13 @@ def high_water() -> float:
 
 
 def lower_mark() -> None:
-    """Let `high_water` count from now on (Linux only; elsewhere it is the peak so far)."""
+    """Reset the peak of `high_water` (Linux only; elsewhere it stays the peak so far)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 class Steps:
-    """Processor seconds and peak of named steps, which may stand within each other."""
+    """CPU seconds and peaks of named steps, which may be nested."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -122,7 +127,7 @@ class Steps:
         )
 
     def around(self, name: str, made: Callable[..., Any]) -> Callable[..., Any]:
-        """`made`, timed under `name` at every call."""
+        """Return `made` with timing under `name` at every call."""
 
         def timed(*given: Any, **named: Any) -> Any:
             with self.step(name):
@@ -140,11 +145,11 @@ WITHIN = {
     "metarec.recommendation.fitting.reading": "_read_items _digest _whole_catalog",
     "metarec.recommendation.fitting.past": "cut_histories",
 }
-"""Functions of a fit that are timed, by the module that calls them."""
+"""Module -> functions of a fit that are timed, by the module that calls them."""
 
 
 def fit_row(folder: Path, preset: str) -> dict[str, Any]:
-    """Read, fit and save `preset`, step by step."""
+    """Read, fit and save with `preset`, step by step."""
     import metarec
     from metarec.models.registry import MODELS
     from metarec.models.trend import Trend
@@ -200,13 +205,13 @@ def implicit_row(folder: Path, name: str) -> dict[str, Any]:
 
 
 def summary(steps: Steps) -> dict[str, Any]:
-    """Processor seconds and peak of the whole process."""
+    """Return CPU seconds and peak memory of the whole process."""
     highest = max([peak(), *(row["peak"] for row in steps.rows)])
     return {"cpu": time.process_time(), "peak": highest, "steps": steps.rows}
 
 
 def ran(*given: str, limit: float | None) -> dict[str, Any]:
-    """The row that a process of its own printed, or how it ended."""
+    """Return the row that a process printed, or how it ended."""
     command = [sys.executable, __file__, *given]
     if limit is not None:
         command = ["bash", "-c", f'ulimit -v {int(limit * 2**20)}; exec "$@"', "scale", *command]
@@ -259,7 +264,7 @@ def main() -> None:
 
 
 def cells(row: dict[str, Any], als: dict[str, Any]) -> str:
-    """CPU and peak, each beside those of ALS."""
+    """Format CPU time and peak memory, each relative to those of ALS."""
     if "failed" in row:
         return f"{row['failed']} | | |"
     ratios = [

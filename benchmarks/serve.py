@@ -1,17 +1,16 @@
-"""Requests per second of the service, beside bare endpoints that return the same bytes and a plain
-matrix-vector product.
+"""Measure requests per second of the service, relative to bare endpoints that return the same bytes
+and to a plain matrix-vector product.
 
     python benchmarks/serve.py --items 10000 --seconds 5
 
-One process serves, this one sends over loopback with a few connections kept open; all are measured
-in turn, several rounds, so that what else the machine does falls on all of them. There are three
-bare endpoints on the same uvicorn. One in FastAPI, as the service is, multiplies a vector of 64
-numbers with a matrix of as many rows as there are items and sends the names and scores of the ten
-best, found by a partial sort. Two read the body and send the service's own bytes back, one in
-FastAPI and one in Starlette alone; to theirs the time of such a product in this process is added,
-over as many columns as the model's item embeddings have. "ratio" is the service's processor time
-for one request over theirs, round by round, the median and the range; processor time, since wall
-time on a shared machine says who was let run.
+One process serves, and this one sends over loopback with a few open connections; all endpoints are
+measured in turns over several rounds, so that other load affects all of them. There are three bare
+endpoints on the same uvicorn. One in FastAPI, like the service, multiplies a vector of 64 numbers
+by a matrix with one row per item and sends the names and scores of the ten best, found by a partial
+sort. Two read the body and return the service's own bytes, one in FastAPI and one in Starlette
+alone; to their time that of such a product in this process is added, with as many columns as the
+model's item embeddings have. "ratio" is the service's CPU time per request over theirs, per round,
+as median and range. CPU time is used since wall time depends on other processes.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ import numpy as np
 
 @dataclass
 class Load:
-    """What a round of sending measured."""
+    """Results of one round of requests."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     bad: int = 0
     cpu: float = 0.0
-    """Processor seconds that the server spent."""
+    """CPU seconds of the server."""
 
     @property
     def cpu_each(self) -> float:
-        """Processor milliseconds of the server for one request."""
+        """CPU milliseconds of the server per request."""
         return 1e3 * self.cpu / len(self.latencies)
 
     @property
@@ -52,12 +51,12 @@ class Load:
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Milliseconds."""
+        """Return a percentile of latency in milliseconds."""
         return 1e3 * float(np.quantile(self.latencies, share))
 
 
 class Sender(asyncio.Protocol):
-    """One connection that sends the next request as soon as the last is answered."""
+    """A connection that sends the next request as soon as the last is answered."""
 
     def __init__(
         self, requests: list[bytes], load: Load, until: float, start: int, done: asyncio.Future
@@ -103,7 +102,7 @@ class Sender(asyncio.Protocol):
 
 
 def cpu_of(process: subprocess.Popen) -> float:
-    """Processor seconds a process has spent so far."""
+    """Return the CPU seconds of a process so far."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -211,7 +210,7 @@ def started(program: str, port: int, *arguments: str) -> subprocess.Popen:
 
 
 def matrix_vector_seconds(items: int, dim: int, k: int = 10) -> float:
-    """Median time of the least that scoring a catalog exactly can cost: one product and a partial
+    """Return the median time of the minimal exact scoring of a catalog: one product and a partial
     sort.
     """
     rng = np.random.default_rng(0)
@@ -237,8 +236,8 @@ def model_of(
     seed: int = 0,
     preset: str = "tiny",
 ) -> Path:
-    """A model over `items` items with content, fitted on few users: the size of the catalog is
-    what is measured.
+    """Return a model over `items` items with content, fitted on few users; only the size of the
+    catalog matters.
     """
     import polars as pl
 
@@ -336,7 +335,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
 
 
 def seconds_of_scoring(model, histories, size: int) -> float:
-    """Median time for one user of `recommend` for `size` users at once, in this process."""
+    """Return the median time per user of `recommend` for `size` users at once, in this process."""
     import metarec
 
     times = []

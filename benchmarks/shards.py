@@ -1,13 +1,13 @@
-"""A catalog in shards: what a slate costs each process, and slates a second from a Ray Serve
-application on this machine.
+"""Measure a catalog in shards: the cost of a slate in each process, and slates per second of a Ray
+Serve application on this machine.
 
     python benchmarks/shards.py --items 2e5 --events 2e5 --json shards.json
 
-Data as in `scale.py`; the model is fitted once and kept in the folder. In processor milliseconds of
-one thread: a slate of the whole catalog, the half of it that one of 1, 2, 4 shards does, and what
-is left to the process that merges. Their larger says how many slates a second as many cores as
-processes could make at most, without what HTTP and Ray cost. `--http` measures these: 8 connections
-to `metarec serve`, and to `metarec serve --backend ray` with 1, 2, 4 shards.
+Data as in `scale.py`; the model is fitted once and kept in the folder. Printed are CPU milliseconds
+on one thread of a slate of the whole catalog, of the part that one of 1, 2, 4 shards computes, and
+of the process that merges. The larger of the last two bounds the slates per second with one core
+per process, without the cost of HTTP and Ray. `--http` measures these: 8 connections to `metarec
+serve`, and to `metarec serve --backend ray` with 1, 2, 4 shards.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HOW = SlateOptions(k=10, cold_share=0.05)
 
 
 def in_process(model: Recommender, users: Sequence[Request], n: int) -> dict[str, float]:
-    """Milliseconds of a slate at the slowest of its shards, and of what is left to the merging."""
+    """Return the milliseconds of a slate at the slowest of its shards, and of merging."""
     shards = [Shard.of(model, number, n) for number in range(n)]
     spent = np.zeros((len(users), n))
 
@@ -72,7 +72,7 @@ def in_process(model: Recommender, users: Sequence[Request], n: int) -> dict[str
 
 
 def over_http(place: Path, users: Sequence[Request], words: Sequence[str], seconds: float) -> Load:
-    """Eight connections to the service started with these words."""
+    """Return the results of eight connections to the service started with these arguments."""
     command = [sys.executable, "-m", "metarec.app.cli", "serve", str(place), "--port", "8461"]
     settings = {"METAREC_REQUESTS_PER_SECOND": "0", "METAREC_LOG_LEVEL": "error"}
     environment = {**os.environ, **ONE_THREAD, **settings}
