@@ -166,7 +166,9 @@ def test_the_one_column_of_dates_is_the_time_whatever_it_is_called(cells: list[s
     data, found = read({"interactions": pl.DataFrame(events)})
     assert data.interactions.frame["timestamp"].n_unique() == 3
     assert "'when'" in next(f.why for f in found if "read as timestamp" in f.why)
-    two, told = read({"interactions": pl.DataFrame({**events, "until": cells})})
+    one, _ = read({"interactions": pl.DataFrame({**events, "until": cells})})  # a copy of it
+    assert one.interactions.frame["timestamp"].n_unique() == 3
+    two, told = read({"interactions": pl.DataFrame({**events, "until": cells[::-1]})})
     assert not two.interactions.has_time
     assert "'when', 'until'" in next(f.why for f in told if "may say when" in f.why)
 
@@ -642,11 +644,12 @@ def test_dates_that_are_called_otherwise_are_no_times_of_events(name: str) -> No
 def test_several_dates_are_named_whatever_their_names_and_types() -> None:
     days = pl.Series("day", [datetime(2026, 1, n, tzinfo=UTC).date() for n in (1, 2, 3)])
     events = {"user_id": ["a", "a", "b"], "item_id": ["x", "y", "z"]}
-    _, found = read(pl.DataFrame({**events, "when": days.cast(pl.Datetime), "day": days}))
+    _, found = read(pl.DataFrame({**events, "when": days.reverse().cast(pl.Datetime), "day": days}))
     assert "'when', 'day'" in next(f.why for f in found if "may say when" in f.why)
     data, found = read(pl.DataFrame({**events, "day": days}))
     assert data.interactions.has_time and "'day'" in found[0].why
-    stamps = {"order_purchase_timestamp": days.cast(pl.Utf8), "delivered_date": days.cast(pl.Utf8)}
+    texts = days.cast(pl.Utf8)
+    stamps = {"order_purchase_timestamp": texts, "delivered_date": texts.reverse()}
     _, found = read(pl.DataFrame({**events, **stamps}))
     assert "'order_purchase_timestamp', 'delivered_date'" in found[0].why
     weekdays = pl.DataFrame({**events, "day": [1, 2, 3]})

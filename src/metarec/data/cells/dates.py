@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from metarec.data.cells.date_words import without_eras, without_weekdays
 from metarec.data.cells.parsing import as_numbers, holds, in_our_digits, nothing
 
 FIRST_SENTINEL = 13_569_465_600.0
@@ -208,7 +209,7 @@ def fitting_formats(column: pl.Series) -> list[str]:
     """Return the formats among `AMBIGUOUS` or `SHORT` that every cell with a value fits."""
     if column.dtype != pl.Utf8:
         return []
-    text = nothing(column).drop_nulls().unique().sort()
+    text = without_weekdays(nothing(column)).drop_nulls().unique().sort()
     is_long = holds(text.head(1), r"^\d{1,2}[/-]\d{1,2}[/-]\d{4}\b").any()
     is_short = holds(text.head(1), r"^\d{1,2}([/.-])\d{1,2}[/.-]\d{2}(,?\s|$)").any()
     tried = text.gather_every(max(len(text) // SAMPLE, 1))
@@ -269,6 +270,7 @@ _ENDS_A_DAY = r"T24:00(:00(\.0+)?)?$"
 _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\s*\([\pL ]+\)$", ""),
     (r"^(\d{4})W([0-5]\d)$", "$1-W$2"),
+    (r"^(\d{8});(\d{6})$", "${1}T$2"),
     (r"\s*(?:UTC|GMT)([+-]\d\d:?\d\d)$", "$1"),
     (r"\s*(?:Uhr|hrs?|h)\.?$", ""),
     (r"\s+(?:at|de|um|à|alle|kl\.?)\s+", " "),
@@ -293,6 +295,7 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"^(\d{1,2})/([A-Za-z]{3})/(\d{4}):", "$1-$2-$3 "),
     (rf"^{_MONTH}\s+(\d{{1,2}})\s+([\d:]+)\s+(\d{{4}})$", "$2-$1-$4 $3"),
     (rf"^{_MONTH}\s+(\d{{1,2}})\s+([\d:]+)\s+([+-]\d{{4}})\s+(\d{{4}})$", "$2-$1-$5 $3$4"),
+    (rf"^{_MONTH}-(\d{{1,2}})-([0-6]\d)\b", "$2-$1-20$3"),
     (rf"^{_MONTH}[ -](\d{{4}})$", "1-$1-$2"),
     (rf"^{_MONTH}[ -]{_DAY},?[ -](\d{{4}})", "$2-$1-$3"),
     (rf"^{_DAY}[ -]{_MONTH},?[ -](\d{{4}})", "$1-$2-$3"),
@@ -321,7 +324,7 @@ def _plain_dates(column: pl.Series) -> pl.Series:
     text = column.str.strip_chars()
     text = text.str.replace(r"^\[(.*)\]$", "$1")
     is_spelled = bool(holds(text, r"[^\d:.+TZ, /-]").any())
-    text = _with_months(text) if is_spelled else text
+    text = _with_months(without_eras(text)) if is_spelled else text
     for found, instead in _SPELLINGS if is_spelled else _OF_DIGITS:
         text = text.str.replace(found, instead)
     return text.str.strip_chars_end().str.replace_all(r",?\s+", "T")

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.cells.clocks import clock_of
+from metarec.data.cells.date_words import without_weekdays
 from metarec.data.cells.dates import (
     as_seconds,
     fitting_formats,
@@ -59,7 +60,7 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
     if given.dtype.is_float():
         given = given.fill_nan(None)
     given, are_zero = without_zero_dates(given)
-    given = given if time_format else with_midnights(given)
+    given = given if time_format else with_midnights(without_weekdays(given))
     fitting = [] if time_format else fitting_formats(given)
     if len(fitting) == 1:
         (time_format,) = fitting

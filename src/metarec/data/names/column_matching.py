@@ -11,6 +11,7 @@ from metarec.data.names.column_names import (
     AT_HOME,
     AT_LAST,
     CANONICAL,
+    CARRIERS,
     CHINESE_NAME_ENDINGS,
     FIRST_FRIEND,
     LESS_LIKELY,
@@ -233,6 +234,13 @@ def _stand_ins(
         return []
     if _NAMES_OF_USERS.search(plain(column)) and plain(column) != "username":
         why = f"column {column!r} of {place} was read as user_id: users of the same name are one"
+        return [Finding(rule="columns", rows=0, action="noted", why=why)]
+    if plain(column) in CARRIERS:
+        why = (
+            f"column {column!r} of {place} was read as user_id: each is a user that takes the "
+            f"items; if it says who brings what others ordered, say in a TOML file which column "
+            f'names these (columns = {{ user_id = "..." }})'
+        )
         return [Finding(rule="columns", rows=0, action="noted", why=why)]
     names_of = {n: {plain(name) for name in known} for n, known in STAND_INS.items()}
     noun = next((n for n, known in names_of.items() if plain(column) in known), None)

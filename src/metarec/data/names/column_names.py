@@ -235,9 +235,11 @@ STAND_INS = {
     "visit": "visit_id visit_key visit_uuid".split(),
 }
 """Noun -> names of columns that stand in for users where no column identifies users."""
+CARRIERS = ("carrier", "courier")
+"""Names of columns of who brings what somebody else bought, or, alone, of who takes loads."""
 LESS_LIKELY: dict[str, tuple[str, ...]] = {
     "user_id": (
-        *_keys(USER_NOUNS),
+        *(name for name in _keys(USER_NOUNS) if name not in CARRIERS),
         "account",
         *_chinese(CHINESE_USER_NOUNS, _CHINESE_IDS),
         *CHINESE_USER_NOUNS,
@@ -280,6 +282,7 @@ AT_LAST = {
         *"external_id external_user_id".split(),
         *"nhs_number mrn medical_record_number anon_id anonymous_id".split(),
         *"recipient_id steamid steam_id actor_id actor_login".split(),
+        *CARRIERS,
         *itertools.chain(*STAND_INS.values()),
     )
 }
@@ -300,24 +303,11 @@ NEEDED = {
     "friends": ("user_id", "friend_id"),
     "searches": ("user_id", "query"),
 }
-MAPPED = {
-    "interactions": "columns",
-    "items": "item_columns",
-    "users": "user_columns",
-}
+MAPPED = {"interactions": "columns", "items": "item_columns", "users": "user_columns"}
 """Table -> setting of a TOML file that maps its columns."""
 CANONICAL = {
     "interactions": ("user_id", "item_id", "timestamp", "value", "kind"),
-    "items": (
-        "item_id",
-        "title",
-        "text",
-        "categories",
-        "year",
-        "author",
-        "latitude",
-        "longitude",
-    ),
+    "items": tuple("item_id title text categories year author latitude longitude".split()),
     "users": ("user_id", "latitude", "longitude"),
     "friends": ("user_id", "friend_id", "weight"),
     "searches": ("user_id", "query", "timestamp"),
@@ -326,7 +316,7 @@ CANONICAL = {
 
 _A_MOMENT = re.compile(
     r"([_\W](?i:at|time|date|datetime|timestamp|ts)|[a-z](At|Time|Date|Timestamp)|时间|日期"
-    r"|^stat(e|us)_since)$",
+    r"|\w{4,}(?i:[td]|en|[éeao]) (?i:am|le|il|el|em)|^stat(e|us)_since)$",
 )
 
 

@@ -42,6 +42,7 @@ from metarec.data.sources.relation_tables import relation_of
 from metarec.data.sources.rows.event_shapes import one_row_an_event
 from metarec.data.sources.rows.id_lists import look_alikes, one_row_each
 from metarec.data.sources.rows.log_envelopes import opened, without_itemless
+from metarec.data.sources.rows.not_acts import without_others
 from metarec.data.sources.rows.queries import with_queries
 from metarec.data.sources.values.cell_types import flat, with_types
 from metarec.data.sources.values.missing_codes import without_codes
@@ -220,15 +221,14 @@ def _events(
     known = reading.synonyms, reading.columns, reading.kinds
     frame, place, shaped = one_row_an_event(frame, place, *known)
     frame, likely, of_ids = _with_ids(frame, place.name, reading)
-    reading, findings = (
-        replace(reading, synonyms=likely),
-        [*findings, *empty, *shaped, *of_ids],
-    )
+    reading, findings = replace(reading, synonyms=likely), [*findings, *empty, *shaped, *of_ids]
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
     frame, place, lists = one_row_each(
         frame.rename(names), place, ("item_id", "user_id"), "interactions"
     )
-    findings = [*findings, *lists, *look_alikes(frame, names, reading.columns, place.name)]
+    frame, place, others = without_others(frame, place)
+    findings = [*findings, *lists, *others]
+    findings += look_alikes(frame, names, reading.columns, place.name)
     frame, rated = _rated(frame, raw[0].columns, place.name, reading)
     findings = [*findings, *rated]
     given = {canonical: column for column, canonical in names.items()}

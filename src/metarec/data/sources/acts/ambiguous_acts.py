@@ -72,6 +72,8 @@ _CODED = re.compile(
     r"^(event|action|activity|interaction|behaviou?r|act|op|operation|vote|reaction)type"
     r"(id|code|no|key)$"
     r"|^(action|activity|interaction|behaviou?r|operation)(id|code|no)$"
+    r"|^(my|watch|watching|read|reading|list|play|order|booking|trip|delivery|payment|pay)?status"
+    r"(id|code|no)?$|^(订单|支付|预订|预约|配送)?状态码?$"
 )
 MAX_CODES = 12
 

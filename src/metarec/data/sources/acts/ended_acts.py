@@ -18,7 +18,7 @@ from metarec.data.names.kind_names import words_of
 from metarec.data.names.languages import act_of
 from metarec.data.sources.acts.yes_no_columns import as_yes_no
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
-from metarec.data.sources.values.time_columns import is_dated, seconds_of
+from metarec.data.sources.values.dated_cells import is_dated, seconds_of
 
 _WHEN = frozenset("at on date time datetime timestamp ts".split())
 """Words in names of columns of times."""

@@ -80,8 +80,11 @@ IN_OTHER_WORDS = {
         "recommended recommend isrecommended wouldrecommend votedup 推荐 是否推荐".split(),
         "recommend",
     ),
+    **dict.fromkeys("void voided reversal reversed annulled storno 作废 已作废".split(), "cancel"),
 }
 """Other names of columns of yes and no, as `plain` returns them -> kind."""
+_FLAG = re.compile(r"(?<=\w)[_\s-]?(ind|indicator|flag|yn|y/n)$", re.IGNORECASE)
+"""Ending of names of columns of yes and no: `cancel_flag`."""
 REFUSALS = frozenset(
     "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
@@ -275,7 +278,7 @@ def _flags(
     """
     found, called = {}, {**IN_OTHER_WORDS, **act_of()}
     for column in free:
-        name = plain_kind(column.strip(" ?？"))
+        name = plain_kind(_FLAG.sub("", column.strip(" ?？")))
         for start in ("is", "has", "did", "was", "是否"):
             name = name.removeprefix(start) if not kinds.known(name) else name
         key = called.get(plain(column)) or called.get(name) or kinds.key(name)

@@ -16,7 +16,7 @@ from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.sources.acts.outcomes import NAMES, outcomes_of
-from metarec.data.sources.values.time_columns import seconds_of
+from metarec.data.sources.values.dated_cells import seconds_of
 
 _ORDERS = re.compile(
     r"(order|booking|reservation|appointment|shipment|delivery|application|loan|ticket|claim"

@@ -33,6 +33,7 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("deleted deactivated terminated lapsed ended_early".split(), "remove"),
     **dict.fromkeys("stopped ceased".split(), "discontinue"),
     **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
+    **dict.fromkeys("timedout noreply didnotrespond notresponded".split(), "fail"),
     **dict.fromkeys("noresponse noanswer unanswered ignored notenrolled".split(), "fail"),
     **dict.fromkeys("enteredinerror notdone lost undelivered undeliverable".split(), "fail"),
     **dict.fromkeys("leftbeforeseated leftwithoutbeingseen lwbs".split(), "fail"),

@@ -10,7 +10,7 @@ from metarec.data.cells.parsing import is_stated
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.kind_names import words_of
-from metarec.data.sources.values.time_columns import is_dated
+from metarec.data.sources.values.dated_cells import is_dated
 
 _WHEN = frozenset("at on date time datetime timestamp ts".split())
 _FIRST = frozenset(

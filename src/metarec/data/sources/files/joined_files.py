@@ -17,13 +17,13 @@ from metarec.data.errors import BadInput
 from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import key_of
-from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
+from metarec.data.names.column_names import STAND_IN_COLUMNS, names_a_moment, plain
 from metarec.data.sources.files.single_file import read_table
 
 MIN_FIT = 0.5
 """Minimum share of one table's rows whose key is in the other table."""
 _KEY = re.compile(r"(id|ids|no|nr|number|code|key|ref|uuid|编号|编码|号码|号)$")
-_OWN = ("id", "编号", "序号")
+_OWN = ("id", "entityid", "编号", "序号")
 """Names of a table's own key."""
 RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
@@ -78,17 +78,22 @@ class _Part:
         """Yield pairs of a noun that a column may be the key of and the column: `order` and
         `order_id`.
         """
-        name = plain(self.path.name.split(".")[0])
+        stem = self.path.name.split(".")[0]
+        name = plain(stem)
         noun = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
         for column in self.raw[0].columns:
             own = plain(column)
+            if names_a_moment(column):  # two orders of one moment are two
+                continue
             if own in _OWN:
                 yield noun, column
+                if (last := plain(re.split(r"[_\W]", stem)[-1].removesuffix("s"))) != noun:
+                    yield last, column  # `order` of `sales_order`
             elif own and column not in (self.item, None if self.has_stand_in else self.user):
-                stem = _KEY.sub("", own) or own
-                yield stem, column
-                if _KEY.search(own) and not stem.startswith(noun):  # `barcode` of copies
-                    yield f"{noun}{stem}", column
+                of = _KEY.sub("", own) or own
+                yield of, column
+                if _KEY.search(own) and not of.startswith(noun):  # `barcode` of copies
+                    yield f"{noun}{of}", column
 
 
 def joined_events(

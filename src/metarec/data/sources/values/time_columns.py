@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from metarec.data.cells.clocks import SPREADSHEET
-from metarec.data.cells.dates import as_seconds, fitting_formats, without_zero_dates
+from metarec.data.cells.dates import without_zero_dates
 from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import (
@@ -21,15 +21,18 @@ from metarec.data.names.column_names import (
     names_another_date,
     plain,
 )
+from metarec.data.sources.values.dated_cells import (
+    DAY,
+    LOOKED_AT,
+    all_are,
+    are_mostly_read,
+    are_seconds,
+    is_dated,
+    seconds_of,
+)
 
 CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
 """Pattern of a time of day."""
-DAY = (
-    r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2}(\d\d)?|\d{8}|"
-    r"\d{4}年\d+月\d+日)$"
-)
-"""Pattern of a date without a time of day."""
-
 DATED = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日"
     r"|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})"
@@ -56,8 +59,6 @@ _OF_MONTHS = re.compile(r"(month|yearmonth|monthyear|period|yyyymm|月份|年月
 """Pattern of names of columns of months, as `plain` returns them."""
 _BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
 """Words in the name of a time of day that belongs to the only date."""
-SECONDS = (946_684_800.0, 2_524_608_000.0)
-"""Range of times from 2000 to 2050, in seconds since 1970."""
 _LOGGED = re.compile(
     r"^(insert|import|export|sync|upload|receiv|ingest|process|updat|modif|server)"
     r"|^(更新|修改|导入|导出)",
@@ -73,12 +74,6 @@ _HOURS = ("hour", "hours", "hr", "dayhour", "datehour", "ymdh", "小时")
 """Names of columns of hours, as `plain` returns them."""
 _HOURS_OF_DAYS = ((r"^\d{8}$", "%y%m%d%H"), (r"^20\d{8}$", "%Y%m%d%H"))
 """Patterns of an hour of a certain date, and their formats."""
-LOOKED_AT = 1000
-"""Number of distinct cells by which a column of dates is detected."""
-_A_NUMBER = re.compile(
-    r"(id|no|nr|number|code|key|ref|phone|tel|zip|isbn|ean|sku|号|编码)$", re.IGNORECASE
-)
-"""Pattern of names of ids and other numbers that are no times."""
 
 
 def with_moment(
@@ -98,8 +93,8 @@ def with_moment(
     free = [c for c in free if not names_a_duration(c)]
     called = {c: named.get(c, c) for c in others}
     candidates = [c for c in others if c in free or _OF_DAYS.search(plain(called[c]))]
-    clocks = [c for c in candidates if _all_are(frame[c], CLOCK)]
-    days = [c for c in candidates if _all_are(frame[c], DAY)]
+    clocks = [c for c in candidates if all_are(frame[c], CLOCK)]
+    days = [c for c in candidates if all_are(frame[c], DAY)]
     pairs = [(d, c) for d in days for c in clocks if _about(called[d]) == _about(called[c])]
     if not pairs and len(days) == 1:  # `ClassDate`, `StartTime`
         pairs = [(days[0], c) for c in clocks if _about(called[c]) in _BEGINNINGS]
@@ -183,7 +178,7 @@ def _of_hours(
     """Set `timestamp` from a column of hours of certain dates (14102117 in Avazu); else None."""
     for column in (c for c in others if plain(c) in _HOURS):
         text = frame[column].cast(pl.Utf8, strict=False)
-        form = next((f for digits, f in _HOURS_OF_DAYS if _all_are(text, digits)), None)
+        form = next((f for digits, f in _HOURS_OF_DAYS if all_are(text, digits)), None)
         if form is None or text.null_count():
             continue
         hours = (text + "00").str.to_datetime(f"{form}%M", strict=False)
@@ -199,7 +194,7 @@ def _unread_times(column: pl.Series, place: str) -> str | None:
     cells = (
         nothing(column).drop_nulls() if column.dtype == pl.Utf8 else pl.Series([], dtype=pl.Utf8)
     )
-    is_dated = bool(cells.str.contains(r"\d").all()) and not _all_are(column, CLOCK)
+    is_dated = bool(cells.str.contains(r"\d").all()) and not all_are(column, CLOCK)
     if not len(cells) or not is_dated or as_numbers(cells).is_not_null().all():
         return None
     return (
@@ -243,13 +238,14 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
     if len(free) > 1:
         return free
     others = [c for c in others if not free or not names_another_date(c)]
-    dated = [c for c in others if _all_are(without_zero_dates(frame[c])[0], DATED)]
+    dated = [c for c in others if all_are(without_zero_dates(frame[c])[0], DATED)]
+    dated = [c for c in dated if are_mostly_read(frame[c])]
     free = [c for c in others if c in (*free, *dated)]
-    free = free or [c for c in others if _are_seconds(frame[c])]
+    free = free or [c for c in others if are_seconds(frame[c])]
     months = [c for c in others if _OF_MONTHS.search(plain(c))]
-    free = free or [c for c in months if _all_are(frame[c], MONTHS)]
-    free = free or [c for c in others if _all_are(frame[c], WEEKS)]
-    return free or [c for c in others if _are_seconds(frame[c], some=True)]
+    free = free or [c for c in months if all_are(frame[c], MONTHS)]
+    free = free or [c for c in others if all_are(frame[c], WEEKS)]
+    return free or [c for c in others if are_seconds(frame[c], some=True)]
 
 
 def _of_several(
@@ -261,7 +257,9 @@ def _of_several(
     varied = [c for c in free if frame[c].n_unique() > 1 and not _LOGGED.search(c)]
     if len(varied) == 1 < len(free):
         return _only_dates(frame, varied[0], place)
-    free = varied or free
+    free = _without_copies(frame, varied or free)
+    if len(free) == 1:
+        return _only_dates(frame, free[0], place)
     whole = [c for c in free if not nothing(frame[c]).null_count()]
     ids = [key for key in ("user_id", "item_id") if key in frame.columns]
     if len(whole) == 1 and not any(_belongs_to(frame, key, whole[0]) for key in ids):
@@ -287,6 +285,16 @@ def _of_several(
     return frame, [_noted(why)]
 
 
+def _without_copies(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Columns of dates without those that say what one before them says in all rows."""
+    kept = dict[str, pl.Series]()
+    for column in columns:
+        times = seconds_of(frame[column])
+        if not any(bool(times.eq_missing(other).all()) for other in kept.values()):
+            kept[column] = times
+    return list(kept)
+
+
 def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -> str | None:
     """Return the column of dates before all others in every row, none of users or items."""
     columns = [c for c in columns if not any(_belongs_to(frame, key, c) for key in ids)]
@@ -302,8 +310,7 @@ def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -
         bool((times[first] <= times[c]).fill_null(False).all()) or _is_finer(times, first, c)
         for c in columns
     )
-    is_same = any(bool((times[first] == times[c]).all()) for c in columns if c != first)
-    return first if is_first and not is_same else None
+    return first if is_first else None
 
 
 def _is_finer(times: Mapping[str, pl.Series], column: str, other: str) -> bool:
@@ -314,22 +321,6 @@ def _is_finer(times: Mapping[str, pl.Series], column: str, other: str) -> bool:
 
 def _other(columns: Sequence[str], first: str) -> str:
     return next(c for c in columns if c != first)
-
-
-def seconds_of(column: pl.Series) -> pl.Series:
-    """Parse times to seconds since 1970, by the only format that fits all cells if there is one."""
-    forms = fitting_formats(column)
-    return as_seconds(column, forms[0] if len(forms) == 1 else None)
-
-
-def is_dated(column: pl.Series) -> bool:
-    """Whether all stated cells are dates or seconds; `0000-00-00` counts as missing."""
-    column, _ = without_zero_dates(column)
-    if column.dtype.is_temporal() or _are_seconds(column) or _all_are(column, DAY):
-        return True
-    cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls().unique().head(LOOKED_AT)
-    is_read = len(cells) > 0 and not as_numbers(cells).is_not_null().any()
-    return is_read and (not as_seconds(cells).null_count() or bool(fitting_formats(cells)))
 
 
 def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
@@ -355,33 +346,6 @@ def _about(name: str) -> str:
     """Return a name without words for a time: `order` of `order_date` and `order_time`."""
     bare = re.sub(r"(timestamp|datetime|date|time|day|日期|时间)$", "", plain(name))
     return _OF_DAYS.sub("", bare)
-
-
-def _all_are(column: pl.Series, pattern: str) -> bool:
-    """Whether all stated cells of a column match a pattern, and there are any."""
-    if column.dtype.is_nested() or column.dtype.is_float() or column.dtype == pl.Object:
-        return False
-    cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls()
-    return len(cells) > 0 and bool(cells.str.contains(pattern).all())
-
-
-def _are_seconds(column: pl.Series, *, some: bool = False) -> bool:
-    """Whether a column holds seconds or milliseconds from 2000 to 2050, and its name is not that of
-    an id. With `some`, up to half of its cells may be 0 for no time.
-    """
-    if _A_NUMBER.search(column.name) or not (column.dtype.is_numeric() or column.dtype == pl.Utf8):
-        return False
-    numbers = as_numbers(column) if column.dtype == pl.Utf8 else column.cast(pl.Float64)
-    stated = numbers.drop_nulls().to_numpy()
-    if len(stated) < len(nothing(column.cast(pl.Utf8)).drop_nulls()) or len(set(stated[:1000])) < 2:
-        return False
-    if some:
-        at_all = stated[stated != 0]
-        if 2 * len(at_all) < len(stated):
-            return False
-        stated = at_all
-    scale = 1000.0 if stated.max() > SECONDS[1] else 1.0
-    return bool(SECONDS[0] <= stated.min() / scale and stated.max() / scale <= SECONDS[1])
 
 
 def _text(column: str) -> pl.Expr:

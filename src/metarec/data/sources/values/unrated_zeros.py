@@ -11,7 +11,7 @@ import polars as pl
 from metarec.data.cells.parsing import as_numbers, is_stated, nothing
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import CANONICAL, plain
-from metarec.data.sources.values.time_columns import is_dated
+from metarec.data.sources.values.dated_cells import is_dated
 
 WISHED = re.compile(
     r"^(to|plan(ned)?to|wantto|wishto|intendto)(read|watch|play|listen|see|try|visit|cook|do|buy)$"

@@ -1,0 +1,42 @@
+"""Dates with words beside them: days of the week, o'clock, and Japanese eras."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metarec.data.cells.parsing import holds
+
+
+def without_weekdays(column: pl.Series) -> pl.Series:
+    """Return dates of digits without the day of the week before or behind them and the word for
+    o'clock: `01.04.24 12:30` for `Mo, 01.04.24 12:30 Uhr`.
+    """
+    if column.dtype != pl.Utf8 or not holds(column, r"^\s*\pL+\.?,?\s+\d|Uhr$|\d\s*[(（]\pL").any():
+        return column
+    for found, instead in _WEEKDAYS:
+        column = column.str.replace(found, instead)
+    return column
+
+
+_WEEKDAYS = (
+    (r"^\s*\pL{2,13}\.?,?\s+(\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}\b)", "$1"),
+    (r"^(\s*\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4})\s*[(（]\pL{1,3}\.?[)）]", "$1"),
+    (r"^(\s*\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}.*\d)\s*Uhr$", "$1"),
+)
+"""Pattern of a date of digits with a day of the week or a word, and what is left of it."""
+
+
+_ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "R": 2018, "H": 1988, "S": 1925}
+"""Beginning of a Japanese date -> the year before the first of that era."""
+_IN_AN_ERA = r"^(令和|平成|昭和|[RHS])\s*(元|\d{1,2})(年\s*\d|[./-]\d{1,2}[./-]\d)"
+
+
+def without_eras(text: pl.Series) -> pl.Series:
+    """Replace years of Japanese eras (`令和6年3月14日`, `R6.3.14`) by those of the calendar."""
+    found = holds(text, _IN_AN_ERA)
+    if not found.any():
+        return text
+    zero = text.str.extract(_IN_AN_ERA, 1).replace_strict(_ERAS, default=None)
+    years = text.str.extract(_IN_AN_ERA, 2).str.replace("元", "1").cast(pl.Int64, strict=False)
+    rest = text.str.replace(r"^\D+?\s*(元|\d{1,2})\s*", "")
+    return ((zero + years).cast(pl.Utf8) + rest).zip_with(found, text)

@@ -1,0 +1,76 @@
+"""Rows that are no act of a user on an item: of a bot that signs as one (`dependabot[bot]`), and of
+a trailer in place of the film.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import polars as pl
+
+from metarec.data.cells.parsing import nothing
+from metarec.data.events.rows import Place
+from metarec.data.findings import Finding
+from metarec.data.names.column_names import plain
+
+_SIGNED = "[bot]"
+"""How bots of GitHub, GitLab and Slack sign."""
+_NAMES = re.compile(r"(^|actor|author|sender|user)(login|username|displayname|name|user|userid)$")
+"""Names of columns of who acted, as `plain` returns them."""
+_FLAGS = frozenset("isbot bot isrobot iscrawler".split())
+"""Names of columns of yes and no that say that a program acted, as `plain` returns them."""
+_TRAILERS = re.compile(r"^(supplementalvideotype|(is)?(trailer|preview|teaser)(type)?)$")
+"""Names of columns that say that a row is of a trailer, as `plain` returns them."""
+_NO = ("0", "0.0", "false", "no", "n", "f", "none")
+
+
+def without_others(frame: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Return events without those of bots and of trailers, where others are left, and findings."""
+    signed = [c for c in frame.columns if _NAMES.search(plain(c)) and frame.schema[c] == pl.Utf8]
+    asked = [(c, frame[c].str.ends_with(_SIGNED), _signed) for c in signed]
+    asked += [(c, _says_yes(frame[c]), _flagged) for c in frame.columns if plain(c) in _FLAGS]
+    supplements = [c for c in frame.columns if _TRAILERS.search(plain(c))]
+    asked += [(c, _says_yes(frame[c]), _trailer) for c in supplements]
+    gone, findings = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True), list[Finding]()
+    for column, said, why in asked:
+        rows = said.fill_null(False) & ~gone
+        if not rows.any() or (gone | rows).all():
+            continue
+        gone |= rows
+        shown = nothing(frame[column].cast(pl.Utf8)).filter(rows)[0]
+        told = why(column, place.name, shown)
+        findings.append(Finding(rule="no_acts", rows=int(rows.sum()), action="removed", why=told))
+    if not findings:
+        return frame, place, []
+    at = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    return frame.filter(~gone), replace(place, rows=at.filter(~gone)), findings
+
+
+def _signed(column: str, place: str, shown: str) -> str:
+    return (
+        f"users such as {shown!r} in column {column!r} of {place} sign as bots; to keep them, give "
+        f"the table without that column"
+    )
+
+
+def _flagged(column: str, place: str, shown: str) -> str:
+    return (
+        f"column {column!r} of {place} says that a bot acted ({shown!r}); to keep such rows, give "
+        f"the table without that column"
+    )
+
+
+def _trailer(column: str, place: str, shown: str) -> str:
+    return (
+        f"column {column!r} of {place} says that it was a trailer ({shown!r}); to keep such rows, "
+        f"give the table without that column"
+    )
+
+
+def _says_yes(column: pl.Series) -> pl.Series:
+    """Mask of cells that say anything but no."""
+    if column.dtype.is_nested() or column.dtype == pl.Object:
+        return pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
+    cells = nothing(column.cast(pl.Utf8, strict=False)).str.to_lowercase()
+    return cells.is_not_null() & ~cells.is_in(_NO)
