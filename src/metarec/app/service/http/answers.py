@@ -28,15 +28,15 @@ def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
         400: "The body cannot be read.",
         401: "No key, or an unknown one.",
         403: "The key's role may not do this.",
-        404: "There is no such thing.",
-        409: "Not now.",
-        413: "Too large.",
-        421: "Not called by this name.",
-        422: "Something in the request is wrong.",
-        429: "Too many requests.",
-        500: "A fault here.",
+        404: "It does not exist.",
+        409: "It conflicts with the current state.",
+        413: "The body is too large.",
+        421: "The service is not called by this host name.",
+        422: "The request is invalid.",
+        429: "Too many requests; wait and try again.",
+        500: "A fault of the service.",
         501: "An optional library is not installed.",
-        503: "The store is busy or away; try again.",
+        503: "The store or the service is busy or unavailable; try again.",
     }
     codes = sorted({400, 401, 403, 413, 421, 422, 429, 500, *problems})
     return {

@@ -1,4 +1,5 @@
-"""The processes of one service: workers, shards of the catalog, retraining beside them.
+"""Processes of one service: workers, shards of the catalog, retraining beside them.
 
-How each is set up, looked after, replaced when it dies, and ended with the one that started it.
+The modules set each process up, supervise it, replace it when it ends, and end it with the process
+that started it.
 """

@@ -1,7 +1,7 @@
-"""A process of its own ends with the one that started it, however that ended.
+"""Ends a child process with the process that started it, however that one ended.
 
-multiprocessing hands each spawned process one end of a pipe whose other end only its parent holds;
-the system closes that when the parent dies, also when it was killed.
+multiprocessing gives each spawned process one end of a pipe whose other end only its parent has;
+the system closes it when the parent ends, also when it was killed.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from collections.abc import Callable
 def end_with_parent(
     grace: float = 0.0, *, first: Callable[[], None] = lambda: None
 ) -> threading.Thread | None:
-    """Watch the parent from a thread aside: when it has gone this process is told to stop, and
-    ended after `grace` seconds whether it did or not.
+    """Watch the parent from a thread. Once it has ended, this process gets SIGTERM, and is ended
+    after `grace` seconds whether it stopped or not; without a `grace` it is ended at once.
 
     Args:
         grace: seconds that running requests have.
-        first: called once the parent has gone.
+        first: called once the parent has ended.
 
     Returns:
-        The thread; None in a process that nobody's multiprocessing started.
+        The thread; None in a process that multiprocessing did not start.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

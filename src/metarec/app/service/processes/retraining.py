@@ -1,4 +1,4 @@
-"""Retraining beside a service that runs: every few hours, in a process of its own."""
+"""Retraining beside a running service: every few hours or on request, in a process of its own."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ log = logging.getLogger("metarec.retrain")
 
 
 def retrain_periodically(settings: ServiceSettings, stop: threading.Event) -> None:
-    """Retrain every `retrain_hours` in a process of its own until `stop` is set; failures are
-    logged, never fatal.
+    """Retrain every `retrain_hours` in a process of its own until `stop` is set. Failures are
+    logged, and failed rounds are retried.
 
-    Where nothing has been stored since the last round nothing is trained: the same data would give
-    the same model.
+    Where nothing was stored since the last round, none is run: the same data would give the same
+    model.
     """
     learned_from: dict[str, int] | None = None
     while not stop.wait(settings.retrain_hours * 3600.0):
@@ -41,14 +41,14 @@ def retrain_periodically(settings: ServiceSettings, stop: threading.Event) -> No
         while joining.is_alive() and not stop.is_set():
             joining.join(0.2)
         joining.join(0.2)
-        if joining.is_alive():  # the service stops: what is half trained serves nobody
+        if joining.is_alive():  # the service stops: a half-trained model is of no use
             job.kill()
         joining.join()
         learned_from = stored if job.exitcode == 0 else None  # failed rounds are retried
 
 
 def start_retraining(settings: ServiceSettings) -> BaseProcess:
-    """One round in a process of its own, which ends with this one."""
+    """Start one round in a process of its own, which ends with this one."""
     import multiprocessing
 
     place = (settings.model, settings.store_url, settings.data or None)
@@ -60,7 +60,9 @@ def start_retraining(settings: ServiceSettings) -> BaseProcess:
 
 
 class StartedHere:
-    """Retrainings that this worker was asked for: one at a time, and none once it stops."""
+    """Retrainings started by requests to this worker: one at a time, ended when the worker
+    stops.
+    """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
@@ -68,7 +70,7 @@ class StartedHere:
         self._process: BaseProcess | None = None
 
     def start(self) -> bool:
-        """Begin a round; False where one of this worker runs."""
+        """Start a round; return False where one of this worker runs already."""
         with self._lock:
             if self._process is not None and self._process.is_alive():
                 return False
@@ -76,7 +78,7 @@ class StartedHere:
             return True
 
     def stop(self) -> None:
-        """End what runs: what is half trained serves nobody."""
+        """Kill a running round; its half-trained model is of no use."""
         with self._lock:
             if self._process is not None and self._process.is_alive():
                 self._process.kill()
@@ -84,7 +86,9 @@ class StartedHere:
 
 
 def _what_is_stored(url: str) -> dict[str, int] | None:
-    """What tells one round's data from another's, or None while the store is away."""
+    """Return the number of rows of each table of the store but `slates`, and its version of items;
+    None while it is unavailable. A round runs where they differ from those of the last one.
+    """
     try:
         with closing(open_store(url)) as store:
             return {
@@ -101,15 +105,13 @@ def _scheduled(model: str, store: str, data: str | None, *, keep: int) -> None:
 
     end_with_parent()
     if hasattr(os, "nice"):
-        os.nice(10)  # whoever is served goes first
+        os.nice(10)  # answers have priority
     setup_logs(as_json=True)
     try:
         retrain(model, store, data=data, keep=keep)
     except BadInput as error:
         log.info("did not retrain", extra={"reason": str(error)})
-    except (
-        OSError,
-        BrokenArtifact,
-    ) as error:  # a full disk, a store that is away: the model that serves goes on
+    # Such as a full disk or an unavailable store: the served model stays.
+    except (OSError, BrokenArtifact) as error:
         log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})
         raise SystemExit(1) from error

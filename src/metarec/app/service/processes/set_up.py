@@ -1,4 +1,4 @@
-"""What a process of the service does before it serves, and how it is told to stop."""
+"""Set-up of the service's processes before they serve, and their end by SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from metarec.app.service.settings import ServiceSettings
 from metarec.runtime.device import use_device
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Where one of these is set, its owner has said how many threads a worker may use."""
+"""Environment variables by which the user sets the number of threads of a worker; where one is set,
+it is left alone.
+"""
 TURN_SECONDS = 0.0001
-"""Python lets a thread that computes keep the interpreter for 5 ms whenever another asks for it. A
-slate asks some tens of times, so a batch of events being written would hold it up by a quarter of a
-second.
+"""Interval of Python's switches between threads. By default a computing thread keeps the
+interpreter for 5 ms whenever another asks for it. A slate asks some tens of times, so writing a
+batch of events would delay it by a quarter of a second.
 """
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """SIGTERM ends what is inside in order, and the process with exit code 0: uvicorn stops
-    gracefully, then raises the signal again, which by default would kill the process before
-    anything is put away.
+    """Let SIGTERM end the body in order, and the process with exit code 0. uvicorn stops gracefully
+    and then raises the signal again, which by default would kill the process before anything is
+    cleaned up. Does nothing outside of the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -40,7 +42,7 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 class _Stopped(BaseException):
-    """SIGTERM came."""
+    """SIGTERM was received."""
 
 
 def _stop(_signal: int, _frame: Any) -> None:
@@ -48,7 +50,7 @@ def _stop(_signal: int, _frame: Any) -> None:
 
 
 def set_up_worker(settings: ServiceSettings) -> None:
-    """Make this process one that serves: its device, logs and threads."""
+    """Set up device, logs and threads of this process, so that it can serve."""
     from metarec.runtime.logs import setup_logs
 
     use_device(settings.device)
@@ -59,8 +61,8 @@ def set_up_worker(settings: ServiceSettings) -> None:
 
 
 def one_thread() -> None:
-    """Let this process multiply on one thread: over a catalog of thousands of items a second one
-    costs more than it saves, and as many workers as there are cores use them all.
+    """Let matrix products of this process run on one thread: over a catalog of thousands of items a
+    second thread costs more than it saves, and as many workers as there are cores use all of them.
     """
     import torch
 
@@ -72,8 +74,12 @@ def one_thread() -> None:
 
 
 def check_can_serve(settings: ServiceSettings) -> None:
-    """Fail here, once and in words, rather than in every worker: is there a model that can serve,
-    does the store open?
+    """Check once that a model can be read and the store opens, before every worker would fail.
+
+    Raises:
+        BadInput: if there are more shards than items.
+        FileNotFoundError, BrokenArtifact: if no model can be read.
+        StoreUnavailable: if the store cannot be opened.
     """
     from metarec.feedback import open_store
     from metarec.feedback.registry import Registry
@@ -87,7 +93,7 @@ def check_can_serve(settings: ServiceSettings) -> None:
         except (BrokenArtifact, FileNotFoundError) as error:
             broken = broken or error
         else:
-            if settings.shards > 1:  # what it imports is large, and else not needed here
+            if settings.shards > 1:  # its import is slow, and only needed here
                 from metarec.recommendation.shards import check_shards
 
                 check_shards(settings.shards, read_rows(registry.place_of(version))["catalog"])

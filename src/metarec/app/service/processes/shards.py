@@ -1,9 +1,9 @@
-"""The two sides of a catalog in shards: processes that score a slice each, and the worker that asks
-them and merges what they offer.
+"""Both sides of a catalog in shards: processes that score one slice each, and the worker that calls
+them and merges their offers.
 
-No slate depends on how the shards fare. A shard that died, does not answer in time or holds another
-version of the model is counted, and its slice is scored by the worker itself, which holds the
-model too; a shard is asked again some seconds later.
+No slate depends on the state of the shards. A shard that died, does not answer in time or has
+another version of the model is counted, and the worker, which has the model too, scores its slice
+itself; the shard is called again some seconds later.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ from metarec.recommendation.slate import Request
 
 log = logging.getLogger("metarec.service")
 ANSWER_SECONDS = 5.0
-"""How long a shard may take; then its slice is scored by who asked."""
+"""Seconds that a shard has to answer; after them the worker scores its slice itself."""
 LOOK_AGAIN = 3.0
-"""Seconds for which a shard that did not answer is not asked."""
+"""Seconds for which a shard that did not answer is not called."""
 PROBE_SECONDS = 1.0
-"""How long a shard may take that did not answer the last time."""
+"""Seconds to answer for a shard that did not answer the last time."""
 KEPT = 64
-"""Questions of which a shard remembers what it scored, until their second half comes."""
+"""Number of questions whose scores a shard keeps until their second call."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Users of whom all shards are asked."""
+    """Requests for which all shards are called."""
 
     token: str
-    """Names it."""
+    """Id of the question."""
     version: str
-    """Of the model that is to score."""
+    """Version of the model that must score."""
     items_version: int
-    """Of the store's items that the model holds."""
+    """Version of the store's items that the model must have."""
     requests: Sequence[Request]
 
     @classmethod
     def of(cls, served: Served, requests: Sequence[Request]) -> Question:
-        """A new one, of what serves."""
+        """Create a question for the served model."""
         return cls(
             token=secrets.token_hex(8),
             version=served.model.version,
@@ -66,15 +66,17 @@ class Question:
 
 
 class ShardServer:
-    """One process that scores a slice of the catalog; it follows the service's model and items."""
+    """A process that scores one slice of the catalog; it follows the current model and the items of
+    the store.
+    """
 
     def __init__(self, settings: str, number: int, n_shards: int) -> None:
-        """Load the model; reading texts too, so that nobody waits for it later.
+        """Load the model, with its text encoder, so that no request waits for it.
 
         Args:
-            settings: of the service, as JSON.
-            number: which slice, from 0.
-            n_shards: how many there are.
+            settings: settings of the service, as JSON.
+            number: number of the slice, from 0.
+            n_shards: number of slices.
         """
         own = ServiceSettings.from_json(settings)
         set_up_worker(own)
@@ -85,17 +87,23 @@ class ShardServer:
         threading.Thread(target=self._follow, name="metarec-follow", daemon=True).start()
 
     def sums(self, question: Question) -> Sums | None:
-        """What its slice adds to the sums over the catalog; None where it holds another model."""
+        """Return the slice's share of the sums over the catalog; None where this shard has another
+        model.
+        """
         asked = self._question(question)
         return None if asked is None else asked.sums
 
     def offers(self, question: Question, options: SlateOptions, sums: Sums) -> list[Offer] | None:
-        """What slates may be made from, for each user; None where it holds another model."""
+        """Return the candidates of the slice for each user; None where this shard has another
+        model.
+        """
         asked = self._question(question)
         return None if asked is None else asked.offers(options, sums)
 
     def _question(self, question: Question) -> AskedShard | None:
-        """The slice asked, again where another process of this shard was asked first."""
+        """Return the scored slice; scored again where another process of this shard had the first
+        call.
+        """
         found = self._asked.get(question.token)
         if found is not None:
             return found
@@ -112,34 +120,34 @@ class ShardServer:
         return asked
 
     def _follow(self) -> None:
-        """Take up new items and promoted models, as workers do."""
+        """Load new items and promoted models, as workers do."""
         while True:
             time.sleep(self._every)
             try:
                 self._live.refresh_items()
                 self._live.refresh_model()
-            except Exception as error:  # a store that is away, one bad item: looked at again
+            except Exception as error:  # such as an unavailable store: tried again
                 log.error("taking up changes failed", extra={"kind": type(error).__name__})
 
 
 class ShardCalls(Protocol):
-    """A shard elsewhere, as who asks it sees it."""
+    """A shard, as the process that calls it sees it."""
 
     def call(self, method: str, *args: Any) -> Callable[[float], Any]:
-        """Begin a call; what comes back waits for its result, at most so many seconds.
+        """Start a call and return a function that waits for its result, at most the given seconds.
 
         Raises:
-            ShardAway: if there is no result in time, of that.
+            ShardAway: by the returned function, if there is no result in time.
         """
         ...
 
 
 class ShardAway(Exception):
-    """A shard died or does not answer."""
+    """A shard has died or does not answer."""
 
 
 class OtherShards:
-    """Asks shards elsewhere; what they cannot say is scored here."""
+    """Calls the shards; the slices of those that do not answer are scored in this process."""
 
     def __init__(self, shards: Sequence[ShardCalls], metrics: Metrics) -> None:
         self._shards, self._metrics = shards, metrics
@@ -147,7 +155,7 @@ class OtherShards:
         self._was_away = [False] * len(shards)
 
     def stages_of(self, served: Served) -> FirstStages:
-        """The first stages of a slate, of what serves."""
+        """Return the first stages of a slate, computed by shards of the served model."""
         return partial(self._ranking, served)
 
     def _ranking(
@@ -175,7 +183,9 @@ class OtherShards:
         return merged(model, requests, options, offers)
 
     def _each(self, method: str, *args: Any, but: Sequence[int] | dict[int, Any] = ()) -> list[Any]:
-        """What each shard says, all asked at once; None of those that do not answer."""
+        """Return the result of each shard, all called at the same time; None for those that do not
+        answer.
+        """
         now = time.monotonic()
         begun = {
             number: shard.call(method, *args)

@@ -1,4 +1,4 @@
-"""Worker processes: started, looked after, replaced when they die or hang."""
+"""Worker processes: started, supervised, and replaced when they end or hang."""
 
 from __future__ import annotations
 
@@ -25,15 +25,20 @@ from metarec.app.service.security.limits import LimitedServer, Limits
 
 log = logging.getLogger("metarec.service")
 PUT_AWAY = 5.0
-"""Seconds that a worker has, beyond those of running requests, to write what waits and end."""
+"""Seconds that a worker has, in addition to those of running requests, to write waiting rows and
+end.
+"""
 MAX_FOLDER = 70
-"""Letters of the folder of temporary files: the address of a socket in it may have 107 in all."""
+"""Longest path of the folder of temporary files, in bytes: the address of a socket in it may have
+107 in all.
+"""
 
 
 def processes() -> BaseContext:
-    """How workers are started: by forking a process that has imported the service and done nothing
-    else, so that all share the memory of what is imported; elsewhere than on Linux each by itself.
-    That process is spoken to through a socket in the folder of temporary files.
+    """Return how workers are started. On Linux they are forked from a process that has imported the
+    service and done nothing else, so that all share the memory of the imports; elsewhere each is
+    started by itself. The forking process is called through a socket in the folder of temporary
+    files, so a path longer than `MAX_FOLDER` also starts each by itself.
     """
     if sys.platform != "linux" or len(os.fsencode(tempfile.gettempdir())) > MAX_FOLDER:
         return multiprocessing.get_context("spawn")
@@ -45,8 +50,8 @@ def processes() -> BaseContext:
 def _started(
     config: uvicorn.Config, target: Callable[[list[socket]], None], sockets: list[socket]
 ) -> None:
-    """What a worker's process begins with. What it shares is no garbage: to look for some would
-    copy it page by page.
+    """Run a worker's process. Objects that it shares are excluded from garbage collection, which
+    would copy their memory page by page.
     """
     gc.freeze()
     config.configure_logging()
@@ -55,10 +60,10 @@ def _started(
 
 
 class Worker(Process):
-    """A worker that is asked whether it lives without waiting for its answer.
+    """A worker whose health is checked without waiting for its answer.
 
-    uvicorn's own waits for the answer, also of one that was killed meanwhile: for as long as a slow
-    worker may take, nobody is replaced and no signal is heard.
+    uvicorn's own check waits for the answer, also of a worker killed meanwhile. While it waits, as
+    long as a slow worker may take, no worker is replaced and no signal handled.
     """
 
     def __init__(
@@ -74,19 +79,21 @@ class Worker(Process):
 
     @property
     def server(self) -> uvicorn.Server:
-        """uvicorn's, within limits where there are some."""
+        """Uvicorn's server, with limits where there are some."""
         if self._server is None and self._limits is not None:
             self._server = LimitedServer(self.config, self._limits)
         return super().server
 
     def target(self, sockets: list[socket] | None = None) -> None:
-        """What the process runs; it ends with its supervisor, and so frees the port."""
+        """Run the worker in this process; it ends with its supervisor, so that the port is
+        released.
+        """
         grace = float(self.config.timeout_graceful_shutdown or 0) + PUT_AWAY
         end_with_parent(grace, first=put_metrics_away)
         super().target(sockets)
 
     def is_alive(self, timeout: float = 5) -> bool:
-        """Whether it runs, and has answered within `timeout` seconds of being asked."""
+        """Return whether the process runs, and has answered within `timeout` seconds of a check."""
         if not self.process.is_alive():
             return False
         try:
@@ -102,24 +109,24 @@ class Worker(Process):
 
 
 class Supervisor(Multiprocess):
-    """Keeps the number of workers; nothing it does waits for any of them."""
+    """Keeps the number of workers constant; it never waits for any of them."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket], limits: Limits) -> None:
         super().__init__(config, sockets)
         self._limits = limits
 
     def init_processes(self) -> None:
-        """Start all."""
+        """Start all workers."""
         self.processes += [self._started() for _ in range(self.processes_num)]
 
     def keep_subprocess_alive(self) -> None:
-        """Replace who died or hangs; called twice a second."""
+        """Replace workers that ended or hang; called twice a second."""
         for place, worker in enumerate(self.processes):
             if self.should_exit.is_set() or worker.is_alive(self.config.timeout_worker_healthcheck):
                 continue
             worker.kill()
             worker.join()
-            if worker.exitcode == STARTUP_FAILURE:  # it would fail again
+            if worker.exitcode == STARTUP_FAILURE:  # another one would fail too
                 log.error("a worker could not start, the service ends")
                 self.should_exit.set()
                 return
@@ -132,7 +139,7 @@ class Supervisor(Multiprocess):
         return worker
 
     def join_all(self) -> None:
-        """Wait for those told to stop, and end whoever takes longer than all have."""
+        """Wait for workers told to stop, and kill those that take longer than the time all have."""
         grace = float(self.config.timeout_graceful_shutdown or 0) + PUT_AWAY
         until = time.monotonic() + grace
         for worker in self.processes:

@@ -1,6 +1,6 @@
-"""The addresses of the service, a module for each subject.
+"""Routes of the service, one module per subject.
 
-A subject is a class of `base.Routes` whose methods stand below their addresses; `application.py`
-lists them in the order in which they are tried. What slates and the tools for agents share is in
-`slate_answers.py`.
+A subject is a class of `base.Routes` whose methods follow their addresses; `application.py` lists
+the classes in the order in which they are tried. `slate_answers.py` has what slates and the tools
+of agents share.
 """

@@ -1,4 +1,4 @@
-"""How routes are written: methods of a class that holds the service, each below its address."""
+"""Base of all routes: methods of a class that has the service, each marked with its address."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from metarec.app.service.parts import Service
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 ADDRESSES = "addresses"
-"""Attribute of a method that `route` marked: where it answers."""
+"""Attribute of a method that `route` marked: its addresses."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where a method answers, and the arguments of its route for FastAPI."""
+    """Address of a method, and the arguments of its route for FastAPI."""
 
     method: str
     path: str
@@ -31,13 +31,13 @@ class Address:
 def route(
     method: str, path: str, role: str | None = None, **told: Any
 ) -> Callable[[Handler], Handler]:
-    """Let the method below answer at an address; its docstring is the summary in the documentation.
+    """Mark a method with an address at which it answers; its docstring is the summary in OpenAPI.
 
     Args:
-        method: of HTTP.
-        path: the address, with `{name}` where a parameter stands.
-        role: least role of a key that may call it; None: nobody is asked for a key.
-        told: to the framework: the answers, say.
+        method: method of HTTP.
+        path: the address, with `{name}` for a parameter.
+        role: smallest role of a key that may call it; None needs no key.
+        told: arguments of the route for FastAPI, such as its answers.
     """
 
     def marked(handler: Handler) -> Handler:
@@ -52,14 +52,14 @@ class Routes:
     """The routes of one subject."""
 
     tags: ClassVar[tuple[str, ...]] = ("users",)
-    """Headings of the documentation under which they stand."""
+    """Headings of the documentation that list the routes."""
     route_class: ClassVar[type[APIRoute]] = APIRoute
 
     def __init__(self, service: Service) -> None:
         self.service, self.store, self.live = service, service.store, service.live
 
     def all(self) -> list[BaseRoute]:
-        """In the order in which their methods are written."""
+        """Return the routes in the order of their methods."""
         router = APIRouter(tags=list(self.tags), route_class=self.route_class)
         for name, written in vars(type(self)).items():
             for address in getattr(written, ADDRESSES, ()):
@@ -73,6 +73,6 @@ class Routes:
             methods=[address.method],
             dependencies=self.service.keys.needs(address.role) if address.role else [],
             summary=" ".join((inspect.getdoc(handler) or "").split()).removesuffix("."),
-            description="\f",  # what stands after it is not told: the summary, once more
+            description="\f",  # hides the docstring, which the summary has already
             **address.told,
         )

@@ -1,4 +1,4 @@
-"""Route for events as they happen."""
+"""Route for new events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from metarec.recommendation.notes import scale_notes
 
 
 class EventRoutes(Routes):
-    """Events as they happen."""
+    """The route for new events."""
 
     route_class = IdRoute
 
@@ -57,8 +57,8 @@ class EventRoutes(Routes):
 
 
 def _odd(events: Sequence[Event], scale: ValueScale) -> dict[str, Any]:
-    """How many events are of kinds that are not known, and a sentence on each of these and on
-    ratings off the scale; nothing where none are.
+    """Return the number of events of unknown kinds, and a sentence on each such kind and on ratings
+    off the scale; empty where there are none.
     """
     kinds, named = scale.kinds, [event.kind for event in events]
     n_unknown = sum(not kinds.known(kind) for kind in named)

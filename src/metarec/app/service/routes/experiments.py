@@ -1,4 +1,4 @@
-"""Routes for A/B experiments: look, start, stop, promote an arm, take it back."""
+"""Routes for A/B experiments: list, start, stop, promote an arm, roll back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Name = Annotated[str, Path(max_length=60)]
 
 
 class ExperimentRoutes(Routes):
-    """A/B experiments: look, start, stop, promote an arm, take it back."""
+    """A/B experiments: list, start, stop, promote an arm, roll back."""
 
     tags = ("operator",)
 
@@ -37,7 +37,9 @@ class ExperimentRoutes(Routes):
         return Json((await self._done(change)).as_dict())
 
     async def _done(self, change: Callable[[], Experiment]) -> Experiment:
-        """The experiment after a change, which holds here at once, elsewhere within seconds."""
+        """Apply a change and return the experiment. This worker follows at once, the others within
+        seconds.
+        """
         try:
             done = await asyncio.to_thread(change)
         except ExperimentConflict as error:
@@ -61,7 +63,7 @@ class ExperimentRoutes(Routes):
 
     @route("POST", "/v1/experiments", "admin", **answers(shapes.ExperimentStarted, 409, 503))
     async def start(self, body: shapes.ExperimentPlan) -> Json:
-        """Start an experiment."""
+        """Start an A/B experiment."""
         if not self.service.settings.log_slates:
             raise HTTPException(409, "slates are not kept (log_slates), so nothing can be counted")
         planned = Experiment.of(body.model_dump())
@@ -81,7 +83,7 @@ class ExperimentRoutes(Routes):
         **answers(shapes.ExperimentWithResults, 404, 503),
     )
     async def one(self, experiment: Name) -> Json:
-        """An experiment and what it shows so far."""
+        """An experiment and its results so far."""
         known = await self._found(experiment)
         is_here = (
             self.service.arms.running is not None and self.service.arms.running.name == experiment
@@ -110,7 +112,7 @@ class ExperimentRoutes(Routes):
         **answers(shapes.ExperimentState, 404, 409, 503),
     )
     async def promote(self, experiment: Name, body: shapes.ArmPromotion) -> Json:
-        """Let an arm's model and settings serve everybody."""
+        """Serve an arm's model and settings to all users."""
         await self._found(experiment)
         return await self._changed(
             lambda: promote_arm(self.store, self.live.registry, experiment, body.arm, body.reason)
@@ -123,7 +125,7 @@ class ExperimentRoutes(Routes):
         **answers(shapes.ExperimentState, 404, 409, 503),
     )
     async def back(self, experiment: Name, body: PromotionReason | None = None) -> Json:
-        """Take the promotion of an arm back."""
+        """Roll the promotion of an arm back."""
         await self._found(experiment)
         why = (body or PromotionReason()).reason
         return await self._changed(

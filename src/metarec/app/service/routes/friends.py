@@ -1,4 +1,4 @@
-"""Routes for whom a user knows."""
+"""Routes for the friends of a user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NewId = Annotated[schemas.NewIdText, Path(description="The user's id; write a `/
 
 
 class FriendsRoutes(Routes):
-    """Whom a user knows."""
+    """The friends of a user."""
 
     route_class = IdRoute
 
@@ -30,12 +30,12 @@ class FriendsRoutes(Routes):
 
     @route("GET", "/v1/users/{user_id:id}/friends", "read", **answers(schemas.FriendsKept, 503))
     async def friends(self, user_id: UserId) -> Json:
-        """Whom a user knows."""
+        """The friends of a user."""
         return await self._kept(user_id)
 
     @route("PUT", "/v1/users/{user_id:id}/friends", "write", **answers(schemas.FriendsKept, 503))
     async def set_friends(self, user_id: NewId, body: schemas.FriendsOfUser) -> Json:
-        """Set whom a user knows; the answer is what is kept."""
+        """Set the friends of a user; the answer has all that are stored."""
         weights = weights_of(body.friends)
         if user_id in weights:
             raise HTTPException(422, "body.friends: a user is not their own friend")

@@ -1,4 +1,6 @@
-"""Lists for everybody: what is popular, trending and new, of a category and a window of days."""
+"""Rankings for all users: popular, trending and newest items, of a category and a window of
+days.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,13 @@ DAY = 86_400.0
 Order = Literal["popular", "trending", "newest"]
 Days = Annotated[
     float | None,
-    Query(gt=0.0, le=3_650.0, description="Only what happened in so many days before now."),
+    Query(gt=0.0, le=3_650.0, description="Only events of this many days before now."),
 ]
 Category = Annotated[str | None, Query(max_length=200, description="Only items of this category.")]
 
 
 class ItemRankingRoutes(Routes):
-    """Lists for everybody; they go before routes whose addresses end with an id."""
+    """Rankings for all users; tried before routes whose addresses end with an id."""
 
     tags = ("items",)
 
@@ -65,7 +67,7 @@ class ItemRankingRoutes(Routes):
         offset: Offset = 0,
         fields: Fields = "",
     ) -> Json:
-        """Items with the most acts in their favor."""
+        """Items with the most positive events."""
         return await self._listed("popular", days, category, k, offset, fields)
 
     @route("GET", "/v1/items/trending", "read", **answers(schemas.RankedItems, 503))
@@ -77,20 +79,20 @@ class ItemRankingRoutes(Routes):
         offset: Offset = 0,
         fields: Fields = "",
     ) -> Json:
-        """Items met more often in the last days than in as many days before."""
+        """Items with more positive events in the last days than in as many days before."""
         return await self._listed("trending", days or 7.0, category, k, offset, fields)
 
     @route("GET", "/v1/items/newest", "read", **answers(schemas.RankedItems, 503))
     async def newest(
         self, category: Category = None, k: Most = 20, offset: Offset = 0, fields: Fields = ""
     ) -> Json:
-        """Items by their date, else by when they were added."""
+        """Items by their date, else in the order in which they were added, newest first."""
         return await self._listed("newest", None, category, k, offset, fields)
 
 
 def best(served: Served, numbers: np.ndarray, category: str | None) -> list[int]:
-    """Rows of the items that may be shown to anybody, the highest number first; items of number 0
-    or less are left out.
+    """Return the rows of the items that may be shown to any user, largest number first; items with
+    a number of 0 or less are left out.
     """
     may = served.passes & served.model.policy_check.allowed([Request()])[0] & (numbers > 0)
     if category is not None:
@@ -114,8 +116,8 @@ def _numbers(order: Order, served: Served, acts: RecentActs, days: float | None)
 
 
 def _dates(served: Served) -> np.ndarray:
-    """[N] place from the oldest, 1, to the newest, N: by the catalog's first column of dates, items
-    without one after all others; by the order of the catalog where there is none.
+    """[N] rank by date from 1 (oldest) to N (newest), by the catalog's first column of dates; items
+    without a date come after all others. In the order of the catalog where it has no such column.
     """
     frame = served.model.catalog.frame.with_row_index("row")
     dated = [name for name, dtype in frame.schema.items() if dtype.is_temporal()]

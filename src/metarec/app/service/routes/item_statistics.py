@@ -1,4 +1,4 @@
-"""Items as their operator looks at them: in stock, new, shown and taken."""
+"""Statistics of items for the operator: stock, novelty, exposure."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Order = Literal["shown", "taken", "events", "newest"]
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """[N] numbers of each item, in vocabulary order."""
+    """[N] statistics of each item, in vocabulary order."""
 
     events: np.ndarray
-    """Training events."""
+    """Number of training events."""
     shown: np.ndarray
     taken: np.ndarray
     is_cold: np.ndarray
     is_available: np.ndarray
     is_filtered: np.ndarray
     is_there: np.ndarray
-    """False for items that were deleted."""
+    """False for deleted items."""
 
     def only(self, which: Only) -> np.ndarray:
-        """[N] whether an item is of these."""
+        """[N] whether an item belongs to the selection."""
         chosen = {
             "all": np.ones(len(self.shown), bool),
             "cold": self.is_cold,
@@ -47,14 +47,14 @@ class Statistics:
         return np.asarray(chosen & self.is_there)
 
     def ordered(self, order: Order) -> np.ndarray:
-        """Rows, the first of that order first; equal ones as in the catalog."""
-        if order == "newest":  # what was added later stands later in the catalog
+        """Return the rows in the given order; ties in catalog order."""
+        if order == "newest":  # items added later come later in the catalog
             return np.arange(len(self.shown))[::-1]
         by = {"shown": self.shown, "taken": self.taken, "events": self.events}[order]
         return np.argsort(-by, kind="stable")
 
     def of_row(self, row: int) -> dict[str, Any]:
-        """Of one item, as plain data."""
+        """Return the statistics of one item, as plain data."""
         return {
             "is_available": bool(self.is_available[row]),
             "is_filtered": bool(self.is_filtered[row]),
@@ -65,7 +65,7 @@ class Statistics:
         }
 
     def totals(self, exposure: Exposure) -> dict[str, Any]:
-        """Of the whole catalog."""
+        """Return the statistics of the whole catalog."""
         places = int(self.shown.sum())
         return {
             "catalog": int(self.is_there.sum()),
@@ -79,7 +79,7 @@ class Statistics:
 
 
 def statistics_of(served: Served, exposure: Exposure) -> Statistics:
-    """The numbers of every item of the catalog that serves."""
+    """Return the statistics of every item of the served catalog."""
     size, model = len(served.model.vocabulary), served.model
     rows = model.vocabulary.indexes(exposure.by_item["item_id"])
     known = rows >= 0
@@ -101,7 +101,7 @@ def statistics_of(served: Served, exposure: Exposure) -> Statistics:
 
 
 class ItemStatisticsRoutes(Routes):
-    """Items as their operator looks at them."""
+    """Items with their statistics, for the operator."""
 
     tags = ("operator",)
 
@@ -110,11 +110,11 @@ class ItemStatisticsRoutes(Routes):
         self,
         q: Annotated[str, Query(max_length=200, description="Words of the title, or the id.")] = "",
         only: Annotated[Only, Query(description="Which items.")] = "all",
-        order: Annotated[Order, Query(description="What stands first.")] = "shown",
+        order: Annotated[Order, Query(description="Order of the items.")] = "shown",
         k: Most = 20,
         offset: Offset = 0,
     ) -> Json:
-        """Items with stock, training events, places in the latest slates and what was taken."""
+        """Items with stock, training events, places in the latest slates and positive outcomes."""
         return Json(await asyncio.to_thread(_answer, self.service, q, only, order, k, offset))
 
 

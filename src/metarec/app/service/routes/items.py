@@ -1,4 +1,4 @@
-"""Routes for items: find, look at, add, and what is like what."""
+"""Routes for items: search, show, add, change, delete, and similar ones."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from metarec.app.service.scoring.live_model import Served
 ItemId = Annotated[schemas.IdText, Path(description="The item's id; write a `/` in it as %2F.")]
 NewId = Annotated[schemas.NewIdText, Path(description="The item's id; write a `/` in it as %2F.")]
 Asking = Annotated[
-    schemas.IdText | None, Query(description="Whom they are for: what is kept of them counts.")
+    schemas.IdText | None, Query(description="The user they are for, with their stored data.")
 ]
 Stated = Annotated[
     list[Annotated[str, Query(max_length=300)]],
     Query(max_length=50, description="An attribute of the user, as NAME=VALUE; may be repeated."),
 ]
-Offset = Annotated[int, Query(ge=0, le=100_000, description="Items to pass over.")]
+Offset = Annotated[int, Query(ge=0, le=100_000, description="Number of items to skip.")]
 Fields = Annotated[
-    str, Query(max_length=2_000, description="Columns of the items to give, as price,image.")
+    str, Query(max_length=2_000, description="Columns of the items to return, as price,image.")
 ]
-Most = Annotated[int, Query(ge=1, le=100, alias="k", description="At most so many.")]
+Most = Annotated[int, Query(ge=1, le=100, alias="k", description="Largest number of items.")]
 
 
 class CatalogRoutes(Routes):
-    """Items: find, look at, add, and what is like what."""
+    """Items: search, show, add, change, delete, and similar ones."""
 
     tags = ("items",)
     route_class = IdRoute
@@ -48,7 +48,7 @@ class CatalogRoutes(Routes):
         offset: Offset = 0,
         fields: Fields = "",
     ) -> Json:
-        """Items whose title holds all words of `q`."""
+        """Items whose title contains all words of `q`."""
         served = self.live.served
         rows = await asyncio.to_thread(served.search, q, k + offset)
         return Json({"items": described(served, rows[offset:], names_in(fields))})
@@ -64,11 +64,11 @@ class CatalogRoutes(Routes):
         profile: Stated = [],  # noqa: B006  # FastAPI copies it
         by: Annotated[
             Likeness,
-            Query(description="Alike by taste and text, or met by the same users."),
+            Query(description="Similar by embeddings and texts, or by users in common."),
         ] = "taste",
         fields: Fields = "",
     ) -> Json:
-        """Items like another."""
+        """Items similar to another."""
         served = self.live.served
         row, user = _row(served, item_id), stated_user(user_id, profile)
         request = await asyncio.to_thread(  # a user may have thousands of events
@@ -95,20 +95,20 @@ class CatalogRoutes(Routes):
 
     @route("PUT", "/v1/items/{item_id:id}", "write", **answers(schemas.ItemAdded, 501, 503))
     async def put(self, item_id: NewId, body: schemas.ItemContent) -> Json:
-        """Add an item, or change its content; recommendable at once."""
+        """Add an item, or change its content; it can be recommended at once."""
         version, notes = await self._stored([(item_id, body.content)])
         return Json({"item_id": item_id, "items_version": version, "notes": notes})
 
     @route("PATCH", "/v1/items/{item_id:id}", "write", **answers(schemas.ItemAdded, 404, 501, 503))
     async def patch(self, item_id: ItemId, body: schemas.ItemContent) -> Json:
-        """Change some attributes of an item that is there, or whether it can be had."""
+        """Change some attributes of an existing item, or whether it is available."""
         _row(self.live.served, item_id)
         version, notes = await self._stored([(item_id, body.content)])
         return Json({"item_id": item_id, "items_version": version, "notes": notes})
 
     @route("DELETE", "/v1/items/{item_id:id}", "write", **answers(schemas.ItemDeleted, 404, 503))
     async def delete(self, item_id: ItemId) -> Json:
-        """Show an item no more."""
+        """Delete an item; it is shown no more."""
         _row(self.live.served, item_id)
         version = await asyncio.wrap_future(self.store.delete_item(item_id))
         await self._taken_up()
@@ -127,7 +127,7 @@ class CatalogRoutes(Routes):
         **answers(schemas.ItemsAdded, 501, 503),
     )
     async def feed(self, request: Request) -> Json:
-        """Add or change the items of a feed, a JSON object a line; all of them or none."""
+        """Add or change the items of a feed, one JSON object per line; all of them or none."""
         items = read_feed(await request.body())
         version, notes = await self._stored(items)
         return Json({"items": len(items), "items_version": version, "notes": notes})
@@ -150,12 +150,12 @@ def _row(served: Served, item_id: str) -> int:
 
 
 def names_in(fields: str) -> list[str]:
-    """Columns named in a query, as `price,image`."""
+    """Split the names of columns in a query, as `price,image`."""
     return [name.strip() for name in fields.split(",") if name.strip()]
 
 
 def described(served: Served, rows: list[int], fields: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Items at these rows as the service shows them, with all columns or these."""
+    """Return the items at these rows as answers show them, with all columns or only `fields`."""
     return [
         {
             "item_id": served.model.vocabulary.ids[row],

@@ -1,4 +1,4 @@
-"""Routes for work that takes minutes: what runs, how far it is, and a retraining started here."""
+"""Routes for jobs that take minutes: list them with their progress, start a retraining."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ log = logging.getLogger("metarec.service")
 
 
 class JobRoutes(Routes):
-    """What takes minutes: what runs, how far it is, and a retraining started here."""
+    """Jobs that take minutes: list them with their progress, start a retraining."""
 
     tags = ("operator",)
 
     @route("GET", "/v1/jobs", "read", **answers(schemas.BackgroundJobs))
     async def jobs(self) -> Json:
-        """Retrainings and imports: state, progress and the last lines of their logs."""
+        """Retrainings, imports and slates for all users: state, progress and the last log lines."""
         found = await asyncio.to_thread(jobs_of, self.live.registry.folder)
         return Json({"jobs": [asdict(job) for job in found]})
 
     @route("POST", "/v1/jobs", "admin", **answers(schemas.JobStarted, 409))
     async def start(self, body: schemas.JobToStart | None = None) -> Json:
-        """Retrain now, in a process beside the service."""
+        """Retrain now, in a process of its own."""
         kind = (body or schemas.JobToStart()).kind
         is_busy = await asyncio.to_thread(self.live.registry.is_retraining)
         if is_busy or not await asyncio.to_thread(self.service.started_here.start):

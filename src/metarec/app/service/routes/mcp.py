@@ -1,5 +1,5 @@
-"""The service's tools for agents, by the Model Context Protocol: JSON-RPC in a POST, answered in
-JSON. All of them read; nothing that an agent asks is stored.
+"""Tools for agents by the Model Context Protocol: JSON-RPC in a POST, answered in JSON. All of them
+only read; no request of an agent is stored.
 """
 
 from __future__ import annotations
@@ -29,66 +29,69 @@ from metarec.feedback.events import StoreUnavailable
 from metarec.runtime.extras import MissingExtra
 
 VERSIONS = ("2025-06-18", "2025-03-26", "2024-11-05")
-"""Versions of the protocol that are spoken, the newest first."""
+"""Supported versions of the protocol, the newest first."""
 PARSE, INVALID, UNKNOWN, PARAMS = -32700, -32600, -32601, -32602
-"""JSON-RPC's numbers of errors."""
+"""Error codes of JSON-RPC."""
 REFUSED = (HTTPException, BadInput, StoreUnavailable, MissingExtra)
 
 
 Columns = Annotated[
-    str, Field(max_length=2_000, description="Columns of the items to give, as price,image.")
+    str, Field(max_length=2_000, description="Columns of the items to return, as price,image.")
 ]
 
 
 class SimilarTo(schemas.Shape):
-    """Which items are like another."""
+    """Items similar to another."""
 
     item_id: schemas.Id
-    k: schemas.Whole = Field(10, ge=1, le=100, description="At most so many.")
-    user_id: schemas.Id | None = Field(None, description="Whom they are for.")
+    k: schemas.Whole = Field(10, ge=1, le=100, description="Largest number of items.")
+    user_id: schemas.Id | None = Field(None, description="The user they are for.")
     profile: list[Annotated[str, Field(max_length=300)]] = Field(
         [], max_length=50, description="Attributes of the user, each as NAME=VALUE."
     )
-    by: Likeness = Field("taste", description="Alike by taste and text, or met by the same users.")
+    by: Likeness = Field(
+        "taste", description="Similar by embeddings and texts, or by users in common."
+    )
     fields: Columns = ""
 
 
 class Words(schemas.Shape):
-    """Items whose title holds all these words."""
+    """Items whose title contains all these words."""
 
     q: str = Field("", max_length=200, description="Words of the title.")
-    k: schemas.Whole = Field(20, ge=1, le=100, description="At most so many.")
-    offset: schemas.Whole = Field(0, ge=0, le=100_000, description="Items to pass over.")
+    k: schemas.Whole = Field(20, ge=1, le=100, description="Largest number of items.")
+    offset: schemas.Whole = Field(0, ge=0, le=100_000, description="Number of items to skip.")
     fields: Columns = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """What an agent may call."""
+    """A tool that an agent may call."""
 
     about: str
     takes: type[BaseModel]
     path: str
     """Address of the route that answers."""
     has_body: bool
-    """Whether the route takes it as its body."""
+    """Whether the route takes the arguments as its body."""
 
 
 TOOLS = {
     "recommend": Tool(
-        about="Recommend items to a user: known by user_id, or by a history, a profile or a wish.",
+        about="Recommend items to a user: known by user_id, or by a history, a profile or a query "
+        "in words (wish).",
         takes=schemas.RecommendationRequest,
         path="/v1/recommendations",
         has_body=True,
     ),
     "explain": Tool(
-        about="Say why an item stands where it stands for a user.",
+        about="Explain the rank of an item for a user.",
         takes=schemas.ExplanationRequest,
         path="/v1/explanations",
         has_body=True,
     ),
     "similar": Tool(
-        about="Items like another.",
+        about="Items similar to another.",
         takes=SimilarTo,
         path="/v1/items/{item_id:id}/similar",
         has_body=False,
@@ -100,7 +103,7 @@ TOOLS = {
 
 
 class Fault(ValueError):
-    """What JSON-RPC answers in place of a result."""
+    """An error that JSON-RPC answers instead of a result."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -108,12 +111,12 @@ class Fault(ValueError):
 
 
 class McpRoutes(Routes):
-    """The one address of the protocol."""
+    """The single address of the protocol."""
 
     tags = ()
 
     def __init__(self, service: Service, routes: Sequence[BaseRoute]) -> None:
-        """Of a service whose tools ask these routes."""
+        """Create the routes of a service whose tools call these routes."""
         super().__init__(service)
         self._endpoints = {
             route.path: route.endpoint
@@ -128,7 +131,7 @@ class McpRoutes(Routes):
         return Response(status_code=202) if answer is None else Json(answer)
 
     async def _answered(self, body: bytes) -> dict[str, Any] | None:
-        """What to answer; None to a notification, which is not answered."""
+        """Return the answer to a message; None for a notification, which gets no answer."""
         number: Any = None
         try:
             message = _read(body)

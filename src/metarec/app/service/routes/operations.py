@@ -26,11 +26,11 @@ log = logging.getLogger("metarec.service")
 
 Name = Annotated[str, Path(max_length=200)]
 LOADS = 0.5
-"""Seconds for which readiness waits for what is being loaded before it says no."""
+"""Seconds for which the readiness check waits for a running load before it answers no."""
 
 
 class OperationsRoutes(Routes):
-    """What operators look at: health, metrics, status, models, reports."""
+    """Routes for operators: health, metrics, status, models, reports."""
 
     tags = ("operator",)
 
@@ -41,18 +41,19 @@ class OperationsRoutes(Routes):
     @route("GET", "/healthz", **answers(schemas.Health))
     @route("HEAD", "/healthz", include_in_schema=False)
     async def health(self) -> Json:
-        """The process lives."""
+        """The process is alive."""
         return Json({"status": "alive"})
 
     @route("GET", "/readyz", **answers(schemas.Readiness, 503))
     @route("HEAD", "/readyz", include_in_schema=False)
     async def ready(self) -> Json:
-        """A model serves, its reader of texts is loaded and the store answers."""
+        """A model is served, its text encoder is loaded and the store answers."""
         served = self.live.served
         if not await self.live.warmed(LOADS):
             raise HTTPException(
                 503,
-                "what reads texts is still being loaded; slates without a wish are answered",
+                "the text encoder is still being loaded; slates without a query in words (wish) "
+                "are answered",
                 {"Retry-After": "1"},
             )
         await self.service.pools.health.run(self.store.items_version)
@@ -72,7 +73,7 @@ class OperationsRoutes(Routes):
         responses={200: {"content": {"text/plain": {}}}},
     )
     async def metrics(self) -> Response:
-        """Metrics as Prometheus reads them."""
+        """Metrics in Prometheus' format."""
         counters = self.service.metrics
         counters.waiting.set(self.store.waiting)
         page = await asyncio.to_thread(counters.page)
@@ -80,7 +81,7 @@ class OperationsRoutes(Routes):
 
     @route("GET", "/v1/status", "read", **answers(schemas.Status, 503))
     async def status(self) -> Json:
-        """What an operator looks at."""
+        """State of the service for its operator."""
         return Json(await asyncio.to_thread(self._status))
 
     def _status(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class OperationsRoutes(Routes):
 
     @route("GET", "/v1/reports/{name}", "read", **answers(dict[str, Any], 404))
     async def report(self, name: Name) -> Json:
-        """A report kept with the serving model: learning curve, fairness, cleaning."""
+        """A report kept with the served model: learning curve, fairness, cleaning."""
         try:
             return Json(await asyncio.to_thread(read_report, self.live.folder, name))
         except BadInput as error:
@@ -149,7 +150,7 @@ class OperationsRoutes(Routes):
 
     @route("POST", "/v1/models/{version}/promote", "admin", **answers(schemas.Promoted, 404, 409))
     async def promote(self, version: Name, body: schemas.PromotionReason | None = None) -> Json:
-        """Let a model serve; the way back, too."""
+        """Promote a model, or go back to an earlier one."""
         if version not in {e.version for e in await asyncio.to_thread(self.live.registry.entries)}:
             raise HTTPException(
                 404, f"there is no model {version[:100]!r}; GET /v1/models lists them"
@@ -157,8 +158,8 @@ class OperationsRoutes(Routes):
         before = await self._point_at(version, (body or schemas.PromotionReason()).reason)
         self.live.retry()
         await asyncio.to_thread(self.live.refresh_model)
-        # What serves decides, not what this call did: the watcher may have tried, and refused, the
-        # model a moment before.
+        # The served version decides, not the result of this call: the worker's own check for
+        # promoted models may have tried, and refused, the model just before.
         if self.live.serving != version:
             self.live.registry.promote(self.live.serving, f"{version} could not be loaded")
             raise HTTPException(409, self._keeps_serving(f"model {version!r} could not be loaded"))
@@ -166,12 +167,12 @@ class OperationsRoutes(Routes):
         return Json({"current": version, "before": before, "notes": told})
 
     async def _point_at(self, version: str, reason: str) -> str:
-        """Let the registry name a model as the one that serves; the one named before."""
+        """Make a version the registry's current one; return the one before."""
         registry = self.live.registry
         try:
             return await asyncio.to_thread(registry.promote, version, reason, probe=can_serve)
         except CannotServe as error:
-            # The pointer may have been moved to it by hand
+            # The current version may have been set to it by hand
             if registry.current() != self.live.serving:
                 registry.promote(self.live.serving, f"{version} could not be loaded")
             log.error("a model was not promoted", extra={"problem": str(error)})

@@ -1,4 +1,4 @@
-"""Route that says what, beside events and attributes, a request may tell the serving model."""
+"""Route that lists the inputs, beside events and attributes, that the served model takes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
 from metarec.recommender import Recommender
 
 N_VALUES = 30
-"""Values of one attribute that are named, to choose from."""
+"""Number of values that are listed for one attribute."""
 N_PLACES = 6
-"""Places far from each other that are named, to choose from."""
+"""Number of places, far from each other, that are listed."""
 
 
 class RequestInputsRoutes(Routes):
-    """What, beside events and attributes, a request may tell the serving model."""
+    """Inputs that the served model takes beside events and attributes."""
 
     @route("GET", "/v1/circumstances", "read", **answers(schemas.Circumstances))
     async def circumstances(self) -> Json:
-        """What, beside events and attributes, a request may tell the model."""
+        """Inputs that the served model takes beside events and attributes."""
         return Json(told_to(self.live.served))
 
 
 def told_to(served: Served) -> dict[str, Any]:
-    """Which of friends, places and searches the model reads, and its context columns."""
+    """Return which of friends, location and searches the model reads, its context columns, and the
+    attributes that its policy asks for.
+    """
     scorers = served.model.ensemble.scorers
     return {
         "friends": FRIENDS in scorers,
@@ -47,7 +49,9 @@ def told_to(served: Served) -> dict[str, Any]:
 
 
 def _asked_for(model: Recommender) -> list[dict[str, Any]]:
-    """Attributes that the policy asks for, with what items say of those that exclude."""
+    """Return the attributes that the policy asks for, each with the most frequent values that
+    exclude items.
+    """
     check = model.policy_check
     columns = {
         e.profile_attribute: check.columns.column(e.item_column) or ""
@@ -66,7 +70,9 @@ def _frequent(items_of_tag: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def _columns(model: Recommender) -> list[dict[str, Any]]:
-    """Columns that the model reads, with the values of words and some of numbers."""
+    """Return the context columns that the model reads, with their categories, or with the bin edges
+    of numbers.
+    """
     context, known = model.ensemble.scorers.get(CONTEXT), model.context_columns
     if not isinstance(context, Context):
         return []
@@ -81,7 +87,7 @@ def _columns(model: Recommender) -> list[dict[str, Any]]:
 
 
 def _places(served: Served) -> list[dict[str, Any]]:
-    """Items far from each other, the first in the middle."""
+    """Return up to `N_PLACES` items far from each other, the most central first."""
     degrees = degrees_of(served.model.catalog.frame)
     rows = np.flatnonzero(is_placed(degrees))
     middle = np.median(degrees[rows], axis=0)

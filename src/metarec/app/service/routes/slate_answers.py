@@ -1,5 +1,5 @@
-"""How a slate is answered: the user read, the arm found, scores asked for, what is told beside it,
-and the slate kept as shown.
+"""Answers a request for a slate: reads the user, finds their arm, computes the slate, builds the
+answer and stores the slate as shown.
 """
 
 from __future__ import annotations
@@ -38,42 +38,42 @@ from metarec.recommendation.slate import Request, Slate
 
 log = logging.getLogger("metarec.service")
 LOOK_AGAIN = 1.0
-"""Seconds for which slates do without a store that did not answer, before it is asked again."""
+"""Seconds for which slates are made without the store after it did not answer."""
 WITHOUT_STORE = (
     "what is kept of this user cannot be read just now; the slate is made from what was sent along"
 )
 IS_REMEMBERED: ContextVar[bool] = ContextVar("IS_REMEMBERED", default=True)
-"""Whether slates made here are kept as shown."""
+"""Whether slates made in this context are stored as shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A request for a slate that was read and may be answered."""
+    """A request for a slate that was read and checked."""
 
     body: schemas.RecommendationRequest
     by: Placed
     ask: ScoreRequest
     cost: float
-    """Plain slates."""
+    """In units of one plain slate."""
     began: float
-    """When it was asked, seconds since 1970."""
+    """Time of the request, seconds since 1970."""
     without_store: bool
 
     @property
     def weight(self) -> float:
-        """Plain slates that it counts for in a batch."""
+        """Cost within a batch, in units of one plain slate."""
         return weight_of(self.cost, len(self.ask.request.history))
 
 
 class SlateAnswers:
-    """Answers requests for slates of one service."""
+    """Answers the requests for slates of one service."""
 
     def __init__(self, service: Service) -> None:
-        """Of this service."""
+        """Create it for a service."""
         self.service, self._asked_again_at = service, 0.0
 
     async def as_request(self, body: schemas.UserInput, served: Served, **more: Any) -> Request:
-        """A body as a request of the model, with what the store holds of the user."""
+        """Convert a body into a request of the model, with what the store has of the user."""
         last = self.service.settings.history_length
         if body.user_id is None:
             return request_of(body, served, None, last, **more)
@@ -89,8 +89,8 @@ class SlateAnswers:
     async def _known_or_not(
         self, body: schemas.UserInput, served: Served, **more: Any
     ) -> tuple[Request, bool]:
-        """The request, and whether it had to be made without a store that is away; for a while
-        nobody waits for it again.
+        """Return the request, and whether it was made without an unavailable store. After a failure
+        the store is not tried again for `LOOK_AGAIN` seconds.
         """
         if body.user_id is None or time.monotonic() >= self._asked_again_at:
             try:
@@ -101,14 +101,16 @@ class SlateAnswers:
         return request_of(body, served, None, self.service.settings.history_length, **more), True
 
     async def placed(self, user_id: str | None) -> Placed:
-        """By what a user's slate is made; only what is remembered belongs to an experiment."""
+        """Return the model and settings for a user's slate. Only slates that are stored as shown
+        belong to an experiment.
+        """
         arms = self.service.arms
         if arms.running is None or not self.service.settings.log_slates or not IS_REMEMBERED.get():
             return arms.outside()
         return await self.service.read(lambda: arms.place(user_id))
 
     async def prepared(self, body: schemas.RecommendationRequest) -> Prepared:
-        """A request read, by the arm of its user; what goes wrong counts for the arm."""
+        """Read a request with the arm of its user; a failure counts for the arm."""
         by = await self.placed(body.user_id)
         try:
             return await self._prepared_by(by, body)
@@ -144,21 +146,23 @@ class SlateAnswers:
         )
 
     async def scored(self, asked: Prepared) -> Slate:
-        """The slate, by the loop's scorer or, where it is costly, beside it."""
+        """Compute the slate: in a batch with others or, where it is costly, in a thread."""
         if asked.cost <= IN_LOOP:
             return await self.service.scorer.ask(asked.ask)
         rng = np.random.default_rng()
         return (await self.service.pools.heavy.run(self.service.answer, [asked.ask], rng))[0]
 
     async def in_pieces(self, asked: Sequence[Prepared]) -> list[Slate]:
-        """Slates of a batch; between its pieces others have theirs."""
+        """Compute the slates of a batch piece by piece, so that other requests are answered in
+        between.
+        """
         slates: list[Slate] = []
         for piece in pieces([one.weight for one in asked]):
             slates += await asyncio.gather(*(self.scored(one) for one in asked[piece]))
         return slates
 
     async def slate_for(self, asked: Prepared, slate: Awaitable[Slate]) -> dict[str, Any]:
-        """The answer, once the slate is there; how long it took counts for the arm."""
+        """Return the answer once the slate is computed; the time it took counts for the arm."""
         started = time.perf_counter()
         try:
             answer = await self._told(asked, await slate)
@@ -194,7 +198,9 @@ class SlateAnswers:
 
 
 def _notes(asked: Prepared, slate: Slate) -> list[str]:
-    """What the slate says of itself, what could not be heeded, and whether the store was away."""
+    """Return the notes of the slate, on quotas without items, on ignored events, and on an
+    unavailable store.
+    """
     body, served = asked.body, asked.ask.served
     notes = list(slate.notes)
     notes += [
@@ -214,8 +220,8 @@ def _remember(
     began: float,
     exposure: Exposure | None,
 ) -> None:
-    """Queue an impression, of the moment it was asked for; the answer does not wait for it, and one
-    that cannot be kept is counted.
+    """Queue an impression, with the time of its request. The answer does not wait for it, and one
+    that cannot be stored is counted.
     """
     if began <= service.forgotten_at.get(user_id, 0.0):
         return
@@ -242,7 +248,7 @@ def _remember(
 
 
 def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> dict[str, Any]:
-    """An answer whose items have the columns asked for."""
+    """Add the requested columns to the items of an answer."""
     if not fields:
         return shown
     rows = served.model.vocabulary.indexes(item["item_id"] for item in shown["items"]).tolist()
@@ -252,8 +258,8 @@ def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> di
 
 
 def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
-    """A sentence on events sent along whose kind says nothing of preference, and on each kind that
-    is not known.
+    """Return a sentence on events sent along whose kind says nothing about preference, and one on
+    each unknown kind.
     """
     named = [event.kind for event in body.events]
     return [*_silent(named, served), *unknown_kinds(named, served.scale.kinds)]
@@ -272,7 +278,7 @@ def _silent(named: list[str], served: Served) -> list[str]:
 
 
 def _items_shown(served: Served, slate: Slate, reasons: list[list[str]]) -> list[dict[str, Any]]:
-    """The items of a slate, with their reasons where they were asked for."""
+    """Return the items of a slate, with their reasons where these were requested."""
     nothing = [None] * len(slate.item_ids)
     predicted = nothing if slate.predicted is None else slate.predicted.tolist()
     intervals = nothing if slate.interval is None else slate.interval.tolist()

@@ -1,4 +1,4 @@
-"""Routes for slates: recommendations, explanations, what to ask a new user."""
+"""Routes for slates: recommendations, explanations, questions to a new user."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOTHING: list[str] = []
 
 
 class SlateRoutes(Routes):
-    """Recommendations, explanations, what to ask a new user."""
+    """Recommendations, explanations, questions to a new user."""
 
     route_class = IdRoute
 
@@ -54,7 +54,7 @@ class SlateRoutes(Routes):
 
     @route("POST", "/v1/explanations", "read", **answers(dict[str, Any], 404, 501, 503))
     async def explain(self, body: schemas.ExplanationRequest) -> Json:
-        """Why an item stands where it stands for a user."""
+        """Explain the rank of an item for a user."""
         served = (await self._made.placed(body.user_id)).served
         if served.row_of(body.item_id) < 0:
             raise HTTPException(
@@ -77,7 +77,7 @@ class SlateRoutes(Routes):
         k: Annotated[int, Query(ge=1, le=50)] = 5,
         profile: Stated = NOTHING,
     ) -> Json:
-        """What to ask a new user, given the answers so far."""
+        """Items to ask a new user about, given the answers so far."""
         served = self.live.served
         said = [
             schemas.HistoryEvent(item_id=i, kind=kind)
@@ -93,7 +93,9 @@ class SlateRoutes(Routes):
     async def _questions(
         self, served: Served, request: Request, asked: set[str], k: int
     ) -> tuple[list[int], list[dict[str, Any]]]:
-        """Rows of the items to ask about, and the items as they are shown, with their worth."""
+        """Return the rows of the items to ask about, and the items as answers show them, each with
+        its `worth`.
+        """
         hidden = np.flatnonzero(~served.passes).tolist()
         left_out = sorted({*asked, *served.model.vocabulary.names(hidden)})
         chosen = await self.service.pools.heavy.run(

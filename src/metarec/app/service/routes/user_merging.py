@@ -1,4 +1,4 @@
-"""The route by which an anonymous user becomes a customer."""
+"""Route that merges an anonymous user into another user."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from metarec.app.service.routes.base import Routes, route
 from metarec.feedback.merging import merge_user
 
 UserId = Annotated[
-    schemas.IdText, Path(description="The id that is given up; write a `/` in it as %2F.")
+    schemas.IdText, Path(description="The id that is merged; write a `/` in it as %2F.")
 ]
 
 
 class MergeRoutes(Routes):
-    """How an anonymous user becomes a customer."""
+    """Merges an anonymous user into another user."""
 
     route_class = IdRoute
 
     @route("POST", "/v1/users/{user_id:id}/merge", "write", **answers(schemas.UserMerged, 503))
     async def merge(self, user_id: UserId, body: schemas.MergeInto) -> Json:
-        """Give everything kept of a user to whom they became; the old id is kept nowhere."""
+        """Move everything stored of a user to another user id; nothing is stored under the old id
+        any more.
+        """
         done = await asyncio.to_thread(merge_user, self.store, user_id, body.into)
         return Json(asdict(done))

@@ -1,4 +1,4 @@
-"""Routes for users: what is kept of them, their attributes, forgetting."""
+"""Routes for users: their stored data, their attributes, forgetting."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from metarec.app.service.routes.base import Routes, route
 from metarec.feedback.forgetting import forget
 
 FORGOTTEN_SECONDS = 600.0
-"""A slate takes less."""
+"""Seconds for which a forgotten user is remembered here; no slate takes longer."""
 UserId = Annotated[schemas.IdText, Path(description="The user's id; write a `/` in it as %2F.")]
 NewId = Annotated[schemas.NewIdText, Path(description="The user's id; write a `/` in it as %2F.")]
 
 
 class UserRoutes(Routes):
-    """What is kept of users, their attributes, forgetting."""
+    """Users: their stored data, their attributes, forgetting."""
 
     route_class = IdRoute
 
     @route("GET", "/v1/users", "admin", **answers(schemas.RecentUsers, 503))
     async def recent(self, k: Annotated[int, Query(ge=1, le=200)] = 20) -> Json:
-        """Users of whom events came lately."""
+        """Users with the latest events."""
         found = await self.service.read(lambda: self.store.recent_users(k))
         return Json(
             {"users": [{"user_id": user, "events": n, "last": at} for user, n, at in found]}
@@ -38,7 +38,7 @@ class UserRoutes(Routes):
 
     @route("GET", "/v1/users/{user_id:id}", "read", **answers(schemas.User, 404, 503))
     async def user(self, user_id: UserId, last: Annotated[int, Query(ge=1, le=1000)] = 100) -> Json:
-        """What is kept of a user."""
+        """Everything stored of a user."""
         kept = await self.service.read(lambda: _kept(self.service, user_id, last))
         if not any(value for name, value in kept.items() if name != "user_id"):
             raise HTTPException(404, "nothing is kept of this user")
@@ -46,7 +46,7 @@ class UserRoutes(Routes):
 
     @route("PUT", "/v1/users/{user_id:id}", "write", **answers(schemas.User, 503))
     async def profile(self, user_id: NewId, body: schemas.Profile) -> Json:
-        """Set a user's attributes; the answer is what is kept of them."""
+        """Set a user's attributes; the answer has all that is stored of them."""
         self.live.served.model.policy_check.refuse_misspelled(body.profile)
         await asyncio.wrap_future(self.store.put_profile(user_id, body.profile))
         return Json(await self.service.read(lambda: _kept(self.service, user_id, 100)))
@@ -69,8 +69,8 @@ class UserRoutes(Routes):
 
 
 def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
-    """What the store holds of a user under the id they have now, with the `last` events; each
-    part is empty, or 0, where there is nothing.
+    """Return what the store has of a user under their current id, with the `last` events; each
+    field is empty, or 0, where there is nothing.
     """
     store, served = service.store, service.live.served
     return {
@@ -95,8 +95,8 @@ def _kept(service: Service, user_id: str, last: int) -> dict[str, Any]:
 
 
 def note_forgotten(service: Service, user_id: str) -> None:
-    """Slates asked for up to now are not remembered; the store knows this of those asked for before
-    its tombstone, which is a moment older.
+    """Record that slates requested up to now are not stored. The store knows this of those
+    requested before its tombstone, which is slightly older.
     """
     now = time.time()
     for user, at in list(service.forgotten_at.items()):

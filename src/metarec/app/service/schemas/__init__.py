@@ -1,5 +1,5 @@
-"""What the service takes and gives, as pydantic models with bounds and examples; OpenAPI is made
-from these.
+"""Schemas of requests and answers, as pydantic models with bounds and examples; OpenAPI is
+generated from them.
 """
 
 from metarec.app.service.schemas.events import EventBatch, EventsStored, NewEvent

@@ -1,4 +1,4 @@
-"""Events that come in, and what was stored of them."""
+"""Events that are sent, and the answer on what was stored."""
 
 from __future__ import annotations
 
@@ -22,22 +22,20 @@ from metarec.app.service.schemas.fields import (
 
 
 class NewEvent(Shape):
-    """One act of a user on an item, or a search: a `query` in place of an item."""
+    """One act of a user on an item, or a search: a `query` instead of an item."""
 
     event_id: Id | None = Field(
         None,
-        description="Chosen by you, for each user anew; the same id sent again is stored once, and "
-        "refused (409) where it is about something else. Made up where not given.",
+        description="Your own id, unique for each user. An id sent again is stored once, and "
+        "refused (409) with another content. Generated where not given.",
     )
     user_id: Id
-    item_id: Id | None = Field(None, description="Left out of a search, needed otherwise.")
-    query: Query | None = Field(
-        None, description="What was searched for, of an event of kind `search`."
-    )
+    item_id: Id | None = Field(None, description="Required, except for a search.")
+    query: Query | None = Field(None, description="The search query of an event of kind `search`.")
     kind: Kind = Field(
         "event",
-        description="rating, like, dislike, view, purchase, ..., or undo, which takes back all "
-        "said of the item, or search.",
+        description="rating, like, dislike, view, purchase, ..., search, or undo, which takes back "
+        "all earlier events on the item.",
     )
     value: Value | None = None
     timestamp: Seconds | None = Field(None, description="Seconds since 1970; now where not given.")
@@ -86,10 +84,10 @@ class EventsStored(Shape):
     """The events are on disk."""
 
     accepted: int
-    duplicates: int = Field(description="Events whose id was stored before; left as they were.")
+    duplicates: int = Field(description="Events whose id was stored before; not stored again.")
     unknown_items: int = Field(
-        description="Events on items that are not in the catalog; stored, but of no use until the "
-        "item is added."
+        description="Events on items that are not in the catalog; stored, but without effect until "
+        "the item is added."
     )
     forgotten: int = Field(
         0, description="Events from before their user asked to be forgotten; not stored."
@@ -97,26 +95,26 @@ class EventsStored(Shape):
     unknown_kinds: int = Field(
         0,
         description="Events of kinds that the model's table of kinds does not have; stored, and "
-        "positive for the model. `notes` names the kinds.",
+        "counted as positive. `notes` names the kinds.",
     )
     unknown_slates: int = Field(
         0,
-        description="New events whose `slate_id` names no slate that is kept; stored, but they "
-        "answer no slate.",
+        description="New events whose `slate_id` is that of no stored slate; stored, but not "
+        "counted as an answer to a slate.",
     )
     notes: list[str] = Field(
         [],
-        description="A sentence on each kind that is not known, and one on ratings off the scale "
-        "that the model learned from, whose nearer end they count as.",
+        description="A sentence on each unknown kind, and one on ratings outside the scale of the "
+        "training data, which count as its nearer end.",
     )
 
 
 class StoredEvent(Shape):
-    """An event as stored."""
+    """An event as it is stored."""
 
     event_id: str
     item_id: str | None = Field(description="Null for a search.")
-    query: str | None = Field(description="What was searched for.")
+    query: str | None = Field(description="The search query.")
     kind: str
     value: float | None
     timestamp: float

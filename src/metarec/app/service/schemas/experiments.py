@@ -1,4 +1,4 @@
-"""What the routes of experiments take and give."""
+"""Schemas of the routes of experiments."""
 
 from __future__ import annotations
 
@@ -15,47 +15,52 @@ Reason = Annotated[str, StringConstraints(max_length=500)]
 
 
 class SettingsOfArm(Shape):
-    """Settings of recommending where a request does not say; null leaves the service's own."""
+    """Settings that apply where a request gives none; null keeps the service's own."""
 
     diversity: float | None = Field(None, ge=0.0, le=1.0)
     explore: float | None = Field(None, ge=0.0, le=10.0)
     cold_share: float | None = Field(None, ge=0.0, le=0.5)
     filter: Annotated[str, StringConstraints(max_length=2_000)] | None = Field(
-        None, description="Beside the service's own filter and the request's."
+        None, description="Applied in addition to the filters of the service and the request."
     )
 
 
 class ArmPlan(Shape):
-    """One way of recommending."""
+    """One arm: a model version and settings."""
 
     name: Name
     share: float = Field(gt=0.0, le=1.0, description="Share of all users.")
     model: Annotated[str, StringConstraints(max_length=200)] = Field(
-        "", description="A model version; the one that serves at the start where empty."
+        "", description="A model version; the one served at the start where empty."
     )
     settings: SettingsOfArm = SettingsOfArm.model_validate({})
 
 
 class GuardrailsPlan(Shape):
-    """What stops an arm by itself; 0 switches a guardrail off."""
+    """Limits that stop an arm automatically; 0 switches one off."""
 
     max_error_share: float = Field(
         0.02,
         ge=0.0,
-        description="How much higher than the control's the share of slates that fail may be.",
+        description="Largest allowed excess of the share of failed slates over the control's.",
     )
     max_latency_ratio: float = Field(
         3.0,
         ge=0.0,
-        description="Of the 99th percentile of the time for a slate, to the control's.",
+        description="Largest allowed ratio of the 99th percentile of the time for a slate to the "
+        "control's.",
     )
     min_coverage_ratio: float = Field(
-        0.5, ge=0.0, description="Of different items in as many slates, to the control's."
+        0.5,
+        ge=0.0,
+        description="Smallest allowed ratio of the number of different items in equally many "
+        "slates to the control's.",
     )
     max_refusals: float = Field(
         0.01,
         ge=0.0,
-        description="How much higher the share of users who hide, dislike or return may surely be.",
+        description="Largest allowed excess of the share of users who hide, dislike or return over "
+        "the control's; an arm is stopped once the interval is above it.",
     )
     min_slates: int = Field(
         300, ge=0, description="Slates of both arms before errors, time and coverage are evaluated."
@@ -80,21 +85,26 @@ class ExperimentPlan(Shape):
         }
     )
 
-    name: Name = Field(description="It decides who is in which arm, so each is used once.")
+    name: Name = Field(
+        description="Determines which user is in which arm, so a name can be used only once."
+    )
     arms: list[ArmPlan] = Field(min_length=2, max_length=8)
     measure: Annotated[str, StringConstraints(pattern="^(clicks|conversions|reward)$")] = Field(
         "conversions",
-        description="By what arms are compared: users who clicked, users who took something that "
-        "recommendations are for, or items taken of a slate.",
+        description="Measure that compares arms: share of users who clicked, share of users with "
+        "an event of a target kind, or mean number of such items in a slate.",
     )
     alpha: float = Field(
         0.05,
         gt=0.0,
         lt=0.5,
-        description="Chance that an arm as good as the control is ever called different.",
+        description="Probability that an arm as good as the control is ever called different.",
     )
     window_hours: float = Field(
-        24.0, gt=0.0, le=2_160.0, description="How long after the first slate a user's acts count."
+        24.0,
+        gt=0.0,
+        le=2_160.0,
+        description="Hours after the first slate in which a user's events count.",
     )
     new_below: int = Field(
         5, ge=0, description="Users with fewer events at their first slate are new."
@@ -103,7 +113,7 @@ class ExperimentPlan(Shape):
 
 
 class ArmEnd(Shape):
-    """Why, and which arm; without one the experiment ends."""
+    """The reason to stop, and the arm; without an arm the experiment ends."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "enough seen"}]})
 
@@ -112,7 +122,7 @@ class ArmEnd(Shape):
 
 
 class ArmPromotion(Shape):
-    """The arm whose model and settings everybody gets from now on."""
+    """The arm whose model and settings all users get from now on."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"arm": "explore", "reason": "more clicks"}]}
@@ -123,62 +133,62 @@ class ArmPromotion(Shape):
 
 
 class ExperimentState(ExperimentPlan):
-    """An experiment and what became of it."""
+    """An experiment and its state."""
 
     started_at: float = Field(description="Seconds since 1970.")
     status: str = Field(description="`running`, `stopped`, `promoted` or `rolled back`.")
     ended_at: float | None
     reason: str = Field(description="Why it ended.")
     winner: str = Field(description="The arm that was promoted.")
-    model_before: str = Field(description="The version that served before the promotion.")
-    stopped: dict[str, str] = Field(description="Arm that was stopped -> why.")
+    model_before: str = Field(description="The version served before the promotion.")
+    stopped: dict[str, str] = Field(description="Stopped arm -> reason.")
 
 
 class ExperimentStarted(ExperimentState):
-    """An experiment as it begins."""
+    """An experiment that was just started."""
 
     notes: list[str] = Field(
-        description="Arms whose model's policy forbids less than that of the serving model."
+        description="Arms whose model's policy forbids less than that of the served model."
     )
 
 
 class Experiments(Shape):
-    """All experiments, the newest first."""
+    """All experiments, newest first."""
 
     experiments: list[ExperimentState]
     settings: SettingsOfArm = Field(
-        description="What holds outside experiments where a request does not say: the service's "
-        "settings under those of the arm promoted last."
+        description="Settings outside experiments where a request gives none: those of the arm "
+        "promoted last, else the service's own."
     )
 
 
 class ArmNumbers(Shape):
-    """One arm's numbers."""
+    """Counts and rates of one arm."""
 
     name: str
     users: int
     users_closed: int = Field(
-        description="Users whose window is over; the comparison counts these."
+        description="Users whose window is closed; the comparison counts these."
     )
     new_users: int
     slates: int
     clicks: int = Field(description="Slates with a positive answer.")
-    conversions: int = Field(description="Slates with an item taken as recommendations are for.")
-    reward: float = Field(description="Items taken of one slate, the mean.")
+    conversions: int = Field(description="Slates with an event of a target kind.")
+    reward: float = Field(description="Mean number of items of a slate with such an event.")
     refusals: int = Field(description="Slates with a negative answer: hidden, disliked, returned.")
-    answers: int = Field(description="Slates made, and tries to.")
+    answers: int = Field(description="Slates that were requested, failed ones included.")
     error_share: float = Field(description="Share of slates that failed or were refused.")
-    error_share_low: float = Field(description="Less 4 standard errors: surely higher.")
-    p99_ms: float | None = Field(description="99 in 100 slates were made within this.")
-    p99_low_ms: float | None = Field(description="Less 4 standard errors: surely longer.")
+    error_share_low: float = Field(description="The share less 4 standard errors.")
+    p99_ms: float | None = Field(description="99th percentile of the time for a slate.")
+    p99_low_ms: float | None = Field(description="Lower bound of it, at 4 standard errors.")
     coverage_ratio: float | None = Field(
-        description="Different items among the latest slates over those in as many of the "
-        "control's; null where there are too few."
+        description="Ratio of the number of different items in the latest slates to that in "
+        "equally many of the control's; null where there are too few."
     )
 
 
 class ArmComparison(Shape):
-    """How an arm differs from the control; every user counts once."""
+    """The difference between an arm and the control; every user counts once."""
 
     arm: str
     measure: str
@@ -188,13 +198,14 @@ class ArmComparison(Shape):
     control_mean: float
     difference: float
     low: float | None = Field(
-        description="The interval holds at all times together; null where there are too few users."
+        description="Lower end of an interval that is valid at all times together; null where "
+        "there are too few users."
     )
     high: float | None
 
 
 class ArmMoment(Shape):
-    """The difference in the experiment's own measure as it was known at one time."""
+    """The difference in the experiment's own measure, as it was estimated at one time."""
 
     timestamp: float
     arm: str
@@ -204,19 +215,21 @@ class ArmMoment(Shape):
 
 
 class ArmResults(Shape):
-    """What an experiment shows so far."""
+    """The results of an experiment so far."""
 
     arms: list[ArmNumbers]
     comparisons: list[ArmComparison]
     history: list[ArmMoment]
     crossed: int = Field(description="Users who saw two arms; they are left out.")
-    anonymous: int = Field(description="Slates for nobody in particular; they are outside.")
-    share_mismatch: float = Field(description="p-value of the numbers of users for the shares.")
+    anonymous: int = Field(description="Slates without a user id; they are not counted.")
+    share_mismatch: float = Field(
+        description="p-value of the numbers of users, given the planned shares."
+    )
     warnings: list[str]
 
 
 class ExperimentWithResults(Shape):
-    """An experiment and its numbers."""
+    """An experiment and its results."""
 
     experiment: ExperimentState
     results: ArmResults

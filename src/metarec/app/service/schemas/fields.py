@@ -1,4 +1,6 @@
-"""Fields that bodies share, with their bounds: ids, kinds, moments, attributes, places, friends."""
+"""Fields that schemas share, with their bounds: ids, kinds, times, attributes, locations,
+friends.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ _NOT_BLANK = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 
 
 def _id_text(given: Any) -> Any:
-    """A whole number as text; JSON knows no difference between 5 and 5.0. Larger ones, which not
-    every reader of JSON tells apart, are refused and go as text.
+    """Convert a whole number to text; JSON does not distinguish 5 and 5.0. Numbers from 2**53 are
+    refused, because not every JSON reader keeps them apart; they can be sent as text.
     """
     if isinstance(given, float) and given.is_integer() and abs(given) < 2**53:
         given = int(given)
@@ -39,7 +41,7 @@ def _id_text(given: Any) -> Any:
 
 
 def _not_blank(given: str) -> str:
-    """Nobody's id is a blank: whoever sends one has lost an id on the way."""
+    """Refuse a blank id, which is one that the sender has lost."""
     if not given.strip():
         raise ValueError("is blank; send the id of who or what is meant")
     return given
@@ -47,11 +49,11 @@ def _not_blank(given: str) -> str:
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": _NOT_BLANK}
 IdText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID, pattern=NO_CONTROL)]
-"""An id in an address or a query, where all is text. It may be blank: what earlier versions stored
-under such ids can be looked at and forgotten.
+"""An id in an address or a query, where every value is text. It may be blank: data that earlier
+versions stored under such ids can be read and forgotten.
 """
 NewIdText = Annotated[IdText, AfterValidator(_not_blank), WithJsonSchema(_TEXT)]
-"""An id in an address under which something is stored."""
+"""An id in an address under which data are stored."""
 Id = Annotated[
     IdText,
     BeforeValidator(_id_text),
@@ -67,13 +69,13 @@ Kind = Annotated[
     str,
     StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=NO_CONTROL),
 ]
-"""What was done, in any words; what a model does not know counts as positive."""
+"""Kind of an event, in any words; an unknown one counts as positive."""
 Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 
 def _seconds(given: Any) -> Any:
-    """A time written as ISO 8601 has it, as seconds; without a zone it is UTC. Milliseconds, as
-    browsers have them, are told apart by their size.
+    """Convert an ISO 8601 time to seconds; without a zone it is UTC. Milliseconds are refused; they
+    are recognized by their size.
     """
     if isinstance(given, int | float) and MAX_SECONDS < given < 1_000 * MAX_SECONDS:
         raise ValueError(f"{given:.0f} is in milliseconds; send seconds since 1970 in UTC")
@@ -92,7 +94,7 @@ Seconds = Annotated[
         allow_inf_nan=False,
         ge=0.0,
         le=MAX_SECONDS,
-        description="Seconds since 1970, or a time as ISO 8601 has it.",
+        description="Seconds since 1970, or an ISO 8601 time.",
     ),
     BeforeValidator(_seconds),
     WithJsonSchema(
@@ -105,9 +107,7 @@ Seconds = Annotated[
     ),
 ]
 _EXACT = 2**53 - 1
-"""Whole numbers up to here are told apart by every reader of JSON; one more, and a larger one
-rounds to an allowed one.
-"""
+"""Largest whole number that every JSON reader keeps apart from the next one."""
 Scalar = (
     bool
     | Annotated[int, Field(ge=-_EXACT, le=_EXACT)]
@@ -121,7 +121,7 @@ Whole = Annotated[
         lambda given: int(given) if isinstance(given, float) and given.is_integer() else given
     ),
 ]
-"""A whole number; JSON knows no difference between 5 and 5.0."""
+"""A whole number; JSON does not distinguish 5 and 5.0."""
 Attributes = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=80)],
@@ -132,15 +132,15 @@ Attributes = Annotated[
 
 
 class Shape(BaseModel):
-    """Unknown fields are refused, so that a misspelled one is noticed, and a text is not taken for
-    a number.
+    """Base of all schemas. Unknown fields are refused, so that a misspelled one is noticed, and
+    text is not converted to a number.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Location(Shape):
-    """A place on the map, in degrees."""
+    """A location, in degrees."""
 
     lat: Annotated[float, Field(json_schema_extra={"minimum": -90, "maximum": 90})]
     lon: Annotated[float, Field(json_schema_extra={"minimum": -180, "maximum": 180})]
@@ -157,10 +157,10 @@ class Location(Shape):
 
 
 class Friend(Shape):
-    """A user whom another knows."""
+    """A friend of a user."""
 
     friend_id: Id
-    weight: float = Field(1.0, gt=0.0, le=1e6, description="How well they know each other.")
+    weight: float = Field(1.0, gt=0.0, le=1e6, description="Strength of the relation.")
 
 
 Friends = Annotated[list[Id | Friend], Field(max_length=MAX_FRIENDS)]
@@ -168,4 +168,4 @@ Friends = Annotated[list[Id | Friend], Field(max_length=MAX_FRIENDS)]
 Query = Annotated[
     str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True, pattern=r"\S")
 ]
-"""What was typed into a search box."""
+"""A search query."""

@@ -1,4 +1,4 @@
-"""Items of the catalog: looked up, added, counted."""
+"""Items of the catalog: search, changes, statistics."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ class Items(Shape):
 
 
 class SimilarItem(Item):
-    """An item and how like it is, in [-1, 1]: by who takes to it and, where there are texts, by
-    what they say.
+    """An item and its similarity: that of the embeddings and texts, in [-1, 1], or that of the
+    items' users.
     """
 
     similarity: float
 
 
 class SimilarItems(Shape):
-    """Items like another, the most alike first; none that the policy keeps from the user."""
+    """Items similar to another, most similar first; without those that the policy excludes for the
+    user.
+    """
 
     items: list[SimilarItem]
     notes: list[str]
@@ -61,7 +63,7 @@ class ItemContent(Shape):
 
     attributes: Attributes = Field(default_factory=dict)
     available: bool | None = Field(
-        None, description="Whether it can be had; what cannot is shown nowhere."
+        None, description="Whether it is available; unavailable items are never shown."
     )
 
     @model_validator(mode="after")
@@ -77,7 +79,7 @@ class ItemContent(Shape):
 
 
 class ItemAdded(Shape):
-    """The item is stored and recommendable here; elsewhere within a second."""
+    """The item is stored and can be recommended: here at once, by other workers within a second."""
 
     item_id: str
     items_version: int
@@ -85,7 +87,9 @@ class ItemAdded(Shape):
 
 
 class ItemsAdded(Shape):
-    """The items of a feed are stored and recommendable here; elsewhere within a second."""
+    """The items of a feed are stored and can be recommended: here at once, by other workers within
+    a second.
+    """
 
     items: int
     items_version: int
@@ -93,49 +97,49 @@ class ItemsAdded(Shape):
 
 
 class ItemDeleted(Shape):
-    """The item is shown no more; what users did with it still teaches."""
+    """The item is no longer shown; events on it remain training data."""
 
     item_id: str
     items_version: int
 
 
 class CountedItem(Item):
-    """An item and what it is ranked by."""
+    """An item and the number by which it is ranked."""
 
     number: float = Field(
-        description="Acts in its favor (popular), how much more often than before in standard "
-        "deviations (trending), or its rank (newest)."
+        description="Positive events (popular), their growth in standard deviations (trending), or "
+        "the rank by date from the oldest (newest)."
     )
 
 
 class RankedItems(Shape):
-    """Items, the first first; none that cannot be had or that the service's filter leaves out."""
+    """Items in order; without unavailable ones and those that the service's filter excludes."""
 
     items: list[CountedItem]
     days: float | None
     notes: list[str] = Field(
-        [], description="What of the policy could not be checked of these items for anybody."
+        [], description="Rules of the policy that could not be checked for these items."
     )
 
 
 class ItemStatistics(Shape):
-    """One item as its operator looks at it."""
+    """Statistics of one item."""
 
     item_id: str
     title: str
-    is_available: bool = Field(description="False where it cannot be had, so nobody is shown it.")
-    is_filtered: bool = Field(description="True where the service's own filter leaves it out.")
+    is_available: bool = Field(description="False where it is unavailable and so never shown.")
+    is_filtered: bool = Field(description="True where the service's own filter excludes it.")
     is_cold: bool = Field(description="True where it has fewer than 5 training events.")
     training_events: int
     shown: int = Field(description="Places it held in the slates counted.")
-    taken: int = Field(description="How many of these were answered as recommendations should be.")
+    taken: int = Field(description="How many of these were answered by an event of a target kind.")
 
 
 class ItemsStatistics(Shape):
-    """Items with what is in stock, new and shown."""
+    """Items with their statistics, and totals of the catalog."""
 
     items: list[ItemStatistics]
-    matching: int = Field(description="Items that the question is about, on all pages.")
+    matching: int = Field(description="Items that match the request, on all pages.")
     catalog: int
     unavailable: int
     cold: int

@@ -1,4 +1,4 @@
-"""What an operator sees and starts: models, health, settings, alerts, jobs."""
+"""Schemas for operators: models, health, settings, alerts, jobs."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Model(Shape):
 
 
 class Models(Shape):
-    """All models, the first one first, and every change of the one that serves."""
+    """All models, the first one first, and every change of the served model."""
 
     models: list[Model]
     promotions: list[dict[str, Any]]
     problems: list[str] = Field(
-        description="What of the models' folder cannot be read and was passed over, in sentences."
+        description="Unreadable parts of the models' folder that were skipped, in sentences."
     )
     value_range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
-        description="Lowest and highest rating the serving model was trained on; null where "
-        "values are no ratings."
+        description="Lowest and highest rating in the served model's training data; null where "
+        "values are not ratings."
     )
 
 
 class PromotionReason(Shape):
-    """Why, in a few words; kept with the promotion."""
+    """Reason, in a few words; kept with the promotion."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -52,31 +52,29 @@ class PromotionReason(Shape):
 
 
 class Promoted(Shape):
-    """The version that serves now and the one before; all workers follow within seconds."""
+    """The version served now and the one before; all workers follow within seconds."""
 
     current: str
     before: str
     notes: list[str] = Field(
-        description="What the policy of the version before forbade and this one does not."
+        description="What the policy of the version before forbids and that of this one allows."
     )
 
 
 class Problem(Shape):
-    """What was wrong and the way out."""
+    """Error, with a way out."""
 
     error: str
 
 
 class Health(Shape):
-    """Well."""
+    """The process is alive."""
 
     status: str
 
 
 class Readiness(Shape):
-    """Whether a model serves and the store answers; a full disk shows only when something is
-    written.
-    """
+    """A model is served and the store answers. A full disk shows only when something is written."""
 
     status: str
     model_version: str
@@ -90,8 +88,8 @@ class DayOfSlates(Shape):
     slates: int
     clicked: int = Field(description="Slates with a positive answer.")
     converted: int = Field(
-        description="Slates with an item taken by a kind that recommendations are for, and "
-        "not refused after; a rating only where the item was liked."
+        description="Slates with an event of a target kind that no later event takes back; a "
+        "rating counts only where the item was liked."
     )
 
 
@@ -99,20 +97,20 @@ class SettingInEffect(Shape):
     """One setting of the running service."""
 
     name: str
-    value: Any = Field(description="Of keys how many there are of each role; of URLs no password.")
+    value: Any = Field(description="For keys the number of each role; URLs without passwords.")
     is_default: bool
 
 
 class SettingsInEffect(Shape):
-    """What the service runs with: defaults, file, environment and flags taken together."""
+    """Settings in effect, from defaults, file, environment and flags."""
 
     settings: list[SettingInEffect]
 
 
 class RaisedAlert(Shape):
-    """A signal beyond the mark that the settings give it."""
+    """A signal beyond its threshold in the settings."""
 
-    name: str = Field(description="Which signal; the label of the metric `metarec_alert`.")
+    name: str = Field(description="The signal, as in the label of the metric `metarec_alert`.")
     sentence: str
     value: float
     mark: float
@@ -120,41 +118,41 @@ class RaisedAlert(Shape):
 
 
 class BackgroundJob(Shape):
-    """A retraining, an import or slates for all users, whoever started it."""
+    """A retraining, an import or slates for all users, whichever process started it."""
 
     job_id: str
     kind: Literal["retraining", "import", "batch"]
     state: Literal["running", "done", "skipped", "failed", "lost"] = Field(
-        description="skipped: there was nothing to do; lost: its process has gone."
+        description="skipped: there was nothing to do; lost: its process ended without a result."
     )
     started: float = Field(description="Seconds since 1970.")
     ended: float | None
-    stage: str = Field(description="What is being done.")
-    done: float = Field(description="Share of the stage that is done, in [0, 1].")
-    outcome: str = Field(description="What came of it.")
+    stage: str = Field(description="Name of the current stage.")
+    done: float = Field(description="Progress of the stage, in [0, 1].")
+    outcome: str = Field(description="Result, in a sentence; empty while the job runs.")
     lines: list[str] = Field(description="The last lines of its log.")
 
 
 class BackgroundJobs(Shape):
-    """The latest, the newest first."""
+    """The latest jobs, newest first."""
 
     jobs: list[BackgroundJob]
 
 
 class JobToStart(Shape):
-    """What to do in the background."""
+    """The job to start."""
 
     kind: Literal["retraining"] = "retraining"
 
 
 class JobStarted(Shape):
-    """It runs in a process of its own; GET /v1/jobs tells how far it is."""
+    """The job runs in a process of its own; GET /v1/jobs has its progress."""
 
     kind: Literal["retraining"]
 
 
 class Status(Shape):
-    """What an operator looks at."""
+    """State of the service for its operator."""
 
     model_version: str
     items: int
@@ -167,17 +165,19 @@ class Status(Shape):
     )
     rows_waiting: int = Field(description="Rows queued to be written by this worker.")
     drift: dict[str, float] | None = Field(
-        description="How recent events differ from those trained on, measured on the latest; "
-        "null before both are there."
+        description="Differences of the latest events from the training data; null while there "
+        "are none of either."
     )
     drift_marks: dict[str, float] = Field(
-        description="Values from which signals of drift count; 0 where one never does."
+        description="Thresholds of the signals of drift; 0 switches one off."
     )
-    alerts: list[RaisedAlert] = Field(description="Signals beyond their marks, see the settings.")
+    alerts: list[RaisedAlert] = Field(
+        description="Signals beyond their thresholds in the settings."
+    )
     retraining_advised: list[str] = Field(description="Reasons to retrain, in sentences.")
     outcomes: dict[str, float] = Field(
-        description="Slates shown over the last day, and the share with something liked among "
-        "the latest of them, `slates_measured`."
+        description="Number of slates of the last day, and the share with a liked item among the "
+        "latest `slates_measured` of them."
     )
-    days: list[DayOfSlates] = Field(description="Of the last 14 days, the oldest first.")
+    days: list[DayOfSlates] = Field(description="The last 14 days, oldest first.")
     reports: list[str] = Field(description="Names for `GET /v1/reports/{name}`.")

@@ -1,4 +1,4 @@
-"""Who asks, and what is answered: slates, explanations, questions to new users."""
+"""Users who ask, and the answers to them: slates, explanations, questions to new users."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from metarec.app.service.schemas.items import Item
 
 
 class HistoryEvent(Shape):
-    """One event of a history sent along, not stored."""
+    """One event of a history that is sent along and not stored."""
 
     item_id: Id
     value: Value | None = None
@@ -39,45 +39,45 @@ class HistoryEvent(Shape):
 
 
 class UserInput(Shape):
-    """Who asks: a known user, or an anonymous user who sends what they did, or both (sent events
-    follow stored ones).
+    """The user of a request: a known one, an anonymous one who sends a history, or both (sent
+    events follow stored ones).
     """
 
     user_id: Id | None = None
     history: list[Id | HistoryEvent] = Field(
         default_factory=list,
         max_length=MAX_HISTORY,
-        description="Oldest first; an item id alone counts as liked.",
+        description="Events, oldest first; an item id alone counts as liked.",
     )
     profile: Attributes = Field(default_factory=dict)
     wish: Annotated[str, StringConstraints(max_length=500)] | None = None
     context: Attributes = Field(
         default_factory=dict,
-        description="Circumstances of the request, such as hour, weather or device; columns that "
-        "the model knows.",
+        description="Circumstances of the request, such as hour, weather or device, by columns "
+        "that the model knows.",
     )
     location: Location | None = Field(
         None,
-        description="Where the user is; else where their newest event of the last day happened, "
-        "or their home.",
+        description="Location of the user. Where not given: that of their newest event of the last "
+        "day, else their home.",
     )
     friends: Friends = Field(
-        default_factory=list, description="Whom the user knows, beside those that are stored."
+        default_factory=list, description="Friends of the user, in addition to the stored ones."
     )
     searches: list[Query] = Field(
         default_factory=list,
         max_length=20,
-        description="What the user searched for, oldest first, after the stored searches.",
+        description="Search queries of the user, oldest first; they follow the stored ones.",
     )
 
     @property
     def events(self) -> list[HistoryEvent]:
-        """The history, item ids alone as events."""
+        """The history, with item ids alone as events."""
         return [HistoryEvent(item_id=e) if isinstance(e, str) else e for e in self.history]
 
 
 class RecommendationRequest(UserInput):
-    """A slate for one user."""
+    """A request for a slate for one user."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -109,18 +109,17 @@ class RecommendationRequest(UserInput):
         0,
         ge=0,
         le=MAX_OFFSET,
-        description="Places to pass over, for further pages of the same ranking; not with "
-        "exploration.",
+        description="Ranks to skip, for further pages of the same ranking; not with exploration.",
     )
     basket: list[Id] = Field(
         default_factory=list,
         max_length=100,
-        description="Items in the cart: they count as put there just now, and are not shown.",
+        description="Items in the cart: they count as just added to it, and are not shown.",
     )
     fields: list[Annotated[str, StringConstraints(min_length=1, max_length=80)]] = Field(
         default_factory=list,
         max_length=50,
-        description="Columns of the items to give with each, such as price and image.",
+        description="Columns of the items to return with each, such as price and image.",
     )
     exclude: list[Id] = Field(
         default_factory=list, max_length=10_000, description="Item ids never to show."
@@ -136,7 +135,7 @@ class RecommendationRequest(UserInput):
         None,
         gt=0.0,
         le=50_000.0,
-        description="Only items so near to `location`, or to the user's home.",
+        description="Only items within this distance of `location`, or of the user's home.",
     )
     pin: list[Id] = Field(
         default_factory=list, max_length=MAX_K, description="Item ids put first, in this order."
@@ -147,11 +146,11 @@ class RecommendationRequest(UserInput):
     ] = Field(
         default_factory=dict,
         max_length=50,
-        description="At most so many items of a category.",
+        description="Category -> largest number of its items.",
         json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 80}},
     )
     diversity: float = Field(
-        0.0, ge=0.0, le=1.0, description="0 keeps the ranking; towards 1, items differ more."
+        0.0, ge=0.0, le=1.0, description="0 keeps the ranking; items differ more towards 1."
     )
     explore: float | None = Field(
         None,
@@ -166,7 +165,7 @@ class RecommendationRequest(UserInput):
         description="Share of places reserved for items with few or no events; the service's own "
         "where not given.",
     )
-    explain: bool = Field(default=False, description="Give a short reason with each item.")
+    explain: bool = Field(default=False, description="Return short reasons with each item.")
 
 
 class ShownItem(Shape):
@@ -177,11 +176,11 @@ class ShownItem(Shape):
     score: float
     uncertainty: float | None
     predicted: float | None = Field(
-        description="Predicted value on the data's scale; null where values are no ratings."
+        description="Predicted value on the data's scale; null where values are not ratings."
     )
     interval: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
-        description="Ends of the interval that should hold the true value in 9 of 10 cases; null "
-        "where values are no ratings."
+        description="Ends of the interval that contains the true value in 9 of 10 cases; null "
+        "where values are not ratings."
     )
     propensity: float
     reasons: list[str] | None = None
@@ -196,17 +195,17 @@ class Recommendations(Shape):
     slate_id: str
     model_version: str
     shots: int = Field(
-        description="Items that the user acted on, of which the slate was made; events on one item "
-        "count once."
+        description="Number of items on which the user acted that the slate is based on; events on "
+        "one item count once."
     )
     items: list[ShownItem]
     notes: list[str]
     without_store: bool = Field(
-        description="True where the store is away: the slate is made from what was sent along, as "
-        "for an anonymous user."
+        description="True where the store is unavailable: the slate is based on the request alone, "
+        "as for an anonymous user."
     )
     arm: str | None = Field(
-        description="The user's arm of the experiment that runs; null outside of it."
+        description="The user's arm in the running experiment; null outside of it."
     )
 
 
@@ -223,21 +222,21 @@ class RecommendationBatch(Shape):
 
 
 class SlateBatch(Shape):
-    """A slate for each request, in their order."""
+    """A slate for each request, in the same order."""
 
     slates: list[Recommendations]
 
 
 class ContextColumn(Shape):
-    """A circumstance that the model reads."""
+    """A context column that the model reads."""
 
     name: str
-    values: list[str] = Field(description="Its values; of a number, some from small to large.")
+    values: list[str] = Field(description="Its values; for numbers some of them, in order.")
     is_number: bool
 
 
 class NamedPlace(Shape):
-    """A place, by the item that stands there."""
+    """A location, with the title of an item there."""
 
     title: str
     lat: float
@@ -252,13 +251,13 @@ class PolicyAttribute(Shape):
 
 
 class Circumstances(Shape):
-    """What, beside events, changes a slate of the serving model, and what its policy asks for."""
+    """Inputs that the served model takes beside events, and attributes that its policy asks for."""
 
     friends: bool
     searches: bool
     location: bool
     context: list[ContextColumn]
-    places: list[NamedPlace] = Field(description="Some places far from each other.")
+    places: list[NamedPlace] = Field(description="Some locations far from each other.")
     policy: list[PolicyAttribute] = Field(
         description="Attributes of users without which the policy cannot be checked in full."
     )
@@ -266,7 +265,7 @@ class Circumstances(Shape):
 
 
 class ExplanationRequest(UserInput):
-    """Why does this item stand where it stands for this user?"""
+    """A request to explain the rank of an item for a user."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -276,7 +275,7 @@ class ExplanationRequest(UserInput):
 
     item_id: Id
     k: Whole = Field(
-        10, ge=1, le=MAX_K, description="Length of the slate that 'without these events' speaks of."
+        10, ge=1, le=MAX_K, description="Length of the slate for 'without these events'."
     )
 
 
@@ -284,13 +283,15 @@ class Question(Item):
     """An item to ask a new user about."""
 
     worth: float = Field(
-        description="Expected share of what we do not know about the user that asking takes "
-        "away, in [0, 1]."
+        description="Expected share of the uncertainty about the user that the answer removes, "
+        "in [0, 1]."
     )
 
 
 class Questions(Shape):
-    """What to ask, the most useful first; nothing that the policy keeps from the user."""
+    """Items to ask about, the most useful first; without those that the policy excludes for the
+    user.
+    """
 
     items: list[Question]
     notes: list[str]

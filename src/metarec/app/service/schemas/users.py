@@ -1,4 +1,4 @@
-"""What is stored of users: events, attributes, friends; merging and forgetting."""
+"""Data stored of users: events, attributes, friends; merging and forgetting."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from metarec.app.service.schemas.fields import Attributes, Friend, Friends, Id, 
 
 
 class User(Shape):
-    """What the store holds of a user."""
+    """Everything that the store has of a user."""
 
     user_id: str
     profile: dict[str, Any]
-    events: list[StoredEvent] = Field(description="The latest, oldest first.")
-    friends: int = Field(description="How many friends are kept; see /v1/users/{user_id}/friends.")
-    slates: int = Field(description="How many slates shown to them are kept.")
-    experiments: dict[str, str] = Field(description="A/B experiment -> the arm they saw.")
+    events: list[StoredEvent] = Field(description="The latest events, oldest first.")
+    friends: int = Field(description="Number of friends; see /v1/users/{user_id}/friends.")
+    slates: int = Field(description="Number of stored slates shown to the user.")
+    experiments: dict[str, str] = Field(description="A/B experiment -> arm that the user saw.")
 
 
 class Profile(Shape):
-    """Attributes of a user; they replace those given before."""
+    """Attributes of a user; they replace those set before."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"profile": {"age": 31, "gender": "F"}}]}
@@ -35,7 +35,7 @@ class Profile(Shape):
 
 
 class FriendsOfUser(Shape):
-    """Whom a user knows; they replace those given before."""
+    """Friends of a user; they replace those set before."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"friends": ["u7", {"friend_id": "u9", "weight": 3}]}]}
@@ -45,14 +45,14 @@ class FriendsOfUser(Shape):
 
 
 class FriendsKept(Shape):
-    """The friends that are kept of a user."""
+    """The stored friends of a user."""
 
     user_id: str
     friends: list[Friend]
 
 
 class MergeInto(Shape):
-    """Whom a user became."""
+    """The user id that takes over the data."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"into": "customer-17"}]})
 
@@ -60,26 +60,26 @@ class MergeInto(Shape):
 
 
 class UserMerged(Shape):
-    """What one user gave another: events, slates, friends, attributes that the other lacked."""
+    """Data that one user took over from another: events, slates, friends, missing attributes."""
 
-    user_id: str = Field(description="Whose it all is now.")
-    events: int = Field(description="Events given, searches among them.")
-    copies: int = Field(description="Events that the other had already; deleted.")
+    user_id: str = Field(description="The user who has the data now.")
+    events: int = Field(description="Events taken over, searches included.")
+    copies: int = Field(description="Events that this user had already; deleted.")
     forgotten: int = Field(
-        description="Events from before the other asked to be forgotten; deleted."
+        description="Events from before this user asked to be forgotten; deleted."
     )
     slates: int
     friends: int
 
 
 class PlaceLookedAt(Shape):
-    """A place where a forgotten user may be found."""
+    """A place that may have data of a forgotten user."""
 
     place: str
     removed: int = Field(description="Rows removed there.")
     still_holds: str = Field(
-        description="What of the user is, or may be, still there, and what to do; empty where "
-        "nothing is."
+        description="Data of the user that are, or may be, left there, and what to do; empty "
+        "where nothing is left."
     )
 
 
@@ -87,26 +87,28 @@ class Forgotten(Shape):
     """Receipt of a user's deletion."""
 
     receipt_id: str
-    timestamp: float = Field(description="What is older is never stored again; seconds since 1970.")
+    timestamp: float = Field(
+        description="Seconds since 1970; older events of the user are never stored again."
+    )
     rows_deleted: dict[str, int]
     bytes_erased: bool = Field(
-        description="Whether not even deleted rows can be read from the store's files."
+        description="Whether the deleted rows are erased from the store's files too."
     )
     in_model: str
     places: list[PlaceLookedAt] = Field(
-        description="Every place that was looked at, or is known and cannot be looked at."
+        description="Every place that was searched, or is known and cannot be searched."
     )
 
 
 class RecentUser(Shape):
-    """A user of whom events came lately."""
+    """A user with events among the latest ones."""
 
     user_id: str
-    events: int = Field(description="Of them among the latest events of all users.")
-    last: float = Field(description="Time of the newest, seconds since 1970.")
+    events: int = Field(description="Number of their events among the latest of all users.")
+    last: float = Field(description="Time of their newest event, seconds since 1970.")
 
 
 class RecentUsers(Shape):
-    """Users with events among the latest of all, the newest first."""
+    """Users with events among the latest of all users, newest first."""
 
     users: list[RecentUser]

@@ -1,5 +1,6 @@
-"""Which model answers, and on which threads.
+"""The models that answer requests, and the threads they run on.
 
-The live model follows the registry and the store's items; an experiment's arms have models beside
-it. Requests that arrive together are scored together, and costly ones wait aside.
+The live model follows the registry and the store's items; arms of an experiment have models of
+their own. Requests that arrive together are scored together, and costly ones wait in a queue of
+their own.
 """

@@ -1,7 +1,7 @@
-"""The running experiment as one worker serves it: its arms' models, loaded beside the one that
-serves, how they answer, and the guardrails that stop them.
+"""The running experiment in one worker: the models of its arms, the counts of their answers, and
+the guardrails that stop them.
 
-All of it lies in the store and is looked up there now and then, so workers and restarts agree.
+All state is in the store and read from there repeatedly, so that workers and restarts agree.
 """
 
 from __future__ import annotations
@@ -33,26 +33,28 @@ from metarec.feedback.store.event_store import Store
 
 log = logging.getLogger("metarec.service")
 EVERY_SECONDS = 2.0
-"""Between two countings, at least."""
+"""Least number of seconds between two counts."""
 MAX_TIME = 0.05
-"""Share of a worker's time that counting may take."""
+"""Largest share of a worker's time spent on counting."""
 MAX_BATCHES = 20
-"""Batches of users counted before the other duties of the worker get their turn."""
+"""Largest number of batches of users counted before the worker's other tasks run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """What a slate is made by."""
+    """Model and settings of a slate."""
 
     served: Served
     settings: ArmSettings
-    """Where a request does not say; all but the filter are given."""
+    """Settings where a request gives none; all but the filter have a value."""
     experiment: Experiment | None = None
     arm: str | None = None
-    """None outside the experiment; `ANONYMOUS` for nobody in particular."""
+    """None outside the experiment; `ANONYMOUS` without a user id."""
 
     def exposure(self, shots: int, at: float) -> Exposure | None:
-        """What to note of a slate shown to a user of whom `shots` events are known."""
+        """Return the exposure to store with a slate of a user with `shots` known events, at `at`
+        seconds since 1970; None outside an arm.
+        """
         if self.experiment is None or not self.arm:
             return None
         return Exposure(
@@ -65,19 +67,19 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """What this worker knows, all of one moment."""
+    """What this worker knows of the experiment; immutable."""
 
     running: Experiment | None = None
     models: Mapping[str, Served] = field(default_factory=dict)
-    """Version -> model, of every arm; the experiment is served once all are there."""
+    """Version -> model, of every arm; an experiment is served once all are loaded."""
     settings: ArmSettings
-    """What holds outside the experiment where a request does not say."""
+    """Settings outside the experiment where a request gives none."""
     of_arm: Mapping[str, ArmSettings] = field(default_factory=dict)
-    """The same for each arm."""
+    """Settings of each arm where a request gives none."""
 
 
 class Arms:
-    """Who gets what, and how it goes."""
+    """The arms of the running experiment: which user gets which, and how they perform."""
 
     def __init__(self, store: Store, live: LiveModel, settings: ServiceSettings) -> None:
         self._store, self._live, self._settings = store, live, settings
@@ -86,7 +88,7 @@ class Arms:
         self._lock, self._looking, self._refreshing = (threading.Lock() for _ in range(3))
         self._results: tuple[str, Results] | None = None
         self._next = 0.0
-        """When to count again, on the monotonic clock."""
+        """Time of the next count, on the monotonic clock."""
 
     @property
     def running(self) -> Experiment | None:
@@ -95,15 +97,17 @@ class Arms:
 
     @property
     def settings(self) -> ArmSettings:
-        """Settings of recommending where a request does not say, outside experiments."""
+        """Settings outside experiments where a request gives none."""
         return self._known.settings
 
     def outside(self) -> Placed:
-        """What everybody gets."""
+        """Return model and settings outside experiments."""
         return Placed(served=self._live.served, settings=self.settings)
 
     def place(self, user_id: str | None) -> Placed:
-        """What a user gets: their arm's, or what everybody gets."""
+        """Return model and settings of a user: those of their arm, else those outside
+        experiments.
+        """
         known = self._known
         if known.running is None:
             return self.outside()
@@ -124,14 +128,14 @@ class Arms:
         )
 
     def answered(self, placed: Placed, seconds: float | None) -> None:
-        """Count a slate that took so long, or could not be made (None)."""
+        """Count a slate by its time in seconds; None where it failed."""
         if placed.arm is not None:
             bucket = FAILED if seconds is None else bucket_of(seconds)
             with self._lock:
                 self._answers[placed.arm, bucket] += 1
 
     def follow(self) -> None:
-        """Take up what was started, stopped or promoted, and count what users did.
+        """Load changes of experiments, and count the events of their users where a count is due.
 
         Raises:
             StoreUnavailable: if the store does not answer.
@@ -141,18 +145,18 @@ class Arms:
             self.look()
 
     def refresh(self) -> None:
-        """Take up what was started, stopped or promoted, with the models it needs."""
+        """Load what was started, stopped or promoted, with the models it needs."""
         with self._refreshing:
             before, running = self._known, running_experiment(self._store)
             if before.running is not None and (
                 running is None or running.name != before.running.name
             ):
-                self._count(before.running, time.time())  # to its end
+                self._count(before.running, time.time())  # the last count of what has ended
             models: dict[str, Served] = {}
             while running is not None and (arm := _without_model(running, models)) is not None:
                 try:
                     models[arm.model] = self._model(arm.model, before)
-                except Exception as error:  # whatever is wrong with it, the others go on
+                except Exception as error:  # any error stops this arm only
                     why = f"{arm.model} could not be loaded"
                     running = _if_running(self._stop(running, arm.name, why, error))
             promoted = settings_in_effect(self._store)
@@ -171,8 +175,9 @@ class Arms:
         return self._live.load(version) if held is None else self._live.renewed(held)
 
     def look(self, now: float | None = None) -> Results | None:
-        """Count what users did, stop arms that break a guardrail, and give the results; the last
-        ones where that was a moment ago, unless `now` is given. None where nothing runs.
+        """Count the events of users, stop arms that violate a guardrail, and return the results;
+        the latest ones where a count is not due, unless `now` (seconds since 1970) is given. None
+        where no experiment runs.
         """
         with self._looking:
             running = self.running
@@ -206,7 +211,7 @@ class Arms:
     def _stop(
         self, running: Experiment, arm: str, reason: str, error: Exception | None = None
     ) -> Experiment:
-        """Stop an arm by itself, and say so."""
+        """Stop an arm automatically, and log it."""
         facts = {"experiment": running.name, "arm": arm, "reason": reason}
         log.error("an arm is stopped", extra={**facts, "problem": str(error or "")})
         try:
@@ -218,7 +223,9 @@ class Arms:
 
 
 def _without_model(running: Experiment, models: Mapping[str, Served]) -> Arm | None:
-    """An arm that is shown and whose model is not among these."""
+    """Return an arm that is not stopped and whose model is not among these; None where there is
+    none.
+    """
     for arm in running.arms:
         if arm.name not in running.stopped and arm.model not in models:
             return arm
@@ -232,7 +239,9 @@ def _if_running(experiment: Experiment) -> Experiment | None:
 def _over(
     first: ArmSettings, service: ServiceSettings, then: ArmSettings | None = None
 ) -> ArmSettings:
-    """Settings by who says them first; the service's own for what nobody says."""
+    """Return the first value given of each setting: by `first`, by `then`, by the service. The
+    filter is that of `first`, else of `then`, in addition to the service's own.
+    """
 
     def said(name: str) -> float:
         for one in (first, then or ArmSettings()):

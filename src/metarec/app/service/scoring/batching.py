@@ -55,7 +55,7 @@ class Batcher(Generic[ScoreRequest, Answer]):
         self._waiting.append((what, answer))
         if not self._due:
             self._due = True
-            loop.call_soon(self._start)  # after every handler that is ready in this turn has asked
+            loop.call_soon(self._start)  # after all handlers that are ready in this turn
         return await answer
 
     def close(self) -> None:
@@ -63,8 +63,8 @@ class Batcher(Generic[ScoreRequest, Answer]):
         self._thread.shutdown(wait=False)
 
     def _start(self) -> None:
-        # Whoever is answered together asks again together, but is heard one after the other: a turn
-        # that brought somebody may be followed by one that brings more, who have sent already.
+        # Clients that were answered together send their next requests together, but these are read
+        # one after the other: a turn with a new request may be followed by one with more.
         if self._known < len(self._waiting) < self._most:
             self._known = len(self._waiting)
             asyncio.get_running_loop().call_soon(self._start)
@@ -85,7 +85,7 @@ class Batcher(Generic[ScoreRequest, Answer]):
         """
         try:
             return list(self._answer_all(requests))
-        except Exception as error:  # it belongs to whoever asked, and the batch must end
+        except Exception as error:  # it is the answer to its request, and the batch must end
             return (
                 [error]
                 if len(requests) == 1
@@ -98,7 +98,7 @@ class Batcher(Generic[ScoreRequest, Answer]):
         answers: Sequence[Answer | Exception],
     ) -> None:
         for (_, future), answer in zip(batch, answers, strict=True):
-            if future.done():  # the client has gone
+            if future.done():  # the client has disconnected
                 continue
             if isinstance(answer, Exception):
                 future.set_exception(answer)

@@ -203,7 +203,7 @@ class LiveModel:
         """
         self._version, model = self._first_that_loads()
         self.served = self._with_new_items(Served(model, 0))
-        # A filter that cannot be read is told before anybody asks
+        # A filter that cannot be read raises here, before any request.
         log.debug("shown at most", extra={"items": int(self.served.passes.sum())})
 
     def _first_that_loads(self) -> tuple[str, Recommender]:
@@ -245,9 +245,7 @@ class LiveModel:
                 # All items of the store are added again: the new model may have been trained
                 # without them.
                 served = self.load(version)
-            except (
-                Exception
-            ) as error:  # whatever is wrong with a new model, the old one keeps serving
+            except Exception as error:  # on any error the old model is kept
                 self._refused = version
                 log.error(
                     "the promoted model could not be loaded, the one before keeps serving",

@@ -1,8 +1,9 @@
-"""What a request costs, in plain slates: ten items for a history of five, nothing else asked.
+"""Cost of a request in units of one plain slate: ten items for a history of five events, without
+further options.
 
-Measured over catalogs of thousands of items (`benchmarks/attack/costs.py` measures it again). What
-costs much leaves the event loop to others, and what costs too much is refused, with the dearest
-wish named.
+The costs were measured over catalogs of thousands of items (`benchmarks/attack/costs.py` repeats
+this). Costly requests leave the event loop free for others, and too costly ones are refused with
+the names of their most expensive options.
 """
 
 from __future__ import annotations
@@ -18,19 +19,17 @@ from metarec.recommendation.filters import comparisons
 IN_LOOP = 3.0
 """Requests that cost more are answered in a thread for costly ones."""
 SHARED = 0.5
-"""Share of a plain slate that requests of a batch pay together."""
+"""Share of a plain slate that the requests of a batch have in common."""
 PER_EVENT = 0.025
-"""Plain slates that each event of a history adds where models look at all of them, as those of
-places do.
-"""
+"""Cost of each event of a history, where models read all of them, as those of locations do."""
 PIECE = 3.0
-"""A batch is answered in pieces of at most so many plain slates, so that others need not wait for
-the whole.
-"""
+"""Largest cost of one piece of a batch; other requests are answered between pieces."""
 
 
 def parts_of(body: RecommendationRequest, explore: float) -> dict[str, float]:
-    """Plain slates that each wish of a request adds; `explore` is its strength of exploration."""
+    """Return the cost that each option of a request adds; `explore` is the strength of
+    exploration.
+    """
     explored = explore and not body.quota and not body.diversity
     return {
         "history": 0.003 * len(body.history),
@@ -51,10 +50,10 @@ def parts_of(body: RecommendationRequest, explore: float) -> dict[str, float]:
 
 
 def cost_of(body: RecommendationRequest, explore: float, most: float) -> float:
-    """Plain slates that a request costs.
+    """Return the cost of a request.
 
     Raises:
-        HTTPException: 422, if these are more than `most`.
+        HTTPException: 422, if the cost is more than `most`.
         BadInput: if the filter cannot be read.
     """
     parts = parts_of(body, explore)
@@ -64,21 +63,21 @@ def cost_of(body: RecommendationRequest, explore: float, most: float) -> float:
         raise HTTPException(
             422,
             f"this request costs as much as {cost:.0f} plain slates, {most:g} are allowed; the "
-            f"dearest of it: {', '.join(dearest[:3])}; ask for less at once, or raise the "
+            f"most expensive options: {', '.join(dearest[:3])}; ask for less at once, or raise the "
             f"service's setting `max_cost`",
         )
     return cost
 
 
 def weight_of(cost: float, events: int) -> float:
-    """Plain slates that a request of a batch counts for, with so many events in its history, stored
-    ones too.
+    """Return the cost of a request within a batch; `events` is the length of its history, stored
+    events included.
     """
     return max(cost, 1.0 + PER_EVENT * events) - SHARED
 
 
 def pieces(weights: Sequence[float]) -> list[slice]:
-    """Cut a batch into neighbors that cost at most `PIECE` plain slates together, or are one
+    """Split a batch into consecutive pieces that cost at most `PIECE` together, or are one
     request.
     """
     cuts, filled = [0], 0.0
@@ -91,12 +90,12 @@ def pieces(weights: Sequence[float]) -> list[slice]:
 
 
 def check_batch(weights: Sequence[float], most: float) -> None:
-    """Refuse a batch that costs more together than one request may, or than a plain slate for each
-    of its requests.
+    """Refuse a batch that costs more than one request may, and more than a plain slate for each of
+    its requests.
 
     Args:
-        weights: plain slates that each request counts for.
-        most: plain slates that one request may cost.
+        weights: cost of each request.
+        most: largest cost of one request.
 
     Raises:
         HTTPException: 422, if so.

@@ -56,7 +56,7 @@ class Pool:
             raise self._busy(f"this was not done within {self._seconds:g} seconds") from None
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Start no more work, and cancel what has not begun."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _give_back(self) -> None:
@@ -83,7 +83,7 @@ class Pools:
         """Explanations, onboarding, and slates that cost many times a plain one."""
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Start no more work, and cancel what has not begun."""
         self.health.close()
         self.heavy.close()
 

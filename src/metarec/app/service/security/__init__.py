@@ -1,3 +1,3 @@
-"""Who may ask, and how much: API keys and roles, what browsers may be made to send, what one
-connection may take of a worker, and the log of who was refused and who changed what.
+"""Access and limits: API keys and roles, protection from requests forged through a browser, limits
+of each connection, and the log of refusals and changes.
 """

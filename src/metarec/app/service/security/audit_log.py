@@ -1,9 +1,9 @@
-"""The audit log: who was refused, and who changed what an operator answers for.
+"""The audit log: refusals, and changes for which the operator is responsible.
 
-One record for each refusal for want of a key or role (401, 403), promotion, forgetting, change of
-an item, and start or end of an experiment or arm, by itself too, through the logger
-`metarec.audit`, whatever the log level. It names a key by the beginning of its digest, never a
-user.
+It has one record for each refusal for lack of a key or role (401, 403), promotion, forgetting,
+change of an item, and start or end of an experiment or arm, automatic ones included. The logger is
+`metarec.audit`, and the log level does not matter. A record names a key by the start of its digest,
+and never a user.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _CHANGES = (
 _USERS = "/v1/users"
 _PERSONAL = frozenset({"user_id"})
 _TAKEN = frozenset(vars(logging.makeLogRecord({})))
-"""Names that a log record has a use of its own for, such as `name`."""
+"""Names that a log record uses itself, such as `name`."""
 
 
 def what_happened(method: str, path: str, status: int) -> str | None:
-    """What an answered request is to the audit log; None if nothing."""
+    """Return the event that an answered request is in the audit log; None if none."""
     if status in (401, 403):
         return "refused"
     if method not in _WRITES:
@@ -53,15 +53,15 @@ def note(
     Args:
         what: from `what_happened`.
         request: id of the request.
-        method: of the request.
-        route: the address's template.
-        status: of the answer.
-        client: address of whoever asked.
+        method: its method.
+        route: template of its address.
+        status: status of the answer.
+        client: address of the client.
         holder: digest of the known key that was sent.
-        role: of that key.
-        params: what the address named.
+        role: role of that key.
+        params: parameters of the address; user ids are left out.
     """
-    log.setLevel(logging.INFO)  # an operator who wants only errors still wants to know who did what
+    log.setLevel(logging.INFO)  # also where the other logs have errors only
     log.info(
         what,
         extra={
@@ -82,6 +82,6 @@ def note(
 
 
 def note_by_itself(what: str, **facts: Any) -> None:
-    """Write one record of what the service did without being asked, such as stopping an arm."""
+    """Write one record of an automatic change, such as a stopped arm."""
     log.setLevel(logging.INFO)
     log.info(what, extra={"by_itself": True, **facts})

@@ -1,4 +1,4 @@
-"""API keys and what their holders may do: read, write (and read), admin (and everything)."""
+"""API keys and roles: read, write (and read), admin (and everything)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="header")
 
 
 class ApiKeys:
-    """The keys of a service, as digests, so that neither a dump nor the time of a comparison tells
-    them.
+    """The keys of a service, as digests, so that neither a memory dump nor the time of a comparison
+    reveals them.
     """
 
     def __init__(self, role_of_key: Mapping[str, str]) -> None:
@@ -32,8 +32,8 @@ class ApiKeys:
         return bool(self._rank)
 
     def holder(self, authorization: str | None, header: str | None) -> bytes | None:
-        """The digest of the known key that a request bears, read as the routes read it; None of one
-        that is not known.
+        """Return the digest of the known key of a request, read as the routes read it; None where
+        there is none.
 
         Args:
             authorization: the header of this name.
@@ -45,12 +45,12 @@ class ApiKeys:
         return digest if digest in self._rank else None
 
     def role(self, holder: bytes) -> str:
-        """What the holder of a known key may do."""
+        """Return the role of a known key."""
         return ROLES[self._rank[holder]]
 
     def needs(self, role: str) -> list[Any]:
-        """Dependencies of a route that only holders of `role` or more may call; none where no keys
-        are set.
+        """Return the dependencies of a route that needs a key of `role` or higher; empty where the
+        service has no keys.
         """
         return [Security(self._check(role))] if self else []
 
@@ -76,7 +76,7 @@ class ApiKeys:
 
 
 def _kept(key: str) -> bytes:
-    """The digest of a key of the settings, which may hold the digest alone."""
+    """Return the digest of a key of the settings, which may be a digest itself."""
     return bytes.fromhex(key[len(DIGEST) :]) if key.startswith(DIGEST) else _digest(key)
 
 

@@ -1,8 +1,9 @@
-"""What a browser may be made to send by a page of somebody else, and what it is told in answers.
+"""Protection from requests that a foreign page makes a browser send, and headers of answers for
+browsers.
 
-A service without keys answers whoever reaches it, so a foreign page in the operator's own browser
-could promote a model or forget a user. A browser says with each such request where it comes from,
-and asks before it sends JSON.
+A service without keys answers all clients, so a foreign page in the operator's browser could
+promote a model or forget a user. A browser states the origin of each such request, and asks for
+permission before it sends JSON.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Set
 from urllib.parse import urlsplit
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Requests that change nothing."""
+"""Methods of requests that change nothing."""
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -30,23 +31,25 @@ _DATA = ((b"cache-control", b"no-store"), (b"content-security-policy", b"frame-a
 
 
 def is_data(path: str) -> bool:
-    """Whether an address is of the interface, not of the page's own files."""
+    """Return whether a path belongs to the HTTP interface rather than to the files of the page."""
     return path.startswith("/v1/") or path in ("/v1", "/mcp", "/metrics", "/healthz", "/readyz")
 
 
 def answer_headers(path: str) -> tuple[tuple[bytes, bytes], ...]:
-    """What each answer says to browsers: never in a frame, and data in no cache."""
+    """Return the headers of each answer for browsers: it is never shown in a frame, and data are
+    never cached.
+    """
     return (*_ALWAYS, *(_DATA if is_data(path) else _PAGE))
 
 
 def forged(method: str, headers: Mapping[bytes, bytes], own: Set[str]) -> str | None:
-    """Why a request that changes something may have been sent by a foreign page; None if it was
+    """Return why a request that changes something may come from a foreign page; None if it does
     not.
 
     Args:
-        method: of the request.
+        method: method of the request.
         headers: its headers.
-        own: origins of pages that may call the service, beside its own.
+        own: further origins whose pages may call the service.
     """
     if method in SAFE_METHODS:
         return None
@@ -69,8 +72,8 @@ def forged(method: str, headers: Mapping[bytes, bytes], own: Set[str]) -> str | 
 
 
 def _is_simple(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser would send these for any page, without asking here first. What has a body
-    is refused where that is read as JSON, in words about that.
+    """Return whether a browser sends such a request for any page without asking for permission. A
+    request with a body passes here, as reading it as JSON refuses other types.
     """
     if b"x-requested-with" in headers or not _says_empty(headers):
         return False

@@ -1,9 +1,9 @@
-"""What one connection may take of a worker: bytes, time, and a place among the others.
+"""Limits of each connection of a worker: bytes, seconds and their number.
 
-uvicorn reads a request as it comes, of any length and for any time. Here each request has a longest
-URL, longest headers and a deadline, and each worker a number of connections below its limit of open
-files. When all are taken, the one that has waited longest without a whole request makes room, so
-that nobody can hold places by doing nothing.
+uvicorn reads requests of any length for any time. Here each request has a longest URL, longest
+headers and a deadline, and each worker a number of connections below its limit of open files. When
+all are taken, the connection that has waited longest without a complete request is closed, so that
+idle clients cannot block others.
 """
 
 from __future__ import annotations
@@ -26,20 +26,26 @@ from metarec.app.service.settings import ServiceSettings
 
 log = logging.getLogger("metarec.service")
 BACKLOG = 1024
-"""Connections that the system lets wait to be accepted."""
+"""Number of connections that the system keeps waiting to be accepted."""
 ACCEPTED_AT_ONCE = 64
-"""At most so many are accepted before the first of them is looked at."""
+"""Largest number of connections accepted before the first of them is read."""
 SPARE_FILES = 192
-"""Open files that are never connections: the store's, the model's, and those accepted at once."""
+"""Open files that are not connections: of the store and the model, and connections just
+accepted.
+"""
 MAX_HEADERS = 100
-"""Of a request: reading thousands of short ones takes longer than answering a slate."""
+"""Largest number of headers of a request; reading thousands of short ones takes longer than a
+slate.
+"""
 SLACK = 65_536
-"""Bytes of a body that a refused request may send beyond the limit before its connection ends."""
+"""Bytes of a body beyond the limit that a refused client may send before its connection is
+closed.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Of each connection, and of all of a worker."""
+    """Limits of each connection, and the number of connections of a worker."""
 
     connections: int
     url_bytes: int
@@ -51,7 +57,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> Limits:
-        """As the settings say."""
+        """Take the limits from the settings."""
         return cls(
             connections=settings.max_connections,
             url_bytes=settings.max_url_bytes,
@@ -64,7 +70,7 @@ class Limits:
 
 
 class Phase(Enum):
-    """What a connection is about."""
+    """State of a connection."""
 
     IDLE = "between two requests"
     HEAD = "its URL and headers are coming"
@@ -80,12 +86,14 @@ class Connections(ServerState):
         self.limits = limits
         self.most = within_file_limit(limits.connections)
         self.waiting: OrderedDict[LimitedProtocol, None] = OrderedDict()
-        """Those without a whole request, the longest waiting first."""
+        """Connections without a complete request, the longest waiting first."""
         self.ended: Counter[str] = Counter()
-        """Connections that a limit ended since this was last logged, by reason."""
+        """Reason -> number of connections ended by a limit since the last log line."""
 
     def admit(self) -> bool:
-        """Whether there is a place for a connection just made; the longest waiting makes room."""
+        """Return whether a new connection fits; if all are taken, the longest waiting one is closed
+        for it.
+        """
         if len(self.connections) <= self.most:
             return True
         if not self.waiting:
@@ -94,42 +102,42 @@ class Connections(ServerState):
         return True
 
     def sweep(self, now: float) -> None:
-        """End what took too long; called about twice a second."""
+        """End the connections beyond their deadlines; called about twice a second."""
         for connection in list(self.connections):
             if isinstance(connection, LimitedProtocol):
                 connection.end_if_overdue(now)
 
     def tell(self) -> None:
-        """Log what was ended since the last time, if anything was."""
+        """Log the number of connections ended since the last call, if there are any."""
         if self.ended:
             log.warning("connections ended by limits", extra={"connections": dict(self.ended)})
             self.ended.clear()
 
 
 class _Refused(Exception):
-    """Stops the parser; the answer is sent already."""
+    """Stops the parser; the answer was sent already."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection, read by uvicorn, within limits."""
+    """One connection, read by uvicorn within the limits."""
 
     server_state: Connections
     _phase = Phase.HEAD
     _since = 0.0
-    """When the phase began, on the loop's clock."""
+    """Start of the phase, on the loop's clock."""
     _fed = 0
-    """Bytes of the head that came since the chunk it began in."""
+    """Bytes received of the head of the current request."""
     _head = 0
-    """Bytes of the headers told of so far."""
+    """Bytes of the headers parsed so far."""
     _body = 0
     _partial = False
-    """A message has begun and not ended."""
+    """Whether a request has begun and is not complete."""
     _refused = False
     _stuck_since: float | None = None
-    """Since when the client has not taken what was written."""
+    """Time since when the client has not read the answer; None while it does."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a place, or be told that there is none."""
+        """Admit the connection, or answer 503."""
         super().connection_made(transport)
         if self.server_state.admit():
             self._enter(Phase.HEAD)
@@ -137,12 +145,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(503, "all connections are taken; try again", (b"retry-after: 1",))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the place."""
+        """Remove the connection from the waiting ones."""
         self.server_state.waiting.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless this was refused."""
+        """Parse data, unless the connection was refused."""
         if self._refused:
             return
         if self._phase is Phase.IDLE:
@@ -150,18 +158,18 @@ class LimitedProtocol(HttpToolsProtocol):
         self._fed += len(data)
         super().data_received(data)
         limits = self.server_state.limits
-        # The parser tells of a header once it is whole, and holds it until then
+        # The parser reports a header once it is complete, and keeps it in memory until then.
         in_head = self._phase is Phase.HEAD and not self._refused
         if in_head and self._fed > limits.url_bytes + limits.header_bytes:
             self._refuse_head()
 
     def on_message_begin(self) -> None:
-        """A request begins; one that is sent ahead waits for the one before."""
+        """Reset the counts for a new request; one that is sent ahead waits for the one before."""
         super().on_message_begin()
         self._partial, self._fed, self._head, self._body = True, 0, 0, 0
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the URL."""
+        """Handle a piece of the URL."""
         super().on_url(url)
         if len(self.url) > self.server_state.limits.url_bytes:
             most = self.server_state.limits.url_bytes
@@ -169,7 +177,7 @@ class LimitedProtocol(HttpToolsProtocol):
             raise _Refused
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A whole header."""
+        """Handle a complete header."""
         self._head += len(name) + len(value) + 4
         if self._head > self.server_state.limits.header_bytes or len(self.headers) >= MAX_HEADERS:
             self._refuse_head()
@@ -177,28 +185,30 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The application is called; the body has its own deadline."""
+        """Call the application; the body has a deadline of its own."""
         super().on_headers_complete()
         self._fed = 0
         if self._phase is Phase.HEAD:
             self._enter(Phase.BODY)
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body; what comes after an answer is dropped, up to a limit."""
+        """Handle a piece of the body; after the answer it is ignored, up to a limit."""
         super().on_body(body)
         self._body += len(body)
         if self._body > self.server_state.limits.body_bytes + SLACK and self._answered():
             self._end("body too long")
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """Mark the request as complete."""
         super().on_message_complete()
         self._partial = False
         if self._phase in (Phase.HEAD, Phase.BODY):
             self._enter(Phase.IDLE if self._answered() else Phase.BUSY)
 
     def on_response_complete(self) -> None:
-        """Answered: the next request may be here already, whole or in part."""
+        """Mark the request as answered. The next one may have arrived already, complete or in
+        part.
+        """
         ahead = bool(self.pipeline)
         super().on_response_complete()
         if self._phase is not Phase.BUSY:
@@ -209,28 +219,28 @@ class LimitedProtocol(HttpToolsProtocol):
             self._enter(Phase.BUSY if ahead else Phase.IDLE)
 
     def pause_writing(self) -> None:
-        """The client does not take what is written."""
+        """Start the deadline of a client that does not read the answer."""
         self._stuck_since = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """End the deadline of `pause_writing`."""
         self._stuck_since = None
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the library's own words)
-        """What cannot be read is refused in this service's words, once."""
+        """Refuse data that are not HTTP with this service's own message, once."""
         if not self._refused:
             self._refuse(400, "this is no HTTP request")
 
     def make_room(self) -> None:
-        """End at once, for another connection."""
+        """Close the connection at once, for another one."""
         self.server_state.ended["made room"] += 1
         self.server_state.connections.discard(self)
         self.transport.abort()
 
     def end_if_overdue(self, now: float) -> None:
-        """End where the present phase took too long."""
+        """End the connection where the current phase took too long."""
         limits = self.server_state.limits
         if self._stuck_since is not None and now - self._stuck_since > limits.body_seconds:
             self.server_state.ended["answer not taken"] += 1
@@ -266,7 +276,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(431, f"a request may have {MAX_HEADERS} headers of {most:,} bytes together")
 
     def _refuse(self, status: int, sentence: str, headers: tuple[bytes, ...] = ()) -> None:
-        """Answer in place of the application, which hears that the client has gone."""
+        """Send an error in place of the application, for which the client has disconnected."""
         self._refused = True
         self.server_state.ended[str(status)] += 1
         if self.cycle is not None and not self.cycle.response_complete:
@@ -290,20 +300,20 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 class LimitedServer(uvicorn.Server):
-    """uvicorn's server, with its connections within limits."""
+    """uvicorn's server, with limits on its connections."""
 
     def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
         super().__init__(config)
         self.server_state: ServerState = Connections(limits)
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Listen; more may wait than are accepted at once."""
+        """Listen; more connections may wait than are accepted at once."""
         await super().startup(sockets)
         for one in sockets or ():
             one.listen(BACKLOG)
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
+        """Check the deadlines twice a second, and log ended connections every 10 seconds."""
         state = self.server_state
         if isinstance(state, Connections):
             if counter % 5 == 0:
@@ -314,7 +324,7 @@ class LimitedServer(uvicorn.Server):
 
 
 def options_of(settings: ServiceSettings) -> dict[str, Any]:
-    """How uvicorn is configured so that the limits hold."""
+    """Return the options of uvicorn with which the limits hold."""
     return {
         "http": "metarec.app.service.security.limits:LimitedProtocol",
         "ws": "none",
@@ -325,8 +335,8 @@ def options_of(settings: ServiceSettings) -> dict[str, Any]:
 
 
 def within_file_limit(connections: int) -> int:
-    """At most `connections`, and few enough that `SPARE_FILES` more files can be open; the
-    process's own limit is raised as far as the system lets it.
+    """Return `connections`, or fewer where `SPARE_FILES` further files could not be open. The
+    process's own limit is first raised as far as the system allows.
     """
     try:
         import resource
