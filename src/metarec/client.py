@@ -1,5 +1,5 @@
-"""A small client of the HTTP service, for programs that do not carry a model; it needs nothing but
-Python's own library.
+"""A client of the HTTP service, for programs without a model; it needs only Python's standard
+library.
 
     from metarec.client import Client
 
@@ -21,42 +21,42 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 BUSY = (429, 503)
-"""Answers that say: try again later."""
+"""Statuses of answers after which a call is tried again."""
 LONGEST_WAIT = 30.0
-"""Seconds waited between two tries at most, whatever `Retry-After` says."""
+"""Longest wait between two tries in seconds, whatever `Retry-After` says."""
 
 
 class ServiceError(Exception):
-    """What the service refused, or that it could not be reached."""
+    """The service refused a call, or could not be reached."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        """HTTP status; 0 where nobody answered."""
+        """HTTP status; 0 where there was no answer."""
 
 
 @dataclass(frozen=True)
 class Client:
-    """Calls of one service. Answers are JSON as Python values; the routes are described at `/docs`
-    of the service.
+    """Calls of one service. Answers are JSON as Python values; the service's page `/docs` describes
+    the routes.
     """
 
     address: str
-    """Where it listens, such as `http://127.0.0.1:8000`."""
+    """Address of the service, such as `http://127.0.0.1:8000`."""
     key: str | None = None
-    """API key, where the service wants one."""
+    """API key, where the service needs one."""
     timeout: float = 10.0
-    """Seconds a call may take."""
+    """Longest time of one try in seconds."""
     tries: int = 3
-    """Times a call is made while the service is busy or away."""
+    """Number of tries of a call while the service is busy or unavailable."""
     language: str | None = None
-    """Of reasons, notes and errors: `en` or `zh`; the service's own unless given."""
+    """Language of reasons, notes and errors: `en` or `zh`; None for the service's own."""
 
     def recommend(self, user_id: str | None = None, *, k: int = 10, **more: Any) -> dict[str, Any]:
-        """A slate of `k` items.
+        """Return a slate of `k` items.
 
         Args:
-            user_id: whose stored events count; None for a user known by what `more` says.
+            user_id: the user whose stored events count; None for a user described by `more`.
             k: length of the slate, 1 to 200.
             more: further fields of the request, such as `history`, `profile`, `wish`, `filter`.
         """
@@ -64,8 +64,8 @@ class Client:
         return self._ask("POST", "/v1/recommendations", {**known, "k": k, **more})
 
     def send(self, events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        """Store events; they are on disk when this returns. Each gets an `event_id` here where it
-        has none, so that a call made twice stores it once.
+        """Store events; they are on disk when this returns. An event without `event_id` gets one
+        here, so that a call tried again stores it once.
         """
         named = [{"event_id": uuid.uuid4().hex, **event} for event in events]
         return self._ask("POST", "/v1/events", {"events": named})
@@ -73,32 +73,32 @@ class Client:
     def explain(
         self, item_id: str, user_id: str | None = None, *, history: Iterable[Any] = ()
     ) -> dict[str, Any]:
-        """Why an item stands where it stands for a user."""
+        """Explain the rank of an item for a user."""
         known = {} if user_id is None else {"user_id": user_id}
         body = {**known, "history": list(history), "item_id": item_id}
         return self._ask("POST", "/v1/explanations", body)
 
     def similar(self, item_id: str, *, k: int = 10) -> dict[str, Any]:
-        """Items like another."""
+        """Return items similar to another."""
         return self._ask("GET", f"/v1/items/{_part(item_id)}/similar?k={k}")
 
     def put_item(self, item_id: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Add or change an item; it can be recommended at once from what its attributes say."""
+        """Add or change an item; it can be recommended at once by its attributes."""
         return self._ask("PUT", f"/v1/items/{_part(item_id)}", {"attributes": dict(attributes)})
 
     def user(self, user_id: str) -> dict[str, Any]:
-        """What is kept of a user."""
+        """Return everything stored of a user."""
         return self._ask("GET", f"/v1/users/{_part(user_id)}")
 
     def forget(self, user_id: str) -> dict[str, Any]:
-        """Delete what is kept of a user; the answer is the receipt."""
+        """Delete everything stored of a user; return the receipt."""
         return self._ask("DELETE", f"/v1/users/{_part(user_id)}")
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
-        """Any other call of the service.
+        """Make any other call of the service.
 
         Raises:
-            ServiceError: where it is refused, or nobody answers within `tries`.
+            ServiceError: if the call is refused, or there is no answer within `tries`.
         """
         for left in reversed(range(self.tries)):
             try:

@@ -1,6 +1,4 @@
-"""Experiments and models together: what must be so before one starts, promotion of an arm and the
-way back.
-"""
+"""Experiments and models: checks before an experiment starts, promotion of an arm, rollback."""
 
 from __future__ import annotations
 
@@ -29,15 +27,17 @@ from metarec.runtime.artifacts import BrokenArtifact, reading_whole
 def begin(
     store: Store, registry: Registry, planned: Experiment, *, keep_slates_days: float = 0.0
 ) -> Experiment:
-    """Start an experiment once every arm can serve; an arm without a model gets the one that serves
-    now, and keeps it.
+    """Start an experiment after a check that every arm can serve. An arm without a model gets the
+    served version, and keeps it.
 
     Args:
-        keep_slates_days: how long the service keeps slates; 0 for ever.
+        keep_slates_days: days for which the service keeps slates; 0 keeps all.
 
     Raises:
-        BadInput: if an arm's version or filter is unknown, or slates go before windows close.
-        ExperimentConflict: if a version cannot serve, another experiment runs, or one had its name.
+        BadInput: if an arm's version or filter is unknown, or slates are deleted before windows
+            close.
+        ExperimentConflict: if a version cannot serve, another experiment runs, or the name was
+            used.
     """
     if 0 < keep_slates_days < planned.window_hours / 24:
         raise BadInput(
@@ -52,7 +52,9 @@ def begin(
 
 
 def _check_arms(registry: Registry, version: str, arms: list[Arm]) -> None:
-    """Load a version as serving does, and have the filters of its arms show something."""
+    """Check that a version can be loaded and served, and that each filter of its arms passes an
+    item.
+    """
     place: Path | None = registry.folders().get(version)
     if place is None:
         known = ", ".join(registry.folders())
@@ -71,10 +73,11 @@ def _check_arms(registry: Registry, version: str, arms: list[Arm]) -> None:
 
 
 def promote_arm(store: Store, registry: Registry, name: str, arm: str, reason: str) -> Experiment:
-    """Let the model and settings of an arm serve everybody; the experiment ends.
+    """Serve the model and settings of an arm to all users; the experiment ends.
 
     Raises:
-        ExperimentConflict: if it or this arm does not run any more, or its model cannot serve.
+        ExperimentConflict: if the experiment or the arm does not run any more, or its model cannot
+            serve.
     """
     won = check_promotable(_found(store, name), arm)
     before = registry.current()
@@ -85,18 +88,18 @@ def promote_arm(store: Store, registry: Registry, name: str, arm: str, reason: s
             raise ExperimentConflict(f"{error}; {before!r} keeps serving") from error
     try:
         return note_promoted(store, name, arm, reason, before)
-    except Exception:  # such as one who stopped it meanwhile: nothing of it may stay
+    except Exception:  # such as an experiment stopped meanwhile: the promotion is undone
         if won.model != before:
             registry.promote(before, f"experiment {name} was not promoted after all")
         raise
 
 
 def roll_back(store: Store, registry: Registry, name: str, reason: str) -> Experiment:
-    """Take the promotion of an arm back: the model and settings of before serve again. Where
-    another model was promoted since, that one stays.
+    """Roll the promotion of an arm back, so that the model and settings from before it are served.
+    A model promoted since then stays.
 
     Raises:
-        ExperimentConflict: if it is not promoted.
+        ExperimentConflict: if no arm of it is promoted.
     """
     done = note_rolled_back(store, _found(store, name).name, reason)
     won = done.arm_named(done.winner)

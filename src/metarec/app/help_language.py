@@ -1,5 +1,5 @@
-"""`--help` in the reader's language: texts of commands and options from a table, lines broken by
-the places that letters take on a terminal.
+"""`--help` in the user's language: texts of commands and options from a table, with lines broken by
+the width of characters on a terminal.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 from metarec.runtime.language import ENGLISH, HELP, broken, display_width, translated
 
 AS_IT_IS = "\b"
-"""Keeps the lines of a paragraph as they are."""
+"""Marks a paragraph whose line breaks are kept."""
 OF_OPTION, OF_COMMAND, OF_TERMINAL = 44, 74, 80
-"""Places of a line: beside the names of options, of a text of its own, of all."""
+"""Width of a line: beside the names of options, of a text, of the whole page."""
 SHOW_AND_EXIT = "Show this message and exit."
 HEADINGS = ("Usage:", "Options:", "Commands:", "Arguments:", "[OPTIONS]", "COMMAND [ARGS]...")
 _EXTRA = re.compile(r"\s*\[(required|default: [^\]]*)\]$")
 
 
 def speak(command: Any, language: str) -> None:
-    """Let a command, and those below it, give their help in this language."""
+    """Translate the help of a command and of its subcommands."""
     if language == ENGLISH:
         return
     say = partial(translated_help, language=language)
@@ -38,12 +38,12 @@ def speak(command: Any, language: str) -> None:
 
 
 def translated_help(text: str, language: str) -> str:
-    """A text of help in the language, whatever its line breaks."""
+    """Translate a text of help, whatever its line breaks."""
     return translated(" ".join(text.split()), language, HELP)
 
 
 def _begin(text: str) -> str:
-    """What stands before the first stop: enough for a list of commands."""
+    """Return the text before the first stop, for a list of commands."""
     return re.split("[：；。]", text, maxsplit=1)[0]
 
 
@@ -59,8 +59,8 @@ def _lines(text: str, width: int) -> str:
 
 
 def _with_headings(get_help: Any, context: Any, *, language: str) -> str:
-    """The whole page: headings translated, and marks such as the default on a line of their own
-    where they would not fit.
+    """Return the whole page with translated headings; a mark such as the default gets a line of its
+    own where it does not fit.
     """
     page = get_help(context)
     for heading in HEADINGS:

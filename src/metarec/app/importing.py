@@ -1,4 +1,6 @@
-"""Events, attributes, friends and searches of a data set, put into an event store once."""
+"""Imports events, attributes, friends and searches of a data set into an event store, each only
+once.
+"""
 
 from __future__ import annotations
 
@@ -24,44 +26,45 @@ from metarec.runtime.progress import Progress, silent
 
 T = TypeVar("T")
 AT_ONCE = 2_000
-"""Rows handed to the store before it is waited for."""
+"""Rows written to the store before the writes are waited for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What an import brought."""
+    """Counts of an import."""
 
     events: int
-    """Stored now."""
+    """Events stored now."""
     known: int
-    """Events left out: copies of those that the store held or of others in the data."""
+    """Events left out as copies of stored ones or of others in the data."""
     forgotten: int
-    """Events of users who asked to be forgotten; left out."""
+    """Events left out because their users asked to be forgotten."""
     unknown_items: int
-    """Events among those stored on items that the model does not know."""
+    """Stored events on items that the model does not know."""
     profiles: int
-    """Users whose attributes were stored; those who had some in the store keep them."""
+    """Users whose attributes were stored; those with attributes in the store keep them."""
     friends: int
-    """Users whose friends were stored; those who had some in the store keep them."""
+    """Users whose friends were stored; those with friends in the store keep them."""
     searches: int
 
     def as_dict(self) -> dict[str, int]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
 
 def import_data(
     store: Store, data: Dataset, vocabulary: Vocabulary, *, progress: Progress = silent
 ) -> Imported:
-    """Put everything that a data set says of users into a store; done twice, it changes nothing
+    """Import everything that a data set has of users into a store. A second import changes nothing
     more.
 
     Args:
-        vocabulary: items of the model that the store serves.
-        progress: told how many of the events are stored.
+        vocabulary: items of the served model.
+        progress: called with the share of the events stored.
 
     Raises:
-        StoreUnavailable: if the store cannot write; run it again, nothing is stored twice.
+        StoreUnavailable: if the store cannot write; the import can be run again and stores nothing
+            twice.
     """
     data = with_merges(store, data)
     whole = data.interactions.frame
@@ -101,7 +104,7 @@ def _event(row: dict[str, Any]) -> Event:
 
 
 def _id_of(told: Sequence[Any]) -> str:
-    """An id that the same event has in every import."""
+    """Return an id that is the same for the same event in every import."""
     return "import-" + hashlib.blake2b(repr(list(told)).encode(), digest_size=12).hexdigest()
 
 
@@ -142,7 +145,9 @@ def _friends(store: Store, edges: pl.DataFrame) -> int:
 
 
 def _searches(store: Store, searches: pl.DataFrame) -> int:
-    """Those whose time is known: others cannot be told from a later search for the same."""
+    """Store the searches with a time; others could not be distinguished from a later search for the
+    same.
+    """
     timed = without_forgotten(store, searches.drop_nulls("timestamp"))
     return _stored(
         store,
@@ -173,7 +178,7 @@ def _wait(writes: Iterable[Future[Any]]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON holds it."""
+    """Convert a cell to a JSON value."""
     if isinstance(value, list):
         return [_plain(part) for part in value]
     if isinstance(value, float) and not np.isfinite(value):

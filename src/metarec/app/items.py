@@ -1,4 +1,4 @@
-"""Items that arrive as loose attributes, as rows of a catalog."""
+"""Conversion of items that arrive as attributes into rows of a catalog."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from metarec.recommendation.policy.columns import AVAILABLE
 def items_frame(
     items: list[tuple[str, dict[str, Any]]], schema: pl.Schema
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Items as rows of a catalog with `schema`, and notes on attributes that it has no column for;
-    `Allergens` is `allergens`, where the catalog has only this.
+    """Return items as rows of a catalog with `schema`, and notes on attributes without a column.
+    Other spellings of a column are accepted: `Allergens` is `allergens`, where the catalog has only
+    this.
 
     Raises:
         BadInput: if a value cannot be read as its column's type.
@@ -97,8 +98,8 @@ def _spoken(dtype: Any) -> str:
 
 
 def upserted(catalog: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
-    """The catalog with what rows of the same id say over it, new ones at its end; an empty cell
-    changes nothing.
+    """Return the catalog with changed rows updated by their ids and new ones at its end; an empty
+    cell changes nothing.
     """
     fresh = changed.join(catalog.select("item_id"), on="item_id", how="anti", maintain_order="left")
     grown = pl.concat([catalog.clear(), changed.clear()], how="diagonal")

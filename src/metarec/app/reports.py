@@ -1,5 +1,5 @@
-"""Reports kept with a model, `MODEL/reports/NAME.json`: what commands found out about it, for the
-operator's page.
+"""Reports kept with a model, `MODEL/reports/NAME.json`: results of commands for the operator's
+page.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from metarec.runtime.folders import write_text
 from metarec.runtime.old_names import IN_REPORTS, with_current_names
 
 LEARNING_CURVE, AUDIT, DATA = "learning-curve", "audit", "data"
-"""What is kept: an evaluation, an audit, what cleaning found. A newer one of the same name replaces
-the older.
+"""Names of reports: an evaluation, an audit, the result of cleaning. A newer report of the same
+name replaces the older.
 """
 _PERSONAL = ("new_users", "examples")
 
 
 def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: str) -> Path:
-    """Write a report beside a model, whole or not at all; numbers that do not exist become null,
-    and examples of users are left out.
+    """Write a report beside a model, completely or not at all. Numbers that are not finite become
+    null, and examples of users are left out.
 
     Args:
-        model: the model's folder.
+        model: folder of the model.
         name: one of the names above.
-        content: as the report's own `to_json` gives it.
-        by: the command that found it out, for the reader.
+        content: the report as its own `to_json` returns it.
+        by: the command that made it, for the reader.
     """
     place = Path(model) / REPORTS / f"{name}.json"
     place.parent.mkdir(exist_ok=True)
@@ -49,14 +49,14 @@ def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: st
 
 
 def report_names(model: Path) -> list[str]:
-    """Names of the reports kept with a model."""
+    """Return the names of the reports kept with a model."""
     return sorted(
         path.stem for path in (model / REPORTS).glob("*.json") if not path.name.startswith(".")
     )
 
 
 def read_report(model: Path, name: str) -> Any:
-    """One report.
+    """Return one report.
 
     Raises:
         BadInput: if there is none of this name.
@@ -70,7 +70,7 @@ def read_report(model: Path, name: str) -> Any:
 
 
 def _without_users(content: Any) -> Any:
-    """Who asks to be forgotten must not live on in a report."""
+    """Remove the fields with data of single users: a forgotten user must not remain in a report."""
     if isinstance(content, dict):
         return {
             name: _without_users(value) for name, value in content.items() if name not in _PERSONAL

@@ -1,3 +1,3 @@
-"""The loop closed: `material` joins old and new events, `loop` trains a challenger on them, and
-`compare` (on logged slates: `compare_logged`) says whether it may replace the champion.
+"""Retraining: `material` joins old and new events, `loop` trains a challenger on them, and
+`compare` (on logged slates: `compare_logged`) measures whether it may replace the champion.
 """

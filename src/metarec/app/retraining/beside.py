@@ -1,4 +1,4 @@
-"""What the store holds beside acts, as training data: circumstances, friends, searches."""
+"""Circumstances, friends and searches of the store as training data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from metarec.feedback.store.event_store import Store
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 """Text of a value, in lower case -> what it is in a column of truth values."""
 MAX_COLUMNS = 50
-"""Names of circumstances beyond those trained on before that are taken up, the most frequent."""
+"""Largest number of context columns that the old data do not have; the most frequent ones are
+kept.
+"""
 
 
 def known_relations(store: Store, old: Relations) -> Relations:
-    """Friends and searches, old and stored, of users who did not ask to be forgotten.
+    """Return the friends and searches of the old data and of the store, without those of forgotten
+    users.
 
-    What users say today of whom they know replaces what the old data say.
+    A user's friends in the store replace those in the old data.
     """
     stored = store.friends()
     before = edges_without_forgotten(store, old.friends)
@@ -36,12 +39,13 @@ def known_relations(store: Store, old: Relations) -> Relations:
 def with_circumstances(
     events: pl.DataFrame, contexts: pl.DataFrame, before: Mapping[str, pl.DataType]
 ) -> pl.DataFrame:
-    """Stored events with a column for each circumstance: as the old data have it, else a number
-    where all values are numbers, else text; lists and objects are left out.
+    """Return stored events with a column for each circumstance. Its type is that of the old data; a
+    new column is numeric where all values are numbers, else text. Lists and objects are left out,
+    and a value that the type cannot represent becomes null.
 
     Args:
-        events: as `Store.as_frame()` gives them.
-        contexts: `sequence` and `context` (JSON).
+        events: events as `Store.as_frame()` returns them.
+        contexts: `sequence` of an event and its `context` (JSON).
         before: columns of the old events and their types.
     """
     rows = events.select("sequence", *EVENT_COLUMNS)

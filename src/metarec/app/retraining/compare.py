@@ -1,5 +1,5 @@
-"""Champion against challenger: the same users, unseen by both, and everything a promotion is
-decided from.
+"""Comparison of champion and challenger on the same users, unseen by both; a promotion is decided
+by it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from metarec.recommender import Recommender
 from metarec.runtime.rng import derive
 
 MAX_SHOWN = 20
-"""Items of a user that may be shown."""
+"""Largest number of items in a user's support set."""
 MAX_VALUES = 12
-"""Attributes with more different values are no groups."""
+"""Attributes with more different values are not used as groups."""
 MIN_IN_GROUP = 20
 PerUser = Mapping[str, Sequence[Mapping[str, np.ndarray]]]
-"""Champion or challenger -> for each number of events: metric -> [users]."""
+"""Champion or challenger -> for each support size: metric -> [users]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +44,14 @@ def as_holdout_users(
     known: Sequence[str],
     relevant_from: float,
 ) -> HoldoutUsers:
-    """Make new users of users: the first half of their items, at most 20, may be shown, the rest is
-    asked.
+    """Turn users into cold-start users: the first half of their items, at most `MAX_SHOWN`, is the
+    support set, the rest the query set.
 
     Args:
-        data: their events.
-        profiles: attributes of each.
-        known: items that both models know; others cannot be asked.
-        relevant_from: the rating from which an item counts as liked.
+        data: events of the users.
+        profiles: attributes of each user.
+        known: items that both models know; others are left out.
+        relevant_from: rating from which an item counts as liked.
     """
     acts = telling_acts(data.interactions).filter(pl.col("item_id").is_in(list(known)))
     is_new = pl.struct("user_id", "item_id").is_first_distinct()
@@ -80,8 +80,8 @@ def compare(
     train: Dataset,
     seed: int = 0,
 ) -> list[Comparison]:
-    """NDCG@10 overall, at each number of events and for each group, MAE where there are ratings,
-    and time.
+    """Compare NDCG@10 overall, at support sizes up to 3 and for each group; MAE where there are
+    ratings; and latency. Without holdout users only the latency is compared.
     """
     if not test_users.cold_users or not test_users.horizon.shots:
         return [_latency(champion, challenger)]
@@ -102,7 +102,7 @@ def compare(
 
 
 def _by_rank(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Comparison]:
-    """NDCG@10 overall, after few events, and of each group."""
+    """Compare NDCG@10 overall, at support sizes up to 3, and of each group."""
     quality = {
         name: np.stack([at["ndcg@10"] for at in per_shots]) for name, per_shots in found.items()
     }  # [shots, users]
@@ -133,7 +133,9 @@ def _by_rank(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Compar
 
 
 def _by_rating(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Comparison]:
-    """How far predicted ratings are off, where both models predict some."""
+    """Compare minus the mean absolute error of predicted ratings, where both models predict
+    some.
+    """
     if not all("mae" in per_shots[0] for per_shots in found.values()):
         return []
     rated = np.array([bool(user.rated) for user in test_users.cold_users])
@@ -146,7 +148,7 @@ def _by_rating(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Comp
 
 
 def groups_of(cold_users: Sequence[ColdUser]) -> dict[str, np.ndarray]:
-    """Groups by attribute that hold enough users: name -> bool [users]."""
+    """Return the groups by attribute that have enough users: name -> bool [users]."""
     names = sorted(
         {
             name
@@ -190,7 +192,7 @@ def _paired(
 
 def _latency(champion: Recommender, challenger: Recommender) -> Comparison:
     times: dict[str, list[float]] = {"champion": [], "challenger": []}
-    for _ in range(15):  # in turn, so that what else the machine does falls on both
+    for _ in range(15):  # in turn, so that other load of the machine affects both
         for name, model in (("champion", champion), ("challenger", challenger)):
             request = Request(
                 history=[(item_id, model.value_range[1]) for item_id in model.vocabulary.ids[:5]]
@@ -198,8 +200,7 @@ def _latency(champion: Recommender, challenger: Recommender) -> Comparison:
             start = time.perf_counter()
             model.recommend([request], k=10)
             times[name].append(time.perf_counter() - start)
-    # The fastest runs are the least disturbed; a floor of half a millisecond keeps noise of tiny
-    # models out.
+    # The fastest runs are the least disturbed; times below half a millisecond are mostly noise.
     fast = {
         name: max(statistics.mean(sorted(found)[:5]), 5e-4) * 1e3 for name, found in times.items()
     }

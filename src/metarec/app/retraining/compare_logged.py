@@ -1,9 +1,9 @@
-"""Champion against challenger on what was really shown: off-policy estimates from logged
+"""Comparison of champion and challenger on logged slates, by off-policy estimates from
 propensities.
 
-The question: had each model chosen the slates that were shown, how many of the items at their
-places would have been liked? Both are asked as of each moment, with what was then known of the
-user, and weighted by one over the logged propensity.
+Estimated is the number of liked items per place, had each model chosen the slates that were shown.
+Both models recommend with what was known of the user at the time of the slate, and outcomes are
+weighted by one over the logged propensity.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ MIN_SLATES = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """Slates shown, as they were shown, with what came of each place."""
+    """Logged slates with the outcome of each place."""
 
     requests: list[Request]
-    """[S] what was known of the user at that moment."""
+    """[S] what was known of the user at the time of each slate."""
     rows: pl.DataFrame
-    """One row a place: `slate` (index into requests), `place`, `item_id`, `propensity`, `outcome`,
-    `user_id`.
+    """One row per place: `slate` (index into requests), `place`, `item_id`, `propensity`,
+    `outcome`, `user_id`.
     """
 
     @property
     def k(self) -> int:
-        """Places of the longest slate."""
+        """Length of the longest slate."""
         # Polars types max() as any literal
         return int(self.rows["place"].max() or 0) + 1  # type: ignore[arg-type]
 
 
 def read_log(store: Store, scale: ValueScale, profiles: dict[str, dict[str, object]]) -> Log:
-    """The latest slates of the store, each with the user's events before it; none from before
-    old ones were deleted, when only answered ones are left.
+    """Return the latest slates of the store, each with the user's events before it. Slates from
+    before the last deletion of old ones are left out, as only answered ones of them are left.
     """
     slates = store.slates(whole_since(store), latest=MAX_SLATES)
     events = store.as_frame()
@@ -78,8 +78,8 @@ def read_log(store: Store, scale: ValueScale, profiles: dict[str, dict[str, obje
 
 
 def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> list[Comparison]:
-    """Self-normalized and doubly robust estimates of both; none where too little was logged to
-    decide by, or nothing shown was taken: both would be 0, which says nothing of either.
+    """Return self-normalized and doubly robust estimates of both models; none with fewer than
+    `MIN_SLATES` slates, or where no item shown was liked, as all estimates would be 0.
     """
     if len(log.requests) < MIN_SLATES or not log.rows["outcome"].sum():
         return []
@@ -99,8 +99,8 @@ def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> 
 
 
 def _choices(model: Recommender, log: Log) -> pl.DataFrame:
-    """What a model would have shown: `slate, place, chosen`; what it knew then is what it may not
-    show again, as when serving.
+    """Return the slates that a model would have shown: `slate, place, chosen`. Items in the history
+    are not recommended again, as when serving.
     """
     slates = model.recommend(log.requests, k=log.k)
     return (
@@ -142,9 +142,10 @@ def _doubly_robust(log: Log, choices: pl.DataFrame, reward_model: _RewardModel) 
 
 
 class _RewardModel:
-    """Chance of a like from the champion's score of the item and its place.
+    """Logistic regression of a like on the champion's score of the item and the reciprocal of its
+    place.
 
-    Fitted on the log itself; three numbers cannot learn it by heart.
+    It is fitted on the log that it is applied to; with three parameters it cannot overfit.
     """
 
     def __init__(self, champion: Recommender, log: Log) -> None:
@@ -164,8 +165,8 @@ class _RewardModel:
         )
 
     def of(self, slate: pl.Series, place: pl.Series, items: pl.Series) -> np.ndarray:
-        """[M] predicted chance of a like; an item the champion does not know counts as an average
-        one.
+        """[M] predicted probability of a like; an item that the champion does not know gets its
+        mean score.
         """
         if self._fitted is None:
             return np.full(len(slate), self._constant)
@@ -178,7 +179,9 @@ class _RewardModel:
 
 
 def _comparison(label: str, champion: Estimate, challenger: Estimate, slates: int) -> Comparison:
-    """Two estimates from one log; the interval of their difference is at most this wide."""
+    """Return the comparison of two estimates from one log, with an upper bound of the interval of
+    their difference.
+    """
     return Comparison(
         name=f"likes per place shown ({label})",
         champion=champion.value,

@@ -1,5 +1,5 @@
-"""The loop closed: a challenger is trained on old plus new data, evaluated beside the champion, and
-promoted or refused with the table.
+"""One round of retraining: a challenger is trained on old and new data, compared with the champion,
+and promoted or refused by the comparison.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ log = logging.getLogger("metarec.retrain")
 
 
 class Fit(Protocol):
-    """Makes a recommender from data."""
+    """Fits a recommender on data."""
 
     def __call__(
         self, data: Dataset, *, user_weights: Mapping[str, float] | None, horizon: Horizon | None
     ) -> Recommender:
-        """The recommender; for the two others see `Recommender.fit`."""
+        """Return the recommender; `Recommender.fit` describes the two other arguments."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retrained:
-    """What came of one round."""
+    """Result of one round."""
 
     champion: str
     challenger: str
@@ -56,10 +56,10 @@ class Retrained:
     events_new: int
     """Stored events that the challenger was trained on, beside the old data."""
     test_users: int
-    """Users whom both were evaluated by."""
+    """Number of users on whom both models were evaluated."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {**asdict(self), "decision": self.decision.as_dict()}
 
 
@@ -74,26 +74,26 @@ def retrain(
     force: bool = False,
     keep: int = KEEP_VERSIONS,
 ) -> Retrained:
-    """Train a challenger, evaluate it, promote it if it is not worse; the champion serves until
-    then, and after a refusal.
+    """Train a challenger, compare it, and promote it if it is not worse. The champion is served
+    until then, and after a refusal.
 
     Args:
-        model: folder of the model that serves.
-        store: event store with what happened since.
-        data: what the first model was fitted on, cleaned with the new events as when fitting; what
-            the model itself keeps where not given. Users of it who were kept out of the first
-            model (`metarec fit --hold-out`) evaluate.
-        fit: makes a recommender from data; with the champion's own preset, encoder and policy where
-            not given.
-        seed: of fitting and evaluating.
-        rails: how much worse is still not worse.
-        force: promote whatever was measured.
-        keep: how many retrained versions stay, the newest ones; the one that serves and the one
-            before it stay anyway.
+        model: folder of the served model.
+        store: event store with the new events.
+        data: the data of the first model, cleaned with the new events as when fitting; the model's
+            own training data where not given. Users in it who were kept out of the first model
+            (`metarec fit --hold-out`) are holdout users.
+        fit: fits a recommender on data; with the champion's preset, encoder and policy where not
+            given.
+        seed: seed of fitting and evaluation.
+        rails: how much worse still counts as not worse.
+        force: promote the challenger whatever was measured.
+        keep: number of retrained versions kept, the newest ones; the served version and the one
+            before it are always kept.
 
     Raises:
-        BadInput: if there is nothing new, too few users to evaluate on (and no `force`), or another
-            retraining runs.
+        BadInput: if there is nothing new, there are too few holdout users (without `force`), or
+            another retraining runs.
     """
     registry = Registry(model)
     with registry.retraining():
@@ -119,8 +119,8 @@ def retrain(
 
 
 def _put_away(registry: Registry, store: Store, keep: int) -> None:
-    """Remove old versions that no experiment shows, and let a server use the space of deleted rows
-    again.
+    """Delete old versions that no experiment uses, and let a server reuse the space of deleted
+    rows.
     """
     with registry.changing():
         if gone := registry.prune(keep, versions_in_use(store)):
@@ -130,20 +130,20 @@ def _put_away(registry: Registry, store: Store, keep: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One round: the champion, and by what a challenger is measured against it."""
+    """One round: the champion, and the settings of the comparison."""
 
     began: float
-    """Before the champion was read, seconds since 1970: who is forgotten later may be in it."""
+    """Time before the champion was read, seconds since 1970: users forgotten later may be in it."""
     registry: Registry
     store: Store
     champion: Recommender
     rails: Guardrails
     seed: int
     force: bool
-    """Promote whatever was measured."""
+    """Promote the challenger whatever was measured."""
 
     def run(self, data: str | Dataset | None, fit: Fit | None) -> Retrained:
-        """Train a challenger, compare, and promote or refuse it."""
+        """Train a challenger, compare it, and promote or refuse it."""
         material = gather(self.store, self.champion, data, self.rails)
         test_users = material.test_users
         if not self.force and (refused := too_few(len(test_users.cold_users), self.rails)):
@@ -184,10 +184,10 @@ class Round:
         return done
 
     def _trained(self, material: Material, fit: Fit | None) -> Recommender:
-        """A challenger, saved beside the champion.
+        """Train a challenger and save it beside the champion.
 
         Raises:
-            BadInput: if it is the champion.
+            BadInput: if it is the same as the champion.
         """
         fit = fit or partial(self.champion.fit_like, seed=self.seed, progress=LoggedProgress())
         weights, horizon = how_to_learn(material.train, material.stored)
@@ -198,7 +198,8 @@ class Round:
                 f"there is nothing new to learn"
             )
         place = self.registry.place_of(challenger.version)
-        with self.registry.changing():  # who is forgotten now leaves here, or by those who forget
+        # A user forgotten meanwhile is removed here, or by the process that forgets them.
+        with self.registry.changing():
             _without_forgotten(challenger, self.store).save(place)
             keep_report(place, DATA, material.report.to_dict(), by="metarec retrain")
         log.info("challenger trained", extra={"challenger": challenger.version})
@@ -214,7 +215,7 @@ class Round:
 
 
 def _without_forgotten(model: Recommender, store: Store) -> Recommender:
-    """A model whose training data hold nobody who asked to be forgotten while it was trained."""
+    """Return the model without training data of users who were forgotten while it was trained."""
     data = model.training
     events = without_forgotten(store, data.interactions.frame)
     users = without_forgotten(store, data.users.frame)

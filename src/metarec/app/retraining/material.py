@@ -1,4 +1,6 @@
-"""What a round of retraining learns from and evaluates by: old and new events, split by users."""
+"""Data of one round of retraining: old and new events, split by users into training data and
+holdout users.
+"""
 
 from __future__ import annotations
 
@@ -32,41 +34,41 @@ from metarec.recommender import Recommender
 log = logging.getLogger("metarec.retrain")
 
 HOLDOUT_SHARE = 5
-"""One in so many new users is never trained on, in any round, so that every champion and challenger
-can be evaluated by them.
+"""One in this number of new users is never trained on, in any round, so that every champion and
+challenger can be evaluated on them.
 """
 OWN_CHOICE = 0.5
-"""Users whose weight in training reaches this chose by themselves, and say how long a history is;
-see `teaching_weights`.
+"""Users with at least this weight in training chose most items by themselves; the lengths of their
+histories set the horizon. See `teaching_weights`.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """Events of one round, as they stood when it began."""
+    """Data of one round, read when it began."""
 
     stored: pl.DataFrame
     """All events of the store, with their `propensity`."""
     train: Dataset
     test_users: HoldoutUsers
-    """Users whom neither model learns from."""
+    """Users on whom neither model is trained."""
     profiles: dict[str, dict[str, object]]
     events_new: int
-    """Stored events in `train`, beside the old data."""
+    """Number of events in `train` that the old data do not have."""
     report: DataReport
-    """What cleaning did."""
+    """Report of the cleaning."""
 
 
 def gather(
     store: Store, champion: Recommender, data: str | Dataset | None, rails: Guardrails
 ) -> Material:
-    """Read the old data and what happened since, and split them by users.
+    """Read the old data and the new events, and split them by users.
 
     Args:
-        store: what happened since.
-        champion: the model that serves.
-        data: the old data; what the champion keeps where not given.
-        rails: how many users must be left to evaluate by.
+        store: event store with the new events.
+        champion: the served model.
+        data: the old data; the champion's training data where not given.
+        rails: has the number of holdout users needed.
 
     Raises:
         BadInput: if there is nothing new.
@@ -101,7 +103,7 @@ def gather(
 
 
 def _new_rows(stored: pl.DataFrame, old: Dataset, scale: ValueScale) -> pl.DataFrame:
-    """Stored events that the old data do not hold.
+    """Return the stored events that the old data do not have.
 
     Raises:
         BadInput: if there are none.
@@ -121,18 +123,19 @@ def _new_rows(stored: pl.DataFrame, old: Dataset, scale: ValueScale) -> pl.DataF
 
 
 def scale_of(model: Recommender) -> ValueScale:
-    """What acts and values meant when a model was trained."""
+    """Return the scale of values and kinds that a model was trained with."""
     return ValueScale.of(model.training.interactions)
 
 
 def split_holdout_users(
     store: Store, trained: Dataset, events: pl.DataFrame, *, offered: Dataset | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Events of the users who evaluate, and of those to learn from.
+    """Split events into those of holdout users and those to train on.
 
-    Evaluates are chosen among users the champion was not trained on by their keyed digest: the same
-    users in every round, and nobody's choice. Users of the data `offered` to it who were kept out
-    of it all evaluate, as long as they are a fair share of that data.
+    Holdout users are chosen by their keyed digest among users the champion was not trained on, so
+    that they are the same in every round. Users of the data `offered` to it who were kept out of
+    its training are all holdout users, unless they are more than one in `HOLDOUT_SHARE` of that
+    data.
     """
     known = trained.interactions.frame.select("user_id").unique()
     cold_users = events.select("user_id").unique().join(known, on="user_id", how="anti")
@@ -160,12 +163,12 @@ def split_holdout_users(
 def how_to_learn(
     train: Dataset, stored: pl.DataFrame
 ) -> tuple[dict[str, float] | None, Horizon | None]:
-    """How much each user counts in training, and the histories to learn for; None for both where
-    nobody answered slates.
+    """Return the weight of each user in training, and the horizon; None for both where no event
+    answers a slate.
 
     Args:
-        train: what will be learned from.
-        stored: the store's events with their `propensity`.
+        train: the training data.
+        stored: events of the store with their `propensity`.
     """
     frame = train.interactions.frame
     answers = (
@@ -189,26 +192,26 @@ def how_to_learn(
 
 
 def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl.DataFrame:
-    """The holdout users' events that answered no slate, where at least so many evaluates have some;
-    else all of them.
+    """Return the events of holdout users that answer no slate, where at least `least` users have
+    two or more of them; else all events.
 
-    Answers are all about items that the champion, or one before it, chose to show, which the
-    champion ranks high: they cannot see what it misses, nor a challenger that narrows it further.
+    Answers are only about items that the champion, or one before it, chose to show. The champion
+    ranks these high, so they show neither what it misses nor a challenger that narrows the choice
+    further.
     """
     answers = stored.drop_nulls("propensity").select("user_id", "item_id").unique()
     own = judging.join(answers, on=["user_id", "item_id"], how="anti", maintain_order="left")
-    able = (
-        own.group_by("user_id").len().filter(pl.col("len") > 1).height
-    )  # one event to show and one to ask for
+    # Two events are needed: one for the support set and one for the query set.
+    able = own.group_by("user_id").len().filter(pl.col("len") > 1).height
     return own if able >= least else judging
 
 
 def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
-    """Old and new events, items and users as one data set, without forgotten users."""
+    """Return old and new events, items and users as one data set, without forgotten users."""
     before = without_forgotten(store, old.interactions.frame).cast({"value": pl.Float32})
     told = with_circumstances(new, store.contexts(), before.schema)
     rows = pl.concat([before, told.with_columns(pl.col("value").cast(pl.Float32))], how="diagonal")
-    items = champion.catalog.frame  # holds the old items and those added while serving up to now
+    items = champion.catalog.frame  # the old items and those added while serving up to its fit
     added = [(item_id, attributes) for item_id, attributes, _ in store.items_since(0)]
     if added:
         items = upserted(items, items_frame(added, items.schema)[0])
