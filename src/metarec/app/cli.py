@@ -1,5 +1,5 @@
-"""The command line: parse, call, print. Exit 0 done, 1 failed, 2 bad input, with one clear line on
-stderr.
+"""The command line: parses arguments, calls the command and prints. Exit codes: 0 done, 1 failed, 2
+bad input, with one clear line on stderr.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ OF_A_PLACE = {
     FileExistsError: "{} exists and is no folder; name another place",
     PermissionError: "{} may not be read or written by this user",
 }
-"""What the system refused of a path -> what is said."""
+"""Error of the system about a path -> message."""
 OF_A_DISK = {
     EDQUOT: "the share of the disk is used up{}; make room and run it again",
     ENOSPC: "the disk is full{}; make room and run it again",
     EROFS: "the disk is read-only{}; make it writable or name another place",
 }
-"""What the system cannot do just now -> what is said, with the path where it names one."""
+"""Error of the system about a disk -> message, with the path where it is known."""
 
 app = typer.Typer(
     name="metarec",
@@ -76,7 +76,7 @@ app.command("recommend", short_help="Recommend to one user, or to all.")(recomme
 app.command("explain", short_help="Say why an item, for one user.")(explain.explain)
 app.command("audit", short_help="Say for whom a model works.")(audit.audit)
 app.command("serve", short_help="Serve a model over HTTP, with a page.")(live.serve)
-app.command("import", short_help="Put what users did into the store.")(live.import_)
+app.command("import", short_help="Import events of users into the store.")(live.import_)
 app.command("retrain", short_help="Champion against challenger.")(live.retrain)
 app.command("forget", short_help="Delete what is kept of a user.")(live.forget)
 app.add_typer(ab.app, name="ab", short_help="Compare models and settings on users (A/B).")
@@ -98,8 +98,7 @@ def root(
 def main(args: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
     warnings.showwarning = _show_warning
-    # Threads that wait asleep instead of spinning: on a busy machine spinning ones took several
-    # times as long.
+    # Waiting threads sleep instead of spinning, which took several times as long on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     is_traced = False
     try:
@@ -109,9 +108,8 @@ def main(args: Sequence[str] | None = None) -> None:
         command = typer.main.get_command(app)
         speak(command, spoken())
         code = command(args=words, standalone_mode=False)
-    except (
-        BaseException
-    ) as error:  # the last resort of a program: nobody is shown a traceback they did not ask for
+    # All errors: users see a traceback only where they asked for it.
+    except BaseException as error:
         code, line = explain_failure(error)
         if line:
             told = fitted(f"metarec: {_in_language(line, error)}", sys.stderr)
@@ -123,8 +121,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _check_environment() -> None:
-    """Refuse variables that are wrong before anything is done, also where the command at hand reads
-    none of them: the next one may, and would compute elsewhere than was meant.
+    """Check all variables before anything is done, also those that the command does not read: else
+    the next command would use them and, say, compute on another device than intended.
     """
     for check in (spoken, named_device, home, online, shows_traceback):
         check()
@@ -135,7 +133,7 @@ def _check_environment() -> None:
 
 
 def _with_current_options(words: Sequence[str]) -> list[str]:
-    """A command line written for an earlier version still works, and a note says what to write."""
+    """Replace the names that options had in earlier versions, and note the current names."""
     current = [current_option(word) for word in words]
     for old, new in zip(words, current, strict=True):
         if old != new:
@@ -145,14 +143,16 @@ def _with_current_options(words: Sequence[str]) -> list[str]:
 
 
 def explain_failure(error: BaseException) -> tuple[int, str]:
-    """The exit code of an error and the one line to show; an empty line where all is said."""
-    if hasattr(error, "format_message"):  # what typer raises for a command line it cannot read
+    """Return the exit code of an error and the line to show; an empty line where nothing more is to
+    be said.
+    """
+    if hasattr(error, "format_message"):  # typer raises these for a wrong command line
         return _of_the_command_line(error)
     text = " ".join(str(error).split())
     match error:
         case typer.Exit():
             return error.exit_code, ""
-        case SystemExit():  # a server that cannot start has said why in its log
+        case SystemExit():  # a server that cannot start has logged the reason
             return int(bool(error.code)), error.code if isinstance(error.code, str) else ""
         case KeyboardInterrupt() | typer.Abort():
             return 130, "interrupted"
@@ -174,7 +174,9 @@ def explain_failure(error: BaseException) -> tuple[int, str]:
 
 
 def _of_the_command_line(error: Any) -> tuple[int, str]:
-    """What typer says of it; no words at all ask for help, whose class typer keeps to itself."""
+    """Return typer's message on a command line. A missing command prints the help; the class of
+    that error is private to typer.
+    """
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error.format_message())
         return 0, ""
@@ -182,7 +184,7 @@ def _of_the_command_line(error: Any) -> tuple[int, str]:
 
 
 def _of_a_place(error: OSError) -> str:
-    """What the system says of a path, with the way out; empty where metarec said it."""
+    """Return the message on a path, with a way out; empty where metarec raised the error itself."""
     if error.errno is None or error.filename is None:
         return ""
     return OF_A_PLACE.get(type(error), "").format(repr(str(error.filename)))
@@ -194,8 +196,8 @@ def _in_language(line: str, error: BaseException) -> str:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether metarec raised it on purpose; a ValueError from inside a library is a fault of ours,
-    not the caller's.
+    """Return whether metarec raised an error on purpose. A ValueError from inside a library is a
+    fault of the program, not of the user.
     """
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
@@ -208,9 +210,7 @@ def _is_ours(error: BaseException) -> bool:
 def _show_warning(
     message: Warning | str, category: type[Warning], *_: object, **__: object
 ) -> None:
-    """What our data are odd in is said in one line; what libraries warn each other of is not for
-    this reader.
-    """
+    """Show warnings about the data as one line; warnings of libraries are not for the user."""
     if category.__name__ == "DataWarning":
         note(f"metarec: note: {message}")
 

@@ -49,7 +49,7 @@ def explanation_page(why: Explanation, trace: Trace, inner: InnerTrace | None = 
 def _answer(why: Explanation) -> str:
     rank = f"rank {why.rank}" if why.rank else "not to be shown"
     said = [*why.reasons, *why.facts] or [
-        "nothing about you moves it: it stands where it stands for everyone"
+        "nothing about you moves it: its rank is the same for everyone"
     ]
     lines = [*said, *why.counterfactual_lines()]
     listed = "".join(f"<li>{escape(line)}</li>" for line in lines)

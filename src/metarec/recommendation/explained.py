@@ -112,7 +112,7 @@ class Explanation:
         )
         lines = [f"{self.title} ({self.item_id}): {rank}, {stands} what a new user is shown"]
         lines += [f"  {reason}" for reason in self.reasons] or [
-            "  nothing about you moves it: it stands where it stands for everyone"
+            "  nothing about you moves it: its rank is the same for everyone"
         ]
         lines += [f"  and: {fact}" for fact in self.facts]
         lines += ["score components", *_effect_bars(list(self.parts.items()))]

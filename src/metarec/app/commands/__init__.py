@@ -1,1 +1,3 @@
-"""One module a command; each imports what it needs when it runs, so that help stays quick."""
+"""Commands of the command line, one module each. A module imports what it needs when its command
+runs, so that help is fast.
+"""

@@ -1,4 +1,6 @@
-"""`metarec ab`: A/B experiments of a service, on its store; workers follow within a second."""
+"""`metarec ab`: A/B experiments of a service, in its event store; workers follow within a
+second.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,7 @@ def ab() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Start an experiment: each arm is checked to serve before anybody gets it.
+    """Start an experiment, after a check that each arm can serve.
 
     A user's arm follows from the names of experiment and user, so it stays the same everywhere.
     """
@@ -95,7 +97,7 @@ class Start:
     as_json: Json = False
 
     def run(self) -> None:
-        """Start it."""
+        """Start the experiment and print it."""
         from metarec.app.experiments import begin
         from metarec.app.heeded_less import heeded_less
         from metarec.data.schema import BadInput
@@ -114,7 +116,7 @@ class Start:
         show({**done.as_dict(), "notes": told}, f"{self.name} runs: {arms}", as_json=self.as_json)
 
     def _planned(self) -> Experiment:
-        """The experiment as the options state it.
+        """Return the experiment that the options describe.
 
         Raises:
             BadInput: if there is no such guardrail, or a value cannot be read.
@@ -125,7 +127,7 @@ class Start:
         said = pairs_of(self.guardrail, "--guardrail", "NAME=NUMBER")
         rails = {key.strip(): number_of(value, f"--guardrail {key}") for key, value in said}
         try:
-            # unknown names are what the except is for
+            # Unknown names raise the TypeError below
             guardrails = Guardrails(**rails)  # type: ignore[arg-type]
         except TypeError as error:
             raise BadInput(f"no guardrail {', '.join(rails)}; see --help") from error
@@ -199,14 +201,14 @@ def stop(
     settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
-    """Stop an experiment, or one arm of it: its users get what everybody gets."""
+    """Stop an experiment, or one arm of it: its users get what all other users get."""
     from metarec.feedback.experiments.experiment import stop as end
 
     with _opened(model, store, settings, name) as (opened, _):
         _say(end(opened, name, reason, arm=arm), as_json=as_json)
 
 
-@app.command("promote", short_help="Let an arm serve everybody.")
+@app.command("promote", short_help="Serve an arm to all users.")
 def promote(
     model: Model,
     name: Name,
@@ -216,7 +218,7 @@ def promote(
     settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
-    """Let the model and settings of an arm serve everybody; the experiment ends."""
+    """Serve the model and settings of an arm to all users; the experiment ends."""
     from metarec.app.experiments import promote_arm
     from metarec.feedback.registry import Registry
 
@@ -233,7 +235,7 @@ def back(
     settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
-    """Take the promotion of an arm back: the model and settings of before serve again."""
+    """Roll the promotion of an arm back: the model and settings from before it are served again."""
     from metarec.app.experiments import roll_back
     from metarec.feedback.registry import Registry
 
@@ -250,7 +252,12 @@ def _opened(
     *,
     create: bool = False,
 ) -> Iterator[tuple[Store, ServiceSettings]]:
-    """The store, and the settings in effect; `name` of an experiment that must be in it."""
+    """Open the store and read the settings in effect.
+
+    Args:
+        name: an experiment that must be in the store; with it a missing store is reported as a
+            missing experiment.
+    """
     from contextlib import closing
 
     from metarec.app.service.settings_sources import load_settings
@@ -274,7 +281,7 @@ def _say(done: Experiment, *, as_json: bool) -> None:
 
 
 def _arm(text: str) -> Arm:
-    """An arm as the option states it."""
+    """Return the arm that an option describes."""
     from metarec.data.schema import BadInput
     from metarec.feedback.experiments.experiment import Arm, ArmSettings
 
@@ -338,12 +345,12 @@ def _sentences(experiment: Experiment, found: Results) -> list[str]:
     return [
         *map(_sentence, own),
         *(f"{arm} was stopped: {why}" for arm, why in experiment.stopped.items()),
-        f"outside: {found.anonymous:,} slates for nobody in particular",
+        f"outside: {found.anonymous:,} slates without a user id",
     ]
 
 
 def _page(experiment: Experiment, found: Results) -> str:
-    """The same as a page of the reports' family."""
+    """Return the results as a page in the style of reports."""
     from html import escape
 
     from metarec.runtime.report_page import html_table, report_page

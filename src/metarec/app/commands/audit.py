@@ -1,5 +1,5 @@
-"""`metarec audit`: for whom a model works, whether its explanations are true, and what mending
-would cost.
+"""`metarec audit`: for which users a model works, whether its explanations are true, and what
+mitigations of bias cost.
 """
 
 from __future__ import annotations
@@ -35,28 +35,30 @@ if TYPE_CHECKING:
     from metarec.recommender import Recommender
 
 MAX_EXPLAINED = 60
-"""Users whose explanations are measured: each costs some hundred scores of the catalog."""
+"""Number of users whose explanations are measured; each costs some hundred scores of the
+catalog.
+"""
 MAX_EVENTS = 10
-"""Events of each of them."""
+"""Largest number of their events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:
-    """Whom a model was evaluated by, and what was found."""
+    """The users a model was evaluated on, and the audit."""
 
     model: Recommender
     trial: Trial
     shots: tuple[int, ...]
     cautions: list[str]
-    """What the reader must know of them."""
+    """Caveats on the users, in sentences."""
     found: Audit
     first: str
-    """The first attribute compared by."""
+    """The first attribute by which users are compared."""
 
 
 @dataclass(kw_only=True)
 class Told:
-    """What comes out: for programs, for readers, and further parts of the page."""
+    """Results: as JSON, as texts, and as further sections of the page."""
 
     result: dict[str, Any]
     texts: list[str]
@@ -64,7 +66,7 @@ class Told:
     """Heading -> HTML."""
 
     def add(self, name: str, one: Any, heading: str = "", html: str = "") -> None:
-        """One more thing looked at, which knows `to_json` and `to_text`."""
+        """Add a result that has `to_json` and `to_text`."""
         self.result[name] = one.to_json()
         self.texts.append(one.to_text())
         if heading:
@@ -126,7 +128,7 @@ class AuditModel:
         typer.Option(
             "--mend",
             help="Also try mitigations of the widest clear gap on the same users, with their "
-            "price; fits several times.",
+            "cost; fits several times.",
         ),
     ] = False
     as_is: Annotated[
@@ -142,7 +144,7 @@ class AuditModel:
     as_json: Json = False
 
     def run(self) -> None:
-        """Look, say what was found, and keep it with the model."""
+        """Audit the model, print the results, and keep them with the model."""
         choose_device(self.device)
         from metarec.app.reports import AUDIT, keep_report
 
@@ -224,7 +226,7 @@ class AuditModel:
         told.add("features", rested, heading, f"<pre>{escape(rested.to_text())}</pre>")
 
     def _add_trade_offs(self, looked: Looked, told: Told) -> Any:
-        """What mitigations of the widest clear gap gain and cost."""
+        """Add what mitigations of the widest clear gap gain and cost."""
         tried = _tried(looked, self.seed)
         told.result |= tried.to_json()
         told.texts.append(tried.to_text())
@@ -233,7 +235,7 @@ class AuditModel:
         return tried
 
     def _write(self, out: Path, looked: Looked, told: Told, ablation: Any, tried: Any) -> None:
-        """The page, the numbers and, with `--parts`, the model card."""
+        """Write the page, the numbers and, with `--parts`, the model card."""
         from metarec.fairness.audit_report import to_html
 
         out.mkdir(parents=True, exist_ok=True)
@@ -291,7 +293,7 @@ def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
 
 
 def _tried(looked: Looked, seed: int) -> Any:
-    """Mitigations of the gap that the audit names, on the users it evaluated; of the first
+    """Compare mitigations of the audit's widest clear gap, on the same users; by the first
     attribute where no gap is clear.
     """
     from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Whom `metarec audit` evaluates a model by, and by which attributes."""
+"""Users on whom `metarec audit` evaluates a model, and attributes by which it compares them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 def whom_to_evaluate(
     model: Recommender, data: Dataset, seed: int, as_is: bool, progress: Progress
 ) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:
-    """The model to evaluate and on which users, numbers of events, and what the reader must
-    know of them.
+    """Return the model to evaluate, the trial of its users, the support sizes and caveats in
+    sentences.
+
+    Users outside the training data are evaluated. Where there are none, a model with the same
+    settings is fitted without a fifth of the users, unless `as_is`.
     """
     from metarec.data.cold_users import split_cold_users
     from metarec.evaluation.measure import Trial
@@ -49,11 +52,12 @@ def whom_to_evaluate(
 def fit_like(
     model: Recommender, *, seed: int | None = None, progress: Progress | None = None
 ) -> Any:
-    """(data, user weights or None) -> a recommender fitted with the same settings.
+    """Return a function (data, user weights or None) -> recommender fitted with the settings of
+    `model`.
 
     Args:
-        seed: another seed than the model's.
-        progress: told how far each fit is.
+        seed: seed of the fits; the model's own where None.
+        progress: called with the progress of each fit.
     """
     from metarec.runtime.progress import silent
 
@@ -70,7 +74,7 @@ def fit_like(
 
 
 def attributes_of(trial: Trial) -> list[str]:
-    """Attributes by which at least two groups are large enough to compare, times left out, and
+    """Return the attributes with at least two groups of enough users, times left out, and
     activity.
     """
     from metarec.fairness.disparity import SMALL

@@ -1,4 +1,4 @@
-"""`metarec recommend MODEL --all-users DATA --out DIR`: slates of everyone, for a nightly job."""
+"""`metarec recommend MODEL --all-users DATA --out DIR`: slates for all users, for a nightly job."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def to_all(
     backend: str,
     as_json: bool,
 ) -> None:
-    """Write the slates of all users of a source and say what there is."""
+    """Write the slates of all users of a source and print a summary."""
     from metarec.app.batch import recommend_all
     from metarec.app.jobs import BATCH, recorded
     from metarec.data.errors import BadInput

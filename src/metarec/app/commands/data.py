@@ -1,4 +1,4 @@
-"""`metarec data`: get public data sets, list them, examine your own."""
+"""`metarec data`: gets public data sets, lists them, and checks and cleans your own data."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def check(
     domain: Domain = None,
     as_json: Json = False,
 ) -> None:
-    """Examine data: what cleaning would take out and why, what is there, what to do; nothing given
-    is changed.
+    """Examine data: what cleaning would take out and why, what is there, what to do. The data are
+    not changed.
     """
     from metarec.data.cleaning import read_clean
     from metarec.features.encoders.choose import advise

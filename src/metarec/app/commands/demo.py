@@ -1,6 +1,4 @@
-"""`metarec demo`: the whole journey on real data, ending with what a reader wants to know and the
-next thing to type.
-"""
+"""`metarec demo`: the whole journey on real data, ending with the results and the next commands."""
 
 from __future__ import annotations
 
@@ -30,13 +28,13 @@ if TYPE_CHECKING:
 
 SETS = ("ml-100k", "groceries")
 MAX_EVALUATED = 500
-"""New users evaluated: enough for intervals that say something, few enough for a coffee."""
+"""Number of new users evaluated: enough for informative intervals, few enough for a short wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """The whole journey on real data: get, clean, train, evaluate beside ten simple recommenders,
-    show three new users, save.
+    """The whole journey on real data: get, clean, train, evaluate beside baselines, show three new
+    users, save.
     """
 
     data: Annotated[
@@ -58,7 +56,7 @@ class Demo:
     as_json: Json = False
 
     def run(self) -> None:
-        """Go the whole way, and say what came of it."""
+        """Run all steps and print the results."""
         from metarec.data.cleaning import read_clean
         from metarec.runtime.artifacts import check_place
         from metarec.runtime.extras import require
@@ -90,7 +88,7 @@ class Demo:
             run(str(model))
 
     def _evaluated(self, data: Dataset) -> tuple[OwnRecommender, Evaluation]:
-        """Ours, fitted, and how it does beside the simple ones."""
+        """Fit our recommender and evaluate it beside the baselines."""
         from metarec.evaluation.evaluate import evaluate
         from metarec.evaluation.own_recommender import OwnRecommender
         from metarec.runtime.progress import on_terminal
@@ -109,7 +107,7 @@ demo = command_of(Demo)
 def _written(
     ours: OwnRecommender, found: Evaluation, report: DataReport, place: Path
 ) -> tuple[Path, Path]:
-    """Where the page of the report lies, and the model with what is kept beside it."""
+    """Write the report and the model; return their paths."""
     from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
     from metarec.evaluation.report import write_report
 
@@ -121,7 +119,9 @@ def _written(
 
 
 def _source(name: str) -> Path:
-    """A data folder: a public set by name, fetched if need be, or a path."""
+    """Return a data folder: that of a public data set by name, downloaded if necessary, or a
+    path.
+    """
     from metarec.data import public
 
     if name not in {one.name for one in public.available()} and Path(name).exists():
@@ -136,9 +136,7 @@ def _saved(ours: OwnRecommender, place: Path) -> Path:
 
 
 def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seconds: float) -> str:
-    """The end of the demo: tables, the honest sentence, three new users, where things are, what
-    next.
-    """
+    """Return the end of the demo: tables, summary, three new users, paths, next commands."""
     from metarec.evaluation.report import to_text
 
     assert ours.model is not None, "evaluate has fitted it"
@@ -159,6 +157,6 @@ def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seco
 
 
 def _popular(model: Any, count: int) -> list[str]:
-    """Well-known items, for a command one can type at once."""
+    """Return the ids of popular items, for a command to type."""
     counts = model.trained_on["item_id"].value_counts(sort=True)
     return [str(item_id) for item_id in counts["item_id"].head(count)]

@@ -1,4 +1,4 @@
-"""`metarec domains`: the fields that metarec knows, and what it does in each."""
+"""`metarec domains`: lists the domain packs, or describes one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def domains(
 
 
 def _facts(pack: DomainPack) -> dict[str, Any]:
-    """A pack as plain values; kinds are the whole table of the field."""
+    """Return a pack as plain values, with its kinds of events in full."""
     from dataclasses import asdict
 
     from metarec.data.domains import pack_kinds

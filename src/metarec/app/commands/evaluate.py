@@ -1,5 +1,5 @@
-"""`metarec evaluate`: the learning curve of new users, ours beside every meta-learner asked for and
-every baseline.
+"""`metarec evaluate`: learning curve of new users, for our recommender, the meta-learners asked for
+and all baselines.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came out, for a program and for a reader."""
+    """Result as JSON and as text."""
 
     result: dict[str, Any]
     text: str
     found: Evaluation | None = None
-    """Of which a report can be written; folds and protocols have none."""
+    """The evaluation, of which a report can be written; None for folds and protocols."""
 
     @classmethod
     def of(cls, found: Evaluation) -> Answer:
-        """The learning curve."""
+        """Return the result of a learning curve."""
         from metarec.evaluation.report import to_text
 
         return cls(found.to_json(), to_text(found, language=spoken()), found)
@@ -61,7 +61,7 @@ class Evaluate(Options):
     """
 
     def run(self) -> None:
-        """Evaluate as asked, and say what came out."""
+        """Evaluate as the options say, and print the result."""
         choose_device(self.device)
         self.check()
         check_pictures(self.pictures, self.picture_encoder)
@@ -75,7 +75,7 @@ class Evaluate(Options):
             self._say(self._evaluated(table, horizon), report)
 
     def _read(self) -> tuple[Dataset, DataReport]:
-        """The data to evaluate by, and what cleaning did."""
+        """Read the data, and the report of the cleaning."""
         from metarec.data.cleaning import read_clean
         from metarec.features.pictures import with_pictures
 
@@ -101,7 +101,9 @@ class Evaluate(Options):
             return self._fitted(table, models(), horizon, progress)
 
     def _models(self, progress: Progress) -> Callable[[], list[Evaluated]]:
-        """Makes unfitted recommenders: ours first, then the meta-learners asked for."""
+        """Return a function that makes unfitted recommenders: ours first, then the meta-learners
+        asked for.
+        """
         from metarec.evaluation.adapters import learners_for
         from metarec.evaluation.own_recommender import OwnRecommender
 
@@ -121,11 +123,11 @@ class Evaluate(Options):
             )
             return [ours, *learners]
 
-        make()  # a misspelled name is told before anything is fitted
+        make()  # refuses a misspelled name before anything is fitted
         return make
 
     def _saved(self, data: Dataset, model: Path, progress: Progress) -> Evaluation:
-        """A saved model beside baselines fitted on what it was fitted on."""
+        """Evaluate a saved model beside baselines fitted on its training data."""
         from metarec.evaluation.evaluate import MAX_EVALUATED, evaluate
         from metarec.evaluation.own_recommender import SavedRecommender
         from metarec.evaluation.scenarios import prepare_unmet
@@ -145,7 +147,9 @@ class Evaluate(Options):
     def _fitted(
         self, data: Dataset, models: list[Any], horizon: Horizon | None, progress: Progress
     ) -> Answer:
-        """Models fitted on some users, by others; ours, the first, by users as text too."""
+        """Fit models on some users and evaluate them on others; with `--user-text`, ours also with
+        users as text.
+        """
         from metarec.evaluation.evaluate import evaluate
         from metarec.evaluation.users_as_text import what_helped, with_user_text
 
@@ -172,7 +176,7 @@ class Evaluate(Options):
         )
 
     def _say(self, answer: Answer, report: DataReport) -> None:
-        """Print it, write the report where it was asked for, and keep it with the model."""
+        """Print the result, write the report where asked for, and keep it with a saved model."""
         from metarec.app.reports import LEARNING_CURVE, keep_report
         from metarec.evaluation.report import write_report
 

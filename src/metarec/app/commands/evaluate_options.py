@@ -1,4 +1,4 @@
-"""Options of `metarec evaluate`, and which of them go together."""
+"""Options of `metarec evaluate`, and checks of their combinations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DOMAIN_COLD = "domain-cold"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is evaluated, by what, and how."""
+    """What is evaluated, on which data, and how."""
 
     data: Source
     learner: Annotated[
@@ -142,7 +142,7 @@ class Options:
     as_json: Json = False
 
     def check(self) -> None:
-        """Refuse what does not go together.
+        """Refuse options that exclude each other.
 
         Raises:
             BadInput: naming the options.
@@ -156,10 +156,10 @@ class Options:
         self._check_prior()
 
     def horizon(self) -> Horizon | None:
-        """Numbers of events to evaluate at, as asked; None leaves the choice to the data.
+        """Return the support sizes that were asked for; None leaves the choice to the data.
 
         Raises:
-            BadInput: if there can be no such numbers.
+            BadInput: if a number is negative, or none is above 0.
         """
         from metarec.data.cold_users import Horizon
 
@@ -176,7 +176,7 @@ class Options:
 
     @property
     def _own(self) -> bool:
-        """Whether any option is given that only a fit of its own takes."""
+        """Whether an option is given that only a fit of its own uses."""
         given = (self.folds, self.protocol, self.model, self.learner, self.every, self.pictures)
         return any((*given, self.out, self.user_text, self.item_template))
 
@@ -225,7 +225,8 @@ class Options:
             )
         if self.user_template is not None and not self.user_text:
             raise BadInput(
-                "--user-template says how users are written, but nobody reads them; add --user-text"
+                "--user-template says how users are written, but no model reads them; add "
+                "--user-text"
             )
         if self.model is not None and self.item_template is not None:
             raise BadInput("--model evaluates a model as it is: it goes without --item-template")

@@ -1,4 +1,4 @@
-"""Further ways to evaluate than on new users of one data set: what `metarec evaluate` calls."""
+"""Other evaluations of `metarec evaluate` than the learning curve of one data set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def domain_cold(asked: Options, prior: Path, horizon: Horizon | None) -> None:
-    """Users of a new domain, with and without a prior from another one."""
+    """Evaluate users of a new domain, with and without a prior from another one."""
     from metarec.data.cleaning import read_clean
     from metarec.evaluation.domain_cold import FIRST_WEEKS, evaluate_domain_cold, to_text
     from metarec.recommender import Recommender
@@ -44,7 +44,7 @@ def domain_cold(asked: Options, prior: Path, horizon: Horizon | None) -> None:
 
 
 def overfitting_of(asked: Options) -> None:
-    """How much better training users are served than new ones."""
+    """Measure how much better training users are served than new ones."""
     from metarec.data.cleaning import read_clean
     from metarec.evaluation.overfitting import measure_overfitting
     from metarec.runtime.progress import on_terminal
@@ -66,7 +66,7 @@ def overfitting_of(asked: Options) -> None:
 def by_protocol(
     data: Dataset, asked: Options, name: str, models: list[Evaluated], progress: Progress
 ) -> tuple[dict[str, Any], str]:
-    """A published protocol: what comes out, and in words."""
+    """Evaluate by a published protocol; return the result as JSON and as text."""
     from metarec.data.schema import BadInput
     from metarec.evaluation.papers import leave_last_out as last_out
     from metarec.evaluation.papers.protocols import (
@@ -96,7 +96,7 @@ def by_protocol(
 def cross_validated(
     data: Dataset, asked: Options, models: Callable[[], list[Evaluated]], progress: Progress
 ) -> tuple[dict[str, Any], str]:
-    """Over folds of users: what comes out, and in words."""
+    """Cross-validate over folds of users; return the result as JSON and as text."""
     from metarec.app.commands.options import table
     from metarec.evaluation.baselines import baselines_for
     from metarec.evaluation.crossvalidation import cross_validate
@@ -123,7 +123,7 @@ def cross_validated(
 
 
 def aimed_at(data: Dataset, kind: str) -> Dataset:
-    """The data with one kind of event as the target.
+    """Return the data with one kind of event as the only target.
 
     Raises:
         BadInput: if no event is of that kind, or the kind is not positive.

@@ -1,4 +1,4 @@
-"""`metarec explain`: one recommendation, in the words of the command line."""
+"""`metarec explain`: explains one recommendation, for a user described by options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Explain(AboutUser):
-    """Say why an item stands where it stands for a user."""
+    """Explain the rank of an item for a user."""
 
     item: Annotated[str, typer.Option(help="Id of the item to explain.")]
     trace: Annotated[
@@ -59,7 +59,7 @@ class Explain(AboutUser):
     as_json: Json = False
 
     def run(self) -> None:
-        """Explain, and draw what was asked for."""
+        """Explain the item, and write the files asked for."""
         from metarec.recommender import Recommender
 
         self._check()
@@ -77,7 +77,9 @@ class Explain(AboutUser):
         show(why.to_json() | drawn, "\n".join(told), as_json=self.as_json)
 
     def _check(self) -> None:
-        """Refuse options that do not go together, and files of another kind than is written."""
+        """Refuse options that exclude each other, and files with another extension than the format
+        written.
+        """
         from metarec.data.schema import BadInput
 
         files = (self.trace, self.map_file, self.out)
@@ -105,7 +107,7 @@ explain = command_of(Explain)
 def _drawn_trace(
     model: Recommender, request: Request, item: str, learner: str | None, file: Path
 ) -> dict[str, dict[str, Any]]:
-    """The trace as a picture, and what to tell of it."""
+    """Draw the trace as a picture; return its description."""
     from metarec.explanation.trace import trace
     from metarec.explanation.trace_plot import draw
 
@@ -119,7 +121,7 @@ def _drawn_trace(
 def _written_page(
     model: Recommender, request: Request, why: Explanation, learner: str | None, file: Path
 ) -> dict[str, dict[str, Any]]:
-    """The explanation and the trace as a page of the reports' family, and where it lies."""
+    """Write explanation and trace as a page in the style of reports; return its path."""
     from metarec.explanation.explanation_page import explanation_page
     from metarec.explanation.trace import trace
 
@@ -131,7 +133,9 @@ def _written_page(
 
 
 def _inner_steps(model: Recommender, request: Request, learner: str | None) -> InnerTrace | None:
-    """What a learner's steps on the user's events do; None where none of the model takes any."""
+    """Return the inner steps of a learner on the user's events; None where no learner of the model
+    takes any.
+    """
     from metarec.explanation.inner_steps import follow_steps
     from metarec.models.base import TakesInnerSteps
 
@@ -142,7 +146,7 @@ def _inner_steps(model: Recommender, request: Request, learner: str | None) -> I
 def _drawn_map(
     model: Recommender, by: str, learner: str | None, file: Path
 ) -> dict[str, dict[str, Any]]:
-    """The map of users as a picture, and what to tell of it."""
+    """Draw the map of users as a picture; return its description."""
     from metarec.explanation.inner_steps import map_users
     from metarec.explanation.trace_plot import draw_map
 

@@ -1,4 +1,4 @@
-"""`metarec fit`: from a table of events to a saved model."""
+"""`metarec fit`: fits a recommender on a table of events and saves it."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a fit."""
+    """Result of a fit."""
 
     model: Recommender
     tuned: Tuned | None
     mitigation: str | None
-    """What a mitigation of bias did."""
+    """What the mitigation of bias did, in a sentence."""
     events: int
     users: int
     held_out: int
     seconds: float
     removed: int
-    """Events that cleaning took out."""
+    """Events removed by cleaning."""
     policy: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without where and how it was asked for."""
+        """Return plain data for JSON, without the options of the command."""
         return {
             "events": self.events,
             "users": self.users,
@@ -165,7 +165,7 @@ class Fit:
     as_json: Json = False
 
     def run(self) -> None:
-        """Fit, save, and say what there is."""
+        """Fit, save, and print a summary."""
         choose_device(self.device)
         from metarec.app.reports import DATA, keep_report
         from metarec.data.policy_facts import policy_facts
@@ -198,7 +198,8 @@ class Fit:
         self._say(outcome)
 
     def _start(self) -> Recommender | None:
-        """The model to start from. What cannot go well is refused here, before the work.
+        """Return the model to start from, after checks that refuse wrong options before the work
+        begins.
 
         Raises:
             BadInput: if there is no place for the model, no such backend, share of users,
@@ -228,7 +229,7 @@ class Fit:
 
     @property
     def _chosen(self) -> dict[str, Any]:
-        """What `Settings` holds too, but for the models' own."""
+        """Options that are also fields of `Settings`, without those of single models."""
         shared = ("preset", "seed", "encoder", "learner", "item_template", "user_template")
         return {name: getattr(self, name) for name in shared}
 
@@ -239,18 +240,18 @@ class Fit:
 
         settings = Settings(
             **self._chosen,
-            # Settings turns these dicts into configs, which its type does not say
+            # Settings converts these dicts to configs, which its type does not say
             models={name: {} for name in self.added or ()},  # type: ignore[misc]
         )
         if self.user_template is not None and USER_TEXT not in settings.parts:
             raise BadInput(
-                f"--user-template says how users are written, but nobody reads them; add --learner "
-                f"{USER_TEXT}"
+                f"--user-template says how users are written, but no model reads them; add "
+                f"--learner {USER_TEXT}"
             )
         return settings
 
     def _read(self) -> tuple[Dataset, DataReport]:
-        """The data as they are learned from, and what cleaning did."""
+        """Read the data to fit on, and the report of the cleaning."""
         from metarec.data.cleaning import OFF, read_clean
         from metarec.features.pictures import with_pictures
 
@@ -285,7 +286,9 @@ class Fit:
     def _fitted(
         self, data: Dataset, settings: Settings, fit_on: Callable[..., Recommender], out: Path
     ) -> tuple[Recommender, Tuned | None]:
-        """The model, and what `--tune` found; finished steps lie beside `out` meanwhile."""
+        """Fit; return the model, and the result of `--tune`. Finished steps are kept beside `out`
+        meanwhile.
+        """
         from metarec.runtime.progress import on_terminal
 
         steps = _steps_of(out) if self.resume else None
@@ -345,7 +348,7 @@ def _tuned(
     minutes: float | None,
     progress: Progress,
 ) -> Tuned | None:
-    """What `--tune MINUTES` found."""
+    """Search the settings of the models for so many minutes; None without `--tune`."""
     if minutes is None:
         return None
     from metarec.evaluation.tuning import tune
@@ -365,5 +368,5 @@ def _tuned(
 
 
 def _steps_of(model: Path) -> Path:
-    """Where finished steps of a fit lie until its model is written."""
+    """Return the folder of the finished steps of a fit, until its model is written."""
     return model.with_name(f".{model.name}.steps")

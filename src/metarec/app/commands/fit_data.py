@@ -1,4 +1,6 @@
-"""What `metarec fit` learns from: without the users held out, and with a mitigation of bias."""
+"""The data that `metarec fit` fits on: without the users held out, and with a mitigation of
+bias.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 def with_mitigation(
     data: Dataset, name: str | None, by: str | None, seed: int
 ) -> tuple[Dataset, Any, str | None]:
-    """The data to fit on, weights of users, and what was done.
+    """Return the data to fit on, weights of users, and a sentence on what was done.
 
     Raises:
         BadInput: if the mitigation cannot be done.
@@ -26,7 +28,7 @@ def with_mitigation(
 
 
 def held_out_left_out(data: Dataset, share: float, seed: int) -> Dataset:
-    """The data without a share of its users, on whom the model can be audited."""
+    """Return the data without a random share of its users, on whom the model can be audited."""
     import polars as pl
 
     from metarec.data.frames import id_order

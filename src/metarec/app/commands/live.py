@@ -1,4 +1,4 @@
-"""`metarec serve`, `retrain`, `forget`: a model in service."""
+"""`metarec serve`, `import`, `retrain`, `forget`: a model in service."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Serve:
     as_json: Json = False
 
     def run(self) -> None:
-        """Serve, and say where once all is well."""
+        """Serve, and print the address once model and store are known to be readable."""
         from metarec.app.service.run import serve as run
         from metarec.app.service.settings_sources import load_settings
 
@@ -117,8 +117,8 @@ def import_(
     settings: SettingsFile = None,
     as_json: Json = False,
 ) -> None:
-    """Put what users did into the event store, so that the service knows them; done again, it adds
-    only what is new.
+    """Import the events of users into the event store, so that the service knows them; done again,
+    it adds only what is new.
     """
     from contextlib import closing
 
@@ -146,7 +146,7 @@ def import_(
 
 
 def _imported(done: Imported) -> list[str]:
-    """What an import did, in lines."""
+    """Return the result of an import, in lines."""
     lines = [
         f"{done.events:,} events stored, {done.known:,} were known or copies, "
         f"{done.profiles:,} profiles",
@@ -186,9 +186,8 @@ def forget(
         raise BadInput("--user is empty; give the id of the user to forget")
     where = load_settings(settings, model=_named(model), store=store, data=data)
     models = Registry(where.model)
-    events = open_store(
-        where.store_url, create=False
-    )  # an empty one would hold nobody, and its receipt would say that all went well
+    # Not created: the receipt of an empty store would say that the user is forgotten.
+    events = open_store(where.store_url, create=False)
     try:
         receipt = forget_user(events, user, models=models, data=where.data)
     finally:
@@ -250,7 +249,7 @@ def retrain(
 
 
 def _retrained(done: Retrained) -> str:
-    """What came of a round, in words."""
+    """Return the result of a round, as text."""
     checks = [
         f"  {'ok ' if check.passed else 'NOT'} {check.sentence}" for check in done.decision.checks
     ]

@@ -1,4 +1,4 @@
-"""Options that several commands share, spelled once, and how results are printed."""
+"""Options that several commands share, and functions that print results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from metarec.runtime.language import (
 )
 
 MAX_WIDTH = 80
-"""Places of a line of notes on a terminal."""
+"""Width of a line of notes on a terminal."""
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Seed = Annotated[
     int, typer.Option(help="Seed of everything random: the same seed gives the same result.")
@@ -171,18 +171,18 @@ Backend = Annotated[
 
 
 class Command(Protocol):
-    """A command whose options are the fields of its dataclass: each is listed once, and the steps
-    of the command read it from there.
+    """A command whose options are the fields of its dataclass. Each option is written once, and the
+    methods of the command read it from there.
     """
 
     def run(self) -> None:
-        """Do it."""
+        """Run the command."""
         ...
 
 
 def command_of(options: type[Command]) -> Callable[..., None]:
-    """The function that the command line calls; it takes the fields in their order, those that must
-    be given first.
+    """Return the function that typer calls. Its parameters are the fields in their order, required
+    ones first.
     """
     hints = get_type_hints(options, include_extras=True)
     named = fields(options)  # type: ignore[arg-type]  # a protocol cannot ask for a dataclass
@@ -200,14 +200,14 @@ def command_of(options: type[Command]) -> Callable[..., None]:
     def command(**given: Any) -> None:
         options(**given).run()
 
-    # typer reads it from here, and mypy knows of no such attribute
+    # Typer reads the signature from this attribute, which mypy does not know.
     command.__signature__ = inspect.Signature(takes)  # type: ignore[attr-defined]
     command.__doc__ = options.__doc__
     return command
 
 
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
-    """Print a result for a program or for a reader."""
+    """Print a result, as JSON or as text."""
     if not as_json:
         typer.echo(translated_lines(text, spoken(), OUTPUT, SAID))
         return
@@ -215,9 +215,7 @@ def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 
 def as_json_text(result: dict[str, Any]) -> str:
-    """A result as JSON, with null for numbers that are not known (NaN), as what is left of a gap is
-    where no two users are alike.
-    """
+    """Return a result as JSON, with null for NaN, which stands for unknown numbers."""
     import json
 
     known = json.loads(json.dumps(result, default=_plain), parse_constant=_unknown)
@@ -225,18 +223,18 @@ def as_json_text(result: dict[str, Any]) -> str:
 
 
 def _unknown(constant: str) -> None:
-    """What JSON has no number for: only NaN stands for a number that is not known."""
+    """Return null for NaN; other constants that JSON does not have are faults of the program."""
     assert constant == "NaN", constant
 
 
 def note(line: str) -> None:
-    """Tell on stderr what is going on, so that stdout holds the result alone."""
+    """Print a line on stderr, so that stdout has the result alone."""
     typer.echo(fitted(translated_lines(line, spoken(), OUTPUT, SAID), sys.stderr), err=True)
 
 
 def fitted(text: str, stream: TextIO) -> str:
-    """The text in lines of 80 places at most where the stream is a terminal, else as it is:
-    programs read one line.
+    """Break a text into lines of at most 80 columns where the stream is a terminal; else return it
+    unchanged, because programs read one line.
     """
     if not stream.isatty():
         return text
@@ -245,7 +243,7 @@ def fitted(text: str, stream: TextIO) -> str:
 
 
 def colored(text: str, color: str, stream: TextIO) -> str:
-    """The text in a color where the stream is a terminal and NO_COLOR is not set."""
+    """Return the text in a color where the stream is a terminal and NO_COLOR is not set."""
     if os.environ.get("NO_COLOR") or not stream.isatty():
         return text
     return typer.style(text, fg=color, bold=True)
@@ -254,10 +252,11 @@ def colored(text: str, color: str, stream: TextIO) -> str:
 def pairs_of(
     texts: Iterable[str] | None, option: str, form: str = "NAME=VALUE"
 ) -> list[tuple[str, str]]:
-    """The two sides of each `=`: its last one, but of `KIND=ID` the first, as an id may hold one.
+    """Split each text at its last `=`; with the form `KIND=ID` at its first, because an id may
+    contain one.
 
     Raises:
-        BadInput: saying what the option takes, if there is none.
+        BadInput: if a text has none; it says what the option takes.
     """
     from metarec.data.schema import BadInput
 
@@ -270,10 +269,10 @@ def pairs_of(
 
 
 def number_of(text: str, option: str) -> float:
-    """The number that an option was given.
+    """Return the number given to an option.
 
     Raises:
-        BadInput: if it is none.
+        BadInput: if it is not a number.
     """
     from metarec.data.schema import BadInput
 
@@ -284,12 +283,12 @@ def number_of(text: str, option: str) -> float:
 
 
 def spoken() -> str:
-    """The language that commands speak: METAREC_LANG."""
+    """Return the language of the command line: METAREC_LANG."""
     return language_of(os.environ.get(ENVIRONMENT, ""))
 
 
 def choose_device(name: str | None) -> None:
-    """Compute networks where `--device` says, if it was given."""
+    """Compute networks on the device of `--device`, if it was given."""
     from metarec.runtime.device import use_device
 
     if name is not None:
@@ -297,7 +296,7 @@ def choose_device(name: str | None) -> None:
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """A table in plain text: words to the left, numbers to the right."""
+    """Return a table as text, with words aligned to the left and numbers to the right."""
     columns = list(zip(header, *rows, strict=True))
     laid = []
     for head, *cells in columns:
@@ -315,7 +314,7 @@ def _padded(cell: str, width: int, *, is_number: bool) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy numbers and arrays, paths and data classes as JSON's own kinds."""
+    """Convert dataclasses, NumPy arrays and other values to JSON values."""
     from dataclasses import asdict, is_dataclass
 
     if is_dataclass(value) and not isinstance(value, type):
@@ -326,10 +325,10 @@ def _plain(value: Any) -> Any:
 
 
 def check_pictures(pictures: Path | None, encoder: str) -> None:
-    """Refuse a name of what reads pictures where there are none.
+    """Refuse a picture encoder without pictures.
 
     Raises:
-        BadInput: naming it and the way out.
+        BadInput: naming the encoder and the way out.
     """
     from metarec.data.errors import BadInput
 

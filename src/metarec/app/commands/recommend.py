@@ -1,4 +1,4 @@
-"""`metarec recommend`: one user, or all, in the words of the command line."""
+"""`metarec recommend`: a slate for one user described by options, or slates for all users."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Recommend(AboutUser):
-    """Recommend to one user: what they liked, who they are, what they wish for; or to all users."""
+    """Recommend to one user, by what they liked, their attributes and a query in words; or to all
+    users.
+    """
 
     within_km: WithinKm = None
     k: Annotated[int, typer.Option("-k", help="Length of the list.")] = 10
@@ -72,7 +74,7 @@ class Recommend(AboutUser):
     as_json: Json = False
 
     def run(self) -> None:
-        """Recommend, and say what to whom."""
+        """Recommend, and print the slate or a summary."""
         choose_device(self.device)
         from metarec.data.errors import BadInput
 
@@ -84,10 +86,10 @@ class Recommend(AboutUser):
         self._to_one()
 
     def _to_all(self, source: str) -> None:
-        """Slates of everyone.
+        """Write the slates of all users.
 
         Raises:
-            BadInput: if something is said of one user.
+            BadInput: if an option describes a single user.
         """
         from metarec.app.batch import BatchConfig
         from metarec.data.errors import BadInput
@@ -154,7 +156,7 @@ recommend = command_of(Recommend)
 
 
 def _places(slate: Slate, titles: list[str]) -> list[dict[str, Any]]:
-    """The items of a slate as plain data, in its order."""
+    """Return the items of a slate as plain data, in its order."""
     columns = zip(
         slate.item_ids, titles, slate.scores, slate.uncertainty, slate.propensity, strict=True
     )
@@ -177,7 +179,7 @@ def _places(slate: Slate, titles: list[str]) -> list[dict[str, Any]]:
 
 
 def _text(slate: Slate, places: list[dict[str, Any]]) -> str:
-    """The slate as a table."""
+    """Return the slate as a table."""
     if not places:
         return "nothing may be shown: loosen the filter or the bans"
     rows = [
@@ -189,7 +191,7 @@ def _text(slate: Slate, places: list[dict[str, Any]]) -> str:
 
 
 def _uncertainty(place: dict[str, Any]) -> str:
-    """The predicted rating and the interval that holds nine of ten, or, without ratings, the
+    """Return the predicted rating with the interval of nine cases in ten or, without ratings, the
     uncertainty about the score.
     """
     if "interval" not in place:

@@ -1,4 +1,6 @@
-"""`metarec reproduce`: published tables on their authors' files, measured beside published."""
+"""`metarec reproduce`: published tables on the files of their authors, our results beside the
+published ones.
+"""
 
 from __future__ import annotations
 

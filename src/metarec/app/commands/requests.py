@@ -1,4 +1,4 @@
-"""A request in the words of the command line: what a user did, likes and says."""
+"""Options that describe a user, and the request they make."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AboutUser:
-    """Options that say which model is asked, who the user is and what they did."""
+    """Options of the model, the user and their events."""
 
     model: Model
     like: Like = None
@@ -47,16 +47,16 @@ class AboutUser:
 
     @property
     def is_said(self) -> bool:
-        """Whether anything is."""
+        """Whether any option describes the user."""
         acts = (self.like, self.dislike, self.bought, self.viewed, self.did, self.search)
         return any((*acts, self.profile, self.wish, self.friend, self.near, self.context))
 
     def request(self, model: Recommender) -> Request:
-        """The user as a request of a model.
+        """Return the request of this user to a model.
 
         Raises:
             BadInput: if an item is not in the catalog, a value cannot be read, an attribute looks
-                like one of the policy's, misspelled, or the model knows no such circumstance.
+                like a misspelled one of the policy, or the model knows no such context column.
         """
         from metarec.data.places import location_of
         from metarec.recommendation.notes import refuse_unknown_context
@@ -94,8 +94,8 @@ class AboutUser:
 
 
 def known_items(model: Recommender, item_ids: Sequence[str]) -> Sequence[str]:
-    """The ids as they are: one that is no item's is a slip of the pen, and a ban of it would ban
-    nothing.
+    """Return the ids unchanged, after a check: an unknown one is misspelled, and a ban of it would
+    have no effect.
 
     Raises:
         BadInput: naming the first that is not in the catalog.
@@ -111,10 +111,11 @@ def known_items(model: Recommender, item_ids: Sequence[str]) -> Sequence[str]:
 
 
 def known_tags(model: Recommender, quota: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Quotas as they are: one of a tag that no item has would change nothing.
+    """Return the quotas unchanged, after a check: one of a tag that no item has would have no
+    effect.
 
     Raises:
-        BadInput: naming the first such tag and the nearest there is.
+        BadInput: naming the first such tag and the most similar known one.
     """
     from metarec.data.policies import nearest
     from metarec.data.policy_values import tags_of
@@ -133,14 +134,14 @@ def known_tags(model: Recommender, quota: list[tuple[str, str]]) -> list[tuple[s
 
 
 def titles_of(model: Recommender, item_ids: list[str]) -> list[str]:
-    """What to call each item."""
+    """Return the title of each item."""
     titles = model.catalog.titles()
     return [titles[row] for row in model.vocabulary.indexes(item_ids)]
 
 
 def _event(text: str, kind: str, model: Recommender) -> tuple[str, float | None, str]:
-    """`ID`, or `ID=VALUE` for a stated rating or amount; an id that holds a `=` itself is known by
-    the catalog.
+    """Read `ID`, or `ID=VALUE` for a stated rating or amount. An id that contains a `=` itself is
+    recognized by the catalog.
     """
     item_id, sign, stated = text.rpartition("=")
     if sign and text not in model.vocabulary:
@@ -151,10 +152,10 @@ def _event(text: str, kind: str, model: Recommender) -> tuple[str, float | None,
 
 
 def _kind(name: str, model: Recommender) -> str:
-    """A kind that the model's table has.
+    """Return the name of a kind, after a check that the model's table of kinds has it.
 
     Raises:
-        BadInput: naming the nearest, if it has none of this name.
+        BadInput: naming the most similar kind, if there is none of this name.
     """
     from metarec.data.schema import BadInput
 
@@ -167,7 +168,7 @@ def _kind(name: str, model: Recommender) -> str:
 
 
 def _read(text: str) -> Any:
-    """A number where it reads as one."""
+    """Convert a text to a number where it is one."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -1,4 +1,4 @@
-"""`metarec store`: look at an event store, bring it up to date, rewrite it without deleted rows."""
+"""`metarec store`: checks an event store, migrates it, and rewrites it without deleted rows."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def store() -> None:
     """Look after an event store."""
 
 
-@app.command("check", short_help="What version a store has, and whether it is whole.")
+@app.command("check", short_help="The version of a store, and whether it is intact.")
 def check(url: Url, as_json: Json = False) -> None:
-    """Say what version a store has, how many rows, and whether it is whole; nothing is changed.
+    """Print the version of a store, its numbers of rows, and whether it is intact; nothing is
+    changed.
 
     Exit code 2 where it must be migrated or is damaged.
     """
@@ -57,8 +58,7 @@ def check(url: Url, as_json: Json = False) -> None:
 
 @app.command("migrate", short_help="Bring a store up to date.")
 def migrate(url: Url, as_json: Json = False) -> None:
-    """Bring a store up to date: all of it or nothing. Stop the services of the older version
-    before.
+    """Bring a store up to date: all of it or nothing. Stop the services of the older version first.
 
     `serve` and `retrain` do the same when they open a store.
     """
@@ -76,7 +76,7 @@ def migrate(url: Url, as_json: Json = False) -> None:
 def erase(url: Url, as_json: Json = False) -> None:
     """Rewrite a store's files so that not even the bytes of deleted rows can be read from them.
 
-    On PostgreSQL each table is held alone meanwhile, which everyone waits for: run it at night.
+    On PostgreSQL each table is locked meanwhile, and all clients wait: run it at night.
     """
     from metarec.feedback.erasing import erase as erase_file
     from metarec.feedback.erasing import erase_server

@@ -118,8 +118,8 @@ def _place(folders: tuple[Path, ...], name: str) -> str:
 
 
 def _read(folders: tuple[Path, ...], name: str) -> Dataset:
-    """A data set by its name: in the first of the folders that has it, else as `metarec fit` takes
-    it.
+    """Read a data set by its name: from the first of the folders that has it, else as `metarec fit`
+    reads it.
     """
     from metarec.data.cleaning import read_clean
 

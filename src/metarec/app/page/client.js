@@ -54,7 +54,7 @@ export class Metarec {
     });
   }
 
-  /** Why an item stands where it stands; the fields are those of POST /v1/explanations. */
+  /** Explain the rank of an item; the fields are those of POST /v1/explanations. */
   explain(request) {
     return this.ask("POST", "v1/explanations", request);
   }

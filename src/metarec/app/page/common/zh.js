@@ -247,8 +247,8 @@ export const chinese = {
   "Rank {} among everything you may be shown.": "在可以展示给你的所有物品中排第 {1}。",
   "It may not be shown to you.": "它不能展示给你。",
   "How sure we are: {}.": "我们有多确定：{1}。",
-  "Nothing about you moves it: it stands where it stands for everyone.":
-    "关于你的信息都没有影响它：它的位置与对所有人一样。",
+  "Nothing about you moves it: its rank is the same for everyone.":
+    "关于你的信息都没有影响它：它的名次与对所有人一样。",
   "What its score is made of": "分数由什么组成",
   "Score component": "分数分量",
   "Against the average of what an anonymous user is shown. Together {}.":
@@ -328,7 +328,7 @@ export const chinese = {
   "What it showed": "结果",
   " runs since {}, compared by: {}. ": " 从 {1} 开始运行，比较的是：{2}。",
   "Stop it…": "停止…",
-  "Outside: {} for nobody in particular, {} who saw two arms. A user counts once, {} h after their first slate.":
+  "Outside: {} without a user id, {} who saw two arms. A user counts once, {} h after their first slate.":
     "此外：{1}没有对应的用户，{2}看到过两个分组。每个用户在首个推荐列表之后 {3} 小时计数一次。",
   "Arm": "分组",
   "Counted": "已计数",
@@ -404,8 +404,8 @@ export const chinese = {
   "Merge": "合并",
   "Merge into…": "合并到…",
   "Merge {}?": "合并 {1}？",
-  "Nothing about this user moves it: it stands where it stands for everyone.":
-    "这个用户的任何信息都没有改变它：它的位置与对所有人一样。",
+  "Nothing about this user moves it: its rank is the same for everyone.":
+    "这个用户的任何信息都没有改变它：它的名次与对所有人一样。",
   "Nothing is kept of {}.": "没有保存 {1} 的任何内容。",
   "See as this user": "以该用户的身份查看",
   "Slate of {}": "{1} 的推荐列表",

@@ -131,7 +131,7 @@ function explained(why, one, range, attributes) {
           { class: "reasons" },
           why.reasons.map((reason) => el("li", {}, sentence(reason))),
         )
-      : el("p", {}, t`Nothing about you moves it: it stands where it stands for everyone.`),
+      : el("p", {}, t`Nothing about you moves it: its rank is the same for everyone.`),
     counterfactual(why),
     bars(
       t`What its score is made of`,

@@ -118,7 +118,7 @@ function runningOne({ experiment, results }) {
     el(
       "p",
       { class: "quiet" },
-      t`Outside: ${count(results.anonymous, "slate")} for nobody in particular, ${count(results.crossed, "user")} who saw two arms. A user counts once, ${experiment.window_hours} h after their first slate.`,
+      t`Outside: ${count(results.anonymous, "slate")} without a user id, ${count(results.crossed, "user")} who saw two arms. A user counts once, ${experiment.window_hours} h after their first slate.`,
     ),
   );
 }

@@ -194,7 +194,7 @@ async function explain(kept, one) {
     });
     const reasons = why.reasons.length
       ? why.reasons
-      : [t`Nothing about this user moves it: it stands where it stands for everyone.`];
+      : [t`Nothing about this user moves it: its rank is the same for everyone.`];
     await askIn(
       one.title || one.item_id,
       el(
