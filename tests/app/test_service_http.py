@@ -1410,7 +1410,8 @@ def test_what_costs_too_much_is_refused_and_its_dearest_part_named(client):
         "/v1/recommendations", json={"quota": {f"none{n}": 1 for n in range(50)}, "k": 200}
     )
     assert dear.status_code == 422
-    assert "70 plain slates, 20 are allowed; the most expensive options: quota, k" in dear.json()["error"]
+    said = dear.json()["error"]
+    assert "70 plain slates, 20 are allowed; the most expensive options: quota, k" in said
     assert status(filter=" or ".join(f"year = {n}" for n in range(60))) == 422
     assert status(filter="year in (" + ", ".join(map(str, range(60))) + ")") == 422
     assert status(explore=1.0, k=200, explain=True) == 422
