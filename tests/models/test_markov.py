@@ -66,6 +66,26 @@ def test_what_follows_is_told_from_what_precedes_and_the_newest_event_is_loudest
     assert scores[0, 11] > 0 and scores[0, 8] == 0.0
 
 
+def test_the_newest_event_counts_double_and_as_before_in_models_saved_earlier() -> None:
+    """Expected from the definition: 2, .8, .64 times the weights of the three events."""
+    model = Markov.fit(behavior_of(rings(200), 40), np.random.default_rng(0))
+    rows = model.following.toarray()
+
+    def after(newest: float) -> np.ndarray:
+        return newest * rows[12] + 0.8 * rows[20] + 0.64 * rows[9]
+
+    support = asked([9, 20, 12])
+    assert dense(model.evidence(support))[0] == pytest.approx(after(2.0), rel=1e-5)
+    earlier = {name: array for name, array in model.arrays().items() if name != "newest"}
+    for arrays, newest in ((model.arrays(), 2.0), (earlier, 1.0)):
+        again = Markov.from_arrays(arrays)
+        assert dense(again.evidence(support))[0] == pytest.approx(after(newest), rel=1e-5)
+    plain = Markov.fit(
+        behavior_of(rings(200), 40), np.random.default_rng(0), MarkovConfig(newest=0.0)
+    )
+    assert dense(plain.evidence(support))[0] == pytest.approx(after(1.0), rel=1e-5)
+
+
 def walk(follows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Only the newest event says what comes: one of its few followers."""
     items = [int(rng.integers(len(follows)))]

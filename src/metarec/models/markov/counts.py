@@ -30,6 +30,8 @@ class MarkovConfig(EventsConfig):
     """Number of following events that an event predicts (1 or more)."""
     recencies: tuple[float, ...] = setting((0.8, 0.6, 0.9), above=0, below=1)
     """Decay of the weight of an event with each later event (each in (0, 1))."""
+    newest: float = setting(1.0, least=0)
+    """Extra weight of a user's newest event: with 1, its weight doubles (0 or more)."""
     pulls: tuple[float, ...] = setting((30.0, 100.0, 10.0), above=0)
     """L2 penalties of each item's weights, as numbers of events (each above 0)."""
     rarities: tuple[float, ...] = setting((0.25, 0.0, 0.5), least=0)

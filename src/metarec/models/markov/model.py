@@ -48,6 +48,8 @@ class Markov:
     """Value from which an event counts as liked."""
     recency: float = DEFAULT.recencies[0]
     """Decay of the weight of an event with each later event."""
+    newest: float = DEFAULT.newest
+    """Extra weight of the newest event."""
     config: MarkovConfig = DEFAULT
     reads: ClassVar[frozenset[str]] = EVENTS | {"order"}
 
@@ -66,13 +68,15 @@ class Markov:
             config=config,
             relevant_from=behavior.relevant_from,
             recency=chain.recency,
+            newest=config.newest,
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
         """[B, N] evidence for every item, sparse if few items have any."""
         support = users.support
         own = event_weights(support, self.relevant_from, self.config)
-        weights = own * self.recency ** ages_of(support)
+        ages = ages_of(support)
+        weights = own * self.recency**ages * np.where(ages == 0, 1.0 + self.newest, 1.0)
         return answers(support, weights, self.following, out)
 
     def with_content(
@@ -82,11 +86,14 @@ class Markov:
         return replace(self, following=grown(self.following, len(content)))
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The weights, the threshold of liked values, and the recency."""
+        """The weights, the threshold of liked values, the recency, and the extra weight of the
+        newest event.
+        """
         return {
             **sparse_arrays(self.following),
             "relevant_from": np.array([self.relevant_from], np.float32),
             "recency": np.array([self.recency], np.float64),
+            "newest": np.array([self.newest], np.float64),
         }
 
     @classmethod
@@ -94,7 +101,7 @@ class Markov:
         cls, arrays: Mapping[str, np.ndarray], config: MarkovConfig | None = None
     ) -> Markov:
         """Restore the model from `arrays()`; models saved by earlier versions have the default
-        recency.
+        recency, and no extra weight for the newest event.
         """
         config = config or cls.config
         return cls(
@@ -102,6 +109,7 @@ class Markov:
             config=config,
             relevant_from=float(arrays["relevant_from"][0]),
             recency=float(arrays.get("recency", [config.recencies[0]])[0]),
+            newest=float(arrays.get("newest", [0.0])[0]),
         )
 
 
