@@ -44,17 +44,17 @@ def beside_others(
         return frame, []
     findings = list[Finding]()
     keys = {name: kinds.key(name) for name in frame["kind"].drop_nulls().unique().sort()}
-    for kind, (names, beside, said) in BESIDE.items():
-        asked = [name for name, key in keys.items() if key in names]
-        others = {key for name, key in keys.items() if name not in asked}
-        if not asked or not others & beside or others & _BOUGHT:
+    for kind, (names, beside, words) in BESIDE.items():
+        given = [name for name, key in keys.items() if key in names]
+        others = {key for name, key in keys.items() if name not in given}
+        if not given or not others & beside or others & _BOUGHT:
             continue
-        is_one = frame["kind"].is_in(asked)
+        is_one = frame["kind"].is_in(given)
         frame = frame.with_columns(
             pl.Series("kind", [kind]).zip_with(is_one.fill_null(False), frame["kind"])
         )
         why = (
-            f"events of {place} of kind {', '.join(map(repr, asked))} {said}, beside others of "
+            f"events of {place} of kind {', '.join(map(repr, given))} {words}, beside others of "
             f"kind {', '.join(map(repr, sorted(others & beside)))}"
         )
         rows = int(is_one.sum())
@@ -121,7 +121,7 @@ def lengths_untold(frame: pl.DataFrame, place: str, context: Sequence[str]) -> l
     lasted = [c for c in frame.columns if c not in context and _LASTED.search(plain(c))]
     lasted = [c for c in lasted if not is_of_one(frame, c)]
     numbers = [(c, as_numbers(frame[c]).drop_nulls()) for c in lasted]
-    found = next((c for c, said in numbers if len(said) and said.n_unique() > 2), None)
+    found = next((c for c, times in numbers if len(times) and times.n_unique() > 2), None)
     if found is None:
         return []
     why = (

@@ -64,11 +64,15 @@ def with_ended(
         if (found := _end(frame, column, kinds)) is None or is_of_one(frame, column):
             continue
         kind, ended = found
-        said = frame["kind"] if "kind" in frame.columns else pl.Series(["event"] * frame.height)
-        ended &= said.is_in([k for k in said.unique() if kinds.of(k).sign == "positive"])
+        kinds_given = (
+            frame["kind"] if "kind" in frame.columns else pl.Series(["event"] * frame.height)
+        )
+        ended &= kinds_given.is_in(
+            [k for k in kinds_given.unique() if kinds.of(k).sign == "positive"]
+        )
         if not ended.any() or ended.all():
             continue
-        kept = pl.Series("kind", [kind]).zip_with(ended, said.cast(pl.Utf8))
+        kept = pl.Series("kind", [kind]).zip_with(ended, kinds_given.cast(pl.Utf8))
         frame = frame.drop(column).with_columns(kept.alias("kind"))  # known only after the event
         why = (
             f"column {column!r} of {place} says that acts came to an end: they are of kind "
@@ -111,8 +115,8 @@ def _given_back(
     """Set returns of loans to kind `give_back`, and return a finding."""
     if "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
         return frame, []
-    said = frame["kind"].drop_nulls().unique()
-    names = {name: act_of().get(plain(name)) or kinds.key(name) for name in said}
+    kinds_given = frame["kind"].drop_nulls().unique()
+    names = {name: act_of().get(plain(name)) or kinds.key(name) for name in kinds_given}
     keys = {*names.values()}
     is_library = "checkout" in keys and bool(keys & _OF_LIBRARIES)
     back = _RETURNS if is_library or keys & _LENT else frozenset()

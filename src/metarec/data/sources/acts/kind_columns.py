@@ -191,7 +191,7 @@ def _kind_from_columns(
     opinions = [c for c in free if is_opinion(frame[c])]
     if "value" not in frame.columns and len(opinions) == 1:
         return by_opinion(frame, opinions[0], place)
-    # Of what was bought, such a column says something else: by registered users, or in stock.
+    # Beside quantities such columns have other meanings: bought by registered users, in stock.
     done = frozenset() if any(map(is_amount, free)) else DONE
     flags = _flags(frame, free, kinds, FLAGS, done) if "value" not in frame.columns else {}
     labels = [c for c in free if plain(c) in LABELS and not is_of_one(frame, c)]
@@ -315,7 +315,7 @@ def _by_flags(
         f"columns of {place} say what was done ({', '.join(flags)}): the strongest of them is the "
         f"kind of a row, and rows without any are of kind {SHOWN!r}"
     )
-    answers = [truth.name for truth in flags.values()]  # what came of a moment is not of it
+    answers = [truth.name for truth in flags.values()]  # known only after the event
     note = Finding(rule="kinds", rows=shown, action="noted", why=why)
     return frame.drop(answers).with_columns(kind), [note, *of_noes, *ends]
 

@@ -108,7 +108,9 @@ def outcomes_of(
         kept = [s for s in states if _IN_PART.search(plain(s))]
         is_mixed = 0 < len(refused) < len(states) and bool(kept or kinds.unknown(states))
         others = [s for s in states if s not in refused and s not in kept]
-        if "kind" not in frame.columns and not kinds.unknown(others):  # it says what was done
+        if "kind" not in frame.columns and not kinds.unknown(
+            others
+        ):  # then the states are the kinds
             refused |= {s: kinds.key(s) for s in others if kinds.key(s) not in _DONE}
         if is_mixed and not is_of_one(frame, column):
             found[column] = refused
@@ -145,22 +147,22 @@ def with_outcomes(
     """
     findings = list[Finding]()
     for column, refused in outcomes.items():
-        said = nothing(frame[column])
-        came = said.replace_strict(refused, default=None, return_dtype=pl.Utf8)
+        states = nothing(frame[column])
+        came = states.replace_strict(refused, default=None, return_dtype=pl.Utf8)
         given = frame["kind"] if "kind" in frame.columns else pl.Series(["event"] * frame.height)
         is_act = given.is_in([k for k in given.unique() if kinds.of(k).sign == "positive"])
         kind = came.zip_with(came.is_not_null() & is_act, given.cast(pl.Utf8)).alias("kind")
         kind = _without_undone_sales(kind, came, kinds)
         no = [s for s, k in refused.items() if kinds.of(k).sign in ("negative", "neutral")]
-        done = said.filter(~said.is_in(no)).drop_nulls().unique().sort()
+        done = states.filter(~states.is_in(no)).drop_nulls().unique().sort()
         why = (
             f"column {column!r} of {place} says what became of acts: {_listed(no)} say that "
             f"they were refused or came to nothing, others ({_listed(done)}) that they were done; "
             f"if it says something else, name it as context (context = [{column!r}])"
         )
-        rows = int(said.is_in(no).sum())
+        rows = int(states.is_in(no).sum())
         findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
-        frame = frame.drop(column).with_columns(kind)  # what came of a moment is not of it
+        frame = frame.drop(column).with_columns(kind)  # known only after the event
     return frame, findings
 
 
@@ -190,8 +192,8 @@ def _states(column: pl.Series) -> list[str]:
 
 def _refusal(state: str, kinds: Kinds) -> str | None:
     """Return the kind of a state of refusal or failure; None for any other state."""
-    if (said := IN_OTHER_WORDS.get(plain(state))) is not None:
-        return said
+    if (other := IN_OTHER_WORDS.get(plain(state))) is not None:
+        return other
     if _IN_PART.search(plain(state)):
         return None
     if kinds.known(state):

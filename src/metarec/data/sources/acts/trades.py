@@ -42,25 +42,27 @@ def by_side(
     """Set kinds to purchases and sales by a column of words or letters (`B` and `S`); its other
     values stay unchanged. Return the events and findings.
     """
-    asked = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
-    asked = [c for c in asked if c == "kind" or "kind" not in frame.columns]
-    for column in (c for c in asked if frame[c].dtype == pl.Utf8):
+    found_columns = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
+    found_columns = [c for c in found_columns if c == "kind" or "kind" not in frame.columns]
+    for column in (c for c in found_columns if frame[c].dtype == pl.Utf8):
         words = nothing(frame[column]).str.to_lowercase()
-        said = {*words.drop_nulls().unique()}
-        meant = _BETS if said == {*_BETS} and _HELD.search(plain(column)) else TRADED
+        words_used = {*words.drop_nulls().unique()}
+        meant = _BETS if words_used == {*_BETS} and _HELD.search(plain(column)) else TRADED
         if column != "kind" and is_of_one(frame, column):
             continue
-        named = {word for word in said if word in meant}
-        named = named if said == named else {w for w in named if len(w) > 2 or not w.isascii()}
-        named = named if said == named or column != "kind" else named - _KNOWN
+        named = {word for word in words_used if word in meant}
+        named = (
+            named if words_used == named else {w for w in named if len(w) > 2 or not w.isascii()}
+        )
+        named = named if words_used == named or column != "kind" else named - _KNOWN
         found = {meant[word]: word for word in sorted(named)}
         if len(found) < 2:
             continue
         kind = words.replace(meant).alias("kind")
         kind = kind.zip_with(words.is_in([*named]).fill_null(False), frame[column].cast(pl.Utf8))
         sale = next(k for k in found if k != "buy")
-        said_so = frame[column].filter((words == found[sale]).fill_null(False))[0]
-        why = f"column {column!r} of {place} was read as who trades what: {said_so!r} is {sale!r}"
+        shown = frame[column].filter((words == found[sale]).fill_null(False))[0]
+        why = f"column {column!r} of {place} was read as who trades what: {shown!r} is {sale!r}"
         rows = int((kind == sale).sum())
         note = Finding(rule="kinds", rows=rows, action="noted", why=why)
         return frame.drop(column).with_columns(kind.alias("kind")), [note]
@@ -69,5 +71,5 @@ def by_side(
 
 def is_trade(column: str, names: Sequence[str]) -> bool:
     """Whether a column has a name of sides of trades and holds both purchases and sales."""
-    said = {TRADED.get(name.strip().lower()) for name in names}
-    return SIDES.search(plain(column)) is not None and {"buy", "sell"} <= said
+    meant = {TRADED.get(name.strip().lower()) for name in names}
+    return SIDES.search(plain(column)) is not None and {"buy", "sell"} <= meant

@@ -193,8 +193,8 @@ def _shared_id(frame: pl.DataFrame, user: str, chosen: Mapping[str, str]) -> dic
         if ids > 1 and each.height >= MIN_USERS * ids and each.height >= MIN_USERS * users:
             found.append(column)
     for column in found:
-        said = frame.select(found).unique()
-        if said.height == said[column].n_unique():
+        distinct = frame.select(found).unique()
+        if distinct.height == distinct[column].n_unique():
             return {"item_id": column}
     return {}
 
@@ -279,15 +279,17 @@ def _undecided(item: str, other: str, place: str) -> Finding:
 
 def _not_items(frame: pl.DataFrame, item: str, better: str, place: str) -> Finding:
     """Return a finding on a column that does not hold the items, as its name suggests."""
-    told = f"if they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
+    way_out = (
+        f"if they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
+    )
     if _without_blanks(frame[item]).n_unique() == 1:
         return _noted(
             f"column {item!r} of {place} is the same in each row, so items are read from "
-            f"{better!r}; {told}"
+            f"{better!r}; {way_out}"
         )
     return _noted(
         f"column {item!r} of {place} is another in each row, so items are read from {better!r}; "
-        f"{told}"
+        f"{way_out}"
     )
 
 

@@ -18,7 +18,7 @@ from metarec.data.sources.columns.item_and_user_columns import (
     free_columns,
 )
 
-AGREED, TOLD = 0.95, 0.9
+AGREED, NOTED = 0.95, 0.9
 """Minimum shares of events that agree with most events of their item: from the first on, text
 describes the item, from the second on there is a finding. The rate at which two events of an item
 differ, relative to any two events, has a corresponding limit, since context that rarely varies
@@ -139,17 +139,17 @@ def _most(said: pl.DataFrame, column: str) -> pl.DataFrame:
 def _agreement(events: pl.DataFrame, key: str, column: str) -> _Agreement | None:
     """Return the agreement in a column; None where it is too low, or too few events show it."""
     said = _said(events.head(LOOKED_AT), key, column)
-    if said.height >= MIN_SAMPLE and _share(said, key) < TOLD:
+    if said.height >= MIN_SAMPLE and _share(said, key) < NOTED:
         return None
     stated = _said(events, key, column) if events.height > LOOKED_AT else said
-    if stated["said"].n_unique() < 2:  # the same everywhere says nothing of any item
+    if stated["said"].n_unique() < 2:  # a constant describes no item
         return None
     several = stated.filter(pl.len().over(key) > 1)
     if several[key].n_unique() < MIN_OWNERS or several.height < MIN_REPEATED * stated.height:
         return None
     apart = _differing(several, [key]) / max(_differing(several, []), 1e-9)
     found = _Agreement(column=column, share=_share(several, key), apart=apart, said=stated)
-    return found if found.reaches(TOLD) else None
+    return found if found.reaches(NOTED) else None
 
 
 def _said(events: pl.DataFrame, key: str, column: str) -> pl.DataFrame:

@@ -84,7 +84,7 @@ def _form_of(path: Path) -> str | None:
     if suffix in WORKBOOK_SUFFIXES or start == _OLE:
         return "workbook"
     if start == _ZIP and suffix not in ARCHIVE_SUFFIXES and not zipfile.is_zipfile(path):
-        return "workbook"  # which is cut off, as reading it says
+        return "workbook"  # a truncated file, which reading it reports
     if start == _ZIP and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -104,8 +104,8 @@ def _of_workbook(path: Path, folder: Path) -> list[Finding]:
         book = fastexcel.read_excel(path)
         sheets = {name: _cells(book, name) for name in book.sheet_names}
     except (fastexcel.FastExcelError, OSError, ValueError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise BadInput(f"{path} cannot be read as a workbook ({said}); {AS_CSV}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise BadInput(f"{path} cannot be read as a workbook ({reason}); {AS_CSV}") from error
     found = {name: cells for name, cells in sheets.items() if cells is not None and cells.height}
     if not found:
         raise BadInput(f"{path} has no sheet with rows")

@@ -209,7 +209,7 @@ def _further(
     """
     try:
         return joined_events(left, synonyms, encoding) if len(left) > 1 else None
-    except BadInput:  # it is told that they are not read
+    except BadInput:  # a finding names the files as not read
         return None
 
 
@@ -275,7 +275,7 @@ def _holds_events(path: Path, synonyms: Mapping[str, Sequence[str]]) -> bool:
     try:
         columns = columns_of(path)
     except BadInput:
-        return True  # which reading it says better
+        return True  # reading it reports the error better
     return _has_keys(columns, "interactions", synonyms) and not _has_stand_in(columns, synonyms)
 
 
@@ -310,8 +310,8 @@ def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
 def _called(path: Path) -> str | None:
     """Return `items` or `users` if a file is named like one of them; else None."""
     name = plain(_LAYER.sub("", path.name.split(".")[0]))
-    told = [t for t in ("items", "users") if {name, name.removesuffix("s")} & _nouns(t)]
-    return told[0] if len(told) == 1 else None
+    tables = [t for t in ("items", "users") if {name, name.removesuffix("s")} & _nouns(t)]
+    return tables[0] if len(tables) == 1 else None
 
 
 def _can_be(path: Path, synonyms: Mapping[str, Sequence[str]]) -> set[str]:

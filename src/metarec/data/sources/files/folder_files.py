@@ -65,24 +65,24 @@ def ways_out(folder: Path, files: Sequence[Path]) -> str:
     """Return advice for a folder without events that holds exports of one user each, folders of
     tables or XML files; else empty.
     """
-    said = list[str]()
+    advice = list[str]()
     own = [path.name for path in files if _names_no_user(path)]
     if len(own) > 1:
-        said.append(
+        advice.append(
             f"; {own[0]} and {own[1]} name items, but no users: if each is of one user, add a "
             f"column user_id that says which, and put them into one table"
         )
     within = sorted(path for path in folder.iterdir() if path.is_dir())
     holding = [path.name for path in within if tables_in(path)]
     if holding:
-        said.append(f"; give {holding[0]} alone, if the events are in it")
+        advice.append(f"; give {holding[0]} alone, if the events are in it")
     xml = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".xml")
     if xml:
-        said.append(
+        advice.append(
             f"; {xml[0]} is XML, which is not read: make a table of it "
             f"(pandas.read_xml(PATH).to_csv('events.csv', index=False))"
         )
-    return "".join(said)
+    return "".join(advice)
 
 
 def _names_no_user(path: Path) -> bool:

@@ -50,8 +50,8 @@ def with_legend(raw: RawTable, legends: Legends) -> RawTable:
         codes = frame[column].unique() if column is not None else None
         if column is None or codes is None or (names := named_by(codes, meant)) is None:
             continue
-        said = frame[column].replace_strict(codes, names, return_dtype=pl.Utf8)
-        frame = frame.drop(column).with_columns(said.alias(name_of_acts(frame.columns, column)))
+        kinds = frame[column].replace_strict(codes, names, return_dtype=pl.Utf8)
+        frame = frame.drop(column).with_columns(kinds.alias(name_of_acts(frame.columns, column)))
         findings = [*findings, told_of(column, place, path)]
     return frame, place, findings
 

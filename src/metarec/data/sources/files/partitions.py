@@ -49,8 +49,8 @@ def _without_numbers(name: str) -> str:
 def values_of(folder: Path, path: Path) -> dict[str, str | None]:
     """Return column -> value from the folders of a file: `date=2024-01-01/part.csv`."""
     parts = path.relative_to(folder).parent.parts
-    said = {m[1]: unquote(m[2]) for part in parts if (m := _VALUE.match(part))}
-    return {c: None if v == NO_VALUE else v for c, v in said.items()}
+    values = {m[1]: unquote(m[2]) for part in parts if (m := _VALUE.match(part))}
+    return {c: None if v == NO_VALUE else v for c, v in values.items()}
 
 
 def put_together(folder: Path, pieces: Sequence[Path], encoding: str | None) -> Joined:
@@ -62,18 +62,18 @@ def put_together(folder: Path, pieces: Sequence[Path], encoding: str | None) -> 
     tables, findings = list[pl.DataFrame](), list[Finding]()
     for path in pieces:
         table, _, found = read_table(path, encoding)
-        said = {c: v for c, v in values_of(folder, path).items() if c not in table.columns}
+        values = {c: v for c, v in values_of(folder, path).items() if c not in table.columns}
         tables.append(
-            table.with_columns(pl.lit(v, dtype=pl.Utf8).alias(c) for c, v in said.items())
+            table.with_columns(pl.lit(v, dtype=pl.Utf8).alias(c) for c, v in values.items())
         )
         findings += found
     _refuse_copies(tables, pieces)
     name = _without_numbers(pieces[0].name)
     why = f"{len(pieces)} files of {folder.name} were read as one table ({pieces[0].name}, ...)"
-    told = Finding(rule="columns", rows=0, action="noted", why=why)
+    note = Finding(rule="columns", rows=0, action="noted", why=why)
     table = pl.concat(tables, how="diagonal_relaxed")
     return Joined(
-        many=pieces[0], one=pieces[0], table=table, place=Place(name), findings=[told, *findings]
+        many=pieces[0], one=pieces[0], table=table, place=Place(name), findings=[note, *findings]
     )
 
 

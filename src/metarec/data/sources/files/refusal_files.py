@@ -51,10 +51,10 @@ def refused_events(
     )
     if part := found.height - whole.height:
         why += f"; {part:,} of them took back a part of what was bought, and say nothing"
-    told = Finding(rule="joins", rows=whole.height, action="noted", why=why)
+    note = Finding(rule="joins", rows=whole.height, action="noted", why=why)
     at = whole["__row"] if place.rows is None else place.rows.gather(whole["__row"])
     kept = whole.drop("__row", "__back", "__bought")
-    return kept, replace(place, rows=at), [*findings, told]
+    return kept, replace(place, rows=at), [*findings, note]
 
 
 def _amount(frame: pl.DataFrame) -> pl.Series:

@@ -53,9 +53,9 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
         for p, rows in refused
     ]
     tables = merge([tables, *further_tables], name)
-    rows, said = signed_in_elsewhere(tables.interactions) if acts else (tables.interactions, [])
-    said = [*of_files, *left, *tables.findings, *said]
-    return replace(tables, interactions=rows, findings=said)
+    rows, notes = signed_in_elsewhere(tables.interactions) if acts else (tables.interactions, [])
+    notes = [*of_files, *left, *tables.findings, *notes]
+    return replace(tables, interactions=rows, findings=notes)
 
 
 def _files(folder: Path, reading: Reading) -> Files:

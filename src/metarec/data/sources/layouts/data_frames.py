@@ -37,7 +37,7 @@ def read_frames(frames: Any, reading: Reading) -> Tables:
         raw["interactions"],
         raw.get("items"),
         raw.get("users"),
-        replace(reading, is_whole=len(raw) == 1),  # of several, each says what belongs where
+        replace(reading, is_whole=len(raw) == 1),  # several frames are a table each
         "frames",
         friends=raw.get("friends"),
         searches=raw.get("searches"),

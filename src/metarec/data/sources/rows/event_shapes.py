@@ -300,7 +300,7 @@ def _from_matrix(
     wide, index = numbers.with_columns(beside), ["user_id", "__row", *own]
     cells = wide.unpivot(index=index, variable_name="item_id", value_name="value")
     cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
-    if not sum(gaps) or marks <= {0.0, 1.0}:  # then 0 stands where others leave a cell blank
+    if not sum(gaps) or marks <= {0.0, 1.0}:  # 0 is then a missing cell
         cells = cells.filter(pl.col("value") != 0)
     if marks <= {0.0, 1.0}:
         cells = cells.drop("value")

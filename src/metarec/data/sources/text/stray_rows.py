@@ -49,8 +49,8 @@ def without_strays(
         rows = int(is_names.sum())
         found.append(Finding(rule="names_again", rows=rows, action="removed", why=why))
     if is_sum.any():
-        said = table.filter(is_sum)[table.columns[0]][0]
-        why = f"{said!r} at the end of {place.name} is a sum of the rows above"
+        first_cell = table.filter(is_sum)[table.columns[0]][0]
+        why = f"{first_cell!r} at the end of {place.name} is a sum of the rows above"
         rows = int(is_sum.sum())
         found.append(Finding(rule="sums", rows=rows, action="removed", why=why))
     is_empty = table.select(pl.all_horizontal(pl.all().is_null())).to_series()

@@ -37,7 +37,7 @@ def without_codes(
     for name, dtype in table.schema.items():
         if name in keep or not dtype.is_numeric() or any(w in name.lower() for w in COUNTED):
             continue
-        column = table[name].cast(pl.Float64)  # whatever its width, it is compared with -99999
+        column = table[name].cast(pl.Float64)  # small integers cannot be compared with -99999
         low = [c for c in (*LOW, *_year_codes(name)) if _is_code(column, c, is_low=True)]
         once = [c for c in low if int((column == c).sum()) < MIN_CELLS]
         findings += [_finding(1, "noted", _may_be_code(name, c, "larger"), what) for c in once]
