@@ -1,4 +1,4 @@
-"""What an attack found beside what it may find: printed as passed or failed, written as JSON."""
+"""Compare what an attack measured with its bounds; print passed or failed, and write JSON."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests"))
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing measured and its bound."""
+    """A measurement and its bound."""
 
     what: str
     measured: Any
     bound: str
-    """In words."""
+    """The bound in words."""
     holds: bool
 
 
 def at_most(what: str, measured: float, most: float) -> Check:
-    """A number that may be `most`."""
+    """Return a check that a number is at most `most`."""
     return Check(what=what, measured=measured, bound=f"at most {most:g}", holds=measured <= most)
 
 
 def none_of(what: str, found: Sequence[Any], tried: int) -> Check:
-    """Nothing may have been found in so many tries."""
+    """Return a check that nothing was found in so many tries."""
     told = {"tried": tried, "found": list(found)[:10], "n_found": len(found)}
     return Check(what=what, measured=told, bound="none", holds=not found and tried > 0)
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """What every attack takes."""
+    """Return a parser with the options of every attack."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument("--json", type=Path, help="Write what was found to this file.")
     return parser
 
 
 def conclude(checks: Sequence[Check], found: Any, out: Path | None) -> None:
-    """Tell each check; exit code 1 where one fails."""
+    """Print each check, and exit with code 1 if one fails."""
     for check in checks:
         said = json.dumps(check.measured) if isinstance(check.measured, dict) else check.measured
         print(f"{'passed' if check.holds else 'FAILED'}: {check.what}: {said} ({check.bound})")

@@ -1,9 +1,9 @@
-"""Without a key: idle connections, endless URLs and headers, bodies that never end, all at once.
+"""Attack the service without a key: idle connections, endless URLs, headers and bodies.
 
     python benchmarks/attack/connections.py [--model MODEL] [--only idle] [--json FILE]
 
-For each attack, how long somebody else waits before and during it. Loopback only; each attack is
-bounded in connections, bytes and seconds.
+Measured is the latency of other clients before and during each attack. Loopback only; each attack
+is bounded in connections, bytes and seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IDLE = 1_100
 SLOW = 300
 MEGABYTES = 200
 OTHERS = 4.0
-"""How many times as long somebody else may wait."""
+"""Maximum ratio of the latency of other clients during an attack to that before."""
 
 
 def connected(port: int) -> socket.socket:
@@ -31,7 +31,7 @@ def connected(port: int) -> socket.socket:
 
 
 def idle(port: int, stop: threading.Event) -> None:
-    """More connections than a process may have files; those that are closed come back."""
+    """Open more connections than a process may have files; closed ones are opened again."""
     held: list[socket.socket] = []
     while not stop.is_set():
         with suppress(OSError):
@@ -54,7 +54,7 @@ def gone(one: socket.socket) -> bool:
 
 
 def endless(port: int, stop: threading.Event, start: bytes, piece: bytes) -> None:
-    """A few connections that send one thing without end, up to some megabytes each."""
+    """Open a few connections that each send one endless thing, up to some megabytes."""
     while not stop.is_set():
         with suppress(OSError), connected(port) as one:
             one.sendall(start)
@@ -77,7 +77,7 @@ def one_long_header(port: int, stop: threading.Event) -> None:
 
 
 def trickled(port: int, stop: threading.Event, start: bytes) -> None:
-    """Requests that go on a byte at a time."""
+    """Send requests one byte at a time."""
     held: list[socket.socket] = []
     while not stop.is_set():
         with suppress(OSError):
@@ -147,7 +147,7 @@ def main() -> None:
 
 
 def checks_of(name: str, found: dict[str, object]) -> list[Check]:
-    """Others' waiting, and whether all of them were answered."""
+    """Return checks of other clients' latency, and that all of them were answered."""
     during = found["during"]
     assert isinstance(during, dict)
     return [

@@ -1,10 +1,10 @@
-"""What the dearest requests cost, in plain slates, and how others fare while they are asked.
+"""Measure the cost of expensive requests, in plain slates, and the latency of other clients.
 
     python benchmarks/attack/costs.py [--model MODEL] [--json FILE]
 
-Processor time of the service, so that a busy machine changes little. Each kind is asked alone a few
-times, then all of them at once beside somebody who wants plain slates. Kinds that are refused say
-so with the status. Loopback only.
+CPU time of the service is measured, which depends little on the load of the machine. Each kind of
+request is sent alone a few times, then all of them at once beside a client of plain slates. Refused
+kinds show their status. Loopback only.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Call:
     path: str
     body: Any = None
     parts: int = 1
-    """Of so many slates, events or items; the bound is for each where it is a list of them."""
+    """Number of slates, events or items in it; the bound applies to each."""
 
 
 def slates(ids: list[str]) -> dict[str, dict[str, Any]]:
-    """Bodies that ask for one slate."""
+    """Return bodies of requests for one slate."""
     known = [{"item_id": item_id, "value": 4.0} for item_id in ids]
     few = {"history": known[:5]}
     friends = [f"u{n}" for n in range(5_000)]
@@ -85,7 +85,7 @@ def slates(ids: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def tool(name: str, given: dict[str, Any]) -> Call:
-    """What an agent sends."""
+    """Return a call of an agent."""
     params = {"name": name, "arguments": given}
     return Call(
         "POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
@@ -93,12 +93,12 @@ def tool(name: str, given: dict[str, Any]) -> Call:
 
 
 def batch_of(bodies: list[dict[str, Any]]) -> Call:
-    """Several slates in one request."""
+    """Return a request for several slates."""
     return Call("POST", f"{SLATES}/batch", {"requests": bodies}, len(bodies))
 
 
 def kinds(ids: list[str]) -> dict[str, Call]:
-    """Every kind of request that costs."""
+    """Return every kind of expensive request."""
     bodies = slates(ids)
     known, few = bodies["long history"]["history"], {"history": bodies["explored"]["history"]}
     explain = {"item_id": ids[-1]}
@@ -163,13 +163,13 @@ def send(port: int, call: Call) -> None:
 
 
 def processor_seconds(process: int) -> float:
-    """Of all threads of a process."""
+    """Return the CPU seconds of all threads of a process."""
     times = Path(f"/proc/{process}/task").glob("*/schedstat")
     return sum(int(one.read_text().split()[0]) for one in times) / 1e9
 
 
 def measured(port: int, process: int, call: Call, rounds: int = ROUNDS) -> dict[str, float]:
-    """Milliseconds of the service's processor time for one request, or the status of a refusal."""
+    """Return the CPU milliseconds of the service per request, or the status of a refusal."""
     try:
         send(port, call)
         before = processor_seconds(process)
@@ -213,7 +213,9 @@ def main() -> None:
 
 
 def check_of(name: str, call: Call, cost: dict[str, float]) -> Check:
-    """A refusal holds; a list of many may cost the bound, or one plain slate for each part."""
+    """Return a check: a refusal passes; a request of many parts may cost the bound, or one plain
+    slate per part.
+    """
     if "refused" in cost:
         said = f"refused ({cost['refused']:.0f})"
         return Check(what=name, measured=said, bound="422", holds=cost["refused"] == 422)
@@ -221,7 +223,7 @@ def check_of(name: str, call: Call, cost: dict[str, float]) -> Check:
 
 
 def attack(port: int, stop: Any, asked: dict[str, Call]) -> None:
-    """All kinds one after the other, without end."""
+    """Send all kinds in turn, without end."""
     while not stop.is_set():
         for call in asked.values():
             with suppress(OSError):

@@ -1,10 +1,11 @@
-"""The parts of deploy/compose.yaml as processes, in the order of the guide: PostgreSQL, the
-service, an import, a retraining, a backup, a disaster, a restore.
+"""Run the parts of deploy/compose.yaml as processes, in the order of the guide.
 
     python benchmarks/attack/deployment.py [--json FILE]
 
-Settings come from the environment alone, as in the compose file. Somebody is forgotten between the
-backup of the models and that of the store: the restored models must lose them. Loopback only.
+These are PostgreSQL, the service, an import, retraining, a backup, a loss of all data, and a
+restore. Settings are from the environment alone, as in the compose file. A user is forgotten
+between the backup of the models and that of the store, and must be missing from the restored
+models. Loopback only.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ from worlds import told_model
 
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 LEAVES = f"u3{MARK}"
-"""Who asks to be forgotten after the models were saved."""
+"""User who is forgotten after the models were saved."""
 
 
 class Deployment:
-    """Settings of the environment, and what is run with them."""
+    """Settings in the environment, and processes that run with them."""
 
     def __init__(self, model: Path, store: str) -> None:
         self.port = free_port()
@@ -51,7 +52,7 @@ class Deployment:
         }
 
     def command(self, *words: str) -> dict[str, Any]:
-        """What a command says."""
+        """Return the output of a command."""
         done = subprocess.run(
             [sys.executable, "-m", "metarec.app.cli", *words, "--json"],
             env=self.environment,
@@ -65,7 +66,7 @@ class Deployment:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Two workers, as the compose file starts them."""
+        """Start two workers, as the compose file does."""
         words = [sys.executable, "-m", "metarec.app.cli", "serve", "--workers", "2"]
         process = subprocess.Popen(words, env=self.environment, **QUIET)
         try:
@@ -95,7 +96,7 @@ class Deployment:
 
 
 def program(cluster: Cluster, name: str, *words: str) -> None:
-    """One of PostgreSQL's."""
+    """Run a program of PostgreSQL on the server."""
     folder = binaries()
     assert folder
     where = ["-h", str(cluster.folder), "-U", "metarec"]
@@ -103,7 +104,7 @@ def program(cluster: Cluster, name: str, *words: str) -> None:
 
 
 def backed_up(deployed: Deployment, cluster: Cluster, model: Path, folder: Path) -> None:
-    """First the models, then the store; somebody is forgotten between."""
+    """Back up the models, then the store; a user is forgotten between."""
     with tarfile.open(folder / "models.tgz", "w:gz") as archive:
         archive.add(model, "model")
     deployed.ask("DELETE", f"/v1/users/{LEAVES}")
@@ -112,7 +113,7 @@ def backed_up(deployed: Deployment, cluster: Cluster, model: Path, folder: Path)
 
 
 def restored(cluster: Cluster, model: Path, folder: Path) -> str:
-    """First the store, then the models; gives the url of the store."""
+    """Restore the store, then the models, and return the URL of the store."""
     shutil.rmtree(model)
     url = cluster.new_database("restored")
     program(cluster, "pg_restore", "-d", "restored", str(folder / "store.dump"))
@@ -122,7 +123,7 @@ def restored(cluster: Cluster, model: Path, folder: Path) -> str:
 
 
 def journey(folder: Path, cluster: Cluster) -> dict[str, bool]:
-    """What was seen on the way."""
+    """Return what was measured on the way."""
     model = told_model(300, folder / "model", mark=MARK)
     deployed = Deployment(model, cluster.new_database("metarec"))
     seen: dict[str, bool] = {}

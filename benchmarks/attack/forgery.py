@@ -1,8 +1,9 @@
-"""Requests that pretend: of a foreign page, of other addresses, of other events, of the future.
+"""Send forged requests: from a foreign page, with other addresses, of other events, and of the
+future.
 
     python benchmarks/attack/forgery.py [--model MODEL] [--json FILE]
 
-Each must be refused (4xx); all of them got through before. Loopback only.
+Each must be refused (4xx); all of them were accepted once. Loopback only.
 """
 
 from __future__ import annotations

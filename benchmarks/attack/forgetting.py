@@ -1,11 +1,11 @@
-"""Forget users while everything about them is being sent and a retraining runs; then look for them
-in every byte.
+"""Forget users while requests name them and the service retrains; then search for their ids.
 
     python benchmarks/attack/forgetting.py [--store postgresql] [--rounds 30] [--json FILE]
 
 Each round sends slates, batches, events, searches, attributes, friends of both directions and
-agents' calls of one user, under the user's own id and under one merged into it, until the moment
-the user is forgotten by either id. Some are users that the model was fitted on. Loopback only.
+agents' calls of one user, under the user's own id and under one merged into it, until the user is
+forgotten by either id. Then all bytes of the store are searched. Some are training users of the
+model. Loopback only.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ PLACES = (
     "data",
     "backups and copies",
 )
-"""What every receipt must speak of."""
+"""Places that every receipt must name."""
 
 
 def calls_of(user: str) -> list[tuple[str, str, Any]]:
-    """Everything that can be said of a user."""
+    """Return requests of every kind that name a user."""
     slate = {"user_id": user, "k": 5}
     agent = {"name": "recommend", "arguments": slate}
     event = {"user_id": user, "item_id": "i4", "kind": "view"}
@@ -73,7 +73,9 @@ def send_until(stop: threading.Event, port: int, calls: list[tuple[str, str, Any
 
 
 def race(port: int, number: int) -> tuple[list[str], list[str], dict[str, Any]]:
-    """Forget one user amid what is sent of them; the ids, what is left of them, and the receipt."""
+    """Forget one user amid requests that name them. Return the ids, what is left of them, and the
+    receipt.
+    """
     user = f"u{number}{MARK}" if number % 3 == 0 else f"race-{number}{MARK}"
     visitor = f"anonymous-{number}{MARK}"
     call(port, "POST", "/v1/events", {"events": [{"user_id": visitor, "item_id": "i1"}]})
@@ -106,7 +108,7 @@ def friends_of_many(port: int) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def retraining(model: Path, store: str) -> Iterator[None]:
-    """One that runs meanwhile and is promoted whatever comes of it."""
+    """Run retraining meanwhile, which is promoted whatever its results."""
     command = [sys.executable, "-m", "metarec.app.cli", "retrain", str(model), "--force"]
     process = subprocess.Popen(
         [*command, "--store", store],
@@ -155,7 +157,7 @@ def main() -> None:
 def attacked(
     model: Path, store: str, log: Path, rounds: int
 ) -> tuple[list[str], list[str], list[dict[str, Any]]]:
-    """Ids forgotten, what requests still found of them, and the receipts."""
+    """Return forgotten ids, what requests still found of them, and the receipts."""
     ids: list[str] = []
     left: list[str] = []
     receipts: list[dict[str, Any]] = []
@@ -172,7 +174,7 @@ def attacked(
 
 
 def looked_for(ids: list[str], folder: Path, model: Path, store: str, cluster: Any) -> list[Check]:
-    """The ids among the bytes of all files, and in tables whose bytes are compressed."""
+    """Return the ids found in the bytes of all files, and in tables whose bytes are compressed."""
     if cluster:
         command = [sys.executable, "-m", "metarec.app.cli", "store", "erase", store]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -1,8 +1,8 @@
-"""A day of traffic: how much the memory of an idle worker grows with the slates in its store.
+"""Measure the growth of an idle worker's memory with the slates of a day in its store.
 
     python benchmarks/attack/growth.py [--model MODEL] [--slates 300000] [--json FILE]
 
-The slates are written into the store beside the service, which asks for nothing but its own look.
+The slates are written into the store directly; the service reads only what it reads by itself.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from service import resident_mb, serving
 
 PLACES = 10
 MAX_MB = 100.0
-"""By which an idle worker may grow; 900 before."""
+"""Maximum growth of an idle worker; it was 900 once."""
 
 
 def write_slates(store_url: str, many: int) -> None:
-    """So many slates of the last day."""
+    """Write so many slates of the last day."""
     from metarec.feedback import open_store
     from metarec.feedback.events import Impression
 

@@ -1,5 +1,5 @@
-"""What the attacks share: a service of their own on loopback, and a client whom they should not
-disturb.
+"""Shared code of the attacks: a service of their own on loopback, and other clients that they
+should not disturb.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def serving(
     log: Path | None = None,
     **settings: object,
 ) -> Iterator[tuple[int, subprocess.Popen]]:
-    """A service's port and process; its model is fitted on synthetic items unless given."""
+    """Yield a service's port and process; its model is fitted on synthetic items unless given."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
         if model is None:
             sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -76,7 +76,7 @@ def serving(
 
 
 def _few_files() -> None:
-    """As many open files as most systems let a process have."""
+    """Limit open files to what most systems allow a process."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
 
 
@@ -91,7 +91,7 @@ def _until_ready(port: int, process: subprocess.Popen, seconds: float = 120.0) -
 
 
 def call(port: int, method: str, path: str, body: Any = None) -> Any:
-    """The answer to one request with the key."""
+    """Return the answer to one request with the key."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}",
         None if body is None else json.dumps(body).encode(),
@@ -103,7 +103,7 @@ def call(port: int, method: str, path: str, body: Any = None) -> Any:
 
 
 def ask(port: int, path: str = "/v1/recommendations", body: dict | None = None) -> float:
-    """Seconds of one request of somebody else, on a connection of its own."""
+    """Return the seconds of one request of another client, on its own connection."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}",
         None if path == "/healthz" else json.dumps(body or {"k": 10}).encode(),
@@ -116,7 +116,7 @@ def ask(port: int, path: str = "/v1/recommendations", body: dict | None = None) 
 
 
 class Others:
-    """Somebody who asks for slates, one after the other, and how long each took."""
+    """A client that requests slates one after another, and the latency of each."""
 
     def __init__(self, port: int) -> None:
         self.port, self.seconds, self.failed = port, [], 0
@@ -139,7 +139,9 @@ class Others:
                 self.failed += 1
 
     def told(self) -> dict[str, float]:
-        """Milliseconds at the median and the 99th percentile, and how many got no answer."""
+        """Return the median and the 99th percentile of latency in milliseconds, and the number of
+        requests without an answer.
+        """
         ordered = sorted(self.seconds) or [float("inf")]
         return {
             "asked": len(self.seconds) + self.failed,
@@ -150,8 +152,8 @@ class Others:
 
 
 def watched(port: int, attack: Attack, seconds: float) -> dict[str, object]:
-    """How others fare for some seconds before, and while `attack(port, stop)` runs in a process of
-    its own.
+    """Return the latency of other clients for some seconds before, and while `attack(port, stop)`
+    runs in its own process.
     """
     for _ in range(20):
         ask(port)
@@ -176,7 +178,7 @@ def watched(port: int, attack: Attack, seconds: float) -> dict[str, object]:
 
 
 def resident_mb(process: int) -> float:
-    """Memory of a process, in MB."""
+    """Return the memory of a process in MB."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return round(int(line.split()[1]) / 1024, 1)

@@ -1,9 +1,9 @@
-"""Does stopping stop? Exit codes, the port, children and metrics folders, stopped and killed.
+"""Check that the service stops: exit codes, the port, child processes and metrics folders.
 
     python benchmarks/attack/stopping.py [--model MODEL] [--json FILE]
 
-Each case starts a service with two workers that retrains at once, ends it one way, and tells what
-was left after some seconds. Linux only; loopback only.
+Each case starts a service with two workers that retrains at once, ends it in one way, and reports
+what is left after some seconds. Linux only; loopback only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATIENCE = 20.0
 
 
 def children_of(process: int) -> list[int]:
-    """All processes below it."""
+    """Return all descendants of a process."""
     found = [process]
     for above in found:
         for path in Path("/proc").glob("[0-9]*/stat"):
@@ -47,7 +47,7 @@ def is_free(port: int) -> bool:
 
 
 def ended(model: Path | None, workers: int, way: int) -> dict[str, object]:
-    """What is left of a service that was ended this way."""
+    """Return what is left of a service after ending it in this way."""
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["TMPDIR"] = temporary
         with serving(model, workers=workers, retrain_hours=0.0003) as (port, process):
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def check_of(name: str, left: dict[str, object]) -> Check:
-    """Nothing may be left; who was told to stop ends with 0."""
+    """Return a check that nothing is left, and that a stopped service exits with 0."""
     is_killed = name.startswith("SIGKILL")
     holds = (
         left["children_left"] == 0

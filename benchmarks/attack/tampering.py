@@ -1,10 +1,9 @@
-"""Model folders that somebody changed: each must be refused in one line, by the library and by the
-command line.
+"""Change model folders; each must be refused in one line, by the library and by the command line.
 
     python benchmarks/attack/tampering.py [--json FILE]
 
-Cut, longer, missing and flipped files; links, pipes and folders in place of files; a configuration
-whose digest is right and whose content is not; NaN, other shapes and types, headers without end.
+Truncated, extended, missing and changed files; links, pipes and folders in place of files; a
+configuration with a valid digest and invalid content; NaN, other shapes and types, endless headers.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from served_model import saved_model
 
 
 def loaded(model: Path) -> str:
-    """What is wrong with how the library takes a folder; empty if nothing is."""
+    """Return how the library fails to refuse a folder; empty if it does."""
     try:
         Recommender.load(model)
     except BrokenArtifact as error:
@@ -37,7 +36,7 @@ def loaded(model: Path) -> str:
 
 
 def commanded(model: Path) -> str:
-    """What is wrong with how the command line takes it."""
+    """Return how the command line fails to refuse it; empty if it does."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):

@@ -1,4 +1,4 @@
-"""A model that reads everything a request may tell it: friends, places, circumstances, searches."""
+"""A model that uses everything in a request: friends, locations, context and searches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ USERS, EVENTS, FRIENDS = 400, 25, 8
 
 
 def told_model(items: int, folder: Path, seed: int = 0, mark: str = "") -> Path:
-    """Fit and save one on synthetic users, whose groups decide what they take and where.
+    """Fit and save a model on synthetic users, whose groups determine their items and locations.
 
     Args:
-        mark: ends their ids.
+        mark: suffix of their ids.
     """
     import polars as pl
 

@@ -1,5 +1,5 @@
-"""How fast meta-training is, as ratios within one run: the batched inner loop beside the ways it is
-usually written.
+"""Speed of meta-training as ratios within one run: the batched inner loop relative to common
+implementations.
 """
 
 from benchmarks.meta.run import Row, bench_meta, describe

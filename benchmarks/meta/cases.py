@@ -1,4 +1,4 @@
-"""What is timed: small networks and tasks, each as plain torch modules and as the batched functions
+"""Timed cases: small networks and tasks, each as plain torch modules and as the batched functions
 of this package.
 """
 
@@ -115,8 +115,8 @@ class TransformerHead:
 
 
 def params_of(module: nn.Module, prefix: str = "") -> Params:
-    """The weights of a torch module by name, linear ones turned to `[in, out]`, as
-    `prefix.NAME`.
+    """Return the weights of a torch module by name, as `prefix.NAME`, linear ones transposed to
+    `[in, out]`.
     """
     turned = {
         f"{name}.weight" for name, part in module.named_modules() if isinstance(part, nn.Linear)
@@ -144,7 +144,7 @@ class Case:
     """[tasks, support + query]"""
 
     def double(self) -> Case:
-        """The same in float64, its module a copy."""
+        """Return the same case in float64, with a copy of its module."""
         module = type(self.module)().double()
         module.load_state_dict(
             {name: value.double() for name, value in self.module.state_dict().items()}
@@ -155,12 +155,12 @@ class Case:
 
     @property
     def prior(self) -> Params:
-        """The module's weights as the batched function wants them."""
+        """Return the module's weights in the form of the batched function."""
         return params_of(self.module)
 
 
 def new_case(name: str, seed: int = 0) -> Case:
-    """The `MLP` or the `Transformer` case, the same for the same seed."""
+    """Return the `MLP` or the `Transformer` case, equal for equal seeds."""
     draw = torch.Generator().manual_seed(seed)
     module: nn.Module = PlainMLP() if name == "MLP" else PlainTransformer()
     with torch.no_grad():

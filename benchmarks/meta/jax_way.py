@@ -1,7 +1,7 @@
-"""The same meta-gradient in JAX: `grad` within `vmap` within `grad`, compiled once for a case (`pip
+"""The same meta-gradient in JAX: `grad` within `vmap` within `grad`, compiled once per case (`pip
 install 'metarec[jax]'`).
 
-The networks are written anew, as a user of JAX would, task by task; `vmap` does the batching.
+The networks are written task by task, as is usual in JAX; `vmap` batches them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from metarec.runtime.extras import require
 
 
 def jax_vmap(case: Case, steps: int) -> Params:
-    """The first call of a case compiles; weights and tasks go in, and slopes come out, by way of
-    numpy.
+    """Return the meta-gradient of a case; weights, tasks and gradients pass through numpy. The
+    first call compiles.
     """
     jax = require("jax", "jax")
     with jax.enable_x64(case.x.dtype == torch.float64):

@@ -1,6 +1,4 @@
-"""Memory of this process: how much a piece of work takes at most, and keeping freed memory for the
-next piece.
-"""
+"""Memory of this process: the peak of a computation, and reuse of freed memory by the next one."""
 
 from __future__ import annotations
 
@@ -14,12 +12,12 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed blocks instead of giving each large one back to the system, for the
-    rest of this process.
+    """Ask glibc to keep freed blocks instead of returning large ones to the system, for the rest of
+    this process.
 
-    A training step frees and takes the same megabytes hundreds of times; faulting them in anew
-    costs a quarter to a third of a small model's step. For programs only, as it concerns the whole
-    process. Nothing happens outside of glibc.
+    A training step frees and allocates the same megabytes hundreds of times; page faults for them
+    cost a quarter to a third of a small model's step. For programs only, since it concerns the
+    whole process. Nothing happens without glibc.
 
     Returns:
         Whether it was done.
@@ -33,8 +31,8 @@ def keep_freed_memory() -> bool:
 
 
 def peak_memory(work: Callable[[], object]) -> float | None:
-    """MiB that `work` takes at most beyond what the process holds already; None where the system
-    does not tell (not Linux).
+    """Return the MiB that `work` allocates at most beyond what the process holds already; None
+    where the system does not report it (not Linux).
     """
     try:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -51,6 +49,6 @@ def peak_memory(work: Callable[[], object]) -> float | None:
 
 
 def _status(name: str) -> int:
-    """KiB of one line of this process's status."""
+    """Return the KiB in one line of this process's status."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])

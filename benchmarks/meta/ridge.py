@@ -1,5 +1,5 @@
-"""The closed form: the meta-gradient of a network through ridge solutions of all tasks, beside a
-loop of solves.
+"""Closed form: the meta-gradient of a network through the ridge solutions of all tasks, relative to
+a loop of solves.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ NOISE = 1.0
 
 
 def ridge_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
-    """One pass over all rows, one batched Cholesky factor in the support's dimension."""
+    """Return the meta-gradient by one pass over all rows and one batched Cholesky factorization in
+    the dimension of the support sets.
+    """
     prior = {
         name: value.requires_grad_()
         for name, value in case.prior.items()
@@ -37,7 +39,7 @@ def ridge_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
 
 
 def ridge_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
-    """One task after the other: features, normal equations, solve."""
+    """Return the meta-gradient task by task: features, normal equations, solve."""
     body = _Features(case.module)
     weights: Params = {
         name: value for name, value in body.named_parameters() if name.startswith("net.mlp.")
@@ -59,12 +61,12 @@ def ridge_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed fo
 
 
 def solve_ours(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
-    """Only the adaptation, on given features: all tasks in one factorization."""
+    """Adapt on given features only: all tasks in one factorization."""
     return {"user": _solved(case.x[:, :SUPPORT], case.y[:, :SUPPORT])}
 
 
 def _solved(features: Tensor, targets: Tensor) -> Tensor:
-    """[B, D] the ridge solution of each task, F' (F F' + noise I)^-1 y."""
+    """Return the ridge solution of each task, F' (F F' + noise I)^-1 y, [B, D]."""
     turned = features.transpose(1, 2)
     noise = torch.full((), NOISE, dtype=features.dtype)
     is_real = torch.ones_like(targets, dtype=torch.bool)
@@ -73,7 +75,7 @@ def _solved(features: Tensor, targets: Tensor) -> Tensor:
 
 
 def solve_loop(case: Case, steps: int) -> Params:  # noqa: ARG001  # a closed form takes no steps
-    """Only the adaptation, on given features: one solve of normal equations after the other."""
+    """Adapt on given features only: the normal equations of one task after another."""
     users = []
     for task in range(TASKS):
         support = case.x[task, :SUPPORT]

@@ -1,4 +1,6 @@
-"""Run the cases, check that all ways agree, and tell tasks a second as ratios within the run."""
+"""Run the cases, check that all implementations agree, and report tasks per second as ratios within
+the run.
+"""
 
 from __future__ import annotations
 
@@ -20,44 +22,44 @@ from metarec.models.few_shot.functional import Params
 from metarec.runtime.progress import Progress, silent
 
 AGREE = 1e-10
-"""Largest relative difference of meta-gradients in float64 that counts as the same."""
+"""Maximum relative difference of meta-gradients in float64 for implementations to agree."""
 ROUNDS = 7
 BLOCK = 0.1
-"""Processor seconds of each turn; short ways are called many times in it, as they are in training.
-"""
+"""CPU seconds of each turn; fast implementations are called many times in it, as in training."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One way on one case."""
+    """Results of one implementation on one case."""
 
     case: str
     steps: int
     """Inner steps; 0 for a closed form."""
     way: str
     tasks_per_second: float
-    """Tasks of a whole meta-gradient in a second of one core's work."""
+    """Tasks of a whole meta-gradient per CPU second."""
     ratio: float
-    """To the loop of the same case."""
+    """Ratio to the loop on the same case."""
     error: float
     """Largest difference of the meta-gradient from the loop's in float64, relative to its largest
     entry.
     """
     first_seconds: float
-    """Processor seconds of the very first call, with what is compiled then."""
+    """CPU seconds of the first call, including compilation."""
     peak_mib: float | None
     """Memory beyond what was held before."""
 
 
 class Disagreement(AssertionError):
-    """Two ways gave different meta-gradients, so comparing their speed means nothing."""
+    """Two implementations gave different meta-gradients, so their speeds cannot be compared."""
 
 
 def bench_meta(*, seed: int = 0, rounds: int = ROUNDS, progress: Progress = silent) -> list[Row]:
-    """Time every way on every case, one thread, interleaved so that a busy machine slows all alike.
+    """Time every implementation on every case on one thread, in turns, so that a busy machine slows
+    all alike.
 
     Raises:
-        Disagreement: if a way's meta-gradient is not that of the loop.
+        Disagreement: if a meta-gradient differs from that of the loop.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -75,7 +77,7 @@ def bench_meta(*, seed: int = 0, rounds: int = ROUNDS, progress: Progress = sile
 
 @dataclass(frozen=True, kw_only=True)
 class _Contest:
-    """One case and the ways that take it."""
+    """One case and the implementations for it."""
 
     name: str
     steps: int
@@ -146,14 +148,14 @@ def _time(contest: _Contest, rounds: int) -> list[Row]:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Processor seconds of one call, of all threads: libraries may start some of their own."""
+    """Return the CPU seconds of one call, of all threads; libraries may start their own."""
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
 def _seconds_each(work: Callable[[], object]) -> float:
-    """Processor seconds of one call in a row of calls, as training makes them."""
+    """Return the CPU seconds per call of a sequence of calls, as in training."""
     taken: list[float] = []
     while sum(taken) < BLOCK:
         taken.append(_seconds(work))
@@ -167,7 +169,7 @@ def _difference(ours: Params, theirs: Params) -> float:
 
 
 def describe(rows: Sequence[Row]) -> str:
-    """The rows as a table for a terminal."""
+    """Format the rows as a table for a terminal."""
     head = (
         f"{'case':<18}{'steps':>6}  "
         f"{'way':<10}{'tasks/s':>10}{'x loop':>9}{'error':>10}{'1st call s':>12}{'peak MiB':>10}"

@@ -1,7 +1,7 @@
-"""Ways to compute one meta-gradient of second-order MAML: ours, the plain loop, and libraries where
-they are installed.
+"""Implementations of one meta-gradient of second-order MAML: ours, the plain loop, and libraries
+where they are installed.
 
-Each takes a case and a number of inner steps and gives the gradient of the mean query loss by
+Each takes a case and a number of inner steps and returns the gradient of the mean query loss by
 weight name.
 """
 
@@ -25,7 +25,7 @@ Way = Callable[[Case, int], Params]
 
 
 def ours(case: Case, steps: int) -> Params:
-    """All tasks at once."""
+    """Adapt all tasks at once."""
     prior = {name: value.requires_grad_() for name, value in case.prior.items()}
     config = AdaptConfig(inner_steps=steps, inner_lr=INNER_LR)
     adapted = adapt(
@@ -41,7 +41,7 @@ def ours(case: Case, steps: int) -> Params:
 
 
 def plain_loop(case: Case, steps: int) -> Params:
-    """One task after the other through the module, gradients of gradients by
+    """Adapt one task after another through the module, with second derivatives by
     `torch.autograd.grad(create_graph=True)`.
     """
     weights: Params = dict(case.module.named_parameters())
@@ -102,7 +102,7 @@ def higher_loop(case: Case, steps: int) -> Params:
 
 
 def ways() -> dict[str, Way]:
-    """Ours, the loop, and each library that is installed."""
+    """Return ours, the loop, and each installed library."""
     found: dict[str, Way] = {"metarec": ours, "loop": plain_loop}
     for name, way in (("torchopt", torchopt_loop), ("higher", higher_loop), ("jax", jax_vmap)):
         if find_spec(name) is not None:
@@ -123,7 +123,7 @@ def _gradient(value: Tensor) -> Tensor:
 
 
 def _of_module(case: Case) -> Params:
-    """The module's gradients in our layout."""
+    """Return the module's gradients in our layout."""
     turned = {
         f"{name}.weight"
         for name, part in case.module.named_modules()

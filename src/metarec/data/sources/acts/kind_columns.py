@@ -296,8 +296,8 @@ def _flags(
 def _by_flags(
     frame: pl.DataFrame, flags: dict[str, pl.Series], kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Set the kind of each row to the strongest kind with a yes, or `impression` without any.
-    Return events and findings.
+    """Set the kind of each row to the strongest kind with a yes, or `impression` without any; a no
+    of `accept` is `decline` (see `NO_SAYS`). Return events and findings.
     """
     kind, of_noes = pl.Series("kind", [SHOWN] * frame.height), list[Finding]()
     for name in [name for name in flags if name in NO_SAYS]:

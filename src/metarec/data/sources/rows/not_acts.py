@@ -1,5 +1,5 @@
-"""Rows that are no act of a user on an item: of a bot that signs as one (`dependabot[bot]`), and of
-a trailer in place of the film.
+"""Remove rows that are no events of users on items: those of bots that sign as such
+(`dependabot[bot]`), and those of trailers of films.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from metarec.data.findings import Finding
 from metarec.data.names.column_names import plain
 
 _SIGNED = "[bot]"
-"""How bots of GitHub, GitLab and Slack sign."""
+"""Ending of the names of bots in GitHub, GitLab and Slack."""
 _NAMES = re.compile(r"(^|actor|author|sender|user)(login|username|displayname|name|user|userid)$")
-"""Names of columns of who acted, as `plain` returns them."""
+"""Pattern of names of columns of users, as `plain` returns them."""
 _FLAGS = frozenset("isbot bot isrobot iscrawler".split())
-"""Names of columns of yes and no that say that a program acted, as `plain` returns them."""
+"""Names of columns of yes and no that state that a program acted, as `plain` returns them."""
 _TRAILERS = re.compile(r"^(supplementalvideotype|(is)?(trailer|preview|teaser)(type)?)$")
-"""Names of columns that say that a row is of a trailer, as `plain` returns them."""
+"""Pattern of names of columns that state that a row is of a trailer, as `plain` returns them."""
 _NO = ("0", "0.0", "false", "no", "n", "f", "none")
 
 
 def without_others(frame: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, Place, list[Finding]]:
-    """Return events without those of bots and of trailers, where others are left, and findings."""
+    """Remove rows of bots and of trailers, unless no others are left. Return events, places and
+    findings.
+    """
     signed = [c for c in frame.columns if _NAMES.search(plain(c)) and frame.schema[c] == pl.Utf8]
     asked = [(c, frame[c].str.ends_with(_SIGNED), _signed) for c in signed]
     asked += [(c, _says_yes(frame[c]), _flagged) for c in frame.columns if plain(c) in _FLAGS]
@@ -69,7 +71,7 @@ def _trailer(column: str, place: str, shown: str) -> str:
 
 
 def _says_yes(column: pl.Series) -> pl.Series:
-    """Mask of cells that say anything but no."""
+    """Mask of cells that state anything but no."""
     if column.dtype.is_nested() or column.dtype == pl.Object:
         return pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
     cells = nothing(column.cast(pl.Utf8, strict=False)).str.to_lowercase()

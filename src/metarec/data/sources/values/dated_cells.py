@@ -1,4 +1,4 @@
-"""Whether a column of cells holds days or seconds, and which moments they are."""
+"""Detect columns of dates or seconds, and parse them to seconds since 1970."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def seconds_of(column: pl.Series) -> pl.Series:
 
 
 def are_mostly_read(column: pl.Series) -> bool:
-    """Whether a column of days holds days that there are, most of them: `2014-00-00` is none."""
+    """Whether at least half of a column's dates exist, unlike `2014-00-00`."""
     cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls().unique().head(LOOKED_AT)
     return 2 * seconds_of(cells).count() > len(cells) or bool(fitting_formats(cells))
 
@@ -51,7 +51,7 @@ def is_dated(column: pl.Series) -> bool:
 
 
 def all_are(column: pl.Series, pattern: str) -> bool:
-    """Whether all stated cells of a column fit a pattern, and some are stated."""
+    """Whether all stated cells of a column match a pattern, and there are any."""
     if column.dtype.is_nested() or column.dtype.is_float() or column.dtype == pl.Object:
         return False
     cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls()
@@ -59,8 +59,8 @@ def all_are(column: pl.Series, pattern: str) -> bool:
 
 
 def are_seconds(column: pl.Series, *, some: bool = False) -> bool:
-    """Whether a column of numbers holds seconds or milliseconds of our days, and is not called
-    like a number of something; or most of them, beside 0 for never.
+    """Whether a column holds seconds or milliseconds from 2000 to 2050, and its name is not that of
+    an id. With `some`, up to half of its cells may be 0 for no time.
     """
     if _A_NUMBER.search(column.name) or not (column.dtype.is_numeric() or column.dtype == pl.Utf8):
         return False

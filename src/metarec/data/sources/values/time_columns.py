@@ -286,7 +286,7 @@ def _of_several(
 
 
 def _without_copies(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Columns of dates without those that say what one before them says in all rows."""
+    """Return columns of dates without those that equal an earlier one in all rows."""
     kept = dict[str, pl.Series]()
     for column in columns:
         times = seconds_of(frame[column])
