@@ -332,11 +332,13 @@ def test_items_are_counted_where_they_were_shown_and_taken(start):
     assert unshown["matching"] == told["matching"] - told["items_shown"]
 
 
-def test_items_that_were_deleted_are_no_share_of_the_catalog(start):
+def test_items_that_were_deleted_are_no_share_of_the_catalog(start, folder):
     client = start(cold_share=0.0)
     shown = answer(client.post("/v1/recommendations", json={"user_id": "u0", "k": 5}))
     answer(client.delete(f"/v1/items/{shown['items'][0]['item_id']}"))
     assert statistics(client)["items_shown"] == 4
+    told = {place: answer(client.get(place))["items"] for place in ("/v1/status", "/readyz")}
+    assert set(told.values()) == {len(Recommender.load(folder).catalog) - 1}
 
 
 def test_training_events_that_were_imported_count_once(start, folder, tmp_path):

@@ -47,6 +47,17 @@ def test_facts_of_a_small_table_worked_by_hand() -> None:
     }
 
 
+def test_users_of_the_table_without_events_are_cold_and_told() -> None:
+    frame = events(users=2, per_user=6)
+    listed = [*frame["user_id"].unique(), "idle", "away", "gone"]
+    _, report = clean(
+        Dataset(interactions=frame, users=pl.DataFrame({"user_id": listed, "age": [3] * 5}))
+    )
+    assert report.facts["users_without_events"] == 3
+    assert report.facts["cold_users"] == pytest.approx(3 / 5)
+    assert "(and 3 users without events)" in report.to_text()
+
+
 def test_density_counts_a_repeated_pair_once() -> None:
     pairs = {"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"], "timestamp": [START] * 3}
     views = pl.DataFrame(pairs).with_columns(kind=pl.lit("view"))

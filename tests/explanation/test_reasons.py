@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from metarec import Recommender
+from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput
 from metarec.explanation import explain
 from metarec.explanation.words import did, parts_told, sentences
@@ -236,6 +237,29 @@ def test_a_user_without_events_is_told_of_no_beginning(model):
 def test_what_a_user_refused_is_not_said_to_be_chosen(kind, said):
     event = EventEffect(item_id="a", title="A", value=None, kind=kind, effect=-1.0)
     assert did(event, None) == said
+
+
+def test_an_own_negative_kind_and_a_value_below_zero_are_said_to_be_refused():
+    own = Kinds.default().over({"thumb_down": -1, "swipe": {"sign": "negative"}})
+    for kind in ("thumb_down", "swipe"):
+        event = EventEffect(item_id="a", title="A", value=None, kind=kind, effect=-1.0)
+        assert sentences([event], [], {}, kinds=own) == ["although you turned down A"]
+    below = EventEffect(item_id="a", title="A", value=-1.0, kind="event", effect=-1.0)
+    assert sentences([below], [], {}) == ["although you turned down A"]
+    assert did(replace(below, value=1.0), None, own) == "chose A"
+
+
+def test_an_effect_of_rounding_alone_is_told_as_none(model, rated_world):
+    """What has no effect at all leaves the rounding of the scores behind."""
+    request = Request(
+        history=[*rated_world.history("space", 4), ("g00", 1.0)], profile={"home": "north"}
+    )
+    found = [explain(model, request, item) for item in ("s09", "s10", "g05", "g07")]
+    largest = float(np.abs(model.score([request])).max())
+    for one in found:
+        effects = [e.effect for e in (*one.events, *one.features)]
+        effects += [*one.shares, *one.parts.values()]
+        assert not [e for e in effects if e and abs(e) < 1e-7 * largest]
 
 
 def test_an_item_that_must_be_left_out_with_all_its_events_is_named_once():

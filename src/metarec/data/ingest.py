@@ -365,5 +365,6 @@ def _written(
         first.interactions.has_values,
         first.interactions.context_columns,
         config.cold_below,
+        0 if sides.users is None else sides.users.height,
     )
     return report_of(source.name.split(".")[0], about, merged(findings))

@@ -47,7 +47,7 @@ SCORED = 128
 """Default number of shortened histories that an explanation scores; see `explain`."""
 ADDS_UP_TO = 1e-6
 """Tolerance of the sum of components, as a share of the user's largest absolute score (they are
-float32); a note says if it is exceeded.
+float32); a note says if it is exceeded. An effect below it is rounding, and is told as 0.
 """
 
 
@@ -82,8 +82,8 @@ def explain(
     titles = model.catalog.titles()
     stands = _position(model, request, column)
     notes += _notes(model, request, item_id, stands)
-    events = _events(model, request, item_id, titles)
-    features = _features(model, request, item_id, stands.weights, words, n_content, notes)
+    events = _events(model, request, item_id, titles, stands)
+    features = _features(model, request, item_id, stands, words, n_content, notes)
     rank, found = stands.rank, None
     if rank and rank <= k:
         found = _counterfactual(model, request, item_id, k, events, scored)
@@ -93,9 +93,12 @@ def explain(
         title=titles[column],
         relative_score=stands.relative_score,
         rank=rank,
-        parts=stands.parts,
+        parts={name: stands.told(part) for name, part in stands.parts.items()},
         events=events,
-        shares=_shares(model, request, item_id, scored, rng or np.random.default_rng(0)),
+        shares=[
+            stands.told(share)
+            for share in _shares(model, request, item_id, scored, rng or np.random.default_rng(0))
+        ],
         features=features,
         nearest=_nearest(model, request, item_id, events),
         counterfactual=found,
@@ -119,6 +122,10 @@ class Position:
     """[N] softmax of an anonymous user's scores."""
     largest: float
     """Largest absolute score of the user."""
+
+    def told(self, effect: float) -> float:
+        """The effect; 0 where it is no more than the rounding of the scores."""
+        return float(effect) if abs(effect) > ADDS_UP_TO * self.largest else 0.0
 
 
 def _position(model: Explained, request: Request, column: int) -> Position:
@@ -163,6 +170,7 @@ def _reasons(
         liked_from=_liked_from(model),
         facts=context_facts(model, request, [column])[0],
         labels=labels_of(model),
+        kinds=model.reader.kinds if hasattr(model, "reader") else None,
     )
 
 
@@ -225,7 +233,7 @@ def _not_needed_against(
 
 
 def _events(
-    model: Explained, request: Request, item_id: str, titles: list[str]
+    model: Explained, request: Request, item_id: str, titles: list[str], stands: Position
 ) -> list[EventEffect]:
     effects = leave_one_out(model, [request], [[item_id]])[0][:, 0]
     columns = columns_of(model, [str(event[0]) for event in request.history])
@@ -235,7 +243,7 @@ def _events(
             title=titles[column],
             value=parts_of(event)[1],
             kind=parts_of(event)[2] or "event",
-            effect=float(effect),
+            effect=stands.told(effect),
         )
         for event, column, effect in zip(request.history, columns, effects, strict=True)
     ]
@@ -245,7 +253,7 @@ def _features(
     model: Explained,
     request: Request,
     item_id: str,
-    weights: np.ndarray,
+    stands: Position,
     words: int,
     n_content: int,
     notes: list[str],
@@ -264,14 +272,14 @@ def _features(
             words=words,
             most=n_content,
             is_new=is_new,
-            weights=weights,
+            weights=stands.weights,
         )
     else:
         notes.append(
             "this model takes no new items, so the effect of content alone cannot be measured."
         )
     return sorted(
-        (effect for effect in found if effect.effect), key=lambda effect: -abs(effect.effect)
+        (effect for effect in found if stands.told(effect.effect)), key=lambda effect: -abs(effect.effect)
     )
 
 

@@ -177,12 +177,19 @@ def parts_told(parts: Mapping[str, float], *, is_new: bool) -> dict[str, float]:
     return {**others, START: start}
 
 
-def did(event: EventEffect, liked_from: float | None) -> str:
-    """Return the user's act in words: "liked The Matrix", "bought milk", "gave The Matrix 2"."""
+def did(event: EventEffect, liked_from: float | None, kinds: Kinds | None = None) -> str:
+    """Return the user's act in words: "liked The Matrix", "bought milk", "gave The Matrix 2".
+
+    Args:
+        liked_from: see `is_liked`.
+        kinds: the model's kinds; the defaults where None.
+    """
     liked = is_liked(event, liked_from)
     if liked is not None and event.value is not None:
         return f"liked {event.title}" if liked else f"gave {event.title} only {event.value:g}"
-    refused = Kinds.default().of(event.kind).sign == "negative"
+    sign = (kinds or Kinds.default()).of(event.kind).sign
+    is_below = liked_from is None and event.value is not None and event.value <= 0
+    refused = sign == "negative" or (sign == "positive" and is_below)
     return f"{DID.get(event.kind, 'turned down' if refused else 'chose')} {event.title}"
 
 
@@ -196,6 +203,7 @@ def sentences(
     rather_for: bool = False,
     facts: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
+    kinds: Kinds | None = None,
 ) -> list[str]:
     """Return reasons for (and against) one item, the strongest first.
 
@@ -203,11 +211,13 @@ def sentences(
     alternate, the strongest of each kind first; components get a sentence only where there are no
     events or features (popularity and the like, and a query in words, always may). `facts` replaces
     the reason of some components: distance, number of friends; `labels` are display names of
-    columns and attributes. With `rather_for`, reasons against the item are given only where there
-    are none for it, as for an item that is shown.
+    columns and attributes; `kinds` say which acts refuse an item. With `rather_for`, reasons
+    against the item are given only where there are none for it, as for an item that is shown.
     """
     if rather_for:
-        say = partial(sentences, liked_from=liked_from, most=most, facts=facts, labels=labels)
+        say = partial(
+            sentences, liked_from=liked_from, most=most, facts=facts, labels=labels, kinds=kinds
+        )
         speaks_for = say(
             [event for event in events if event.effect > 0],
             [feature for feature in features if feature.effect > 0],
@@ -218,8 +228,8 @@ def sentences(
     least = MIN_SHARE * _largest(events, features, parts)
     events = [event for event in events if abs(event.effect) >= least]
     features = [feature for feature in features if abs(feature.effect) >= least]
-    kinds = [
-        _shares((e.effect, _of_event(e, liked_from)) for e in events),
+    each = [
+        _shares((e.effect, _of_event(e, liked_from, kinds)) for e in events),
         _shares(
             (f.effect, _of_feature(f, labels)) for f in features if f.name != "values"
         ),  # the events say so themselves
@@ -229,7 +239,7 @@ def sentences(
             if name in BY_THEMSELVES or not (events or features)
         ),
     ]
-    turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in kinds))
+    turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in each))
     said = [pair[1] for turn in turns for pair in turn if pair]
     # A query in words with a larger effect than every event and feature comes first.
     if abs(parts.get("wish", 0.0)) > _largest(events, features, {}):
@@ -255,12 +265,12 @@ def _shares(effects: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
     ]
 
 
-def _of_event(event: EventEffect, liked_from: float | None) -> str:
+def _of_event(event: EventEffect, liked_from: float | None, kinds: Kinds | None) -> str:
     if (
         event.effect > 0 and is_liked(event, liked_from) is False
     ):  # a low rating is still an event on a similar item
         return f"because you know {event.title}, though you gave it only {event.value:g}"
-    return f"{'because' if event.effect > 0 else 'although'} you {did(event, liked_from)}"
+    return f"{'because' if event.effect > 0 else 'although'} you {did(event, liked_from, kinds)}"
 
 
 def _of_feature(feature: FeatureEffect, labels: Mapping[str, str] | None = None) -> str:

@@ -188,11 +188,7 @@ def _number_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "events, users, items",
             f"{facts['events']:,}, {facts['users']:,}, {facts['items']:,}"
-            + (
-                f" (and {facts['items_without_events']:,} items without events)"
-                if facts["items_without_events"]
-                else ""
-            ),
+            + _without_events(facts),
         ),
         ("density", f"{facts['density']:.3%} of all (user, item) pairs"),
         (
@@ -216,6 +212,12 @@ def _number_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"{facts['events_on_top_10_percent']:.0%} (Gini {facts['popularity_gini']:.2f})",
         ),
     ]
+
+
+def _without_events(facts: dict[str, Any]) -> str:
+    counts = {name: facts[f"{name}_without_events"] for name in ("users", "items")}
+    told = [f"{count:,} {name}" for name, count in counts.items() if count]
+    return f" (and {' and '.join(told)} without events)" if told else ""
 
 
 def _values(values: dict[str, Any]) -> str:

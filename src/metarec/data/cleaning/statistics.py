@@ -46,6 +46,8 @@ class Tally:
     """Number of pairs of consecutive events of a user, and of those that share a timestamp."""
     profiled: dict[str, int]
     """By attribute: number of users with events for whom it is known."""
+    profiles: int
+    """Number of users with events who are in the table of users."""
     moments: tuple[str, ...]
     """User attributes that are not used, since they hold moments in time."""
     drift: dict[str, float]
@@ -61,6 +63,7 @@ def statistics(data: Dataset, cold_below: int) -> dict[str, Any]:
         data.interactions.has_values,
         data.interactions.context_columns,
         cold_below,
+        data.users.frame.height,
     )
 
 
@@ -83,6 +86,7 @@ def tally(data: Dataset) -> Tally:
         times=times if data.interactions.has_time and len(events) else None,
         pairs=_pairs(events),
         profiled={c: profiles.height - profiles[c].null_count() for c in data.users.attributes},
+        profiles=profiles.height,
         moments=tuple(data.users.moments),
         drift=drift(data),
     )
@@ -94,17 +98,20 @@ def facts(
     are_ratings: bool,
     context: Sequence[str],
     cold_below: int,
+    listed_users: int,
 ) -> dict[str, Any]:
-    """Return the statistics of all parts together; drift is that of the first part, whose users are
+    """Return the statistics of all parts together; `listed_users` are those in the table of users.
+    Drift is that of the first part, whose users are
     a random sample.
     """
     per_user = np.concatenate([p.per_user for p in parts])
     per_item = _summed([p.per_item for p in parts], "item_id")["len"].to_numpy()
     kinds = _summed([p.kinds for p in parts], "kind").sort("len", "kind", descending=[True, False])
+    idle = max(listed_users - sum(p.profiles for p in parts), 0)
     total = int(per_user.sum())
     cells = max(len(per_user) * len(per_item), 1)
     return {
-        **_counts(per_user, per_item, items.height, cold_below),
+        **_counts(per_user, per_item, items.height, idle, cold_below),
         "density": sum(p.n_pairs for p in parts) / cells,
         "kinds": dict(kinds.select("kind", "len").iter_rows()),
         "kind_use": [
@@ -134,21 +141,26 @@ def facts(
 
 
 def _counts(
-    per_user: np.ndarray, per_item: np.ndarray, listed: int, cold_below: int
+    per_user: np.ndarray, per_item: np.ndarray, listed: int, idle: int, cold_below: int
 ) -> dict[str, Any]:
-    """Return statistics of events per user and item; `listed` is the number of catalog items."""
+    """Return statistics of events per user and item; `listed` is the number of catalog items,
+    `idle` that of users without events.
+    """
     total, catalog = int(per_user.sum()), max(listed, len(per_item))
     cold = np.sum(per_item < cold_below) + catalog - len(per_item)
     return {
         "events": total,
         "users": len(per_user),
+        "users_without_events": idle,
         "items": len(per_item),
         "catalog_items": listed,
         "items_without_events": catalog - len(per_item),
         "events_per_user": quantiles(per_user),
         "events_per_item": quantiles(per_item),
         "cold_below": cold_below,
-        "cold_users": share(per_user < cold_below),
+        "cold_users": float(
+            (np.sum(per_user < cold_below) + idle) / max(len(per_user) + idle, 1)
+        ),
         "cold_items": float(cold / max(catalog, 1)),
         "popularity_gini": gini(per_item),
         "events_on_top_1_percent": top_share(per_item, 0.01),
@@ -224,11 +236,6 @@ def quantiles(counts: np.ndarray) -> dict[str, float]:
             strict=True,
         )
     )
-
-
-def share(mask: np.ndarray) -> float:
-    """Share of true entries; 0 for an empty mask."""
-    return float(mask.mean()) if len(mask) else 0.0
 
 
 def gini(counts: np.ndarray) -> float:

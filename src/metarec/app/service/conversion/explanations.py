@@ -60,6 +60,7 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
                 most=most,
                 rather_for=True,
                 facts=facts[place],
+                kinds=served.scale.kinds,
             )
         )
     return said

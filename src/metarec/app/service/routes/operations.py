@@ -61,7 +61,7 @@ class OperationsRoutes(Routes):
             {
                 "status": "ready",
                 "model_version": served.model.version,
-                "items": len(served.model.vocabulary),
+                "items": int(served.is_there.sum()),
             }
         )
 
@@ -89,7 +89,7 @@ class OperationsRoutes(Routes):
         by_minute = self.store.events_by_minute(now)
         return {
             "model_version": served.model.version,
-            "items": len(served.model.vocabulary),
+            "items": int(served.is_there.sum()),
             "items_version": served.items_version,
             "started": self._started,
             "rows": self.store.counts(),
