@@ -31,9 +31,9 @@ def test_gains_are_of_the_same_users_and_rises_of_the_same_row() -> None:
     assert [one.mean for one in found.gains] == pytest.approx([0.1, 0.3])
     assert [one.mean for one in found.rises] == pytest.approx([0.2])
     gains, rises = found.lines
-    assert "adapted minus not adapted, NDCG@10 by events: 1 +0.100 [+0.098" in gains
+    assert "adapted minus not adapted, NDCG@10 by known items: 1 +0.100 [+0.098" in gains
     assert "; 10 +0.300 [+0.29" in gains
-    assert "adapted, NDCG@10 minus that at 1, by events: 10 +0.200 [+0.19" in rises
+    assert "adapted, NDCG@10 minus that at 1, by known items: 10 +0.200 [+0.19" in rises
     assert all(translated(line, "zh", OUTPUT, SAID) != line for line in found.lines)
 
 

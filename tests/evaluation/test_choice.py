@@ -29,7 +29,9 @@ def test_a_default_ahead_of_every_learner_is_supported():
     assert choice.sentence.startswith(
         "The evidence supports metarec, which is fit's default: +0.06"
     )
-    assert choice.sentence.endswith("it is better at 1, 3 and 5 events, even at 0 events.")
+    assert choice.sentence.endswith(
+        "it is better at 1, 3 and 5 known items, even at 0 known items."
+    )
 
 
 def test_a_learner_ahead_of_the_default_is_named_against_it():
@@ -42,7 +44,7 @@ def test_a_learner_ahead_of_the_default_is_named_against_it():
     assert choice.sentence.startswith(
         "The evidence supports maml, not metarec, which is fit's default: -0.07"
     )
-    assert "worse at 1, 3 and 5 events (maml -0.06" in choice.sentence
+    assert "worse at 1, 3 and 5 known items (maml -0.06" in choice.sentence
 
 
 def test_a_tie_keeps_the_model_and_says_so():

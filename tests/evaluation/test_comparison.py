@@ -21,10 +21,10 @@ def test_worth_it_from_some_event_on():
     assert comparison.crossover == 3
     assert [s.outcome for s in comparison.differences] == ["even", "even", "better", "better"]
     assert [s.best for s in comparison.differences][2:] == ["EASE", "EASE"]
-    assert comparison.sentence.startswith("Worth it from 3 events: +0.0")
+    assert comparison.sentence.startswith("Worth it from 3 known items: +0.0")
     assert "NDCG@10 [+0.0" in comparison.sentence
     assert "against the best simple baseline there, EASE" in comparison.sentence
-    assert "Before that (0 and 1 events)" in comparison.sentence
+    assert "Before that (0 and 1 known items)" in comparison.sentence
 
 
 def test_not_worth_it_when_a_baseline_does_as_well():
@@ -32,13 +32,13 @@ def test_not_worth_it_when_a_baseline_does_as_well():
     comparison = compare_with_baselines(curve, "ours", ["EASE"])
     assert comparison.crossover is None
     assert comparison.sentence.startswith("Not worth it here: EASE does as well (")
-    assert "at 5 events, and no clear difference at any other number" in comparison.sentence
+    assert "at 5 known items, and no clear difference at any other number" in comparison.sentence
 
 
 def test_one_number_of_events_has_no_others():
     curve = curve_of({"ours": [0.3], "EASE": [0.3]})
     sentence = compare_with_baselines(curve, "ours", ["EASE"]).sentence
-    assert sentence.endswith("] at 0 events).")
+    assert sentence.endswith("] at 0 known items).")
 
 
 def test_not_worth_it_when_a_baseline_is_better():
@@ -52,7 +52,7 @@ def test_not_worth_it_when_a_baseline_is_better():
     comparison = compare_with_baselines(curve, "ours", ["EASE", "Popular"])
     assert comparison.crossover is None  # better at 1, but clearly worse later
     assert (
-        "Not worth it here: at 5 events a simple baseline is better (EASE: -0.06"
+        "Not worth it here: at 5 known items a simple baseline is better (EASE: -0.06"
         in comparison.sentence
     )
 
@@ -60,8 +60,8 @@ def test_not_worth_it_when_a_baseline_is_better():
 def test_worth_it_later_says_it_is_worse_before():
     curve = curve_of({"ours": [0.20, 0.36, 0.40, 0.45], "Popular": [0.30, 0.30, 0.30, 0.30]})
     sentence = compare_with_baselines(curve, "ours", ["Popular"]).sentence
-    assert sentence.startswith("Worth it from 1 event: +0.0")
-    assert "Not before: at 0 events a simple baseline is better (Popular: -0.10" in sentence
+    assert sentence.startswith("Worth it from 1 known item: +0.0")
+    assert "Not before: at 0 known items a simple baseline is better (Popular: -0.10" in sentence
     before = compare_with_baselines(
         curve_of({"ours": [0.4, 0.4, 0.4, 0.4], "Popular": [0.3] * 4}), "ours", ["Popular"]
     ).sentence
@@ -69,7 +69,7 @@ def test_worth_it_later_says_it_is_worse_before():
     later_even = compare_with_baselines(
         curve_of({"ours": [0.3, 0.4, 0.4, 0.3], "Popular": [0.3] * 4}), "ours", ["Popular"]
     ).sentence
-    assert "At 5 events it is even with the best baseline" in later_even
+    assert "At 5 known items it is even with the best baseline" in later_even
 
 
 def test_the_baseline_is_the_best_baseline_at_each_number_of_events():
@@ -89,7 +89,7 @@ def test_fewer_errors_are_better_and_told_as_fewer():
     comparison = compare_with_baselines(curve, "ours", ["high", "low"], "mae")
     assert [s.best for s in comparison.differences] == ["low", "low"]
     assert [s.outcome for s in comparison.differences] == ["even", "better"]
-    assert "Worth it from 1 event: -0.1" in comparison.sentence
+    assert "Worth it from 1 known item: -0.1" in comparison.sentence
     assert " MAE [-0.1" in comparison.sentence
 
 

@@ -1,18 +1,22 @@
 """From data to table, sentence and page, on a world whose answers are known."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import polars as pl
 import pytest
 
 from evaluation.worlds import SHORT_WORLD, Oracle
 from metarec.data.cleaning.report import report_on
 from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.examples import show_cold_users
 from metarec.evaluation.report import to_html, to_text, write_report
+from metarec.evaluation.report.text import head
 from world import tiny_world
 
 
@@ -68,7 +72,18 @@ def test_text_holds_the_numbers_and_the_sentence(evaluation):
     assert f"{evaluation.curve.mean('ItemKNN', 'ndcg@10')[1]:.3f}".removeprefix("0") in line
     assert evaluation.comparison().sentence.split(":")[0] in text
     assert "before any event:" in text
-    assert "MAE after so many events" in text
+    assert "MAE by known items of each user" in text
+
+
+def test_the_head_counts_users_left_out_and_says_what_known_users_are(evaluation):
+    said = replace(evaluation, facts=evaluation.facts | {"left_out": 7})
+    assert "\n7 more held out, who like no item that could be asked about" in head(said)
+    assert "more held out" not in head(evaluation) and "items ranked" in head(evaluation)
+    new, known = to_html(evaluation), to_html(replace(said, scenario="warm"))
+    assert "New users of" in new and "Nobody evaluated here was known" in new
+    assert "Known users of" in known and "Nobody evaluated here was known" not in known
+    assert "training sees nothing of test users" not in known
+    assert "the whole history of each user is known, up to 3 items" in known
 
 
 def test_json_is_whole(evaluation):
@@ -92,6 +107,36 @@ def test_new_users_are_shown_with_titles_and_true_hits(evaluation, big_world):
     assert (
         np.mean(after_three) > 0.6
     )  # the oracle knows the taste; only the withheld item and dislikes can miss
+
+
+def test_an_act_that_refuses_or_is_no_target_is_not_shown_as_liked():
+    kinds = ["view", "purchase", "hide"]
+    rows = [(f"u{u}", f"i{i}", kinds[(u + i) % 3], 1e9 + i) for u in range(40) for i in range(9)]
+    columns = ["user_id", "item_id", "kind", "timestamp"]
+    data = Dataset(interactions=pl.DataFrame(rows, schema=columns, orient="row"))
+    found = evaluate(data, baselines=["Popular"], horizon=SHORT_WORLD)
+    assert found.shown and all(len(user.did) == 3 for user in found.shown)
+    for user in found.shown:  # of three acts in a row one is a purchase, which is the target
+        assert [event.is_liked for event in user.did].count(True) == 1
+
+
+def test_json_on_disk_holds_numbers_and_null_alone(evaluation, tmp_path):
+    """A user without ratings has no error, and tuning may choose a number of numpy."""
+    name = "ItemMean+UserOffset"
+    values = evaluation.curve.per_user[name]
+    gap = {**values, "mae": np.where(np.arange(24) == 3, np.nan, values["mae"])}
+    curve = replace(evaluation.curve, per_user={name: gap})
+    chosen = replace(evaluation.costs[name], settings={"neighbors": np.int64(50)})
+    said = replace(evaluation, models=[], baselines=[name], curves={"all": curve})
+    write_report(tmp_path / "folder", replace(said, costs={name: chosen}))
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    written = (tmp_path / "folder" / "evaluation.json").read_text()
+    again = json.loads(written, parse_constant=refuse)
+    assert again["curves"]["all"]["per_user"][name]["mae"][0][3] is None
+    assert again["costs"][name]["settings"] == {"neighbors": 50}
 
 
 def test_an_attribute_unlike_for_all_is_not_shown(evaluation, big_world):

@@ -37,6 +37,17 @@ def test_nothing_asked_is_in_training(settings, scenario):
     assert {p.user_id for p in setting.split.validation}.isdisjoint(users)
 
 
+@pytest.mark.parametrize("scenario", ["user-cold", "both-cold"])
+def test_every_user_held_out_is_evaluated_or_counted(data, settings, scenario):
+    """A user who likes nothing that can be asked about is told, and not lost without a word."""
+    split = settings[scenario].split
+    held_out = set(data.interactions.frame["user_id"]) - set(
+        split.train.interactions.frame["user_id"]
+    )
+    assert split.left_out == len(held_out) - len(split.test) - len(split.validation)
+    assert split.left_out > 0 or scenario == "user-cold"
+
+
 @pytest.mark.parametrize("scenario", ["item-cold", "both-cold"])
 def test_hidden_items_are_in_no_event_and_no_support(settings, scenario):
     setting = settings[scenario]

@@ -110,6 +110,8 @@ class ColdUserSplit:
     validation: list[ColdUser]
     test: list[ColdUser]
     horizon: Horizon
+    left_out: int = 0
+    """Users held out who are in neither list: they like no item that could be asked about."""
 
 
 def split_cold_users(
@@ -156,11 +158,9 @@ def split_cold_users(
     is_new = pl.col("user_id").is_in(held_out.implode())
     train = data.with_interactions(events.filter(~is_new))
     catalog = train.interactions.frame.select("item_id").unique()
-    return ColdUserSplit(
-        train=train,
-        horizon=horizon,
-        **{part: cold_users_of(data, ids, catalog, horizon) for part, ids in parts.items()},
-    )
+    found = {part: cold_users_of(data, ids, catalog, horizon) for part, ids in parts.items()}
+    left_out = len(held_out) - sum(map(len, found.values()))
+    return ColdUserSplit(train=train, horizon=horizon, left_out=left_out, **found)
 
 
 def items_of_users(events: Interactions) -> pl.DataFrame:

@@ -35,6 +35,8 @@ class TimeSplit:
     cold_users: list[ColdUser]
     """Users first seen at the cut or after, with enough events to be evaluated."""
     horizon: Horizon
+    left_out: int = 0
+    """Users first seen then, with enough events, who like no item that could be asked about."""
 
 
 def split_by_time(
@@ -74,12 +76,14 @@ def split_by_time(
         .filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]
     )
+    users = cold_users_of(data, enough, train.select("item_id").unique(), horizon)
     return TimeSplit(
         train=data.with_interactions(train),
         later=data.with_interactions(later),
         cut=cut,
         horizon=horizon,
-        cold_users=cold_users_of(data, enough, train.select("item_id").unique(), horizon),
+        cold_users=users,
+        left_out=len(enough) - len(users),
     )
 
 
@@ -142,9 +146,11 @@ def _fold(
     is_new = pl.col("user_id").is_in(held_out.implode())
     train = events.filter(~is_new)
     catalog = train.select("item_id").unique()
+    parts = {"test": test, "validation": validation}
+    found = {part: cold_users_of(data, ids, catalog, horizon) for part, ids in parts.items()}
     return ColdUserSplit(
         train=data.with_interactions(train),
         horizon=horizon,
-        test=cold_users_of(data, test, catalog, horizon),
-        validation=cold_users_of(data, validation, catalog, horizon),
+        left_out=len(held_out) - sum(map(len, found.values())),
+        **found,
     )

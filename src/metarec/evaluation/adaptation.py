@@ -30,10 +30,11 @@ class Adaptation:
         """The differences as sentences."""
         gains = "; ".join(map(_said, self.events, self.gains))
         rises = "; ".join(map(_said, self.events[1:], self.rises))
-        found = [f"{self.model}, adapted minus not adapted, NDCG@10 by events: {gains}"]
+        found = [f"{self.model}, adapted minus not adapted, NDCG@10 by known items: {gains}"]
         if rises:
             found.append(
-                f"{self.model}, adapted, NDCG@10 minus that at {self.events[0]}, by events: {rises}"
+                f"{self.model}, adapted, NDCG@10 minus that at {self.events[0]}, by known items: "
+                f"{rises}"
             )
         return found
 

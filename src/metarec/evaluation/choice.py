@@ -53,7 +53,9 @@ class Choice:
             if METRICS[self.metric].higher_is_better is not False
             else self.overall.turned
         )  # as `DifferenceAt.amount` tells it
-        amount = f"{d.mean:+.3f} {label} [{d.low:+.3f}, {d.high:+.3f}] over all numbers of events"
+        amount = (
+            f"{d.mean:+.3f} {label} [{d.low:+.3f}, {d.high:+.3f}] over all numbers of known items"
+        )
         if self.supported == self.model:
             clear = "" if self.overall.is_clear else ", which is no clear difference"
             text = (

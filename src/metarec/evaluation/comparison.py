@@ -26,7 +26,7 @@ class DifferenceAt:
     """The model against the best baseline at one number of events."""
 
     events: int
-    """Number of events known of each user."""
+    """Number of items known of each user; repeated events on an item count once."""
     ours: float
     """Mean of the model."""
     best: str
@@ -155,7 +155,7 @@ def _never_better(differences: list[DifferenceAt], worse: list[DifferenceAt], la
         return f"Not worth it here: {_worse(worse, label)}."
     better = [s for s in differences if s.outcome == "better"]
     assert not better, "a model clearly better somewhere and nowhere worse is worth it"
-    said = f"{last.best} does as well ({last.amount(label)} at {last.events} events"
+    said = f"{last.best} does as well ({last.amount(label)} at {_known(last.events)}"
     others = ", and no clear difference at any other number" if len(differences) > 1 else ""
     return f"Not worth it here: {said}{others})."
 
@@ -172,20 +172,20 @@ def _at_the_end(first: DifferenceAt, last: DifferenceAt, label: str) -> str:
     return (
         ""
         if first.events == last.events
-        else f"; {last.amount(label)} at {last.events} events, against {last.best}"
+        else f"; {last.amount(label)} at {_known(last.events)}, against {last.best}"
     )
 
 
 def _from(events: int) -> str:
-    return (
-        "from the start, before any event"
-        if events == 0
-        else f"from {events} event{'s' if events > 1 else ''}"
-    )
+    return "from the start, before any event" if events == 0 else f"from {_known(events)}"
+
+
+def _known(items: int) -> str:
+    return f"{items} known item{'' if items == 1 else 's'}"
 
 
 def events_of(differences: Sequence[DifferenceAt]) -> str:
-    """Return the numbers of events as words: `0, 1 and 3 events`."""
+    """Return the numbers of known items as words: `0, 1 and 3 known items`."""
     numbers = [str(s.events) for s in differences]
     listed = numbers[0] if len(numbers) == 1 else f"{', '.join(numbers[:-1])} and {numbers[-1]}"
-    return f"{listed} event{'s' if numbers != ['1'] else ''}"
+    return f"{listed} known item{'s' if numbers != ['1'] else ''}"

@@ -141,7 +141,7 @@ def to_text(found: Sequence[FirstWeeks]) -> str:
     """Return a table for each number of users, and what the fit reports on the prior."""
     lines = []
     for one in found:
-        lines.append(f"{one.users} users of the target; NDCG@10 after so many events")
+        lines.append(f"{one.users} users of the target; NDCG@10 by known items of each user")
         lines.append(f"{'':<14}" + "".join(f"{k:>9}" for k in one.curve.shots))
         for model in one.curve.models:
             means = one.curve.mean(model, METRIC)

@@ -67,7 +67,9 @@ class Evaluation:
     """Name of the data set."""
     scenario: Scenario
     facts: dict[str, int]
-    """Numbers of training users, events and items, test users, and validation users."""
+    """Numbers of training users and events, of items ranked (`items_listed`), of test users, of
+    validation users (`chosen_by`), and of users held out who like nothing (`left_out`).
+    """
     models: list[str]
     """Recommenders that are not baselines; the first is the one the comparison is about."""
     baselines: list[str]
@@ -118,6 +120,11 @@ class Evaluation:
             return None
         pack = domain(self.domain)
         return pack.metric_name, pack.metric_why
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether the test users were trained on, and their whole history is known."""
+        return self.scenario in ("warm", "item-cold")
 
     @property
     def ordering(self) -> tuple[str, ...]:
@@ -359,5 +366,6 @@ def _facts(setting: Setting) -> dict[str, int]:
         "items_listed": len(main.vocabulary),
         "test_users": len(main.cold_users),
         "chosen_by": len(setting.split.validation),
+        "left_out": setting.split.left_out,
         "liked_per_user": int(np.median([len(n.relevant) for n in main.cold_users])),
     }

@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from metarec.data.cold_users import ColdUser
+from metarec.data.schema import Interactions
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 
@@ -28,6 +30,7 @@ class ShownEvent:
     value: float | None
     """Stated value; None for an event without one."""
     is_liked: bool
+    """Whether it is a target event that says the user liked the item."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,7 @@ def _show(
 ) -> ShownUser:
     events = trial.train.interactions
     liked = set(user.relevant)
+    first = user.first(max(lists))
     slates = []
     for shots, (ranked, ndcg) in lists.items():
         ids = trial.vocabulary.names(i for i in ranked[:SHOWN_PLACES] if i >= 0)
@@ -125,8 +129,20 @@ def _show(
         ShownEvent(
             title=title_of.get(i, i),
             value=value if events.has_values else None,
-            is_liked=value is None or value >= events.relevant_from,
+            is_liked=is_liked,
         )
-        for i, value, *_ in user.first(max(lists))
+        for (i, value, *_), is_liked in zip(first, _are_liked(first, events), strict=True)
     ]
     return ShownUser(profile=user.profile, did=did, slates=slates, liked_later=len(liked))
+
+
+def _are_liked(acts: Sequence[tuple[Any, ...]], events: Interactions) -> list[bool]:
+    """Whether each event of a pool, by itself, is a liked target: see `accepted_items`."""
+    kinds = [act[2] if len(act) > 2 and act[2] else "event" for act in acts]
+    frame = pl.DataFrame(
+        {"kind": kinds, "value": [act[1] for act in acts]},
+        schema={"kind": pl.Utf8, "value": pl.Float32},
+    )
+    said = replace(events, frame=frame).acts()
+    is_liked = said["rating"].fill_null(float("inf")) >= events.relevant_from
+    return (is_liked & (said["sign"] > 0) & said["is_target"] & ~said["is_undo"]).to_list()

@@ -137,11 +137,15 @@ def prepare_unmet(
     shuffled = new.gather(derive(seed, "unmet").permutation(len(new)))
     cut = len(new) // 3
     catalog = train.interactions.frame.select("item_id").unique()
-    validation, test = (
-        cold_users_of(data, users, catalog, horizon)
-        for users in (shuffled[:cut], shuffled[cut:][:most])
+    held_out = shuffled[:cut], shuffled[cut:][:most]
+    validation, test = (cold_users_of(data, users, catalog, horizon) for users in held_out)
+    split = ColdUserSplit(
+        train=train,
+        validation=validation,
+        test=test,
+        horizon=horizon,
+        left_out=sum(map(len, held_out)) - len(validation) - len(test),
     )
-    split = ColdUserSplit(train=train, validation=validation, test=test, horizon=horizon)
     return Setting(scenario="user-cold", split=split, trials={"all": Trial.of(test, train)})
 
 
@@ -213,11 +217,18 @@ def _both_cold(
         replace(p, pool=[e for e in p.pool if e[0] not in set(cold)])
         for p in _ask_cold(split.test, set(cold))
     ]
-    warm = [_ask_warm(p, set(cold)) for p in split.validation]
-    split = replace(split, train=train, test=users, validation=[p for p in warm if p.relevant])
+    both = replace(_asked_warm(split, set(cold)), train=train, test=users)
+    both = replace(both, left_out=both.left_out + len(split.test) - len(users))
     return Setting(
-        scenario="both-cold", split=split, trials=_cold_trials(users, train, cold, "both-cold")
+        scenario="both-cold", split=both, trials=_cold_trials(users, train, cold, "both-cold")
     )
+
+
+def _asked_warm(split: ColdUserSplit, cold: set[str]) -> ColdUserSplit:
+    """Return the split with validation users asked about the items that are not cold."""
+    asked = [p for p in (_ask_warm(p, cold) for p in split.validation) if p.relevant]
+    left_out = split.left_out + len(split.validation) - len(asked)
+    return replace(split, validation=asked, left_out=left_out)
 
 
 def _ask_warm(user: ColdUser, cold: set[str]) -> ColdUser:
@@ -242,11 +253,10 @@ def _item_cold(
     users = _known_users(data, events, pl.col("item_id").is_in(cold), set(cold), rng, most)
     longest = max((p.n_items for p in users), default=1)
     split = replace(
-        split,
+        _asked_warm(split, set(cold)),
         train=train,
         test=users,
         horizon=replace(split.horizon, shots=(longest,)),
-        validation=[p for p in (_ask_warm(v, set(cold)) for v in split.validation) if p.relevant],
     )
     return Setting(
         scenario="item-cold", split=split, trials=_cold_trials(users, train, cold, "item-cold")
@@ -322,12 +332,19 @@ def _time(
     if len(cut.cold_users) < MIN_UNMET:
         raise BadInput(
             f"only {len(cut.cold_users)} users first seen after the cut in time have the "
-            f"{cut.horizon.min_events} events needed to be evaluated, {MIN_UNMET} are needed; use "
+            f"{cut.horizon.min_events} events needed to be evaluated and a liked item among the "
+            f"later ones, {MIN_UNMET} are needed; use "
             "--scenario user-cold, or ask for fewer events with --support"
         )
     order = rng.permutation(len(cut.cold_users))
     users = [cut.cold_users[place] for place in order]
     third = len(users) // 3
     test = users[third:][:most]
-    split = ColdUserSplit(train=cut.train, validation=users[:third], test=test, horizon=cut.horizon)
+    split = ColdUserSplit(
+        train=cut.train,
+        validation=users[:third],
+        test=test,
+        horizon=cut.horizon,
+        left_out=cut.left_out,
+    )
     return Setting(scenario="time", split=split, trials={"all": Trial.of(test, cut.train)})

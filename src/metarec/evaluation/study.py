@@ -126,7 +126,7 @@ class Results:
         for key, rows in self.table.group_by(keys, maintain_order=True):
             events = rows["events"].unique(maintain_order=True).to_list()
             means = rows.pivot("events", index="model", values="mean")
-            lines = [f"{key[2]}, {key[0]}, texts by {key[1]}, after so many events"]
+            lines = [f"{key[2]}, {key[0]}, texts by {key[1]}, by known items of each user"]
             lines.append(f"{'':<26}" + "".join(f"{k:>8}" for k in events))
             for name, *values in means.iter_rows():
                 lines.append(f"{name:<26}" + "".join(f"{value:>8.3f}" for value in values))

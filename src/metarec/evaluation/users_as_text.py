@@ -192,12 +192,12 @@ def _places(found: dict[str, Any], name: str) -> str:
     ]
     mean = float(np.mean([cell["mean"] for cell in found[name]]))
     said = [
-        f"clearly {how} at {', '.join(places)} events" if places else ""
+        f"clearly {how} at {', '.join(places)} known items" if places else ""
         for how, places in (("better", better), ("worse", worse))
     ]
     return f"{mean:+.3f} on average, " + (
         " and ".join(part for part in said if part)
-        or "nothing clear of chance at any number of events"
+        or "nothing clear of chance at any number of known items"
     )
 
 

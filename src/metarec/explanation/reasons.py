@@ -279,7 +279,8 @@ def _features(
             "this model takes no new items, so the effect of content alone cannot be measured."
         )
     return sorted(
-        (effect for effect in found if stands.told(effect.effect)), key=lambda effect: -abs(effect.effect)
+        (effect for effect in found if stands.told(effect.effect)),
+        key=lambda effect: -abs(effect.effect),
     )
 
 

@@ -40,7 +40,7 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
         forest.axvline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
     _draw_forest(forest, shown)
     curve.set_title(
-        f"{metric} by {by}, as events arrive; colors as beside it", fontsize=9, loc="left"
+        f"{metric} by {by}, by known items; colors as beside it", fontsize=9, loc="left"
     )
     for axes in (curve, forest):
         axes.tick_params(labelsize=8)
@@ -93,7 +93,7 @@ def _draw_curves(axes: Any, audit: Audit, shown: _Shown) -> None:
             axes.fill_between(list(line), low, high, color=tint, alpha=0.12, linewidth=0)
     everyone = [shown.whole[shots].value for shots in audit.shots]
     axes.plot(audit.shots, everyone, color="black", linewidth=2)
-    axes.set_xlabel("events seen", fontsize=8)
+    axes.set_xlabel("items known of each user", fontsize=8)
     axes.set_xticks(audit.shots)
 
 
@@ -133,7 +133,7 @@ def draw_exposure(audit: Audit, by: str) -> str:
         "of what users liked": [r.liked for r in rows[: len(groups)]],
     }
     series |= {
-        f"of attention after {s} events": [r.exposure for r in rows if r.shots == s]
+        f"of attention at {s} known items": [r.exposure for r in rows if r.shots == s]
         for s in (shots[0], shots[-1])
     }
     figure = new_figure(11.0, 3.2, extra="fairness")

@@ -67,7 +67,7 @@ def _items(audit: Audit) -> Iterator[str]:
         figure(draw_exposure(audit, by)) for by in dict.fromkeys(row.by for row in audit.exposure)
     )
     yield html_table(
-        ["events seen", "share of the catalog shown to anyone"],
+        ["known items", "share of the catalog shown to anyone"],
         [[shots, f"{share:.3f}"] for shots, share in audit.coverage.items()],
     )
 
@@ -107,7 +107,7 @@ def _gaps(audit: Audit) -> list[str]:
         return ["<p>No attribute has two groups large enough to compare.</p>"]
     head = [
         "by",
-        "events",
+        "known items",
         "served best",
         "served worst",
         f"gap in {audit.metric}",
@@ -121,7 +121,7 @@ def _gaps(audit: Audit) -> list[str]:
     words = (0, 2, 3, 7)
     return [
         html_table(head, whole, words=words),
-        _folded("after each number of events", html_table(head, single, words=words)),
+        _folded("at each number of known items", html_table(head, single, words=words)),
     ]
 
 
@@ -131,7 +131,7 @@ def _folded(title: str, content: str) -> str:
 
 def _groups(audit: Audit) -> str:
     return html_table(
-        ["by", "group", "users", "metric", "events", "mean", "95% interval"],
+        ["by", "group", "users", "metric", "known items", "mean", "95% interval"],
         [
             [
                 r.by,

@@ -116,7 +116,7 @@ def cross_validated(
         rows.append([model, *cells])
     head = (
         f"NDCG@10 of {len(curve.user_ids):,} new users in {asked.folds} folds, ± half of the 95% "
-        f"interval, after so many events"
+        f"interval, by known items of each user"
     )
     text = f"{head}\n{table(['', *map(str, curve.shots)], rows)}"
     return {**curve.to_json(), "folds": asked.folds}, text

@@ -110,7 +110,7 @@ def _by_rank(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Compar
     weights = resample(len(test_users.cold_users), derive(seed, "bootstrap"))
     at_few = [
         _paired(
-            f"NDCG@10 after {shots} events",
+            f"NDCG@10 at {shots} known items",
             quality["champion"][row],
             quality["challenger"][row],
             weights,

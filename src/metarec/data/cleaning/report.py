@@ -187,8 +187,7 @@ def _number_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (
             "events, users, items",
-            f"{facts['events']:,}, {facts['users']:,}, {facts['items']:,}"
-            + _without_events(facts),
+            f"{facts['events']:,}, {facts['users']:,}, {facts['items']:,}" + _without_events(facts),
         ),
         ("density", f"{facts['density']:.3%} of all (user, item) pairs"),
         (

@@ -158,9 +158,7 @@ def _counts(
         "events_per_user": quantiles(per_user),
         "events_per_item": quantiles(per_item),
         "cold_below": cold_below,
-        "cold_users": float(
-            (np.sum(per_user < cold_below) + idle) / max(len(per_user) + idle, 1)
-        ),
+        "cold_users": float((np.sum(per_user < cold_below) + idle) / max(len(per_user) + idle, 1)),
         "cold_items": float(cold / max(catalog, 1)),
         "popularity_gini": gini(per_item),
         "events_on_top_1_percent": top_share(per_item, 0.01),

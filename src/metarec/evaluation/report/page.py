@@ -51,14 +51,20 @@ def write_report(
     page = translated_page(to_html(evaluation, data_report=data_report), language)
     if target.suffix.lower() not in {".html", ".htm"}:
         target.mkdir(parents=True, exist_ok=True)
-        (target / "evaluation.json").write_text(
-            json.dumps(evaluation.to_json(), default=str), encoding="utf-8"
-        )
+        # JSON has no NaN, which a user without a measured value has: null stands for it
+        plain = json.dumps(evaluation.to_json(), default=_plain)
+        known = json.loads(plain, parse_constant=lambda _: None)
+        (target / "evaluation.json").write_text(json.dumps(known), encoding="utf-8")
         evaluation.frame().write_csv(target / "curve.csv")
         target = target / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
     return target
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy as one of Python, anything else as text."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) -> str:
@@ -92,7 +98,7 @@ def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) ->
         pairs=_pairs(evaluation),
     )
     return report_page(
-        f"New users of {evaluation.data}",
+        f"{'Known' if evaluation.knows_users else 'New'} users of {evaluation.data}",
         "; ".join(head(evaluation).splitlines()) + ".",
         body,
         downloads={"curve.csv": evaluation.frame().write_csv()},

@@ -127,7 +127,7 @@ def _dress(axes: Any, curve: CurveTable, metric: str) -> None:
         shown.higher_is_better
     ]
     axes.set_title(f"{shown.label}: {shown.meaning}{better}", fontsize=10, loc="left")
-    axes.set_xlabel("events known of each new user (square-root scale)", fontsize=9)
+    axes.set_xlabel("items known of each user (square-root scale)", fontsize=9)
     axes.set_xticks(_positions(curve.shots), [str(k) for k in curve.shots])
     quiet_axes(axes)
 
@@ -160,7 +160,7 @@ def draw_differences(evaluation: Evaluation, metric: str = "ndcg@10") -> str | N
             tint = QUIET if not d.is_clear else BETTER if d.low > 0 else WORSE
             axes.plot([d.low, d.high], [row, row], color=tint, linewidth=1.8, solid_capstyle="butt")
             axes.plot(d.mean, row, color=tint, marker="o", markersize=4.5)
-        axes.set_title(f"{k} event{'' if k == 1 else 's'}", fontsize=9)
+        axes.set_title(f"{k} known item{'' if k == 1 else 's'}", fontsize=9)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(labelsize=7.5, length=2, axis="x")
         axes.tick_params(labelsize=8.5, length=0, axis="y")
@@ -245,7 +245,7 @@ def draw_calibration(evaluation: Evaluation) -> str | None:
         fontsize=9,
         loc="left",
     )
-    axes.set_xlabel("events shown", fontsize=9)
+    axes.set_xlabel("items known of each user", fontsize=9)
     axes.set_xticks(x, [str(k) for k in curve.shots])
     quiet_axes(axes)
     return themed(figure)

@@ -74,19 +74,28 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
 
 
 def head(evaluation: Evaluation) -> str:
-    """Return the header: data, scenario, users evaluated, and training data."""
+    """Return the header: data, scenario, users evaluated and left out, and training data."""
     facts = evaluation.facts
     read = "".join(
         f"\ntexts read for {name} by {settings['encoder']} ({settings['encoder_reason']})"
         for name, cost in evaluation.costs.items()
         if "encoder_reason" in (settings := cost.settings)
     )
+    idle = facts["left_out"]
+    left_out = (
+        f"\n{idle:,} more held out, who like no item that could be asked about" if idle else ""
+    )
+    whole = (
+        f"\nthe whole history of each user is known, up to {max(evaluation.curve.shots):,} items"
+        if evaluation.knows_users
+        else ""
+    )
     return (
         f"{evaluation.data}, {evaluation.scenario}: {facts['test_users']:,} test users, "
         f"{facts['chosen_by']:,} validation users; "
         f"fitted on {facts['training_users']:,} users and "
         f"{facts['training_events']:,} events; "
-        f"{facts['items_listed']:,} items listed{read}"
+        f"{facts['items_listed']:,} items ranked{left_out}{whole}{read}"
     )
 
 
@@ -100,8 +109,8 @@ def _table(evaluation: Evaluation, metric: str) -> RenderableType | None:
     means = np.stack([curve.mean(m, metric) for m in able])
     best = means.min(axis=0) if METRICS[metric].higher_is_better is False else means.max(axis=0)
     title = (
-        f"{METRICS[metric].label} after so many events, ± half of the 95% interval (* best); "
-        f"seconds to fit, ms a user"
+        f"{METRICS[metric].label} by known items of each user, ± half of the 95% interval "
+        f"(* best); seconds to fit, ms a user"
     )
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     table.add_column("", no_wrap=True)
@@ -127,9 +136,9 @@ def _short(value: float) -> str:
 
 
 def show(user: ShownUser, shown_by: str) -> list[str]:
-    """Return one new user and their slates in a few lines."""
+    """Return one test user and their slates in a few lines."""
     who = ", ".join(f"{k} {v}" for k, v in user.profile.items()) or "nothing known"
-    lines = [f"A new user ({who}), served by {shown_by}; liked {user.liked_later} things later"]
+    lines = [f"A test user ({who}), served by {shown_by}; liked {user.liked_later} things later"]
     for slate in user.slates:
         marked = [
             f"{'✓ ' if hit else ''}{title}"

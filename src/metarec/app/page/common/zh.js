@@ -37,9 +37,9 @@ export const chinese = {
   "close": "关闭",
   "this list": "这份列表",
   "Keyboard shortcuts": "键盘快捷键",
-  "{} against the number of events; the numbers are in the table below":
-    "{1} 随事件数的变化；数字见下表",
-  "events known of a new user": "新用户的已知事件数",
+  "{} against the number of known items; the numbers are in the table below":
+    "{1} 随已知物品数的变化；数字见下表",
+  "items known of a new user": "新用户的已知物品数",
   "Group": "组",
   "Users": "用户数",
   "Interval": "区间",
@@ -196,12 +196,12 @@ export const chinese = {
   "From ": "来自 ",
   "As it is": "原样",
   "Learning curve: {}": "学习曲线：{1}",
-  "{} unseen in training, evaluated after each number of events; the band is a 95% interval.":
-    "{1}在训练中没有出现过，在各个事件数之后评估；色带是 95% 区间。",
+  "{} unseen in training, evaluated at each number of known items; the band is a 95% interval.":
+    "{1}在训练中没有出现过，在各个已知物品数下评估；色带是 95% 区间。",
   "Measure": "指标",
   "Chart of {}": "{1} 的图",
   "Numbers": "数字",
-  "{} by model and events": "按模型和事件数的 {1}",
+  "{} by model and known items": "按模型和已知物品数的 {1}",
   "By {}, {} is served {} better than {} in {} (95% interval {} to {}).":
     "按 {1}，{2} 在 {5} 上比 {4} 好 {3}（95% 区间 {6} 到 {7}）。",
   "No gap between groups is clear of chance with {}; small ones may still be there.":

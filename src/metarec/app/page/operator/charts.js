@@ -116,7 +116,7 @@ export function curve(series, metric) {
       class: "chart curve",
       viewBox: `0 0 ${width} ${height}`,
       role: "img",
-      "aria-label": t`${metric} against the number of events; the numbers are in the table below`,
+      "aria-label": t`${metric} against the number of known items; the numbers are in the table below`,
     },
     marks.map((at) => [
       svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: y(at), y2: y(at) }),
@@ -132,7 +132,7 @@ export function curve(series, metric) {
     svg(
       "text",
       { x: (box.left + width - box.right) / 2, y: height - 4, "text-anchor": "middle" },
-      t`events known of a new user`,
+      t`items known of a new user`,
     ),
     drawn
       .filter((one) => one.ours)

@@ -80,7 +80,7 @@ function learningCurve(name, report) {
     el(
       "p",
       { class: "quiet" },
-      t`${count(report.facts.test_users, "user")} unseen in training, evaluated after each number of events; the band is a 95% interval.`,
+      t`${count(report.facts.test_users, "user")} unseen in training, evaluated at each number of known items; the band is a 95% interval.`,
     ),
     sentences,
     chooser(name, t`Measure`, metrics, (metric) =>
@@ -116,7 +116,7 @@ function curveOf(report, rows, metric) {
       {},
       el("summary", {}, t`Numbers`),
       plainTable(
-        t`${metric} by model and events`,
+        t`${metric} by model and known items`,
         [
           el("th", {}, metric),
           shots.map((n) => el("th", { scope: "col", class: "number" }, String(n))),
