@@ -44,6 +44,8 @@ def test_the_guides_commands_run(ab, model):
     code, out, _ = ab(shown)
     assert code == 0
     assert "new, all users: too few to say (0 counted)" in out
+    assert "compared by the share of users who c" in out
+    assert " hours are over count, each once" in out
     assert ab(promoted)[1] == "new-model is promoted, arm new: more clicks, no more returns\n"
     assert Registry(model).current() == versions[1]
     assert ab(back)[1].startswith("new-model is rolled back, arm new: complaints")

@@ -319,8 +319,19 @@ def _told(experiment: Experiment, found: Results) -> str:
     return "\n".join(lines)
 
 
+COMPARED = {
+    "clicks": "the share of users who clicked",
+    "conversions": "the share of users who converted",
+    "reward": "the items taken of a slate",
+}
+"""Measure -> what of each user it is that the arms are compared by."""
+
+
 def _head(experiment: Experiment) -> str:
-    return f"{experiment.name}: {experiment.status}, compared by {experiment.measure}"
+    return (
+        f"{experiment.name}: {experiment.status}, compared by {COMPARED[experiment.measure]}; "
+        f"users whose {experiment.window_hours:g} hours are over count, each once"
+    )
 
 
 def _arm_rows(found: Results) -> list[list[Any]]:
@@ -367,7 +378,7 @@ def _page(experiment: Experiment, found: Results) -> str:
         "<h2>Every measure</h2>",
         html_table(["measure", "arm", "group", "users", "difference"], others, words=(0, 1, 2)),
     ]
-    head = f"{experiment.status}, compared by {experiment.measure}; intervals hold at all times."
+    head = f"{_head(experiment)}; intervals hold at all times."
     return report_page(f"Experiment {experiment.name}", head, "\n".join(body))
 
 

@@ -42,6 +42,11 @@ class Log:
         # Polars types max() as any literal
         return int(self.rows["place"].max() or 0) + 1  # type: ignore[arg-type]
 
+    @property
+    def users(self) -> int:
+        """Number of users who saw these slates."""
+        return self.rows["user_id"].n_unique()
+
 
 def read_log(store: Store, scale: ValueScale, profiles: dict[str, dict[str, object]]) -> Log:
     """Return the latest slates of the store, each with the user's events before it. Slates from
@@ -93,7 +98,7 @@ def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> 
         found = {name: estimate(log, choices, reward_model) for name, choices in shown.items()}
         if all(one.is_trustworthy for one in found.values()):
             comparisons.append(
-                _comparison(label, found["champion"], found["challenger"], len(log.requests))
+                _comparison(label, found["champion"], found["challenger"], log.users)
             )
     return comparisons
 
@@ -136,7 +141,11 @@ def _doubly_robust(log: Log, choices: pl.DataFrame, reward_model: _RewardModel) 
         rows["propensity"].to_numpy(),
         agrees,
         reward_model.of(rows["slate"], rows["place"], rows["item_id"]),
-        reward_model.of(rows["slate"], rows["place"], rows["chosen"]),
+        np.where(  # nothing is liked at a place that stays empty
+            rows["chosen"].is_null(),
+            0.0,
+            reward_model.of(rows["slate"], rows["place"], rows["chosen"]),
+        ),
         rows["user_id"].to_numpy(),
     )
 
@@ -178,7 +187,7 @@ class _RewardModel:
         return np.column_stack([score, 1.0 / (1.0 + place.to_numpy())])
 
 
-def _comparison(label: str, champion: Estimate, challenger: Estimate, slates: int) -> Comparison:
+def _comparison(label: str, champion: Estimate, challenger: Estimate, users: int) -> Comparison:
     """Return the comparison of two estimates from one log, with an upper bound of the interval of
     their difference.
     """
@@ -189,5 +198,5 @@ def _comparison(label: str, champion: Estimate, challenger: Estimate, slates: in
         reading="clear",
         low=challenger.low - champion.high,
         high=challenger.high - champion.low,
-        users=slates,
+        users=users,
     )

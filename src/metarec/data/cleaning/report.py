@@ -255,7 +255,8 @@ def advise(facts: dict[str, Any], findings: Sequence[Finding]) -> list[str]:
             "if those items are gone."
         )
     lines += [*_advice_on_items(facts), *_advice_on_users(facts), *_advice_on_times(facts)]
-    if removed(findings) > 0.05 * facts["events"]:
+    gone = removed(findings)
+    if gone > 0.05 * (facts["events"] + gone):
         lines.append(
             "Cleaning removed more than 5% of rows: look at the examples under Cleaning before "
             "trusting what is left."
