@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -93,12 +93,9 @@ def explain(
         title=titles[column],
         relative_score=stands.relative_score,
         rank=rank,
-        parts={name: stands.told(part) for name, part in stands.parts.items()},
+        parts=stands.parts,
         events=events,
-        shares=[
-            stands.told(share)
-            for share in _shares(model, request, item_id, scored, rng or np.random.default_rng(0))
-        ],
+        shares=_shares(model, request, item_id, scored, rng or np.random.default_rng(0), stands),
         features=features,
         nearest=_nearest(model, request, item_id, events),
         counterfactual=found,
@@ -133,13 +130,14 @@ def _position(model: Explained, request: Request, column: int) -> Position:
     scores, weights = both[1:], attention(both[0])
     listed = top(scores, hidden, len(model.vocabulary))[0]
     found = parts_at(model, [request], np.array([[column]]), weights)
-    return Position(
+    stands = Position(
         relative_score=float(relative_to_shown(scores, weights)[0, column]),
         rank=int(np.flatnonzero(listed == column)[0]) + 1 if not hidden[0, column] else None,
         parts={name: float(part[0, 0]) for name, part in found.items()},
         weights=weights,
         largest=float(np.abs(scores).max()),
     )
+    return replace(stands, parts={name: stands.told(part) for name, part in stands.parts.items()})
 
 
 def _notes(model: Explained, request: Request, item_id: str, stands: Position) -> list[str]:
@@ -197,14 +195,19 @@ def _check(model: Any, request: Any, k: Any, words: Any, scored: Any, n: Any, rn
 
 
 def _shares(
-    model: Explained, request: Request, item_id: str, scored: int, rng: np.random.Generator
+    model: Explained,
+    request: Request,
+    item_id: str,
+    scored: int,
+    rng: np.random.Generator,
+    stands: Position,
 ) -> list[float]:
     """Shapley value of each event, exact where `scored` allows all subsets."""
     orders = max(2, scored // (len(request.history) + 1))
     found = shapley(
         model, request, [item_id], rng=rng, permutations=orders, most_exact=scored.bit_length() - 1
     )
-    return [float(share) for share in found[:, 0]]
+    return [stands.told(share) for share in found[:, 0]]
 
 
 def _counterfactual(

@@ -7,8 +7,8 @@ those against the item. The wording depends only on the signs of measured effect
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from itertools import zip_longest
+from typing import Any
 
 from metarec.data.kinds import Kinds
 from metarec.recommendation.explained import EventEffect, FeatureEffect
@@ -215,20 +215,25 @@ def sentences(
     against the item are given only where there are none for it, as for an item that is shown.
     """
     if rather_for:
-        say = partial(
-            sentences, liked_from=liked_from, most=most, facts=facts, labels=labels, kinds=kinds
-        )
-        speaks_for = say(
+        same: dict[str, Any] = {
+            "liked_from": liked_from,
+            "facts": facts,
+            "labels": labels,
+            "kinds": kinds,
+        }
+        speaks_for = sentences(
             [event for event in events if event.effect > 0],
             [feature for feature in features if feature.effect > 0],
             {name: effect for name, effect in parts.items() if effect > 0},
+            most=most,
+            **same,
         )
         if speaks_for:
             return speaks_for
     least = MIN_SHARE * _largest(events, features, parts)
     events = [event for event in events if abs(event.effect) >= least]
     features = [feature for feature in features if abs(feature.effect) >= least]
-    each = [
+    said = _in_turn(
         _shares((e.effect, _of_event(e, liked_from, kinds)) for e in events),
         _shares(
             (f.effect, _of_feature(f, labels)) for f in features if f.name != "values"
@@ -238,13 +243,17 @@ def sentences(
             for name, effect in parts.items()
             if name in BY_THEMSELVES or not (events or features)
         ),
-    ]
-    turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in each))
-    said = [pair[1] for turn in turns for pair in turn if pair]
+    )
     # A query in words with a larger effect than every event and feature comes first.
     if abs(parts.get("wish", 0.0)) > _largest(events, features, {}):
         said.sort(key=_of_part("wish", parts["wish"]).__ne__)
     return said[:most]
+
+
+def _in_turn(*each: list[tuple[float, str]]) -> list[str]:
+    """Return the sentences of each kind of effect in turn, the strongest of each kind first."""
+    turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in each))
+    return [pair[1] for turn in turns for pair in turn if pair]
 
 
 def _largest(

@@ -118,12 +118,7 @@ def facts(
             {**row, **next(p.said[row["kind"]] for p in parts if row["kind"] in p.said)}
             for row in kinds.rename({"len": "rows"}).to_dicts()
         ],
-        "values": {
-            "are_ratings": are_ratings,
-            "min": min(p.values[0] for p in parts),
-            "max": max(p.values[1] for p in parts),
-            "mean": sum(p.values[2] for p in parts) / max(total, 1),
-        },
+        "values": {"are_ratings": are_ratings, **_values(parts, total)},
         "time": _time(parts),
         "drift": parts[0].drift,
         "profiles": {
@@ -137,6 +132,14 @@ def facts(
             if c != "item_id"
         },
         "context": list(context),
+    }
+
+
+def _values(parts: Sequence[Tally], total: int) -> dict[str, float]:
+    return {
+        "min": min(p.values[0] for p in parts),
+        "max": max(p.values[1] for p in parts),
+        "mean": sum(p.values[2] for p in parts) / max(total, 1),
     }
 
 
