@@ -221,23 +221,18 @@ def sentences(
             "labels": labels,
             "kinds": kinds,
         }
-        speaks_for = sentences(
-            [event for event in events if event.effect > 0],
-            [feature for feature in features if feature.effect > 0],
-            {name: effect for name, effect in parts.items() if effect > 0},
-            most=most,
-            **same,
-        )
-        if speaks_for:
+        lifting = [event for event in events if event.effect > 0]
+        lifts = [feature for feature in features if feature.effect > 0]
+        rising = {name: effect for name, effect in parts.items() if effect > 0}
+        if speaks_for := sentences(lifting, lifts, rising, most=most, **same):
             return speaks_for
     least = MIN_SHARE * _largest(events, features, parts)
     events = [event for event in events if abs(event.effect) >= least]
     features = [feature for feature in features if abs(feature.effect) >= least]
     said = _in_turn(
         _shares((e.effect, _of_event(e, liked_from, kinds)) for e in events),
-        _shares(
-            (f.effect, _of_feature(f, labels)) for f in features if f.name != "values"
-        ),  # the events say so themselves
+        # Of values the events say so themselves
+        _shares((f.effect, _of_feature(f, labels)) for f in features if f.name != "values"),
         _shares(
             (effect, _of_part(name, effect, facts))
             for name, effect in parts.items()
