@@ -215,16 +215,11 @@ def sentences(
     against the item are given only where there are none for it, as for an item that is shown.
     """
     if rather_for:
-        same: dict[str, Any] = {
-            "liked_from": liked_from,
-            "facts": facts,
-            "labels": labels,
-            "kinds": kinds,
-        }
+        same: dict[str, Any] = {"liked_from": liked_from, "labels": labels, "kinds": kinds}
         lifting = [event for event in events if event.effect > 0]
         lifts = [feature for feature in features if feature.effect > 0]
         rising = {name: effect for name, effect in parts.items() if effect > 0}
-        if speaks_for := sentences(lifting, lifts, rising, most=most, **same):
+        if speaks_for := sentences(lifting, lifts, rising, most=most, facts=facts, **same):
             return speaks_for
     least = MIN_SHARE * _largest(events, features, parts)
     events = [event for event in events if abs(event.effect) >= least]
@@ -239,9 +234,9 @@ def sentences(
             if name in BY_THEMSELVES or not (events or features)
         ),
     )
-    # A query in words with a larger effect than every event and feature comes first.
-    if abs(parts.get("wish", 0.0)) > _largest(events, features, {}):
-        said.sort(key=_of_part("wish", parts["wish"]).__ne__)
+    wish = parts.get("wish", 0.0)
+    if abs(wish) > _largest(events, features, {}):  # then a query in words comes first
+        said.sort(key=_of_part("wish", wish).__ne__)
     return said[:most]
 
 
