@@ -64,21 +64,17 @@ class DeepSet:
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, D] embeddings of the given items."""
-        return np.asarray(in_memory(self._served.items)[items])
+        return np.asarray(self._served.items[items])
 
     def _wanted(self, users: UserBatch) -> np.ndarray:
         """[B, D] user vectors; their products with item embeddings, plus the bias of each item, are
         the logits.
         """
         support, served = users.support, self._served
-        with torch.inference_mode():
-            longest = min(
-                served.pool, int(support.lengths.max(initial=1))
-            )  # no padding beyond the longest support
-            events = support.padded(longest)
-            lengths = np.minimum(support.lengths, longest)
-            given = (events.items, events.values, events.strengths, lengths, users.profiles)
-            return in_memory(served.wanted(*map(on_device, given)))
+        # No padding beyond the longest support
+        longest = min(served.pool, int(support.lengths.max(initial=1)))
+        events, lengths = support.padded(longest), np.minimum(support.lengths, longest)
+        return served.wanted(events.items, events.values, events.strengths, lengths, users.profiles)
 
     @cached_property
     def _served(self) -> ServedNetwork:
@@ -88,7 +84,7 @@ class DeepSet:
     @cached_property
     def _columns(self) -> np.ndarray:
         """[D, N] item embeddings, transposed by `by_columns`."""
-        return by_columns(in_memory(self._served.items))
+        return by_columns(self._served.items)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

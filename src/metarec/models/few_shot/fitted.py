@@ -23,6 +23,8 @@ from metarec.models.few_shot.inputs_config import InputsConfig
 from metarec.models.few_shot.learner import Learner, Objective, Prior
 from metarec.models.few_shot.learners import Method, get_learner, get_method
 from metarec.models.few_shot.learners.gradient import GradientLearner
+from metarec.models.few_shot.learners.ridge import RidgeLearner
+from metarec.models.few_shot.served_ridge import ServedRidge
 from metarec.models.few_shot.tasks import FewShotTasks, Support, padded_support
 from metarec.models.few_shot.towers import TOWER, embed
 from metarec.models.few_shot.training import Training, meta_train
@@ -182,7 +184,24 @@ class FittedLearner:
         """Return float32 scores [B, N], or [B, I] of some `items` [I]: log-scores (ranking), or
         predictions in the learner's view of values (rating).
         """
-        return self._in_parts(histories, profiles, self.learner.score, items)
+        learner, ridge = self.learner, self._ridge
+
+        def answers(some: Histories, profiles: np.ndarray) -> np.ndarray:
+            if ridge is not None:
+                return ridge.scores(self.scale.transform(some, self.view), items)
+            with torch.no_grad():
+                params = learner.adapt(self.prior, self.support(some, profiles), self._served)
+                asked = self._served if items is None else self._served.take(on_device(items))
+                return in_memory(learner.score(self.prior, params, asked))
+
+        n_asked = len(self.items) if items is None else len(items)
+        parts = parts_of(histories.lengths, n_asked)
+        if len(parts) == 1:
+            return answers(histories, profiles)
+        out = np.zeros((len(histories), n_asked), np.float32)
+        for part in parts:
+            out[part] = answers(histories.users(part), profiles[part])
+        return out
 
     def values(self, histories: Histories, profiles: np.ndarray) -> np.ndarray:
         """Return float32 predicted ratings [B, N] on the data's own scale; the objective must be
@@ -273,28 +292,13 @@ class FittedLearner:
             embedded = embedded.T.contiguous().T
         return replace(self.items, embedded=embedded)
 
-    def _in_parts(
-        self,
-        histories: Histories,
-        profiles: np.ndarray,
-        answer: Callable[[Prior, dict[str, Tensor], ItemFeatures], Tensor],
-        items: np.ndarray | None = None,
-    ) -> np.ndarray:
-        learner, served = self.learner, self._served
-        asked = served if items is None else served.take(on_device(items))
-
-        def answers(some: Histories, profiles: np.ndarray) -> np.ndarray:
-            with torch.no_grad():
-                params = learner.adapt(self.prior, self.support(some, profiles), served)
-                return in_memory(answer(self.prior, params, asked))
-
-        parts = parts_of(histories.lengths, len(asked))
-        if len(parts) == 1:
-            return answers(histories, profiles)
-        out = np.zeros((len(histories), len(asked)), np.float32)
-        for part in parts:
-            out[part] = answers(histories.users(part), profiles[part])
-        return out
+    @cached_property
+    def _ridge(self) -> ServedRidge | None:
+        """The learner in NumPy where it is R2-D2 that ranks; None for all others."""
+        learner, ranks = self.learner, self.objective == "ranking"
+        if not isinstance(learner, RidgeLearner) or learner.learns_mean or not ranks:
+            return None
+        return ServedRidge.of(self.prior, self.items)
 
 
 def parts_of(lengths: np.ndarray, n_items: int) -> list[np.ndarray]:
