@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from metarec.data.events.times import HOURS_FROM_UTC
 from metarec.data.places import LATITUDE, LONGITUDE
 from metarec.data.schema import Interactions
 
@@ -23,7 +24,10 @@ MIN_EVENTS = 20
 DAY = 86_400.0
 HOUR, WEEKDAY = "hour", "weekday"
 NOT_CONTEXT = frozenset(
-    {"session_id", "session", "event_id", "order_id", "slate_id", "query", LATITUDE, LONGITUDE}
+    (
+        *("session_id", "session", "event_id", "order_id", "slate_id", "query"),
+        *(LATITUDE, LONGITUDE, HOURS_FROM_UTC),
+    )
 )
 
 
@@ -102,7 +106,8 @@ class ContextColumns:
 
 def with_clock(interactions: Interactions) -> pl.DataFrame:
     """Return the context columns of events, with hour and weekday where times have a time of day
-    and no column is named so.
+    and no column is named so: of the place where times state their offset from UTC, else as the
+    times were written.
     """
     frame = interactions.frame.select(
         c
@@ -111,12 +116,21 @@ def with_clock(interactions: Interactions) -> pl.DataFrame:
     )
     if not frame.width or not _tells_hours(interactions):
         return frame
-    moment = pl.from_epoch(interactions.frame["timestamp"].cast(pl.Int64), time_unit="s")
+    local = interactions.frame["timestamp"] + 3600.0 * _hours_from_utc(interactions.frame)
+    moment = pl.from_epoch(local.cast(pl.Int64), time_unit="s")
     derived = {HOUR: moment.dt.hour().cast(pl.Int64), WEEKDAY: moment.dt.weekday().cast(pl.Int64)}
     given = {name.lower() for name in frame.columns}
     return frame.with_columns(
         column.alias(name) for name, column in derived.items() if name not in given
     )
+
+
+def _hours_from_utc(frame: pl.DataFrame) -> pl.Series:
+    """Return each event's offset from UTC in hours; where unknown, the most frequent one."""
+    if HOURS_FROM_UTC not in frame.columns:
+        return pl.repeat(0.0, frame.height, eager=True)
+    stated = frame[HOURS_FROM_UTC].cast(pl.Float64, strict=False).fill_nan(None)
+    return stated.fill_null(stated.drop_nulls().mode().min() or 0.0)
 
 
 def _tells_hours(interactions: Interactions) -> bool:

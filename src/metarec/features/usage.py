@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import polars as pl
 
 from metarec.data.dataset import Dataset
+from metarec.data.events.times import HOURS_FROM_UTC
 from metarec.data.places import LATITUDE, LONGITUDE
+from metarec.features.context_columns import MIN_EVENTS, NOT_CONTEXT, ContextColumns
 from metarec.features.items import SKIPPED, tag_columns, tags_of
 from metarec.features.profiles import ProfileInputs
 from metarec.features.text import TEXT_COLUMNS
@@ -73,7 +75,8 @@ def _of_events(data: Dataset) -> list[ColumnUse]:
     found.append(_of_values(data))
     kinds = events.frame["kind"].n_unique()
     found.append(_used("interactions", "kind", "kind", f"{kinds} {_plural(kinds, 'kind')}"))
-    return found + [_of_context(events.frame[c]) for c in events.context_columns]
+    coded = set(ContextColumns.fit(events).names)
+    return found + [_of_context(events.frame[c], coded) for c in events.context_columns]
 
 
 def _of_values(data: Dataset) -> ColumnUse:
@@ -90,21 +93,34 @@ def _of_values(data: Dataset) -> ColumnUse:
     return _used("interactions", "value", "amount", why)
 
 
-def _of_context(column: pl.Series) -> ColumnUse:
+def _of_context(column: pl.Series, coded: Set[str]) -> ColumnUse:
+    """Return the use of a column of events beside their own.
+
+    Args:
+        coded: columns with codes, which models read as circumstances.
+    """
     name, stated = column.name, column.drop_nulls()
     if not len(stated):
         return _used("interactions", name, "not used", "it is empty")
+    if name == HOURS_FROM_UTC:
+        return _used("interactions", name, "time", "hour and weekday are those of the place")
     if stated.n_unique() == 1:
-        return _used("interactions", name, "not used", f"it is always {_short(stated[0])}")
+        or_empty = " or empty" if len(stated) < len(column) else ""
+        why = f"it is always {_short(stated[0])}{or_empty}"
+        return _used("interactions", name, "not used", why)
     if name in (LATITUDE, LONGITUDE):
         return _used("interactions", name, "place", "where events happened")
-    if column.dtype.is_numeric():
-        return _used("interactions", name, "context", "a number")
-    if column.dtype in (pl.Utf8, pl.Boolean, pl.Categorical):
-        values = stated.n_unique()
-        if values == len(column) and values > 30:
+    is_number, values = column.dtype.is_numeric(), stated.n_unique()
+    if is_number or column.dtype in (pl.Utf8, pl.Boolean, pl.Categorical):
+        if not is_number and values == len(column) and values > 30:
             return _used("interactions", name, "not used", "each event has a value of its own")
-        return _used("interactions", name, "context", f"{values:,} different values")
+        if name in NOT_CONTEXT:
+            return _used("interactions", name, "not used", "it names sessions or orders")
+        if name not in coded:
+            why = f"fewer than two values are stated by {MIN_EVENTS} events each"
+            return _used("interactions", name, "not used", why)
+        why = "a number" if is_number else f"{values:,} different values"
+        return _used("interactions", name, "context", why)
     return _used("interactions", name, "not used", f"cells of type {column.dtype} are not read")
 
 

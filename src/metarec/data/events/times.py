@@ -39,6 +39,8 @@ from when few logs exist.
 """
 ROUNDED = r"^\d([.,]\d+)?[eE]\+\d+$"
 """Pattern of a long number that a spreadsheet rounded: `1.71E+09`."""
+HOURS_FROM_UTC = "hours_from_utc"
+"""Column of the events: offset of the local time from UTC in hours, where times state theirs."""
 MAX_UNTIMED = 0.05
 """Events without a time, at or before 1970, or from the future are removed up to this share each.
 """

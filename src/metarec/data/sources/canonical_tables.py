@@ -55,7 +55,7 @@ from metarec.data.sources.values.rating_aspects import with_aspects
 from metarec.data.sources.values.rating_columns import with_grades
 from metarec.data.sources.values.tags import with_tags
 from metarec.data.sources.values.time_columns import with_moment
-from metarec.data.sources.values.time_zones import zones_told
+from metarec.data.sources.values.time_zones import with_offsets, zones_told
 from metarec.data.sources.values.unrated_zeros import without_zeros
 from metarec.data.tables import Tables, side_findings
 
@@ -245,6 +245,7 @@ def _events(
     findings = [*findings, *of_kinds, *points]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
+    frame = with_offsets(frame)
     frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
     frame, odd = with_types(frame, keep_text=("kind",), given=raw[0].columns)
     return frame, [*findings, *guessed, *invalid, *odd], given

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
+from metarec.data.events.times import HOURS_FROM_UTC
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import AS_GIVEN
 from metarec.data.names.column_names import CANONICAL
@@ -16,7 +17,7 @@ has several events: with fewer, a column cannot be seen to describe them.
 """
 LOOKED_AT = 10_000
 """Number of first events that may show that a column does not describe them."""
-_OWN = {*CANONICAL["interactions"], "seq_pos"} - {"latitude", "longitude"}
+_OWN = {*CANONICAL["interactions"], "seq_pos", HOURS_FROM_UTC} - {"latitude", "longitude"}
 
 
 def belonging_to(events: pl.DataFrame, key: str, other: str) -> list[str]:

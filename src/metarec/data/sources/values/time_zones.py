@@ -1,4 +1,6 @@
-"""Time zones named beside times: `Time (MSK)`, a column `Time Zone`."""
+"""Time zones: offsets from UTC that times state, and zones that a table names beside its times
+(`Time (MSK)`, a column `Time Zone`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import polars as pl
 
 from metarec.data.cells.dates import ZONES
 from metarec.data.cells.parsing import as_numbers, holds, nothing
+from metarec.data.events.times import HOURS_FROM_UTC
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import plain
 
@@ -26,6 +29,58 @@ _UTC = re.compile(r"(UTC|GMT|Z|Etc/UTC|[+-]?00?(:?00)?|(UTC|GMT)\s?[+-]0+(:?00)?
 """Pattern of names of UTC."""
 _OWN = r"(?i)\d\s*(z|utc|gmt|[+-]\d\d:?\d\d)$"
 """Pattern of a time with its own offset."""
+
+
+_OFFSET = (
+    r"(?i)\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s*(?:[ap]m\s*)?(?:GMT|UTC)?\s*"
+    r"([+-])(\d\d):?(\d\d)?(?:\s*\([^)]*\)|\s\d{4})?\s*$"
+)
+"""Sign, hours and minutes of the offset behind a time of day, as ISO, e-mails and browsers have it;
+a zone in brackets or a year may follow.
+"""
+_NAMED = rf"\d:\d\d(?::\d\d(?:[.,]\d+)?)?\s*({'|'.join(ZONES)}|Z|z|UTC|GMT)(?:\s\d{{4}})?\s*$"
+MAX_OFFSET = 14.0
+"""Hours; no place is farther from UTC."""
+
+
+def with_offsets(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the offsets of local times from UTC, where some time states one other than 0: times are
+    kept in UTC, and hour and weekday are those of the place.
+    """
+    if "timestamp" not in frame.columns or HOURS_FROM_UTC in frame.columns:
+        return frame
+    hours = _offsets_of(frame["timestamp"])
+    known = hours.drop_nulls()
+    if not len(known) or not (known != 0).any() or (known.abs() > MAX_OFFSET).any():
+        return frame
+    return frame.with_columns(hours.alias(HOURS_FROM_UTC))
+
+
+def _offsets_of(times: pl.Series) -> pl.Series:
+    """Return the offset in hours that each time states; null where it states none."""
+    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
+        offset = times.dt.base_utc_offset() + times.dt.dst_offset()
+        return offset.dt.total_minutes() / 60
+    if times.dtype != pl.Utf8 or not holds(times, _OFFSET).any() and not holds(times, _NAMED).any():
+        return pl.Series([None] * len(times), dtype=pl.Float64)
+    text = times.to_frame("time")
+    sign, hours, minutes = (pl.col("time").str.extract(_OFFSET, n) for n in (1, 2, 3))
+    stated = hours.cast(pl.Float64) + minutes.cast(pl.Float64).fill_null(0.0) / 60
+    stated = pl.when(sign == "-").then(-stated).otherwise(stated)
+    named = {name: _hours_of(offset) for name, offset in ZONES.items()}
+    zones = {**dict.fromkeys(("Z", "z", "UTC", "GMT"), 0.0), **named}
+    zone = (
+        pl.col("time")
+        .str.extract(_NAMED, 1)
+        .replace_strict(zones, default=None, return_dtype=pl.Float64)
+    )
+    return text.select(pl.coalesce(stated, zone)).to_series()
+
+
+def _hours_of(offset: str) -> float:
+    """Return `+03:30` as 3.5."""
+    hours = int(offset[1:3]) + int(offset[4:6]) / 60
+    return -hours if offset.startswith("-") else hours
 
 
 def zones_told(frame: pl.DataFrame, named: Mapping[str, str], place: str) -> list[Finding]:
