@@ -5,6 +5,7 @@ stored, imported, or learned from after a retraining.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,28 @@ def test_what_a_user_was_shown_pushes_out_nothing_they_did(
     for user in (UserInput(user_id="eve"), UserInput(history=sent)):
         request = request_of(user, served, store, 10)
         np.testing.assert_array_equal(first.recommend([request], k=8)[0].scores, expected)
+
+
+def test_acts_that_all_have_a_time_count_in_its_order_however_they_are_sent(
+    first: Recommender, store: Store
+) -> None:
+    served = Served(model=first, items_version=0)
+    mixed = [*ACTS[::2], *reversed(ACTS[1::2])]
+    sent = [{"item_id": i, "value": v, "kind": k, "timestamp": at} for i, v, k, at in mixed]
+    store.append(stored("flo", ACTS[5:])).result()
+    dated = [(*act[:3], datetime.fromtimestamp(act[3], UTC)) for act in mixed]
+    expected = first.recommend([Request(history=ACTS)], k=8)[0]
+    for request in (
+        Request(history=mixed),
+        Request(history=dated),
+        request_of(UserInput(history=sent), served, None, 100),
+        request_of(UserInput(user_id="flo", history=sent[:3] + sent[-2:]), served, store, 100),
+    ):
+        slate = first.recommend([request], k=8)[0]
+        assert slate.item_ids == expected.item_ids
+        np.testing.assert_array_equal(slate.scores, expected.scores)
+    untimed = [act[:3] for act in mixed]
+    assert list(Request(history=[*mixed, untimed[0]]).history) == [*mixed, untimed[0]]
 
 
 def test_acts_sent_without_a_time_have_none(first: Recommender) -> None:

@@ -16,7 +16,7 @@ from math import isfinite
 from typing import Any, Literal, cast, get_args
 
 from metarec.data.errors import BadInput
-from metarec.data.names.kind_names import forms, plain_kind, taken_back
+from metarec.data.names.kind_names import forms, plain_kind, taken_back, undone_word
 from metarec.data.names.languages import acts, genders
 
 Sign = Literal["positive", "negative", "neutral", "undo", "search"]
@@ -83,7 +83,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         0.8: (
             "favorite favourite fav star follow subscribe enrol "
             "enroll register renew activate apply log begin_checkout signup contact inquiry "
-            "enquiry message add_payment_info add_shipping_info 试用 咨询 "
+            "enquiry message add_payment_info add_shipping_info 试用 咨询 续借 续订 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
             "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
             "赞同 感谢 有帮助 有用 "
@@ -106,14 +106,14 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "review reviewed donate install convert conversion 购买 买 "
             "下单 支付 付款 成交 订单 交易 复购 买入 申购 认购 定投 "
             "分享 转发 完成 完课 完播 学完 送达 签收 好评 "
-            "预订 预定 到访 到店 评分 打分 评价 安装 租 借阅",
+            "预订 预定 到访 到店 评分 打分 评价 安装 租 租借 借 借书 借阅 预约 骑行",
         ),
     },
     "negative": {
         0.3: ("skip ignore fast_forward 跳过 忽略", ""),
         0.6: (
             "remove_from_cart removed_from_cart cart_remove delete_from_cart remove_from_wishlist "
-            "remove delete trash 移出购物车 移除 删除 删除购物车",
+            "remove delete trash 取消加购 取消加入购物车 移出购物车 移除 删除 删除购物车",
             "",
         ),
         0.8: (
@@ -130,7 +130,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "negative_feedback nope see_less show_less less_like_this hate angry spamreport "
             # As strong as an order, so that the later of an order and its cancellation counts.
             "cancel cancelled canceled cancellation cancel_order no_show withdraw "
-            "retract 取消 取消订单 取消预订 退票 退保 "
+            "retract 取消 取消订单 取消预订 取消预约 取消报名 取消申请 取消借阅 爽约 缺席 "
+            "退票 退保 "
             "👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
             "踩 不喜欢 讨厌 负反馈 反对 没有帮助 没帮助 没用 "
             "discontinue discontinued side_effect adverse_event "
@@ -145,7 +146,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "abandon fail give_back dividend buy_to_cover sad viewable_impression "
             "exchanged partial_refund partially_refunded 换货 部分退款 "
             "😢 😭 😐 🤔 "
-            "view_item_list view_list view_promotion list_view 曝光 展示 展现 弃购 放弃 中评",
+            "view_item_list view_list view_promotion list_view 曝光 展示 展现 "
+            "归还 还书 还车 弃购 放弃 中评",
             "",
         )
     },
@@ -154,7 +156,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "undo unlike undislike unbookmark unfavorite unfavourite unsave unhide unblock "
             "un_upvote undo_like undo_dislike undo_hide undo_save undo_follow remove_like "
             "remove_dislike unstar unpin mark_unread 撤销 取消点赞 取消赞 取消喜欢 取消收藏 "
-            "取消踩 取消点踩 取消屏蔽",
+            "取消踩 取消点踩 取消屏蔽 取消拉黑 解除拉黑 解除屏蔽 取消不感兴趣 取消评分 删除评分",
             "",
         )
     },
@@ -164,8 +166,16 @@ RATING_NAMES = "event rating ratings rate rated score review reviewed 事件 评
 """Names of kinds whose value, where stated, is a rating on a scale."""
 
 
-_LISTS = frozenset(map(plain_kind, "wishlist watchlist wish to_read to_watch".split()))
-"""Kinds that put an item on a list; taking it off counts as a removal, not as an undo."""
+_LISTS = frozenset(
+    map(
+        plain_kind,
+        "wishlist watchlist wish to_read to_watch cart basket add_to_cart add_cart "
+        "add_to_basket".split(),
+    )
+)
+"""Kinds that put an item on a list or into a cart; taking it off counts as a removal, not as an
+undo.
+"""
 _CAN_BE_TAKEN_BACK = _LISTS | frozenset(
     map(
         plain_kind,
@@ -206,10 +216,15 @@ class Kinds:
 
     def _taken_back(self, name: str) -> str | None:
         """Return the key of a name that states that an event was reverted: `undo` for
-        `undo_upvote`, `unmute` and `rating_deleted`, `remove` for an item taken off a list; None
-        for other names.
+        `undo_upvote`, `unmute`, `un_purchase` and `rating_deleted`, `remove` for an item taken off
+        a list or out of a cart; None for other names.
         """
-        back = next((w for words in taken_back(name) if (w := self._said_by(words))), None)
+        undone = undone_word(name)
+        if undone is not None:
+            key = self.key(undone)
+            back = key if key in self.entries else None
+        else:
+            back = next((w for words in taken_back(name) if (w := self._said_by(words))), None)
         kind = None if back is None else "remove" if back in _LISTS else "undo"
         return kind if kind in self.entries else None
 

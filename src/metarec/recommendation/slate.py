@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import isfinite, nan
 from numbers import Real
+from operator import le
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -39,7 +40,7 @@ class Request:
     history: Sequence[tuple[Any, ...]] = ()
     """Events, oldest first: `(item_id, value)`, or `(item_id, value, kind)`, or `(item_id, value,
     kind, timestamp)`, the timestamp in seconds since 1970 or a datetime; an item id alone is an
-    event without a rating.
+    event without a rating. Where all have a timestamp, they are sorted by it.
     """
     profile: dict[str, Any] = field(default_factory=dict)
     """Attributes of the user; any may be missing."""
@@ -110,8 +111,22 @@ def _events_of(history: Any) -> Sequence[Any]:
     if no_list or not isinstance(history, Iterable):
         raise BadInput(f"history is a list of events or item ids, got {shown(history)}")
     if isinstance(history, Sequence) and all(map(_is_event, history)):
-        return history
-    return [one if _is_event(one) else _event_of(one) for one in history]
+        return _by_time(history)
+    return _by_time([one if _is_event(one) else _event_of(one) for one in history])
+
+
+def _by_time(events: Sequence[Any]) -> Sequence[Any]:
+    """Return events by time, those of one time as given; as given where a time is not known."""
+    times = [one[3] if len(one) > 3 else None for one in events]
+    if None in times:
+        return events
+    try:
+        seconds = [at if type(at) is float else seconds_of(at) for at in times]
+    except (TypeError, ValueError, OverflowError):
+        return events  # which the reader of events refuses in its own words
+    if all(map(le, seconds, seconds[1:])) or not all(map(isfinite, seconds)):
+        return events
+    return [events[place] for place in sorted(range(len(events)), key=seconds.__getitem__)]
 
 
 def _is_event(one: Any) -> bool:

@@ -66,6 +66,8 @@ _OBJECTS = frozenset(
 """Words for the object or the actor of an event, not for its kind."""
 _UNDONE = re.compile(r"un(?!rat|scor|review|collect|recommend)\w{4}")
 """Pattern of words for reverted events (`unmuted`), not for events that never were (`unrated`)."""
+_UN = "un"
+"""First word of names such as `un_cart`; elsewhere it is an article in French and Spanish."""
 _BEGINNING = frozenset("add added create created set submit submitted".split())
 """Words beside a kind that state that it was done: `watchlist_add`, `comment_created`."""
 _TAKING_BACK = frozenset(
@@ -92,6 +94,8 @@ def forms(name: str) -> Iterator[str]:
     """`plain_kind` names that a name may be formed from, the likeliest first, itself left out."""
     yield from _stems(plain_kind(name))
     words = words_of(name)
+    if words[:1] == [_UN]:  # `un_purchase` is no purchase
+        return
     if len(words) > 1:
         yield "".join(next(_stems(word), word) for word in words)
         for word in words:
@@ -123,6 +127,12 @@ def taken_back(name: str) -> Iterator[str]:
     undone = [word for word in said if _UNDONE.match(word)]
     if len(undone) == 1 and len(said) == len(words):
         yield "_".join(word.removeprefix("un") if word in undone else word for word in words)
+
+
+def undone_word(name: str) -> str | None:
+    """Return what a name with a first word `un` says to be undone (`cart` of `un_cart`)."""
+    words = words_of(name)
+    return "_".join(words[1:]) if words[:1] == [_UN] and len(words) > 1 else None
 
 
 def words_of(name: str) -> list[str]:

@@ -245,8 +245,7 @@ def _events(
     findings = [*findings, *of_kinds, *points]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
-    frame = with_offsets(frame)
-    frame, invalid = valid_events(frame, place, reading.rules, reading.time_format)
+    frame, invalid = valid_events(with_offsets(frame), place, reading.rules, reading.time_format)
     frame, odd = with_types(frame, keep_text=("kind",), given=raw[0].columns)
     return frame, [*findings, *guessed, *invalid, *odd], given
 
