@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -33,6 +33,17 @@ class Finding:
             return f"{self.rule}: {self.why}{shown}"
         rows = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"
         return f"{self.rule}: {self.action} {rows}: {self.why}{shown}"
+
+
+def noted(rule: str, why: str, table: str = "interactions", rows: int = 0) -> Finding:
+    """Return a finding that only notes something, by default on a table as a whole."""
+    return Finding(rule=rule, rows=rows, action="noted", why=why, table=table)
+
+
+def quoted(names: Iterable[str], most: int = 4) -> str:
+    """Format the first names for a message: `'a', 'b', ...`."""
+    given = list(names)
+    return ", ".join(map(repr, given[:most])) + (", ..." if len(given) > most else "")
 
 
 def removed(findings: Sequence[Finding]) -> int:

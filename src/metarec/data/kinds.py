@@ -49,6 +49,8 @@ class Kind:
             raise BadInput(f"a target must be positive, and this kind is {self.sign}")
 
 
+IMPRESSION = "impression"
+"""Kind of items that were shown, without another event."""
 UNKNOWN = Kind(sign="positive", strength=1.0)
 """How an unknown kind counts, until `[kinds]` says otherwise."""
 

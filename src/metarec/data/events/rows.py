@@ -31,6 +31,10 @@ class Place:
         )
 
 
+RawTable = tuple[pl.DataFrame, Place, list[Finding]]
+"""A table as it is read: rows, their origin, and findings."""
+
+
 class Rows:
     """Mask of removed rows, and findings; no row is counted as removed by two rules."""
 

@@ -15,7 +15,7 @@ from metarec.data.cells.entities import without_entities
 from metarec.data.cells.parsing import id_text
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.errors import BadInput
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.events.validity import refuse_if_unreadable, valid_events
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
@@ -35,10 +35,10 @@ from metarec.data.sources.columns.id_columns import (
 from metarec.data.sources.columns.id_joins import better_key
 from metarec.data.sources.columns.inconsistent_item_columns import nearly_of_items
 from metarec.data.sources.columns.item_and_user_columns import belonging_to, taken_out
+from metarec.data.sources.columns.relation_tables import relation_of
 from metarec.data.sources.columns.signed_out_users import with_signed_out
 from metarec.data.sources.columns.titles import with_short_titles, with_titles
 from metarec.data.sources.files.kind_by_file_name import kind_called
-from metarec.data.sources.relation_tables import relation_of
 from metarec.data.sources.rows.event_shapes import one_row_an_event
 from metarec.data.sources.rows.id_lists import look_alikes, one_row_each
 from metarec.data.sources.rows.log_envelopes import opened, without_itemless
@@ -98,9 +98,6 @@ class Reading:
     is_whole: bool = True
     """Whether no other source brings items or users, so that columns of events may describe them.
     """
-
-
-RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
 def tables_of(
@@ -280,7 +277,7 @@ def _rated(
 
 def _with_events_and_kinds(
     frame: pl.DataFrame, place: Place, reading: Reading, given: Mapping[str, str]
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+) -> RawTable:
     """Set the kind of each event, with one row per order in logs of states. Return events, their
     places and findings.
     """

@@ -16,12 +16,11 @@ from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.names.kind_names import words_of
 from metarec.data.names.languages import act_of
+from metarec.data.sources.acts.step_times import TIME_WORDS
 from metarec.data.sources.acts.yes_no_columns import as_yes_no
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.dated_cells import is_dated, seconds_of
 
-_WHEN = frozenset("at on date time datetime timestamp ts".split())
-"""Words in names of columns of times."""
 _GOES_ON = re.compile(
     r"^(is|still|currently)?_?(active|enrolled|subscribed|current)$", re.IGNORECASE
 )
@@ -93,7 +92,7 @@ def _end(frame: pl.DataFrame, column: str, kinds: Kinds) -> tuple[str, pl.Series
     kind = _taken_back(words, kinds)
     if kind is not None and (truth := as_yes_no(frame[column])) is not None:
         return kind, truth.fill_null(False)
-    dated = [words[:-1]] * (words[-1:] != [] and words[-1] in _WHEN)
+    dated = [words[:-1]] * (words[-1:] != [] and words[-1] in TIME_WORDS)
     dated += [words[1:]] * (words[:1] == ["date"])
     kind = next((kinds.key(n) for n in ("_".join(w) for w in dated if w) if kinds.known(n)), None)
     if kind is None or kinds.of(kind).sign != "negative" or kind in _RETURNS:

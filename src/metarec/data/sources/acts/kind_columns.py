@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 
 from metarec.data.cells.parsing import nothing
-from metarec.data.findings import Finding
-from metarec.data.kinds import Kinds
+from metarec.data.findings import Finding, noted, quoted
+from metarec.data.kinds import IMPRESSION, Kinds
 from metarec.data.names.column_matching import is_amount
 from metarec.data.names.column_names import CANONICAL, SYNONYMS, plain
 from metarec.data.names.kind_names import forms, plain_kind, words_of
@@ -19,7 +19,6 @@ from metarec.data.names.languages import act_of
 from metarec.data.sources.acts.ambiguous_acts import beside_others, codes_of_acts, lengths_untold
 from metarec.data.sources.acts.ended_acts import with_ended, with_ends
 from metarec.data.sources.acts.opinions import (
-    SHOWN,
     by_opinion,
     is_of_feelings,
     is_opinion,
@@ -126,7 +125,7 @@ def likely_kind(
         f"column {others[0]!r} of {place} was read as kind: {column!r} says nothing in many rows; "
         f"if it does say what was done, say so in a TOML file (columns = {{ kind = {column!r} }})"
     )
-    return {**synonyms, "kind": (others[0], *synonyms.get("kind", ()))}, [_noted(why)]
+    return {**synonyms, "kind": (others[0], *synonyms.get("kind", ()))}, [noted("kinds", why)]
 
 
 def _are_events(column: pl.Series, kinds: Kinds) -> bool:
@@ -185,9 +184,9 @@ def _kind_from_columns(
     """
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     if "value" in frame.columns and _are_known(frame["value"], kinds):
-        listed = _listed(_kinds_in(frame["value"], kinds))
+        listed = quoted(_kinds_in(frame["value"], kinds))
         why = f"values of {place} were read as kinds: they say {listed}"
-        return frame.rename({"value": "kind"}), [_noted(why)]
+        return frame.rename({"value": "kind"}), [noted("kinds", why)]
     opinions = [c for c in free if is_opinion(frame[c])]
     if "value" not in frame.columns and len(opinions) == 1:
         return by_opinion(frame, opinions[0], place)
@@ -207,13 +206,14 @@ def _kind_from_columns(
         (column,) = chosen
         if "value" in frame.columns:
             return _unrated_by(frame, column, place)
-        why = f"column {column!r} of {place} was read as kind: it says {_listed(found[column])}"
-        return frame.rename({column: "kind"}), [_noted(why)]
+        why = f"column {column!r} of {place} was read as kind: it says {quoted(found[column])}"
+        return frame.rename({column: "kind"}), [noted("kinds", why)]
     coded = [] if "value" in frame.columns or found else codes_of_acts(frame, free, place)
     return frame, coded + [
-        _noted(
-            f"column {column!r} of {place} says {_listed(names)} and is kept as context; if it is "
-            f"what was done, say so in a TOML file (columns = {{ kind = {column!r} }})"
+        noted(
+            "kinds",
+            f"column {column!r} of {place} says {quoted(names)} and is kept as context; if it is "
+            f"what was done, say so in a TOML file (columns = {{ kind = {column!r} }})",
         )
         for column, names in found.items()
     ]
@@ -227,7 +227,7 @@ def _unrated_by(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFr
     stated = nothing(frame[column]).fill_null(NO_KIND)
     kind = stated.zip_with(unrated, pl.Series([RATED])).alias("kind")
     why = (
-        f"column {column!r} of {place} says what was done ({_listed(sorted(stated.unique()))}): it "
+        f"column {column!r} of {place} says what was done ({quoted(sorted(stated.unique()))}): it "
         f"is the kind of rows without a rating, and kept beside ratings"
     )
     note = Finding(rule="kinds", rows=int(unrated.sum()), action="noted", why=why)
@@ -299,7 +299,7 @@ def _by_flags(
     """Set the kind of each row to the strongest kind with a yes, or `impression` without any; a no
     of `accept` is `decline` (see `NO_SAYS`). Return events and findings.
     """
-    kind, of_noes = pl.Series("kind", [SHOWN] * frame.height), list[Finding]()
+    kind, of_noes = pl.Series("kind", [IMPRESSION] * frame.height), list[Finding]()
     for name in [name for name in flags if name in NO_SAYS]:
         is_answered = nothing(frame[flags[name].name]).is_not_null()  # a blank is no answer
         no, refused = NO_SAYS[name], is_answered & ~flags[name].fill_null(True)
@@ -310,10 +310,10 @@ def _by_flags(
     for name in sorted(flags, key=lambda name: kinds.of(name).strength):
         kind = pl.Series("kind", [name]).zip_with(flags[name].fill_null(False), kind)
     kind, ends = with_ends(frame, kind, flags, kinds, place)
-    shown = int((kind == SHOWN).sum())
+    shown = int((kind == IMPRESSION).sum())
     why = (
         f"columns of {place} say what was done ({', '.join(flags)}): the strongest of them is the "
-        f"kind of a row, and rows without any are of kind {SHOWN!r}"
+        f"kind of a row, and rows without any are of kind {IMPRESSION!r}"
     )
     answers = [truth.name for truth in flags.values()]  # known only after the event
     note = Finding(rule="kinds", rows=shown, action="noted", why=why)
@@ -369,11 +369,3 @@ def _is_named_like_kinds(
     known = len(names) - len(kinds.unknown(names))
     is_called = _ACTS.match(plain(column)) is not None
     return is_called and 3 <= known >= len(names) * MIN_KNOWN and not is_of_one(frame, column)
-
-
-def _noted(why: str) -> Finding:
-    return Finding(rule="kinds", rows=0, action="noted", why=why)
-
-
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    return ", ".join(map(repr, names[:most])) + (", ..." if len(names) > most else "")

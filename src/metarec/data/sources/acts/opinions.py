@@ -9,7 +9,7 @@ import polars as pl
 
 from metarec.data.cells.parsing import NO_TEXT, nothing
 from metarec.data.findings import Finding
-from metarec.data.kinds import Kinds
+from metarec.data.kinds import IMPRESSION, Kinds
 from metarec.data.names.column_names import plain
 from metarec.data.names.languages import act_of
 
@@ -32,8 +32,6 @@ _BESIDE = {
 }
 """Other words that such a column may hold, and their kinds."""
 _ALL = {**THOUGHT, **_BESIDE}
-SHOWN = "impression"
-"""Kind of rows that state no opinion."""
 _FEELINGS = re.compile(r"mood|feeling|emotion|weather|心情|情绪|天气")
 """Pattern of names of columns of moods, which may hold the same emoji as reactions."""
 _LIKED = frozenset("like 赞 点赞 喜欢".split())
@@ -62,7 +60,7 @@ def _thoughts(column: pl.Series) -> pl.Series:
 def by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kinds of events by a column of opinions, and return a finding."""
     words = _thoughts(frame[column])
-    kind = words.replace_strict(_ALL, default=SHOWN, return_dtype=pl.Utf8)
+    kind = words.replace_strict(_ALL, default=IMPRESSION, return_dtype=pl.Utf8)
     no = next(word for word in words.drop_nulls() if _ALL[word] == "dislike")
     why = f"column {column!r} of {place} was read as what users thought: {no!r} says no"
     rows = int((kind == "dislike").sum())

@@ -11,7 +11,7 @@ from dataclasses import replace
 import polars as pl
 
 from metarec.data.cells.parsing import nothing
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import CANONICAL, plain
@@ -37,7 +37,7 @@ MAX_ODD = 0.05
 
 def one_an_order(
     frame: pl.DataFrame, place: Place, kinds: Kinds, context: Sequence[str]
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+) -> RawTable:
     """Merge the rows of each order and item in a log of states: the last state, with the time of
     the first row unless the last state refuses. Return events, their places and findings.
 

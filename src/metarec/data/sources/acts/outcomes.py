@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from metarec.data.cells.parsing import nothing
-from metarec.data.findings import Finding
+from metarec.data.findings import Finding, quoted
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.names.kind_names import words_of
@@ -156,9 +156,9 @@ def with_outcomes(
         no = [s for s, k in refused.items() if kinds.of(k).sign in ("negative", "neutral")]
         done = states.filter(~states.is_in(no)).drop_nulls().unique().sort()
         why = (
-            f"column {column!r} of {place} says what became of acts: {_listed(no)} say that "
-            f"they were refused or came to nothing, others ({_listed(done)}) that they were done; "
-            f"if it says something else, name it as context (context = [{column!r}])"
+            f"column {column!r} of {place} says what became of acts: {quoted(no, 8)} say that "
+            f"they were refused or came to nothing, others ({quoted(done, 8)}) that they were "
+            f"done; if it says something else, name it as context (context = [{column!r}])"
         )
         rows = int(states.is_in(no).sum())
         findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
@@ -230,13 +230,8 @@ def doubtful(
             continue
         why = (
             f"column {column!r} of {place} holds states of which none is known to say no "
-            f"({_listed(odd)}): all rows count as done; if some were refused, say so in a TOML "
+            f"({quoted(odd, 8)}): all rows count as done; if some were refused, say so in a TOML "
             f"file (columns = {{ kind = {column!r} }}, [kinds] {odd[0]!r} = -1)"
         )
         findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
     return findings
-
-
-def _listed(names: Iterable[str], most: int = 8) -> str:
-    given = list(names)
-    return ", ".join(map(repr, given[:most])) + (", ..." if len(given) > most else "")

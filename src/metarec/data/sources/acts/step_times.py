@@ -8,18 +8,18 @@ import polars as pl
 
 from metarec.data.cells.parsing import is_stated
 from metarec.data.findings import Finding
-from metarec.data.kinds import Kinds
+from metarec.data.kinds import IMPRESSION, Kinds
 from metarec.data.names.kind_names import words_of
 from metarec.data.sources.values.dated_cells import is_dated
 
-_WHEN = frozenset("at on date time datetime timestamp ts".split())
+TIME_WORDS = frozenset("at on date time datetime timestamp ts".split())
+"""Words in names of columns of times."""
 _FIRST = frozenset(
     "sent send delivered shown served displayed impression impressed exposed".split()
 )
 """Steps that happen to users before they act."""
 _THEN = frozenset("open click tap read view watch play like convert".split())
 """Kinds of steps that users take."""
-SHOWN = "impression"
 
 
 def by_steps(
@@ -42,14 +42,14 @@ def by_steps(
             found[column] = act
     if not found:
         return frame, []
-    kind = pl.Series("kind", [SHOWN] * frame.height)
+    kind = pl.Series("kind", [IMPRESSION] * frame.height)
     for column in sorted(found, key=lambda c: kinds.of(found[c]).strength):
         kind = pl.Series("kind", [found[column]]).zip_with(is_stated(frame[column]), kind)
     why = (
         f"times of {place} say what was done ({', '.join(found)}): the strongest of them is the "
-        f"kind of a row, and rows without any are of kind {SHOWN!r}"
+        f"kind of a row, and rows without any are of kind {IMPRESSION!r}"
     )
-    rows = int((kind == SHOWN).sum())
+    rows = int((kind == IMPRESSION).sum())
     note = Finding(rule="kinds", rows=rows, action="noted", why=why)
     return frame.drop(found).with_columns(kind), [note]
 
@@ -57,4 +57,4 @@ def by_steps(
 def _step(column: str) -> list[str]:
     """Return the words for the step in the name of a column of its time; else empty."""
     words = words_of(column)
-    return words[:-1] if len(words) > 1 and words[-1] in _WHEN else []
+    return words[:-1] if len(words) > 1 and words[-1] in TIME_WORDS else []

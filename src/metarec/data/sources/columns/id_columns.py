@@ -11,7 +11,7 @@ import polars as pl
 
 from metarec.data.cells.parsing import nothing
 from metarec.data.errors import BadInput
-from metarec.data.findings import Finding
+from metarec.data.findings import Finding, noted
 from metarec.data.names.column_matching import AS_GIVEN, is_amount, is_sum, key_of, renamed
 from metarec.data.names.column_names import (
     AT_LAST,
@@ -85,7 +85,7 @@ def without_empty_ids(
                 break
             frame = frame.drop(column)
             why = f"column {column!r} of {place} holds nothing, and is not read as {key}"
-            findings.append(_noted(why))
+            findings.append(noted("columns", why))
             column = another
     return frame, findings
 
@@ -127,7 +127,7 @@ def likely_ids(
             if code is None and item != chosen["item_id"]:
                 found["item_id"] = item
     findings = more or [
-        _noted(f"column {column!r} of {place} was read as {key}")
+        noted("columns", f"column {column!r} of {place} was read as {key}")
         for key, column in found.items()
         if key != "title"
     ]
@@ -271,9 +271,10 @@ def _as_likely(frame: pl.DataFrame, user: str, item: str) -> list[str]:
 
 def _undecided(item: str, other: str, place: str) -> Finding:
     """Return a finding on another column that may hold the items."""
-    return _noted(
+    return noted(
+        "columns",
         f"column {item!r} of {place} was read as item_id; {other!r} may name what users chose, "
-        f"too: if it does, say so in a TOML file (columns = {{ item_id = {other!r} }})"
+        f"too: if it does, say so in a TOML file (columns = {{ item_id = {other!r} }})",
     )
 
 
@@ -283,13 +284,15 @@ def _not_items(frame: pl.DataFrame, item: str, better: str, place: str) -> Findi
         f"if they are in the former, say so in a TOML file (columns = {{ item_id = {item!r} }})"
     )
     if _without_blanks(frame[item]).n_unique() == 1:
-        return _noted(
+        return noted(
+            "columns",
             f"column {item!r} of {place} is the same in each row, so items are read from "
-            f"{better!r}; {way_out}"
+            f"{better!r}; {way_out}",
         )
-    return _noted(
+    return noted(
+        "columns",
         f"column {item!r} of {place} is another in each row, so items are read from {better!r}; "
-        f"{way_out}"
+        f"{way_out}",
     )
 
 
@@ -384,7 +387,3 @@ def _are_codes(column: pl.Series) -> bool:
         return False
     code = r"^\w*([A-Za-z]\w*\d|\d\w*[A-Za-z])[\w-]*$|^https?://\S+$"
     return bool(column.drop_nulls().str.contains(code).all())
-
-
-def _noted(why: str) -> Finding:
-    return Finding(rule="columns", rows=0, action="noted", why=why)

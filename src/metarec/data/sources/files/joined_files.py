@@ -14,7 +14,7 @@ import polars as pl
 
 from metarec.data.cells.parsing import id_text
 from metarec.data.errors import BadInput
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import key_of
 from metarec.data.names.column_names import STAND_IN_COLUMNS, names_a_moment, plain
@@ -25,7 +25,6 @@ MIN_FIT = 0.5
 _KEY = re.compile(r"(id|ids|no|nr|number|code|key|ref|uuid|编号|编码|号码|号)$")
 _OWN = ("id", "entityid", "编号", "序号")
 """Names of a table's own key."""
-RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
 @dataclass(frozen=True, kw_only=True)

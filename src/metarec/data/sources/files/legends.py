@@ -10,7 +10,7 @@ import polars as pl
 
 from metarec.data.cells.parsing import id_text
 from metarec.data.errors import BadInput
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.sources.files.single_file import read_table
@@ -18,7 +18,6 @@ from metarec.data.sources.files.single_file import read_table
 MAX_CODES = 50
 MIN_KNOWN = 0.5
 """Minimum share of the names that are known kinds."""
-RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 Legends = Mapping[Path, Mapping[str, str]]
 
 

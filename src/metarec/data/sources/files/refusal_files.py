@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from metarec.data.cells.parsing import as_numbers, id_text
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import is_amount, key_of
 from metarec.data.names.column_names import plain
@@ -18,7 +18,6 @@ from metarec.data.names.column_names import plain
 _KEY = re.compile(r"(id|no|nr|number|code|key|ref|uuid|sku|编号|编码|号码|号)$")
 MIN_FIT = 0.5
 """Minimum share of the rows whose keys the events have."""
-RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
 def refused_events(

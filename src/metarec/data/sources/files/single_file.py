@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.errors import BadInput
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import key_of
 from metarec.data.names.column_names import SYNONYMS, plain
@@ -39,7 +39,7 @@ from metarec.data.sources.text.separators import LOOKED_AT, start_of
 
 def read_table(
     path: Path, encoding: str | None = None, columns: Sequence[str] | None = None
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+) -> RawTable:
     """Read a file as a table with the column names it has; text stays text.
 
     Args:
@@ -91,9 +91,7 @@ def _is_json(path: Path) -> bool:
     return bare_suffix(path) in JSON_SUFFIXES and not is_table
 
 
-def _only_table(
-    path: Path, encoding: str | None, columns: Sequence[str] | None
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def _only_table(path: Path, encoding: str | None, columns: Sequence[str] | None) -> RawTable:
     """Read the only table of a container.
 
     Raises:
@@ -116,9 +114,7 @@ def _read_arrow(path: Path) -> pl.DataFrame:
     return pl.read_ipc(path) if is_file else pl.read_ipc_stream(path)
 
 
-def _read_json(
-    path: Path, encoding: str | None, *, is_lines: bool
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def _read_json(path: Path, encoding: str | None, *, is_lines: bool) -> RawTable:
     """Read JSON Lines or one array of objects; both are read under either suffix."""
     source, findings = as_utf8(path, encoding)
     content = source if isinstance(source, bytes) else None
@@ -261,7 +257,7 @@ _NAMES = {plain(name) for names in SYNONYMS.values() for name in names} | {
 _GAP = re.compile(r"[\s,]*")
 
 
-def _object_lines(text: str, path: Path) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def _object_lines(text: str, path: Path) -> RawTable:
     """Read JSON objects line by line, or one after another. Return the table, its places and a
     finding on unreadable lines.
 

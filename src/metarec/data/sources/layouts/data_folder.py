@@ -9,8 +9,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from metarec.data.events.rows import RawTable
 from metarec.data.findings import Finding
-from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
+from metarec.data.sources.canonical_tables import Reading, tables_of
 from metarec.data.sources.columns.signed_out_users import signed_in_elsewhere
 from metarec.data.sources.files.file_roles import TABLES, Files, files_of
 from metarec.data.sources.files.kind_by_file_name import kind_called, name_of, refusing

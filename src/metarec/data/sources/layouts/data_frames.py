@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.frames import as_polars
 from metarec.data.schema import BadInput
-from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
+from metarec.data.sources.canonical_tables import Reading, tables_of
 from metarec.data.tables import Tables
 
 NAMES = ("interactions", "items", "users", "friends", "searches")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.schema import BadInput
-from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
+from metarec.data.sources.canonical_tables import Reading, tables_of
 from metarec.data.sources.files.single_file import read_table
 from metarec.data.sources.text.delimited import read_delimited
 from metarec.data.sources.text.separators import first_line_of

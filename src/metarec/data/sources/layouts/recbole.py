@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.schema import BadInput
-from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
+from metarec.data.sources.canonical_tables import Reading, tables_of
 from metarec.data.sources.text.delimited import first_line, read_delimited
 from metarec.data.tables import Tables
 

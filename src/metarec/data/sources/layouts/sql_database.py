@@ -15,10 +15,10 @@ from uuid import UUID
 import polars as pl
 
 from metarec.data.errors import BadInput
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.frames import key_text
-from metarec.data.sources.canonical_tables import RawTable, Reading, tables_of
+from metarec.data.sources.canonical_tables import Reading, tables_of
 from metarec.data.sources.files.file_roles import MAX_FILES
 from metarec.data.sources.layouts.data_folder import read_folder
 from metarec.data.tables import Tables

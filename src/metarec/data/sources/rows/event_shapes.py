@@ -11,7 +11,7 @@ from dataclasses import replace
 import polars as pl
 
 from metarec.data.cells.parsing import as_numbers, is_stated, nothing
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_matching import key_of
@@ -54,7 +54,7 @@ def one_row_an_event(
     synonyms: Synonyms,
     mapped: Mapping[str, str],
     kinds: Kinds,
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+) -> RawTable:
     """Return one row per event, their places and findings; tables with one already stay unchanged.
     Lists named like kinds that are not positive (`returned_items`) are events of these.
 
@@ -178,7 +178,7 @@ def _exploded(
 
 def _with_lists_beside(
     frame: pl.DataFrame, item: str, place: Place, synonyms: Synonyms
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+) -> RawTable:
     """Return one row per item of a list in rows that have no item otherwise, such as orders of
     several products among views of one; their places and findings.
     """
@@ -276,9 +276,7 @@ def _repeats_above(column: pl.Series, blank: pl.Series) -> bool:
     return bool((column == column.shift(1)).filter(blank).fill_null(False).all())
 
 
-def _from_matrix(
-    frame: pl.DataFrame, place: Place, user: str | None
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def _from_matrix(frame: pl.DataFrame, place: Place, user: str | None) -> RawTable:
     """Return one row per stated cell of a matrix whose columns are items and whose cells are
     ratings, or 1 and 0; their places and a finding. Other tables stay unchanged.
     """

@@ -11,7 +11,7 @@ import polars as pl
 
 from metarec.data.cells.parsing import as_numbers
 from metarec.data.errors import BadInput
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
 
@@ -22,9 +22,7 @@ MAX_COUNT = 1000
 """Maximum number of users in a session."""
 
 
-def one_row_each(
-    frame: pl.DataFrame, place: Place, keys: tuple[str, ...], table: str
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def one_row_each(frame: pl.DataFrame, place: Place, keys: tuple[str, ...], table: str) -> RawTable:
     """Return one row per id where cells hold lists of ids, with the cells of other lists of the
     same lengths; their places and findings.
 

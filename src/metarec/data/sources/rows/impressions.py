@@ -11,12 +11,10 @@ from dataclasses import replace
 import polars as pl
 
 from metarec.data.cells.parsing import id_text
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
-from metarec.data.kinds import Kinds
+from metarec.data.kinds import IMPRESSION, Kinds
 
-SHOWN = "impression"
-"""Kind of impressions without another event."""
 MIN_WITHIN = 0.95
 """Minimum share of cells with an item of their own list for a column to state which item was
 taken.
@@ -30,9 +28,7 @@ _ONE_OF = frozenset("click tap select open".split())
 _NOUN = re.compile(r"([_\W]?(items?|products?|ids?|skus?|articles?))+$", re.IGNORECASE)
 
 
-def of_impressions(
-    frame: pl.DataFrame, user: str | None, place: Place
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def of_impressions(frame: pl.DataFrame, user: str | None, place: Place) -> RawTable:
     """Return one row per item in a column of impressions, a click or an impression, and one without
     a time per item that `history` lists as clicked before; their places and findings.
     """
@@ -43,7 +39,7 @@ def of_impressions(
     frame = frame.with_columns(rows.alias("__row"))
     each = frame.with_columns(pl.col(column).str.split(" ")).explode(column).drop_nulls(column)
     is_clicked = pl.col(column).str.ends_with("-1")
-    kind = pl.when(is_clicked).then(pl.lit("click")).otherwise(pl.lit(SHOWN)).alias("kind")
+    kind = pl.when(is_clicked).then(pl.lit("click")).otherwise(pl.lit(IMPRESSION)).alias("kind")
     item = pl.col(column).str.replace(r"-[01]$", "").alias("item_id")
     each = each.with_columns(kind, item).drop({column, "history"} - {"item_id"}, strict=False)
     why = f"{column} of {place.name} holds what was shown and whether it was clicked: each is a row"
@@ -95,10 +91,10 @@ def of_shown(
         return frame, []
     why = (
         f"{vague[0]!r} of {place.name} does not say which item of {column} was meant: all of them "
-        f"are of kind {SHOWN!r}; write the item's id there"
+        f"are of kind {IMPRESSION!r}; write the item's id there"
     )
     note = Finding(rule="kinds", rows=frame.height, action="noted", why=why)
-    return frame.drop(vague).with_columns(pl.lit(SHOWN).alias("kind")), [note]
+    return frame.drop(vague).with_columns(pl.lit(IMPRESSION).alias("kind")), [note]
 
 
 def _act(column: str, kinds: Kinds) -> str | None:
@@ -139,7 +135,7 @@ def _by_chosen(
     frame: pl.DataFrame, column: str, item: str, chosen: dict[str, str], place: Place
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kind of the items that the columns name, and `impression` for the others."""
-    kind = pl.Series("kind", [SHOWN] * frame.height)
+    kind = pl.Series("kind", [IMPRESSION] * frame.height)
     for name, act in chosen.items():
         taken = _taken(frame, name, item)
         assert taken is not None
@@ -147,7 +143,7 @@ def _by_chosen(
     listed: Sequence[str] = [repr(name) for name in chosen]
     why = (
         f"{column} of {place.name} holds what was shown, and {', '.join(listed)} what was taken of "
-        f"it: the rest is of kind {SHOWN!r}"
+        f"it: the rest is of kind {IMPRESSION!r}"
     )
-    note = Finding(rule="kinds", rows=int((kind == SHOWN).sum()), action="noted", why=why)
+    note = Finding(rule="kinds", rows=int((kind == IMPRESSION).sum()), action="noted", why=why)
     return frame.drop(chosen).with_columns(kind), [note]

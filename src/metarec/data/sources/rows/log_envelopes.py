@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.cells.parsing import nothing
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import key_of
 from metarec.data.names.column_names import plain
@@ -59,15 +59,15 @@ def opened(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def only_events(
-    raw: tuple[pl.DataFrame, Place, list[Finding]],
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    raw: RawTable,
+) -> RawTable:
     """Remove lines between events that are none, and events that were sent again."""
     return _without_resent(_without_bulk_lines(raw))
 
 
 def _without_bulk_lines(
-    raw: tuple[pl.DataFrame, Place, list[Finding]],
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    raw: RawTable,
+) -> RawTable:
     """Remove the lines of Elasticsearch's bulk format that precede each event: `{"index":
     {"_index": "events", "_id": "e1"}}`.
     """
@@ -231,8 +231,8 @@ _SENT_ONCE = frozenset(
 
 
 def _without_resent(
-    raw: tuple[pl.DataFrame, Place, list[Finding]],
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    raw: RawTable,
+) -> RawTable:
     """Remove events sent again, by a column of ids for this (`$insert_id`). Return the raw
     table.
     """
@@ -251,9 +251,7 @@ def _without_resent(
     return frame.filter(~again), kept, [*findings, found]
 
 
-def without_itemless(
-    frame: pl.DataFrame, place: Place
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def without_itemless(frame: pl.DataFrame, place: Place) -> RawTable:
     """Remove events of kinds none of whose events has an item, while other kinds have items: the
     start of a session among views of products. Return events, places and findings.
     """

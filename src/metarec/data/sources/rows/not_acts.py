@@ -10,7 +10,7 @@ from dataclasses import replace
 import polars as pl
 
 from metarec.data.cells.parsing import nothing
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import plain
 
@@ -25,7 +25,7 @@ _TRAILERS = re.compile(r"^(supplementalvideotype|(is)?(trailer|preview|teaser)(t
 _NO = ("0", "0.0", "false", "no", "n", "f", "none")
 
 
-def without_others(frame: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def without_others(frame: pl.DataFrame, place: Place) -> RawTable:
     """Remove rows of bots and of trailers, unless no others are left. Return events, places and
     findings.
     """

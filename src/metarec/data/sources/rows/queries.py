@@ -10,14 +10,13 @@ import polars as pl
 
 from metarec.data.cells.parsing import is_stated
 from metarec.data.errors import BadInput
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import rename, renamed
 from metarec.data.names.column_names import CANONICAL, SYNONYMS, plain
 from metarec.data.sources.rows.log_envelopes import only_events
 
 _QUERIES = {plain(name) for name in ("query", *SYNONYMS["query"])}
-RawTable = tuple[pl.DataFrame, Place, list[Finding]]
 
 
 def with_queries(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import polars as pl
 
 from metarec.data.cells.parsing import nothing
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.sources.columns.id_columns import IDS
 
@@ -17,9 +17,7 @@ _ASKED = re.compile(r"^(?P<question>.*?)\s*[\[［【](?P<item>[^\[\]［］【】
 MIN_ITEMS = 2
 
 
-def of_questions(
-    frame: pl.DataFrame, place: Place, user: str | None
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def of_questions(frame: pl.DataFrame, place: Place, user: str | None) -> RawTable:
     """Return one row per answer to the question asked about the most items, at least two; each row
     of the survey is a user where no column identifies users. Other tables stay unchanged.
     """

@@ -17,7 +17,7 @@ import polars as pl
 
 from metarec.data.cells.parsing import BLANK
 from metarec.data.errors import BadInput
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.sources.text.comments import fields_of, without_comments
 from metarec.data.sources.text.encoding import as_utf8
@@ -60,7 +60,7 @@ def read_delimited(
     separator: str | None = None,
     columns: Sequence[str] | None = None,
     encoding: str | None = None,
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+) -> RawTable:
     """Read delimited text with every cell as text, without surrounding spaces. Short rows are
     filled with empty cells; rows with surplus cells are left out and counted.
 

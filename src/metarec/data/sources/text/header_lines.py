@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from metarec.data.findings import Finding
+from metarec.data.findings import Finding, noted
 from metarec.data.sources.text.headerless import names_by_cells
 from metarec.data.sources.text.separators import are_numbers_of_rows
 
@@ -72,7 +72,7 @@ def _titles(rows: Sequence[list[str]], place: str) -> Headings | None:
         f"{at} {'line' if at == 1 else 'lines'} before the names of {place} "
         f"{'was' if at == 1 else 'were'} left out: {titles[0]!r}"
     )
-    return Headings(before=at, names=None, finding=_noted(why))
+    return Headings(before=at, names=None, finding=noted("columns", why))
 
 
 def _two_lines(rows: Sequence[list[str]], place: str) -> Headings | None:
@@ -90,7 +90,7 @@ def _two_lines(rows: Sequence[list[str]], place: str) -> Headings | None:
         names.append(below if above.lower() in below.lower() else f"{above} {below}")
     listed = ", ".join(map(repr, names[:4]))
     why = f"two lines of names of {place} were put together: {listed}"
-    return Headings(before=2, names=names, finding=_noted(why))
+    return Headings(before=2, names=names, finding=noted("columns", why))
 
 
 def _numbered(rows: Sequence[list[str]], place: str) -> Headings | None:
@@ -103,7 +103,7 @@ def _numbered(rows: Sequence[list[str]], place: str) -> Headings | None:
     if not are_numbers_of_rows(below):
         return None
     why = f"the first column of {place} has no name and numbers the rows"
-    return Headings(before=1, names=["", *names], finding=_noted(why))
+    return Headings(before=1, names=["", *names], finding=noted("columns", why))
 
 
 def _without_names(lines: Sequence[str], separators: Sequence[str], place: str) -> Headings | None:
@@ -126,7 +126,7 @@ def _without_names(lines: Sequence[str], separators: Sequence[str], place: str) 
         f"{place} has no line of names: its columns were read as {', '.join(names)}, by their "
         'cells; if they are others, say them in a TOML file (names = ["user_id", "item_id", ...])'
     )
-    return Headings(before=0, names=names, finding=_noted(why), separator=separator)
+    return Headings(before=0, names=names, finding=noted("columns", why), separator=separator)
 
 
 def _filled(row: Sequence[str]) -> int:
@@ -137,7 +137,3 @@ def _filled(row: Sequence[str]) -> int:
 def _are_names(row: Sequence[str]) -> bool:
     """Whether no cell is empty or a number."""
     return len(row) > 1 and all(cell and not _A_NUMBER.match(cell) for cell in row)
-
-
-def _noted(why: str) -> Finding:
-    return Finding(rule="columns", rows=0, action="noted", why=why)

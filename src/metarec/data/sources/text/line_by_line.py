@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from metarec.data.errors import BadInput
-from metarec.data.events.rows import EXAMPLES, Place
+from metarec.data.events.rows import EXAMPLES, Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.sources.text.separators import content_of
 
@@ -57,7 +57,7 @@ class _Lines:
 
 def read_lines(
     source: Path | bytes, separator: str, columns: Sequence[str] | None, name: str
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+) -> RawTable:
     """Return the table, the line on which each row begins, and findings on rows that do not fit.
 
     Raises:

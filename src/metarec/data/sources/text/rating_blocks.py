@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.events.rows import EXAMPLES, Place
+from metarec.data.events.rows import EXAMPLES, Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.sources.text.separators import content_of, start_of
 
@@ -23,7 +23,7 @@ def are_blocks(source: Path | bytes) -> bool:
     return _BEGINS.match(start_of(source)) is not None
 
 
-def read_blocks(source: Path | bytes, name: str) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def read_blocks(source: Path | bytes, name: str) -> RawTable:
     """Return one row per rating, with its item, their places and findings."""
     text = pl.Series("line", content_of(source).decode("utf-8", errors="replace").splitlines())
     lines = pl.DataFrame({"line": text.str.strip_chars()}).with_row_index("row", offset=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from metarec.data.events.rows import EXAMPLES, Place
+from metarec.data.events.rows import EXAMPLES, Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import SYNONYMS, plain
 
@@ -35,9 +35,7 @@ _KNOWN_IDS = frozenset(
 )
 
 
-def without_strays(
-    table: pl.DataFrame, names: Sequence[str], place: Place
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def without_strays(table: pl.DataFrame, names: Sequence[str], place: Place) -> RawTable:
     """Remove repeated headers, as in concatenated files, sums at the end, and empty rows. Return
     the table, its places and findings.
     """
@@ -68,9 +66,7 @@ def without_strays(
     return table.filter(is_row), replace(place, rows=numbers), found
 
 
-def without_another(
-    table: pl.DataFrame, names: Sequence[str], place: Place
-) -> tuple[pl.DataFrame, Place, list[Finding]]:
+def without_another(table: pl.DataFrame, names: Sequence[str], place: Place) -> RawTable:
     """Remove a second table below the first, which begins with a header of other names. Return the
     table, its places and findings.
     """

@@ -18,7 +18,7 @@ from metarec.data.cells.parsing import (
 )
 from metarec.data.cells.truth import as_ticks, as_truth
 from metarec.data.cells.units import measured
-from metarec.data.findings import Finding
+from metarec.data.findings import Finding, noted
 from metarec.data.frames import widened
 from metarec.data.names.column_matching import spoken
 from metarec.data.policy_values import UNITS, converted, numbers_of, unit_in
@@ -134,7 +134,7 @@ def _with_points(
         why = f"{read}, since a comma stands for the decimal point in other columns"
         if not is_shown:
             why = f"{read}, since a comma stands for the decimal point in the language of the table"
-        findings.append(_noted("number_form", why, what))
+        findings.append(noted("number_form", why, what))
     return table.with_columns(changed), findings
 
 
@@ -159,7 +159,7 @@ def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
     finding = None
     if (odd := odd_number(text)) is not None:
         first = float(numbers.filter((text == odd).fill_null(False))[0])
-        finding = _noted(
+        finding = noted(
             "number_form", f"{column.name} such as {odd!r} was read as {first:.15g}", what
         )
     return _whole(numbers), finding
@@ -172,7 +172,7 @@ def _ticked(column: pl.Series, text: pl.Series, what: str) -> tuple[pl.Series, F
     if (ticks := as_ticks(text)) is None:
         return None
     why = f"{column.name} says {text.drop_nulls()[0]!r} or nothing: read as yes and no"
-    return ticks, _noted("number_form", why, what)
+    return ticks, noted("number_form", why, what)
 
 
 def _whole(numbers: pl.Series) -> pl.Series:
@@ -192,16 +192,16 @@ def _with_unit(
     if (in_name := _in_unit_of_name(name, text, numbers, units)) is not None:
         place = int(in_name.is_not_null().arg_max() or 0)
         why = f"{name} such as {text[place]!r} was read as {in_name[place]:.15g}"
-        return _whole(in_name), _noted("number_form", why, what)
+        return _whole(in_name), noted("number_form", why, what)
     if len(units) > 1:
         listed = ", ".join(repr(unit) for unit in units[:4])
         why = f"{name} is read as text: its numbers are of several units ({listed}); use one"
-        return nothing(column, NO_TEXT), _noted("mixed_columns", why, what)
+        return nothing(column, NO_TEXT), noted("mixed_columns", why, what)
     if text.drop_nulls().str.contains(rf"^\d+(\.\d+)? ?{re.escape(units[0])}$").all():
         return _whole(numbers), None
     odd = text.is_not_null() & text.cast(pl.Float64, strict=False).is_null()
     shown, first = str(text.filter(odd)[0]), float(numbers.filter(odd)[0])
-    return _whole(numbers), _noted(
+    return _whole(numbers), noted(
         "number_form", f"{name} such as {shown!r} was read as {first:.15g}", what
     )
 
@@ -245,10 +245,6 @@ def _nearly_numbers(
     are_words = odd.n_unique() <= MAX_WORDS and not odd.str.contains(r"\d").any()
     if are_words and are_many and numbers.count() >= MANY * n_stated:
         why = f"{name} is read as numbers: cells such as {odd[0]!r} are gaps"
-        return _whole(numbers), _noted("mixed_columns", why, what, len(odd))
+        return _whole(numbers), noted("mixed_columns", why, what, len(odd))
     why = f"{name} is read as text: {len(odd):,} of its cells are no numbers (such as {odd[0]!r})"
-    return nothing(column, NO_TEXT), _noted("mixed_columns", why, what)
-
-
-def _noted(rule: str, why: str, table: str, rows: int = 0) -> Finding:
-    return Finding(rule=rule, rows=rows, action="noted", why=why, table=table)
+    return nothing(column, NO_TEXT), noted("mixed_columns", why, what)

@@ -12,7 +12,7 @@ import polars as pl
 from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.cells.truth import as_truth
 from metarec.data.cells.units import measured
-from metarec.data.findings import Finding
+from metarec.data.findings import Finding, noted
 from metarec.data.names.column_matching import is_amount, spoken
 from metarec.data.names.column_names import CANONICAL, RATED_BY_OTHERS, plain
 from metarec.data.names.languages import is_best_lowest, ratings_in
@@ -92,7 +92,7 @@ def with_grades(
     """
     if "value" not in mapped and (unit := _unit_of(frame, given)) is not None:
         why = f"values of {place} are measured in what {unit!r} says, and are no ratings"
-        return frame.rename({"value": "measured"}), [_noted(why)]
+        return frame.rename({"value": "measured"}), [noted("columns", why)]
     return _graded(frame, place, given, context)
 
 
@@ -119,23 +119,25 @@ def _graded(
         return frame, []
     if is_best_lowest(column, language):
         why = f"column {column!r} of {place} holds marks of which 1 is the best, and is no rating"
-        return frame, [_noted(why)]
+        return frame, [noted("columns", why)]
     if column != "value":
         marks = points if points is not None else as_numbers(frame[column])
         if is_of_one(frame, column) or _varies_little(
             frame.with_columns(marks.alias(column)), column
         ):
             return frame, []
-        findings.append(_noted(f"column {column!r} of {place} was read as value"))
+        findings.append(noted("columns", f"column {column!r} of {place} was read as value"))
     if points is not None:
         cells = frame[column].str.strip_chars()
         shown, read = next((c, p) for c, p in zip(cells, points, strict=True) if p is not None)
-        findings.append(_noted(f"grades of {place} such as {shown!r} were read as {read:.15g}"))
+        findings.append(
+            noted("columns", f"grades of {place} such as {shown!r} were read as {read:.15g}")
+        )
         unmarked = cells.filter(points.is_null() & nothing(cells).is_not_null()).unique().sort()
         if len(unmarked):
             listed = ", ".join(map(repr, unmarked.head(4)))
             why = f"grades of {place} that are no mark ({listed}) are read as no rating"
-            findings.append(_noted(why))
+            findings.append(noted("columns", why))
         frame = frame.with_columns(points.alias(column))
         frame, withdrawn = _withdrawn(frame, cells, place)
         findings += withdrawn
@@ -209,9 +211,10 @@ def _unknown_words(
             continue
         listed = ", ".join(map(repr, words[:4])) + (", ..." if len(words) > 4 else "")
         findings.append(
-            _noted(
+            noted(
+                "columns",
                 f"column {column!r} of {place} is called like a rating, and it is not known how "
-                f"much its words say ({listed}): it is kept as context; write numbers there"
+                f"much its words say ({listed}): it is kept as context; write numbers there",
             )
         )
     return findings
@@ -226,7 +229,7 @@ def _undecided(found: Sequence[str], place: str) -> list[Finding]:
         f"columns {listed} of {place} may be ratings, and none of them is taken; say which in a "
         f"TOML file (columns = {{ value = {found[0]!r} }})"
     )
-    return [_noted(why)]
+    return [noted("columns", why)]
 
 
 def _points(column: pl.Series) -> pl.Series | None:
@@ -272,7 +275,3 @@ def _varies_little(frame: pl.DataFrame, column: str) -> bool:
         if float(within.sum()) / free < MAX_WITHIN * float(str(known[column].var())):
             return True
     return False
-
-
-def _noted(why: str) -> Finding:
-    return Finding(rule="columns", rows=0, action="noted", why=why)

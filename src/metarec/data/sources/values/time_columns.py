@@ -12,7 +12,7 @@ import polars as pl
 from metarec.data.cells.clocks import SPREADSHEET
 from metarec.data.cells.dates import without_zero_dates
 from metarec.data.cells.parsing import as_numbers, nothing
-from metarec.data.findings import Finding
+from metarec.data.findings import Finding, noted
 from metarec.data.names.column_names import (
     CANONICAL,
     HAPPENINGS,
@@ -106,7 +106,7 @@ def with_moment(
         why = (
             f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
         )
-        return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [_noted(why)]
+        return frame.with_columns(both).drop({day, clock} - {"timestamp"}), [noted("columns", why)]
     if (serial := _of_spreadsheet(frame, free, called, place)) is not None:
         return serial
     if "timestamp" in frame.columns:
@@ -115,11 +115,11 @@ def with_moment(
         return hours
     if (parts := _of_parts(frame, others)) is not None:
         why = f"year, month and day of {place} were put together as timestamp"
-        return parts, [_noted(why)]
+        return parts, [noted("columns", why)]
     named_so, free = free, _dated(frame, others, free)
     if not free:
         messages = [_unread_times(frame[c], place) for c in named_so]
-        return frame, [_noted(message) for message in messages if message is not None]
+        return frame, [noted("columns", message) for message in messages if message is not None]
     if len(free) == 1:
         return _only_dates(frame, free[0], place)
     return _of_several(frame, free, place)
@@ -148,7 +148,7 @@ def _not_of_events(
         f"column {free[0]!r} of {place} was read as timestamp: {given!r} says when the events that "
         f"users chose take place"
     )
-    return frame.rename({"timestamp": given, free[0]: "timestamp"}), [_noted(why)]
+    return frame.rename({"timestamp": given, free[0]: "timestamp"}), [noted("columns", why)]
 
 
 def _of_spreadsheet(
@@ -169,7 +169,7 @@ def _of_spreadsheet(
     day, clock = days[0], parts[0]
     both = (numbers[day] + numbers[clock]).alias("timestamp")
     why = f"day and time of day of {place} ({called[day]!r}, {called[clock]!r}) were put together"
-    return frame.drop({day, clock} - {"timestamp"}).with_columns(both), [_noted(why)]
+    return frame.drop({day, clock} - {"timestamp"}).with_columns(both), [noted("columns", why)]
 
 
 def _of_hours(
@@ -185,7 +185,7 @@ def _of_hours(
         if not hours.null_count() and hours.n_unique() > 1:
             seconds = hours.dt.epoch("s").cast(pl.Float64).alias("timestamp")
             why = f"column {column!r} of {place} was read as timestamp: its cells are dates"
-            return frame.drop(column).with_columns(seconds), [_noted(why)]
+            return frame.drop(column).with_columns(seconds), [noted("columns", why)]
     return None
 
 
@@ -267,14 +267,14 @@ def _of_several(
             f"column {whole[0]!r} of {place} was read as timestamp: of those that may say when "
             f"events were, it alone is stated in all rows"
         )
-        return frame.rename({whole[0]: "timestamp"}), [_noted(why)]
+        return frame.rename({whole[0]: "timestamp"}), [noted("columns", why)]
     if (first := _earliest(frame, whole, ids)) is not None:
         why = (
             f"column {first!r} of {place} was read as timestamp: of those that may say when events "
             f"were, it is the earliest in all rows; if another does, say so in a TOML file "
             f"(columns = {{ timestamp = {_other(whole, first)!r} }})"
         )
-        return frame.rename({first: "timestamp"}), [_noted(why)]
+        return frame.rename({first: "timestamp"}), [noted("columns", why)]
     if not free:
         return frame, []
     listed = ", ".join(map(repr, free))
@@ -282,7 +282,7 @@ def _of_several(
         f"columns {listed} of {place} may say when events were, and none of them is taken; say "
         f"which in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
     )
-    return frame, [_noted(why)]
+    return frame, [noted("columns", why)]
 
 
 def _without_copies(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -331,9 +331,9 @@ def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFram
             f"column {name!r} of {place} holds dates, but not when events were, as it seems; if "
             f"it does, say so in a TOML file (columns = {{ timestamp = {name!r} }})"
         )
-        return frame, [_noted(why)]
+        return frame, [noted("columns", why)]
     why = f"column {name!r} of {place} was read as timestamp: its cells are dates"
-    return frame.rename({name: "timestamp"}), [_noted(why)]
+    return frame.rename({name: "timestamp"}), [noted("columns", why)]
 
 
 def _belongs_to(frame: pl.DataFrame, key: str, name: str) -> bool:
@@ -350,7 +350,3 @@ def _about(name: str) -> str:
 
 def _text(column: str) -> pl.Expr:
     return pl.col(column).cast(pl.Utf8).str.strip_chars()
-
-
-def _noted(why: str) -> Finding:
-    return Finding(rule="columns", rows=0, action="noted", why=why)

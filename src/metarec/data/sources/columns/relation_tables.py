@@ -11,7 +11,7 @@ import polars as pl
 
 from metarec.data.cells.dates import as_seconds
 from metarec.data.cells.parsing import id_text, is_stated
-from metarec.data.events.rows import Place
+from metarec.data.events.rows import RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import rename
 from metarec.data.sources.columns.friend_lists import without_no_ties
@@ -21,7 +21,7 @@ NEEDED = {"friends": ("user_id", "friend_id"), "searches": ("user_id", "query")}
 
 
 def relation_of(
-    raw: tuple[pl.DataFrame, Place, list[Finding]] | None,
+    raw: RawTable | None,
     table: str,
     mapped: Mapping[str, str],
     synonyms: Mapping[str, Sequence[str]],
