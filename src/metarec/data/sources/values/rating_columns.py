@@ -122,17 +122,15 @@ def _graded(
         return frame, [noted("columns", why)]
     if column != "value":
         marks = points if points is not None else as_numbers(frame[column])
-        if is_of_one(frame, column) or _varies_little(
-            frame.with_columns(marks.alias(column)), column
-        ):
+        read_as = frame.with_columns(marks.alias(column))
+        if is_of_one(frame, column) or _varies_little(read_as, column):
             return frame, []
         findings.append(noted("columns", f"column {column!r} of {place} was read as value"))
     if points is not None:
         cells = frame[column].str.strip_chars()
         shown, read = next((c, p) for c, p in zip(cells, points, strict=True) if p is not None)
-        findings.append(
-            noted("columns", f"grades of {place} such as {shown!r} were read as {read:.15g}")
-        )
+        why = f"grades of {place} such as {shown!r} were read as {read:.15g}"
+        findings.append(noted("columns", why))
         unmarked = cells.filter(points.is_null() & nothing(cells).is_not_null()).unique().sort()
         if len(unmarked):
             listed = ", ".join(map(repr, unmarked.head(4)))
