@@ -65,7 +65,7 @@ def wrong_options(text: str) -> list[str]:
 
 
 def test_the_search_finds_options_that_are_not_declared() -> None:
-    text = '"""Title.\n\n    python benchmarks/x.py DATA --new users\n"""\np = ArgumentParser()\n'
+    text = '"""Ti.\n\n    python benchmarks/parts.py DATA --new users\n"""\np = ArgumentParser()\n'
     text += 'p.add_argument("data")\np.add_argument("--new-users")\noptions = p.parse_args()\n'
     assert wrong_options(text + "options.data, options.new_users, options.judges") == [
         "judges",
