@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 
 import pytest
 
 from data.exports import one_file, titles, told
+from metarec.data.cleaning import read_clean
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -99,3 +102,31 @@ def test_a_table_in_dutch(tmp_path: Path) -> None:
     data, _ = one_file(tmp_path, f"Klantnummer;Productnummer;Titel;Besteldatum;Status\n{rows}")
     assert data.interactions.has_time and titles(data)["80"] == "Boek 0"
     assert (data.interactions.acts()["sign"] < 0).sum() > 20
+
+
+def test_an_export_of_qualtrics_has_three_lines_of_names(tmp_path: Path) -> None:
+    names = ["StartDate", "Status", "Progress", "ResponseId", "LocationLatitude", "Q1_1", "Q1_2"]
+    dishes = [f"How do you rate\nthese dishes? - {dish}" for dish in ("Mac - Cheese", "Sushi")]
+    ids = [json.dumps({"ImportId": name}) for name in names]
+    rows = [
+        [
+            f"2024-03-{n + 1:02d} 10:00:00",
+            "IP Address",
+            "100",
+            f"R_{n}",
+            "40.1",
+            f"{n % 5 + 1}",
+            "4",
+        ]
+        for n in range(12)
+    ]
+    rows.append(["2024-02-01 10:00:00", "Survey Preview", "100", "R_me", "", "5", "5"])
+    file = tmp_path / "survey.csv"
+    with file.open("w", newline="") as out:
+        csv.writer(out).writerows([names, [*names[:5], *dishes], ids, *rows])
+    data, report = read_clean(file)
+    frame = data.interactions.frame
+    assert set(frame["item_id"]) == {"Mac - Cheese", "Sushi"}
+    assert set(frame["user_id"]) == {f"R_{n}" for n in range(12)}
+    assert frame.filter(user_id="R_3", item_id="Mac - Cheese")["value"].to_list() == [4.0]
+    assert [f.rows for f in report.findings if f.rule == "no_acts"] == [1]

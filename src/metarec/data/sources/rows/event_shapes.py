@@ -19,7 +19,7 @@ from metarec.data.names.column_names import ITEM_NOUNS, MATRIX, SYNONYMS, plain
 from metarec.data.sources.acts.outcomes import NAMES
 from metarec.data.sources.rows.impressions import of_impressions, of_shown
 from metarec.data.sources.rows.log_envelopes import LINES
-from metarec.data.sources.rows.survey_questions import of_questions
+from metarec.data.sources.rows.survey_questions import of_questions, with_questions
 from metarec.data.sources.values.cell_types import flat
 
 MAX_DEPTH = 4
@@ -62,6 +62,7 @@ def one_row_an_event(
         mapped: canonical name -> column, as given by the user.
     """
     who = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
+    frame, place, asked = with_questions(frame, place)
     frame, place, findings = of_impressions(frame, who, place)
     for _ in range(MAX_DEPTH):
         if "item_id" in mapped or key_of(frame.columns, "item_id", synonyms) is not None:
@@ -83,7 +84,8 @@ def one_row_an_event(
     item = mapped.get("item_id") or key_of(frame.columns, "item_id", synonyms)
     if item is None and not findings:
         answers = of_questions(frame, place, user)
-        return answers if answers[2] else _from_matrix(frame, place, user)
+        answers = answers if answers[2] else _from_matrix(frame, place, user)
+        return answers[0], answers[1], [*asked, *answers[2]]
     if item in frame.columns and not frame.schema[item].is_nested():
         frame, place, beside = _with_lists_beside(frame, str(item), place, synonyms)
         findings += beside
@@ -91,7 +93,7 @@ def one_row_an_event(
         frame, filled = _filled(frame, str(user), str(item), place)
         frame, states = _filled_states(frame, str(user), place)
         findings += [*filled, *states]
-    return frame, place, findings
+    return frame, place, [*asked, *findings]
 
 
 def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:

@@ -51,3 +51,40 @@ def of_questions(frame: pl.DataFrame, place: Place, user: str | None) -> RawTabl
     )
     found = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
     return cells.drop("__row"), replace(place, rows=cells["__row"]), [found]
+
+
+_IMPORT_ID = r"^\s*\{\s*[\"']?ImportId"
+"""Beginning of the cells of the third line of an export of Qualtrics."""
+_OF_ITEM = re.compile(r"^(?P<question>.+?)\s+[-–—]\s+(?P<item>[^-–—]*\w.*)$", re.DOTALL)
+"""Pattern of the text of a question about one of several items: `Please rate: - Pizza`."""
+_TRIALS = ("survey preview", "survey test", "spam")
+"""Cells of `Status` of answers that nobody gave in earnest."""
+
+
+def with_questions(frame: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, Place, list[Finding]]:
+    """Return an export of Qualtrics, which has three lines of names, with one: questions about an
+    item as `Please rate: [Pizza]`. Other tables stay unchanged.
+    """
+    if frame.height < 3 or any(dtype != pl.Utf8 for dtype in frame.dtypes):
+        return frame, place, []
+    if not all(cell is not None and re.match(_IMPORT_ID, cell) for cell in frame.row(1)):
+        return frame, place, []
+    names = {}
+    for column, text in zip(frame.columns, frame.row(0), strict=True):
+        if text and (asked := _OF_ITEM.match(" ".join(text.split()))) is not None:
+            item = re.sub(r"[\[\]［］【】]", "", asked["item"]).strip()
+            names[column] = f"{asked['question']} [{item}]"
+    is_apart = len({*names.values()}) == len(names)
+    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
+    status = next((c for c in frame.columns if c.lower() == "status"), None)
+    trials = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+    if status is not None:
+        trials = frame[status].str.to_lowercase().is_in(_TRIALS).fill_null(False)
+    kept = (pl.int_range(frame.height, eager=True) > 1) & ~trials
+    why = f"{place.name} has three lines of names, as Qualtrics writes them: the second asks"
+    found = [Finding(rule="columns", rows=0, action="noted", why=why)]
+    if trials.any():
+        why = f"{status!r} of {place.name} says that these answers were a preview, a test or spam"
+        found.append(Finding(rule="no_acts", rows=int(trials.sum()), action="removed", why=why))
+    frame = frame.rename(names if is_apart else {})
+    return frame.filter(kept), replace(place, rows=rows.filter(kept)), found
