@@ -139,3 +139,33 @@ def test_a_table_of_trailers_alone_is_kept(tmp_path: Path) -> None:
     rows = "".join(f"u{n % 5},x{n % 7},TEASER\n" for n in range(40))
     data, _ = one_file(tmp_path, f"user,title,trailer_type\n{rows}")
     assert len(data.interactions.frame) == 40
+
+
+@pytest.mark.parametrize("names", ["고객번호,상품,출발지,도착지", "Rider,Product,From,Destination"])
+def test_a_class_of_service_beside_where_users_went_is_told(tmp_path: Path, names: str) -> None:
+    rows = "".join(f"u{n % 5},{('Std', 'Deluxe')[n % 2]},A,{'BCD'[n % 3]}\n" for n in range(40))
+    _, found = one_file(tmp_path, f"{names}\n{rows}")
+    goal = names.split(",")[-1]
+    assert any(f"{goal!r} may name what users chose, too" in f.why for f in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "no", "kind"),
+    [("Was this helpful?", "No", "dislike"), ("retracted", "Yes", "retract")],
+)
+def test_answers_and_retractions_say_no(tmp_path: Path, name: str, no: str, kind: str) -> None:
+    other = {"No": "Yes", "Yes": "No"}[no]
+    rows = "".join(f"u{n % 5},x{n % 7},{other if n % 4 else no}\n" for n in range(40))
+    data, _ = one_file(tmp_path, f"user,item,{name}\n{rows}")
+    assert kinds(data)[kind] == 10
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 10
+
+
+@pytest.mark.parametrize(
+    ("done", "undone"),
+    [("Выкуплен", "Не выкуплен"), ("Fulfilled", "Not fulfilled"), ("核销", "未核销")],
+)
+def test_a_state_that_negates_another_says_nothing(tmp_path: Path, done: str, undone: str) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{done if n % 4 else undone}\n" for n in range(40))
+    data, _ = one_file(tmp_path, f"user,item,status\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(0) == 10

@@ -60,7 +60,7 @@ DONE = frozenset(
 `did_visit`, `已报名`). `paid` and `delivered` are not among them: they state the progress of an
 order.
 """
-UNDONE = frozenset("dismiss drop ignore withdraw".split())
+UNDONE = frozenset("dismiss drop ignore withdraw retract".split())
 """The same for negative kinds."""
 _DONE = re.compile(
     r"(ed|wn)$|^read$|^(show|showed|turned)[ _]?up$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)"
@@ -77,6 +77,11 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("showup showedup turnedup".split(), "attend"),
     **dict.fromkeys(
         "recommended recommend isrecommended wouldrecommend votedup 推荐 是否推荐".split(),
+        "recommend",
+    ),
+    **dict.fromkeys(
+        "wasthishelpful wasthisarticlehelpful wasthispagehelpful wasithelpful didthishelp "
+        "didyoulikeit didyouenjoyit wouldbuyagain wouldyoubuyagain wouldorderagain".split(),
         "recommend",
     ),
     **dict.fromkeys("void voided reversal reversed annulled storno 作废 已作废".split(), "cancel"),

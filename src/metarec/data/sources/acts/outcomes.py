@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
@@ -102,7 +102,7 @@ def outcomes_of(
             continue
         states = _states(frame[column])
         refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
-        refused |= _not_coming(column, states)
+        refused |= _not_coming(column, states) | _not_done(states, refused)
         if "value" in frame.columns and not _unrated(frame, column, list(refused)):
             continue
         kept = [s for s in states if _IN_PART.search(plain(s))]
@@ -125,6 +125,15 @@ def _not_coming(column: str, states: Sequence[str]) -> dict[str, str]:
     return {s: "decline" for s in states if is_asked and plain(s) == "no"}
 
 
+def _not_done(states: Sequence[str], refused: Collection[str]) -> dict[str, str]:
+    """Return `fail` for states that negate another one: `Not completed` beside `Completed`."""
+    words = {plain(s) for s in states}
+    bare = {s: plain(_NOT.sub("", s.strip())) for s in states if _NOT.match(s.strip())}
+    return {s: "fail" for s, rest in bare.items() if rest in words and s not in refused}
+
+
+_NOT = re.compile(r"^((not|nicht|non|no|pas|não|nie|niet|не)[\s_-]+|[未没不]有?)", re.IGNORECASE)
+"""Pattern of a negation before a state."""
 _INVITED = re.compile(r"rsvp|invit")
 _WAITING = frozenset("waitlist waitlisted waitinglist tentative".split())
 
