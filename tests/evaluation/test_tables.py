@@ -30,6 +30,12 @@ def test_the_latex_table_escapes_names_and_marks_the_best_of_each_column() -> No
     assert r"<ours> & \textbf{0.300} & 0.400 \\" in lines
 
 
+def test_a_metric_without_a_better_end_has_no_best() -> None:
+    told = latex(CURVE, "coverage@10"), html(CURVE, "coverage@10")
+    assert "0.000" in told[0] and "0.000" in told[1]
+    assert "textbf" not in told[0] and "<b>" not in told[1]
+
+
 def test_the_notebook_table_is_the_same_with_names_as_text() -> None:
     told = html(CURVE, digits=2)
     assert "<tr><th>&lt;ours&gt;</th><td><b>0.30</b></td><td>0.40</td></tr>" in told

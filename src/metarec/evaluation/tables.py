@@ -12,8 +12,8 @@ ESCAPED = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
 
 
 def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
-    """Return a booktabs table: rows are recommenders, columns are numbers of events, the best in
-    bold.
+    """Return a booktabs table: rows are recommenders, columns are numbers of known items, the best
+    in bold where the metric has a better end.
 
     Args:
         curve: the learning curve.
@@ -28,7 +28,7 @@ def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
     lines = [
         rf"\begin{{tabular}}{{l{'r' * len(curve.shots)}}}",
         r"\toprule",
-        rf"{metric.translate(ESCAPED)} after & {' & '.join(map(str, curve.shots))} \\",
+        rf"{metric.translate(ESCAPED)} by known items & {' & '.join(map(str, curve.shots))} \\",
         r"\midrule",
         *(
             " & ".join([name.translate(ESCAPED), *_bold(cells, r"\textbf{", "}")]) + r" \\"
@@ -50,7 +50,7 @@ def html(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
         for name, cells in _rows(curve, metric, digits)
     )
     return (
-        f"<table><thead><tr><th>{escape(metric)} after events</th>{head}</tr></thead>"
+        f"<table><thead><tr><th>{escape(metric)} by known items</th>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>"
     )
 
@@ -59,8 +59,9 @@ def _rows(curve: CurveTable, metric: str, digits: int) -> list[tuple[str, list[t
     """Return the cells of each recommender measured, and whether each is the best of its column."""
     able = [name for name in curve.models if curve.has(name, metric)] or curve.models[:1]
     means = {name: curve.mean(name, metric) for name in able}
-    pick = max if METRICS[metric].higher_is_better else min
-    best = [pick(float(mean[n]) for mean in means.values()) for n in range(len(curve.shots))]
+    better = METRICS[metric].higher_is_better
+    ends = zip(*([float(x) for x in mean] for mean in means.values()), strict=True)
+    best = [None if better is None else max(end) if better else min(end) for end in ends]
     return [
         (name, [(f"{x:.{digits}f}", float(x) == top) for x, top in zip(mean, best, strict=True)])
         for name, mean in means.items()

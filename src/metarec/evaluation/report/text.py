@@ -107,7 +107,9 @@ def _table(evaluation: Evaluation, metric: str) -> RenderableType | None:
     if not able:
         return None
     means = np.stack([curve.mean(m, metric) for m in able])
-    best = means.min(axis=0) if METRICS[metric].higher_is_better is False else means.max(axis=0)
+    better = METRICS[metric].higher_is_better
+    best = means.max(axis=0) if better else means.min(axis=0)
+    best = np.full(len(best), np.nan) if better is None else best
     title = (
         f"{METRICS[metric].label} by known items of each user, ± half of the 95% interval "
         f"(* best); seconds to fit, ms a user"
