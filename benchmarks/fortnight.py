@@ -278,7 +278,7 @@ def report(arms: list[Arm], options: argparse.Namespace) -> None:
 
 
 def sabotage(folder: Path, old, fit, rails) -> None:
-    """Check that a challenger trained on events with shuffled items is refused."""
+    """Retrain on events with shuffled items, and print whether the challenger is refused."""
     from metarec.app.retraining.loop import retrain
 
     def shuffled(data, **how):
@@ -308,7 +308,7 @@ def print_table(done) -> None:
 
 
 def drift(client, old) -> None:
-    """Check that the service detects drift when new items get half of all events."""
+    """Print the measured drift before and after events half of which are on new items."""
     watch = client.app.state.service.monitor
     before = watch.look(time.time() + 100)
     counts = (
