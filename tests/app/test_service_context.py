@@ -141,6 +141,22 @@ def test_within_km_is_a_filter(client):
 
 
 @pytest.mark.parametrize(
+    ("home", "said"),
+    [
+        ({"latitude": 113.4, "longitude": 22.5}, "for swapped degrees write 22.5,113.4"),
+        ({"latitude": "95", "longitude": "200"}, "location 95,200 is out of range"),
+        ({"latitude": 52.5}, "got (52.5, None)"),
+        ({"latitude": 48.1, "longitude": 11.6}, None),
+        ({}, None),
+    ],
+)
+def test_a_home_that_cannot_be_is_told(client, home, said):
+    told = [note for note in slate(client, profile=home)["notes"] if "home" in note]
+    assert (not told) if said is None else (len(told) == 1 and said in told[0])
+    assert not any("home" in n for n in slate(client, profile=home, location=BERLIN)["notes"])
+
+
+@pytest.mark.parametrize(
     ("body", "sentence"),
     [
         (

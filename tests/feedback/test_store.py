@@ -491,6 +491,9 @@ def test_a_recent_event_says_where_its_user_is(store):
     assert store.known_beside("ann").location is None
     store.append([event("new", at=time.time(), context=here)]).result()
     assert store.known_beside("ann").location == (52.5, 13.4)
+    shown = event("shown", kind="impression", at=time.time() + 1, context={"device": "phone"})
+    store.append([shown]).result()
+    assert store.known_beside("ann").location == (52.5, 13.4)  # still there
 
 
 def test_what_a_user_acted_on_is_told_once_by_kind_of_their_latest(store):

@@ -79,7 +79,7 @@ class KnownBeside:
     searches: list[tuple[str, float]] = field(default_factory=list)
     """The user's newest searches and their times, oldest first."""
     location: tuple[float, float] | None = None
-    """Latitude and longitude of the user's newest event, if it is recent."""
+    """Latitude and longitude of the user's newest located event, if it is recent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

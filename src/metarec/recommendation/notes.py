@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from metarec.data.errors import BadInput
+from metarec.data.places import LATITUDE, LONGITUDE, home_of, is_placed, location_of
 from metarec.data.policies import nearest
 from metarec.features.context_columns import ContextColumns
 from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
@@ -53,6 +54,18 @@ def context_notes(
     if request.searches and SEARCH not in models and not reads_text:
         notes.append("this model has neither searches nor texts, so the searches were ignored")
     return notes
+
+
+def home_notes(profile: Mapping[str, Any]) -> list[str]:
+    """Return the note on a home that cannot be: degrees swapped, out of range, or one alone."""
+    degrees = tuple(profile.get(name) for name in (LATITUDE, LONGITUDE))
+    if {*degrees} <= {None, ""} or is_placed(home_of([profile])).all():
+        return []
+    try:
+        location_of(degrees)
+    except BadInput as error:
+        return [f"the home among the attributes was ignored: {error}"]
+    return []
 
 
 def scale_notes(n_off: int, low: float, high: float) -> list[str]:

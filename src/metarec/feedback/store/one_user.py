@@ -19,7 +19,7 @@ from metarec.feedback.store.connections import Connections
 from metarec.feedback.store.rows import EVENT_FIELDS, event_of
 
 RECENT_SECONDS = 86_400.0
-"""Seconds for which a user is assumed to be where their newest event happened."""
+"""Seconds for which a user is assumed to be where their newest located event happened."""
 
 _NOW = "COALESCE((SELECT user_id FROM merges WHERE digest = :digest), :user_id)"
 """SQL expression of the current id of a user."""
@@ -42,9 +42,9 @@ _SEARCHES = sa.text(
     f"SELECT query, timestamp FROM events WHERE user_id = {_NOW} AND query IS NOT NULL "
     f"{_NEWEST_FIRST}"
 )
-_NEWEST = sa.text(
-    f"SELECT context, timestamp FROM events WHERE user_id = {_NOW} "
-    "ORDER BY timestamp DESC, sequence DESC LIMIT 1"
+_PLACED = sa.text(
+    f"SELECT context FROM events WHERE user_id = {_NOW} AND timestamp >= :since "
+    "AND context LIKE :placed ORDER BY timestamp DESC, sequence DESC LIMIT 1"
 )
 _PROFILE = sa.text(f"SELECT profile FROM users WHERE user_id = {_NOW}")
 
@@ -128,18 +128,20 @@ class UserReads(Connections):
             return {name: arm for name, arm in connection.execute(query)}
 
     def known_beside(self, user_id: str) -> KnownBeside:
-        """Return friends, newest searches, and the location of a user's newest event if it is
-        within the last day.
+        """Return friends, newest searches, and the location of a user's newest event of the last
+        day that has one.
         """
         known = self._named(user_id)
         with self.reading() as connection:
             friends = connection.execute(_FRIENDS, known).all()
             searches = connection.execute(_SEARCHES, known | {"last": MAX_SEARCHES}).all()
-            newest = connection.execute(_NEWEST, known).first()
+            since = time.time() - RECENT_SECONDS
+            placed = known | {"since": since, "placed": '%"latitude"%'}
+            context = connection.execute(_PLACED, placed).scalar()
         return KnownBeside(
             friends={friend: weight for friend, weight in friends},
             searches=[(query, at) for query, at in reversed(searches)],
-            location=None if newest is None else _place_in(*newest),
+            location=None if context is None else _place_in(context),
         )
 
     def friends_of(self, user_id: str) -> dict[str, float]:
@@ -149,12 +151,8 @@ class UserReads(Connections):
         return {friend: weight for friend, weight in rows}
 
 
-def _place_in(context: str | None, timestamp: float) -> tuple[float, float] | None:
-    """Return the location of an event from its context (JSON); None if it is not recent or has
-    none.
-    """
-    if not context or timestamp < time.time() - RECENT_SECONDS:
-        return None
+def _place_in(context: str) -> tuple[float, float] | None:
+    """Return the location of an event from its context (JSON); None if it has none."""
     told = json.loads(context)
     place = (told.get("latitude"), told.get("longitude"))
     return place if all(isinstance(degree, int | float) for degree in place) else None

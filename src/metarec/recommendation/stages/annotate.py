@@ -8,10 +8,16 @@ import numpy as np
 
 from metarec.features.histories import Histories, offsets_of
 from metarec.models.context.model import Context
-from metarec.models.registry import CONTEXT
+from metarec.models.registry import CONTEXT, PLACE
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.notes import context_notes, ignored_notes, scale_notes, words_asked
+from metarec.recommendation.notes import (
+    context_notes,
+    home_notes,
+    ignored_notes,
+    scale_notes,
+    words_asked,
+)
 from metarec.recommendation.predicted_ratings import predict_at
 from metarec.recommendation.queries.unwanted import unread_notes, unwanted_notes
 from metarec.recommendation.ranking import Ranking, SlateOptions
@@ -160,13 +166,15 @@ def _profile_notes(model: FittedModel, request: Request) -> list[str]:
 def _context_notes(model: FittedModel, request: Request) -> list[str]:
     """Return notes on context, friends, location and searches that were ignored."""
     told = request.context, request.friends, request.searches
+    is_home = request.location is None and PLACE in model.ensemble.scorers
+    home = home_notes(request.profile) if is_home and request.profile else []
     if request.location is None and not any(map(len, told)):
-        return []
+        return home
     scorer = model.ensemble.scorers.get(CONTEXT)
     read = scorer.read_columns if isinstance(scorer, Context) else []
     heeded = model.policy_check.heeds(request.context)
     asked = {name: value for name, value in request.context.items() if name not in heeded}
-    return context_notes(
+    return home + context_notes(
         replace(request, context=asked),
         model.ensemble.scorers,
         {name: value for name, value in asked.items() if name not in read},
