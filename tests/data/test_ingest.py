@@ -65,6 +65,20 @@ def test_in_parts_as_at_once(tmp_path: Path, form: str, rows_at_once: int) -> No
     ]
 
 
+@pytest.mark.parametrize("rows_at_once", [20, 50, 100_000])
+def test_offsets_that_times_state_are_kept(tmp_path: Path, rows_at_once: int) -> None:
+    zones = ["+09:00", "Z"]
+    rows = [f"u{n % 40},i{n % 7},2024-05-02T{n % 24:02d}:30:00{zones[n % 2]}" for n in range(200)]
+    source = tmp_path / "acts.csv"
+    source.write_text("\n".join(["user_id,item_id,timestamp", *rows]) + "\n")
+    ingest(source, tmp_path / "clean", rows_at_once=rows_at_once)
+    got, expected = (read(s).interactions.frame for s in (tmp_path / "clean", source))
+    assert "hours_from_utc" in expected.columns
+    by = ["user_id", "timestamp", "item_id"]
+    told = [frame.sort(by).select(*by, "hours_from_utc") for frame in (got, expected)]
+    assert_frame_equal(*told)
+
+
 @pytest.mark.parametrize("user", ["u04", "u12"])
 def test_what_the_first_share_decides_holds_for_the_rest(tmp_path: Path, user: str) -> None:
     """A user of a later share rates far off the scale, often enough to stretch it if that share

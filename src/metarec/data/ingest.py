@@ -26,6 +26,7 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.dataset import Dataset
 from metarec.data.download import Progress
 from metarec.data.events.rows import Place
+from metarec.data.events.times import HOURS_FROM_UTC
 from metarec.data.events.validity import valid_events
 from metarec.data.findings import Finding, merged
 from metarec.data.kinds import Kinds
@@ -57,6 +58,7 @@ from metarec.data.sources.text.delimited import sunk_as_it_should_be
 from metarec.data.sources.text.encoding import as_utf8
 from metarec.data.sources.values.cell_types import flat
 from metarec.data.sources.values.rating_columns import with_grades
+from metarec.data.sources.values.time_zones import with_offsets
 from metarec.data.tables import Tables
 
 HASH_SEED = 20_250_101
@@ -301,7 +303,8 @@ def _cleaned(
     if "value" in rows.columns:  # letters and words
         rows, grades = with_grades(rows, place.name, rows.columns)
         findings += grades
-    events, found = valid_events(rows, place, config)
+    local = None if first is None else HOURS_FROM_UTC in first.interactions.frame.columns
+    events, found = valid_events(with_offsets(rows, local), place, config)
     findings += found
     interactions = Interactions.of(events)
     if first is not None:

@@ -43,13 +43,18 @@ MAX_OFFSET = 14.0
 """Hours; no place is farther from UTC."""
 
 
-def with_offsets(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add the offsets of local times from UTC, where some time states one other than 0: times are
-    kept in UTC, and hour and weekday are those of the place.
+def with_offsets(frame: pl.DataFrame, wanted: bool | None = None) -> pl.DataFrame:
+    """Add the offsets of local times from UTC: times are kept in UTC, and hour and weekday are
+    those of the place.
+
+    Args:
+        wanted: whether to add them; None adds them where some time states one other than 0.
     """
-    if "timestamp" not in frame.columns or HOURS_FROM_UTC in frame.columns:
+    if wanted is False or "timestamp" not in frame.columns or HOURS_FROM_UTC in frame.columns:
         return frame
     hours = _offsets_of(frame["timestamp"])
+    if wanted:
+        return frame.with_columns(hours.alias(HOURS_FROM_UTC))
     known = hours.drop_nulls()
     if not len(known) or not (known != 0).any() or (known.abs() > MAX_OFFSET).any():
         return frame
