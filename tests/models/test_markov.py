@@ -112,6 +112,19 @@ def test_constants_are_chosen_by_held_out_users() -> None:
     assert (short.recency, long.recency) == (0.6, 0.9)
 
 
+def test_fits_on_parts_of_the_users_take_the_constants_chosen_among_all() -> None:
+    """Users who do not agree: of all users the newest event tells, of this part all events do."""
+    rng = np.random.default_rng(0)
+    follows = np.stack([rng.permutation(120)[:15] for _ in range(120)])
+    rows = [walk(follows, rng) for _ in range(2000)] + [group(user, rng) for user in range(1000)]
+    everyone = behavior_of(rows, 120)
+    part = everyone.users(np.arange(2000, 3000))
+    apart = Markov.fit(part, np.random.default_rng(1))
+    settled = Markov.settled(everyone, np.random.default_rng(1))
+    assert (apart.recency, settled.recencies) == (0.9, (0.6,))
+    assert Markov.fit(part, np.random.default_rng(1), settled).recency == 0.6
+
+
 def with_text(rows: list[np.ndarray], text: np.ndarray) -> Behavior:
     return replace(behavior_of(rows, len(text)), text=text.astype(np.float32))
 

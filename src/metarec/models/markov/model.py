@@ -71,6 +71,23 @@ class Markov:
             newest=config.newest,
         )
 
+    @classmethod
+    def settled(
+        cls, behavior: Behavior, rng: np.random.Generator, config: MarkovConfig | None = None
+    ) -> MarkovConfig:
+        """Return the config with the constants chosen among all users, so that further fits choose
+        nothing: a gate that learned on other constants than it ranks with weighs the model wrongly.
+        """
+        config = config or cls.config
+        chain = choose_chain(behavior, rng, config, _alike(behavior, config))
+        return replace(
+            config,
+            alikes=(chain.alike,),
+            recencies=(chain.recency,),
+            pulls=(chain.pull,),
+            rarities=(chain.rarity,),
+        )
+
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
         """[B, N] evidence for every item, sparse if few items have any."""
         support = users.support

@@ -281,8 +281,9 @@ def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]
         reads_text = work.settings.encoder != "none"
         compared = float(min(n_items, MAX_COMPARED) ** 2) if reads_text else 0.0
         asked = choosing(len(work.lengths), n_items, work.chain)
-        seconds["markov"] = (1 + folds) * (
-            FOLLOWER_SECONDS * work.followers + ALIKE_SECONDS * compared + CHOICE_SECONDS * asked
+        # One fit more, on which all others' constants are chosen
+        seconds["markov"] = CHOICE_SECONDS * asked + (2 + folds) * (
+            FOLLOWER_SECONDS * work.followers + ALIKE_SECONDS * compared
         )
     if "support_ridge" in models:
         seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * min(work.tasks, work.most_tasks)
